@@ -1,0 +1,42 @@
+/**
+ * Writes everything that is derived from the protos: TypeScript, the image for reflection, the table of labels and
+ * docs/streams.md. `--check` writes nothing and exits 1 when a committed file differs.
+ */
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { labelsModule, readImage, streamsPage } from './labels.ts';
+
+const root = join(import.meta.dirname, '..');
+const bin = (name: string) => join(root, 'node_modules', '.bin', name);
+const run = (args: string[]) => execFileSync(bin('buf'), args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, PATH: `${join(root, 'node_modules', '.bin')}:${process.env['PATH']}` } });
+
+const out = mkdtempSync(join(tmpdir(), 'eduk-gen-'));
+try {
+  run(['generate', '--output', out]);
+  const gen = join(out, 'proto', 'gen');
+  run(['build', '--exclude-source-info', '-o', join(gen, 'image.binpb')]);
+  const image = readImage(readFileSync(join(gen, 'image.binpb')));
+  writeFileSync(join(gen, 'labels.ts'), labelsModule(image));
+  mkdirSync(join(out, 'docs'), { recursive: true });
+  writeFileSync(join(out, 'docs', 'streams.md'), streamsPage(image));
+  const made = [...walk(gen, 'proto/gen'), 'docs/streams.md'];
+  if (process.argv.includes('--check')) {
+    const stale = made.filter((file) => !existsSync(join(root, file)) || !readFileSync(join(root, file)).equals(readFileSync(join(out, file))));
+    for (const file of stale) process.stderr.write(`${file} is not what the protos give; run npm run generate\n`);
+    process.exitCode = stale.length > 0 ? 1 : 0;
+  } else {
+    rmSync(join(root, 'proto', 'gen'), { recursive: true, force: true });
+    for (const file of made) cpSync(join(out, file), join(root, file), { recursive: true });
+  }
+} finally {
+  rmSync(out, { recursive: true, force: true });
+}
+
+function* walk(dir: string, as: string): Generator<string> {
+  for (const entry of readdirSync(dir, { withFileTypes: true })) {
+    if (entry.isDirectory()) yield* walk(join(dir, entry.name), `${as}/${entry.name}`);
+    else yield `${as}/${entry.name}`;
+  }
+}

@@ -1,0 +1,51 @@
+/** Time as an argument, so that a simulation can own it. */
+export interface Clock {
+  /** Milliseconds since 1970, UTC. */
+  now(): number;
+}
+
+export const systemClock: Clock = { now: () => Date.now() };
+
+/** The calendar day in the Netherlands, `YYYY-MM-DD`: mandates, periods and school years turn at Dutch midnight. */
+const day = new Intl.DateTimeFormat('en-CA', { timeZone: 'Europe/Amsterdam', year: 'numeric', month: '2-digit', day: '2-digit' });
+export const dutchDay = (ms: number): string => day.format(ms);
+
+const DAY = /^(\d{4})-(\d{2})-(\d{2})$/;
+/** Whether `text` is a day that exists. */
+export function isDay(text: string): boolean {
+  const m = DAY.exec(text);
+  if (!m) return false;
+  const d = new Date(`${text}T00:00:00Z`);
+  return !Number.isNaN(d.getTime()) && d.toISOString().startsWith(text);
+}
+
+/** `2026-2027`: two years that follow each other. */
+export function isSchoolYear(text: string): boolean {
+  const m = /^(\d{4})-(\d{4})$/.exec(text);
+  return m !== null && Number(m[2]) === Number(m[1]) + 1;
+}
+
+/** The school year that a moment falls in; it turns on 1 August. */
+export function schoolYearOf(ms: number): string {
+  const [year, month] = dutchDay(ms).split('-').map(Number) as [number, number];
+  const first = month >= 8 ? year : year - 1;
+  return `${first}-${first + 1}`;
+}
+
+/** The first millisecond after Dutch day `text` has ended. */
+export function endOfDutchDay(text: string): number {
+  const noon = Date.parse(`${text}T12:00:00Z`);
+  // Amsterdam is one or two hours ahead of UTC, so the day ends at 22:00 or 23:00 UTC.
+  for (const hour of [22, 23]) {
+    const at = Date.parse(`${text}T${hour}:00:00Z`);
+    if (dutchDay(at) !== dutchDay(noon)) return at;
+  }
+  return Date.parse(`${text}T23:00:00Z`);
+}
+
+/** The first millisecond of Dutch day `text`. */
+export function startOfDutchDay(text: string): number {
+  const before = new Date(`${text}T12:00:00Z`);
+  before.setUTCDate(before.getUTCDate() - 1);
+  return endOfDutchDay(before.toISOString().slice(0, 10));
+}
