@@ -27,8 +27,9 @@ try {
     for (const file of stale) process.stderr.write(`${file} is not what the protos give; run npm run generate\n`);
     process.exitCode = stale.length > 0 ? 1 : 0;
   } else {
-    rmSync(join(root, 'proto', 'gen'), { recursive: true, force: true });
-    for (const file of made) cpSync(join(out, file), join(root, file), { recursive: true });
+    // Only what differs is written, so that a running process or another run never sees the folder empty.
+    for (const file of made) if (!existsSync(join(root, file)) || !readFileSync(join(root, file)).equals(readFileSync(join(out, file)))) cpSync(join(out, file), join(root, file));
+    for (const file of walk(join(root, 'proto', 'gen'), 'proto/gen')) if (!made.includes(file)) rmSync(join(root, file));
   }
 } finally {
   rmSync(out, { recursive: true, force: true });
