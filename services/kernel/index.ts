@@ -4,3 +4,4 @@ export * from './config.ts';
 export * from './errors.ts';
 export * from './ids.ts';
 export * from './log.ts';
+export * from './rpc.ts';

@@ -1,0 +1,174 @@
+/**
+ * One way to call a service, whatever carries it: a message port in one process, gRPC between processes. Definitions are
+ * what ts-proto writes (`generic-definitions`); errors travel as fault, words and paths.
+ */
+import { asGatewayError, type Fault, GatewayError, isFault, type Where } from './errors.ts';
+
+export interface Codec<T> {
+  encode(message: T): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): T;
+}
+
+export interface MethodDefinition {
+  name: string;
+  requestType: Codec<any>;
+  requestStream: boolean;
+  responseType: Codec<any>;
+  responseStream: boolean;
+}
+
+export interface ServiceDefinition {
+  name: string;
+  fullName: string;
+  methods: Record<string, MethodDefinition>;
+}
+
+type RequestOf<M> = M extends { requestType: Codec<infer T> } ? T : never;
+type ResponseOf<M> = M extends { responseType: Codec<infer T> } ? T : never;
+
+/** What a service must provide: one function per method. */
+export type Handlers<D extends ServiceDefinition> = {
+  [K in keyof D['methods']]: (request: RequestOf<D['methods'][K]>) => ResponseOf<D['methods'][K]> | Promise<ResponseOf<D['methods'][K]>>;
+};
+
+/** What a caller gets: the same functions, always asynchronous. */
+export type Client<D extends ServiceDefinition> = {
+  [K in keyof D['methods']]: (request: RequestOf<D['methods'][K]>) => Promise<ResponseOf<D['methods'][K]>>;
+};
+
+/** Carries encoded calls. `call` rejects with a `GatewayError`. */
+export interface Transport {
+  call(service: string, method: string, request: Uint8Array): Promise<Uint8Array>;
+}
+
+export interface Implementation {
+  definition: ServiceDefinition;
+  handlers: Record<string, (request: any) => unknown>;
+}
+
+export const implement = <D extends ServiceDefinition>(definition: D, handlers: Handlers<D>): Implementation => ({
+  definition,
+  handlers: handlers as Record<string, (request: any) => unknown>,
+});
+
+export function connect<D extends ServiceDefinition>(definition: D, transport: Transport): Client<D> {
+  const client: Record<string, (request: unknown) => Promise<unknown>> = {};
+  for (const [key, method] of Object.entries(definition.methods))
+    client[key] = async (request) => method.responseType.decode(await transport.call(definition.fullName, key, method.requestType.encode(request).finish()));
+  return client as Client<D>;
+}
+
+/** Finds the method among implementations, decodes, calls, encodes. */
+export function dispatcher(implementations: readonly Implementation[]): Transport {
+  const methods = new Map<string, { method: MethodDefinition; handler: (request: unknown) => unknown }>();
+  for (const { definition, handlers } of implementations)
+    for (const [key, method] of Object.entries(definition.methods)) {
+      const handler = handlers[key];
+      if (!handler) throw new Error(`${definition.fullName}.${key} has no handler`);
+      methods.set(`${definition.fullName}/${key}`, { method, handler });
+    }
+  return {
+    async call(service, key, request) {
+      const found = methods.get(`${service}/${key}`);
+      if (!found) throw new GatewayError('gateway.bug', `No service answers ${service}/${key}.`);
+      return found.method.responseType.encode(await found.handler(found.method.requestType.decode(request))).finish();
+    },
+  };
+}
+
+/** A port as `node:worker_threads` and tests have it. */
+export interface Port {
+  postMessage(message: unknown, transfer?: readonly ArrayBuffer[]): void;
+  on(event: 'message', listener: (message: any) => void): unknown;
+}
+
+interface Call {
+  id: number;
+  service: string;
+  method: string;
+  bytes: Uint8Array;
+}
+interface Answer {
+  id: number;
+  bytes?: Uint8Array;
+  error?: { fault: string; told: string; where: readonly Where[]; retryAfterS?: number | undefined };
+}
+
+/** Calls over a port. Those made in one turn of the event loop cross together. */
+export function portTransport(port: Port): Transport & { fail(error: GatewayError): void } {
+  let next = 1;
+  let outgoing: Call[] = [];
+  const waiting = new Map<number, { resolve(bytes: Uint8Array): void; reject(error: unknown): void }>();
+  let failed: GatewayError | undefined;
+  port.on('message', (message: { answers?: Answer[] }) => {
+    for (const answer of message.answers ?? []) {
+      const caller = waiting.get(answer.id);
+      waiting.delete(answer.id);
+      if (answer.bytes) caller?.resolve(answer.bytes);
+      else caller?.reject(fromWire(answer.error!));
+    }
+  });
+  return {
+    call(service, method, bytes) {
+      if (failed) return Promise.reject(failed);
+      return new Promise((resolve, reject) => {
+        const id = next++;
+        waiting.set(id, { resolve, reject });
+        if (outgoing.push({ id, service, method, bytes }) === 1)
+          queueMicrotask(() => {
+            const calls = outgoing;
+            outgoing = [];
+            port.postMessage({ calls }, transferable(calls));
+          });
+      });
+    },
+    /** The other side is gone: everything under way and to come fails so. */
+    fail(error) {
+      failed = error;
+      for (const caller of waiting.values()) caller.reject(error);
+      waiting.clear();
+    },
+  };
+}
+
+/** Answers calls that arrive on a port. */
+export function serveOnPort(port: Port, target: Transport): void {
+  let outgoing: Answer[] = [];
+  const answer = (a: Answer) => {
+    if (outgoing.push(a) === 1)
+      queueMicrotask(() => {
+        const answers = outgoing;
+        outgoing = [];
+        port.postMessage({ answers }, transferable(answers));
+      });
+  };
+  port.on('message', (message: { calls?: Call[] }) => {
+    for (const { id, service, method, bytes } of message.calls ?? [])
+      target.call(service, method, bytes).then(
+        (result) => answer({ id, bytes: result }),
+        (thrown) => {
+          const error = asGatewayError(thrown);
+          if (error.fault === 'gateway.bug') onBug?.(error, service, method);
+          answer({ id, error: { fault: error.fault, told: error.told, where: error.where, retryAfterS: error.retryAfterS } });
+        },
+      );
+  });
+}
+
+let onBug: ((error: GatewayError, service: string, method: string) => void) | undefined;
+/** Where bugs that cross a port are recorded. */
+export const recordBugs = (record: (error: GatewayError, service: string, method: string) => void): void => {
+  onBug = record;
+};
+
+function fromWire(error: NonNullable<Answer['error']>): GatewayError {
+  const fault: Fault = isFault(error.fault) ? error.fault : 'gateway.bug';
+  return new GatewayError(fault, error.told, { where: error.where, ...(error.retryAfterS === undefined ? {} : { retryAfterS: error.retryAfterS }) });
+}
+
+/** Buffers that own their whole memory can move; slices of a pool are copied. */
+function transferable(items: readonly { bytes?: Uint8Array }[]): ArrayBuffer[] {
+  const buffers = new Set<ArrayBuffer>();
+  for (const { bytes } of items) if (bytes && bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength && bytes.byteLength > 4096) buffers.add(bytes.buffer);
+  return [...buffers];
+}
