@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { labelsModule, readImage, streamsPage } from './labels.ts';
+import { eventsModule, labelsModule, readImage, streamsPage } from './labels.ts';
 
 const root = join(import.meta.dirname, '..');
 const bin = (name: string) => join(root, 'node_modules', '.bin', name);
@@ -19,6 +19,7 @@ try {
   run(['build', '--exclude-source-info', '-o', join(gen, 'image.binpb')]);
   const image = readImage(readFileSync(join(gen, 'image.binpb')));
   writeFileSync(join(gen, 'labels.ts'), labelsModule(image));
+  writeFileSync(join(gen, 'events.ts'), eventsModule(image));
   mkdirSync(join(out, 'docs'), { recursive: true });
   writeFileSync(join(out, 'docs', 'streams.md'), streamsPage(image));
   const made = [...walk(gen, 'proto/gen'), 'docs/streams.md'];

@@ -173,3 +173,25 @@ export function streamsPage(image: Image): string {
   }
   return lines.join('\n');
 }
+
+/** proto/gen/events.ts: the codec of each event by its short name. */
+export function eventsModule(image: Image): string {
+  const events = [...image.messages.values()].filter((message) => message.event).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const files = [...new Set(events.map((message) => message.file))].sort();
+  const alias = (file: string) => file.split('/').at(-1)!.replace('.proto', '');
+  return [
+    '// Written by proto/generate.ts. Do not edit.',
+    '',
+    ...files.map((file) => `import * as ${alias(file)} from './${file.replace('.proto', '.ts')}';`),
+    '',
+    '/** Codec and stream of each event, by its name on the log. */',
+    'export const events = {',
+    ...events.map(({ name, file, event }) => `  ${name.split('.').at(-1)}: { stream: '${event!.stream}', codec: ${alias(file)}.${name.split('.').at(-1)} },`),
+    '} as const;',
+    '',
+    'export type EventName = keyof typeof events;',
+    'export type EventOf<N extends EventName> = ReturnType<(typeof events)[N]["codec"]["decode"]>;',
+    '',
+  ].join('
+');
+}

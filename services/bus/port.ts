@@ -8,6 +8,7 @@
  * `unit.now`: no clocks, no randomness, no I/O.
  */
 import type { Implementation } from '#kernel';
+import { type EventName, type EventOf, events } from '#proto/events';
 
 /** An event on the log, with its place. */
 export interface LogRecord {
@@ -202,3 +203,12 @@ export class Waiting extends Error {
     this.deadlineMs = deadlineMs;
   }
 }
+
+/** Appends an event by its name: stream and codec come from the contract. */
+export function emit<N extends EventName>(unit: Unit, name: N, value: EventOf<N>, key: string, options?: AppendOptions): void {
+  const { stream, codec } = events[name];
+  unit.append(stream, name, codec as unknown as MessageType<EventOf<N>>, value, key, options);
+}
+
+/** The event in a record, decoded. `name` must be the record's type. */
+export const decoded = <N extends EventName>(record: LogRecord, name: N): EventOf<N> => events[name].codec.decode(record.data) as EventOf<N>;
