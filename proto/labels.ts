@@ -192,6 +192,5 @@ export function eventsModule(image: Image): string {
     'export type EventName = keyof typeof events;',
     'export type EventOf<N extends EventName> = ReturnType<(typeof events)[N]["codec"]["decode"]>;',
     '',
-  ].join('
-');
+  ].join('\n');
 }
