@@ -72,15 +72,15 @@ export function takenToJSON(object: Taken): string {
 /** One message to accept. */
 export interface Entry {
   /** UUID, 16 bytes, made by the door; also the id of the first event. */
-  flowId: Buffer;
+  flowId: Uint8Array;
   /** Sender. */
   partyOin: string;
   /** `OrderService/PlaceOrder`, `uwlr/BrengLeerresultaten` … */
   method: string;
   /** Keyed digest of the reference, 16 bytes. */
-  referenceKey: Buffer;
+  referenceKey: Uint8Array;
   /** Keyed digest of the content. */
-  digest: Buffer;
+  digest: Uint8Array;
   /** Another version never counts as a conflict. */
   digestVersion: number;
   /** 400 or 35. */
@@ -88,7 +88,7 @@ export interface Entry {
   /** At least one. */
   events: Event[];
   /** What a repeat is answered with (the encoded receipt). */
-  answer: Buffer;
+  answer: Uint8Array;
   /** For fairness and finding. */
   schoolOin: string;
   traceparent: string;
@@ -105,7 +105,7 @@ export interface Event {
   /** What is ordered: learner token, school or party. */
   key: string;
   /** The encoded event. */
-  data: Buffer;
+  data: Uint8Array;
 }
 
 /** A group. */
@@ -117,9 +117,9 @@ export interface AcceptRequest {
 export interface Outcome {
   taken: Taken;
   /** The answer to give: of the first acceptance. */
-  answer: Buffer;
+  answer: Uint8Array;
   /** Of the first acceptance. */
-  flowId: Buffer;
+  flowId: Uint8Array;
 }
 
 /** Outcomes in the order of the entries. */
@@ -183,15 +183,15 @@ export interface RetryParkedResponse {
 
 function createBaseEntry(): Entry {
   return {
-    flowId: Buffer.alloc(0),
+    flowId: new Uint8Array(0),
     partyOin: "",
     method: "",
-    referenceKey: Buffer.alloc(0),
-    digest: Buffer.alloc(0),
+    referenceKey: new Uint8Array(0),
+    digest: new Uint8Array(0),
     digestVersion: 0,
     rememberDays: 0,
     events: [],
-    answer: Buffer.alloc(0),
+    answer: new Uint8Array(0),
     schoolOin: "",
     traceparent: "",
     bulk: false,
@@ -257,7 +257,7 @@ export const Entry: MessageFns<Entry> = {
               break;
             }
 
-            message.flowId = Buffer.from(reader.bytes());
+            message.flowId = reader.bytes();
             continue;
           }
           case 2: {
@@ -281,7 +281,7 @@ export const Entry: MessageFns<Entry> = {
               break;
             }
 
-            message.referenceKey = Buffer.from(reader.bytes());
+            message.referenceKey = reader.bytes();
             continue;
           }
           case 5: {
@@ -289,7 +289,7 @@ export const Entry: MessageFns<Entry> = {
               break;
             }
 
-            message.digest = Buffer.from(reader.bytes());
+            message.digest = reader.bytes();
             continue;
           }
           case 6: {
@@ -321,7 +321,7 @@ export const Entry: MessageFns<Entry> = {
               break;
             }
 
-            message.answer = Buffer.from(reader.bytes());
+            message.answer = reader.bytes();
             continue;
           }
           case 10: {
@@ -363,10 +363,10 @@ export const Entry: MessageFns<Entry> = {
   fromJSON(object: any): Entry {
     return {
       flowId: isSet(object.flowId)
-        ? Buffer.from(bytesFromBase64(object.flowId))
+        ? bytesFromBase64(object.flowId)
         : isSet(object.flow_id)
-        ? Buffer.from(bytesFromBase64(object.flow_id))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.flow_id)
+        : new Uint8Array(0),
       partyOin: isSet(object.partyOin)
         ? globalThis.String(object.partyOin)
         : isSet(object.party_oin)
@@ -374,11 +374,11 @@ export const Entry: MessageFns<Entry> = {
         : "",
       method: isSet(object.method) ? globalThis.String(object.method) : "",
       referenceKey: isSet(object.referenceKey)
-        ? Buffer.from(bytesFromBase64(object.referenceKey))
+        ? bytesFromBase64(object.referenceKey)
         : isSet(object.reference_key)
-        ? Buffer.from(bytesFromBase64(object.reference_key))
-        : Buffer.alloc(0),
-      digest: isSet(object.digest) ? Buffer.from(bytesFromBase64(object.digest)) : Buffer.alloc(0),
+        ? bytesFromBase64(object.reference_key)
+        : new Uint8Array(0),
+      digest: isSet(object.digest) ? bytesFromBase64(object.digest) : new Uint8Array(0),
       digestVersion: isSet(object.digestVersion)
         ? globalThis.Number(object.digestVersion)
         : isSet(object.digest_version)
@@ -392,7 +392,7 @@ export const Entry: MessageFns<Entry> = {
       events: globalThis.Array.isArray(object?.events)
         ? object.events.map((e: any) => Event.fromJSON(e))
         : [],
-      answer: isSet(object.answer) ? Buffer.from(bytesFromBase64(object.answer)) : Buffer.alloc(0),
+      answer: isSet(object.answer) ? bytesFromBase64(object.answer) : new Uint8Array(0),
       schoolOin: isSet(object.schoolOin)
         ? globalThis.String(object.schoolOin)
         : isSet(object.school_oin)
@@ -449,15 +449,15 @@ export const Entry: MessageFns<Entry> = {
   },
   fromPartial(object: DeepPartial<Entry>): Entry {
     const message = createBaseEntry();
-    message.flowId = object.flowId ?? Buffer.alloc(0);
+    message.flowId = object.flowId ?? new Uint8Array(0);
     message.partyOin = object.partyOin ?? "";
     message.method = object.method ?? "";
-    message.referenceKey = object.referenceKey ?? Buffer.alloc(0);
-    message.digest = object.digest ?? Buffer.alloc(0);
+    message.referenceKey = object.referenceKey ?? new Uint8Array(0);
+    message.digest = object.digest ?? new Uint8Array(0);
     message.digestVersion = object.digestVersion ?? 0;
     message.rememberDays = object.rememberDays ?? 0;
     message.events = object.events?.map((e) => Event.fromPartial(e)) || [];
-    message.answer = object.answer ?? Buffer.alloc(0);
+    message.answer = object.answer ?? new Uint8Array(0);
     message.schoolOin = object.schoolOin ?? "";
     message.traceparent = object.traceparent ?? "";
     message.bulk = object.bulk ?? false;
@@ -466,7 +466,7 @@ export const Entry: MessageFns<Entry> = {
 };
 
 function createBaseEvent(): Event {
-  return { stream: "", type: "", key: "", data: Buffer.alloc(0) };
+  return { stream: "", type: "", key: "", data: new Uint8Array(0) };
 }
 
 export const Event: MessageFns<Event> = {
@@ -528,7 +528,7 @@ export const Event: MessageFns<Event> = {
               break;
             }
 
-            message.data = Buffer.from(reader.bytes());
+            message.data = reader.bytes();
             continue;
           }
         }
@@ -548,7 +548,7 @@ export const Event: MessageFns<Event> = {
       stream: isSet(object.stream) ? globalThis.String(object.stream) : "",
       type: isSet(object.type) ? globalThis.String(object.type) : "",
       key: isSet(object.key) ? globalThis.String(object.key) : "",
-      data: isSet(object.data) ? Buffer.from(bytesFromBase64(object.data)) : Buffer.alloc(0),
+      data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0),
     };
   },
 
@@ -577,7 +577,7 @@ export const Event: MessageFns<Event> = {
     message.stream = object.stream ?? "";
     message.type = object.type ?? "";
     message.key = object.key ?? "";
-    message.data = object.data ?? Buffer.alloc(0);
+    message.data = object.data ?? new Uint8Array(0);
     return message;
   },
 };
@@ -652,7 +652,7 @@ export const AcceptRequest: MessageFns<AcceptRequest> = {
 };
 
 function createBaseOutcome(): Outcome {
-  return { taken: 0, answer: Buffer.alloc(0), flowId: Buffer.alloc(0) };
+  return { taken: 0, answer: new Uint8Array(0), flowId: new Uint8Array(0) };
 }
 
 export const Outcome: MessageFns<Outcome> = {
@@ -695,7 +695,7 @@ export const Outcome: MessageFns<Outcome> = {
               break;
             }
 
-            message.answer = Buffer.from(reader.bytes());
+            message.answer = reader.bytes();
             continue;
           }
           case 3: {
@@ -703,7 +703,7 @@ export const Outcome: MessageFns<Outcome> = {
               break;
             }
 
-            message.flowId = Buffer.from(reader.bytes());
+            message.flowId = reader.bytes();
             continue;
           }
         }
@@ -721,12 +721,12 @@ export const Outcome: MessageFns<Outcome> = {
   fromJSON(object: any): Outcome {
     return {
       taken: isSet(object.taken) ? takenFromJSON(object.taken) : 0,
-      answer: isSet(object.answer) ? Buffer.from(bytesFromBase64(object.answer)) : Buffer.alloc(0),
+      answer: isSet(object.answer) ? bytesFromBase64(object.answer) : new Uint8Array(0),
       flowId: isSet(object.flowId)
-        ? Buffer.from(bytesFromBase64(object.flowId))
+        ? bytesFromBase64(object.flowId)
         : isSet(object.flow_id)
-        ? Buffer.from(bytesFromBase64(object.flow_id))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.flow_id)
+        : new Uint8Array(0),
     };
   },
 
@@ -750,8 +750,8 @@ export const Outcome: MessageFns<Outcome> = {
   fromPartial(object: DeepPartial<Outcome>): Outcome {
     const message = createBaseOutcome();
     message.taken = object.taken ?? 0;
-    message.answer = object.answer ?? Buffer.alloc(0);
-    message.flowId = object.flowId ?? Buffer.alloc(0);
+    message.answer = object.answer ?? new Uint8Array(0);
+    message.flowId = object.flowId ?? new Uint8Array(0);
     return message;
   },
 };
@@ -1677,11 +1677,28 @@ export const LogServiceDefinition = {
 } as const;
 
 function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+  if ((globalThis as any).Buffer) {
+    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
+  } else {
+    const bin = globalThis.atob(b64);
+    const arr = new Uint8Array(bin.length);
+    for (let i = 0; i < bin.length; ++i) {
+      arr[i] = bin.charCodeAt(i);
+    }
+    return arr;
+  }
 }
 
 function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString("base64");
+  if ((globalThis as any).Buffer) {
+    return (globalThis as any).Buffer.from(arr).toString("base64");
+  } else {
+    const bin: string[] = [];
+    arr.forEach((byte) => {
+      bin.push(globalThis.String.fromCharCode(byte));
+    });
+    return globalThis.btoa(bin.join(""));
+  }
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;

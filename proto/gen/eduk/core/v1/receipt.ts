@@ -19,9 +19,9 @@ export interface Receipt {
    * 32 bytes: HMAC-SHA-256 of the message as read, under `salt`. For a group of a bulk stream: the root of the
    * Merkle tree (RFC 6962 §2.1 hashing) over the leaves of the group.
    */
-  leaf: Buffer;
+  leaf: Uint8Array;
   /** 16 bytes. Whoever holds the message and this salt can recompute the leaf. Absent for a group. */
-  salt: Buffer;
+  salt: Uint8Array;
   /** When it was accepted, Unix milliseconds. */
   acceptedMs: bigint;
   /** Until when a repeat of the reference gets the same answer, Unix milliseconds. */
@@ -50,7 +50,7 @@ export interface Decision {
 }
 
 function createBaseReceipt(): Receipt {
-  return { version: 0, leaf: Buffer.alloc(0), salt: Buffer.alloc(0), acceptedMs: 0n, rememberedUntilMs: 0n };
+  return { version: 0, leaf: new Uint8Array(0), salt: new Uint8Array(0), acceptedMs: 0n, rememberedUntilMs: 0n };
 }
 
 export const Receipt: MessageFns<Receipt> = {
@@ -105,7 +105,7 @@ export const Receipt: MessageFns<Receipt> = {
               break;
             }
 
-            message.leaf = Buffer.from(reader.bytes());
+            message.leaf = reader.bytes();
             continue;
           }
           case 3: {
@@ -113,7 +113,7 @@ export const Receipt: MessageFns<Receipt> = {
               break;
             }
 
-            message.salt = Buffer.from(reader.bytes());
+            message.salt = reader.bytes();
             continue;
           }
           case 4: {
@@ -147,8 +147,8 @@ export const Receipt: MessageFns<Receipt> = {
   fromJSON(object: any): Receipt {
     return {
       version: isSet(object.version) ? globalThis.Number(object.version) : 0,
-      leaf: isSet(object.leaf) ? Buffer.from(bytesFromBase64(object.leaf)) : Buffer.alloc(0),
-      salt: isSet(object.salt) ? Buffer.from(bytesFromBase64(object.salt)) : Buffer.alloc(0),
+      leaf: isSet(object.leaf) ? bytesFromBase64(object.leaf) : new Uint8Array(0),
+      salt: isSet(object.salt) ? bytesFromBase64(object.salt) : new Uint8Array(0),
       acceptedMs: isSet(object.acceptedMs)
         ? BigInt(object.acceptedMs)
         : isSet(object.accepted_ms)
@@ -188,8 +188,8 @@ export const Receipt: MessageFns<Receipt> = {
   fromPartial(object: DeepPartial<Receipt>): Receipt {
     const message = createBaseReceipt();
     message.version = object.version ?? 0;
-    message.leaf = object.leaf ?? Buffer.alloc(0);
-    message.salt = object.salt ?? Buffer.alloc(0);
+    message.leaf = object.leaf ?? new Uint8Array(0);
+    message.salt = object.salt ?? new Uint8Array(0);
     message.acceptedMs = (object.acceptedMs !== undefined && object.acceptedMs !== null)
       ? BigInt(object.acceptedMs)
       : 0n;
@@ -422,11 +422,28 @@ export const Decision: MessageFns<Decision> = {
 };
 
 function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+  if ((globalThis as any).Buffer) {
+    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
+  } else {
+    const bin = globalThis.atob(b64);
+    const arr = new Uint8Array(bin.length);
+    for (let i = 0; i < bin.length; ++i) {
+      arr[i] = bin.charCodeAt(i);
+    }
+    return arr;
+  }
 }
 
 function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString("base64");
+  if ((globalThis as any).Buffer) {
+    return (globalThis as any).Buffer.from(arr).toString("base64");
+  } else {
+    const bin: string[] = [];
+    arr.forEach((byte) => {
+      bin.push(globalThis.String.fromCharCode(byte));
+    });
+    return globalThis.btoa(bin.join(""));
+  }
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;

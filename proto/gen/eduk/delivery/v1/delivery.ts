@@ -29,8 +29,8 @@ export interface MailboxRow {
   key: string;
   schoolOin: string;
   type: string;
-  data: Buffer;
-  eventId: Buffer;
+  data: Uint8Array;
+  eventId: Uint8Array;
   flowId: string;
   atMs: bigint;
   keyNumber: bigint;
@@ -262,8 +262,8 @@ function createBaseMailboxRow(): MailboxRow {
     key: "",
     schoolOin: "",
     type: "",
-    data: Buffer.alloc(0),
-    eventId: Buffer.alloc(0),
+    data: new Uint8Array(0),
+    eventId: new Uint8Array(0),
     flowId: "",
     atMs: 0n,
     keyNumber: 0n,
@@ -361,7 +361,7 @@ export const MailboxRow: MessageFns<MailboxRow> = {
               break;
             }
 
-            message.data = Buffer.from(reader.bytes());
+            message.data = reader.bytes();
             continue;
           }
           case 6: {
@@ -369,7 +369,7 @@ export const MailboxRow: MessageFns<MailboxRow> = {
               break;
             }
 
-            message.eventId = Buffer.from(reader.bytes());
+            message.eventId = reader.bytes();
             continue;
           }
           case 7: {
@@ -418,12 +418,12 @@ export const MailboxRow: MessageFns<MailboxRow> = {
         ? globalThis.String(object.school_oin)
         : "",
       type: isSet(object.type) ? globalThis.String(object.type) : "",
-      data: isSet(object.data) ? Buffer.from(bytesFromBase64(object.data)) : Buffer.alloc(0),
+      data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0),
       eventId: isSet(object.eventId)
-        ? Buffer.from(bytesFromBase64(object.eventId))
+        ? bytesFromBase64(object.eventId)
         : isSet(object.event_id)
-        ? Buffer.from(bytesFromBase64(object.event_id))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.event_id)
+        : new Uint8Array(0),
       flowId: isSet(object.flowId)
         ? globalThis.String(object.flowId)
         : isSet(object.flow_id)
@@ -479,8 +479,8 @@ export const MailboxRow: MessageFns<MailboxRow> = {
     message.key = object.key ?? "";
     message.schoolOin = object.schoolOin ?? "";
     message.type = object.type ?? "";
-    message.data = object.data ?? Buffer.alloc(0);
-    message.eventId = object.eventId ?? Buffer.alloc(0);
+    message.data = object.data ?? new Uint8Array(0);
+    message.eventId = object.eventId ?? new Uint8Array(0);
     message.flowId = object.flowId ?? "";
     message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
     message.keyNumber = (object.keyNumber !== undefined && object.keyNumber !== null) ? BigInt(object.keyNumber) : 0n;
@@ -1456,11 +1456,28 @@ export const DeliveryServiceDefinition = {
 } as const;
 
 function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+  if ((globalThis as any).Buffer) {
+    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
+  } else {
+    const bin = globalThis.atob(b64);
+    const arr = new Uint8Array(bin.length);
+    for (let i = 0; i < bin.length; ++i) {
+      arr[i] = bin.charCodeAt(i);
+    }
+    return arr;
+  }
 }
 
 function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString("base64");
+  if ((globalThis as any).Buffer) {
+    return (globalThis as any).Buffer.from(arr).toString("base64");
+  } else {
+    const bin: string[] = [];
+    arr.forEach((byte) => {
+      bin.push(globalThis.String.fromCharCode(byte));
+    });
+    return globalThis.btoa(bin.join(""));
+  }
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;

@@ -25,7 +25,7 @@ export interface EntitlementRow {
   holder: Holder | undefined;
   state: EntitlementState;
   taken: number;
-  activationCode: Buffer;
+  activationCode: Uint8Array;
   grantedByOin: string;
   publisherOin: string;
   platformOin: string;
@@ -79,7 +79,7 @@ function createBaseEntitlementRow(): EntitlementRow {
     holder: undefined,
     state: 0,
     taken: 0,
-    activationCode: Buffer.alloc(0),
+    activationCode: new Uint8Array(0),
     grantedByOin: "",
     publisherOin: "",
     platformOin: "",
@@ -207,7 +207,7 @@ export const EntitlementRow: MessageFns<EntitlementRow> = {
               break;
             }
 
-            message.activationCode = Buffer.from(reader.bytes());
+            message.activationCode = reader.bytes();
             continue;
           }
           case 7: {
@@ -314,10 +314,10 @@ export const EntitlementRow: MessageFns<EntitlementRow> = {
       state: isSet(object.state) ? entitlementStateFromJSON(object.state) : 0,
       taken: isSet(object.taken) ? globalThis.Number(object.taken) : 0,
       activationCode: isSet(object.activationCode)
-        ? Buffer.from(bytesFromBase64(object.activationCode))
+        ? bytesFromBase64(object.activationCode)
         : isSet(object.activation_code)
-        ? Buffer.from(bytesFromBase64(object.activation_code))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.activation_code)
+        : new Uint8Array(0),
       grantedByOin: isSet(object.grantedByOin)
         ? globalThis.String(object.grantedByOin)
         : isSet(object.granted_by_oin)
@@ -426,7 +426,7 @@ export const EntitlementRow: MessageFns<EntitlementRow> = {
       : undefined;
     message.state = object.state ?? 0;
     message.taken = object.taken ?? 0;
-    message.activationCode = object.activationCode ?? Buffer.alloc(0);
+    message.activationCode = object.activationCode ?? new Uint8Array(0);
     message.grantedByOin = object.grantedByOin ?? "";
     message.publisherOin = object.publisherOin ?? "";
     message.platformOin = object.platformOin ?? "";
@@ -915,11 +915,28 @@ export const EntitlementsServiceDefinition = {
 } as const;
 
 function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+  if ((globalThis as any).Buffer) {
+    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
+  } else {
+    const bin = globalThis.atob(b64);
+    const arr = new Uint8Array(bin.length);
+    for (let i = 0; i < bin.length; ++i) {
+      arr[i] = bin.charCodeAt(i);
+    }
+    return arr;
+  }
 }
 
 function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString("base64");
+  if ((globalThis as any).Buffer) {
+    return (globalThis as any).Buffer.from(arr).toString("base64");
+  } else {
+    const bin: string[] = [];
+    arr.forEach((byte) => {
+      bin.push(globalThis.String.fromCharCode(byte));
+    });
+    return globalThis.btoa(bin.join(""));
+  }
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;

@@ -29,14 +29,14 @@ export interface LaunchSubmitted {
   entitlementId: string;
   productId: string;
   /** SHA-256 of the ticket that the platform will show. */
-  ticketDigest: Buffer;
+  ticketDigest: Uint8Array;
   byOin: string;
 }
 
 /** A platform showed a ticket. */
 export interface RedeemSubmitted {
   launchId: string;
-  ticketDigest: Buffer;
+  ticketDigest: Uint8Array;
   byOin: string;
 }
 
@@ -220,7 +220,7 @@ function createBaseLaunchSubmitted(): LaunchSubmitted {
     learner: "",
     entitlementId: "",
     productId: "",
-    ticketDigest: Buffer.alloc(0),
+    ticketDigest: new Uint8Array(0),
     byOin: "",
   };
 }
@@ -309,7 +309,7 @@ export const LaunchSubmitted: MessageFns<LaunchSubmitted> = {
               break;
             }
 
-            message.ticketDigest = Buffer.from(reader.bytes());
+            message.ticketDigest = reader.bytes();
             continue;
           }
           case 7: {
@@ -356,10 +356,10 @@ export const LaunchSubmitted: MessageFns<LaunchSubmitted> = {
         ? globalThis.String(object.product_id)
         : "",
       ticketDigest: isSet(object.ticketDigest)
-        ? Buffer.from(bytesFromBase64(object.ticketDigest))
+        ? bytesFromBase64(object.ticketDigest)
         : isSet(object.ticket_digest)
-        ? Buffer.from(bytesFromBase64(object.ticket_digest))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.ticket_digest)
+        : new Uint8Array(0),
       byOin: isSet(object.byOin)
         ? globalThis.String(object.byOin)
         : isSet(object.by_oin)
@@ -404,14 +404,14 @@ export const LaunchSubmitted: MessageFns<LaunchSubmitted> = {
     message.learner = object.learner ?? "";
     message.entitlementId = object.entitlementId ?? "";
     message.productId = object.productId ?? "";
-    message.ticketDigest = object.ticketDigest ?? Buffer.alloc(0);
+    message.ticketDigest = object.ticketDigest ?? new Uint8Array(0);
     message.byOin = object.byOin ?? "";
     return message;
   },
 };
 
 function createBaseRedeemSubmitted(): RedeemSubmitted {
-  return { launchId: "", ticketDigest: Buffer.alloc(0), byOin: "" };
+  return { launchId: "", ticketDigest: new Uint8Array(0), byOin: "" };
 }
 
 export const RedeemSubmitted: MessageFns<RedeemSubmitted> = {
@@ -454,7 +454,7 @@ export const RedeemSubmitted: MessageFns<RedeemSubmitted> = {
               break;
             }
 
-            message.ticketDigest = Buffer.from(reader.bytes());
+            message.ticketDigest = reader.bytes();
             continue;
           }
           case 3: {
@@ -485,10 +485,10 @@ export const RedeemSubmitted: MessageFns<RedeemSubmitted> = {
         ? globalThis.String(object.launch_id)
         : "",
       ticketDigest: isSet(object.ticketDigest)
-        ? Buffer.from(bytesFromBase64(object.ticketDigest))
+        ? bytesFromBase64(object.ticketDigest)
         : isSet(object.ticket_digest)
-        ? Buffer.from(bytesFromBase64(object.ticket_digest))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.ticket_digest)
+        : new Uint8Array(0),
       byOin: isSet(object.byOin)
         ? globalThis.String(object.byOin)
         : isSet(object.by_oin)
@@ -517,7 +517,7 @@ export const RedeemSubmitted: MessageFns<RedeemSubmitted> = {
   fromPartial(object: DeepPartial<RedeemSubmitted>): RedeemSubmitted {
     const message = createBaseRedeemSubmitted();
     message.launchId = object.launchId ?? "";
-    message.ticketDigest = object.ticketDigest ?? Buffer.alloc(0);
+    message.ticketDigest = object.ticketDigest ?? new Uint8Array(0);
     message.byOin = object.byOin ?? "";
     return message;
   },
@@ -1248,11 +1248,28 @@ export const LaunchRedeemed: MessageFns<LaunchRedeemed> = {
 };
 
 function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+  if ((globalThis as any).Buffer) {
+    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
+  } else {
+    const bin = globalThis.atob(b64);
+    const arr = new Uint8Array(bin.length);
+    for (let i = 0; i < bin.length; ++i) {
+      arr[i] = bin.charCodeAt(i);
+    }
+    return arr;
+  }
 }
 
 function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString("base64");
+  if ((globalThis as any).Buffer) {
+    return (globalThis as any).Buffer.from(arr).toString("base64");
+  } else {
+    const bin: string[] = [];
+    arr.forEach((byte) => {
+      bin.push(globalThis.String.fromCharCode(byte));
+    });
+    return globalThis.btoa(bin.join(""));
+  }
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;

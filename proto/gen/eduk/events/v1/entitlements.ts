@@ -30,7 +30,7 @@ export interface GrantSubmitted {
   holder: Holder | undefined;
   byOin: string;
   /** Sealed under the school's key. */
-  activationCode: Buffer;
+  activationCode: Uint8Array;
 }
 
 /** An entitlement must be taken back, blocked, unblocked or swapped. */
@@ -61,7 +61,7 @@ export interface EntitlementGranted {
   schoolOin: string;
   holder: Holder | undefined;
   byOin: string;
-  activationCode: Buffer;
+  activationCode: Uint8Array;
   /** Copied from the catalogue, for the way to the receivers. */
   publisherOin: string;
   platformOin: string;
@@ -189,7 +189,7 @@ export const Holder: MessageFns<Holder> = {
 };
 
 function createBaseGrantSubmitted(): GrantSubmitted {
-  return { terms: undefined, schoolOin: "", holder: undefined, byOin: "", activationCode: Buffer.alloc(0) };
+  return { terms: undefined, schoolOin: "", holder: undefined, byOin: "", activationCode: new Uint8Array(0) };
 }
 
 export const GrantSubmitted: MessageFns<GrantSubmitted> = {
@@ -262,7 +262,7 @@ export const GrantSubmitted: MessageFns<GrantSubmitted> = {
               break;
             }
 
-            message.activationCode = Buffer.from(reader.bytes());
+            message.activationCode = reader.bytes();
             continue;
           }
         }
@@ -292,10 +292,10 @@ export const GrantSubmitted: MessageFns<GrantSubmitted> = {
         ? globalThis.String(object.by_oin)
         : "",
       activationCode: isSet(object.activationCode)
-        ? Buffer.from(bytesFromBase64(object.activationCode))
+        ? bytesFromBase64(object.activationCode)
         : isSet(object.activation_code)
-        ? Buffer.from(bytesFromBase64(object.activation_code))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.activation_code)
+        : new Uint8Array(0),
     };
   },
 
@@ -332,7 +332,7 @@ export const GrantSubmitted: MessageFns<GrantSubmitted> = {
       ? Holder.fromPartial(object.holder)
       : undefined;
     message.byOin = object.byOin ?? "";
-    message.activationCode = object.activationCode ?? Buffer.alloc(0);
+    message.activationCode = object.activationCode ?? new Uint8Array(0);
     return message;
   },
 };
@@ -681,7 +681,7 @@ function createBaseEntitlementGranted(): EntitlementGranted {
     schoolOin: "",
     holder: undefined,
     byOin: "",
-    activationCode: Buffer.alloc(0),
+    activationCode: new Uint8Array(0),
     publisherOin: "",
     platformOin: "",
   };
@@ -763,7 +763,7 @@ export const EntitlementGranted: MessageFns<EntitlementGranted> = {
               break;
             }
 
-            message.activationCode = Buffer.from(reader.bytes());
+            message.activationCode = reader.bytes();
             continue;
           }
           case 6: {
@@ -809,10 +809,10 @@ export const EntitlementGranted: MessageFns<EntitlementGranted> = {
         ? globalThis.String(object.by_oin)
         : "",
       activationCode: isSet(object.activationCode)
-        ? Buffer.from(bytesFromBase64(object.activationCode))
+        ? bytesFromBase64(object.activationCode)
         : isSet(object.activation_code)
-        ? Buffer.from(bytesFromBase64(object.activation_code))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.activation_code)
+        : new Uint8Array(0),
       publisherOin: isSet(object.publisherOin)
         ? globalThis.String(object.publisherOin)
         : isSet(object.publisher_oin)
@@ -865,7 +865,7 @@ export const EntitlementGranted: MessageFns<EntitlementGranted> = {
       ? Holder.fromPartial(object.holder)
       : undefined;
     message.byOin = object.byOin ?? "";
-    message.activationCode = object.activationCode ?? Buffer.alloc(0);
+    message.activationCode = object.activationCode ?? new Uint8Array(0);
     message.publisherOin = object.publisherOin ?? "";
     message.platformOin = object.platformOin ?? "";
     return message;
@@ -1451,11 +1451,28 @@ export const EntitlementChangeRefused: MessageFns<EntitlementChangeRefused> = {
 };
 
 function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+  if ((globalThis as any).Buffer) {
+    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
+  } else {
+    const bin = globalThis.atob(b64);
+    const arr = new Uint8Array(bin.length);
+    for (let i = 0; i < bin.length; ++i) {
+      arr[i] = bin.charCodeAt(i);
+    }
+    return arr;
+  }
 }
 
 function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString("base64");
+  if ((globalThis as any).Buffer) {
+    return (globalThis as any).Buffer.from(arr).toString("base64");
+  } else {
+    const bin: string[] = [];
+    arr.forEach((byte) => {
+      bin.push(globalThis.String.fromCharCode(byte));
+    });
+    return globalThis.btoa(bin.join(""));
+  }
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;

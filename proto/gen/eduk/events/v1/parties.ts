@@ -16,8 +16,8 @@ export const protobufFileName = "eduk/events/v1/parties.proto";
 export interface CredentialDigests {
   clientId: string;
   /** SHA-256 of a random secret of 32 bytes. */
-  clientSecret: Buffer;
-  apiKey: Buffer;
+  clientSecret: Uint8Array;
+  apiKey: Uint8Array;
   /** UWLR autorisatie header. */
   klantcode: string;
   klantnaam: string;
@@ -35,7 +35,7 @@ export interface MandateSubmitted {
     | Mandate
     | undefined;
   /** SHA-256 of the autorisatiesleutel, at the first grant of the pair only. */
-  keyDigest: Buffer;
+  keyDigest: Uint8Array;
   /** Whether the school itself stands behind it. */
   confirm: boolean;
   byOin: string;
@@ -48,7 +48,7 @@ export interface MandateChangeSubmitted {
   /** `confirm`, `run_off`, `stop` or `key`. */
   change: string;
   runOffUntil: string;
-  keyDigest: Buffer;
+  keyDigest: Uint8Array;
   byOin: string;
 }
 
@@ -71,7 +71,7 @@ export interface MandateChanged {
 }
 
 function createBaseCredentialDigests(): CredentialDigests {
-  return { clientId: "", clientSecret: Buffer.alloc(0), apiKey: Buffer.alloc(0), klantcode: "", klantnaam: "" };
+  return { clientId: "", clientSecret: new Uint8Array(0), apiKey: new Uint8Array(0), klantcode: "", klantnaam: "" };
 }
 
 export const CredentialDigests: MessageFns<CredentialDigests> = {
@@ -120,7 +120,7 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
               break;
             }
 
-            message.clientSecret = Buffer.from(reader.bytes());
+            message.clientSecret = reader.bytes();
             continue;
           }
           case 3: {
@@ -128,7 +128,7 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
               break;
             }
 
-            message.apiKey = Buffer.from(reader.bytes());
+            message.apiKey = reader.bytes();
             continue;
           }
           case 4: {
@@ -167,15 +167,15 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
         ? globalThis.String(object.client_id)
         : "",
       clientSecret: isSet(object.clientSecret)
-        ? Buffer.from(bytesFromBase64(object.clientSecret))
+        ? bytesFromBase64(object.clientSecret)
         : isSet(object.client_secret)
-        ? Buffer.from(bytesFromBase64(object.client_secret))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.client_secret)
+        : new Uint8Array(0),
       apiKey: isSet(object.apiKey)
-        ? Buffer.from(bytesFromBase64(object.apiKey))
+        ? bytesFromBase64(object.apiKey)
         : isSet(object.api_key)
-        ? Buffer.from(bytesFromBase64(object.api_key))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.api_key)
+        : new Uint8Array(0),
       klantcode: isSet(object.klantcode) ? globalThis.String(object.klantcode) : "",
       klantnaam: isSet(object.klantnaam) ? globalThis.String(object.klantnaam) : "",
     };
@@ -207,8 +207,8 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
   fromPartial(object: DeepPartial<CredentialDigests>): CredentialDigests {
     const message = createBaseCredentialDigests();
     message.clientId = object.clientId ?? "";
-    message.clientSecret = object.clientSecret ?? Buffer.alloc(0);
-    message.apiKey = object.apiKey ?? Buffer.alloc(0);
+    message.clientSecret = object.clientSecret ?? new Uint8Array(0);
+    message.apiKey = object.apiKey ?? new Uint8Array(0);
     message.klantcode = object.klantcode ?? "";
     message.klantnaam = object.klantnaam ?? "";
     return message;
@@ -303,7 +303,7 @@ export const PartySubmitted: MessageFns<PartySubmitted> = {
 };
 
 function createBaseMandateSubmitted(): MandateSubmitted {
-  return { mandate: undefined, keyDigest: Buffer.alloc(0), confirm: false, byOin: "" };
+  return { mandate: undefined, keyDigest: new Uint8Array(0), confirm: false, byOin: "" };
 }
 
 export const MandateSubmitted: MessageFns<MandateSubmitted> = {
@@ -349,7 +349,7 @@ export const MandateSubmitted: MessageFns<MandateSubmitted> = {
               break;
             }
 
-            message.keyDigest = Buffer.from(reader.bytes());
+            message.keyDigest = reader.bytes();
             continue;
           }
           case 3: {
@@ -384,10 +384,10 @@ export const MandateSubmitted: MessageFns<MandateSubmitted> = {
     return {
       mandate: isSet(object.mandate) ? Mandate.fromJSON(object.mandate) : undefined,
       keyDigest: isSet(object.keyDigest)
-        ? Buffer.from(bytesFromBase64(object.keyDigest))
+        ? bytesFromBase64(object.keyDigest)
         : isSet(object.key_digest)
-        ? Buffer.from(bytesFromBase64(object.key_digest))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.key_digest)
+        : new Uint8Array(0),
       confirm: isSet(object.confirm) ? globalThis.Boolean(object.confirm) : false,
       byOin: isSet(object.byOin)
         ? globalThis.String(object.byOin)
@@ -422,7 +422,7 @@ export const MandateSubmitted: MessageFns<MandateSubmitted> = {
     message.mandate = (object.mandate !== undefined && object.mandate !== null)
       ? Mandate.fromPartial(object.mandate)
       : undefined;
-    message.keyDigest = object.keyDigest ?? Buffer.alloc(0);
+    message.keyDigest = object.keyDigest ?? new Uint8Array(0);
     message.confirm = object.confirm ?? false;
     message.byOin = object.byOin ?? "";
     return message;
@@ -430,7 +430,7 @@ export const MandateSubmitted: MessageFns<MandateSubmitted> = {
 };
 
 function createBaseMandateChangeSubmitted(): MandateChangeSubmitted {
-  return { schoolOin: "", mandateId: "", change: "", runOffUntil: "", keyDigest: Buffer.alloc(0), byOin: "" };
+  return { schoolOin: "", mandateId: "", change: "", runOffUntil: "", keyDigest: new Uint8Array(0), byOin: "" };
 }
 
 export const MandateChangeSubmitted: MessageFns<MandateChangeSubmitted> = {
@@ -506,7 +506,7 @@ export const MandateChangeSubmitted: MessageFns<MandateChangeSubmitted> = {
               break;
             }
 
-            message.keyDigest = Buffer.from(reader.bytes());
+            message.keyDigest = reader.bytes();
             continue;
           }
           case 6: {
@@ -548,10 +548,10 @@ export const MandateChangeSubmitted: MessageFns<MandateChangeSubmitted> = {
         ? globalThis.String(object.run_off_until)
         : "",
       keyDigest: isSet(object.keyDigest)
-        ? Buffer.from(bytesFromBase64(object.keyDigest))
+        ? bytesFromBase64(object.keyDigest)
         : isSet(object.key_digest)
-        ? Buffer.from(bytesFromBase64(object.key_digest))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.key_digest)
+        : new Uint8Array(0),
       byOin: isSet(object.byOin)
         ? globalThis.String(object.byOin)
         : isSet(object.by_oin)
@@ -592,7 +592,7 @@ export const MandateChangeSubmitted: MessageFns<MandateChangeSubmitted> = {
     message.mandateId = object.mandateId ?? "";
     message.change = object.change ?? "";
     message.runOffUntil = object.runOffUntil ?? "";
-    message.keyDigest = object.keyDigest ?? Buffer.alloc(0);
+    message.keyDigest = object.keyDigest ?? new Uint8Array(0);
     message.byOin = object.byOin ?? "";
     return message;
   },
@@ -858,11 +858,28 @@ export const MandateChanged: MessageFns<MandateChanged> = {
 };
 
 function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+  if ((globalThis as any).Buffer) {
+    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
+  } else {
+    const bin = globalThis.atob(b64);
+    const arr = new Uint8Array(bin.length);
+    for (let i = 0; i < bin.length; ++i) {
+      arr[i] = bin.charCodeAt(i);
+    }
+    return arr;
+  }
 }
 
 function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString("base64");
+  if ((globalThis as any).Buffer) {
+    return (globalThis as any).Buffer.from(arr).toString("base64");
+  } else {
+    const bin: string[] = [];
+    arr.forEach((byte) => {
+      bin.push(globalThis.String.fromCharCode(byte));
+    });
+    return globalThis.btoa(bin.join(""));
+  }
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;

@@ -23,10 +23,10 @@ export interface ResultEntry {
   day: string;
   kind: ResultKind;
   /** eduk.core.v1.ResultPayload. */
-  payload: Buffer;
+  payload: Uint8Array;
   byOin: string;
   /** Keyed digest of the content, to see whether a repeat differs. */
-  digest: Buffer;
+  digest: Uint8Array;
 }
 
 /** A platform returned a result. */
@@ -41,6 +41,8 @@ export interface ResultRecorded {
     | undefined;
   /** True when an earlier result under the same id was replaced. */
   replaces: boolean;
+  /** True when the same content was recorded before: this closes the flow and is delivered to nobody. Its payload is empty. */
+  unchanged: boolean;
 }
 
 /** The result was not taken. */
@@ -62,9 +64,9 @@ function createBaseResultEntry(): ResultEntry {
     group: "",
     day: "",
     kind: 0,
-    payload: Buffer.alloc(0),
+    payload: new Uint8Array(0),
     byOin: "",
-    digest: Buffer.alloc(0),
+    digest: new Uint8Array(0),
   };
 }
 
@@ -177,7 +179,7 @@ export const ResultEntry: MessageFns<ResultEntry> = {
               break;
             }
 
-            message.payload = Buffer.from(reader.bytes());
+            message.payload = reader.bytes();
             continue;
           }
           case 9: {
@@ -193,7 +195,7 @@ export const ResultEntry: MessageFns<ResultEntry> = {
               break;
             }
 
-            message.digest = Buffer.from(reader.bytes());
+            message.digest = reader.bytes();
             continue;
           }
         }
@@ -229,13 +231,13 @@ export const ResultEntry: MessageFns<ResultEntry> = {
       group: isSet(object.group) ? globalThis.String(object.group) : "",
       day: isSet(object.day) ? globalThis.String(object.day) : "",
       kind: isSet(object.kind) ? resultKindFromJSON(object.kind) : 0,
-      payload: isSet(object.payload) ? Buffer.from(bytesFromBase64(object.payload)) : Buffer.alloc(0),
+      payload: isSet(object.payload) ? bytesFromBase64(object.payload) : new Uint8Array(0),
       byOin: isSet(object.byOin)
         ? globalThis.String(object.byOin)
         : isSet(object.by_oin)
         ? globalThis.String(object.by_oin)
         : "",
-      digest: isSet(object.digest) ? Buffer.from(bytesFromBase64(object.digest)) : Buffer.alloc(0),
+      digest: isSet(object.digest) ? bytesFromBase64(object.digest) : new Uint8Array(0),
     };
   },
 
@@ -286,9 +288,9 @@ export const ResultEntry: MessageFns<ResultEntry> = {
     message.group = object.group ?? "";
     message.day = object.day ?? "";
     message.kind = object.kind ?? 0;
-    message.payload = object.payload ?? Buffer.alloc(0);
+    message.payload = object.payload ?? new Uint8Array(0);
     message.byOin = object.byOin ?? "";
-    message.digest = object.digest ?? Buffer.alloc(0);
+    message.digest = object.digest ?? new Uint8Array(0);
     return message;
   },
 };
@@ -363,7 +365,7 @@ export const ResultSubmitted: MessageFns<ResultSubmitted> = {
 };
 
 function createBaseResultRecorded(): ResultRecorded {
-  return { result: undefined, replaces: false };
+  return { result: undefined, replaces: false, unchanged: false };
 }
 
 export const ResultRecorded: MessageFns<ResultRecorded> = {
@@ -373,6 +375,9 @@ export const ResultRecorded: MessageFns<ResultRecorded> = {
     }
     if (message.replaces !== false) {
       writer.uint32(16).bool(message.replaces);
+    }
+    if (message.unchanged !== false) {
+      writer.uint32(24).bool(message.unchanged);
     }
     return writer;
   },
@@ -406,6 +411,14 @@ export const ResultRecorded: MessageFns<ResultRecorded> = {
             message.replaces = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.unchanged = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -422,6 +435,7 @@ export const ResultRecorded: MessageFns<ResultRecorded> = {
     return {
       result: isSet(object.result) ? ResultEntry.fromJSON(object.result) : undefined,
       replaces: isSet(object.replaces) ? globalThis.Boolean(object.replaces) : false,
+      unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
     };
   },
 
@@ -432,6 +446,9 @@ export const ResultRecorded: MessageFns<ResultRecorded> = {
     }
     if (message.replaces !== false) {
       obj.replaces = message.replaces;
+    }
+    if (message.unchanged !== false) {
+      obj.unchanged = message.unchanged;
     }
     return obj;
   },
@@ -445,6 +462,7 @@ export const ResultRecorded: MessageFns<ResultRecorded> = {
       ? ResultEntry.fromPartial(object.result)
       : undefined;
     message.replaces = object.replaces ?? false;
+    message.unchanged = object.unchanged ?? false;
     return message;
   },
 };
@@ -611,11 +629,28 @@ export const ResultRefused: MessageFns<ResultRefused> = {
 };
 
 function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+  if ((globalThis as any).Buffer) {
+    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
+  } else {
+    const bin = globalThis.atob(b64);
+    const arr = new Uint8Array(bin.length);
+    for (let i = 0; i < bin.length; ++i) {
+      arr[i] = bin.charCodeAt(i);
+    }
+    return arr;
+  }
 }
 
 function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString("base64");
+  if ((globalThis as any).Buffer) {
+    return (globalThis as any).Buffer.from(arr).toString("base64");
+  } else {
+    const bin: string[] = [];
+    arr.forEach((byte) => {
+      bin.push(globalThis.String.fromCharCode(byte));
+    });
+    return globalThis.btoa(bin.join(""));
+  }
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;

@@ -37,7 +37,7 @@ export interface LearnerEntry {
   entersOn: string;
   leavesOn: string;
   /** Keyed mark of the names in the vault: another mark means other names. Empty = no names given. */
-  nameMark: Buffer;
+  nameMark: Uint8Array;
 }
 
 /** A member of staff in a roster. */
@@ -45,7 +45,7 @@ export interface StaffEntry {
   staff: string;
   groups: StaffGroupEntry[];
   duties: string[];
-  nameMark: Buffer;
+  nameMark: Uint8Array;
 }
 
 /** A group that someone teaches, and as what. */
@@ -71,6 +71,15 @@ export interface RosterSubmitted {
   byOin: string;
   /** True when it names only additions: nobody leaves because of it. */
   partial: boolean;
+}
+
+/** A part of a roster rests until the part with `last` comes. The outcome of the roster is told in the flow of that part. */
+export interface RosterPartTaken {
+  rosterId: string;
+  schoolOin: string;
+  schoolYear: string;
+  /** From 0. */
+  part: number;
 }
 
 /** Learners were named outside a roster. */
@@ -113,7 +122,15 @@ export interface RosterDifference {
   staffLeft: number;
 }
 
-/** The roster is the school's roster now. */
+/** The decision about a hold was carried out. What became of the roster stands in the roster's own flow. */
+export interface HoldDecided {
+  holdId: string;
+  rosterId: string;
+  schoolOin: string;
+  approved: boolean;
+}
+
+/** The roster is the school's roster now. Without a roster id: learners named outside a roster are in it now. */
 export interface RosterApplied {
   rosterId: string;
   schoolOin: string;
@@ -189,7 +206,7 @@ export interface GroupChanged {
   group:
     | GroupEntry
     | undefined;
-  /** `opened`, `renamed` or `closed`. */
+  /** `opened`, `renamed`, `changed` (another year group, another sort) or `closed`. */
   change: string;
 }
 
@@ -451,7 +468,7 @@ function createBaseLearnerEntry(): LearnerEntry {
     site: "",
     entersOn: "",
     leavesOn: "",
-    nameMark: Buffer.alloc(0),
+    nameMark: new Uint8Array(0),
   };
 }
 
@@ -558,7 +575,7 @@ export const LearnerEntry: MessageFns<LearnerEntry> = {
               break;
             }
 
-            message.nameMark = Buffer.from(reader.bytes());
+            message.nameMark = reader.bytes();
             continue;
           }
         }
@@ -599,10 +616,10 @@ export const LearnerEntry: MessageFns<LearnerEntry> = {
         ? globalThis.String(object.leaves_on)
         : "",
       nameMark: isSet(object.nameMark)
-        ? Buffer.from(bytesFromBase64(object.nameMark))
+        ? bytesFromBase64(object.nameMark)
         : isSet(object.name_mark)
-        ? Buffer.from(bytesFromBase64(object.name_mark))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.name_mark)
+        : new Uint8Array(0),
     };
   },
 
@@ -647,13 +664,13 @@ export const LearnerEntry: MessageFns<LearnerEntry> = {
     message.site = object.site ?? "";
     message.entersOn = object.entersOn ?? "";
     message.leavesOn = object.leavesOn ?? "";
-    message.nameMark = object.nameMark ?? Buffer.alloc(0);
+    message.nameMark = object.nameMark ?? new Uint8Array(0);
     return message;
   },
 };
 
 function createBaseStaffEntry(): StaffEntry {
-  return { staff: "", groups: [], duties: [], nameMark: Buffer.alloc(0) };
+  return { staff: "", groups: [], duties: [], nameMark: new Uint8Array(0) };
 }
 
 export const StaffEntry: MessageFns<StaffEntry> = {
@@ -715,7 +732,7 @@ export const StaffEntry: MessageFns<StaffEntry> = {
               break;
             }
 
-            message.nameMark = Buffer.from(reader.bytes());
+            message.nameMark = reader.bytes();
             continue;
           }
         }
@@ -738,10 +755,10 @@ export const StaffEntry: MessageFns<StaffEntry> = {
         : [],
       duties: globalThis.Array.isArray(object?.duties) ? object.duties.map((e: any) => globalThis.String(e)) : [],
       nameMark: isSet(object.nameMark)
-        ? Buffer.from(bytesFromBase64(object.nameMark))
+        ? bytesFromBase64(object.nameMark)
         : isSet(object.name_mark)
-        ? Buffer.from(bytesFromBase64(object.name_mark))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.name_mark)
+        : new Uint8Array(0),
     };
   },
 
@@ -770,7 +787,7 @@ export const StaffEntry: MessageFns<StaffEntry> = {
     message.staff = object.staff ?? "";
     message.groups = object.groups?.map((e) => StaffGroupEntry.fromPartial(e)) || [];
     message.duties = object.duties?.map((e) => e) || [];
-    message.nameMark = object.nameMark ?? Buffer.alloc(0);
+    message.nameMark = object.nameMark ?? new Uint8Array(0);
     return message;
   },
 };
@@ -1163,6 +1180,135 @@ export const RosterSubmitted: MessageFns<RosterSubmitted> = {
     message.staff = object.staff?.map((e) => StaffEntry.fromPartial(e)) || [];
     message.byOin = object.byOin ?? "";
     message.partial = object.partial ?? false;
+    return message;
+  },
+};
+
+function createBaseRosterPartTaken(): RosterPartTaken {
+  return { rosterId: "", schoolOin: "", schoolYear: "", part: 0 };
+}
+
+export const RosterPartTaken: MessageFns<RosterPartTaken> = {
+  encode(message: RosterPartTaken, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rosterId !== "") {
+      writer.uint32(10).string(message.rosterId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(26).string(message.schoolYear);
+    }
+    if (message.part !== 0) {
+      writer.uint32(32).uint32(message.part);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RosterPartTaken {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRosterPartTaken();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rosterId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.part = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RosterPartTaken {
+    return {
+      rosterId: isSet(object.rosterId)
+        ? globalThis.String(object.rosterId)
+        : isSet(object.roster_id)
+        ? globalThis.String(object.roster_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      part: isSet(object.part) ? globalThis.Number(object.part) : 0,
+    };
+  },
+
+  toJSON(message: RosterPartTaken): unknown {
+    const obj: any = {};
+    if (message.rosterId !== "") {
+      obj.rosterId = message.rosterId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.part !== 0) {
+      obj.part = Math.round(message.part);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RosterPartTaken>): RosterPartTaken {
+    return RosterPartTaken.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RosterPartTaken>): RosterPartTaken {
+    const message = createBaseRosterPartTaken();
+    message.rosterId = object.rosterId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.schoolYear = object.schoolYear ?? "";
+    message.part = object.part ?? 0;
     return message;
   },
 };
@@ -1818,6 +1964,135 @@ export const RosterDifference: MessageFns<RosterDifference> = {
     message.groupsRenamed = object.groupsRenamed ?? 0;
     message.staffJoined = object.staffJoined ?? 0;
     message.staffLeft = object.staffLeft ?? 0;
+    return message;
+  },
+};
+
+function createBaseHoldDecided(): HoldDecided {
+  return { holdId: "", rosterId: "", schoolOin: "", approved: false };
+}
+
+export const HoldDecided: MessageFns<HoldDecided> = {
+  encode(message: HoldDecided, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.holdId !== "") {
+      writer.uint32(10).string(message.holdId);
+    }
+    if (message.rosterId !== "") {
+      writer.uint32(18).string(message.rosterId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(26).string(message.schoolOin);
+    }
+    if (message.approved !== false) {
+      writer.uint32(32).bool(message.approved);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldDecided {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldDecided();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.rosterId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.approved = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldDecided {
+    return {
+      holdId: isSet(object.holdId)
+        ? globalThis.String(object.holdId)
+        : isSet(object.hold_id)
+        ? globalThis.String(object.hold_id)
+        : "",
+      rosterId: isSet(object.rosterId)
+        ? globalThis.String(object.rosterId)
+        : isSet(object.roster_id)
+        ? globalThis.String(object.roster_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      approved: isSet(object.approved) ? globalThis.Boolean(object.approved) : false,
+    };
+  },
+
+  toJSON(message: HoldDecided): unknown {
+    const obj: any = {};
+    if (message.holdId !== "") {
+      obj.holdId = message.holdId;
+    }
+    if (message.rosterId !== "") {
+      obj.rosterId = message.rosterId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.approved !== false) {
+      obj.approved = message.approved;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldDecided>): HoldDecided {
+    return HoldDecided.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldDecided>): HoldDecided {
+    const message = createBaseHoldDecided();
+    message.holdId = object.holdId ?? "";
+    message.rosterId = object.rosterId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.approved = object.approved ?? false;
     return message;
   },
 };
@@ -3130,11 +3405,28 @@ export const StaffChanged: MessageFns<StaffChanged> = {
 };
 
 function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+  if ((globalThis as any).Buffer) {
+    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
+  } else {
+    const bin = globalThis.atob(b64);
+    const arr = new Uint8Array(bin.length);
+    for (let i = 0; i < bin.length; ++i) {
+      arr[i] = bin.charCodeAt(i);
+    }
+    return arr;
+  }
 }
 
 function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString("base64");
+  if ((globalThis as any).Buffer) {
+    return (globalThis as any).Buffer.from(arr).toString("base64");
+  } else {
+    const bin: string[] = [];
+    arr.forEach((byte) => {
+      bin.push(globalThis.String.fromCharCode(byte));
+    });
+    return globalThis.btoa(bin.join(""));
+  }
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;

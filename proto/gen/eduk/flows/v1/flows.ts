@@ -43,7 +43,7 @@ export interface FlowRow {
 export interface GetFlowRequest {
   flowId: string;
   partyOin: string;
-  referenceKey: Buffer;
+  referenceKey: Uint8Array;
   method: string;
 }
 
@@ -569,7 +569,7 @@ export const FlowRow: MessageFns<FlowRow> = {
 };
 
 function createBaseGetFlowRequest(): GetFlowRequest {
-  return { flowId: "", partyOin: "", referenceKey: Buffer.alloc(0), method: "" };
+  return { flowId: "", partyOin: "", referenceKey: new Uint8Array(0), method: "" };
 }
 
 export const GetFlowRequest: MessageFns<GetFlowRequest> = {
@@ -623,7 +623,7 @@ export const GetFlowRequest: MessageFns<GetFlowRequest> = {
               break;
             }
 
-            message.referenceKey = Buffer.from(reader.bytes());
+            message.referenceKey = reader.bytes();
             continue;
           }
           case 4: {
@@ -659,10 +659,10 @@ export const GetFlowRequest: MessageFns<GetFlowRequest> = {
         ? globalThis.String(object.party_oin)
         : "",
       referenceKey: isSet(object.referenceKey)
-        ? Buffer.from(bytesFromBase64(object.referenceKey))
+        ? bytesFromBase64(object.referenceKey)
         : isSet(object.reference_key)
-        ? Buffer.from(bytesFromBase64(object.reference_key))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.reference_key)
+        : new Uint8Array(0),
       method: isSet(object.method) ? globalThis.String(object.method) : "",
     };
   },
@@ -691,7 +691,7 @@ export const GetFlowRequest: MessageFns<GetFlowRequest> = {
     const message = createBaseGetFlowRequest();
     message.flowId = object.flowId ?? "";
     message.partyOin = object.partyOin ?? "";
-    message.referenceKey = object.referenceKey ?? Buffer.alloc(0);
+    message.referenceKey = object.referenceKey ?? new Uint8Array(0);
     message.method = object.method ?? "";
     return message;
   },
@@ -1715,11 +1715,28 @@ export const FlowsServiceDefinition = {
 } as const;
 
 function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+  if ((globalThis as any).Buffer) {
+    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
+  } else {
+    const bin = globalThis.atob(b64);
+    const arr = new Uint8Array(bin.length);
+    for (let i = 0; i < bin.length; ++i) {
+      arr[i] = bin.charCodeAt(i);
+    }
+    return arr;
+  }
 }
 
 function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString("base64");
+  if ((globalThis as any).Buffer) {
+    return (globalThis as any).Buffer.from(arr).toString("base64");
+  } else {
+    const bin: string[] = [];
+    arr.forEach((byte) => {
+      bin.push(globalThis.String.fromCharCode(byte));
+    });
+    return globalThis.btoa(bin.join(""));
+  }
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;

@@ -181,7 +181,7 @@ export interface ImportRosterRequest {
   /** When the file names none. */
   schoolYear: string;
   /** Of the file. */
-  chunk: Buffer;
+  chunk: Uint8Array;
 }
 
 /** What came of it. */
@@ -205,7 +205,7 @@ export interface ImportRosterResponse {
 export interface ImportCatalogueRequest {
   partyOin: string;
   /** Of the file. */
-  chunk: Buffer;
+  chunk: Uint8Array;
 }
 
 /** What came of it. */
@@ -2390,7 +2390,7 @@ export const DecideHoldResponse: MessageFns<DecideHoldResponse> = {
 };
 
 function createBaseImportRosterRequest(): ImportRosterRequest {
-  return { schoolOin: "", schoolYear: "", chunk: Buffer.alloc(0) };
+  return { schoolOin: "", schoolYear: "", chunk: new Uint8Array(0) };
 }
 
 export const ImportRosterRequest: MessageFns<ImportRosterRequest> = {
@@ -2441,7 +2441,7 @@ export const ImportRosterRequest: MessageFns<ImportRosterRequest> = {
               break;
             }
 
-            message.chunk = Buffer.from(reader.bytes());
+            message.chunk = reader.bytes();
             continue;
           }
         }
@@ -2468,7 +2468,7 @@ export const ImportRosterRequest: MessageFns<ImportRosterRequest> = {
         : isSet(object.school_year)
         ? globalThis.String(object.school_year)
         : "",
-      chunk: isSet(object.chunk) ? Buffer.from(bytesFromBase64(object.chunk)) : Buffer.alloc(0),
+      chunk: isSet(object.chunk) ? bytesFromBase64(object.chunk) : new Uint8Array(0),
     };
   },
 
@@ -2493,7 +2493,7 @@ export const ImportRosterRequest: MessageFns<ImportRosterRequest> = {
     const message = createBaseImportRosterRequest();
     message.schoolOin = object.schoolOin ?? "";
     message.schoolYear = object.schoolYear ?? "";
-    message.chunk = object.chunk ?? Buffer.alloc(0);
+    message.chunk = object.chunk ?? new Uint8Array(0);
     return message;
   },
 };
@@ -2726,7 +2726,7 @@ export const ImportRosterResponse: MessageFns<ImportRosterResponse> = {
 };
 
 function createBaseImportCatalogueRequest(): ImportCatalogueRequest {
-  return { partyOin: "", chunk: Buffer.alloc(0) };
+  return { partyOin: "", chunk: new Uint8Array(0) };
 }
 
 export const ImportCatalogueRequest: MessageFns<ImportCatalogueRequest> = {
@@ -2766,7 +2766,7 @@ export const ImportCatalogueRequest: MessageFns<ImportCatalogueRequest> = {
               break;
             }
 
-            message.chunk = Buffer.from(reader.bytes());
+            message.chunk = reader.bytes();
             continue;
           }
         }
@@ -2788,7 +2788,7 @@ export const ImportCatalogueRequest: MessageFns<ImportCatalogueRequest> = {
         : isSet(object.party_oin)
         ? globalThis.String(object.party_oin)
         : "",
-      chunk: isSet(object.chunk) ? Buffer.from(bytesFromBase64(object.chunk)) : Buffer.alloc(0),
+      chunk: isSet(object.chunk) ? bytesFromBase64(object.chunk) : new Uint8Array(0),
     };
   },
 
@@ -2809,7 +2809,7 @@ export const ImportCatalogueRequest: MessageFns<ImportCatalogueRequest> = {
   fromPartial(object: DeepPartial<ImportCatalogueRequest>): ImportCatalogueRequest {
     const message = createBaseImportCatalogueRequest();
     message.partyOin = object.partyOin ?? "";
-    message.chunk = object.chunk ?? Buffer.alloc(0);
+    message.chunk = object.chunk ?? new Uint8Array(0);
     return message;
   },
 };
@@ -3862,11 +3862,28 @@ export const OperatorServiceDefinition = {
 } as const;
 
 function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+  if ((globalThis as any).Buffer) {
+    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
+  } else {
+    const bin = globalThis.atob(b64);
+    const arr = new Uint8Array(bin.length);
+    for (let i = 0; i < bin.length; ++i) {
+      arr[i] = bin.charCodeAt(i);
+    }
+    return arr;
+  }
 }
 
 function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString("base64");
+  if ((globalThis as any).Buffer) {
+    return (globalThis as any).Buffer.from(arr).toString("base64");
+  } else {
+    const bin: string[] = [];
+    arr.forEach((byte) => {
+      bin.push(globalThis.String.fromCharCode(byte));
+    });
+    return globalThis.btoa(bin.join(""));
+  }
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;

@@ -31,7 +31,7 @@ export interface MandateRow {
     | Mandate
     | undefined;
   /** Of (school, party): the same on each of its mandates. */
-  keyDigest: Buffer;
+  keyDigest: Uint8Array;
 }
 
 /** Changes. */
@@ -199,7 +199,7 @@ export const PartyRow: MessageFns<PartyRow> = {
 };
 
 function createBaseMandateRow(): MandateRow {
-  return { mandate: undefined, keyDigest: Buffer.alloc(0) };
+  return { mandate: undefined, keyDigest: new Uint8Array(0) };
 }
 
 export const MandateRow: MessageFns<MandateRow> = {
@@ -239,7 +239,7 @@ export const MandateRow: MessageFns<MandateRow> = {
               break;
             }
 
-            message.keyDigest = Buffer.from(reader.bytes());
+            message.keyDigest = reader.bytes();
             continue;
           }
         }
@@ -258,10 +258,10 @@ export const MandateRow: MessageFns<MandateRow> = {
     return {
       mandate: isSet(object.mandate) ? Mandate.fromJSON(object.mandate) : undefined,
       keyDigest: isSet(object.keyDigest)
-        ? Buffer.from(bytesFromBase64(object.keyDigest))
+        ? bytesFromBase64(object.keyDigest)
         : isSet(object.key_digest)
-        ? Buffer.from(bytesFromBase64(object.key_digest))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.key_digest)
+        : new Uint8Array(0),
     };
   },
 
@@ -284,7 +284,7 @@ export const MandateRow: MessageFns<MandateRow> = {
     message.mandate = (object.mandate !== undefined && object.mandate !== null)
       ? Mandate.fromPartial(object.mandate)
       : undefined;
-    message.keyDigest = object.keyDigest ?? Buffer.alloc(0);
+    message.keyDigest = object.keyDigest ?? new Uint8Array(0);
     return message;
   },
 };
@@ -414,11 +414,28 @@ export const PartiesServiceDefinition = {
 } as const;
 
 function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+  if ((globalThis as any).Buffer) {
+    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
+  } else {
+    const bin = globalThis.atob(b64);
+    const arr = new Uint8Array(bin.length);
+    for (let i = 0; i < bin.length; ++i) {
+      arr[i] = bin.charCodeAt(i);
+    }
+    return arr;
+  }
 }
 
 function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString("base64");
+  if ((globalThis as any).Buffer) {
+    return (globalThis as any).Buffer.from(arr).toString("base64");
+  } else {
+    const bin: string[] = [];
+    arr.forEach((byte) => {
+      bin.push(globalThis.String.fromCharCode(byte));
+    });
+    return globalThis.btoa(bin.join(""));
+  }
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;

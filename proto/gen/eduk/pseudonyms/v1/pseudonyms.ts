@@ -31,7 +31,7 @@ export interface IdentifyRequest {
   /** Unknown ones get a token; else they come back empty. */
   create: boolean;
   /** Flow ids whose salts are wanted, one per identity or none. */
-  saltFor: Buffer[];
+  saltFor: Uint8Array[];
 }
 
 /** In the order asked. */
@@ -39,8 +39,8 @@ export interface Identified {
   /** Empty = unknown. */
   token: string;
   /** Keyed mark of the names given; empty where none were. */
-  nameMark: Buffer;
-  salt: Buffer;
+  nameMark: Uint8Array;
+  salt: Uint8Array;
   /** `learner.unknown`, or `state.conflict` when ECK iD and key name two learners. */
   code: string;
   created: boolean;
@@ -72,7 +72,7 @@ export interface FindLearnerResponse {
 export interface Wanted {
   token: string;
   /** Which names; empty = the newest. */
-  nameMark: Buffer;
+  nameMark: Uint8Array;
 }
 
 /** Of one school, for one receiver and purpose. */
@@ -127,7 +127,7 @@ export interface OpenTextsResponse {
 export interface Payload {
   /** Learner; empty = under the school's key. */
   token: string;
-  data: Buffer;
+  data: Uint8Array;
   /** What it is, bound to the ciphertext: `result`, `activation_code`. */
   context: string;
 }
@@ -140,13 +140,13 @@ export interface SealPayloadsRequest {
 
 /** In the order asked; empty where the learner is forgotten. */
 export interface SealPayloadsResponse {
-  sealed: Buffer[];
+  sealed: Uint8Array[];
 }
 
 /** One sealed payload. */
 export interface Sealed {
   token: string;
-  sealed: Buffer;
+  sealed: Uint8Array;
   context: string;
 }
 
@@ -160,18 +160,18 @@ export interface OpenPayloadsRequest {
 
 /** In the order asked; empty where it cannot be opened any more. */
 export interface OpenPayloadsResponse {
-  data: Buffer[];
+  data: Uint8Array[];
 }
 
 /** Of messages without a learner. */
 export interface SaltsRequest {
   schoolOin: string;
-  flowIds: Buffer[];
+  flowIds: Uint8Array[];
 }
 
 /** In the order asked. */
 export interface SaltsResponse {
-  salts: Buffer[];
+  salts: Uint8Array[];
 }
 
 /** Whom, when. */
@@ -195,11 +195,11 @@ export interface DoorKeysRequest {
 /** 32 bytes each. */
 export interface DoorKeysResponse {
   /** Content digests and references. */
-  digestKey: Buffer;
+  digestKey: Uint8Array;
   /** Sealing cursors. */
-  cursorKey: Buffer;
+  cursorKey: Uint8Array;
   /** Signing access tokens. */
-  tokenKey: Buffer;
+  tokenKey: Uint8Array;
 }
 
 function createBaseIdentity(): Identity {
@@ -403,7 +403,7 @@ export const IdentifyRequest: MessageFns<IdentifyRequest> = {
               break;
             }
 
-            message.saltFor.push(Buffer.from(reader.bytes()));
+            message.saltFor.push(reader.bytes());
             continue;
           }
         }
@@ -431,9 +431,9 @@ export const IdentifyRequest: MessageFns<IdentifyRequest> = {
         : [],
       create: isSet(object.create) ? globalThis.Boolean(object.create) : false,
       saltFor: globalThis.Array.isArray(object?.saltFor)
-        ? object.saltFor.map((e: any) => Buffer.from(bytesFromBase64(e)))
+        ? object.saltFor.map((e: any) => bytesFromBase64(e))
         : globalThis.Array.isArray(object?.salt_for)
-        ? object.salt_for.map((e: any) => Buffer.from(bytesFromBase64(e)))
+        ? object.salt_for.map((e: any) => bytesFromBase64(e))
         : [],
     };
   },
@@ -473,7 +473,7 @@ export const IdentifyRequest: MessageFns<IdentifyRequest> = {
 };
 
 function createBaseIdentified(): Identified {
-  return { token: "", nameMark: Buffer.alloc(0), salt: Buffer.alloc(0), code: "", created: false };
+  return { token: "", nameMark: new Uint8Array(0), salt: new Uint8Array(0), code: "", created: false };
 }
 
 export const Identified: MessageFns<Identified> = {
@@ -522,7 +522,7 @@ export const Identified: MessageFns<Identified> = {
               break;
             }
 
-            message.nameMark = Buffer.from(reader.bytes());
+            message.nameMark = reader.bytes();
             continue;
           }
           case 3: {
@@ -530,7 +530,7 @@ export const Identified: MessageFns<Identified> = {
               break;
             }
 
-            message.salt = Buffer.from(reader.bytes());
+            message.salt = reader.bytes();
             continue;
           }
           case 4: {
@@ -565,11 +565,11 @@ export const Identified: MessageFns<Identified> = {
     return {
       token: isSet(object.token) ? globalThis.String(object.token) : "",
       nameMark: isSet(object.nameMark)
-        ? Buffer.from(bytesFromBase64(object.nameMark))
+        ? bytesFromBase64(object.nameMark)
         : isSet(object.name_mark)
-        ? Buffer.from(bytesFromBase64(object.name_mark))
-        : Buffer.alloc(0),
-      salt: isSet(object.salt) ? Buffer.from(bytesFromBase64(object.salt)) : Buffer.alloc(0),
+        ? bytesFromBase64(object.name_mark)
+        : new Uint8Array(0),
+      salt: isSet(object.salt) ? bytesFromBase64(object.salt) : new Uint8Array(0),
       code: isSet(object.code) ? globalThis.String(object.code) : "",
       created: isSet(object.created) ? globalThis.Boolean(object.created) : false,
     };
@@ -601,8 +601,8 @@ export const Identified: MessageFns<Identified> = {
   fromPartial(object: DeepPartial<Identified>): Identified {
     const message = createBaseIdentified();
     message.token = object.token ?? "";
-    message.nameMark = object.nameMark ?? Buffer.alloc(0);
-    message.salt = object.salt ?? Buffer.alloc(0);
+    message.nameMark = object.nameMark ?? new Uint8Array(0);
+    message.salt = object.salt ?? new Uint8Array(0);
     message.code = object.code ?? "";
     message.created = object.created ?? false;
     return message;
@@ -930,7 +930,7 @@ export const FindLearnerResponse: MessageFns<FindLearnerResponse> = {
 };
 
 function createBaseWanted(): Wanted {
-  return { token: "", nameMark: Buffer.alloc(0) };
+  return { token: "", nameMark: new Uint8Array(0) };
 }
 
 export const Wanted: MessageFns<Wanted> = {
@@ -970,7 +970,7 @@ export const Wanted: MessageFns<Wanted> = {
               break;
             }
 
-            message.nameMark = Buffer.from(reader.bytes());
+            message.nameMark = reader.bytes();
             continue;
           }
         }
@@ -989,10 +989,10 @@ export const Wanted: MessageFns<Wanted> = {
     return {
       token: isSet(object.token) ? globalThis.String(object.token) : "",
       nameMark: isSet(object.nameMark)
-        ? Buffer.from(bytesFromBase64(object.nameMark))
+        ? bytesFromBase64(object.nameMark)
         : isSet(object.name_mark)
-        ? Buffer.from(bytesFromBase64(object.name_mark))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.name_mark)
+        : new Uint8Array(0),
     };
   },
 
@@ -1013,7 +1013,7 @@ export const Wanted: MessageFns<Wanted> = {
   fromPartial(object: DeepPartial<Wanted>): Wanted {
     const message = createBaseWanted();
     message.token = object.token ?? "";
-    message.nameMark = object.nameMark ?? Buffer.alloc(0);
+    message.nameMark = object.nameMark ?? new Uint8Array(0);
     return message;
   },
 };
@@ -1678,7 +1678,7 @@ export const OpenTextsResponse: MessageFns<OpenTextsResponse> = {
 };
 
 function createBasePayload(): Payload {
-  return { token: "", data: Buffer.alloc(0), context: "" };
+  return { token: "", data: new Uint8Array(0), context: "" };
 }
 
 export const Payload: MessageFns<Payload> = {
@@ -1721,7 +1721,7 @@ export const Payload: MessageFns<Payload> = {
               break;
             }
 
-            message.data = Buffer.from(reader.bytes());
+            message.data = reader.bytes();
             continue;
           }
           case 3: {
@@ -1747,7 +1747,7 @@ export const Payload: MessageFns<Payload> = {
   fromJSON(object: any): Payload {
     return {
       token: isSet(object.token) ? globalThis.String(object.token) : "",
-      data: isSet(object.data) ? Buffer.from(bytesFromBase64(object.data)) : Buffer.alloc(0),
+      data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0),
       context: isSet(object.context) ? globalThis.String(object.context) : "",
     };
   },
@@ -1772,7 +1772,7 @@ export const Payload: MessageFns<Payload> = {
   fromPartial(object: DeepPartial<Payload>): Payload {
     const message = createBasePayload();
     message.token = object.token ?? "";
-    message.data = object.data ?? Buffer.alloc(0);
+    message.data = object.data ?? new Uint8Array(0);
     message.context = object.context ?? "";
     return message;
   },
@@ -1897,7 +1897,7 @@ export const SealPayloadsResponse: MessageFns<SealPayloadsResponse> = {
               break;
             }
 
-            message.sealed.push(Buffer.from(reader.bytes()));
+            message.sealed.push(reader.bytes());
             continue;
           }
         }
@@ -1914,9 +1914,7 @@ export const SealPayloadsResponse: MessageFns<SealPayloadsResponse> = {
 
   fromJSON(object: any): SealPayloadsResponse {
     return {
-      sealed: globalThis.Array.isArray(object?.sealed)
-        ? object.sealed.map((e: any) => Buffer.from(bytesFromBase64(e)))
-        : [],
+      sealed: globalThis.Array.isArray(object?.sealed) ? object.sealed.map((e: any) => bytesFromBase64(e)) : [],
     };
   },
 
@@ -1939,7 +1937,7 @@ export const SealPayloadsResponse: MessageFns<SealPayloadsResponse> = {
 };
 
 function createBaseSealed(): Sealed {
-  return { token: "", sealed: Buffer.alloc(0), context: "" };
+  return { token: "", sealed: new Uint8Array(0), context: "" };
 }
 
 export const Sealed: MessageFns<Sealed> = {
@@ -1982,7 +1980,7 @@ export const Sealed: MessageFns<Sealed> = {
               break;
             }
 
-            message.sealed = Buffer.from(reader.bytes());
+            message.sealed = reader.bytes();
             continue;
           }
           case 3: {
@@ -2008,7 +2006,7 @@ export const Sealed: MessageFns<Sealed> = {
   fromJSON(object: any): Sealed {
     return {
       token: isSet(object.token) ? globalThis.String(object.token) : "",
-      sealed: isSet(object.sealed) ? Buffer.from(bytesFromBase64(object.sealed)) : Buffer.alloc(0),
+      sealed: isSet(object.sealed) ? bytesFromBase64(object.sealed) : new Uint8Array(0),
       context: isSet(object.context) ? globalThis.String(object.context) : "",
     };
   },
@@ -2033,7 +2031,7 @@ export const Sealed: MessageFns<Sealed> = {
   fromPartial(object: DeepPartial<Sealed>): Sealed {
     const message = createBaseSealed();
     message.token = object.token ?? "";
-    message.sealed = object.sealed ?? Buffer.alloc(0);
+    message.sealed = object.sealed ?? new Uint8Array(0);
     message.context = object.context ?? "";
     return message;
   },
@@ -2194,7 +2192,7 @@ export const OpenPayloadsResponse: MessageFns<OpenPayloadsResponse> = {
               break;
             }
 
-            message.data.push(Buffer.from(reader.bytes()));
+            message.data.push(reader.bytes());
             continue;
           }
         }
@@ -2210,9 +2208,7 @@ export const OpenPayloadsResponse: MessageFns<OpenPayloadsResponse> = {
   },
 
   fromJSON(object: any): OpenPayloadsResponse {
-    return {
-      data: globalThis.Array.isArray(object?.data) ? object.data.map((e: any) => Buffer.from(bytesFromBase64(e))) : [],
-    };
+    return { data: globalThis.Array.isArray(object?.data) ? object.data.map((e: any) => bytesFromBase64(e)) : [] };
   },
 
   toJSON(message: OpenPayloadsResponse): unknown {
@@ -2274,7 +2270,7 @@ export const SaltsRequest: MessageFns<SaltsRequest> = {
               break;
             }
 
-            message.flowIds.push(Buffer.from(reader.bytes()));
+            message.flowIds.push(reader.bytes());
             continue;
           }
         }
@@ -2297,9 +2293,9 @@ export const SaltsRequest: MessageFns<SaltsRequest> = {
         ? globalThis.String(object.school_oin)
         : "",
       flowIds: globalThis.Array.isArray(object?.flowIds)
-        ? object.flowIds.map((e: any) => Buffer.from(bytesFromBase64(e)))
+        ? object.flowIds.map((e: any) => bytesFromBase64(e))
         : globalThis.Array.isArray(object?.flow_ids)
-        ? object.flow_ids.map((e: any) => Buffer.from(bytesFromBase64(e)))
+        ? object.flow_ids.map((e: any) => bytesFromBase64(e))
         : [],
     };
   },
@@ -2356,7 +2352,7 @@ export const SaltsResponse: MessageFns<SaltsResponse> = {
               break;
             }
 
-            message.salts.push(Buffer.from(reader.bytes()));
+            message.salts.push(reader.bytes());
             continue;
           }
         }
@@ -2372,11 +2368,7 @@ export const SaltsResponse: MessageFns<SaltsResponse> = {
   },
 
   fromJSON(object: any): SaltsResponse {
-    return {
-      salts: globalThis.Array.isArray(object?.salts)
-        ? object.salts.map((e: any) => Buffer.from(bytesFromBase64(e)))
-        : [],
-    };
+    return { salts: globalThis.Array.isArray(object?.salts) ? object.salts.map((e: any) => bytesFromBase64(e)) : [] };
   },
 
   toJSON(message: SaltsResponse): unknown {
@@ -2643,7 +2635,7 @@ export const DoorKeysRequest: MessageFns<DoorKeysRequest> = {
 };
 
 function createBaseDoorKeysResponse(): DoorKeysResponse {
-  return { digestKey: Buffer.alloc(0), cursorKey: Buffer.alloc(0), tokenKey: Buffer.alloc(0) };
+  return { digestKey: new Uint8Array(0), cursorKey: new Uint8Array(0), tokenKey: new Uint8Array(0) };
 }
 
 export const DoorKeysResponse: MessageFns<DoorKeysResponse> = {
@@ -2678,7 +2670,7 @@ export const DoorKeysResponse: MessageFns<DoorKeysResponse> = {
               break;
             }
 
-            message.digestKey = Buffer.from(reader.bytes());
+            message.digestKey = reader.bytes();
             continue;
           }
           case 2: {
@@ -2686,7 +2678,7 @@ export const DoorKeysResponse: MessageFns<DoorKeysResponse> = {
               break;
             }
 
-            message.cursorKey = Buffer.from(reader.bytes());
+            message.cursorKey = reader.bytes();
             continue;
           }
           case 3: {
@@ -2694,7 +2686,7 @@ export const DoorKeysResponse: MessageFns<DoorKeysResponse> = {
               break;
             }
 
-            message.tokenKey = Buffer.from(reader.bytes());
+            message.tokenKey = reader.bytes();
             continue;
           }
         }
@@ -2712,20 +2704,20 @@ export const DoorKeysResponse: MessageFns<DoorKeysResponse> = {
   fromJSON(object: any): DoorKeysResponse {
     return {
       digestKey: isSet(object.digestKey)
-        ? Buffer.from(bytesFromBase64(object.digestKey))
+        ? bytesFromBase64(object.digestKey)
         : isSet(object.digest_key)
-        ? Buffer.from(bytesFromBase64(object.digest_key))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.digest_key)
+        : new Uint8Array(0),
       cursorKey: isSet(object.cursorKey)
-        ? Buffer.from(bytesFromBase64(object.cursorKey))
+        ? bytesFromBase64(object.cursorKey)
         : isSet(object.cursor_key)
-        ? Buffer.from(bytesFromBase64(object.cursor_key))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.cursor_key)
+        : new Uint8Array(0),
       tokenKey: isSet(object.tokenKey)
-        ? Buffer.from(bytesFromBase64(object.tokenKey))
+        ? bytesFromBase64(object.tokenKey)
         : isSet(object.token_key)
-        ? Buffer.from(bytesFromBase64(object.token_key))
-        : Buffer.alloc(0),
+        ? bytesFromBase64(object.token_key)
+        : new Uint8Array(0),
     };
   },
 
@@ -2748,9 +2740,9 @@ export const DoorKeysResponse: MessageFns<DoorKeysResponse> = {
   },
   fromPartial(object: DeepPartial<DoorKeysResponse>): DoorKeysResponse {
     const message = createBaseDoorKeysResponse();
-    message.digestKey = object.digestKey ?? Buffer.alloc(0);
-    message.cursorKey = object.cursorKey ?? Buffer.alloc(0);
-    message.tokenKey = object.tokenKey ?? Buffer.alloc(0);
+    message.digestKey = object.digestKey ?? new Uint8Array(0);
+    message.cursorKey = object.cursorKey ?? new Uint8Array(0);
+    message.tokenKey = object.tokenKey ?? new Uint8Array(0);
     return message;
   },
 };
@@ -2855,11 +2847,28 @@ export const VaultServiceDefinition = {
 } as const;
 
 function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+  if ((globalThis as any).Buffer) {
+    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
+  } else {
+    const bin = globalThis.atob(b64);
+    const arr = new Uint8Array(bin.length);
+    for (let i = 0; i < bin.length; ++i) {
+      arr[i] = bin.charCodeAt(i);
+    }
+    return arr;
+  }
 }
 
 function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString("base64");
+  if ((globalThis as any).Buffer) {
+    return (globalThis as any).Buffer.from(arr).toString("base64");
+  } else {
+    const bin: string[] = [];
+    arr.forEach((byte) => {
+      bin.push(globalThis.String.fromCharCode(byte));
+    });
+    return globalThis.btoa(bin.join(""));
+  }
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
