@@ -65,6 +65,8 @@ export interface EntitlementGranted {
   /** Copied from the catalogue, for the way to the receivers. */
   publisherOin: string;
   platformOin: string;
+  /** True when the same grant came again: it decides that flow; receivers are not told again. */
+  unchanged: boolean;
 }
 
 /** A grant was not possible. */
@@ -85,13 +87,18 @@ export interface EntitlementChanged {
   schoolOin: string;
   holder: Holder | undefined;
   state: EntitlementState;
-  /** `withdrawn`, `blocked`, `unblocked`, `swapped`, `provisioned`, `first_used`, `expired`, `left`, `forgotten`. */
+  /**
+   * `withdrawn`, `blocked`, `unblocked`, `swapped`, `provisioned`, `revoked`, `first_used`, `expired`, `left`, `forgotten`;
+   * with `unchanged` also `used`.
+   */
   cause: string;
   /** Of first use: the day. */
   day: string;
   publisherOin: string;
   platformOin: string;
   grantedByOin: string;
+  /** True when what was asked stood already, or was later use: it decides that flow; receivers are not told again. */
+  unchanged: boolean;
 }
 
 /** A change of an entitlement was not possible. */
@@ -684,6 +691,7 @@ function createBaseEntitlementGranted(): EntitlementGranted {
     activationCode: new Uint8Array(0),
     publisherOin: "",
     platformOin: "",
+    unchanged: false,
   };
 }
 
@@ -709,6 +717,9 @@ export const EntitlementGranted: MessageFns<EntitlementGranted> = {
     }
     if (message.platformOin !== "") {
       writer.uint32(58).string(message.platformOin);
+    }
+    if (message.unchanged !== false) {
+      writer.uint32(64).bool(message.unchanged);
     }
     return writer;
   },
@@ -782,6 +793,14 @@ export const EntitlementGranted: MessageFns<EntitlementGranted> = {
             message.platformOin = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.unchanged = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -823,6 +842,7 @@ export const EntitlementGranted: MessageFns<EntitlementGranted> = {
         : isSet(object.platform_oin)
         ? globalThis.String(object.platform_oin)
         : "",
+      unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
     };
   },
 
@@ -849,6 +869,9 @@ export const EntitlementGranted: MessageFns<EntitlementGranted> = {
     if (message.platformOin !== "") {
       obj.platformOin = message.platformOin;
     }
+    if (message.unchanged !== false) {
+      obj.unchanged = message.unchanged;
+    }
     return obj;
   },
 
@@ -868,6 +891,7 @@ export const EntitlementGranted: MessageFns<EntitlementGranted> = {
     message.activationCode = object.activationCode ?? new Uint8Array(0);
     message.publisherOin = object.publisherOin ?? "";
     message.platformOin = object.platformOin ?? "";
+    message.unchanged = object.unchanged ?? false;
     return message;
   },
 };
@@ -1067,6 +1091,7 @@ function createBaseEntitlementChanged(): EntitlementChanged {
     publisherOin: "",
     platformOin: "",
     grantedByOin: "",
+    unchanged: false,
   };
 }
 
@@ -1101,6 +1126,9 @@ export const EntitlementChanged: MessageFns<EntitlementChanged> = {
     }
     if (message.grantedByOin !== "") {
       writer.uint32(82).string(message.grantedByOin);
+    }
+    if (message.unchanged !== false) {
+      writer.uint32(88).bool(message.unchanged);
     }
     return writer;
   },
@@ -1198,6 +1226,14 @@ export const EntitlementChanged: MessageFns<EntitlementChanged> = {
             message.grantedByOin = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.unchanged = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1246,6 +1282,7 @@ export const EntitlementChanged: MessageFns<EntitlementChanged> = {
         : isSet(object.granted_by_oin)
         ? globalThis.String(object.granted_by_oin)
         : "",
+      unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
     };
   },
 
@@ -1281,6 +1318,9 @@ export const EntitlementChanged: MessageFns<EntitlementChanged> = {
     if (message.grantedByOin !== "") {
       obj.grantedByOin = message.grantedByOin;
     }
+    if (message.unchanged !== false) {
+      obj.unchanged = message.unchanged;
+    }
     return obj;
   },
 
@@ -1301,6 +1341,7 @@ export const EntitlementChanged: MessageFns<EntitlementChanged> = {
     message.publisherOin = object.publisherOin ?? "";
     message.platformOin = object.platformOin ?? "";
     message.grantedByOin = object.grantedByOin ?? "";
+    message.unchanged = object.unchanged ?? false;
     return message;
   },
 };
