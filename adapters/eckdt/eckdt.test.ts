@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compileSchema, openDocuments, readXml, validateElement, withPaths } from '#adapters/xml';
 import { GatewayError } from '#kernel';
@@ -274,6 +275,29 @@ describe('a record that is refused by itself', () => {
     ]);
   });
 
+  test('the line is that of the field', () => {
+    const { refusals } = toCore(
+      readCatalogue(
+        utf8(
+          result(
+            entry(),
+            entry({ ProductId: 'getij 2', SaleUnitSize: 'x' }),
+            entry({ Edition: '', LicenseCount: '4294967296' }),
+          ),
+        ),
+      ),
+    );
+    const lines = result(
+      entry(),
+      entry({ ProductId: 'getij 2', SaleUnitSize: 'x' }),
+      entry({ Edition: '', LicenseCount: '4294967296' }),
+    ).split('\n');
+    expect(refusals.map((it) => it.where.map(({ line }) => lines[line! - 1]))).toEqual([
+      ['<SaleUnitSize>x</SaleUnitSize>'],
+      [expect.stringContaining('4294967296')],
+    ]);
+  });
+
   test('without what a product cannot do without', () => {
     expect(refusedAt({ ProductId: undefined, Publisher: '', Title: '\n', IsLicensed: undefined })).toEqual([
       'ProductId',
@@ -417,6 +441,32 @@ describe('a record that is taken with a note', () => {
     );
     expect([...raised].sort()).toEqual(Object.keys(notes).sort());
   });
+});
+
+test('bytes of any kind end in products, refusals or a fault, and free what they took', () => {
+  const from = eckdt.exchanges.catalogue.examples.map((it) => example(it.file));
+  const bytes = fc
+    .tuple(
+      fc.constantFrom(...from),
+      fc.array(fc.tuple(fc.nat(8000), fc.constantFrom(...'<>/&"-x0 é')), { minLength: 1, maxLength: 4 }),
+    )
+    .map(([file, changes]) => {
+      const broken = Buffer.from(file);
+      for (const [at, letter] of changes) broken.write(letter, at % broken.length);
+      return broken;
+    });
+  fc.assert(
+    fc.property(bytes, (it) => {
+      try {
+        for (const { product } of outcomes(readCatalogue(it))) if (product) Product.encode(product).finish();
+      } catch (thrown) {
+        expect(thrown).toBeInstanceOf(GatewayError);
+        expect((thrown as GatewayError).fault).toMatch(/^wire[.]/);
+      }
+      expect(openDocuments()).toBe(0);
+    }),
+    { numRuns: 500 },
+  );
 });
 
 describe('the tables', () => {

@@ -1,13 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { dutchDay } from '#kernel';
+import { dutchDay, isDay } from '#kernel';
 import { Product } from '#proto/eduk/core/v1/product';
 import { basisPoints, dayOf, hasCheckDigit, momentOf, olderRates, outcomeOf } from './mapping.ts';
-import type { Entry } from './wire.ts';
+import { type Entry, readText } from './wire.ts';
 
 const base: Entry = { ProductId: 'getij-1', Publisher: 'Uitgeverij Zilvermeeuw', Title: 'Getij', IsLicensed: true };
 function mapped(more: Entry): Product {
-  const outcome = outcomeOf({ index: 0, path: 'Entry', line: 1, problems: [], lacks: [], entry: { ...base, ...more } });
+  const outcome = outcomeOf({
+    index: 0,
+    path: 'Entry',
+    line: 1,
+    lines: {},
+    problems: [],
+    lacks: [],
+    entry: { ...base, ...more },
+  });
   expect(outcome.refusal).toBeUndefined();
   return outcome.product!;
 }
@@ -171,6 +179,37 @@ describe('days', () => {
       licence: { startsOn: '2026-08-01', endsOn: '9999-12-31' },
     });
   });
+});
+
+test('whatever moment can be written, the product has days or the record is refused', () => {
+  const two = (least: number, most: number) =>
+    fc.integer({ min: least, max: most }).map((it) => String(it).padStart(2, '0'));
+  const moments = fc
+    .tuple(
+      fc.integer({ min: 1, max: 9999 }).map((it) => String(it).padStart(4, '0')),
+      two(1, 12),
+      two(1, 31),
+      fc.option(fc.tuple(two(0, 24), two(0, 59), two(0, 59), fc.constantFrom('', '.5', '.1234567890')), {
+        nil: undefined,
+      }),
+      fc.constantFrom('', 'Z', '+02:00', '-14:00', '+14:00'),
+    )
+    .map(
+      ([year, month, day, time, zone]) =>
+        `${year}-${month}-${day}${time ? `T${time[0]}:${time[1]}:${time[2]}${time[3]}` : ''}${zone}`,
+    )
+    .filter((it) => readText(it, 'moment') !== undefined);
+  fc.assert(
+    fc.property(moments, (it) => {
+      const entry = { ...base, EndOfLifeDate: it, LastModifiedDate: it, LicenseStartDate: it };
+      const { product } = outcomeOf({ index: 0, path: 'Entry', line: 1, lines: {}, problems: [], lacks: [], entry });
+      if (product === undefined) return;
+      for (const day of [product.availableUntil, product.licence!.startsOn])
+        expect(day === '' || isDay(day)).toBe(true);
+      expect(product.modifiedAt === '' || !Number.isNaN(Date.parse(product.modifiedAt))).toBe(true);
+    }),
+    { numRuns: 2000 },
+  );
 });
 
 describe('classification', () => {

@@ -209,16 +209,20 @@ export const leftOut: readonly (keyof Entry)[] = [
 
 /** One record → its product, or why there is none. */
 export function outcomeOf(record: CatalogueRecord): Outcome {
-  const { index, entry, path, line } = record;
+  const { index, entry, path } = record;
   if (entry === undefined) {
     const code = record.problems[0]?.fault ?? 'wire.invalid';
     return { index, refusal: { index, code, where: record.problems.map((it) => it.where) }, notes: [] };
   }
   const wrong: Where[] = [];
   const said: Note[] = record.lacks.map((where) => ({ index, note: 'field.lacking', where }));
+  const place = (at: string): Where => ({
+    path: `${path}/${at}`,
+    line: record.lines[at.split('/', 1)[0]!] ?? record.line,
+  });
   const made = build(productTable, entry, {
-    problem: (at) => wrong.push({ path: `${path}/${at}`, line }),
-    note: (note, at) => said.push({ index, note, where: { path: `${path}/${at}`, line } }),
+    problem: (at) => wrong.push(place(at)),
+    note: (note, at) => said.push({ index, note, where: place(at) }),
   });
   if (wrong.length > 0) return { index, refusal: { index, code: 'wire.invalid', where: wrong }, notes: [] };
   return { index, product: made, notes: said };

@@ -16,8 +16,6 @@ import {
   versions,
 } from './schemas/entry.ts';
 
-export type { Version };
-
 type ValueOf<F> = F extends { fields: infer G }
   ? F extends { many: true }
     ? GroupOf<G>[]
@@ -46,6 +44,8 @@ export interface CatalogueRecord {
   /** Where its `Entry` stands, such as `searchRetrieveResponse/records/record[3]/recordData/Entry`. */
   path: string;
   line: number;
+  /** On which line each of its fields stands. */
+  lines: Readonly<Record<string, number>>;
   /** SRU only: collection, colon, id. */
   recordIdentifier?: string;
   /** Absent when the record states none, as records without a namespace do. */
@@ -74,8 +74,8 @@ const SRU = 'http://www.loc.gov/zing/srw/';
 const NIL = '{http://www.w3.org/2001/XMLSchema-instance}nil';
 /** Problems told of one record; a file of nonsense is not answered with a file of problems. */
 const MAX_PROBLEMS = 20;
-/** A catalogue may be larger than a message: the national one is some 21,000 records of 5 kB. */
-export const MAX_CATALOGUE_BYTES = 256 * 1024 * 1024;
+/** A catalogue may be larger than a message. The cap on tags of `#adapters/xml` holds as well. */
+export const MAX_CATALOGUE_BYTES = 64 * 1024 * 1024;
 
 /**
  * Reads an SRU 1.2 answer (ECK DT §1.6), or a `ReadCatalogResult` (§1.4), bare or in a SOAP 1.1 envelope (§1.3). A file
@@ -180,6 +180,7 @@ function readSruRecord(record: XmlElement, index: number, path: string): Catalog
     recordIdentifier,
     problems: [{ fault, where: { path: path + more, line: element.line } }],
     lacks: [],
+    lines: {},
   });
   const recordSchema = child(record, 'recordSchema');
   const schema = recordSchema?.text.trim() ?? '';
@@ -233,6 +234,7 @@ function readResult(result: XmlElement, version: Version | undefined, path: stri
         line: it.line,
         problems: [{ fault: 'wire.version', where: { path: place, line: it.line } }],
         lacks: [],
+        lines: {},
       };
     });
   return { form: 'ReadCatalogResult', numEntries, firstEntry: counted(result, 'firstEntry'), records };
@@ -248,7 +250,9 @@ function readRecord(element: XmlElement, index: number, path: string, version: V
       if (version !== undefined && requiredIn(name, field, version)) lacks.push(where);
     },
   }) as Entry;
-  const record = { index, path, line: element.line, version, problems, lacks };
+  const lines: Record<string, number> = {};
+  for (const it of element.children) if (Object.hasOwn(entryFields, it.name)) lines[it.name] ??= it.line;
+  const record = { index, path, line: element.line, lines, version, problems, lacks };
   return problems.length === 0 ? { ...record, entry } : record;
 }
 

@@ -288,9 +288,10 @@ describe.skipIf(!present)('our schemas and the originals', () => {
     expect(unwanted).toBe(0);
     // A wanted difference that never shows is no difference.
     expect([...seen].map((it) => it.what).sort()).toEqual(wanted.map((it) => it.what).sort());
+    // Neither all refused nor all taken, or the comparison would say little.
     const refused = cases().filter((it) => !it.theirs).length;
     expect(refused).toBeGreaterThan(MUTATIONS / 4);
-    expect(refused).toBeLessThan((MUTATIONS * 3) / 4 + 100);
+    expect(refused).toBeLessThan(MUTATIONS * 0.9);
   });
 
   const without = (name: keyof typeof entryFields, change: (field: Field) => Field | undefined): Fields => {
