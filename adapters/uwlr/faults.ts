@@ -1,0 +1,75 @@
+/**
+ * Our faults in the words of UWLR 2.2 §3.8. The faultcode is the standard's, unprefixed, as its toolkits surface it; the
+ * faultstring is a short Dutch sentence from our own table; the detail carries our code, who must act, whether a repeat
+ * helps, and the places. No value of a message is in any of them. Sent with HTTP 500, as SOAP 1.1 §6.2 has it.
+ */
+import { faultDetail, writeFault } from '#adapters/xml';
+import { type Fault, faults, type GatewayError } from '#kernel';
+
+export type Faultcode =
+  | 'Client.OngeldigBericht'
+  | 'Client.AutorisatieOngeldig'
+  | 'Client.OngeldigeKlantIdentificatie'
+  | 'Client.XsdVersieOngeldig'
+  | 'Client.LeerlingOngeldig'
+  | 'Client.ScoreOngeldig'
+  | 'Client.EldResultaatOngeldig'
+  | 'Server.TijdelijkNietBeschikbaar'
+  | 'Server.InterneFout';
+
+/** Faults with a faultcode of their own. The others follow from who must act: see `faultcode`. */
+export const faultcodes: Partial<Record<Fault, Faultcode>> = {
+  'wire.version': 'Client.XsdVersieOngeldig',
+  'party.unknown': 'Client.OngeldigeKlantIdentificatie',
+  'party.forbidden': 'Client.AutorisatieOngeldig',
+  'mandate.missing': 'Client.AutorisatieOngeldig',
+  'mandate.unconfirmed': 'Client.AutorisatieOngeldig',
+  'mandate.ended': 'Client.AutorisatieOngeldig',
+  'learner.unknown': 'Client.LeerlingOngeldig',
+  'state.missing': 'Client.OngeldigeKlantIdentificatie',
+  'hold.pending': 'Server.TijdelijkNietBeschikbaar',
+};
+
+/** Faults whose faultcode follows from the place, when all places agree. */
+export const faultcodesByPlace: readonly { fault: Fault; place: RegExp; words: string; code: Faultcode }[] = [
+  {
+    fault: 'party.unknown',
+    place: /^Envelope\/Header\/autorisatie/,
+    words: 'when the header is missing or incomplete',
+    code: 'Client.AutorisatieOngeldig',
+  },
+  {
+    fault: 'wire.invalid',
+    place: /\/osoresultaat(\/|$)/,
+    words: 'when every place is in an `osoresultaat`',
+    code: 'Client.EldResultaatOngeldig',
+  },
+  {
+    fault: 'wire.invalid',
+    place: /\/resultaat(\[\d+\])?\/score$/,
+    words: 'when every place is a `score`',
+    code: 'Client.ScoreOngeldig',
+  },
+  {
+    fault: 'wire.invalid',
+    place: /\/toetsafname(\[\d+\])?\/(leerlingid|eckid)(\[2\])?$/,
+    words: 'when every place is a `leerlingid` or `eckid` of a result',
+    code: 'Client.LeerlingOngeldig',
+  },
+];
+
+/** The standard's faultcode of an error of ours (UWLR 2.2 §3.8). */
+export function faultcode(error: GatewayError): Faultcode {
+  for (const { fault, place, code } of faultcodesByPlace)
+    if (error.fault === fault && error.where.length > 0 && error.where.every((w) => place.test(w.path))) return code;
+  const own = faultcodes[error.fault];
+  if (own) return own;
+  const { who, retry } = error.row;
+  if (who === 'us' || who === 'peer')
+    return retry === 'never' ? 'Server.InterneFout' : 'Server.TijdelijkNietBeschikbaar';
+  return 'Client.OngeldigBericht';
+}
+
+/** The whole SOAP document that answers an error. */
+export const sayFault = (error: GatewayError): string =>
+  writeFault({ faultcode: faultcode(error), faultstring: faults[error.fault].nl, detail: faultDetail(error) });

@@ -1,0 +1,624 @@
+/**
+ * UWLR 2.2 (= 2.2.1) as it stands on the wire: types with the standard's own names, reading of what callers send, writing of
+ * what we answer. Form only, no interpretation. Reading is liberal (any order, empty = absent, unknown elements ignored),
+ * writing is strict (schema order, nothing empty). No error holds a value of the message, nor a name it made up.
+ */
+import { envelopeOf, readXml, writeEnvelope, type XmlElement, type XmlObject } from '#adapters/xml';
+import { Clear, GatewayError, isDay, isSchoolYear, type Where } from '#kernel';
+
+/** Namespaces of all 2.x versions (UWLR 2.2 §2); `oso` is borrowed. */
+export const NS = {
+  autorisatie: 'http://www.edustandaard.nl/leerresultaten/2/autorisatie',
+  leerlinggegevens: 'http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens',
+  leerresultaten: 'http://www.edustandaard.nl/leerresultaten/2/leerresultaten',
+  oso: 'http://www.edustandaard.nl/oso_gegevensset/1.2/dossier',
+} as const;
+
+/** What we write. 2.2.1 changed words only. */
+export const XSDVERSIE = '2.2';
+const VERSIES: ReadonlySet<string> = new Set(['2.2', '2.2.1']);
+
+/** Codes of jaargroep (UWLR 2.2 §3.3). */
+export const JAARGROEPEN: ReadonlySet<string> = new Set('B D 0 1 2 3 4 5 6 7 8 11 12 13 14 15 16 S V C N H'.split(' '));
+/** Codes of rol (UWLR 2.2 §3.3). */
+export const ROLLEN: ReadonlySet<string> = new Set(
+  'ADJ ADM CON DIR ICT IB KLA LRK LOS LOC OWA OUD RT SMW STA VAK'.split(' '),
+);
+
+// --- Types --------------------------------------------------------------------------------------------------------------
+
+/** The header (§3.1). */
+export interface Autorisatie {
+  autorisatiesleutel: string;
+  klantcode: string;
+  klantnaam: string;
+}
+
+/** §3.2. */
+export interface LeerlinggegevensVerzoek {
+  schooljaar?: string;
+  brincode?: string;
+  dependancecode?: string;
+  schoolkey?: string;
+  xsdversie?: string;
+  gegevenssetid?: string;
+  laatstontvangengegevens?: string;
+}
+
+/** §3.3; of `leerlinggegevens` only what the Smalle set has. */
+export type LeerlinggegevensAntwoord =
+  | { leerlinggegevens: Leerlinggegevens }
+  | { geenwijzigingen: true }
+  | { geengegevens: true };
+
+export interface Leerlinggegevens {
+  school: AntwoordSchool;
+  groepen: { groep: Stamgroep[]; samengestelde_groep: SamengesteldeGroep[] };
+  leerlingen: Leerling[];
+  leerkrachten: Leerkracht[];
+}
+export interface AntwoordSchool {
+  schooljaar: string;
+  peildatum?: string;
+  brincode?: string;
+  dependancecode?: string;
+  schoolkey?: string;
+  aanmaakdatum?: string;
+  xsdversie: string;
+}
+export interface SamengesteldeGroep {
+  key: string;
+  naam: string;
+}
+export interface Stamgroep extends SamengesteldeGroep {
+  jaargroep: string;
+}
+export interface Verwijzing {
+  key: string;
+}
+export interface Naam {
+  achternaam?: string;
+  voorvoegsel?: string;
+  roepnaam?: string;
+}
+export interface Leerling extends Naam {
+  key: string;
+  eckid?: string;
+  geboortedatum?: string;
+  jaargroep?: string;
+  groep?: Verwijzing;
+  samengestelde_groepen: Verwijzing[];
+}
+export interface Taak extends Verwijzing {
+  rol: string[];
+  rolomschrijving: string[];
+}
+export interface Leerkracht extends Naam {
+  key: string;
+  eckid?: string;
+  emailadres?: string;
+  groepen: { groep: Taak[]; samengestelde_groep: Taak[] };
+}
+
+/** §3.6. Elements that have no meaning for the gateway are kept as `true`: they were there. */
+export interface LeerresultatenVerzoek {
+  school: ResultatenSchool;
+  toetsafnames: Toetsafname[];
+  toetsen: Toets[];
+}
+export interface ResultatenSchool {
+  schooljaar?: string;
+  brincode?: string;
+  dependancecode?: string;
+  schoolkey?: string;
+  aanmaakdatum?: string;
+  auteur?: true;
+  xsdversie?: string;
+  commentaar?: true;
+}
+export interface Toetsafname {
+  /** Key of the pupil in the administration; a caller that has only the ECK iD leaves it out. */
+  leerlingid?: string;
+  eckid?: string;
+  resultaatverwerkerid?: true;
+  resultaten: Resultaat[];
+}
+export interface Resultaat {
+  key: string;
+  afnamedatum: string;
+  toetscode: string;
+  versie?: string;
+  toetsonderdeelcode?: string;
+  /** As written: whole, with decimals, or a word such as `X`. */
+  score?: string;
+  osoresultaat?: OsoResultaat;
+  infourl?: true;
+}
+export interface OsoResultaat {
+  toetsscore?: {
+    aantalopgaven?: number;
+    aantalgoed?: number;
+    aantalfout?: number;
+    aantalgelezen?: true;
+    tijd?: number;
+    vaardigheidsscore?: number;
+    codevaardigheidsschaal?: true;
+    betrouwbaarheidsinterval?: true;
+  };
+  referentiescore: { waarde: string }[];
+}
+export interface Toets {
+  toetscode: string;
+  versie?: string;
+  toetsnaam?: string;
+  leerjaar?: true;
+  vakgebied?: true;
+  toetsnormering?: Norm[];
+  toetshierarchie?: true;
+  toetsonderdelen: Toetsonderdeel[];
+}
+export interface Toetsonderdeel {
+  toetsonderdeelcode: string;
+  toetsonderdeelnaam?: true;
+  toetsonderdeelnormering?: Norm[];
+}
+export interface Norm {
+  term: string;
+  beginnormwaarde?: number;
+  eindnormwaarde?: number;
+}
+
+/** A request as read. The header is a secret of the school and of the caller, so it refuses to be printed. */
+export type Verzoek =
+  | { operation: 'HaalLeerlinggegevens'; header: Clear<Autorisatie>; body: LeerlinggegevensVerzoek }
+  | { operation: 'BrengLeerresultaten'; header: Clear<Autorisatie>; body: LeerresultatenVerzoek };
+export type Operation = Verzoek['operation'];
+
+// --- Reading ------------------------------------------------------------------------------------------------------------
+
+/**
+ * Reads a request of either service (UWLR 2.2 §3). Throws `wire.unreadable`, `wire.too_large`, `wire.pgn`, `wire.version`,
+ * `party.unknown` (no or incomplete header) or `wire.invalid`, with paths and lines.
+ */
+export const readRequest = (bytes: Uint8Array): Verzoek => requestOf(readXml(bytes).root);
+
+/** The same for a document that was read already, such as in a worker (`readXmlApart`). */
+export function requestOf(root: XmlElement): Verzoek {
+  const { header, body } = envelopeOf(root);
+  refusePersonalNumbers(root);
+  const at = `Envelope/Body/${known(body.name)}`;
+  if (/^http:\/\/www\.edustandaard\.nl\/leerresultaten\/(?!2\/)/.test(body.ns))
+    throw new GatewayError('wire.version', 'Only UWLR 2.2 is spoken here.', { where: [{ path: at, line: body.line }] });
+  if (body.ns === NS.leerlinggegevens && body.name === 'leerlinggegevens_verzoek')
+    return { operation: 'HaalLeerlinggegevens', header: autorisatie(header), body: leerlinggegevensVerzoek(body) };
+  if (body.ns === NS.leerresultaten && body.name === 'leerresultaten_verzoek')
+    return { operation: 'BrengLeerresultaten', header: autorisatie(header), body: leerresultatenVerzoek(body) };
+  throw new GatewayError('wire.invalid', 'The body holds no request that this service knows.', {
+    where: [{ path: at, line: body.line }],
+  });
+}
+
+/** §3.1: one header block with three filled values. Its children often come without a namespace. */
+function autorisatie(blocks: readonly XmlElement[]): Clear<Autorisatie> {
+  const at = 'Envelope/Header/autorisatie';
+  const missing = (path: string, line?: number) =>
+    new GatewayError('party.unknown', 'The header autorisatie is missing or incomplete.', { where: [{ path, line }] });
+  const block = blocks.find((it) => it.name === 'autorisatie' && (it.ns === NS.autorisatie || it.ns === ''));
+  if (!block) throw missing(at);
+  const value = (name: keyof Autorisatie): string => {
+    const found = block.children.filter((it) => it.name === name && (it.ns === NS.autorisatie || it.ns === ''));
+    const text = found[0]?.text.trim() ?? '';
+    if (found.length !== 1 || text === '' || text.length > 256) throw missing(`${at}/${name}`, block.line);
+    return text;
+  };
+  return new Clear({
+    autorisatiesleutel: value('autorisatiesleutel'),
+    klantcode: value('klantcode'),
+    klantnaam: value('klantnaam'),
+  });
+}
+
+/** Most places an error names; a message with more wrong says no more. */
+const PLACES = 100;
+
+/** Collects what is wrong with the form of a message while it is read, so that a caller hears all of it at once. */
+class Form {
+  readonly wrong: Where[] = [];
+  readonly namespaces: readonly string[];
+
+  constructor(...namespaces: string[]) {
+    this.namespaces = ['', ...namespaces];
+  }
+
+  /** Children of a name: in a namespace of the standard, or in none. */
+  all(element: XmlElement, name: string): XmlElement[] {
+    return element.children.filter((it) => it.name === name && this.namespaces.includes(it.ns));
+  }
+
+  refuse(path: string, element: XmlElement): undefined {
+    if (this.wrong.length < PLACES) this.wrong.push({ path, line: element.line });
+    return undefined;
+  }
+
+  /** The child of a name; a second one is refused, since which of the two was meant cannot be known. */
+  one(element: XmlElement, at: string, name: string): XmlElement | undefined {
+    const [first, second] = this.all(element, name);
+    if (second) this.refuse(`${at}/${name}[2]`, second);
+    return first;
+  }
+
+  /** The text of the child of a name; empty is absent, and so are the two quotes that one client writes for empty. */
+  text(element: XmlElement, at: string, name: string, max: number, ok?: (text: string) => boolean): string | undefined {
+    const it = this.one(element, at, name);
+    const text = it?.text.trim() ?? '';
+    if (!it || text === '' || text === '""') return undefined;
+    if (text.length > max || (ok && !ok(text))) return this.refuse(`${at}/${name}`, it);
+    return text;
+  }
+
+  /** The same where the standard demands it. */
+  must(element: XmlElement, at: string, name: string, max: number, ok?: (text: string) => boolean): string {
+    const before = this.wrong.length;
+    const text = this.text(element, at, name, max, ok);
+    if (text === undefined && this.wrong.length === before) this.refuse(`${at}/${name}`, element);
+    return text ?? '';
+  }
+
+  /** Whether the child of a name is there and filled. */
+  there(element: XmlElement, name: string): true | undefined {
+    return this.all(element, name).some((it) => it.text.trim() !== '' || it.children.length > 0) ? true : undefined;
+  }
+
+  /** Repeated children with their paths, out of the container of a name. */
+  list(element: XmlElement, at: string, container: string, name: string): { it: XmlElement; at: string }[] {
+    const within = this.one(element, at, container);
+    if (!within) return [];
+    const found = this.all(within, name);
+    return found.map((it, i) => ({ it, at: `${at}/${container}/${name}${found.length > 1 ? `[${i + 1}]` : ''}` }));
+  }
+
+  done(): void {
+    if (this.wrong.length > 0)
+      throw new GatewayError('wire.invalid', `The message breaks its form at ${this.wrong[0]!.path}.`, {
+        where: this.wrong,
+      });
+  }
+}
+
+const brin = (text: string): boolean => /^[0-9]{2}[A-Z]{2}$/.test(text);
+const site = (text: string): boolean => /^[0-9]{2}$/.test(text);
+function isDateTime(text: string): boolean {
+  const m = /^(\d{4}-\d\d-\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?(Z|[+-](0\d|1[0-4]):[0-5]\d)?$/.exec(text);
+  return m !== null && isDay(m[1]!) && Number(m[2]) < 24 && Number(m[3]) < 60 && Number(m[4]) < 60;
+}
+
+/** How a request names school, year and version (§3.2, §3.6): any order, a schoolkey next to the brincode, a missing year. */
+function school(form: Form, element: XmlElement, at: string) {
+  const version = form.one(element, at, 'xsdversie');
+  const spoken = version?.text.trim() ?? '';
+  if (version && spoken !== '' && spoken !== '""' && !VERSIES.has(spoken))
+    throw new GatewayError('wire.version', 'Only UWLR 2.2 is spoken here.', {
+      where: [{ path: `${at}/xsdversie`, line: version.line }],
+    });
+  const out = {
+    schooljaar: form.text(element, at, 'schooljaar', 9, isSchoolYear),
+    brincode: form.text(element, at, 'brincode', 4, brin),
+    dependancecode: form.text(element, at, 'dependancecode', 2, site),
+    schoolkey: form.text(element, at, 'schoolkey', 256),
+    xsdversie: VERSIES.has(spoken) ? spoken : undefined,
+  };
+  if (out.brincode === undefined && out.schoolkey === undefined && form.wrong.length === 0)
+    form.refuse(`${at}/brincode`, element);
+  return out;
+}
+
+function leerlinggegevensVerzoek(element: XmlElement): LeerlinggegevensVerzoek {
+  const form = new Form(NS.leerlinggegevens);
+  const at = element.name;
+  const out = {
+    ...school(form, element, at),
+    gegevenssetid: form.text(element, at, 'gegevenssetid', 64),
+    laatstontvangengegevens: form.text(element, at, 'laatstontvangengegevens', 64, isDateTime),
+  };
+  form.done();
+  return out;
+}
+
+function leerresultatenVerzoek(element: XmlElement): LeerresultatenVerzoek {
+  const form = new Form(NS.leerresultaten, NS.oso);
+  const top = element.name;
+  const schoolAt = `${top}/school`;
+  const schoolElement = form.one(element, top, 'school');
+  if (!schoolElement) form.refuse(schoolAt, element);
+
+  const toetsen: Toets[] = [];
+  const partsOf = new Map<string, Set<string>>();
+  for (const { it, at } of form.list(element, top, 'toetsen', 'toets')) {
+    const toets: Toets = {
+      toetscode: form.must(it, at, 'toetscode', 256),
+      versie: form.text(it, at, 'versie', 256),
+      toetsnaam: form.text(it, at, 'toetsnaam', 128),
+      leerjaar: form.there(it, 'leerjaar'),
+      vakgebied: form.there(it, 'vakgebied'),
+      toetsnormering: norms(form, it, at, 'toetsnormering'),
+      toetshierarchie: form.there(it, 'toetshierarchie'),
+      toetsonderdelen: form.list(it, at, 'toetsonderdelen', 'toetsonderdeel').map(({ it: part, at: partAt }) => ({
+        toetsonderdeelcode: form.must(part, partAt, 'toetsonderdeelcode', 256),
+        toetsonderdeelnaam: form.there(part, 'toetsonderdeelnaam'),
+        toetsonderdeelnormering: norms(form, part, partAt, 'toetsonderdeelnormering'),
+      })),
+    };
+    if (toets.toetscode !== '' && partsOf.has(toets.toetscode)) form.refuse(`${at}/toetscode`, it);
+    else partsOf.set(toets.toetscode, new Set(toets.toetsonderdelen.map((p) => p.toetsonderdeelcode)));
+    toetsen.push(toets);
+  }
+
+  const keys = new Set<string>();
+  const toetsafnames: Toetsafname[] = [];
+  const afnames = form.list(element, top, 'toetsafnames', 'toetsafname');
+  if (afnames.length === 0) form.refuse(`${top}/toetsafnames/toetsafname`, element);
+  for (const { it, at } of afnames) {
+    const before = form.wrong.length;
+    const leerlingid = form.text(it, at, 'leerlingid', 256);
+    const eckid = form.text(it, at, 'eckid', 256);
+    if (leerlingid === undefined && eckid === undefined && form.wrong.length === before)
+      form.refuse(`${at}/leerlingid`, it);
+    const resultaten = form.list(it, at, 'resultaten', 'resultaat');
+    if (resultaten.length === 0) form.refuse(`${at}/resultaten/resultaat`, it);
+    toetsafnames.push({
+      leerlingid,
+      eckid,
+      resultaatverwerkerid: form.there(it, 'resultaatverwerkerid'),
+      resultaten: resultaten.map(({ it: one, at: oneAt }) => resultaat(form, one, oneAt, keys, partsOf)),
+    });
+  }
+  const out: LeerresultatenVerzoek = {
+    school: schoolElement
+      ? {
+          ...school(form, schoolElement, schoolAt),
+          aanmaakdatum: form.text(schoolElement, schoolAt, 'aanmaakdatum', 64, isDateTime),
+          auteur: form.there(schoolElement, 'auteur'),
+          commentaar: form.there(schoolElement, 'commentaar'),
+        }
+      : {},
+    toetsafnames,
+    toetsen,
+  };
+  form.done();
+  return out;
+}
+
+/** Words a score may be instead of a number, such as `X`; longer text is a remark and no score. */
+const SCORE_WORD = 32;
+const isScore = (text: string): boolean =>
+  /^\+?\d{1,15}([.,]\d{1,15})?$/.test(text) || (text.length <= SCORE_WORD && !/^[+-]?[\d.,]+$/.test(text));
+
+function resultaat(
+  form: Form,
+  element: XmlElement,
+  at: string,
+  keys: Set<string>,
+  partsOf: ReadonlyMap<string, ReadonlySet<string>>,
+): Resultaat {
+  const key = (element.attrs['key'] ?? '').trim();
+  if (key === '' || key.length > 256 || keys.has(key)) form.refuse(`${at}/@key`, element);
+  keys.add(key);
+  const toetscode = form.must(element, at, 'toetscode', 256);
+  const part = form.text(element, at, 'toetsonderdeelcode', 256);
+  // A result names a test that the message describes (§3.6), and a part of that test.
+  const parts = partsOf.get(toetscode);
+  if (toetscode !== '' && !parts) form.refuse(`${at}/toetscode`, element);
+  if (parts && part !== undefined && !parts.has(part)) form.refuse(`${at}/toetsonderdeelcode`, element);
+  const score = form.text(element, at, 'score', 64, isScore);
+  const oso = form.one(element, at, 'osoresultaat');
+  // Private by design: without the sender's own schema nobody can say what it means, and a confirmation would lose it.
+  const other = form.one(element, at, 'anderresultaat');
+  if (other) form.refuse(`${at}/anderresultaat`, other);
+  else if (oso && score !== undefined) form.refuse(at, element);
+  else if (!oso && score === undefined && !form.wrong.some((w) => w.path.startsWith(`${at}/score`)))
+    form.refuse(`${at}/score`, element);
+  return {
+    key,
+    afnamedatum: form.must(element, at, 'afnamedatum', 40, isDate).slice(0, 10),
+    toetscode,
+    versie: form.text(element, at, 'versie', 256),
+    toetsonderdeelcode: part,
+    score,
+    osoresultaat: oso && osoresultaat(form, oso, `${at}/osoresultaat`),
+    infourl: form.there(element, 'infourl'),
+  };
+}
+
+/** A day; a zone or a time behind it, which some clients add, says nothing more. */
+const isDate = (text: string): boolean =>
+  isDay(text.slice(0, 10)) && (/^(Z|[+-]\d\d:\d\d)?$/.test(text.slice(10)) || isDateTime(text));
+
+function osoresultaat(form: Form, element: XmlElement, at: string): OsoResultaat {
+  const number = (within: XmlElement, name: string, ok: RegExp): number | undefined => {
+    const text = form.text(within, `${at}/toetsscore`, name, 32, (t) => ok.test(t));
+    return text === undefined ? undefined : Number(text.replace(',', '.'));
+  };
+  const count = /^\+?\d{1,9}$/;
+  const score = form.one(element, at, 'toetsscore');
+  const references = form.all(element, 'referentiescore');
+  return {
+    toetsscore: score && {
+      aantalopgaven: number(score, 'aantalopgaven', count),
+      aantalgoed: number(score, 'aantalgoed', count),
+      aantalfout: number(score, 'aantalfout', count),
+      aantalgelezen: form.there(score, 'aantalgelezen'),
+      tijd: number(score, 'tijd', /^\+?\d{1,9}([.,]\d{1,9})?$/),
+      vaardigheidsscore: number(score, 'vaardigheidsscore', /^[+-]?\d{1,9}([.,]\d{1,9})?$/),
+      codevaardigheidsschaal: form.there(score, 'codevaardigheidsschaal'),
+      betrouwbaarheidsinterval: form.there(score, 'betrouwbaarheidsinterval'),
+    },
+    referentiescore: references.map((it, i) => ({
+      waarde: form.must(it, `${at}/referentiescore${references.length > 1 ? `[${i + 1}]` : ''}`, 'waarde', 64),
+    })),
+  };
+}
+
+/** The scale of a test. It only words a score that stands by itself, so what is incomplete in it is passed over. */
+function norms(form: Form, element: XmlElement, at: string, name: string): Norm[] | undefined {
+  const scale = form.one(element, at, name);
+  if (!scale) return undefined;
+  const bound = (norm: XmlElement, which: string): number | undefined => {
+    const text = form.all(norm, which)[0]?.text.trim() ?? '';
+    return /^\+?\d{1,15}([.,]\d{1,15})?$/.test(text) ? Number(text.replace(',', '.')) : undefined;
+  };
+  return form.all(scale, 'norm').map((it) => ({
+    term: (form.all(it, 'term')[0]?.text.trim() ?? '').slice(0, 64),
+    beginnormwaarde: bound(it, 'beginnormwaarde'),
+    eindnormwaarde: bound(it, 'eindnormwaarde'),
+  }));
+}
+
+// --- Personal numbers ---------------------------------------------------------------------------------------------------
+
+/** Names a personal number goes by, as written in a message but for case and signs; the value is the name we print. */
+const personalNumbers: ReadonlyMap<string, string> = new Map(
+  [
+    'bsn',
+    'sofinummer',
+    'onderwijsnummer',
+    'rijksregisternummer',
+    'bsn_ondwnr-4',
+    'bsn-4',
+    'pgn',
+    'burgerservicenummer',
+    'persoonsgebondennummer',
+  ].map((name) => [plain(name), name]),
+);
+function plain(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]/g, '');
+}
+/** A number of nine or eleven digits right behind such a name, in running text. */
+const namedInText =
+  /\b(bsn|pgn|sofi-?nummer|sofinr|onderwijs-?nummer|onderwijsnr|burgerservice-?nummer|rijksregister-?nummer)\b[^\p{L}\p{N}]{0,5}(?:(is|nr|nummer)[^\p{L}\p{N}]{0,5})?(\d[ .-]?){8,10}\d(?!\d)/iu;
+
+/**
+ * No message may hold a personal number, under whatever element or attribute it stands, header included. The error names
+ * the places and no values. A number that merely looks like one is judged where a whole column of keys is seen.
+ */
+function refusePersonalNumbers(root: XmlElement): void {
+  const found: Where[] = [];
+  const look = (it: XmlElement, at: string): void => {
+    const name = personalNumbers.get(plain(it.name));
+    if ((name !== undefined && (it.text.trim() !== '' || it.children.length > 0)) || namedInText.test(it.text))
+      found.push({ path: at, line: it.line });
+    for (const key in it.attrs) {
+      const attribute = personalNumbers.get(plain(key.replace(/^\{.*\}/, '')));
+      if ((attribute !== undefined && it.attrs[key]!.trim() !== '') || namedInText.test(it.attrs[key]!))
+        found.push({ path: `${at}/@${attribute ?? known(key)}`, line: it.line });
+    }
+    if (it.children.length === 0) return;
+    const total = new Map<string, number>();
+    for (const { name } of it.children) total.set(name, (total.get(name) ?? 0) + 1);
+    const nth = new Map<string, number>();
+    for (const part of it.children) {
+      const n = (nth.get(part.name) ?? 0) + 1;
+      nth.set(part.name, n);
+      look(part, `${at}/${known(part.name)}${total.get(part.name)! > 1 ? `[${n}]` : ''}`);
+    }
+  };
+  look(root, known(root.name));
+  if (found.length > 0) throw new GatewayError('wire.pgn', undefined, { where: found.slice(0, PLACES) });
+}
+
+/** Names that may stand in an error. A name the sender made up may itself say who someone is; it shows as `*`. */
+const names: ReadonlySet<string> = new Set(
+  `Envelope Header Body autorisatie autorisatiesleutel klantcode klantnaam leerlinggegevens_verzoek leerresultaten_verzoek
+  structuur_verzoek leerlingen_verzoek leerkrachten_verzoek leerlinggegevens_antwoord leerlinggegevens school schooljaar
+  brincode dependancecode schoolkey xsdversie gegevenssetid laatstontvangengegevens aanmaakdatum auteur commentaar groepen
+  groep samengestelde_groep leerlingen leerling leerkrachten leerkracht toetsafnames toetsafname leerlingid eckid
+  resultaatverwerkerid resultaten resultaat key afnamedatum toetscode versie toetsonderdeelcode score osoresultaat
+  anderresultaat andere_score infourl toetsscore aantalopgaven aantalgoed aantalfout aantalgelezen tijd vaardigheidsscore
+  codevaardigheidsschaal betrouwbaarheidsinterval bivlaag bivhoog referentiescore codereferentiescore
+  codevergelijkingsgroep waarde kwalificatie toetsen toets toetsnaam leerjaar vakgebied toetsnormering toetshierarchie
+  ingang niveau toetsonderdelen toetsonderdeel toetsonderdeelvolgnummer toetsonderdeelnaam toetsonderdeelnormering
+  toetscategorie toetsniveau wegingsfactor norm term omschrijving beginnormwaarde eindnormwaarde normkleur rood_code
+  groen_code blauw_code transparantie schoolcijfer_vanaf schoolcijfer_totenmet vocabulaire vocabulairelocatie`.split(
+    /\s+/,
+  ),
+);
+const known = (name: string): string => (names.has(name) ? name : (personalNumbers.get(plain(name)) ?? '*'));
+
+// --- Writing ------------------------------------------------------------------------------------------------------------
+
+/** The answer to HaalLeerlinggegevens (UWLR 2.2 §3.3), in the order of the schema and without anything empty. */
+export function writeLeerlinggegevens(wire: LeerlinggegevensAntwoord): string {
+  const answer: XmlObject = { '@xmlns': NS.leerlinggegevens };
+  if ('geenwijzigingen' in wire) answer['geenwijzigingen'] = {};
+  else if ('geengegevens' in wire) answer['geengegevens'] = {};
+  else answer['leerlinggegevens'] = leerlinggegevens(wire.leerlinggegevens);
+  return writeEnvelope({ leerlinggegevens_antwoord: answer });
+}
+
+/** The confirmation of BrengLeerresultaten (UWLR 2.2 §3.6): empty, for the whole message. */
+export const writeBevestiging = (): string =>
+  writeEnvelope({ leerresultaten_bevestiging: { '@xmlns': NS.leerresultaten } });
+
+const filled = <T>(list: readonly T[]): readonly T[] | undefined => (list.length === 0 ? undefined : list);
+
+function leerlinggegevens({ school: s, groepen, leerlingen, leerkrachten }: Leerlinggegevens): XmlObject {
+  const groups = groepen.groep.length + groepen.samengestelde_groep.length > 0;
+  return {
+    school: {
+      schooljaar: s.schooljaar,
+      peildatum: s.peildatum,
+      brincode: s.brincode,
+      dependancecode: s.dependancecode,
+      schoolkey: s.schoolkey,
+      aanmaakdatum: s.aanmaakdatum,
+      xsdversie: s.xsdversie,
+    },
+    groepen: groups
+      ? {
+          groep: filled(groepen.groep.map((g) => ({ '@key': g.key, naam: g.naam, jaargroep: g.jaargroep }))),
+          samengestelde_groep: filled(groepen.samengestelde_groep.map((g) => ({ '@key': g.key, naam: g.naam }))),
+        }
+      : undefined,
+    leerlingen: {
+      leerling: leerlingen.map((l) => ({
+        '@key': l.key,
+        '@eckid': l.eckid,
+        achternaam: l.achternaam,
+        voorvoegsel: l.voorvoegsel,
+        roepnaam: l.roepnaam,
+        geboortedatum: l.geboortedatum,
+        jaargroep: l.jaargroep,
+        groep: l.groep && { '@key': l.groep.key },
+        samengestelde_groepen:
+          l.samengestelde_groepen.length === 0
+            ? undefined
+            : { samengestelde_groep: l.samengestelde_groepen.map(({ key }) => ({ '@key': key })) },
+      })),
+    },
+    leerkrachten:
+      leerkrachten.length === 0
+        ? undefined
+        : {
+            leerkracht: leerkrachten.map((l) => ({
+              '@key': l.key,
+              '@eckid': l.eckid,
+              achternaam: l.achternaam,
+              voorvoegsel: l.voorvoegsel,
+              roepnaam: l.roepnaam,
+              emailadres: l.emailadres,
+              groepen:
+                l.groepen.groep.length + l.groepen.samengestelde_groep.length === 0
+                  ? undefined
+                  : {
+                      groep: filled(l.groepen.groep.map(taak)),
+                      samengestelde_groep: filled(l.groepen.samengestelde_groep.map(taak)),
+                    },
+            })),
+          },
+  };
+}
+
+const taak = (t: Taak): XmlObject => ({
+  '@key': t.key,
+  rol: filled(t.rol),
+  rolomschrijving: filled(t.rolomschrijving),
+});
