@@ -1,0 +1,86 @@
+import { Worker } from 'node:worker_threads';
+import { type Fault, GatewayError, type Where } from '#kernel';
+import { type ReadOptions, readXml, type XmlRead } from './read.ts';
+
+/** Documents larger than this are read in a worker, so that a thread that answers others is not held up. */
+export const WORKER_BYTES = 256 * 1024;
+
+/** Longer than any document within `MAX_BYTES` takes. */
+const JOB_MS = 60_000;
+
+export interface Job {
+  id: number;
+  bytes: Uint8Array;
+  options: ReadOptions;
+}
+export type Answer = { id: number } & (
+  | { read: XmlRead }
+  | { fault: Fault; told: string; where: readonly Where[] }
+  | { bug: string }
+);
+
+interface Waiting {
+  done(read: XmlRead): void;
+  failed(error: GatewayError): void;
+  timer: NodeJS.Timeout;
+}
+
+let worker: Worker | undefined;
+let waiting = new Map<number, Waiting>();
+let lastId = 0;
+
+/**
+ * `readXml`, in the one worker of this thread when the document is large. Answers and errors are the same. When the
+ * worker dies, everything it was reading fails with `gateway.bug`, and the next call starts a new one. What comes back is
+ * plain data: identity in it is wrapped by the caller.
+ */
+export async function readXmlApart(bytes: Uint8Array, options: ReadOptions = {}): Promise<XmlRead> {
+  if (bytes.length <= WORKER_BYTES || bytes.length > (options.maxBytes ?? Number.POSITIVE_INFINITY))
+    return readXml(bytes, options);
+  const at = start();
+  const jobs = waiting;
+  const id = ++lastId;
+  return new Promise<XmlRead>((done, failed) => {
+    const timer = setTimeout(() => void at.terminate(), JOB_MS);
+    jobs.set(id, { done, failed, timer });
+    at.ref();
+    // A copy of our own, which is then handed over instead of copied again.
+    const copy = new Uint8Array(bytes);
+    at.postMessage({ id, bytes: copy, options } satisfies Job, [copy.buffer as ArrayBuffer]);
+  });
+}
+
+/** Ends the worker; for a service that stops and for tests. */
+export async function closeWorker(): Promise<void> {
+  await worker?.terminate();
+}
+
+function start(): Worker {
+  if (worker) return worker;
+  const it = new Worker(new URL('./worker.ts', import.meta.url));
+  const jobs = new Map<number, Waiting>();
+  const gone = (cause?: unknown) => {
+    if (worker === it) worker = undefined;
+    for (const { failed, timer } of jobs.values()) {
+      clearTimeout(timer);
+      failed(new GatewayError('gateway.bug', 'Reading the message failed.', { cause }));
+    }
+    jobs.clear();
+  };
+  it.on('message', (answer: Answer) => {
+    const job = jobs.get(answer.id);
+    jobs.delete(answer.id);
+    if (jobs.size === 0) it.unref();
+    if (!job) return;
+    clearTimeout(job.timer);
+    if ('read' in answer) job.done(answer.read);
+    else if ('fault' in answer) job.failed(new GatewayError(answer.fault, answer.told, { where: answer.where }));
+    else job.failed(new GatewayError('gateway.bug', undefined, { cause: new Error(answer.bug) }));
+  });
+  it.on('error', gone);
+  it.on('exit', () => gone());
+  it.unref();
+  worker = it;
+  waiting = jobs;
+  return it;
+}

@@ -1,0 +1,8 @@
+export { closeWorker, readXmlApart, WORKER_BYTES } from './apart.ts';
+export { decode, type Encoding } from './decode.ts';
+export { openDocuments } from './libxml.ts';
+export { MAX_BYTES, MAX_DEPTH, type ReadOptions, readXml, validateElement, type XmlRead } from './read.ts';
+export { compileSchema, type Schema } from './schema.ts';
+export * from './soap.ts';
+export * from './tree.ts';
+export { elementToXml, writeFragment, writeXml, type XmlObject, type XmlValue } from './write.ts';
