@@ -167,6 +167,17 @@ describe('what is read', () => {
     expect(toCore(readCatalogue(utf8(nil))).products[0]!.availableUntil).toBe('');
   });
 
+  test('a record packed as a string, whatever encoding it says it had', () => {
+    const packed = `<?xml version="1.0" encoding="ISO-8859-1"?>\n${entry({ Title: 'Café om de hoek' })}`.replaceAll(
+      '<',
+      '&lt;',
+    );
+    const answer = `<searchRetrieveResponse xmlns="http://www.loc.gov/zing/srw/"><records><record><recordSchema>eckcs2.4</recordSchema><recordPacking>string</recordPacking><recordData>${packed}</recordData></record></records></searchRetrieveResponse>`;
+    const catalogue = readCatalogue(utf8(answer));
+    expect(catalogue.records[0]).toMatchObject({ version: '2.4', line: 2 });
+    expect(toCore(catalogue).products[0]!.title).toBe('Café om de hoek');
+  });
+
   test('encodings other than UTF-8', () => {
     const text = result(entry({ Title: 'Café om de hoek' }));
     for (const bytes of [
@@ -349,6 +360,10 @@ describe('a record that is refused by itself', () => {
       refusedAt({ Prices: '<Price><Amount>5</Amount><VAT>9</VAT></Price><Price><Amount>5</Amount></Price>' }),
     ).toEqual(['Prices/Price[2]/VAT']);
     expect(refusedAt({ Prices: price('100', '9').replace('EUR', 'GBP') })).toEqual(['Prices/Currency']);
+  });
+
+  test('words where fields belong', () => {
+    expect(refusedAt({ Prices: '12,50 euro', Authors: 'Wouter Duinker' })).toEqual(['Authors', 'Prices']);
   });
 
   test('two ways to say until when it must be activated', () => {

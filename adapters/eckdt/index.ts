@@ -16,7 +16,15 @@ export {
 } from './mapping.ts';
 export { namespaceStart, type Version, versions } from './schemas/entry.ts';
 export { catalogServiceXsd } from './schemas/xsd.ts';
-export { type Catalogue, type CatalogueRecord, type Entry, type Problem, readCatalogue } from './wire.ts';
+export {
+  type Catalogue,
+  type CatalogueRecord,
+  catalogueOf,
+  type Entry,
+  MAX_CATALOGUE_BYTES,
+  type Problem,
+  readCatalogue,
+} from './wire.ts';
 
 /** Our fault, its meaning and the places in the file; the standard's own list of messages is not public. */
 const sayFault = (error: GatewayError): string =>

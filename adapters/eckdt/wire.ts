@@ -192,8 +192,10 @@ function readSruRecord(record: XmlElement, index: number, path: string): Catalog
   if (!recordData) return refused('wire.invalid', '/recordData', record);
   let entry = child(recordData, 'Entry');
   if (!entry && textOf(record, 'recordPacking')?.trim() === 'string') {
+    // Whatever encoding the text once declared, it is characters now.
+    const text = recordData.text.trim().replace(/^<\?xml\s[^>]*\?>/, '');
     try {
-      entry = moved(readXml(Buffer.from(recordData.text.trim(), 'utf8')).root, recordData.line - 1);
+      entry = moved(readXml(Buffer.from(text, 'utf8')).root, recordData.line - 1);
     } catch (thrown) {
       // A record that does not parse is that record's fault; anything else is not for us to swallow.
       if (!(thrown instanceof GatewayError)) throw thrown;
@@ -291,7 +293,9 @@ function readGroup(
     const value =
       field.fields === undefined
         ? readValue(it, field.kind!)
-        : readGroup(it, { fields: field.fields, order: field.order }, where.path, findings);
+        : it.text.trim() !== ''
+          ? undefined // Words where fields belong: what was meant would be lost without a word.
+          : readGroup(it, { fields: field.fields, order: field.order }, where.path, findings);
     if (value === undefined) {
       wrong.add(it.name);
       findings.problem(where);
