@@ -18,7 +18,7 @@ export interface Identity {
   kind: string;
   eckId: string;
   lasKey: string;
-  /** Names to keep; absent = leave as they are. */
+  /** Names and contact to keep; absent, or an empty field of birth or contact = leave as it is. */
   person: Person | undefined;
 }
 
@@ -28,7 +28,10 @@ export interface IdentifyRequest {
   /** `po`, `vo` or `mbo`; empty = the school's first. */
   sector: string;
   identities: Identity[];
-  /** Unknown ones get a token; else they come back empty. */
+  /**
+   * Unknown ones get a token, numbers are linked, persons kept. Without it nothing is written: unknown ones come back
+   * empty.
+   */
   create: boolean;
   /** Flow ids whose salts are wanted, one per identity or none. */
   saltFor: Uint8Array[];
@@ -93,7 +96,11 @@ export interface RevealRequest {
 export interface Revealed {
   known: boolean;
   ref: LearnerRef | undefined;
-  person: Person | undefined;
+  person:
+    | Person
+    | undefined;
+  /** A forget waits: routes are closed, and it can still be taken back. */
+  forgetting: boolean;
 }
 
 /** In the order asked. */
@@ -1192,7 +1199,7 @@ export const RevealRequest: MessageFns<RevealRequest> = {
 };
 
 function createBaseRevealed(): Revealed {
-  return { known: false, ref: undefined, person: undefined };
+  return { known: false, ref: undefined, person: undefined, forgetting: false };
 }
 
 export const Revealed: MessageFns<Revealed> = {
@@ -1205,6 +1212,9 @@ export const Revealed: MessageFns<Revealed> = {
     }
     if (message.person !== undefined) {
       Person.encode(message.person, writer.uint32(26).fork()).join();
+    }
+    if (message.forgetting !== false) {
+      writer.uint32(32).bool(message.forgetting);
     }
     return writer;
   },
@@ -1246,6 +1256,14 @@ export const Revealed: MessageFns<Revealed> = {
             message.person = Person.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.forgetting = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1263,6 +1281,7 @@ export const Revealed: MessageFns<Revealed> = {
       known: isSet(object.known) ? globalThis.Boolean(object.known) : false,
       ref: isSet(object.ref) ? LearnerRef.fromJSON(object.ref) : undefined,
       person: isSet(object.person) ? Person.fromJSON(object.person) : undefined,
+      forgetting: isSet(object.forgetting) ? globalThis.Boolean(object.forgetting) : false,
     };
   },
 
@@ -1277,6 +1296,9 @@ export const Revealed: MessageFns<Revealed> = {
     if (message.person !== undefined) {
       obj.person = Person.toJSON(message.person);
     }
+    if (message.forgetting !== false) {
+      obj.forgetting = message.forgetting;
+    }
     return obj;
   },
 
@@ -1290,6 +1312,7 @@ export const Revealed: MessageFns<Revealed> = {
     message.person = (object.person !== undefined && object.person !== null)
       ? Person.fromPartial(object.person)
       : undefined;
+    message.forgetting = object.forgetting ?? false;
     return message;
   },
 };
