@@ -40,6 +40,8 @@ export interface OrderConfirmSubmitted {
   schoolOin: string;
   sellerOin: string;
   outcomes: LineOutcome[];
+  /** Whose order it is: order ids are unique per buyer. */
+  buyerOin: string;
 }
 
 /** The buyer wants lines cancelled; none named = all. */
@@ -364,7 +366,7 @@ export const OrderSubmitted: MessageFns<OrderSubmitted> = {
 };
 
 function createBaseOrderConfirmSubmitted(): OrderConfirmSubmitted {
-  return { orderId: "", schoolOin: "", sellerOin: "", outcomes: [] };
+  return { orderId: "", schoolOin: "", sellerOin: "", outcomes: [], buyerOin: "" };
 }
 
 export const OrderConfirmSubmitted: MessageFns<OrderConfirmSubmitted> = {
@@ -380,6 +382,9 @@ export const OrderConfirmSubmitted: MessageFns<OrderConfirmSubmitted> = {
     }
     for (const v of message.outcomes) {
       LineOutcome.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.buyerOin !== "") {
+      writer.uint32(42).string(message.buyerOin);
     }
     return writer;
   },
@@ -429,6 +434,14 @@ export const OrderConfirmSubmitted: MessageFns<OrderConfirmSubmitted> = {
             message.outcomes.push(LineOutcome.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.buyerOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -461,6 +474,11 @@ export const OrderConfirmSubmitted: MessageFns<OrderConfirmSubmitted> = {
       outcomes: globalThis.Array.isArray(object?.outcomes)
         ? object.outcomes.map((e: any) => LineOutcome.fromJSON(e))
         : [],
+      buyerOin: isSet(object.buyerOin)
+        ? globalThis.String(object.buyerOin)
+        : isSet(object.buyer_oin)
+        ? globalThis.String(object.buyer_oin)
+        : "",
     };
   },
 
@@ -478,6 +496,9 @@ export const OrderConfirmSubmitted: MessageFns<OrderConfirmSubmitted> = {
     if (message.outcomes?.length) {
       obj.outcomes = message.outcomes.map((e) => LineOutcome.toJSON(e));
     }
+    if (message.buyerOin !== "") {
+      obj.buyerOin = message.buyerOin;
+    }
     return obj;
   },
 
@@ -490,6 +511,7 @@ export const OrderConfirmSubmitted: MessageFns<OrderConfirmSubmitted> = {
     message.schoolOin = object.schoolOin ?? "";
     message.sellerOin = object.sellerOin ?? "";
     message.outcomes = object.outcomes?.map((e) => LineOutcome.fromPartial(e)) || [];
+    message.buyerOin = object.buyerOin ?? "";
     return message;
   },
 };
