@@ -1,0 +1,143 @@
+/** Record → decision → rows and events. */
+import { type Consumer, decoded, emit, type LogRecord, type TimerRow, type Unit } from '#bus';
+import { Mandate, Role } from '#proto/eduk/core/v1/party';
+import type { MandateChangeSubmitted, MandateSubmitted, PartySubmitted } from '#proto/eduk/events/v1/parties';
+import { PartyRow } from '#proto/eduk/parties/v1/parties';
+import {
+  decideEnd,
+  decideMandate,
+  decideMandateChange,
+  endOf,
+  evolve,
+  keyAfter,
+  type MandateWorld,
+  noPair,
+  type Pair,
+} from './mandate.ts';
+import { decideParty, type PartyEvent } from './party.ts';
+import { mandatesTable, pairsTable, partiesTable, versionTable } from './tables.ts';
+
+/** Where each credential is looked up. */
+const CREDENTIAL_INDEX = { clientId: 'by_client_id', klantcode: 'by_klantcode' } as const;
+
+export const consumer: Consumer = {
+  name: 'parties',
+  streams: ['parties'],
+  types: ['PartySubmitted', 'MandateSubmitted', 'MandateChangeSubmitted'],
+  handle(record, unit) {
+    if (record.type === 'PartySubmitted') onParty(decoded(record, 'PartySubmitted'), record, unit);
+    else if (record.type === 'MandateSubmitted') onMandate(decoded(record, 'MandateSubmitted'), record, unit);
+    else onMandateChange(decoded(record, 'MandateChangeSubmitted'), record, unit);
+  },
+  onTimer(timer, unit) {
+    const row = unit.get(mandatesTable, timer.key, timer.payload);
+    if (!row) return;
+    const pair = loadPair(unit, row.schoolOin, row.partyOin);
+    conclude(unit, pair, decideEnd(pair, row.mandateId, world(unit)), pair.keyDigest, timer);
+  },
+};
+
+function onParty(submitted: PartySubmitted, record: LogRecord, unit: Unit): void {
+  const oin = submitted.party?.oin ?? '';
+  const row = unit.get(partiesTable, oin);
+  const before = row ? PartyRow.decode(row.row) : undefined;
+  const standing =
+    before?.party && before.credentials ? { party: before.party, credentials: before.credentials } : undefined;
+  const { event, standing: next } = decideParty(standing, submitted, (credential, value) =>
+    unit
+      .list(partiesTable, { index: CREDENTIAL_INDEX[credential], equals: [value], limit: 2 })
+      .some((other) => other.oin !== oin),
+  );
+  if (next) {
+    const bytes = PartyRow.encode(next).finish();
+    if (!row || Buffer.compare(row.row, bytes) !== 0) {
+      const { clientId, klantcode } = next.credentials;
+      unit.put(partiesTable, { oin, clientId, klantcode, version: nextVersion(unit), row: bytes });
+    }
+  }
+  say(unit, event, record.key);
+}
+
+function onMandate(submitted: MandateSubmitted, record: LogRecord, unit: Unit): void {
+  const { schoolOin, partyOin, mandateId } = submitted.mandate ?? Mandate.fromPartial({});
+  const pair = loadPair(unit, schoolOin, partyOin);
+  const holder = unit.get(mandatesTable, schoolOin, mandateId);
+  const idTaken = holder !== undefined && holder.partyOin !== partyOin;
+  const events = decideMandate(pair, submitted, idTaken, world(unit));
+  conclude(unit, pair, events, keyAfter(pair, submitted.keyDigest, false), record);
+}
+
+function onMandateChange(asked: MandateChangeSubmitted, record: LogRecord, unit: Unit): void {
+  const row = unit.get(mandatesTable, asked.schoolOin, asked.mandateId);
+  const pair = row ? loadPair(unit, row.schoolOin, row.partyOin) : noPair;
+  const events = decideMandateChange(pair, asked, world(unit));
+  conclude(unit, pair, events, asked.change === 'key' ? keyAfter(pair, asked.keyDigest, true) : pair.keyDigest, record);
+}
+
+const world = (unit: Unit): MandateWorld => ({
+  now: unit.now,
+  isBoard(oin) {
+    const row = unit.get(partiesTable, oin);
+    return row !== undefined && PartyRow.decode(row.row).party?.roles.includes(Role.ROLE_BOARD) === true;
+  },
+});
+
+function loadPair(unit: Unit, school: string, party: string): Pair {
+  return {
+    mandates: unit.list(mandatesTable, { index: 'by_pair', equals: [school, party] }).map((row) => ({
+      mandate: Mandate.decode(row.mandate),
+      byOin: row.byOin,
+      given: Mandate.decode(row.given),
+    })),
+    keyDigest: unit.get(pairsTable, school, party)?.keyDigest ?? noPair.keyDigest,
+  };
+}
+
+/** Writes what the events changed, sets the timers of ends, and says the events. A refusal leaves no row, and no key. */
+function conclude(
+  unit: Unit,
+  before: Pair,
+  events: readonly PartyEvent[],
+  keyDigest: Uint8Array,
+  cause: LogRecord | TimerRow,
+): void {
+  const after = events.reduce(evolve, before);
+  const taken = events.some((event) => event.type === 'MandateChanged');
+  const newKey = taken && Buffer.compare(keyDigest, before.keyDigest) !== 0;
+  for (const standing of after.mandates) {
+    const old = before.mandates.find((m) => m.mandate.mandateId === standing.mandate.mandateId);
+    if (old?.mandate === standing.mandate && !newKey) continue;
+    const bytes = Mandate.encode(standing.mandate).finish();
+    if (old && !newKey && Buffer.compare(Mandate.encode(old.mandate).finish(), bytes) === 0) continue;
+    const { schoolOin, mandateId, partyOin } = standing.mandate;
+    unit.put(mandatesTable, {
+      schoolOin,
+      mandateId,
+      partyOin,
+      byOin: standing.byOin,
+      version: nextVersion(unit),
+      mandate: bytes,
+      given: Mandate.encode(standing.given).finish(),
+    });
+    const timer = `end:${schoolOin}/${mandateId}`;
+    const atMs = endOf(standing.mandate);
+    if (atMs === undefined) unit.cancelTimer(timer);
+    else unit.setTimer({ id: timer, atMs, key: schoolOin, payload: mandateId });
+  }
+  const first = after.mandates[0]?.mandate;
+  if (newKey && first) unit.put(pairsTable, { schoolOin: first.schoolOin, partyOin: first.partyOin, keyDigest });
+  for (const event of events) say(unit, event, cause.key);
+}
+
+function nextVersion(unit: Unit): number {
+  const version = (unit.get(versionTable, 'newest')?.version ?? 0) + 1;
+  unit.put(versionTable, { id: 'newest', version });
+  return version;
+}
+
+/** Each answer stands on the lane of its question, so that order holds between them. */
+function say(unit: Unit, event: PartyEvent, key: string): void {
+  if (event.type === 'PartyRegistered') emit(unit, event.type, event.value, key);
+  else if (event.type === 'MandateChanged') emit(unit, event.type, event.value, key);
+  else emit(unit, event.type, event.value, key);
+}

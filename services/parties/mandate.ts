@@ -1,0 +1,233 @@
+/**
+ * What becomes of mandates: pure. A decision looks at all mandates of one pair (school, party), because the key belongs
+ * to the pair and a school narrows what its board gave.
+ *
+ * Dates are for the doors: a mandate with `valid_from` in the future is active here, and each door judges it by the
+ * clock. Only ends are decided here, by timers, so that an end is an event that everyone hears.
+ */
+import { dutchDay, endOfDutchDay, isDay, isPartyOin } from '#kernel';
+import { Mandate, MandateState, Service } from '#proto/eduk/core/v1/party';
+import type { MandateChangeSubmitted, MandateSubmitted } from '#proto/eduk/events/v1/parties';
+import { type PartyEvent, refused } from './party.ts';
+
+/** A mandate as it stands. */
+export interface StandingMandate {
+  mandate: Mandate;
+  /** Who entered it. */
+  byOin: string;
+  /** As it was first taken in: what a school may narrow. */
+  given: Mandate;
+}
+
+/** All mandates of a school and a party, and the digest of the key they share; empty = no key yet. */
+export interface Pair {
+  mandates: readonly StandingMandate[];
+  keyDigest: Uint8Array;
+}
+
+/** What a decider may ask besides the pair. */
+export interface MandateWorld {
+  /** Unix milliseconds. */
+  now: number;
+  /** Whether this OIN is a registered board. */
+  isBoard(oin: string): boolean;
+}
+
+export const noPair: Pair = { mandates: [], keyDigest: new Uint8Array() };
+
+/** Bytes of a SHA-256. */
+const DIGEST_BYTES = 32;
+
+const {
+  MANDATE_STATE_UNCONFIRMED: UNCONFIRMED,
+  MANDATE_STATE_ACTIVE: ACTIVE,
+  MANDATE_STATE_RUN_OFF: RUN_OFF,
+  MANDATE_STATE_ENDED: ENDED,
+} = MandateState;
+
+const changed = (mandate: Mandate, byOin: string): PartyEvent => ({
+  type: 'MandateChanged',
+  value: { mandate, byOin: byOin },
+});
+
+/**
+ * A mandate was entered. School and party need not be registered: that may come later. `idTaken`: another party's mandate
+ * of this school has this id.
+ */
+export function decideMandate(
+  pair: Pair,
+  submitted: MandateSubmitted,
+  idTaken: boolean,
+  world: MandateWorld,
+): PartyEvent[] {
+  const given = submitted.mandate ?? Mandate.fromPartial({});
+  const id = given.mandateId;
+  const told = whatIsWrong(given, dutchDay(world.now));
+  if (told) return [refused(id, 'wire.invalid', told)];
+  if (idTaken) return [refused(id, 'state.conflict', 'Another mandate has this id.')];
+  const asked: Mandate = {
+    ...given,
+    services: [...new Set(given.services)].sort((a, b) => a - b),
+    attributes: [...new Set(given.attributes)].sort(),
+    state: submitted.confirm ? ACTIVE : UNCONFIRMED,
+    runOffUntil: '',
+  };
+  const mandate = narrowed(pair, asked, submitted.byOin, world);
+  if (!mandate) return [refused(id, 'party.forbidden', 'The board did not give this party these services.')];
+  const before = pair.mandates.find((m) => m.mandate.mandateId === id);
+  if (before) {
+    // Entering the same mandate twice is entering it once.
+    return sameGrant(before.given, mandate)
+      ? [changed(before.mandate, submitted.byOin)]
+      : [refused(id, 'state.conflict', 'Another mandate has this id.')];
+  }
+  return [
+    changed(mandate, submitted.byOin),
+    ...(mandate.state === ACTIVE ? takeOver(pair, mandate, submitted.byOin, world) : []),
+  ];
+}
+
+/** A change of one mandate was asked: `confirm`, `run_off`, `stop` or `key`. */
+export function decideMandateChange(pair: Pair, asked: MandateChangeSubmitted, world: MandateWorld): PartyEvent[] {
+  const { mandateId: id, byOin: by } = asked;
+  const standing = pair.mandates.find((m) => m.mandate.mandateId === id);
+  if (!standing) return [refused(id, 'state.missing', 'This school has no mandate with this id.')];
+  const { mandate } = standing;
+  if (mandate.state === ENDED)
+    return [refused(id, 'mandate.ended', 'An ended mandate does not change; give a new one.')];
+  switch (asked.change) {
+    case 'confirm': {
+      if (mandate.state === RUN_OFF)
+        return [refused(id, 'state.conflict', 'A mandate that runs off cannot be confirmed; give a new one.')];
+      if (mandate.state === ACTIVE) return [changed(mandate, by)]; // Confirming twice is confirming once.
+      const active = narrowed(pair, { ...mandate, state: ACTIVE }, standing.byOin, world);
+      if (!active) return [refused(id, 'party.forbidden', 'The board did not give this party these services.')];
+      return [changed(active, by), ...takeOver(pair, active, standing.byOin, world)];
+    }
+    case 'run_off': {
+      const until = asked.runOffUntil;
+      if (!isDay(until) || until < dutchDay(world.now))
+        return [refused(id, 'wire.invalid', 'A run-off needs a last day that is not past.')];
+      if (mandate.state === UNCONFIRMED)
+        return [refused(id, 'state.conflict', 'A mandate that was never confirmed has nothing to run off.')];
+      return alsoBelow(pair, standing, world).map((m) => changed({ ...m, state: RUN_OFF, runOffUntil: until }, by));
+    }
+    case 'stop':
+      return alsoBelow(pair, standing, world).map((m) => changed({ ...m, state: ENDED }, by));
+    case 'key':
+      if (asked.keyDigest.length !== DIGEST_BYTES) return [refused(id, 'wire.invalid', 'A new key needs its digest.')];
+      return [changed(mandate, by)];
+    default:
+      return [refused(id, 'wire.invalid', 'This change is not on the list.')];
+  }
+}
+
+/** A day on which a mandate might end is over. Nothing, where it was moved or ended before. */
+export function decideEnd(pair: Pair, mandateId: string, world: MandateWorld): PartyEvent[] {
+  const standing = pair.mandates.find((m) => m.mandate.mandateId === mandateId);
+  if (!standing || standing.mandate.state === ENDED) return [];
+  const endsAt = endOf(standing.mandate);
+  if (endsAt === undefined || endsAt > world.now) return [];
+  return [changed({ ...standing.mandate, state: ENDED }, '')];
+}
+
+/** When a mandate ends by itself, Unix milliseconds: after the last Dutch day of validity or run-off, whichever is first. */
+export function endOf(mandate: Mandate): number | undefined {
+  if (mandate.state === ENDED) return undefined;
+  const days = [mandate.validUntil, mandate.state === RUN_OFF ? mandate.runOffUntil : ''].filter((day) => day !== '');
+  return days.length === 0 ? undefined : Math.min(...days.map(endOfDutchDay));
+}
+
+/** The digest of the pair's key after a record: the first one stays, and only the change `key` replaces it. */
+export function keyAfter(pair: Pair, given: Uint8Array, renew: boolean): Uint8Array {
+  return given.length === DIGEST_BYTES && (renew || pair.keyDigest.length === 0) ? given : pair.keyDigest;
+}
+
+/** The pair after an event about one of its mandates. */
+export function evolve(pair: Pair, event: PartyEvent): Pair {
+  if (event.type !== 'MandateChanged' || !event.value.mandate) return pair;
+  const { mandate, byOin } = event.value;
+  const known = pair.mandates.some((m) => m.mandate.mandateId === mandate.mandateId);
+  const mandates = known
+    ? pair.mandates.map((m) => (m.mandate.mandateId === mandate.mandateId ? { ...m, mandate } : m))
+    : [...pair.mandates, { mandate, byOin, given: mandate }];
+  return { ...pair, mandates };
+}
+
+function whatIsWrong(mandate: Mandate, today: string): string | undefined {
+  if (mandate.mandateId === '') return 'A mandate needs an id.';
+  if (!isPartyOin(mandate.schoolOin)) return 'The OIN of the school must have 20 characters.';
+  if (!isPartyOin(mandate.partyOin)) return 'The OIN of the party must have 20 characters.';
+  if (mandate.services.length === 0) return 'A mandate names at least one service.';
+  if (
+    mandate.services.some(
+      (s) => s === Service.SERVICE_UNSPECIFIED || s === Service.UNRECOGNIZED || !Object.values(Service).includes(s),
+    )
+  )
+    return 'A service is not on the list.';
+  for (const day of [mandate.validFrom, mandate.validUntil])
+    if (day !== '' && !isDay(day)) return 'A date must be a day that exists, YYYY-MM-DD.';
+  if (mandate.validUntil !== '' && mandate.validUntil < today) return 'The last day is past.';
+  if (mandate.validFrom !== '' && mandate.validUntil !== '' && mandate.validUntil < mandate.validFrom)
+    return 'The last day is before the first.';
+  return undefined;
+}
+
+/** What the board gave this party for this school and has not ended. */
+const boardMandates = (pair: Pair, world: MandateWorld): StandingMandate[] =>
+  pair.mandates.filter((m) => m.mandate.state !== ENDED && m.mandate.state !== UNCONFIRMED && world.isBoard(m.byOin));
+
+const isOfSchool = (mandate: Mandate, byOin: string): boolean => byOin === mandate.schoolOin;
+
+/** A school's own mandate holds no more than its board gave. Nothing left = undefined. Without a board mandate: as asked. */
+function narrowed(pair: Pair, asked: Mandate, byOin: string, world: MandateWorld): Mandate | undefined {
+  if (!isOfSchool(asked, byOin)) return asked;
+  const boards = boardMandates(pair, world);
+  if (boards.length === 0) return asked;
+  const services = asked.services.filter((s) => boards.some((b) => b.given.services.includes(s)));
+  if (services.length === 0) return undefined;
+  const sharing = boards.filter((b) => b.given.services.some((s) => services.includes(s)));
+  // Empty means no end, so one board mandate without an end sets none.
+  const ends = sharing.map((b) => b.given.validUntil);
+  const last = ends.includes('') ? '' : ends.sort().at(-1)!;
+  const validUntil = last !== '' && (asked.validUntil === '' || asked.validUntil > last) ? last : asked.validUntil;
+  return {
+    ...asked,
+    services,
+    validUntil,
+    attributes: asked.attributes.filter((a) => sharing.some((b) => b.given.attributes.includes(a))),
+  };
+}
+
+/**
+ * A school's own mandate stands instead of the board's for the services it names: the board's keeps the others, so that
+ * a door may simply add up what stands.
+ */
+function takeOver(pair: Pair, own: Mandate, byOin: string, world: MandateWorld): PartyEvent[] {
+  if (!isOfSchool(own, byOin)) return [];
+  return boardMandates(pair, world)
+    .filter((b) => b.mandate.services.some((s) => own.services.includes(s)))
+    .map((b) =>
+      changed({ ...b.mandate, services: b.mandate.services.filter((s) => !own.services.includes(s)) }, byOin),
+    );
+}
+
+/** A mandate, and where it is the board's what the school narrowed from it: these end together. */
+function alsoBelow(pair: Pair, standing: StandingMandate, world: MandateWorld): Mandate[] {
+  if (!world.isBoard(standing.byOin)) return [standing.mandate];
+  const below = pair.mandates.filter(
+    (m) =>
+      m !== standing &&
+      m.mandate.state !== ENDED &&
+      m.mandate.state !== UNCONFIRMED &&
+      isOfSchool(m.mandate, m.byOin) &&
+      m.mandate.services.some((s) => standing.given.services.includes(s)),
+  );
+  return [standing.mandate, ...below.map((m) => m.mandate)];
+}
+
+/** Whether two grants say the same; the state is what became of them. */
+const sameGrant = (a: Mandate, b: Mandate): boolean => {
+  const bytes = (m: Mandate) => Mandate.encode({ ...m, state: MandateState.MANDATE_STATE_UNSPECIFIED }).finish();
+  return Buffer.compare(bytes(a), bytes(b)) === 0;
+};

@@ -1,0 +1,93 @@
+/** What becomes of a party that an operator names: pure, so that every rule is one test. */
+import { type Fault, isPartyOin } from '#kernel';
+import { type Endpoint, Party, Role } from '#proto/eduk/core/v1/party';
+import { CredentialDigests, type PartySubmitted } from '#proto/eduk/events/v1/parties';
+import type { EventOf } from '#proto/events';
+
+/** A party as it stands, with the digests that recognise it. */
+export interface StandingParty {
+  party: Party;
+  credentials: CredentialDigests;
+}
+
+type PartyEventName = 'PartyRegistered' | 'PartyChangeRefused' | 'MandateChanged';
+/** What this service says on the log. */
+export type PartyEvent = { [N in PartyEventName]: { type: N; value: EventOf<N> } }[PartyEventName];
+
+/** What was asked cannot be done. `told` is our own words and quotes nothing. */
+export const refused = (subject: string, code: Fault, told: string): PartyEvent => ({
+  type: 'PartyChangeRefused',
+  value: { subject, code, told },
+});
+
+/**
+ * Decides about a named party. `inUse` says whether a client id or klantcode recognises another party already. Answers
+ * the events and, where the party is registered, how it stands now.
+ */
+export function decideParty(
+  standing: StandingParty | undefined,
+  submitted: PartySubmitted,
+  inUse: (credential: 'clientId' | 'klantcode', value: string) => boolean,
+): { event: PartyEvent; standing?: StandingParty } {
+  const given = submitted.party ?? Party.fromPartial({});
+  const no = (code: Fault, told: string) => ({ event: refused(given.oin, code, told) });
+  if (!isPartyOin(given.oin)) return no('wire.invalid', 'The OIN must have 20 characters.');
+  if (!standing && given.name === '') return no('wire.invalid', 'A new party needs a name.');
+  if (!standing && given.roles.length === 0) return no('wire.invalid', 'A new party needs a role.');
+  if (
+    given.roles.some(
+      (role) => role === Role.ROLE_UNSPECIFIED || !Object.values(Role).includes(role) || role === Role.UNRECOGNIZED,
+    )
+  )
+    return no('wire.invalid', 'A role is not on the list.');
+  if (given.boardOin !== '' && !isPartyOin(given.boardOin))
+    return no('wire.invalid', 'The OIN of the board must have 20 characters.');
+  for (const endpoint of given.endpoints)
+    if (!isEndpoint(endpoint)) return no('wire.invalid', 'An endpoint needs a standard and an http or https address.');
+  const fresh = submitted.credentials ?? CredentialDigests.fromPartial({});
+  for (const credential of ['clientId', 'klantcode'] as const)
+    if (fresh[credential] !== '' && inUse(credential, fresh[credential]))
+      return no('state.conflict', 'These credentials belong to another party.');
+  const next = {
+    party: mergeParty(standing?.party, given),
+    credentials: mergeCredentials(standing?.credentials, fresh),
+  };
+  return { event: { type: 'PartyRegistered', value: { party: next.party } }, standing: next };
+}
+
+function isEndpoint(endpoint: Endpoint): boolean {
+  if (endpoint.standard === '' || !URL.canParse(endpoint.url)) return false;
+  const { protocol, username, password } = new URL(endpoint.url);
+  return (protocol === 'https:' || protocol === 'http:') && username === '' && password === '';
+}
+
+/** Roles and sectors add up; an endpoint replaces the one of its standard; what is not given stays. */
+function mergeParty(before: Party | undefined, given: Party): Party {
+  if (!before) return { ...given, roles: sorted(new Set(given.roles)), endpoints: byStandard([], given.endpoints) };
+  return {
+    oin: given.oin,
+    name: given.name || before.name,
+    roles: sorted(new Set([...before.roles, ...given.roles])),
+    endpoints: byStandard(before.endpoints, given.endpoints),
+    boardOin: given.boardOin || before.boardOin,
+    sectors: [...new Set([...before.sectors, ...given.sectors])].sort(),
+  };
+}
+
+const sorted = (roles: Set<Role>): Role[] => [...roles].sort((a, b) => a - b);
+
+function byStandard(before: readonly Endpoint[], given: readonly Endpoint[]): Endpoint[] {
+  const endpoints = new Map([...before, ...given].map((endpoint) => [endpoint.standard, endpoint]));
+  return [...endpoints.values()].sort((a, b) => (a.standard < b.standard ? -1 : 1));
+}
+
+function mergeCredentials(before: CredentialDigests | undefined, given: CredentialDigests): CredentialDigests {
+  if (!before) return given;
+  return {
+    clientId: given.clientId || before.clientId,
+    clientSecret: given.clientSecret.length > 0 ? given.clientSecret : before.clientSecret,
+    apiKey: given.apiKey.length > 0 ? given.apiKey : before.apiKey,
+    klantcode: given.klantcode || before.klantcode,
+    klantnaam: given.klantnaam || before.klantnaam,
+  };
+}

@@ -1,0 +1,77 @@
+/** Rows of the service. `version` grows with every change, over all rows: doors ask for what is newer. */
+import { table } from '#bus';
+
+export interface PartyTableRow {
+  oin: string;
+  /** Empty = none: recognised by client id, by UWLR klantcode. */
+  clientId: string;
+  klantcode: string;
+  version: number;
+  /** An eduk.parties.v1.PartyRow. */
+  row: Uint8Array;
+}
+
+export const partiesTable = table<PartyTableRow>({
+  name: 'parties_parties',
+  key: ['oin'],
+  columns: { oin: 'text', clientId: 'text', klantcode: 'text', version: 'int', row: 'blob' },
+  indexes: { by_version: ['version'], by_client_id: ['clientId'], by_klantcode: ['klantcode'] },
+  retention: 'RETENTION_PUBLIC',
+});
+
+export interface MandateTableRow {
+  schoolOin: string;
+  mandateId: string;
+  partyOin: string;
+  /** Who entered it. */
+  byOin: string;
+  version: number;
+  /** eduk.core.v1.Mandate as it stands, and as it was first taken in. */
+  mandate: Uint8Array;
+  given: Uint8Array;
+}
+
+export const mandatesTable = table<MandateTableRow>({
+  name: 'parties_mandates',
+  key: ['schoolOin', 'mandateId'],
+  columns: {
+    schoolOin: 'text',
+    mandateId: 'text',
+    partyOin: 'text',
+    byOin: 'text',
+    version: 'int',
+    mandate: 'blob',
+    given: 'blob',
+  },
+  indexes: { by_version: ['version'], by_pair: ['schoolOin', 'partyOin'] },
+  retention: 'RETENTION_AUDIT',
+});
+
+/** The digest of the key of a school and a party. */
+export interface PairTableRow {
+  schoolOin: string;
+  partyOin: string;
+  keyDigest: Uint8Array;
+}
+
+export const pairsTable = table<PairTableRow>({
+  name: 'parties_pairs',
+  key: ['schoolOin', 'partyOin'],
+  columns: { schoolOin: 'text', partyOin: 'text', keyDigest: 'blob' },
+  retention: 'RETENTION_AUDIT',
+});
+
+/** One row: the newest version given out. */
+export interface VersionTableRow {
+  id: string;
+  version: number;
+}
+
+export const versionTable = table<VersionTableRow>({
+  name: 'parties_version',
+  key: ['id'],
+  columns: { id: 'text', version: 'int' },
+  retention: 'RETENTION_PUBLIC',
+});
+
+export const tables = [partiesTable, mandatesTable, pairsTable, versionTable];
