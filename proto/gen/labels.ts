@@ -327,7 +327,7 @@ export const eventsOf: Record<string, EventInfo> = {
   "eduk.events.v1.LearnerMoved": {"stream":"rosters","key":"learner","writer":"rosters","readers":["flows","entitlements","access","results","delivery"],"retention":2},
   "eduk.events.v1.LearnersSubmitted": {"stream":"rosters","key":"school","writer":"door","readers":["rosters","flows"],"retention":2},
   "eduk.events.v1.MandateChangeSubmitted": {"stream":"parties","key":"school","writer":"door","readers":["parties","flows"],"retention":6},
-  "eduk.events.v1.MandateChanged": {"stream":"parties","key":"school","writer":"parties","readers":["flows","delivery","orders","entitlements"],"retention":6},
+  "eduk.events.v1.MandateChanged": {"stream":"parties","key":"school","writer":"parties","readers":["flows","delivery","entitlements"],"retention":6},
   "eduk.events.v1.MandateSubmitted": {"stream":"parties","key":"school","writer":"door","readers":["parties","flows"],"retention":6},
   "eduk.events.v1.OrderCancelSubmitted": {"stream":"orders","key":"school","writer":"door","readers":["orders","flows"],"retention":3},
   "eduk.events.v1.OrderChangeRefused": {"stream":"orders","key":"school","writer":"orders","readers":["flows"],"retention":3},

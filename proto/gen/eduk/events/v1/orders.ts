@@ -79,7 +79,7 @@ export interface LearnerLineOrdered {
   productId: string;
 }
 
-/** Lines stand in a new state, as their seller or buyer said. */
+/** Lines stand in a new state, as their seller or buyer said. No outcomes = what was said was known already; nobody is told again. */
 export interface OrderLinesChanged {
   orderId: string;
   schoolOin: string;
