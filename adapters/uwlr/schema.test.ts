@@ -15,7 +15,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { elementToXml, readEnvelope, type XmlElement } from '#adapters/xml';
 import { Clear } from '#kernel';
 import { differences } from './differences.ts';
-import uwlr, { rosterAnswer } from './index.ts';
+import uwlr, { readRequest, rosterAnswer } from './index.ts';
 import { roster } from './testing.ts';
 import { schemaText } from './wsdl.ts';
 
@@ -476,6 +476,20 @@ describe.skipIf(!present)('ours and the published schemas', () => {
       expect(files[file]).not.toBe(before);
       expect(compare(ours(files), theirs(), [...samples(), ...mutations(3000)]).unexplained).not.toEqual([]);
     });
+
+  test('requests that toolkits put on the wire, and the published set of examples, are read', () => {
+    const own = fileURLToPath(new URL('./examples/', import.meta.url));
+    let read = 0;
+    for (const folder of [`${published}client-captures/`, `${published}examples/`, own])
+      for (const n of readdirSync(folder)) {
+        if (!n.endsWith('.xml')) continue;
+        const bytes = readFileSync(folder + n);
+        if (!/(leerlinggegevens|leerresultaten)_verzoek/.test(bytes.toString())) continue;
+        expect(readRequest(bytes).operation).toMatch(/^(Haal|Breng)/);
+        read++;
+      }
+    expect(read).toBeGreaterThan(9);
+  });
 
   test('every answer we write passes the published schema and its Smalle set', () => {
     const folder = `${published}Schemas/`;
