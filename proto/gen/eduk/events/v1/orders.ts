@@ -79,13 +79,15 @@ export interface LearnerLineOrdered {
   productId: string;
 }
 
-/** Lines stand in a new state, as their seller or buyer said. No outcomes = what was said was known already; nobody is told again. */
+/** Lines stand in a new state, as their seller or buyer said. */
 export interface OrderLinesChanged {
   orderId: string;
   schoolOin: string;
   buyerOin: string;
   sellerOin: string;
   outcomes: LineOutcome[];
+  /** True when what was said stood already: it decides that flow, has no outcomes, and receivers are not told again. */
+  unchanged: boolean;
 }
 
 /** A change of an order was not possible. */
@@ -1089,7 +1091,7 @@ export const LearnerLineOrdered: MessageFns<LearnerLineOrdered> = {
 };
 
 function createBaseOrderLinesChanged(): OrderLinesChanged {
-  return { orderId: "", schoolOin: "", buyerOin: "", sellerOin: "", outcomes: [] };
+  return { orderId: "", schoolOin: "", buyerOin: "", sellerOin: "", outcomes: [], unchanged: false };
 }
 
 export const OrderLinesChanged: MessageFns<OrderLinesChanged> = {
@@ -1108,6 +1110,9 @@ export const OrderLinesChanged: MessageFns<OrderLinesChanged> = {
     }
     for (const v of message.outcomes) {
       LineOutcome.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.unchanged !== false) {
+      writer.uint32(48).bool(message.unchanged);
     }
     return writer;
   },
@@ -1165,6 +1170,14 @@ export const OrderLinesChanged: MessageFns<OrderLinesChanged> = {
             message.outcomes.push(LineOutcome.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.unchanged = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1202,6 +1215,7 @@ export const OrderLinesChanged: MessageFns<OrderLinesChanged> = {
       outcomes: globalThis.Array.isArray(object?.outcomes)
         ? object.outcomes.map((e: any) => LineOutcome.fromJSON(e))
         : [],
+      unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
     };
   },
 
@@ -1222,6 +1236,9 @@ export const OrderLinesChanged: MessageFns<OrderLinesChanged> = {
     if (message.outcomes?.length) {
       obj.outcomes = message.outcomes.map((e) => LineOutcome.toJSON(e));
     }
+    if (message.unchanged !== false) {
+      obj.unchanged = message.unchanged;
+    }
     return obj;
   },
 
@@ -1235,6 +1252,7 @@ export const OrderLinesChanged: MessageFns<OrderLinesChanged> = {
     message.buyerOin = object.buyerOin ?? "";
     message.sellerOin = object.sellerOin ?? "";
     message.outcomes = object.outcomes?.map((e) => LineOutcome.fromPartial(e)) || [];
+    message.unchanged = object.unchanged ?? false;
     return message;
   },
 };

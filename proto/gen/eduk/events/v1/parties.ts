@@ -68,6 +68,8 @@ export interface PartyChangeRefused {
 export interface MandateChanged {
   mandate: Mandate | undefined;
   byOin: string;
+  /** True when it stood so already: it decides that flow. */
+  unchanged: boolean;
 }
 
 function createBaseCredentialDigests(): CredentialDigests {
@@ -767,7 +769,7 @@ export const PartyChangeRefused: MessageFns<PartyChangeRefused> = {
 };
 
 function createBaseMandateChanged(): MandateChanged {
-  return { mandate: undefined, byOin: "" };
+  return { mandate: undefined, byOin: "", unchanged: false };
 }
 
 export const MandateChanged: MessageFns<MandateChanged> = {
@@ -777,6 +779,9 @@ export const MandateChanged: MessageFns<MandateChanged> = {
     }
     if (message.byOin !== "") {
       writer.uint32(18).string(message.byOin);
+    }
+    if (message.unchanged !== false) {
+      writer.uint32(24).bool(message.unchanged);
     }
     return writer;
   },
@@ -810,6 +815,14 @@ export const MandateChanged: MessageFns<MandateChanged> = {
             message.byOin = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.unchanged = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -830,6 +843,7 @@ export const MandateChanged: MessageFns<MandateChanged> = {
         : isSet(object.by_oin)
         ? globalThis.String(object.by_oin)
         : "",
+      unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
     };
   },
 
@@ -840,6 +854,9 @@ export const MandateChanged: MessageFns<MandateChanged> = {
     }
     if (message.byOin !== "") {
       obj.byOin = message.byOin;
+    }
+    if (message.unchanged !== false) {
+      obj.unchanged = message.unchanged;
     }
     return obj;
   },
@@ -853,6 +870,7 @@ export const MandateChanged: MessageFns<MandateChanged> = {
       ? Mandate.fromPartial(object.mandate)
       : undefined;
     message.byOin = object.byOin ?? "";
+    message.unchanged = object.unchanged ?? false;
     return message;
   },
 };
