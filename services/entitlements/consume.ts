@@ -1,0 +1,421 @@
+/**
+ * Records in, rows and events out. Reads what a decision needs, asks `entitlement.ts`, writes what it says. Repeating a
+ * record from the same rows gives the same, so a unit that is decided again after a crash changes nothing.
+ */
+import { type Consumer, decoded, emit, type LogRecord, type TimerRow, type Unit } from '#bus';
+import { endOfDutchDay } from '#kernel';
+import type { EventOf } from '#proto/events';
+import * as decide from './entitlement.ts';
+import { type Entitlement, entitlements, fulfilments, lastDays, products } from './tables.ts';
+
+const PRODUCT_WAIT_MS = 24 * 3_600_000;
+const ENTITLEMENT_WAIT_MS = 60_000;
+/** Rows one firing of a timer looks at, so that the end of a school year does not stop a lane. */
+const EXPIRY_PAGE = 500;
+const PAGE = 200;
+
+/** Names in `wait` and `wake`. */
+export const productWanted = (product: string): string => `product:${product}`;
+export const entitlementWanted = (school: string, id: string): string => `entitlement:${school}/${id}`;
+
+// `scope` and `handle` get the same record one after the other: it is decoded once.
+let last: LogRecord | undefined;
+let lastGrant: EventOf<'GrantSubmitted'> | undefined;
+function grantIn(record: LogRecord): EventOf<'GrantSubmitted'> {
+  if (record !== last || !lastGrant) {
+    lastGrant = decoded(record, 'GrantSubmitted');
+    last = record;
+  }
+  return lastGrant;
+}
+
+/** Scope of a grant, for finding one that waits. */
+export const grantScope = (school: string, id: string): string => `${school}/${id}`;
+
+export const consumer: Consumer = {
+  name: 'entitlements',
+  streams: ['entitlements', 'catalogue', 'rosters', 'access'],
+  types: [
+    'GrantSubmitted',
+    'WithdrawSubmitted',
+    'UsageSubmitted',
+    'ProductPublished',
+    'LearnerJoined',
+    'LearnerLeft',
+    'LearnerForgotten',
+    'AccessProvisioned',
+    'AccessRevoked',
+    'LaunchRedeemed',
+  ],
+  handle: (record, unit) => settle(record, unit, false),
+  onDeadline: (record, _what, unit) => settle(record, unit, true),
+  onTimer,
+  /**
+   * A grant that waits for its product holds up nothing but repeats of itself; other grants of the learner go on. A
+   * change has a scope of its own: behind a change that waits for its grant, that grant must not wait.
+   */
+  scope(record) {
+    switch (record.type) {
+      case 'GrantSubmitted': {
+        const { schoolOin, terms } = grantIn(record);
+        return grantScope(schoolOin, terms?.entitlementId ?? '');
+      }
+      case 'WithdrawSubmitted':
+      case 'UsageSubmitted': {
+        const { schoolOin, entitlementId } =
+          record.type === 'WithdrawSubmitted'
+            ? decoded(record, 'WithdrawSubmitted')
+            : decoded(record, 'UsageSubmitted');
+        return `change:${schoolOin}/${entitlementId}`;
+      }
+      default:
+        return record.key;
+    }
+  },
+};
+
+/** `final`: what it lacks did not come, so that it must be decided as it is. */
+function settle(record: LogRecord, unit: Unit, final: boolean): void {
+  switch (record.type) {
+    case 'GrantSubmitted':
+      onGrant(record, unit, final);
+      break;
+    case 'WithdrawSubmitted':
+      onWithdraw(record, unit, final);
+      break;
+    case 'UsageSubmitted':
+      onUsage(record, unit, final);
+      break;
+    case 'ProductPublished':
+      onProduct(decoded(record, 'ProductPublished'), unit);
+      break;
+    case 'LearnerJoined': {
+      const { schoolOin, learner } = decoded(record, 'LearnerJoined');
+      unit.cancelTimer(leavingTimer(schoolOin, learner?.learner ?? ''));
+      break;
+    }
+    case 'LearnerLeft':
+      onLeft(decoded(record, 'LearnerLeft'), unit);
+      break;
+    case 'LearnerForgotten':
+      onForgotten(decoded(record, 'LearnerForgotten'), unit);
+      break;
+    case 'AccessProvisioned':
+    case 'AccessRevoked': {
+      const { schoolOin, entitlementId, byOin } =
+        record.type === 'AccessProvisioned' ? decoded(record, 'AccessProvisioned') : decoded(record, 'AccessRevoked');
+      const existing = unit.get(entitlements, schoolOin, entitlementId);
+      tell(unit, existing, decide.provision({ existing, now: unit.now }, byOin, record.type === 'AccessRevoked'));
+      break;
+    }
+    case 'LaunchRedeemed': {
+      const { schoolOin, entitlementId, day } = decoded(record, 'LaunchRedeemed');
+      // Free material is opened without an entitlement.
+      if (!entitlementId) break;
+      const existing = unit.get(entitlements, schoolOin, entitlementId);
+      tell(unit, existing, decide.useByLaunch({ existing, now: unit.now }, day));
+      break;
+    }
+  }
+}
+
+function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
+  const submitted = grantIn(record);
+  const { schoolOin: school, holder, byOin, activationCode } = submitted;
+  const terms = submitted.terms!;
+  const learner = holder?.learner ?? '';
+  const group = holder?.group ?? '';
+  const existing = unit.get(entitlements, school, terms.entitlementId);
+  const events = decide.grant(
+    {
+      now: unit.now,
+      existing,
+      product: unit.get(products, terms.productId),
+      pool: terms.fromEntitlementId ? unit.get(entitlements, school, terms.fromEntitlementId) : undefined,
+    },
+    {
+      terms,
+      school,
+      learner,
+      group,
+      granter: byOin,
+      sealed: activationCode.length > 0 ? Buffer.from(activationCode).toString('base64') : '',
+      flow: record.flowId,
+    },
+  );
+  const first = events[0]!;
+  const need = first.type === 'Needs' ? first.need : undefined;
+  if (need === 'product' && !final) unit.wait(productWanted(terms.productId), unit.now + PRODUCT_WAIT_MS);
+  if (need && !final) unit.wait(entitlementWanted(school, terms.fromEntitlementId), unit.now + ENTITLEMENT_WAIT_MS);
+  const refusal = need ? decide.lacking[need] : first.type === 'GrantRefused' ? first : undefined;
+  if (!refusal) {
+    tell(unit, existing, events);
+    return;
+  }
+
+  const { code, told } = refusal;
+  // A refusal is kept where nothing stands, so that asking for the id has an answer.
+  if (!existing || existing.state === decide.REFUSED)
+    unit.put(entitlements, {
+      school,
+      id: terms.entitlementId,
+      holder: decide.holderOf(learner, group),
+      product: terms.productId,
+      state: decide.REFUSED,
+      starts: terms.startsOn,
+      ends: terms.endsOn,
+      granter: byOin,
+      publisher: '',
+      platform: '',
+      flow: record.flowId,
+      changed: unit.now,
+      more: { ...(terms.orderId && { order: terms.orderId }), ...(terms.lineId && { line: terms.lineId }), code, told },
+    });
+  if (terms.orderId && !existing) unit.put(fulfilments, { order_id: terms.orderId, school, id: terms.entitlementId });
+  emit(
+    unit,
+    'GrantRefused',
+    { entitlementId: terms.entitlementId, productId: terms.productId, schoolOin: school, holder, byOin, code, told },
+    learner || school,
+  );
+}
+
+function onWithdraw(record: LogRecord, unit: Unit, final: boolean): void {
+  const {
+    schoolOin: school,
+    entitlementId: id,
+    mode,
+    byOin: by,
+    swapToProductId,
+    swapToEntitlementId,
+  } = decoded(record, 'WithdrawSubmitted');
+  const existing = unit.get(entitlements, school, id);
+  const events = decide.change(
+    {
+      now: unit.now,
+      existing,
+      pool: poolOf(unit, existing),
+      product: swapToProductId ? unit.get(products, swapToProductId) : undefined,
+      target: swapToEntitlementId ? unit.get(entitlements, school, swapToEntitlementId) : undefined,
+    },
+    { mode, by, swapToProduct: swapToProductId, swapTo: swapToEntitlementId, flow: record.flowId },
+  );
+  answerChange(record, unit, final, events, { existing, school, id, by, product: swapToProductId });
+}
+
+function onUsage(record: LogRecord, unit: Unit, final: boolean): void {
+  const { schoolOin: school, entitlementId: id, day, times, byOin: by } = decoded(record, 'UsageSubmitted');
+  const existing = unit.get(entitlements, school, id);
+  answerChange(record, unit, final, decide.use({ existing, now: unit.now }, { day, times, by }), {
+    existing,
+    school,
+    id,
+    by,
+    product: '',
+  });
+}
+
+function answerChange(
+  record: LogRecord,
+  unit: Unit,
+  final: boolean,
+  events: decide.EntitlementEvent[],
+  about: { existing: Readonly<Entitlement> | undefined; school: string; id: string; by: string; product: string },
+): void {
+  const first = events[0]!;
+  const need = first.type === 'Needs' ? first.need : undefined;
+  if (need === 'product' && !final) unit.wait(productWanted(about.product), unit.now + PRODUCT_WAIT_MS);
+  if (need && !final) unit.wait(entitlementWanted(about.school, about.id), unit.now + ENTITLEMENT_WAIT_MS);
+  const refusal = need ? decide.lacking[need] : first.type === 'ChangeRefused' ? first : undefined;
+  if (!refusal) {
+    tell(unit, about.existing, events, record.flowId);
+    return;
+  }
+  emit(
+    unit,
+    'EntitlementChangeRefused',
+    { entitlementId: about.id, schoolOin: about.school, byOin: about.by, code: refusal.code, told: refusal.told },
+    about.school,
+  );
+}
+
+function onProduct({ product, unchanged }: EventOf<'ProductPublished'>, unit: Unit): void {
+  if (!product) return;
+  const { productId, publisherOin, platformOin } = product;
+  if (!unchanged || !unit.get(products, productId))
+    unit.put(products, { product: productId, publisher: publisherOin, platform: platformOin || publisherOin });
+  unit.wake(productWanted(productId));
+}
+
+function onLeft({ schoolOin: school, learner, schoolYear, leftOn }: EventOf<'LearnerLeft'>, unit: Unit): void {
+  if (leftOn > decide.today(unit.now)) {
+    unit.setTimer({
+      id: leavingTimer(school, learner),
+      atMs: endOfDutchDay(leftOn),
+      key: learner,
+      payload: ['left', school, learner, schoolYear, leftOn].join('|'),
+    });
+    return;
+  }
+  takeAllBack(school, learner, schoolYear, leftOn, unit);
+}
+
+const leavingTimer = (school: string, learner: string): string => `left:${school}:${learner}`;
+
+function takeAllBack(school: string, learner: string, schoolYear: string, leftOn: string, unit: Unit): void {
+  for (const existing of heldBy(unit, school, learner))
+    tell(unit, existing, decide.leave({ existing, pool: poolOf(unit, existing), now: unit.now }, schoolYear, leftOn));
+}
+
+function onForgotten({ schoolOin: school, learner }: EventOf<'LearnerForgotten'>, unit: Unit): void {
+  unit.cancelTimer(leavingTimer(school, learner));
+  // Rows no longer name the learner, but the event must: those who were told of the entitlement know it by the token.
+  for (const existing of heldBy(unit, school, learner))
+    tell(unit, existing, decide.forget({ existing, pool: poolOf(unit, existing), now: unit.now }), undefined, learner);
+}
+
+function onTimer(timer: TimerRow, unit: Unit): void {
+  const [what, school = '', ...rest] = timer.payload.split('|');
+  if (what === 'left') {
+    const [learner = '', schoolYear = '', leftOn = ''] = rest;
+    takeAllBack(school, learner, schoolYear, leftOn, unit);
+    return;
+  }
+  const [day = '', after] = rest;
+  // From here on a grant that ends on this day, or ended before, needs a new timer.
+  if (after === undefined) unit.remove(lastDays, school, day);
+  const page = unit.list(entitlements, {
+    equals: [school],
+    ...(after === undefined ? {} : { after: [after] }),
+    limit: EXPIRY_PAGE,
+  });
+  // Each is told in the flow of its own grant, not of the one that happened to set the timer.
+  for (const existing of page)
+    if (existing.ends === day) tell(unit, existing, decide.expire({ existing, now: unit.now }), existing.flow);
+  const next = page.at(-1)?.id;
+  if (next !== undefined && page.length === EXPIRY_PAGE)
+    unit.setTimer({
+      id: `${expiryTimer(school, day)}:${next}`,
+      atMs: unit.now,
+      key: school,
+      payload: ['expire', school, day, next].join('|'),
+    });
+}
+
+const expiryTimer = (school: string, day: string): string => `expire:${school}:${day}`;
+
+function poolOf(unit: Unit, row: Readonly<Entitlement> | undefined): Readonly<Entitlement> | undefined {
+  return row?.more.from ? unit.get(entitlements, row.school, row.more.from) : undefined;
+}
+
+function* heldBy(unit: Unit, school: string, learner: string): Generator<Readonly<Entitlement>> {
+  const holder = decide.learnerHolder(learner);
+  for (let after: string | undefined; ; ) {
+    const page = unit.list(entitlements, {
+      index: 'holder',
+      equals: [school, holder],
+      ...(after === undefined ? {} : { after: [after] }),
+      limit: PAGE,
+    });
+    yield* page;
+    if (page.length < PAGE) return;
+    after = page.at(-1)!.id;
+  }
+}
+
+/** Writes what was decided. `formerLearner` stands in where the row no longer names its holder. */
+function tell(
+  unit: Unit,
+  before: Readonly<Entitlement> | undefined,
+  events: readonly decide.EntitlementEvent[],
+  flowId?: string,
+  formerLearner?: string,
+): void {
+  for (const event of events) {
+    if (!('entitlement' in event)) throw new Error(`${event.type} is answered by its caller`);
+    const { entitlement: row } = event;
+    if (event.type !== 'GrantRepeated' && row !== before) unit.put(entitlements, row);
+    if (event.type === 'Noted') continue;
+    const holder = formerLearner ? { learner: formerLearner, group: '' } : holderMessage(row.holder);
+    const key = holder?.learner || row.school;
+    const options = flowId === undefined ? undefined : { flowId, school: row.school };
+    if (event.type === 'Granted' || event.type === 'GrantRepeated') {
+      const repeated = event.type === 'GrantRepeated';
+      emit(
+        unit,
+        'EntitlementGranted',
+        {
+          terms: termsMessage(row),
+          schoolOin: row.school,
+          holder,
+          byOin: row.granter,
+          activationCode: Buffer.from(row.more.sealed ?? '', 'base64'),
+          publisherOin: row.publisher,
+          platformOin: row.platform,
+          unchanged: repeated,
+        },
+        key,
+        options,
+      );
+      if (!repeated) stand(unit, row);
+    } else
+      emit(
+        unit,
+        'EntitlementChanged',
+        {
+          entitlementId: row.id,
+          productId: row.product,
+          schoolOin: row.school,
+          holder,
+          state: row.state,
+          cause: event.cause,
+          day: event.type === 'Changed' ? (event.day ?? '') : '',
+          publisherOin: row.publisher,
+          platformOin: row.platform,
+          grantedByOin: row.granter,
+          unchanged: event.type === 'ChangeRepeated',
+        },
+        key,
+        options,
+      );
+  }
+}
+
+/** What else a new entitlement brings: its order, its end, and those who waited for it. */
+function stand(unit: Unit, row: Entitlement): void {
+  if (row.more.order) unit.put(fulfilments, { order_id: row.more.order, school: row.school, id: row.id });
+  if (!unit.get(lastDays, row.school, row.ends)) {
+    unit.put(lastDays, { school: row.school, day: row.ends });
+    unit.setTimer({
+      id: expiryTimer(row.school, row.ends),
+      atMs: endOfDutchDay(row.ends),
+      key: row.school,
+      payload: ['expire', row.school, row.ends].join('|'),
+    });
+  }
+  unit.wake(entitlementWanted(row.school, row.id));
+}
+
+/** Absent where the learner is forgotten: an empty one would say the whole school. */
+export function holderMessage(holder: string): { learner: string; group: string } | undefined {
+  if (holder === decide.FORGOTTEN_HOLDER) return undefined;
+  return {
+    learner: holder.startsWith('l:') ? holder.slice(2) : '',
+    group: holder.startsWith('g:') ? holder.slice(2) : '',
+  };
+}
+
+/** Terms as they stand, with the dates that were filled in. */
+export function termsMessage({ id, product, starts, ends, more }: Readonly<Entitlement>) {
+  return {
+    entitlementId: id,
+    productId: product,
+    orderId: more.order ?? '',
+    lineId: more.line ?? '',
+    startsOn: starts,
+    endsOn: ends,
+    resultsReadableUntil: more.readable ?? ends,
+    count: more.count ?? 0,
+    fromEntitlementId: more.from ?? '',
+  };
+}

@@ -1,0 +1,173 @@
+/** Answers from the rows. */
+import type { EngineView, ListOptions } from '#bus';
+import { type Implementation, implement } from '#kernel';
+import {
+  type EntitlementRow as EntitlementMessage,
+  EntitlementRow,
+  EntitlementsServiceDefinition,
+  type GetEntitlementRequest,
+  type ListEntitlementsRequest,
+  type ListEntitlementsResponse,
+} from '#proto/eduk/entitlements/v1/entitlements';
+import { GrantSubmitted } from '#proto/eduk/events/v1/entitlements';
+import { consumer, grantScope, holderMessage, termsMessage } from './consume.ts';
+import { groupHolder, lacking, learnerHolder, REFUSED } from './entitlement.ts';
+import { type Entitlement, entitlements, fulfilments } from './tables.ts';
+
+const DEFAULT_LIMIT = 100;
+const MOST = 1000;
+/** Rows one call looks at: a filter that few rows pass answers a short page and says where to go on. */
+const MOST_EXAMINED = 5000;
+/** Grants that wait, looked through for one id. */
+const MOST_WAITING = 100_000;
+
+export const serve = (engine: EngineView): readonly Implementation[] => [
+  implement(EntitlementsServiceDefinition, {
+    getEntitlement: (request) => ({ entitlement: getEntitlement(engine, request) }),
+    listEntitlements: (request) => listEntitlements(engine, request),
+  }),
+];
+
+function getEntitlement(
+  engine: EngineView,
+  { schoolOin, entitlementId }: GetEntitlementRequest,
+): EntitlementMessage | undefined {
+  const row = engine.get(entitlements, schoolOin, entitlementId);
+  if (row && row.state !== REFUSED) return message(row);
+  const scope = grantScope(schoolOin, entitlementId);
+  // A grant sent again after a refusal may be waiting: that is the newer answer.
+  const waiting = engine
+    .waiting({ consumer: consumer.name, limit: MOST_WAITING })
+    .find((it) => it.scope === scope && it.record.type === 'GrantSubmitted');
+  if (!waiting) return row && message(row);
+  const { terms, schoolOin: school, holder, byOin, activationCode } = GrantSubmitted.decode(waiting.record.data);
+  const { code, told } = lacking[waiting.what.startsWith('product:') ? 'product' : 'pool'];
+  return EntitlementRow.fromPartial({
+    ...(terms && { terms }),
+    schoolOin: school,
+    ...(holder && { holder }),
+    grantedByOin: byOin,
+    activationCode,
+    outcome: 'waiting',
+    code,
+    told,
+    flowId: waiting.record.flowId,
+    changedMs: BigInt(waiting.sinceMs),
+  });
+}
+
+function listEntitlements(engine: EngineView, request: ListEntitlementsRequest): ListEntitlementsResponse {
+  const limit = Math.min(request.limit || DEFAULT_LIMIT, MOST);
+  const slash = request.after.indexOf('/');
+  const after: Place | undefined =
+    slash < 0 ? undefined : [request.after.slice(0, slash), request.after.slice(slash + 1)];
+  const found: EntitlementMessage[] = [];
+  let examined = 0;
+  let last: Readonly<Entitlement> | undefined;
+  for (const row of candidates(engine, request, after)) {
+    if (found.length === limit || examined === MOST_EXAMINED)
+      return { entitlements: found, next: `${last!.school}/${last!.id}` };
+    examined++;
+    last = row;
+    if (matches(row, request)) found.push(message(row));
+  }
+  return { entitlements: found, next: '' };
+}
+
+type Place = [school: string, id: string];
+
+/** Rows in the order of school and id, strictly after a place, by the narrowest way there is. */
+function* candidates(
+  engine: EngineView,
+  { orderId, schoolOin, learner, groups }: ListEntitlementsRequest,
+  after: Place | undefined,
+): Generator<Readonly<Entitlement>> {
+  if (orderId) {
+    for (const { school, id } of pages(engine, fulfilments, { equals: [orderId] }, after, ({ school, id }) => [
+      school,
+      id,
+    ])) {
+      const row = engine.get(entitlements, school, id);
+      if (row) yield row;
+    }
+  } else if (schoolOin && learner) {
+    const holders = [learnerHolder(learner), ...groups.map(groupHolder), ''];
+    yield* merged(
+      holders.map((holder) =>
+        pages(engine, entitlements, { index: 'holder', equals: [schoolOin, holder] }, after && [after[1]], ({ id }) => [
+          id,
+        ]),
+      ),
+    );
+  } else if (schoolOin)
+    yield* pages(engine, entitlements, { equals: [schoolOin] }, after && [after[1]], ({ id }) => [id]);
+  else yield* pages(engine, entitlements, { equals: [] }, after, ({ school, id }) => [school, id]);
+}
+
+function* pages<Row extends object>(
+  engine: EngineView,
+  table: Parameters<typeof engine.list<Row>>[0],
+  options: Pick<ListOptions, 'index' | 'equals'>,
+  start: string[] | undefined,
+  placeOf: (row: Readonly<Row>) => string[],
+): Generator<Readonly<Row>> {
+  for (let after = start; ; ) {
+    const rows = engine.list(table, { ...options, ...(after && { after }), limit: DEFAULT_LIMIT });
+    yield* rows;
+    if (rows.length < DEFAULT_LIMIT) return;
+    after = placeOf(rows.at(-1)!);
+  }
+}
+
+/** Several lists, each in the order of ids, as one. */
+function* merged(lists: Generator<Readonly<Entitlement>>[]): Generator<Readonly<Entitlement>> {
+  const heads = lists.map((list) => ({ list, row: list.next().value as Readonly<Entitlement> | undefined }));
+  for (;;) {
+    let first: (typeof heads)[number] | undefined;
+    for (const head of heads)
+      if (head.row && (!first || Buffer.compare(Buffer.from(head.row.id), Buffer.from(first.row!.id)) < 0))
+        first = head;
+    if (!first) return;
+    yield first.row!;
+    first.row = first.list.next().value as Readonly<Entitlement> | undefined;
+  }
+}
+
+function matches(
+  row: Readonly<Entitlement>,
+  { schoolOin, learner, groups, productId, partyOin, orderId }: ListEntitlementsRequest,
+): boolean {
+  if (schoolOin && row.school !== schoolOin) return false;
+  if (
+    learner &&
+    row.holder !== learnerHolder(learner) &&
+    row.holder !== '' &&
+    !groups.some((group) => row.holder === groupHolder(group))
+  )
+    return false;
+  if (productId && row.product !== productId) return false;
+  if (orderId && row.more.order !== orderId) return false;
+  return !partyOin || row.granter === partyOin || row.publisher === partyOin || row.platform === partyOin;
+}
+
+function message(row: Readonly<Entitlement>): EntitlementMessage {
+  const { more } = row;
+  return {
+    terms: termsMessage(row),
+    schoolOin: row.school,
+    holder: holderMessage(row.holder),
+    state: row.state,
+    taken: more.taken ?? 0,
+    activationCode: Buffer.from(more.sealed ?? '', 'base64'),
+    grantedByOin: row.granter,
+    publisherOin: row.publisher,
+    platformOin: row.platform,
+    outcome: row.state === REFUSED ? 'refused' : 'granted',
+    code: more.code ?? '',
+    told: more.told ?? '',
+    flowId: row.flow,
+    firstUsedOn: more.used ?? '',
+    changedMs: BigInt(row.changed),
+    provisionedBy: more.ready ?? [],
+  };
+}

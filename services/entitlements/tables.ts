@@ -1,0 +1,119 @@
+/** Rows of this service. */
+import { table } from '#bus';
+import type { EntitlementState } from '#proto/eduk/core/v1/ordering';
+
+/** What most entitlements do not have; absent = none, so that a plain row stays small. */
+export interface Details {
+  order?: string;
+  line?: string;
+  /** Results stay readable until; absent = the end. */
+  readable?: string;
+  /** Of a pool: how many learners may take one. */
+  count?: number;
+  /** Of a pool: how many have. */
+  taken?: number;
+  /** The pool this one is taken from. */
+  from?: string;
+  /** What the sender left open and this service filled in: bit 1 the start, bit 2 the end. */
+  filled?: number;
+  /** Activation code, sealed by the vault, base64. */
+  sealed?: string;
+  /** Day of first use. */
+  used?: string;
+  /** Times of use told so far. */
+  uses?: number;
+  /** Parties that are ready for the holder. */
+  ready?: string[];
+  /** State to return to after a block. */
+  before?: EntitlementState;
+  /** The entitlement that took its place. */
+  swappedTo?: string;
+  /** Of a refused grant. */
+  code?: string;
+  told?: string;
+}
+
+/** One entitlement, or the refusal of a grant that nothing stands under (state 0). */
+export interface Entitlement {
+  school: string;
+  id: string;
+  /** `l:` and a learner's token, `g:` and a group's token, empty = the whole school, `x` = a learner who is forgotten. */
+  holder: string;
+  product: string;
+  state: EntitlementState;
+  /** First and last day of use. */
+  starts: string;
+  ends: string;
+  /** Who granted it, who publishes the product, on whose platform it is opened. */
+  granter: string;
+  publisher: string;
+  platform: string;
+  /** Flow of the grant. */
+  flow: string;
+  changed: number;
+  more: Details;
+}
+
+/** One index only: this table is written once for each grant. */
+export const entitlements = table<Entitlement>({
+  name: 'entitlements_entitlements',
+  key: ['school', 'id'],
+  columns: {
+    school: 'text',
+    id: 'text',
+    holder: 'text',
+    product: 'text',
+    state: 'int',
+    starts: 'text',
+    ends: 'text',
+    granter: 'text',
+    publisher: 'text',
+    platform: 'text',
+    flow: 'text',
+    changed: 'int',
+    more: 'json',
+  },
+  indexes: { holder: ['school', 'holder'] },
+  retention: 'RETENTION_ORDER',
+});
+
+/** Which entitlements fulfil an order; a table rather than an index, because plain grants have no order. */
+export interface Fulfilment {
+  order_id: string;
+  school: string;
+  id: string;
+}
+
+export const fulfilments = table<Fulfilment>({
+  name: 'entitlements_fulfilments',
+  key: ['order_id', 'school', 'id'],
+  columns: { order_id: 'text', school: 'text', id: 'text' },
+  retention: 'RETENTION_ORDER',
+});
+
+/** What a grant needs of the catalogue. */
+export interface ProductCopy {
+  product: string;
+  publisher: string;
+  platform: string;
+}
+
+export const products = table<ProductCopy>({
+  name: 'entitlements_products',
+  key: ['product'],
+  columns: { product: 'text', publisher: 'text', platform: 'text' },
+  retention: 'RETENTION_PUBLIC',
+});
+
+/** Last days of use for which a school has a timer, so that a grant costs a look and not a timer of its own. */
+export interface LastDay {
+  school: string;
+  day: string;
+}
+
+export const lastDays = table<LastDay>({
+  name: 'entitlements_last_days',
+  key: ['school', 'day'],
+  columns: { school: 'text', day: 'text' },
+  retention: 'RETENTION_ORDER',
+});
