@@ -113,7 +113,14 @@ export interface Unit extends Reader {
   put<Row extends object>(table: Table<Row>, row: Row): void;
   remove<Row extends object>(table: Table<Row>, ...key: KeyValue[]): void;
   /** Appends an event; `key` decides its lane. */
-  append<T>(stream: string, type: string, message: MessageType<T>, value: T, key: string, options?: AppendOptions): void;
+  append<T>(
+    stream: string,
+    type: string,
+    message: MessageType<T>,
+    value: T,
+    key: string,
+    options?: AppendOptions,
+  ): void;
   /** This record cannot be decided before `what` is known: it rests, with later records of its scope behind it. Ends the handler. */
   wait(what: string, deadlineMs: number): never;
   /** Something became known: what rested for it is decided again, in order, within this consumer. */
@@ -147,6 +154,8 @@ export interface AgeRow {
   oldestUnreadMs: number;
   parkedKeys: number;
   gap: boolean;
+  /** Five of its keys were parked within a minute: it takes nothing until one is retried or the engine restarts. */
+  stopped?: boolean;
 }
 
 export interface WaitingRow {
@@ -205,10 +214,17 @@ export class Waiting extends Error {
 }
 
 /** Appends an event by its name: stream and codec come from the contract. */
-export function emit<N extends EventName>(unit: Unit, name: N, value: EventOf<N>, key: string, options?: AppendOptions): void {
+export function emit<N extends EventName>(
+  unit: Unit,
+  name: N,
+  value: EventOf<N>,
+  key: string,
+  options?: AppendOptions,
+): void {
   const { stream, codec } = events[name];
   unit.append(stream, name, codec as unknown as MessageType<EventOf<N>>, value, key, options);
 }
 
 /** The event in a record, decoded. `name` must be the record's type. */
-export const decoded = <N extends EventName>(record: LogRecord, name: N): EventOf<N> => events[name].codec.decode(record.data) as EventOf<N>;
+export const decoded = <N extends EventName>(record: LogRecord, name: N): EventOf<N> =>
+  events[name].codec.decode(record.data) as EventOf<N>;

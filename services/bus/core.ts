@@ -1,0 +1,1077 @@
+import { hash } from 'node:crypto';
+import {
+  asGatewayError,
+  type Clock,
+  describeError,
+  GatewayError,
+  log,
+  PARTITIONS,
+  partitionOf,
+  uuid7,
+  uuidText,
+} from '#kernel';
+import { events } from '#proto/events';
+import type {
+  AgeRow,
+  Consumer,
+  EngineView,
+  ListOptions,
+  LogRecord,
+  ParkedRow,
+  Reader,
+  ServiceModule,
+  Table,
+  TimerRow,
+  Unit,
+  WaitingRow,
+} from './port.ts';
+import { Waiting } from './port.ts';
+import { type AppendedRecord, type LaneRow, type Reference, type Store, StoreFailure } from './store.ts';
+import {
+  engineTables,
+  NEVER,
+  type ParkedKeyRow,
+  parkedKeys,
+  parkedRecords,
+  positions,
+  recordOf,
+  scopes,
+  type TimerTableRow,
+  timers,
+  type WaitRow,
+  waits,
+  wakes,
+} from './tables.ts';
+import { type Pending, RecordUnit, Rows } from './unit.ts';
+
+/** An event to accept. */
+export interface NewEvent {
+  stream: string;
+  type: string;
+  key: string;
+  data: Uint8Array;
+}
+
+/** A message to accept: its claim and its events. */
+export interface NewEntry {
+  /** 16 bytes. */
+  flowId: Uint8Array;
+  partyOin: string;
+  method: string;
+  /** Empty = the message has no reference and is new each time. */
+  referenceKey: Uint8Array;
+  digest: Uint8Array;
+  digestVersion: number;
+  rememberDays: number;
+  events: readonly NewEvent[];
+  answer: Uint8Array;
+  schoolOin: string;
+  traceparent: string;
+}
+
+export interface EntryOutcome {
+  taken: 'accepted' | 'repeated' | 'conflict';
+  answer: Uint8Array;
+  flowId: Uint8Array;
+}
+
+/** A lane, and its newest records as long as somebody has still to read them. */
+interface Lane extends LaneRow {
+  /** Records from `tailFirst` to `head`. */
+  tail: LogRecord[];
+  tailFirst: number;
+  seats: Seat[];
+}
+
+/** A consumer in a lane. */
+interface Seat {
+  member: Member;
+  lane: Lane;
+  /** Number of the last record taken, as the open group leaves it. */
+  position: number;
+  committed: number;
+  gap: boolean;
+  moved: boolean;
+}
+
+/** A consumer, with what the engine remembers of it. */
+interface Member {
+  consumer: Consumer;
+  name: string;
+  types: ReadonlySet<string>;
+  seats: Seat[];
+  /** Whether something of it waits or is parked; looked up again when `unsure`. */
+  waiting: boolean;
+  parked: boolean;
+  unsure: boolean;
+  /** When keys were parked lately, by stream. */
+  parkedAt: Map<string, number[]>;
+  stopped: Set<string>;
+}
+
+/** Stream name under which fired timers rest. */
+const TIMERS = 'timers';
+const TIMER_TYPE = 'Timer';
+/** Records of one lane in one unit of work. */
+const UNIT = 128;
+/** Resting records taken up in one go. */
+const RESUME = 64;
+/** Newest records that are kept in memory until everybody read them. */
+const TAIL_RECORDS = 20_000;
+const TAIL_BYTES = 16 << 20;
+/** Five keys parked by one consumer within a minute: not the data is ill, our release is. */
+const ILL_KEYS = 5;
+const ILL_MS = 60_000;
+
+const decoder = new TextDecoder();
+const encoder = new TextEncoder();
+
+/** What a reference is found by: 16 bytes over sender, method and reference. */
+export function claimOf(partyOin: string, method: string, referenceKey: Uint8Array): Uint8Array {
+  const names = encoder.encode(`${partyOin}\0${method}\0`);
+  const all = new Uint8Array(names.length + referenceKey.length);
+  all.set(names);
+  all.set(referenceKey, names.length);
+  return new Uint8Array(hash('sha256', all, 'buffer').subarray(0, 16));
+}
+
+/** An id that is the same each time the same thing is done: the form of UUIDv7, its random bits a digest. */
+function derivedId(ms: number, ...parts: readonly (string | number)[]): Uint8Array {
+  const id = new Uint8Array(hash('sha256', parts.join('\0'), 'buffer').subarray(0, 16));
+  const view = new DataView(id.buffer);
+  view.setUint32(0, Math.floor(ms / 2 ** 16));
+  view.setUint16(4, ms % 2 ** 16);
+  id[6] = 0x70 | (id[6]! & 0x0f);
+  id[8] = 0x80 | (id[8]! & 0x3f);
+  return id;
+}
+
+const timerOf = (record: LogRecord): TimerRow => {
+  const { id, payload } = JSON.parse(decoder.decode(record.data)) as { id: string; payload: string };
+  return { id, atMs: record.timeMs, key: record.key, payload, flowId: record.flowId, school: record.school };
+};
+
+/** Partitions of keys seen lately. */
+const partitions = new Map<string, number>();
+function partition(key: string): number {
+  let found = partitions.get(key);
+  if (found === undefined) {
+    if (partitions.size > 50_000) partitions.clear();
+    found = partitionOf(key);
+    partitions.set(key, found);
+  }
+  return found;
+}
+
+type Decided = 'kept' | 'parked' | { what: string; deadlineMs: number };
+
+/**
+ * The engine without its timing: accepts, and runs units of work, over any store, in groups that are one transaction
+ * each. Everything here is synchronous and knows one writer, itself.
+ */
+export class Core implements Reader {
+  readonly #store: Store;
+  readonly #rows: Rows;
+  readonly #unit: RecordUnit;
+  readonly #clock: Clock;
+  readonly #members: Member[] = [];
+  readonly #byName = new Map<string, Member>();
+  readonly #lanes = new Map<string, Lane[]>();
+  readonly #known = new Map<string, Set<string>>();
+  readonly #appended: ((records: readonly LogRecord[]) => void) | undefined;
+  readonly #listeners: ((touched: ReadonlySet<string>) => void)[] = [];
+  #pending: (Pending & { origin: AppendedRecord['origin'] })[] = [];
+  #inGroup = false;
+  #now = 0;
+  #turn = 0;
+  #nextTimerMs: number | undefined;
+  #nextDeadlineMs: number | undefined;
+  #wakesMayStand = true;
+  #tailRecords = 0;
+  #tailBytes = 0;
+
+  /** `appended` is told of records after their commit. */
+  constructor(options: {
+    store: Store;
+    modules: readonly ServiceModule[];
+    clock: Clock;
+    appended?: (records: readonly LogRecord[]) => void;
+  }) {
+    this.#store = options.store;
+    this.#appended = options.appended;
+    this.#clock = options.clock;
+    this.#rows = new Rows(options.store, [...engineTables, ...options.modules.flatMap((module) => module.tables)]);
+    this.#unit = new RecordUnit(this.#rows);
+    for (const [type, { stream }] of Object.entries(events)) this.#knows(stream, type);
+    for (const row of options.store.lanes()) {
+      const lane = this.#lane(row.stream, row.partition);
+      lane.head = row.head;
+      lane.first = row.first;
+      lane.tailFirst = row.head + 1;
+    }
+    for (const consumer of options.modules.flatMap((module) => module.consumers)) this.#join(consumer);
+  }
+
+  #knows(stream: string, type: string): void {
+    let types = this.#known.get(stream);
+    if (types === undefined) {
+      types = new Set();
+      this.#known.set(stream, types);
+    }
+    types.add(type);
+  }
+
+  #join(consumer: Consumer): void {
+    if (this.#byName.has(consumer.name))
+      throw new GatewayError('gateway.bug', `two consumers are called ${consumer.name}`);
+    const member: Member = {
+      consumer,
+      name: consumer.name,
+      types: new Set(consumer.types),
+      seats: [],
+      waiting: true,
+      parked: true,
+      unsure: true,
+      parkedAt: new Map(),
+      stopped: new Set(),
+    };
+    this.#members.push(member);
+    this.#byName.set(consumer.name, member);
+    for (const stream of consumer.streams) {
+      for (const type of consumer.types) if (!Object.hasOwn(events, type)) this.#knows(stream, type);
+      for (let at = 0; at < PARTITIONS; at++) {
+        const lane = this.#lane(stream, at);
+        const row = this.#rows.get(positions, consumer.name, stream, at);
+        // One that never read this lane starts with the oldest record there is; one that did must find the next.
+        const position = row?.number ?? lane.first - 1;
+        const seat: Seat = { member, lane, position, committed: position, gap: false, moved: false };
+        member.seats.push(seat);
+        lane.seats.push(seat);
+      }
+    }
+  }
+
+  #lane(stream: string, at: number): Lane {
+    let lanes = this.#lanes.get(stream);
+    if (lanes === undefined) {
+      lanes = Array.from({ length: PARTITIONS }, (_, partition) => ({
+        stream,
+        partition,
+        head: 0,
+        first: 1,
+        tail: [],
+        tailFirst: 1,
+        seats: [],
+      }));
+      this.#lanes.set(stream, lanes);
+    }
+    return lanes[at]!;
+  }
+
+  // ---- groups
+
+  /**
+   * One transaction: what `work` does is durable when this returns, and did not happen when it throws. Answers what
+   * `work` answers.
+   */
+  group<T>(work: () => T): T {
+    if (this.#inGroup) throw new GatewayError('gateway.bug', 'a group within a group');
+    this.#inGroup = true;
+    this.#now = Math.max(this.#now, this.#clock.now());
+    let result: T;
+    let touched: ReadonlySet<string>;
+    try {
+      this.#store.begin();
+      result = work();
+      this.#look();
+      touched = this.#finish();
+    } catch (thrown) {
+      this.#undo();
+      throw thrown;
+    } finally {
+      this.#inGroup = false;
+    }
+    if (touched.size > 0) this.#tell(touched);
+    return result;
+  }
+
+  #tell(touched: ReadonlySet<string>): void {
+    for (const listener of this.#listeners)
+      try {
+        listener(touched);
+      } catch (thrown) {
+        log('error', 'listener_failed', describeError(thrown));
+      }
+  }
+
+  #finish(): ReadonlySet<string> {
+    for (const member of this.#members)
+      for (const seat of member.seats)
+        if (seat.moved)
+          this.#rows.put(positions, {
+            consumer: member.name,
+            stream: seat.lane.stream,
+            partition: seat.lane.partition,
+            number: seat.position,
+          });
+    const { records, lanes } = this.#number();
+    this.#rows.flush();
+    if (records.length > 0) this.#store.append(records, lanes);
+    this.#store.commit();
+    for (const member of this.#members)
+      for (const seat of member.seats)
+        if (seat.moved) {
+          seat.committed = seat.position;
+          seat.moved = false;
+        }
+    for (const { stream, partition, head } of lanes) this.#lane(stream, partition).head = head;
+    for (const record of records) this.#remember(record);
+    if (records.length > 0) this.#appended?.(records);
+    this.#prune();
+    this.#pending = [];
+    const touched = this.#rows.settled();
+    if (touched.has(timers.name)) this.#nextTimerMs = undefined;
+    if (touched.has(waits.name)) this.#nextDeadlineMs = undefined;
+    if (touched.has(wakes.name)) this.#wakesMayStand = true;
+    return touched;
+  }
+
+  #undo(): void {
+    try {
+      this.#store.rollback();
+    } catch (thrown) {
+      log('error', 'rollback_failed', describeError(thrown));
+    }
+    this.#unit.drop();
+    this.#rows.forget();
+    this.#pending = [];
+    this.#nextTimerMs = undefined;
+    this.#nextDeadlineMs = undefined;
+    this.#wakesMayStand = true;
+    for (const member of this.#members) {
+      member.waiting = member.parked = member.unsure = true;
+      for (const seat of member.seats) {
+        seat.position = seat.committed;
+        seat.moved = false;
+      }
+    }
+  }
+
+  /** Gives what the group appended its numbers: the last thing before the commit, so that number order is commit order. */
+  #number(): { records: AppendedRecord[]; lanes: LaneRow[] } {
+    const heads = new Map<Lane, LaneRow>();
+    const records: AppendedRecord[] = new Array(this.#pending.length);
+    for (let i = 0; i < records.length; i++) {
+      const p = this.#pending[i]!;
+      const lane = this.#lane(p.stream, partition(p.key));
+      let row = heads.get(lane);
+      if (row === undefined) {
+        row = { stream: lane.stream, partition: lane.partition, head: lane.head, first: lane.first };
+        heads.set(lane, row);
+      }
+      row.head += 1;
+      records[i] = {
+        stream: p.stream,
+        partition: lane.partition,
+        number: row.head,
+        id: p.id,
+        key: p.key,
+        type: p.type,
+        flowId: p.flowId,
+        school: p.school,
+        traceparent: p.traceparent,
+        timeMs: p.timeMs,
+        data: p.data,
+        origin: p.origin,
+      };
+    }
+    return { records, lanes: [...heads.values()] };
+  }
+
+  #remember(record: LogRecord): void {
+    const lane = this.#lane(record.stream, record.partition);
+    if (lane.seats.length === 0 || this.#tailRecords >= TAIL_RECORDS || this.#tailBytes >= TAIL_BYTES) {
+      this.#forgetTail(lane);
+      lane.tailFirst = record.number + 1;
+      return;
+    }
+    lane.tail.push(record);
+    this.#tailRecords += 1;
+    this.#tailBytes += record.data.length;
+  }
+
+  #forgetTail(lane: Lane): void {
+    this.#tailRecords -= lane.tail.length;
+    for (const { data } of lane.tail) this.#tailBytes -= data.length;
+    lane.tail = [];
+  }
+
+  /** Lets go of records that every consumer of their lane has taken. */
+  #prune(): void {
+    for (const lanes of this.#lanes.values())
+      for (const lane of lanes) {
+        if (lane.tail.length === 0) continue;
+        let passed = lane.head;
+        for (const seat of lane.seats) if (seat.committed < passed) passed = seat.committed;
+        const drop = Math.min(lane.tail.length, passed - lane.tailFirst + 1);
+        if (drop <= 0) continue;
+        if (drop === lane.tail.length) this.#forgetTail(lane);
+        else if (drop >= UNIT) {
+          this.#tailRecords -= drop;
+          for (const { data } of lane.tail.splice(0, drop)) this.#tailBytes -= data.length;
+        } else continue;
+        lane.tailFirst += drop;
+      }
+  }
+
+  // ---- accepting
+
+  /** Within a group: claims the references and appends the events. Answers per entry. */
+  accept(entries: readonly NewEntry[]): EntryOutcome[] {
+    return entries.map((entry) => this.#acceptOne(entry));
+  }
+
+  #acceptOne(entry: NewEntry): EntryOutcome {
+    const { flowId, answer, digest, digestVersion, referenceKey } = entry;
+    let origin: AppendedRecord['origin'] = null;
+    if (referenceKey.length > 0) {
+      const claim = claimOf(entry.partyOin, entry.method, referenceKey);
+      const reference: Reference = {
+        claim,
+        digest,
+        digestVersion,
+        answer,
+        flowId,
+        rememberUntilMs: this.#now + entry.rememberDays * 86_400_000,
+      };
+      const first = this.#store.claim(reference, this.#now);
+      if (first !== undefined) {
+        // Digests of another version say nothing about the content: never a conflict.
+        const conflict = first.digestVersion === digestVersion && !same(first.digest, digest);
+        return { taken: conflict ? 'conflict' : 'repeated', answer: first.answer, flowId: first.flowId };
+      }
+      origin = { claim, digest, digestVersion };
+    }
+    const flow = uuidText(flowId);
+    for (const [index, { stream, type, key, data }] of entry.events.entries())
+      this.#pending.push({
+        stream,
+        type,
+        key,
+        data,
+        id: index === 0 ? flowId : uuid7(this.#now),
+        flowId: flow,
+        school: entry.schoolOin,
+        traceparent: entry.traceparent,
+        timeMs: this.#now,
+        origin: index === 0 ? origin : null,
+      });
+    return { taken: 'accepted', answer, flowId };
+  }
+
+  /** Within a group: appends one event that carries no claim. */
+  push(pending: Pending): void {
+    this.#pending.push({ ...pending, origin: null });
+  }
+
+  // ---- units of work
+
+  /** Whether a unit could run now. */
+  hasWork(): boolean {
+    const now = Math.max(this.#now, this.#clock.now());
+    if (this.#wakesMayStand)
+      this.#wakesMayStand = this.#members.some(
+        ({ name }) => this.#rows.list(wakes, { equals: [name], limit: 1 }).length > 0,
+      );
+    if (this.#wakesMayStand || this.nextDueMs() <= now) return true;
+    for (const member of this.#members) for (const seat of member.seats) if (this.#ready(seat)) return true;
+    return false;
+  }
+
+  /** When the next timer or deadline is due, Unix milliseconds; Infinity = none. */
+  nextDueMs(): number {
+    if (this.#nextTimerMs === undefined) {
+      const [timer] = this.#timersFrom().take(1);
+      this.#nextTimerMs = timer?.atMs ?? Infinity;
+    }
+    if (this.#nextDeadlineMs === undefined) {
+      const [rest] = this.#deadlinesFrom().take(1);
+      this.#nextDeadlineMs = rest?.deadlineMs ?? Infinity;
+    }
+    return Math.min(this.#nextTimerMs, this.#nextDeadlineMs);
+  }
+
+  #ready(seat: Seat): boolean {
+    return seat.position < seat.lane.head && !seat.gap && !seat.member.stopped.has(seat.lane.stream);
+  }
+
+  /** Within a group: runs units until `goOn` answers false or nothing is left. Answers how many records were taken. */
+  run(goOn: () => boolean): number {
+    this.#look();
+    let taken = 0;
+    if (this.nextDueMs() <= this.#now) {
+      taken += this.#fireTimers();
+      taken += this.#fireDeadlines();
+      this.#nextTimerMs = undefined;
+      this.#nextDeadlineMs = undefined;
+    }
+    if (this.#wakesMayStand) taken += this.#takeUpWoken();
+    const seats = this.#members.flatMap((member) => member.seats.filter((seat) => this.#ready(seat)));
+    // Another seat is first each time, so that a short budget starves none.
+    const start = seats.length === 0 ? 0 : this.#turn++ % seats.length;
+    for (let i = 0; i < seats.length && goOn(); i++) taken += this.#runLane(seats[(start + i) % seats.length]!, goOn);
+    return taken;
+  }
+
+  /** Looks up whether consumers have anything resting, where that may have changed. */
+  #look(): void {
+    for (const member of this.#members)
+      if (member.unsure) {
+        member.waiting = this.#rows.list(scopes, { equals: [member.name], limit: 1 }).length > 0;
+        member.parked = this.#rows.list(parkedKeys, { equals: [member.name], limit: 1 }).length > 0;
+        member.unsure = false;
+      }
+  }
+
+  #runLane(seat: Seat, goOn: () => boolean): number {
+    const { lane, member } = seat;
+    const records =
+      seat.position + 1 >= lane.tailFirst
+        ? lane.tail.slice(seat.position + 1 - lane.tailFirst, seat.position + 1 - lane.tailFirst + UNIT)
+        : this.#store.read(lane.stream, lane.partition, seat.position, UNIT);
+    let taken = 0;
+    for (const record of records) {
+      if (record.number <= seat.position) continue;
+      if (record.number !== seat.position + 1) break;
+      this.#deliver(member, record);
+      seat.position = record.number;
+      seat.moved = true;
+      taken += 1;
+      if ((taken & 7) === 0 && !goOn()) return taken;
+    }
+    if (taken < records.length || records.length === 0) {
+      seat.gap = true;
+      log('error', 'log_gap', {
+        fault: 'log.gap',
+        consumer: member.name,
+        stream: lane.stream,
+        partition: lane.partition,
+        after: seat.position,
+        head: lane.head,
+      });
+    }
+    return taken;
+  }
+
+  #deliver(member: Member, record: LogRecord): void {
+    if (!member.types.has(record.type)) {
+      if (!this.#known.get(record.stream)?.has(record.type)) this.#park(member, record.stream, record, 'wire.version');
+      return;
+    }
+    if (member.waiting) {
+      const scope = this.#scope(member, record);
+      if (scope !== undefined && this.#restBehind(member, scope, record)) return;
+    }
+    const decided = this.#decide(member, record);
+    if (typeof decided === 'object') this.#rest(member, record, decided);
+  }
+
+  /** Undefined when the consumer's own function failed; the handler's outcome then decides. */
+  #scope(member: Member, record: LogRecord): string | undefined {
+    if (record.stream === TIMERS) return `${TIMERS}/${record.key}`;
+    if (member.consumer.scope === undefined) return `${record.stream}/${record.key}`;
+    try {
+      return member.consumer.scope(record);
+    } catch (thrown) {
+      log('error', 'scope_failed', { consumer: member.name, stream: record.stream, ...describeError(thrown) });
+      return undefined;
+    }
+  }
+
+  /** One record, all or nothing. A failure parks it; `expired` names what did not come in time. */
+  #decide(member: Member, record: LogRecord, expired?: string, again = false): Decided {
+    if (member.parked && !again) {
+      const where = this.#parkedIn(member, record);
+      if (where !== undefined) {
+        this.#park(member, where, record, '');
+        return 'parked';
+      }
+    }
+    const unit = this.#unit;
+    try {
+      if (record.stream === TIMERS) {
+        const timer = timerOf(record);
+        unit.begin(member.name, this.#now, record, (index) =>
+          derivedId(timer.atMs, member.name, timer.id, timer.atMs, index),
+        );
+        if (member.consumer.onTimer === undefined)
+          throw new GatewayError('gateway.bug', `${member.name} sets timers and takes none`);
+        member.consumer.onTimer(timer, unit);
+      } else {
+        unit.begin(member.name, this.#now, record);
+        if (expired === undefined) member.consumer.handle(record, unit);
+        else if (member.consumer.onDeadline === undefined) throw new GatewayError('state.missing');
+        else member.consumer.onDeadline(record, expired, unit);
+      }
+      for (const pending of unit.keep()) this.#pending.push({ ...pending, origin: null });
+      return 'kept';
+    } catch (thrown) {
+      unit.drop();
+      if (thrown instanceof StoreFailure) throw thrown;
+      if (thrown instanceof Waiting && expired === undefined)
+        return { what: thrown.what, deadlineMs: thrown.deadlineMs };
+      const error =
+        thrown instanceof Waiting ? new GatewayError('gateway.bug', 'a deadline cannot wait') : asGatewayError(thrown);
+      log('error', 'record_parked', {
+        consumer: member.name,
+        stream: record.stream,
+        type: record.type,
+        flow_id: record.flowId,
+        ...describeError(error),
+      });
+      this.#park(member, record.stream, record, error.fault);
+      return 'parked';
+    }
+  }
+
+  // ---- timers
+
+  /** Timers by their time. Those of a service that is not part of this release keep, and are passed over. */
+  *#timersFrom(): Generator<TimerTableRow> {
+    let after: [number, string, string] | undefined;
+    for (;;) {
+      const page = this.#rows.list(timers, { index: 'at', equals: [], ...(after ? { after } : {}), limit: RESUME });
+      for (const row of page) if (this.#byName.has(row.consumer)) yield row;
+      if (page.length < RESUME) return;
+      const last = page.at(-1)!;
+      after = [last.atMs, last.consumer, last.id];
+    }
+  }
+
+  #fireTimers(): number {
+    const due: TimerTableRow[] = [];
+    for (const row of this.#timersFrom()) {
+      if (row.atMs > this.#now || due.length >= RESUME) break;
+      due.push(row);
+    }
+    for (const row of due) {
+      // One that fired before it may have cancelled or moved it.
+      const still = this.#rows.get(timers, row.consumer, row.id);
+      if (still?.atMs === row.atMs) this.#fire(this.#byName.get(row.consumer)!, row);
+    }
+    return due.length;
+  }
+
+  #fire(member: Member, row: TimerTableRow): void {
+    this.#rows.remove(timers, row.consumer, row.id);
+    const record: LogRecord = {
+      stream: TIMERS,
+      partition: 0,
+      number: 0,
+      id: derivedId(row.atMs, row.consumer, row.id, row.atMs),
+      key: row.key,
+      type: TIMER_TYPE,
+      flowId: row.flowId,
+      school: row.school,
+      traceparent: '',
+      timeMs: row.atMs,
+      data: encoder.encode(JSON.stringify({ id: row.id, payload: row.payload })),
+    };
+    if (member.waiting && this.#restBehind(member, `${TIMERS}/${row.key}`, record)) return;
+    const decided = this.#decide(member, record);
+    if (typeof decided === 'object') this.#rest(member, record, decided);
+  }
+
+  // ---- waiting
+
+  /** Puts a record behind what waits in its scope; false when nothing does. */
+  #restBehind(member: Member, scope: string, record: LogRecord): boolean {
+    const row = this.#rows.get(scopes, member.name, scope);
+    if (row === undefined) return false;
+    this.#rows.put(waits, {
+      ...record0(record),
+      consumer: member.name,
+      scope,
+      seq: row.nextSeq,
+      what: '',
+      sinceMs: this.#now,
+      deadlineMs: NEVER,
+    });
+    this.#rows.put(scopes, { ...row, nextSeq: row.nextSeq + 1 });
+    return true;
+  }
+
+  #rest(member: Member, record: LogRecord, { what, deadlineMs }: { what: string; deadlineMs: number }): void {
+    const scope = this.#scope(member, record);
+    if (scope === undefined || what === '' || !Number.isSafeInteger(deadlineMs)) {
+      log('error', 'wait_without_name_or_deadline', { consumer: member.name, type: record.type });
+      this.#park(member, record.stream, record, 'gateway.bug');
+      return;
+    }
+    this.#rows.put(waits, {
+      ...record0(record),
+      consumer: member.name,
+      scope,
+      seq: 1,
+      what,
+      sinceMs: this.#now,
+      deadlineMs,
+    });
+    this.#rows.put(scopes, { consumer: member.name, scope, firstSeq: 1, nextSeq: 2 });
+    member.waiting = true;
+  }
+
+  /** Decides the records of a scope in order, until one waits again or enough are done. */
+  #resume(member: Member, scope: string, expired: boolean): number {
+    const row = this.#rows.get(scopes, member.name, scope);
+    if (row === undefined) return 0;
+    let seq = row.firstSeq;
+    let taken = 0;
+    let waiting = false;
+    while (seq < row.nextSeq && taken < RESUME) {
+      const rest = this.#rows.get(waits, member.name, scope, seq)!;
+      const decided = this.#decide(member, recordOf(rest), expired && seq === row.firstSeq ? rest.what : undefined);
+      taken += 1;
+      if (typeof decided === 'object') {
+        // Being asked again for the same does not postpone the deadline.
+        const deadlineMs =
+          decided.what === rest.what ? Math.min(rest.deadlineMs, decided.deadlineMs) : decided.deadlineMs;
+        this.#rows.put(waits, { ...rest, what: decided.what, deadlineMs });
+        waiting = true;
+        break;
+      }
+      this.#rows.remove(waits, member.name, scope, seq);
+      seq += 1;
+    }
+    if (seq === row.nextSeq) {
+      this.#rows.remove(scopes, member.name, scope);
+      member.unsure = true;
+    } else {
+      this.#rows.put(scopes, { ...row, firstSeq: seq });
+      if (!waiting) this.#wake(member, 'scope', scope);
+    }
+    return taken;
+  }
+
+  /** Waiting records by their deadline, as `#timersFrom`. */
+  *#deadlinesFrom(): Generator<WaitRow> {
+    let after: [number, string, string, number] | undefined;
+    for (;;) {
+      const page = this.#rows.list(waits, {
+        index: 'deadline',
+        equals: [],
+        ...(after ? { after } : {}),
+        limit: RESUME,
+      });
+      for (const row of page) {
+        if (row.deadlineMs === NEVER) return;
+        if (this.#byName.has(row.consumer)) yield row;
+      }
+      if (page.length < RESUME) return;
+      const last = page.at(-1)!;
+      after = [last.deadlineMs, last.consumer, last.scope, last.seq];
+    }
+  }
+
+  #fireDeadlines(): number {
+    const due: WaitRow[] = [];
+    for (const row of this.#deadlinesFrom()) {
+      if (row.deadlineMs > this.#now || due.length >= RESUME) break;
+      due.push(row);
+    }
+    let taken = 0;
+    for (const { consumer, scope, seq } of due)
+      if (this.#rows.get(waits, consumer, scope, seq)?.deadlineMs !== undefined)
+        taken += this.#resume(this.#byName.get(consumer)!, scope, true);
+    return taken;
+  }
+
+  #wake(member: Member, kind: 'what' | 'scope' | 'parked', name: string): void {
+    this.#rows.put(wakes, { consumer: member.name, kind, name, afterScope: '', afterSeq: 0 });
+    this.#wakesMayStand = true;
+  }
+
+  #takeUpWoken(): number {
+    let taken = 0;
+    const standing = this.#members.flatMap((member) =>
+      this.#rows.list(wakes, { equals: [member.name], limit: RESUME }),
+    );
+    for (const row of standing) {
+      const member = this.#byName.get(row.consumer)!;
+      this.#rows.remove(wakes, row.consumer, row.kind, row.name);
+      if (row.kind === 'scope') taken += this.#resume(member, row.name, false);
+      else if (row.kind === 'parked') taken += this.#retry(member, row.name);
+      else {
+        const page = this.#rows.list(waits, {
+          index: 'what',
+          equals: [row.consumer, row.name],
+          after: [row.afterScope, row.afterSeq],
+          limit: RESUME,
+        });
+        let last = row;
+        for (const rest of page) {
+          last = { ...row, afterScope: rest.scope, afterSeq: rest.seq };
+          taken += this.#resume(member, rest.scope, false);
+          if (taken > RESUME) break;
+        }
+        // Told again while some were taken up: then all are asked anew.
+        const anew = this.#rows.get(wakes, row.consumer, row.kind, row.name) !== undefined;
+        if (!anew && page.length > 0 && (page.length === RESUME || last.afterScope !== page.at(-1)!.scope))
+          this.#rows.put(wakes, last);
+      }
+      if (taken > RESUME) break;
+    }
+    return taken;
+  }
+
+  // ---- parking
+
+  /** The stream in which the key of this record is parked. A timer rests where its key does. */
+  #parkedIn(member: Member, record: LogRecord): string | undefined {
+    const places = record.stream === TIMERS ? [TIMERS, ...member.consumer.streams] : [record.stream];
+    return places.find((stream) => this.#rows.get(parkedKeys, member.name, stream, record.key) !== undefined);
+  }
+
+  #park(member: Member, parkedIn: string, record: LogRecord, code: string): void {
+    let row: Readonly<ParkedKeyRow> | undefined = this.#rows.get(parkedKeys, member.name, parkedIn, record.key);
+    if (row === undefined) {
+      row = {
+        consumer: member.name,
+        stream: parkedIn,
+        key: record.key,
+        code,
+        sinceMs: this.#now,
+        flowId: record.flowId,
+        firstSeq: 1,
+        nextSeq: 1,
+      };
+      member.parked = true;
+      const recent = (member.parkedAt.get(parkedIn) ?? []).filter((at) => at > this.#now - ILL_MS);
+      recent.push(this.#now);
+      member.parkedAt.set(parkedIn, recent);
+      if (recent.length >= ILL_KEYS) {
+        member.stopped.add(parkedIn);
+        log('error', 'stream_stopped', {
+          consumer: member.name,
+          stream: parkedIn,
+          parked_keys: recent.length,
+          within_ms: ILL_MS,
+        });
+      }
+    }
+    this.#rows.put(parkedRecords, { ...record0(record), consumer: member.name, parkedIn, seq: row.nextSeq });
+    this.#rows.put(parkedKeys, { ...row, nextSeq: row.nextSeq + 1 });
+  }
+
+  /** Decides the records of a parked key in order, until one fails again or enough are done. */
+  #retry(member: Member, name: string): number {
+    const slash = name.indexOf('/');
+    const [stream, key] = [name.slice(0, slash), name.slice(slash + 1)];
+    const row = this.#rows.get(parkedKeys, member.name, stream, key);
+    if (row === undefined) return 0;
+    let seq = row.firstSeq;
+    let taken = 0;
+    while (seq < row.nextSeq && taken < RESUME) {
+      const record = recordOf(this.#rows.get(parkedRecords, member.name, stream, key, seq)!);
+      taken += 1;
+      const failed = this.#retryOne(member, record);
+      if (failed !== undefined) {
+        this.#rows.put(parkedKeys, { ...row, firstSeq: seq, code: failed, flowId: record.flowId });
+        return taken;
+      }
+      this.#rows.remove(parkedRecords, member.name, stream, key, seq);
+      seq += 1;
+    }
+    if (seq === row.nextSeq) {
+      this.#rows.remove(parkedKeys, member.name, stream, key);
+      member.unsure = true;
+    } else {
+      this.#rows.put(parkedKeys, { ...row, firstSeq: seq });
+      this.#wake(member, 'parked', name);
+    }
+    return taken;
+  }
+
+  /** Answers the code when it failed again. */
+  #retryOne(member: Member, record: LogRecord): string | undefined {
+    if (record.stream !== TIMERS && !member.types.has(record.type))
+      return this.#known.get(record.stream)?.has(record.type) ? undefined : 'wire.version';
+    const scope = this.#scope(member, record);
+    if (scope !== undefined && this.#restBehind(member, scope, record)) return undefined;
+    const unit = this.#unit;
+    try {
+      if (record.stream === TIMERS) {
+        const timer = timerOf(record);
+        unit.begin(member.name, this.#now, record, (index) =>
+          derivedId(timer.atMs, member.name, timer.id, timer.atMs, index),
+        );
+        member.consumer.onTimer!(timer, unit);
+      } else {
+        unit.begin(member.name, this.#now, record);
+        member.consumer.handle(record, unit);
+      }
+      for (const pending of unit.keep()) this.#pending.push({ ...pending, origin: null });
+      return undefined;
+    } catch (thrown) {
+      unit.drop();
+      if (thrown instanceof StoreFailure) throw thrown;
+      if (!(thrown instanceof Waiting)) return asGatewayError(thrown).fault;
+      this.#rest(member, record, thrown);
+      return undefined;
+    }
+  }
+
+  /** Within a group: has a parked key taken up again by the next units. False when it is not parked. */
+  retryParked(consumer: string, stream: string, key: string): boolean {
+    const member = this.#byName.get(consumer);
+    if (member === undefined || this.#rows.get(parkedKeys, consumer, stream, key) === undefined) return false;
+    // Somebody looked at it: the stream may go on as well.
+    member.stopped.delete(stream);
+    member.parkedAt.delete(stream);
+    this.#wake(member, 'parked', `${stream}/${key}`);
+    return true;
+  }
+
+  // ---- what others may see
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  get<Row extends object>(table: Table<Row>, ...key: (string | number | bigint)[]): Readonly<Row> | undefined {
+    return this.#rows.get(table, ...key);
+  }
+
+  list<Row extends object>(table: Table<Row>, options: ListOptions): readonly Readonly<Row>[] {
+    return this.#rows.list(table, options);
+  }
+
+  onCommit(listener: (touched: ReadonlySet<string>) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  note(write: Parameters<EngineView['note']>[0]): void {
+    this.group(() => {
+      this.#unit.begin('', this.#now, { flowId: '', school: '', traceparent: '' });
+      write(this.#unit satisfies Pick<Unit, 'get' | 'list' | 'put' | 'remove' | 'now'>);
+      if (this.#unit.keep().length > 0) throw new GatewayError('gateway.bug', 'a note appends no events');
+    });
+  }
+
+  waiting(filter: { consumer?: string; what?: string; limit?: number }): readonly WaitingRow[] {
+    const limit = filter.limit ?? 100;
+    const found: WaitingRow[] = [];
+    const consumers = filter.consumer === undefined ? this.#members.map((member) => member.name) : [filter.consumer];
+    for (const consumer of consumers) {
+      const rows =
+        filter.what === undefined
+          ? this.#rows.list(waits, { equals: [consumer], limit })
+          : this.#rows.list(waits, { index: 'what', equals: [consumer, filter.what], limit });
+      for (const row of rows)
+        found.push({
+          consumer,
+          what: row.what,
+          scope: row.scope,
+          record: recordOf(row),
+          sinceMs: row.sinceMs,
+          deadlineMs: row.deadlineMs,
+        });
+      if (found.length >= limit) break;
+    }
+    return found.slice(0, limit);
+  }
+
+  parked(limit = 100): readonly ParkedRow[] {
+    return this.#rows
+      .list(parkedKeys, { equals: [], limit })
+      .map(({ consumer, stream, key, code, sinceMs, flowId, firstSeq, nextSeq }) => ({
+        consumer,
+        stream,
+        key,
+        code,
+        sinceMs,
+        events: nextSeq - firstSeq,
+        flowId,
+      }));
+  }
+
+  ages(): readonly AgeRow[] {
+    const now = this.#clock.now();
+    return this.#members.flatMap((member) =>
+      member.consumer.streams.map((stream) => {
+        const seats = member.seats.filter((seat) => seat.lane.stream === stream);
+        let unread = 0;
+        let oldest = now;
+        for (const seat of seats) {
+          unread += seat.lane.head - seat.committed;
+          oldest = Math.min(oldest, this.#nextTime(seat) ?? now);
+        }
+        return {
+          consumer: member.name,
+          stream,
+          unread,
+          oldestUnreadMs: Math.max(0, now - oldest),
+          parkedKeys: member.parked ? this.#rows.list(parkedKeys, { equals: [member.name, stream] }).length : 0,
+          gap: seats.some((seat) => seat.gap),
+          stopped: member.stopped.has(stream),
+        };
+      }),
+    );
+  }
+
+  /** Age of the oldest event that a consumer has not taken, milliseconds. Lanes that stopped do not count: waiting does not help them. */
+  oldestUnreadMs(): number {
+    let oldest = Infinity;
+    for (const member of this.#members)
+      for (const seat of member.seats)
+        if (this.#ready(seat)) oldest = Math.min(oldest, this.#nextTime(seat) ?? Infinity);
+    return oldest === Infinity ? 0 : Math.max(0, this.#clock.now() - oldest);
+  }
+
+  #nextTime(seat: Seat): number | undefined {
+    const { lane, committed } = seat;
+    if (committed >= lane.head) return undefined;
+    if (committed + 1 >= lane.tailFirst) return lane.tail[committed + 1 - lane.tailFirst]?.timeMs;
+    return this.#store.read(lane.stream, lane.partition, committed, 1)[0]?.timeMs;
+  }
+
+  /** Events that some consumer has not taken yet. */
+  unread(): number {
+    let unread = 0;
+    for (const lanes of this.#lanes.values())
+      for (const { head, seats } of lanes) {
+        let passed = head;
+        for (const { committed } of seats) if (committed < passed) passed = committed;
+        unread += head - passed;
+      }
+    return unread;
+  }
+
+  /** Events ever appended. */
+  head(): number {
+    let sum = 0;
+    for (const lanes of this.#lanes.values()) for (const { head } of lanes) sum += head;
+    return sum;
+  }
+
+  /** Removes up to `limit` records that every consumer has taken and that are older than `beforeMs`. Answers how many. */
+  clean(beforeMs: number, limit: number): number {
+    let removed = 0;
+    for (const lanes of this.#lanes.values())
+      for (const lane of lanes) {
+        if (removed >= limit) return removed;
+        let through = lane.head;
+        for (const { committed } of lane.seats) if (committed < through) through = committed;
+        if (through < lane.first) continue;
+        const count = this.#store.cleanLane(lane, through, beforeMs, limit - removed);
+        lane.first += count;
+        removed += count;
+      }
+    return removed;
+  }
+}
+
+const same = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);
+
+/** The columns of a record, without what an engine adds. */
+const record0 = (record: LogRecord) => recordOf(record);

@@ -1,0 +1,338 @@
+import { type Client, type Clock, connect, dispatcher, newId, type ServiceDefinition, uuid7, uuidBytes } from '#kernel';
+import { type EventName, type EventOf, events } from '#proto/events';
+import { type Cell, type Cells, keyText, type Layout } from './cells.ts';
+import { Core, type EntryOutcome, type NewEntry } from './core.ts';
+import type {
+  AgeRow,
+  EngineView,
+  KeyValue,
+  ListOptions,
+  LogRecord,
+  MessageType,
+  ParkedRow,
+  Reader,
+  ServiceModule,
+  Table,
+  WaitingRow,
+} from './port.ts';
+import type { AppendedRecord, Change, LaneRow, Reference, Store } from './store.ts';
+
+/** Text in the order of its code points, as SQLite and PostgreSQL (collation C) have it. */
+function compareCells(a: Cell, b: Cell): number {
+  if (a === b) return 0;
+  if (a === null) return -1;
+  if (b === null) return 1;
+  if (typeof a === 'string' && typeof b === 'string') return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  return (a as number) < (b as number) ? -1 : 1;
+}
+
+const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+/** Log, references and rows in memory, for tests: what it keeps outlives the engine that used it, like a file. */
+export class MemoryStore implements Store {
+  readonly #tables = new Map<string, Map<string, Cells>>();
+  readonly #log = new Map<string, AppendedRecord[]>();
+  readonly #lanes = new Map<string, LaneRow>();
+  readonly #references = new Map<string, Reference>();
+  #undo: (() => void)[] = [];
+
+  lanes(): readonly LaneRow[] {
+    return [...this.#lanes.values()].map((row) => ({ ...row }));
+  }
+
+  get(layout: Layout, key: readonly Cell[]): Cells | undefined {
+    return this.#tables.get(layout.name)?.get(keyText(layout, key));
+  }
+
+  list(
+    layout: Layout,
+    { index = '', equals, after, descending = false, limit = Infinity }: ListOptions,
+  ): readonly Cells[] {
+    const order = orderOf(layout, index);
+    const rows: Cells[] = [];
+    const sign = descending ? -1 : 1;
+    for (const cells of this.#tables.get(layout.name)?.values() ?? []) {
+      if (!equals.every((value, i) => compareCells(cells[order[i]!]!, plain(value)) === 0)) continue;
+      if (after !== undefined && !isAfter(cells, order.slice(equals.length), after, sign)) continue;
+      rows.push(cells);
+    }
+    rows.sort((a, b) => {
+      for (const at of order) {
+        const way = compareCells(a[at]!, b[at]!);
+        if (way !== 0) return way * sign;
+      }
+      return 0;
+    });
+    return limit < rows.length ? rows.slice(0, limit) : rows;
+  }
+
+  read(stream: string, partition: number, after: number, limit: number): readonly LogRecord[] {
+    const records = this.#log.get(`${stream}/${partition}`) ?? [];
+    const from = records.findIndex(({ number }) => number > after);
+    return from < 0 ? [] : records.slice(from, from + limit);
+  }
+
+  begin(): void {
+    this.#undo = [];
+  }
+
+  claim(reference: Reference, nowMs: number): Reference | undefined {
+    const id = hexOf(reference.claim);
+    const first = this.#references.get(id);
+    if (first !== undefined && first.rememberUntilMs > nowMs) return first;
+    this.#references.set(id, reference);
+    this.#undo.push(() => (first === undefined ? this.#references.delete(id) : this.#references.set(id, first)));
+    return undefined;
+  }
+
+  write(layout: Layout, changes: readonly Change[]): void {
+    const rows = this.#tables.get(layout.name);
+    const of = rows ?? new Map<string, Cells>();
+    if (rows === undefined) this.#tables.set(layout.name, of);
+    for (const { key, cells } of changes) {
+      const id = keyText(layout, key);
+      const before = of.get(id);
+      if (cells === null) of.delete(id);
+      else of.set(id, cells);
+      this.#undo.push(() => (before === undefined ? of.delete(id) : of.set(id, before)));
+    }
+  }
+
+  append(records: readonly AppendedRecord[], lanes: readonly LaneRow[]): void {
+    for (const record of records) {
+      const id = `${record.stream}/${record.partition}`;
+      const log = this.#log.get(id);
+      const of = log ?? [];
+      if (log === undefined) this.#log.set(id, of);
+      of.push(record);
+      this.#undo.push(() => of.pop());
+    }
+    for (const row of lanes) {
+      const id = `${row.stream}/${row.partition}`;
+      const before = this.#lanes.get(id);
+      this.#lanes.set(id, { ...row });
+      this.#undo.push(() => (before === undefined ? this.#lanes.delete(id) : this.#lanes.set(id, before)));
+    }
+  }
+
+  commit(): void {
+    this.#undo = [];
+  }
+
+  rollback(): void {
+    for (const undo of this.#undo.reverse()) undo();
+    this.#undo = [];
+  }
+
+  cleanLane(lane: LaneRow, through: number, beforeMs: number, limit: number): number {
+    const log = this.#log.get(`${lane.stream}/${lane.partition}`) ?? [];
+    let count = 0;
+    while (count < log.length && count < limit && log[count]!.number <= through && log[count]!.timeMs < beforeMs)
+      count += 1;
+    log.splice(0, count);
+    const row = this.#lanes.get(`${lane.stream}/${lane.partition}`);
+    if (row) row.first += count;
+    return count;
+  }
+
+  cleanReferences(nowMs: number, limit: number): number {
+    const due = [...this.#references].filter(([, { rememberUntilMs }]) => rememberUntilMs <= nowMs).slice(0, limit);
+    for (const [id] of due) this.#references.delete(id);
+    return due.length;
+  }
+
+  settle(): void {
+    // There is no journal.
+  }
+
+  freeBytes(): number {
+    return Number.MAX_SAFE_INTEGER;
+  }
+
+  close(): void {
+    // Kept, so that a test can open another engine on it.
+  }
+
+  /** For tests of what an engine does when its log is damaged: takes one record away. */
+  lose(stream: string, partition: number, number: number): void {
+    const log = this.#log.get(`${stream}/${partition}`) ?? [];
+    const at = log.findIndex((record) => record.number === number);
+    if (at >= 0) log.splice(at, 1);
+  }
+}
+
+const plain = (value: KeyValue): Cell => (typeof value === 'bigint' ? Number(value) : value);
+
+function isAfter(cells: Cells, order: readonly number[], after: readonly KeyValue[], sign: number): boolean {
+  for (const [i, value] of after.entries()) {
+    const cell = cells[order[i]!]!;
+    if (cell === null) return false;
+    const way = compareCells(cell, plain(value)) * sign;
+    if (way !== 0) return way > 0;
+  }
+  return false;
+}
+
+function orderOf(layout: Layout, index: string): readonly number[] {
+  const order = layout.orders.get(index);
+  if (order === undefined) throw new Error(`table ${layout.name} has no index ${index}`);
+  return order;
+}
+
+/** An event that a decider appended, or a test submitted. */
+export interface BenchEvent<N extends EventName = EventName> {
+  name: N;
+  value: EventOf<N>;
+  key: string;
+  flowId: string;
+  school: string;
+  record: LogRecord;
+}
+
+export interface SubmitOptions {
+  /** 36 characters; default a new one. */
+  flowId?: string;
+  school?: string;
+}
+
+/**
+ * Runs modules over memory, so that deciders are tested through the port: submit, and read what they appended and what
+ * rows they left. Everything is synchronous; time moves only by `advance`.
+ */
+export interface TestBench extends Reader {
+  /** Appends an event and runs every consumer until nothing is left to do. Answers the flow id. */
+  submit<N extends EventName>(name: N, value: Partial<EventOf<N>>, key: string, options?: SubmitOptions): string;
+  /** As `submit`, without running: several can be submitted before `run`. */
+  append<N extends EventName>(name: N, value: Partial<EventOf<N>>, key: string, options?: SubmitOptions): string;
+  /** Runs every consumer until nothing is left to do now. */
+  run(): void;
+  /** What the deciders appended so far, in order; not what the test submitted. */
+  events<N extends EventName>(name: N): BenchEvent<N>[];
+  events(): BenchEvent[];
+  /** Forgets the events so far, so that `events` answers only later ones. */
+  clear(): void;
+  /** Moves the clock and runs what is due: timers and deadlines, each at its own time. */
+  advance(ms: number): void;
+  /** The bench's time, Unix milliseconds. */
+  now(): number;
+  /** Accepts messages as a door would, with references; does not run. */
+  accept(entries: readonly NewEntry[]): EntryOutcome[];
+  waiting(filter?: { consumer?: string; what?: string; limit?: number }): readonly WaitingRow[];
+  parked(): readonly ParkedRow[];
+  ages(): readonly AgeRow[];
+  retryParked(consumer: string, stream: string, key: string): boolean;
+  /** Calls one of the modules' own services; `serve` is called once. */
+  client<D extends ServiceDefinition>(definition: D): Client<D>;
+  /** What the modules' `serve` were given. */
+  readonly view: EngineView;
+  /** Another engine over the same rows and log, as after a restart. */
+  restart(): TestBench;
+}
+
+export interface BenchOptions {
+  /** Unix milliseconds, or an RFC 3339 moment. Default 2026-08-17T08:00:00Z. */
+  now?: number | string;
+  /** Rows and log to go on with. */
+  store?: Store;
+}
+
+export function testBench(module: ServiceModule | readonly ServiceModule[], options: BenchOptions = {}): TestBench {
+  const modules = (Array.isArray(module) ? module : [module]) as readonly ServiceModule[];
+  const given = options.now ?? '2026-08-17T08:00:00Z';
+  let now = typeof given === 'number' ? given : Date.parse(given);
+  const clock: Clock = { now: () => now };
+  const store = options.store ?? new MemoryStore();
+  let seen: LogRecord[] = store.lanes().flatMap(({ stream, partition }) => store.read(stream, partition, 0, Infinity));
+  const core = new Core({ store, modules, clock, appended: (records) => seen.push(...records) });
+  const submitted = new Set<string>();
+  let transport: ReturnType<typeof dispatcher> | undefined;
+
+  const run = (): void => {
+    while (core.hasWork()) {
+      const taken = core.group(() => core.run(() => true));
+      if (taken === 0 && core.hasWork())
+        throw new Error('the bench has work that it cannot do: see what is parked, stopped or missing');
+    }
+  };
+  const append: TestBench['append'] = (name, value, key, more = {}) => {
+    const { stream, codec } = events[name];
+    const type = codec as unknown as MessageType<unknown> & { fromPartial(value: unknown): unknown };
+    const flowId = more.flowId ?? newId();
+    const data = type.encode(type.fromPartial(value)).finish();
+    const id = uuid7(now);
+    submitted.add(hexOf(id));
+    core.group(() =>
+      core.push({ stream, type: name, key, data, id, flowId, school: more.school ?? '', traceparent: '', timeMs: now }),
+    );
+    return flowId;
+  };
+  const bench: TestBench = {
+    append,
+    run,
+    submit(name, value, key, more) {
+      const flowId = append(name, value, key, more);
+      run();
+      return flowId;
+    },
+    events(name?: EventName): BenchEvent[] {
+      return seen
+        .filter(
+          (record) =>
+            !submitted.has(hexOf(record.id)) &&
+            (name === undefined || record.type === name) &&
+            Object.hasOwn(events, record.type),
+        )
+        .map((record) => ({
+          name: record.type as EventName,
+          value: events[record.type as EventName].codec.decode(record.data),
+          key: record.key,
+          flowId: record.flowId,
+          school: record.school,
+          record,
+        })) as BenchEvent[];
+    },
+    clear() {
+      seen = [];
+    },
+    advance(ms) {
+      const end = now + ms;
+      for (;;) {
+        run();
+        const due = core.nextDueMs();
+        if (due > end) break;
+        now = Math.max(now, due);
+      }
+      now = end;
+      run();
+    },
+    now: () => now,
+    accept: (entries) => {
+      for (const { flowId } of entries) submitted.add(hexOf(flowId));
+      return core.group(() => core.accept(entries));
+    },
+    get: (table, ...key) => core.get(table, ...key),
+    list: <Row extends object>(table: Table<Row>, listOptions: ListOptions) => core.list(table, listOptions),
+    waiting: (filter = {}) => core.waiting(filter),
+    parked: () => core.parked(),
+    ages: () => core.ages(),
+    retryParked(consumer, stream, key) {
+      const found = core.group(() => core.retryParked(consumer, stream, key));
+      run();
+      return found;
+    },
+    client(definition) {
+      transport ??= dispatcher(modules.flatMap((one) => one.serve(core)));
+      return connect(definition, transport);
+    },
+    view: core,
+    restart: () => testBench(modules, { now, store }),
+  };
+  return bench;
+}
+
+/** 16 bytes of a flow id in its usual form. Throws when it is none. */
+export function flowBytes(flowId: string): Uint8Array {
+  const bytes = uuidBytes(flowId);
+  if (bytes === undefined) throw new Error('a flow id is a UUID');
+  return bytes;
+}
