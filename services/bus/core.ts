@@ -490,14 +490,8 @@ export class Core implements Reader {
 
   /** When the next timer or deadline is due, Unix milliseconds; Infinity = none. */
   nextDueMs(): number {
-    if (this.#nextTimerMs === undefined) {
-      const [timer] = this.#timersFrom().take(1);
-      this.#nextTimerMs = timer?.atMs ?? Infinity;
-    }
-    if (this.#nextDeadlineMs === undefined) {
-      const [rest] = this.#deadlinesFrom().take(1);
-      this.#nextDeadlineMs = rest?.deadlineMs ?? Infinity;
-    }
+    this.#nextTimerMs ??= firstOf(this.#timersFrom())?.atMs ?? Infinity;
+    this.#nextDeadlineMs ??= firstOf(this.#deadlinesFrom())?.deadlineMs ?? Infinity;
     return Math.min(this.#nextTimerMs, this.#nextDeadlineMs);
   }
 
@@ -1069,6 +1063,11 @@ export class Core implements Reader {
       }
     return removed;
   }
+}
+
+function firstOf<T>(items: Iterable<T>): T | undefined {
+  for (const item of items) return item;
+  return undefined;
 }
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);
