@@ -1,5 +1,5 @@
 /** What UWLR says, in core words, and back. Pure; no clock, no key, no lookup. Identity leaves in `Clear` only. */
-import { brinOf, Clear, dutchDay, GatewayError, isDay, schoolOin, type Where } from '#kernel';
+import { brinOf, Clear, dutchDay, GatewayError, isDay, isSchoolYear, schoolOin, type Where } from '#kernel';
 import type {
   LearnerRef,
   Person,
@@ -240,9 +240,10 @@ const taak = ({ key, duties }: StaffGroup): Taak => ({
 function refuseBrokenKeys(roster: Roster): void {
   const wrong: Where[] = [];
   const once = (seen: Set<string>, key: string, path: string): void => {
-    if (key === '' || [...key].length > 256 || seen.has(key)) wrong.push({ path });
+    if (key === '' || cut(key, 256) !== key || seen.has(key)) wrong.push({ path });
     seen.add(key);
   };
+  if (!isSchoolYear(roster.schoolYear)) wrong.push({ path: 'school_year' });
   const base = new Set<string>();
   const composite = new Set<string>();
   const all = new Set<string>();
@@ -272,9 +273,13 @@ function refuseBrokenKeys(roster: Roster): void {
     });
   });
   if (wrong.length > 0)
-    throw new GatewayError('gateway.bug', 'A roster on its way out has a key twice, none, or one that names nothing.', {
-      where: wrong.slice(0, 100),
-    });
+    throw new GatewayError(
+      'gateway.bug',
+      'A roster on its way out has no year, or a key twice, none, or one that names nothing.',
+      {
+        where: wrong.slice(0, 100),
+      },
+    );
 }
 
 // --- Results ------------------------------------------------------------------------------------------------------------

@@ -300,6 +300,7 @@ function school(form: Form, element: XmlElement, at: string) {
     throw new GatewayError('wire.version', 'Only UWLR 2.2 is spoken here.', {
       where: [{ path: `${at}/xsdversie`, line: version.line }],
     });
+  const before = form.wrong.length;
   const out = {
     schooljaar: form.text(element, at, 'schooljaar', 9, isSchoolYear),
     brincode: form.text(element, at, 'brincode', 4, brin),
@@ -307,7 +308,7 @@ function school(form: Form, element: XmlElement, at: string) {
     schoolkey: form.text(element, at, 'schoolkey', 256),
     xsdversie: VERSIES.has(spoken) ? spoken : undefined,
   };
-  if (out.brincode === undefined && out.schoolkey === undefined && form.wrong.length === 0)
+  if (out.brincode === undefined && out.schoolkey === undefined && form.wrong.length === before)
     form.refuse(`${at}/brincode`, element);
   return out;
 }
