@@ -1,7 +1,7 @@
 /** Record → decision → row and event. */
 import { type Consumer, decoded, emit } from '#bus';
 import { Product } from '#proto/eduk/core/v1/product';
-import { decideProduct } from './product.ts';
+import { decideProduct, type ProductEvent } from './product.ts';
 import { lanesTable, productsTable } from './tables.ts';
 
 export const consumer: Consumer = {
@@ -12,9 +12,8 @@ export const consumer: Consumer = {
     const submitted = decoded(record, 'ProductSubmitted');
     const row = unit.get(productsTable, submitted.product?.productId ?? '');
     const event = decideProduct(row && Product.decode(row.product), submitted);
-    if (event.type === 'ProductRefused') return emit(unit, event.type, event.value, record.key);
-    const { product, unchanged } = event.value;
-    if (product && !unchanged) {
+    if (event.type === 'ProductPublished' && event.value.product && !event.value.unchanged) {
+      const { product } = event.value;
       const lane = record.partition;
       const change = (unit.get(lanesTable, lane)?.changes ?? 0) + 1;
       unit.put(lanesTable, { lane, changes: change });
@@ -25,6 +24,6 @@ export const consumer: Consumer = {
         product: Product.encode(product).finish(),
       });
     }
-    emit(unit, event.type, event.value, record.key);
+    emit<ProductEvent['type']>(unit, event.type, event.value, record.key);
   },
 };

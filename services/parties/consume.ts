@@ -137,7 +137,5 @@ function nextVersion(unit: Unit): number {
 
 /** Each answer stands on the lane of its question, so that order holds between them. */
 function say(unit: Unit, event: PartyEvent, key: string): void {
-  if (event.type === 'PartyRegistered') emit(unit, event.type, event.value, key);
-  else if (event.type === 'MandateChanged') emit(unit, event.type, event.value, key);
-  else emit(unit, event.type, event.value, key);
+  emit<PartyEvent['type']>(unit, event.type, event.value, key);
 }

@@ -45,9 +45,9 @@ const {
   MANDATE_STATE_ENDED: ENDED,
 } = MandateState;
 
-const changed = (mandate: Mandate, byOin: string): PartyEvent => ({
+const changed = (mandate: Mandate, byOin: string, unchanged = false): PartyEvent => ({
   type: 'MandateChanged',
-  value: { mandate, byOin: byOin },
+  value: { mandate, byOin, unchanged },
 });
 
 /**
@@ -78,7 +78,7 @@ export function decideMandate(
   if (before) {
     // Entering the same mandate twice is entering it once.
     return sameGrant(before.given, mandate)
-      ? [changed(before.mandate, submitted.byOin)]
+      ? [changed(before.mandate, submitted.byOin, true)]
       : [refused(id, 'state.conflict', 'Another mandate has this id.')];
   }
   return [
@@ -99,7 +99,7 @@ export function decideMandateChange(pair: Pair, asked: MandateChangeSubmitted, w
     case 'confirm': {
       if (mandate.state === RUN_OFF)
         return [refused(id, 'state.conflict', 'A mandate that runs off cannot be confirmed; give a new one.')];
-      if (mandate.state === ACTIVE) return [changed(mandate, by)]; // Confirming twice is confirming once.
+      if (mandate.state === ACTIVE) return [changed(mandate, by, true)]; // Confirming twice is confirming once.
       const active = narrowed(pair, { ...mandate, state: ACTIVE }, standing.byOin, world);
       if (!active) return [refused(id, 'party.forbidden', 'The board did not give this party these services.')];
       return [changed(active, by), ...takeOver(pair, active, standing.byOin, world)];

@@ -1,0 +1,241 @@
+/** Record → decision → rows and events. */
+import { type Consumer, decoded, emit, type LogRecord, type Unit } from '#bus';
+import { endOfDutchDay, isDay, schoolYearOf, startOfDutchDay } from '#kernel';
+import { ProductState } from '#proto/eduk/core/v1/product';
+import type { ProductPublished } from '#proto/eduk/events/v1/catalogue';
+import type { OrderCancelSubmitted, OrderConfirmSubmitted, OrderSubmitted } from '#proto/eduk/events/v1/orders';
+import { OrderRow } from '#proto/eduk/orders/v1/orders';
+import {
+  confirmTooLate,
+  decideCancel,
+  decideConfirm,
+  decideOrder,
+  evolve,
+  type OrderEvent,
+  type OrderWorld,
+  orderName,
+  orderTooLate,
+  productName,
+  withoutLearner,
+} from './order.ts';
+import { type EntryTableRow, entriesTable, forgottenTable, ordersTable, productsTable } from './tables.ts';
+
+/** How long an order waits for its products (ours), and a confirmation for its order. Milliseconds. */
+const PRODUCT_WAIT_MS = 24 * 3_600_000;
+const ORDER_WAIT_MS = 60_000;
+/** Orders that lose their learners in one unit of work. */
+const FORGET_AT_ONCE = 200;
+
+export const consumer: Consumer = {
+  name: 'orders',
+  streams: ['orders', 'catalogue', 'rosters'],
+  types: ['OrderSubmitted', 'OrderConfirmSubmitted', 'OrderCancelSubmitted', 'ProductPublished', 'LearnerForgotten'],
+
+  handle(record, unit) {
+    switch (record.type) {
+      case 'OrderSubmitted':
+        return onOrder(decoded(record, 'OrderSubmitted'), record, unit);
+      case 'OrderConfirmSubmitted':
+        return onConfirm(decoded(record, 'OrderConfirmSubmitted'), record, unit, true);
+      case 'OrderCancelSubmitted':
+        return onCancel(decoded(record, 'OrderCancelSubmitted'), record, unit);
+      case 'ProductPublished':
+        return onProduct(decoded(record, 'ProductPublished'), unit);
+      case 'LearnerForgotten':
+        return onForgotten(decoded(record, 'LearnerForgotten'), unit);
+    }
+  },
+
+  onDeadline(record, _what, unit) {
+    if (record.type === 'OrderSubmitted') {
+      const sent = decoded(record, 'OrderSubmitted');
+      conclude(unit, load(unit, sent.buyerOin, sent.orderId), [orderTooLate(sent, world(unit))], record, sent);
+      unit.wake(orderName(sent.schoolOin, sent.orderId));
+    } else onConfirm(decoded(record, 'OrderConfirmSubmitted'), record, unit, false);
+  },
+
+  /** A year has ended: its orders keep their lines and lose their learners. */
+  onTimer(timer, unit) {
+    const rows = unit.list(ordersTable, {
+      index: 'by_forget',
+      equals: [timer.key, timer.payload],
+      limit: FORGET_AT_ONCE,
+    });
+    for (const row of rows) {
+      const order = OrderRow.decode(row.order);
+      save(
+        unit,
+        order,
+        withoutLearner(order, () => true),
+        '',
+      );
+    }
+    if (rows.length === FORGET_AT_ONCE)
+      unit.setTimer({ id: timer.id, atMs: unit.now + 1, key: timer.key, payload: timer.payload });
+  },
+
+  /**
+   * An order and what its buyer says of it later rest together, and hold up nothing else of the school. What a seller says
+   * rests apart: it may wait for the very order that comes behind it.
+   */
+  scope(record) {
+    switch (record.type) {
+      case 'OrderSubmitted': {
+        const { schoolOin, orderId } = decoded(record, 'OrderSubmitted');
+        return orderName(schoolOin, orderId);
+      }
+      case 'OrderCancelSubmitted': {
+        const { schoolOin, orderId } = decoded(record, 'OrderCancelSubmitted');
+        return orderName(schoolOin, orderId);
+      }
+      case 'OrderConfirmSubmitted': {
+        const { schoolOin, orderId, sellerOin } = decoded(record, 'OrderConfirmSubmitted');
+        return `${orderName(schoolOin, orderId)}/${sellerOin}`;
+      }
+      default:
+        return `${record.stream}/${record.key}`;
+    }
+  },
+};
+
+function onOrder(sent: OrderSubmitted, record: LogRecord, unit: Unit): void {
+  const standing = load(unit, sent.buyerOin, sent.orderId);
+  const decision = decideOrder(standing, sent, world(unit));
+  // Counted from when it was sent; but a gateway that was down for a day still looks once at what it missed.
+  if ('lacks' in decision)
+    unit.wait(decision.lacks, Math.max(record.timeMs + PRODUCT_WAIT_MS, unit.now + ORDER_WAIT_MS));
+  conclude(unit, standing, decision, record, sent);
+  unit.wake(orderName(sent.schoolOin, sent.orderId));
+}
+
+function onConfirm(asked: OrderConfirmSubmitted, record: LogRecord, unit: Unit, mayWait: boolean): void {
+  const { orderId, schoolOin } = asked;
+  const orders = unit
+    .list(ordersTable, { index: 'by_order', equals: [orderId, schoolOin] })
+    .map((row) => OrderRow.decode(row.order));
+  const decision = decideConfirm(orders, asked);
+  if ('lacks' in decision) {
+    if (mayWait) unit.wait(decision.lacks, unit.now + ORDER_WAIT_MS);
+    conclude(unit, undefined, [confirmTooLate(asked)], record);
+    return;
+  }
+  const changed = decision[0]?.type === 'OrderLinesChanged' ? decision[0].value.buyerOin : undefined;
+  conclude(
+    unit,
+    orders.find((order) => order.buyerOin === changed),
+    decision,
+    record,
+  );
+}
+
+function onCancel(asked: OrderCancelSubmitted, record: LogRecord, unit: Unit): void {
+  const standing = load(unit, asked.buyerOin, asked.orderId);
+  conclude(unit, standing, decideCancel(standing, asked), record);
+}
+
+function onProduct({ product }: ProductPublished, unit: Unit): void {
+  if (!product) return;
+  const { productId, publisherOin, state } = product;
+  const withdrawn = state === ProductState.PRODUCT_STATE_WITHDRAWN ? 1 : 0;
+  const known = unit.get(productsTable, productId);
+  if (known?.publisherOin !== publisherOin || known.withdrawn !== withdrawn)
+    unit.put(productsTable, { productId, publisherOin, withdrawn });
+  if (!known) unit.wake(productName(productId));
+}
+
+function onForgotten({ learner, schoolOin }: { learner: string; schoolOin: string }, unit: Unit): void {
+  if (!unit.get(forgottenTable, learner)) unit.put(forgottenTable, { learner, schoolOin });
+  for (const { buyerOin, orderId } of unit.list(entriesTable, { equals: ['learner', learner] })) {
+    const row = unit.get(ordersTable, buyerOin, orderId);
+    if (!row) continue;
+    const order = OrderRow.decode(row.order);
+    save(
+      unit,
+      order,
+      withoutLearner(order, (one) => one === learner),
+      row.forgetAfter,
+    );
+  }
+}
+
+const world = (unit: Unit): OrderWorld => ({
+  product(productId) {
+    const row = unit.get(productsTable, productId);
+    return row && { publisherOin: row.publisherOin, withdrawn: row.withdrawn === 1 };
+  },
+  forgotten: (learner) => unit.get(forgottenTable, learner) !== undefined,
+});
+
+function load(unit: Unit, buyerOin: string, orderId: string): OrderRow | undefined {
+  const row = unit.get(ordersTable, buyerOin, orderId);
+  return row && OrderRow.decode(row.order);
+}
+
+/** Saves what the events made of the order, and says them. */
+function conclude(
+  unit: Unit,
+  before: OrderRow | undefined,
+  events: readonly OrderEvent[],
+  record: LogRecord,
+  sent?: OrderSubmitted,
+): void {
+  const about = { flowId: record.flowId, atMs: record.timeMs, sent };
+  const after = events.reduce<OrderRow | undefined>((order, event) => evolve(order, event, about), before);
+  // Nothing can be kept of an order without a name.
+  if (after && after !== before && after.buyerOin !== '' && after.orderId !== '')
+    save(unit, before, after, forgetAfter(after, record.timeMs, unit));
+  for (const event of events) say(unit, event, record.key);
+}
+
+/** Writes an order and where it is found. */
+function save(unit: Unit, before: OrderRow | undefined, after: OrderRow, forgetAfter: string): void {
+  const { buyerOin, orderId, schoolOin } = after;
+  unit.put(ordersTable, { buyerOin, orderId, schoolOin, forgetAfter, order: OrderRow.encode(after).finish() });
+  const old = before ? entriesOf(before) : new Map<string, EntryTableRow>();
+  const now = entriesOf(after);
+  for (const [text, entry] of now) if (!old.has(text)) unit.put(entriesTable, entry);
+  for (const [text, { kind, value }] of old)
+    if (!now.has(text)) unit.remove(entriesTable, kind, value, buyerOin, orderId);
+}
+
+function entriesOf(order: OrderRow): Map<string, EntryTableRow> {
+  const entries = new Map<string, EntryTableRow>();
+  const { buyerOin, orderId } = order;
+  const add = (kind: EntryTableRow['kind'], value: string) => {
+    if (value !== '') entries.set(`${kind}/${value}`, { kind, value, buyerOin, orderId });
+  };
+  for (const { line } of order.lines) {
+    // What was refused at the start never reached its sellers.
+    if (order.outcome === 'placed') add('seller', line?.sellerOin ?? '');
+    add('product', line?.terms?.productId ?? '');
+    add('learner', line?.learner ?? '');
+  }
+  return entries;
+}
+
+/** The school year after which the order's learners go: that of its last day of use. Sets the school's timer for it. */
+function forgetAfter(order: OrderRow, atMs: number, unit: Unit): string {
+  const named = order.lines.filter(({ line }) => line && line.learner !== '');
+  if (named.length === 0) return '';
+  const days = named.flatMap(({ line }) => [line?.terms?.startsOn ?? '', line?.terms?.endsOn ?? '']).filter(isDay);
+  const year = [schoolYearOf(atMs), schoolYearOf(unit.now), ...days.map((day) => schoolYearOf(startOfDutchDay(day)))]
+    .sort()
+    .at(-1)!;
+  unit.setTimer({
+    id: `forget:${order.schoolOin}/${year}`,
+    atMs: endOfDutchDay(`${year.slice(5)}-07-31`),
+    key: order.schoolOin,
+    payload: year,
+  });
+  return year;
+}
+
+/** On the lane of its question, so that order holds between them; but what is a learner's is keyed so. */
+function say(unit: Unit, event: OrderEvent, key: string): void {
+  emit<OrderEvent['type']>(
+    unit,
+    event.type,
+    event.value,
+    event.type === 'LearnerLineOrdered' ? event.value.learner : key,
+  );
+}
