@@ -1,0 +1,491 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type Table, type TestBench, testBench } from '#bus';
+import { type GroupEntry, LearnerEntry, type RosterSubmitted, SiteEntry } from '#proto/eduk/events/v1/rosters';
+import { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
+import { rosters, rostersWith } from './index.ts';
+import {
+  forgotten,
+  groups as groupsTable,
+  heldParts,
+  learners as learnersTable,
+  parts,
+  staff as staffTable,
+  years,
+} from './tables.ts';
+
+const school = '0000000700099XX00000';
+const year = '2026-2027';
+const byOin = '00000001000000000001';
+const day = 86_400_000;
+const start = '2026-11-22T10:00:00Z';
+
+const learner = (token: string, more: Partial<LearnerEntry> = {}): LearnerEntry =>
+  LearnerEntry.fromPartial({ learner: token, yearGroup: '5', nameMark: Uint8Array.of(97), ...more });
+const group = (token: string): GroupEntry => ({
+  group: token,
+  name: `n-${token}`,
+  description: '',
+  yearGroup: '5',
+  composite: false,
+});
+const pupils = (count: number, more: Partial<LearnerEntry> = {}): LearnerEntry[] =>
+  Array.from({ length: count }, (_, i) => learner(`L${String(i).padStart(5, '0')}`, more));
+
+const bench = (now: string | number = start): TestBench => testBench(rosters, { now });
+
+let sent = 0;
+const push = (b: TestBench, roster: Partial<RosterSubmitted>, flowId?: string): string =>
+  b.submit(
+    'RosterSubmitted',
+    { rosterId: `r${++sent}`, schoolOin: school, schoolYear: year, byOin, part: 0, last: true, ...roster },
+    school,
+    { school, ...(flowId === undefined ? {} : { flowId }) },
+  );
+const names = (b: TestBench) => b.events().map(({ name }) => name);
+const reader = (b: TestBench) => b.client(RostersServiceDefinition);
+const page = (b: TestBench, more: { after?: string; limit?: number; schoolYear?: string } = {}) =>
+  reader(b).getRoster({ schoolOin: school, schoolYear: year, limit: 0, after: '', ...more });
+const holdsOf = (b: TestBench, decided = false) => reader(b).listHolds({ schoolOin: school, decided });
+const decideHold = (b: TestBench, holdId: string, approve: boolean) =>
+  b.submit('HoldDecisionSubmitted', { schoolOin: school, holdId, approve, byOin }, school, { school });
+
+describe('parts of a roster', () => {
+  test('rest until the last one, each with an outcome in its own flow', () => {
+    const b = bench();
+    const first = push(b, {
+      rosterId: 'r',
+      part: 0,
+      last: false,
+      groups: [group('g')],
+      learners: [learner('A', { group: 'g' })],
+      madeAt: '2026-11-22T09:00:00Z',
+    });
+    push(b, { rosterId: 'r', part: 1, last: false, learners: [learner('B')] });
+    expect(names(b)).toEqual(['RosterPartTaken', 'RosterPartTaken']);
+    expect(b.events('RosterPartTaken')[0]!.flowId).toBe(first);
+    const last = push(b, { rosterId: 'r', part: 2, last: true, learners: [learner('C', { group: 'g' })] });
+    expect(b.events('RosterApplied')).toMatchObject([
+      { flowId: last, value: { rosterId: 'r', difference: { joined: 3, groupsOpened: 1 } } },
+    ]);
+    expect(b.list(parts, { equals: [] })).toEqual([]);
+    expect(b.get(years, school, year)).toMatchObject({
+      learners: 3,
+      groups: 1,
+      madeMs: Date.parse('2026-11-22T09:00:00Z'),
+    });
+    b.advance(2 * day);
+    expect(b.events('RosterRefused')).toEqual([]);
+  });
+
+  test('may overtake each other and be repeated', () => {
+    const b = bench();
+    for (const part of [1, 0, 1]) push(b, { rosterId: 'r', part, last: false, learners: [learner(`P${part}`)] });
+    push(b, { rosterId: 'r', part: 2, last: true, learners: [learner('P2')] });
+    expect(b.events('RosterApplied')[0]!.value.difference).toMatchObject({ joined: 3 });
+  });
+
+  test('one missing when the last one comes: refused, and nothing rests', () => {
+    const b = bench();
+    push(b, { rosterId: 'r', part: 0, last: false, learners: [learner('A')] });
+    push(b, { rosterId: 'r', part: 2, last: true });
+    expect(b.events('RosterRefused')[0]!.value).toMatchObject({ rosterId: 'r', code: 'wire.invalid' });
+    expect(b.list(parts, { equals: [] })).toEqual([]);
+    expect(b.get(years, school, year)).toBeUndefined();
+  });
+
+  test('of other school years: refused', () => {
+    const b = bench();
+    push(b, { rosterId: 'r', part: 0, last: false, schoolYear: '2027-2028' });
+    push(b, { rosterId: 'r', part: 1, last: true });
+    expect(b.events('RosterRefused')[0]!.value).toMatchObject({ code: 'wire.invalid' });
+  });
+
+  test('without a last one are dropped after 24 hours, and that is told', () => {
+    const b = bench();
+    const flowId = push(b, { rosterId: 'r', part: 0, last: false });
+    b.advance(day - 1);
+    expect(b.events('RosterRefused')).toEqual([]);
+    b.advance(1);
+    expect(b.events('RosterRefused')).toMatchObject([
+      { flowId, key: school, value: { rosterId: 'r', code: 'wire.invalid' } },
+    ]);
+    expect(b.list(parts, { equals: [] })).toEqual([]);
+  });
+
+  test('of two senders with the same id are two rosters', () => {
+    const b = bench();
+    push(b, { rosterId: 'r', part: 0, last: false, learners: [learner('A')] });
+    push(b, { rosterId: 'r', part: 0, last: true, byOin: '00000001000000000002', learners: [learner('B')] });
+    expect(b.events('LearnerJoined').map(({ key }) => key)).toEqual(['B']);
+    expect(b.list(parts, { equals: [] })).toHaveLength(1);
+  });
+});
+
+describe('what is told', () => {
+  test('learners and staff under their own key, groups and the roster under the school', () => {
+    const b = bench();
+    push(b, {
+      groups: [group('g')],
+      learners: [learner('A')],
+      staff: [{ staff: 'T', groups: [], duties: [], nameMark: new Uint8Array(0) }],
+    });
+    expect(b.events().map(({ name, key }) => [name, key])).toEqual([
+      ['RosterApplied', school],
+      ['GroupChanged', school],
+      ['LearnerJoined', 'A'],
+      ['StaffChanged', 'T'],
+    ]);
+  });
+
+  test('a roster without a difference: applied with zeros, and the moment of change stays', () => {
+    const b = bench();
+    const content = {
+      groups: [group('g')],
+      sites: [SiteEntry.fromPartial({ site: 's' })],
+      learners: [learner('B', { group: 'g', leavesOn: '2027-02-01' }), learner('A', { compositeGroups: ['g'] })],
+    };
+    push(b, content);
+    const { changedMs } = b.get(years, school, year)!;
+    b.advance(day);
+    b.clear();
+    push(b, content);
+    expect(names(b)).toEqual(['RosterApplied']);
+    const { difference } = b.events('RosterApplied')[0]!.value;
+    expect(Object.entries(difference!).filter(([, n]) => n !== 0)).toEqual([
+      ['before', 2],
+      ['after', 2],
+    ]);
+    expect(b.get(years, school, year)!.changedMs).toBe(changedMs);
+    push(b, { ...content, sites: [] });
+    expect(b.get(years, school, year)!.changedMs).toBe(changedMs + day);
+  });
+
+  test('next year stands beside this year', () => {
+    const b = bench('2027-06-01T08:00:00Z');
+    push(b, { learners: pupils(30) });
+    push(b, { schoolYear: '2027-2028', learners: pupils(5) });
+    expect(b.events('LearnerLeft')).toEqual([]);
+    expect(b.events('LearnerJoined').filter(({ value }) => value.schoolYear === '2027-2028')).toHaveLength(5);
+    expect(b.get(years, school, year)!.learners).toBe(30);
+    b.advance(70 * day); // Past 1 August: the turn removes nobody.
+    expect(b.events('LearnerLeft')).toEqual([]);
+    expect(b.get(years, school, year)!.learners).toBe(30);
+  });
+
+  test('an older roster is refused', () => {
+    const b = bench();
+    push(b, { madeAt: '2026-11-21T10:00:00Z', learners: [learner('A')] });
+    push(b, { madeAt: '2026-11-21T09:59:59Z', learners: [learner('B')] });
+    expect(b.events('RosterRefused')[0]!.value.code).toBe('state.conflict');
+    push(b, { madeAt: '2026-11-21T12:00:00+02:00', learners: [learner('A'), learner('C')] }); // The same moment as the first.
+    expect(b.events('RosterApplied')).toHaveLength(2);
+  });
+});
+
+describe('a day of leaving', () => {
+  const leaving = (leavesOn: string) => ({ learners: [learner('A', { leavesOn, group: '' }), learner('B')] });
+  test('lets the learner go when it ends in the Netherlands', () => {
+    const b = bench();
+    push(b, leaving('2026-11-30'));
+    b.advance(Date.parse('2026-11-30T22:59:59.999Z') - b.now());
+    expect(b.events('LearnerLeft')).toEqual([]);
+    b.advance(1);
+    expect(b.events('LearnerLeft')).toMatchObject([{ key: 'A', value: { leftOn: '2026-11-30', schoolYear: year } }]);
+    expect(b.get(learnersTable, school, year, 'A')).toBeUndefined();
+    expect(b.get(years, school, year)!).toMatchObject({ learners: 1, changedMs: b.now() });
+    push(b, leaving('2026-11-30')); // The administration goes on naming the learner.
+    expect(b.events('LearnerLeft')).toHaveLength(1);
+    expect(b.events('LearnerJoined')).toHaveLength(2);
+  });
+  test('that moves or is taken back moves the going', () => {
+    const b = bench();
+    push(b, leaving('2026-11-30'));
+    push(b, leaving('2026-12-05'));
+    b.advance(10 * day);
+    expect(b.events('LearnerLeft')).toEqual([]);
+    push(b, leaving(''));
+    b.advance(10 * day);
+    expect(b.events('LearnerLeft')).toEqual([]);
+    expect(b.get(years, school, year)!.learners).toBe(2);
+  });
+});
+
+describe('a held roster', () => {
+  const groups = [group('g'), group('h')];
+  const whole = { groups, learners: pupils(100, { group: 'g' }) };
+  const cut = { groups, learners: pupils(80, { group: 'g' }), madeAt: '2026-11-22T09:00:00Z' };
+  const schoolThatGot = (...more: Partial<RosterSubmitted>[]): TestBench => {
+    const b = bench();
+    push(b, whole);
+    for (const roster of more) push(b, roster);
+    return b;
+  };
+
+  test('changes nothing and is shown with its difference', async () => {
+    const b = bench();
+    push(b, whole);
+    const flowId = push(b, { ...cut, rosterId: 'cut', groups: [group('g')] });
+    expect(b.events('LearnerLeft')).toEqual([]);
+    expect(b.get(years, school, year)!.learners).toBe(100);
+    const { holds } = await holdsOf(b);
+    expect(holds).toMatchObject([
+      {
+        rosterId: 'cut',
+        reason: 'removes_many',
+        difference: { before: 100, after: 80, left: 20, groupsClosed: 1 },
+        state: 'waiting',
+        flowId,
+        byOin,
+        groupsClosing: ['h'],
+      },
+    ]);
+    expect(holds[0]!.learnersLeaving).toHaveLength(20);
+    expect(b.events('RosterHeld')[0]!.value.holdId).toBe(holds[0]!.holdId);
+  });
+
+  test('approved: counts, compared again with what is known by then; deciding twice is refused', async () => {
+    const b = schoolThatGot({ ...cut, rosterId: 'cut' });
+    const { holdId, flowId } = (await holdsOf(b)).holds[0]!;
+    b.submit('LearnersSubmitted', { schoolOin: school, schoolYear: year, learners: [learner('new')] }, school, {
+      school,
+    });
+    b.clear();
+    const decision = decideHold(b, holdId, true);
+    expect(b.events('LearnerLeft')).toHaveLength(21);
+    expect(b.events('HoldDecided')).toMatchObject([{ flowId: decision, value: { holdId, approved: true } }]);
+    expect(b.events('RosterApplied')).toMatchObject([
+      { flowId, value: { rosterId: 'cut', difference: { before: 101, left: 21 } } },
+    ]);
+    expect((await holdsOf(b)).holds).toEqual([]);
+    expect((await holdsOf(b, true)).holds).toMatchObject([{ state: 'approved' }]);
+    expect(b.list(heldParts, { equals: [] })).toEqual([]);
+    const again = decideHold(b, holdId, false);
+    expect(b.events('RosterRefused')).toMatchObject([{ flowId: again, value: { holdId, code: 'state.conflict' } }]);
+    expect(b.get(years, school, year)!.learners).toBe(80);
+  });
+
+  test('rejected: nothing changes; told in both flows', async () => {
+    const b = schoolThatGot(cut);
+    const { holdId, flowId } = (await holdsOf(b)).holds[0]!;
+    decideHold(b, holdId, false);
+    expect(b.events('RosterRefused')).toMatchObject([{ flowId, value: { holdId, code: 'hold.pending' } }]);
+    expect((await holdsOf(b, true)).holds).toMatchObject([{ state: 'rejected' }]);
+    expect(b.get(years, school, year)!.learners).toBe(100);
+  });
+
+  test('unknown: refused', () => {
+    const b = bench();
+    decideHold(b, 'nothing', true);
+    expect(b.events('RosterRefused')[0]!.value).toMatchObject({ holdId: 'nothing', code: 'state.missing' });
+  });
+
+  test('replaced by a newer one', async () => {
+    const b = schoolThatGot(cut, { ...cut, madeAt: '2026-11-22T09:30:00Z' });
+    const { holds } = await holdsOf(b, true);
+    expect(holds.map(({ state }) => state).sort()).toEqual(['rejected', 'waiting']);
+    const rejected = holds.find(({ state }) => state === 'rejected')!;
+    expect(b.events('RosterRefused')).toMatchObject([
+      { flowId: rejected.flowId, value: { holdId: rejected.holdId, code: 'state.conflict' } },
+    ]);
+    push(b, { ...whole, madeAt: '2026-11-22T09:40:00Z' });
+    expect((await holdsOf(b)).holds).toEqual([]);
+  });
+
+  test('of several parts is kept whole', async () => {
+    const b = schoolThatGot();
+    push(b, { rosterId: 'p', part: 0, last: false, groups, learners: pupils(30, { group: 'g' }) });
+    push(b, { rosterId: 'p', part: 1, last: true, learners: [learner('N', { group: 'h' })] });
+    const { holdId, reason } = (await holdsOf(b)).holds[0]!;
+    expect(reason).toBe('truncated');
+    decideHold(b, holdId, true);
+    expect(b.get(years, school, year)!.learners).toBe(31);
+    expect(b.get(learnersTable, school, year, 'N')).toMatchObject({ baseGroup: 'h' });
+  });
+
+  test('the threshold is a setting', async () => {
+    const b = testBench(rostersWith({ holdThresholdPercent: 25 }), { now: start });
+    push(b, whole);
+    push(b, cut);
+    expect((await holdsOf(b)).holds).toEqual([]);
+    expect(b.events('LearnerLeft')).toHaveLength(20);
+  });
+
+  test('of any size never empties a school', async () => {
+    const b = bench();
+    push(b, { learners: pupils(3) });
+    push(b, {});
+    expect((await holdsOf(b)).holds).toMatchObject([{ reason: 'empty' }]);
+  });
+});
+
+describe('a learner to be forgotten', () => {
+  const forget = (b: TestBench, token: string, destroyAtMs = 9n) =>
+    b.submit('LearnerForgetSubmitted', { schoolOin: school, learner: token, destroyAtMs, byOin }, token, { school });
+
+  test('leaves every year, at once, and no roster brings it back', () => {
+    const b = bench('2027-06-01T08:00:00Z');
+    push(b, { learners: [learner('A', { leavesOn: '2027-07-01' }), learner('B')] });
+    push(b, { schoolYear: '2027-2028', learners: [learner('A'), learner('B')] });
+    const flowId = forget(b, 'A');
+    expect(b.events('LearnerForgotten')).toMatchObject([
+      { key: 'A', flowId, value: { schoolOin: school, destroyAtMs: 9n } },
+    ]);
+    expect(b.list(learnersTable, { equals: [school] }).map((row) => row.learner)).toEqual(['B', 'B']);
+    expect(b.list(years, { equals: [school] }).map((row) => row.learners)).toEqual([1, 1]);
+    b.clear();
+    push(b, { learners: [learner('A'), learner('B')] });
+    b.submit('LearnersSubmitted', { schoolOin: school, schoolYear: year, learners: [learner('A')] }, school, {
+      school,
+    });
+    b.advance(60 * day);
+    expect(b.events('LearnerJoined')).toEqual([]);
+    expect(b.events('LearnerLeft')).toEqual([]);
+  });
+  test('whom no roster named is forgotten too, each time it is asked', () => {
+    const b = bench();
+    forget(b, 'X', 1n);
+    forget(b, 'X', 0n);
+    expect(b.events('LearnerForgotten')).toHaveLength(2);
+  });
+});
+
+describe('learners named outside a roster', () => {
+  test('join the running year where none is named, and have an outcome', () => {
+    const b = bench();
+    const flowId = b.submit(
+      'LearnersSubmitted',
+      { schoolOin: school, schoolYear: '', learners: [learner('A')], byOin },
+      school,
+      { school },
+    );
+    expect(b.events('RosterApplied')).toMatchObject([
+      { flowId, value: { rosterId: '', schoolYear: year, difference: { joined: 1 } } },
+    ]);
+    push(b, { learners: [learner('A'), learner('B')] });
+    expect(b.events('LearnerJoined').map(({ key }) => key)).toEqual(['A', 'B']);
+  });
+});
+
+describe('retention', () => {
+  test('a year goes after it was the previous one; nobody is told that anyone left', () => {
+    const b = bench();
+    push(b, {
+      groups: [group('g')],
+      learners: pupils(2_500, { group: 'g' }),
+      staff: [{ staff: 'T', groups: [], duties: [], nameMark: new Uint8Array(0) }],
+    });
+    b.submit('LearnerForgetSubmitted', { schoolOin: school, learner: 'X', destroyAtMs: 0n }, 'X', { school });
+    b.advance(Date.parse('2028-07-31T21:59:59Z') - b.now());
+    expect(b.get(years, school, year)!.learners).toBe(2_500);
+    b.advance(1_000);
+    for (const table of [years, learnersTable, groupsTable, staffTable] as Table[])
+      expect(b.list(table, { equals: [school] })).toEqual([]);
+    expect(b.events('LearnerLeft')).toEqual([]);
+    expect(b.list(forgotten, { equals: [school] })).toHaveLength(1); // Kept a little longer than any roster.
+  });
+  test('a file of a year long past is kept thirty days', () => {
+    const b = bench();
+    push(b, { schoolYear: '2019-2020', learners: [learner('A')] });
+    b.advance(29 * day);
+    expect(b.get(years, school, '2019-2020')).toBeDefined();
+    b.advance(day);
+    expect(b.get(years, school, '2019-2020')).toBeUndefined();
+  });
+});
+
+describe('answers', () => {
+  test('a roster comes in pages; groups, sites and staff on the first', async () => {
+    const b = bench();
+    push(b, {
+      asOf: '2026-11-20',
+      groups: [group('g')],
+      sites: [{ site: 's', name: 'n', description: '' }],
+      learners: pupils(5, { group: 'g' }),
+      staff: [{ staff: 'T', groups: [{ group: 'g', duties: ['LRK'] }], duties: [], nameMark: Buffer.from('x') }],
+    });
+    const first = await page(b, { limit: 2 });
+    expect(first).toMatchObject({ known: true, asOf: '2026-11-20', changedMs: BigInt(b.now()), next: 'L00001' });
+    expect([first.groups, first.sites, first.staff, first.learners].map(({ length }) => length)).toEqual([1, 1, 1, 2]);
+    expect(first.learners[0]).toEqual(learner('L00000', { group: 'g' }));
+    const second = await page(b, { limit: 2, after: first.next });
+    expect([second.groups, second.sites, second.staff, second.learners].map(({ length }) => length)).toEqual([
+      0, 0, 0, 2,
+    ]);
+    const third = await page(b, { limit: 2, after: second.next });
+    expect([third.learners.length, third.next]).toEqual([1, '']);
+    expect(await page(b, { schoolYear: '' })).toMatchObject({ known: true }); // The running year.
+    expect(await page(b, { schoolYear: '2027-2028' })).toMatchObject({ known: false, learners: [] });
+  });
+  test('learners by token, schools and years', async () => {
+    const b = bench();
+    push(b, { groups: [group('g')], learners: [learner('A'), learner('B')] });
+    expect(
+      (await reader(b).getLearners({ schoolOin: school, schoolYear: year, learners: ['B', 'X'] })).learners.map(
+        (l) => l.learner,
+      ),
+    ).toEqual(['B']);
+    const all = await reader(b).listSchools({ schoolOin: '' });
+    expect(all.rosters).toEqual([
+      { schoolOin: school, schoolYear: year, learners: 2, groups: 1, changedMs: BigInt(b.now()) },
+    ]);
+    expect(await reader(b).listSchools({ schoolOin: school })).toEqual(all);
+  });
+});
+
+describe('any sequence', () => {
+  const tokens = ['A', 'B', 'C', 'D', 'E'];
+  const step = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        type: fc.constant('roster' as const),
+        named: fc.subarray(tokens, { minLength: 1 }),
+        group: fc.constantFrom('g', 'h'),
+        leavesOn: fc.constantFrom('', '2026-11-23', '2026-11-01'),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant('forget' as const), token: fc.constantFrom(...tokens) }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant('add' as const), token: fc.constantFrom(...tokens) }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant('day' as const) }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant('restart' as const) }) },
+  );
+  test('of rosters, days, namings, forgettings and restarts: events fold to the rows', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+        let b = bench();
+        for (const one of steps) {
+          if (one.type === 'roster')
+            push(b, {
+              groups: [group('g'), group('h')],
+              learners: one.named.map((token) => learner(token, { group: one.group, leavesOn: one.leavesOn })),
+            });
+          else if (one.type === 'forget')
+            b.submit('LearnerForgetSubmitted', { schoolOin: school, learner: one.token }, one.token, { school });
+          else if (one.type === 'add')
+            b.submit(
+              'LearnersSubmitted',
+              { schoolOin: school, schoolYear: year, learners: [learner(one.token)] },
+              school,
+              { school },
+            );
+          else if (one.type === 'day') b.advance(day);
+          else b = b.restart();
+        }
+        const members = new Map<string, string>();
+        for (const { name, key, value } of b.events()) {
+          if (name === 'LearnerJoined') expect(members.has(key)).toBe(false);
+          if (name === 'LearnerLeft') expect(members.has(key)).toBe(true);
+          if (name === 'LearnerJoined' || name === 'LearnerMoved')
+            members.set(key, (value as { learner: LearnerEntry }).learner.group);
+          if (name === 'LearnerLeft' || name === 'LearnerForgotten') members.delete(key);
+        }
+        const rows = b.list(learnersTable, { equals: [school, year] });
+        expect(new Map(rows.map((row) => [row.learner, row.baseGroup]))).toEqual(members);
+        expect(b.get(years, school, year)?.learners ?? 0).toBe(members.size);
+        expect(b.parked()).toEqual([]);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
