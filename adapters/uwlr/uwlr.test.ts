@@ -8,7 +8,7 @@ import { Clear, type Fault, faults, GatewayError } from '#kernel';
 import { Roster } from '#proto/eduk/core/v1/learner';
 import { Result } from '#proto/eduk/core/v1/result';
 import { differences } from './differences.ts';
-import { faultcodesByPlace } from './faults.ts';
+import { faultcodes, faultcodesByPlace } from './faults.ts';
 import uwlr, { faultcode, isEan13, readRequest, requestOf, rosterAnswer, wsdl, xsd } from './index.ts';
 import { resultLosses } from './mapping.ts';
 import { autorisatieSchema, leerlinggegevensSchema, leerresultatenSchema } from './schema.ts';
@@ -498,7 +498,7 @@ test('the tables of the read-me are those of the code', () => {
   const readme = readFileSync(new URL('./README.md', import.meta.url), 'utf8').replaceAll(/ +/g, ' ');
   const rows = [
     ...Object.entries(resultLosses).map(([field, why]) => [`\`${field}\``, why]),
-    ...(Object.keys(faults) as Fault[]).map((fault) => [`\`${fault}\``, `\`${faultcode(new GatewayError(fault))}\``]),
+    ...Object.entries(faultcodes).map(([fault, code]) => [`\`${fault}\``, `\`${code}\``]),
     ...faultcodesByPlace.map(({ fault, words, code }) => [`\`${fault}\`, ${words}`, `\`${code}\``]),
     ...differences.map(({ name, refusedBy, why }) => [`${name} (refused by ${refusedBy})`, why]),
   ];
