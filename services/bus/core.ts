@@ -201,7 +201,7 @@ export class Core implements Reader {
     this.#appended = options.appended;
     this.#clock = options.clock;
     this.#rows = new Rows(options.store, [...engineTables, ...options.modules.flatMap((module) => module.tables)]);
-    this.#unit = new RecordUnit(this.#rows);
+    this.#unit = new RecordUnit(this.#rows, (consumer, what) => this.#isWanted(consumer, what));
     for (const [type, { stream }] of Object.entries(events)) this.#knows(stream, type);
     for (const row of options.store.lanes()) {
       const lane = this.#lane(row.stream, row.partition);
@@ -693,6 +693,12 @@ export class Core implements Reader {
     });
     this.#rows.put(scopes, { ...row, nextSeq: row.nextSeq + 1 });
     return true;
+  }
+
+  /** One look in an index, and none at all as long as nothing of the consumer waits. */
+  #isWanted(consumer: string, what: string): boolean {
+    if (!this.#byName.get(consumer)?.waiting) return false;
+    return this.#rows.list(waits, { index: 'what', equals: [consumer, what], limit: 1 }).length > 0;
   }
 
   #rest(member: Member, record: LogRecord, { what, deadlineMs }: { what: string; deadlineMs: number }): void {

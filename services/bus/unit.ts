@@ -178,8 +178,12 @@ export class RecordUnit implements Unit {
   readonly #changes = new Map<Layout, Map<string, Change>>();
   #appended: Pending[] = [];
 
-  constructor(rows: Rows) {
+  readonly #isWanted: (consumer: string, what: string) => boolean;
+
+  /** `isWanted`: whether something of a consumer may wait for it. Most of what becomes known nobody waits for. */
+  constructor(rows: Rows, isWanted: (consumer: string, what: string) => boolean) {
     this.#rows = rows;
+    this.#isWanted = isWanted;
   }
 
   /** Starts a record. `eventId` gives the ids of its events; by default each is new. */
@@ -263,6 +267,7 @@ export class RecordUnit implements Unit {
   }
 
   wake(what: string): void {
+    if (!this.#isWanted(this.#consumer, what)) return;
     this.put(wakes, { consumer: this.#consumer, kind: 'what', name: what, afterScope: '', afterSeq: 0 });
   }
 
