@@ -3,7 +3,7 @@
  * record from the same rows gives the same, so a unit that is decided again after a crash changes nothing.
  */
 import { type Consumer, decoded, emit, type LogRecord, type TimerRow, type Unit } from '#bus';
-import { endOfDutchDay } from '#kernel';
+import { endOfDutchDay, startOfDutchDay } from '#kernel';
 import type { EventOf } from '#proto/events';
 import * as decide from './entitlement.ts';
 import { type Entitlement, entitlements, fulfilments, lastDays, products } from './tables.ts';
@@ -251,7 +251,7 @@ function onLeft({ schoolOin: school, learner, schoolYear, leftOn }: EventOf<'Lea
   if (leftOn > decide.today(unit.now)) {
     unit.setTimer({
       id: leavingTimer(school, learner),
-      atMs: endOfDutchDay(leftOn),
+      atMs: startOfDutchDay(leftOn),
       key: learner,
       payload: ['left', school, learner, schoolYear, leftOn].join('|'),
     });

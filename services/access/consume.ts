@@ -1,0 +1,348 @@
+/** Records in, rows and events out: keeps the copies, asks `access.ts`, writes what it says. */
+import { type Consumer, decoded, emit, type LogRecord, type TimerRow, type Unit } from '#bus';
+import { dutchDay, endOfDutchDay, startOfDutchDay } from '#kernel';
+import type { EventOf } from '#proto/events';
+import * as decide from './access.ts';
+import { launchDays, launches, learners, products, type Right, rights } from './tables.ts';
+
+const ENTITLEMENT_WAIT_MS = 60_000;
+const LAUNCH_WAIT_MS = 5_000;
+/** Times of launches are exact for this long. */
+const EXACT_MS = 30 * 86_400_000;
+const PAGE = 200;
+
+const entitlementWanted = (school: string, id: string): string => `entitlement:${school}/${id}`;
+const launchWanted = (launch: string): string => `launch:${launch}`;
+
+export const consumer: Consumer = {
+  name: 'access',
+  streams: ['access', 'entitlements', 'rosters', 'catalogue'],
+  types: [
+    'ProvisionSubmitted',
+    'LaunchSubmitted',
+    'RedeemSubmitted',
+    'EntitlementGranted',
+    'EntitlementChanged',
+    'LearnerJoined',
+    'LearnerMoved',
+    'LearnerLeft',
+    'LearnerForgotten',
+    'ProductPublished',
+  ],
+  handle: (record, unit) => settle(record, unit, false),
+  onDeadline: (record, _what, unit) => settle(record, unit, true),
+  onTimer,
+  /** What waits for an entitlement or a launch must not hold up the event that brings it. */
+  scope(record) {
+    if (record.type === 'ProvisionSubmitted') {
+      const { schoolOin, entitlementId } = decoded(record, 'ProvisionSubmitted');
+      return `provision:${schoolOin}/${entitlementId}`;
+    }
+    if (record.type === 'RedeemSubmitted') return `redeem:${decoded(record, 'RedeemSubmitted').launchId}`;
+    return record.key;
+  },
+};
+
+/** `final`: what it lacks did not come, so that it must be decided as it is. */
+function settle(record: LogRecord, unit: Unit, final: boolean): void {
+  switch (record.type) {
+    case 'ProvisionSubmitted':
+      onProvision(decoded(record, 'ProvisionSubmitted'), unit, final);
+      break;
+    case 'LaunchSubmitted':
+      onLaunch(decoded(record, 'LaunchSubmitted'), unit);
+      break;
+    case 'RedeemSubmitted':
+      onRedeem(record, decoded(record, 'RedeemSubmitted'), unit, final);
+      break;
+    case 'EntitlementGranted':
+      onGranted(decoded(record, 'EntitlementGranted'), unit);
+      break;
+    case 'EntitlementChanged':
+      onChanged(decoded(record, 'EntitlementChanged'), unit);
+      break;
+    case 'LearnerJoined':
+      onEnrolled(decoded(record, 'LearnerJoined'), unit);
+      break;
+    case 'LearnerMoved':
+      onEnrolled(decoded(record, 'LearnerMoved'), unit);
+      break;
+    case 'LearnerLeft':
+      onLeft(decoded(record, 'LearnerLeft'), unit);
+      break;
+    case 'LearnerForgotten':
+      onForgotten(decoded(record, 'LearnerForgotten'), unit);
+      break;
+    case 'ProductPublished': {
+      const { product, unchanged } = decoded(record, 'ProductPublished');
+      if (!product || (unchanged && unit.get(products, product.productId))) break;
+      const { productId, publisherOin, platformOin, licence } = product;
+      // Where the publisher says nothing of licences, one is needed.
+      unit.put(products, {
+        product: productId,
+        publisher: publisherOin,
+        platform: platformOin || publisherOin,
+        licensed: (licence?.licensed ?? true) ? 1 : 0,
+      });
+      break;
+    }
+  }
+}
+
+function onProvision(
+  { schoolOin, entitlementId, revoke, byOin }: EventOf<'ProvisionSubmitted'>,
+  unit: Unit,
+  final: boolean,
+): void {
+  const right = unit.get(rights, schoolOin, entitlementId);
+  const decision = decide.provision(right, dutchDay(unit.now), { by: byOin, revoke });
+  if (decision.type === 'Needs' && !final)
+    unit.wait(entitlementWanted(schoolOin, entitlementId), unit.now + ENTITLEMENT_WAIT_MS);
+  if (decision.type === 'Needs' || decision.type === 'Refused') {
+    refuse(
+      unit,
+      decision.type === 'Needs' ? decide.missing.entitlement : decision,
+      entitlementId,
+      schoolOin,
+      byOin,
+      schoolOin,
+    );
+    return;
+  }
+  emit(
+    unit,
+    decision.type === 'Revoked' ? 'AccessRevoked' : 'AccessProvisioned',
+    { schoolOin, entitlementId, byOin },
+    keyOf(right!),
+  );
+}
+
+function onLaunch(submitted: EventOf<'LaunchSubmitted'>, unit: Unit): void {
+  const { launchId, schoolOin, learner, entitlementId, productId, ticketDigest, byOin } = submitted;
+  const known = unit.get(learners, schoolOin, learner);
+  const today = dutchDay(unit.now);
+  const groups = decide.groupsToday(known, unit.now, today) ?? [];
+  const named = entitlementId ? unit.get(rights, schoolOin, entitlementId) : undefined;
+  const decision = decide.launch(
+    {
+      now: unit.now,
+      today,
+      existing: unit.get(launches, launchId),
+      learner: known,
+      rights: entitlementId
+        ? named
+          ? [named]
+          : []
+        : heldFor(unit, schoolOin, [decide.learnerHolder(learner), ...groups.map(decide.groupHolder), ''], productId),
+      product: productId ? unit.get(products, productId) : undefined,
+    },
+    {
+      launch: launchId,
+      school: schoolOin,
+      learner,
+      entitlement: entitlementId,
+      product: productId,
+      digest: Buffer.from(ticketDigest).toString('hex'),
+    },
+  );
+  if (decision.type === 'Refused') {
+    // What was decided before under this id stays what it is.
+    if (decision.code !== 'state.conflict')
+      unit.put(launches, {
+        launch: launchId,
+        school: schoolOin,
+        learner,
+        entitlement: entitlementId,
+        product: productId,
+        publisher: '',
+        platform: '',
+        digest: '',
+        day: today,
+        created: unit.now,
+        expires: 0,
+        redeemed: 0,
+        redeemer: '',
+        state: 'refused',
+        code: decision.code,
+      });
+    refuse(unit, decision, launchId, schoolOin, byOin, learner || schoolOin);
+  } else {
+    const { launch } = decision;
+    unit.put(launches, launch);
+    emit(
+      unit,
+      'LaunchCreated',
+      {
+        launchId,
+        schoolOin,
+        learner,
+        entitlementId: launch.entitlement,
+        productId: launch.product,
+        expiresMs: BigInt(launch.expires),
+      },
+      learner || schoolOin,
+    );
+  }
+  if (!unit.get(launchDays, today)) {
+    unit.put(launchDays, { day: today });
+    unit.setTimer({ id: `launches:${today}`, atMs: endOfDutchDay(today) + EXACT_MS, key: 'launches', payload: today });
+  }
+  unit.wake(launchWanted(launchId));
+}
+
+function heldFor(unit: Unit, school: string, holders: readonly string[], product: string): Readonly<Right>[] {
+  return holders.flatMap((holder) =>
+    unit.list(rights, { index: 'holder', equals: [school, holder, product], limit: PAGE }),
+  );
+}
+
+function onRedeem(
+  record: LogRecord,
+  { launchId, ticketDigest, byOin }: EventOf<'RedeemSubmitted'>,
+  unit: Unit,
+  final: boolean,
+): void {
+  const launch = unit.get(launches, launchId);
+  const right = launch?.entitlement ? unit.get(rights, launch.school, launch.entitlement) : undefined;
+  // The moment that counts is when the ticket was shown, not when we came to it.
+  const decision = decide.redeem(
+    { shownMs: record.timeMs, today: dutchDay(record.timeMs), launch, right },
+    { by: byOin, digest: Buffer.from(ticketDigest).toString('hex') },
+  );
+  if (decision.type === 'Needs' && !final) unit.wait(launchWanted(launchId), unit.now + LAUNCH_WAIT_MS);
+  if (decision.type === 'Needs' || decision.type === 'Refused') {
+    const refusal = decision.type === 'Needs' ? decide.missing.launch : decision;
+    // Whose school it is, is only told to those who may redeem.
+    refuse(unit, refusal, launchId, refusal === decide.missing.launch ? '' : launch!.school, byOin, record.key);
+    return;
+  }
+  const { school, learner, entitlement, product } = decision.launch;
+  unit.put(launches, decision.launch);
+  emit(
+    unit,
+    'LaunchRedeemed',
+    {
+      launchId,
+      schoolOin: school,
+      learner,
+      entitlementId: entitlement,
+      productId: product,
+      day: dutchDay(record.timeMs),
+      byOin,
+    },
+    learner || school,
+    { school },
+  );
+}
+
+function refuse(
+  unit: Unit,
+  { code, told }: decide.Refusal,
+  subject: string,
+  schoolOin: string,
+  byOin: string,
+  key: string,
+): void {
+  emit(unit, 'AccessRefused', { subject, schoolOin, byOin, code, told }, key);
+}
+
+const keyOf = (right: Right): string => (right.holder.startsWith('l:') ? right.holder.slice(2) : right.school);
+
+function onGranted(
+  { terms, schoolOin, holder, publisherOin, platformOin, unchanged }: EventOf<'EntitlementGranted'>,
+  unit: Unit,
+): void {
+  if (!terms || unchanged) return;
+  unit.put(rights, {
+    school: schoolOin,
+    id: terms.entitlementId,
+    holder: holder?.learner
+      ? decide.learnerHolder(holder.learner)
+      : holder?.group
+        ? decide.groupHolder(holder.group)
+        : '',
+    product: terms.productId,
+    state: 1,
+    starts: terms.startsOn,
+    ends: terms.endsOn,
+    publisher: publisherOin,
+    platform: platformOin,
+    counted: terms.count > 0 ? 1 : 0,
+  });
+  unit.wake(entitlementWanted(schoolOin, terms.entitlementId));
+}
+
+function onChanged(
+  { schoolOin, entitlementId, state, cause, unchanged }: EventOf<'EntitlementChanged'>,
+  unit: Unit,
+): void {
+  if (unchanged) return;
+  const right = unit.get(rights, schoolOin, entitlementId);
+  if (!right) return;
+  if (cause === 'forgotten') unit.remove(rights, schoolOin, entitlementId);
+  else if (right.state !== state) unit.put(rights, { ...right, state });
+}
+
+function onEnrolled({ schoolOin, schoolYear, learner }: EventOf<'LearnerJoined' | 'LearnerMoved'>, unit: Unit): void {
+  if (!learner) return;
+  const years = { ...unit.get(learners, schoolOin, learner.learner)?.years };
+  // Two years stand side by side at most; what is older has no say.
+  for (const year of Object.keys(years))
+    if (Number(year.slice(0, 4)) < Number(schoolYear.slice(0, 4)) - 1) delete years[year];
+  years[schoolYear] = { groups: [...(learner.group ? [learner.group] : []), ...learner.compositeGroups] };
+  unit.put(learners, { school: schoolOin, learner: learner.learner, years });
+}
+
+function onLeft({ schoolOin, schoolYear, learner, leftOn }: EventOf<'LearnerLeft'>, unit: Unit): void {
+  const row = unit.get(learners, schoolOin, learner);
+  const enrolment = row?.years[schoolYear];
+  if (!row || !enrolment) return;
+  const { [schoolYear]: _left, ...years } = row.years;
+  if (leftOn > dutchDay(unit.now)) years[schoolYear] = { ...enrolment, until: leftOn };
+  if (Object.keys(years).length > 0) unit.put(learners, { ...row, years });
+  else unit.remove(learners, schoolOin, learner);
+}
+
+function onForgotten({ schoolOin, learner }: EventOf<'LearnerForgotten'>, unit: Unit): void {
+  unit.remove(learners, schoolOin, learner);
+  const holder = decide.learnerHolder(learner);
+  for (const { id } of allOf(
+    (after) => unit.list(rights, { index: 'holder', equals: [schoolOin, holder], after, limit: PAGE }),
+    ({ product, id }) => [product, id],
+  ))
+    unit.remove(rights, schoolOin, id);
+  for (const launch of allOf(
+    (after) => unit.list(launches, { index: 'learner', equals: [schoolOin, learner], after, limit: PAGE }),
+    ({ launch }) => [launch],
+  ))
+    unit.put(launches, decide.nobodys(launch));
+}
+
+function* allOf<Row>(
+  list: (after: string[] | undefined) => readonly Row[],
+  placeOf: (row: Row) => string[],
+): Generator<Row> {
+  for (let after: string[] | undefined; ; ) {
+    const page = list(after);
+    yield* page;
+    if (page.length < PAGE) return;
+    after = placeOf(page.at(-1)!);
+  }
+}
+
+/** Thirty days after a day of launches: their times become that day. A page a firing. */
+function onTimer(timer: TimerRow, unit: Unit): void {
+  const [day = '', after] = timer.payload.split('|');
+  const page = unit.list(launches, {
+    index: 'day',
+    equals: [day],
+    ...(after === undefined ? {} : { after: [after] }),
+    limit: PAGE,
+  });
+  const start = startOfDutchDay(day);
+  for (const launch of page) unit.put(launches, decide.coarse(launch, start));
+  const next = page.at(-1)?.launch;
+  if (next !== undefined && page.length === PAGE)
+    unit.setTimer({ id: `launches:${day}:${next}`, atMs: unit.now, key: 'launches', payload: `${day}|${next}` });
+  else unit.remove(launchDays, day);
+}
