@@ -185,14 +185,9 @@ function forget(record: LogRecord, unit: Unit): void {
 function onTimer(timer: TimerRow, unit: Unit): void {
   const [what, first = '', second = ''] = timer.payload.split(' ');
   const schoolOin = timer.key;
-  switch (what) {
-    case 'leave':
-      return endDay(unit, schoolOin, first, second);
-    case 'purge':
-      return purge(unit, schoolOin, first, timer);
-    default:
-      return dropParts(unit, schoolOin, first, second);
-  }
+  if (what === 'leave') endDay(unit, schoolOin, first, second);
+  else if (what === 'purge') purge(unit, schoolOin, first, timer);
+  else dropParts(unit, schoolOin, first, second);
 }
 
 function endDay(unit: Unit, schoolOin: string, schoolYear: string, learner: string): void {

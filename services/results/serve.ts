@@ -1,0 +1,77 @@
+/** Answers what learners did, from rows as of the last commit. Payloads stay sealed. */
+import type { EngineView, KeyValue } from '#bus';
+import { dutchDay, GatewayError, type Handlers, type Implementation, implement } from '#kernel';
+import { type ListResultsRequest, ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
+import { resultEntry } from './consume.ts';
+import { type ResultRow, readable, results } from './tables.ts';
+
+/** Results on a page where the caller names no number, and the most it may name. */
+const PAGE = 100;
+const LARGEST_PAGE = 5_000;
+/** Rows looked at for one answer: a filter that fits few is answered in several short pages instead of one long one. */
+const LOOKED_AT = 20_000;
+
+export function serve(engine: EngineView): readonly Implementation[] {
+  const handlers: Handlers<typeof ResultsServiceDefinition> = {
+    listResults(request) {
+      const isReadable = readableNow(engine);
+      const place = placeOf(request);
+      const size = Math.min(request.limit || PAGE, LARGEST_PAGE);
+      const found: ResultRow[] = [];
+      let after = request.after;
+      for (let seen = 0; seen < LOOKED_AT; ) {
+        const rows = engine.list(results, { ...place, limit: size + 1, ...(after === '' ? {} : { after: [after] }) });
+        for (const row of rows) {
+          // One more than the page fits, so there is a next one.
+          if (found.length === size) return { results: found.map(resultEntry), next: after };
+          after = row.id;
+          if (fits(row, request) && isReadable(row)) found.push(row);
+        }
+        seen += rows.length;
+        if (rows.length <= size) return { results: found.map(resultEntry), next: '' };
+      }
+      return { results: found.map(resultEntry), next: after };
+    },
+  };
+  return [implement(ResultsServiceDefinition, handlers)];
+}
+
+/** The index that leaves fewest rows to look at. */
+function placeOf({ schoolOin, learner, group, productId, fromOin }: ListResultsRequest): {
+  index: string;
+  equals: KeyValue[];
+} {
+  if (learner !== '') return { index: 'byLearner', equals: [learner] };
+  if (schoolOin !== '' && group !== '') return { index: 'byGroup', equals: [schoolOin, group] };
+  if (schoolOin !== '' && productId !== '') return { index: 'byProduct', equals: [schoolOin, productId] };
+  if (schoolOin !== '') return { index: 'bySchool', equals: [schoolOin] };
+  if (fromOin !== '') return { index: 'bySupplier', equals: [fromOin] };
+  throw new GatewayError('wire.invalid', 'Name a school, a learner or a supplier.');
+}
+
+const isAny = (wanted: string, value: string): boolean => wanted === '' || wanted === value;
+
+const fits = (row: ResultRow, wanted: ListResultsRequest): boolean =>
+  isAny(wanted.schoolOin, row.school) &&
+  isAny(wanted.learner, row.learner) &&
+  isAny(wanted.group, row.groupToken) &&
+  isAny(wanted.productId, row.productId) &&
+  isAny(wanted.fromOin, row.byOin);
+
+/** Until when results may be read, by their entitlements; a product that nobody granted is readable while it is kept. */
+function readableNow(engine: EngineView): (row: ResultRow) => boolean {
+  const today = dutchDay(engine.now());
+  const known = new Map<string, boolean>();
+  return ({ school, productId, learner }) => {
+    const id = `${school} ${productId} ${learner}`;
+    let answer = known.get(id);
+    if (answer === undefined) {
+      const own = engine.get(readable, school, productId, learner)?.until;
+      const all = engine.get(readable, school, productId, '')?.until;
+      const until = [own, all].filter((day) => day !== undefined);
+      answer = until.length === 0 || until.some((day) => day >= today);
+      known.set(id, answer);
+    }
+    return answer;
+  };
+}
