@@ -1,2 +1,4 @@
+export * from './engine.ts';
 export * from './memory.ts';
 export * from './port.ts';
+export { leavesOn, type Term, terms, unclassed } from './retention.ts';

@@ -1,0 +1,348 @@
+import { join } from 'node:path';
+import {
+  asGatewayError,
+  type Clock,
+  describeError,
+  GatewayError,
+  type Implementation,
+  implement,
+  log,
+  systemClock,
+} from '#kernel';
+import {
+  type AcceptRequest,
+  type AcceptResponse,
+  type Entry,
+  LogServiceDefinition,
+  type Outcome,
+  Taken,
+} from '#proto/eduk/bus/v1/bus';
+import { Core, type EntryOutcome } from './core.ts';
+import type { EngineView, ServiceModule } from './port.ts';
+import { AcceptQueue } from './queue.ts';
+import { CLEAN_CHUNK, LOG_WINDOW_MS, unclassed } from './retention.ts';
+import { SqliteStore } from './sqlite.ts';
+import { type Store, StoreFailure } from './store.ts';
+import { engineTables } from './tables.ts';
+
+export interface EngineOptions {
+  modules: readonly ServiceModule[];
+  /** Default: the system's. */
+  clock?: Clock;
+  /** Unread events above which `Accept` answers `gateway.overloaded`. Default 500,000. */
+  outboxMax?: number;
+}
+
+/** The embedded engine: log, deciders and their rows in this thread. */
+export interface Engine {
+  /** Reads, and what operators ask. */
+  readonly view: EngineView;
+  /** `eduk.bus.v1.LogService` and what the modules serve. */
+  readonly implementations: readonly Implementation[];
+  /** Begins to run units of work. Accepting works from then on too. */
+  start(): void;
+  /** Finishes what was taken in, writes everything out and closes. What is unread stays on the log for the next start. */
+  stop(): Promise<void>;
+  /** For tests: runs until nothing is left to do now. Works without `start`. */
+  runToIdle(): Promise<void>;
+}
+
+/** Entries in one group. */
+const GROUP = 512;
+/** Entries that may wait for a group, over all callers. */
+const QUEUE_MAX = 50_000;
+/** How long one turn decides before it commits and lets others in, milliseconds. */
+const TURN_MS = 10;
+const TURN_BUSY_MS = 5;
+/** Bulk is taken slower from the first age of the oldest unread event, and at a trickle from the second, milliseconds. */
+const SLOWER_MS = 500;
+const TRICKLE_MS = 2000;
+const TRICKLE_EVERY_MS = 250;
+const CLEAN_EVERY_MS = 60_000;
+/** How long `stop` goes on deciding. */
+const DRAIN_MS = 2000;
+
+/** Where the embedded engine keeps its file in a data folder. */
+export const stateFile = (dataFolder: string): string => join(dataFolder, 'state.db');
+
+/** Opens or makes the file. Throws `ConfigError` when it is of a newer version, in use, or not ours. */
+export function openEngine(options: EngineOptions & { file: string }): Engine {
+  const tables = [...engineTables, ...options.modules.flatMap((module) => module.tables)];
+  const store = new SqliteStore(options.file, tables);
+  try {
+    return engineOver(store, options);
+  } catch (thrown) {
+    store.close();
+    throw thrown;
+  }
+}
+
+/** The engine over any store. */
+export function engineOver(store: Store, options: EngineOptions): Engine {
+  const { modules } = options;
+  const unknown = unclassed(modules.flatMap((module) => module.tables));
+  if (unknown.length > 0)
+    throw new GatewayError('gateway.bug', `these tables name no class of retention: ${unknown.join(', ')}`);
+  const clock = options.clock ?? systemClock;
+  const core = new Core({ store, modules, clock });
+  const turns = new Turns(store, core, clock, options.outboxMax ?? 500_000);
+  const implementations = [logService(store, core, turns), ...modules.flatMap((module) => module.serve(core))];
+  return {
+    view: core,
+    implementations,
+    start: () => turns.start(),
+    stop: () => turns.stop(),
+    runToIdle: () => turns.runToIdle(),
+  };
+}
+
+/** Decides when the core does what: groups of accepts and units share a transaction, and the event loop is free in between. */
+class Turns {
+  readonly #store: Store;
+  readonly #core: Core;
+  readonly #clock: Clock;
+  readonly #outboxMax: number;
+  readonly #queue = new AcceptQueue();
+  #state: 'new' | 'running' | 'stopping' | 'closed' = 'new';
+  #scheduled = false;
+  #timer: NodeJS.Timeout | undefined;
+  #cleaner: NodeJS.Timeout | undefined;
+  /** Deciding rests until then after the store failed (monotonic milliseconds). */
+  #restUntil = 0;
+  #failures = 0;
+  #oldestMs = 0;
+  #oldestAt = Number.NEGATIVE_INFINITY;
+  #trickledAt = Number.NEGATIVE_INFINITY;
+  #unread = 0;
+  #idle: (() => void)[] = [];
+
+  constructor(store: Store, core: Core, clock: Clock, outboxMax: number) {
+    this.#store = store;
+    this.#core = core;
+    this.#clock = clock;
+    this.#outboxMax = outboxMax;
+    this.#unread = core.unread();
+  }
+
+  start(): void {
+    if (this.#state !== 'new') return;
+    this.#state = 'running';
+    this.#cleaner = setInterval(() => this.#clean(), CLEAN_EVERY_MS);
+    this.#cleaner.unref();
+    this.kick();
+  }
+
+  /** Something may be there to do. */
+  kick(): void {
+    if (this.#scheduled || this.#state === 'closed') return;
+    this.#scheduled = true;
+    clearTimeout(this.#timer);
+    // Calls that arrive together are gathered before the turn.
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#turn();
+    });
+  }
+
+  accept(request: AcceptRequest): Promise<AcceptResponse> {
+    const { entries } = request;
+    if (this.#state === 'stopping' || this.#state === 'closed')
+      throw new GatewayError('gateway.stopping', undefined, { retryAfterS: 5 });
+    if (this.#unread > this.#outboxMax || this.#queue.size + entries.length > QUEUE_MAX)
+      throw new GatewayError('gateway.overloaded', undefined, { retryAfterS: 2 });
+    for (const [i, entry] of entries.entries()) check(entry, `entries[${i}]`);
+    if (entries.length === 0) return Promise.resolve({ outcomes: [] });
+    return new Promise((resolve, reject) => {
+      const outcomes: Outcome[] = new Array(entries.length);
+      const parts = new Map<string, { entries: Entry[]; at: number[] }>();
+      for (const [at, entry] of entries.entries()) {
+        const id = `${entry.bulk ? 'b' : 'i'}${entry.partyOin}`;
+        const part = parts.get(id);
+        if (part === undefined) parts.set(id, { entries: [entry], at: [at] });
+        else {
+          part.entries.push(entry);
+          part.at.push(at);
+        }
+      }
+      let open = parts.size;
+      for (const part of parts.values())
+        this.#queue.add({
+          party: part.entries[0]!.partyOin,
+          isBulk: part.entries[0]!.bulk,
+          entries: part.entries,
+          done(results) {
+            for (const [i, result] of results.entries()) outcomes[part.at[i]!] = outcomeOf(result);
+            open -= 1;
+            if (open === 0) resolve({ outcomes });
+          },
+          failed: reject,
+        });
+      this.kick();
+    });
+  }
+
+  #turn(): void {
+    if (this.#state === 'closed') return;
+    const started = performance.now();
+    const parts = this.#queue.take(GROUP, this.#bulkLimit(started));
+    const rests = started < this.#restUntil;
+    const decides = !rests && this.#state !== 'new' && this.#core.hasWork();
+    if (parts.length === 0 && !decides) return this.#sleep(rests);
+    const until = started + (this.#queue.size > 0 || parts.length > 0 ? TURN_BUSY_MS : TURN_MS);
+    try {
+      const results = this.#core.group(() => {
+        const taken = parts.map(({ entries }) => this.#core.accept(entries));
+        if (decides) this.#core.run(() => performance.now() < until);
+        return taken;
+      });
+      this.#failures = 0;
+      for (const [i, part] of parts.entries()) part.done(results[i]!);
+    } catch (thrown) {
+      const error = storeError(thrown);
+      // With accepts in it, the group may have failed because of them: deciding is tried again by itself at once.
+      if (parts.length === 0) {
+        this.#failures += 1;
+        this.#restUntil = started + Math.min(5000, 50 * 2 ** this.#failures);
+      }
+      log('error', 'group_failed', { accepts: parts.length, ...describeError(error) });
+      for (const part of parts) part.failed(error);
+    }
+    this.#unread = this.#core.unread();
+    try {
+      this.#store.settle();
+    } catch (thrown) {
+      log('error', 'checkpoint_failed', describeError(storeError(thrown)));
+    }
+    this.kick();
+  }
+
+  #sleep(rests: boolean): void {
+    const wait = rests
+      ? this.#restUntil - performance.now()
+      : this.#queue.size > 0
+        ? TRICKLE_EVERY_MS / 5
+        : this.#core.nextDueMs() - this.#clock.now();
+    if (!rests && this.#queue.size === 0) for (const done of this.#idle.splice(0)) done();
+    if (wait === Infinity || this.#state !== 'running') {
+      if (this.#queue.size === 0 && !rests) return;
+    }
+    this.#timer = setTimeout(() => this.kick(), Math.min(60_000, Math.max(1, wait)));
+  }
+
+  /** Entries of bulk streams that the next group may take. */
+  #bulkLimit(now: number): number {
+    if (now - this.#oldestAt > 100) {
+      this.#oldestAt = now;
+      this.#oldestMs = this.#unread > 0 ? this.#core.oldestUnreadMs() : 0;
+    }
+    if (this.#oldestMs < SLOWER_MS) return GROUP;
+    if (this.#oldestMs < TRICKLE_MS)
+      return Math.ceil((GROUP * (TRICKLE_MS - this.#oldestMs)) / (TRICKLE_MS - SLOWER_MS));
+    if (now - this.#trickledAt < TRICKLE_EVERY_MS) return 0;
+    this.#trickledAt = now;
+    return 1;
+  }
+
+  /** Removes what has had its time, a little at a time. */
+  #clean(): void {
+    if (this.#state !== 'running') return;
+    try {
+      const now = this.#clock.now();
+      const removed =
+        this.#core.clean(now - LOG_WINDOW_MS, CLEAN_CHUNK) + this.#store.cleanReferences(now, CLEAN_CHUNK);
+      if (removed >= CLEAN_CHUNK) setImmediate(() => this.#clean());
+    } catch (thrown) {
+      log('error', 'cleaning_failed', describeError(storeError(thrown)));
+    }
+  }
+
+  async runToIdle(): Promise<void> {
+    if (this.#state === 'new') this.#state = 'running';
+    for (;;) {
+      await new Promise<void>((resolve) => {
+        this.#idle.push(resolve);
+        this.kick();
+      });
+      if (this.#queue.size === 0 && !this.#core.hasWork()) return;
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state === 'closed') return;
+    const wasNew = this.#state === 'new';
+    this.#state = 'stopping';
+    clearInterval(this.#cleaner);
+    const until = performance.now() + DRAIN_MS;
+    if (!wasNew)
+      while (
+        performance.now() < until &&
+        (this.#queue.size > 0 || (performance.now() >= this.#restUntil && this.#core.hasWork()))
+      )
+        await new Promise<void>((resolve) => {
+          this.kick();
+          setTimeout(resolve, 2);
+        });
+    this.#state = 'closed';
+    clearTimeout(this.#timer);
+    for (const part of this.#queue.take(Infinity, Infinity)) part.failed(new GatewayError('gateway.stopping'));
+    this.#store.close();
+  }
+}
+
+/** What failed in the store, as a fault: a full disk is told apart from a bug. */
+function storeError(thrown: unknown): GatewayError {
+  return asGatewayError(thrown instanceof StoreFailure ? thrown.cause : thrown);
+}
+
+function check(entry: Entry, where: string): void {
+  const wrong = (path: string): never => {
+    throw new GatewayError('gateway.bug', 'a door made an entry that cannot be accepted', {
+      where: `${where}.${path}`,
+    });
+  };
+  if (entry.flowId.length !== 16) wrong('flow_id');
+  if (entry.events.length === 0) wrong('events');
+  for (const event of entry.events) {
+    if (!/^[a-z][a-z0-9_]*$/.test(event.stream)) wrong('events.stream');
+    if (event.type === '') wrong('events.type');
+    if (event.key === '' || event.key.includes('\0')) wrong('events.key');
+  }
+}
+
+const taken = {
+  accepted: Taken.TAKEN_ACCEPTED,
+  repeated: Taken.TAKEN_REPEATED,
+  conflict: Taken.TAKEN_CONFLICT,
+} as const;
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const outcomeOf = (outcome: EntryOutcome): Outcome => ({
+  taken: taken[outcome.taken],
+  answer: asBuffer(outcome.answer),
+  flowId: asBuffer(outcome.flowId),
+});
+
+function logService(store: Store, core: Core, turns: Turns): Implementation {
+  return implement(LogServiceDefinition, {
+    accept: (request) => turns.accept(request),
+    ages: () => ({
+      ages: core.ages().map(({ consumer, stream, unread, oldestUnreadMs, parkedKeys, gap }) => ({
+        consumer,
+        stream,
+        unread: BigInt(unread),
+        oldestUnreadMs: BigInt(Math.round(oldestUnreadMs)),
+        parkedKeys,
+        gap,
+      })),
+      head: BigInt(core.head()),
+      freeDiskBytes: BigInt(store.freeBytes()),
+    }),
+    listParked: ({ limit }) => ({
+      parked: core.parked(limit || 100).map((row) => ({ ...row, sinceMs: BigInt(row.sinceMs) })),
+    }),
+    retryParked: ({ consumer, stream, key }) => {
+      const found = core.group(() => core.retryParked(consumer, stream, key));
+      turns.kick();
+      return { found };
+    },
+  });
+}

@@ -1,0 +1,504 @@
+import { closeSync, existsSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { ConfigError, GatewayError, PARTITIONS, uuidBytes, uuidText } from '#kernel';
+import type { Cell, Cells, Layout } from './cells.ts';
+import { layoutOf } from './cells.ts';
+import type { KeyValue, ListOptions, LogRecord, Table } from './port.ts';
+import { type AppendedRecord, type Change, type LaneRow, type Reference, type Store, StoreFailure } from './store.ts';
+
+/** Raised when a release reads or writes the file in a way that an older one would not understand. */
+export const SCHEMA_VERSION = 1;
+/** `EDUK` in ASCII: what the file says it is. */
+const APPLICATION = 0x4544554b;
+/** Pages of journal at which it is moved into the file, between two groups. */
+const JOURNAL_PAGES = 8000;
+const PAGE = 4096;
+/** Memory for pages of the file, KiB. */
+const CACHE_KIB = 32_768;
+const DAY_MS = 86_400_000;
+/** Rows that one statement inserts where there are enough. */
+const BATCH = 8;
+
+const sqlType = { text: 'TEXT', int: 'INTEGER', real: 'REAL', blob: 'BLOB', json: 'TEXT' } as const;
+const quoted = (name: string): string => `"${name}"`;
+const list = (names: readonly string[]): string => names.map(quoted).join(', ');
+const marks = (count: number): string => `(${Array(count).fill('?').join(', ')})`;
+
+interface TableStatements {
+  get: StatementSync;
+  put: StatementSync;
+  putBatch: StatementSync;
+  remove: StatementSync;
+  lists: Map<string, StatementSync>;
+}
+
+interface LaneStatements {
+  read: StatementSync;
+  add: StatementSync;
+  addBatch: StatementSync;
+  clean: StatementSync;
+}
+
+type Columns = (string | number | Uint8Array | null)[];
+
+/**
+ * Log and rows in one SQLite file, durable at each commit (`synchronous=FULL`).
+ *
+ * A lane is a table of its own whose key is the number, so that appending touches its last page only and reading a lane
+ * is one range, without any second index. References are a small table by claim; their answers stand in the order in
+ * which they may be forgotten, so that cleaning needs no index either.
+ */
+export class SqliteStore implements Store {
+  readonly #db: DatabaseSync;
+  readonly #file: string;
+  readonly #tables = new Map<string, TableStatements>();
+  readonly #lanes = new Map<string, LaneStatements>();
+  readonly #claim: StatementSync;
+  readonly #claimed: StatementSync;
+  readonly #reclaim: StatementSync;
+  readonly #answer: StatementSync;
+  readonly #unanswer: StatementSync;
+  readonly #setLane: StatementSync;
+  /** The next answer's place, by the day after which it is forgotten. */
+  readonly #nextAnswer = new Map<number, number>();
+
+  /** Opens or makes the file. Throws `ConfigError` when it is not ours, of a newer version, or in use. */
+  constructor(file: string, tables: readonly Table[]) {
+    mkdirSync(dirname(file), { recursive: true });
+    // Made beforehand, so that only its owner ever reads it.
+    if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600));
+    this.#file = file;
+    this.#db = new DatabaseSync(file);
+    try {
+      this.#open(tables);
+    } catch (thrown) {
+      this.#db.close();
+      const code = (thrown as { errcode?: number }).errcode;
+      if (code === 5) throw new ConfigError([`${file} is in use by another process`]);
+      if (code === 26) throw new ConfigError([`${file} is no data file of this gateway`]);
+      throw thrown;
+    }
+    this.#claim = this.#db.prepare('INSERT OR IGNORE INTO bus_references (claim, answer) VALUES (?, ?)');
+    this.#claimed = this.#arrays(
+      'SELECT a.digest, a.digest_version, a.answer, a.flow, a.until_ms, r.answer FROM bus_references r JOIN bus_answers a ON a.id = r.answer WHERE r.claim = ?',
+    );
+    this.#reclaim = this.#db.prepare('UPDATE bus_references SET answer = ? WHERE claim = ?');
+    this.#answer = this.#db.prepare(
+      'INSERT INTO bus_answers (id, claim, digest, digest_version, answer, flow, until_ms) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    );
+    this.#unanswer = this.#db.prepare('DELETE FROM bus_answers WHERE id = ?');
+    this.#setLane = this.#db.prepare(
+      'INSERT OR REPLACE INTO bus_lanes (stream, partition, head, first) VALUES (?, ?, ?, ?)',
+    );
+  }
+
+  #open(tables: readonly Table[]): void {
+    const db = this.#db;
+    // One process owns the file; a second one is told so instead of sharing it.
+    db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 2000;');
+    const version = Number(Object.values(db.prepare('PRAGMA user_version').get()!)[0]);
+    const application = Number(Object.values(db.prepare('PRAGMA application_id').get()!)[0]);
+    const isEmpty = Number(Object.values(db.prepare('SELECT count(*) FROM sqlite_schema').get()!)[0]) === 0;
+    if (!isEmpty && application !== APPLICATION)
+      throw new ConfigError([`${this.#file} is no data file of this gateway`]);
+    if (version > SCHEMA_VERSION)
+      throw new ConfigError([
+        `${this.#file} was written by a newer version of the gateway (data version ${version}, this release knows ${SCHEMA_VERSION}); start that version`,
+      ]);
+    db.exec(
+      `PRAGMA page_size = ${PAGE}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${JOURNAL_PAGES};
+       PRAGMA cache_size = -${CACHE_KIB}; PRAGMA journal_size_limit = ${JOURNAL_PAGES * PAGE * 2}; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;`,
+    );
+    db.exec('BEGIN IMMEDIATE');
+    try {
+      db.exec(`PRAGMA application_id = ${APPLICATION}; PRAGMA user_version = ${SCHEMA_VERSION};
+        CREATE TABLE IF NOT EXISTS bus_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS bus_lanes (stream TEXT, partition INTEGER, head INTEGER NOT NULL, first INTEGER NOT NULL, PRIMARY KEY (stream, partition)) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS bus_references (claim BLOB PRIMARY KEY, answer INTEGER NOT NULL) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS bus_answers (id INTEGER PRIMARY KEY, claim BLOB NOT NULL, digest BLOB NOT NULL, digest_version INTEGER NOT NULL,
+          answer BLOB NOT NULL, flow BLOB NOT NULL, until_ms INTEGER NOT NULL);`);
+      const shape = JSON.stringify(tables.map(({ name, key, columns, indexes }) => ({ name, key, columns, indexes })));
+      const made = db.prepare(`SELECT value FROM bus_meta WHERE name = 'tables'`).get() as
+        | { value: string }
+        | undefined;
+      if (made?.value !== shape) {
+        for (const table of tables) this.#make(layoutOf(table));
+        db.prepare(`INSERT OR REPLACE INTO bus_meta (name, value) VALUES ('tables', ?)`).run(shape);
+      }
+      db.exec('COMMIT');
+    } catch (thrown) {
+      if (db.isTransaction) db.exec('ROLLBACK');
+      throw thrown;
+    }
+  }
+
+  /** Makes a table, or adds the columns and indexes that it does not have yet. */
+  #make(layout: Layout): void {
+    const { name, columns, types, keySize, table } = layout;
+    const key = columns.slice(0, keySize);
+    const declared = columns.map(
+      (column, i) => `${quoted(column)} ${sqlType[types[i]!]}${i < keySize ? ' NOT NULL' : ''}`,
+    );
+    const there = this.#db.prepare(`PRAGMA table_info(${quoted(name)})`).all() as unknown as {
+      name: string;
+      pk: number;
+    }[];
+    if (there.length === 0) {
+      this.#db.exec(
+        `CREATE TABLE ${quoted(name)} (${declared.join(', ')}, PRIMARY KEY (${list(key)}))${hasRowid(layout) ? '' : ' WITHOUT ROWID'}`,
+      );
+    } else {
+      const keyThere = there.filter(({ pk }) => pk > 0).sort((a, b) => a.pk - b.pk);
+      if (keyThere.map((column) => column.name).join() !== key.join())
+        throw new ConfigError([`table ${name} in ${this.#file} has another key than this release`]);
+      for (const [i, column] of columns.entries())
+        if (!there.some((known) => known.name === column))
+          this.#db.exec(`ALTER TABLE ${quoted(name)} ADD COLUMN ${declared[i]}`);
+    }
+    for (const index of Object.keys(table.indexes)) {
+      const of = layout.orders.get(index)!.map((at) => columns[at]!);
+      const full = `${name}__${index}`;
+      const known = (this.#db.prepare(`PRAGMA index_info(${quoted(full)})`).all() as unknown as { name: string }[]).map(
+        (column) => column.name,
+      );
+      if (known.length > 0 && known.join() !== of.join()) this.#db.exec(`DROP INDEX ${quoted(full)}`);
+      this.#db.exec(`CREATE INDEX IF NOT EXISTS ${quoted(full)} ON ${quoted(name)} (${list(of)})`);
+    }
+  }
+
+  #arrays(sql: string): StatementSync {
+    const statement = this.#db.prepare(sql);
+    statement.setReturnArrays(true);
+    return statement;
+  }
+
+  #of(layout: Layout): TableStatements {
+    let of = this.#tables.get(layout.name);
+    if (of === undefined) {
+      const { columns, keySize } = layout;
+      const name = quoted(layout.name);
+      const match = columns
+        .slice(0, keySize)
+        .map((column) => `${quoted(column)} = ?`)
+        .join(' AND ');
+      const others = columns.slice(keySize);
+      const update =
+        others.length === 0
+          ? 'DO NOTHING'
+          : `DO UPDATE SET ${others.map((column) => `${quoted(column)} = excluded.${quoted(column)}`).join(', ')}`;
+      // Replacing keeps a row in place only where there is no rowid that would change.
+      const put = (rows: number): string =>
+        hasRowid(layout)
+          ? `INSERT INTO ${name} (${list(columns)}) VALUES ${Array(rows).fill(marks(columns.length)).join(', ')} ON CONFLICT (${list(columns.slice(0, keySize))}) ${update}`
+          : `INSERT OR REPLACE INTO ${name} (${list(columns)}) VALUES ${Array(rows).fill(marks(columns.length)).join(', ')}`;
+      of = {
+        get: this.#arrays(`SELECT ${list(columns)} FROM ${name} WHERE ${match}`),
+        put: this.#db.prepare(put(1)),
+        putBatch: this.#db.prepare(put(BATCH)),
+        remove: this.#db.prepare(`DELETE FROM ${name} WHERE ${match}`),
+        lists: new Map(),
+      };
+      this.#tables.set(layout.name, of);
+    }
+    return of;
+  }
+
+  #lane(stream: string, partition: number): LaneStatements {
+    const name = `log_${stream}_${String(partition).padStart(2, '0')}`;
+    let of = this.#lanes.get(name);
+    if (of === undefined) {
+      if (!/^[a-z][a-z0-9_]*$/.test(stream) || !(partition >= 0 && partition < PARTITIONS))
+        throw new GatewayError('gateway.bug', 'that is no lane');
+      this.#db.exec(
+        `CREATE TABLE IF NOT EXISTS ${name} (number INTEGER PRIMARY KEY, id BLOB NOT NULL, key TEXT NOT NULL, type TEXT NOT NULL, flow, school TEXT,
+          trace TEXT, time_ms INTEGER NOT NULL, data BLOB NOT NULL, claim BLOB, digest BLOB, digest_version INTEGER)`,
+      );
+      const add = (rows: number): string =>
+        `INSERT INTO ${name} (number, id, key, type, flow, school, trace, time_ms, data, claim, digest, digest_version) VALUES ${Array(rows).fill(marks(12)).join(', ')}`;
+      of = {
+        read: this.#arrays(
+          `SELECT number, id, key, type, flow, school, trace, time_ms, data FROM ${name} WHERE number > ? ORDER BY number LIMIT ?`,
+        ),
+        add: this.#db.prepare(add(1)),
+        addBatch: this.#db.prepare(add(BATCH)),
+        clean: this.#db.prepare(`DELETE FROM ${name} WHERE number <= ?`),
+      };
+      this.#lanes.set(name, of);
+    }
+    return of;
+  }
+
+  lanes(): readonly LaneRow[] {
+    return this.#db.prepare('SELECT stream, partition, head, first FROM bus_lanes').all() as unknown as LaneRow[];
+  }
+
+  get(layout: Layout, key: readonly Cell[]): Cells | undefined {
+    try {
+      return this.#of(layout).get.get(...(key as SQLInputValue[]).slice(0, layout.keySize)) as unknown as
+        | Cells
+        | undefined;
+    } catch (thrown) {
+      throw new StoreFailure(thrown);
+    }
+  }
+
+  list(layout: Layout, options: ListOptions): readonly Cells[] {
+    const { index = '', equals, after = [], descending = false, limit } = options;
+    const order = layout.orders.get(index);
+    if (order === undefined) throw new GatewayError('gateway.bug', `table ${layout.name} has no index ${index}`);
+    if (equals.length + after.length > order.length)
+      throw new GatewayError('gateway.bug', `too many values to list ${layout.name}`);
+    const of = this.#of(layout);
+    const id = `${index} ${equals.length} ${after.length} ${descending}`;
+    let statement = of.lists.get(id);
+    if (statement === undefined) {
+      const columns = order.map((at) => layout.columns[at]!);
+      const match = columns.slice(0, equals.length).map((column) => `${quoted(column)} = ?`);
+      const rest = columns.slice(equals.length, equals.length + after.length);
+      if (rest.length > 0) match.push(`(${list(rest)}) ${descending ? '<' : '>'} ${marks(rest.length)}`);
+      statement = this.#arrays(
+        `SELECT ${list(layout.columns)} FROM ${quoted(layout.name)}${match.length > 0 ? ` WHERE ${match.join(' AND ')}` : ''}` +
+          ` ORDER BY ${columns.map((column) => `${quoted(column)}${descending ? ' DESC' : ''}`).join(', ')} LIMIT ?`,
+      );
+      of.lists.set(id, statement);
+    }
+    const values = [...equals, ...after].map((value: KeyValue) => (typeof value === 'bigint' ? Number(value) : value));
+    try {
+      return statement.all(...values, limit === undefined || limit === Infinity ? -1 : limit) as unknown as Cells[];
+    } catch (thrown) {
+      throw new StoreFailure(thrown);
+    }
+  }
+
+  read(stream: string, partition: number, after: number, limit: number): readonly LogRecord[] {
+    try {
+      const rows = this.#lane(stream, partition).read.all(
+        after,
+        limit === Infinity ? -1 : limit,
+      ) as unknown as Columns[];
+      return rows.map(([number, id, key, type, flow, school, trace, timeMs, data]) => ({
+        stream,
+        partition,
+        number: number as number,
+        id: id as Uint8Array,
+        key: key as string,
+        type: type as string,
+        // A first event has the id of its flow.
+        flowId:
+          flow === null ? uuidText(id as Uint8Array) : typeof flow === 'string' ? flow : uuidText(flow as Uint8Array),
+        school: (school as string | null) ?? '',
+        traceparent: (trace as string | null) ?? '',
+        timeMs: timeMs as number,
+        data: data as Uint8Array,
+      }));
+    } catch (thrown) {
+      throw new StoreFailure(thrown);
+    }
+  }
+
+  begin(): void {
+    this.#do(() => this.#db.exec('BEGIN IMMEDIATE'));
+  }
+
+  claim(reference: Reference, nowMs: number): Reference | undefined {
+    const { claim, digest, digestVersion, answer, flowId, rememberUntilMs } = reference;
+    return this.#do(() => {
+      const id = this.#answerId(rememberUntilMs);
+      const isNew = this.#claim.run(claim, id).changes === 1;
+      if (!isNew) {
+        const [d, version, a, flow, until, old] = this.#claimed.get(claim) as unknown as [
+          Uint8Array,
+          number,
+          Uint8Array,
+          Uint8Array,
+          number,
+          number,
+        ];
+        if (until > nowMs)
+          return { claim, digest: d, digestVersion: version, answer: a, flowId: flow, rememberUntilMs: until };
+        this.#unanswer.run(old);
+        this.#reclaim.run(id, claim);
+      }
+      this.#answer.run(id, claim, digest, digestVersion, answer, flowId, rememberUntilMs);
+      return undefined;
+    });
+  }
+
+  /** Answers stand in the order of the day after which they may be forgotten. */
+  #answerId(untilMs: number): number {
+    const day = Math.floor(untilMs / DAY_MS) + 1;
+    let next = this.#nextAnswer.get(day);
+    if (next === undefined) {
+      const last = this.#db
+        .prepare('SELECT max(id) AS id FROM bus_answers WHERE id >= ? AND id < ?')
+        .get(day * 2 ** 32, (day + 1) * 2 ** 32) as { id: number | null };
+      next = last.id === null ? day * 2 ** 32 : last.id + 1;
+      if (this.#nextAnswer.size > 1000) this.#nextAnswer.clear();
+    }
+    this.#nextAnswer.set(day, next + 1);
+    return next;
+  }
+
+  write(layout: Layout, changes: readonly Change[]): void {
+    const of = this.#of(layout);
+    this.#do(() => {
+      let batch: Cell[] = [];
+      let rows = 0;
+      const size = BATCH * layout.columns.length;
+      for (const { key, cells } of changes) {
+        if (cells === null) of.remove.run(...(key as SQLInputValue[]).slice(0, layout.keySize));
+        else {
+          for (const cell of cells) batch.push(cell);
+          rows += 1;
+          if (batch.length === size) {
+            of.putBatch.run(...(batch as SQLInputValue[]));
+            batch = [];
+          }
+        }
+      }
+      for (let at = 0; rows > 0 && at < batch.length; at += layout.columns.length)
+        of.put.run(...(batch.slice(at, at + layout.columns.length) as SQLInputValue[]));
+    });
+  }
+
+  append(records: readonly AppendedRecord[], lanes: readonly LaneRow[]): void {
+    this.#do(() => {
+      const batches = new Map<string, Columns>();
+      for (const record of records) {
+        const { stream, partition, origin } = record;
+        const lane = `${stream}/${partition}`;
+        let batch = batches.get(lane);
+        if (batch === undefined) {
+          batch = [];
+          batches.set(lane, batch);
+        }
+        batch.push(
+          record.number,
+          record.id,
+          record.key,
+          record.type,
+          flowCell(record),
+          record.school === '' ? null : record.school,
+          record.traceparent === '' ? null : record.traceparent,
+          record.timeMs,
+          record.data,
+          origin === null ? null : origin.claim,
+          origin === null ? null : origin.digest,
+          origin === null ? null : origin.digestVersion,
+        );
+        if (batch.length === BATCH * 12) {
+          this.#lane(stream, partition).addBatch.run(...batch);
+          batch.length = 0;
+        }
+      }
+      for (const { stream, partition, head, first } of lanes) {
+        const batch = batches.get(`${stream}/${partition}`) ?? [];
+        for (let at = 0; at < batch.length; at += 12)
+          this.#lane(stream, partition).add.run(...batch.slice(at, at + 12));
+        this.#setLane.run(stream, partition, head, first);
+      }
+    });
+  }
+
+  commit(): void {
+    this.#do(() => this.#db.exec('COMMIT'));
+  }
+
+  rollback(): void {
+    // A lane's table or an answer's place may be among what is undone.
+    this.#lanes.clear();
+    this.#nextAnswer.clear();
+    if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+  }
+
+  cleanLane({ stream, partition, first, head }: LaneRow, through: number, beforeMs: number, limit: number): number {
+    return this.#do(() => {
+      const of = this.#lane(stream, partition);
+      const old = this.#db
+        .prepare(
+          `SELECT number FROM log_${stream}_${String(partition).padStart(2, '0')} WHERE number >= ? AND number <= ? AND time_ms < ? ORDER BY number DESC LIMIT 1`,
+        )
+        .get(first, Math.min(through, first + limit - 1), beforeMs) as { number: number } | undefined;
+      if (old === undefined) return 0;
+      this.#db.exec('BEGIN IMMEDIATE');
+      try {
+        of.clean.run(old.number);
+        this.#setLane.run(stream, partition, head, old.number + 1);
+        this.#db.exec('COMMIT');
+      } catch (thrown) {
+        this.rollback();
+        throw thrown;
+      }
+      return old.number + 1 - first;
+    });
+  }
+
+  cleanReferences(nowMs: number, limit: number): number {
+    return this.#do(() => {
+      const today = Math.floor(nowMs / DAY_MS);
+      const due = this.#db
+        .prepare('SELECT id, claim FROM bus_answers WHERE id < ? ORDER BY id LIMIT ?')
+        .all((today + 1) * 2 ** 32, limit) as { id: number; claim: Uint8Array }[];
+      if (due.length === 0) return 0;
+      this.#db.exec('BEGIN IMMEDIATE');
+      try {
+        const forget = this.#db.prepare('DELETE FROM bus_references WHERE claim = ? AND answer = ?');
+        for (const { id, claim } of due) {
+          forget.run(claim, id);
+          this.#unanswer.run(id);
+        }
+        this.#db.exec('COMMIT');
+      } catch (thrown) {
+        this.rollback();
+        throw thrown;
+      }
+      return due.length;
+    });
+  }
+
+  settle(): void {
+    let pages = 0;
+    try {
+      pages = statSync(`${this.#file}-wal`).size / PAGE;
+    } catch {
+      return; // There is no journal yet.
+    }
+    if (pages >= JOURNAL_PAGES * 0.9) this.#do(() => this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)'));
+  }
+
+  freeBytes(): number {
+    const { bavail, bsize } = statfsSync(dirname(this.#file));
+    return bavail * bsize;
+  }
+
+  close(): void {
+    if (!this.#db.isOpen) return;
+    try {
+      this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    } finally {
+      this.#db.close();
+    }
+  }
+
+  #do<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (thrown) {
+      if (thrown instanceof GatewayError || thrown instanceof StoreFailure) throw thrown;
+      throw new StoreFailure(thrown);
+    }
+  }
+}
+
+/** Rows that may be large stand in a table of their own with an index by key; small ones stand in the index itself. */
+function hasRowid(layout: Layout): boolean {
+  return layout.types.includes('blob') || (layout.keySize === 1 && layout.types[0] === 'int');
+}
+
+function flowCell({ flowId, id }: LogRecord): string | Uint8Array | null {
+  const bytes = uuidBytes(flowId);
+  if (bytes === undefined) return flowId;
+  for (let i = 0; i < 16; i++) if (bytes[i] !== id[i]) return bytes;
+  return null;
+}
