@@ -5,7 +5,7 @@ import { type ReadOptions, readXml, type XmlRead } from './read.ts';
 /** Documents larger than this are read in a worker, so that a thread that answers others is not held up. */
 export const WORKER_BYTES = 256 * 1024;
 
-/** Longer than any document within `MAX_BYTES` takes. */
+/** Longer than any one document within `MAX_BYTES` takes; what waits its turn does not count. */
 const JOB_MS = 60_000;
 
 export interface Job {
@@ -22,11 +22,11 @@ export type Answer = { id: number } & (
 interface Waiting {
   done(read: XmlRead): void;
   failed(error: GatewayError): void;
-  timer: NodeJS.Timeout;
 }
 
 let worker: Worker | undefined;
 let waiting = new Map<number, Waiting>();
+let overdue: NodeJS.Timeout | undefined;
 let lastId = 0;
 
 /**
@@ -41,8 +41,8 @@ export async function readXmlApart(bytes: Uint8Array, options: ReadOptions = {})
   const jobs = waiting;
   const id = ++lastId;
   return new Promise<XmlRead>((done, failed) => {
-    const timer = setTimeout(() => void at.terminate(), JOB_MS);
-    jobs.set(id, { done, failed, timer });
+    jobs.set(id, { done, failed });
+    if (jobs.size === 1) watch(at);
     at.ref();
     // A copy of our own, which is then handed over instead of copied again.
     const copy = new Uint8Array(bytes);
@@ -55,24 +55,34 @@ export async function closeWorker(): Promise<void> {
   await worker?.terminate();
 }
 
+/** Gives the document that is read now its time. */
+function watch(at: Worker): void {
+  clearTimeout(overdue);
+  overdue = setTimeout(() => void at.terminate(), JOB_MS);
+}
+
 function start(): Worker {
   if (worker) return worker;
   const it = new Worker(new URL('./worker.ts', import.meta.url));
   const jobs = new Map<number, Waiting>();
   const gone = (cause?: unknown) => {
-    if (worker === it) worker = undefined;
-    for (const { failed, timer } of jobs.values()) {
-      clearTimeout(timer);
-      failed(new GatewayError('gateway.bug', 'Reading the message failed.', { cause }));
+    if (worker === it) {
+      worker = undefined;
+      clearTimeout(overdue);
     }
+    for (const { failed } of jobs.values())
+      failed(new GatewayError('gateway.bug', 'Reading the message failed.', { cause }));
     jobs.clear();
   };
   it.on('message', (answer: Answer) => {
     const job = jobs.get(answer.id);
     jobs.delete(answer.id);
-    if (jobs.size === 0) it.unref();
+    if (jobs.size > 0) watch(it);
+    else {
+      clearTimeout(overdue);
+      it.unref();
+    }
     if (!job) return;
-    clearTimeout(job.timer);
     if ('read' in answer) job.done(answer.read);
     else if ('fault' in answer) job.failed(new GatewayError(answer.fault, answer.told, { where: answer.where }));
     else job.failed(new GatewayError('gateway.bug', undefined, { cause: new Error(answer.bug) }));

@@ -146,8 +146,6 @@ const ATTRIBUTE = 2;
 const TEXT = 3;
 const CDATA = 4;
 const NEVER: string[] = [];
-const NO_CHILDREN: XmlElement[] = [];
-const NO_ATTRIBUTES: Record<string, string> = Object.freeze(Object.create(null));
 
 /** What `toString` calls, undeclared; calling it at once saves a tenth of the walk. */
 type SlicingBuffer = Buffer<ArrayBuffer> & Record<'latin1Slice' | 'utf8Slice', (from: number, to: number) => string>;
@@ -204,10 +202,8 @@ export function walk(doc: Doc, maxDepth: number, drop: readonly string[] = NEVER
     return known;
   };
   const attributesOf = (node: Pointer): Record<string, string> => {
-    let attribute = word[(node + 44) >>> 2]!;
-    if (attribute === 0) return NO_ATTRIBUTES;
     const all: Record<string, string> = Object.create(null);
-    for (; attribute !== 0; attribute = word[(attribute + 24) >>> 2]!) {
+    for (let attribute = word[(node + 44) >>> 2]!; attribute !== 0; attribute = word[(attribute + 24) >>> 2]!) {
       const ns = namespace(word[(attribute + 36) >>> 2]!);
       const local = name(word[(attribute + 8) >>> 2]!);
       let value = '';
@@ -220,7 +216,7 @@ export function walk(doc: Doc, maxDepth: number, drop: readonly string[] = NEVER
 
   const element = (node: Pointer, depth: number): XmlElement => {
     if (depth > maxDepth) tooDeepAt ??= lineAt(node, half, word, heap);
-    let children = NO_CHILDREN;
+    const children: XmlElement[] = [];
     let content = '';
     for (let child = word[(node + 12) >>> 2]!; child !== 0; child = word[(child + 24) >>> 2]!) {
       const type = word[(child + 4) >>> 2]!;
@@ -232,8 +228,7 @@ export function walk(doc: Doc, maxDepth: number, drop: readonly string[] = NEVER
           droppedAt.push(child);
           continue;
         }
-        if (children === NO_CHILDREN) children = [made];
-        else children.push(made);
+        children.push(made);
       } else if (type === TEXT || type === CDATA) {
         const at = word[(child + 40) >>> 2]!;
         const alone = word[(child + 24) >>> 2] === 0 && word[(child + 28) >>> 2] === 0;

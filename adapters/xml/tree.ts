@@ -1,4 +1,4 @@
-/** An element as read: plain data, so that it can cross to another thread. */
+/** An element as read: plain data, so that it can cross to another thread. It may be changed; nothing in it is shared. */
 export interface XmlElement {
   /** Local name. */
   name: string;
