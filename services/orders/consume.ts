@@ -181,9 +181,11 @@ function conclude(
 ): void {
   const about = { flowId: record.flowId, atMs: record.timeMs, sent };
   const after = events.reduce<OrderRow | undefined>((order, event) => evolve(order, event, about), before);
-  // Nothing can be kept of an order without a name.
-  if (after && after !== before && after.buyerOin !== '' && after.orderId !== '')
-    save(unit, before, after, forgetAfter(after, record.timeMs, unit));
+  // Nothing can be kept of an order without a name, nor of a learner who was forgotten while the order waited.
+  if (after && after !== before && after.buyerOin !== '' && after.orderId !== '') {
+    const kept = after.outcome === 'refused' ? withoutLearner(after, world(unit).forgotten) : after;
+    save(unit, before, kept, forgetAfter(kept, record.timeMs, unit));
+  }
   for (const event of events) say(unit, event, record.key);
 }
 

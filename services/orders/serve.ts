@@ -92,9 +92,9 @@ function* places(engine: EngineView, filter: ListOrdersRequest): Generator<Place
 }
 
 /** Rows of one list in pages. `buyer`: the list is of one buyer's orders, so that its places differ in order id only. */
-function* walk(
+function* walk<Row extends Place>(
   engine: EngineView,
-  from: Table<Place>,
+  from: Table<Row>,
   options: ListOptions,
   after: Place | undefined,
   buyer?: string,
@@ -105,7 +105,7 @@ function* walk(
   }
   for (;;) {
     const beyond = after && { after: buyer === undefined ? [after.buyerOin, after.orderId] : [after.orderId] };
-    const rows: readonly Readonly<Place>[] = engine.list(from, { ...options, ...beyond, limit: PAGE });
+    const rows: readonly Readonly<Row>[] = engine.list(from, { ...options, ...beyond, limit: PAGE });
     yield* rows;
     if (rows.length < PAGE) return;
     after = rows.at(-1);
