@@ -1,0 +1,196 @@
+import { describe, expect, test } from 'vitest';
+import { MemoryStore, testBench } from '#bus';
+import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
+import { MandateChangeSubmitted, MandateSubmitted, PartySubmitted } from '#proto/eduk/events/v1/parties';
+import { PartiesServiceDefinition } from '#proto/eduk/parties/v1/parties';
+import { parties } from './index.ts';
+
+const SCHOOL = '0000000700001AB00000';
+const BOARD = '00000003444444440000';
+const PARTY = '00000003222222220000';
+const OTHER = '00000003333333330000';
+const { MANDATE_STATE_ACTIVE: ACTIVE, MANDATE_STATE_RUN_OFF: RUN_OFF, MANDATE_STATE_ENDED: ENDED } = MandateState;
+const digest = (n: number) => new Uint8Array(32).fill(n);
+
+function start(store = new MemoryStore(), now?: number) {
+  const bench = testBench(parties, { store, now: now ?? '2026-11-22T10:00:00Z' });
+  const client = bench.client(PartiesServiceDefinition);
+  return {
+    bench,
+    store,
+    name: (oin: string, roles: Role[] = [Role.ROLE_PUBLISHER], credentials: object = {}) =>
+      bench.submit(
+        'PartySubmitted',
+        PartySubmitted.fromPartial({ party: { oin, name: 'Naam', roles }, credentials }),
+        oin,
+      ),
+    grant: (mandateId: string, more: object = {}, about: { key?: number; by?: string; confirm?: boolean } = {}) =>
+      bench.submit(
+        'MandateSubmitted',
+        MandateSubmitted.fromPartial({
+          mandate: {
+            mandateId,
+            schoolOin: SCHOOL,
+            partyOin: PARTY,
+            services: [Service.SERVICE_ROSTER],
+            attributes: ['a'],
+            ...more,
+          },
+          keyDigest: about.key ? digest(about.key) : new Uint8Array(),
+          byOin: about.by ?? '',
+          confirm: about.confirm ?? true,
+        }),
+        SCHOOL,
+        { school: SCHOOL },
+      ),
+    change: (mandateId: string, change: string, more: object = {}) =>
+      bench.submit(
+        'MandateChangeSubmitted',
+        MandateChangeSubmitted.fromPartial({ schoolOin: SCHOOL, mandateId, change, ...more }),
+        SCHOOL,
+        { school: SCHOOL },
+      ),
+    snapshot: (since = 0n) => client.snapshot({ since }),
+  };
+}
+
+describe('parties', () => {
+  test('are registered and merged, and the snapshot has their credentials', async () => {
+    const { bench, name, snapshot } = start();
+    const flow = name(PARTY, [Role.ROLE_PUBLISHER], { clientId: 'c1', apiKey: digest(1) });
+    name(PARTY, [Role.ROLE_PLATFORM]);
+    expect(bench.events().map(({ name, key }) => [name, key])).toEqual([
+      ['PartyRegistered', PARTY],
+      ['PartyRegistered', PARTY],
+    ]);
+    expect(bench.events()[0]!.flowId).toBe(flow);
+    expect((await snapshot()).parties).toMatchObject([
+      {
+        party: { oin: PARTY, roles: [Role.ROLE_PUBLISHER, Role.ROLE_PLATFORM] },
+        credentials: { clientId: 'c1', apiKey: digest(1) },
+      },
+    ]);
+  });
+
+  test('have credentials of their own', () => {
+    const { bench, name } = start();
+    name(PARTY, [Role.ROLE_PUBLISHER], { clientId: 'c1', klantcode: 'k1' });
+    name(OTHER, [Role.ROLE_PUBLISHER], { clientId: 'c1' });
+    name(OTHER, [Role.ROLE_PUBLISHER], { klantcode: 'k1' });
+    expect(bench.events('PartyChangeRefused').map(({ value }) => value.code)).toEqual([
+      'state.conflict',
+      'state.conflict',
+    ]);
+  });
+});
+
+describe('mandates', () => {
+  test('are given, run off and end after the Dutch day', async () => {
+    const { bench, grant, change, snapshot } = start();
+    grant('m', { validUntil: '2027-07-31' });
+    change('m', 'run_off', { runOffUntil: '2026-12-31' });
+    expect((await snapshot()).mandates).toMatchObject([{ mandate: { state: RUN_OFF } }]);
+    bench.advance(Date.parse('2026-12-31T22:59:59Z') - bench.now());
+    expect((await snapshot()).mandates).toMatchObject([{ mandate: { state: RUN_OFF } }]);
+    bench.advance(1000);
+    expect((await snapshot()).mandates).toMatchObject([{ mandate: { state: ENDED } }]);
+    expect(bench.events('MandateChanged').map(({ value, key }) => [value.mandate!.state, key])).toEqual([
+      [ACTIVE, SCHOOL],
+      [RUN_OFF, SCHOOL],
+      [ENDED, SCHOOL],
+    ]);
+    change('m', 'confirm');
+    expect(bench.events('PartyChangeRefused').map(({ value }) => [value.subject, value.code])).toEqual([
+      ['m', 'mandate.ended'],
+    ]);
+  });
+
+  test('a moved run-off moves its end; a stop takes the timer away', () => {
+    const { bench, grant, change } = start();
+    grant('m');
+    change('m', 'run_off', { runOffUntil: '2026-11-30' });
+    change('m', 'run_off', { runOffUntil: '2027-07-31' });
+    bench.advance(Date.parse('2026-12-15T00:00:00Z') - bench.now());
+    expect(bench.events('MandateChanged').at(-1)!.value.mandate!.state).toBe(RUN_OFF);
+    change('m', 'stop');
+    bench.clear();
+    bench.advance(300 * 86_400_000);
+    expect(bench.events()).toEqual([]);
+  });
+
+  test('of one pair share the first key until it is renewed', async () => {
+    const { grant, change, snapshot } = start();
+    grant('m1', {}, { key: 1 });
+    grant('m2', {}, { key: 2 });
+    grant('m3', { partyOin: OTHER }, { key: 3 });
+    const keys = async () =>
+      Object.fromEntries(
+        (await snapshot()).mandates.map(({ mandate, keyDigest }) => [mandate!.mandateId, keyDigest[0]]),
+      );
+    expect(await keys()).toEqual({ m1: 1, m2: 1, m3: 3 });
+    const { version } = await snapshot();
+    change('m2', 'key', { keyDigest: digest(9) });
+    expect(await keys()).toEqual({ m1: 9, m2: 9, m3: 3 });
+    // Doors hear of the new key on every mandate of the pair.
+    expect((await snapshot(version)).mandates.map(({ mandate }) => mandate!.mandateId).sort()).toEqual(['m1', 'm2']);
+  });
+
+  test('a refused grant leaves no key', async () => {
+    const { grant, snapshot } = start();
+    grant('m0', { services: [] }, { key: 1 });
+    grant('m1', {}, { key: 2 });
+    expect((await snapshot()).mandates.map(({ keyDigest }) => keyDigest[0])).toEqual([2]);
+  });
+
+  test('an id belongs to one party of a school', () => {
+    const { bench, grant } = start();
+    grant('m');
+    grant('m', { partyOin: OTHER });
+    expect(bench.events('PartyChangeRefused').map(({ value }) => value.code)).toEqual(['state.conflict']);
+  });
+
+  test('a school narrows what a registered board gave', async () => {
+    const { name, grant, snapshot } = start();
+    name(BOARD, [Role.ROLE_BOARD]);
+    grant('b', { attributes: ['a', 'b'] }, { by: BOARD });
+    grant('s', { attributes: ['b', 'c'] }, { by: SCHOOL });
+    const { mandates } = await snapshot();
+    expect(
+      Object.fromEntries(
+        mandates.map(({ mandate }) => [mandate!.mandateId, [mandate!.services.length, mandate!.attributes]]),
+      ),
+    ).toEqual({ b: [0, ['a', 'b']], s: [1, ['b']] });
+  });
+});
+
+describe('the snapshot', () => {
+  test('tells only what is newer, and nothing when nothing changed', async () => {
+    const { bench, name, grant, change, snapshot } = start();
+    name(PARTY);
+    name(OTHER);
+    grant('m');
+    const first = await snapshot();
+    expect([first.parties.length, first.mandates.length, first.version]).toEqual([2, 1, 3n]);
+    expect(await snapshot(first.version)).toEqual({ version: first.version, parties: [], mandates: [] });
+    grant('m'); // The same again,
+    name(PARTY);
+    change('m', 'confirm'); // and what stood already.
+    expect((await snapshot(first.version)).version).toBe(first.version);
+    change('m', 'stop');
+    const next = await snapshot(first.version);
+    expect(next.version).toBeGreaterThan(first.version);
+    expect([next.parties.length, next.mandates.map(({ mandate }) => mandate!.state)]).toEqual([0, [ENDED]]);
+    expect(bench.events('MandateChanged').map(({ value }) => value.unchanged)).toEqual([false, true, true, false]);
+  });
+
+  test('is the same after a restart, and timers still fire', async () => {
+    const one = start();
+    one.name(PARTY);
+    one.grant('m', { validUntil: '2026-12-31' });
+    const before = await one.snapshot();
+    const two = start(one.store, one.bench.now());
+    expect(await two.snapshot()).toEqual(before);
+    two.bench.advance(60 * 86_400_000);
+    expect((await two.snapshot(before.version)).mandates).toMatchObject([{ mandate: { state: ENDED } }]);
+  });
+});

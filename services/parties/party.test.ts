@@ -1,0 +1,119 @@
+import { describe, expect, test } from 'vitest';
+import { Party, Role } from '#proto/eduk/core/v1/party';
+import { CredentialDigests, PartySubmitted } from '#proto/eduk/events/v1/parties';
+import { decideParty, type StandingParty } from './party.ts';
+
+const OIN = '00000003222222220000';
+const bytes = (n: number) => new Uint8Array(32).fill(n);
+const named = (party: Partial<Party>, credentials?: Partial<CredentialDigests>) =>
+  PartySubmitted.fromPartial({ party: { oin: OIN, ...party }, credentials });
+const nobody = () => false;
+const code = ({ event }: ReturnType<typeof decideParty>) =>
+  event.type === 'PartyChangeRefused' ? event.value.code : undefined;
+
+const standing: StandingParty = {
+  party: Party.fromPartial({
+    oin: OIN,
+    name: 'Uitgeverij',
+    roles: [Role.ROLE_PUBLISHER],
+    endpoints: [{ standard: 'uwlr', url: 'https://a.example/uwlr' }],
+    sectors: ['vo'],
+  }),
+  credentials: CredentialDigests.fromPartial({
+    clientId: 'c1',
+    clientSecret: bytes(1),
+    apiKey: bytes(2),
+    klantcode: 'k1',
+    klantnaam: 'Naam',
+  }),
+};
+
+describe('a party', () => {
+  test('is registered as it was named', () => {
+    const { event, standing: next } = decideParty(
+      undefined,
+      named({ name: 'Uitgeverij', roles: [Role.ROLE_PUBLISHER, Role.ROLE_PUBLISHER] }, { clientId: 'c1' }),
+      nobody,
+    );
+    expect(event).toMatchObject({
+      type: 'PartyRegistered',
+      value: { party: { oin: OIN, roles: [Role.ROLE_PUBLISHER] } },
+    });
+    expect(next?.credentials.clientId).toBe('c1');
+    expect(JSON.stringify(event)).not.toContain('c1');
+  });
+
+  test('named again gains roles, sectors and endpoints, and keeps what is not given', () => {
+    const again = named({
+      roles: [Role.ROLE_PLATFORM],
+      sectors: ['po'],
+      endpoints: [
+        { standard: 'webhook', url: 'https://b.example/hook' },
+        { standard: 'uwlr', url: 'https://b.example/uwlr' },
+      ],
+    });
+    expect(decideParty(standing, again, nobody).standing).toEqual({
+      party: Party.fromPartial({
+        oin: OIN,
+        name: 'Uitgeverij',
+        roles: [Role.ROLE_PUBLISHER, Role.ROLE_PLATFORM],
+        endpoints: [
+          { standard: 'uwlr', url: 'https://b.example/uwlr' },
+          { standard: 'webhook', url: 'https://b.example/hook' },
+        ],
+        sectors: ['po', 'vo'],
+      }),
+      credentials: standing.credentials,
+    });
+  });
+
+  test('gets each credential that is given, and keeps the others', () => {
+    const { standing: next } = decideParty(standing, named({}, { apiKey: bytes(9), klantcode: 'k2' }), nobody);
+    expect(next!.credentials).toEqual({ ...standing.credentials, apiKey: bytes(9), klantcode: 'k2' });
+  });
+
+  test('named twice alike is the same', () => {
+    const once = decideParty(undefined, named({ ...standing.party }, standing.credentials), nobody).standing!;
+    expect(decideParty(once, named({ ...standing.party }, standing.credentials), nobody).standing).toEqual(once);
+  });
+
+  test.each([
+    ['no OIN', { oin: '123', name: 'X', roles: [Role.ROLE_SCHOOL] }],
+    ['no name', { roles: [Role.ROLE_SCHOOL] }],
+    ['no role', { name: 'X' }],
+    ['a role that is none', { name: 'X', roles: [99 as Role] }],
+    ['a board that is none', { name: 'X', roles: [Role.ROLE_SCHOOL], boardOin: '7' }],
+    [
+      'an endpoint without address',
+      { name: 'X', roles: [Role.ROLE_PLATFORM], endpoints: [{ standard: 'uwlr', url: 'there' }] },
+    ],
+    [
+      'an endpoint on a file',
+      { name: 'X', roles: [Role.ROLE_PLATFORM], endpoints: [{ standard: 'uwlr', url: 'file:///etc/passwd' }] },
+    ],
+    [
+      'a password in an address',
+      { name: 'X', roles: [Role.ROLE_PLATFORM], endpoints: [{ standard: 'uwlr', url: 'https://u:p@a.example' }] },
+    ],
+    [
+      'an endpoint without standard',
+      { name: 'X', roles: [Role.ROLE_PLATFORM], endpoints: [{ standard: '', url: 'https://a.example' }] },
+    ],
+  ])('with %s is refused', (_, party) =>
+    expect(code(decideParty(undefined, named(party), nobody))).toBe('wire.invalid'),
+  );
+
+  test('with another party’s credentials is refused', () => {
+    for (const credential of ['clientId', 'klantcode'] as const)
+      expect(code(decideParty(standing, named({}, { [credential]: 'taken' }), (_, value) => value === 'taken'))).toBe(
+        'state.conflict',
+      );
+  });
+
+  test('of a school has an OIN with letters', () => {
+    expect(
+      decideParty(undefined, named({ oin: '0000000700001AB00000', name: 'School', roles: [Role.ROLE_SCHOOL] }), nobody)
+        .event.type,
+    ).toBe('PartyRegistered');
+  });
+});
