@@ -53,7 +53,7 @@ export class WordIndex {
   /** Term → its number; numbers make a product's terms a short sorted array. */
   readonly #numbers = new Map<string, number>();
   /** By term number: slots of the products that have it. */
-  readonly #postings: Set<number>[] = [];
+  readonly #postings: number[][] = [];
   readonly #slots = new Map<string, number>();
   /** By slot. */
   readonly #ids: string[] = [];
@@ -73,9 +73,11 @@ export class WordIndex {
       slot = this.#ids.push(productId) - 1;
       this.#slots.set(productId, slot);
       this.#ordered = undefined;
-    } else for (const number of this.#terms[slot]!) this.#postings[number]!.delete(slot);
+    }
+    const before = new Set(this.#terms[slot]);
+    for (const number of numbers) if (!before.delete(number)) this.#postings[number]!.push(slot);
+    for (const number of before) this.#postings[number]!.splice(this.#postings[number]!.indexOf(slot), 1);
     this.#terms[slot] = numbers;
-    for (const number of numbers) this.#postings[number]!.add(slot);
   }
 
   /** At most `limit` ids after `after` of products that have every term. */
@@ -87,10 +89,10 @@ export class WordIndex {
       numbers.push(number);
     }
     const rarest = numbers.reduce(
-      (least, n) => (this.#postings[n]!.size < this.#postings[least]!.size ? n : least),
+      (least, n) => (this.#postings[n]!.length < this.#postings[least]!.length ? n : least),
       numbers[0] ?? -1,
     );
-    if (rarest !== -1 && this.#postings[rarest]!.size <= COLLECT_AT_MOST) {
+    if (rarest !== -1 && this.#postings[rarest]!.length <= COLLECT_AT_MOST) {
       const found: string[] = [];
       for (const slot of this.#postings[rarest]!)
         if (this.#ids[slot]! > after && this.#hasAll(slot, numbers)) found.push(this.#ids[slot]!);
@@ -106,7 +108,7 @@ export class WordIndex {
   #number(text: string): number {
     let number = this.#numbers.get(text);
     if (number === undefined) {
-      number = this.#postings.push(new Set()) - 1;
+      number = this.#postings.push([]) - 1;
       this.#numbers.set(text, number);
     }
     return number;
