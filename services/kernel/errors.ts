@@ -53,6 +53,8 @@ export const faults = {
   'entitlement.not_started': { who: 'sender', retry: 'backoff', grpc: 'FAILED_PRECONDITION', http: 409, en: 'The entitlement has not started yet.', nl: 'Het recht is nog niet ingegaan.' },
   'entitlement.expired': { who: 'sender', retry: 'never', grpc: 'FAILED_PRECONDITION', http: 409, en: 'The entitlement has expired.', nl: 'Het recht is verlopen.' },
   'entitlement.blocked': { who: 'sender', retry: 'never', grpc: 'FAILED_PRECONDITION', http: 409, en: 'The entitlement is withdrawn or blocked.', nl: 'Het recht is ingetrokken of geblokkeerd.' },
+  'entitlement.missing': { who: 'peer', retry: 'backoff', grpc: 'NOT_FOUND', http: 404, en: 'The seller has confirmed but not granted yet.', nl: 'De verkoper heeft bevestigd maar nog niets toegekend.' },
+  'order.unconfirmed': { who: 'peer', retry: 'backoff', grpc: 'FAILED_PRECONDITION', http: 409, en: 'The seller has not confirmed this order yet.', nl: 'De verkoper heeft deze bestelling nog niet bevestigd.' },
   'peer.unavailable': { who: 'peer', retry: 'backoff', grpc: 'UNAVAILABLE', http: 503, en: 'The other party did not take the message.', nl: 'De andere partij nam het bericht niet aan.' },
   'peer.refused': { who: 'peer', retry: 'never', grpc: 'FAILED_PRECONDITION', http: 502, en: 'The other party refused the message.', nl: 'De andere partij weigerde het bericht.' },
   'peer.unknown_outcome': { who: 'peer', retry: 'same_key', grpc: 'DEADLINE_EXCEEDED', http: 504, en: 'It may have happened; ask, or repeat with the same key.', nl: 'Het kan gebeurd zijn; vraag na of herhaal met dezelfde sleutel.' },

@@ -1,0 +1,180 @@
+import { type Client, type Clock, dutchDay, type Fault, GatewayError, log } from '#kernel';
+import { type Mandate, MandateState, type Party, Role, type Service } from '#proto/eduk/core/v1/party';
+import type { PartiesServiceDefinition, PartyRow } from '#proto/eduk/parties/v1/parties';
+
+/**
+ * The doors' copy of who is in the chain and what schools agreed to. Refreshed several times a second; a copy older than
+ * 5 s is not judged by: the door then says `gateway.overloaded` instead of guessing.
+ */
+export class Chain {
+  readonly #parties: Client<typeof PartiesServiceDefinition>;
+  readonly #clock: Clock;
+  #version = 0n;
+  #freshMs = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  readonly #byOin = new Map<string, PartyRow>();
+  readonly #byApiKey = new Map<string, string>();
+  readonly #byClientId = new Map<string, string>();
+  readonly #byKlantcode = new Map<string, string>();
+  readonly #mandates = new Map<string, Mandate>();
+  /** Mandates by `school|party`. */
+  readonly #pairs = new Map<string, Map<string, Mandate>>();
+  /** OIN of the pair's school and party by digest of the autorisatiesleutel. */
+  readonly #byKey = new Map<string, { school: string; party: string }>();
+  readonly #keyOfPair = new Map<string, string>();
+  readonly #schools = new Set<string>();
+
+  constructor(parties: Client<typeof PartiesServiceDefinition>, clock: Clock) {
+    this.#parties = parties;
+    this.#clock = clock;
+  }
+
+  async start(everyMs = 250): Promise<void> {
+    await this.refresh();
+    this.#timer = setInterval(() => void this.refresh().catch(() => log('warn', 'chain_copy_stale', { age_ms: this.#clock.now() - this.#freshMs })), everyMs);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Takes in what changed. A refresh that starts after a decision was told sees that decision. */
+  async refresh(): Promise<void> {
+    while (this.#running) await this.#running;
+    this.#running = this.#take().finally(() => {
+      this.#running = undefined;
+    });
+    await this.#running;
+  }
+
+  async #take(): Promise<void> {
+    const asked = this.#clock.now();
+    const { version, parties, mandates } = await this.#parties.snapshot({ since: this.#version });
+    for (const row of parties) this.#takeParty(row);
+    for (const { mandate, keyDigest } of mandates) if (mandate) this.#takeMandate(mandate, keyDigest);
+    this.#version = version;
+    this.#freshMs = asked;
+  }
+
+  #takeParty(row: PartyRow): void {
+    const party = row.party!;
+    this.#byOin.set(party.oin, row);
+    if (party.roles.includes(Role.ROLE_SCHOOL)) this.#schools.add(party.oin);
+    const c = row.credentials;
+    if (!c) return;
+    if (c.apiKey.length > 0) this.#byApiKey.set(Buffer.from(c.apiKey).toString('base64'), party.oin);
+    if (c.clientId) this.#byClientId.set(c.clientId, party.oin);
+    if (c.klantcode) this.#byKlantcode.set(c.klantcode, party.oin);
+  }
+
+  #takeMandate(mandate: Mandate, keyDigest: Uint8Array): void {
+    this.#mandates.set(mandate.mandateId, mandate);
+    const pair = `${mandate.schoolOin}|${mandate.partyOin}`;
+    const of = this.#pairs.get(pair) ?? new Map<string, Mandate>();
+    of.set(mandate.mandateId, mandate);
+    this.#pairs.set(pair, of);
+    this.#schools.add(mandate.schoolOin);
+    if (keyDigest.length === 0) return;
+    const digest = Buffer.from(keyDigest).toString('base64');
+    const earlier = this.#keyOfPair.get(pair);
+    if (earlier === digest) return;
+    if (earlier) this.#byKey.delete(earlier);
+    this.#keyOfPair.set(pair, digest);
+    this.#byKey.set(digest, { school: mandate.schoolOin, party: mandate.partyOin });
+  }
+
+  party(oin: string): Party | undefined {
+    return this.#byOin.get(oin)?.party;
+  }
+
+  credentials(oin: string): PartyRow['credentials'] {
+    return this.#byOin.get(oin)?.credentials;
+  }
+
+  parties(): Party[] {
+    return [...this.#byOin.values()].map((row) => row.party!);
+  }
+
+  mandates(): Mandate[] {
+    return [...this.#mandates.values()];
+  }
+
+  mandate(id: string): Mandate | undefined {
+    return this.#mandates.get(id);
+  }
+
+  byApiKey(digest: Uint8Array): string | undefined {
+    return this.#byApiKey.get(Buffer.from(digest).toString('base64'));
+  }
+
+  byClientId(clientId: string): string | undefined {
+    return this.#byClientId.get(clientId);
+  }
+
+  byKlantcode(klantcode: string): string | undefined {
+    return this.#byKlantcode.get(klantcode);
+  }
+
+  /** School and party that an autorisatiesleutel belongs to. */
+  byAutorisatiesleutel(digest: Uint8Array): { school: string; party: string } | undefined {
+    return this.#byKey.get(Buffer.from(digest).toString('base64'));
+  }
+
+  /** Whether the pair has its autorisatiesleutel already. */
+  hasKey(school: string, party: string): boolean {
+    return this.#keyOfPair.has(`${school}|${party}`);
+  }
+
+  /** Whether a school is registered, or named in a mandate. */
+  knowsSchool(oin: string): boolean {
+    return this.#schools.has(oin);
+  }
+
+  /** Mandates of one party for one school, those that the school's board gave included. */
+  between(school: string, party: string): Mandate[] {
+    const board = this.party(school)?.boardOin;
+    return [...(this.#pairs.get(`${school}|${party}`)?.values() ?? []), ...(board ? (this.#pairs.get(`${board}|${party}`)?.values() ?? []) : [])];
+  }
+
+  /** Schools for which a party has any mandate, boards' schools included. */
+  schoolsOf(party: string): string[] {
+    const schools = new Set<string>();
+    for (const mandate of this.#mandates.values()) {
+      if (mandate.partyOin !== party) continue;
+      schools.add(mandate.schoolOin);
+      for (const row of this.#byOin.values()) if (row.party!.boardOin === mandate.schoolOin) schools.add(row.party!.oin);
+    }
+    return [...schools];
+  }
+
+  /**
+   * Whether `party` may have `service` for `school` now. `fresh` = new orders and grants, which a run-off refuses.
+   * Gives the mandate that allows it, or the fault that says why not.
+   */
+  judge(school: string, party: string, service: Service, fresh = false): { mandate: Mandate; fault?: undefined } | { mandate?: Mandate; fault: Fault } {
+    if (this.#clock.now() - this.#freshMs > 5_000) throw new GatewayError('gateway.overloaded', 'The copy of the mandates is too old to judge by.', { retryAfterS: 1 });
+    const today = dutchDay(this.#clock.now());
+    let best: { mandate: Mandate; fault: Fault } | undefined;
+    for (const mandate of this.between(school, party)) {
+      if (!mandate.services.includes(service)) continue;
+      const fault = judgeOne(mandate, today, fresh);
+      if (fault === undefined) return { mandate };
+      if (!best || rank(fault) > rank(best.fault)) best = { mandate, fault };
+    }
+    return best ?? { fault: 'mandate.missing' };
+  }
+}
+
+const rank = (fault: Fault): number => (fault === 'mandate.unconfirmed' ? 2 : fault === 'mandate.ended' ? 1 : 0);
+
+/** The fault of one mandate on a Dutch day; undefined = it holds. */
+export function judgeOne(mandate: Mandate, today: string, fresh: boolean): Fault | undefined {
+  if (mandate.state === MandateState.MANDATE_STATE_UNCONFIRMED) return 'mandate.unconfirmed';
+  if (mandate.state === MandateState.MANDATE_STATE_ENDED) return 'mandate.ended';
+  if (mandate.validUntil && today > mandate.validUntil) return 'mandate.ended';
+  if (mandate.validFrom && today < mandate.validFrom) return 'mandate.unconfirmed';
+  if (mandate.state === MandateState.MANDATE_STATE_RUN_OFF && (fresh || today > mandate.runOffUntil)) return 'mandate.ended';
+  return undefined;
+}

@@ -1,0 +1,16 @@
+import type { Proofs } from './stages/authenticate.ts';
+import type { Cursors } from './cursor.ts';
+import type { RefusalNotes } from './refusals.ts';
+import type { Door } from './submission.ts';
+
+/** Everything a transport of the inbound door needs. */
+export interface Gate {
+  door: Door;
+  proofs: Proofs;
+  cursors: Cursors;
+  notes: RefusalNotes;
+  /** Whether the master key is a development key. */
+  devKey: boolean;
+  version: string;
+}
+

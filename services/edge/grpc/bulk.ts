@@ -1,0 +1,137 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { asGatewayError, GatewayError } from '#kernel';
+import type { Receipt, Refusal } from '#proto/eduk/core/v1/receipt';
+import type { Caller } from '../caller.ts';
+import { pass, submit } from '../pipeline.ts';
+import { merkleRoot } from '../receipts.ts';
+import type { RefusalNotes } from '../refusals.ts';
+import type { Door, Intake, Submission } from '../submission.ts';
+import { statusOf } from './status.ts';
+
+/** Items of one group, which is one transaction and one answer. */
+const GROUP = 200;
+/** Bytes of items that are read and not yet answered; the door reads no further. */
+const BUDGET = 1 << 20;
+/** Groups of one stream in the pipeline at once; answers leave in order. */
+const UNDER_WAY = 3;
+
+interface Ack {
+  through: bigint;
+  receipt: Receipt;
+  refusals: Refusal[];
+}
+
+/**
+ * A bulk stream: each item has its reference; each committed group is answered by `{through, receipt, refusals}`. A
+ * refused item does not end the stream; shutdown, overload and a full disk do, after a last answer for what is durable.
+ */
+export function serveBulk<Req>(call: ServerDuplexStream<Buffer, Ack>, intake: Intake<Req>, caller: Caller, door: Door, notes: RefusalNotes): void {
+  let group: Submission<Req>[] = [];
+  let groupBytes = 0;
+  let unanswered = 0;
+  let index = 0n;
+  let underWay = 0;
+  let ended = false;
+  let over = false;
+  let last: Promise<void> = Promise.resolve();
+
+  const fail = (thrown: unknown): void => {
+    if (over) return;
+    over = true;
+    call.emit('error', statusOf(thrown));
+  };
+
+  const flush = (): void => {
+    if (group.length === 0 || over) return;
+    const batch = group;
+    const first = index;
+    const bytes = groupBytes;
+    group = [];
+    groupBytes = 0;
+    index += BigInt(batch.length);
+    underWay++;
+    const work = pass(batch, door);
+    last = last.then(async () => {
+      await work;
+      underWay--;
+      unanswered -= bytes;
+      if (over) return;
+      const stop = batch.findIndex(({ refused }) => refused !== undefined && endsStream.has(refused.fault));
+      const answered = stop < 0 ? batch : batch.slice(0, stop);
+      if (answered.length > 0) call.write(ackOf(answered, first));
+      for (const submission of answered) if (submission.refused) notes.note(submission, submission.refused);
+      if (stop >= 0) return fail(batch[stop]!.refused);
+      resume();
+    });
+    last.catch(fail);
+  };
+
+  const resume = (): void => {
+    if (over) return;
+    if (group.length > 0 && (group.length >= GROUP || ended || underWay === 0)) flush();
+    if (ended && group.length === 0 && underWay === 0) {
+      over = true;
+      call.end();
+    } else if (!ended && call.isPaused() && unanswered < BUDGET && underWay < UNDER_WAY) call.resume();
+  };
+
+  call.on('data', (bytes: Buffer) => {
+    group.push(itemOf(bytes, intake, caller));
+    groupBytes += bytes.length;
+    unanswered += bytes.length;
+    if (group.length >= GROUP) flush();
+    // A slow sender's items do not wait for a full group.
+    else if (underWay === 0 && group.length === 1) setImmediate(resume);
+    if (unanswered >= BUDGET || underWay >= UNDER_WAY) call.pause();
+  });
+  call.on('end', () => {
+    ended = true;
+    resume();
+  });
+  call.on('cancelled', () => {
+    over = true; // What was accepted stays; the sender repeats the rest by reference.
+  });
+  call.on('error', () => {
+    over = true;
+  });
+}
+
+/** Bytes that are no message of this type are one refused item, not the end of the stream. */
+function itemOf<Req>(bytes: Buffer, intake: Intake<Req>, caller: Caller): Submission<Req> {
+  try {
+    return submit(intake, intake.codec.decode(bytes), caller, { bulk: true });
+  } catch (thrown) {
+    const submission = submit(intake, intake.codec.decode(new Uint8Array(0)), caller, { bulk: true });
+    submission.refused = new GatewayError('wire.unreadable', undefined, { cause: thrown });
+    return submission;
+  }
+}
+
+const endsStream: ReadonlySet<string> = new Set(['gateway.overloaded', 'gateway.stopping', 'gateway.disk_full', 'gateway.bug', 'party.unknown']);
+
+function ackOf(batch: readonly Submission[], first: bigint): Ack {
+  const refusals: Refusal[] = [];
+  const leaves: Uint8Array[] = [];
+  let acceptedMs = 0;
+  let remembered = 0;
+  for (const [i, submission] of batch.entries()) {
+    if (submission.refused) {
+      const { fault, told, where } = asGatewayError(submission.refused);
+      refusals.push({ index: first + BigInt(i), code: fault, where: where.map((w) => w.path).join(' '), told });
+    } else {
+      leaves.push(submission.leaf!);
+      acceptedMs = submission.acceptedMs!;
+      remembered = submission.acceptedMs! + submission.intake.remember * 86_400_000;
+    }
+  }
+  return {
+    through: first + BigInt(batch.length - 1),
+    receipt: { version: 1, leaf: leaves.length > 0 ? merkleRoot(leaves) : new Uint8Array(0), salt: new Uint8Array(0), acceptedMs: BigInt(acceptedMs), rememberedUntilMs: BigInt(remembered) },
+    refusals,
+  };
+}
+
+/** Ends a stream before anything is read of it. */
+export function refuseStream(call: { emit(event: 'error', error: unknown): boolean }, thrown: unknown): void {
+  call.emit('error', statusOf(thrown instanceof GatewayError ? thrown : asGatewayError(thrown)));
+}

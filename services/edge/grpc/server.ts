@@ -1,0 +1,180 @@
+import { type handleBidiStreamingCall, type handleServerStreamingCall, type handleUnaryCall, type Metadata, Server, ServerCredentials, type ServerDuplexStream, type ServerReadableStream, type ServerUnaryCall, type ServerWritableStream } from '@grpc/grpc-js';
+import { type Address, GatewayError, isLoopback, type MethodDefinition, type ServiceDefinition } from '#kernel';
+import { AccessServiceDefinition } from '#proto/eduk/gateway/v1/access';
+import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
+import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement';
+import { FlowServiceDefinition } from '#proto/eduk/gateway/v1/flow';
+import { IdentityServiceDefinition } from '#proto/eduk/gateway/v1/identity';
+import { OrderServiceDefinition } from '#proto/eduk/gateway/v1/order';
+import { PartyServiceDefinition } from '#proto/eduk/gateway/v1/party';
+import { ResultServiceDefinition } from '#proto/eduk/gateway/v1/result';
+import { RosterServiceDefinition } from '#proto/eduk/gateway/v1/roster';
+import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
+import type { Caller, Peer } from '../caller.ts';
+import type { Gate } from '../gate.ts';
+import { checkGrammar } from '../labels.ts';
+import { reads } from '../reads/index.ts';
+import { authenticate } from '../stages/authenticate.ts';
+import { serveBulk } from './bulk.ts';
+import { grpcDefinition } from './definition.ts';
+import { operatorStreams, operatorUnary } from './operator.ts';
+import { addReflection } from './reflection.ts';
+import { statusOf } from './status.ts';
+import { serveWatch, serveWatchFlow, watches, watchFlow } from './watch.ts';
+import { bulks, serveWrite, writes } from './writes.ts';
+
+/** The public surface, and the operator's. */
+export const publicServices = [
+  PartyServiceDefinition,
+  CatalogueServiceDefinition,
+  RosterServiceDefinition,
+  OrderServiceDefinition,
+  EntitlementServiceDefinition,
+  AccessServiceDefinition,
+  ResultServiceDefinition,
+  IdentityServiceDefinition,
+  FlowServiceDefinition,
+] as const satisfies readonly ServiceDefinition[];
+
+type AnyCall = ServerUnaryCall<Buffer, unknown> | ServerDuplexStream<Buffer, unknown> | ServerWritableStream<Buffer, unknown> | ServerReadableStream<Buffer, unknown>;
+
+/** Largest message, bytes. */
+const LARGEST = 4 * 1024 * 1024;
+
+export interface GrpcDoor {
+  port: number;
+  /** Lets calls under way end for at most `graceMs`, then cuts them. */
+  stop(graceMs: number): Promise<void>;
+}
+
+export async function startGrpc(address: Address, gate: Gate): Promise<GrpcDoor> {
+  const server = new Server({ 'grpc.max_receive_message_length': LARGEST, 'grpc.max_send_message_length': LARGEST, 'grpc.keepalive_time_ms': 30_000, 'grpc.keepalive_permit_without_calls': 1 });
+  const onLoopback = isLoopback(address.host);
+  const callerOf = (call: AnyCall): Caller => authenticate(header(call.metadata, 'authorization'), peerOf(call, onLoopback, gate), gate.proofs);
+  for (const definition of [...publicServices, OperatorServiceDefinition]) {
+    const handlers = Object.fromEntries(Object.entries(definition.methods as Record<string, MethodDefinition>).map(([key, method]) => [key, handlerOf(definition, key, method, callerOf, gate)]));
+    server.addService(grpcDefinition(definition), handlers as never);
+  }
+  const health = await addReflection(server, onLoopback);
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync(`${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`, ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))),
+  );
+  return {
+    port,
+    stop: (graceMs) =>
+      new Promise((resolve) => {
+        health.leave();
+        const cut = setTimeout(() => server.forceShutdown(), graceMs);
+        server.tryShutdown(() => {
+          clearTimeout(cut);
+          resolve();
+        });
+      }),
+  };
+}
+
+const header = (metadata: Metadata, name: string): string | undefined => metadata.get(name)[0]?.toString();
+
+const hostOf = (authority: string): string => authority.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+
+/** Refuses an :authority that was not configured (as every listener does with Host), and notes who stands between. */
+function peerOf(call: AnyCall, listenerOnLoopback: boolean, gate: Gate): Peer {
+  const authority = hostOf(call.getHost() ?? '');
+  const configured = new URL(gate.door.publicUrl()).hostname.replace(/^\[|\]$/g, '');
+  if (authority !== '' && !isLoopback(authority) && authority !== configured) throw new GatewayError('party.unknown', 'This host name is not configured here.');
+  const names = Object.keys(call.metadata.getMap());
+  return { address: call.getPeer().replace(/:\d+$/, '').replace(/^\[|\]$/g, ''), listenerOnLoopback, proxied: names.some((name) => name === 'forwarded' || name === 'via' || name.startsWith('x-forwarded-')) };
+}
+
+const find = <T>(tables: readonly { definition: { fullName: string }; methods: Record<string, T> }[], fullName: string, key: string): T | undefined => tables.find(({ definition, methods }) => definition.fullName === fullName && methods[key])?.methods[key];
+
+/** Chooses what answers a method; one without an answer stops the start, so that nothing is UNIMPLEMENTED. */
+function handlerOf(definition: ServiceDefinition, key: string, method: MethodDefinition, callerOf: (call: AnyCall) => Caller, gate: Gate): unknown {
+  const { fullName } = definition;
+  const type = `${fullName.slice(0, fullName.lastIndexOf('.'))}.${method.name}Request`;
+  const decode = (bytes: Buffer): any => {
+    let request: unknown;
+    try {
+      request = method.requestType.decode(bytes);
+    } catch (cause) {
+      throw new GatewayError('wire.unreadable', 'These bytes are no message of this type.', { cause });
+    }
+    return request;
+  };
+  const unary =
+    (answer: (request: any, caller: Caller, traceparent: string) => Promise<unknown>): handleUnaryCall<Buffer, unknown> =>
+    (call, callback) => {
+      const run = async () => answer(decode(call.request), callerOf(call), header(call.metadata, 'traceparent') ?? '');
+      run().then(
+        (message) => callback(null, message),
+        (thrown) => callback(statusOf(thrown)),
+      );
+    };
+  const party = (caller: Caller): Caller => {
+    if (caller.kind !== 'party') throw new GatewayError('party.forbidden', 'The operator uses eduk.operator.v1.');
+    return caller;
+  };
+  const write = find(writes, fullName, key);
+  if (write) return unary(async (request, caller, traceparent) => serveWrite(write, request, party(caller), gate, traceparent));
+  const read = find(reads, fullName, key);
+  if (read)
+    return unary(async (request, caller) => {
+      checkGrammar(type, request);
+      return read(request, party(caller), gate);
+    });
+  const intake = find(bulks, fullName, key);
+  if (intake)
+    return ((call) => {
+      try {
+        serveBulk(call as never, intake, party(callerOf(call)), gate.door, gate.notes);
+      } catch (thrown) {
+        call.emit('error', statusOf(thrown));
+      }
+    }) satisfies handleBidiStreamingCall<Buffer, unknown>;
+  const mailbox = find(watches, fullName, key);
+  const flow = watchFlow.definition.fullName === fullName && watchFlow.key === key;
+  if (mailbox || flow)
+    return ((call) => {
+      const run = async () => {
+        const request = decode(call.request);
+        checkGrammar(type, request);
+        const caller = party(callerOf(call));
+        await (mailbox ? serveWatch(call, mailbox, request, caller, gate) : serveWatchFlow(call, request, caller, gate));
+        call.end();
+      };
+      run().catch((thrown) => call.emit('error', statusOf(thrown)));
+    }) satisfies handleServerStreamingCall<Buffer, unknown>;
+  if (fullName === OperatorServiceDefinition.fullName) {
+    const operator = (caller: Caller): Caller => {
+      if (caller.kind !== 'operator') throw new GatewayError('party.forbidden', 'Only the operator may do this.');
+      return caller;
+    };
+    const answer = operatorUnary[key];
+    if (answer)
+      return unary(async (request, caller) => {
+        operator(caller);
+        checkGrammar(type, request);
+        return answer(request, gate);
+      });
+    const stream = operatorStreams[key];
+    if (stream)
+      return ((call: ServerReadableStream<Buffer, unknown>, callback: (error: unknown, message?: unknown) => void) => {
+        const run = async () => {
+          operator(callerOf(call));
+          return stream(requests(call, decode), gate);
+        };
+        run().then(
+          (message) => callback(null, message),
+          (thrown) => {
+            call.resume(); // What still comes is read and dropped, so that the answer arrives.
+            callback(statusOf(thrown));
+          },
+        );
+      }) as unknown;
+  }
+  throw new Error(`${fullName}/${method.name} has no answer`);
+}
+
+async function* requests(call: ServerReadableStream<Buffer, unknown>, decode: (bytes: Buffer) => unknown): AsyncGenerator<unknown> {
+  for await (const bytes of call) yield decode(bytes as Buffer);
+}

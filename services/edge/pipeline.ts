@@ -1,0 +1,55 @@
+/**
+ * The inbound door, whole and in order. Every message that is written, whatever its standard, passes this list; replay
+ * and redelivery enter it at a named stage. Reading (an adapter, or the decoding of a gRPC message) and authentication
+ * happen before it, because they differ per transport: stages/authenticate.ts and the adapters.
+ */
+import { asGatewayError, Clear, uuid7, uuidText } from '#kernel';
+import type { Caller } from './caller.ts';
+import { accept } from './stages/accept.ts';
+import { admit } from './stages/admit.ts';
+import { authorise } from './stages/authorise.ts';
+import { check } from './stages/check.ts';
+import { identify } from './stages/identify.ts';
+import { locate } from './stages/locate.ts';
+import { read } from './stages/read.ts';
+import { refusePersonalNumbers } from './stages/refuse-pgn.ts';
+import type { Door, Intake, Submission } from './submission.ts';
+
+/** A stage takes a batch and marks what it refuses; it never drops or reorders. */
+export type Stage = (batch: readonly Submission[], door: Door) => void | Promise<void>;
+
+export const stages = { admit, read, refusePersonalNumbers, locate, authorise, identify, check, accept } as const satisfies Record<string, Stage>;
+export type StageName = keyof typeof stages;
+const order = Object.keys(stages) as StageName[];
+
+/** Takes a batch through the stages, from `from` on. Afterwards each submission is accepted or `refused` is set. */
+export async function pass(batch: readonly Submission[], door: Door, from: StageName = 'admit'): Promise<void> {
+  for (const name of order.slice(order.indexOf(from))) {
+    const open = batch.some((submission) => submission.refused) ? batch.filter((submission) => !submission.refused) : batch;
+    if (open.length === 0) return;
+    try {
+      const done = stages[name](open, door);
+      if (done) await done;
+    } catch (thrown) {
+      // A stage that fails as a whole fails each message it held; what was refused before keeps its own reason.
+      const error = asGatewayError(thrown);
+      for (const submission of open) submission.refused ??= error;
+    }
+  }
+}
+
+/** Runs `one` for each submission; what it throws refuses that submission only. */
+export function each(batch: readonly Submission[], one: (submission: Submission) => void): void {
+  for (const submission of batch) {
+    try {
+      one(submission);
+    } catch (thrown) {
+      submission.refused = asGatewayError(thrown);
+    }
+  }
+}
+
+export function submit<Req>(intake: Intake<Req>, request: Req, caller: Caller, more: { bulk?: boolean; traceparent?: string } = {}): Submission<Req> {
+  const flow = uuid7();
+  return { intake, caller, message: new Clear(request), bulk: more.bulk ?? false, traceparent: more.traceparent ?? '', flow, flowId: uuidText(flow) };
+}

@@ -1,0 +1,55 @@
+import { type GatewayError, log } from '#kernel';
+import type { RefusalNote } from '#proto/eduk/flows/v1/flows';
+import type { Services, Submission } from './submission.ts';
+
+/** What doors refuse is counted and told to flows once a second, so that an operator finds what never was accepted. */
+export class RefusalNotes {
+  readonly #flows: Services['flows'];
+  readonly #notes = new Map<string, RefusalNote>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(flows: Services['flows']) {
+    this.#flows = flows;
+    this.#timer = setInterval(() => void this.flush(), 1000);
+    this.#timer.unref();
+  }
+
+  note(submission: Submission, error: GatewayError): void {
+    const about = submission.message.reveal((request) => submission.intake.about?.(request)) ?? {};
+    const note: RefusalNote = {
+      partyOin: submission.caller.oin,
+      method: submission.intake.method,
+      schoolOin: submission.school ?? '',
+      code: error.fault,
+      // Ids only where their form was checked: a refused message may hold anything in them.
+      orderId: idOr(about.orderId),
+      productId: idOr(about.productId),
+      entitlementId: idOr(about.entitlementId),
+      times: 1,
+      atMs: BigInt(Date.now()),
+    };
+    const key = [note.partyOin, note.method, note.schoolOin, note.code, note.orderId, note.productId, note.entitlementId].join('|');
+    const known = this.#notes.get(key);
+    if (known) {
+      known.times += 1;
+      known.atMs = note.atMs;
+    } else if (this.#notes.size < 10_000) this.#notes.set(key, note);
+  }
+
+  async flush(): Promise<void> {
+    if (this.#notes.size === 0) return;
+    const notes = [...this.#notes.values()];
+    this.#notes.clear();
+    try {
+      await this.#flows.noteRefusals({ notes });
+    } catch {
+      log('warn', 'refusal_notes_lost', { notes: notes.length }); // Counters only; the sender was told itself.
+    }
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}
+
+const idOr = (value: string | undefined): string => (value !== undefined && /^[\w.:/+#=~-]{1,64}$/.test(value) ? value : '');

@@ -1,0 +1,51 @@
+import { GatewayError, isLoopback } from '#kernel';
+import type { Caller, Peer } from '../caller.ts';
+import { operator } from '../caller.ts';
+import type { Chain } from '../chain.ts';
+import { type AccessTokens, digestOf, sameDigest } from '../secrets.ts';
+
+/** What proves who calls. */
+export interface Proofs {
+  chain: Chain;
+  tokens: AccessTokens;
+  /** SHA-256 of the operator's key. */
+  operatorKey: Uint8Array;
+  now(): number;
+}
+
+const unknown = (): GatewayError => new GatewayError('party.unknown', 'Send authorization: Bearer and an access token, or on loopback an API key.');
+
+/** Loopback is an address, not an identity: a key from the environment of one machine works on that machine only. */
+const local = (peer: Peer): boolean => peer.listenerOnLoopback && isLoopback(peer.address) && !peer.proxied;
+
+/** Who calls, from an `authorization` header. Faults: party.unknown. */
+export function authenticate(authorization: string | undefined, peer: Peer, { chain, tokens, operatorKey, now }: Proofs): Caller {
+  const bearer = /^Bearer ([\x21-\x7e]{1,4096})$/i.exec(authorization ?? '')?.[1];
+  if (!bearer) throw unknown();
+  if (bearer.startsWith('eduk_operator_')) {
+    if (!local(peer) || !sameDigest(digestOf(bearer), operatorKey)) throw unknown();
+    return operator;
+  }
+  if (bearer.startsWith('eduk_key_')) {
+    if (!local(peer)) throw new GatewayError('party.unknown', 'API keys work on loopback only, without a proxy between.');
+    return partyCaller(chain, chain.byApiKey(digestOf(bearer)));
+  }
+  if (bearer.startsWith('eduk_at_')) return partyCaller(chain, tokens.verify(bearer, now()));
+  throw unknown();
+}
+
+/** OAuth 2.0 client credentials (RFC 6749 §2.3.1) → OIN. */
+export function clientOf(chain: Chain, clientId: string, clientSecret: string): string {
+  const oin = chain.byClientId(clientId);
+  const known = oin ? chain.credentials(oin)?.clientSecret : undefined;
+  // The digest is compared also for an unknown client, so that time tells nothing.
+  const same = sameDigest(digestOf(clientSecret), known ?? digestOf('nobody'));
+  if (!oin || !known || !same) throw new GatewayError('party.unknown', 'Client id or secret is wrong.');
+  return oin;
+}
+
+export function partyCaller(chain: Chain, oin: string | undefined): Caller {
+  const party = oin === undefined ? undefined : chain.party(oin);
+  if (!party) throw unknown();
+  return { kind: 'party', oin: party.oin, roles: new Set(party.roles) };
+}

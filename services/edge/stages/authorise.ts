@@ -1,0 +1,35 @@
+import { faults, GatewayError } from '#kernel';
+import { Role, type Service } from '#proto/eduk/core/v1/party';
+import type { Caller } from '../caller.ts';
+import { each } from '../pipeline.ts';
+import type { Door, Submission } from '../submission.ts';
+
+/**
+ * Role, school and mandate. A school acts for itself without a mandate, and so does its board.
+ * Faults: party.forbidden, state.missing (school), mandate.missing, mandate.unconfirmed, mandate.ended.
+ */
+export function authorise(batch: readonly Submission[], door: Door): void {
+  each(batch, ({ intake, caller, school }) => {
+    requireRole(caller, intake.roles);
+    if (!school) return;
+    requireMandate(door, caller, school, intake.service, intake.fresh);
+  });
+}
+
+export function requireRole(caller: Caller, roles: readonly Role[]): void {
+  if (caller.kind === 'operator' || roles.length === 0) return;
+  if (!roles.some((role) => caller.roles.has(role))) throw new GatewayError('party.forbidden');
+}
+
+/** Whether the caller is the school itself, or its board. */
+export function actsForSchool(door: Door, caller: Caller, school: string): boolean {
+  return caller.oin === school || (caller.roles.has(Role.ROLE_BOARD) && door.chain.party(school)?.boardOin === caller.oin);
+}
+
+export function requireMandate(door: Door, caller: Caller, school: string, service: Service | undefined, fresh = false): void {
+  if (caller.kind === 'operator' || actsForSchool(door, caller, school)) return;
+  if (!door.chain.knowsSchool(school)) throw new GatewayError('state.missing', 'This school is not known here.', { where: 'school_oin' });
+  if (service === undefined) return;
+  const { fault } = door.chain.judge(school, caller.oin, service, fresh);
+  if (fault) throw new GatewayError(fault, faults[fault].en, { where: 'school_oin' });
+}

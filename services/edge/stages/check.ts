@@ -1,0 +1,16 @@
+import { GatewayError } from '#kernel';
+import { each } from '../pipeline.ts';
+import { leafOf } from '../receipts.ts';
+import type { Submission } from '../submission.ts';
+
+/** Items of a bulk stream and other messages: the largest that is taken, bytes. */
+export const LARGEST = { bulk: 256 * 1024, unary: 4 * 1024 * 1024 };
+
+/** Size, and the leaf of the receipt. Faults: wire.too_large. */
+export function check(batch: readonly Submission[]): void {
+  each(batch, (submission) => {
+    const bytes = submission.bytes!;
+    if (bytes.length > (submission.bulk ? LARGEST.bulk : LARGEST.unary)) throw new GatewayError('wire.too_large', `An item may hold ${LARGEST.bulk / 1024} kB, another message ${LARGEST.unary / 1024 / 1024} MiB.`);
+    submission.leaf = leafOf(submission.salt!, bytes);
+  });
+}

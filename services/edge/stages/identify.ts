@@ -1,0 +1,87 @@
+import { GatewayError, isFault } from '#kernel';
+import type { Found, PersonAsk, Submission, Door } from '../submission.ts';
+
+const none: Found = { tokens: [], marks: [], texts: new Map(), sealed: [] };
+
+/**
+ * Trades identity for tokens: one call of the vault per school and batch. Tokens, texts and salts are durable there
+ * before the message is accepted.
+ * Faults: learner.unknown, state.conflict (two numbers of one message name two learners).
+ */
+export async function identify(batch: readonly Submission[], door: Door): Promise<void> {
+  const bySchool = new Map<string, Submission[]>();
+  for (const submission of batch) {
+    const school = submission.school ?? '';
+    const of = bySchool.get(school);
+    if (of) of.push(submission);
+    else bySchool.set(school, [submission]);
+  }
+  await Promise.all([...bySchool].map(([school, of]) => identifySchool(school, of, door)));
+}
+
+async function identifySchool(school: string, batch: readonly Submission[], door: Door): Promise<void> {
+  const { vault } = door.services;
+  const asks: { submission: Submission; people: PersonAsk[]; at: number[] }[] = [];
+  // Two calls at most: those that may create, and those that may not.
+  const lists = { create: { identities: [] as PersonAsk['identity'][], salts: [] as Uint8Array[] }, find: { identities: [] as PersonAsk['identity'][], salts: [] as Uint8Array[] } };
+  const texts = new Map<string, string>();
+  const saltless: Submission[] = [];
+  for (const submission of batch) {
+    submission.message.reveal((request) => {
+      const people = submission.intake.people?.(request) ?? [];
+      const at: number[] = [];
+      for (const ask of people) {
+        const list = ask.create ? lists.create : lists.find;
+        at.push(list.identities.length);
+        list.identities.push(ask.identity);
+        list.salts.push(submission.flow);
+      }
+      asks.push({ submission, people, at });
+      // A message about one learner is salted under that learner's key: forgetting destroys the salt. Others under the school's.
+      if (people.length !== 1) saltless.push(submission);
+      for (const text of submission.intake.texts?.(request) ?? []) if (text !== '') texts.set(text, '');
+    });
+  }
+  const words = [...texts.keys()];
+  const ask = (list: typeof lists.create, create: boolean) =>
+    list.identities.length === 0 ? undefined : vault.identify({ schoolOin: school, sector: '', identities: list.identities, create, saltFor: list.salts });
+  const [created, found, sealedTexts, salts] = await Promise.all([
+    ask(lists.create, true),
+    ask(lists.find, false),
+    words.length === 0 ? undefined : vault.sealTexts({ schoolOin: school, texts: words }),
+    saltless.length === 0 ? undefined : vault.salts({ schoolOin: school, flowIds: saltless.map((submission) => submission.flow) }),
+  ]);
+  if (sealedTexts) for (const [i, word] of words.entries()) texts.set(word, sealedTexts.tokens[i]!);
+  if (salts) for (const [i, submission] of saltless.entries()) submission.salt = salts.salts[i]!;
+
+  const payloads: { token: string; data: Uint8Array; context: string }[] = [];
+  const payloadsOf: { submission: Submission; from: number; count: number }[] = [];
+  for (const { submission, people, at } of asks) {
+    if (people.length === 0 && texts.size === 0 && !submission.intake.payloads) {
+      submission.found = none;
+      continue;
+    }
+    const tokens: string[] = [];
+    const marks: Uint8Array[] = [];
+    for (const [i, person] of people.entries()) {
+      const answer = (person.create ? created! : found!).identified[at[i]!]!;
+      if (answer.code || !answer.token) {
+        const fault = isFault(answer.code) ? answer.code : 'learner.unknown';
+        submission.refused ??= new GatewayError(fault, fault === 'state.conflict' ? 'The two numbers given name two different learners.' : undefined, { where: person.path });
+      }
+      tokens.push(answer.token);
+      marks.push(answer.nameMark);
+      if (people.length === 1) submission.salt = answer.salt;
+    }
+    if (submission.refused) continue;
+    submission.found = { tokens, marks, texts, sealed: [] };
+    const wanted = submission.message.reveal((request) => submission.intake.payloads?.(request)) ?? [];
+    if (wanted.length > 0) {
+      payloadsOf.push({ submission, from: payloads.length, count: wanted.length });
+      for (const { person, data, context } of wanted) payloads.push({ token: person < 0 ? '' : tokens[person]!, data, context });
+    }
+  }
+  if (payloads.length === 0) return;
+  const { sealed } = await vault.sealPayloads({ schoolOin: school, payloads });
+  for (const { submission, from, count } of payloadsOf) submission.found = { ...submission.found!, sealed: sealed.slice(from, from + count) };
+}

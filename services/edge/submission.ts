@@ -1,0 +1,144 @@
+import type { Clear, Client, Clock, Codec, GatewayError } from '#kernel';
+import type { EventName, EventOf } from '#proto/events';
+import type { LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
+import type { CatalogueServiceDefinition } from '#proto/eduk/catalogue/v1/catalogue';
+import type { AccessServiceDefinition } from '#proto/eduk/access/v1/access';
+import type { DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
+import type { EntitlementsServiceDefinition } from '#proto/eduk/entitlements/v1/entitlements';
+import type { FlowsServiceDefinition } from '#proto/eduk/flows/v1/flows';
+import type { OrdersServiceDefinition } from '#proto/eduk/orders/v1/orders';
+import type { PartiesServiceDefinition } from '#proto/eduk/parties/v1/parties';
+import type { Identity, VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import type { ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
+import type { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
+import type { Role, Service } from '#proto/eduk/core/v1/party';
+import type { Caller } from './caller.ts';
+import type { Chain } from './chain.ts';
+
+/** The services behind the doors, by their protos. */
+export interface Services {
+  log: Client<typeof LogServiceDefinition>;
+  parties: Client<typeof PartiesServiceDefinition>;
+  catalogue: Client<typeof CatalogueServiceDefinition>;
+  rosters: Client<typeof RostersServiceDefinition>;
+  orders: Client<typeof OrdersServiceDefinition>;
+  entitlements: Client<typeof EntitlementsServiceDefinition>;
+  access: Client<typeof AccessServiceDefinition>;
+  results: Client<typeof ResultsServiceDefinition>;
+  flows: Client<typeof FlowsServiceDefinition>;
+  delivery: Client<typeof DeliveryServiceDefinition>;
+  vault: Client<typeof VaultServiceDefinition>;
+}
+
+/** What the stages share. */
+export interface Door {
+  services: Services;
+  chain: Chain;
+  clock: Clock;
+  /** Key of content digests and reference keys. */
+  digestKey: Uint8Array;
+  /** Whether the gateway takes messages in; false once it stops. */
+  open(): boolean;
+  publicUrl(): string;
+  /**
+   * A secret that belongs to an id, 43 characters: made anew from the door's key whenever asked, so that a repeated
+   * message has the same answer and nothing is stored.
+   */
+  derive(purpose: 'ticket' | 'autorisatiesleutel', id: string): string;
+}
+
+/** One identity in a message, and where it stands. */
+export interface PersonAsk {
+  identity: Identity;
+  /** Whether an unknown one gets a token. */
+  create: boolean;
+  path: string;
+}
+
+/** One payload that leaves the door sealed. */
+export interface PayloadAsk {
+  /** Index in `people` of whose key seals it; -1 = the school's. */
+  person: number;
+  data: Uint8Array;
+  context: string;
+}
+
+/** What the vault gave for a message. */
+export interface Found {
+  /** In the order of `people`. */
+  tokens: readonly string[];
+  marks: readonly Uint8Array[];
+  /** Text → token. */
+  texts: ReadonlyMap<string, string>;
+  sealed: readonly Uint8Array[];
+}
+
+/** An event to append, by its name. */
+export type OutEvent = { [N in EventName]: { name: N; value: EventOf<N>; key: string } }[EventName];
+export const event = <N extends EventName>(name: N, value: EventOf<N>, key: string): OutEvent => ({ name, value, key }) as OutEvent;
+
+export interface IntakeContext {
+  caller: Caller;
+  nowMs: number;
+  /** Where `locate` left what it found. */
+  located: unknown;
+  flowId: string;
+  door: Door;
+}
+
+/** How one kind of message becomes events: data and pure functions, one per write method or standard's exchange. */
+export interface Intake<Req = any> {
+  /** `OrderService/PlaceOrder`, or the standard's operation. */
+  method: string;
+  /** Full name of the request message, for its labels. */
+  type: string;
+  codec: Codec<Req>;
+  /** Who may call; the operator always may. */
+  roles: readonly Role[];
+  /** Mandate the caller needs at the school; absent = none. */
+  service?: Service;
+  /** New business, which a run-off refuses. */
+  fresh?: boolean;
+  remember: 400 | 35;
+  reference(request: Req): string;
+  /** School it concerns; empty = none. */
+  school(request: Req, located: unknown): string;
+  /** What the log must be asked before school and key are known. Throws state.missing for what the caller may not know of. */
+  locate?(request: Req, door: Door, caller: Caller): Promise<unknown>;
+  /** Form beyond the labels. Throws wire.invalid with paths. */
+  check?(request: Req, caller: Caller): void;
+  people?(request: Req): PersonAsk[];
+  texts?(request: Req): string[];
+  payloads?(request: Req): PayloadAsk[];
+  events(request: Req, found: Found, context: IntakeContext): OutEvent[];
+  /** For the note of a refusal: what it was about. */
+  about?(request: Req): { orderId?: string; productId?: string; entitlementId?: string };
+}
+
+/** A message on its way through the inbound door. */
+export interface Submission<Req = any> {
+  intake: Intake<Req>;
+  caller: Caller;
+  /** As read. Opened only by the stages listed in README.md. */
+  message: Clear<Req>;
+  /** Of a bulk stream. */
+  bulk: boolean;
+  traceparent: string;
+  /** UUIDv7, 16 bytes and text. */
+  flow: Uint8Array;
+  flowId: string;
+
+  // What stages leave behind.
+  /** Set once refused; later stages pass it over. */
+  refused?: GatewayError;
+  school?: string;
+  located?: unknown;
+  /** The message as digested: encoded without transport fields. */
+  bytes?: Uint8Array;
+  found?: Found;
+  salt?: Uint8Array;
+  leaf?: Uint8Array;
+  acceptedMs?: number;
+  /** True when the reference was known with the same content. */
+  repeated?: boolean;
+}
