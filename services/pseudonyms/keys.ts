@@ -1,0 +1,51 @@
+import { hkdfSync, type KeyObject } from 'node:crypto';
+import { keyOf, mac } from './seal.ts';
+
+/**
+ * The top of the key hierarchy: everything that comes straight from the master key, by HKDF-SHA-256 under the vault's own
+ * random id and a label each. The master key itself seals nothing and is not kept: it may be wiped once this has been made.
+ */
+export interface MasterKeys {
+  /** Says whether this is the key the vault was made under; says nothing about the key. */
+  readonly check: Buffer;
+  /** Wraps the data keys of one school. */
+  wrapping(schoolOin: string): KeyObject;
+  /** 32 bytes each, for the doors. */
+  readonly digestKey: Buffer;
+  readonly cursorKey: Buffer;
+  readonly tokenKey: Buffer;
+}
+
+/** How keys wrapped by this master key are marked. A renewed or school-held key gets a name of its own. */
+export const WRAPPED_BY = 'master:1';
+
+export function masterKeys(master: Uint8Array, vaultId: Uint8Array): MasterKeys {
+  const derive = (label: string): Buffer => Buffer.from(hkdfSync('sha256', master, vaultId, `eduk vault ${label}`, 32));
+  const schools = keyOf(derive('schools 1'));
+  return {
+    check: mac(keyOf(derive('check 1')), 'check', vaultId),
+    wrapping: (schoolOin) => keyOf(mac(schools, WRAPPED_BY, schoolOin)),
+    digestKey: derive('door digest 1'),
+    cursorKey: derive('door cursor 1'),
+    tokenKey: derive('door token 1'),
+  };
+}
+
+/** The data keys of a school: random, one for each use, each with versions of its own. */
+export const purposes = [
+  /** HMAC: finds a number without holding it. */
+  'index',
+  /** The three tables. */
+  'numbers',
+  'names',
+  'contact',
+  /** Text a school wrote, and the tokens for it. */
+  'texts',
+  'text_tokens',
+  /** What concerns no learner. */
+  'payloads',
+  'salts',
+  /** Wraps the secrets of learners. */
+  'learners',
+] as const;
+export type Purpose = (typeof purposes)[number];

@@ -1,0 +1,69 @@
+import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { ConfigError } from '#kernel';
+
+/**
+ * What was decided about forgetting, kept beside the vault and outside its backups: one line a decision, tokens and times
+ * only, never rewritten. A vault that comes back from a backup reads it before it answers, so that nobody who was
+ * forgotten returns. A line is on disk before the vault commits what it says.
+ */
+export type Decision = 'destroyed' | 'waits' | 'kept';
+
+export interface Line {
+  token: string;
+  decision: Decision;
+  /** Unix milliseconds: of the destruction, or until when it waits, or of the taking back. */
+  atMs: number;
+}
+
+const LINE = /^([a-z]{2}_[a-z2-7]{26}) (destroyed|waits|kept) (\d{1,16})$/;
+
+export interface Ledger {
+  /** The last decision on each token. */
+  read(): Map<string, Line>;
+  /** Appends and waits for the disk. */
+  append(lines: readonly Line[]): void;
+  close(): void;
+}
+
+export function openLedger(file: string): Ledger {
+  cutTornLine(file);
+  let descriptor: number | undefined;
+  return {
+    read() {
+      const last = new Map<string, Line>();
+      if (!existsSync(file)) return last;
+      for (const [i, text] of readFileSync(file, 'utf8').split('\n').entries()) {
+        if (text === '') continue;
+        const m = LINE.exec(text);
+        if (!m)
+          throw new ConfigError([
+            `${file} line ${i + 1} is damaged; the list of forgotten learners must be whole before the vault opens`,
+          ]);
+        last.set(m[1]!, { token: m[1]!, decision: m[2] as Decision, atMs: Number(m[3]) });
+      }
+      return last;
+    },
+    append(lines) {
+      if (lines.length === 0) return;
+      descriptor ??= openSync(file, 'a', 0o600);
+      writeSync(descriptor, lines.map((line) => `${line.token} ${line.decision} ${line.atMs}\n`).join(''));
+      fsyncSync(descriptor);
+    },
+    close() {
+      if (descriptor !== undefined) closeSync(descriptor);
+      descriptor = undefined;
+    },
+  };
+}
+
+/** A process that died while writing leaves a line without an end. The vault had not committed it, so it may go. */
+function cutTornLine(file: string): void {
+  if (!existsSync(file)) return;
+  const bytes = readFileSync(file);
+  const end = bytes.lastIndexOf(10) + 1;
+  if (end === bytes.length) return;
+  const descriptor = openSync(file, 'r+');
+  ftruncateSync(descriptor, end);
+  fsyncSync(descriptor);
+  closeSync(descriptor);
+}

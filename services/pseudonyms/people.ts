@@ -1,0 +1,299 @@
+import { GatewayError } from '#kernel';
+import { LearnerRef, Person } from '#proto/eduk/core/v1/learner';
+import type {
+  FindLearnerRequest,
+  FindLearnerResponse,
+  Identified,
+  IdentifyRequest,
+  IdentifyResponse,
+  Revealed,
+  RevealRequest,
+} from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import { bytesOf, textOf } from './seal.ts';
+import type { Kind, Learner, NumberColumn, School, Shelf } from './shelf.ts';
+
+/** Identities → tokens, and tokens → what a receiver may have. */
+
+const EMPTY = Buffer.alloc(0);
+const DAY_MS = 86_400_000;
+/** How long names that are not the newest stay after they were last asked for. */
+export const OLD_NAMES_MS = 30 * DAY_MS;
+/** The slot of the sector that a school has first, whatever its name; a second sector stands under its own. */
+const FIRST = '1';
+
+/** Refuses what no door lets through, before anything is looked up; says where, never what. */
+export function checkIdentify(request: IdentifyRequest): void {
+  if (request.schoolOin === '')
+    throw new GatewayError('gateway.bug', 'Identify needs a school.', { where: 'school_oin' });
+  if (!/^[a-z]{0,8}$/.test(request.sector))
+    throw new GatewayError('gateway.bug', 'A sector is a short word.', { where: 'sector' });
+  if (request.saltFor.length !== 0 && request.saltFor.length !== request.identities.length)
+    throw new GatewayError('gateway.bug', 'Flow ids are given for each identity or for none.', { where: 'salt_for' });
+  for (const [i, { kind, eckId, lasKey }] of request.identities.entries()) {
+    if (kind !== 'learner' && kind !== 'staff')
+      throw new GatewayError('gateway.bug', 'A kind is learner or staff.', { where: `identities[${i}].kind` });
+    if (eckId.length > 256) throw tooLong(`identities[${i}].eck_id`);
+    if (lasKey.length > 256) throw tooLong(`identities[${i}].las_key`);
+    // A stampseudoniem is a PGN by another name; should a door let one through, it ends here.
+    if (STAMPSEUDONYM.test(eckId) || STAMPSEUDONYM.test(lasKey))
+      throw new GatewayError('wire.pgn', undefined, { where: `identities[${i}]` });
+  }
+}
+const STAMPSEUDONYM = /^https?:\/\/(ketenid\.nl|id\.school)\/sp/i;
+const tooLong = (path: string) =>
+  new GatewayError('wire.invalid', 'A number has 256 characters at most.', { where: path });
+
+/** Which slot of the index a sector has. The first one that a school names is the one it had without a name. */
+function slotOf(shelf: Shelf, school: School, sector: string, create: boolean): string {
+  if (sector === '' || sector === school.firstSector) return FIRST;
+  if (school.firstSector === undefined) {
+    if (create) {
+      shelf.write.nameSector.run(sector, school.id);
+      school.firstSector = sector;
+    }
+    return FIRST;
+  }
+  if (create && !school.sectors.has(sector)) {
+    shelf.write.addSector.run(school.id, sector);
+    school.sectors.add(sector);
+  }
+  return sector;
+}
+
+export function identify(shelf: Shelf, request: IdentifyRequest): IdentifyResponse {
+  const { create } = request;
+  const school = shelf.school(request.schoolOin, create);
+  const slot = school && slotOf(shelf, school, request.sector, create);
+  const identified: Identified[] = [];
+  for (const [i, { kind, eckId, lasKey, person }] of request.identities.entries()) {
+    const answer: Identified = { token: '', nameMark: EMPTY, salt: EMPTY, code: '', created: false };
+    identified.push(answer);
+    if (!school || (eckId === '' && lasKey === '')) {
+      answer.code = 'learner.unknown';
+      continue;
+    }
+    const byEckId = eckId === '' ? undefined : lookup(shelf, school, kind as Kind, slot!, 'eck_id', eckId);
+    const byLasKey = lasKey === '' ? undefined : lookup(shelf, school, kind as Kind, slot!, 'las_key', lasKey);
+    if (contradicts(byEckId, byLasKey)) {
+      answer.code = 'state.conflict';
+      continue;
+    }
+    let learner = byEckId?.learner ?? byLasKey?.learner;
+    if (!learner) {
+      if (!create) {
+        answer.code = 'learner.unknown';
+        continue;
+      }
+      learner = shelf.addLearner(school, kind as Kind);
+      answer.created = true;
+    }
+    if (create) link(shelf, school, learner, byEckId, byLasKey, answer.created);
+    answer.token = learner.token;
+    if (person) answer.nameMark = keepPerson(shelf, school, learner, person, create);
+    const flowId = request.saltFor[i];
+    if (flowId) answer.salt = shelf.learnerMac(school, learner, 'salt', flowId);
+  }
+  return { identified };
+}
+
+interface Lookup {
+  column: NumberColumn;
+  number: string;
+  hash: string;
+  learner: Learner | undefined;
+}
+
+function lookup(shelf: Shelf, school: School, kind: Kind, slot: string, column: NumberColumn, number: string): Lookup {
+  const hash = shelf.hash(school, kind, slot, column, number);
+  return { column, number, hash, learner: shelf.byHash(school, hash) };
+}
+
+/**
+ * Two numbers that name two people; or a key of someone whose ECK iD is another one than the one given, unknown so far:
+ * an administration that gives a key to the next pupil. Nobody is linked on such evidence.
+ */
+const contradicts = (byEckId: Lookup | undefined, byLasKey: Lookup | undefined): boolean =>
+  byEckId !== undefined &&
+  byLasKey?.learner !== undefined &&
+  (byEckId.learner ? byEckId.learner !== byLasKey.learner : byLasKey.learner.hasEckId);
+
+/** Those of the two numbers that are new lead to this person from now on. */
+function link(
+  shelf: Shelf,
+  school: School,
+  learner: Learner,
+  byEckId: Lookup | undefined,
+  byLasKey: Lookup | undefined,
+  fresh: boolean,
+): void {
+  const eckId = byEckId && !byEckId.learner ? byEckId : undefined;
+  const lasKey = byLasKey && !byLasKey.learner ? byLasKey : undefined;
+  if (!eckId && !lasKey) return;
+  const { version } = shelf.key(school, 'index');
+  for (const one of [eckId, lasKey]) {
+    if (!one) continue;
+    shelf.write.addLookup.run(school.id, bytesOf(one.hash), learner.id, version);
+    school.byHash.set(one.hash, learner);
+  }
+  const ordinal = fresh ? 0 : (shelf.store.run.countNumbers.get(learner.id) as { n: number }).n;
+  const ref = LearnerRef.encode({ eckId: eckId?.number ?? '', lasKey: lasKey?.number ?? '' }).finish();
+  shelf.write.addNumbers.run(
+    learner.id,
+    ordinal,
+    eckId ? bytesOf(eckId.hash) : null,
+    lasKey ? bytesOf(lasKey.hash) : null,
+    shelf.sealFor(school, learner, 'numbers', ['ref', ordinal], ref),
+  );
+  if (eckId) learner.hasEckId = true;
+}
+
+/** Names of a person, in the form that decides whether they are other names: spacing and Unicode form do not. */
+function canonicalNames(person: Person): string | undefined {
+  const names = [person.familyName, person.familyNamePrefix, person.givenNames, person.initials, person.callName].map(
+    (name) => name.normalize('NFC').trim().replace(/\s+/g, ' '),
+  );
+  return names.every((name) => name === '') ? undefined : JSON.stringify(names);
+}
+
+/**
+ * Keeps what differs from what is held. Names stand beside earlier names, each under its mark; birth date, gender and
+ * contact replace, field by field, and an empty field leaves what there is (a sender may simply not be given it).
+ */
+function keepPerson(shelf: Shelf, school: School, learner: Learner, person: Person, keep: boolean): Buffer {
+  const names = canonicalNames(person);
+  let mark: Buffer = EMPTY;
+  if (names !== undefined) {
+    mark = shelf.learnerMac(school, learner, 'names', names);
+    if (keep) keepNames(shelf, school, learner, person, mark);
+  }
+  if (!keep) return mark;
+  const { birthDate, gender, email, accountName } = person;
+  if (birthDate !== '' || gender !== '') keepParticulars(shelf, school, learner, 'birth', { birthDate, gender });
+  if (email !== '' || accountName !== '') keepParticulars(shelf, school, learner, 'contact', { email, accountName });
+  return mark;
+}
+
+function keepNames(shelf: Shelf, school: School, learner: Learner, person: Person, mark: Buffer): void {
+  const text = textOf(mark);
+  if (text === learner.mark) return;
+  const { write } = shelf;
+  const now = shelf.clock.now();
+  let rank = 1;
+  if (learner.mark !== '') {
+    // From now on the time of the former newest counts.
+    write.touchName.run(now, learner.id, bytesOf(learner.mark));
+    ({ rank } = write.nextRank.get(learner.id) as { rank: number });
+  }
+  if (rank === 1 || write.raiseName.run(rank, now, learner.id, mark).changes === 0) {
+    const plain = Person.encode({ ...person, birthDate: '', gender: '', email: '', accountName: '' }).finish();
+    write.addName.run(learner.id, mark, rank, now, shelf.sealFor(school, learner, 'names', ['name', text], plain));
+  }
+  learner.mark = text;
+}
+
+type Particulars = Partial<Pick<Person, 'birthDate' | 'gender' | 'email' | 'accountName'>>;
+
+/** `births` rests under the key of names, being as identifying as they are. */
+function keepParticulars(
+  shelf: Shelf,
+  school: School,
+  learner: Learner,
+  part: 'birth' | 'contact',
+  given: Particulars,
+): void {
+  const contentOf = (of: Particulars) =>
+    textOf(shelf.learnerMac(school, learner, part, JSON.stringify(Object.values(of))));
+  let whole = given;
+  let content = contentOf(whole);
+  if (content === learner[part]) return;
+  if (learner[part] !== '') {
+    const held = particularsOf(shelf, school, learner, part);
+    whole = Object.fromEntries(
+      Object.entries(given).map(([name, value]) => [name, value === '' ? held[name as keyof Person] : value]),
+    );
+    content = contentOf(whole);
+    if (content === learner[part]) return;
+  }
+  const plain = Person.encode(Person.fromPartial(whole)).finish();
+  const table = part === 'birth' ? 'names' : 'contact';
+  const sealed = shelf.sealFor(school, learner, table, [part], plain);
+  if (part === 'birth') shelf.write.putBirth.run(learner.id, bytesOf(content), sealed);
+  else shelf.write.putContact.run(learner.id, bytesOf(content), shelf.clock.now(), sealed);
+  learner[part] = content;
+}
+
+function particularsOf(shelf: Shelf, school: School, learner: Learner, part: 'birth' | 'contact'): Person {
+  const row = shelf.store.run[part].get(learner.id) as { sealed: Uint8Array } | undefined;
+  if (!row) return Person.fromPartial({});
+  return Person.decode(shelf.openFor(school, learner, part === 'birth' ? 'names' : 'contact', [part], row.sealed));
+}
+
+export function findLearner(shelf: Shelf, { eckId, schoolOins }: FindLearnerRequest): FindLearnerResponse {
+  const found: FindLearnerResponse['found'] = [];
+  if (eckId === '') return { found };
+  for (const schoolOin of schoolOins) {
+    const school = shelf.school(schoolOin, false);
+    if (!school) continue;
+    // A school of two sectors may know the number in both; each is a hit of its own.
+    for (const slot of [FIRST, ...school.sectors]) {
+      const { learner } = lookup(shelf, school, 'learner', slot, 'eck_id', eckId);
+      if (learner) found.push({ schoolOin, token: learner.token });
+    }
+  }
+  return { found };
+}
+
+/** Names that were asked for by their mark though newer ones exist: they are in use, so they stay. */
+export type Touched = Map<string, { learner: number; mark: Buffer; atMs: number }>;
+
+export function reveal(
+  shelf: Shelf,
+  request: RevealRequest,
+  waits: (learner: number) => boolean,
+  touched: Touched,
+): Revealed[] {
+  const school = shelf.school(request.schoolOin, false);
+  return request.wanted.map(({ token, nameMark }) => {
+    const learner = school && shelf.byToken(school, token);
+    if (!learner) return { known: false, ref: undefined, person: undefined, forgetting: false };
+    const person = request.names || request.contact ? Person.fromPartial({}) : undefined;
+    if (request.names) {
+      const mark = nameMark.length > 0 ? nameMark : bytesOf(learner.mark);
+      Object.assign(person!, namesOf(shelf, school, learner, mark, touched));
+      const { birthDate, gender } = particularsOf(shelf, school, learner, 'birth');
+      Object.assign(person!, { birthDate, gender });
+    }
+    if (request.contact) {
+      const { email, accountName } = particularsOf(shelf, school, learner, 'contact');
+      Object.assign(person!, { email, accountName });
+    }
+    const ref = request.numbers ? numbersOf(shelf, school, learner) : undefined;
+    return { known: true, ref, person, forgetting: waits(learner.id) };
+  });
+}
+
+function namesOf(shelf: Shelf, school: School, learner: Learner, mark: Uint8Array, touched: Touched): Partial<Person> {
+  const row = shelf.store.run.name.get(learner.id, mark) as { sealed: Uint8Array; touchedMs: number } | undefined;
+  if (!row) return {};
+  const text = textOf(mark);
+  const now = shelf.clock.now();
+  if (text !== learner.mark && now - row.touchedMs > DAY_MS)
+    touched.set(`${learner.id} ${text}`, { learner: learner.id, mark: bytesOf(text), atMs: now });
+  const { familyName, familyNamePrefix, givenNames, initials, callName } = Person.decode(
+    shelf.openFor(school, learner, 'names', ['name', text], row.sealed),
+  );
+  return { familyName, familyNamePrefix, givenNames, initials, callName };
+}
+
+/** The first ECK iD and the first key: what was shown outward once stays so, also when the school changes its LAS. */
+function numbersOf(shelf: Shelf, school: School, learner: Learner): LearnerRef {
+  const ref: LearnerRef = { eckId: '', lasKey: '' };
+  const rows = shelf.store.run.numbers.all(learner.id) as { ordinal: number; sealed: Uint8Array }[];
+  // Latest first, so that the earliest has the last word.
+  for (const { ordinal, sealed } of rows) {
+    const linked = LearnerRef.decode(shelf.openFor(school, learner, 'numbers', ['ref', ordinal], sealed));
+    if (linked.eckId !== '') ref.eckId = linked.eckId;
+    if (linked.lasKey !== '') ref.lasKey = linked.lasKey;
+  }
+  return ref;
+}
