@@ -33,6 +33,7 @@ export interface MailboxRow {
   eventId: Uint8Array;
   flowId: string;
   atMs: bigint;
+  /** Rises with each row of a key, and stays when the row comes again. */
   keyNumber: bigint;
 }
 
@@ -42,6 +43,8 @@ export interface ReadMailboxResponse {
   head: bigint;
   /** Lowest number still kept. */
   oldest: bigint;
+  /** Everything up to here was looked at: what was passed over comes back under a new number, or never. */
+  through: bigint;
 }
 
 /** Rows not to send, and why. */
@@ -52,8 +55,10 @@ export interface ParkRowsRequest {
   code: string;
 }
 
-/** Done. */
+/** Done, or not. */
 export interface ParkRowsResponse {
+  /** True when the mandate holds by what is known here, so that nothing was parked: read the same rows again shortly. */
+  again: boolean;
 }
 
 /** By flow. */
@@ -489,7 +494,7 @@ export const MailboxRow: MessageFns<MailboxRow> = {
 };
 
 function createBaseReadMailboxResponse(): ReadMailboxResponse {
-  return { rows: [], head: 0n, oldest: 0n };
+  return { rows: [], head: 0n, oldest: 0n, through: 0n };
 }
 
 export const ReadMailboxResponse: MessageFns<ReadMailboxResponse> = {
@@ -508,6 +513,12 @@ export const ReadMailboxResponse: MessageFns<ReadMailboxResponse> = {
         throw new globalThis.Error("value provided for field message.oldest of type uint64 too large");
       }
       writer.uint32(24).uint64(message.oldest);
+    }
+    if (message.through !== 0n) {
+      if (BigInt.asUintN(64, message.through) !== message.through) {
+        throw new globalThis.Error("value provided for field message.through of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.through);
     }
     return writer;
   },
@@ -549,6 +560,14 @@ export const ReadMailboxResponse: MessageFns<ReadMailboxResponse> = {
             message.oldest = reader.uint64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.through = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -566,6 +585,7 @@ export const ReadMailboxResponse: MessageFns<ReadMailboxResponse> = {
       rows: globalThis.Array.isArray(object?.rows) ? object.rows.map((e: any) => MailboxRow.fromJSON(e)) : [],
       head: isSet(object.head) ? BigInt(object.head) : 0n,
       oldest: isSet(object.oldest) ? BigInt(object.oldest) : 0n,
+      through: isSet(object.through) ? BigInt(object.through) : 0n,
     };
   },
 
@@ -580,6 +600,9 @@ export const ReadMailboxResponse: MessageFns<ReadMailboxResponse> = {
     if (message.oldest !== 0n) {
       obj.oldest = message.oldest.toString();
     }
+    if (message.through !== 0n) {
+      obj.through = message.through.toString();
+    }
     return obj;
   },
 
@@ -591,6 +614,7 @@ export const ReadMailboxResponse: MessageFns<ReadMailboxResponse> = {
     message.rows = object.rows?.map((e) => MailboxRow.fromPartial(e)) || [];
     message.head = (object.head !== undefined && object.head !== null) ? BigInt(object.head) : 0n;
     message.oldest = (object.oldest !== undefined && object.oldest !== null) ? BigInt(object.oldest) : 0n;
+    message.through = (object.through !== undefined && object.through !== null) ? BigInt(object.through) : 0n;
     return message;
   },
 };
@@ -734,11 +758,14 @@ export const ParkRowsRequest: MessageFns<ParkRowsRequest> = {
 };
 
 function createBaseParkRowsResponse(): ParkRowsResponse {
-  return {};
+  return { again: false };
 }
 
 export const ParkRowsResponse: MessageFns<ParkRowsResponse> = {
-  encode(_: ParkRowsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ParkRowsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.again !== false) {
+      writer.uint32(8).bool(message.again);
+    }
     return writer;
   },
 
@@ -755,6 +782,14 @@ export const ParkRowsResponse: MessageFns<ParkRowsResponse> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.again = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -767,20 +802,24 @@ export const ParkRowsResponse: MessageFns<ParkRowsResponse> = {
     }
   },
 
-  fromJSON(_: any): ParkRowsResponse {
-    return {};
+  fromJSON(object: any): ParkRowsResponse {
+    return { again: isSet(object.again) ? globalThis.Boolean(object.again) : false };
   },
 
-  toJSON(_: ParkRowsResponse): unknown {
+  toJSON(message: ParkRowsResponse): unknown {
     const obj: any = {};
+    if (message.again !== false) {
+      obj.again = message.again;
+    }
     return obj;
   },
 
   create(base?: DeepPartial<ParkRowsResponse>): ParkRowsResponse {
     return ParkRowsResponse.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<ParkRowsResponse>): ParkRowsResponse {
+  fromPartial(object: DeepPartial<ParkRowsResponse>): ParkRowsResponse {
     const message = createBaseParkRowsResponse();
+    message.again = object.again ?? false;
     return message;
   },
 };
