@@ -938,6 +938,11 @@ export class Core implements Reader {
     return this.#clock.now();
   }
 
+  flowOf({ partyOin, method, referenceKey }: Parameters<EngineView['flowOf']>[0]): string | undefined {
+    const found = this.#store.reference(claimOf(partyOin, method, referenceKey));
+    return found === undefined || found.rememberUntilMs <= this.#clock.now() ? undefined : uuidText(found.flowId);
+  }
+
   get<Row extends object>(table: Table<Row>, ...key: (string | number | bigint)[]): Readonly<Row> | undefined {
     return this.#rows.get(table, ...key);
   }

@@ -66,6 +66,10 @@ export class MemoryStore implements Store {
     return limit < rows.length ? rows.slice(0, limit) : rows;
   }
 
+  reference(claim: Uint8Array): Reference | undefined {
+    return this.#references.get(hexOf(claim));
+  }
+
   read(stream: string, partition: number, after: number, limit: number): readonly LogRecord[] {
     const records = this.#log.get(`${stream}/${partition}`) ?? [];
     const from = records.findIndex(({ number }) => number > after);

@@ -186,6 +186,8 @@ export interface EngineView extends Reader {
   parked(limit?: number): readonly ParkedRow[];
   ages(): readonly AgeRow[];
   now(): number;
+  /** The flow that a sender's reference stands for, 36 characters, from the moment its message was accepted until it is forgotten. */
+  flowOf(reference: { partyOin: string; method: string; referenceKey: Uint8Array }): string | undefined;
   /**
    * Writes rows that are no event's outcome (notes, counters, marks of a reader): one small transaction. Never for what a decider owns.
    */

@@ -325,6 +325,13 @@ export class SqliteStore implements Store {
     });
   }
 
+  reference(claim: Uint8Array): Reference | undefined {
+    const found = this.#do(() => this.#claimed.get(claim)) as unknown as Columns | undefined;
+    if (found === undefined) return undefined;
+    const [digest, digestVersion, answer, flowId, rememberUntilMs] = found as [Uint8Array, number, Uint8Array, Uint8Array, number];
+    return { claim, digest, digestVersion, answer, flowId, rememberUntilMs };
+  }
+
   /** Answers stand in the order of the day after which they may be forgotten. */
   #answerId(untilMs: number): number {
     const day = Math.floor(untilMs / DAY_MS) + 1;

@@ -47,6 +47,8 @@ export interface Store {
   get(layout: Layout, key: readonly Cell[]): Cells | undefined;
   /** Rows in the order of the key or index. */
   list(layout: Layout, options: ListOptions): readonly Cells[];
+  /** What stands under a claim, however old. */
+  reference(claim: Uint8Array): Reference | undefined;
   /** Records of a lane with a number above `after`, in order, at most `limit`. */
   read(stream: string, partition: number, after: number, limit: number): readonly LogRecord[];
 
