@@ -7,6 +7,10 @@ import { launchDays, launches, learners, products, type Right, rights } from './
 
 const ENTITLEMENT_WAIT_MS = 60_000;
 const LAUNCH_WAIT_MS = 5_000;
+/** What is read late still gets this long: what it lacks may be as late. */
+const GRACE_MS = 5_000;
+const deadline = (record: LogRecord, unit: Unit, waitMs: number): number =>
+  Math.max(record.timeMs + waitMs, unit.now + GRACE_MS);
 /** Times of launches are exact for this long. */
 const EXACT_MS = 30 * 86_400_000;
 const PAGE = 200;
@@ -47,7 +51,7 @@ export const consumer: Consumer = {
 function settle(record: LogRecord, unit: Unit, final: boolean): void {
   switch (record.type) {
     case 'ProvisionSubmitted':
-      onProvision(decoded(record, 'ProvisionSubmitted'), unit, final);
+      onProvision(record, decoded(record, 'ProvisionSubmitted'), unit, final);
       break;
     case 'LaunchSubmitted':
       onLaunch(decoded(record, 'LaunchSubmitted'), unit);
@@ -90,6 +94,7 @@ function settle(record: LogRecord, unit: Unit, final: boolean): void {
 }
 
 function onProvision(
+  record: LogRecord,
   { schoolOin, entitlementId, revoke, byOin }: EventOf<'ProvisionSubmitted'>,
   unit: Unit,
   final: boolean,
@@ -97,7 +102,7 @@ function onProvision(
   const right = unit.get(rights, schoolOin, entitlementId);
   const decision = decide.provision(right, dutchDay(unit.now), { by: byOin, revoke });
   if (decision.type === 'Needs' && !final)
-    unit.wait(entitlementWanted(schoolOin, entitlementId), unit.now + ENTITLEMENT_WAIT_MS);
+    unit.wait(entitlementWanted(schoolOin, entitlementId), deadline(record, unit, ENTITLEMENT_WAIT_MS));
   if (decision.type === 'Needs' || decision.type === 'Refused') {
     refuse(
       unit,
@@ -209,7 +214,7 @@ function onRedeem(
     { shownMs: record.timeMs, today: dutchDay(record.timeMs), launch, right },
     { by: byOin, digest: Buffer.from(ticketDigest).toString('hex') },
   );
-  if (decision.type === 'Needs' && !final) unit.wait(launchWanted(launchId), unit.now + LAUNCH_WAIT_MS);
+  if (decision.type === 'Needs' && !final) unit.wait(launchWanted(launchId), deadline(record, unit, LAUNCH_WAIT_MS));
   if (decision.type === 'Needs' || decision.type === 'Refused') {
     const refusal = decision.type === 'Needs' ? decide.missing.launch : decision;
     // Whose school it is, is only told to those who may redeem.

@@ -10,6 +10,10 @@ import { type Entitlement, entitlements, fulfilments, lastDays, products } from 
 
 const PRODUCT_WAIT_MS = 24 * 3_600_000;
 const ENTITLEMENT_WAIT_MS = 60_000;
+/** What is read late, or stood behind another, still gets this long: what it lacks may be as late. */
+const GRACE_MS = 10_000;
+const deadline = (record: LogRecord, unit: Unit, waitMs: number): number =>
+  Math.max(record.timeMs + waitMs, unit.now + GRACE_MS);
 /** Rows one firing of a timer looks at, so that the end of a school year does not stop a lane. */
 const EXPIRY_PAGE = 500;
 const PAGE = 200;
@@ -145,8 +149,9 @@ function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
   );
   const first = events[0]!;
   const need = first.type === 'Needs' ? first.need : undefined;
-  if (need === 'product' && !final) unit.wait(productWanted(terms.productId), unit.now + PRODUCT_WAIT_MS);
-  if (need && !final) unit.wait(entitlementWanted(school, terms.fromEntitlementId), unit.now + ENTITLEMENT_WAIT_MS);
+  if (need === 'product' && !final) unit.wait(productWanted(terms.productId), deadline(record, unit, PRODUCT_WAIT_MS));
+  if (need && !final)
+    unit.wait(entitlementWanted(school, terms.fromEntitlementId), deadline(record, unit, ENTITLEMENT_WAIT_MS));
   const refusal = need ? decide.lacking[need] : first.type === 'GrantRefused' ? first : undefined;
   if (!refusal) {
     tell(unit, existing, events);
@@ -224,8 +229,8 @@ function answerChange(
 ): void {
   const first = events[0]!;
   const need = first.type === 'Needs' ? first.need : undefined;
-  if (need === 'product' && !final) unit.wait(productWanted(about.product), unit.now + PRODUCT_WAIT_MS);
-  if (need && !final) unit.wait(entitlementWanted(about.school, about.id), unit.now + ENTITLEMENT_WAIT_MS);
+  if (need === 'product' && !final) unit.wait(productWanted(about.product), deadline(record, unit, PRODUCT_WAIT_MS));
+  if (need && !final) unit.wait(entitlementWanted(about.school, about.id), deadline(record, unit, ENTITLEMENT_WAIT_MS));
   const refusal = need ? decide.lacking[need] : first.type === 'ChangeRefused' ? first : undefined;
   if (!refusal) {
     tell(unit, about.existing, events, record.flowId);

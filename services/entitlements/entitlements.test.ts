@@ -516,8 +516,6 @@ describe('listing', () => {
     expect((await list(bench, { partyOin: '00000001000000000099' })).ids).toEqual([]);
     const all = await list(bench, { limit: 300 });
     expect(all.next).toBe(`${school}/${all.ids.at(-1)}`);
-    expect((await list(bench, { limit: 300, after: all.next })).ids).toEqual(
-      ['b-147', 'b-148', 'b-149', 'z-school'].slice(-(303 - 300)),
-    );
+    expect((await list(bench, { limit: 300, after: all.next })).ids).toEqual(['b-148', 'b-149', 'z-school']);
   });
 });
