@@ -1,5 +1,5 @@
 /** Records of `results`, and what `rosters` and `entitlements` say that matters to results → rows, events and timers. */
-import { type Consumer, decoded, emit, type LogRecord, type TimerRow, type Unit } from '#bus';
+import { type Consumer, decoded, emit, type LogRecord, type TimerRow, terms, type Unit } from '#bus';
 import { dutchDay, GatewayError, isDay, schoolYearOf, startOfDutchDay, uuidText } from '#kernel';
 import type { ResultEntry } from '#proto/eduk/events/v1/results';
 import { decide, type ResultState } from './result.ts';
@@ -77,7 +77,10 @@ function yearOfDay(day: string): string {
 function keepYear(unit: Unit, school: string, year: string): void {
   if (unit.get(years, school, year)) return;
   unit.put(years, { school, year });
-  const atMs = Math.max(startOfDutchDay(`${year.slice(5)}-10-01`), unit.now + LEAST_KEPT_MS);
+  const atMs = Math.max(
+    terms['RETENTION_RESULT']!.end(startOfDutchDay(`${year.slice(0, 4)}-08-01`)),
+    unit.now + LEAST_KEPT_MS,
+  );
   unit.setTimer({ id: `${school} purge ${year}`, atMs, key: school, payload: `results ${year}` });
 }
 

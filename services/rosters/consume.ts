@@ -1,5 +1,5 @@
 /** Records of the stream `rosters` → state from rows → decision → rows, events and timers, in one unit of work. */
-import { type Consumer, decoded, emit, type LogRecord, type Reader, type TimerRow, type Unit } from '#bus';
+import { type Consumer, decoded, emit, type LogRecord, type Reader, type TimerRow, terms, type Unit } from '#bus';
 import { endOfDutchDay, schoolYearOf, startOfDutchDay, uuidText } from '#kernel';
 import { type GroupEntry, type LearnerEntry, RosterSubmitted, type StaffEntry } from '#proto/eduk/events/v1/rosters';
 import {
@@ -10,6 +10,7 @@ import {
   isNothing,
   nothingKnown,
   type RosterDocument,
+  type RosterEvent,
   type RosterState,
   SHOWN_AT_MOST,
 } from './roster.ts';
@@ -90,7 +91,7 @@ function takePart(record: LogRecord, unit: Unit, thresholdPercent: number): void
   const holdId = uuidText(record.id);
   const state = load(unit, schoolOin, schoolYear);
   const decided = decide(state, { type: 'CloseRoster', document, holdId, thresholdPercent, now: unit.now });
-  save(unit, document, decided);
+  save(unit, state, document, decided);
   const held = decided.events.find((event) => event.name === 'RosterHeld');
   if (!held) return;
   const { difference, reason } = held.value;
@@ -148,7 +149,7 @@ function addLearners(record: LogRecord, unit: Unit): void {
     named.map(({ learner }) => learner),
   );
   const decided = decide(state, { type: 'AddLearners', schoolOin, schoolYear, learners: named, now: unit.now });
-  save(unit, { schoolOin, schoolYear }, decided);
+  save(unit, state, { schoolOin, schoolYear }, decided);
 }
 
 function decideHold(record: LogRecord, unit: Unit): void {
@@ -161,7 +162,7 @@ function decideHold(record: LogRecord, unit: Unit): void {
   const state = waits ? load(unit, schoolOin, row.year) : nothingKnown;
   const hold = row && holdState(row);
   const decided = decide(state, { type: 'DecideHold', schoolOin, holdId, approve, hold, document, now: unit.now });
-  save(unit, document ?? { schoolOin, schoolYear: row?.year ?? '' }, decided);
+  save(unit, state, document ?? { schoolOin, schoolYear: row?.year ?? '' }, decided);
 }
 
 /**
@@ -173,7 +174,7 @@ function forget(record: LogRecord, unit: Unit): void {
   for (const year of unit.list(years, { equals: [schoolOin] })) {
     const row = unit.get(learners, schoolOin, year.year, learner);
     if (!row) continue;
-    removeLearner(unit, row);
+    removeLearner(unit, schoolOin, row.year, learner, row.leavesOn);
     const kept = unit.get(years, schoolOin, year.year) ?? year;
     unit.put(years, { ...kept, learners: kept.learners - 1, changedMs: unit.now });
   }
@@ -193,7 +194,7 @@ function onTimer(timer: TimerRow, unit: Unit): void {
 function endDay(unit: Unit, schoolOin: string, schoolYear: string, learner: string): void {
   const state = load(unit, schoolOin, schoolYear, [learner]);
   const decided = decide(state, { type: 'EndDay', schoolOin, schoolYear, learner, now: unit.now });
-  save(unit, { schoolOin, schoolYear }, decided);
+  save(unit, state, { schoolOin, schoolYear }, decided);
 }
 
 function dropParts(unit: Unit, schoolOin: string, byOin: string, rosterId: string): void {
@@ -223,10 +224,9 @@ function purge(unit: Unit, school: string, year: string, timer: TimerRow): void 
   unit.remove(years, school, year);
 }
 
-/** The last moment of a school year's rows: it is kept as current and as previous year. */
-function keptUntil(year: string): number {
-  return startOfDutchDay(`${Number(year.slice(5)) + 1}-08-01`);
-}
+/** When a school year's rows have had their term, Unix milliseconds. */
+const keptUntil = (year: string): number =>
+  terms['RETENTION_ROSTER']!.end(startOfDutchDay(`${year.slice(0, 4)}-08-01`));
 
 /** State of a school year from rows; with `only`, of those learners. */
 function load(unit: Unit, school: string, year: string, only?: readonly string[]): RosterState {
@@ -251,60 +251,75 @@ function load(unit: Unit, school: string, year: string, only?: readonly string[]
   };
 }
 
-/** Rows, timers and events of what was decided. `document` is the roster applied, where there is one. */
-function save(
-  unit: Unit,
-  document: Pick<RosterDocument, 'schoolOin' | 'schoolYear'> & Partial<RosterDocument>,
-  { events, changes }: Decided,
-): void {
-  const { schoolOin: school, schoolYear: year } = document;
-  const changedMs = unit.now;
+/** Whose school year it is; the whole roster where one was closed or approved. */
+type About = Pick<RosterDocument, 'schoolOin' | 'schoolYear'> & Partial<RosterDocument>;
+
+/** Rows, timers and events of what was decided. */
+function save(unit: Unit, state: RosterState, about: About, { events, changes }: Decided): void {
   let size = 0;
   let openGroups = 0;
   for (const event of events) {
-    switch (event.name) {
-      case 'LearnerJoined':
-      case 'LearnerMoved':
-      case 'LearnerChanged':
-        if (event.name === 'LearnerJoined') size++;
-        putLearner(unit, school, year, event.value.learner!);
-        break;
-      case 'LearnerLeft': {
-        const row = unit.get(learners, school, year, event.value.learner);
-        if (row) removeLearner(unit, row);
-        size--;
-        break;
-      }
-      case 'GroupChanged': {
-        const { group, change } = event.value;
-        if (change === 'opened') openGroups++;
-        if (change === 'closed') {
-          openGroups--;
-          unit.remove(groups, school, year, group!.group);
-        } else unit.put(groups, groupRow(school, year, group!, changedMs));
-        break;
-      }
-      case 'StaffChanged':
-        if (event.value.change === 'left') unit.remove(staff, school, year, event.value.staff!.staff);
-        else unit.put(staff, staffRow(school, year, event.value.staff!, changedMs));
-        break;
-      case 'HoldDecided':
-        endHold(unit, school, event.value.holdId, event.value.approved ? 'approved' : 'rejected');
-        break;
-      case 'RosterRefused':
-        if (event.value.holdId !== '') endHold(unit, school, event.value.holdId, 'rejected');
-        break;
-    }
+    if (event.name === 'LearnerJoined') size++;
+    if (event.name === 'LearnerLeft') size--;
+    if (event.name === 'GroupChanged') openGroups += { opened: 1, closed: -1 }[event.value.change] ?? 0;
+    saveRow(unit, state, about, event);
     const options = event.flowId === undefined ? undefined : { flowId: event.flowId };
     emit(unit, event.name, event.value as never, event.key, options);
   }
   const isApplied = events.some((event) => event.name === 'RosterApplied');
-  if (isApplied || size !== 0) saveYear(unit, document, { size, openGroups, isApplied, changes });
+  if (isApplied || size !== 0) saveYear(unit, about, { size, openGroups, isApplied, changes });
+}
+
+/** The rule of `evolve`, for rows. Rows are not read again: `state` has those that were there. */
+function saveRow(
+  unit: Unit,
+  state: RosterState,
+  { schoolOin: school, schoolYear: year }: About,
+  event: RosterEvent,
+): void {
+  switch (event.name) {
+    case 'LearnerJoined':
+    case 'LearnerMoved':
+    case 'LearnerChanged': {
+      const entry = event.value.learner!;
+      unit.put(learners, learnerRow(school, year, entry, unit.now));
+      const id = leaveTimer(school, year, entry.learner);
+      if (entry.leavesOn !== '')
+        unit.setTimer({
+          id,
+          atMs: endOfDay(entry.leavesOn),
+          key: school,
+          payload: `leave ${year} ${entry.learner}`,
+        });
+      else if (state.learners.get(entry.learner)?.leavesOn) unit.cancelTimer(id);
+      return;
+    }
+    case 'LearnerLeft': {
+      const { learner } = event.value;
+      removeLearner(unit, school, year, learner, state.learners.get(learner)?.leavesOn);
+      return;
+    }
+    case 'GroupChanged': {
+      const { group, change } = event.value;
+      if (change === 'closed') unit.remove(groups, school, year, group!.group);
+      else unit.put(groups, groupRow(school, year, group!, unit.now));
+      return;
+    }
+    case 'StaffChanged':
+      if (event.value.change === 'left') unit.remove(staff, school, year, event.value.staff!.staff);
+      else unit.put(staff, staffRow(school, year, event.value.staff!, unit.now));
+      return;
+    case 'HoldDecided':
+      endHold(unit, school, event.value.holdId, event.value.approved ? 'approved' : 'rejected');
+      return;
+    case 'RosterRefused':
+      if (event.value.holdId !== '') endHold(unit, school, event.value.holdId, 'rejected');
+  }
 }
 
 function saveYear(
   unit: Unit,
-  document: Pick<RosterDocument, 'schoolOin' | 'schoolYear'> & Partial<RosterDocument>,
+  document: About,
   {
     size,
     openGroups,
@@ -349,21 +364,22 @@ function saveYear(
   });
 }
 
-const leaveTimer = (school: string, year: string, learner: string): string => `${school} leave ${year} ${learner}`;
-
-function putLearner(unit: Unit, school: string, year: string, entry: LearnerEntry): void {
-  const before = unit.get(learners, school, year, entry.learner);
-  unit.put(learners, learnerRow(school, year, entry, unit.now));
-  if ((before?.leavesOn ?? '') === entry.leavesOn) return;
-  const id = leaveTimer(school, year, entry.learner);
-  if (entry.leavesOn === '') unit.cancelTimer(id);
-  else
-    unit.setTimer({ id, atMs: endOfDutchDay(entry.leavesOn), key: school, payload: `leave ${year} ${entry.learner}` });
+/** Classes leave together, and asking the calendar costs more than saving a row. */
+const endsOfDays = new Map<string, number>();
+function endOfDay(day: string): number {
+  const known = endsOfDays.get(day);
+  if (known !== undefined) return known;
+  if (endsOfDays.size >= 1_000) endsOfDays.clear();
+  const at = endOfDutchDay(day);
+  endsOfDays.set(day, at);
+  return at;
 }
 
-function removeLearner(unit: Unit, row: LearnerRow): void {
-  unit.remove(learners, row.school, row.year, row.learner);
-  if (row.leavesOn !== '') unit.cancelTimer(leaveTimer(row.school, row.year, row.learner));
+const leaveTimer = (school: string, year: string, learner: string): string => `${school} leave ${year} ${learner}`;
+
+function removeLearner(unit: Unit, school: string, year: string, learner: string, leavesOn: string | undefined): void {
+  unit.remove(learners, school, year, learner);
+  if (leavesOn) unit.cancelTimer(leaveTimer(school, year, learner));
 }
 
 function endHold(unit: Unit, school: string, holdId: string, state: string): void {
