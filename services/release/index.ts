@@ -1,2 +1,3 @@
 export * from './attributes.ts';
+export * from './progress.ts';
 export * from './reveal.ts';
