@@ -121,7 +121,7 @@ export function launch(state: LaunchState, command: LaunchCommand): LaunchDecisi
     const code = helpful.find((reason) => reasons.has(reason))!;
     return refused(code, told[code]!);
   }
-  if (!state.learner)
+  if (!isEnrolled(state.learner, today))
     return refused('learner.unknown', 'The learner is in no roster of this school and holds nothing here.');
   return missing.right;
 }

@@ -1,0 +1,342 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { type TestBench, testBench } from '#bus';
+import { AccessServiceDefinition } from '#proto/eduk/access/v1/access';
+import { EntitlementState, EntitlementTerms } from '#proto/eduk/core/v1/ordering';
+import { Product } from '#proto/eduk/core/v1/product';
+import { LearnerEntry } from '#proto/eduk/events/v1/rosters';
+import { access } from './index.ts';
+import * as tables from './tables.ts';
+
+const school = '0000000700001AB00000';
+const publisher = '00000001000000000002';
+const platform = '00000001000000000003';
+const las = '00000001000000000004';
+const other = '00000001000000000009';
+const DAY = 86_400_000;
+const digest = (ticket: string): Buffer => createHash('sha256').update(ticket).digest();
+
+const open = (): TestBench => testBench(access, { now: '2026-11-22T11:00:00Z' });
+const granted = (
+  bench: TestBench,
+  entitlementId = 'e-1',
+  more: { learner?: string; group?: string; unchanged?: boolean; count?: number } = {},
+): string =>
+  bench.submit(
+    'EntitlementGranted',
+    {
+      terms: EntitlementTerms.fromPartial({
+        entitlementId,
+        productId: 'maths-1',
+        startsOn: '2026-08-01',
+        endsOn: '2027-07-31',
+        count: more.count ?? 0,
+      }),
+      schoolOin: school,
+      holder: { learner: more.learner ?? 'anna', group: more.group ?? '' },
+      publisherOin: publisher,
+      platformOin: platform,
+      unchanged: more.unchanged ?? false,
+    },
+    more.learner ?? 'anna',
+  );
+const changed = (
+  bench: TestBench,
+  state: EntitlementState,
+  cause: string,
+  more: { unchanged?: boolean } = {},
+): string =>
+  bench.submit('EntitlementChanged', { schoolOin: school, entitlementId: 'e-1', state, cause, ...more }, 'anna');
+const joined = (bench: TestBench, learner = 'anna', group = '4h2', schoolYear = '2026-2027'): string =>
+  bench.submit(
+    'LearnerJoined',
+    {
+      schoolOin: school,
+      schoolYear,
+      learner: LearnerEntry.fromPartial({ learner, group, compositeGroups: ['wisb1'] }),
+    },
+    learner,
+  );
+const create = (
+  bench: TestBench,
+  launchId = 'l-1',
+  more: { learner?: string; entitlementId?: string; productId?: string } = {},
+): string =>
+  bench.submit(
+    'LaunchSubmitted',
+    {
+      launchId,
+      schoolOin: school,
+      learner: 'anna',
+      entitlementId: '',
+      productId: 'maths-1',
+      ticketDigest: digest('ticket'),
+      byOin: las,
+      ...more,
+    },
+    more.learner ?? 'anna',
+    { school },
+  );
+const redeem = (bench: TestBench, launchId = 'l-1', ticket = 'ticket', byOin = platform): string =>
+  bench.submit('RedeemSubmitted', { launchId, ticketDigest: digest(ticket), byOin }, byOin);
+const provision = (bench: TestBench, more: { revoke?: boolean; byOin?: string } = {}): string =>
+  bench.submit(
+    'ProvisionSubmitted',
+    { schoolOin: school, entitlementId: 'e-1', revoke: false, byOin: platform, ...more },
+    school,
+    { school },
+  );
+const publish = (bench: TestBench, licence: Partial<{ licensed: boolean }> | undefined): string =>
+  bench.submit(
+    'ProductPublished',
+    { product: Product.fromPartial({ productId: 'maths-1', publisherOin: publisher, ...(licence && { licence }) }) },
+    'maths-1',
+  );
+
+/** The only event since the last look. */
+function only(bench: TestBench) {
+  const found = bench.events();
+  bench.clear();
+  expect(found.map(({ name }) => name)).toHaveLength(1);
+  return found[0]!;
+}
+const get = async (bench: TestBench, launchId = 'l-1') =>
+  (await bench.client(AccessServiceDefinition).getLaunch({ launchId })).launch;
+
+describe('from the right to the open book', () => {
+  test('a launch is made, redeemed once, and told by its day', async () => {
+    const bench = open();
+    granted(bench);
+    const flowId = create(bench);
+    expect(only(bench)).toMatchObject({
+      name: 'LaunchCreated',
+      key: 'anna',
+      flowId,
+      value: {
+        launchId: 'l-1',
+        learner: 'anna',
+        entitlementId: 'e-1',
+        productId: 'maths-1',
+        expiresMs: BigInt(bench.now() + 300_000),
+      },
+    });
+    expect(await get(bench)).toMatchObject({ outcome: 'created', learner: 'anna', entitlementId: 'e-1' });
+    const redeeming = redeem(bench);
+    expect(only(bench)).toMatchObject({
+      name: 'LaunchRedeemed',
+      key: 'anna',
+      flowId: redeeming,
+      school,
+      value: { entitlementId: 'e-1', learner: 'anna', day: '2026-11-22', byOin: platform, schoolOin: school },
+    });
+    expect(await get(bench)).toMatchObject({ outcome: 'redeemed', redeemedByOin: platform });
+    redeem(bench);
+    expect(only(bench)).toMatchObject({ name: 'AccessRefused', value: { code: 'launch.spent', subject: 'l-1' } });
+  });
+  test('by group of today, by school, never by a count', async () => {
+    const bench = open();
+    joined(bench);
+    granted(bench, 'count', { learner: '', group: '', count: 30 });
+    create(bench, 'l-0');
+    expect(only(bench)).toMatchObject({ name: 'AccessRefused', value: { code: 'state.missing' } });
+    granted(bench, 'class', { learner: '', group: 'wisb1' });
+    create(bench, 'l-1');
+    expect(only(bench)).toMatchObject({ name: 'LaunchCreated', value: { entitlementId: 'class' } });
+    bench.submit(
+      'LearnerMoved',
+      {
+        schoolOin: school,
+        schoolYear: '2026-2027',
+        learner: LearnerEntry.fromPartial({ learner: 'anna', group: '4h3' }),
+      },
+      'anna',
+    );
+    create(bench, 'l-2');
+    expect(only(bench)).toMatchObject({ name: 'AccessRefused', value: { code: 'state.missing' } });
+    expect(await get(bench, 'l-2')).toMatchObject({ outcome: 'refused', code: 'state.missing' });
+    granted(bench, 'all', { learner: '' });
+    create(bench, 'l-3', { entitlementId: 'all', productId: '' });
+    expect(only(bench)).toMatchObject({ value: { entitlementId: 'all', productId: 'maths-1' } });
+  });
+  test('the platform that shows the ticket before we knew of it waits five seconds', () => {
+    const bench = open();
+    granted(bench);
+    redeem(bench);
+    expect(bench.events()).toEqual([]);
+    create(bench);
+    expect(bench.events().map(({ name }) => name)).toEqual(['LaunchCreated', 'LaunchRedeemed']);
+    bench.clear();
+    redeem(bench, 'l-9');
+    bench.advance(5_000);
+    expect(only(bench)).toMatchObject({
+      name: 'AccessRefused',
+      key: platform,
+      value: { code: 'state.missing', schoolOin: '' },
+    });
+  });
+  test('another party and another ticket find nothing', () => {
+    const bench = open();
+    granted(bench);
+    create(bench);
+    bench.clear();
+    redeem(bench, 'l-1', 'ticket', other);
+    expect(only(bench)).toMatchObject({ name: 'AccessRefused', value: { code: 'state.missing', schoolOin: '' } });
+    redeem(bench, 'l-1', 'guess');
+    expect(only(bench)).toMatchObject({ name: 'AccessRefused', value: { code: 'state.missing', schoolOin: '' } });
+    redeem(bench);
+    expect(only(bench)).toMatchObject({ name: 'LaunchRedeemed' });
+  });
+  test('after five minutes the ticket is spent', () => {
+    const bench = open();
+    granted(bench);
+    create(bench);
+    bench.clear();
+    bench.advance(300_000);
+    redeem(bench);
+    expect(only(bench)).toMatchObject({ value: { code: 'launch.spent' } });
+  });
+  test('what was blocked since does not open', () => {
+    const bench = open();
+    granted(bench);
+    create(bench);
+    changed(bench, EntitlementState.ENTITLEMENT_STATE_BLOCKED, 'blocked');
+    bench.clear();
+    redeem(bench);
+    expect(only(bench)).toMatchObject({ value: { code: 'entitlement.blocked' } });
+    create(bench, 'l-2');
+    expect(only(bench)).toMatchObject({ value: { code: 'entitlement.blocked' } });
+    changed(bench, EntitlementState.ENTITLEMENT_STATE_GRANTED, 'unblocked');
+    // A repeat tells how it stood then; here it is out of date.
+    changed(bench, EntitlementState.ENTITLEMENT_STATE_BLOCKED, 'blocked', { unchanged: true });
+    granted(bench, 'e-1', { unchanged: true, learner: 'ben' });
+    redeem(bench);
+    expect(only(bench)).toMatchObject({ name: 'LaunchRedeemed' });
+  });
+  test('free material opens for every pupil of the school', () => {
+    const bench = open();
+    publish(bench, { licensed: false });
+    create(bench, 'l-1');
+    expect(only(bench)).toMatchObject({ value: { code: 'learner.unknown' } });
+    joined(bench);
+    create(bench, 'l-2');
+    expect(only(bench)).toMatchObject({ name: 'LaunchCreated', value: { entitlementId: '', productId: 'maths-1' } });
+    redeem(bench, 'l-2', 'ticket', publisher);
+    expect(only(bench)).toMatchObject({ name: 'LaunchRedeemed', value: { entitlementId: '' } });
+  });
+  test('material whose publisher says nothing of licences needs one', () => {
+    const bench = open();
+    joined(bench);
+    publish(bench, undefined);
+    create(bench);
+    expect(only(bench)).toMatchObject({ value: { code: 'state.missing' } });
+  });
+});
+
+describe('leaving', () => {
+  const leave = (bench: TestBench, leftOn: string) =>
+    bench.submit('LearnerLeft', { schoolOin: school, schoolYear: '2026-2027', learner: 'anna', leftOn }, 'anna');
+  test("closes the school's material from that day; what is personal stays", () => {
+    const bench = open();
+    joined(bench);
+    granted(bench, 'all', { learner: '' });
+    leave(bench, '2026-11-24');
+    create(bench, 'l-1');
+    expect(only(bench)).toMatchObject({ name: 'LaunchCreated' });
+    bench.advance(2 * DAY);
+    create(bench, 'l-2');
+    expect(only(bench)).toMatchObject({ value: { code: 'learner.unknown' } });
+    granted(bench);
+    create(bench, 'l-3');
+    expect(only(bench)).toMatchObject({ name: 'LaunchCreated', value: { entitlementId: 'e-1' } });
+  });
+  test('today is at once, and coming back opens again', () => {
+    const bench = open();
+    joined(bench);
+    granted(bench, 'all', { learner: '' });
+    leave(bench, '2026-11-22');
+    expect(bench.get(tables.learners, school, 'anna')).toBeUndefined();
+    joined(bench);
+    create(bench);
+    expect(only(bench)).toMatchObject({ name: 'LaunchCreated' });
+  });
+});
+
+describe('forgetting', () => {
+  test('leaves no token, and no way in', () => {
+    const bench = open();
+    joined(bench);
+    granted(bench);
+    granted(bench, 'e-2');
+    create(bench, 'l-1');
+    create(bench, 'l-2', { entitlementId: 'e-9' });
+    bench.clear();
+    bench.submit('LearnerForgotten', { schoolOin: school, learner: 'anna' }, 'anna');
+    for (const table of access.tables) expect(JSON.stringify(bench.list(table, { equals: [] }))).not.toContain('anna');
+    redeem(bench);
+    expect(only(bench)).toMatchObject({ value: { code: 'state.missing' } });
+    changed(bench, EntitlementState.ENTITLEMENT_STATE_WITHDRAWN, 'forgotten');
+    create(bench, 'l-3');
+    expect(only(bench)).toMatchObject({ value: { code: 'learner.unknown' } });
+  });
+});
+
+describe('provisioning', () => {
+  test('is told under the learner; a repeat is decided too', () => {
+    const bench = open();
+    granted(bench);
+    for (const flowId of [provision(bench), provision(bench)])
+      expect(bench.events('AccessProvisioned').find((event) => event.flowId === flowId)).toMatchObject({
+        key: 'anna',
+        value: { entitlementId: 'e-1', byOin: platform },
+      });
+    bench.clear();
+    provision(bench, { revoke: true });
+    expect(only(bench)).toMatchObject({ name: 'AccessRevoked' });
+    provision(bench, { byOin: other });
+    expect(only(bench)).toMatchObject({
+      name: 'AccessRefused',
+      value: { code: 'state.missing', subject: 'e-1', byOin: other },
+    });
+  });
+  test('waits a minute for its entitlement', () => {
+    const bench = open();
+    provision(bench);
+    expect(bench.events()).toEqual([]);
+    granted(bench);
+    expect(only(bench)).toMatchObject({ name: 'AccessProvisioned' });
+    const late = open();
+    provision(late);
+    late.advance(60_000);
+    expect(only(late)).toMatchObject({ name: 'AccessRefused', key: school, value: { code: 'state.missing' } });
+  });
+});
+
+test('after thirty days only the day of a launch is left', async () => {
+  const bench = open();
+  granted(bench);
+  for (let i = 0; i < 450; i++)
+    bench.append(
+      'LaunchSubmitted',
+      {
+        launchId: `l-${i}`,
+        schoolOin: school,
+        learner: 'anna',
+        productId: 'maths-1',
+        ticketDigest: digest('ticket'),
+        byOin: las,
+      },
+      'anna',
+    );
+  bench.run();
+  redeem(bench, 'l-7');
+  const exact = bench.get(tables.launches, 'l-7')!;
+  bench.advance(30 * DAY);
+  expect(bench.get(tables.launches, 'l-7')).toEqual(exact);
+  bench.advance(DAY);
+  const start = Date.parse('2026-11-21T23:00:00Z');
+  for (const row of bench.list(tables.launches, { equals: [] }))
+    expect(row).toMatchObject({ day: '2026-11-22', created: start, expires: start, digest: '' });
+  expect(bench.get(tables.launches, 'l-7')).toMatchObject({ redeemed: start, state: 'redeemed' });
+  expect(bench.get(tables.launches, 'l-8')).toMatchObject({ redeemed: 0 });
+  expect(await get(bench, 'nothing')).toBeUndefined();
+});
