@@ -1,4 +1,4 @@
-import { createHash, randomFillSync } from 'node:crypto';
+import { hash, randomFillSync } from 'node:crypto';
 
 /** Ids, and the lane a key belongs to. */
 
@@ -63,7 +63,7 @@ export const PARTITIONS = 16;
 
 /** First 4 bytes, big-endian, of SHA-256(key), modulo the number of partitions. */
 export function partitionOf(key: string): number {
-  return createHash('sha256').update(key).digest().readUInt32BE(0) % PARTITIONS;
+  return hash('sha256', key, 'buffer').readUInt32BE(0) % PARTITIONS;
 }
 
 const OIN = /^\d{20}$/;
