@@ -58,6 +58,10 @@ const TURN_BUSY_MS = 5;
 const SLOWER_MS = 500;
 const TRICKLE_MS = 2000;
 const TRICKLE_EVERY_MS = 250;
+/** Bulk entries in one group while they are taken slower. */
+const SLOW_GROUP = 64;
+/** Unread events up to which deciders find the log in memory: above, bulk is taken slower too. */
+const UNREAD_IN_MEMORY = 8000;
 const CLEAN_EVERY_MS = 60_000;
 /** How long `stop` goes on deciding. */
 const DRAIN_MS = 2000;
@@ -187,7 +191,10 @@ class Turns {
     const parts = this.#queue.take(GROUP, this.#bulkLimit(started));
     const rests = started < this.#restUntil;
     const decides = !rests && this.#state !== 'new' && this.#core.hasWork();
-    if (parts.length === 0 && !decides) return this.#sleep(rests);
+    if (parts.length === 0 && !decides) {
+      this.#sleep(rests);
+      return;
+    }
     const until = started + (this.#queue.size > 0 || parts.length > 0 ? TURN_BUSY_MS : TURN_MS);
     try {
       const results = this.#core.group(() => {
@@ -208,12 +215,18 @@ class Turns {
       for (const part of parts) part.failed(error);
     }
     this.#unread = this.#core.unread();
+    this.kick();
+    // After the answers have left.
+    setImmediate(() => this.#settle());
+  }
+
+  #settle(): void {
+    if (this.#state === 'closed') return;
     try {
       this.#store.settle();
     } catch (thrown) {
       log('error', 'checkpoint_failed', describeError(storeError(thrown)));
     }
-    this.kick();
   }
 
   #sleep(rests: boolean): void {
@@ -235,9 +248,8 @@ class Turns {
       this.#oldestAt = now;
       this.#oldestMs = this.#unread > 0 ? this.#core.oldestUnreadMs() : 0;
     }
-    if (this.#oldestMs < SLOWER_MS) return GROUP;
-    if (this.#oldestMs < TRICKLE_MS)
-      return Math.ceil((GROUP * (TRICKLE_MS - this.#oldestMs)) / (TRICKLE_MS - SLOWER_MS));
+    if (this.#oldestMs < SLOWER_MS && this.#unread < UNREAD_IN_MEMORY) return GROUP;
+    if (this.#oldestMs < TRICKLE_MS && this.#unread < 2 * UNREAD_IN_MEMORY) return SLOW_GROUP;
     if (now - this.#trickledAt < TRICKLE_EVERY_MS) return 0;
     this.#trickledAt = now;
     return 1;

@@ -31,6 +31,11 @@ export const terms: Readonly<Record<string, Term>> = {
   },
   RETENTION_ACCESS: { about: 'Thirty days exact, then the day only.', end: (ms) => ms + 30 * 86_400_000 },
   RETENTION_AUDIT: { about: 'Three years.', end: (ms) => ms + 3 * YEAR_MS },
+  RETENTION_DELIVERY: { about: 'Mail, waiting or not: thirty days.', end: (ms) => ms + 30 * 86_400_000 },
+  RETENTION_FLOW: {
+    about: 'As long as references: 400 days for orders, entitlements and mandates, 35 for the rest.',
+    end: (ms) => ms + 400 * 86_400_000,
+  },
   RETENTION_ENGINE: {
     about: "The engine's own rows: they leave with the work that they describe.",
     end: () => Infinity,

@@ -1,7 +1,7 @@
-import { closeSync, existsSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { ConfigError, GatewayError, PARTITIONS, uuidBytes, uuidText } from '#kernel';
+import { ConfigError, GatewayError, PARTITIONS, uuidText } from '#kernel';
 import type { Cell, Cells, Layout } from './cells.ts';
 import { layoutOf } from './cells.ts';
 import type { KeyValue, ListOptions, LogRecord, Table } from './port.ts';
@@ -60,6 +60,7 @@ export class SqliteStore implements Store {
   readonly #answer: StatementSync;
   readonly #unanswer: StatementSync;
   readonly #setLane: StatementSync;
+  readonly #journal: StatementSync;
   /** The next answer's place, by the day after which it is forgotten. */
   readonly #nextAnswer = new Map<number, number>();
 
@@ -88,6 +89,7 @@ export class SqliteStore implements Store {
       'INSERT INTO bus_answers (id, claim, digest, digest_version, answer, flow, until_ms) VALUES (?, ?, ?, ?, ?, ?, ?)',
     );
     this.#unanswer = this.#db.prepare('DELETE FROM bus_answers WHERE id = ?');
+    this.#journal = this.#arrays('PRAGMA wal_checkpoint(NOOP)');
     this.#setLane = this.#db.prepare(
       'INSERT OR REPLACE INTO bus_lanes (stream, partition, head, first) VALUES (?, ?, ?, ?)',
     );
@@ -465,13 +467,9 @@ export class SqliteStore implements Store {
   }
 
   settle(): void {
-    let pages = 0;
-    try {
-      pages = statSync(`${this.#file}-wal`).size / PAGE;
-    } catch {
-      return; // There is no journal yet.
-    }
-    if (pages >= JOURNAL_PAGES * 0.9) this.#do(() => this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)'));
+    const [, pages] = this.#do(() => this.#journal.get() as unknown as [number, number, number]);
+    // Just before SQLite would do it by itself, within a commit that somebody waits for.
+    if (pages >= JOURNAL_PAGES * 0.8) this.#do(() => this.#db.exec('PRAGMA wal_checkpoint(PASSIVE)'));
   }
 
   freeBytes(): number {
@@ -503,9 +501,20 @@ function hasRowid(layout: Layout): boolean {
   return layout.types.includes('blob') || (layout.keySize === 1 && layout.types[0] === 'int');
 }
 
+/** 16 bytes where the flow has the usual form, nothing where it is the event's own id. */
 function flowCell({ flowId, id }: LogRecord): string | Uint8Array | null {
-  const bytes = uuidBytes(flowId);
-  if (bytes === undefined) return flowId;
-  for (let i = 0; i < 16; i++) if (bytes[i] !== id[i]) return bytes;
-  return null;
+  if (flowId.length !== 36) return flowId;
+  const bytes = new Uint8Array(16);
+  let own = true;
+  for (let i = 0, at = 0; i < 16; i++, at += 2) {
+    if (at === 8 || at === 13 || at === 18 || at === 23) at += 1;
+    const byte = nibble(flowId.charCodeAt(at)) * 16 + nibble(flowId.charCodeAt(at + 1));
+    if (!(byte >= 0)) return flowId;
+    bytes[i] = byte;
+    if (byte !== id[i]) own = false;
+  }
+  return own ? null : bytes;
 }
+
+/** Value of a hexadecimal digit in small letters; NaN for anything else, so that text comes back as it was. */
+const nibble = (code: number): number => (code >= 48 && code <= 57 ? code - 48 : code >= 97 && code <= 102 ? code - 87 : Number.NaN);
