@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -6,6 +7,7 @@ import {
   type LineOutcome,
   LineState,
   type LineTerms,
+  lineStateToJSON,
   Ownership,
   Payer,
   Renewal,
@@ -419,4 +421,22 @@ describe('any sequence of what buyer and sellers say', () => {
       }),
     );
   });
+});
+
+describe('the drawings', () => {
+  const drawn = (file: string) =>
+    [...readFileSync(new URL(file, import.meta.url), 'utf8').matchAll(/^ {2}(\w+) --> (\w+)/gm)]
+      .map(([, from, to]) => `${from} → ${to}`)
+      .sort();
+  const name = (state: number) =>
+    lineStateToJSON(state as LineState)
+      .replace('LINE_STATE_', '')
+      .toLowerCase();
+  const ways = Object.entries(NEXT)
+    .flatMap(([from, to]) => to.map((one) => `${name(Number(from))} → ${name(one)}`))
+    .sort();
+
+  test.each(['README.md', '../../docs/order-states.md'])('in %s show the ways there are', (file) =>
+    expect(drawn(file)).toEqual(ways),
+  );
 });
