@@ -10,7 +10,12 @@ import { eventsModule, labelsModule, readImage, streamsPage } from './labels.ts'
 
 const root = join(import.meta.dirname, '..');
 const bin = (name: string) => join(root, 'node_modules', '.bin', name);
-const run = (args: string[]) => execFileSync(bin('buf'), args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, PATH: `${join(root, 'node_modules', '.bin')}:${process.env['PATH']}` } });
+const run = (args: string[]) =>
+  execFileSync(bin('buf'), args, {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, PATH: `${join(root, 'node_modules', '.bin')}:${process.env['PATH']}` },
+  });
 
 const out = mkdtempSync(join(tmpdir(), 'eduk-gen-'));
 try {
@@ -24,13 +29,18 @@ try {
   writeFileSync(join(out, 'docs', 'streams.md'), streamsPage(image));
   const made = [...walk(gen, 'proto/gen'), 'docs/streams.md'];
   if (process.argv.includes('--check')) {
-    const stale = made.filter((file) => !existsSync(join(root, file)) || !readFileSync(join(root, file)).equals(readFileSync(join(out, file))));
+    const stale = made.filter(
+      (file) => !existsSync(join(root, file)) || !readFileSync(join(root, file)).equals(readFileSync(join(out, file))),
+    );
     for (const file of stale) process.stderr.write(`${file} is not what the protos give; run npm run generate\n`);
     process.exitCode = stale.length > 0 ? 1 : 0;
   } else {
     // Only what differs is written, so that a running process or another run never sees the folder empty.
-    for (const file of made) if (!existsSync(join(root, file)) || !readFileSync(join(root, file)).equals(readFileSync(join(out, file)))) cpSync(join(out, file), join(root, file));
-    for (const file of walk(join(root, 'proto', 'gen'), 'proto/gen')) if (!made.includes(file)) rmSync(join(root, file));
+    for (const file of made)
+      if (!existsSync(join(root, file)) || !readFileSync(join(root, file)).equals(readFileSync(join(out, file))))
+        cpSync(join(out, file), join(root, file));
+    for (const file of walk(join(root, 'proto', 'gen'), 'proto/gen'))
+      if (!made.includes(file)) rmSync(join(root, file));
   }
 } finally {
   rmSync(out, { recursive: true, force: true });

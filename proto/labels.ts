@@ -1,7 +1,14 @@
 /** Reads the image that `buf build` writes: labels of fields, options of events. */
 import { fromBinary } from '@bufbuild/protobuf';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
-import { type DescriptorProto, type FieldDescriptorProto, FieldDescriptorProto_Label, FieldDescriptorProto_Type, type FileDescriptorProto, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
+import {
+  type DescriptorProto,
+  type FieldDescriptorProto,
+  FieldDescriptorProto_Label,
+  FieldDescriptorProto_Type,
+  type FileDescriptorProto,
+  FileDescriptorSetSchema,
+} from '@bufbuild/protobuf/wkt';
 
 const LABEL_EXTENSION = 50101;
 const EVENT_EXTENSION = 50102;
@@ -60,7 +67,14 @@ export function readImage(bytes: Uint8Array): Image {
   const image: Image = { files: set.file, messages: new Map(), labels: new Map(), retentions: new Map() };
   for (const file of set.file) {
     for (const e of file.enumType) {
-      const into = file.package === 'eduk.core.v1' ? (e.name === 'Label' ? image.labels : e.name === 'Retention' ? image.retentions : undefined) : undefined;
+      const into =
+        file.package === 'eduk.core.v1'
+          ? e.name === 'Label'
+            ? image.labels
+            : e.name === 'Retention'
+              ? image.retentions
+              : undefined
+          : undefined;
       for (const value of e.value) into?.set(value.number, value.name);
     }
     if (file.package.startsWith('google.')) continue;
@@ -70,7 +84,13 @@ export function readImage(bytes: Uint8Array): Image {
 }
 
 function readMessage(image: Image, file: FileDescriptorProto, name: string, message: DescriptorProto): void {
-  const info: MessageInfo = { name, file: file.name, comment: '', fields: message.field.map((field) => readField(field, message)), mapEntry: message.options?.mapEntry ?? false };
+  const info: MessageInfo = {
+    name,
+    file: file.name,
+    comment: '',
+    fields: message.field.map((field) => readField(field, message)),
+    mapEntry: message.options?.mapEntry ?? false,
+  };
   const event = extensionBytes(message.options, EVENT_EXTENSION);
   if (event) info.event = readEvent(event);
   image.messages.set(name, info);
@@ -83,13 +103,27 @@ function readField(field: FieldDescriptorProto, message: DescriptorProto): Field
   const info: FieldInfo = {
     name: camel(field.name),
     protoName: field.name,
-    kind: field.type === FieldDescriptorProto_Type.STRING ? 'string' : field.type === FieldDescriptorProto_Type.BYTES ? 'bytes' : of ? 'message' : 'other',
+    kind:
+      field.type === FieldDescriptorProto_Type.STRING
+        ? 'string'
+        : field.type === FieldDescriptorProto_Type.BYTES
+          ? 'bytes'
+          : of
+            ? 'message'
+            : 'other',
     label: label ? new BinaryReader(label).int32() : 0,
     repeated: field.label === FieldDescriptorProto_Label.REPEATED,
-    map: of !== undefined && message.nestedType.some((nested) => of.endsWith(`.${nested.name}`) && nested.options?.mapEntry === true),
+    map:
+      of !== undefined &&
+      message.nestedType.some((nested) => of.endsWith(`.${nested.name}`) && nested.options?.mapEntry === true),
   };
   if (of) info.of = of;
-  if ((field as unknown as Unknown & { oneofIndex?: number }).oneofIndex !== undefined && Object.hasOwn(field, 'oneofIndex') && !field.proto3Optional) info.oneof = camel(message.oneofDecl[field.oneofIndex]!.name);
+  if (
+    (field as unknown as Unknown & { oneofIndex?: number }).oneofIndex !== undefined &&
+    Object.hasOwn(field, 'oneofIndex') &&
+    !field.proto3Optional
+  )
+    info.oneof = camel(message.oneofDecl[field.oneofIndex]!.name);
   return info;
 }
 
@@ -122,25 +156,38 @@ export function labelProblems(image: Image): string[] {
     for (const field of image.messages.get(name)?.fields ?? []) if (field.of) reach(field.of, seen);
   };
   for (const message of image.messages.values()) {
-    if (!message.mapEntry) for (const field of message.fields) if ((field.kind === 'string' || field.kind === 'bytes') && field.label === 0) problems.push(`${message.name}.${field.protoName} has no label`);
+    if (!message.mapEntry)
+      for (const field of message.fields)
+        if ((field.kind === 'string' || field.kind === 'bytes') && field.label === 0)
+          problems.push(`${message.name}.${field.protoName} has no label`);
     if (message.name.startsWith('eduk.events.') && message.event) reach(message.name, inEvents);
   }
   for (const name of inEvents)
     for (const field of image.messages.get(name)?.fields ?? [])
-      if (field.label >= identifyingFrom) problems.push(`${name}.${field.protoName} carries ${image.labels.get(field.label)} and can stand in an event`);
+      if (field.label >= identifyingFrom)
+        problems.push(`${name}.${field.protoName} carries ${image.labels.get(field.label)} and can stand in an event`);
   for (const message of image.messages.values()) {
     if (!message.name.startsWith('eduk.events.') || message.mapEntry || !message.event) continue;
     const { stream, key, writer, readers, retention } = message.event;
-    if (!stream || !key || !writer || readers.length === 0 || retention === 0) problems.push(`${message.name} does not declare stream, key, writer, readers and retention`);
-    if (writer === 'door' && !message.name.endsWith('Submitted')) problems.push(`${message.name} is written by a door but is not called …Submitted`);
-    if (writer !== 'door' && message.name.endsWith('Submitted')) problems.push(`${message.name} is called …Submitted but is not written by a door`);
+    if (!stream || !key || !writer || readers.length === 0 || retention === 0)
+      problems.push(`${message.name} does not declare stream, key, writer, readers and retention`);
+    if (writer === 'door' && !message.name.endsWith('Submitted'))
+      problems.push(`${message.name} is written by a door but is not called …Submitted`);
+    if (writer !== 'door' && message.name.endsWith('Submitted'))
+      problems.push(`${message.name} is called …Submitted but is not written by a door`);
   }
   return problems;
 }
 
 /** proto/gen/labels.ts: what the doors need of the image at run time. */
 export function labelsModule(image: Image): string {
-  const lines = ['// Written by proto/generate.ts. Do not edit.', '', "import type { EventInfo, FieldInfo } from '../labels.ts';", '', 'export const fieldsOf: Record<string, readonly FieldInfo[]> = {'];
+  const lines = [
+    '// Written by proto/generate.ts. Do not edit.',
+    '',
+    "import type { EventInfo, FieldInfo } from '../labels.ts';",
+    '',
+    'export const fieldsOf: Record<string, readonly FieldInfo[]> = {',
+  ];
   for (const message of [...image.messages.values()].sort((a, b) => (a.name < b.name ? -1 : 1)))
     if (!message.mapEntry) lines.push(`  ${JSON.stringify(message.name)}: ${JSON.stringify(message.fields)},`);
   lines.push('};', '', 'export const eventsOf: Record<string, EventInfo> = {');
@@ -161,14 +208,30 @@ const TERMS: Record<string, string> = {
 
 /** docs/streams.md. */
 export function streamsPage(image: Image): string {
-  const events = [...image.messages.values()].filter((message) => message.event).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const events = [...image.messages.values()]
+    .filter((message) => message.event)
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
   const streams = [...new Set(events.map((message) => message.event!.stream))].sort();
-  const lines = ['# Streams', '', 'Written by `npm run generate` from the options in `proto/eduk/events/v1`. Each event has one writer; a door writes only `…Submitted`.', ''];
+  const lines = [
+    '# Streams',
+    '',
+    'Written by `npm run generate` from the options in `proto/eduk/events/v1`. Each event has one writer; a door writes only `…Submitted`.',
+    '',
+  ];
   for (const stream of streams) {
-    lines.push(`## ${stream}`, '', `Topic \`eduk.${stream}.v1\`.`, '', '| event | key | writer | readers | kept |', '| --- | --- | --- | --- | --- |');
+    lines.push(
+      `## ${stream}`,
+      '',
+      `Topic \`eduk.${stream}.v1\`.`,
+      '',
+      '| event | key | writer | readers | kept |',
+      '| --- | --- | --- | --- | --- |',
+    );
     for (const { name, event } of events)
       if (event!.stream === stream)
-        lines.push(`| \`${name.split('.').at(-1)}\` | ${event!.key} | ${event!.writer} | ${event!.readers.join(', ')} | ${TERMS[image.retentions.get(event!.retention) ?? ''] ?? '?'} |`);
+        lines.push(
+          `| \`${name.split('.').at(-1)}\` | ${event!.key} | ${event!.writer} | ${event!.readers.join(', ')} | ${TERMS[image.retentions.get(event!.retention) ?? ''] ?? '?'} |`,
+        );
     lines.push('');
   }
   return lines.join('\n');
@@ -176,7 +239,9 @@ export function streamsPage(image: Image): string {
 
 /** proto/gen/events.ts: the codec of each event by its short name. */
 export function eventsModule(image: Image): string {
-  const events = [...image.messages.values()].filter((message) => message.event).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const events = [...image.messages.values()]
+    .filter((message) => message.event)
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
   const files = [...new Set(events.map((message) => message.file))].sort();
   const alias = (file: string) => file.split('/').at(-1)!.replace('.proto', '');
   return [
@@ -186,7 +251,10 @@ export function eventsModule(image: Image): string {
     '',
     '/** Codec and stream of each event, by its name on the log. */',
     'export const events = {',
-    ...events.map(({ name, file, event }) => `  ${name.split('.').at(-1)}: { stream: '${event!.stream}', codec: ${alias(file)}.${name.split('.').at(-1)} },`),
+    ...events.map(
+      ({ name, file, event }) =>
+        `  ${name.split('.').at(-1)}: { stream: '${event!.stream}', codec: ${alias(file)}.${name.split('.').at(-1)} },`,
+    ),
     '} as const;',
     '',
     'export type EventName = keyof typeof events;',

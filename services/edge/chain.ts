@@ -32,7 +32,11 @@ export class Chain {
 
   async start(everyMs = 250): Promise<void> {
     await this.refresh();
-    this.#timer = setInterval(() => void this.refresh().catch(() => log('warn', 'chain_copy_stale', { age_ms: this.#clock.now() - this.#freshMs })), everyMs);
+    this.#timer = setInterval(
+      () =>
+        void this.refresh().catch(() => log('warn', 'chain_copy_stale', { age_ms: this.#clock.now() - this.#freshMs })),
+      everyMs,
+    );
     this.#timer.unref();
   }
 
@@ -135,7 +139,10 @@ export class Chain {
   /** Mandates of one party for one school, those that the school's board gave included. */
   between(school: string, party: string): Mandate[] {
     const board = this.party(school)?.boardOin;
-    return [...(this.#pairs.get(`${school}|${party}`)?.values() ?? []), ...(board ? (this.#pairs.get(`${board}|${party}`)?.values() ?? []) : [])];
+    return [
+      ...(this.#pairs.get(`${school}|${party}`)?.values() ?? []),
+      ...(board ? (this.#pairs.get(`${board}|${party}`)?.values() ?? []) : []),
+    ];
   }
 
   /** Schools for which a party has any mandate, boards' schools included. */
@@ -144,7 +151,8 @@ export class Chain {
     for (const mandate of this.#mandates.values()) {
       if (mandate.partyOin !== party) continue;
       schools.add(mandate.schoolOin);
-      for (const row of this.#byOin.values()) if (row.party!.boardOin === mandate.schoolOin) schools.add(row.party!.oin);
+      for (const row of this.#byOin.values())
+        if (row.party!.boardOin === mandate.schoolOin) schools.add(row.party!.oin);
     }
     return [...schools];
   }
@@ -153,8 +161,16 @@ export class Chain {
    * Whether `party` may have `service` for `school` now. `fresh` = new orders and grants, which a run-off refuses.
    * Gives the mandate that allows it, or the fault that says why not.
    */
-  judge(school: string, party: string, service: Service, fresh = false): { mandate: Mandate; fault?: undefined } | { mandate?: Mandate; fault: Fault } {
-    if (this.#clock.now() - this.#freshMs > 5_000) throw new GatewayError('gateway.overloaded', 'The copy of the mandates is too old to judge by.', { retryAfterS: 1 });
+  judge(
+    school: string,
+    party: string,
+    service: Service,
+    fresh = false,
+  ): { mandate: Mandate; fault?: undefined } | { mandate?: Mandate; fault: Fault } {
+    if (this.#clock.now() - this.#freshMs > 5_000)
+      throw new GatewayError('gateway.overloaded', 'The copy of the mandates is too old to judge by.', {
+        retryAfterS: 1,
+      });
     const today = dutchDay(this.#clock.now());
     let best: { mandate: Mandate; fault: Fault } | undefined;
     for (const mandate of this.between(school, party)) {
@@ -175,6 +191,7 @@ export function judgeOne(mandate: Mandate, today: string, fresh: boolean): Fault
   if (mandate.state === MandateState.MANDATE_STATE_ENDED) return 'mandate.ended';
   if (mandate.validUntil && today > mandate.validUntil) return 'mandate.ended';
   if (mandate.validFrom && today < mandate.validFrom) return 'mandate.unconfirmed';
-  if (mandate.state === MandateState.MANDATE_STATE_RUN_OFF && (fresh || today > mandate.runOffUntil)) return 'mandate.ended';
+  if (mandate.state === MandateState.MANDATE_STATE_RUN_OFF && (fresh || today > mandate.runOffUntil))
+    return 'mandate.ended';
   return undefined;
 }

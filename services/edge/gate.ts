@@ -1,6 +1,6 @@
-import type { Proofs } from './stages/authenticate.ts';
 import type { Cursors } from './cursor.ts';
 import type { RefusalNotes } from './refusals.ts';
+import type { Proofs } from './stages/authenticate.ts';
 import type { Door } from './submission.ts';
 
 /** Everything a transport of the inbound door needs. */
@@ -13,4 +13,3 @@ export interface Gate {
   devKey: boolean;
   version: string;
 }
-

@@ -4,15 +4,15 @@ import type { Roster } from '#proto/eduk/core/v1/learner';
 import { Role } from '#proto/eduk/core/v1/party';
 import type { Decision, Refusal } from '#proto/eduk/core/v1/receipt';
 import type { RosterDifference } from '#proto/eduk/events/v1/rosters';
-import { PublishProductsRequest } from '#proto/eduk/gateway/v1/catalogue';
-import { PushRosterRequest } from '#proto/eduk/gateway/v1/roster';
+import type { PublishProductsRequest } from '#proto/eduk/gateway/v1/catalogue';
+import type { PushRosterRequest } from '#proto/eduk/gateway/v1/roster';
 import { type Caller, operator } from './caller.ts';
 import type { Gate } from './gate.ts';
+import { decisionOf, take } from './grpc/writes.ts';
 import { publishProducts } from './intake/catalogue.ts';
 import { addParty } from './intake/parties.ts';
 import { checkRoster, pushRoster } from './intake/rosters.ts';
 import { pass, submit } from './pipeline.ts';
-import { decisionOf, take } from './grpc/writes.ts';
 import type { Intake } from './submission.ts';
 
 export interface RosterTaken {
@@ -37,12 +37,29 @@ const PART = 4_000;
  * Submits a roster read from a file. `given` fills what the file does not say. The operator's import registers the school.
  * Faults: wire.*, mandate.*, state.missing; a held roster is an answer, not a fault.
  */
-export async function importRoster(gate: Gate, caller: Caller, roster: Clear<Roster>, given: { schoolOin: string; schoolYear: string }, waitMs: number): Promise<RosterTaken> {
-  const whole = roster.reveal((it) => ({ ...it, schoolOin: it.schoolOin || given.schoolOin, schoolYear: given.schoolYear || it.schoolYear || schoolYearOf(gate.door.clock.now()) }));
-  if (!whole.schoolOin) throw new GatewayError('wire.invalid', 'The file names no school; give its OIN.', { where: 'EDEX/school/brincode' });
-  if (given.schoolOin && whole.schoolOin !== given.schoolOin) throw new GatewayError('wire.invalid', 'The file is of another school than the one named.', { where: 'EDEX/school/brincode' });
+export async function importRoster(
+  gate: Gate,
+  caller: Caller,
+  roster: Clear<Roster>,
+  given: { schoolOin: string; schoolYear: string },
+  waitMs: number,
+): Promise<RosterTaken> {
+  const whole = roster.reveal((it) => ({
+    ...it,
+    schoolOin: it.schoolOin || given.schoolOin,
+    schoolYear: given.schoolYear || it.schoolYear || schoolYearOf(gate.door.clock.now()),
+  }));
+  if (!whole.schoolOin)
+    throw new GatewayError('wire.invalid', 'The file names no school; give its OIN.', {
+      where: 'EDEX/school/brincode',
+    });
+  if (given.schoolOin && whole.schoolOin !== given.schoolOin)
+    throw new GatewayError('wire.invalid', 'The file is of another school than the one named.', {
+      where: 'EDEX/school/brincode',
+    });
   checkRoster(whole, true);
-  if (caller.kind === 'operator' && !gate.door.chain.party(whole.schoolOin)) await registerSchool(gate, whole.schoolOin);
+  if (caller.kind === 'operator' && !gate.door.chain.party(whole.schoolOin))
+    await registerSchool(gate, whole.schoolOin);
   const rosterId = newId();
   const parts = Math.max(1, Math.ceil(whole.learners.length / PART));
   let flowId = '';
@@ -53,12 +70,26 @@ export async function importRoster(gate: Gate, caller: Caller, roster: Clear<Ros
       rosterId,
       part,
       last: part === parts - 1,
-      roster: { ...whole, sites: first ? whole.sites : [], groups: first ? whole.groups : [], staff: first ? whole.staff : [], learners: whole.learners.slice(part * PART, (part + 1) * PART) },
+      roster: {
+        ...whole,
+        sites: first ? whole.sites : [],
+        groups: first ? whole.groups : [],
+        staff: first ? whole.staff : [],
+        learners: whole.learners.slice(part * PART, (part + 1) * PART),
+      },
     };
     flowId = (await take(wholeRoster, request, caller, gate)).flowId;
   }
   const decision = await decisionOf(gate, flowId, waitMs);
-  const counts = { schoolOin: whole.schoolOin, schoolYear: whole.schoolYear, learners: whole.learners.length, groups: whole.groups.length, staff: whole.staff.length, flowId, decision };
+  const counts = {
+    schoolOin: whole.schoolOin,
+    schoolYear: whole.schoolYear,
+    learners: whole.learners.length,
+    groups: whole.groups.length,
+    staff: whole.staff.length,
+    flowId,
+    decision,
+  };
   if (decision.outcome !== 'RosterHeld') return { ...counts, holdId: '', difference: undefined };
   const { holds } = await gate.door.services.rosters.listHolds({ schoolOin: whole.schoolOin, decided: false });
   const hold = holds.find((one) => one.rosterId === rosterId);
@@ -66,23 +97,43 @@ export async function importRoster(gate: Gate, caller: Caller, roster: Clear<Ros
 }
 
 async function registerSchool(gate: Gate, oin: string): Promise<void> {
-  const party = { oin, name: `School ${brinOf(oin) ?? oin}`, roles: [Role.ROLE_SCHOOL], endpoints: [], boardOin: '', sectors: [] };
+  const party = {
+    oin,
+    name: `School ${brinOf(oin) ?? oin}`,
+    roles: [Role.ROLE_SCHOOL],
+    endpoints: [],
+    boardOin: '',
+    sectors: [],
+  };
   const { flowId } = await take(addParty(party, undefined), { party }, operator, gate);
   await decisionOf(gate, flowId, 5_000);
   await gate.door.chain.refresh();
 }
 
 /** Publishes products of one publisher in groups; answers by record. */
-export async function importProducts(gate: Gate, caller: Caller, products: Iterable<{ index: number; product: NonNullable<PublishProductsRequest['product']> }>): Promise<{ published: number; unchanged: number; refusals: Refusal[] }> {
+export async function importProducts(
+  gate: Gate,
+  caller: Caller,
+  products: Iterable<{ index: number; product: NonNullable<PublishProductsRequest['product']> }>,
+): Promise<{ published: number; unchanged: number; refusals: Refusal[] }> {
   const run = newId();
   const refusals: Refusal[] = [];
   const flows: string[] = [];
   const indexes: number[] = [];
   let batch: { index: number; submission: ReturnType<typeof submit<PublishProductsRequest>> }[] = [];
   const flush = async () => {
-    await pass(batch.map(({ submission }) => submission), gate.door);
+    await pass(
+      batch.map(({ submission }) => submission),
+      gate.door,
+    );
     for (const { index, submission } of batch) {
-      if (submission.refused) refusals.push({ index: BigInt(index), code: submission.refused.fault, where: submission.refused.where.map(({ path }) => path).join(' '), told: submission.refused.told });
+      if (submission.refused)
+        refusals.push({
+          index: BigInt(index),
+          code: submission.refused.fault,
+          where: submission.refused.where.map(({ path }) => path).join(' '),
+          told: submission.refused.told,
+        });
       else {
         flows.push(submission.flowId);
         indexes.push(index);
@@ -91,7 +142,10 @@ export async function importProducts(gate: Gate, caller: Caller, products: Itera
     batch = [];
   };
   for (const { index, product } of products) {
-    batch.push({ index, submission: submit(publishProducts, { reference: `${run}.${index}`, product }, caller, { bulk: true }) });
+    batch.push({
+      index,
+      submission: submit(publishProducts, { reference: `${run}.${index}`, product }, caller, { bulk: true }),
+    });
     if (batch.length === 200) await flush();
   }
   if (batch.length > 0) await flush();
@@ -99,7 +153,8 @@ export async function importProducts(gate: Gate, caller: Caller, products: Itera
   let published = 0;
   let unchanged = 0;
   for (const [i, decision] of decisions.entries()) {
-    if (decision.outcome === 'ProductRefused') refusals.push({ index: BigInt(indexes[i]!), code: decision.code, where: '', told: decision.told });
+    if (decision.outcome === 'ProductRefused')
+      refusals.push({ index: BigInt(indexes[i]!), code: decision.code, where: '', told: decision.told });
     else if (decision.told === 'unchanged') unchanged++;
     else published++;
   }

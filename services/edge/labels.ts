@@ -3,13 +3,36 @@ import { GatewayError, isDay, isSchoolYear, type Where } from '#kernel';
 import { fieldsOf } from '#proto/labels';
 import type { FieldInfo } from '../../proto/labels.ts';
 
-export const Label = { ID: 1, TERM: 2, CATALOGUE: 3, TOKEN: 4, SEALED: 5, OPAQUE: 6, TIME: 7, TOLD: 8, SCHOOL_TEXT: 20, SECRET: 21, NUMBER: 30, NAME: 31, CONTACT: 32, PGN_EQUIVALENT: 33 } as const;
+export const Label = {
+  ID: 1,
+  TERM: 2,
+  CATALOGUE: 3,
+  TOKEN: 4,
+  SEALED: 5,
+  OPAQUE: 6,
+  TIME: 7,
+  TOLD: 8,
+  SCHOOL_TEXT: 20,
+  SECRET: 21,
+  NUMBER: 30,
+  NAME: 31,
+  CONTACT: 32,
+  PGN_EQUIVALENT: 33,
+} as const;
 
 /** Letters, digits and a few marks; no spaces; 64 at most. */
 const ID = /^[A-Za-z0-9._:/@+#=|~*()&,'-]{1,64}$/;
 const TERM = /^[\w.:/+-]{0,64}$/;
 
-const longest: Record<number, number> = { [Label.CATALOGUE]: 20_000, [Label.SCHOOL_TEXT]: 256, [Label.SECRET]: 1 << 20, [Label.NUMBER]: 256, [Label.NAME]: 200, [Label.CONTACT]: 256, [Label.TOLD]: 2_000 };
+const longest: Record<number, number> = {
+  [Label.CATALOGUE]: 20_000,
+  [Label.SCHOOL_TEXT]: 256,
+  [Label.SECRET]: 1 << 20,
+  [Label.NUMBER]: 256,
+  [Label.NAME]: 200,
+  [Label.CONTACT]: 256,
+  [Label.TOLD]: 2_000,
+};
 
 type Visit = (value: string, field: FieldInfo, path: string) => void;
 
@@ -20,7 +43,9 @@ function leadsToStrings(type: string, seen = new Set<string>()): boolean {
   if (known !== undefined) return known;
   if (seen.has(type)) return false;
   seen.add(type);
-  const found = (fieldsOf[type] ?? []).some((field) => field.kind === 'string' || (field.of !== undefined && leadsToStrings(field.of, seen)));
+  const found = (fieldsOf[type] ?? []).some(
+    (field) => field.kind === 'string' || (field.of !== undefined && leadsToStrings(field.of, seen)),
+  );
   leads.set(type, found);
   return found;
 }
@@ -31,7 +56,8 @@ export function eachString(type: string, message: Record<string, unknown>, visit
     const value = message[field.name];
     if (value === undefined || value === '') continue;
     if (field.kind === 'string') {
-      if (field.repeated) for (const [i, one] of (value as string[]).entries()) visit(one, field, `${path}${field.protoName}[${i}]`);
+      if (field.repeated)
+        for (const [i, one] of (value as string[]).entries()) visit(one, field, `${path}${field.protoName}[${i}]`);
       else visit(value as string, field, path + field.protoName);
     } else if (field.of && leadsToStrings(field.of)) {
       if (field.repeated) {
@@ -56,12 +82,25 @@ export function checkGrammar(type: string, message: Record<string, unknown>): vo
         ok = TERM.test(value);
         break;
       case Label.TIME:
-        ok = value.length === 10 ? isDay(value) : value.length === 9 ? isSchoolYear(value) : value.length <= 40 && /^\d{4}-\d{2}-\d{2}T/.test(value) && !Number.isNaN(Date.parse(value));
+        ok =
+          value.length === 10
+            ? isDay(value)
+            : value.length === 9
+              ? isSchoolYear(value)
+              : value.length <= 40 && /^\d{4}-\d{2}-\d{2}T/.test(value) && !Number.isNaN(Date.parse(value));
         break;
       default:
         ok = value.length <= (longest[field.label] ?? 64);
     }
     if (!ok) (wrong ??= []).push({ path });
   });
-  if (wrong) throw new GatewayError('wire.invalid', `These fields are not of the form their description in the contract asks: ${wrong.slice(0, 10).map((w) => w.path).join(', ')}.`, { where: wrong.slice(0, 100) });
+  if (wrong)
+    throw new GatewayError(
+      'wire.invalid',
+      `These fields are not of the form their description in the contract asks: ${wrong
+        .slice(0, 10)
+        .map((w) => w.path)
+        .join(', ')}.`,
+      { where: wrong.slice(0, 100) },
+    );
 }

@@ -17,7 +17,8 @@ export function passesElevenTest(text: string): boolean {
   return sum % 11 === 0;
 }
 
-const ANNOUNCED = /(?:\b|_)(?:bsn|pgn|sofi(?:nummer|nr)?|onderwijs(?:nummer|nr)|burgerservicenummer|persoonsgebonden[ _]nummer)\b[^0-9]{0,12}(\d[\d .-]{6,12}\d)/i;
+const ANNOUNCED =
+  /(?:\b|_)(?:bsn|pgn|sofi(?:nummer|nr)?|onderwijs(?:nummer|nr)|burgerservicenummer|persoonsgebonden[ _]nummer)\b[^0-9]{0,12}(\d[\d .-]{6,12}\d)/i;
 const NUMBERS = /(?<![\d-])\d(?:[ .]?\d){7,8}(?![\d-])/g;
 
 /** Whether words hold something that must be taken for a personal number. */
@@ -33,7 +34,11 @@ export function holdsPgn(words: string, written: boolean): boolean {
 const COLUMN_MIN = 8;
 
 const told = (places: readonly Where[]): GatewayError =>
-  new GatewayError('wire.pgn', `The message holds what looks like a personal number in ${places.length} ${places.length === 1 ? 'place' : 'places'}; send it without (roster import --strip-pgn removes them).`, { where: places.slice(0, 100) });
+  new GatewayError(
+    'wire.pgn',
+    `The message holds what looks like a personal number in ${places.length} ${places.length === 1 ? 'place' : 'places'}; send it without (roster import --strip-pgn removes them).`,
+    { where: places.slice(0, 100) },
+  );
 
 /** Counted, for operators: single passing numbers that were let through. */
 export const letThrough = { keys: 0 };
@@ -52,7 +57,11 @@ export function refusePgn(type: string, message: Record<string, unknown>): void 
     } else if (value.length >= 8) {
       // Names and contact hold no numbers by nature: a passing one in them is one too many, like in a school's own words.
       const written = field.label === Label.SCHOOL_TEXT || field.label === Label.NAME;
-      if ((written || field.label === Label.CATALOGUE || field.label === Label.CONTACT || field.label === Label.ID) && holdsPgn(value, written)) (places ??= []).push({ path });
+      if (
+        (written || field.label === Label.CATALOGUE || field.label === Label.CONTACT || field.label === Label.ID) &&
+        holdsPgn(value, written)
+      )
+        (places ??= []).push({ path });
     }
   });
   if (passing) {

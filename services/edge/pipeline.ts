@@ -18,14 +18,33 @@ import type { Door, Intake, Submission } from './submission.ts';
 /** A stage takes a batch and marks what it refuses; it never drops or reorders. */
 export type Stage = (batch: readonly Submission[], door: Door) => void | Promise<void>;
 
-export const stages = { admit, read, refusePersonalNumbers, locate, authorise, identify, check, accept } as const satisfies Record<string, Stage>;
+export const stages = {
+  admit,
+  read,
+  refusePersonalNumbers,
+  locate,
+  authorise,
+  identify,
+  check,
+  accept,
+} as const satisfies Record<string, Stage>;
 export type StageName = keyof typeof stages;
 const order = Object.keys(stages) as StageName[];
 
-/** Takes a batch through the stages, from `from` on. Afterwards each submission is accepted or `refused` is set. */
-export async function pass(batch: readonly Submission[], door: Door, from: StageName = 'admit'): Promise<void> {
-  for (const name of order.slice(order.indexOf(from))) {
-    const open = batch.some((submission) => submission.refused) ? batch.filter((submission) => !submission.refused) : batch;
+/**
+ * Takes a batch through the stages, from `from` to `to`. After `accept` each submission is accepted or `refused` is set;
+ * who stops before it can still take a message whole or not at all.
+ */
+export async function pass(
+  batch: readonly Submission[],
+  door: Door,
+  from: StageName = 'admit',
+  to: StageName = 'accept',
+): Promise<void> {
+  for (const name of order.slice(order.indexOf(from), order.indexOf(to) + 1)) {
+    const open = batch.some((submission) => submission.refused)
+      ? batch.filter((submission) => !submission.refused)
+      : batch;
     if (open.length === 0) return;
     try {
       const done = stages[name](open, door);
@@ -49,7 +68,20 @@ export function each(batch: readonly Submission[], one: (submission: Submission)
   }
 }
 
-export function submit<Req>(intake: Intake<Req>, request: Req, caller: Caller, more: { bulk?: boolean; traceparent?: string } = {}): Submission<Req> {
+export function submit<Req>(
+  intake: Intake<Req>,
+  request: Req,
+  caller: Caller,
+  more: { bulk?: boolean; traceparent?: string } = {},
+): Submission<Req> {
   const flow = uuid7();
-  return { intake, caller, message: new Clear(request), bulk: more.bulk ?? false, traceparent: more.traceparent ?? '', flow, flowId: uuidText(flow) };
+  return {
+    intake,
+    caller,
+    message: new Clear(request),
+    bulk: more.bulk ?? false,
+    traceparent: more.traceparent ?? '',
+    flow,
+    flowId: uuidText(flow),
+  };
 }

@@ -28,7 +28,15 @@ export class RefusalNotes {
       times: 1,
       atMs: BigInt(Date.now()),
     };
-    const key = [note.partyOin, note.method, note.schoolOin, note.code, note.orderId, note.productId, note.entitlementId].join('|');
+    const key = [
+      note.partyOin,
+      note.method,
+      note.schoolOin,
+      note.code,
+      note.orderId,
+      note.productId,
+      note.entitlementId,
+    ].join('|');
     const known = this.#notes.get(key);
     if (known) {
       known.times += 1;
@@ -52,4 +60,5 @@ export class RefusalNotes {
   }
 }
 
-const idOr = (value: string | undefined): string => (value !== undefined && /^[\w.:/+#=~-]{1,64}$/.test(value) ? value : '');
+const idOr = (value: string | undefined): string =>
+  value !== undefined && /^[\w.:/+#=~-]{1,64}$/.test(value) ? value : '';

@@ -8,7 +8,8 @@ export const newApiKey = (): string => `eduk_key_${random(32)}`;
 export const newClientSecret = (): string => random(32);
 /** Secrets here have 256 random bits, so a plain digest hides them; it is compared in constant time. */
 export const digestOf = (secret: string): Uint8Array => createHash('sha256').update(secret).digest();
-export const sameDigest = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.length > 0 && timingSafeEqual(a, b);
+export const sameDigest = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.length > 0 && timingSafeEqual(a, b);
 
 const TOKEN_LIFE_S = 600;
 
@@ -23,7 +24,9 @@ export class AccessTokens {
   }
 
   issue(oin: string, nowMs: number): { token: string; expiresInS: number } {
-    const payload = Buffer.from(JSON.stringify({ sub: oin, aud: this.#audience(), exp: Math.floor(nowMs / 1000) + TOKEN_LIFE_S })).toString('base64url');
+    const payload = Buffer.from(
+      JSON.stringify({ sub: oin, aud: this.#audience(), exp: Math.floor(nowMs / 1000) + TOKEN_LIFE_S }),
+    ).toString('base64url');
     return { token: `eduk_at_${payload}.${this.#sign(payload)}`, expiresInS: TOKEN_LIFE_S };
   }
 
@@ -31,7 +34,11 @@ export class AccessTokens {
   verify(token: string, nowMs: number): string | undefined {
     const m = /^eduk_at_([\w-]+)\.([\w-]+)$/.exec(token);
     if (!m || !sameDigest(Buffer.from(this.#sign(m[1]!)), Buffer.from(m[2]!))) return undefined;
-    const { sub, aud, exp } = JSON.parse(Buffer.from(m[1]!, 'base64url').toString()) as { sub: string; aud: string; exp: number };
+    const { sub, aud, exp } = JSON.parse(Buffer.from(m[1]!, 'base64url').toString()) as {
+      sub: string;
+      aud: string;
+      exp: number;
+    };
     return aud === this.#audience() && exp * 1000 > nowMs ? sub : undefined;
   }
 

@@ -1,8 +1,8 @@
 import type { Clear, Client, Clock, Codec, GatewayError } from '#kernel';
-import type { EventName, EventOf } from '#proto/events';
+import type { AccessServiceDefinition } from '#proto/eduk/access/v1/access';
 import type { LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
 import type { CatalogueServiceDefinition } from '#proto/eduk/catalogue/v1/catalogue';
-import type { AccessServiceDefinition } from '#proto/eduk/access/v1/access';
+import type { Role, Service } from '#proto/eduk/core/v1/party';
 import type { DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
 import type { EntitlementsServiceDefinition } from '#proto/eduk/entitlements/v1/entitlements';
 import type { FlowsServiceDefinition } from '#proto/eduk/flows/v1/flows';
@@ -11,7 +11,7 @@ import type { PartiesServiceDefinition } from '#proto/eduk/parties/v1/parties';
 import type { Identity, VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import type { ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
 import type { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
-import type { Role, Service } from '#proto/eduk/core/v1/party';
+import type { EventName, EventOf } from '#proto/events';
 import type { Caller } from './caller.ts';
 import type { Chain } from './chain.ts';
 
@@ -75,7 +75,8 @@ export interface Found {
 
 /** An event to append, by its name. */
 export type OutEvent = { [N in EventName]: { name: N; value: EventOf<N>; key: string } }[EventName];
-export const event = <N extends EventName>(name: N, value: EventOf<N>, key: string): OutEvent => ({ name, value, key }) as OutEvent;
+export const event = <N extends EventName>(name: N, value: EventOf<N>, key: string): OutEvent =>
+  ({ name, value, key }) as OutEvent;
 
 export interface IntakeContext {
   caller: Caller;

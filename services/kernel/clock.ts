@@ -7,7 +7,12 @@ export interface Clock {
 export const systemClock: Clock = { now: () => Date.now() };
 
 /** The calendar day in the Netherlands, `YYYY-MM-DD`: mandates, periods and school years turn at Dutch midnight. */
-const day = new Intl.DateTimeFormat('en-CA', { timeZone: 'Europe/Amsterdam', year: 'numeric', month: '2-digit', day: '2-digit' });
+const day = new Intl.DateTimeFormat('en-CA', {
+  timeZone: 'Europe/Amsterdam',
+  year: 'numeric',
+  month: '2-digit',
+  day: '2-digit',
+});
 export const dutchDay = (ms: number): string => day.format(ms);
 
 const DAY = /^(\d{4})-(\d{2})-(\d{2})$/;

@@ -5,3 +5,4 @@ export * from './errors.ts';
 export * from './ids.ts';
 export * from './log.ts';
 export * from './rpc.ts';
+export * from './waiters.ts';

@@ -36,7 +36,11 @@ function describeCause(cause: unknown): Record<string, Field> {
   const frame = cause.stack?.split('\n').find((line) => /^\s+at .*(services|adapters|proto)\//.test(line));
   return {
     cause: cause.name,
-    code: typeof (cause as { code?: unknown }).code === 'string' ? ((cause as unknown as { code: string }).code) : undefined,
-    at_code: frame?.trim().replace(/^at /, '').replace(/\(?(file:\/\/)?\/.*\/(services|adapters|proto)\//, '$2/'),
+    code:
+      typeof (cause as { code?: unknown }).code === 'string' ? (cause as unknown as { code: string }).code : undefined,
+    at_code: frame
+      ?.trim()
+      .replace(/^at /, '')
+      .replace(/\(?(file:\/\/)?\/.*\/(services|adapters|proto)\//, '$2/'),
   };
 }

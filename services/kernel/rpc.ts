@@ -28,7 +28,9 @@ type ResponseOf<M> = M extends { responseType: Codec<infer T> } ? T : never;
 
 /** What a service must provide: one function per method. */
 export type Handlers<D extends ServiceDefinition> = {
-  [K in keyof D['methods']]: (request: RequestOf<D['methods'][K]>) => ResponseOf<D['methods'][K]> | Promise<ResponseOf<D['methods'][K]>>;
+  [K in keyof D['methods']]: (
+    request: RequestOf<D['methods'][K]>,
+  ) => ResponseOf<D['methods'][K]> | Promise<ResponseOf<D['methods'][K]>>;
 };
 
 /** What a caller gets: the same functions, always asynchronous. */
@@ -54,7 +56,10 @@ export const implement = <D extends ServiceDefinition>(definition: D, handlers: 
 export function connect<D extends ServiceDefinition>(definition: D, transport: Transport): Client<D> {
   const client: Record<string, (request: unknown) => Promise<unknown>> = {};
   for (const [key, method] of Object.entries(definition.methods))
-    client[key] = async (request) => method.responseType.decode(await transport.call(definition.fullName, key, method.requestType.encode(request).finish()));
+    client[key] = async (request) =>
+      method.responseType.decode(
+        await transport.call(definition.fullName, key, method.requestType.encode(request).finish()),
+      );
   return client as Client<D>;
 }
 
@@ -149,7 +154,10 @@ export function serveOnPort(port: Port, target: Transport): void {
         (thrown) => {
           const error = asGatewayError(thrown);
           if (error.fault === 'gateway.bug') onBug?.(error, service, method);
-          answer({ id, error: { fault: error.fault, told: error.told, where: error.where, retryAfterS: error.retryAfterS } });
+          answer({
+            id,
+            error: { fault: error.fault, told: error.told, where: error.where, retryAfterS: error.retryAfterS },
+          });
         },
       );
   });
@@ -163,12 +171,22 @@ export const recordBugs = (record: (error: GatewayError, service: string, method
 
 function fromWire(error: NonNullable<Answer['error']>): GatewayError {
   const fault: Fault = isFault(error.fault) ? error.fault : 'gateway.bug';
-  return new GatewayError(fault, error.told, { where: error.where, ...(error.retryAfterS === undefined ? {} : { retryAfterS: error.retryAfterS }) });
+  return new GatewayError(fault, error.told, {
+    where: error.where,
+    ...(error.retryAfterS === undefined ? {} : { retryAfterS: error.retryAfterS }),
+  });
 }
 
 /** Buffers that own their whole memory can move; slices of a pool are copied. */
 function transferable(items: readonly { bytes?: Uint8Array }[]): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();
-  for (const { bytes } of items) if (bytes && bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength && bytes.byteLength > 4096) buffers.add(bytes.buffer);
+  for (const { bytes } of items)
+    if (
+      bytes &&
+      bytes.buffer instanceof ArrayBuffer &&
+      bytes.byteLength === bytes.buffer.byteLength &&
+      bytes.byteLength > 4096
+    )
+      buffers.add(bytes.buffer);
   return [...buffers];
 }

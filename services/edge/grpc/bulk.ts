@@ -25,7 +25,13 @@ interface Ack {
  * A bulk stream: each item has its reference; each committed group is answered by `{through, receipt, refusals}`. A
  * refused item does not end the stream; shutdown, overload and a full disk do, after a last answer for what is durable.
  */
-export function serveBulk<Req>(call: ServerDuplexStream<Buffer, Ack>, intake: Intake<Req>, caller: Caller, door: Door, notes: RefusalNotes): void {
+export function serveBulk<Req>(
+  call: ServerDuplexStream<Buffer, Ack>,
+  intake: Intake<Req>,
+  caller: Caller,
+  door: Door,
+  notes: RefusalNotes,
+): void {
   let group: Submission<Req>[] = [];
   let groupBytes = 0;
   let unanswered = 0;
@@ -107,7 +113,13 @@ function itemOf<Req>(bytes: Buffer, intake: Intake<Req>, caller: Caller): Submis
   }
 }
 
-const endsStream: ReadonlySet<string> = new Set(['gateway.overloaded', 'gateway.stopping', 'gateway.disk_full', 'gateway.bug', 'party.unknown']);
+const endsStream: ReadonlySet<string> = new Set([
+  'gateway.overloaded',
+  'gateway.stopping',
+  'gateway.disk_full',
+  'gateway.bug',
+  'party.unknown',
+]);
 
 function ackOf(batch: readonly Submission[], first: bigint): Ack {
   const refusals: Refusal[] = [];
@@ -126,7 +138,13 @@ function ackOf(batch: readonly Submission[], first: bigint): Ack {
   }
   return {
     through: first + BigInt(batch.length - 1),
-    receipt: { version: 1, leaf: leaves.length > 0 ? merkleRoot(leaves) : new Uint8Array(0), salt: new Uint8Array(0), acceptedMs: BigInt(acceptedMs), rememberedUntilMs: BigInt(remembered) },
+    receipt: {
+      version: 1,
+      leaf: leaves.length > 0 ? merkleRoot(leaves) : new Uint8Array(0),
+      salt: new Uint8Array(0),
+      acceptedMs: BigInt(acceptedMs),
+      rememberedUntilMs: BigInt(remembered),
+    },
     refusals,
   };
 }

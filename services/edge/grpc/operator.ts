@@ -1,22 +1,22 @@
-import { isSchoolOin, GatewayError } from '#kernel';
 import { catalogueOf, outcomes } from '#adapters/eckdt';
 import * as edexml from '#adapters/edexml';
+import { GatewayError, isSchoolOin } from '#kernel';
 import { type Mandate, MandateState, Role } from '#proto/eduk/core/v1/party';
+import type { HoldDecisionSubmitted } from '#proto/eduk/events/v1/rosters';
 import type * as op from '#proto/eduk/operator/v1/operator';
-import { operator, type Caller } from '../caller.ts';
+import { DecideHoldRequest } from '#proto/eduk/operator/v1/operator';
+import { type Caller, operator } from '../caller.ts';
+import { readCatalogueFile, readRosterFile } from '../files.ts';
 import type { Gate } from '../gate.ts';
 import { importProducts, importRoster } from '../imports.ts';
 import { addParty, mandateIdOf, operatorChange, operatorGrant, sleutelOf } from '../intake/parties.ts';
-import { forgetLearner } from '../intake/rosters.ts';
 import { hasRef } from '../intake/people.ts';
+import { forgetLearner } from '../intake/rosters.ts';
+import { pass, submit } from '../pipeline.ts';
 import { flowOf, present } from '../reads/flows.ts';
 import { whyBlocked } from '../reads/why.ts';
-import { submit, pass } from '../pipeline.ts';
 import { digestOf, newApiKey, newClientSecret } from '../secrets.ts';
 import { partyCaller } from '../stages/authenticate.ts';
-import { readCatalogueFile, readRosterFile } from '../files.ts';
-import type { HoldDecisionSubmitted } from '#proto/eduk/events/v1/rosters';
-import { DecideHoldRequest } from '#proto/eduk/operator/v1/operator';
 import { event, type Intake } from '../submission.ts';
 import { decisionOf, take } from './writes.ts';
 
@@ -36,8 +36,24 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
   if (!party) throw new GatewayError('wire.invalid', undefined, { where: 'party' });
   const known = gate.door.chain.credentials(party.oin);
   const existed = gate.door.chain.party(party.oin) !== undefined && known !== undefined && known.apiKey.length > 0;
-  const secrets = existed ? undefined : { clientId: `eduk-${party.oin}`, clientSecret: newClientSecret(), apiKey: newApiKey(), klantcode: party.oin, klantnaam: party.name.slice(0, 64) };
-  const credentials = secrets ? { clientId: secrets.clientId, clientSecret: digestOf(secrets.clientSecret), apiKey: digestOf(secrets.apiKey), klantcode: secrets.klantcode, klantnaam: secrets.klantnaam } : undefined;
+  const secrets = existed
+    ? undefined
+    : {
+        clientId: `eduk-${party.oin}`,
+        clientSecret: newClientSecret(),
+        apiKey: newApiKey(),
+        klantcode: party.oin,
+        klantnaam: party.name.slice(0, 64),
+      };
+  const credentials = secrets
+    ? {
+        clientId: secrets.clientId,
+        clientSecret: digestOf(secrets.clientSecret),
+        apiKey: digestOf(secrets.apiKey),
+        klantcode: secrets.klantcode,
+        klantnaam: secrets.klantnaam,
+      }
+    : undefined;
   const { flowId } = await take(addParty(party, credentials), request, operator, gate);
   const decision = await decided(gate, flowId);
   const shown = gate.door.chain.credentials(party.oin);
@@ -57,13 +73,24 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
 const grantMandateAnswer = async (request: op.GrantMandateRequest, gate: Gate): Promise<op.GrantMandateResponse> => {
   if (!request.mandate) throw new GatewayError('wire.invalid', undefined, { where: 'mandate' });
   const mandate: Mandate = { ...request.mandate, mandateId: '', state: MandateState.MANDATE_STATE_UNSPECIFIED };
-  if (!isSchoolOin(mandate.schoolOin) && !gate.door.chain.party(mandate.schoolOin)?.roles.includes(Role.ROLE_BOARD)) throw new GatewayError('wire.invalid', 'A mandate is of a school (00000007000, BRIN, five digits) or of a registered board.', { where: 'mandate.school_oin' });
+  if (!isSchoolOin(mandate.schoolOin) && !gate.door.chain.party(mandate.schoolOin)?.roles.includes(Role.ROLE_BOARD))
+    throw new GatewayError(
+      'wire.invalid',
+      'A mandate is of a school (00000007000, BRIN, five digits) or of a registered board.',
+      { where: 'mandate.school_oin' },
+    );
   const { flowId } = await take(operatorGrant(mandate, request.confirm), request, operator, gate);
   const decision = await decided(gate, flowId);
   const mandateId = mandateIdOf(flowId);
   const sleutel = sleutelOf(gate.door, flowId);
   const pair = gate.door.chain.byAutorisatiesleutel(digestOf(sleutel));
-  return { mandateId, state: gate.door.chain.mandate(mandateId)?.state ?? MandateState.MANDATE_STATE_UNSPECIFIED, autorisatiesleutel: pair?.school === mandate.schoolOin && pair.party === mandate.partyOin ? sleutel : '', flowId, decision };
+  return {
+    mandateId,
+    state: gate.door.chain.mandate(mandateId)?.state ?? MandateState.MANDATE_STATE_UNSPECIFIED,
+    autorisatiesleutel: pair?.school === mandate.schoolOin && pair.party === mandate.partyOin ? sleutel : '',
+    flowId,
+    decision,
+  };
 };
 
 const changeMandateAnswer = async (request: op.ChangeMandateRequest, gate: Gate): Promise<op.ChangeMandateResponse> => {
@@ -71,7 +98,12 @@ const changeMandateAnswer = async (request: op.ChangeMandateRequest, gate: Gate)
   if (!mandate) throw new GatewayError('state.missing', undefined, { where: 'mandate_id' });
   const { flowId } = await take(operatorChange(mandate), request, operator, gate);
   const decision = await decided(gate, flowId);
-  return { state: gate.door.chain.mandate(request.mandateId)?.state ?? mandate.state, autorisatiesleutel: request.change === 'key' && !decision.code ? sleutelOf(gate.door, flowId) : '', flowId, decision };
+  return {
+    state: gate.door.chain.mandate(request.mandateId)?.state ?? mandate.state,
+    autorisatiesleutel: request.change === 'key' && !decision.code ? sleutelOf(gate.door, flowId) : '',
+    flowId,
+    decision,
+  };
 };
 
 const decideHold: Intake<op.DecideHoldRequest & { schoolOin: string }> = {
@@ -83,7 +115,18 @@ const decideHold: Intake<op.DecideHoldRequest & { schoolOin: string }> = {
   // One decision about a hold: a repeat is the same decision, its opposite a conflict.
   reference: (request) => `${request.holdId}`,
   school: (request) => request.schoolOin,
-  events: (request) => [event('HoldDecisionSubmitted', { schoolOin: request.schoolOin, holdId: request.holdId, approve: request.approve, byOin: 'operator' } satisfies HoldDecisionSubmitted, request.schoolOin)],
+  events: (request) => [
+    event(
+      'HoldDecisionSubmitted',
+      {
+        schoolOin: request.schoolOin,
+        holdId: request.holdId,
+        approve: request.approve,
+        byOin: 'operator',
+      } satisfies HoldDecisionSubmitted,
+      request.schoolOin,
+    ),
+  ],
 };
 
 async function holdNamed(gate: Gate, holdId: string) {
@@ -98,7 +141,11 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
   listParties: async (request: op.ListPartiesRequest, { door }) => ({
     parties: door.chain
       .parties()
-      .filter((party) => (request.oin === '' || party.oin === request.oin) && (request.role === Role.ROLE_UNSPECIFIED || party.roles.includes(request.role)))
+      .filter(
+        (party) =>
+          (request.oin === '' || party.oin === request.oin) &&
+          (request.role === Role.ROLE_UNSPECIFIED || party.roles.includes(request.role)),
+      )
       .sort((a, b) => (a.oin < b.oin ? -1 : 1)),
   }),
   grantMandate: grantMandateAnswer,
@@ -106,12 +153,20 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
   listMandates: async (request: op.ListMandatesRequest, { door }) => ({
     mandates: door.chain
       .mandates()
-      .filter((mandate) => (request.schoolOin === '' || mandate.schoolOin === request.schoolOin) && (request.partyOin === '' || mandate.partyOin === request.partyOin))
+      .filter(
+        (mandate) =>
+          (request.schoolOin === '' || mandate.schoolOin === request.schoolOin) &&
+          (request.partyOin === '' || mandate.partyOin === request.partyOin),
+      )
       .sort((a, b) => (a.mandateId < b.mandateId ? -1 : 1)),
   }),
   showFlow: async (request: op.ShowFlowRequest, gate) => {
     const row = await flowOf(gate, operator, { ...request, method: '' });
-    return { flow: await present(gate, row, request.reference), partyOin: row.partyOin, partyName: gate.door.chain.party(row.partyOin)?.name ?? '' };
+    return {
+      flow: await present(gate, row, request.reference),
+      partyOin: row.partyOin,
+      partyName: gate.door.chain.party(row.partyOin)?.name ?? '',
+    };
   },
   whyBlocked: (request: op.WhyBlockedRequest, gate) => whyBlocked(request, operator, gate),
   listHolds: async (request: op.ListHoldsRequest, gate) => {
@@ -119,9 +174,24 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
     return {
       holds: await Promise.all(
         holds.map(async (hold) => {
-          const { texts } = hold.groupsClosing.length === 0 ? { texts: [] } : await gate.door.services.vault.openTexts({ schoolOin: hold.schoolOin, tokens: hold.groupsClosing });
+          const { texts } =
+            hold.groupsClosing.length === 0
+              ? { texts: [] }
+              : await gate.door.services.vault.openTexts({ schoolOin: hold.schoolOin, tokens: hold.groupsClosing });
           const { holdId, schoolOin, schoolYear, reason, difference, sinceMs, state, byOin, flowId } = hold;
-          return { holdId, schoolOin, schoolName: gate.door.chain.party(schoolOin)?.name ?? '', schoolYear, reason, difference, sinceMs, state, groupsClosing: texts, byOin, flowId };
+          return {
+            holdId,
+            schoolOin,
+            schoolName: gate.door.chain.party(schoolOin)?.name ?? '',
+            schoolYear,
+            reason,
+            difference,
+            sinceMs,
+            state,
+            groupsClosing: texts,
+            byOin,
+            flowId,
+          };
         }),
       ),
     };
@@ -132,20 +202,45 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
     return { flowId, decision: await decided(gate, flowId) };
   },
   forgetLearner: async (request: op.ForgetLearnerRequest, gate) => {
-    if (!hasRef(request.learner)) throw new GatewayError('wire.invalid', 'Name the learner by ECK iD or key.', { where: 'learner' });
-    const submission = await take(forgetLearner(request.now), { reference: submitReference(), schoolOin: request.schoolOin, learner: request.learner, waitMs: 0n }, operator, gate);
+    if (!hasRef(request.learner))
+      throw new GatewayError('wire.invalid', 'Name the learner by ECK iD or key.', { where: 'learner' });
+    const submission = await take(
+      forgetLearner(request.now),
+      { reference: submitReference(), schoolOin: request.schoolOin, learner: request.learner, waitMs: 0n },
+      operator,
+      gate,
+    );
     const at = request.now ? gate.door.clock.now() : submission.acceptedMs! + 72 * 3_600_000;
     const decision = await decided(gate, submission.flowId);
     // The routes are closed by the event; only then the vault destroys what they led to.
-    await gate.door.services.vault.forget({ schoolOin: request.schoolOin, token: submission.found!.tokens[0]!, atMs: request.now ? 0n : BigInt(at) });
+    await gate.door.services.vault.forget({
+      schoolOin: request.schoolOin,
+      token: submission.found!.tokens[0]!,
+      atMs: request.now ? 0n : BigInt(at),
+    });
     return { flowId: submission.flowId, decision, destroyedMs: BigInt(at) };
   },
   status: async (_request: op.StatusRequest, gate): Promise<op.StatusResponse> => {
-    const [{ ages, freeDiskBytes, head }, { holds }, { parked }] = await Promise.all([gate.door.services.log.ages({}), gate.door.services.rosters.listHolds({ schoolOin: '', decided: false }), gate.door.services.log.listParked({ limit: 1000 })]);
-    return { ages, freeDiskBytes: BigInt(freeDiskBytes), holds: holds.length, parkedKeys: parked.length, devKey: gate.devKey, version: gate.version, events: BigInt(head) };
+    const [{ ages, freeDiskBytes, head }, { holds }, { parked }] = await Promise.all([
+      gate.door.services.log.ages({}),
+      gate.door.services.rosters.listHolds({ schoolOin: '', decided: false }),
+      gate.door.services.log.listParked({ limit: 1000 }),
+    ]);
+    return {
+      ages,
+      freeDiskBytes: BigInt(freeDiskBytes),
+      holds: holds.length,
+      parkedKeys: parked.length,
+      devKey: gate.devKey,
+      version: gate.version,
+      events: BigInt(head),
+    };
   },
   listParked: async (request: op.ListParkedRequest, gate) => {
-    const [{ parked: keys }, { parked: rows }] = await Promise.all([gate.door.services.log.listParked({ limit: 1000 }), gate.door.services.delivery.listParkedRows({ schoolOin: request.schoolOin, partyOin: '' })]);
+    const [{ parked: keys }, { parked: rows }] = await Promise.all([
+      gate.door.services.log.listParked({ limit: 1000 }),
+      gate.door.services.delivery.listParkedRows({ schoolOin: request.schoolOin, partyOin: '' }),
+    ]);
     return { keys, rows };
   },
   retryParked: (request: op.RetryParkedRequest, gate) => gate.door.services.log.retryParked(request),
@@ -165,7 +260,10 @@ export const operatorStreams: Record<string, (requests: AsyncGenerator<any>, gat
     const roster = await readRosterFile(bytes);
     return importRoster(gate, operator, roster, given, WAIT_MS);
   },
-  importCatalogue: async (requests: AsyncGenerator<op.ImportCatalogueRequest>, gate): Promise<op.ImportCatalogueResponse> => {
+  importCatalogue: async (
+    requests: AsyncGenerator<op.ImportCatalogueRequest>,
+    gate,
+  ): Promise<op.ImportCatalogueResponse> => {
     let partyOin = '';
     const bytes = await gather(requests, (request) => {
       partyOin ||= request.partyOin;
@@ -177,26 +275,46 @@ export const operatorStreams: Record<string, (requests: AsyncGenerator<any>, gat
     for (const outcome of outcomes(catalogue)) {
       const product = productOf(outcome);
       if (product) products.push({ index: outcome.index, product });
-      else if (outcome.refusal) refusals.push({ index: BigInt(outcome.index), code: outcome.refusal.code, where: outcome.refusal.where.map(({ path, line }) => (line ? `${path} (line ${line})` : path)).join(', '), told: '' });
+      else if (outcome.refusal)
+        refusals.push({
+          index: BigInt(outcome.index),
+          code: outcome.refusal.code,
+          where: outcome.refusal.where.map(({ path, line }) => (line ? `${path} (line ${line})` : path)).join(', '),
+          told: '',
+        });
     }
     const taken = await importProducts(gate, caller, products);
-    return { records: products.length + refusals.length, published: taken.published, unchanged: taken.unchanged, refusals: [...refusals, ...taken.refusals] };
+    return {
+      records: products.length + refusals.length,
+      published: taken.published,
+      unchanged: taken.unchanged,
+      refusals: [...refusals, ...taken.refusals],
+    };
   },
 };
 
-const productOf = (outcome: { product?: Parameters<typeof importProducts>[2] extends Iterable<{ product: infer P }> ? P : never }) => outcome.product;
+const productOf = (outcome: {
+  product?: Parameters<typeof importProducts>[2] extends Iterable<{ product: infer P }> ? P : never;
+}) => outcome.product;
 
 function partyCallerNamed(gate: Gate, oin: string): Caller {
-  if (!gate.door.chain.party(oin)) throw new GatewayError('state.missing', 'No party has this OIN: eduk party add it first.', { where: 'party_oin' });
+  if (!gate.door.chain.party(oin))
+    throw new GatewayError('state.missing', 'No party has this OIN: eduk party add it first.', { where: 'party_oin' });
   const caller = partyCaller(gate.door.chain, oin);
-  if (!caller.roles.has(Role.ROLE_PUBLISHER)) throw new GatewayError('party.forbidden', 'Only a party with the role publisher has a catalogue.', { where: 'party_oin' });
+  if (!caller.roles.has(Role.ROLE_PUBLISHER))
+    throw new GatewayError('party.forbidden', 'Only a party with the role publisher has a catalogue.', {
+      where: 'party_oin',
+    });
   return caller;
 }
 
 /** Largest file, bytes: as over HTTP. */
 const LARGEST_FILE = 64 * 1024 * 1024;
 
-async function gather<R extends { chunk: Uint8Array }>(requests: AsyncGenerator<R>, each: (request: R) => void): Promise<Uint8Array> {
+async function gather<R extends { chunk: Uint8Array }>(
+  requests: AsyncGenerator<R>,
+  each: (request: R) => void,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const request of requests) {

@@ -13,10 +13,15 @@ export async function addReflection(server: Server, onLoopback: boolean): Promis
   for (const { fullName } of publicServices) health.setStatus(fullName, 'SERVING');
   health.addToServer(server as never);
   if (onLoopback) {
-    const image = fromBinary(FileDescriptorSetSchema, readFileSync(join(import.meta.dirname, '../../../proto/gen/image.binpb')));
+    const image = fromBinary(
+      FileDescriptorSetSchema,
+      readFileSync(join(import.meta.dirname, '../../../proto/gen/image.binpb')),
+    );
     const files = image.file.map((file) => Buffer.from(toBinary(FileDescriptorProtoSchema, file)));
     const services = publicServices.map(({ fullName }) => fullName);
-    new ReflectionService({ image: { fileDescriptorProtos: files } } as never, { services }).addToServer(server as never);
+    new ReflectionService({ image: { fileDescriptorProtos: files } } as never, { services }).addToServer(
+      server as never,
+    );
   }
   return {
     leave: () => {

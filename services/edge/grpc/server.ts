@@ -1,4 +1,15 @@
-import { type handleBidiStreamingCall, type handleServerStreamingCall, type handleUnaryCall, type Metadata, Server, ServerCredentials, type ServerDuplexStream, type ServerReadableStream, type ServerUnaryCall, type ServerWritableStream } from '@grpc/grpc-js';
+import {
+  type handleBidiStreamingCall,
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  type Metadata,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+} from '@grpc/grpc-js';
 import { type Address, GatewayError, isLoopback, type MethodDefinition, type ServiceDefinition } from '#kernel';
 import { AccessServiceDefinition } from '#proto/eduk/gateway/v1/access';
 import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
@@ -36,7 +47,11 @@ export const publicServices = [
   FlowServiceDefinition,
 ] as const satisfies readonly ServiceDefinition[];
 
-type AnyCall = ServerUnaryCall<Buffer, unknown> | ServerDuplexStream<Buffer, unknown> | ServerWritableStream<Buffer, unknown> | ServerReadableStream<Buffer, unknown>;
+type AnyCall =
+  | ServerUnaryCall<Buffer, unknown>
+  | ServerDuplexStream<Buffer, unknown>
+  | ServerWritableStream<Buffer, unknown>
+  | ServerReadableStream<Buffer, unknown>;
 
 /** Largest message, bytes. */
 const LARGEST = 4 * 1024 * 1024;
@@ -48,16 +63,31 @@ export interface GrpcDoor {
 }
 
 export async function startGrpc(address: Address, gate: Gate): Promise<GrpcDoor> {
-  const server = new Server({ 'grpc.max_receive_message_length': LARGEST, 'grpc.max_send_message_length': LARGEST, 'grpc.keepalive_time_ms': 30_000, 'grpc.keepalive_permit_without_calls': 1 });
+  const server = new Server({
+    'grpc.max_receive_message_length': LARGEST,
+    'grpc.max_send_message_length': LARGEST,
+    'grpc.keepalive_time_ms': 30_000,
+    'grpc.keepalive_permit_without_calls': 1,
+  });
   const onLoopback = isLoopback(address.host);
-  const callerOf = (call: AnyCall): Caller => authenticate(header(call.metadata, 'authorization'), peerOf(call, onLoopback, gate), gate.proofs);
+  const callerOf = (call: AnyCall): Caller =>
+    authenticate(header(call.metadata, 'authorization'), peerOf(call, onLoopback, gate), gate.proofs);
   for (const definition of [...publicServices, OperatorServiceDefinition]) {
-    const handlers = Object.fromEntries(Object.entries(definition.methods as Record<string, MethodDefinition>).map(([key, method]) => [key, handlerOf(definition, key, method, callerOf, gate)]));
+    const handlers = Object.fromEntries(
+      Object.entries(definition.methods as Record<string, MethodDefinition>).map(([key, method]) => [
+        key,
+        handlerOf(definition, key, method, callerOf, gate),
+      ]),
+    );
     server.addService(grpcDefinition(definition), handlers as never);
   }
   const health = await addReflection(server, onLoopback);
   const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync(`${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`, ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))),
+    server.bindAsync(
+      `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`,
+      ServerCredentials.createInsecure(),
+      (error, bound) => (error ? reject(error) : resolve(bound)),
+    ),
   );
   return {
     port,
@@ -81,15 +111,34 @@ const hostOf = (authority: string): string => authority.replace(/:\d+$/, '').rep
 function peerOf(call: AnyCall, listenerOnLoopback: boolean, gate: Gate): Peer {
   const authority = hostOf(call.getHost() ?? '');
   const configured = new URL(gate.door.publicUrl()).hostname.replace(/^\[|\]$/g, '');
-  if (authority !== '' && !isLoopback(authority) && authority !== configured) throw new GatewayError('party.unknown', 'This host name is not configured here.');
+  if (authority !== '' && !isLoopback(authority) && authority !== configured)
+    throw new GatewayError('party.unknown', 'This host name is not configured here.');
   const names = Object.keys(call.metadata.getMap());
-  return { address: call.getPeer().replace(/:\d+$/, '').replace(/^\[|\]$/g, ''), listenerOnLoopback, proxied: names.some((name) => name === 'forwarded' || name === 'via' || name.startsWith('x-forwarded-')) };
+  return {
+    address: call
+      .getPeer()
+      .replace(/:\d+$/, '')
+      .replace(/^\[|\]$/g, ''),
+    listenerOnLoopback,
+    proxied: names.some((name) => name === 'forwarded' || name === 'via' || name.startsWith('x-forwarded-')),
+  };
 }
 
-const find = <T>(tables: readonly { definition: { fullName: string }; methods: Record<string, T> }[], fullName: string, key: string): T | undefined => tables.find(({ definition, methods }) => definition.fullName === fullName && methods[key])?.methods[key];
+const find = <T>(
+  tables: readonly { definition: { fullName: string }; methods: Record<string, T> }[],
+  fullName: string,
+  key: string,
+): T | undefined =>
+  tables.find(({ definition, methods }) => definition.fullName === fullName && methods[key])?.methods[key];
 
 /** Chooses what answers a method; one without an answer stops the start, so that nothing is UNIMPLEMENTED. */
-function handlerOf(definition: ServiceDefinition, key: string, method: MethodDefinition, callerOf: (call: AnyCall) => Caller, gate: Gate): unknown {
+function handlerOf(
+  definition: ServiceDefinition,
+  key: string,
+  method: MethodDefinition,
+  callerOf: (call: AnyCall) => Caller,
+  gate: Gate,
+): unknown {
   const { fullName } = definition;
   const type = `${fullName.slice(0, fullName.lastIndexOf('.'))}.${method.name}Request`;
   const decode = (bytes: Buffer): any => {
@@ -102,7 +151,9 @@ function handlerOf(definition: ServiceDefinition, key: string, method: MethodDef
     return request;
   };
   const unary =
-    (answer: (request: any, caller: Caller, traceparent: string) => Promise<unknown>): handleUnaryCall<Buffer, unknown> =>
+    (
+      answer: (request: any, caller: Caller, traceparent: string) => Promise<unknown>,
+    ): handleUnaryCall<Buffer, unknown> =>
     (call, callback) => {
       const run = async () => answer(decode(call.request), callerOf(call), header(call.metadata, 'traceparent') ?? '');
       run().then(
@@ -115,7 +166,8 @@ function handlerOf(definition: ServiceDefinition, key: string, method: MethodDef
     return caller;
   };
   const write = find(writes, fullName, key);
-  if (write) return unary(async (request, caller, traceparent) => serveWrite(write, request, party(caller), gate, traceparent));
+  if (write)
+    return unary(async (request, caller, traceparent) => serveWrite(write, request, party(caller), gate, traceparent));
   const read = find(reads, fullName, key);
   if (read)
     return unary(async (request, caller) => {
@@ -139,7 +191,9 @@ function handlerOf(definition: ServiceDefinition, key: string, method: MethodDef
         const request = decode(call.request);
         checkGrammar(type, request);
         const caller = party(callerOf(call));
-        await (mailbox ? serveWatch(call, mailbox, request, caller, gate) : serveWatchFlow(call, request, caller, gate));
+        await (mailbox
+          ? serveWatch(call, mailbox, request, caller, gate)
+          : serveWatchFlow(call, request, caller, gate));
         call.end();
       };
       run().catch((thrown) => call.emit('error', statusOf(thrown)));
@@ -175,6 +229,9 @@ function handlerOf(definition: ServiceDefinition, key: string, method: MethodDef
   throw new Error(`${fullName}/${method.name} has no answer`);
 }
 
-async function* requests(call: ServerReadableStream<Buffer, unknown>, decode: (bytes: Buffer) => unknown): AsyncGenerator<unknown> {
+async function* requests(
+  call: ServerReadableStream<Buffer, unknown>,
+  decode: (bytes: Buffer) => unknown,
+): AsyncGenerator<unknown> {
   for await (const bytes of call) yield decode(bytes as Buffer);
 }

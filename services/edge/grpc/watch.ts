@@ -6,19 +6,19 @@ import { Service } from '#proto/eduk/core/v1/party';
 import type { MailboxRow } from '#proto/eduk/delivery/v1/delivery';
 import type { EntitlementRow } from '#proto/eduk/entitlements/v1/entitlements';
 import type { GroupEntry, LearnerEntry, StaffEntry } from '#proto/eduk/events/v1/rosters';
-import { type EventName, type EventOf, events } from '#proto/events';
 import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
 import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement';
 import { FlowServiceDefinition } from '#proto/eduk/gateway/v1/flow';
 import { OrderServiceDefinition } from '#proto/eduk/gateway/v1/order';
 import { ResultServiceDefinition } from '#proto/eduk/gateway/v1/result';
 import { RosterServiceDefinition } from '#proto/eduk/gateway/v1/roster';
+import { type EventName, type EventOf, events } from '#proto/events';
 import { type Purpose, revealRoster } from '#release';
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { tryPurpose } from '../purpose.ts';
 import { showEntitlements } from '../reads/entitlements.ts';
-import { present, flowOf } from '../reads/flows.ts';
+import { flowOf, present } from '../reads/flows.ts';
 import { showOrder } from '../reads/orders.ts';
 import { showResults } from '../reads/results.ts';
 
@@ -28,7 +28,12 @@ const PAGE = 200;
 const POLL_MS = 20_000;
 
 /** One row as a receiver sees it; undefined = it may not see it any more (forgotten, or not its line). */
-type Show = (rows: readonly MailboxRow[], purpose: Purpose, caller: Caller, gate: Gate) => Promise<(Record<string, unknown> | undefined)[]>;
+type Show = (
+  rows: readonly MailboxRow[],
+  purpose: Purpose,
+  caller: Caller,
+  gate: Gate,
+) => Promise<(Record<string, unknown> | undefined)[]>;
 
 interface Mailbox {
   service: Service;
@@ -37,11 +42,21 @@ interface Mailbox {
   show: Show;
 }
 
-const decode = <N extends EventName>(row: MailboxRow, _name: N): EventOf<N> => events[row.type as N].codec.decode(row.data) as EventOf<N>;
+const decode = <N extends EventName>(row: MailboxRow, _name: N): EventOf<N> =>
+  events[row.type as N].codec.decode(row.data) as EventOf<N>;
 
-const products: Show = async (rows) => rows.map((row) => (row.type === 'ProductPublished' ? { product: decode(row, 'ProductPublished').product } : undefined));
+const products: Show = async (rows) =>
+  rows.map((row) =>
+    row.type === 'ProductPublished' ? { product: decode(row, 'ProductPublished').product } : undefined,
+  );
 
-const learnerChanges: Record<string, string> = { LearnerJoined: 'learner_joined', LearnerMoved: 'learner_moved', LearnerChanged: 'learner_changed', LearnerLeft: 'learner_left', LearnerForgotten: 'learner_forgotten' };
+const learnerChanges: Record<string, string> = {
+  LearnerJoined: 'learner_joined',
+  LearnerMoved: 'learner_moved',
+  LearnerChanged: 'learner_changed',
+  LearnerLeft: 'learner_left',
+  LearnerForgotten: 'learner_forgotten',
+};
 
 const rosters: Show = async (rows, purpose, _caller, { door }) => {
   const seen = rows.map(rosterChange);
@@ -50,7 +65,11 @@ const rosters: Show = async (rows, purpose, _caller, { door }) => {
   const groups = seen.flatMap(({ group }) => (group ? [group] : []));
   const staff = seen.flatMap(({ staff }) => (staff ? [staff] : []));
   const reveal = async <E>(entries: readonly E[], as: (entry: E) => Parameters<typeof revealRoster>[3]) =>
-    Promise.all(entries.map((entry) => revealRoster(door.services.vault, purpose, { schoolYear: '', asOf: '', madeAt: '' }, as(entry))));
+    Promise.all(
+      entries.map((entry) =>
+        revealRoster(door.services.vault, purpose, { schoolYear: '', asOf: '', madeAt: '' }, as(entry)),
+      ),
+    );
   const nothing = { sites: [], groups: [], learners: [], staff: [] };
   const [shownLearners, shownGroups, shownStaff] = await Promise.all([
     reveal(learners, (learner) => ({ ...nothing, learners: [learner] })),
@@ -60,11 +79,25 @@ const rosters: Show = async (rows, purpose, _caller, { door }) => {
   let [l, g, s] = [0, 0, 0];
   return seen.map(({ change, year, learner, group, staff: member }, i) => {
     const row = rows[i]!;
-    const base = { change, schoolOin: row.schoolOin, schoolYear: year || schoolYearOf(Number(row.atMs)), learner: undefined, group: undefined, staff: undefined };
+    const base = {
+      change,
+      schoolOin: row.schoolOin,
+      schoolYear: year || schoolYearOf(Number(row.atMs)),
+      learner: undefined,
+      group: undefined,
+      staff: undefined,
+    };
     // Undefined where the vault knows nobody any more, or the mandate does not name the attribute.
-    if (learner) return shownLearners[l++]!.reveal((roster) => (roster.learners[0] ? { ...base, learner: roster.learners[0] } : undefined));
-    if (group) return shownGroups[g++]!.reveal((roster) => (roster.groups[0] ? { ...base, group: roster.groups[0] } : undefined));
-    if (member) return shownStaff[s++]!.reveal((roster) => (roster.staff[0] ? { ...base, staff: roster.staff[0] } : undefined));
+    if (learner)
+      return shownLearners[l++]!.reveal((roster) =>
+        roster.learners[0] ? { ...base, learner: roster.learners[0] } : undefined,
+      );
+    if (group)
+      return shownGroups[g++]!.reveal((roster) =>
+        roster.groups[0] ? { ...base, group: roster.groups[0] } : undefined,
+      );
+    if (member)
+      return shownStaff[s++]!.reveal((roster) => (roster.staff[0] ? { ...base, staff: roster.staff[0] } : undefined));
     return change === 'learner_forgotten' ? base : undefined;
   });
 };
@@ -87,7 +120,20 @@ function rosterChange(row: MailboxRow): RosterChange {
     }
     case 'LearnerLeft': {
       const { learner, schoolYear, leftOn, group } = decode(row, 'LearnerLeft');
-      return { change: 'learner_left', year: schoolYear, learner: { learner, yearGroup: '', group, compositeGroups: [], site: '', entersOn: '', leavesOn: leftOn, nameMark: new Uint8Array(0) } };
+      return {
+        change: 'learner_left',
+        year: schoolYear,
+        learner: {
+          learner,
+          yearGroup: '',
+          group,
+          compositeGroups: [],
+          site: '',
+          entersOn: '',
+          leavesOn: leftOn,
+          nameMark: new Uint8Array(0),
+        },
+      };
     }
     case 'GroupChanged': {
       const { group, change, schoolYear } = decode(row, 'GroupChanged');
@@ -109,7 +155,8 @@ const orders: Show = (rows, _purpose, caller, gate) =>
       const { orders } = await gate.door.services.orders.getOrder({ orderId, buyerOin, partyOin: caller.oin });
       if (!orders[0]) return undefined;
       const order = await showOrder(gate.door, caller, orders[0]);
-      if (row.type === 'OrderPlaced') return order.lines.length > 0 ? { change: 'placed', order, outcomes: [] } : undefined;
+      if (row.type === 'OrderPlaced')
+        return order.lines.length > 0 ? { change: 'placed', order, outcomes: [] } : undefined;
       if (row.type === 'OrderRefused') return { change: 'refused', order, outcomes: [] };
       const own = new Set(order.lines.map(({ line }) => line!.terms!.lineId));
       const outcomes = decode(row, 'OrderLinesChanged').outcomes.filter(({ lineId }) => own.has(lineId));
@@ -118,26 +165,114 @@ const orders: Show = (rows, _purpose, caller, gate) =>
   );
 
 const entitlements: Show = async (rows, purpose, caller, gate) => {
-  const nothing = { taken: 0, activationCode: new Uint8Array(0), publisherOin: '', platformOin: '', code: '', told: '', flowId: '', firstUsedOn: '', changedMs: 0n, provisionedBy: [] };
+  const nothing = {
+    taken: 0,
+    activationCode: new Uint8Array(0),
+    publisherOin: '',
+    platformOin: '',
+    code: '',
+    told: '',
+    flowId: '',
+    firstUsedOn: '',
+    changedMs: 0n,
+    provisionedBy: [],
+  };
   const shapes = rows.map((row): { change: string; cause: string; as: EntitlementRow } => {
     const flowId = row.flowId;
     if (row.type === 'EntitlementGranted') {
       const e = decode(row, 'EntitlementGranted');
-      return { change: 'granted', cause: '', as: { ...nothing, terms: e.terms, schoolOin: e.schoolOin, holder: e.holder, state: EntitlementState.ENTITLEMENT_STATE_GRANTED, grantedByOin: e.byOin, activationCode: e.activationCode, publisherOin: e.publisherOin, platformOin: e.platformOin, outcome: 'granted', flowId } };
+      return {
+        change: 'granted',
+        cause: '',
+        as: {
+          ...nothing,
+          terms: e.terms,
+          schoolOin: e.schoolOin,
+          holder: e.holder,
+          state: EntitlementState.ENTITLEMENT_STATE_GRANTED,
+          grantedByOin: e.byOin,
+          activationCode: e.activationCode,
+          publisherOin: e.publisherOin,
+          platformOin: e.platformOin,
+          outcome: 'granted',
+          flowId,
+        },
+      };
     }
-    const terms = (entitlementId: string, productId: string) => ({ entitlementId, productId, orderId: '', lineId: '', startsOn: '', endsOn: '', resultsReadableUntil: '', count: 0, fromEntitlementId: '' });
+    const terms = (entitlementId: string, productId: string) => ({
+      entitlementId,
+      productId,
+      orderId: '',
+      lineId: '',
+      startsOn: '',
+      endsOn: '',
+      resultsReadableUntil: '',
+      count: 0,
+      fromEntitlementId: '',
+    });
     if (row.type === 'EntitlementChanged') {
       const e = decode(row, 'EntitlementChanged');
-      return { change: 'changed', cause: e.cause, as: { ...nothing, terms: terms(e.entitlementId, e.productId), schoolOin: e.schoolOin, holder: e.holder, state: e.state, grantedByOin: e.grantedByOin, publisherOin: e.publisherOin, platformOin: e.platformOin, outcome: 'granted', flowId, firstUsedOn: e.cause === 'first_used' ? e.day : '' } };
+      return {
+        change: 'changed',
+        cause: e.cause,
+        as: {
+          ...nothing,
+          terms: terms(e.entitlementId, e.productId),
+          schoolOin: e.schoolOin,
+          holder: e.holder,
+          state: e.state,
+          grantedByOin: e.grantedByOin,
+          publisherOin: e.publisherOin,
+          platformOin: e.platformOin,
+          outcome: 'granted',
+          flowId,
+          firstUsedOn: e.cause === 'first_used' ? e.day : '',
+        },
+      };
     }
     if (row.type === 'GrantRefused') {
       const e = decode(row, 'GrantRefused');
-      return { change: 'refused', cause: e.code, as: { ...nothing, terms: terms(e.entitlementId, e.productId), schoolOin: e.schoolOin, holder: e.holder, state: EntitlementState.ENTITLEMENT_STATE_UNSPECIFIED, grantedByOin: e.byOin, outcome: 'refused', code: e.code, told: e.told, flowId } };
+      return {
+        change: 'refused',
+        cause: e.code,
+        as: {
+          ...nothing,
+          terms: terms(e.entitlementId, e.productId),
+          schoolOin: e.schoolOin,
+          holder: e.holder,
+          state: EntitlementState.ENTITLEMENT_STATE_UNSPECIFIED,
+          grantedByOin: e.byOin,
+          outcome: 'refused',
+          code: e.code,
+          told: e.told,
+          flowId,
+        },
+      };
     }
     const e = decode(row, 'EntitlementChangeRefused');
-    return { change: 'change_refused', cause: e.code, as: { ...nothing, terms: terms(e.entitlementId, ''), schoolOin: e.schoolOin, holder: undefined, state: EntitlementState.ENTITLEMENT_STATE_UNSPECIFIED, grantedByOin: e.byOin, outcome: 'refused', code: e.code, told: e.told, flowId } };
+    return {
+      change: 'change_refused',
+      cause: e.code,
+      as: {
+        ...nothing,
+        terms: terms(e.entitlementId, ''),
+        schoolOin: e.schoolOin,
+        holder: undefined,
+        state: EntitlementState.ENTITLEMENT_STATE_UNSPECIFIED,
+        grantedByOin: e.byOin,
+        outcome: 'refused',
+        code: e.code,
+        told: e.told,
+        flowId,
+      },
+    };
   });
-  const shown = await showEntitlements(gate.door, caller, purpose.school, shapes.map(({ as }) => as));
+  const shown = await showEntitlements(
+    gate.door,
+    caller,
+    purpose.school,
+    shapes.map(({ as }) => as),
+  );
   return shapes.map(({ change, cause }, i) => ({ change, cause, entitlement: shown[i] }));
 };
 
@@ -154,31 +289,61 @@ const results: Show = async (rows, purpose, caller, gate) => {
 
 /** Watches of mailboxes, by service and key of the method. */
 export const watches: readonly { definition: { fullName: string }; methods: Record<string, Mailbox> }[] = [
-  { definition: CatalogueServiceDefinition, methods: { watchProducts: { service: Service.SERVICE_UNSPECIFIED, catalogue: true, show: products } } },
-  { definition: RosterServiceDefinition, methods: { watchRosters: { service: Service.SERVICE_ROSTER, show: rosters } } },
+  {
+    definition: CatalogueServiceDefinition,
+    methods: { watchProducts: { service: Service.SERVICE_UNSPECIFIED, catalogue: true, show: products } },
+  },
+  {
+    definition: RosterServiceDefinition,
+    methods: { watchRosters: { service: Service.SERVICE_ROSTER, show: rosters } },
+  },
   { definition: OrderServiceDefinition, methods: { watchOrders: { service: Service.SERVICE_ORDER, show: orders } } },
-  { definition: EntitlementServiceDefinition, methods: { watchEntitlements: { service: Service.SERVICE_ENTITLEMENT, show: entitlements } } },
-  { definition: ResultServiceDefinition, methods: { watchResults: { service: Service.SERVICE_RESULT, show: results } } },
+  {
+    definition: EntitlementServiceDefinition,
+    methods: { watchEntitlements: { service: Service.SERVICE_ENTITLEMENT, show: entitlements } },
+  },
+  {
+    definition: ResultServiceDefinition,
+    methods: { watchResults: { service: Service.SERVICE_RESULT, show: results } },
+  },
 ];
 
 /**
  * Follows a mailbox from a cursor until the caller leaves. Each row passes release at the moment of sending: the mandate
  * now, its attributes, the vault. What may not be sent is parked at its receiver and comes back, in order, once it may.
  */
-export async function serveWatch(call: ServerWritableStream<Buffer, unknown>, mailbox: Mailbox, request: { cursor: string; schoolOin?: string }, caller: Caller, gate: Gate): Promise<void> {
+export async function serveWatch(
+  call: ServerWritableStream<Buffer, unknown>,
+  mailbox: Mailbox,
+  request: { cursor: string; schoolOin?: string },
+  caller: Caller,
+  gate: Gate,
+): Promise<void> {
   const { door, cursors } = gate;
   const of = mailbox.catalogue ? 'watch|catalogue' : `watch|${mailbox.service}`;
   let after = BigInt(cursors.open(caller.oin, of, request.cursor) || '0');
   let first = true;
   while (!call.cancelled && door.open()) {
-    const { rows, oldest } = await door.services.delivery.readMailbox({ partyOin: caller.oin, service: mailbox.service, catalogue: mailbox.catalogue ?? false, after, limit: PAGE, waitMs: BigInt(first ? 0 : POLL_MS) });
+    const { rows, oldest } = await door.services.delivery.readMailbox({
+      partyOin: caller.oin,
+      service: mailbox.service,
+      catalogue: mailbox.catalogue ?? false,
+      after,
+      limit: PAGE,
+      waitMs: BigInt(first ? 0 : POLL_MS),
+    });
     if (first && request.cursor !== '' && oldest > after + 1n) throw new GatewayError('cursor.expired');
     first = false;
     if (rows.length === 0) continue;
     for (const run of runs(rows, mailbox)) {
       const purpose = mailbox.catalogue ? undefined : tryPurpose(door, caller, run.school, mailbox.service);
       if (purpose && 'fault' in purpose) {
-        await door.services.delivery.parkRows({ partyOin: caller.oin, service: mailbox.service, numbers: run.rows.map(({ number }) => number), code: purpose.fault });
+        await door.services.delivery.parkRows({
+          partyOin: caller.oin,
+          service: mailbox.service,
+          numbers: run.rows.map(({ number }) => number),
+          code: purpose.fault,
+        });
         continue;
       }
       if (request.schoolOin && request.schoolOin !== run.school) continue;
@@ -186,7 +351,8 @@ export async function serveWatch(call: ServerWritableStream<Buffer, unknown>, ma
       for (const [i, message] of shown.entries()) {
         if (call.cancelled) return;
         if (!message) continue;
-        if (!call.write({ ...message, cursor: cursors.seal(caller.oin, of, String(run.rows[i]!.number)) })) await drained(call);
+        if (!call.write({ ...message, cursor: cursors.seal(caller.oin, of, String(run.rows[i]!.number)) }))
+          await drained(call);
       }
     }
     after = rows.at(-1)!.number;
@@ -218,10 +384,19 @@ const drained = (call: ServerWritableStream<Buffer, unknown>): Promise<void> =>
   });
 
 /** WatchFlow: the flow each time it changes, until nothing more happens by itself. */
-export async function serveWatchFlow(call: ServerWritableStream<Buffer, unknown>, request: { flowId: string }, caller: Caller, gate: Gate): Promise<void> {
+export async function serveWatchFlow(
+  call: ServerWritableStream<Buffer, unknown>,
+  request: { flowId: string },
+  caller: Caller,
+  gate: Gate,
+): Promise<void> {
   let told = '';
   while (!call.cancelled && gate.door.open()) {
-    const flow = await present(gate, await flowOf(gate, caller, { flowId: request.flowId, reference: '', method: '' }), '');
+    const flow = await present(
+      gate,
+      await flowOf(gate, caller, { flowId: request.flowId, reference: '', method: '' }),
+      '',
+    );
     const now = `${flow.state} ${flow.steps.length} ${flow.steps.map(({ state }) => state).join()}`;
     if (now !== told) {
       told = now;

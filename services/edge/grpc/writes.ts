@@ -1,5 +1,11 @@
 import { GatewayError } from '#kernel';
-import { AccessServiceDefinition, type CreateLaunchRequest, type RedeemLaunchRequest } from '#proto/eduk/gateway/v1/access';
+import { Service } from '#proto/eduk/core/v1/party';
+import type { Decision } from '#proto/eduk/core/v1/receipt';
+import {
+  AccessServiceDefinition,
+  type CreateLaunchRequest,
+  type RedeemLaunchRequest,
+} from '#proto/eduk/gateway/v1/access';
 import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
 import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement';
 import { IdentityServiceDefinition } from '#proto/eduk/gateway/v1/identity';
@@ -7,8 +13,6 @@ import { OrderServiceDefinition } from '#proto/eduk/gateway/v1/order';
 import { PartyServiceDefinition } from '#proto/eduk/gateway/v1/party';
 import { ResultServiceDefinition } from '#proto/eduk/gateway/v1/result';
 import { RosterServiceDefinition } from '#proto/eduk/gateway/v1/roster';
-import { Service } from '#proto/eduk/core/v1/party';
-import type { Decision } from '#proto/eduk/core/v1/receipt';
 import { revealPeople, revealTexts } from '#release';
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
@@ -17,8 +21,8 @@ import { publishProducts } from '../intake/catalogue.ts';
 import { grantEntitlements, reportUsage, withdrawEntitlements } from '../intake/entitlements.ts';
 import { cancelOrder, confirmOrder, placeOrder } from '../intake/orders.ts';
 import { grantMandate, mandateIdOf, sleutelOf, withdrawMandate } from '../intake/parties.ts';
-import { FORGET_UNDO_MS, forgetLearner, pushRoster, registerLearners } from '../intake/rosters.ts';
 import { returnResults } from '../intake/results.ts';
+import { FORGET_UNDO_MS, forgetLearner, pushRoster, registerLearners } from '../intake/rosters.ts';
 import { pass, submit } from '../pipeline.ts';
 import { purposeFor } from '../purpose.ts';
 import { digestOf } from '../secrets.ts';
@@ -31,7 +35,12 @@ const MAX_WAIT_MS = 30_000;
 export const undecided: Decision = { outcome: '', code: '', told: '' };
 
 /** What a unary write answers beyond flow, receipt and decision. */
-type More = (submission: Submission, decision: Decision, gate: Gate, caller: Caller) => Promise<Record<string, unknown>> | Record<string, unknown>;
+type More = (
+  submission: Submission,
+  decision: Decision,
+  gate: Gate,
+  caller: Caller,
+) => Promise<Record<string, unknown>> | Record<string, unknown>;
 
 export interface Write {
   intake: Intake;
@@ -50,18 +59,38 @@ export const writes: readonly { definition: { fullName: string }; methods: Recor
         defaultWaitMs: 2_000,
         more: async ({ flowId, message }, _decision, gate) => {
           await gate.door.chain.refresh();
-          const { schoolOin, partyOin } = message.reveal((request: { schoolOin: string; partyOin: string }) => ({ schoolOin: request.schoolOin, partyOin: request.partyOin }));
+          const { schoolOin, partyOin } = message.reveal((request: { schoolOin: string; partyOin: string }) => ({
+            schoolOin: request.schoolOin,
+            partyOin: request.partyOin,
+          }));
           const sleutel = sleutelOf(gate.door, flowId);
           const pair = gate.door.chain.byAutorisatiesleutel(digestOf(sleutel));
           // Only the grant that made the pair's key can tell it, and only while it is the pair's key.
-          return { mandateId: mandateIdOf(flowId), autorisatiesleutel: pair?.school === schoolOin && pair.party === partyOin ? sleutel : '' };
+          return {
+            mandateId: mandateIdOf(flowId),
+            autorisatiesleutel: pair?.school === schoolOin && pair.party === partyOin ? sleutel : '',
+          };
         },
       },
-      withdrawMandate: { intake: withdrawMandate, defaultWaitMs: 2_000, more: async (_submission, _decision, gate) => gate.door.chain.refresh().then(() => ({})) },
+      withdrawMandate: {
+        intake: withdrawMandate,
+        defaultWaitMs: 2_000,
+        more: async (_submission, _decision, gate) => gate.door.chain.refresh().then(() => ({})),
+      },
     },
   },
-  { definition: OrderServiceDefinition, methods: { placeOrder: { intake: placeOrder }, confirmOrder: { intake: confirmOrder }, cancelOrder: { intake: cancelOrder } } },
-  { definition: EntitlementServiceDefinition, methods: { withdrawEntitlements: { intake: withdrawEntitlements }, reportUsage: { intake: reportUsage } } },
+  {
+    definition: OrderServiceDefinition,
+    methods: {
+      placeOrder: { intake: placeOrder },
+      confirmOrder: { intake: confirmOrder },
+      cancelOrder: { intake: cancelOrder },
+    },
+  },
+  {
+    definition: EntitlementServiceDefinition,
+    methods: { withdrawEntitlements: { intake: withdrawEntitlements }, reportUsage: { intake: reportUsage } },
+  },
   {
     definition: AccessServiceDefinition,
     methods: {
@@ -79,7 +108,11 @@ export const writes: readonly { definition: { fullName: string }; methods: Recor
         intake: forgetLearner(false),
         more: async (submission, _decision, { door }) => {
           const at = submission.acceptedMs! + FORGET_UNDO_MS;
-          await door.services.vault.forget({ schoolOin: submission.school!, token: submission.found!.tokens[0]!, atMs: BigInt(at) });
+          await door.services.vault.forget({
+            schoolOin: submission.school!,
+            token: submission.found!.tokens[0]!,
+            atMs: BigInt(at),
+          });
           return { destroyedMs: BigInt(at) };
         },
       },
@@ -96,7 +129,13 @@ export const bulks: readonly { definition: { fullName: string }; methods: Record
 ];
 
 /** Takes one message in; throws what refused it. */
-export async function take<Req>(intake: Intake<Req>, request: Req, caller: Caller, gate: Gate, traceparent = ''): Promise<Submission<Req>> {
+export async function take<Req>(
+  intake: Intake<Req>,
+  request: Req,
+  caller: Caller,
+  gate: Gate,
+  traceparent = '',
+): Promise<Submission<Req>> {
   const submission = submit(intake, request, caller, { traceparent });
   await pass([submission], gate.door);
   if (submission.refused) {
@@ -109,19 +148,38 @@ export async function take<Req>(intake: Intake<Req>, request: Req, caller: Calle
 /** The first decision, when it comes within the time. */
 export async function decisionOf(gate: Gate, flowId: string, waitMs: number): Promise<Decision> {
   if (waitMs <= 0) return undecided;
-  const { flow } = await gate.door.services.flows.awaitDecision({ flowId, waitMs: BigInt(Math.min(waitMs, MAX_WAIT_MS)) });
+  const { flow } = await gate.door.services.flows.awaitDecision({
+    flowId,
+    waitMs: BigInt(Math.min(waitMs, MAX_WAIT_MS)),
+  });
   return flow ? { outcome: flow.outcome, code: flow.code, told: flow.told } : undecided;
 }
 
-export async function serveWrite({ intake, defaultWaitMs = 0, more }: Write, request: Record<string, unknown>, caller: Caller, gate: Gate, traceparent: string): Promise<unknown> {
+export async function serveWrite(
+  { intake, defaultWaitMs = 0, more }: Write,
+  request: Record<string, unknown>,
+  caller: Caller,
+  gate: Gate,
+  traceparent: string,
+): Promise<unknown> {
   const asked = Number(request['waitMs'] ?? 0n);
-  if (asked < 0 || asked > MAX_WAIT_MS) throw new GatewayError('wire.invalid', 'wait_ms is 0 to 30,000.', { where: 'wait_ms' });
+  if (asked < 0 || asked > MAX_WAIT_MS)
+    throw new GatewayError('wire.invalid', 'wait_ms is 0 to 30,000.', { where: 'wait_ms' });
   const submission = await take(intake, request, caller, gate, traceparent);
   const decision = await decisionOf(gate, submission.flowId, asked || defaultWaitMs);
-  return { flowId: submission.flowId, receipt: receiptOf(submission), decision, ...(await more?.(submission, decision, gate, caller)) };
+  return {
+    flowId: submission.flowId,
+    receipt: receiptOf(submission),
+    decision,
+    ...(await more?.(submission, decision, gate, caller)),
+  };
 }
 
-async function launchAnswer(submission: Submission<CreateLaunchRequest>, decision: Decision, { door }: Gate): Promise<Record<string, unknown>> {
+async function launchAnswer(
+  submission: Submission<CreateLaunchRequest>,
+  decision: Decision,
+  { door }: Gate,
+): Promise<Record<string, unknown>> {
   const launchId = launchIdOf(submission.flowId);
   const nothing = { launchId, ticket: '', launchUrl: '', expiresMs: 0n };
   if (decision.outcome !== 'LaunchCreated') return nothing;
@@ -131,21 +189,55 @@ async function launchAnswer(submission: Submission<CreateLaunchRequest>, decisio
   const ticket = ticketOf(door, launchId);
   // In the fragment, so that it stands in no server's log.
   const accessUrl = products[0]?.accessUrl ?? '';
-  return { launchId, ticket, launchUrl: accessUrl ? `${accessUrl.split('#')[0]}#ticket=${ticket}` : '', expiresMs: launch.expiresMs };
+  return {
+    launchId,
+    ticket,
+    launchUrl: accessUrl ? `${accessUrl.split('#')[0]}#ticket=${ticket}` : '',
+    expiresMs: launch.expiresMs,
+  };
 }
 
-async function redeemAnswer(submission: Submission<RedeemLaunchRequest>, decision: Decision, gate: Gate, caller: Caller): Promise<Record<string, unknown>> {
+async function redeemAnswer(
+  submission: Submission<RedeemLaunchRequest>,
+  decision: Decision,
+  gate: Gate,
+  caller: Caller,
+): Promise<Record<string, unknown>> {
   const { door } = gate;
-  const located = submission.located as { launchId: string; schoolOin: string; learner: string; entitlementId: string; productId: string };
-  const nobody = { schoolOin: '', entitlementId: '', productId: '', learner: undefined, person: undefined, groupKeys: [] };
+  const located = submission.located as {
+    launchId: string;
+    schoolOin: string;
+    learner: string;
+    entitlementId: string;
+    productId: string;
+  };
+  const nobody = {
+    schoolOin: '',
+    entitlementId: '',
+    productId: '',
+    learner: undefined,
+    person: undefined,
+    groupKeys: [],
+  };
   if (decision.outcome !== 'LaunchRedeemed') return nobody;
   const purpose = purposeFor(door, caller, located.schoolOin, Service.SERVICE_ACCESS);
-  const year = (await door.services.rosters.listSchools({ schoolOin: located.schoolOin })).rosters.map(({ schoolYear }) => schoolYear).sort();
-  const { learners } = year.length === 0 ? { learners: [] } : await door.services.rosters.getLearners({ schoolOin: located.schoolOin, schoolYear: year.at(-1)!, learners: [located.learner] });
+  const year = (await door.services.rosters.listSchools({ schoolOin: located.schoolOin })).rosters
+    .map(({ schoolYear }) => schoolYear)
+    .sort();
+  const { learners } =
+    year.length === 0
+      ? { learners: [] }
+      : await door.services.rosters.getLearners({
+          schoolOin: located.schoolOin,
+          schoolYear: year.at(-1)!,
+          learners: [located.learner],
+        });
   const entry = learners[0];
   const groups = entry ? [entry.group, ...entry.compositeGroups].filter((group) => group !== '') : [];
   const [people, texts] = await Promise.all([
-    revealPeople(door.services.vault, purpose, [{ token: located.learner, ...(entry ? { nameMark: entry.nameMark } : {}) }]),
+    revealPeople(door.services.vault, purpose, [
+      { token: located.learner, ...(entry ? { nameMark: entry.nameMark } : {}) },
+    ]),
     purpose.released.has('groups') ? revealTexts(door.services.vault, purpose, groups) : undefined,
   ]);
   const known = people.reveal((list) => list[0]);
@@ -155,7 +247,8 @@ async function redeemAnswer(submission: Submission<RedeemLaunchRequest>, decisio
     productId: located.productId,
     learner: known?.ref,
     person: known?.person,
-    groupKeys: texts ? texts.reveal((text) => groups.map((group) => text.get(group) ?? '').filter((key) => key !== '')) : [],
+    groupKeys: texts
+      ? texts.reveal((text) => groups.map((group) => text.get(group) ?? '').filter((key) => key !== ''))
+      : [],
   };
 }
-

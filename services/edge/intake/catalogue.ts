@@ -14,9 +14,20 @@ export const publishProducts: Intake<PublishProductsRequest> = {
   school: () => '',
   check: ({ product }) => {
     if (!product) throw new GatewayError('wire.invalid', 'There is no product in the message.', { where: 'product' });
-    if (!product.productId) throw new GatewayError('wire.invalid', 'A product needs an id.', { where: 'product.product_id' });
-    if (!product.title.trim()) throw new GatewayError('wire.invalid', 'A product needs a title.', { where: 'product.title' });
+    if (!product.productId)
+      throw new GatewayError('wire.invalid', 'A product needs an id.', { where: 'product.product_id' });
+    if (!product.title.trim())
+      throw new GatewayError('wire.invalid', 'A product needs a title.', { where: 'product.title' });
   },
-  events: ({ product }, _found, { caller }) => [event('ProductSubmitted', { product: { ...product!, publisherOin: caller.oin, platformOin: product!.platformOin || caller.oin }, byOin: caller.oin }, product!.productId)],
+  events: ({ product }, _found, { caller }) => [
+    event(
+      'ProductSubmitted',
+      {
+        product: { ...product!, publisherOin: caller.oin, platformOin: product!.platformOin || caller.oin },
+        byOin: caller.oin,
+      },
+      product!.productId,
+    ),
+  ],
   about: ({ product }) => ({ productId: product?.productId ?? '' }),
 };

@@ -18,22 +18,37 @@ export const returnResults: Intake<ReturnResultsRequest> = {
   school: (request) => request.schoolOin,
   check: (request) => {
     const { result } = request;
-    if (!request.schoolOin) throw new GatewayError('wire.invalid', 'A result names its school.', { where: 'school_oin' });
-    if (!result?.resultId) throw new GatewayError('wire.invalid', 'A result needs an id.', { where: 'result.result_id' });
-    if (!hasRef(result.learner)) throw new GatewayError('wire.invalid', 'A result names its learner by ECK iD or key.', { where: 'result.learner' });
+    if (!request.schoolOin)
+      throw new GatewayError('wire.invalid', 'A result names its school.', { where: 'school_oin' });
+    if (!result?.resultId)
+      throw new GatewayError('wire.invalid', 'A result needs an id.', { where: 'result.result_id' });
+    if (!hasRef(result.learner))
+      throw new GatewayError('wire.invalid', 'A result names its learner by ECK iD or key.', {
+        where: 'result.learner',
+      });
     if (!result.payload) throw new GatewayError('wire.invalid', 'A result has a payload.', { where: 'result.payload' });
     const { donePercent, score, scoreMax, exercisesDone, exercisesTotal } = result.payload;
-    if (donePercent !== undefined && !(donePercent >= 0 && donePercent <= 100)) throw new GatewayError('wire.invalid', 'A share of work is 0 to 100.', { where: 'result.payload.done_percent' });
-    if (score !== undefined && !Number.isFinite(score)) throw new GatewayError('wire.invalid', undefined, { where: 'result.payload.score' });
-    if (score !== undefined && scoreMax !== undefined && score > scoreMax) throw new GatewayError('wire.invalid', 'A score is above its maximum.', { where: 'result.payload.score' });
-    if (exercisesDone !== undefined && exercisesTotal !== undefined && exercisesDone > exercisesTotal) throw new GatewayError('wire.invalid', 'More exercises are done than there are.', { where: 'result.payload.exercises_done' });
+    if (donePercent !== undefined && !(donePercent >= 0 && donePercent <= 100))
+      throw new GatewayError('wire.invalid', 'A share of work is 0 to 100.', { where: 'result.payload.done_percent' });
+    if (score !== undefined && !Number.isFinite(score))
+      throw new GatewayError('wire.invalid', undefined, { where: 'result.payload.score' });
+    if (score !== undefined && scoreMax !== undefined && score > scoreMax)
+      throw new GatewayError('wire.invalid', 'A score is above its maximum.', { where: 'result.payload.score' });
+    if (exercisesDone !== undefined && exercisesTotal !== undefined && exercisesDone > exercisesTotal)
+      throw new GatewayError('wire.invalid', 'More exercises are done than there are.', {
+        where: 'result.payload.exercises_done',
+      });
   },
   people: ({ result }) => [namedLearner(result!.learner!, 'result.learner', false)],
   texts: ({ result }) => (result?.groupKey ? [result.groupKey] : []),
   payloads: ({ result }) => [{ person: 0, data: ResultPayload.encode(result!.payload!).finish(), context: 'result' }],
   events: ({ result, schoolOin }, found, { caller, nowMs, door }) => {
     const { resultId, productId, groupKey, kind, payload } = result!;
-    const taken = payload!.takenAt ? (payload!.takenAt.length === 10 ? payload!.takenAt : dutchDay(Date.parse(payload!.takenAt))) : dutchDay(nowMs);
+    const taken = payload!.takenAt
+      ? payload!.takenAt.length === 10
+        ? payload!.takenAt
+        : dutchDay(Date.parse(payload!.takenAt))
+      : dutchDay(nowMs);
     return [
       event(
         'ResultSubmitted',

@@ -9,12 +9,18 @@ import { event } from '../submission.ts';
 
 const text = (found: Found, value: string): string => (value === '' ? '' : (found.texts.get(value) ?? ''));
 
-const hasRef = (ref: LearnerRef | undefined): ref is LearnerRef => ref !== undefined && (ref.eckId !== '' || ref.lasKey !== '');
+const hasRef = (ref: LearnerRef | undefined): ref is LearnerRef =>
+  ref !== undefined && (ref.eckId !== '' || ref.lasKey !== '');
 
-const person = (given: Person | undefined): Person | undefined => (given && Object.values(given).some((value) => value !== '') ? given : undefined);
+const person = (given: Person | undefined): Person | undefined =>
+  given && Object.values(given).some((value) => value !== '') ? given : undefined;
 
 function askFor(kind: 'learner' | 'staff', of: RosterLearner | RosterStaff, path: string): PersonAsk {
-  return { identity: { kind, eckId: of.ref?.eckId ?? '', lasKey: of.ref?.lasKey ?? '', person: person(of.person) }, create: true, path: `${path}.ref` };
+  return {
+    identity: { kind, eckId: of.ref?.eckId ?? '', lasKey: of.ref?.lasKey ?? '', person: person(of.person) },
+    create: true,
+    path: `${path}.ref`,
+  };
 }
 
 /** Everyone in a roster, learners first, in order. */
@@ -56,8 +62,18 @@ export interface RosterEntries {
 
 export function rosterEntries(roster: Roster, found: Found): RosterEntries {
   return {
-    sites: roster.sites.map((site) => ({ site: text(found, site.key), name: text(found, site.name), description: text(found, site.description) })),
-    groups: roster.groups.map((group) => ({ group: text(found, group.key), name: text(found, group.name), description: text(found, group.description), yearGroup: group.yearGroup, composite: group.composite })),
+    sites: roster.sites.map((site) => ({
+      site: text(found, site.key),
+      name: text(found, site.name),
+      description: text(found, site.description),
+    })),
+    groups: roster.groups.map((group) => ({
+      group: text(found, group.key),
+      name: text(found, group.name),
+      description: text(found, group.description),
+      yearGroup: group.yearGroup,
+      composite: group.composite,
+    })),
     learners: roster.learners.map((learner, i) => learnerEntry(learner, found.tokens[i]!, found.marks[i]!, found)),
     staff: roster.staff.map((staff, i) => ({
       staff: found.tokens[roster.learners.length + i]!,
@@ -71,8 +87,14 @@ export function rosterEntries(roster: Roster, found: Found): RosterEntries {
 /** Refuses what one message can be seen to have wrong: keys twice, people without a number, groups that are not named. */
 export function checkRoster(roster: Roster | undefined, groupsKnown: boolean): void {
   if (!roster) throw new GatewayError('wire.invalid', 'There is no roster in the message.', { where: 'roster' });
-  if (!isSchoolOin(roster.schoolOin)) throw new GatewayError('wire.invalid', 'The OIN of a school is 00000007000, the BRIN and five digits.', { where: 'roster.school_oin' });
-  if (!isSchoolYear(roster.schoolYear)) throw new GatewayError('wire.invalid', 'A school year is two years that follow each other, such as 2026-2027.', { where: 'roster.school_year' });
+  if (!isSchoolOin(roster.schoolOin))
+    throw new GatewayError('wire.invalid', 'The OIN of a school is 00000007000, the BRIN and five digits.', {
+      where: 'roster.school_oin',
+    });
+  if (!isSchoolYear(roster.schoolYear))
+    throw new GatewayError('wire.invalid', 'A school year is two years that follow each other, such as 2026-2027.', {
+      where: 'roster.school_year',
+    });
   const wrong: { path: string }[] = [];
   const groups = new Set<string>();
   for (const [i, group] of roster.groups.entries()) {
@@ -99,13 +121,19 @@ export function checkRoster(roster: Roster | undefined, groupsKnown: boolean): v
   for (const [i, learner] of roster.learners.entries()) {
     numbers(learner.ref, 'learner', `roster.learners[${i}].ref`);
     groupRef(learner.groupKey, `roster.learners[${i}].group_key`);
-    for (const [j, key] of learner.compositeGroupKeys.entries()) groupRef(key, `roster.learners[${i}].composite_group_keys[${j}]`);
+    for (const [j, key] of learner.compositeGroupKeys.entries())
+      groupRef(key, `roster.learners[${i}].composite_group_keys[${j}]`);
   }
   for (const [i, staff] of roster.staff.entries()) {
     numbers(staff.ref, 'staff', `roster.staff[${i}].ref`);
     for (const [j, group] of staff.groups.entries()) groupRef(group.key, `roster.staff[${i}].groups[${j}].key`);
   }
-  if (wrong.length > 0) throw new GatewayError('wire.invalid', `In ${wrong.length} places a number is missing or stands twice, or a group is named that the roster does not have.`, { where: wrong.slice(0, 100) });
+  if (wrong.length > 0)
+    throw new GatewayError(
+      'wire.invalid',
+      `In ${wrong.length} places a number is missing or stands twice, or a group is named that the roster does not have.`,
+      { where: wrong.slice(0, 100) },
+    );
 }
 
 export const pushRoster: Intake<PushRosterRequest> = {
@@ -118,7 +146,10 @@ export const pushRoster: Intake<PushRosterRequest> = {
   reference: (request) => request.reference,
   school: (request) => request.roster?.schoolOin ?? '',
   check: (request) => {
-    if (!request.rosterId) throw new GatewayError('wire.invalid', 'A roster needs an id, the same in all its parts.', { where: 'roster_id' });
+    if (!request.rosterId)
+      throw new GatewayError('wire.invalid', 'A roster needs an id, the same in all its parts.', {
+        where: 'roster_id',
+      });
     // Groups stand in the first part only, so later parts are checked by the owner of rosters.
     checkRoster(request.roster, request.part === 0);
   },
@@ -129,7 +160,18 @@ export const pushRoster: Intake<PushRosterRequest> = {
     return [
       event(
         'RosterSubmitted',
-        { rosterId: request.rosterId, schoolOin: roster.schoolOin, schoolYear: roster.schoolYear, asOf: roster.asOf, madeAt: roster.madeAt, part: request.part, last: request.last, ...rosterEntries(roster, found), byOin: caller.oin, partial: false },
+        {
+          rosterId: request.rosterId,
+          schoolOin: roster.schoolOin,
+          schoolYear: roster.schoolYear,
+          asOf: roster.asOf,
+          madeAt: roster.madeAt,
+          part: request.part,
+          last: request.last,
+          ...rosterEntries(roster, found),
+          byOin: caller.oin,
+          partial: false,
+        },
         roster.schoolOin,
       ),
     ];
@@ -146,16 +188,26 @@ export const registerLearners: Intake<RegisterLearnersRequest> = {
   reference: (request) => request.reference,
   school: (request) => request.schoolOin,
   check: (request) => {
-    if (request.learners.length === 0 || request.learners.length > 1000) throw new GatewayError('wire.invalid', 'Name 1 to 1,000 learners.', { where: 'learners' });
-    for (const [i, learner] of request.learners.entries()) if (!hasRef(learner.ref)) throw new GatewayError('wire.invalid', 'A learner needs an ECK iD or a key.', { where: `learners[${i}].ref` });
-    if (request.schoolYear && !isSchoolYear(request.schoolYear)) throw new GatewayError('wire.invalid', undefined, { where: 'school_year' });
+    if (request.learners.length === 0 || request.learners.length > 1000)
+      throw new GatewayError('wire.invalid', 'Name 1 to 1,000 learners.', { where: 'learners' });
+    for (const [i, learner] of request.learners.entries())
+      if (!hasRef(learner.ref))
+        throw new GatewayError('wire.invalid', 'A learner needs an ECK iD or a key.', { where: `learners[${i}].ref` });
+    if (request.schoolYear && !isSchoolYear(request.schoolYear))
+      throw new GatewayError('wire.invalid', undefined, { where: 'school_year' });
   },
   people: (request) => request.learners.map((learner, i) => askFor('learner', learner, `learners[${i}]`)),
-  texts: (request) => request.learners.flatMap((learner) => [learner.groupKey, learner.siteKey, ...learner.compositeGroupKeys]),
+  texts: (request) =>
+    request.learners.flatMap((learner) => [learner.groupKey, learner.siteKey, ...learner.compositeGroupKeys]),
   events: (request, found, { caller, nowMs }) => [
     event(
       'LearnersSubmitted',
-      { schoolOin: request.schoolOin, schoolYear: request.schoolYear || schoolYearOf(nowMs), learners: request.learners.map((learner, i) => learnerEntry(learner, found.tokens[i]!, found.marks[i]!, found)), byOin: caller.oin },
+      {
+        schoolOin: request.schoolOin,
+        schoolYear: request.schoolYear || schoolYearOf(nowMs),
+        learners: request.learners.map((learner, i) => learnerEntry(learner, found.tokens[i]!, found.marks[i]!, found)),
+        byOin: caller.oin,
+      },
       request.schoolOin,
     ),
   ],
@@ -174,10 +226,26 @@ export const forgetLearner = (now: boolean): Intake<ForgetLearnerRequest> => ({
   reference: (request) => request.reference,
   school: (request) => request.schoolOin,
   check: (request) => {
-    if (!hasRef(request.learner)) throw new GatewayError('wire.invalid', 'Name the learner by ECK iD or key.', { where: 'learner' });
+    if (!hasRef(request.learner))
+      throw new GatewayError('wire.invalid', 'Name the learner by ECK iD or key.', { where: 'learner' });
   },
-  people: (request) => [{ identity: { kind: 'learner', eckId: request.learner!.eckId, lasKey: request.learner!.lasKey, person: undefined }, create: false, path: 'learner' }],
+  people: (request) => [
+    {
+      identity: { kind: 'learner', eckId: request.learner!.eckId, lasKey: request.learner!.lasKey, person: undefined },
+      create: false,
+      path: 'learner',
+    },
+  ],
   events: (request, found, { caller, nowMs }) => [
-    event('LearnerForgetSubmitted', { schoolOin: request.schoolOin, learner: found.tokens[0]!, destroyAtMs: BigInt(now ? nowMs : nowMs + FORGET_UNDO_MS), byOin: caller.oin }, found.tokens[0]!),
+    event(
+      'LearnerForgetSubmitted',
+      {
+        schoolOin: request.schoolOin,
+        learner: found.tokens[0]!,
+        destroyAtMs: BigInt(now ? nowMs : nowMs + FORGET_UNDO_MS),
+        byOin: caller.oin,
+      },
+      found.tokens[0]!,
+    ),
   ],
 });

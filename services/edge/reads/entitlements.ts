@@ -11,14 +11,34 @@ const outcomeNames: Record<string, string> = { granted: 'EntitlementGranted', re
 const utf8 = new TextDecoder();
 
 /** Entitlements of one school as the caller may see them. Throws mandate.*. */
-export async function showEntitlements(door: Door, caller: Caller, school: string, rows: readonly EntitlementRow[], service: Service = Service.SERVICE_ENTITLEMENT): Promise<Entitlement[]> {
+export async function showEntitlements(
+  door: Door,
+  caller: Caller,
+  school: string,
+  rows: readonly EntitlementRow[],
+  service: Service = Service.SERVICE_ENTITLEMENT,
+): Promise<Entitlement[]> {
   const purpose = purposeFor(door, caller, school, service);
-  const maySeeCode = (row: EntitlementRow) => row.platformOin === caller.oin || row.publisherOin === caller.oin || row.grantedByOin === caller.oin || actsForSchool(door, caller, school);
+  const maySeeCode = (row: EntitlementRow) =>
+    row.platformOin === caller.oin ||
+    row.publisherOin === caller.oin ||
+    row.grantedByOin === caller.oin ||
+    actsForSchool(door, caller, school);
   const sealed = rows.map((row) => (row.activationCode.length > 0 && maySeeCode(row) ? row.activationCode : undefined));
   const [faces, codes] = await Promise.all([
-    facesOf(door, purpose, rows.map((row) => row.holder?.learner ?? ''), rows.map((row) => row.holder?.group ?? '')),
+    facesOf(
+      door,
+      purpose,
+      rows.map((row) => row.holder?.learner ?? ''),
+      rows.map((row) => row.holder?.group ?? ''),
+    ),
     sealed.some((code) => code)
-      ? door.services.vault.openPayloads({ schoolOin: school, sealed: sealed.flatMap((code) => (code ? [{ token: '', sealed: code, context: 'activation_code' }] : [])), partyOin: caller.oin, purpose: `service_${service}` })
+      ? door.services.vault.openPayloads({
+          schoolOin: school,
+          sealed: sealed.flatMap((code) => (code ? [{ token: '', sealed: code, context: 'activation_code' }] : [])),
+          partyOin: caller.oin,
+          purpose: `service_${service}`,
+        })
       : undefined,
   ]);
   let next = 0;
@@ -40,4 +60,6 @@ export async function showEntitlements(door: Door, caller: Caller, school: strin
 
 /** Whether a row concerns the caller at all; otherwise it does not exist for it. */
 export const concerns = (door: Door, caller: Caller, row: EntitlementRow): boolean =>
-  caller.kind === 'operator' || [row.grantedByOin, row.publisherOin, row.platformOin].includes(caller.oin) || actsForSchool(door, caller, row.schoolOin);
+  caller.kind === 'operator' ||
+  [row.grantedByOin, row.publisherOin, row.platformOin].includes(caller.oin) ||
+  actsForSchool(door, caller, row.schoolOin);

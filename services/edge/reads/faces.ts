@@ -10,17 +10,29 @@ export interface Faces {
 }
 
 /** One call of the vault for everything that an answer names. */
-export async function facesOf(door: Door, purpose: Purpose, learners: Iterable<string>, texts: Iterable<string>): Promise<Clear<Faces>> {
+export async function facesOf(
+  door: Door,
+  purpose: Purpose,
+  learners: Iterable<string>,
+  texts: Iterable<string>,
+): Promise<Clear<Faces>> {
   const tokens = [...new Set(learners)].filter((token) => token !== '');
   const [people, words] = await Promise.all([
-    revealPeople(door.services.vault, purpose, tokens.map((token) => ({ token }))),
+    revealPeople(
+      door.services.vault,
+      purpose,
+      tokens.map((token) => ({ token })),
+    ),
     revealTexts(door.services.vault, purpose, texts),
   ]);
   return new Clear(
     people.reveal((list) =>
       words.reveal((text) => {
         const refs = new Map(tokens.map((token, i) => [token, list[i]?.ref ?? noRef]));
-        return { ref: (token: string) => (token === '' ? undefined : refs.get(token)), text: (token: string) => (token === '' || !purpose.released.has('groups') ? '' : (text.get(token) ?? '')) };
+        return {
+          ref: (token: string) => (token === '' ? undefined : refs.get(token)),
+          text: (token: string) => (token === '' || !purpose.released.has('groups') ? '' : (text.get(token) ?? '')),
+        };
       }),
     ),
   );

@@ -1,6 +1,6 @@
 import { GatewayError } from '#kernel';
-import type { Flow, FlowStep } from '#proto/eduk/gateway/v1/flow';
 import type { FlowRow } from '#proto/eduk/flows/v1/flows';
+import type { Flow, FlowStep } from '#proto/eduk/gateway/v1/flow';
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { settle } from '../settle.ts';
@@ -8,28 +8,67 @@ import { referenceKey } from '../stages/accept.ts';
 
 /** Methods a reference can belong to, for GetFlow without one. */
 const writeMethods = [
-  'OrderService/PlaceOrder', 'OrderService/ConfirmOrder', 'OrderService/CancelOrder', 'EntitlementService/GrantEntitlements', 'EntitlementService/WithdrawEntitlements', 'EntitlementService/ReportUsage',
-  'ResultService/ReturnResults', 'RosterService/PushRoster', 'CatalogueService/PublishProducts', 'AccessService/ProvisionAccess', 'AccessService/RevokeAccess', 'AccessService/CreateLaunch', 'AccessService/RedeemLaunch',
-  'IdentityService/RegisterLearners', 'IdentityService/ForgetLearner', 'PartyService/GrantMandate', 'PartyService/WithdrawMandate', 'uwlr/BrengLeerresultaten', 'edexml/import',
+  'OrderService/PlaceOrder',
+  'OrderService/ConfirmOrder',
+  'OrderService/CancelOrder',
+  'EntitlementService/GrantEntitlements',
+  'EntitlementService/WithdrawEntitlements',
+  'EntitlementService/ReportUsage',
+  'ResultService/ReturnResults',
+  'RosterService/PushRoster',
+  'CatalogueService/PublishProducts',
+  'AccessService/ProvisionAccess',
+  'AccessService/RevokeAccess',
+  'AccessService/CreateLaunch',
+  'AccessService/RedeemLaunch',
+  'IdentityService/RegisterLearners',
+  'IdentityService/ForgetLearner',
+  'PartyService/GrantMandate',
+  'PartyService/WithdrawMandate',
+  'uwlr/BrengLeerresultaten',
+  'edexml/import',
 ];
 
 /** The flow a caller means; state.missing for another party's. */
-export async function flowOf({ door }: Gate, caller: Caller, asked: { flowId: string; reference: string; method: string; partyOin?: string }): Promise<FlowRow> {
+export async function flowOf(
+  { door }: Gate,
+  caller: Caller,
+  asked: { flowId: string; reference: string; method: string; partyOin?: string },
+): Promise<FlowRow> {
   const party = caller.kind === 'operator' ? (asked.partyOin ?? '') : caller.oin;
   const flow = await settle(door, async () => {
-    if (asked.flowId) return (await door.services.flows.getFlow({ flowId: asked.flowId, partyOin: '', referenceKey: new Uint8Array(0), method: '' })).flow;
-    if (!asked.reference || !party) throw new GatewayError('wire.invalid', 'Name a flow, or a reference and its party.', { where: 'flow_id' });
+    if (asked.flowId)
+      return (
+        await door.services.flows.getFlow({
+          flowId: asked.flowId,
+          partyOin: '',
+          referenceKey: new Uint8Array(0),
+          method: '',
+        })
+      ).flow;
+    if (!asked.reference || !party)
+      throw new GatewayError('wire.invalid', 'Name a flow, or a reference and its party.', { where: 'flow_id' });
     for (const method of asked.method ? [asked.method] : writeMethods) {
-      const { flow } = await door.services.flows.getFlow({ flowId: '', partyOin: party, referenceKey: referenceKey(door, party, method, asked.reference), method });
+      const { flow } = await door.services.flows.getFlow({
+        flowId: '',
+        partyOin: party,
+        referenceKey: referenceKey(door, party, method, asked.reference),
+        method,
+      });
       if (flow) return flow;
     }
     return undefined;
   });
-  if (!flow || (caller.kind !== 'operator' && flow.partyOin !== caller.oin)) throw new GatewayError('state.missing', undefined, { where: asked.flowId ? 'flow_id' : 'reference' });
+  if (!flow || (caller.kind !== 'operator' && flow.partyOin !== caller.oin))
+    throw new GatewayError('state.missing', undefined, { where: asked.flowId ? 'flow_id' : 'reference' });
   return flow;
 }
 
-export async function showFlow(gate: Gate, caller: Caller, asked: { flowId: string; reference: string; method: string; partyOin?: string }): Promise<Flow> {
+export async function showFlow(
+  gate: Gate,
+  caller: Caller,
+  asked: { flowId: string; reference: string; method: string; partyOin?: string },
+): Promise<Flow> {
   return present(gate, await flowOf(gate, caller, asked), asked.reference);
 }
 
@@ -37,8 +76,26 @@ export async function showFlow(gate: Gate, caller: Caller, asked: { flowId: stri
 export async function present(gate: Gate, row: FlowRow, reference: string): Promise<Flow> {
   const { deliveries } = await gate.door.services.delivery.flowRows({ flowId: row.flowId });
   const steps: FlowStep[] = row.steps.map((step) => ({ ...step, receiverOin: '' }));
-  for (const delivery of deliveries) steps.push({ step: delivery.type, service: 'delivery', atMs: delivery.atMs, code: delivery.code, told: '', receiverOin: delivery.partyOin, state: delivery.state === 'ready' ? 'done' : delivery.state });
+  for (const delivery of deliveries)
+    steps.push({
+      step: delivery.type,
+      service: 'delivery',
+      atMs: delivery.atMs,
+      code: delivery.code,
+      told: '',
+      receiverOin: delivery.partyOin,
+      state: delivery.state === 'ready' ? 'done' : delivery.state,
+    });
   const parked = deliveries.some(({ state }) => state === 'parked');
   const state = row.state === 'decided' && parked ? 'parked' : row.state;
-  return { flowId: row.flowId, reference, method: row.method, schoolOin: row.schoolOin, state, steps, ended: ['decided', 'refused', 'done'].includes(state), subject: row.subject };
+  return {
+    flowId: row.flowId,
+    reference,
+    method: row.method,
+    schoolOin: row.schoolOin,
+    state,
+    steps,
+    ended: ['decided', 'refused', 'done'].includes(state),
+    subject: row.subject,
+  };
 }

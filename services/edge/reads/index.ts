@@ -2,12 +2,29 @@
 import { GatewayError, isSchoolYear, schoolYearOf } from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import { Role, Service } from '#proto/eduk/core/v1/party';
-import { type GetProductRequest, CatalogueServiceDefinition, type SearchProductsRequest } from '#proto/eduk/gateway/v1/catalogue';
-import { EntitlementServiceDefinition, type GetEntitlementRequest, type ListEntitlementsRequest } from '#proto/eduk/gateway/v1/entitlement';
+import {
+  CatalogueServiceDefinition,
+  type GetProductRequest,
+  type SearchProductsRequest,
+} from '#proto/eduk/gateway/v1/catalogue';
+import {
+  EntitlementServiceDefinition,
+  type GetEntitlementRequest,
+  type ListEntitlementsRequest,
+} from '#proto/eduk/gateway/v1/entitlement';
 import { FlowServiceDefinition, type GetFlowRequest, type WhyBlockedRequest } from '#proto/eduk/gateway/v1/flow';
 import { type GetOrderRequest, type ListOrdersRequest, OrderServiceDefinition } from '#proto/eduk/gateway/v1/order';
-import { type GetPartyRequest, type ListMandatesRequest, type ListPartiesRequest, PartyServiceDefinition } from '#proto/eduk/gateway/v1/party';
-import { type GetProgressRequest, type ListResultsRequest, ResultServiceDefinition } from '#proto/eduk/gateway/v1/result';
+import {
+  type GetPartyRequest,
+  type ListMandatesRequest,
+  type ListPartiesRequest,
+  PartyServiceDefinition,
+} from '#proto/eduk/gateway/v1/party';
+import {
+  type GetProgressRequest,
+  type ListResultsRequest,
+  ResultServiceDefinition,
+} from '#proto/eduk/gateway/v1/result';
 import { type GetRosterRequest, RosterServiceDefinition } from '#proto/eduk/gateway/v1/roster';
 import { revealRoster } from '#release';
 import type { Caller } from '../caller.ts';
@@ -32,7 +49,14 @@ const limitOf = (asked: number): number => {
 };
 
 /** A page of what is sorted in memory. */
-function page<T>(gate: Gate, caller: Caller, of: string, items: readonly T[], key: (item: T) => string, request: { limit: number; cursor: string }): { items: T[]; cursor: string } {
+function page<T>(
+  gate: Gate,
+  caller: Caller,
+  of: string,
+  items: readonly T[],
+  key: (item: T) => string,
+  request: { limit: number; cursor: string },
+): { items: T[]; cursor: string } {
   const after = gate.cursors.open(caller.oin, of, request.cursor);
   const limit = limitOf(request.limit);
   const rest = items.filter((item) => key(item) > after).sort((a, b) => (key(a) < key(b) ? -1 : 1));
@@ -42,7 +66,13 @@ function page<T>(gate: Gate, caller: Caller, of: string, items: readonly T[], ke
 
 /** Token of a learner whom the caller names; learner.unknown where the vault knows nobody so. */
 export async function tokenOf(gate: Gate, school: string, ref: LearnerRef, where = 'learner'): Promise<string> {
-  const { identified } = await gate.door.services.vault.identify({ schoolOin: school, sector: '', identities: [{ kind: 'learner', eckId: ref.eckId, lasKey: ref.eckId ? '' : ref.lasKey, person: undefined }], create: false, saltFor: [] });
+  const { identified } = await gate.door.services.vault.identify({
+    schoolOin: school,
+    sector: '',
+    identities: [{ kind: 'learner', eckId: ref.eckId, lasKey: ref.eckId ? '' : ref.lasKey, person: undefined }],
+    create: false,
+    saltFor: [],
+  });
   const token = identified[0]?.token;
   if (!token) throw new GatewayError('learner.unknown', undefined, { where });
   return token;
@@ -56,7 +86,8 @@ export async function groupToken(gate: Gate, school: string, key: string): Promi
 
 const getParty: Read = async ({ oin }: GetPartyRequest, caller, { door }) => {
   const party = door.chain.party(oin);
-  if (!party || !sharesWith(door.chain, caller, oin)) throw new GatewayError('state.missing', undefined, { where: 'oin' });
+  if (!party || !sharesWith(door.chain, caller, oin))
+    throw new GatewayError('state.missing', undefined, { where: 'oin' });
   return { party };
 };
 
@@ -66,14 +97,27 @@ function sharesWith(chain: Gate['door']['chain'], caller: Caller, oin: string): 
   const other = chain.party(oin);
   if (!other) return false;
   if (other.roles.includes(Role.ROLE_SCHOOL)) return true;
-  if (caller.roles.has(Role.ROLE_SCHOOL) || caller.roles.has(Role.ROLE_BOARD)) return chain.mandates().some((mandate) => mandate.partyOin === oin && (mandate.schoolOin === caller.oin || chain.party(mandate.schoolOin)?.boardOin === caller.oin));
+  if (caller.roles.has(Role.ROLE_SCHOOL) || caller.roles.has(Role.ROLE_BOARD))
+    return chain
+      .mandates()
+      .some(
+        (mandate) =>
+          mandate.partyOin === oin &&
+          (mandate.schoolOin === caller.oin || chain.party(mandate.schoolOin)?.boardOin === caller.oin),
+      );
   const own = new Set(chain.schoolsOf(caller.oin));
   return chain.schoolsOf(oin).some((school) => own.has(school));
 }
 
 const listParties: Read = async (request: ListPartiesRequest, caller, gate) => {
   const { chain } = gate.door;
-  const shown = chain.parties().filter((party) => (request.role === Role.ROLE_UNSPECIFIED || party.roles.includes(request.role)) && sharesWith(chain, caller, party.oin));
+  const shown = chain
+    .parties()
+    .filter(
+      (party) =>
+        (request.role === Role.ROLE_UNSPECIFIED || party.roles.includes(request.role)) &&
+        sharesWith(chain, caller, party.oin),
+    );
   const { items, cursor } = page(gate, caller, 'parties', shown, (party) => party.oin, request);
   return { parties: items, cursor };
 };
@@ -84,7 +128,10 @@ const listMandates: Read = async (request: ListMandatesRequest, caller, gate) =>
     .mandates()
     .filter(
       (mandate) =>
-        (caller.kind === 'operator' || mandate.partyOin === caller.oin || mandate.schoolOin === caller.oin || chain.party(mandate.schoolOin)?.boardOin === caller.oin) &&
+        (caller.kind === 'operator' ||
+          mandate.partyOin === caller.oin ||
+          mandate.schoolOin === caller.oin ||
+          chain.party(mandate.schoolOin)?.boardOin === caller.oin) &&
         (request.schoolOin === '' || mandate.schoolOin === request.schoolOin) &&
         (request.partyOin === '' || mandate.partyOin === request.partyOin),
     );
@@ -100,7 +147,11 @@ const getProduct: Read = async ({ productId }: GetProductRequest, _caller, { doo
 
 const searchProducts: Read = async (request: SearchProductsRequest, caller, gate) => {
   const of = 'products';
-  const { products, next } = await gate.door.services.catalogue.searchProducts({ ...request, limit: limitOf(request.limit), after: gate.cursors.open(caller.oin, of, request.cursor) });
+  const { products, next } = await gate.door.services.catalogue.searchProducts({
+    ...request,
+    limit: limitOf(request.limit),
+    after: gate.cursors.open(caller.oin, of, request.cursor),
+  });
   return { products, cursor: gate.cursors.seal(caller.oin, of, next) };
 };
 
@@ -108,13 +159,33 @@ const getRoster: Read = async (request: GetRosterRequest, caller, gate) => {
   const { door } = gate;
   const purpose = purposeFor(door, caller, request.schoolOin, Service.SERVICE_ROSTER);
   const schoolYear = request.schoolYear || schoolYearOf(door.clock.now());
-  if (!isSchoolYear(schoolYear)) throw new GatewayError('wire.invalid', 'A school year is two years that follow each other.', { where: 'school_year' });
+  if (!isSchoolYear(schoolYear))
+    throw new GatewayError('wire.invalid', 'A school year is two years that follow each other.', {
+      where: 'school_year',
+    });
   const of = `roster|${request.schoolOin}|${schoolYear}`;
   const after = gate.cursors.open(caller.oin, of, request.cursor);
-  const answer = await door.services.rosters.getRoster({ schoolOin: request.schoolOin, schoolYear, limit: limitOf(request.limit), after });
-  if (!answer.known) throw new GatewayError('state.missing', 'There is no roster of this school and year yet.', { where: 'school_year' });
-  const roster = await revealRoster(door.services.vault, purpose, { schoolYear, asOf: answer.asOf, madeAt: '' }, answer);
-  return { roster: roster.reveal((it) => it), changedMs: answer.changedMs, cursor: gate.cursors.seal(caller.oin, of, answer.next) };
+  const answer = await door.services.rosters.getRoster({
+    schoolOin: request.schoolOin,
+    schoolYear,
+    limit: limitOf(request.limit),
+    after,
+  });
+  if (!answer.known)
+    throw new GatewayError('state.missing', 'There is no roster of this school and year yet.', {
+      where: 'school_year',
+    });
+  const roster = await revealRoster(
+    door.services.vault,
+    purpose,
+    { schoolYear, asOf: answer.asOf, madeAt: '' },
+    answer,
+  );
+  return {
+    roster: roster.reveal((it) => it),
+    changedMs: answer.changedMs,
+    cursor: gate.cursors.seal(caller.oin, of, answer.next),
+  };
 };
 
 const getOrder: Read = async (request: GetOrderRequest, caller, { door }) => {
@@ -125,7 +196,10 @@ const getOrder: Read = async (request: GetOrderRequest, caller, { door }) => {
     return orders.length > 0 ? orders : undefined;
   });
   if (!orders) throw new GatewayError('state.missing', undefined, { where: 'order_id' });
-  if (orders.length > 1) throw new GatewayError('wire.invalid', 'Several buyers used this order id; name the buyer.', { where: 'buyer_oin' });
+  if (orders.length > 1)
+    throw new GatewayError('wire.invalid', 'Several buyers used this order id; name the buyer.', {
+      where: 'buyer_oin',
+    });
   return { order: await showOrder(door, caller, orders[0]!) };
 };
 
@@ -147,16 +221,33 @@ const listOrders: Read = async (request: ListOrdersRequest, caller, gate) => {
   const { door, cursors } = gate;
   const of = `orders|${request.schoolOin}`;
   const forSchool = request.schoolOin !== '' && actsForSchool(door, caller, request.schoolOin);
-  const { orders, next } = await door.services.orders.listOrders({ partyOin: forSchool ? '' : partyOf(caller), schoolOin: request.schoolOin, productId: '', learner: '', limit: limitOf(request.limit), after: cursors.open(caller.oin, of, request.cursor) });
+  const { orders, next } = await door.services.orders.listOrders({
+    partyOin: forSchool ? '' : partyOf(caller),
+    schoolOin: request.schoolOin,
+    productId: '',
+    learner: '',
+    limit: limitOf(request.limit),
+    after: cursors.open(caller.oin, of, request.cursor),
+  });
   // Orders of schools whose mandate has ended meanwhile are not shown any more.
-  const shown = await Promise.all(orders.filter((row) => 'purpose' in tryPurpose(door, caller, row.schoolOin, Service.SERVICE_ORDER)).map((row) => showOrder(door, caller, row)));
+  const shown = await Promise.all(
+    orders
+      .filter((row) => 'purpose' in tryPurpose(door, caller, row.schoolOin, Service.SERVICE_ORDER))
+      .map((row) => showOrder(door, caller, row)),
+  );
   return { orders: shown, cursor: cursors.seal(caller.oin, of, next) };
 };
 
 const getEntitlement: Read = async (request: GetEntitlementRequest, caller, { door }) => {
-  const entitlementId = request.entitlementId || (await subjectOf(door, caller, request.reference, 'EntitlementService/GrantEntitlements'));
-  const row = await settle(door, async () => (await door.services.entitlements.getEntitlement({ schoolOin: request.schoolOin, entitlementId })).entitlement);
-  if (!row || !concerns(door, caller, row)) throw new GatewayError('state.missing', undefined, { where: 'entitlement_id' });
+  const entitlementId =
+    request.entitlementId || (await subjectOf(door, caller, request.reference, 'EntitlementService/GrantEntitlements'));
+  const row = await settle(
+    door,
+    async () =>
+      (await door.services.entitlements.getEntitlement({ schoolOin: request.schoolOin, entitlementId })).entitlement,
+  );
+  if (!row || !concerns(door, caller, row))
+    throw new GatewayError('state.missing', undefined, { where: 'entitlement_id' });
   return { entitlement: (await showEntitlements(door, caller, request.schoolOin, [row]))[0] };
 };
 
@@ -177,12 +268,19 @@ const listEntitlements: Read = async (request: ListEntitlementsRequest, caller, 
     after: cursors.open(caller.oin, of, request.cursor),
     orderId: '',
   });
-  return { entitlements: await showEntitlements(door, caller, request.schoolOin, entitlements), cursor: cursors.seal(caller.oin, of, next) };
+  return {
+    entitlements: await showEntitlements(door, caller, request.schoolOin, entitlements),
+    cursor: cursors.seal(caller.oin, of, next),
+  };
 };
 
 /** Groups of a learner in the running school year. */
 export async function groupsOf({ door }: Gate, school: string, learner: string): Promise<string[]> {
-  const { learners } = await door.services.rosters.getLearners({ schoolOin: school, schoolYear: schoolYearOf(door.clock.now()), learners: [learner] });
+  const { learners } = await door.services.rosters.getLearners({
+    schoolOin: school,
+    schoolYear: schoolYearOf(door.clock.now()),
+    learners: [learner],
+  });
   const entry = learners[0];
   return entry ? [entry.group, ...entry.compositeGroups].filter((group) => group !== '') : [];
 }
@@ -194,14 +292,29 @@ const listResults: Read = async (request: ListResultsRequest, caller, gate) => {
   const learner = hasRef(request.learner) ? await tokenOf(gate, request.schoolOin, request.learner) : '';
   const of = `results|${request.schoolOin}|${learner}|${request.productId}`;
   // A supplier sees what it sent; an administration and the school see all.
-  const sees = actsForSchool(door, caller, request.schoolOin) || caller.roles.has(Role.ROLE_ADMINISTRATION) || caller.kind === 'operator';
-  const { results, next } = await door.services.results.listResults({ schoolOin: request.schoolOin, learner, group: '', productId: request.productId, fromOin: sees ? '' : caller.oin, limit: limitOf(request.limit), after: cursors.open(caller.oin, of, request.cursor) });
-  return { results: await showResults(door, caller, request.schoolOin, results), cursor: cursors.seal(caller.oin, of, next) };
+  const sees =
+    actsForSchool(door, caller, request.schoolOin) ||
+    caller.roles.has(Role.ROLE_ADMINISTRATION) ||
+    caller.kind === 'operator';
+  const { results, next } = await door.services.results.listResults({
+    schoolOin: request.schoolOin,
+    learner,
+    group: '',
+    productId: request.productId,
+    fromOin: sees ? '' : caller.oin,
+    limit: limitOf(request.limit),
+    after: cursors.open(caller.oin, of, request.cursor),
+  });
+  return {
+    results: await showResults(door, caller, request.schoolOin, results),
+    cursor: cursors.seal(caller.oin, of, next),
+  };
 };
 
 const getFlow: Read = async (request: GetFlowRequest, caller, gate) => {
   const wait = Number(request.waitMs);
-  if (request.flowId && wait > 0) await gate.door.services.flows.awaitDecision({ flowId: request.flowId, waitMs: BigInt(Math.min(wait, 30_000)) });
+  if (request.flowId && wait > 0)
+    await gate.door.services.flows.awaitDecision({ flowId: request.flowId, waitMs: BigInt(Math.min(wait, 30_000)) });
   return { flow: await showFlow(gate, caller, request) };
 };
 
@@ -212,7 +325,13 @@ export const reads: readonly { definition: { fullName: string }; methods: Record
   { definition: RosterServiceDefinition, methods: { getRoster } },
   { definition: OrderServiceDefinition, methods: { getOrder, listOrders } },
   { definition: EntitlementServiceDefinition, methods: { getEntitlement, listEntitlements } },
-  { definition: ResultServiceDefinition, methods: { listResults, getProgress: (request: GetProgressRequest, caller, gate) => progress(request, caller, gate) } },
+  {
+    definition: ResultServiceDefinition,
+    methods: {
+      listResults,
+      getProgress: (request: GetProgressRequest, caller, gate) => progress(request, caller, gate),
+    },
+  },
   {
     definition: FlowServiceDefinition,
     methods: {

@@ -14,12 +14,27 @@ export async function showOrder(door: Door, caller: Caller, row: OrderRow): Prom
   const purpose = purposeFor(door, caller, row.schoolOin, Service.SERVICE_ORDER);
   const whole = caller.kind === 'operator' || caller.oin === row.buyerOin || actsForSchool(door, caller, row.schoolOin);
   const lines = whole ? row.lines : row.lines.filter(({ line }) => line!.sellerOin === caller.oin);
-  const faces = await facesOf(door, purpose, lines.map(({ line }) => line!.learner), lines.map(({ line }) => line!.group));
+  const faces = await facesOf(
+    door,
+    purpose,
+    lines.map(({ line }) => line!.learner),
+    lines.map(({ line }) => line!.group),
+  );
   return faces.reveal(({ ref, text }) => ({
     orderId: row.orderId,
     schoolOin: row.schoolOin,
     buyerOin: row.buyerOin,
-    lines: lines.map(({ line, state, reason, day }) => ({ line: { terms: line!.terms, learner: ref(line!.learner), groupKey: text(line!.group), sellerOin: line!.sellerOin }, state, reason, day })),
+    lines: lines.map(({ line, state, reason, day }) => ({
+      line: {
+        terms: line!.terms,
+        learner: ref(line!.learner),
+        groupKey: text(line!.group),
+        sellerOin: line!.sellerOin,
+      },
+      state,
+      reason,
+      day,
+    })),
     expected: row.expected,
     decision: { outcome: outcomeNames[row.outcome] ?? '', code: row.code, told: row.told },
     flowId: whole ? row.flowId : '',

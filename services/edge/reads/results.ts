@@ -9,7 +9,11 @@ import type { Door } from '../submission.ts';
 import { facesOf } from './faces.ts';
 
 /** Opens payloads; undefined where the learner is forgotten. */
-export async function openPayloads(door: Door, purpose: Purpose, entries: readonly ResultEntry[]): Promise<(ResultPayload | undefined)[]> {
+export async function openPayloads(
+  door: Door,
+  purpose: Purpose,
+  entries: readonly ResultEntry[],
+): Promise<(ResultPayload | undefined)[]> {
   if (entries.length === 0) return [];
   const { data } = await door.services.vault.openPayloads({
     schoolOin: purpose.school,
@@ -21,14 +25,40 @@ export async function openPayloads(door: Door, purpose: Purpose, entries: readon
 }
 
 /** Results of one school as the caller may see them; those of forgotten learners are left out. Throws mandate.*. */
-export async function showResults(door: Door, caller: Caller, school: string, entries: readonly ResultEntry[]): Promise<ResultRecord[]> {
+export async function showResults(
+  door: Door,
+  caller: Caller,
+  school: string,
+  entries: readonly ResultEntry[],
+): Promise<ResultRecord[]> {
   const purpose = purposeFor(door, caller, school, Service.SERVICE_RESULT);
-  const [faces, payloads] = await Promise.all([facesOf(door, purpose, entries.map(({ learner }) => learner), entries.map(({ group }) => group)), openPayloads(door, purpose, entries)]);
+  const [faces, payloads] = await Promise.all([
+    facesOf(
+      door,
+      purpose,
+      entries.map(({ learner }) => learner),
+      entries.map(({ group }) => group),
+    ),
+    openPayloads(door, purpose, entries),
+  ]);
   return faces.reveal(({ ref, text }) =>
     entries.flatMap((entry, i): ResultRecord[] =>
       payloads[i] === undefined
         ? []
-        : [{ schoolOin: school, fromOin: entry.byOin, result: { resultId: entry.resultId, learner: ref(entry.learner), productId: entry.productId, groupKey: text(entry.group), kind: entry.kind, payload: payloads[i] } }],
+        : [
+            {
+              schoolOin: school,
+              fromOin: entry.byOin,
+              result: {
+                resultId: entry.resultId,
+                learner: ref(entry.learner),
+                productId: entry.productId,
+                groupKey: text(entry.group),
+                kind: entry.kind,
+                payload: payloads[i],
+              },
+            },
+          ],
     ),
   );
 }

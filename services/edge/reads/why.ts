@@ -19,7 +19,8 @@ export const remedies: Partial<Record<Fault, string>> = {
   'mandate.missing': 'The school grants a mandate for this service to this party.',
   'mandate.unconfirmed': 'The school confirms the mandate; what waits is then sent in order.',
   'mandate.ended': 'The school grants a new mandate, or the order moves to another supplier.',
-  'product.unknown': 'The publisher publishes the product, or the buyer corrects the product id; after 24 hours it is refused.',
+  'product.unknown':
+    'The publisher publishes the product, or the buyer corrects the product id; after 24 hours it is refused.',
   'count.used_up': 'The buyer orders more licences, or the seller withdraws unused ones.',
   'hold.pending': 'Someone of the school looks at the difference and approves or rejects it: eduk hold list.',
   'gateway.bug': 'We look at the parked key: eduk dead list, then eduk dead retry.',
@@ -38,7 +39,20 @@ export const remedies: Partial<Record<Fault, string>> = {
 };
 
 /** The most blocking first. */
-const weight: Partial<Record<Fault, number>> = { 'gateway.bug': 0, 'hold.pending': 1, 'mandate.unconfirmed': 2, 'mandate.ended': 2, 'mandate.missing': 3, 'product.unknown': 4, 'count.used_up': 4, 'entitlement.blocked': 5, 'entitlement.expired': 5, 'entitlement.not_started': 6, 'order.unconfirmed': 7, 'entitlement.missing': 7 };
+const weight: Partial<Record<Fault, number>> = {
+  'gateway.bug': 0,
+  'hold.pending': 1,
+  'mandate.unconfirmed': 2,
+  'mandate.ended': 2,
+  'mandate.missing': 3,
+  'product.unknown': 4,
+  'count.used_up': 4,
+  'entitlement.blocked': 5,
+  'entitlement.expired': 5,
+  'entitlement.not_started': 6,
+  'order.unconfirmed': 7,
+  'entitlement.missing': 7,
+};
 
 type Found = Partial<Blocker> & { code: Fault };
 
@@ -46,34 +60,64 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
   const { door } = gate;
   const { services, chain } = door;
   const asked = [request.orderId !== '', request.productId !== '', hasRef(request.learner)].filter(Boolean).length;
-  if (asked !== 1) throw new GatewayError('wire.invalid', 'Ask by order, by product or by learner.', { where: 'order_id' });
-  if (!request.schoolOin && !request.orderId) throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
+  if (asked !== 1)
+    throw new GatewayError('wire.invalid', 'Ask by order, by product or by learner.', { where: 'order_id' });
+  if (!request.schoolOin && !request.orderId)
+    throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
   const today = dutchDay(door.clock.now());
   const found: Found[] = [];
-  const all = caller.kind === 'operator' || (request.schoolOin !== '' && actsForSchool(door, caller, request.schoolOin));
+  const all =
+    caller.kind === 'operator' || (request.schoolOin !== '' && actsForSchool(door, caller, request.schoolOin));
   const party = all ? '' : caller.oin;
-  if (!all && request.schoolOin && chain.between(request.schoolOin, caller.oin).length === 0) throw new GatewayError('state.missing', undefined, { where: 'school_oin' });
+  if (!all && request.schoolOin && chain.between(request.schoolOin, caller.oin).length === 0)
+    throw new GatewayError('state.missing', undefined, { where: 'school_oin' });
 
   // What the owners know.
-  const learner = hasRef(request.learner) ? await tokenOf(gate, request.schoolOin, request.learner).catch(unknownLearner) : '';
+  const learner = hasRef(request.learner)
+    ? await tokenOf(gate, request.schoolOin, request.learner).catch(unknownLearner)
+    : '';
   if (learner === undefined) found.push({ code: 'learner.unknown', lastStep: 'none', learners: 1 });
   let orders: OrderRow[] = [];
   let entitlements: EntitlementRow[] = [];
   if (learner !== undefined) {
     orders = request.orderId
       ? (await services.orders.getOrder({ orderId: request.orderId, buyerOin: '', partyOin: party })).orders
-      : (await services.orders.listOrders({ partyOin: party, schoolOin: request.schoolOin, productId: request.productId, learner, limit: 1000, after: '' })).orders;
+      : (
+          await services.orders.listOrders({
+            partyOin: party,
+            schoolOin: request.schoolOin,
+            productId: request.productId,
+            learner,
+            limit: 1000,
+            after: '',
+          })
+        ).orders;
     const school = request.schoolOin || orders[0]?.schoolOin || '';
     if (school)
       entitlements = (
-        await services.entitlements.listEntitlements({ schoolOin: school, learner, groups: learner ? await groupsOf(gate, school, learner) : [], productId: request.productId, partyOin: party, limit: 1000, after: '', orderId: request.orderId })
+        await services.entitlements.listEntitlements({
+          schoolOin: school,
+          learner,
+          groups: learner ? await groupsOf(gate, school, learner) : [],
+          productId: request.productId,
+          partyOin: party,
+          limit: 1000,
+          after: '',
+          orderId: request.orderId,
+        })
       ).entitlements;
   }
   const school = request.schoolOin || orders[0]?.schoolOin || '';
   const products = new Set<string>(request.productId ? [request.productId] : []);
-  for (const order of orders) for (const { line } of order.lines) if (!learner || line!.learner === learner) products.add(line!.terms!.productId);
+  for (const order of orders)
+    for (const { line } of order.lines) if (!learner || line!.learner === learner) products.add(line!.terms!.productId);
   for (const row of entitlements) products.add(row.terms!.productId);
-  const known = new Map((await services.catalogue.getProducts({ productIds: [...products] })).products.map((product) => [product.productId, product]));
+  const known = new Map(
+    (await services.catalogue.getProducts({ productIds: [...products] })).products.map((product) => [
+      product.productId,
+      product,
+    ]),
+  );
 
   for (const order of orders) found.push(...aboutOrder(order, learner ?? '', entitlements));
   for (const row of entitlements) {
@@ -81,7 +125,9 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
     if (cause) found.push(cause);
   }
   const waited = new Set(found.filter(({ code }) => code === 'product.unknown').map(({ productId }) => productId));
-  for (const productId of products) if (!known.has(productId) && !waited.has(productId)) found.push({ code: 'product.unknown', productId, lastStep: 'none', who: 'sender' });
+  for (const productId of products)
+    if (!known.has(productId) && !waited.has(productId))
+      found.push({ code: 'product.unknown', productId, lastStep: 'none', who: 'sender' });
 
   // Whether the parties that must act may. A seller needs `order`, the place where it is opened `entitlement` and `access`.
   if (school && (all || party)) {
@@ -89,7 +135,8 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
     const need = (oin: string, service: Service, productId: string) => {
       if (oin && (all || oin === caller.oin)) needs.set(`${oin}|${service}`, { party: oin, service, productId });
     };
-    for (const order of orders) for (const { line } of order.lines) need(line!.sellerOin, Service.SERVICE_ORDER, line!.terms!.productId);
+    for (const order of orders)
+      for (const { line } of order.lines) need(line!.sellerOin, Service.SERVICE_ORDER, line!.terms!.productId);
     for (const product of known.values()) {
       need(product.publisherOin, Service.SERVICE_ENTITLEMENT, product.productId);
       need(product.platformOin, Service.SERVICE_ENTITLEMENT, product.productId);
@@ -97,26 +144,79 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
     }
     for (const { party: oin, service, productId } of needs.values()) {
       const { fault } = chain.judge(school, oin, service);
-      if (fault) found.push({ code: fault, partyOin: school, who: 'school', productId, lastStep: 'release', told: `${chain.party(oin)?.name ?? 'A party'} may not have ${serviceName(service)} of this school: ${faults[fault].en}${otherServices(gate, school, oin, service)}` });
+      if (fault)
+        found.push({
+          code: fault,
+          partyOin: school,
+          who: 'school',
+          productId,
+          lastStep: 'release',
+          told: `${chain.party(oin)?.name ?? 'A party'} may not have ${serviceName(service)} of this school: ${faults[fault].en}${otherServices(gate, school, oin, service)}`,
+        });
     }
   }
 
   // What never was accepted, what is held, what is parked.
   const [{ notes }, { holds }, { parked }] = await Promise.all([
-    services.flows.listRefusals({ schoolOin: school, orderId: request.orderId, productId: request.productId, limit: 50 }),
+    services.flows.listRefusals({
+      schoolOin: school,
+      orderId: request.orderId,
+      productId: request.productId,
+      limit: 50,
+    }),
     school ? services.rosters.listHolds({ schoolOin: school, decided: false }) : { holds: [] },
     services.log.listParked({ limit: 200 }),
   ]);
   for (const note of notes) {
     if (!isFault(note.code) || (!all && note.partyOin !== caller.oin)) continue;
     // What was refused once and taken later blocks nothing any more.
-    const taken = (note.orderId && orders.some((order) => order.orderId === note.orderId)) || (note.entitlementId && entitlements.some((row) => row.terms!.entitlementId === note.entitlementId));
+    const taken =
+      (note.orderId && orders.some((order) => order.orderId === note.orderId)) ||
+      (note.entitlementId && entitlements.some((row) => row.terms!.entitlementId === note.entitlementId));
     if (taken) continue;
-    found.push({ code: note.code, partyOin: faults[note.code].who === 'school' ? note.schoolOin : note.partyOin, orderId: note.orderId, productId: note.productId, entitlementId: note.entitlementId, lastStep: 'door', sinceMs: note.atMs, told: `${note.method} of ${chain.party(note.partyOin)?.name ?? 'a party'} was refused ${note.times} time${note.times === 1 ? '' : 's'}: ${faults[note.code].en}` });
+    found.push({
+      code: note.code,
+      partyOin: faults[note.code].who === 'school' ? note.schoolOin : note.partyOin,
+      orderId: note.orderId,
+      productId: note.productId,
+      entitlementId: note.entitlementId,
+      lastStep: 'door',
+      sinceMs: note.atMs,
+      told: `${note.method} of ${chain.party(note.partyOin)?.name ?? 'a party'} was refused ${note.times} time${note.times === 1 ? '' : 's'}: ${faults[note.code].en}`,
+    });
   }
-  for (const hold of holds) found.push({ code: 'hold.pending', partyOin: hold.schoolOin, who: 'school', lastStep: 'RosterHeld', sinceMs: hold.sinceMs, flowId: hold.flowId, learners: hold.difference?.left ?? 0, told: `A roster of ${hold.schoolYear} waits for approval (${hold.reason}).` });
-  const keys = new Set([school, learner ?? '', request.orderId, ...products, ...orders.flatMap(({ lines }) => lines.map(({ line }) => line!.learner)), ...entitlements.map((row) => row.holder?.learner ?? '')].filter((key) => key !== ''));
-  if (all) for (const row of parked) if (keys.has(row.key)) found.push({ code: isFault(row.code) ? row.code : 'gateway.bug', who: 'us', lastStep: `${row.consumer} on ${row.stream}`, sinceMs: row.sinceMs, flowId: row.flowId, told: `${row.events} event${row.events === 1 ? '' : 's'} wait behind one that ${row.consumer} could not handle.` });
+  for (const hold of holds)
+    found.push({
+      code: 'hold.pending',
+      partyOin: hold.schoolOin,
+      who: 'school',
+      lastStep: 'RosterHeld',
+      sinceMs: hold.sinceMs,
+      flowId: hold.flowId,
+      learners: hold.difference?.left ?? 0,
+      told: `A roster of ${hold.schoolYear} waits for approval (${hold.reason}).`,
+    });
+  const keys = new Set(
+    [
+      school,
+      learner ?? '',
+      request.orderId,
+      ...products,
+      ...orders.flatMap(({ lines }) => lines.map(({ line }) => line!.learner)),
+      ...entitlements.map((row) => row.holder?.learner ?? ''),
+    ].filter((key) => key !== ''),
+  );
+  if (all)
+    for (const row of parked)
+      if (keys.has(row.key))
+        found.push({
+          code: isFault(row.code) ? row.code : 'gateway.bug',
+          who: 'us',
+          lastStep: `${row.consumer} on ${row.stream}`,
+          sinceMs: row.sinceMs,
+          flowId: row.flowId,
+          told: `${row.events} event${row.events === 1 ? '' : 's'} wait behind one that ${row.consumer} could not handle.`,
+        });
 
   const blockers = dedupe(found).map((cause) => complete(cause, gate, school));
   blockers.sort((a, b) => (weight[a.code as Fault] ?? 9) - (weight[b.code as Fault] ?? 9));
@@ -131,14 +231,42 @@ function unknownLearner(thrown: unknown): undefined {
 function aboutOrder(order: OrderRow, learner: string, entitlements: readonly EntitlementRow[]): Found[] {
   const base = { orderId: order.orderId, flowId: order.flowId, sinceMs: order.placedMs };
   if (order.outcome === 'waiting')
-    return (order.waitsFor.length > 0 ? order.waitsFor : ['']).map((productId) => ({ ...base, code: 'product.unknown' as const, productId, partyOin: order.buyerOin, lastStep: 'OrderSubmitted', learners: order.lines.filter(({ line }) => line!.learner).length }));
-  if (order.outcome === 'refused') return [{ ...base, code: isFault(order.code) ? order.code : 'state.conflict', partyOin: order.buyerOin, lastStep: 'OrderRefused', told: order.told }];
+    return (order.waitsFor.length > 0 ? order.waitsFor : ['']).map((productId) => ({
+      ...base,
+      code: 'product.unknown' as const,
+      productId,
+      partyOin: order.buyerOin,
+      lastStep: 'OrderSubmitted',
+      learners: order.lines.filter(({ line }) => line!.learner).length,
+    }));
+  if (order.outcome === 'refused')
+    return [
+      {
+        ...base,
+        code: isFault(order.code) ? order.code : 'state.conflict',
+        partyOin: order.buyerOin,
+        lastStep: 'OrderRefused',
+        told: order.told,
+      },
+    ];
   const found: Found[] = [];
   for (const { line, state } of order.lines) {
     if (learner && line!.learner !== learner) continue;
-    const at = { ...base, productId: line!.terms!.productId, partyOin: line!.sellerOin, learners: line!.learner ? 1 : 0 };
-    if (state === LineState.LINE_STATE_PLACED) found.push({ ...at, code: 'order.unconfirmed', lastStep: 'OrderPlaced' });
-    else if (state === LineState.LINE_STATE_CONFIRMED && !entitlements.some((row) => row.terms!.orderId === order.orderId && (!row.terms!.lineId || row.terms!.lineId === line!.terms!.lineId)))
+    const at = {
+      ...base,
+      productId: line!.terms!.productId,
+      partyOin: line!.sellerOin,
+      learners: line!.learner ? 1 : 0,
+    };
+    if (state === LineState.LINE_STATE_PLACED)
+      found.push({ ...at, code: 'order.unconfirmed', lastStep: 'OrderPlaced' });
+    else if (
+      state === LineState.LINE_STATE_CONFIRMED &&
+      !entitlements.some(
+        (row) =>
+          row.terms!.orderId === order.orderId && (!row.terms!.lineId || row.terms!.lineId === line!.terms!.lineId),
+      )
+    )
       found.push({ ...at, code: 'entitlement.missing', lastStep: 'OrderLinesChanged' });
   }
   return found;
@@ -146,16 +274,43 @@ function aboutOrder(order: OrderRow, learner: string, entitlements: readonly Ent
 
 function aboutEntitlement(row: EntitlementRow, today: string): Found | undefined {
   const terms = row.terms!;
-  const base = { entitlementId: terms.entitlementId, productId: terms.productId, orderId: terms.orderId, flowId: row.flowId, sinceMs: row.changedMs, partyOin: row.grantedByOin, learners: row.holder?.learner ? 1 : 0 };
-  if (row.outcome === 'waiting') return { ...base, code: isFault(row.code) ? row.code : 'product.unknown', lastStep: 'GrantSubmitted', told: row.told };
-  if (row.outcome === 'refused') return { ...base, code: isFault(row.code) ? row.code : 'state.conflict', lastStep: 'GrantRefused', told: row.told };
-  if (row.state === EntitlementState.ENTITLEMENT_STATE_BLOCKED || row.state === EntitlementState.ENTITLEMENT_STATE_WITHDRAWN) return { ...base, code: 'entitlement.blocked', lastStep: 'EntitlementChanged' };
-  if (row.state === EntitlementState.ENTITLEMENT_STATE_EXPIRED || (terms.endsOn && today > terms.endsOn)) return { ...base, code: 'entitlement.expired', lastStep: 'EntitlementChanged' };
-  if (terms.startsOn && today < terms.startsOn) return { ...base, code: 'entitlement.not_started', lastStep: 'EntitlementGranted', told: `It starts on ${terms.startsOn}.` };
+  const base = {
+    entitlementId: terms.entitlementId,
+    productId: terms.productId,
+    orderId: terms.orderId,
+    flowId: row.flowId,
+    sinceMs: row.changedMs,
+    partyOin: row.grantedByOin,
+    learners: row.holder?.learner ? 1 : 0,
+  };
+  if (row.outcome === 'waiting')
+    return {
+      ...base,
+      code: isFault(row.code) ? row.code : 'product.unknown',
+      lastStep: 'GrantSubmitted',
+      told: row.told,
+    };
+  if (row.outcome === 'refused')
+    return { ...base, code: isFault(row.code) ? row.code : 'state.conflict', lastStep: 'GrantRefused', told: row.told };
+  if (
+    row.state === EntitlementState.ENTITLEMENT_STATE_BLOCKED ||
+    row.state === EntitlementState.ENTITLEMENT_STATE_WITHDRAWN
+  )
+    return { ...base, code: 'entitlement.blocked', lastStep: 'EntitlementChanged' };
+  if (row.state === EntitlementState.ENTITLEMENT_STATE_EXPIRED || (terms.endsOn && today > terms.endsOn))
+    return { ...base, code: 'entitlement.expired', lastStep: 'EntitlementChanged' };
+  if (terms.startsOn && today < terms.startsOn)
+    return {
+      ...base,
+      code: 'entitlement.not_started',
+      lastStep: 'EntitlementGranted',
+      told: `It starts on ${terms.startsOn}.`,
+    };
   return undefined;
 }
 
-const serviceName = (service: Service): string => (Object.entries(Service).find(([, value]) => value === service)?.[0] ?? '').replace('SERVICE_', '').toLowerCase();
+const serviceName = (service: Service): string =>
+  (Object.entries(Service).find(([, value]) => value === service)?.[0] ?? '').replace('SERVICE_', '').toLowerCase();
 
 /** A mandate for another service is the usual mistake: name what there is. */
 function otherServices({ door }: Gate, school: string, party: string, service: Service): string {
@@ -167,7 +322,15 @@ function otherServices({ door }: Gate, school: string, party: string, service: S
 function dedupe(found: readonly Found[]): Found[] {
   const seen = new Map<string, Found>();
   for (const cause of found) {
-    const key = [cause.code, cause.partyOin, cause.orderId, cause.productId, cause.entitlementId, cause.lastStep, cause.code.startsWith('mandate.') ? cause.told : ''].join('|');
+    const key = [
+      cause.code,
+      cause.partyOin,
+      cause.orderId,
+      cause.productId,
+      cause.entitlementId,
+      cause.lastStep,
+      cause.code.startsWith('mandate.') ? cause.told : '',
+    ].join('|');
     const known = seen.get(key);
     if (known) known.learners = (known.learners ?? 0) + (cause.learners ?? 0);
     else seen.set(key, { ...cause });
@@ -198,8 +361,13 @@ function complete(cause: Found, { door }: Gate, school: string): Blocker {
 
 function sentence(blockers: readonly Blocker[], known: number): string {
   const first = blockers[0];
-  if (!first) return known === 0 ? 'Nothing was ordered or granted under this.' : 'Nothing blocks: what was ordered is granted, and the parties may have it.';
-  const more = blockers.length === 1 ? '' : ` There ${blockers.length === 2 ? 'is one more cause' : `are ${blockers.length - 1} more causes`}.`;
+  if (!first)
+    return known === 0
+      ? 'Nothing was ordered or granted under this.'
+      : 'Nothing blocks: what was ordered is granted, and the parties may have it.';
+  const more =
+    blockers.length === 1
+      ? ''
+      : ` There ${blockers.length === 2 ? 'is one more cause' : `are ${blockers.length - 1} more causes`}.`;
   return `${first.told} ${first.partyName ? `${first.partyName} must act` : first.who === 'us' ? 'We must act' : `The ${first.who} must act`}: ${first.remedy}${more}`;
 }
-

@@ -10,8 +10,16 @@ import type { Door, Submission } from '../submission.ts';
 /** Version of the digest of gRPC messages; a change of what is digested raises it. */
 const DIGEST_VERSION = 1;
 
-export function referenceKey(door: Pick<Door, 'digestKey'>, party: string, method: string, reference: string): Uint8Array {
-  return createHmac('sha256', door.digestKey).update(`reference|${party}|${method}|${reference}`).digest().subarray(0, 16);
+export function referenceKey(
+  door: Pick<Door, 'digestKey'>,
+  party: string,
+  method: string,
+  reference: string,
+): Uint8Array {
+  return createHmac('sha256', door.digestKey)
+    .update(`reference|${party}|${method}|${reference}`)
+    .digest()
+    .subarray(0, 16);
 }
 
 /**
@@ -30,7 +38,10 @@ export async function accept(batch: readonly Submission[], door: Door): Promise<
   const { outcomes } = await door.services.log.accept({ entries });
   for (const [i, submission] of sent.entries()) {
     const outcome = outcomes[i]!;
-    if (outcome.taken === Taken.TAKEN_CONFLICT) submission.refused = new GatewayError('state.conflict', 'This reference was used before with other content.', { where: 'reference' });
+    if (outcome.taken === Taken.TAKEN_CONFLICT)
+      submission.refused = new GatewayError('state.conflict', 'This reference was used before with other content.', {
+        where: 'reference',
+      });
     else if (outcome.taken === Taken.TAKEN_REPEATED) takeFirstAnswer(submission, outcome.answer, outcome.flowId);
   }
 }
@@ -40,7 +51,13 @@ function entryOf(submission: Submission, door: Door, now: number): Entry {
   submission.acceptedMs = now;
   const { reference, made } = submission.message.reveal((request) => ({
     reference: intake.reference(request),
-    made: intake.events(request, found!, { caller, nowMs: now, located: submission.located, flowId: submission.flowId, door }),
+    made: intake.events(request, found!, {
+      caller,
+      nowMs: now,
+      located: submission.located,
+      flowId: submission.flowId,
+      door,
+    }),
   }));
   return {
     flowId: submission.flow,
@@ -50,7 +67,12 @@ function entryOf(submission: Submission, door: Door, now: number): Entry {
     digest: createHmac('sha256', door.digestKey).update('content|').update(bytes!).digest().subarray(0, 16),
     digestVersion: DIGEST_VERSION,
     rememberDays: intake.remember,
-    events: made.map(({ name, value, key }) => ({ stream: events[name].stream, type: name, key, data: (events[name].codec as { encode(m: unknown): { finish(): Uint8Array } }).encode(value).finish() })),
+    events: made.map(({ name, value, key }) => ({
+      stream: events[name].stream,
+      type: name,
+      key,
+      data: (events[name].codec as { encode(m: unknown): { finish(): Uint8Array } }).encode(value).finish(),
+    })),
     // A group's receipt is made from the leaves, so an item needs no more than its leaf.
     answer: submission.bulk ? submission.leaf! : Receipt.encode(receiptOf(submission)).finish(),
     schoolOin: school,
@@ -62,7 +84,13 @@ function entryOf(submission: Submission, door: Door, now: number): Entry {
 const DAY_MS = 86_400_000;
 
 export function receiptOf(submission: Submission): Receipt {
-  return { version: 1, leaf: submission.leaf!, salt: submission.salt!, acceptedMs: BigInt(submission.acceptedMs!), rememberedUntilMs: BigInt(submission.acceptedMs! + submission.intake.remember * DAY_MS) };
+  return {
+    version: 1,
+    leaf: submission.leaf!,
+    salt: submission.salt!,
+    acceptedMs: BigInt(submission.acceptedMs!),
+    rememberedUntilMs: BigInt(submission.acceptedMs! + submission.intake.remember * DAY_MS),
+  };
 }
 
 /** A repeat is answered as the first was: same flow, same receipt. */

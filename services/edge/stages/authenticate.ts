@@ -13,13 +13,18 @@ export interface Proofs {
   now(): number;
 }
 
-const unknown = (): GatewayError => new GatewayError('party.unknown', 'Send authorization: Bearer and an access token, or on loopback an API key.');
+const unknown = (): GatewayError =>
+  new GatewayError('party.unknown', 'Send authorization: Bearer and an access token, or on loopback an API key.');
 
 /** Loopback is an address, not an identity: a key from the environment of one machine works on that machine only. */
 const local = (peer: Peer): boolean => peer.listenerOnLoopback && isLoopback(peer.address) && !peer.proxied;
 
 /** Who calls, from an `authorization` header. Faults: party.unknown. */
-export function authenticate(authorization: string | undefined, peer: Peer, { chain, tokens, operatorKey, now }: Proofs): Caller {
+export function authenticate(
+  authorization: string | undefined,
+  peer: Peer,
+  { chain, tokens, operatorKey, now }: Proofs,
+): Caller {
   const bearer = /^Bearer ([\x21-\x7e]{1,4096})$/i.exec(authorization ?? '')?.[1];
   if (!bearer) throw unknown();
   if (bearer.startsWith('eduk_operator_')) {
@@ -27,7 +32,8 @@ export function authenticate(authorization: string | undefined, peer: Peer, { ch
     return operator;
   }
   if (bearer.startsWith('eduk_key_')) {
-    if (!local(peer)) throw new GatewayError('party.unknown', 'API keys work on loopback only, without a proxy between.');
+    if (!local(peer))
+      throw new GatewayError('party.unknown', 'API keys work on loopback only, without a proxy between.');
     return partyCaller(chain, chain.byApiKey(digestOf(bearer)));
   }
   if (bearer.startsWith('eduk_at_')) return partyCaller(chain, tokens.verify(bearer, now()));

@@ -23,12 +23,21 @@ export function requireRole(caller: Caller, roles: readonly Role[]): void {
 
 /** Whether the caller is the school itself, or its board. */
 export function actsForSchool(door: Door, caller: Caller, school: string): boolean {
-  return caller.oin === school || (caller.roles.has(Role.ROLE_BOARD) && door.chain.party(school)?.boardOin === caller.oin);
+  return (
+    caller.oin === school || (caller.roles.has(Role.ROLE_BOARD) && door.chain.party(school)?.boardOin === caller.oin)
+  );
 }
 
-export function requireMandate(door: Door, caller: Caller, school: string, service: Service | undefined, fresh = false): void {
+export function requireMandate(
+  door: Door,
+  caller: Caller,
+  school: string,
+  service: Service | undefined,
+  fresh = false,
+): void {
   if (caller.kind === 'operator' || actsForSchool(door, caller, school)) return;
-  if (!door.chain.knowsSchool(school)) throw new GatewayError('state.missing', 'This school is not known here.', { where: 'school_oin' });
+  if (!door.chain.knowsSchool(school))
+    throw new GatewayError('state.missing', 'This school is not known here.', { where: 'school_oin' });
   if (service === undefined) return;
   const { fault } = door.chain.judge(school, caller.oin, service, fresh);
   if (fault) throw new GatewayError(fault, faults[fault].en, { where: 'school_oin' });

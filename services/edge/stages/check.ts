@@ -10,7 +10,11 @@ export const LARGEST = { bulk: 256 * 1024, unary: 4 * 1024 * 1024 };
 export function check(batch: readonly Submission[]): void {
   each(batch, (submission) => {
     const bytes = submission.bytes!;
-    if (bytes.length > (submission.bulk ? LARGEST.bulk : LARGEST.unary)) throw new GatewayError('wire.too_large', `An item may hold ${LARGEST.bulk / 1024} kB, another message ${LARGEST.unary / 1024 / 1024} MiB.`);
+    if (bytes.length > (submission.bulk ? LARGEST.bulk : LARGEST.unary))
+      throw new GatewayError(
+        'wire.too_large',
+        `An item may hold ${LARGEST.bulk / 1024} kB, another message ${LARGEST.unary / 1024 / 1024} MiB.`,
+      );
     submission.leaf = leafOf(submission.salt!, bytes);
   });
 }

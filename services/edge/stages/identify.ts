@@ -1,5 +1,5 @@
 import { GatewayError, isFault } from '#kernel';
-import type { Found, PersonAsk, Submission, Door } from '../submission.ts';
+import type { Door, Found, PersonAsk, Submission } from '../submission.ts';
 
 const none: Found = { tokens: [], marks: [], texts: new Map(), sealed: [] };
 
@@ -23,7 +23,10 @@ async function identifySchool(school: string, batch: readonly Submission[], door
   const { vault } = door.services;
   const asks: { submission: Submission; people: PersonAsk[]; at: number[] }[] = [];
   // Two calls at most: those that may create, and those that may not.
-  const lists = { create: { identities: [] as PersonAsk['identity'][], salts: [] as Uint8Array[] }, find: { identities: [] as PersonAsk['identity'][], salts: [] as Uint8Array[] } };
+  const lists = {
+    create: { identities: [] as PersonAsk['identity'][], salts: [] as Uint8Array[] },
+    find: { identities: [] as PersonAsk['identity'][], salts: [] as Uint8Array[] },
+  };
   const texts = new Map<string, string>();
   const saltless: Submission[] = [];
   for (const submission of batch) {
@@ -44,12 +47,16 @@ async function identifySchool(school: string, batch: readonly Submission[], door
   }
   const words = [...texts.keys()];
   const ask = (list: typeof lists.create, create: boolean) =>
-    list.identities.length === 0 ? undefined : vault.identify({ schoolOin: school, sector: '', identities: list.identities, create, saltFor: list.salts });
+    list.identities.length === 0
+      ? undefined
+      : vault.identify({ schoolOin: school, sector: '', identities: list.identities, create, saltFor: list.salts });
   const [created, found, sealedTexts, salts] = await Promise.all([
     ask(lists.create, true),
     ask(lists.find, false),
     words.length === 0 ? undefined : vault.sealTexts({ schoolOin: school, texts: words }),
-    saltless.length === 0 ? undefined : vault.salts({ schoolOin: school, flowIds: saltless.map((submission) => submission.flow) }),
+    saltless.length === 0
+      ? undefined
+      : vault.salts({ schoolOin: school, flowIds: saltless.map((submission) => submission.flow) }),
   ]);
   if (sealedTexts) for (const [i, word] of words.entries()) texts.set(word, sealedTexts.tokens[i]!);
   if (salts) for (const [i, submission] of saltless.entries()) submission.salt = salts.salts[i]!;
@@ -67,7 +74,11 @@ async function identifySchool(school: string, batch: readonly Submission[], door
       const answer = (person.create ? created! : found!).identified[at[i]!]!;
       if (answer.code || !answer.token) {
         const fault = isFault(answer.code) ? answer.code : 'learner.unknown';
-        submission.refused ??= new GatewayError(fault, fault === 'state.conflict' ? 'The two numbers given name two different learners.' : undefined, { where: person.path });
+        submission.refused ??= new GatewayError(
+          fault,
+          fault === 'state.conflict' ? 'The two numbers given name two different learners.' : undefined,
+          { where: person.path },
+        );
       }
       tokens.push(answer.token);
       marks.push(answer.nameMark);
@@ -78,10 +89,12 @@ async function identifySchool(school: string, batch: readonly Submission[], door
     const wanted = submission.message.reveal((request) => submission.intake.payloads?.(request)) ?? [];
     if (wanted.length > 0) {
       payloadsOf.push({ submission, from: payloads.length, count: wanted.length });
-      for (const { person, data, context } of wanted) payloads.push({ token: person < 0 ? '' : tokens[person]!, data, context });
+      for (const { person, data, context } of wanted)
+        payloads.push({ token: person < 0 ? '' : tokens[person]!, data, context });
     }
   }
   if (payloads.length === 0) return;
   const { sealed } = await vault.sealPayloads({ schoolOin: school, payloads });
-  for (const { submission, from, count } of payloadsOf) submission.found = { ...submission.found!, sealed: sealed.slice(from, from + count) };
+  for (const { submission, from, count } of payloadsOf)
+    submission.found = { ...submission.found!, sealed: sealed.slice(from, from + count) };
 }

@@ -12,10 +12,13 @@ export function read(batch: readonly Submission[]): void {
   each(batch, (submission) => {
     const { intake, caller } = submission;
     submission.message.reveal((request) => {
-      if (!intake.reference(request)) throw new GatewayError('wire.invalid', 'Every write needs a reference of its sender.', { where: 'reference' });
+      if (!intake.reference(request))
+        throw new GatewayError('wire.invalid', 'Every write needs a reference of its sender.', { where: 'reference' });
       checkGrammar(intake.type, request);
       intake.check?.(request, caller);
-      submission.bytes = intake.codec.encode('waitMs' in request && request.waitMs ? { ...request, waitMs: 0n } : request).finish();
+      submission.bytes = intake.codec
+        .encode('waitMs' in request && request.waitMs ? { ...request, waitMs: 0n } : request)
+        .finish();
     });
   });
 }

@@ -1,0 +1,47 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { GatewayError, isSchoolOin, isSchoolYear } from '#kernel';
+import { Role, Service } from '#proto/eduk/core/v1/party';
+import { readRosterFile } from '../files.ts';
+import type { Gate } from '../gate.ts';
+import { importRoster } from '../imports.ts';
+import { authenticate } from '../stages/authenticate.ts';
+import { requireMandate, requireRole } from '../stages/authorise.ts';
+import { bodyOf, peerOfRequest, sendJson } from './exchange.ts';
+
+/**
+ * POST /edexml: an EDEXML file in the body. `?school=OIN` and `?schooljaar=2026-2027` fill what the file does not say.
+ * Answers 202 with the flow, or 409 hold.pending with the hold's id when it waits for approval.
+ */
+export async function serveEdexml(
+  request: IncomingMessage,
+  response: ServerResponse,
+  gate: Gate,
+  listenerOnLoopback: boolean,
+  url: URL,
+): Promise<void> {
+  if (request.method !== 'POST')
+    throw new GatewayError('wire.invalid', 'Send the file with POST.', { where: 'method' });
+  const caller = authenticate(request.headers.authorization, peerOfRequest(request, listenerOnLoopback), gate.proofs);
+  requireRole(caller, [Role.ROLE_ADMINISTRATION, Role.ROLE_SCHOOL, Role.ROLE_BOARD]);
+  const schoolOin = url.searchParams.get('school') ?? '';
+  const schoolYear = url.searchParams.get('schooljaar') ?? '';
+  if (schoolOin && !isSchoolOin(schoolOin))
+    throw new GatewayError('wire.invalid', 'school is the OIN of a school.', { where: 'school' });
+  if (schoolYear && !isSchoolYear(schoolYear))
+    throw new GatewayError('wire.invalid', 'schooljaar is two years that follow each other.', { where: 'schooljaar' });
+  const roster = await readRosterFile(await bodyOf(request));
+  requireMandate(gate.door, caller, roster.reveal((it) => it.schoolOin) || schoolOin, Service.SERVICE_ROSTER);
+  const taken = await importRoster(gate, caller, roster, { schoolOin, schoolYear }, 5_000);
+  const { flowId, learners, groups, staff, decision, holdId, difference } = taken;
+  sendJson(response, holdId ? 409 : 202, {
+    flowId,
+    school: taken.schoolOin,
+    schooljaar: taken.schoolYear,
+    learners,
+    groups,
+    staff,
+    decision: decision.outcome || null,
+    ...(decision.code ? { code: decision.code, told: decision.told } : {}),
+    ...(holdId ? { code: 'hold.pending', holdId, difference } : {}),
+  });
+}

@@ -1,0 +1,109 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type Address, asGatewayError, describeError, GatewayError, isLoopback, log } from '#kernel';
+import type { Gate } from '../gate.ts';
+import { serveEdexml } from './edexml.ts';
+import { checkOrigin, languageOf, send, sendJson, sendProblem } from './exchange.ts';
+import { metricsPage } from './metrics.ts';
+import { serveToken } from './oauth.ts';
+import { openApi } from './openapi.ts';
+import { serveUwlr } from './uwlr.ts';
+
+export interface HttpDoor {
+  port: number;
+  stop(graceMs: number): Promise<void>;
+}
+
+/** `internal` serves health and metrics only; `public` everything, and those too where there is no internal address. */
+export async function startHttp(
+  address: Address,
+  gate: Gate,
+  serves: { public: boolean; internal: boolean },
+): Promise<HttpDoor> {
+  const onLoopback = isLoopback(address.host);
+  let port = address.port;
+  const server = createServer(
+    { maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 120_000, keepAliveTimeout: 5_000 },
+    (request, response) => {
+      answer(request, response, gate, { onLoopback, port, ...serves }).catch((thrown) => {
+        const error = asGatewayError(thrown);
+        if (error.fault === 'gateway.bug') log('error', 'http_bug', { path: pathOf(request), ...describeError(error) });
+        if (!response.headersSent) sendProblem(response, error, languageOf(request));
+        // A body that was not read to its end cannot be followed by another request on this connection.
+        if (!request.complete) {
+          response.shouldKeepAlive = false;
+          request.resume();
+        }
+      });
+    },
+  );
+  server.maxConnections = 10_000;
+  await listen(server, address);
+  port = (server.address() as { port: number }).port;
+  return {
+    port,
+    stop: (graceMs) =>
+      new Promise((resolve) => {
+        const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+        server.close(() => {
+          clearTimeout(cut);
+          resolve();
+        });
+        server.closeIdleConnections();
+      }),
+  };
+}
+
+const listen = (server: Server, { host, port }: Address): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+
+const pathOf = (request: IncomingMessage): string => (request.url ?? '/').split('?')[0]!.slice(0, 100);
+
+interface Listener {
+  onLoopback: boolean;
+  port: number;
+  public: boolean;
+  internal: boolean;
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  gate: Gate,
+  listener: Listener,
+): Promise<void> {
+  checkOrigin(request, gate.door.publicUrl(), listener.port);
+  let url: URL;
+  try {
+    url = new URL(request.url ?? '/', 'http://localhost');
+  } catch (cause) {
+    throw new GatewayError('wire.unreadable', 'This is no address.', { cause });
+  }
+  const path = url.pathname;
+  if (listener.internal) {
+    if (path === '/healthz') return sendJson(response, 200, { status: 'up' });
+    if (path === '/readyz')
+      return sendJson(response, gate.door.open() ? 200 : 503, { status: gate.door.open() ? 'ready' : 'stopping' });
+    if (path === '/metrics') return send(response, 200, 'text/plain; version=0.0.4', await metricsPage(gate));
+  }
+  if (listener.public) {
+    switch (path) {
+      case '/oauth2/token':
+        return serveToken(request, response, gate);
+      case '/edexml':
+        return serveEdexml(request, response, gate, listener.onLoopback, url);
+      case '/soap/uwlr/v2/leerlinggegevens':
+        return serveUwlr(request, response, gate, 'leerlinggegevens', url);
+      case '/soap/uwlr/v2/leerresultaten':
+        return serveUwlr(request, response, gate, 'leerresultaten', url);
+    }
+    const description = openApi(path, gate.door.publicUrl());
+    if (description) return sendJson(response, 200, description);
+  }
+  throw new GatewayError('state.missing', 'Nothing answers at this address.', { where: 'path' });
+}

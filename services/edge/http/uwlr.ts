@@ -1,0 +1,182 @@
+/** The UWLR server: a learning application fetches a roster and returns results. Identity, mandate and release as for every door. */
+import { createHmac } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import uwlr, {
+  type Autorisatie,
+  type RosterAnswer,
+  requestOf,
+  resultsDelivery,
+  rosterAnswer,
+  rosterQuestion,
+  type SchoolRef,
+  type Service as UwlrService,
+  writeBevestiging,
+  writeLeerlinggegevens,
+  wsdl,
+  xsd,
+} from '#adapters/uwlr';
+import { readXmlApart } from '#adapters/xml';
+import { asGatewayError, type Clear, GatewayError, isSchoolYear, newId, schoolYearOf } from '#kernel';
+import { Service } from '#proto/eduk/core/v1/party';
+import { revealRoster } from '#release';
+import type { Caller } from '../caller.ts';
+import type { Gate } from '../gate.ts';
+import { returnResults } from '../intake/results.ts';
+import { pass, submit } from '../pipeline.ts';
+import { purposeFor } from '../purpose.ts';
+import { digestOf } from '../secrets.ts';
+import { partyCaller } from '../stages/authenticate.ts';
+import { requireMandate } from '../stages/authorise.ts';
+import type { Intake } from '../submission.ts';
+import { bodyOf, send, sendProblem } from './exchange.ts';
+
+const XML = 'text/xml; charset=utf-8';
+
+export async function serveUwlr(
+  request: IncomingMessage,
+  response: ServerResponse,
+  gate: Gate,
+  service: UwlrService,
+  url: URL,
+): Promise<void> {
+  const address = `${gate.door.publicUrl()}${url.pathname}`;
+  if (request.method === 'GET') {
+    // `?wsdl` is asked in several spellings.
+    const query = [...url.searchParams.keys()].map((key) => key.toLowerCase());
+    if (query.includes('wsdl')) return send(response, 200, XML, wsdl(service, address));
+    const schema = query.includes('xsd') ? xsd(service, url.searchParams.get('xsd') ?? '', address) : undefined;
+    if (schema) return send(response, 200, XML, schema);
+    return void sendProblem(response, new GatewayError('state.missing', 'The description is at ?wsdl.'));
+  }
+  if (request.method !== 'POST')
+    return void sendProblem(response, new GatewayError('wire.invalid', 'SOAP 1.1 uses POST.', { where: 'method' }));
+  try {
+    const asked = requestOf((await readXmlApart(await bodyOf(request))).root);
+    if (asked.operation === 'HaalLeerlinggegevens') {
+      const question = rosterQuestion(asked.body);
+      const { caller, school } = callerOf(gate, asked.header, question.school);
+      send(
+        response,
+        200,
+        XML,
+        writeLeerlinggegevens(
+          rosterAnswer(await answerRoster(gate, caller, school, question.schoolYear, question.changedSince)),
+        ),
+      );
+    } else {
+      const delivery = resultsDelivery(asked.body);
+      const { caller, school } = callerOf(gate, asked.header, delivery.school);
+      await takeResults(gate, caller, school, delivery.results);
+      send(response, 200, XML, writeBevestiging());
+    }
+  } catch (thrown) {
+    const error = asGatewayError(thrown);
+    send(response, 500, XML, uwlr.sayFault(error));
+    if (error.fault === 'gateway.bug') throw error; // Answered; the server still has to record it.
+  }
+}
+
+/**
+ * Who calls and for which school (UWLR 2.2 §3.1): klantcode and klantnaam name the system, autorisatiesleutel the school.
+ * Faults: party.unknown (klant), mandate.missing (sleutel), state.missing (school).
+ */
+function callerOf(gate: Gate, header: Clear<Autorisatie>, asked: SchoolRef): { caller: Caller; school: string } {
+  const { chain } = gate.door;
+  return header.reveal(({ klantcode, klantnaam, autorisatiesleutel }) => {
+    const oin = chain.byKlantcode(klantcode);
+    if (!oin || chain.credentials(oin)?.klantnaam !== klantnaam)
+      throw new GatewayError('party.unknown', 'klantcode and klantnaam name no party here.');
+    const pair = chain.byAutorisatiesleutel(digestOf(autorisatiesleutel));
+    if (!pair || pair.party !== oin)
+      throw new GatewayError('mandate.missing', 'This autorisatiesleutel was not given to this caller.');
+    // A school names itself by BRIN; administrations without one by a schoolkey, for which the OIN serves here.
+    const school = asked.schoolOin || asked.schoolKey;
+    const boardOf = chain.party(school)?.boardOin;
+    if (school !== pair.school && boardOf !== pair.school)
+      throw new GatewayError(
+        chain.knowsSchool(school) ? 'mandate.missing' : 'state.missing',
+        'This autorisatiesleutel is of another school.',
+      );
+    return { caller: partyCaller(chain, oin), school };
+  });
+}
+
+async function answerRoster(
+  gate: Gate,
+  caller: Caller,
+  school: string,
+  asked: string,
+  changedSince: number | undefined,
+): Promise<RosterAnswer> {
+  const { door } = gate;
+  const purpose = purposeFor(door, caller, school, Service.SERVICE_ROSTER);
+  const schoolYear = asked || schoolYearOf(door.clock.now());
+  if (!isSchoolYear(schoolYear))
+    throw new GatewayError('wire.invalid', 'A schooljaar is two years that follow each other.', {
+      where: 'Envelope/Body/leerlinggegevens_verzoek/schooljaar',
+    });
+  const page = (after: string) =>
+    door.services.rosters.getRoster({ schoolOin: school, schoolYear, limit: 1000, after });
+  const whole = await page('');
+  if (!whole.known || whole.learners.length === 0) return { kind: 'nothing' };
+  if (changedSince !== undefined && Number(whole.changedMs) <= changedSince) return { kind: 'unchanged' };
+  for (let next = whole.next; next !== ''; ) {
+    const more = await page(next);
+    whole.learners.push(...more.learners);
+    next = more.next;
+  }
+  const roster = await revealRoster(
+    door.services.vault,
+    purpose,
+    { schoolYear, asOf: whole.asOf, madeAt: new Date(Number(whole.changedMs)).toISOString() },
+    whole,
+  );
+  if (roster.reveal((it) => it.learners.length === 0)) return { kind: 'nothing' };
+  return { kind: 'roster', roster };
+}
+
+const uwlrResults: Intake = { ...returnResults, method: 'uwlr/BrengLeerresultaten' };
+
+const ID = /^[\w.:/+#=~@-]{1,64}$/;
+
+/**
+ * One message is taken whole or not at all, because the standard confirms it whole. It has no reference of its own, so it
+ * gets fresh ones; a repeat has no second effect, because each result keeps its key.
+ */
+async function takeResults(
+  gate: Gate,
+  caller: Caller,
+  school: string,
+  results: ReturnType<typeof resultsDelivery>['results'],
+): Promise<void> {
+  requireMandate(gate.door, caller, school, Service.SERVICE_RESULT);
+  const message = newId();
+  const batch = results.reveal((list) =>
+    list.map((result, i) => {
+      // Any text may be a key there; one that is no id here is kept as its keyed digest, which is the same for a repeat.
+      const resultId = ID.test(result.resultId)
+        ? result.resultId
+        : `k-${createHmac('sha256', gate.door.digestKey).update(`uwlr result|${caller.oin}|${result.resultId}`).digest('base64url').slice(0, 32)}`;
+      return submit(
+        uwlrResults,
+        { reference: `${message}.${i}`, schoolOin: school, result: { ...result, resultId } },
+        caller,
+        { bulk: true },
+      );
+    }),
+  );
+  await pass(batch, gate.door, 'admit', 'check');
+  const refused = batch.flatMap(({ refused }, i) => (refused ? [{ refused, i }] : []));
+  if (refused.length > 0) {
+    for (const { i } of refused) gate.notes.note(batch[i]!, batch[i]!.refused!);
+    const first = refused[0]!.refused;
+    throw new GatewayError(first.fault, first.told, {
+      where: refused.slice(0, 100).map(({ i, refused }) => ({
+        path: `Envelope/Body/leerresultaten_verzoek/toetsafnames/resultaat[${i + 1}]${refused.where[0] ? ` ${refused.where[0].path}` : ''}`,
+      })),
+    });
+  }
+  await pass(batch, gate.door, 'accept');
+  const failed = batch.find(({ refused }) => refused);
+  if (failed) throw failed.refused!;
+}

@@ -1,0 +1,100 @@
+import { GatewayError } from '#kernel';
+import { Audience } from '#proto/eduk/core/v1/ordering';
+import { Service } from '#proto/eduk/core/v1/party';
+import type { ResultEntry } from '#proto/eduk/events/v1/results';
+import type { GetProgressRequest, GetProgressResponse } from '#proto/eduk/gateway/v1/result';
+import { learnerProgress, type OpenedResult, schoolProgress } from '#release';
+import type { Caller } from '../caller.ts';
+import type { Gate } from '../gate.ts';
+import { hasRef } from '../intake/people.ts';
+import { purposeFor } from '../purpose.ts';
+import { facesOf } from './faces.ts';
+import { groupToken, tokenOf } from './index.ts';
+import { openPayloads } from './results.ts';
+
+/** Results read of the owner at once. */
+const PAGE = 1000;
+/** Results that one question may need; a larger school is asked by group. */
+const MOST = 200_000;
+
+/** Progress over all suppliers, as the audience may see it. Payloads are opened here, aggregated, and dropped. */
+export async function progress(request: GetProgressRequest, caller: Caller, gate: Gate): Promise<GetProgressResponse> {
+  const { door, cursors } = gate;
+  if (!request.schoolOin) throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
+  if (request.audience === Audience.AUDIENCE_UNSPECIFIED)
+    throw new GatewayError('wire.invalid', 'Say for whom progress is shown.', { where: 'audience' });
+  const purpose = purposeFor(door, caller, request.schoolOin, Service.SERVICE_PROGRESS);
+  const whole = request.audience === Audience.AUDIENCE_SCHOOL;
+  if (!whole && !hasRef(request.learner) && !request.groupKey)
+    throw new GatewayError('wire.invalid', 'This audience sees a learner or a group, not a school.', {
+      where: 'learner',
+    });
+  if (
+    request.audience !== Audience.AUDIENCE_TEACHER &&
+    request.audience !== Audience.AUDIENCE_MENTOR &&
+    !whole &&
+    !hasRef(request.learner)
+  )
+    throw new GatewayError('wire.invalid', 'This audience sees one learner.', { where: 'learner' });
+  const learner = hasRef(request.learner) ? await tokenOf(gate, request.schoolOin, request.learner) : '';
+  const group = request.groupKey ? await groupToken(gate, request.schoolOin, request.groupKey) : '';
+
+  const entries: ResultEntry[] = [];
+  for (let after = ''; ; ) {
+    // Totals of a group need the whole school: whether they may be shown depends on the other groups.
+    const { results, next } = await door.services.results.listResults({
+      schoolOin: request.schoolOin,
+      learner,
+      group: whole ? '' : group,
+      productId: request.productId,
+      fromOin: '',
+      limit: PAGE,
+      after,
+    });
+    entries.push(...results);
+    if (entries.length > MOST)
+      throw new GatewayError(
+        'wire.too_large',
+        'Ask by group or product: this school has more results than one answer can add up.',
+        { where: 'group_key' },
+      );
+    if (next === '') break;
+    after = next;
+  }
+  const opened: OpenedResult[] = [];
+  for (let from = 0; from < entries.length; from += PAGE) {
+    const part = entries.slice(from, from + PAGE);
+    const payloads = await openPayloads(door, purpose, part);
+    for (const [i, payload] of payloads.entries()) {
+      const { learner, group, productId, byOin, day, kind } = part[i]!;
+      if (payload) opened.push({ learner, group, productId, fromOin: byOin, day, kind, payload });
+    }
+  }
+  if (whole)
+    return {
+      learners: [],
+      totals: schoolProgress(opened, {
+        ...(group ? { group } : {}),
+        ...(request.productId ? { productId: request.productId } : {}),
+      }),
+      cursor: '',
+    };
+
+  const of = `progress|${request.schoolOin}|${learner}|${group}|${request.productId}|${request.audience}`;
+  const from = Number(cursors.open(caller.oin, of, request.cursor) || '0');
+  if (request.limit > 1000) throw new GatewayError('wire.invalid', 'A limit is at most 1,000.', { where: 'limit' });
+  const limit = request.limit || 100;
+  const rows = learnerProgress(opened, request.audience);
+  const shown = rows.slice(from, from + limit);
+  const faces = await facesOf(
+    door,
+    purpose,
+    shown.map((row) => row.learner),
+    [],
+  );
+  return {
+    learners: faces.reveal(({ ref }) => shown.map((row) => ({ ...row.progress, learner: ref(row.learner) }))),
+    totals: [],
+    cursor: cursors.seal(caller.oin, of, from + limit < rows.length ? String(from + limit) : ''),
+  };
+}
