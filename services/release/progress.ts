@@ -59,7 +59,7 @@ export interface TokenProgress {
 export function learnerProgress(results: readonly OpenedResult[], audience: Audience): TokenProgress[] {
   const sight = sights.get(audience);
   if (!sight) throw new GatewayError('wire.invalid', 'This audience sees no single learner.', { where: 'audience' });
-  return grouped(results, ({ learner, productId, fromOin }) => [learner, productId, fromOin]).map((all) => {
+  return grouped(results, ({ learner, productId, fromOin }) => `${learner} ${productId} ${fromOin}`).map((all) => {
     const { learner, productId, fromOin } = all[0]!;
     const latest = sight.scores ? latestScored(all) : undefined;
     const progress: LearnerProgress = {
@@ -98,7 +98,7 @@ export interface TotalsOptions {
 export function schoolProgress(results: readonly OpenedResult[], options: TotalsOptions = {}): ProductProgress[] {
   const wanted =
     options.productId === undefined ? results : results.filter(({ productId }) => productId === options.productId);
-  return grouped(wanted, ({ productId, fromOin }) => [productId, fromOin]).flatMap<ProductProgress>((all) => {
+  return grouped(wanted, ({ productId, fromOin }) => `${productId} ${fromOin}`).flatMap<ProductProgress>((all) => {
     const { productId, fromOin } = all[0]!;
     const counted = options.group === undefined ? all : all.filter(({ group }) => group === options.group);
     if (counted.length === 0) return [];
@@ -106,14 +106,11 @@ export function schoolProgress(results: readonly OpenedResult[], options: Totals
     if (isHidden(all, options.group))
       return [{ productId, fromOin, learners: 0, hidden: true, meanDonePercent: 0, meanScorePercent: 0 }];
     const mean = (of: (results: readonly OpenedResult[]) => number | undefined): number => {
-      // Learners who lack the value are left out before judging, so that a mean of three among thirty does not show.
-      const having = grouped(all, ({ group, learner }) => [group, learner])
-        .filter((own) => of(own) !== undefined)
-        .flat();
-      if (isHidden(having, options.group)) return 0;
-      const values = grouped(options.group === undefined ? having : counted, ({ learner }) => [learner])
+      if (options.group !== undefined && isHidden(havingSome(all, of), options.group)) return 0;
+      const values = grouped(counted, ({ learner }) => learner)
         .map(of)
         .filter((value) => value !== undefined);
+      if (values.length < FEWEST_LEARNERS) return 0;
       return Math.round((values.reduce((sum, value) => sum + value, 0) / values.length) * 10) / 10;
     };
     return [
@@ -130,12 +127,24 @@ export function schoolProgress(results: readonly OpenedResult[], options: Totals
 }
 
 /**
+ * Results of those who have a value, per group: a mean of three among thirty must not show, nor follow from the means of
+ * other groups.
+ */
+const havingSome = (
+  all: readonly OpenedResult[],
+  of: (results: readonly OpenedResult[]) => number | undefined,
+): OpenedResult[] =>
+  grouped(all, ({ group, learner }) => `${group} ${learner}`)
+    .filter((own) => of(own) !== undefined)
+    .flat();
+
+/**
  * Whether a number of learners must not show: one under ten, and for a group also one without which an other group's
  * would follow from the school's total.
  */
 function isHidden(all: readonly OpenedResult[], group: string | undefined): boolean {
   if (group === undefined) return countLearners(all) < FEWEST_LEARNERS;
-  const cells = grouped(all, (result) => [result.group]).map((of) => ({
+  const cells = grouped(all, (result) => result.group).map((of) => ({
     name: of[0]!.group,
     count: countLearners(of),
   }));
@@ -161,11 +170,11 @@ export function suppressed(cells: readonly { name: string; count: number }[], fe
 
 const countLearners = (results: readonly OpenedResult[]): number => new Set(results.map(({ learner }) => learner)).size;
 
-/** Results that share a name, in the order of names. */
-function grouped(results: readonly OpenedResult[], nameOf: (result: OpenedResult) => string[]): OpenedResult[][] {
+/** Results that share a name, in the order of names. Tokens, ids and OINs hold no space, so that one may stand between. */
+function grouped(results: readonly OpenedResult[], nameOf: (result: OpenedResult) => string): OpenedResult[][] {
   const groups = new Map<string, OpenedResult[]>();
   for (const result of results) {
-    const name = nameOf(result).join('\n');
+    const name = nameOf(result);
     const group = groups.get(name);
     if (group) group.push(result);
     else groups.set(name, [result]);
@@ -173,33 +182,43 @@ function grouped(results: readonly OpenedResult[], nameOf: (result: OpenedResult
   return [...groups].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, group]) => group);
 }
 
-/** In the order of time: by day, then by the moment the supplier gave; of two at once the one that came later is later. */
-const byTime = (results: readonly OpenedResult[]): OpenedResult[] =>
-  [...results].sort((a, b) => compare(a.day, b.day) || compare(momentOf(a), momentOf(b)));
-
-const compare = <T extends string | number>(a: T, b: T): number => (a < b ? -1 : a > b ? 1 : 0);
 const momentOf = ({ payload, day }: OpenedResult): number => Date.parse(payload.takenAt) || Date.parse(day) || 0;
 
 const isWhole = ({ payload }: OpenedResult): boolean => payload.partId === '';
 
+/**
+ * The latest by day; of one day the weightiest, then by the moment that the supplier gave, then the one that came later.
+ */
+function latestOf(results: readonly OpenedResult[], weigh: (result: OpenedResult) => number): OpenedResult | undefined {
+  let latest: OpenedResult | undefined;
+  for (const result of results) {
+    if (latest === undefined || result.day > latest.day) latest = result;
+    else if (result.day === latest.day) {
+      const more = weigh(result) - weigh(latest);
+      if (more > 0 || (more === 0 && momentOf(result) >= momentOf(latest))) latest = result;
+    }
+  }
+  return latest;
+}
+
 /** The latest share of the work done, 0 to 100; of whole activities where there are any. */
 function latestDone(results: readonly OpenedResult[]): number | undefined {
-  const reported = byTime(results).filter(({ payload }) => payload.donePercent !== undefined);
-  const latest = reported.findLast(isWhole) ?? reported.at(-1);
+  const reported = results.filter(({ payload }) => payload.donePercent !== undefined);
+  const whole = reported.filter(isWhole);
+  const latest = latestOf(whole.length > 0 ? whole : reported, () => 0);
   return latest && Math.min(100, Math.max(0, latest.payload.donePercent!));
 }
 
+const isScored = ({ kind, payload }: OpenedResult): boolean =>
+  (kind === ResultKind.RESULT_KIND_INTERIM || kind === ResultKind.RESULT_KIND_FINAL) &&
+  (payload.score !== undefined || payload.grade !== '');
+
 /** The latest interim or final score. Of one day the final one goes first, then the whole before its parts. */
-function latestScored(results: readonly OpenedResult[]): OpenedResult | undefined {
-  const weight = (result: OpenedResult) =>
-    (result.kind === ResultKind.RESULT_KIND_FINAL ? 2 : 0) + (isWhole(result) ? 1 : 0);
-  const scored = byTime(results).filter(
-    ({ kind, payload }) =>
-      (kind === ResultKind.RESULT_KIND_INTERIM || kind === ResultKind.RESULT_KIND_FINAL) &&
-      (payload.score !== undefined || payload.grade !== ''),
+const latestScored = (results: readonly OpenedResult[]): OpenedResult | undefined =>
+  latestOf(
+    results.filter(isScored),
+    (result) => (result.kind === ResultKind.RESULT_KIND_FINAL ? 2 : 0) + (isWhole(result) ? 1 : 0),
   );
-  return scored.sort((a, b) => compare(a.day, b.day) || weight(a) - weight(b)).at(-1);
-}
 
 /** The latest score as a share of what could be scored. */
 function latestScorePercent(results: readonly OpenedResult[]): number | undefined {
@@ -211,12 +230,18 @@ function latestScorePercent(results: readonly OpenedResult[]): number | undefine
 
 /** Adds up; where an activity is reported as a whole, its parts are in it already. */
 function total(results: readonly OpenedResult[], of: (payload: ResultPayload) => bigint | undefined): bigint {
-  let sum = 0n;
-  for (const activity of grouped(results, ({ payload }) => [payload.activityId])) {
-    const reported = activity.filter(({ payload }) => of(payload) !== undefined);
-    const whole = reported.filter(isWhole);
-    for (const { payload } of whole.length > 0 ? whole : reported) sum += of(payload)!;
+  const activities = new Map<string, { whole?: bigint; parts: bigint }>();
+  for (const result of results) {
+    const value = of(result.payload);
+    if (value === undefined) continue;
+    const { activityId } = result.payload;
+    const activity = activities.get(activityId) ?? { parts: 0n };
+    activities.set(activityId, activity);
+    if (isWhole(result)) activity.whole = (activity.whole ?? 0n) + value;
+    else activity.parts += value;
   }
+  let sum = 0n;
+  for (const { whole, parts } of activities.values()) sum += whole ?? parts;
   return sum;
 }
 

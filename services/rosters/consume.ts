@@ -235,7 +235,6 @@ function load(unit: Unit, school: string, year: string, only?: readonly string[]
     ? only.flatMap((learner) => unit.get(learners, school, year, learner) ?? [])
     : unit.list(learners, { equals: [school, year] });
   return {
-    known: row !== undefined,
     madeMs: row?.madeMs ?? 0,
     sites: row?.sites ?? [],
     groups: new Map(

@@ -40,8 +40,6 @@ export interface HoldState {
 
 /** One school in one school year, as it is known. */
 export interface RosterState {
-  /** False before the first roster. */
-  known: boolean;
   madeMs: number;
   sites: readonly SiteEntry[];
   groups: ReadonlyMap<string, GroupEntry>;
@@ -57,7 +55,6 @@ export interface RosterState {
 }
 
 export const nothingKnown: RosterState = {
-  known: false,
   madeMs: 0,
   sites: [],
   groups: new Map(),
@@ -452,7 +449,7 @@ export function evolve(state: RosterState, event: RosterEvent): RosterState {
     case 'LearnerMoved':
     case 'LearnerChanged': {
       const learners = new Map(state.learners).set(event.value.learner!.learner, event.value.learner!);
-      return { ...state, known: true, learners, size: learners.size };
+      return { ...state, learners, size: learners.size };
     }
     case 'LearnerLeft':
     case 'LearnerForgotten': {
@@ -474,8 +471,6 @@ export function evolve(state: RosterState, event: RosterEvent): RosterState {
       else staff.set(event.value.staff!.staff, event.value.staff!);
       return { ...state, staff };
     }
-    case 'RosterApplied':
-      return { ...state, known: true };
     default:
       return state;
   }
