@@ -1,5 +1,5 @@
 /** Record → decision → rows and events. */
-import { type Consumer, decoded, emit, type LogRecord, type Unit } from '#bus';
+import { type Consumer, decoded, emit, type LogRecord, leavesOn, terms, type Unit } from '#bus';
 import { endOfDutchDay, isDay, schoolYearOf, startOfDutchDay } from '#kernel';
 import { ProductState } from '#proto/eduk/core/v1/product';
 import type { ProductPublished } from '#proto/eduk/events/v1/catalogue';
@@ -23,8 +23,8 @@ import { type EntryTableRow, entriesTable, forgottenTable, ordersTable, products
 /** How long an order waits for its products (ours), and a confirmation for its order. Milliseconds. */
 const PRODUCT_WAIT_MS = 24 * 3_600_000;
 const ORDER_WAIT_MS = 60_000;
-/** Orders that lose their learners in one unit of work. */
-const FORGET_AT_ONCE = 200;
+/** Orders that lose their learners, or leave, in one unit of work. */
+const LEAVE_AT_ONCE = 200;
 
 export const consumer: Consumer = {
   name: 'orders',
@@ -54,23 +54,27 @@ export const consumer: Consumer = {
     } else onConfirm(decoded(record, 'OrderConfirmSubmitted'), record, unit, false);
   },
 
-  /** A year has ended: its orders keep their lines and lose their learners. */
+  /** A year is over: its orders lose their learners, its learners leave the list of the forgotten, or its orders leave. */
   onTimer(timer, unit) {
-    const rows = unit.list(ordersTable, {
-      index: 'by_forget',
-      equals: [timer.key, timer.payload],
-      limit: FORGET_AT_ONCE,
-    });
+    const [what, which] = timer.payload.split(' ') as [string, string];
+    if (what === 'forgotten') {
+      unit.remove(forgottenTable, which);
+      return;
+    }
+    const index = what === 'forget' ? 'by_forget' : 'by_leave';
+    const rows = unit.list(ordersTable, { index, equals: [timer.key, which], limit: LEAVE_AT_ONCE });
     for (const row of rows) {
       const order = OrderRow.decode(row.order);
-      save(
-        unit,
-        order,
-        withoutLearner(order, () => true),
-        '',
-      );
+      if (what === 'forget')
+        save(
+          unit,
+          order,
+          withoutLearner(order, () => true),
+          '',
+        );
+      else remove(unit, order);
     }
-    if (rows.length === FORGET_AT_ONCE)
+    if (rows.length === LEAVE_AT_ONCE)
       unit.setTimer({ id: timer.id, atMs: unit.now + 1, key: timer.key, payload: timer.payload });
   },
 
@@ -144,7 +148,11 @@ function onProduct({ product }: ProductPublished, unit: Unit): void {
 }
 
 function onForgotten({ learner, schoolOin }: { learner: string; schoolOin: string }, unit: Unit): void {
-  if (!unit.get(forgottenTable, learner)) unit.put(forgottenTable, { learner, schoolOin });
+  if (!unit.get(forgottenTable, learner)) {
+    unit.put(forgottenTable, { learner, schoolOin });
+    const atMs = terms['RETENTION_ROSTER']!.end(unit.now);
+    unit.setTimer({ id: `forgotten:${learner}`, atMs, key: schoolOin, payload: `forgotten ${learner}` });
+  }
   for (const { buyerOin, orderId } of unit.list(entriesTable, { equals: ['learner', learner] })) {
     const row = unit.get(ordersTable, buyerOin, orderId);
     if (!row) continue;
@@ -185,6 +193,14 @@ function conclude(
   if (after && after !== before && after.buyerOin !== '' && after.orderId !== '') {
     const kept = after.outcome === 'refused' ? withoutLearner(after, world(unit).forgotten) : after;
     save(unit, before, kept, forgetAfter(kept, record.timeMs, unit));
+    const year = leaveYear(kept);
+    if (before?.placedMs !== kept.placedMs)
+      unit.setTimer({
+        id: `leave:${kept.schoolOin}/${year}`,
+        atMs: endOfDutchDay(`${year}-12-31`),
+        key: kept.schoolOin,
+        payload: `leave ${year}`,
+      });
   }
   for (const event of events) say(unit, event, record.key);
 }
@@ -192,13 +208,23 @@ function conclude(
 /** Writes an order and where it is found. */
 function save(unit: Unit, before: OrderRow | undefined, after: OrderRow, forgetAfter: string): void {
   const { buyerOin, orderId, schoolOin } = after;
-  unit.put(ordersTable, { buyerOin, orderId, schoolOin, forgetAfter, order: OrderRow.encode(after).finish() });
+  const order = OrderRow.encode(after).finish();
+  unit.put(ordersTable, { buyerOin, orderId, schoolOin, forgetAfter, leaves: leaveYear(after), order });
   const old = before ? entriesOf(before) : new Map<string, EntryTableRow>();
   const now = entriesOf(after);
   for (const [text, entry] of now) if (!old.has(text)) unit.put(entriesTable, entry);
   for (const [text, { kind, value }] of old)
     if (!now.has(text)) unit.remove(entriesTable, kind, value, buyerOin, orderId);
 }
+
+function remove(unit: Unit, order: OrderRow): void {
+  const { buyerOin, orderId } = order;
+  unit.remove(ordersTable, buyerOin, orderId);
+  for (const { kind, value } of entriesOf(order).values()) unit.remove(entriesTable, kind, value, buyerOin, orderId);
+}
+
+/** The year in which an order has rested as long as its class says; it leaves at the end of it. */
+const leaveYear = (order: OrderRow): string => leavesOn(ordersTable.retention, Number(order.placedMs))!.slice(0, 4);
 
 function entriesOf(order: OrderRow): Map<string, EntryTableRow> {
   const entries = new Map<string, EntryTableRow>();
@@ -227,7 +253,7 @@ function forgetAfter(order: OrderRow, atMs: number, unit: Unit): string {
     id: `forget:${order.schoolOin}/${year}`,
     atMs: endOfDutchDay(`${year.slice(5)}-07-31`),
     key: order.schoolOin,
-    payload: year,
+    payload: `forget ${year}`,
   });
   return year;
 }

@@ -260,7 +260,7 @@ export function evolve(
       });
     }
     case 'OrderLinesChanged': {
-      if (!order) return order;
+      if (!order || event.value.unchanged) return order;
       const lines = new Map(order.lines.map((line) => [line.line?.terms?.lineId, line]));
       for (const { lineId, state, reason, day } of event.value.outcomes) {
         const line = lines.get(lineId);

@@ -291,6 +291,18 @@ describe('a learner', () => {
   });
 });
 
+test('an order leaves at the end of the year in which its seven years are over', async () => {
+  const { bench, publish, place, list } = start({ now: '2026-08-17T08:00:00Z' });
+  publish('book');
+  for (let i = 0; i < 250; i++) place(`o${i}`, [{ learner: i % 2 ? 'tok1' : '' }]);
+  bench.advance(Date.parse('2033-12-31T22:59:59Z') - bench.now());
+  expect((await list({ limit: 1000 })).orders).toHaveLength(250);
+  place('young', [{}]);
+  bench.advance(2_000);
+  expect((await list({})).orders.map(({ orderId }) => orderId)).toEqual(['young']);
+  expect(bench.list(entriesTable, { equals: [] })).toHaveLength(2);
+});
+
 test('any interleaving of products, orders, answers and restarts ends alike for each order', async () => {
   const step = fc.constantFrom(
     'publish book',

@@ -7,6 +7,8 @@ export interface OrderTableRow {
   schoolOin: string;
   /** School year after which learners' tokens are removed, such as 2026-2027; empty = it names no learner. */
   forgetAfter: string;
+  /** Year at whose end the order itself leaves, such as 2033. */
+  leaves: string;
   /** An eduk.orders.v1.OrderRow. One order is read and written whole: most have a few lines. */
   order: Uint8Array;
 }
@@ -14,8 +16,13 @@ export interface OrderTableRow {
 export const ordersTable = table<OrderTableRow>({
   name: 'orders_orders',
   key: ['buyerOin', 'orderId'],
-  columns: { buyerOin: 'text', orderId: 'text', schoolOin: 'text', forgetAfter: 'text', order: 'blob' },
-  indexes: { by_order: ['orderId', 'schoolOin'], by_school: ['schoolOin'], by_forget: ['schoolOin', 'forgetAfter'] },
+  columns: { buyerOin: 'text', orderId: 'text', schoolOin: 'text', forgetAfter: 'text', leaves: 'text', order: 'blob' },
+  indexes: {
+    by_order: ['orderId', 'schoolOin'],
+    by_school: ['schoolOin'],
+    by_forget: ['schoolOin', 'forgetAfter'],
+    by_leave: ['schoolOin', 'leaves'],
+  },
   retention: 'RETENTION_ORDER',
 });
 

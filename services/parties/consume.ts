@@ -1,6 +1,6 @@
 /** Record → decision → rows and events. */
-import { type Consumer, decoded, emit, type LogRecord, type TimerRow, type Unit } from '#bus';
-import { Mandate, Role } from '#proto/eduk/core/v1/party';
+import { type Consumer, decoded, emit, type LogRecord, type TimerRow, terms, type Unit } from '#bus';
+import { Mandate, MandateState, Role } from '#proto/eduk/core/v1/party';
 import type { MandateChangeSubmitted, MandateSubmitted, PartySubmitted } from '#proto/eduk/events/v1/parties';
 import { PartyRow } from '#proto/eduk/parties/v1/parties';
 import {
@@ -33,7 +33,11 @@ export const consumer: Consumer = {
     const row = unit.get(mandatesTable, timer.key, timer.payload);
     if (!row) return;
     const pair = loadPair(unit, row.schoolOin, row.partyOin);
-    conclude(unit, pair, decideEnd(pair, row.mandateId, world(unit)), pair.keyDigest, timer);
+    if (Mandate.decode(row.mandate).state === MandateState.MANDATE_STATE_ENDED) {
+      // It has rested long enough; the key goes with the last of its pair.
+      unit.remove(mandatesTable, row.schoolOin, row.mandateId);
+      if (pair.mandates.length === 1) unit.remove(pairsTable, row.schoolOin, row.partyOin);
+    } else conclude(unit, pair, decideEnd(pair, row.mandateId, world(unit)), pair.keyDigest, timer);
   },
 };
 
@@ -119,8 +123,10 @@ function conclude(
       mandate: bytes,
       given: Mandate.encode(standing.given).finish(),
     });
+    if (old?.mandate === standing.mandate) continue; // Only its key is new.
     const timer = `end:${schoolOin}/${mandateId}`;
-    const atMs = endOf(standing.mandate);
+    const ended = standing.mandate.state === MandateState.MANDATE_STATE_ENDED;
+    const atMs = ended ? terms[mandatesTable.retention]!.end(unit.now) : endOf(standing.mandate);
     if (atMs === undefined) unit.cancelTimer(timer);
     else unit.setTimer({ id: timer, atMs, key: schoolOin, payload: mandateId });
   }

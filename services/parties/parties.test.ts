@@ -118,6 +118,22 @@ describe('mandates', () => {
     expect(bench.events()).toEqual([]);
   });
 
+  test('leave three years after they ended, and the key with the last of a pair', async () => {
+    const { bench, grant, change, snapshot } = start();
+    grant('m1', {}, { key: 1 });
+    grant('m2');
+    change('m1', 'stop');
+    bench.advance(100 * 86_400_000);
+    change('m2', 'stop');
+    bench.advance(1000 * 86_400_000);
+    expect((await snapshot()).mandates.map(({ mandate }) => mandate!.mandateId)).toEqual(['m2']);
+    expect((await snapshot()).mandates[0]!.keyDigest).toEqual(digest(1));
+    bench.advance(100 * 86_400_000);
+    expect((await snapshot()).mandates).toEqual([]);
+    grant('m3', {}, { key: 3 });
+    expect((await snapshot()).mandates[0]!.keyDigest).toEqual(digest(3));
+  });
+
   test('of one pair share the first key until it is renewed', async () => {
     const { grant, change, snapshot } = start();
     grant('m1', {}, { key: 1 });
