@@ -111,6 +111,14 @@ describe('what is read', () => {
     expect(readXml(utf8(text)).root).toEqual(expected);
   });
 
+  test('nothing in a tree is shared, so one can be changed', () => {
+    const { root } = readXml(utf8('<a><b/><b/></a>'));
+    root.children[0]!.attrs['k'] = 'v';
+    root.children[0]!.children.push(root);
+    expect(root.children[1]).toMatchObject({ attrs: {}, children: [] });
+    expect(readXml(utf8('<a/>')).root).toMatchObject({ attrs: {}, children: [] });
+  });
+
   test('lines beyond what the parser keeps in 16 bits', () => {
     const text = `<shop>\n${Array.from({ length: 30_000 }, (_, i) => `<item key="${i}">\n<colour>red</colour>\n</item>\n`).join('')}<item/>\n<item\n/>\n</shop>`;
     const { children } = readXml(utf8(text)).root;
