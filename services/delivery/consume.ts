@@ -1,0 +1,137 @@
+/** Records → mailboxes. One unit of work writes the body, a row for each receiver, and the position. */
+import { type Consumer, decoded, type LogRecord, type TimerRow, type Unit } from '#bus';
+import { dutchDay, startOfDutchDay, uuidText } from '#kernel';
+import { type Mandate, MandateState, type Party, type Service } from '#proto/eduk/core/v1/party';
+import { type EventName, events } from '#proto/events';
+import { type Address, arrive, beginRelease, clean, gather, headOf, KEPT_MS, send, type Way } from './mailbox.ts';
+import { boardOf, copyMandate, copyParty, holdersIn, mayHave, schoolsUnder } from './mandates.ts';
+import { type Route, routes } from './routes.ts';
+import { bodies, forgotten, mandateCopies, parkedKeys } from './tables.ts';
+
+/** How long before keys that were parked during a release are looked at again. */
+const NEXT_ROUND_MS = 1000;
+
+type Command =
+  | ({ do: 'release' } & Way)
+  | ({ do: 'gather'; round: number; after?: number } & Way)
+  | ({ do: 'send'; round: number } & Way)
+  | ({ do: 'clean' } & Address)
+  | { do: 'valid'; school: string; party: string; mandateId: string };
+
+/** Key by which readers of a mailbox wait. */
+export const mailboxName = ({ party, service }: Address): string => `${party}/${service}`;
+
+/** `changed` is told each mailbox that may have new mail, before the commit. */
+export const consumer = (changed: (mailbox: string) => void): Consumer => ({
+  name: 'delivery',
+  // Parties first: who receives is known before what is received, also when much is unread.
+  streams: ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'access', 'results'],
+  types: ['PartyRegistered', 'MandateChanged', ...Object.keys(routes)],
+  handle(record, unit) {
+    if (record.type === 'PartyRegistered') return onParty(decoded(record, 'PartyRegistered').party!, unit);
+    if (record.type === 'MandateChanged') return onMandate(decoded(record, 'MandateChanged').mandate!, unit);
+    if (record.type === 'LearnerForgotten') onForgotten(record, unit);
+    fanOut(record, unit, changed);
+  },
+  onTimer(timer, unit) {
+    const command = JSON.parse(timer.payload) as Command;
+    switch (command.do) {
+      case 'release':
+        return order(unit, { ...command, do: 'gather', round: beginRelease(unit, command) });
+      case 'gather': {
+        const after = gather(unit, command, command.after);
+        return order(unit, after === undefined ? { ...command, do: 'send' } : { ...command, after });
+      }
+      case 'send': {
+        const { more, later } = send(unit, command, command.round);
+        changed(mailboxName(command));
+        if (more) return order(unit, command);
+        if (later) order(unit, { ...wayOf(command), do: 'release' }, unit.now + NEXT_ROUND_MS);
+        return;
+      }
+      case 'clean':
+        return order(unit, command, clean(unit, command));
+      case 'valid':
+        return onValid(command, unit);
+    }
+  },
+});
+
+function fanOut(record: LogRecord, unit: Unit, changed: (mailbox: string) => void): void {
+  const name = record.type as EventName;
+  const route = routes[name] as Route<EventName> | undefined;
+  if (route === undefined) return;
+  const receivers = new Set(route.receivers(events[name].codec.decode(record.data), holdersIn(unit)));
+  receivers.delete('');
+  if (receivers.size === 0) return;
+  const { service } = route;
+  const { flowId, type, school, key, timeMs, data } = record;
+  const body = { flowId, eventId: uuidText(record.id), type, school, key, timeMs, data };
+  let told = '';
+  for (const party of receivers) {
+    const number = arrive(unit, { party, service }, body);
+    if (number === 1) order(unit, { do: 'clean', party, service }, unit.now + KEPT_MS);
+    told += `${told === '' ? '' : ' '}${party}/${service}/${number}`;
+    changed(mailboxName({ party, service }));
+  }
+  unit.put(bodies, { ...body, receivers: told });
+}
+
+/** What is older than this is not delivered any more; who reads it passes it over. */
+function onForgotten(record: LogRecord, unit: Unit): void {
+  const { learner } = decoded(record, 'LearnerForgotten');
+  const before = unit.get(forgotten, learner);
+  if (before === undefined || before.atMs < record.timeMs) unit.put(forgotten, { learner, atMs: record.timeMs });
+}
+
+function onParty(party: Party, unit: Unit): void {
+  const board = boardOf(unit, party.oin);
+  copyParty(unit, party);
+  if (party.boardOin === '' || party.boardOin === board) return;
+  for (const mandate of unit.list(mandateCopies, { equals: [party.boardOin] }))
+    release(unit, mandate.party, mandate.services, [party.oin]);
+}
+
+function onMandate(mandate: Mandate, unit: Unit): void {
+  copyMandate(unit, mandate);
+  const { schoolOin: school, partyOin: party, mandateId, services, state, validFrom } = mandate;
+  if (state === MandateState.MANDATE_STATE_UNCONFIRMED || state === MandateState.MANDATE_STATE_ENDED) return;
+  if (validFrom > dutchDay(unit.now))
+    order(unit, { do: 'valid', school, party, mandateId }, startOfDutchDay(validFrom));
+  else release(unit, party, services, schoolsUnder(unit, school));
+}
+
+function onValid({ school, party, mandateId }: { school: string; party: string; mandateId: string }, unit: Unit): void {
+  const mandate = unit.get(mandateCopies, school, party, mandateId);
+  if (mandate) release(unit, party, mandate.services, schoolsUnder(unit, school));
+}
+
+/** Lets go of what is parked for a party that may have it by now. */
+function release(unit: Unit, party: string, services: readonly Service[], schools: readonly string[]): void {
+  for (const service of services) {
+    if (headOf(unit, { party, service }).parkedKeys === 0) continue;
+    for (const school of schools)
+      if (
+        unit.list(parkedKeys, { equals: [party, service, school], limit: 1 }).length > 0 &&
+        mayHave(unit, school, party, service, unit.now)
+      )
+        order(unit, { do: 'release', party, service, school });
+  }
+}
+
+const wayOf = ({ party, service, school }: Way): Way => ({ party, service, school });
+
+/** A later step. Steps of one release share their id, so that a mandate confirmed meanwhile begins it anew. */
+function order(unit: Unit, command: Command, atMs = unit.now): void {
+  const { party } = command;
+  const id =
+    command.do === 'clean'
+      ? `clean/${party}/${command.service}`
+      : command.do === 'valid'
+        ? `valid/${command.school}/${party}/${command.mandateId}`
+        : `release/${party}/${command.service}/${command.school}`;
+  unit.setTimer({ id, atMs, key: party, payload: JSON.stringify(command) } satisfies Pick<
+    TimerRow,
+    'id' | 'atMs' | 'key' | 'payload'
+  >);
+}

@@ -1,0 +1,166 @@
+/** Answers eduk.delivery.v1 from rows as of the last commit. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { EngineView, Reader } from '#bus';
+import { type Handlers, type Implementation, implement, type Waiters } from '#kernel';
+import type { Service } from '#proto/eduk/core/v1/party';
+import { DeliveryServiceDefinition, type MailboxRow, type ReadMailboxResponse } from '#proto/eduk/delivery/v1/delivery';
+import { mailboxName } from './consume.ts';
+import { type Address, headOf, park, standsBehind } from './mailbox.ts';
+import { mayHave } from './mandates.ts';
+import {
+  type BodyRow,
+  bodies,
+  EVERYONE,
+  forgotten,
+  type MailRow,
+  mail,
+  type ParkedKeyRow,
+  parkedKeys,
+} from './tables.ts';
+
+const PAGE = 200;
+const LARGEST_PAGE = 1000;
+const LONGEST_WAIT_MS = 30_000;
+/** Parked keys counted for one list. */
+const COUNTED = 100_000;
+
+export function serve(engine: EngineView, waiters: Waiters): readonly Implementation[] {
+  engine.onCommit(() => waiters.settled());
+  const handlers: Handlers<typeof DeliveryServiceDefinition> = {
+    async readMailbox({ partyOin, service, catalogue, after, limit, waitMs }) {
+      const address: Address = catalogue ? { party: EVERYONE, service: 0 } : { party: partyOin, service };
+      const size = Math.min(limit || PAGE, LARGEST_PAGE);
+      const until = performance.now() + Math.min(Number(waitMs), LONGEST_WAIT_MS);
+      let through = Number(after);
+      for (;;) {
+        const page = readPage(engine, address, through, size);
+        through = page.through;
+        const head = headOf(engine, address);
+        if (page.rows.length > 0) return answer(page.rows, through, head);
+        if (through < head.number) {
+          await nextTurn();
+          continue;
+        }
+        const moved = await waiters.until(mailboxName(address), until - performance.now(), () =>
+          headOf(engine, address).number > through ? true : undefined,
+        );
+        if (!moved) return answer([], through, headOf(engine, address));
+      }
+    },
+    parkRows({ partyOin, service, numbers, code }) {
+      let again = false;
+      engine.note((unit) => {
+        for (const number of numbers) {
+          const row = unit.get(mail, partyOin, service, Number(number));
+          const body = row && unit.get(bodies, row.flowId, row.eventId);
+          if (!row || !body) continue;
+          // Confirmed meanwhile: what is parked now would not be released any more.
+          if (code.startsWith('mandate.') && mayHave(unit, body.school, partyOin, service, unit.now)) again = true;
+          else park(unit, row, body, code);
+        }
+      });
+      return { again };
+    },
+    flowRows({ flowId }) {
+      const told = engine.list(bodies, { equals: [flowId], limit: LARGEST_PAGE });
+      return { deliveries: told.flatMap((body) => deliveriesOf(engine, body)) };
+    },
+    listParkedRows({ schoolOin, partyOin }) {
+      const groups = new Map<string, { row: Readonly<ParkedKeyRow>; rows: number; sinceMs: number }>();
+      for (const row of engine.list(parkedKeys, { equals: partyOin === '' ? [] : [partyOin], limit: COUNTED })) {
+        if (schoolOin !== '' && row.school !== schoolOin) continue;
+        const name = [row.party, row.school, row.service, row.code].join('|');
+        const group = groups.get(name);
+        if (group === undefined) groups.set(name, { row, rows: row.rows, sinceMs: row.sinceMs });
+        else {
+          group.rows += row.rows;
+          group.sinceMs = Math.min(group.sinceMs, row.sinceMs);
+        }
+      }
+      return {
+        parked: [...groups.values()].map(({ row, rows, sinceMs }) => ({
+          partyOin: row.party,
+          schoolOin: row.school,
+          service: row.service as Service,
+          code: row.code,
+          rows: BigInt(rows),
+          sinceMs: BigInt(sinceMs),
+        })),
+      };
+    },
+  };
+  return [implement(DeliveryServiceDefinition, handlers)];
+}
+
+const answer = (rows: MailboxRow[], through: number, head: { number: number; first: number }): ReadMailboxResponse => ({
+  rows,
+  head: BigInt(head.number),
+  oldest: BigInt(head.first),
+  through: BigInt(through),
+});
+
+/**
+ * Rows after a number that may be read. What stands behind parked mail of its key is taken out of the mailbox on the way;
+ * what is older than its learner's forgetting, or than its body, is passed over.
+ */
+function readPage(
+  engine: EngineView,
+  address: Address,
+  after: number,
+  size: number,
+): { rows: MailboxRow[]; through: number } {
+  const { party, service } = address;
+  const page = engine.list(mail, { equals: [party, service], after: [after], limit: size });
+  const anyParked = headOf(engine, address).parkedKeys > 0;
+  const anyForgotten = engine.list(forgotten, { equals: [], limit: 1 }).length > 0;
+  const rows: MailboxRow[] = [];
+  const behind: { row: Readonly<MailRow>; body: Readonly<BodyRow> }[] = [];
+  for (const row of page) {
+    const body = engine.get(bodies, row.flowId, row.eventId);
+    if (body === undefined || (anyForgotten && isForgotten(engine, body))) continue;
+    if (anyParked && standsBehind(engine, row, body)) behind.push({ row, body });
+    else rows.push(mailboxRow(row, body));
+  }
+  if (behind.length > 0)
+    engine.note((unit) => {
+      for (const { row, body } of behind) {
+        const parked = standsBehind(unit, row, body);
+        if (parked && unit.get(mail, party, service, row.number)) park(unit, row, body, parked.code);
+      }
+    });
+  return { rows, through: page.at(-1)?.number ?? Math.max(after, headOf(engine, address).number) };
+}
+
+/** Of the moment of forgetting itself, and later: that it happened, and what follows from it, is delivered. */
+const isForgotten = (reader: Pick<Reader, 'get'>, body: Pick<BodyRow, 'key' | 'timeMs'>): boolean => {
+  const row = reader.get(forgotten, body.key);
+  return row !== undefined && body.timeMs < row.atMs;
+};
+
+const mailboxRow = (row: Readonly<MailRow>, body: Readonly<BodyRow>): MailboxRow => ({
+  number: BigInt(row.number),
+  key: body.key,
+  schoolOin: body.school,
+  type: body.type,
+  data: body.data,
+  eventId: Uint8Array.from(Buffer.from(body.eventId.replaceAll('-', ''), 'hex')),
+  flowId: body.flowId,
+  atMs: BigInt(body.timeMs),
+  keyNumber: BigInt(row.first),
+});
+
+function deliveriesOf(engine: EngineView, body: Readonly<BodyRow>) {
+  return body.receivers.split(' ').map((receiver) => {
+    const [party, service, first] = receiver.split('/') as [string, string, string];
+    const parked = standsBehind(engine, { party, service: Number(service), first: Number(first) }, body);
+    const state = isForgotten(engine, body) ? 'forgotten' : parked ? 'parked' : 'ready';
+    return {
+      partyOin: party,
+      service: Number(service) as Service,
+      state,
+      code: state === 'parked' ? parked!.code : '',
+      atMs: BigInt(parked?.sinceMs ?? body.timeMs),
+      type: body.type,
+    };
+  });
+}
