@@ -43,6 +43,8 @@ export interface Engine {
   start(): void;
   /** Finishes what was taken in, writes everything out and closes. What is unread stays on the log for the next start. */
   stop(): Promise<void>;
+  /** Removes now what has had its time, as the engine does by itself every minute. Answers how many records and references. */
+  clean(): number;
   /** For tests: runs until nothing is left to do now. Works without `start`. */
   runToIdle(): Promise<void>;
 }
@@ -96,6 +98,7 @@ export function engineOver(store: Store, options: EngineOptions): Engine {
     implementations,
     start: () => turns.start(),
     stop: () => turns.stop(),
+    clean: () => turns.cleanAll(),
     runToIdle: () => turns.runToIdle(),
   };
 }
@@ -259,12 +262,23 @@ class Turns {
   #clean(): void {
     if (this.#state !== 'running') return;
     try {
-      const now = this.#clock.now();
-      const removed =
-        this.#core.clean(now - LOG_WINDOW_MS, CLEAN_CHUNK) + this.#store.cleanReferences(now, CLEAN_CHUNK);
-      if (removed >= CLEAN_CHUNK) setImmediate(() => this.#clean());
+      if (this.#cleanSome() >= CLEAN_CHUNK) setImmediate(() => this.#clean());
     } catch (thrown) {
       log('error', 'cleaning_failed', describeError(storeError(thrown)));
+    }
+  }
+
+  #cleanSome(): number {
+    const now = this.#clock.now();
+    return this.#core.clean(now - LOG_WINDOW_MS, CLEAN_CHUNK) + this.#store.cleanReferences(now, CLEAN_CHUNK);
+  }
+
+  cleanAll(): number {
+    let sum = 0;
+    for (;;) {
+      const removed = this.#cleanSome();
+      sum += removed;
+      if (removed === 0) return sum;
     }
   }
 

@@ -330,7 +330,13 @@ export class SqliteStore implements Store {
   reference(claim: Uint8Array): Reference | undefined {
     const found = this.#do(() => this.#claimed.get(claim)) as unknown as Columns | undefined;
     if (found === undefined) return undefined;
-    const [digest, digestVersion, answer, flowId, rememberUntilMs] = found as [Uint8Array, number, Uint8Array, Uint8Array, number];
+    const [digest, digestVersion, answer, flowId, rememberUntilMs] = found as [
+      Uint8Array,
+      number,
+      Uint8Array,
+      Uint8Array,
+      number,
+    ];
     return { claim, digest, digestVersion, answer, flowId, rememberUntilMs };
   }
 
@@ -517,4 +523,5 @@ function flowCell({ flowId, id }: LogRecord): string | Uint8Array | null {
 }
 
 /** Value of a hexadecimal digit in small letters; NaN for anything else, so that text comes back as it was. */
-const nibble = (code: number): number => (code >= 48 && code <= 57 ? code - 48 : code >= 97 && code <= 102 ? code - 87 : Number.NaN);
+const nibble = (code: number): number =>
+  code >= 48 && code <= 57 ? code - 48 : code >= 97 && code <= 102 ? code - 87 : Number.NaN;
