@@ -156,7 +156,8 @@ function onLaunch(submitted: EventOf<'LaunchSubmitted'>, unit: Unit): void {
       unit.put(launches, {
         launch: launchId,
         school: schoolOin,
-        learner,
+        // Who was turned away is the flow's to know; here it would only have to be forgotten.
+        learner: '',
         entitlement: entitlementId,
         product: productId,
         publisher: '',

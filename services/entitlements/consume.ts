@@ -6,10 +6,12 @@ import { type Consumer, decoded, emit, type LogRecord, type TimerRow, type Unit 
 import { endOfDutchDay, startOfDutchDay } from '#kernel';
 import type { EventOf } from '#proto/events';
 import * as decide from './entitlement.ts';
-import { type Entitlement, entitlements, fulfilments, lastDays, products } from './tables.ts';
+import { type Entitlement, entitlements, forgotten, fulfilments, lastDays, products } from './tables.ts';
 
 const PRODUCT_WAIT_MS = 24 * 3_600_000;
 const ENTITLEMENT_WAIT_MS = 60_000;
+/** Longer than any grant waits, with those that wait behind it. */
+const FORGOTTEN_MS = 3 * 24 * 3_600_000;
 /** What is read late, or stood behind another, still gets this long: what it lacks may be as late. */
 const GRACE_MS = 10_000;
 const deadline = (record: LogRecord, unit: Unit, waitMs: number): number =>
@@ -96,6 +98,8 @@ function settle(record: LogRecord, unit: Unit, final: boolean): void {
     case 'LearnerJoined': {
       const { schoolOin, learner } = decoded(record, 'LearnerJoined');
       unit.cancelTimer(leavingTimer(schoolOin, learner?.learner ?? ''));
+      // A forgetting that was undone shows as a learner who is there again.
+      remember(unit, schoolOin, learner?.learner ?? '');
       break;
     }
     case 'LearnerLeft':
@@ -129,6 +133,7 @@ function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
   const terms = submitted.terms!;
   const learner = holder?.learner ?? '';
   const group = holder?.group ?? '';
+  const gone = learner !== '' && isForgotten(unit, school, learner);
   const existing = unit.get(entitlements, school, terms.entitlementId);
   const events = decide.grant(
     {
@@ -136,6 +141,7 @@ function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
       existing,
       product: unit.get(products, terms.productId),
       pool: terms.fromEntitlementId ? unit.get(entitlements, school, terms.fromEntitlementId) : undefined,
+      forgotten: gone,
     },
     {
       terms,
@@ -164,7 +170,7 @@ function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
     unit.put(entitlements, {
       school,
       id: terms.entitlementId,
-      holder: decide.holderOf(learner, group),
+      holder: gone ? decide.FORGOTTEN_HOLDER : decide.holderOf(learner, group),
       product: terms.productId,
       state: decide.REFUSED,
       starts: terms.startsOn,
@@ -274,13 +280,45 @@ function takeAllBack(school: string, learner: string, schoolYear: string, leftOn
 
 function onForgotten({ schoolOin: school, learner }: EventOf<'LearnerForgotten'>, unit: Unit): void {
   unit.cancelTimer(leavingTimer(school, learner));
+  markForgotten(unit, school, learner);
   // Rows no longer name the learner, but the event must: those who were told of the entitlement know it by the token.
   for (const existing of heldBy(unit, school, learner))
     tell(unit, existing, decide.forget({ existing, pool: poolOf(unit, existing), now: unit.now }), undefined, learner);
 }
 
+function isForgotten(unit: Unit, school: string, learner: string): boolean {
+  return unit.get(forgotten, school, '') !== undefined && unit.get(forgotten, school, learner) !== undefined;
+}
+
+function markForgotten(unit: Unit, school: string, learner: string): void {
+  unit.setTimer({
+    id: forgottenTimer(school, learner),
+    atMs: unit.now + FORGOTTEN_MS,
+    key: learner,
+    payload: ['forgotten', school, learner].join('|'),
+  });
+  if (isForgotten(unit, school, learner)) return;
+  unit.put(forgotten, { school, learner: '', learners: (unit.get(forgotten, school, '')?.learners ?? 0) + 1 });
+  unit.put(forgotten, { school, learner, learners: 1 });
+}
+
+function remember(unit: Unit, school: string, learner: string): void {
+  if (!isForgotten(unit, school, learner)) return;
+  const { learners } = unit.get(forgotten, school, '')!;
+  unit.cancelTimer(forgottenTimer(school, learner));
+  unit.remove(forgotten, school, learner);
+  if (learners > 1) unit.put(forgotten, { school, learner: '', learners: learners - 1 });
+  else unit.remove(forgotten, school, '');
+}
+
+const forgottenTimer = (school: string, learner: string): string => `forgotten:${school}:${learner}`;
+
 function onTimer(timer: TimerRow, unit: Unit): void {
   const [what, school = '', ...rest] = timer.payload.split('|');
+  if (what === 'forgotten') {
+    remember(unit, school, rest[0] ?? '');
+    return;
+  }
   if (what === 'left') {
     const [learner = '', schoolYear = '', leftOn = ''] = rest;
     takeAllBack(school, learner, schoolYear, leftOn, unit);

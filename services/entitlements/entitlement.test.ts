@@ -40,7 +40,7 @@ function grant(
   who: Partial<decide.GrantCommand> = {},
 ): decide.EntitlementEvent[] {
   return decide.grant(
-    { now, existing: undefined, product, pool: undefined, ...given },
+    { now, existing: undefined, product, pool: undefined, forgotten: false, ...given },
     {
       terms: EntitlementTerms.fromPartial({ entitlementId: 'e-1', productId: 'maths-1', ...terms }),
       school,
@@ -152,6 +152,8 @@ describe('a grant', () => {
   test('of what was withdrawn is not answered as granted', () => {
     expect(refusal(grant({}, { existing: { ...granted(grant({})), state: WITHDRAWN } }))).toBe('entitlement.blocked');
   });
+  test('to a learner who was forgotten meanwhile is refused', () =>
+    expect(refusal(grant({}, { forgotten: true }))).toBe('learner.unknown'));
   test('may follow a refusal under the same id', () => {
     expect(granted(grant({}, { existing: row({ state: REFUSED, product: 'maths-2' }) })).state).toBe(GRANTED);
   });

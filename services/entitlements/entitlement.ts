@@ -64,6 +64,8 @@ export interface GrantState {
   product: ProductCopy | undefined;
   /** The counted entitlement named by `from_entitlement_id`. */
   pool: Entitlement | undefined;
+  /** Whether the learner was forgotten since the grant was sent. */
+  forgotten: boolean;
 }
 
 export const learnerHolder = (learner: string): string => `l:${learner}`;
@@ -131,6 +133,7 @@ export function grant(state: GrantState, command: GrantCommand): EntitlementEven
   const { existing, product, now } = state;
   const { terms } = command;
   const holder = holderOf(command.learner, command.group);
+  if (state.forgotten) return refusedGrant('learner.unknown', 'This learner is no longer known at this school.');
   if (existing && existing.state !== REFUSED) {
     if (!sameGrant(existing, command, holder))
       return refusedGrant('state.conflict', 'This entitlement_id stands for another grant at this school.');

@@ -480,6 +480,42 @@ describe('forgetting', () => {
   });
 });
 
+describe('a grant that waits while its learner is forgotten', () => {
+  const forget = (bench: TestBench, learner = 'anna') =>
+    bench.submit('LearnerForgotten', { schoolOin: school, learner, destroyAtMs: 0n }, learner);
+  test('is refused, and nothing keeps the token', async () => {
+    const bench = open();
+    grant(bench, 'e-1');
+    forget(bench);
+    forget(bench);
+    forget(bench, 'ben');
+    publish(bench);
+    expect(only(bench)).toMatchObject({
+      name: 'GrantRefused',
+      value: { code: 'learner.unknown', entitlementId: 'e-1' },
+    });
+    expect(await get(bench, 'e-1')).toMatchObject({ outcome: 'refused', holder: undefined });
+    grant(bench, 'e-2', { learner: 'chris' });
+    expect(only(bench)).toMatchObject({ name: 'EntitlementGranted' });
+    bench.advance(73 * HOUR);
+    for (const table of entitlements.tables)
+      expect(JSON.stringify(bench.list(table, { equals: [] }))).not.toMatch(/anna|ben/);
+    expect(bench.list(tables.forgotten, { equals: [] })).toEqual([]);
+  });
+  test('is granted when the forgetting was undone', () => {
+    const bench = open();
+    grant(bench, 'e-1');
+    forget(bench);
+    bench.submit(
+      'LearnerJoined',
+      { schoolOin: school, schoolYear: '2026-2027', learner: { learner: 'anna' } as never },
+      'anna',
+    );
+    publish(bench);
+    expect(only(bench)).toMatchObject({ name: 'EntitlementGranted' });
+  });
+});
+
 describe('listing', () => {
   const filled = () => {
     const bench = open();

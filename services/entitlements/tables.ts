@@ -117,3 +117,20 @@ export const lastDays = table<LastDay>({
   columns: { school: 'text', day: 'text' },
   retention: 'RETENTION_ORDER',
 });
+
+/**
+ * Learners forgotten in the last days, so that a grant which waited meanwhile is not given to them after all. The row
+ * without a learner counts those of the school: most schools have none, and a grant looks no further.
+ */
+export interface Forgotten {
+  school: string;
+  learner: string;
+  learners: number;
+}
+
+export const forgotten = table<Forgotten>({
+  name: 'entitlements_forgotten',
+  key: ['school', 'learner'],
+  columns: { school: 'text', learner: 'text', learners: 'int' },
+  retention: 'RETENTION_ORDER',
+});
