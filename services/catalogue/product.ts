@@ -30,8 +30,6 @@ export function decideProduct(known: Product | undefined, submitted: ProductSubm
     value: { productId: given.productId, code, told },
   });
   if (given.productId === '') return no('wire.invalid', 'A product needs an id.');
-  if (isBrokenEan(given.productId))
-    return no('wire.invalid', 'A product id of thirteen digits must be an EAN; its check digit is wrong.');
   if (given.publisherOin !== '' && given.publisherOin !== submitted.byOin)
     return no('party.forbidden', 'A publisher offers its own products only.');
   if (known && known.publisherOin !== submitted.byOin)
@@ -53,14 +51,6 @@ export function decideProduct(known: Product | undefined, submitted: ProductSubm
 export function sameContent(a: Product, b: Product): boolean {
   const bytes = (product: Product) => Product.encode({ ...product, modifiedAt: '' }).finish();
   return Buffer.compare(bytes(a), bytes(b)) === 0;
-}
-
-/** Thirteen digits whose last is not the check digit (GS1: weights 1 and 3). Other ids are the publisher's own. */
-export function isBrokenEan(id: string): boolean {
-  if (!/^\d{13}$/.test(id)) return false;
-  let sum = 0;
-  for (let i = 0; i < 13; i++) sum += Number(id[i]) * (i % 2 === 0 ? 1 : 3);
-  return sum % 10 !== 0;
 }
 
 function whatIsWrong(product: Product): string | undefined {
