@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { ConfigError } from '#kernel';
 
 /**
@@ -46,8 +46,16 @@ export function openLedger(file: string): Ledger {
     append(lines) {
       if (lines.length === 0) return;
       descriptor ??= openSync(file, 'a', 0o600);
-      writeSync(descriptor, lines.map((line) => `${line.token} ${line.decision} ${line.atMs}\n`).join(''));
-      fsyncSync(descriptor);
+      const { size } = fstatSync(descriptor);
+      const text = Buffer.from(lines.map((line) => `${line.token} ${line.decision} ${line.atMs}\n`).join(''));
+      try {
+        for (let done = 0; done < text.length; ) done += writeSync(descriptor, text, done);
+        fsyncSync(descriptor);
+      } catch (error) {
+        // A full disk may have taken half a line, to which the next one would be glued.
+        ftruncateSync(descriptor, size);
+        throw error;
+      }
     },
     close() {
       if (descriptor !== undefined) closeSync(descriptor);

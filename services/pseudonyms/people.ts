@@ -147,10 +147,13 @@ function link(
   if (eckId) learner.hasEckId = true;
 }
 
+/** What normalising would leave as it is; most names. */
+const PLAIN = /^(?:[!-~]+(?: [!-~]+)*)?$/;
+
 /** Names of a person, in the form that decides whether they are other names: spacing and Unicode form do not. */
 function canonicalNames(person: Person): string | undefined {
   const names = [person.familyName, person.familyNamePrefix, person.givenNames, person.initials, person.callName].map(
-    (name) => name.normalize('NFC').trim().replace(/\s+/g, ' '),
+    (name) => (PLAIN.test(name) ? name : name.normalize('NFC').trim().replace(/\s+/g, ' ')),
   );
   return names.every((name) => name === '') ? undefined : JSON.stringify(names);
 }

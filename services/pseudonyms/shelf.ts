@@ -12,7 +12,8 @@ export interface Learner {
   readonly secretVersion: number;
   /** The secret under the school's key, until it is needed. */
   wrapped: Uint8Array | undefined;
-  secret: KeyObject | undefined;
+  /** 32 Latin-1 characters: a KeyObject would take ten times the memory. */
+  secret: string | undefined;
   /** Of the newest names; empty = none. */
   mark: string;
   /** Of birth date and gender, and of contact, as they are stored; empty = none. */
@@ -67,6 +68,7 @@ export class Shelf {
   /** Least recently used first. */
   readonly #schools = new Map<string, School>();
   #writing = false;
+  #last: { learner: Learner; key: KeyObject } | undefined;
 
   constructor(store: Store, master: MasterKeys, clock: Clock, maxLearners: number) {
     this.store = store;
@@ -97,6 +99,7 @@ export class Shelf {
   rollback(): void {
     this.#writing = false;
     this.#schools.clear();
+    this.#last = undefined;
     this.store.rollback();
   }
 
@@ -240,7 +243,7 @@ export class Shelf {
       kind,
       secretVersion: 1,
       wrapped: undefined,
-      secret: keyOf(secret),
+      secret: textOf(secret),
       mark: '',
       birth: '',
       contact: '',
@@ -254,18 +257,25 @@ export class Shelf {
   drop(school: School, learner: Learner, hashes: readonly string[]): void {
     school.byToken.delete(learner.token);
     for (const hash of hashes) school.byHash.delete(hash);
+    learner.secret = undefined;
+    this.#last = undefined;
   }
 
   #secret(school: School, learner: Learner): KeyObject {
-    if (learner.secret) return learner.secret;
-    const wrapped = learner.wrapped!;
-    const key = this.key(school, 'learners', versionsOf(wrapped)?.school ?? 0);
-    const secret = key && open(key.key, secretPlace(school, learner.token), wrapped);
-    if (!secret) throw broken('learners');
-    learner.secret = keyOf(secret);
+    // One person's values are made together, so the last key serves most of them.
+    if (this.#last?.learner === learner) return this.#last.key;
+    learner.secret ??= this.#unwrap(school, learner);
     learner.wrapped = undefined;
-    secret.fill(0);
-    return learner.secret;
+    const key = keyOf(bytesOf(learner.secret));
+    this.#last = { learner, key };
+    return key;
+  }
+
+  #unwrap(school: School, learner: Learner): string {
+    const key = this.key(school, 'learners', versionsOf(learner.wrapped!)?.school ?? 0);
+    const secret = key && open(key.key, secretPlace(school, learner.token), learner.wrapped!);
+    if (!secret) throw broken('learners');
+    return textOf(secret);
   }
 
   /** What a learner's secret says of a value: marks of names, salts. 16 bytes; gone with the secret. */

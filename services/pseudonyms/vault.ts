@@ -19,7 +19,7 @@ export interface VaultOptions {
   clock: Clock;
   /** Whether the key is a development key; remembered by a vault that is made now. */
   devKey?: boolean;
-  /** How many learners stay in memory with their keys, about 1 kB each. */
+  /** How many learners stay in memory, with their secrets and without numbers or names; under 1 kB each. */
   maxCached?: number;
 }
 
@@ -59,7 +59,7 @@ const EMPTY = Buffer.alloc(0);
  * Opens the vault, or makes it where the file does not exist. A wrong master key, a newer form, a damaged file or one in
  * use is a `ConfigError`; nothing is changed then. Before it returns, the ledger is applied and what is due is destroyed.
  */
-export function openVault({ file, masterKey, clock, devKey = false, maxCached = 50_000 }: VaultOptions): Vault {
+export function openVault({ file, masterKey, clock, devKey = false, maxCached = 30_000 }: VaultOptions): Vault {
   if (masterKey.length !== 32) throw new ConfigError(['a master key has 32 bytes']);
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   const existed = existsSync(file);

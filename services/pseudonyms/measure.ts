@@ -1,0 +1,97 @@
+/**
+ * What the vault does in a second, on this machine, now: `node services/pseudonyms/measure.ts [learners]`. In one thread,
+ * without a port; batches of 500 as a roster sends them. Beside it the bare HMAC, so that machines can be compared.
+ */
+import { createHmac, createSecretKey, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Client, systemClock, uuid7 } from '#kernel';
+import { Person } from '#proto/eduk/core/v1/learner';
+import type { Identity, VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import { openVault } from './vault.ts';
+
+const LEARNERS = Number(process.argv[2] ?? 20_000);
+const BATCH = 500;
+const SCHOOL = '0000000700099XX00000';
+const folder = mkdtempSync(join(tmpdir(), 'eduk-vault-measure-'));
+const masterKey = randomBytes(32);
+const start = (maxCached: number) => {
+  const vault = openVault({ file: join(folder, 'vault.db'), masterKey, clock: systemClock, maxCached });
+  return { vault, call: vault.implementations[0]!.handlers as unknown as Client<typeof VaultServiceDefinition> };
+};
+
+const learner = (i: number, numbersOnly: boolean): Identity => ({
+  kind: 'learner',
+  eckId: `https://ketenid.nl/pilot/${i.toString(16).padStart(128, '0')}`,
+  lasKey: numbersOnly ? '' : `${i}`,
+  person: numbersOnly
+    ? undefined
+    : Person.fromPartial({
+        familyName: `Proef${i}`,
+        callName: 'Sam',
+        givenNames: 'Samuel',
+        birthDate: '2012-03-04',
+        gender: '1',
+      }),
+});
+const flowIds = Array.from({ length: BATCH }, () => Buffer.from(uuid7()));
+
+async function measure(what: string, work: (from: number) => unknown, rounds = 1): Promise<void> {
+  const cpu = process.cpuUsage();
+  const begun = performance.now();
+  for (let round = 0; round < rounds; round++) for (let from = 0; from < LEARNERS; from += BATCH) await work(from);
+  const seconds = (performance.now() - begun) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  const n = LEARNERS * rounds;
+  const perSecond = (s: number) => `${Math.round(n / s)}/s`.padStart(12);
+  process.stdout.write(`${what.padEnd(52)}${perSecond(seconds)}${perSecond((user + system) / 1e6)} of CPU\n`);
+}
+
+const hmacKey = createSecretKey(randomBytes(32));
+await measure('bare HMAC-SHA-256 of an ECK iD', (from) => {
+  for (let i = from; i < from + BATCH; i++) createHmac('sha256', hmacKey).update(learner(i, true).eckId).digest();
+});
+
+let { vault, call } = start(1e9);
+const identify = (offset: number, numbersOnly: boolean, salts: boolean) => (from: number) =>
+  call.identify({
+    schoolOin: SCHOOL,
+    sector: 'vo',
+    create: true,
+    saltFor: salts ? flowIds : [],
+    identities: Array.from({ length: BATCH }, (_, i) => learner(offset + from + i, numbersOnly)),
+  });
+await measure('new, ECK iD only', identify(1e9, true, false));
+await measure('new, ECK iD, key, names, birth date, salt', identify(0, false, true));
+await measure('known, cached, ECK iD', identify(0, true, false), 5);
+await measure('known, cached, ECK iD, with salt', identify(0, true, true), 3);
+await measure('known, cached, ECK iD, key, same names', identify(0, false, false), 3);
+await vault.stop();
+
+({ vault, call } = start(BATCH));
+await measure('known, stored, ECK iD', identify(0, true, false));
+await measure('known, stored, ECK iD, key, same names', identify(0, false, false));
+const tokens: string[] = [];
+for (let from = 0; from < LEARNERS; from += BATCH)
+  tokens.push(...(await identify(0, true, false)(from)).identified.map(({ token }) => token));
+const mark = new Uint8Array();
+await measure('reveal numbers and names, stored', (from) =>
+  call.reveal({
+    schoolOin: SCHOOL,
+    wanted: tokens.slice(from, from + BATCH).map((token) => ({ token, nameMark: mark })),
+    numbers: true,
+    names: true,
+    contact: false,
+    partyOin: '00000001234567890000',
+    purpose: 'roster',
+  }),
+);
+await measure('seal a payload of 200 bytes, stored', (from) =>
+  call.sealPayloads({
+    schoolOin: SCHOOL,
+    payloads: tokens.slice(from, from + BATCH).map((token) => ({ token, data: Buffer.alloc(200), context: 'result' })),
+  }),
+);
+await vault.stop();
+rmSync(folder, { recursive: true });
