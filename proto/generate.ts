@@ -1,12 +1,13 @@
 /**
- * Writes everything that is derived from the protos: TypeScript, the image for reflection, the table of labels and
- * docs/streams.md. `--check` writes nothing and exits 1 when a committed file differs.
+ * Writes everything that is derived: from the protos TypeScript, the image for reflection, the table of labels and
+ * docs/streams.md; from the code the tables in docs/. `--check` writes nothing and exits 1 when a committed file differs.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventsModule, labelsModule, readImage, streamsPage } from './labels.ts';
+import { attributesPage, configurationPage, faultsPage, rolesPage } from './pages.ts';
 
 const root = join(import.meta.dirname, '..');
 const bin = (name: string) => join(root, 'node_modules', '.bin', name);
@@ -26,13 +27,20 @@ try {
   writeFileSync(join(gen, 'labels.ts'), labelsModule(image));
   writeFileSync(join(gen, 'events.ts'), eventsModule(image));
   mkdirSync(join(out, 'docs'), { recursive: true });
-  writeFileSync(join(out, 'docs', 'streams.md'), streamsPage(image));
-  const made = [...walk(gen, 'proto/gen'), 'docs/streams.md'];
+  const pages: Record<string, string> = {
+    'docs/streams.md': streamsPage(image),
+    'docs/faults.md': faultsPage(),
+    'docs/configuration.md': configurationPage(),
+    'docs/attributes.md': attributesPage(),
+    'docs/roles.md': rolesPage(),
+  };
+  for (const [file, text] of Object.entries(pages)) writeFileSync(join(out, file), text);
+  const made = [...walk(gen, 'proto/gen'), ...Object.keys(pages)];
   if (process.argv.includes('--check')) {
     const stale = made.filter(
       (file) => !existsSync(join(root, file)) || !readFileSync(join(root, file)).equals(readFileSync(join(out, file))),
     );
-    for (const file of stale) process.stderr.write(`${file} is not what the protos give; run npm run generate\n`);
+    for (const file of stale) process.stderr.write(`${file} is not what the sources give; run npm run generate\n`);
     process.exitCode = stale.length > 0 ? 1 : 0;
   } else {
     // Only what differs is written, so that a running process or another run never sees the folder empty.

@@ -56,7 +56,11 @@ export async function startGateway(env: Record<string, string | undefined>, conf
   const addressFile = join(folder, 'addresses.json');
   const [vault, state] = await bothOrNone(
     startVaultThread({ file: vaultFile, keyFile: key.file, devKey: key.devKey }),
-    startState({ file: stateFile(folder), outboxMax: Number(config.EDUK_OUTBOX_MAX) }),
+    startState({
+      file: stateFile(folder),
+      outboxMax: Number(config.EDUK_OUTBOX_MAX),
+      holdThresholdPercent: Number(config.EDUK_HOLD_THRESHOLD_PERCENT),
+    }),
   );
   let doors: Awaited<ReturnType<typeof startDoors>>;
   try {

@@ -14,20 +14,32 @@ import { flows } from '#services/flows';
 import { orders } from '#services/orders';
 import { parties } from '#services/parties';
 import { results } from '#services/results';
-import { rosters } from '#services/rosters';
+import { rostersWith } from '#services/rosters';
 
 export interface StateData {
   file: string;
   outboxMax: number;
+  /** Share of a school, percent. */
+  holdThresholdPercent: number;
 }
 
 const port = parentPort!;
-const { file, outboxMax } = workerData as StateData;
+const { file, outboxMax, holdThresholdPercent } = workerData as StateData;
 try {
   const engine = openEngine({
     file,
     outboxMax,
-    modules: [parties, catalogue, rosters, orders, entitlements, access, results, delivery, flows],
+    modules: [
+      parties,
+      catalogue,
+      rostersWith({ holdThresholdPercent }),
+      orders,
+      entitlements,
+      access,
+      results,
+      delivery,
+      flows,
+    ],
   });
   recordBugs((error, service, method) => log('error', 'state_bug', { service, method, ...describeError(error) }));
   serveOnPort(port, dispatcher(engine.implementations));

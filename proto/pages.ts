@@ -1,0 +1,78 @@
+/** Pages of docs/ that are tables of the code: written by npm run generate, so that they cannot say anything else. */
+import { faults, settings } from '#kernel';
+import { Role, Service } from '#proto/eduk/core/v1/party';
+import { attributes, defaults } from '#release';
+import { bulks, writes } from '../services/edge/grpc/writes.ts';
+
+const head = (title: string, about: string): string[] => [
+  `# ${title}`,
+  '',
+  `Written by \`npm run generate\`. ${about}`,
+  '',
+];
+const word = (name: string): string => name.replace(/^(ROLE|SERVICE)_/, '').toLowerCase();
+const nameOf = (values: Record<string, number>, value: number): string =>
+  word(Object.entries(values).find(([, number]) => number === value)?.[0] ?? '');
+
+export function faultsPage(): string {
+  const lines = head(
+    'Faults',
+    'Every fault has one stable code, the same over gRPC, HTTP, SOAP and the command line. `who` must act; `retry` says whether a repeat helps.',
+  );
+  lines.push(
+    '| code | who | retry | gRPC | HTTP | meaning | betekenis |',
+    '| --- | --- | --- | --- | --- | --- | --- |',
+  );
+  for (const [code, row] of Object.entries(faults))
+    lines.push(`| \`${code}\` | ${row.who} | ${row.retry} | ${row.grpc} | ${row.http} | ${row.en} | ${row.nl} |`);
+  return `${lines.join('\n')}\n`;
+}
+
+export function configurationPage(): string {
+  const lines = head(
+    'Configuration',
+    'Settings come from the environment, or from a file of NAME=value lines. Unknown names are refused; all problems are told at once.',
+  );
+  lines.push('| name | what | default |', '| --- | --- | --- |');
+  for (const [name, setting] of Object.entries(settings)) {
+    const choices = 'choices' in setting ? ` One of: ${setting.choices.join(', ')}.` : '';
+    lines.push(
+      `| \`${name}\` | ${setting.about}${choices} | ${'default' in setting ? `\`${setting.default}\`` : ''} |`,
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+export function attributesPage(): string {
+  const lines = head(
+    'Attributes',
+    'What a receiver may have of a person. A mandate lists attributes; without a list the default of its service applies. What is not listed is not released.',
+  );
+  lines.push('| attribute | what | rests in |', '| --- | --- | --- |');
+  for (const [name, { about, from }] of Object.entries(attributes)) lines.push(`| \`${name}\` | ${about} | ${from} |`);
+  lines.push('', '## Defaults', '', '| service | attributes |', '| --- | --- |');
+  for (const [service, names] of Object.entries(defaults))
+    lines.push(`| ${nameOf(Service, Number(service))} | ${names.map((name) => `\`${name}\``).join(', ')} |`);
+  return `${lines.join('\n')}\n`;
+}
+
+export function rolesPage(): string {
+  const lines = head(
+    'Who may write what',
+    'Role and mandate that each write needs of its caller. A school and its board act for the school without a mandate. `fresh` writes are new business, which a mandate that runs off refuses.',
+  );
+  lines.push('| method | roles | mandate | fresh | reference remembered |', '| --- | --- | --- | --- | --- |');
+  const intakes = [
+    ...writes.flatMap(({ methods }) => Object.values(methods).map(({ intake }) => intake)),
+    ...bulks.flatMap(({ methods }) => Object.values(methods)),
+  ];
+  for (const intake of intakes.sort((a, b) => (a.method < b.method ? -1 : 1)))
+    lines.push(
+      `| \`${intake.method}\` | ${intake.roles.map((role) => nameOf(Role, role)).join(', ')} | ${intake.service === undefined ? 'none' : nameOf(Service, intake.service)} | ${intake.fresh ? 'yes' : ''} | ${intake.remember} days |`,
+    );
+  lines.push(
+    '',
+    'Reads and watches need the mandate of their service, judged when the answer is sent: `roster` for GetRoster and WatchRosters, `order` for orders, `entitlement` for entitlements, `result` for ListResults and WatchResults, `progress` for GetProgress. The catalogue needs none.',
+  );
+  return `${lines.join('\n')}\n`;
+}
