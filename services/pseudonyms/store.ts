@@ -1,4 +1,5 @@
-import { closeSync, existsSync, openSync, statSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { ConfigError } from '#kernel';
 
@@ -116,8 +117,13 @@ export interface Store {
 
 /** Opens or makes the file, for this process alone. Throws `ConfigError` in words for the operator. */
 export function openStore(file: string): Store {
-  // Made here, so that it is never readable by others, not even for a moment; SQLite gives its log the same mode.
-  if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600));
+  try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    // Made here, so that it is never readable by others, not even for a moment; SQLite gives its log the same mode.
+    closeSync(openSync(file, 'a', 0o600));
+  } catch (error) {
+    throw new ConfigError([`${file} cannot be opened (${(error as NodeJS.ErrnoException).code})`]);
+  }
   let db: DatabaseSync | undefined;
   try {
     db = new DatabaseSync(file, { timeout: 2000 });

@@ -503,6 +503,15 @@ describe('forgetting', () => {
     expect((await revealOne(again, sam.token)).known).toBe(false);
   });
 
+  test('a vault that was started does what is due by itself', async () => {
+    const vault = opened();
+    const faye = await fill(vault);
+    await forget(vault, faye.token, vault.clock.ms + DAY_MS);
+    vault.vault.start();
+    vault.clock.ms += 2 * DAY_MS;
+    await expect.poll(async () => (await revealOne(vault, faye.token)).known, { timeout: 5000 }).toBe(false);
+  });
+
   test('only the school of the learner can have it done', async () => {
     const vault = opened();
     const { token } = await fill(vault);
@@ -744,6 +753,7 @@ describe('at rest', () => {
     expect(() => opened({ file: vault.file, masterKey: vault.masterKey })).toThrow(/newer release/);
     writeFileSync(vault.file, 'not a database, but long enough to be looked at '.repeat(40));
     expect(() => opened({ file: vault.file, masterKey: vault.masterKey })).toThrow(/damaged or no vault/);
+    expect(() => opened({ file: join(vault.file, 'vault.db') })).toThrow(/cannot be opened \((ENOTDIR|EEXIST)\)/);
     const stranger = newFile();
     const other = new DatabaseSync(stranger);
     other.exec('CREATE TABLE pupils (name TEXT)');

@@ -1,6 +1,4 @@
 import { timingSafeEqual } from 'node:crypto';
-import { existsSync, mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { type Clock, ConfigError, describeError, GatewayError, type Implementation, implement, log } from '#kernel';
 import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import { Forgetting } from './forgetting.ts';
@@ -61,8 +59,6 @@ const EMPTY = Buffer.alloc(0);
  */
 export function openVault({ file, masterKey, clock, devKey = false, maxCached = 30_000 }: VaultOptions): Vault {
   if (masterKey.length !== 32) throw new ConfigError(['a master key has 32 bytes']);
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  const existed = existsSync(file);
   const store = openStore(file);
   try {
     const vaultId = store.fresh ? random(16) : (store.run.getMeta.get('vault_id')?.['value'] as Uint8Array);
@@ -81,8 +77,7 @@ export function openVault({ file, masterKey, clock, devKey = false, maxCached = 
   } catch (error) {
     store.rollback();
     store.close();
-    if (error instanceof ConfigError || existed) throw error;
-    throw new ConfigError([`${file} could not be made`]);
+    throw error;
   }
 }
 
