@@ -233,6 +233,12 @@ describe('what a seller says', () => {
     expect(code(decideConfirm([standing], confirm([['1', CONFIRMED]], { sellerOin: BUYER })))).toBe('state.missing');
   });
 
+  test('of an order that was refused: as unknown as one that never was, at once', () => {
+    const sent = order([line('1', 'withdrawn', { sellerOin: SELLER })]);
+    const refused = evolve(undefined, decided(decideOrder(undefined, sent, world))[0]!, { ...about, sent })!;
+    expect(code(decideConfirm([refused], confirm([['1', CONFIRMED]])))).toBe('state.missing');
+  });
+
   test('of an order that is not known: waits', () => {
     expect(decideConfirm([], confirm([['1', CONFIRMED]]))).toEqual({ lacks: `order:${SCHOOL}/o1` });
   });

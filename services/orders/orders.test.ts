@@ -249,6 +249,9 @@ describe('reading', () => {
     expect(await all({ partyOin: BUYER })).toBe(16);
     expect(await all({ partyOin: SELLER })).toBe(25);
     expect(await all({ partyOin: OTHER })).toBe(17); // 9 bought, 12 sold, 4 of them both.
+    publish('map', BUYER);
+    for (let i = 0; i < 9; i++) place(`m${i}`, [{ productId: 'map' }], { buyerOin: OTHER });
+    expect(await all({ partyOin: BUYER })).toBe(25);
     expect(await all({ schoolOin: school2 })).toBe(2);
     expect(await all({ productId: 'atlas' })).toBe(12);
     expect(await all({ learner: 'tok1' })).toBe(5);
