@@ -1,8 +1,8 @@
 /**
- * What is refused as a personal number (PGN). Nine digits that pass the eleven test are common: 18 % of random nine-digit
- * numbers do (with eight digits counted too). So a single passing number in a key, a reference or a product id is taken;
- * refused are numbers in words that a school wrote, numbers after a word that announces one, and a column of keys of one
- * school of which more than half pass.
+ * What is refused as a personal number (PGN). About one number of eight or nine digits in eleven passes the eleven test by
+ * chance, so a single passing number in a key, a reference or a product id is taken and counted; refused are numbers in
+ * words that a school wrote, numbers after a word that announces one, and a column of keys of one school of which more
+ * than half pass.
  */
 import { GatewayError, type Where } from '#kernel';
 import { eachString, Label } from './labels.ts';
@@ -43,30 +43,54 @@ const told = (places: readonly Where[]): GatewayError =>
 /** Counted, for operators: single passing numbers that were let through. */
 export const letThrough = { keys: 0 };
 
-/** Refuses a message by the labels of its strings. */
-export function refusePgn(type: string, message: Record<string, unknown>): void {
-  let places: Where[] | undefined;
-  let keys = 0;
-  let passing: Where[] | undefined;
+/** Keys of one column and how many of them look like numbers of persons. */
+interface Column {
+  keys: number;
+  passing: { of: number; path: string }[];
+}
+
+/** What a message shows: places that are refused by themselves, and its keys, which are judged as columns. */
+function lookAt(type: string, message: Record<string, unknown>, of: number, columns: Map<string, Column>): Where[] {
+  const places: Where[] = [];
   eachString(type, message, (value, field, path) => {
-    if (field.label === Label.PGN_EQUIVALENT) return;
     if (field.label === Label.NUMBER) {
-      keys++;
-      if (passesElevenTest(value)) (passing ??= []).push({ path });
-      else if (value.length > 9 && holdsPgn(value, false)) (places ??= []).push({ path });
-    } else if (value.length >= 8) {
-      // Names and contact hold no numbers by nature: a passing one in them is one too many, like in a school's own words.
-      const written = field.label === Label.SCHOOL_TEXT || field.label === Label.NAME;
-      if (
-        (written || field.label === Label.CATALOGUE || field.label === Label.CONTACT || field.label === Label.ID) &&
-        holdsPgn(value, written)
-      )
-        (places ??= []).push({ path });
+      const name = path.replace(/\[\d+\]/g, '[]');
+      const column = columns.get(name) ?? { keys: 0, passing: [] };
+      columns.set(name, column);
+      column.keys++;
+      if (passesElevenTest(value)) column.passing.push({ of, path });
+      else if (value.length > 9 && holdsPgn(value, false)) places.push({ path });
+      return;
     }
+    if (value.length < 8 || !read.has(field.label)) return;
+    if (holdsPgn(value, written.has(field.label))) places.push({ path });
   });
-  if (passing) {
-    if (keys >= COLUMN_MIN && passing.length * 2 > keys) places = [...(places ?? []), ...passing];
-    else letThrough.keys += passing.length;
-  }
-  if (places) throw told(places);
+  return places;
+}
+
+/** Words of a person or school: one number in them is one too many. */
+const written: ReadonlySet<number> = new Set([Label.SCHOOL_TEXT, Label.NAME]);
+/** Labels that are looked at; a secret, a digest or a pseudonym of ours says nothing. */
+const read: ReadonlySet<number> = new Set([Label.SCHOOL_TEXT, Label.NAME, Label.CATALOGUE, Label.CONTACT, Label.ID]);
+
+/**
+ * The refusal of each message of a batch, or undefined. Messages of one school are judged together, so that a column of
+ * keys is seen also where each message holds one.
+ */
+export function findPgn(
+  batch: readonly { type: string; message: Record<string, unknown>; school: string }[],
+): (GatewayError | undefined)[] {
+  const bySchool = new Map<string, Map<string, Column>>();
+  const places = batch.map(({ type, message, school }, i) => {
+    const columns = bySchool.get(`${type}|${school}`) ?? new Map<string, Column>();
+    bySchool.set(`${type}|${school}`, columns);
+    return lookAt(type, message, i, columns);
+  });
+  for (const columns of bySchool.values())
+    for (const { keys, passing } of columns.values()) {
+      if (keys >= COLUMN_MIN && passing.length * 2 > keys)
+        for (const { of, path } of passing) places[of]!.push({ path });
+      else letThrough.keys += passing.length;
+    }
+  return places.map((found) => (found.length > 0 ? told(found) : undefined));
 }

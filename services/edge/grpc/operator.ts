@@ -1,5 +1,4 @@
-import { catalogueOf, outcomes } from '#adapters/eckdt';
-import * as edexml from '#adapters/edexml';
+import { outcomes } from '#adapters/eckdt';
 import { GatewayError, isSchoolOin } from '#kernel';
 import { type Mandate, MandateState, Role } from '#proto/eduk/core/v1/party';
 import type { HoldDecisionSubmitted } from '#proto/eduk/events/v1/rosters';
@@ -12,7 +11,6 @@ import { importProducts, importRoster } from '../imports.ts';
 import { addParty, mandateIdOf, operatorChange, operatorGrant, sleutelOf } from '../intake/parties.ts';
 import { hasRef } from '../intake/people.ts';
 import { forgetLearner } from '../intake/rosters.ts';
-import { pass, submit } from '../pipeline.ts';
 import { flowOf, present } from '../reads/flows.ts';
 import { whyBlocked } from '../reads/why.ts';
 import { digestOf, newApiKey, newClientSecret } from '../secrets.ts';
@@ -29,7 +27,7 @@ async function decided(gate: Gate, flowId: string) {
   return decision;
 }
 
-const none = new Uint8Array(0);
+const _none = new Uint8Array(0);
 
 const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<op.AddPartyResponse> => {
   const party = request.party;

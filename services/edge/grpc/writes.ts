@@ -184,7 +184,7 @@ async function launchAnswer(
   const nothing = { launchId, ticket: '', launchUrl: '', expiresMs: 0n };
   if (decision.outcome !== 'LaunchCreated') return nothing;
   const { launch } = await door.services.access.getLaunch({ launchId });
-  if (!launch || launch.outcome !== 'created') return nothing;
+  if (launch?.outcome !== 'created') return nothing;
   const { products } = await door.services.catalogue.getProducts({ productIds: [launch.productId] });
   const ticket = ticketOf(door, launchId);
   // In the fragment, so that it stands in no server's log.

@@ -1,0 +1,106 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { findPgn, holdsPgn, passesElevenTest } from './pgn.ts';
+
+/** A number that passes, made from eight digits; undefined where none exists. */
+function passing(eight: string): string | undefined {
+  for (let last = 0; last < 10; last++) if (passesElevenTest(`${eight}${last}`)) return `${eight}${last}`;
+  return undefined;
+}
+const number = fc
+  .integer({ min: 10_000_000, max: 99_999_999 })
+  .map((n) => passing(String(n)))
+  .filter((n): n is string => n !== undefined);
+
+const roster = (learners: { lasKey: string; eckId?: string }[], group = 'Groep 7') => ({
+  type: 'eduk.gateway.v1.PushRosterRequest',
+  school: 's',
+  message: {
+    reference: 'r',
+    rosterId: 'r',
+    roster: {
+      schoolOin: 's',
+      groups: [{ key: '7', name: group }],
+      learners: learners.map(({ lasKey, eckId = '' }) => ({ ref: { lasKey, eckId } })),
+    },
+  },
+});
+
+describe('the eleven test', () => {
+  test('weighs nine digits, the last one negatively', () => {
+    expect(passesElevenTest('111222333')).toBe(true);
+    expect(passesElevenTest('111222334')).toBe(false);
+    expect(passesElevenTest('000000000')).toBe(false);
+    expect(passesElevenTest('12345')).toBe(false);
+  });
+
+  test('about one number of eleven passes, so passing alone means little', () => {
+    let passed = 0;
+    for (let n = 100_000_000; n < 100_110_000; n++) if (passesElevenTest(String(n))) passed++;
+    expect(passed / 110_000).toBeGreaterThan(0.08);
+  });
+});
+
+describe('what is refused', () => {
+  test('a number in words that a school wrote, and its path is told, not its value', () => {
+    fc.assert(
+      fc.property(number, (n) => {
+        const [error] = findPgn([roster([], `Groep 7 ${n}`)]);
+        expect(error?.fault).toBe('wire.pgn');
+        expect(error?.where[0]?.path).toBe('roster.groups[0].name');
+        expect(JSON.stringify([error?.told, error?.where, error?.message])).not.toContain(n);
+      }),
+    );
+  });
+
+  test('a number after a word that announces one, in any field that is read', () => {
+    expect(holdsPgn('bsn: 111222333', false)).toBe(true);
+    expect(holdsPgn('leerling_bsn=111222333', false)).toBe(true);
+    expect(holdsPgn('order 111222333', false)).toBe(false);
+  });
+
+  test('a column of keys of which more than half pass, beside a column of ECK iDs too', () => {
+    const keys = fc.sample(number, 12);
+    const [error] = findPgn([roster(keys.map((lasKey, i) => ({ lasKey, eckId: `https://ketenid.nl/pilot/${i}` })))]);
+    expect(error?.fault).toBe('wire.pgn');
+    expect(error?.where).toHaveLength(12);
+  });
+
+  test('the same column spread over messages of one school', () => {
+    const batch = fc
+      .sample(number, 12)
+      .map((lasKey) => ({
+        type: 'eduk.gateway.v1.GrantEntitlementsRequest',
+        school: 's',
+        message: { reference: 'r', holder: { learner: { lasKey, eckId: '' } } },
+      }));
+    expect(findPgn(batch).every((error) => error?.fault === 'wire.pgn')).toBe(true);
+  });
+});
+
+describe('what is not refused', () => {
+  test('order numbers, references and product ids that pass by chance', () => {
+    for (const n of fc.sample(number, 1000)) {
+      const [error] = findPgn([
+        {
+          type: 'eduk.gateway.v1.PlaceOrderRequest',
+          school: 's',
+          message: { reference: n, orderId: n, lines: [{ terms: { lineId: '1', productId: n } }] },
+        },
+      ]);
+      expect(error).toBeUndefined();
+    }
+  });
+
+  test('random keys of a whole school', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 100_000_000, max: 999_999_999 }).map(String), { minLength: 100, maxLength: 300 }),
+        (keys) => {
+          expect(findPgn([roster(keys.map((lasKey) => ({ lasKey })))])[0]).toBeUndefined();
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+});
