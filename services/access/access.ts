@@ -3,8 +3,13 @@ import { type Fault, schoolYearOf } from '#kernel';
 import { EntitlementState } from '#proto/eduk/core/v1/ordering';
 import type { Enrolment, Launch, Learner, ProductCopy, Right } from './tables.ts';
 
-const { ENTITLEMENT_STATE_GRANTED, ENTITLEMENT_STATE_PROVISIONED, ENTITLEMENT_STATE_USED, ENTITLEMENT_STATE_EXPIRED } =
-  EntitlementState;
+const {
+  ENTITLEMENT_STATE_WITHDRAWN,
+  ENTITLEMENT_STATE_GRANTED,
+  ENTITLEMENT_STATE_PROVISIONED,
+  ENTITLEMENT_STATE_USED,
+  ENTITLEMENT_STATE_EXPIRED,
+} = EntitlementState;
 
 /** How long a launch may be redeemed. */
 export const LAUNCH_MS = 5 * 60_000;
@@ -225,3 +230,13 @@ export function coarse(launch: Launch, startOfDayMs: number): Launch {
 
 /** The launch of a learner who is forgotten: it can no longer be redeemed. */
 export const nobodys = (launch: Launch): Launch => ({ ...launch, learner: '', digest: '', entitlement: '' });
+
+/** First day on which nothing is kept of a launch of a day, or of a right that ended on it: 1 October after its school year. */
+export function goneFrom(day: string): string {
+  const year = Number(day.slice(0, 4));
+  return `${Number(day.slice(5, 7)) >= 8 ? year + 1 : year}-10-01`;
+}
+
+/** Whether a right can open nothing any more, whatever the day. */
+export const hasEnded = ({ state }: Pick<Right, 'state'>): boolean =>
+  state === ENTITLEMENT_STATE_EXPIRED || state === ENTITLEMENT_STATE_WITHDRAWN;

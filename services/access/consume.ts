@@ -3,7 +3,7 @@ import { type Consumer, decoded, emit, type LogRecord, type TimerRow, type Unit 
 import { dutchDay, endOfDutchDay, startOfDutchDay } from '#kernel';
 import type { EventOf } from '#proto/events';
 import * as decide from './access.ts';
-import { launchDays, launches, learners, products, type Right, rights } from './tables.ts';
+import { endings, launchDays, launches, learners, products, type Right, rights } from './tables.ts';
 
 const ENTITLEMENT_WAIT_MS = 60_000;
 const LAUNCH_WAIT_MS = 5_000;
@@ -191,7 +191,18 @@ function onLaunch(submitted: EventOf<'LaunchSubmitted'>, unit: Unit): void {
   }
   if (!unit.get(launchDays, today)) {
     unit.put(launchDays, { day: today });
-    unit.setTimer({ id: `launches:${today}`, atMs: endOfDutchDay(today) + EXACT_MS, key: 'launches', payload: today });
+    unit.setTimer({
+      id: `coarse:${today}`,
+      atMs: endOfDutchDay(today) + EXACT_MS,
+      key: 'launches',
+      payload: `coarse|${today}`,
+    });
+    unit.setTimer({
+      id: `gone:${today}`,
+      atMs: startOfDutchDay(decide.goneFrom(today)),
+      key: 'launches',
+      payload: `gone|${today}`,
+    });
   }
   unit.wake(launchWanted(launchId));
 }
@@ -287,6 +298,14 @@ function onChanged(
   if (!right) return;
   if (cause === 'forgotten') unit.remove(rights, schoolOin, entitlementId);
   else if (right.state !== state) unit.put(rights, { ...right, state });
+  if (!decide.hasEnded({ state }) || unit.get(endings, schoolOin, right.ends)) return;
+  unit.put(endings, { school: schoolOin, day: right.ends });
+  unit.setTimer({
+    id: `rights:${schoolOin}:${right.ends}`,
+    atMs: startOfDutchDay(decide.goneFrom(right.ends)),
+    key: schoolOin,
+    payload: ['rights', right.ends, schoolOin].join('|'),
+  });
 }
 
 function onEnrolled({ schoolOin, schoolYear, learner }: EventOf<'LearnerJoined' | 'LearnerMoved'>, unit: Unit): void {
@@ -336,19 +355,30 @@ function* allOf<Row>(
   }
 }
 
-/** Thirty days after a day of launches: their times become that day. A page a firing. */
+/** Retention, a page a firing: launches of a day become coarse and then go; ended rights go. */
 function onTimer(timer: TimerRow, unit: Unit): void {
-  const [day = '', after] = timer.payload.split('|');
-  const page = unit.list(launches, {
-    index: 'day',
-    equals: [day],
-    ...(after === undefined ? {} : { after: [after] }),
-    limit: PAGE,
-  });
-  const start = startOfDutchDay(day);
-  for (const launch of page) unit.put(launches, decide.coarse(launch, start));
-  const next = page.at(-1)?.launch;
-  if (next !== undefined && page.length === PAGE)
-    unit.setTimer({ id: `launches:${day}:${next}`, atMs: unit.now, key: 'launches', payload: `${day}|${next}` });
-  else unit.remove(launchDays, day);
+  const [what, day = '', school = '', from] = timer.payload.split('|');
+  const after = from === undefined ? {} : { after: [from] };
+  let next: string | undefined;
+  if (what === 'rights') {
+    if (from === undefined) unit.remove(endings, school, day);
+    const page = unit.list(rights, { equals: [school], ...after, limit: PAGE });
+    for (const right of page) if (right.ends === day && decide.hasEnded(right)) unit.remove(rights, school, right.id);
+    next = page.length === PAGE ? page.at(-1)!.id : undefined;
+  } else {
+    const page = unit.list(launches, { index: 'day', equals: [day], ...after, limit: PAGE });
+    const start = startOfDutchDay(day);
+    for (const launch of page)
+      if (what === 'coarse') unit.put(launches, decide.coarse(launch, start));
+      else unit.remove(launches, launch.launch);
+    next = page.length === PAGE ? page.at(-1)!.launch : undefined;
+    if (what === 'gone' && next === undefined) unit.remove(launchDays, day);
+  }
+  if (next !== undefined)
+    unit.setTimer({
+      id: `${what}:${school}:${day}:${next}`,
+      atMs: unit.now,
+      key: timer.key,
+      payload: [what, day, school, next].join('|'),
+    });
 }

@@ -6,7 +6,7 @@ import * as tables from './tables.ts';
 
 export const access: ServiceModule = {
   name: 'access',
-  tables: [tables.rights, tables.learners, tables.products, tables.launches, tables.launchDays],
+  tables: [tables.rights, tables.learners, tables.products, tables.launches, tables.launchDays, tables.endings],
   consumers: [consumer],
   serve,
 };

@@ -340,3 +340,19 @@ test('after thirty days only the day of a launch is left', async () => {
   expect(bench.get(tables.launches, 'l-8')).toMatchObject({ redeemed: 0 });
   expect(await get(bench, 'nothing')).toBeUndefined();
 });
+
+test('after the school year neither launches nor ended rights are kept', () => {
+  const bench = open();
+  granted(bench);
+  granted(bench, 'e-2');
+  create(bench);
+  changed(bench, EntitlementState.ENTITLEMENT_STATE_EXPIRED, 'expired');
+  bench.advance(Date.parse('2027-09-30T21:59:59Z') - bench.now());
+  expect(bench.list(tables.launches, { equals: [] })).toHaveLength(1);
+  expect(bench.list(tables.rights, { equals: [] })).toHaveLength(2);
+  bench.advance(1000);
+  expect(bench.list(tables.launches, { equals: [] })).toEqual([]);
+  expect(bench.list(tables.launchDays, { equals: [] })).toEqual([]);
+  expect(bench.list(tables.endings, { equals: [] })).toEqual([]);
+  expect(bench.list(tables.rights, { equals: [] })).toMatchObject([{ id: 'e-2' }]);
+});

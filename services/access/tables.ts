@@ -132,3 +132,16 @@ export const launchDays = table<LaunchDay>({
   columns: { day: 'text' },
   retention: 'RETENTION_ACCESS',
 });
+
+/** Last days of use for which the timer stands that removes a school's ended rights. */
+export interface Ending {
+  school: string;
+  day: string;
+}
+
+export const endings = table<Ending>({
+  name: 'access_endings',
+  key: ['school', 'day'],
+  columns: { school: 'text', day: 'text' },
+  retention: 'RETENTION_ORDER',
+});

@@ -166,22 +166,26 @@ function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
 
   const { code, told } = refusal;
   // A refusal is kept where nothing stands, so that asking for the id has an answer.
-  if (!existing || existing.state === decide.REFUSED)
-    unit.put(entitlements, {
+  if (!existing || existing.state === decide.REFUSED) {
+    const refused: Entitlement = {
       school,
       id: terms.entitlementId,
       holder: gone ? decide.FORGOTTEN_HOLDER : decide.holderOf(learner, group),
       product: terms.productId,
       state: decide.REFUSED,
       starts: terms.startsOn,
-      ends: terms.endsOn,
+      // Kept as long as what is granted today.
+      ends: decide.endOfSchoolYear(decide.today(unit.now)),
       granter: byOin,
       publisher: '',
       platform: '',
       flow: record.flowId,
       changed: unit.now,
       more: { ...(terms.orderId && { order: terms.orderId }), ...(terms.lineId && { line: terms.lineId }), code, told },
-    });
+    };
+    unit.put(entitlements, refused);
+    watchLastDay(refused, unit);
+  }
   if (terms.orderId && !existing) unit.put(fulfilments, { order_id: terms.orderId, school, id: terms.entitlementId });
   emit(
     unit,
@@ -325,27 +329,61 @@ function onTimer(timer: TimerRow, unit: Unit): void {
     return;
   }
   const [day = '', after] = rest;
-  // From here on a grant that ends on this day, or ended before, needs a new timer.
-  if (after === undefined) unit.remove(lastDays, school, day);
+  onDayEnded(what as Pass, school, day, after, unit);
+}
+
+/** What happens to the entitlements of a school that end on one day, one pass after the other. */
+type Pass = 'expire' | 'anonymise' | 'remove';
+
+function onDayEnded(pass: Pass, school: string, day: string, after: string | undefined, unit: Unit): void {
+  if (after === undefined && pass === 'expire') {
+    // From here on a grant that ends on this day, or ended before, needs a new timer.
+    unit.remove(lastDays, school, day);
+    setPass('anonymise', school, day, startOfDutchDay(decide.anonymousFrom(day)), unit);
+    setPass('remove', school, day, startOfDutchDay(decide.goneFrom(day)), unit);
+  }
   const page = unit.list(entitlements, {
     equals: [school],
     ...(after === undefined ? {} : { after: [after] }),
     limit: EXPIRY_PAGE,
   });
-  // Each is told in the flow of its own grant, not of the one that happened to set the timer.
-  for (const existing of page)
-    if (existing.ends === day) tell(unit, existing, decide.expire({ existing, now: unit.now }), existing.flow);
+  for (const row of page) if (row.ends === day) passOver(pass, row, unit);
   const next = page.at(-1)?.id;
   if (next !== undefined && page.length === EXPIRY_PAGE)
     unit.setTimer({
-      id: `${expiryTimer(school, day)}:${next}`,
+      id: `${pass}:${school}:${day}:${next}`,
       atMs: unit.now,
       key: school,
-      payload: ['expire', school, day, next].join('|'),
+      payload: [pass, school, day, next].join('|'),
     });
 }
 
-const expiryTimer = (school: string, day: string): string => `expire:${school}:${day}`;
+function passOver(pass: Pass, row: Readonly<Entitlement>, unit: Unit): void {
+  if (pass === 'expire') {
+    // Each is told in the flow of its own grant, not of the one that happened to set the timer.
+    tell(unit, row, decide.expire({ existing: row, now: unit.now }), row.flow);
+  } else if (pass === 'anonymise') {
+    const nobodys = decide.anonymise(row, decide.today(unit.now));
+    if (nobodys) unit.put(entitlements, nobodys);
+    // Results that stay readable longer need to know whose they are.
+    else if (row.holder.startsWith('l:'))
+      setPass('anonymise', row.school, row.ends, endOfDutchDay(row.more.readable!), unit);
+  } else {
+    unit.remove(entitlements, row.school, row.id);
+    if (row.more.order) unit.remove(fulfilments, row.more.order, row.school, row.id);
+  }
+}
+
+function setPass(pass: Pass, school: string, day: string, atMs: number, unit: Unit): void {
+  unit.setTimer({ id: `${pass}:${school}:${day}`, atMs, key: school, payload: [pass, school, day].join('|') });
+}
+
+/** One look for most grants: a school's entitlements end on few days. */
+function watchLastDay({ school, ends: day }: Entitlement, unit: Unit): void {
+  if (unit.get(lastDays, school, day)) return;
+  unit.put(lastDays, { school, day });
+  setPass('expire', school, day, endOfDutchDay(day), unit);
+}
 
 function poolOf(unit: Unit, row: Readonly<Entitlement> | undefined): Readonly<Entitlement> | undefined {
   return row?.more.from ? unit.get(entitlements, row.school, row.more.from) : undefined;
@@ -427,15 +465,7 @@ function tell(
 /** What else a new entitlement brings: its order, its end, and those who waited for it. */
 function stand(unit: Unit, row: Entitlement): void {
   if (row.more.order) unit.put(fulfilments, { order_id: row.more.order, school: row.school, id: row.id });
-  if (!unit.get(lastDays, row.school, row.ends)) {
-    unit.put(lastDays, { school: row.school, day: row.ends });
-    unit.setTimer({
-      id: expiryTimer(row.school, row.ends),
-      atMs: endOfDutchDay(row.ends),
-      key: row.school,
-      payload: ['expire', row.school, row.ends].join('|'),
-    });
-  }
+  watchLastDay(row, unit);
   unit.wake(entitlementWanted(row.school, row.id));
 }
 

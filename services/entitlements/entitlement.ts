@@ -491,3 +491,16 @@ export function forget({ existing: row, pool, now }: ChangeState): EntitlementEv
   const nobodys: Entitlement = { ...row, holder: FORGOTTEN_HOLDER, more };
   return isLive(row.state) ? takeBack(nobodys, pool, 'forgotten', now) : [{ type: 'Noted', entitlement: nobodys }];
 }
+
+/** First day on which an ended entitlement no longer says whose it was: 1 October after its school year. */
+export const anonymousFrom = (ends: string): string => `${endOfSchoolYear(ends).slice(0, 4)}-10-01`;
+
+/** First day on which nothing of it is kept: seven years after that. */
+export const goneFrom = (ends: string): string => `${Number(endOfSchoolYear(ends).slice(0, 4)) + 7}-10-01`;
+
+/** The row without its learner; undefined while results must stay readable, and where it names none. */
+export function anonymise(row: Entitlement, day: string): Entitlement | undefined {
+  if (!row.holder.startsWith('l:') || (row.more.readable ?? '') >= day) return undefined;
+  const { sealed, ...more } = row.more;
+  return { ...row, holder: FORGOTTEN_HOLDER, more };
+}

@@ -454,6 +454,30 @@ describe('the end', () => {
   });
 });
 
+test('after the school year nobody is named, after seven more nothing is kept', async () => {
+  const bench = open('2027-07-01T11:00:00Z');
+  publish(bench);
+  for (let i = 0; i < 600; i++) grant(bench, `e-${i}`, { terms: { orderId: 'o-1' }, code: 'sealed' }, 'append');
+  grant(bench, 'readable', { learner: 'ben', terms: { resultsReadableUntil: '2028-07-31' } });
+  grant(bench, 'refused', { learner: 'ben', terms: { endsOn: '2020-01-01' } });
+  grant(bench, 'class', { learner: '', group: '4h2' });
+  const advanceTo = (moment: string) => bench.advance(Date.parse(moment) - bench.now());
+  const rows = () => JSON.stringify(bench.list(tables.entitlements, { equals: [school] }));
+  advanceTo('2027-09-30T21:59:59Z');
+  expect(rows()).toContain('l:anna');
+  advanceTo('2027-09-30T22:00:00Z');
+  expect(rows()).not.toMatch(/l:anna|c2VhbGVk/);
+  expect(await get(bench, 'readable')).toMatchObject({ holder: { learner: 'ben' } });
+  expect(await get(bench, 'refused')).toMatchObject({ holder: undefined });
+  expect(await get(bench, 'class')).toMatchObject({ holder: { group: '4h2' }, state: EXPIRED });
+  advanceTo('2028-07-31T22:00:00Z');
+  expect(rows()).not.toContain('l:ben');
+  expect((await list(bench, { orderId: 'o-1', limit: 1000 })).ids).toHaveLength(600);
+  advanceTo('2034-09-30T22:00:00Z');
+  for (const table of entitlements.tables)
+    if (table !== tables.products) expect(bench.list(table, { equals: [] })).toEqual([]);
+});
+
 describe('forgetting', () => {
   test('ends what the learner held and takes the token out of the rows', async () => {
     const bench = open();

@@ -37,7 +37,7 @@ export interface Details {
 export interface Entitlement {
   school: string;
   id: string;
-  /** `l:` and a learner's token, `g:` and a group's token, empty = the whole school, `x` = a learner who is forgotten. */
+  /** `l:` and a learner's token, `g:` and a group's token, empty = the whole school, `x` = a learner no longer named. */
   holder: string;
   product: string;
   state: EntitlementState;
