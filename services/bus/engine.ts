@@ -72,9 +72,12 @@ const DRAIN_MS = 2000;
 export const stateFile = (dataFolder: string): string => join(dataFolder, 'state.db');
 
 /** Opens or makes the file. Throws `ConfigError` when it is of a newer version, in use, or not ours. */
+export const openStore = (file: string, modules: readonly ServiceModule[]): Store =>
+  new SqliteStore(file, [...engineTables, ...modules.flatMap((module) => module.tables)]);
+
+/** Opens the embedded engine on a file of its own; throws as `openStore`. */
 export function openEngine(options: EngineOptions & { file: string }): Engine {
-  const tables = [...engineTables, ...options.modules.flatMap((module) => module.tables)];
-  const store = new SqliteStore(options.file, tables);
+  const store = openStore(options.file, options.modules);
   try {
     return engineOver(store, options);
   } catch (thrown) {

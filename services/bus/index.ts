@@ -2,3 +2,4 @@ export * from './engine.ts';
 export * from './memory.ts';
 export * from './port.ts';
 export { leavesOn, type Term, terms, unclassed } from './retention.ts';
+export type { Store } from './store.ts';
