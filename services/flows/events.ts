@@ -1,0 +1,150 @@
+/**
+ * What each event means for its flow, as one table: what was asked and by whom, and what answers it. A test compares it
+ * with the contract: an event that is not here touches no flow, and says why.
+ */
+import type { EventName, EventOf } from '#proto/events';
+
+/** A message was accepted. */
+export interface Asked<N extends EventName = EventName> {
+  kind: 'asked';
+  /** As the sender calls it. An adapter's message shows the method that does the same. */
+  method(event: EventOf<N>): string;
+  party(event: EventOf<N>): string;
+  /** Id of what it is about. */
+  subject(event: EventOf<N>): string;
+}
+
+/** A service decided. */
+export interface Answer<N extends EventName = EventName> {
+  kind: 'answer';
+  /** What it can answer; in another flow it is a step that followed. */
+  to: readonly EventName[];
+  /** `decided`: receivers are told. `done`: nobody else is. */
+  says(event: EventOf<N>): 'decided' | 'done' | 'held' | 'refused';
+  code?(event: EventOf<N>): string;
+  told?(event: EventOf<N>): string;
+  /** Gives way to any later answer: it says that part of the message is taken. */
+  partial?: true;
+}
+
+const asked = <N extends EventName>(
+  method: string | ((event: EventOf<N>) => string),
+  party: (event: EventOf<N>) => string,
+  subject: (event: EventOf<N>) => string,
+): Asked<N> => ({ kind: 'asked', method: typeof method === 'string' ? () => method : method, party, subject });
+
+const answer = <N extends EventName>(
+  to: readonly EventName[],
+  says: 'decided' | 'done' | 'held' | ((event: EventOf<N>) => 'decided' | 'done'),
+  more: Partial<Answer<N>> = {},
+): Answer<N> => ({ kind: 'answer', to, says: typeof says === 'string' ? () => says : says, ...more });
+
+const refusal = <N extends EventName>(...to: readonly EventName[]): Answer<N> => ({
+  kind: 'answer',
+  to,
+  says: () => 'refused',
+  code: (event) => (event as unknown as { code: string }).code,
+  told: (event) => (event as unknown as { told: string }).told,
+});
+
+/** Nobody is told again of what stood already. */
+const unlessUnchanged = ({ unchanged }: { unchanged: boolean }): 'done' | 'decided' => (unchanged ? 'done' : 'decided');
+const by = ({ byOin }: { byOin: string }): string => byOin;
+const byOperator = ({ byOin }: { byOin: string }, mine: string, theirs: string): string =>
+  byOin === 'operator' ? theirs : mine;
+
+export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
+  ProductSubmitted: asked('CatalogueService/PublishProducts', by, (e) => e.product?.productId ?? ''),
+  ProductPublished: answer(['ProductSubmitted'], unlessUnchanged),
+  ProductRefused: refusal('ProductSubmitted'),
+
+  RosterSubmitted: asked('RosterService/PushRoster', by, (e) => e.rosterId),
+  LearnersSubmitted: asked('IdentityService/RegisterLearners', by, () => ''),
+  HoldDecisionSubmitted: asked('OperatorService/DecideHold', by, (e) => e.holdId),
+  LearnerForgetSubmitted: asked('IdentityService/ForgetLearner', by, () => ''),
+  RosterPartTaken: answer(['RosterSubmitted'], 'done', { partial: true }),
+  RosterApplied: answer(['RosterSubmitted', 'LearnersSubmitted'], 'decided'),
+  RosterHeld: answer(['RosterSubmitted'], 'held', { code: () => 'hold.pending', told: () => 'It waits for approval.' }),
+  RosterRefused: refusal('RosterSubmitted', 'LearnersSubmitted', 'HoldDecisionSubmitted'),
+  HoldDecided: answer(['HoldDecisionSubmitted'], 'done'),
+  LearnerForgotten: answer(['LearnerForgetSubmitted'], 'decided'),
+
+  OrderSubmitted: asked(
+    'OrderService/PlaceOrder',
+    (e) => e.buyerOin,
+    (e) => e.orderId,
+  ),
+  OrderConfirmSubmitted: asked(
+    'OrderService/ConfirmOrder',
+    (e) => e.sellerOin,
+    (e) => e.orderId,
+  ),
+  OrderCancelSubmitted: asked(
+    'OrderService/CancelOrder',
+    (e) => e.buyerOin,
+    (e) => e.orderId,
+  ),
+  OrderPlaced: answer(['OrderSubmitted'], 'decided'),
+  OrderRefused: refusal('OrderSubmitted'),
+  OrderLinesChanged: answer(['OrderConfirmSubmitted', 'OrderCancelSubmitted'], unlessUnchanged),
+  OrderChangeRefused: refusal('OrderConfirmSubmitted', 'OrderCancelSubmitted'),
+
+  GrantSubmitted: asked('EntitlementService/GrantEntitlements', by, (e) => e.terms?.entitlementId ?? ''),
+  WithdrawSubmitted: asked('EntitlementService/WithdrawEntitlements', by, (e) => e.entitlementId),
+  UsageSubmitted: asked('EntitlementService/ReportUsage', by, (e) => e.entitlementId),
+  EntitlementGranted: answer(['GrantSubmitted'], unlessUnchanged),
+  GrantRefused: refusal('GrantSubmitted'),
+  EntitlementChanged: answer(['WithdrawSubmitted', 'UsageSubmitted'], unlessUnchanged),
+  EntitlementChangeRefused: refusal('WithdrawSubmitted', 'UsageSubmitted'),
+
+  ProvisionSubmitted: asked(
+    (e) => (e.revoke ? 'AccessService/RevokeAccess' : 'AccessService/ProvisionAccess'),
+    by,
+    (e) => e.entitlementId,
+  ),
+  LaunchSubmitted: asked('AccessService/CreateLaunch', by, (e) => e.launchId),
+  RedeemSubmitted: asked('AccessService/RedeemLaunch', by, (e) => e.launchId),
+  AccessProvisioned: answer(['ProvisionSubmitted'], 'done'),
+  AccessRevoked: answer(['ProvisionSubmitted'], 'done'),
+  LaunchCreated: answer(['LaunchSubmitted'], 'done'),
+  LaunchRedeemed: answer(['RedeemSubmitted'], 'done'),
+  AccessRefused: refusal('ProvisionSubmitted', 'LaunchSubmitted', 'RedeemSubmitted'),
+
+  ResultSubmitted: asked(
+    'ResultService/ReturnResults',
+    (e) => e.result?.byOin ?? '',
+    (e) => e.result?.resultId ?? '',
+  ),
+  ResultRecorded: answer(['ResultSubmitted'], unlessUnchanged),
+  ResultRefused: refusal('ResultSubmitted'),
+
+  PartySubmitted: asked(
+    'OperatorService/AddParty',
+    () => 'operator',
+    (e) => e.party?.oin ?? '',
+  ),
+  MandateSubmitted: asked(
+    (e) => byOperator(e, 'PartyService/GrantMandate', 'OperatorService/GrantMandate'),
+    by,
+    (e) => e.mandate?.mandateId ?? '',
+  ),
+  MandateChangeSubmitted: asked(
+    (e) => byOperator(e, 'PartyService/WithdrawMandate', 'OperatorService/ChangeMandate'),
+    by,
+    (e) => e.mandateId,
+  ),
+  PartyRegistered: answer(['PartySubmitted'], 'done'),
+  MandateChanged: answer(['MandateSubmitted', 'MandateChangeSubmitted'], 'done'),
+  PartyChangeRefused: refusal('PartySubmitted', 'MandateSubmitted', 'MandateChangeSubmitted'),
+};
+
+/** Events that touch no flow. A roster of a school has thousands of them, and its outcome says how many. */
+export const passedOver: readonly EventName[] = [
+  'LearnerJoined',
+  'LearnerMoved',
+  'LearnerChanged',
+  'LearnerLeft',
+  'GroupChanged',
+  'StaffChanged',
+  'LearnerLineOrdered',
+];

@@ -1,0 +1,143 @@
+/** A flow as its events make it: pure. */
+import type { EventName } from '#proto/events';
+import type { FlowTableRow, StepCell } from './tables.ts';
+
+/** Steps a row keeps; the last place goes to the newest. */
+export const MOST_STEPS = 20;
+
+export interface AskedFact {
+  type: EventName;
+  method: string;
+  party: string;
+  subject: string;
+  school: string;
+  key: string;
+  atMs: number;
+}
+
+export interface AnswerFact {
+  type: EventName;
+  to: readonly EventName[];
+  says: 'decided' | 'done' | 'held' | 'refused';
+  partial: boolean;
+  code: string;
+  told: string;
+  school: string;
+  key: string;
+  atMs: number;
+}
+
+export const begun = (flowId: string, atMs: number): FlowTableRow => ({
+  flowId,
+  type: '',
+  method: '',
+  party: '',
+  school: '',
+  key: '',
+  subject: '',
+  asked: 0,
+  answered: 0,
+  refused: 0,
+  outcome: '',
+  says: '',
+  code: '',
+  told: '',
+  acceptedMs: atMs,
+  decidedMs: 0,
+});
+
+/**
+ * The first event of a message names the flow; further ones of the same message count. What came before it, over another
+ * lane, and is no answer to it (`answers`), was a step that followed.
+ */
+export function withAsked(flow: FlowTableRow, fact: AskedFact, answers: (outcome: string) => boolean): FlowTableRow {
+  if (flow.asked > 0) return { ...flow, asked: flow.asked + 1 };
+  const { type, method, party, subject, school, key, atMs } = fact;
+  const named = { ...flow, type, method, party, subject, school, key, acceptedMs: atMs, asked: 1 };
+  if (flow.outcome === '' || answers(flow.outcome)) return named;
+  const { outcome, code, told, decidedMs } = flow;
+  const early = withStep(flow, {
+    step: outcome,
+    atMs: decidedMs,
+    code,
+    told,
+    state: flow.refused > 0 ? 'refused' : 'done',
+  });
+  const real = early.steps!.find(({ step }) => answers(step));
+  const undecided = { outcome: '', says: '', code: '', told: '', decidedMs: 0, answered: 0, refused: 0 };
+  if (!real) return { ...named, ...undecided, steps: early.steps };
+  return {
+    ...named,
+    outcome: real.step,
+    says: real.state === 'done' ? 'decided' : real.state,
+    code: real.code ?? '',
+    told: real.told ?? '',
+    decidedMs: real.atMs,
+    answered: 1,
+    refused: real.state === 'refused' ? 1 : 0,
+    steps: early.steps!.filter((step) => step !== real),
+  };
+}
+
+/**
+ * A decision. The first one stays, except that what only said "held" or "part taken" gives way, and that a refusal among
+ * several decisions names the code. What answers another kind of message is a step that followed.
+ */
+export function withAnswer(flow: FlowTableRow, fact: AnswerFact): FlowTableRow {
+  const { type, says, code, told, atMs } = fact;
+  if (flow.type !== '' && !fact.to.includes(flow.type as EventName)) return withStep(flow, stepOf(fact));
+  const first = flow.outcome === '';
+  const givesWay = flow.says === 'held' || (flow.outcome === 'RosterPartTaken' && !fact.partial);
+  const next: FlowTableRow = {
+    ...flow,
+    school: flow.school || fact.school,
+    key: flow.key || fact.key,
+    answered: flow.answered + (flow.says === 'held' ? 0 : 1),
+    refused: flow.refused + (says === 'refused' ? 1 : 0),
+  };
+  if (first) return { ...next, outcome: type, says, code, told, decidedMs: atMs };
+  if (givesWay)
+    return {
+      ...withStep(next, {
+        step: flow.outcome,
+        atMs: flow.decidedMs,
+        code: flow.code,
+        told: flow.told,
+        state: flow.says === 'held' ? 'held' : 'done',
+      }),
+      outcome: type,
+      says,
+      code,
+      told,
+      decidedMs: atMs,
+    };
+  const named = says === 'refused' && flow.code === '' ? { ...next, code, told } : next;
+  return withStep(named, stepOf(fact));
+}
+
+const stepOf = ({ type, says, code, told, atMs }: AnswerFact): StepCell => ({
+  step: type,
+  atMs,
+  ...(code === '' ? {} : { code, told }),
+  state: says === 'refused' || says === 'held' ? says : 'done',
+});
+
+function withStep(flow: FlowTableRow, step: StepCell): FlowTableRow {
+  const steps = flow.steps ?? [];
+  const { code, told, ...bare } = step;
+  const cell: StepCell = code ? { ...bare, code, told: told ?? '' } : bare;
+  return { ...flow, steps: [...steps.slice(0, MOST_STEPS - 1), cell] };
+}
+
+/** `accepted` until everything asked is decided, then what the decision says. */
+export function stateOf(flow: FlowTableRow): 'accepted' | 'decided' | 'done' | 'held' | 'refused' {
+  if (flow.outcome === '') return 'accepted';
+  if (flow.says === 'held') return 'held';
+  if (flow.answered < flow.asked) return 'accepted';
+  if (flow.refused > 0) return flow.refused >= flow.answered ? 'refused' : 'decided';
+  return flow.says === 'done' ? 'done' : 'decided';
+}
+
+/** Whether a caller that waits for the first decision has it: parts that were taken are not yet one. */
+export const isDecided = (flow: FlowTableRow): boolean =>
+  flow.outcome !== '' && (flow.outcome !== 'RosterPartTaken' || flow.answered >= flow.asked);

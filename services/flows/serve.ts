@@ -1,0 +1,149 @@
+/** Answers eduk.flows.v1 from rows as of the last commit, and from what rests in the engine. */
+import type { EngineView } from '#bus';
+import { GatewayError, type Handlers, type Implementation, implement, type Waiters } from '#kernel';
+import { type FlowRow, FlowsServiceDefinition, type Step } from '#proto/eduk/flows/v1/flows';
+import { type EventName, events } from '#proto/events';
+import { beganMs } from './consume.ts';
+import { isDecided, stateOf } from './flow.ts';
+import { listRefusals, noteRefusals } from './refusals.ts';
+import { Resting } from './resting.ts';
+import { type FlowTableRow, flowsTable, type StepCell } from './tables.ts';
+
+const LONGEST_WAIT_MS = 30_000;
+/** How long a question about a flow that no row knows waits until this service has read what was accepted. */
+const CATCH_UP_MS = 3000;
+const PAGE = 1000;
+/** Rows looked at, newest first, to find flows by what they are about. */
+const LOOKED_AT = 20_000;
+const MOST_FOUND = 1000;
+
+export function serve(engine: EngineView, waiters: Waiters): readonly Implementation[] {
+  const resting = new Resting(engine);
+  engine.onCommit(() => {
+    resting.changed();
+    waiters.settled();
+  });
+  const row = (flowId: string) => engine.get(flowsTable, flowId);
+  const show = (flow: Readonly<FlowTableRow> | undefined) => flow && flowRow(flow, resting);
+  const behind = () => engine.ages().some(({ consumer, unread }) => consumer === 'flows' && unread > 0);
+
+  const handlers: Handlers<typeof FlowsServiceDefinition> = {
+    async getFlow({ flowId, partyOin, referenceKey, method }) {
+      if (flowId !== '') {
+        const known = row(flowId);
+        if (known || !behind()) return { flow: show(known) };
+        return { flow: show(await waiters.until(flowId, CATCH_UP_MS, () => row(flowId))) };
+      }
+      if (partyOin === '' || method === '')
+        throw new GatewayError('wire.invalid', 'Name a flow, or sender, method and reference.', { where: 'flow_id' });
+      const found = engine.flowOf({ partyOin, method, referenceKey });
+      if (found === undefined) return { flow: undefined };
+      const known = row(found);
+      // Accepted a moment ago: the reference stands before this service has read the event.
+      return { flow: { ...(known ? flowRow(known, resting) : acceptedOnly(found, partyOin)), method } };
+    },
+    async awaitDecision({ flowId, waitMs }) {
+      const decided = () => {
+        const known = row(flowId);
+        return known && isDecided(known) ? known : undefined;
+      };
+      const known = await waiters.until(flowId, Math.min(Number(waitMs), LONGEST_WAIT_MS), decided);
+      return { flow: show(known ?? row(flowId)) };
+    },
+    findFlows({ schoolOin, subject, key, limit }) {
+      const most = Math.min(limit || 100, MOST_FOUND);
+      const flows: FlowRow[] = [];
+      let after: string | undefined;
+      for (let looked = 0; looked < LOOKED_AT && flows.length < most; looked += PAGE) {
+        const page = engine.list(flowsTable, {
+          equals: [],
+          ...(after === undefined ? {} : { after: [after] }),
+          descending: true,
+          limit: PAGE,
+        });
+        for (const flow of page)
+          if (
+            flows.length < most &&
+            (schoolOin === '' || flow.school === schoolOin) &&
+            (subject === '' || flow.subject === subject) &&
+            (key === '' || flow.key === key)
+          )
+            flows.push(flowRow(flow, resting));
+        if (page.length < PAGE) break;
+        after = page.at(-1)!.flowId;
+      }
+      return { flows };
+    },
+    noteRefusals({ notes }) {
+      noteRefusals(engine, notes);
+      return {};
+    },
+    listRefusals: (asked) => ({ notes: listRefusals(engine, asked) }),
+  };
+  return [implement(FlowsServiceDefinition, handlers)];
+}
+
+function flowRow(flow: Readonly<FlowTableRow>, resting: Resting): FlowRow {
+  const state = stateOf(flow);
+  const asked = flow.type as EventName | '';
+  const service = asked === '' ? '' : events[asked].stream;
+  const rest = state === 'accepted' ? resting.of(flow.flowId, service, flow.key) : undefined;
+  const steps: Step[] = [];
+  const add = ({ step, atMs, code, told, state: how }: StepCell) =>
+    steps.push({ step, service: serviceOf(step), atMs: BigInt(atMs), code: code ?? '', told: told ?? '', state: how });
+  if (asked !== '') add({ step: asked, atMs: flow.acceptedMs, state: 'done' });
+  const { outcome, code, told, decidedMs: atMs } = flow;
+  for (const step of flow.steps ?? []) if (step.atMs < atMs || step.state === 'held') add(step);
+  if (outcome !== '')
+    add({
+      step: outcome,
+      atMs,
+      ...(flow.says === 'refused' || flow.says === 'held' ? { code, told } : {}),
+      state: flow.says === 'refused' || flow.says === 'held' ? flow.says : 'done',
+    });
+  for (const step of flow.steps ?? []) if (!(step.atMs < atMs || step.state === 'held')) add(step);
+  if (rest)
+    steps.push({
+      step: asked,
+      service: rest.service,
+      atMs: BigInt(rest.sinceMs),
+      code: rest.code,
+      told: rest.told,
+      state: rest.state,
+    });
+  return {
+    flowId: flow.flowId,
+    partyOin: flow.party,
+    method: flow.method,
+    schoolOin: flow.school,
+    key: flow.key,
+    subject: flow.subject,
+    state: rest?.state ?? state,
+    code: rest?.code ?? code,
+    told: rest?.told ?? told,
+    outcome,
+    acceptedMs: BigInt(flow.acceptedMs),
+    decidedMs: BigInt(atMs),
+    steps,
+  };
+}
+
+/** A door writes what was asked; the stream's service answers. */
+const serviceOf = (step: string): string =>
+  step.endsWith('Submitted') ? 'door' : (events[step as EventName]?.stream ?? '');
+
+const acceptedOnly = (flowId: string, partyOin: string): FlowRow => ({
+  flowId,
+  partyOin,
+  method: '',
+  schoolOin: '',
+  key: '',
+  subject: '',
+  state: 'accepted',
+  code: '',
+  told: '',
+  outcome: '',
+  acceptedMs: BigInt(beganMs(flowId) ?? 0),
+  decidedMs: 0n,
+  steps: [],
+});
