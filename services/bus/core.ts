@@ -963,15 +963,22 @@ export class Core implements Reader {
     });
   }
 
-  waiting(filter: { consumer?: string; what?: string; limit?: number }): readonly WaitingRow[] {
+  waiting(filter: { consumer?: string; what?: string; scope?: string; limit?: number }): readonly WaitingRow[] {
     const limit = filter.limit ?? 100;
     const found: WaitingRow[] = [];
     const consumers = filter.consumer === undefined ? this.#members.map((member) => member.name) : [filter.consumer];
     for (const consumer of consumers) {
       const rows =
         filter.what === undefined
-          ? this.#rows.list(waits, { equals: [consumer], limit })
-          : this.#rows.list(waits, { index: 'what', equals: [consumer, filter.what], limit });
+          ? this.#rows.list(waits, {
+              equals: filter.scope === undefined ? [consumer] : [consumer, filter.scope],
+              limit,
+            })
+          : this.#rows.list(waits, {
+              index: 'what',
+              equals: [consumer, filter.what, ...(filter.scope === undefined ? [] : [filter.scope])],
+              limit,
+            });
       for (const row of rows)
         found.push({
           consumer,

@@ -221,7 +221,7 @@ export interface TestBench extends Reader {
   now(): number;
   /** Accepts messages as a door would, with references; does not run. */
   accept(entries: readonly NewEntry[]): EntryOutcome[];
-  waiting(filter?: { consumer?: string; what?: string; limit?: number }): readonly WaitingRow[];
+  waiting(filter?: { consumer?: string; what?: string; scope?: string; limit?: number }): readonly WaitingRow[];
   parked(): readonly ParkedRow[];
   ages(): readonly AgeRow[];
   retryParked(consumer: string, stream: string, key: string): boolean;

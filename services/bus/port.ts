@@ -182,7 +182,8 @@ export interface ParkedRow {
 export interface EngineView extends Reader {
   /** After a commit; `touched` holds names of tables that changed. */
   onCommit(listener: (touched: ReadonlySet<string>) => void): void;
-  waiting(filter: { consumer?: string; what?: string; limit?: number }): readonly WaitingRow[];
+  /** In the order of their scopes; one scope's in the order of their arrival. */
+  waiting(filter: { consumer?: string; what?: string; scope?: string; limit?: number }): readonly WaitingRow[];
   parked(limit?: number): readonly ParkedRow[];
   ages(): readonly AgeRow[];
   now(): number;
