@@ -1,6 +1,7 @@
 /** Records in, rows and events out: keeps the copies, asks `access.ts`, writes what it says. */
 import { type Consumer, decoded, emit, type LogRecord, type TimerRow, type Unit } from '#bus';
 import { dutchDay, endOfDutchDay, startOfDutchDay } from '#kernel';
+import { EntitlementState } from '#proto/eduk/core/v1/ordering';
 import type { EventOf } from '#proto/events';
 import * as decide from './access.ts';
 import { endings, launchDays, launches, learners, products, type Right, rights } from './tables.ts';
@@ -279,7 +280,7 @@ function onGranted(
         ? decide.groupHolder(holder.group)
         : '',
     product: terms.productId,
-    state: 1,
+    state: EntitlementState.ENTITLEMENT_STATE_GRANTED,
     starts: terms.startsOn,
     ends: terms.endsOn,
     publisher: publisherOin,

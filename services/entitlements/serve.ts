@@ -18,8 +18,6 @@ const DEFAULT_LIMIT = 100;
 const MOST = 1000;
 /** Rows one call looks at: a filter that few rows pass answers a short page and says where to go on. */
 const MOST_EXAMINED = 5000;
-/** Grants that wait, looked through for one id. */
-const MOST_WAITING = 100_000;
 
 export const serve = (engine: EngineView): readonly Implementation[] => [
   implement(EntitlementsServiceDefinition, {
@@ -34,11 +32,9 @@ function getEntitlement(
 ): EntitlementMessage | undefined {
   const row = engine.get(entitlements, schoolOin, entitlementId);
   if (row && row.state !== REFUSED) return message(row);
-  const scope = grantScope(schoolOin, entitlementId);
   // A grant sent again after a refusal may be waiting: that is the newer answer.
-  const waiting = engine
-    .waiting({ consumer: consumer.name, limit: MOST_WAITING })
-    .find((it) => it.scope === scope && it.record.type === 'GrantSubmitted');
+  const scope = grantScope(schoolOin, entitlementId);
+  const [waiting] = engine.waiting({ consumer: consumer.name, scope, limit: 1 });
   if (!waiting) return row && message(row);
   const { terms, schoolOin: school, holder, byOin, activationCode } = GrantSubmitted.decode(waiting.record.data);
   const { code, told } = lacking[waiting.what.startsWith('product:') ? 'product' : 'pool'];
