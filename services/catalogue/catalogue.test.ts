@@ -122,7 +122,7 @@ describe('the index', () => {
     const offered = fc.record({ id: fc.nat(8).map((n) => `p${n}`), words: fc.uniqueArray(word, { maxLength: 4 }) });
     fc.assert(
       fc.property(
-        fc.array(offered, { maxLength: 80 }),
+        fc.array(offered, { maxLength: 80, size: 'max' }),
         fc.uniqueArray(word, { maxLength: 3 }),
         fc.nat(9),
         fc.integer({ min: 1, max: 10 }),
