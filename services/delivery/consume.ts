@@ -4,7 +4,7 @@ import { dutchDay, startOfDutchDay, uuidText } from '#kernel';
 import { type Mandate, MandateState, type Party, type Service } from '#proto/eduk/core/v1/party';
 import { type EventName, events } from '#proto/events';
 import { type Address, arrive, beginRelease, clean, gather, headOf, KEPT_MS, send, type Way } from './mailbox.ts';
-import { boardOf, copyMandate, copyParty, holdersIn, mayHave, schoolsUnder } from './mandates.ts';
+import { boardOf, copyMandate, copyParty, holdersIn, schoolsUnder, stands } from './mandates.ts';
 import { type Route, routes } from './routes.ts';
 import { bodies, forgotten, mandateCopies, parkedKeys } from './tables.ts';
 
@@ -89,32 +89,30 @@ function onParty(party: Party, unit: Unit): void {
   copyParty(unit, party);
   if (party.boardOin === '' || party.boardOin === board) return;
   for (const mandate of unit.list(mandateCopies, { equals: [party.boardOin] }))
-    release(unit, mandate.party, mandate.services, [party.oin]);
+    if (stands(mandate, dutchDay(unit.now))) release(unit, mandate.party, mandate.services, [party.oin]);
 }
 
 function onMandate(mandate: Mandate, unit: Unit): void {
   copyMandate(unit, mandate);
   const { schoolOin: school, partyOin: party, mandateId, services, state, validFrom } = mandate;
-  if (state === MandateState.MANDATE_STATE_UNCONFIRMED || state === MandateState.MANDATE_STATE_ENDED) return;
-  if (validFrom > dutchDay(unit.now))
+  const today = dutchDay(unit.now);
+  if (stands(mandate, today)) release(unit, party, services, schoolsUnder(unit, school));
+  else if (state === MandateState.MANDATE_STATE_ACTIVE && validFrom > today)
     order(unit, { do: 'valid', school, party, mandateId }, startOfDutchDay(validFrom));
-  else release(unit, party, services, schoolsUnder(unit, school));
 }
 
 function onValid({ school, party, mandateId }: { school: string; party: string; mandateId: string }, unit: Unit): void {
   const mandate = unit.get(mandateCopies, school, party, mandateId);
-  if (mandate) release(unit, party, mandate.services, schoolsUnder(unit, school));
+  if (mandate && stands(mandate, dutchDay(unit.now)))
+    release(unit, party, mandate.services, schoolsUnder(unit, school));
 }
 
-/** Lets go of what is parked for a party that may have it by now. */
+/** Lets go of what is parked for a party. What it may not have after all is parked again when it is read. */
 function release(unit: Unit, party: string, services: readonly Service[], schools: readonly string[]): void {
   for (const service of services) {
     if (headOf(unit, { party, service }).parkedKeys === 0) continue;
     for (const school of schools)
-      if (
-        unit.list(parkedKeys, { equals: [party, service, school], limit: 1 }).length > 0 &&
-        mayHave(unit, school, party, service, unit.now)
-      )
+      if (unit.list(parkedKeys, { equals: [party, service, school], limit: 1 }).length > 0)
         order(unit, { do: 'release', party, service, school });
   }
 }

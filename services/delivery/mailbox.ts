@@ -156,21 +156,20 @@ export function send(unit: Writer, { party, service, school }: Way, round: numbe
 /** Removes what is older than thirty days, a chunk of it. Answers when to come again, Unix milliseconds. */
 export function clean(unit: Writer, { party, service }: Address): number {
   const before = unit.now - KEPT_MS;
-  let removed = 0;
   const rows = unit.list(mail, { equals: [party, service], limit: MOVED_AT_ONCE });
-  for (const row of rows) {
-    if (row.atMs > before) break;
+  const old = rows.filter(({ atMs }) => atMs <= before);
+  for (const row of old) {
     unit.remove(mail, party, service, row.number);
     unit.remove(bodies, row.flowId, row.eventId);
-    removed += 1;
   }
   const head = headOf(unit, { party, service });
-  if (removed > 0) unit.put(heads, { ...head, first: rows[removed - 1]!.number + 1 });
-  removed += cleanParked(unit, { party, service }, before);
+  if (old.length > 0) unit.put(heads, { ...head, first: old.at(-1)!.number + 1 });
+  const parked = cleanParked(unit, { party, service }, before);
   for (const { learner, atMs } of unit.list(forgotten, { index: 'by_time', equals: [], limit: MOVED_AT_ONCE }))
     if (atMs <= before) unit.remove(forgotten, learner);
-  if (removed >= MOVED_AT_ONCE) return unit.now + 1;
-  return Math.max((rows[removed]?.atMs ?? unit.now) + KEPT_MS, unit.now + DAY_MS);
+  if (old.length + parked >= MOVED_AT_ONCE) return unit.now + 1;
+  if (headOf(unit, { party, service }).parkedKeys > 0) return unit.now + DAY_MS;
+  return Math.max((rows[old.length]?.atMs ?? unit.now) + KEPT_MS, unit.now + DAY_MS);
 }
 
 function cleanParked(unit: Writer, { party, service }: Address, before: number): number {

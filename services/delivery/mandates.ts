@@ -66,7 +66,16 @@ export function mayHave(reader: Get, school: string, party: string, service: Ser
   );
 }
 
-function stands({ state, validFrom, validUntil, runOffUntil }: MandateCopyRow, today: string): boolean {
+/** Whether a mandate holds on a Dutch day. */
+export function stands(
+  {
+    state,
+    validFrom,
+    validUntil,
+    runOffUntil,
+  }: Pick<MandateCopyRow, 'state' | 'validFrom' | 'validUntil' | 'runOffUntil'>,
+  today: string,
+): boolean {
   if (validFrom !== '' && today < validFrom) return false;
   if (validUntil !== '' && today > validUntil) return false;
   if (state === MandateState.MANDATE_STATE_ACTIVE) return true;
