@@ -24,6 +24,8 @@ import { showResults } from '../reads/results.ts';
 
 /** Rows read of a mailbox at once, and released in one call of the vault per school. */
 const PAGE = 200;
+/** About how long this door's copy of the mandates lags behind. */
+const STALE_MS = 250;
 /** How long one read of an empty mailbox waits. */
 const POLL_MS = 20_000;
 
@@ -324,7 +326,7 @@ export async function serveWatch(
   let after = BigInt(cursors.open(caller.oin, of, request.cursor) || '0');
   let first = true;
   while (!call.cancelled && door.open()) {
-    const { rows, oldest } = await door.services.delivery.readMailbox({
+    const { rows, oldest, through } = await door.services.delivery.readMailbox({
       partyOin: caller.oin,
       service: mailbox.service,
       catalogue: mailbox.catalogue ?? false,
@@ -334,17 +336,21 @@ export async function serveWatch(
     });
     if (first && request.cursor !== '' && oldest > after + 1n) throw new GatewayError('cursor.expired');
     first = false;
-    if (rows.length === 0) continue;
+    after = through;
     for (const run of runs(rows, mailbox)) {
       const purpose = mailbox.catalogue ? undefined : tryPurpose(door, caller, run.school, mailbox.service);
       if (purpose && 'fault' in purpose) {
-        await door.services.delivery.parkRows({
+        const { again } = await door.services.delivery.parkRows({
           partyOin: caller.oin,
           service: mailbox.service,
           numbers: run.rows.map(({ number }) => number),
           code: purpose.fault,
         });
-        continue;
+        if (!again) continue;
+        // Confirmed a moment ago, and this door's copy does not know it yet: nothing was parked, so read it again.
+        after = run.rows[0]!.number - 1n;
+        await sleep(STALE_MS);
+        break;
       }
       if (request.schoolOin && request.schoolOin !== run.school) continue;
       const shown = await mailbox.show(run.rows, purpose?.purpose as Purpose, caller, gate);
@@ -355,7 +361,6 @@ export async function serveWatch(
           await drained(call);
       }
     }
-    after = rows.at(-1)!.number;
   }
   if (!call.cancelled) throw new GatewayError('gateway.stopping', undefined, { retryAfterS: 5 });
 }
