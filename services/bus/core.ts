@@ -104,6 +104,10 @@ interface Member {
   waiting: boolean;
   parked: boolean;
   unsure: boolean;
+  /** What its waiting records lack, and perhaps more; absent = to be looked up. */
+  wanted: Set<string> | undefined;
+  /** Size of `wanted` from which it is looked up again: it only grows. */
+  wantedMost: number;
   /** When keys were parked lately, by stream. */
   parkedAt: Map<string, number[]>;
   stopped: Set<string>;
@@ -116,6 +120,8 @@ const TIMER_TYPE = 'Timer';
 const UNIT = 128;
 /** Resting records taken up in one go. */
 const RESUME = 64;
+/** How much a consumer's `wanted` may grow beyond twice what it was. */
+const WANTED = 50_000;
 /** Newest records that are kept in memory until everybody read them. */
 const TAIL_RECORDS = 20_000;
 const TAIL_BYTES = 16 << 20;
@@ -232,6 +238,8 @@ export class Core implements Reader {
       waiting: true,
       parked: true,
       unsure: true,
+      wanted: undefined,
+      wantedMost: 0,
       parkedAt: new Map(),
       stopped: new Set(),
     };
@@ -350,6 +358,7 @@ export class Core implements Reader {
     this.#wakesMayStand = true;
     for (const member of this.#members) {
       member.waiting = member.parked = member.unsure = true;
+      member.wanted = undefined;
       for (const seat of member.seats) {
         seat.position = seat.committed;
         seat.moved = false;
@@ -524,6 +533,7 @@ export class Core implements Reader {
         member.waiting = this.#rows.list(scopes, { equals: [member.name], limit: 1 }).length > 0;
         member.parked = this.#rows.list(parkedKeys, { equals: [member.name], limit: 1 }).length > 0;
         member.unsure = false;
+        if (!member.waiting || (member.wanted?.size ?? 0) > member.wantedMost) member.wanted = undefined;
       }
   }
 
@@ -695,10 +705,31 @@ export class Core implements Reader {
     return true;
   }
 
-  /** One look in an index, and none at all as long as nothing of the consumer waits. */
+  /** No look at all as long as nothing of the consumer waits, and mostly none otherwise: this is asked for every event. */
   #isWanted(consumer: string, what: string): boolean {
-    if (!this.#byName.get(consumer)?.waiting) return false;
-    return this.#rows.list(waits, { index: 'what', equals: [consumer, what], limit: 1 }).length > 0;
+    const member = this.#byName.get(consumer);
+    if (!member?.waiting) return false;
+    if (member.wanted === undefined) {
+      member.wanted = this.#wantedBy(member);
+      member.wantedMost = 2 * member.wanted.size + WANTED;
+    }
+    return member.wanted.has(what);
+  }
+
+  #wantedBy(member: Member): Set<string> {
+    const wanted = new Set<string>();
+    for (let last = ''; ; ) {
+      // Past all scopes that lack the same.
+      const [row] = this.#rows.list(waits, {
+        index: 'what',
+        equals: [member.name],
+        after: [last, '\u{10ffff}'],
+        limit: 1,
+      });
+      if (row === undefined) return wanted;
+      wanted.add(row.what);
+      last = row.what;
+    }
   }
 
   #rest(member: Member, record: LogRecord, { what, deadlineMs }: { what: string; deadlineMs: number }): void {
@@ -718,6 +749,7 @@ export class Core implements Reader {
       deadlineMs,
     });
     this.#rows.put(scopes, { consumer: member.name, scope, firstSeq: 1, nextSeq: 2 });
+    member.wanted?.add(what);
     member.waiting = true;
   }
 
@@ -737,6 +769,7 @@ export class Core implements Reader {
         const deadlineMs =
           decided.what === rest.what ? Math.min(rest.deadlineMs, decided.deadlineMs) : decided.deadlineMs;
         this.#rows.put(waits, { ...rest, what: decided.what, deadlineMs });
+        member.wanted?.add(decided.what);
         waiting = true;
         break;
       }
