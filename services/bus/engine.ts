@@ -31,6 +31,8 @@ export interface EngineOptions {
   clock?: Clock;
   /** Unread events above which `Accept` answers `gateway.overloaded`. Default 500,000. */
   outboxMax?: number;
+  /** Bytes free on disk below which `Accept` answers `gateway.disk_full` while deciding goes on. Default 64 MiB. */
+  freeBytesMin?: number;
 }
 
 /** The embedded engine: log, deciders and their rows in this thread. */
@@ -94,7 +96,7 @@ export function engineOver(store: Store, options: EngineOptions): Engine {
     throw new GatewayError('gateway.bug', `these tables name no class of retention: ${unknown.join(', ')}`);
   const clock = options.clock ?? systemClock;
   const core = new Core({ store, modules, clock });
-  const turns = new Turns(store, core, clock, options.outboxMax ?? 500_000);
+  const turns = new Turns(store, core, clock, options.outboxMax ?? 500_000, options.freeBytesMin ?? 64 << 20);
   const implementations = [logService(store, core, turns), ...modules.flatMap((module) => module.serve(core))];
   return {
     view: core,
@@ -112,6 +114,9 @@ class Turns {
   readonly #core: Core;
   readonly #clock: Clock;
   readonly #outboxMax: number;
+  readonly #freeBytesMin: number;
+  #hasRoom = true;
+  #roomAt = Number.NEGATIVE_INFINITY;
   readonly #queue = new AcceptQueue();
   #state: 'new' | 'running' | 'stopping' | 'closed' = 'new';
   #scheduled = false;
@@ -126,11 +131,12 @@ class Turns {
   #unread = 0;
   #idle: (() => void)[] = [];
 
-  constructor(store: Store, core: Core, clock: Clock, outboxMax: number) {
+  constructor(store: Store, core: Core, clock: Clock, outboxMax: number, freeBytesMin: number) {
     this.#store = store;
     this.#core = core;
     this.#clock = clock;
     this.#outboxMax = outboxMax;
+    this.#freeBytesMin = freeBytesMin;
     this.#unread = core.unread();
   }
 
@@ -158,6 +164,7 @@ class Turns {
     const { entries } = request;
     if (this.#state === 'stopping' || this.#state === 'closed')
       throw new GatewayError('gateway.stopping', undefined, { retryAfterS: 5 });
+    if (!this.#room()) throw new GatewayError('gateway.disk_full', undefined, { retryAfterS: 60 });
     if (this.#unread > this.#outboxMax || this.#queue.size + entries.length > QUEUE_MAX)
       throw new GatewayError('gateway.overloaded', undefined, { retryAfterS: 2 });
     for (const [i, entry] of entries.entries()) check(entry, `entries[${i}]`);
@@ -189,6 +196,16 @@ class Turns {
         });
       this.kick();
     });
+  }
+
+  /** Looked at once a second. */
+  #room(): boolean {
+    const now = performance.now();
+    if (now - this.#roomAt > 1000) {
+      this.#roomAt = now;
+      this.#hasRoom = this.#store.freeBytes() >= this.#freeBytesMin;
+    }
+    return this.#hasRoom;
   }
 
   #turn(): void {

@@ -98,7 +98,7 @@ export class SqliteStore implements Store {
   #open(tables: readonly Table[]): void {
     const db = this.#db;
     // One process owns the file; a second one is told so instead of sharing it.
-    db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 2000;');
+    db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 500;');
     const version = Number(Object.values(db.prepare('PRAGMA user_version').get()!)[0]);
     const application = Number(Object.values(db.prepare('PRAGMA application_id').get()!)[0]);
     const isEmpty = Number(Object.values(db.prepare('SELECT count(*) FROM sqlite_schema').get()!)[0]) === 0;
