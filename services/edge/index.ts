@@ -1,6 +1,5 @@
 /** The inbound door as a whole: what `services/main.ts` starts. */
-import { createHmac } from 'node:crypto';
-import { type Address, type Clock, connect, type Transport } from '#kernel';
+import { type Address, type Clock, connect, HmacKey, type Transport } from '#kernel';
 import { AccessServiceDefinition } from '#proto/eduk/access/v1/access';
 import { LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
 import { CatalogueServiceDefinition } from '#proto/eduk/catalogue/v1/catalogue';
@@ -60,6 +59,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     vault: connect(VaultServiceDefinition, vault),
   };
   const { digestKey, cursorKey, tokenKey } = await services.vault.doorKeys({});
+  const secrets = new HmacKey(tokenKey);
   const chain = new Chain(services.parties, clock);
   await chain.start();
   let open = true;
@@ -68,10 +68,10 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     services,
     chain,
     clock,
-    digestKey,
+    digestKey: new HmacKey(digestKey),
     open: () => open,
     publicUrl: () => publicUrl,
-    derive: (purpose, id) => createHmac('sha256', tokenKey).update(`${purpose}|${id}`).digest('base64url'),
+    derive: (purpose, id) => secrets.digest(`${purpose}|${id}`).toString('base64url'),
   };
   const notes = new RefusalNotes(services.flows);
   const gate: Gate = {

@@ -67,13 +67,11 @@ describe('what is refused', () => {
   });
 
   test('the same column spread over messages of one school', () => {
-    const batch = fc
-      .sample(number, 12)
-      .map((lasKey) => ({
-        type: 'eduk.gateway.v1.GrantEntitlementsRequest',
-        school: 's',
-        message: { reference: 'r', holder: { learner: { lasKey, eckId: '' } } },
-      }));
+    const batch = fc.sample(number, 12).map((lasKey) => ({
+      type: 'eduk.gateway.v1.GrantEntitlementsRequest',
+      school: 's',
+      message: { reference: 'r', holder: { learner: { lasKey, eckId: '' } } },
+    }));
     expect(findPgn(batch).every((error) => error?.fault === 'wire.pgn')).toBe(true);
   });
 });

@@ -1,4 +1,4 @@
-import type { Clear, Client, Clock, Codec, GatewayError } from '#kernel';
+import type { Clear, Client, Clock, Codec, GatewayError, HmacKey } from '#kernel';
 import type { AccessServiceDefinition } from '#proto/eduk/access/v1/access';
 import type { LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
 import type { CatalogueServiceDefinition } from '#proto/eduk/catalogue/v1/catalogue';
@@ -36,7 +36,7 @@ export interface Door {
   chain: Chain;
   clock: Clock;
   /** Key of content digests and reference keys. */
-  digestKey: Uint8Array;
+  digestKey: HmacKey;
   /** Whether the gateway takes messages in; false once it stops. */
   open(): boolean;
   publicUrl(): string;

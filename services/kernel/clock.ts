@@ -13,7 +13,17 @@ const day = new Intl.DateTimeFormat('en-CA', {
   month: '2-digit',
   day: '2-digit',
 });
-export const dutchDay = (ms: number): string => day.format(ms);
+/** Asked thousands of times a second for the same minute, and no day turns within one. */
+let lastMinute = Number.NaN;
+let lastDay = '';
+export function dutchDay(ms: number): string {
+  const minute = Math.floor(ms / 60_000);
+  if (minute !== lastMinute) {
+    lastDay = day.format(ms);
+    lastMinute = minute;
+  }
+  return lastDay;
+}
 
 const DAY = /^(\d{4})-(\d{2})-(\d{2})$/;
 /** Whether `text` is a day that exists. */

@@ -125,15 +125,16 @@ function ackOf(batch: readonly Submission[], first: bigint): Ack {
   const refusals: Refusal[] = [];
   const leaves: Uint8Array[] = [];
   let acceptedMs = 0;
-  let remembered = 0;
+  let remembered = Number.POSITIVE_INFINITY;
   for (const [i, submission] of batch.entries()) {
     if (submission.refused) {
       const { fault, told, where } = asGatewayError(submission.refused);
       refusals.push({ index: first + BigInt(i), code: fault, where: where.map((w) => w.path).join(' '), told });
     } else {
       leaves.push(submission.leaf!);
-      acceptedMs = submission.acceptedMs!;
-      remembered = submission.acceptedMs! + submission.intake.remember * 86_400_000;
+      // Of a group that holds repeats: when all of it was accepted, and how long all of it is remembered.
+      acceptedMs = Math.max(acceptedMs, submission.acceptedMs!);
+      remembered = Math.min(remembered, submission.acceptedMs! + submission.intake.remember * 86_400_000);
     }
   }
   return {
@@ -143,7 +144,7 @@ function ackOf(batch: readonly Submission[], first: bigint): Ack {
       leaf: leaves.length > 0 ? merkleRoot(leaves) : new Uint8Array(0),
       salt: new Uint8Array(0),
       acceptedMs: BigInt(acceptedMs),
-      rememberedUntilMs: BigInt(remembered),
+      rememberedUntilMs: leaves.length > 0 ? BigInt(remembered) : 0n,
     },
     refusals,
   };

@@ -77,9 +77,10 @@ const grantMandateAnswer = async (request: op.GrantMandateRequest, gate: Gate): 
       'A mandate is of a school (00000007000, BRIN, five digits) or of a registered board.',
       { where: 'mandate.school_oin' },
     );
-  const { flowId } = await take(operatorGrant(mandate, request.confirm), request, operator, gate);
+  const intake = operatorGrant(mandate, request.confirm);
+  const { flowId } = await take(intake, request, operator, gate);
   const decision = await decided(gate, flowId);
-  const mandateId = mandateIdOf(flowId);
+  const mandateId = mandateIdOf(operator.oin, intake.reference(request));
   const sleutel = sleutelOf(gate.door, flowId);
   const pair = gate.door.chain.byAutorisatiesleutel(digestOf(sleutel));
   return {

@@ -8,7 +8,7 @@ import type { EntitlementRow } from '#proto/eduk/entitlements/v1/entitlements';
 import type { GroupEntry, LearnerEntry, StaffEntry } from '#proto/eduk/events/v1/rosters';
 import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
 import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement';
-import { FlowServiceDefinition } from '#proto/eduk/gateway/v1/flow';
+import { FlowServiceDefinition, type WatchFlowRequest } from '#proto/eduk/gateway/v1/flow';
 import { OrderServiceDefinition } from '#proto/eduk/gateway/v1/order';
 import { ResultServiceDefinition } from '#proto/eduk/gateway/v1/result';
 import { RosterServiceDefinition } from '#proto/eduk/gateway/v1/roster';
@@ -322,7 +322,8 @@ export async function serveWatch(
   gate: Gate,
 ): Promise<void> {
   const { door, cursors } = gate;
-  const of = mailbox.catalogue ? 'watch|catalogue' : `watch|${mailbox.service}`;
+  // A watch of one school passes over the others' rows, so its cursor is none for a watch of all.
+  const of = mailbox.catalogue ? 'watch|catalogue' : `watch|${mailbox.service}|${request.schoolOin ?? ''}`;
   let after = BigInt(cursors.open(caller.oin, of, request.cursor) || '0');
   let first = true;
   while (!call.cancelled && door.open()) {
@@ -337,7 +338,7 @@ export async function serveWatch(
     if (first && request.cursor !== '' && oldest > after + 1n) throw new GatewayError('cursor.expired');
     first = false;
     after = through;
-    for (const run of runs(rows, mailbox)) {
+    page: for (const run of runs(rows, mailbox)) {
       const purpose = mailbox.catalogue ? undefined : tryPurpose(door, caller, run.school, mailbox.service);
       if (purpose && 'fault' in purpose) {
         const { again } = await door.services.delivery.parkRows({
@@ -357,8 +358,14 @@ export async function serveWatch(
       for (const [i, message] of shown.entries()) {
         if (call.cancelled) return;
         if (!message) continue;
-        if (!call.write({ ...message, cursor: cursors.seal(caller.oin, of, String(run.rows[i]!.number)) }))
-          await drained(call);
+        const { number } = run.rows[i]!;
+        if (call.write({ ...message, cursor: cursors.seal(caller.oin, of, String(number)) })) continue;
+        const since = performance.now();
+        await drained(call);
+        if (performance.now() - since < STALE_MS) continue;
+        // A slow reader's rows were released a while ago: the mandate may have ended, a learner may be forgotten.
+        after = number;
+        break page;
       }
     }
   }
@@ -391,17 +398,13 @@ const drained = (call: ServerWritableStream<Buffer, unknown>): Promise<void> =>
 /** WatchFlow: the flow each time it changes, until nothing more happens by itself. */
 export async function serveWatchFlow(
   call: ServerWritableStream<Buffer, unknown>,
-  request: { flowId: string },
+  request: WatchFlowRequest,
   caller: Caller,
   gate: Gate,
 ): Promise<void> {
   let told = '';
   while (!call.cancelled && gate.door.open()) {
-    const flow = await present(
-      gate,
-      await flowOf(gate, caller, { flowId: request.flowId, reference: '', method: '' }),
-      '',
-    );
+    const flow = await present(gate, await flowOf(gate, caller, request), request.reference);
     const now = `${flow.state} ${flow.steps.length} ${flow.steps.map(({ state }) => state).join()}`;
     if (now !== told) {
       told = now;
@@ -410,6 +413,7 @@ export async function serveWatchFlow(
     if (flow.ended) return;
     await sleep(200);
   }
+  if (!call.cancelled) throw new GatewayError('gateway.stopping', undefined, { retryAfterS: 5 });
 }
 
 export const watchFlow = { definition: FlowServiceDefinition, key: 'watchFlow' } as const;

@@ -10,7 +10,7 @@ import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
 import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement';
 import { IdentityServiceDefinition } from '#proto/eduk/gateway/v1/identity';
 import { OrderServiceDefinition } from '#proto/eduk/gateway/v1/order';
-import { PartyServiceDefinition } from '#proto/eduk/gateway/v1/party';
+import { type GrantMandateRequest, PartyServiceDefinition } from '#proto/eduk/gateway/v1/party';
 import { ResultServiceDefinition } from '#proto/eduk/gateway/v1/result';
 import { RosterServiceDefinition } from '#proto/eduk/gateway/v1/roster';
 import { revealPeople, revealTexts } from '#release';
@@ -57,17 +57,18 @@ export const writes: readonly { definition: { fullName: string }; methods: Recor
       grantMandate: {
         intake: grantMandate,
         defaultWaitMs: 2_000,
-        more: async ({ flowId, message }, _decision, gate) => {
+        more: async ({ flowId, message }, _decision, gate, caller) => {
           await gate.door.chain.refresh();
-          const { schoolOin, partyOin } = message.reveal((request: { schoolOin: string; partyOin: string }) => ({
+          const { schoolOin, partyOin, reference } = message.reveal((request: GrantMandateRequest) => ({
             schoolOin: request.schoolOin,
             partyOin: request.partyOin,
+            reference: request.reference,
           }));
           const sleutel = sleutelOf(gate.door, flowId);
           const pair = gate.door.chain.byAutorisatiesleutel(digestOf(sleutel));
           // Only the grant that made the pair's key can tell it, and only while it is the pair's key.
           return {
-            mandateId: mandateIdOf(flowId),
+            mandateId: mandateIdOf(caller.oin, reference),
             autorisatiesleutel: pair?.school === schoolOin && pair.party === partyOin ? sleutel : '',
           };
         },

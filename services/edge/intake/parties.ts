@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { GatewayError, isPartyOin, newId } from '#kernel';
 import { type Mandate, MandateState, type Party, Role, Service } from '#proto/eduk/core/v1/party';
 import type { CredentialDigests } from '#proto/eduk/events/v1/parties';
@@ -68,7 +69,7 @@ export const grantMandate: Intake<GrantMandateRequest> = {
         'MandateSubmitted',
         {
           mandate: {
-            mandateId: mandateIdOf(flowId),
+            mandateId: mandateIdOf(caller.oin, request.reference),
             schoolOin: request.schoolOin,
             partyOin: request.partyOin,
             services: request.services,
@@ -89,8 +90,12 @@ export const grantMandate: Intake<GrantMandateRequest> = {
   },
 };
 
-/** A mandate is named after the flow that brought it, so a repeat names the same one. */
-export const mandateIdOf = (flowId: string): string => `m-${flowId}`;
+/**
+ * A mandate is named after who gave it and under which reference: a repeat names the same one, and a granter can say the
+ * name before it has the answer. Of both: 24 hexadecimal digits of SHA-256.
+ */
+export const mandateIdOf = (granter: string, reference: string): string =>
+  `m-${createHash('sha256').update(`${granter}|${reference}`).digest('hex').slice(0, 24)}`;
 
 export const withdrawMandate: Intake<WithdrawMandateRequest> = {
   method: 'PartyService/WithdrawMandate',
@@ -165,7 +170,7 @@ export function operatorGrant(mandate: Mandate, confirm: boolean): Intake<Operat
       event(
         'MandateSubmitted',
         {
-          mandate: { ...mandate, mandateId: mandateIdOf(flowId) },
+          mandate: { ...mandate, mandateId: mandateIdOf('operator', reference) },
           keyDigest: firstKeyDigest(door, mandate.schoolOin, mandate.partyOin, flowId),
           confirm,
           byOin: 'operator',

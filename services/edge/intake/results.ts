@@ -1,5 +1,4 @@
-import { createHmac } from 'node:crypto';
-import { dutchDay, GatewayError } from '#kernel';
+import { dutchDay, GatewayError, type HmacKey } from '#kernel';
 import { ResultPayload } from '#proto/eduk/core/v1/ordering';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import { ReturnResultsRequest } from '#proto/eduk/gateway/v1/result';
@@ -74,6 +73,6 @@ export const returnResults: Intake<ReturnResultsRequest> = {
 };
 
 /** To see whether a repeat differs; keyed, so that nobody tries scores against it. */
-function contentDigest(key: Uint8Array, payload: Uint8Array): Uint8Array {
-  return createHmac('sha256', key).update('result|').update(payload).digest().subarray(0, 16);
+function contentDigest(key: HmacKey, payload: Uint8Array): Uint8Array {
+  return key.digest('result|', payload).subarray(0, 16);
 }

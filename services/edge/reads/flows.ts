@@ -64,14 +64,6 @@ export async function flowOf(
   return flow;
 }
 
-export async function showFlow(
-  gate: Gate,
-  caller: Caller,
-  asked: { flowId: string; reference: string; method: string; partyOin?: string },
-): Promise<Flow> {
-  return present(gate, await flowOf(gate, caller, asked), asked.reference);
-}
-
 /** Steps of the services, then what became of its events at each receiver. */
 export async function present(gate: Gate, row: FlowRow, reference: string): Promise<Flow> {
   const { deliveries } = await gate.door.services.delivery.flowRows({ flowId: row.flowId });

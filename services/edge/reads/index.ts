@@ -35,7 +35,7 @@ import { settle } from '../settle.ts';
 import { referenceKey } from '../stages/accept.ts';
 import { actsForSchool, requireRole } from '../stages/authorise.ts';
 import { concerns, showEntitlements } from './entitlements.ts';
-import { showFlow } from './flows.ts';
+import { flowOf, present } from './flows.ts';
 import { showOrder } from './orders.ts';
 import { progress } from './progress.ts';
 import { showResults } from './results.ts';
@@ -312,10 +312,13 @@ const listResults: Read = async (request: ListResultsRequest, caller, gate) => {
 };
 
 const getFlow: Read = async (request: GetFlowRequest, caller, gate) => {
-  const wait = Number(request.waitMs);
-  if (request.flowId && wait > 0)
-    await gate.door.services.flows.awaitDecision({ flowId: request.flowId, waitMs: BigInt(Math.min(wait, 30_000)) });
-  return { flow: await showFlow(gate, caller, request) };
+  if (request.waitMs < 0n || request.waitMs > 30_000n)
+    throw new GatewayError('wire.invalid', 'wait_ms is 0 to 30,000.', { where: 'wait_ms' });
+  // Whose flow it is comes first: nobody waits for another party's.
+  const row = await flowOf(gate, caller, request);
+  if (request.waitMs === 0n || row.outcome) return { flow: await present(gate, row, request.reference) };
+  const { flow } = await gate.door.services.flows.awaitDecision({ flowId: row.flowId, waitMs: request.waitMs });
+  return { flow: await present(gate, flow ? { ...flow, method: row.method } : row, request.reference) };
 };
 
 /** Unary reads of the public surface. */

@@ -1,4 +1,3 @@
-import { createHmac } from 'node:crypto';
 import { GatewayError, uuidText } from '#kernel';
 import type { Entry } from '#proto/eduk/bus/v1/bus';
 import { Taken } from '#proto/eduk/bus/v1/bus';
@@ -16,10 +15,7 @@ export function referenceKey(
   method: string,
   reference: string,
 ): Uint8Array {
-  return createHmac('sha256', door.digestKey)
-    .update(`reference|${party}|${method}|${reference}`)
-    .digest()
-    .subarray(0, 16);
+  return door.digestKey.digest(`reference|${party}|${method}|${reference}`).subarray(0, 16);
 }
 
 /**
@@ -64,7 +60,7 @@ function entryOf(submission: Submission, door: Door, now: number): Entry {
     partyOin: caller.oin,
     method: intake.method,
     referenceKey: referenceKey(door, caller.oin, intake.method, reference),
-    digest: createHmac('sha256', door.digestKey).update('content|').update(bytes!).digest().subarray(0, 16),
+    digest: door.digestKey.digest('content|', bytes!).subarray(0, 16),
     digestVersion: DIGEST_VERSION,
     rememberDays: intake.remember,
     events: made.map(({ name, value, key }) => ({
@@ -73,8 +69,10 @@ function entryOf(submission: Submission, door: Door, now: number): Entry {
       key,
       data: (events[name].codec as { encode(m: unknown): { finish(): Uint8Array } }).encode(value).finish(),
     })),
-    // A group's receipt is made from the leaves, so an item needs no more than its leaf.
-    answer: submission.bulk ? submission.leaf! : Receipt.encode(receiptOf(submission)).finish(),
+    // A group's receipt is made from the leaves and times of its items, so an item needs no more than those.
+    answer: Receipt.encode(
+      submission.bulk ? { ...receiptOf(submission), salt: new Uint8Array(0), rememberedUntilMs: 0n } : receiptOf(submission),
+    ).finish(),
     schoolOin: school,
     traceparent: submission.traceparent,
     bulk: submission.bulk,
@@ -98,12 +96,8 @@ function takeFirstAnswer(submission: Submission, answer: Uint8Array, flow: Uint8
   submission.repeated = true;
   submission.flow = flow;
   submission.flowId = uuidText(flow);
-  if (submission.bulk) {
-    submission.leaf = answer;
-    return;
-  }
   const first = Receipt.decode(answer);
   submission.leaf = first.leaf;
-  submission.salt = first.salt;
+  if (!submission.bulk) submission.salt = first.salt;
   submission.acceptedMs = Number(first.acceptedMs);
 }

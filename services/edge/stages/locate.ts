@@ -1,7 +1,11 @@
 import { asGatewayError } from '#kernel';
 import type { Door, Submission } from '../submission.ts';
+import { requireRole } from './authorise.ts';
 
-/** Asks the owner of an id which school it belongs to, where the message does not say. Faults: state.missing. */
+/**
+ * Asks the owner of an id which school it belongs to, where the message does not say. A caller without the role learns
+ * nothing of what there is. Faults: party.forbidden, state.missing.
+ */
 export async function locate(batch: readonly Submission[], door: Door): Promise<void> {
   const waiting: Promise<void>[] = [];
   for (const submission of batch) {
@@ -9,7 +13,10 @@ export async function locate(batch: readonly Submission[], door: Door): Promise<
     if (intake.locate)
       waiting.push(
         submission.message
-          .reveal((request) => intake.locate!(request, door, caller))
+          .reveal(async (request) => {
+            requireRole(caller, intake.roles);
+            return intake.locate!(request, door, caller);
+          })
           .then(
             (located) => {
               submission.located = located;
