@@ -54,28 +54,23 @@ export function withAsked(flow: FlowTableRow, fact: AskedFact, answers: (outcome
   if (flow.asked > 0) return { ...flow, asked: flow.asked + 1 };
   const { type, method, party, subject, school, key, atMs } = fact;
   const named = { ...flow, type, method, party, subject, school, key, acceptedMs: atMs, asked: 1 };
-  if (flow.outcome === '' || answers(flow.outcome)) return named;
-  const { outcome, code, told, decidedMs } = flow;
-  const early = withStep(flow, {
-    step: outcome,
-    atMs: decidedMs,
-    code,
-    told,
-    state: flow.refused > 0 ? 'refused' : 'done',
-  });
-  const real = early.steps!.find(({ step }) => answers(step));
-  const undecided = { outcome: '', says: '', code: '', told: '', decidedMs: 0, answered: 0, refused: 0 };
-  if (!real) return { ...named, ...undecided, steps: early.steps };
+  if (flow.outcome === '') return named;
+  const { outcome, says, code, told, decidedMs } = flow;
+  const state = says === 'refused' || says === 'held' ? says : 'done';
+  const early: StepCell[] = [{ step: outcome, atMs: decidedMs, code, told, state }, ...(flow.steps ?? [])];
+  const real = early.filter(({ step }) => answers(step));
+  const first = real[0];
+  const steps = early.filter((step) => step !== first);
   return {
     ...named,
-    outcome: real.step,
-    says: real.state === 'done' ? 'decided' : real.state,
-    code: real.code ?? '',
-    told: real.told ?? '',
-    decidedMs: real.atMs,
-    answered: 1,
-    refused: real.state === 'refused' ? 1 : 0,
-    steps: early.steps!.filter((step) => step !== real),
+    outcome: first?.step ?? '',
+    says: first === early[0] ? says : first === undefined ? '' : first.state === 'done' ? 'decided' : first.state,
+    code: first?.code ?? '',
+    told: first?.told ?? '',
+    decidedMs: first?.atMs ?? 0,
+    answered: real.length,
+    refused: real.filter((step) => step.state === 'refused').length,
+    steps: steps.length === 0 ? undefined : steps,
   };
 }
 

@@ -1,0 +1,398 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { decoded, emit, type ServiceModule } from '#bus';
+import { newId, uuidBytes } from '#kernel';
+import { FlowsServiceDefinition, type RefusalNote } from '#proto/eduk/flows/v1/flows';
+import { type EventName, events } from '#proto/events';
+import { flowBytes, testBench } from '../bus/memory.ts';
+import { consumer } from './consume.ts';
+import { meanings, passedOver } from './events.ts';
+import { flows } from './index.ts';
+import { listRefusals, noteRefusals } from './refusals.ts';
+import { flowsTable } from './tables.ts';
+
+const SCHOOL = '0000000700012AB00000';
+const SELLER = '00000001000000000002';
+const DAY = 86_400_000;
+
+/** Grants what has a product, waits for it otherwise, and stumbles over `poison`. */
+const grants: ServiceModule = {
+  name: 'entitlements',
+  tables: [],
+  consumers: [
+    {
+      name: 'entitlements',
+      streams: ['entitlements'],
+      types: ['GrantSubmitted'],
+      handle(record, unit) {
+        const { terms } = decoded(record, 'GrantSubmitted');
+        if (terms!.productId === 'poison') throw new Error('poison');
+        if (terms!.productId === 'late') unit.wait('product:late', unit.now + DAY);
+        emit(
+          unit,
+          'EntitlementGranted',
+          { ...decoded(record, 'GrantSubmitted'), publisherOin: '', platformOin: '', unchanged: false },
+          record.key,
+        );
+      },
+    },
+  ],
+  serve: () => [],
+};
+
+const grant = (entitlementId: string, productId = 'p') => ({
+  terms: { entitlementId, productId } as never,
+  schoolOin: SCHOOL,
+  byOin: SELLER,
+});
+
+function setUp(...more: ServiceModule[]) {
+  const bench = testBench([flows, ...more]);
+  const client = bench.client(FlowsServiceDefinition);
+  const get = async (flowId: string) =>
+    (await client.getFlow({ flowId, partyOin: '', referenceKey: new Uint8Array(), method: '' })).flow;
+  return { bench, client, get, school: { school: SCHOOL } };
+}
+
+describe('a flow', () => {
+  test('knows sender, method and subject, and its first decision', async () => {
+    const { bench, get, school } = setUp(grants);
+    const flowId = bench.submit('GrantSubmitted', grant('e1'), 'learner-1', school);
+    expect(await get(flowId)).toMatchObject({
+      partyOin: SELLER,
+      method: 'EntitlementService/GrantEntitlements',
+      schoolOin: SCHOOL,
+      key: 'learner-1',
+      subject: 'e1',
+      state: 'decided',
+      outcome: 'EntitlementGranted',
+      code: '',
+      steps: [
+        { step: 'GrantSubmitted', service: 'door', state: 'done' },
+        { step: 'EntitlementGranted', service: 'entitlements', state: 'done' },
+      ],
+    });
+    expect(bench.list(flowsTable, { equals: [] })[0]!.steps).toBeUndefined();
+  });
+
+  test('a refusal has its code and our words', async () => {
+    const { bench, get, school } = setUp();
+    const flowId = bench.submit('OrderSubmitted', { orderId: 'o', buyerOin: SELLER }, SCHOOL, school);
+    expect((await get(flowId))?.state).toBe('accepted');
+    bench.submit('OrderRefused', { orderId: 'o', code: 'state.conflict', told: 'Twice.' }, SCHOOL, { flowId });
+    expect(await get(flowId)).toMatchObject({
+      state: 'refused',
+      code: 'state.conflict',
+      told: 'Twice.',
+      outcome: 'OrderRefused',
+      steps: [{}, { state: 'refused', code: 'state.conflict' }],
+    });
+  });
+
+  test('what changed nothing is done: nobody else is told', async () => {
+    const { bench, get } = setUp();
+    const flowId = bench.submit('UsageSubmitted', { entitlementId: 'e' }, SCHOOL);
+    bench.submit('EntitlementChanged', { unchanged: true, cause: 'used' }, 'l', { flowId });
+    expect((await get(flowId))?.state).toBe('done');
+  });
+
+  test('a held roster is held until it is released; then the release is its outcome', async () => {
+    const { bench, client, get } = setUp();
+    const flowId = bench.submit('RosterSubmitted', { rosterId: 'r', byOin: SELLER, last: true }, SCHOOL);
+    bench.submit('RosterHeld', { rosterId: 'r', holdId: 'h' }, SCHOOL, { flowId });
+    expect((await client.awaitDecision({ flowId, waitMs: 0n })).flow).toMatchObject({
+      state: 'held',
+      code: 'hold.pending',
+      outcome: 'RosterHeld',
+    });
+    bench.submit('RosterApplied', { rosterId: 'r' }, SCHOOL, { flowId });
+    const flow = await get(flowId);
+    expect(flow).toMatchObject({ state: 'decided', outcome: 'RosterApplied', code: '' });
+    expect(flow?.steps.map(({ step, state }) => `${step} ${state}`)).toEqual([
+      'RosterSubmitted done',
+      'RosterHeld held',
+      'RosterApplied done',
+    ]);
+  });
+
+  test('parts of a message in one flow: decided by the last one', async () => {
+    const { bench, client, get } = setUp();
+    const flowId = newId();
+    for (const last of [false, true]) bench.submit('RosterSubmitted', { rosterId: 'r', last }, SCHOOL, { flowId });
+    bench.submit('RosterPartTaken', { rosterId: 'r' }, SCHOOL, { flowId });
+    expect((await get(flowId))?.state).toBe('accepted');
+    const waited = client.awaitDecision({ flowId, waitMs: 5000n });
+    await Promise.resolve();
+    bench.submit('RosterApplied', { rosterId: 'r' }, SCHOOL, { flowId });
+    expect((await waited).flow).toMatchObject({ state: 'decided', outcome: 'RosterApplied' });
+  });
+
+  test('a message with many decisions is decided by the last, and refused only if all are', async () => {
+    const { bench, get } = setUp();
+    const flowId = newId();
+    for (const entitlementId of ['a', 'b', 'c'])
+      bench.submit('WithdrawSubmitted', { entitlementId, byOin: SELLER }, SCHOOL, { flowId });
+    bench.submit('EntitlementChanged', { entitlementId: 'a' }, 'l1', { flowId });
+    bench.submit('EntitlementChangeRefused', { entitlementId: 'b', code: 'state.missing' }, SCHOOL, { flowId });
+    expect(await get(flowId)).toMatchObject({ state: 'accepted', outcome: 'EntitlementChanged' });
+    bench.submit('EntitlementChanged', { entitlementId: 'c' }, 'l2', { flowId });
+    expect(await get(flowId)).toMatchObject({ state: 'decided', code: 'state.missing' });
+  });
+
+  test('what follows is a step, at most twenty, and no decision', async () => {
+    const { bench, get } = setUp(grants);
+    const flowId = bench.submit('GrantSubmitted', grant('e1'), 'learner-1');
+    for (let i = 0; i < 30; i++) bench.submit('EntitlementChanged', { cause: 'blocked' }, 'learner-1', { flowId });
+    const flow = await get(flowId);
+    expect(flow).toMatchObject({ state: 'decided', outcome: 'EntitlementGranted' });
+    expect(flow!.steps).toHaveLength(22);
+  });
+
+  test('a roster of a school touches the row of its flow twice, however many learners it has', async () => {
+    const { bench, get } = setUp();
+    const flowId = bench.submit('RosterSubmitted', { rosterId: 'r', last: true }, SCHOOL);
+    for (let i = 0; i < 50; i++) bench.submit('LearnerJoined', {}, `l${i}`, { flowId });
+    expect((await get(flowId))?.steps).toHaveLength(1);
+  });
+
+  test('its events may come in any order over lanes', () => {
+    const script: { name: EventName; key: string; value: object }[] = [
+      { name: 'ProvisionSubmitted', key: SCHOOL, value: { entitlementId: 'e', byOin: SELLER } },
+      { name: 'AccessProvisioned', key: 'learner-1', value: {} },
+      { name: 'EntitlementChanged', key: 'learner-1', value: { cause: 'provisioned' } },
+    ];
+    fc.assert(
+      fc.property(fc.shuffledSubarray(script, { minLength: 3 }), (order) => {
+        const { bench } = setUp();
+        const flowId = newId();
+        for (const { name, key, value } of order) bench.submit(name, value, key, { flowId });
+        expect(bench.get(flowsTable, flowId)).toMatchObject({
+          type: 'ProvisionSubmitted',
+          subject: 'e',
+          outcome: 'AccessProvisioned',
+          asked: 1,
+          answered: 1,
+        });
+      }),
+    );
+  });
+
+  test('an event of a timer brings no old flow back', async () => {
+    const { bench, get } = setUp();
+    const flowId = newId();
+    bench.advance(400 * DAY);
+    bench.submit('EntitlementChanged', { cause: 'expired' }, 'l', { flowId });
+    expect(await get(flowId)).toBeUndefined();
+  });
+
+  test('leaves when its reference is forgotten: 35 days for a roster, 400 for an order', async () => {
+    const { bench } = setUp();
+    bench.submit('PartyRegistered', {}, SELLER);
+    const now = bench.now();
+    const idAt = (ms: number) => {
+      const id = uuidBytes(newId())!;
+      const view = new DataView(id.buffer);
+      view.setUint32(0, Math.floor(ms / 2 ** 16));
+      view.setUint16(4, ms % 2 ** 16);
+      return Buffer.from(id)
+        .toString('hex')
+        .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+    };
+    const roster = bench.submit('RosterSubmitted', {}, SCHOOL, { flowId: idAt(now) });
+    const order = bench.submit('OrderSubmitted', {}, SCHOOL, { flowId: idAt(now + 1) });
+    bench.advance(34 * DAY);
+    expect(bench.get(flowsTable, roster)).toBeDefined();
+    bench.advance(3 * DAY);
+    expect(bench.get(flowsTable, roster)).toBeUndefined();
+    bench.advance(300 * DAY);
+    expect(bench.get(flowsTable, order)).toBeDefined();
+    bench.advance(70 * DAY);
+    expect(bench.get(flowsTable, order)).toBeUndefined();
+  });
+});
+
+describe('waiting for a decision', () => {
+  test('answers as soon as it is there', async () => {
+    const { bench, client } = setUp();
+    const flowId = bench.submit('OrderSubmitted', { orderId: 'o' }, SCHOOL);
+    const waited = client.awaitDecision({ flowId, waitMs: 10_000n });
+    await Promise.resolve();
+    bench.submit('OrderPlaced', { orderId: 'o' }, SCHOOL, { flowId });
+    expect((await waited).flow).toMatchObject({ state: 'decided', outcome: 'OrderPlaced' });
+  });
+
+  test('says what is known when the time is over', async () => {
+    const { bench, client } = setUp();
+    const flowId = bench.submit('OrderSubmitted', { orderId: 'o' }, SCHOOL);
+    expect((await client.awaitDecision({ flowId, waitMs: 20n })).flow).toMatchObject({
+      state: 'accepted',
+      outcome: '',
+    });
+    expect((await client.awaitDecision({ flowId: newId(), waitMs: 20n })).flow).toBeUndefined();
+  });
+
+  test('sees what waits for a product, and what is parked', async () => {
+    const { bench, client, get } = setUp(grants);
+    const waiting = bench.submit('GrantSubmitted', grant('e1', 'late'), 'learner-1');
+    const behind = bench.submit('GrantSubmitted', grant('e2'), 'learner-1');
+    const poison = bench.submit('GrantSubmitted', grant('e3', 'poison'), 'learner-2');
+    const stuck = bench.submit('GrantSubmitted', grant('e4'), 'learner-2');
+    for (const flowId of [waiting, behind])
+      expect((await client.awaitDecision({ flowId, waitMs: 0n })).flow).toMatchObject({
+        state: 'waiting',
+        code: 'product.unknown',
+      });
+    for (const flowId of [poison, stuck])
+      expect(await get(flowId)).toMatchObject({ state: 'parked', code: 'gateway.bug' });
+    expect((await get(waiting))?.steps.at(-1)).toMatchObject({ state: 'waiting', service: 'entitlements' });
+  });
+
+  test('ten thousand wait, and a commit costs only those it concerns', async () => {
+    const { bench, client } = setUp();
+    const ids = Array.from({ length: 10_000 }, newId);
+    const waits = ids.map((flowId) => client.awaitDecision({ flowId, waitMs: 2000n }));
+    await Promise.resolve();
+    bench.submit('OrderSubmitted', {}, SCHOOL); // Everyone who is new looks once.
+    const began = performance.now();
+    for (let i = 0; i < 50; i++) bench.submit('OrderPlaced', {}, SCHOOL);
+    expect(performance.now() - began).toBeLessThan(1000);
+    bench.submit('OrderPlaced', {}, SCHOOL, { flowId: ids[7]! });
+    expect((await waits[7])!.flow).toMatchObject({ outcome: 'OrderPlaced' });
+    expect((await Promise.all(waits)).filter(({ flow }) => flow)).toHaveLength(1);
+  });
+});
+
+describe('finding a flow', () => {
+  const entry = (flowId: string, reference: string) => {
+    const value = events.OrderSubmitted.codec
+      .encode(events.OrderSubmitted.codec.fromPartial({ orderId: 'o', buyerOin: SELLER }))
+      .finish();
+    return {
+      flowId: flowBytes(flowId),
+      partyOin: SELLER,
+      method: 'OrderService/PlaceOrder',
+      referenceKey: Buffer.from(reference.padEnd(16)),
+      digest: new Uint8Array(16),
+      digestVersion: 1,
+      rememberDays: 400,
+      events: [{ stream: 'orders', type: 'OrderSubmitted', key: SCHOOL, data: value }],
+      answer: new Uint8Array(1),
+      schoolOin: SCHOOL,
+      traceparent: '',
+    };
+  };
+
+  test('by reference, from the moment it is accepted', async () => {
+    const { bench, client } = setUp();
+    const flowId = newId();
+    bench.accept([entry(flowId, 'ref-1')]);
+    const ask = (method = 'OrderService/PlaceOrder', partyOin = SELLER) =>
+      client.getFlow({ flowId: '', partyOin, referenceKey: Buffer.from('ref-1'.padEnd(16)), method });
+    expect((await ask()).flow).toMatchObject({
+      flowId,
+      state: 'accepted',
+      partyOin: SELLER,
+      method: 'OrderService/PlaceOrder',
+      steps: [],
+    });
+    bench.run();
+    expect((await ask()).flow).toMatchObject({
+      flowId,
+      state: 'accepted',
+      subject: 'o',
+      steps: [{ step: 'OrderSubmitted' }],
+    });
+    expect((await ask('OrderService/CancelOrder')).flow).toBeUndefined();
+    expect((await ask('OrderService/PlaceOrder', SCHOOL)).flow).toBeUndefined();
+  });
+
+  test('by id, also before this service has read it', async () => {
+    const { bench, client, get } = setUp();
+    const flowId = newId();
+    bench.accept([entry(flowId, 'ref-1')]);
+    const found = client.getFlow({ flowId, partyOin: '', referenceKey: new Uint8Array(), method: '' });
+    await Promise.resolve();
+    bench.run();
+    expect((await found).flow).toMatchObject({ flowId, state: 'accepted' });
+    expect(await get(newId())).toBeUndefined();
+  });
+
+  test('by what it is about, newest first', async () => {
+    const { bench, client, school } = setUp(grants);
+    for (const [id, learner] of [
+      ['e1', 'l1'],
+      ['e2', 'l2'],
+      ['e1', 'l1'],
+    ] as const)
+      bench.submit('GrantSubmitted', grant(id), learner, school);
+    const find = async (asked: object) =>
+      (await client.findFlows({ schoolOin: '', subject: '', key: '', limit: 0, ...asked })).flows.map(
+        ({ subject }) => subject,
+      );
+    expect(await find({ subject: 'e1' })).toEqual(['e1', 'e1']);
+    expect(await find({ key: 'l2' })).toEqual(['e2']);
+    expect(await find({ schoolOin: SCHOOL })).toEqual(['e1', 'e2', 'e1']);
+    expect(await find({ schoolOin: SCHOOL, limit: 1 })).toEqual(['e1']);
+  });
+});
+
+describe('refusals', () => {
+  const note = (more: Partial<RefusalNote> = {}): RefusalNote => ({
+    partyOin: SELLER,
+    method: 'OrderService/PlaceOrder',
+    schoolOin: SCHOOL,
+    code: 'mandate.missing',
+    orderId: 'o',
+    productId: '',
+    entitlementId: '',
+    times: 1,
+    atMs: BigInt(Date.parse('2026-08-17T08:00:00Z')),
+    ...more,
+  });
+  const all = { schoolOin: '', orderId: '', productId: '', limit: 0 };
+
+  test('are counted by kind, and found by school, order and product', async () => {
+    const { client } = setUp();
+    const at = note().atMs;
+    await client.noteRefusals({
+      notes: [note(), note({ orderId: 'o2', productId: 'p', atMs: at + 5n }), note({ times: 3, atMs: at + 9n })],
+    });
+    const list = async (asked: object) =>
+      (await client.listRefusals({ ...all, ...asked })).notes.map(({ orderId, times }) => `${orderId} ${times}`);
+    expect(await list({ schoolOin: SCHOOL })).toEqual(['o 4', 'o2 1']);
+    expect(await list({ orderId: 'o' })).toEqual(['o 4']);
+    expect(await list({ productId: 'p' })).toEqual(['o2 1']);
+    expect(await list({ schoolOin: 'another' })).toEqual([]);
+    expect(await list({})).toEqual(['o 4', 'o2 1']);
+  });
+
+  test('are kept up to a number, the newest, and for thirty days', async () => {
+    const { bench, client } = setUp();
+    const at = note().atMs;
+    for (let i = 0; i < 30; i++) noteRefusals(bench.view, [note({ orderId: `o${i}`, atMs: at + BigInt(i) })], 10);
+    expect(listRefusals(bench.view, all).map(({ orderId }) => orderId)).toEqual(
+      Array.from({ length: 10 }, (_, i) => `o${29 - i}`),
+    );
+    bench.advance(31 * DAY);
+    expect((await client.listRefusals(all)).notes).toEqual([]);
+  });
+});
+
+describe('the table of meanings', () => {
+  test('names every event there is, or says that it is passed over', () => {
+    expect([...Object.keys(meanings), ...passedOver].sort()).toEqual(Object.keys(events).sort());
+    const { streams } = consumer(() => {});
+    expect(new Set(Object.values(events).map(({ stream }) => stream))).toEqual(new Set(streams));
+  });
+
+  test('answers stand on the lane of what they answer, written by its service', () => {
+    const page = readFileSync(new URL('../../docs/streams.md', import.meta.url), 'utf8');
+    const writer = new Map([...page.matchAll(/^\| `(\w+)` \| \w+ \| (\w+) \|/gm)].map(([, name, by]) => [name, by]));
+    for (const [name, meaning] of Object.entries(meanings)) {
+      expect(writer.get(name) === 'door').toBe(meaning.kind === 'asked');
+      if (meaning.kind === 'answer')
+        for (const to of meaning.to) expect(events[to].stream).toBe(events[name as EventName].stream);
+    }
+  });
+});
