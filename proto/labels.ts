@@ -144,12 +144,16 @@ function readEvent(bytes: Uint8Array): EventInfo {
   return event;
 }
 
-/** What is wrong with the labels and options; empty = nothing. */
+/**
+ * What is wrong with the labels and options; empty = nothing. Readers are not judged here: labels.test.ts compares them
+ * with what the services consume.
+ */
 export function labelProblems(image: Image): string[] {
   const problems: string[] = [];
   const numberOf = (name: string) => [...image.labels].find(([, n]) => n === name)![0];
   const identifyingFrom = numberOf('LABEL_SCHOOL_TEXT');
   const inEvents = new Set<string>();
+  const used = new Set([...image.messages.values()].flatMap(({ fields }) => fields.map(({ of }) => of)));
   const reach = (name: string, seen: Set<string>): void => {
     if (seen.has(name)) return;
     seen.add(name);
@@ -167,10 +171,14 @@ export function labelProblems(image: Image): string[] {
       if (field.label >= identifyingFrom)
         problems.push(`${name}.${field.protoName} carries ${image.labels.get(field.label)} and can stand in an event`);
   for (const message of image.messages.values()) {
-    if (!message.name.startsWith('eduk.events.') || message.mapEntry || !message.event) continue;
-    const { stream, key, writer, readers, retention } = message.event;
-    if (!stream || !key || !writer || readers.length === 0 || retention === 0)
-      problems.push(`${message.name} does not declare stream, key, writer, readers and retention`);
+    if (!message.name.startsWith('eduk.events.') || message.mapEntry) continue;
+    if (!message.event) {
+      if (!used.has(message.name)) problems.push(`${message.name} is neither an event with options nor part of one`);
+      continue;
+    }
+    const { stream, key, writer, retention } = message.event;
+    if (!stream || !key || !writer || retention === 0)
+      problems.push(`${message.name} does not declare stream, key, writer and retention`);
     if (writer === 'door' && !message.name.endsWith('Submitted'))
       problems.push(`${message.name} is written by a door but is not called …Submitted`);
     if (writer !== 'door' && message.name.endsWith('Submitted'))
@@ -230,7 +238,7 @@ export function streamsPage(image: Image): string {
     for (const { name, event } of events)
       if (event!.stream === stream)
         lines.push(
-          `| \`${name.split('.').at(-1)}\` | ${event!.key} | ${event!.writer} | ${event!.readers.join(', ')} | ${TERMS[image.retentions.get(event!.retention) ?? ''] ?? '?'} |`,
+          `| \`${name.split('.').at(-1)}\` | ${event!.key} | ${event!.writer} | ${event!.readers.join(', ') || 'nobody yet'} | ${TERMS[image.retentions.get(event!.retention) ?? ''] ?? '?'} |`,
         );
     lines.push('');
   }

@@ -25,7 +25,7 @@ export const mailboxName = ({ party, service }: Address): string => `${party}/${
 export const consumer = (changed: (mailbox: string) => void): Consumer => ({
   name: 'delivery',
   // Parties first: who receives is known before what is received, also when much is unread.
-  streams: ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'access', 'results'],
+  streams: ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'results'],
   types: ['PartyRegistered', 'MandateChanged', ...Object.keys(routes)],
   handle(record, unit) {
     if (record.type === 'PartyRegistered') return onParty(decoded(record, 'PartyRegistered').party!, unit);

@@ -120,10 +120,8 @@ export const routes: { readonly [N in EventName]?: Route<N> } = {
   ResultRefused: route(Service.SERVICE_RESULT, 'the sender', (event) => [event.byOin]),
 };
 
-/** Events that delivery reads, or could, and that go into no mailbox. */
+/** Events that delivery reads and that go into no mailbox. */
 export const untold: { readonly [N in EventName]?: string } = {
-  LaunchCreated: 'the caller had its answer, and the platform hears of it when the ticket is shown',
-  RosterApplied: 'each of its changes is told',
   PartyRegistered: 'copied, to know roles and boards',
   MandateChanged: 'copied, to know who receives; an active one releases what is parked',
 };

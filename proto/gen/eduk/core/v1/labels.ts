@@ -13,7 +13,7 @@ export const protobufFileName = "eduk/core/v1/labels.proto";
 
 /**
  * What a string or bytes field may hold. Every such field in every proto of the gateway carries one label; a test
- * refuses a field without one, and refuses any label from LABEL_NUMBER on in an event.
+ * refuses a field without one, and refuses any label from LABEL_SCHOOL_TEXT on in an event.
  */
 export const Label = {
   LABEL_UNSPECIFIED: 0,
@@ -252,7 +252,7 @@ export interface EventOptions {
   key: string;
   /** The one writer: `door` or the service that decides. */
   writer: string;
-  /** Services that read it. */
+  /** Services that read it; none where nothing here needs it yet. A test compares them with what the services consume. */
   readers: string[];
   retention: Retention;
 }
