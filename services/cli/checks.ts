@@ -1,0 +1,21 @@
+import { isDay, isPartyOin, isSchoolYear } from '#kernel';
+
+/** Forms of values on the command line. Each says what is wrong, without the value. */
+export const oin = (value: string): string | undefined =>
+  isPartyOin(value) ? undefined : 'must be an OIN: 20 digits, or for a school 00000007000, its BRIN and five digits';
+
+export const day = (value: string): string | undefined => (isDay(value) ? undefined : 'must be a day, YYYY-MM-DD');
+
+export const schoolYear = (value: string): string | undefined =>
+  isSchoolYear(value) ? undefined : 'must be a school year such as 2026-2027';
+
+/** `STANDARD=URL`. */
+export function endpoint(value: string): string | undefined {
+  const [, url] = splitEndpoint(value) ?? [];
+  return url !== undefined && URL.canParse(url) ? undefined : 'must be STANDARD=URL, such as uwlr=https://…';
+}
+
+export function splitEndpoint(value: string): [standard: string, url: string] | undefined {
+  const m = /^([A-Za-z][\w.-]*)=(.+)$/.exec(value);
+  return m ? [m[1]!, m[2]!] : undefined;
+}

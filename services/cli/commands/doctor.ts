@@ -1,0 +1,266 @@
+import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { dirname, join, resolve } from 'node:path';
+import { type Config, ConfigError, parseAddress } from '#kernel';
+import type { Age } from '#proto/eduk/bus/v1/bus';
+import type { StatusResponse } from '#proto/eduk/operator/v1/operator';
+import { howToStart, tokenFile } from '../client.ts';
+import type { Call, Command, Result } from '../command.ts';
+import { masterKeyFile, modeOf, openToOthers } from '../place.ts';
+import { bytes, counted, dutchTime, paragraph, span, table } from '../print.ts';
+import { asProblem } from '../problem.ts';
+
+interface Check {
+  name: string;
+  state: 'ok' | 'warn' | 'fail';
+  says: string;
+}
+
+const ok = (name: string, says: string): Check => ({ name, state: 'ok', says });
+const warn = (name: string, says: string): Check => ({ name, state: 'warn', says });
+const fail = (name: string, says: string): Check => ({ name, state: 'fail', says });
+
+/** Free disk below which we warn, and below which the log cannot be expected to go on. Bytes. */
+const LITTLE_DISK = 2_000_000_000;
+const NO_DISK = 200_000_000;
+/** A consumer that has left something unread this long is behind. Milliseconds. */
+const BEHIND_MS = 60_000;
+/** Clocks of one machine and its files may differ a little. Milliseconds. */
+const CLOCK_SLACK_MS = 5 * 60_000;
+/** Nobody runs this before it was written. */
+const WRITTEN = Date.UTC(2026, 0, 1);
+
+export const doctor: Command = {
+  name: 'doctor',
+  about: 'Look whether this machine can run the gateway, and how the running one is.',
+  alone: true,
+  notes: ['Exit status 1 when something must be mended.'],
+  async run(call): Promise<Result> {
+    const checks: Check[] = [runtime()];
+    let config: Config | undefined;
+    try {
+      config = call.config();
+      checks.push(ok('settings', 'all names and forms are known'));
+    } catch (error) {
+      checks.push(
+        fail('settings', error instanceof ConfigError ? error.problems.join('\n') : asProblem(error).message),
+      );
+    }
+    let status: StatusResponse | undefined;
+    if (config) {
+      const asked = await askStatus(call);
+      status = asked.status;
+      checks.push(
+        folder(config),
+        ...operatorKey(config),
+        disk(config),
+        masterKey(config),
+        clock(config, call.streams.now()),
+      );
+      checks.push(...(asked.running ? [ok('ports', 'in use by the running gateway')] : await ports(config)));
+      checks.push(asked.check);
+      if (status) checks.push(...wellbeing(status));
+    }
+    const survives = ['process'];
+    const healthy = !checks.some(({ state }) => state === 'fail');
+    return {
+      json: { ok: healthy, checks, survives, gateway: status ? statusJson(status) : null },
+      text: [
+        table(
+          ['check', 'state', 'what we saw'],
+          checks.map(({ name, state, says }) => [name, state, says]),
+        ),
+        paragraph(
+          'This set-up survives the loss of its process: everything accepted is on this machine’s disk. It does not survive the loss of the machine or of the site.',
+        ),
+        ...(status ? [agesTable(status.ages)] : []),
+      ].join('\n\n'),
+      exit: healthy ? 0 : 1,
+    };
+  },
+};
+
+const runtime = (): Check => {
+  const major = Number.parseInt(process.versions.node, 10);
+  return major >= 24
+    ? ok('node', `${process.version}, ${process.platform} ${process.arch}`)
+    : fail('node', `${process.version}; Node 24 or newer is needed`);
+};
+
+/** The nearest folder that exists, which is where a new one would be made. */
+function existing(path: string): string {
+  let place = resolve(path);
+  while (!existsSync(place) && dirname(place) !== place) place = dirname(place);
+  return place;
+}
+
+function folder({ EDUK_DATA: data }: Config): Check {
+  const name = 'data folder';
+  const place = existing(data);
+  try {
+    if (!statSync(place).isDirectory()) return fail(name, `${place} is a file; EDUK_DATA must name a folder`);
+    accessSync(place, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch {
+    return fail(name, `${place} cannot be written by this user`);
+  }
+  if (place !== resolve(data)) return ok(name, `${data} is made at the first start`);
+  return openToOthers(data)
+    ? warn(name, `${data} is open to other users (mode ${modeOf(data)}); chmod 700 ${data}`)
+    : ok(name, data);
+}
+
+function operatorKey(config: Config): Check[] {
+  const file = tokenFile(config);
+  if (!existsSync(file))
+    return config.EDUK_TOKEN_FILE === undefined
+      ? []
+      : [fail('operator key', `EDUK_TOKEN_FILE names ${file}, which is not there`)];
+  return [
+    openToOthers(file)
+      ? fail('operator key', `${file} can be read by others (mode ${modeOf(file)}); chmod 600 ${file}`)
+      : ok('operator key', file),
+  ];
+}
+
+function disk({ EDUK_DATA: data }: Config): Check {
+  const { bavail, bsize } = statfsSync(existing(data));
+  const free = bavail * bsize;
+  const says = `${bytes(free)} free for ${data}`;
+  if (free < NO_DISK) return fail('disk', `${says}; the doors will refuse`);
+  return free < LITTLE_DISK ? warn('disk', says) : ok('disk', says);
+}
+
+function masterKey(config: Config): Check {
+  const name = 'master key';
+  const { file, devKey } = masterKeyFile(config);
+  if (!existsSync(file)) {
+    if (!devKey) return fail(name, `EDUK_MASTER_KEY_FILE names ${file}, which is not there`);
+    // The vault's file, as the gateway names it: data without its key cannot be opened.
+    if (existsSync(join(config.EDUK_DATA, 'vault.db')))
+      return fail(name, `${file} is gone, and the vault in ${config.EDUK_DATA} cannot be opened without it`);
+    return warn(name, `none named: the first start makes a development key, ${file}`);
+  }
+  if (openToOthers(file)) return fail(name, `${file} can be read by others (mode ${modeOf(file)}); chmod 600 ${file}`);
+  return devKey
+    ? warn(name, `a development key, ${file} (mode ${modeOf(file)}): for trying out, on loopback only`)
+    : ok(name, `${file} (mode ${modeOf(file)})`);
+}
+
+/** A clock that runs behind its own files would let mandates and licences live too long. */
+function clock({ EDUK_DATA: data }: Config, now: number): Check {
+  const shown = `${dutchTime(now)} in the Netherlands`;
+  if (now < WRITTEN) return fail('clock', `${shown}: behind`);
+  const newest =
+    existsSync(data) && statSync(data).isDirectory()
+      ? Math.max(
+          0,
+          ...readdirSync(data).map((name) => statSync(join(data, name), { throwIfNoEntry: false })?.mtimeMs ?? 0),
+        )
+      : 0;
+  if (newest > now + CLOCK_SLACK_MS)
+    return fail('clock', `${shown}: behind the files in ${data}, last written ${dutchTime(newest)}`);
+  return ok('clock', shown);
+}
+
+async function ports(config: Config): Promise<Check[]> {
+  const names = (['EDUK_GRPC', 'EDUK_HTTP', 'EDUK_INTERNAL'] as const).filter((name) => config[name] !== undefined);
+  return Promise.all(
+    names.map(async (name) => {
+      const { host, port } = parseAddress(config[name]!)!;
+      if (port === 0) return ok(name, 'takes a free port');
+      const code = await listens(host, port);
+      if (code === undefined) return ok(name, `${config[name]} is free`);
+      return fail(
+        name,
+        code === 'EADDRINUSE'
+          ? `${config[name]} is used by another program; choose another port (0 takes a free one)`
+          : `${config[name]} cannot be used (${code})`,
+      );
+    }),
+  );
+}
+
+/** Takes the port for a moment; the error's code when that fails. */
+const listens = (host: string, port: number): Promise<string | undefined> =>
+  new Promise((settle) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => settle(error.code ?? 'unknown'));
+    server.listen({ host, port, exclusive: true }, () => server.close(() => settle(undefined)));
+  });
+
+async function askStatus(call: Call): Promise<{ running: boolean; status?: StatusResponse; check: Check }> {
+  try {
+    const gateway = call.gateway();
+    const status = await gateway.ask('status', {});
+    return {
+      running: true,
+      status,
+      check: ok(
+        'gateway',
+        `version ${status.version} at ${gateway.address}, ${counted(status.events, 'event')} on the log`,
+      ),
+    };
+  } catch (thrown) {
+    const problem = asProblem(thrown);
+    if (problem.code === 'peer.unavailable')
+      return { running: false, check: ok('gateway', `not running. ${howToStart}`) };
+    // Something answers, but not to us: the ports are taken.
+    return {
+      running: problem.code !== 'party.forbidden',
+      check: fail('gateway', `${problem.message} (${problem.code})`),
+    };
+  }
+}
+
+function wellbeing({ ages, holds, parkedKeys, devKey, freeDiskBytes }: StatusResponse): Check[] {
+  const gaps = ages.filter(({ gap }) => gap);
+  const behind = ages.filter((one) => Number(one.oldestUnreadMs) > BEHIND_MS);
+  const names = (some: readonly Age[]): string =>
+    some.map(({ consumer, stream }) => `${consumer} on ${stream}`).join(', ');
+  return [
+    gaps.length > 0
+      ? fail('log', `log.gap: a number is missing, stopped: ${names(gaps)}`)
+      : ok('log', 'no number is missing'),
+    behind.length > 0 ? warn('consumers', `behind: ${names(behind)}`) : ok('consumers', 'all near the head of the log'),
+    parkedKeys > 0
+      ? warn('parked', `${counted(parkedKeys, 'key')} parked; see eduk dead list`)
+      : ok('parked', 'no key is parked'),
+    holds > 0
+      ? warn('held', `${counted(holds, 'roster')} wait for approval; see eduk hold list`)
+      : ok('held', 'nothing waits for approval'),
+    ...(freeDiskBytes > 0n && freeDiskBytes < BigInt(LITTLE_DISK)
+      ? [warn('gateway’s disk', `${bytes(freeDiskBytes)} free`)]
+      : []),
+    ...(devKey ? [warn('gateway’s key', 'runs on a development key')] : []),
+  ];
+}
+
+const statusJson = (status: StatusResponse) => ({
+  version: status.version,
+  events: Number(status.events),
+  holds: status.holds,
+  parkedKeys: status.parkedKeys,
+  devKey: status.devKey,
+  freeDiskBytes: Number(status.freeDiskBytes),
+  ages: status.ages.map(({ consumer, stream, unread, oldestUnreadMs, parkedKeys, gap }) => ({
+    consumer,
+    stream,
+    unread: Number(unread),
+    oldestUnreadMs: Number(oldestUnreadMs),
+    parkedKeys,
+    gap,
+  })),
+});
+
+/** The operator's first figures: how old is the oldest unread event, per consumer and stream. */
+const agesTable = (ages: readonly Age[]): string =>
+  table(
+    ['consumer', 'stream', 'unread', 'oldest', 'parked'],
+    ages.map((one) => [
+      one.consumer,
+      one.stream,
+      one.unread,
+      one.unread === 0n ? '' : span(Number(one.oldestUnreadMs)),
+      one.parkedKeys,
+    ]),
+  );

@@ -1,0 +1,159 @@
+import type { Blocker } from '#proto/eduk/gateway/v1/flow';
+import type { WhyBlockedResponse } from '#proto/eduk/operator/v1/operator';
+import { oin } from '../checks.ts';
+import type { Call, Command, Result } from '../command.ts';
+import { readLearners } from '../learners.ts';
+import { age, dutchTime, isoTime, list, paragraph, table } from '../print.ts';
+import { asProblem, errorJson, misuse, Problem } from '../problem.ts';
+import { whoMustAct } from '../words.ts';
+
+export const showFlow: Command = {
+  name: 'flow show',
+  about: 'Show every step that a message took, and where it is now.',
+  arguments: [{ name: 'FLOW', about: 'Id of the flow.', optional: true }],
+  flags: {
+    party: { about: 'With --reference: who sent it.', value: 'OIN', check: oin },
+    reference: { about: 'The sender’s own reference, instead of the id.', value: 'REFERENCE' },
+  },
+  async run(call): Promise<Result> {
+    const [flowId = ''] = call.args('FLOW');
+    const [partyOin = '', reference = ''] = [call.one('party'), call.one('reference')];
+    if ((flowId === '') === (reference === ''))
+      throw misuse('Name the flow by its id, or by --party OIN and --reference REFERENCE.');
+    if (reference !== '' && partyOin === '')
+      throw misuse('A reference is known together with its sender: --party OIN is needed.');
+    const { flow, partyOin: sender, partyName } = await call.gateway().ask('showFlow', { flowId, partyOin, reference });
+    if (!flow) throw new Problem('state.missing', 'Nothing is known under this id.');
+    const steps = flow.steps.map((step) => ({
+      step: step.step,
+      service: step.service,
+      at: isoTime(step.atMs),
+      state: step.state,
+      code: step.code || null,
+      told: step.told || null,
+      receiverOin: step.receiverOin || null,
+    }));
+    const json = {
+      flowId: flow.flowId,
+      reference: flow.reference || null,
+      method: flow.method,
+      party: { oin: sender, name: partyName || null },
+      schoolOin: flow.schoolOin || null,
+      subject: flow.subject || null,
+      state: flow.state,
+      ended: flow.ended,
+      steps,
+    };
+    const facts = list([
+      ['flow', flow.flowId],
+      ['method', flow.method],
+      ['from', [partyName, sender].filter(Boolean).join(', ')],
+      ['school', flow.schoolOin],
+      ['reference', flow.reference],
+      ['about', flow.subject],
+      ['state', flow.ended ? `${flow.state}, ended` : flow.state],
+    ]);
+    const rows = flow.steps.map((step) => [
+      dutchTime(step.atMs),
+      step.step,
+      step.receiverOin ? `${step.service}\nto ${step.receiverOin}` : step.service,
+      step.state,
+      [step.code, step.told].filter(Boolean).join(': '),
+    ]);
+    return { json, text: `${facts}\n\n${table(['when', 'step', 'by', 'state', 'note'], rows)}` };
+  },
+};
+
+const blockerJson = (blocker: Blocker) => ({
+  code: blocker.code,
+  lastStep: blocker.lastStep,
+  who: blocker.who,
+  partyOin: blocker.partyOin || null,
+  partyName: blocker.partyName || null,
+  told: blocker.told,
+  remedy: blocker.remedy,
+  orderId: blocker.orderId || null,
+  productId: blocker.productId || null,
+  entitlementId: blocker.entitlementId || null,
+  flowId: blocker.flowId || null,
+  since: isoTime(blocker.sinceMs),
+  learners: blocker.learners,
+});
+
+export const whyBlocked: Command = {
+  name: 'flow why',
+  about: 'Say why an order, a product or a learner has no material yet: what blocks, who must act, and how.',
+  flags: {
+    order: { about: 'By order.', value: 'ORDER' },
+    product: { about: 'By product, at a school.', value: 'PRODUCT' },
+    learner: { about: 'By learner: ECK iDs or keys of the administration on standard input, one a line.' },
+    school: { about: 'The school; needed for a product or learner.', value: 'OIN', check: oin },
+  },
+  async run(call): Promise<Result> {
+    const [order, product, schoolOin] = [call.one('order'), call.one('product'), call.one('school') ?? ''];
+    if ([order !== undefined, product !== undefined, call.has('learner')].filter(Boolean).length !== 1)
+      throw misuse('Ask by --order, by --product or by --learner.');
+    if (order === undefined && schoolOin === '') throw misuse('Name the school: --school OIN.');
+    if (call.has('learner')) return byLearner(call, schoolOin);
+    const answer = await call
+      .gateway()
+      .ask('whyBlocked', { schoolOin, orderId: order ?? '', productId: product ?? '' });
+    return { json: { told: answer.told, blockers: answer.blockers.map(blockerJson) }, text: reasons(answer, call) };
+  },
+};
+
+/** One answer a line; blockers say of which line they are. A line that cannot be answered does not keep the others. */
+async function byLearner(call: Call, schoolOin: string): Promise<Result> {
+  const lines = await readLearners(call.streams);
+  const gateway = call.gateway();
+  const told: string[] = [];
+  const texts: string[] = [];
+  const blockers: object[] = [];
+  let failed: Problem | undefined;
+  for (const { line, learner } of lines) {
+    const name = (text: string): string => (lines.length === 1 ? text : `Line ${line}: ${text}`);
+    try {
+      const answer = await gateway.ask('whyBlocked', { schoolOin, learner });
+      told.push(name(answer.told));
+      texts.push(name(reasons(answer, call)));
+      blockers.push(...answer.blockers.map((blocker) => ({ line, ...blockerJson(blocker) })));
+    } catch (thrown) {
+      const problem = asProblem(thrown);
+      if (lines.length === 1 || problem.code === 'peer.unavailable' || problem.code === 'party.unknown') throw problem;
+      failed ??= problem;
+      texts.push(name(`${problem.message} (${problem.code})`));
+    }
+  }
+  const json = { told: told.join('\n'), blockers };
+  return {
+    json: failed ? { error: errorJson(failed), ...json } : json,
+    text: texts.join('\n\n'),
+    exit: failed ? 1 : 0,
+  };
+}
+
+/** First the one sentence, then what blocks. */
+function reasons({ told, blockers }: WhyBlockedResponse, call: Call): string {
+  const sentence = paragraph(told || (blockers.length === 0 ? 'Nothing blocks.' : 'This blocks:'));
+  if (blockers.length === 0) return sentence;
+  const now = call.streams.now();
+  const rows = blockers.map((blocker) => [
+    [blocker.code, blocker.told, subjects(blocker)].filter(Boolean).join('\n'),
+    age(blocker.sinceMs, now),
+    [blocker.partyName || whoMustAct(blocker.who), blocker.partyOin].filter(Boolean).join('\n'),
+    blocker.remedy,
+  ]);
+  return `${sentence}\n\n${table(['what blocks', 'since', 'who must act', 'remedy'], rows)}`;
+}
+
+const subjects = ({ orderId, productId, entitlementId, flowId, learners, lastStep }: Blocker): string =>
+  [
+    lastStep && `came as far as ${lastStep}`,
+    orderId && `order ${orderId}`,
+    productId && `product ${productId}`,
+    entitlementId && `entitlement ${entitlementId}`,
+    learners > 1 && `${learners} learners`,
+    flowId && `flow ${flowId}`,
+  ]
+    .filter(Boolean)
+    .join('\n');

@@ -1,0 +1,121 @@
+import type { RosterDifference } from '#proto/eduk/events/v1/rosters';
+import { oin } from '../checks.ts';
+import type { Call, Command, Result } from '../command.ts';
+import { age, counted, dutchTime, isoTime, list } from '../print.ts';
+import { refusalIn } from '../problem.ts';
+
+/** Counts, in words: `612 learners become 540: 4 join, 76 leave`. */
+export function differenceWords(difference: RosterDifference | undefined): string {
+  if (!difference) return '';
+  const {
+    before,
+    after,
+    joined,
+    left,
+    moved,
+    renamed,
+    groupsOpened,
+    groupsClosed,
+    groupsRenamed,
+    staffJoined,
+    staffLeft,
+  } = difference;
+  const parts: [number, string][] = [
+    [joined, 'join'],
+    [left, 'leave'],
+    [moved, 'change group'],
+    [renamed, 'renamed'],
+    [groupsOpened, 'groups open'],
+    [groupsClosed, 'groups close'],
+    [groupsRenamed, 'groups renamed'],
+    [staffJoined, 'staff join'],
+    [staffLeft, 'staff leave'],
+  ];
+  const changes = parts.filter(([n]) => n > 0).map(([n, what]) => `${n} ${what}`);
+  return `${counted(before, 'learner')} become ${after}${changes.length > 0 ? `: ${changes.join(', ')}` : ''}`;
+}
+
+const reasons: Record<string, string> = {
+  empty: 'it is empty',
+  truncated: 'it seems cut off',
+  removes_many: 'it removes many learners',
+  renames_many: 'it renames many learners',
+};
+export const heldBecause = (reason: string): string => reasons[reason] ?? reason;
+
+export const differenceJson = (difference: RosterDifference | undefined) => difference ?? null;
+
+export const listHolds: Command = {
+  name: 'hold list',
+  about: 'List rosters that wait for approval, with what they would change.',
+  flags: {
+    school: { about: 'Of this school.', value: 'OIN', check: oin },
+    decided: { about: 'Those that were decided too.' },
+  },
+  async run(call): Promise<Result> {
+    const { holds } = await call
+      .gateway()
+      .ask('listHolds', { schoolOin: call.one('school') ?? '', decided: call.has('decided') });
+    const now = call.streams.now();
+    const json = holds.map((hold) => ({
+      holdId: hold.holdId,
+      schoolOin: hold.schoolOin,
+      schoolName: hold.schoolName || null,
+      schoolYear: hold.schoolYear,
+      reason: hold.reason,
+      state: hold.state,
+      since: isoTime(hold.sinceMs),
+      byOin: hold.byOin || null,
+      flowId: hold.flowId,
+      difference: differenceJson(hold.difference),
+      groupsClosing: hold.groupsClosing,
+    }));
+    const texts = holds.map((hold) =>
+      list([
+        ['hold', hold.holdId],
+        ['school', [hold.schoolName, hold.schoolOin].filter(Boolean).join(', ')],
+        ['roster of', hold.schoolYear],
+        ['held because', heldBecause(hold.reason)],
+        ['would change', differenceWords(hold.difference)],
+        ['closing groups', hold.groupsClosing.join(', ')],
+        ['since', `${dutchTime(hold.sinceMs)} (${age(hold.sinceMs, now)})`],
+        ['state', hold.state],
+        ['flow', hold.flowId],
+      ]),
+    );
+    return { json, text: holds.length === 0 ? 'Nothing is held.' : texts.join('\n\n') };
+  },
+};
+
+const which = [{ name: 'HOLD', about: 'Its id, as eduk hold list shows it.' }] as const;
+
+async function decide(call: Call, approve: boolean): Promise<Result> {
+  const holdId = call.args('HOLD')[0]!;
+  const { flowId, decision } = await call.gateway().ask('decideHold', { holdId, approve });
+  const refusal = refusalIn(decision);
+  if (refusal) throw refusal;
+  const state = approve ? 'approved' : 'rejected';
+  return {
+    json: { holdId, state, flowId },
+    text: list([
+      ['hold', holdId],
+      ['state', state],
+      ['flow', flowId],
+    ]),
+    said: decision?.outcome ? undefined : `Accepted, not carried out yet; follow it with eduk flow show ${flowId}`,
+  };
+}
+
+export const approveHold: Command = {
+  name: 'hold approve',
+  about: 'Let a held roster take effect.',
+  arguments: which,
+  run: (call) => decide(call, true),
+};
+
+export const rejectHold: Command = {
+  name: 'hold reject',
+  about: 'Drop a held roster; the one that stands stays.',
+  arguments: which,
+  run: (call) => decide(call, false),
+};

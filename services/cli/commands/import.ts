@@ -1,0 +1,150 @@
+import { createReadStream, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { oin, schoolYear } from '../checks.ts';
+import type { Call, Command, Result } from '../command.ts';
+import { list, table } from '../print.ts';
+import { errorJson, misuse, Problem, refusalIn } from '../problem.ts';
+import { differenceJson, differenceWords } from './hold.ts';
+
+/** Bytes of one part; the door takes messages of 4 MiB. */
+const CHUNK = 1024 * 1024;
+
+const file = [{ name: 'FILE', about: 'The file; - reads standard input.' }] as const;
+
+/** The file in parts, read as they are taken. Throws `Problem` (exit 2) when it cannot be read. */
+async function* chunks(call: Call): AsyncGenerator<Uint8Array> {
+  const name = call.args('FILE')[0]!;
+  if (name !== '-') checkFile(name);
+  const stream = name === '-' ? call.streams.stdin : createReadStream(name, { highWaterMark: CHUNK });
+  for await (const chunk of stream) {
+    const bytes = Buffer.from(chunk as Uint8Array);
+    for (let at = 0; at < bytes.length; at += CHUNK) yield bytes.subarray(at, at + CHUNK);
+  }
+}
+
+/** Before anything is asked of the gateway: a wrong name is wrong use. */
+function checkFile(name: string): void {
+  try {
+    if (!statSync(name).isDirectory()) return;
+  } catch (error) {
+    throw misuse(`The file cannot be read (${(error as NodeJS.ErrnoException).code}).`);
+  }
+  throw misuse('The file cannot be read: it is a folder.');
+}
+
+/** The whole file without personal numbers: they leave on this machine, before anything is sent. */
+async function* stripped(call: Call): AsyncGenerator<Uint8Array> {
+  const { stripPgn } = await import('#adapters/edexml');
+  const name = call.args('FILE')[0]!;
+  const parts: Uint8Array[] = [];
+  if (name === '-') for await (const part of chunks(call)) parts.push(part);
+  else {
+    checkFile(name);
+    parts.push(await readFile(name));
+  }
+  const bytes = stripPgn(Buffer.concat(parts));
+  for (let at = 0; at < bytes.length; at += CHUNK) yield bytes.subarray(at, at + CHUNK);
+}
+
+async function* after<T>(first: T, parts: AsyncIterable<Uint8Array>): AsyncGenerator<T | { chunk: Uint8Array }> {
+  yield first;
+  for await (const chunk of parts) yield { chunk };
+}
+
+export const importRoster: Command = {
+  name: 'roster import',
+  about: 'Take in an EDEXML file with all pupils, groups and teachers of a school; registers the school.',
+  arguments: file,
+  flags: {
+    school: { about: 'The school, when the file names none.', value: 'OIN', check: oin },
+    schooljaar: { about: 'The school year, when the file names none.', value: 'YEAR', check: schoolYear },
+    'strip-pgn': { about: 'Take personal numbers out of the file on this machine, before it is sent.' },
+  },
+  notes: [
+    'A roster that is empty, cut off, or removes or renames many pupils waits for approval: exit status 1, code hold.pending, and the id for eduk hold approve.',
+  ],
+  async run(call): Promise<Result> {
+    const settings = { schoolOin: call.one('school') ?? '', schoolYear: call.one('schooljaar') ?? '' };
+    if (call.args('FILE')[0] !== '-') checkFile(call.args('FILE')[0]!);
+    const answer = await call
+      .gateway()
+      .send('importRoster', after(settings, call.has('strip-pgn') ? stripped(call) : chunks(call)));
+    const { schoolOin, schoolYear: year, learners, groups, staff, flowId, decision, holdId, difference } = answer;
+    const counts = { schoolOin, schoolYear: year, learners, groups, staff, flowId };
+    if (holdId !== '') {
+      const words = differenceWords(difference);
+      const problem = new Problem(
+        'hold.pending',
+        `The roster waits for approval${words ? ` (${words})` : ''}: eduk hold approve ${holdId}`,
+      );
+      return {
+        json: { error: { ...errorJson(problem), holdId }, holdId, ...counts, difference: differenceJson(difference) },
+        text: list([
+          ['held', holdId],
+          ['school', schoolOin],
+          ['roster of', year],
+          ['would change', words],
+          ['flow', flowId],
+        ]),
+        said: `The roster waits for approval (hold.pending): eduk hold approve ${holdId}`,
+        exit: 1,
+      };
+    }
+    const refusal = refusalIn(decision);
+    if (refusal) throw refusal;
+    return {
+      json: { ...counts, outcome: decision?.outcome || null },
+      text: list([
+        ['school', schoolOin],
+        ['roster of', year],
+        ['learners', learners],
+        ['groups', groups],
+        ['staff', staff],
+        ['flow', flowId],
+      ]),
+      said: decision?.outcome ? undefined : `Accepted, not decided yet; follow it with eduk flow show ${flowId}`,
+    };
+  },
+};
+
+export const importCatalogue: Command = {
+  name: 'catalogue import',
+  about: 'Publish the records of an SRU answer or a ReadCatalogResult for a publisher.',
+  arguments: file,
+  flags: { party: { about: 'The publisher.', value: 'OIN', required: true, check: oin } },
+  notes: [
+    'Records that are refused are listed with their place in the file, counted from 0; the others are published. Exit status 1 when one was refused.',
+  ],
+  async run(call): Promise<Result> {
+    if (call.args('FILE')[0] !== '-') checkFile(call.args('FILE')[0]!);
+    const { records, published, unchanged, refusals } = await call
+      .gateway()
+      .send('importCatalogue', after({ partyOin: call.one('party')! }, chunks(call)));
+    const refused = refusals.map(({ index, code, where, told }) => ({
+      index: Number(index),
+      code,
+      where: where || null,
+      told: told || null,
+    }));
+    const counts = list([
+      ['records', records],
+      ['published', published],
+      ['unchanged', unchanged],
+      ['refused', refused.length],
+    ]);
+    const json = { records, published, unchanged, refusals: refused };
+    if (refused.length === 0) return { json, text: counts };
+    const problem = new Problem('wire.invalid', `${refused.length} of ${records} records were refused.`, {
+      who: 'sender',
+    });
+    return {
+      json: { error: errorJson(problem), ...json },
+      text: `${counts}\n\n${table(
+        ['record', 'code', 'where', 'told'],
+        refused.map(({ index, code, where, told }) => [index, code, where ?? '', told ?? '']),
+      )}`,
+      said: problem.message,
+      exit: 1,
+    };
+  },
+};

@@ -1,0 +1,61 @@
+import type { Command } from '../command.ts';
+import { listDead, retryDead } from './dead.ts';
+import { doctor } from './doctor.ts';
+import { showFlow, whyBlocked } from './flow.ts';
+import { approveHold, listHolds, rejectHold } from './hold.ts';
+import { importCatalogue, importRoster } from './import.ts';
+import { forgetLearners } from './learner.ts';
+import { confirmMandate, grantMandate, listMandates, mandateKey, withdrawMandate } from './mandate.ts';
+import { addParty, listParties, showParty } from './party.ts';
+import { start } from './start.ts';
+
+/** Every command, in the order of help. */
+export const commands: readonly Command[] = [
+  start,
+  doctor,
+  addParty,
+  listParties,
+  showParty,
+  grantMandate,
+  confirmMandate,
+  withdrawMandate,
+  listMandates,
+  mandateKey,
+  importRoster,
+  importCatalogue,
+  showFlow,
+  whyBlocked,
+  listHolds,
+  approveHold,
+  rejectHold,
+  listDead,
+  retryDead,
+  forgetLearners,
+];
+
+/** Names that the design gives to later versions: who types one is told so, instead of being sent to another command. */
+export const later: readonly string[] = [
+  'console',
+  'release preview',
+  'release',
+  'dead drop',
+  'replay',
+  'school export',
+  'school merge',
+  'school split',
+  'school transfer',
+  'school',
+  'switch',
+  'audit verify',
+  'audit',
+  'receipt verify',
+  'receipt',
+  'eckid hash',
+  'eckid',
+  'conform',
+  'key rotate',
+  'key',
+  'move',
+  'backup',
+  'restore',
+];

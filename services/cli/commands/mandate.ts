@@ -1,0 +1,184 @@
+import { type Mandate, MandateState } from '#proto/eduk/core/v1/party';
+import type { ChangeMandateRequest } from '#proto/eduk/operator/v1/operator';
+import { day, oin } from '../checks.ts';
+import type { Call, Command, Result } from '../command.ts';
+import { list, table } from '../print.ts';
+import { misuse, Problem, refusalIn } from '../problem.ts';
+import { mandateStates, services } from '../words.ts';
+
+export const mandateJson = (mandate: Mandate) => ({
+  mandateId: mandate.mandateId,
+  schoolOin: mandate.schoolOin,
+  partyOin: mandate.partyOin,
+  services: mandate.services.map(services.word),
+  attributes: mandate.attributes,
+  state: mandateStates.word(mandate.state),
+  validFrom: mandate.validFrom || null,
+  validUntil: mandate.validUntil || null,
+  runOffUntil: mandate.runOffUntil || null,
+  agreement: mandate.agreement || null,
+});
+
+export const mandateTable = (mandates: readonly Mandate[]): string =>
+  table(
+    ['mandate', 'school\nparty', 'services', 'state'],
+    mandates.map((mandate) => [
+      mandate.mandateId,
+      `${mandate.schoolOin}\n${mandate.partyOin}`,
+      mandate.services.map(services.word).join(', '),
+      stateWords(mandate),
+    ]),
+  );
+
+function stateWords({ state, runOffUntil, validFrom, validUntil }: Mandate): string {
+  const word = mandateStates.word(state);
+  if (state === MandateState.MANDATE_STATE_RUN_OFF) return `${word}\nuntil ${runOffUntil}`;
+  return [word, ...(validFrom ? [`from ${validFrom}`] : []), ...(validUntil ? [`until ${validUntil}`] : [])].join('\n');
+}
+
+/** The answer to a command about one mandate. */
+function told(mandateId: string, state: MandateState, autorisatiesleutel: string): Result {
+  const json = { mandateId, state: mandateStates.word(state), autorisatiesleutel: autorisatiesleutel || null };
+  return {
+    json,
+    text: list([
+      ['mandate', mandateId],
+      ['state', json.state],
+      ['autorisatiesleutel', autorisatiesleutel],
+    ]),
+  };
+}
+
+/** Throws what was refused, and what nobody has decided within the time that the gateway waits: then no state is known. */
+function decided(decision: Parameters<typeof refusalIn>[0], flowId: string): void {
+  const refusal = refusalIn(decision);
+  if (refusal) throw refusal;
+  if (!decision?.outcome)
+    throw new Problem(
+      'peer.unknown_outcome',
+      `Accepted, but not decided yet; follow it with eduk flow show ${flowId}`,
+      { who: 'us' },
+    );
+}
+
+export const grantMandate: Command = {
+  name: 'mandate grant',
+  about: 'Enter a school’s agreement that a party may have something; nothing is routed until it is confirmed.',
+  flags: {
+    school: { about: 'The school, registered or not yet, or its board.', value: 'OIN', required: true, check: oin },
+    party: { about: 'The party that may have it.', value: 'OIN', required: true, check: oin },
+    service: { about: 'What it is for.', value: 'SERVICE', required: true, many: true, choices: services.all },
+    attributes: { about: 'What the party may receive; without it the service’s default.', value: 'NAME', many: true },
+    'valid-from': { about: 'First Dutch day.', value: 'DAY', check: day },
+    'valid-until': { about: 'Last Dutch day.', value: 'DAY', check: day },
+    agreement: { about: 'Reference and version of the processing agreement.', value: 'REFERENCE' },
+    confirm: { about: 'Confirm it at once, standing in for the school.' },
+  },
+  notes: [
+    'The autorisatiesleutel belongs to school and party. It is printed at their first grant only; eduk mandate key --renew makes a new one.',
+  ],
+  async run(call): Promise<Result> {
+    const mandate: Mandate = {
+      mandateId: '',
+      schoolOin: call.one('school')!,
+      partyOin: call.one('party')!,
+      services: call.all('service').map(services.value),
+      attributes: [...call.all('attributes')],
+      state: MandateState.MANDATE_STATE_UNSPECIFIED,
+      validFrom: call.one('valid-from') ?? '',
+      validUntil: call.one('valid-until') ?? '',
+      runOffUntil: '',
+      agreement: call.one('agreement') ?? '',
+    };
+    const { mandateId, state, autorisatiesleutel, flowId, decision } = await call
+      .gateway()
+      .ask('grantMandate', { mandate, confirm: call.has('confirm') });
+    decided(decision, flowId);
+    const unconfirmed = state === MandateState.MANDATE_STATE_UNCONFIRMED;
+    return {
+      ...told(mandateId, state, autorisatiesleutel),
+      said: unconfirmed ? `Nothing is routed until it is confirmed: eduk mandate confirm ${mandateId}` : undefined,
+    };
+  },
+};
+
+async function change(
+  call: Call,
+  asked: Omit<ChangeMandateRequest, 'mandateId'>,
+  mandateId = call.args('MANDATE')[0]!,
+): Promise<Result> {
+  const { state, autorisatiesleutel, flowId, decision } = await call
+    .gateway()
+    .ask('changeMandate', { mandateId, ...asked });
+  decided(decision, flowId);
+  return told(mandateId, state, autorisatiesleutel);
+}
+
+const which = [{ name: 'MANDATE', about: 'Its id, as eduk mandate list shows it.' }] as const;
+
+export const confirmMandate: Command = {
+  name: 'mandate confirm',
+  about: 'Confirm a mandate for the school; what waits for it is then sent in order.',
+  arguments: which,
+  run: (call) => change(call, { change: 'confirm', runOffUntil: '' }),
+};
+
+export const withdrawMandate: Command = {
+  name: 'mandate withdraw',
+  about: 'Stop a mandate now, or let it run off.',
+  arguments: which,
+  flags: {
+    'run-off-until': {
+      about: 'No new orders or grants; what runs may go on through this day. Without it everything stops at once.',
+      value: 'DAY',
+      check: day,
+    },
+  },
+  run(call) {
+    const until = call.one('run-off-until');
+    return change(
+      call,
+      until === undefined ? { change: 'stop', runOffUntil: '' } : { change: 'run_off', runOffUntil: until },
+    );
+  },
+};
+
+const filters = {
+  school: { about: 'Of this school.', value: 'OIN', check: oin },
+  party: { about: 'Of this party.', value: 'OIN', check: oin },
+} as const;
+
+export const listMandates: Command = {
+  name: 'mandate list',
+  about: 'List mandates with their state.',
+  flags: filters,
+  async run(call): Promise<Result> {
+    const { mandates } = await call
+      .gateway()
+      .ask('listMandates', { schoolOin: call.one('school') ?? '', partyOin: call.one('party') ?? '' });
+    return { json: mandates.map(mandateJson), text: mandates.length === 0 ? 'No mandates.' : mandateTable(mandates) };
+  },
+};
+
+export const mandateKey: Command = {
+  name: 'mandate key',
+  about: 'Make a new autorisatiesleutel for the school and party of a mandate; the old one stops working.',
+  arguments: [{ ...which[0], optional: true }],
+  flags: { ...filters, renew: { about: 'Needed: the key that there is cannot be shown.' } },
+  notes: ['Name the mandate, or the school and the party.'],
+  async run(call): Promise<Result> {
+    if (!call.has('renew'))
+      throw misuse('The key that there is cannot be shown; eduk mandate key --renew makes a new one.');
+    const asked = { change: 'key', runOffUntil: '' };
+    const [mandateId] = call.args('MANDATE');
+    if (mandateId !== undefined) return change(call, asked, mandateId);
+    const [schoolOin, partyOin] = [call.one('school'), call.one('party')];
+    if (schoolOin === undefined || partyOin === undefined)
+      throw misuse('Name the mandate, or --school OIN and --party OIN.');
+    const { mandates } = await call.gateway().ask('listMandates', { schoolOin, partyOin });
+    // Any mandate of the pair leads to its key; one that still holds is the likelier to be taken.
+    const mandate = mandates.find(({ state }) => state !== MandateState.MANDATE_STATE_ENDED) ?? mandates[0];
+    if (!mandate) throw new Problem('state.missing', 'This school gave this party no mandate.');
+    return change(call, asked, mandate.mandateId);
+  },
+};

@@ -1,0 +1,148 @@
+import type { Mandate, Party } from '#proto/eduk/core/v1/party';
+import { endpoint, oin, splitEndpoint } from '../checks.ts';
+import type { Call, Command, Result } from '../command.ts';
+import { list, table } from '../print.ts';
+import { Problem, refusalIn } from '../problem.ts';
+import { roles } from '../words.ts';
+import { mandateJson, mandateTable } from './mandate.ts';
+
+const partyJson = ({ oin, name, roles: numbers, endpoints, boardOin, sectors }: Party) => ({
+  oin,
+  name,
+  roles: numbers.map(roles.word),
+  endpoints: endpoints.map(({ standard, url }) => ({ standard, url })),
+  boardOin: boardOin || null,
+  sectors,
+});
+
+const rolesOf = (party: Party): string => party.roles.map(roles.word).join(', ');
+
+export const addParty: Command = {
+  name: 'party add',
+  about: 'Register a party and print its secrets, which are shown this once.',
+  flags: {
+    oin: { about: 'Its organisation identification number.', value: 'OIN', required: true, check: oin },
+    name: { about: 'What it is called.', value: 'NAME', required: true },
+    role: { about: 'What it does in the chain.', value: 'ROLE', required: true, many: true, choices: roles.all },
+    endpoint: {
+      about: 'Where it answers for a standard.',
+      value: 'STANDARD=URL',
+      many: true,
+      check: endpoint,
+      split: /,(?=[A-Za-z][\w.-]*=[a-z]+:)/,
+    },
+    board: { about: 'For a school: its board.', value: 'OIN', check: oin },
+    sector: {
+      about: 'For a school: the sectors of its enrolments.',
+      value: 'SECTOR',
+      many: true,
+      choices: ['po', 'vo', 'mbo'],
+    },
+  },
+  notes: [
+    'A party that is registered already gets these roles and endpoints and keeps its secrets: they are printed as null.',
+  ],
+  async run(call): Promise<Result> {
+    const party: Party = {
+      oin: call.one('oin')!,
+      name: call.one('name')!,
+      roles: call.all('role').map(roles.value),
+      endpoints: call.all('endpoint').map((value) => {
+        const [standard, url] = splitEndpoint(value)!;
+        return { standard, url };
+      }),
+      boardOin: call.one('board') ?? '',
+      sectors: [...call.all('sector')],
+    };
+    const answer = await call.gateway().ask('addParty', { party });
+    const refusal = refusalIn(answer.decision);
+    if (refusal) throw refusal;
+    const json = {
+      oin: party.oin,
+      clientId: answer.clientId,
+      clientSecret: answer.clientSecret || null,
+      apiKey: answer.apiKey || null,
+      certificate: null,
+      privateKey: null,
+      uwlr: { klantcode: answer.klantcode, klantnaam: answer.klantnaam },
+    };
+    const said = [
+      ...(answer.existed
+        ? ['This party was registered already; its secrets stay as they are and are not shown again.']
+        : []),
+      // The secrets exist only in this answer, so it is printed although the decision is still to come.
+      ...(answer.decision?.outcome
+        ? []
+        : [`Accepted, not decided yet; follow it with eduk flow show ${answer.flowId}`]),
+    ];
+    return {
+      json,
+      said: said.join('\n'),
+      text: list([
+        ['oin', json.oin],
+        ['client id', json.clientId],
+        ['client secret', json.clientSecret ?? '(as before)'],
+        ['api key', json.apiKey ?? '(as before)'],
+        ['klantcode', json.uwlr.klantcode],
+        ['klantnaam', json.uwlr.klantnaam],
+      ]),
+    };
+  },
+};
+
+export const listParties: Command = {
+  name: 'party list',
+  about: 'List the parties in the chain.',
+  flags: { role: { about: 'Only parties with this role.', value: 'ROLE', choices: roles.all } },
+  async run(call): Promise<Result> {
+    const role = call.one('role');
+    const { parties } = await call.gateway().ask('listParties', role === undefined ? {} : { role: roles.value(role) });
+    return {
+      json: parties.map(partyJson),
+      text:
+        parties.length === 0
+          ? 'No parties.'
+          : table(
+              ['oin', 'name', 'roles'],
+              parties.map((party) => [party.oin, party.name, rolesOf(party)]),
+            ),
+    };
+  },
+};
+
+export const showParty: Command = {
+  name: 'party show',
+  about: 'Show a party with its endpoints and the mandates it has or gave.',
+  arguments: [{ name: 'OIN', about: 'The party.' }],
+  async run(call): Promise<Result> {
+    const named = partyNamed(call);
+    const gateway = call.gateway();
+    const [{ parties }, has, gave] = await Promise.all([
+      gateway.ask('listParties', { oin: named }),
+      gateway.ask('listMandates', { partyOin: named }),
+      gateway.ask('listMandates', { schoolOin: named }),
+    ]);
+    const party = parties[0];
+    if (!party) throw new Problem('state.missing', 'No party has this OIN.');
+    const mandates: Mandate[] = [...has.mandates, ...gave.mandates.filter(({ partyOin }) => partyOin !== named)];
+    const facts = list([
+      ['oin', party.oin],
+      ['name', party.name],
+      ['roles', rolesOf(party)],
+      ['board', party.boardOin],
+      ['sectors', party.sectors.join(', ')],
+      ...party.endpoints.map(({ standard, url }): [string, string] => [standard, url]),
+    ]);
+    return {
+      json: { ...partyJson(party), mandates: mandates.map(mandateJson) },
+      text: mandates.length === 0 ? `${facts}\n\nNo mandates.` : `${facts}\n\n${mandateTable(mandates)}`,
+    };
+  },
+};
+
+function partyNamed(call: Call): string {
+  const [named] = call.args('OIN');
+  const wrong = oin(named!);
+  if (wrong) throw new Problem('wire.invalid', `OIN ${wrong}.`, { exit: 2 });
+  return named!;
+}

@@ -1,0 +1,113 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { ConfigError } from '#kernel';
+import type { Command, Result, Streams } from '../command.ts';
+import { masterKeyFile } from '../place.ts';
+import { misuse, Problem } from '../problem.ts';
+
+/** SIGTERM to a start ends every process within this time. Milliseconds. */
+const STOP_MS = 10_000;
+
+export const start: Command = {
+  name: 'start',
+  about: 'Start the whole gateway in this process and stay until it is told to stop.',
+  arguments: [
+    {
+      name: 'ROLE',
+      about: 'Roles are for the distributed engine; this version runs all of them together.',
+      optional: true,
+      many: true,
+    },
+  ],
+  notes: [
+    'Prints one line `ready grpc=… http=… console=…` and writes addresses.json in the data folder.',
+    'SIGTERM and SIGINT stop it within 10 s.',
+  ],
+  alone: true,
+  async run(call): Promise<Result> {
+    if (call.args('ROLE').length > 0)
+      throw misuse(
+        'This version runs the embedded engine, one process with everything: start it without names of roles or services.',
+      );
+    // Settings are wrong use (2); what the machine or the data folder refuses afterwards is a refusal (1).
+    const config = call.config();
+    const stopped = whenStopped();
+    try {
+      const { startGateway } = await import('../../main.ts');
+      const gateway = await startGateway(call.streams.env, call.one('config')).catch((thrown) => {
+        throw refused(thrown, config);
+      });
+      const { grpc, http, console } = gateway.addresses;
+      if (gateway.devKey)
+        call.streams.err(
+          `This gateway runs on a development key (${masterKeyFile(config).file}): for trying out, never for real pupils.\n`,
+        );
+      call.streams.out(
+        call.json
+          ? `${JSON.stringify({ ready: { grpc, http, console } })}\n`
+          : `ready grpc=${grpc} http=${http} console=${console}\n`,
+      );
+      const lost = new Promise<'lost'>((resolve) => gateway.onLost(() => resolve('lost')));
+      const ended = await Promise.race([stopped.signal, lost]);
+      const inTime = await stopWithin(gateway.stop(), call.streams);
+      if (ended === 'lost')
+        call.streams.err('A part of the gateway was lost; start it again. Nothing accepted is lost.\n');
+      return { exit: ended === 'lost' || !inTime ? 1 : 0 };
+    } finally {
+      stopped.forget();
+    }
+  },
+};
+
+/** From now on signals are remembered: one that comes during the start stops it as soon as it is ready. Repeats change nothing. */
+function whenStopped() {
+  let heard = (_: 'stopped') => {};
+  const signal = new Promise<'stopped'>((resolve) => {
+    heard = resolve;
+  });
+  const listener = () => heard('stopped');
+  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+  for (const name of signals) process.on(name, listener);
+  return {
+    signal,
+    forget: () => {
+      for (const name of signals) process.off(name, listener);
+    },
+  };
+}
+
+async function stopWithin(stopping: Promise<void>, streams: Streams): Promise<boolean> {
+  // A little less, so that the process is gone in time.
+  const late = await Promise.race([stopping.then(() => false), wait(STOP_MS - 500, true, { ref: false })]);
+  if (late) streams.err('The gateway did not stop in time and is ended; what it had accepted is kept.\n');
+  return !late;
+}
+
+type Settings = Record<string, string | undefined> & { EDUK_DATA: string };
+
+/** What keeps a gateway from starting, in words that name the setting. */
+export function refused(thrown: unknown, config: Settings): unknown {
+  if (thrown instanceof ConfigError) return new Problem('state.conflict', thrown.problems.join('\n'), { who: 'us' });
+  const system = listenError(thrown);
+  if (!system) return thrown;
+  const { code, port } = system;
+  const names = (['EDUK_GRPC', 'EDUK_HTTP', 'EDUK_INTERNAL'] as const).filter((name) =>
+    config[name]?.endsWith(`:${port}`),
+  );
+  const named = names.length > 0 ? names.map((name) => `${name} (${config[name]})`).join(' or ') : 'a setting';
+  const why: Record<string, string> = {
+    EADDRINUSE: `${named} names a port that another program uses: is a gateway running already? Stop it, or choose another port (0 takes a free one).`,
+    EACCES: `${named} names a port that this user may not use; choose one above 1023.`,
+    EADDRNOTAVAIL: `${named} names an address that this machine does not have.`,
+  };
+  return new Problem('state.conflict', why[code]!, { who: 'us' });
+}
+
+/** A listener's error; grpc-js only says it in words. */
+function listenError(thrown: unknown): { code: string; port: string } | undefined {
+  for (let error = thrown; error instanceof Error; error = error.cause) {
+    const { code, port } = error as NodeJS.ErrnoException & { port?: number };
+    const said = /\b(EADDRINUSE|EACCES|EADDRNOTAVAIL)\b/.exec(`${code ?? ''} ${error.message}`)?.[1];
+    if (said) return { code: said, port: String(port ?? /:(\d{1,5})\b(?!.*:\d)/s.exec(error.message)?.[1] ?? '') };
+  }
+  return undefined;
+}

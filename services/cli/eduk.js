@@ -1,0 +1,73 @@
+#!/usr/bin/env node
+// The bin. Written in old JavaScript, without static imports, so that an older node can parse it, find the Node that
+// `npm ci` brought, and hand over; everything else is in main.ts. `npm start` and `npx eduk` put that Node on the path, so
+// the handing over happens only when this file is started directly.
+var needed = 24;
+
+if (parseInt(process.versions.node, 10) >= needed) {
+  import('./main.ts').then((cli) => cli.run());
+} else {
+  load('fs', (fs) => {
+    load('path', (path) => {
+      load('child_process', (processes) => {
+        handOver(fs, path, processes);
+      });
+    });
+  });
+}
+
+/** Nodes before modules run this file as a script, where `require` is the only way; later ones have no `require` here. */
+function load(name, use) {
+  if (typeof require === 'function') use(require(name));
+  else
+    import(name).then((module) => {
+      use(module.default);
+    });
+}
+
+function handOver(fs, path, processes) {
+  var here = fs.realpathSync(process.argv[1]);
+  var bundled = findNode(fs, path, path.resolve(path.dirname(here), '..', '..'));
+  if (bundled === undefined) {
+    process.stderr.write(
+      'eduk needs Node ' +
+        needed +
+        ' or newer; this is ' +
+        process.version +
+        '. Run npm ci in the project folder, or install Node ' +
+        needed +
+        '.\n',
+    );
+    process.exitCode = 2;
+    return;
+  }
+  var child = processes.spawn(bundled, [here].concat(process.argv.slice(2)), { stdio: 'inherit' });
+  // The process in between passes on what it is told, and ends as its child ends.
+  ['SIGTERM', 'SIGINT', 'SIGHUP'].forEach((signal) => {
+    process.on(signal, () => {
+      child.kill(signal);
+    });
+  });
+  child.on('error', (error) => {
+    process.stderr.write('eduk cannot run ' + bundled + ' (' + error.code + ').\n');
+    process.exitCode = 2;
+  });
+  child.on('exit', (code, signal) => {
+    if (signal === null) process.exit(code);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}
+
+/** The first Node found under the project; none when that is the one that runs now, for then it is too old as well. */
+function findNode(fs, path, root) {
+  var windows = process.platform === 'win32';
+  var name = 'node-' + (windows ? 'win' : process.platform) + '-' + process.arch;
+  var places = [path.join(root, 'node_modules', name, 'bin', windows ? 'node.exe' : 'node')];
+  // On Windows that file is a script for a shell, not a program.
+  if (!windows) places.unshift(path.join(root, 'node_modules', '.bin', 'node'));
+  var there = places.filter((place) => fs.existsSync(place));
+  if (there.length === 0) return undefined;
+  var found = fs.realpathSync(there[0]);
+  return found === fs.realpathSync(process.execPath) ? undefined : found;
+}
