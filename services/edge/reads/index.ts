@@ -1,19 +1,28 @@
 /** Answers to pulls: asked of the owner by its proto, then through release. */
 import { GatewayError, isSchoolYear, schoolYearOf } from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
+import { EntitlementState, EntitlementTerms } from '#proto/eduk/core/v1/ordering';
 import { Role, Service } from '#proto/eduk/core/v1/party';
+import type { Decision } from '#proto/eduk/core/v1/receipt';
+import type { FlowRow } from '#proto/eduk/flows/v1/flows';
 import {
   CatalogueServiceDefinition,
   type GetProductRequest,
   type SearchProductsRequest,
 } from '#proto/eduk/gateway/v1/catalogue';
 import {
+  type Entitlement,
   EntitlementServiceDefinition,
   type GetEntitlementRequest,
   type ListEntitlementsRequest,
 } from '#proto/eduk/gateway/v1/entitlement';
 import { FlowServiceDefinition, type GetFlowRequest, type WhyBlockedRequest } from '#proto/eduk/gateway/v1/flow';
-import { type GetOrderRequest, type ListOrdersRequest, OrderServiceDefinition } from '#proto/eduk/gateway/v1/order';
+import {
+  type GetOrderRequest,
+  type ListOrdersRequest,
+  type Order,
+  OrderServiceDefinition,
+} from '#proto/eduk/gateway/v1/order';
 import {
   type GetPartyRequest,
   type ListMandatesRequest,
@@ -189,12 +198,26 @@ const getRoster: Read = async (request: GetRosterRequest, caller, gate) => {
 };
 
 const getOrder: Read = async (request: GetOrderRequest, caller, { door }) => {
-  const orderId = request.orderId || (await subjectOf(door, caller, request.reference, 'OrderService/PlaceOrder'));
-  const buyerOin = request.buyerOin || (request.orderId ? '' : caller.oin);
+  const sent = request.orderId ? undefined : await sentAs(door, caller, request.reference, 'OrderService/PlaceOrder');
+  const orderId = sent?.subject ?? request.orderId;
+  const buyerOin = request.buyerOin || (sent ? caller.oin : '');
   const orders = await settle(door, async () => {
     const { orders } = await door.services.orders.getOrder({ orderId, buyerOin, partyOin: partyOf(caller) });
     return orders.length > 0 ? orders : undefined;
   });
+  if (!orders && sent)
+    return {
+      order: {
+        orderId,
+        schoolOin: sent.schoolOin,
+        buyerOin: caller.oin,
+        lines: [],
+        expected: false,
+        decision: undecided,
+        flowId: sent.flowId,
+        placedMs: sent.acceptedMs,
+      } satisfies Order,
+    };
   if (!orders) throw new GatewayError('state.missing', undefined, { where: 'order_id' });
   if (orders.length > 1)
     throw new GatewayError('wire.invalid', 'Several buyers used this order id; name the buyer.', {
@@ -203,16 +226,22 @@ const getOrder: Read = async (request: GetOrderRequest, caller, { door }) => {
   return { order: await showOrder(door, caller, orders[0]!) };
 };
 
-/** What a message was about, by its reference: order, entitlement. */
-async function subjectOf(door: Gate['door'], caller: Caller, reference: string, method: string): Promise<string> {
+/** Accepted, and nothing decided yet. */
+const undecided: Decision = { outcome: '', code: '', told: '' };
+
+/**
+ * A message by its reference. Its subject (order, entitlement) is waited for, a bit more than a second; empty = its owner
+ * has not come to it. Throws state.missing where nothing was accepted under this reference.
+ */
+async function sentAs(door: Gate['door'], caller: Caller, reference: string, method: string): Promise<FlowRow> {
   if (!reference) throw new GatewayError('wire.invalid', 'Name an id or a reference.', { where: 'reference' });
   const key = referenceKey(door, caller.oin, method, reference);
-  const subject = await settle(door, async () => {
-    const { flow } = await door.services.flows.getFlow({ flowId: '', partyOin: caller.oin, referenceKey: key, method });
-    return flow?.subject || undefined;
-  });
-  if (!subject) throw new GatewayError('state.missing', undefined, { where: 'reference' });
-  return subject;
+  const ask = async () =>
+    (await door.services.flows.getFlow({ flowId: '', partyOin: caller.oin, referenceKey: key, method })).flow;
+  const flow =
+    (await settle(door, async () => await ask().then((row) => (row?.subject ? row : undefined)))) ?? (await ask());
+  if (!flow) throw new GatewayError('state.missing', undefined, { where: 'reference' });
+  return flow;
 }
 
 const partyOf = (caller: Caller): string => (caller.kind === 'operator' ? '' : caller.oin);
@@ -239,16 +268,33 @@ const listOrders: Read = async (request: ListOrdersRequest, caller, gate) => {
 };
 
 const getEntitlement: Read = async (request: GetEntitlementRequest, caller, { door }) => {
-  const entitlementId =
-    request.entitlementId || (await subjectOf(door, caller, request.reference, 'EntitlementService/GrantEntitlements'));
+  const sent = request.entitlementId
+    ? undefined
+    : await sentAs(door, caller, request.reference, 'EntitlementService/GrantEntitlements');
+  const entitlementId = sent?.subject ?? request.entitlementId;
+  const schoolOin = request.schoolOin || (sent?.schoolOin ?? '');
   const row = await settle(
     door,
-    async () =>
-      (await door.services.entitlements.getEntitlement({ schoolOin: request.schoolOin, entitlementId })).entitlement,
+    async () => (await door.services.entitlements.getEntitlement({ schoolOin, entitlementId })).entitlement,
   );
+  if (!row && sent)
+    return {
+      entitlement: {
+        terms: EntitlementTerms.fromPartial({ entitlementId }),
+        schoolOin: sent.schoolOin,
+        holder: undefined,
+        state: EntitlementState.ENTITLEMENT_STATE_UNSPECIFIED,
+        taken: 0,
+        activationCode: '',
+        grantedByOin: caller.oin,
+        decision: undecided,
+        flowId: sent.flowId,
+        firstUsedOn: '',
+      } satisfies Entitlement,
+    };
   if (!row || !concerns(door, caller, row))
     throw new GatewayError('state.missing', undefined, { where: 'entitlement_id' });
-  return { entitlement: (await showEntitlements(door, caller, request.schoolOin, [row]))[0] };
+  return { entitlement: (await showEntitlements(door, caller, schoolOin, [row]))[0] };
 };
 
 const listEntitlements: Read = async (request: ListEntitlementsRequest, caller, gate) => {

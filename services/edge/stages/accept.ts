@@ -71,7 +71,9 @@ function entryOf(submission: Submission, door: Door, now: number): Entry {
     })),
     // A group's receipt is made from the leaves and times of its items, so an item needs no more than those.
     answer: Receipt.encode(
-      submission.bulk ? { ...receiptOf(submission), salt: new Uint8Array(0), rememberedUntilMs: 0n } : receiptOf(submission),
+      submission.bulk
+        ? { ...receiptOf(submission), salt: new Uint8Array(0), rememberedUntilMs: 0n }
+        : receiptOf(submission),
     ).finish(),
     schoolOin: school,
     traceparent: submission.traceparent,

@@ -63,10 +63,13 @@ export interface GetFlowResponse {
   flow: Flow | undefined;
 }
 
-/** By id. */
+/** By id or reference. */
 export interface WatchFlowRequest {
   /** Follow the message with FlowService by this id. */
   flowId: string;
+  reference: string;
+  /** With a reference that you used for several methods. */
+  method: string;
 }
 
 /** The flow as it is now. */
@@ -669,13 +672,19 @@ export const GetFlowResponse: MessageFns<GetFlowResponse> = {
 };
 
 function createBaseWatchFlowRequest(): WatchFlowRequest {
-  return { flowId: "" };
+  return { flowId: "", reference: "", method: "" };
 }
 
 export const WatchFlowRequest: MessageFns<WatchFlowRequest> = {
   encode(message: WatchFlowRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.flowId !== "") {
       writer.uint32(10).string(message.flowId);
+    }
+    if (message.reference !== "") {
+      writer.uint32(18).string(message.reference);
+    }
+    if (message.method !== "") {
+      writer.uint32(26).string(message.method);
     }
     return writer;
   },
@@ -701,6 +710,22 @@ export const WatchFlowRequest: MessageFns<WatchFlowRequest> = {
             message.flowId = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reference = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -720,6 +745,8 @@ export const WatchFlowRequest: MessageFns<WatchFlowRequest> = {
         : isSet(object.flow_id)
         ? globalThis.String(object.flow_id)
         : "",
+      reference: isSet(object.reference) ? globalThis.String(object.reference) : "",
+      method: isSet(object.method) ? globalThis.String(object.method) : "",
     };
   },
 
@@ -727,6 +754,12 @@ export const WatchFlowRequest: MessageFns<WatchFlowRequest> = {
     const obj: any = {};
     if (message.flowId !== "") {
       obj.flowId = message.flowId;
+    }
+    if (message.reference !== "") {
+      obj.reference = message.reference;
+    }
+    if (message.method !== "") {
+      obj.method = message.method;
     }
     return obj;
   },
@@ -737,6 +770,8 @@ export const WatchFlowRequest: MessageFns<WatchFlowRequest> = {
   fromPartial(object: DeepPartial<WatchFlowRequest>): WatchFlowRequest {
     const message = createBaseWatchFlowRequest();
     message.flowId = object.flowId ?? "";
+    message.reference = object.reference ?? "";
+    message.method = object.method ?? "";
     return message;
   },
 };
