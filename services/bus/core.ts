@@ -295,7 +295,7 @@ export class Core implements Reader {
       touched = this.#finish();
     } catch (thrown) {
       this.#undo();
-      throw thrown;
+      throw thrown instanceof StoreFailure ? asGatewayError(thrown.cause) : thrown;
     } finally {
       this.#inGroup = false;
     }
@@ -813,8 +813,9 @@ export class Core implements Reader {
       due.push(row);
     }
     let taken = 0;
+    // One before it may have been taken up, or waits for something else by now.
     for (const { consumer, scope, seq } of due)
-      if (this.#rows.get(waits, consumer, scope, seq)?.deadlineMs !== undefined)
+      if ((this.#rows.get(waits, consumer, scope, seq)?.deadlineMs ?? NEVER) <= this.#now)
         taken += this.#resume(this.#byName.get(consumer)!, scope, true);
     return taken;
   }

@@ -19,10 +19,10 @@ import {
 } from '#proto/eduk/bus/v1/bus';
 import { Core, type EntryOutcome } from './core.ts';
 import type { EngineView, ServiceModule } from './port.ts';
-import { AcceptQueue } from './queue.ts';
+import { AcceptQueue, type Part } from './queue.ts';
 import { CLEAN_CHUNK, LOG_WINDOW_MS, unclassed } from './retention.ts';
 import { SqliteStore } from './sqlite.ts';
-import { type Store, StoreFailure } from './store.ts';
+import type { Store } from './store.ts';
 import { engineTables } from './tables.ts';
 
 export interface EngineOptions {
@@ -125,6 +125,7 @@ class Turns {
   /** Deciding rests until then after the store failed (monotonic milliseconds). */
   #restUntil = 0;
   #failures = 0;
+  #toldAt = Number.NEGATIVE_INFINITY;
   #oldestMs = 0;
   #oldestAt = Number.NEGATIVE_INFINITY;
   #trickledAt = Number.NEGATIVE_INFINITY;
@@ -211,31 +212,19 @@ class Turns {
   #turn(): void {
     if (this.#state === 'closed') return;
     const started = performance.now();
-    const parts = this.#queue.take(GROUP, this.#bulkLimit(started));
     const rests = started < this.#restUntil;
-    const decides = !rests && this.#state !== 'new' && this.#core.hasWork();
-    if (parts.length === 0 && !decides) {
-      this.#sleep(rests);
-      return;
-    }
-    const until = started + (this.#queue.size > 0 || parts.length > 0 ? TURN_BUSY_MS : TURN_MS);
+    let parts: Part[] = [];
     try {
-      const results = this.#core.group(() => {
-        const taken = parts.map(({ entries }) => this.#core.accept(entries));
-        if (decides) this.#core.run(() => performance.now() < until);
-        return taken;
-      });
-      this.#failures = 0;
-      for (const [i, part] of parts.entries()) part.done(results[i]!);
-    } catch (thrown) {
-      const error = storeError(thrown);
-      // With accepts in it, the group may have failed because of them: deciding is tried again by itself at once.
-      if (parts.length === 0) {
-        this.#failures += 1;
-        this.#restUntil = started + Math.min(5000, 50 * 2 ** this.#failures);
+      parts = this.#queue.take(GROUP, this.#bulkLimit(started));
+      const decides = !rests && this.#state !== 'new' && this.#core.hasWork();
+      if (parts.length === 0 && !decides) {
+        this.#sleep(rests);
+        return;
       }
-      log('error', 'group_failed', { accepts: parts.length, ...describeError(error) });
-      for (const part of parts) part.failed(error);
+      this.#group(parts, decides);
+    } catch (thrown) {
+      for (const part of parts) part.failed(thrown);
+      this.#failed(thrown, parts.length);
     }
     this.#unread = this.#core.unread();
     this.kick();
@@ -243,12 +232,44 @@ class Turns {
     setImmediate(() => this.#settle());
   }
 
+  #group(parts: readonly Part[], decides: boolean): void {
+    const budgetMs = parts.length > 0 || this.#queue.size > 0 ? TURN_BUSY_MS : TURN_MS;
+    const accept = () => parts.map(({ entries }) => this.#core.accept(entries));
+    let results: EntryOutcome[][];
+    try {
+      results = this.#core.group(() => {
+        const taken = accept();
+        const until = performance.now() + budgetMs;
+        if (decides) this.#core.run(() => performance.now() < until);
+        return taken;
+      });
+      if (decides) this.#failures = 0;
+    } catch (thrown) {
+      if (parts.length === 0 || !decides) throw thrown;
+      // What cannot be decided must not keep others from being accepted, nor the other way round.
+      this.#failed(thrown, 0);
+      results = this.#core.group(accept);
+    }
+    for (const [i, part] of parts.entries()) part.done(results[i]!);
+  }
+
+  /** Deciding rests, longer each time; told once a second. */
+  #failed(thrown: unknown, accepts: number): void {
+    const now = performance.now();
+    if (now - this.#toldAt > 1000) {
+      this.#toldAt = now;
+      log('error', 'group_failed', { accepts, ...describeError(asGatewayError(thrown)) });
+    }
+    this.#failures += 1;
+    this.#restUntil = now + Math.min(5000, 25 * 2 ** this.#failures);
+  }
+
   #settle(): void {
     if (this.#state === 'closed') return;
     try {
       this.#store.settle();
     } catch (thrown) {
-      log('error', 'checkpoint_failed', describeError(storeError(thrown)));
+      log('error', 'checkpoint_failed', describeError(thrown));
     }
   }
 
@@ -284,7 +305,7 @@ class Turns {
     try {
       if (this.#cleanSome() >= CLEAN_CHUNK) setImmediate(() => this.#clean());
     } catch (thrown) {
-      log('error', 'cleaning_failed', describeError(storeError(thrown)));
+      log('error', 'cleaning_failed', describeError(thrown));
     }
   }
 
@@ -333,11 +354,6 @@ class Turns {
     for (const part of this.#queue.take(Infinity, Infinity)) part.failed(new GatewayError('gateway.stopping'));
     this.#store.close();
   }
-}
-
-/** What failed in the store, as a fault: a full disk is told apart from a bug. */
-function storeError(thrown: unknown): GatewayError {
-  return asGatewayError(thrown instanceof StoreFailure ? thrown.cause : thrown);
 }
 
 function check(entry: Entry, where: string): void {
