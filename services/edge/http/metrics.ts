@@ -1,5 +1,12 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Gate } from '../gate.ts';
 import { letThrough } from '../pgn.ts';
+
+/** How late a timer of 10 ms comes: whether a call waits behind other work of this thread. */
+const RESOLUTION_MS = 10;
+const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+delay.enable();
+const lateness = (ns: number): number => Math.max(0, ns / 1e9 - RESOLUTION_MS / 1000);
 
 /** Prometheus text: ages first, because they say whether anything is stuck. Labels are names of ours, never of a message. */
 export async function metricsPage(gate: Gate): Promise<string> {
@@ -28,9 +35,14 @@ export async function metricsPage(gate: Gate): Promise<string> {
     `eduk_keys_like_pgn_total ${letThrough.keys}`,
   );
   lines.push(
+    "# HELP eduk_event_loop_delay_seconds How late the doors' thread is, since the last time this page was read.",
+    '# TYPE eduk_event_loop_delay_seconds summary',
+    `eduk_event_loop_delay_seconds{quantile="0.5"} ${lateness(delay.percentile(50))}`,
+    `eduk_event_loop_delay_seconds{quantile="0.99"} ${lateness(delay.percentile(99))}`,
     '# TYPE process_resident_memory_bytes gauge',
     `process_resident_memory_bytes ${process.memoryUsage.rss()}`,
     '',
   );
+  delay.reset();
   return lines.join('\n');
 }
