@@ -80,7 +80,8 @@ function readToken(config: Config): string | undefined {
 export function connectGateway(config: Config): Gateway {
   const address = gatewayAddress(config);
   const place = parseAddress(address);
-  if (!place || place.port === 0) throw notRunning(address);
+  if (!place || place.port === 0)
+    throw new Problem('peer.unavailable', `No gateway runs on ${config.EDUK_DATA}. ${howToStart}`, { who: 'us' });
   if (!isLoopback(place.host))
     throw new Problem(
       'party.forbidden',
@@ -101,6 +102,11 @@ export function connectGateway(config: Config): Gateway {
       return new Problem(
         'party.unknown',
         `${tokenFile(config)} is not there; name the operator's token with EDUK_TOKEN_FILE.`,
+      );
+    if (error.code === status.UNAUTHENTICATED)
+      return new Problem(
+        'party.unknown',
+        `The gateway at ${address} does not know the token in ${tokenFile(config)}: does it run on another data folder (EDUK_DATA)?`,
       );
     return thrown;
   };

@@ -1,15 +1,19 @@
 #!/usr/bin/env node
+// biome-ignore-all lint/complexity/useArrowFunction: old nodes do not know arrows.
+
 // The bin. Written in old JavaScript, without static imports, so that an older node can parse it, find the Node that
 // `npm ci` brought, and hand over; everything else is in main.ts. `npm start` and `npx eduk` put that Node on the path, so
 // the handing over happens only when this file is started directly.
 var needed = 24;
 
 if (parseInt(process.versions.node, 10) >= needed) {
-  import('./main.ts').then((cli) => cli.run());
+  import('./main.ts').then(function (cli) {
+    return cli.run();
+  });
 } else {
-  load('fs', (fs) => {
-    load('path', (path) => {
-      load('child_process', (processes) => {
+  load('fs', function (fs) {
+    load('path', function (path) {
+      load('child_process', function (processes) {
         handOver(fs, path, processes);
       });
     });
@@ -20,7 +24,7 @@ if (parseInt(process.versions.node, 10) >= needed) {
 function load(name, use) {
   if (typeof require === 'function') use(require(name));
   else
-    import(name).then((module) => {
+    import(name).then(function (module) {
       use(module.default);
     });
 }
@@ -43,16 +47,16 @@ function handOver(fs, path, processes) {
   }
   var child = processes.spawn(bundled, [here].concat(process.argv.slice(2)), { stdio: 'inherit' });
   // The process in between passes on what it is told, and ends as its child ends.
-  ['SIGTERM', 'SIGINT', 'SIGHUP'].forEach((signal) => {
-    process.on(signal, () => {
+  ['SIGTERM', 'SIGINT', 'SIGHUP'].forEach(function (signal) {
+    process.on(signal, function () {
       child.kill(signal);
     });
   });
-  child.on('error', (error) => {
+  child.on('error', function (error) {
     process.stderr.write('eduk cannot run ' + bundled + ' (' + error.code + ').\n');
     process.exitCode = 2;
   });
-  child.on('exit', (code, signal) => {
+  child.on('exit', function (code, signal) {
     if (signal === null) process.exit(code);
     process.removeAllListeners(signal);
     process.kill(process.pid, signal);
@@ -66,7 +70,9 @@ function findNode(fs, path, root) {
   var places = [path.join(root, 'node_modules', name, 'bin', windows ? 'node.exe' : 'node')];
   // On Windows that file is a script for a shell, not a program.
   if (!windows) places.unshift(path.join(root, 'node_modules', '.bin', 'node'));
-  var there = places.filter((place) => fs.existsSync(place));
+  var there = places.filter(function (place) {
+    return fs.existsSync(place);
+  });
   if (there.length === 0) return undefined;
   var found = fs.realpathSync(there[0]);
   return found === fs.realpathSync(process.execPath) ? undefined : found;

@@ -74,7 +74,9 @@ const version = (): string =>
 function say(problem: Problem): string {
   const words = problem.message.split('\n').map((line) => paragraph(line));
   if (problem.exit === 2) return words.join('\n');
-  const places = problem.where.map(({ path, line }) => (line ? `${path} (line ${line})` : path));
+  const places = problem.where
+    .map(({ path, line }) => [path, line && (path ? `(line ${line})` : `line ${line}`)].filter(Boolean).join(' '))
+    .filter((place) => place !== '');
   return [
     ...words,
     `  ${problem.code}; who must act: ${whoMustAct(problem.who)}`,

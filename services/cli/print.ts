@@ -101,7 +101,7 @@ function squeeze(natural: readonly number[], room: number): number[] {
   return widths;
 }
 
-/** Breaks between words; a word longer than a line is cut. */
+/** Breaks between words; a word longer than a line is cut, a path after a slash where it has one. */
 export function wrap(text: string, width: number): string[] {
   return text.split('\n').flatMap((paragraph) => {
     const lines: string[] = [];
@@ -113,11 +113,18 @@ export function wrap(text: string, width: number): string[] {
       }
       if (line !== '') lines.push(line);
       while (length(word) > width) {
-        lines.push([...word].slice(0, width).join(''));
-        word = [...word].slice(width).join('');
+        const cut = breakAt([...word].slice(0, width));
+        lines.push([...word].slice(0, cut).join(''));
+        word = [...word].slice(cut).join('');
       }
       line = word;
     }
     return [...lines, line];
   });
+}
+
+/** Where to cut a word of which only these characters fit. */
+function breakAt(fits: readonly string[]): number {
+  const slash = fits.lastIndexOf('/') + 1;
+  return slash > fits.length / 2 ? slash : fits.length;
 }

@@ -1,5 +1,6 @@
 import { createReadStream, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { faults, isFault } from '#kernel';
 import { oin, schoolYear } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { list, table } from '../print.ts';
@@ -124,7 +125,7 @@ export const importCatalogue: Command = {
       index: Number(index),
       code,
       where: where || null,
-      told: told || null,
+      told: told || (isFault(code) ? faults[code].en : null),
     }));
     const counts = list([
       ['records', records],

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { ConfigError } from '#kernel';
 import type { Command, Result, Streams } from '../command.ts';
 import { masterKeyFile } from '../place.ts';
@@ -30,6 +31,8 @@ export const start: Command = {
       );
     // Settings are wrong use (2); what the machine or the data folder refuses afterwards is a refusal (1).
     const config = call.config();
+    // What the library would print about a port in use, we say in our own words.
+    if (call.streams.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
     const stopped = whenStopped();
     try {
       const { startGateway } = await import('../../main.ts');
