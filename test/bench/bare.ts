@@ -39,7 +39,8 @@ server.addService(
         call.end();
       });
     },
-    echo: (call: { request: PlaceOrderRequest }, callback: (error: null, message: PlaceOrderRequest) => void) => callback(null, call.request),
+    echo: (call: { request: PlaceOrderRequest }, callback: (error: null, message: PlaceOrderRequest) => void) =>
+      callback(null, call.request),
   } as never,
 );
 server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {

@@ -33,7 +33,17 @@ const grant = (i: number): GrantEntitlementsRequest => ({
   reference: `bench-${options.from + i}`,
   schoolOin: options.school,
   holder: { learner: { eckId: eckId(i % options.learners), lasKey: '' }, groupKey: '' },
-  terms: { entitlementId: `bench-${options.from + i}`, productId: options.product, orderId: '', lineId: '', startsOn: '', endsOn: '', resultsReadableUntil: '', count: 0, fromEntitlementId: '' },
+  terms: {
+    entitlementId: `bench-${options.from + i}`,
+    productId: options.product,
+    orderId: '',
+    lineId: '',
+    startsOn: '',
+    endsOn: '',
+    resultsReadableUntil: '',
+    count: 0,
+    fromEntitlementId: '',
+  },
   activationCode: '',
 });
 
@@ -42,7 +52,12 @@ const order = (i: number): PlaceOrderRequest =>
     reference: `bench-${options.from + i}`,
     orderId: `bench-${options.from + i}`,
     schoolOin: options.school,
-    lines: [{ terms: { lineId: '1', productId: options.product, quantity: 1 }, learner: { eckId: eckId(i % options.learners) } }],
+    lines: [
+      {
+        terms: { lineId: '1', productId: options.product, quantity: 1 },
+        learner: { eckId: eckId(i % options.learners) },
+      },
+    ],
     waitMs: BigInt(options.waitMs),
   });
 
@@ -51,7 +66,12 @@ const say = (value: unknown): void => {
 };
 
 if (options.kind === 'stream') {
-  const call = client.makeBidiStreamRequest(options.path, (m: GrantEntitlementsRequest) => toBuffer(GrantEntitlementsRequest.encode(m).finish()), (b: Buffer) => GrantEntitlementsResponse.decode(b), metadata);
+  const call = client.makeBidiStreamRequest(
+    options.path,
+    (m: GrantEntitlementsRequest) => toBuffer(GrantEntitlementsRequest.encode(m).finish()),
+    (b: Buffer) => GrantEntitlementsResponse.decode(b),
+    metadata,
+  );
   let refused = 0;
   let through = -1;
   let first = '';
@@ -94,14 +114,21 @@ if (options.kind === 'stream') {
   const one = (): Promise<void> =>
     new Promise((resolve) => {
       const sent = performance.now();
-      client.makeUnaryRequest(options.path, (m: PlaceOrderRequest) => toBuffer(PlaceOrderRequest.encode(m).finish()), (b: Buffer) => (options.path === '/bare/echo' ? b : PlaceOrderResponse.decode(b)), order(next++), metadata, (error, answer) => {
-        if (error) {
-          failed++;
-          first ||= error.details;
-        } else if (options.waitMs > 0 && !(answer as PlaceOrderResponse).decision?.outcome) undecided++;
-        times.push(performance.now() - sent);
-        resolve();
-      });
+      client.makeUnaryRequest(
+        options.path,
+        (m: PlaceOrderRequest) => toBuffer(PlaceOrderRequest.encode(m).finish()),
+        (b: Buffer) => (options.path === '/bare/echo' ? b : PlaceOrderResponse.decode(b)),
+        order(next++),
+        metadata,
+        (error, answer) => {
+          if (error) {
+            failed++;
+            first ||= error.details;
+          } else if (options.waitMs > 0 && !(answer as PlaceOrderResponse).decision?.outcome) undecided++;
+          times.push(performance.now() - sent);
+          resolve();
+        },
+      );
     });
   const going = () => (options.forMs > 0 ? performance.now() - started < options.forMs : next < options.count);
   await Promise.all(
@@ -111,6 +138,15 @@ if (options.kind === 'stream') {
   );
   const ms = performance.now() - started;
   times.sort((a, b) => a - b);
-  say({ count: times.length, ms, perSecond: (times.length / ms) * 1000, p50: times[Math.floor(times.length * 0.5)], p99: times[Math.floor(times.length * 0.99)], failed, undecided, first });
+  say({
+    count: times.length,
+    ms,
+    perSecond: (times.length / ms) * 1000,
+    p50: times[Math.floor(times.length * 0.5)],
+    p99: times[Math.floor(times.length * 0.99)],
+    failed,
+    undecided,
+    first,
+  });
 }
 client.close();

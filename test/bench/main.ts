@@ -1,0 +1,506 @@
+/**
+ * `npm run bench`: ratios within one run, ours against the bare library on the same machine at the same time. A started
+ * gateway is driven over TCP from another process. Appends to RESULTS.md beside this file.
+ *
+ *   npm run bench                     everything but the million
+ *   npm run bench -- --million        also 1,000,000 grants, with memory by tenth and fairness beside it
+ *   npm run bench -- --only stream    one part: start, stream, accept, unary, fairness, edexml
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { Client, credentials } from '@grpc/grpc-js';
+import { Role, Service } from '#proto/eduk/core/v1/party';
+import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
+import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
+import { newOin, newSchool, sendAll, type WireClient, wire } from '../chain/gateway.ts';
+import { acceptAlone } from './accept.ts';
+import { edexmlRatios } from './edexml.ts';
+import type { LoadOptions } from './load.ts';
+
+const PRODUCT = '9789000000019';
+const args = process.argv.slice(2);
+const only = args.includes('--only') ? args[args.indexOf('--only') + 1] : undefined;
+const unknown = args.filter((arg, i) => arg !== '--million' && arg !== '--only' && args[i - 1] !== '--only');
+if (unknown.length > 0) {
+  process.stderr.write(`bench does not know ${unknown[0]}\n`);
+  process.exit(2);
+}
+const children = new Set<ChildProcess>();
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const rows: { what: string; ours: string; against: string; ratio: string; wanted: string; met: boolean }[] = [];
+const round = (n: number, digits = 0): string =>
+  n.toLocaleString('en', { maximumFractionDigits: digits, minimumFractionDigits: digits });
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const median = (list: number[]): number => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)]!;
+
+function child(script: string, argv: string[], env: Record<string, string> = {}): ChildProcess {
+  const started = spawn(process.execPath, [join(import.meta.dirname, script), ...argv], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...env },
+  });
+  children.add(started);
+  started.once('exit', () => children.delete(started));
+  return started;
+}
+
+const firstLine = (of: ChildProcess): Promise<string> =>
+  new Promise((resolve, reject) => {
+    let text = '';
+    of.stdout!.on('data', (data) => {
+      text += data;
+      if (text.includes('\n')) resolve(text.split('\n')[0]!);
+    });
+    of.once('exit', (code) => reject(new Error(`a program of the bench ended with ${code}`)));
+  });
+
+async function load(
+  options: LoadOptions,
+  onLine?: (line: Record<string, number>) => void,
+): Promise<Record<string, any>> {
+  const run = child('load.ts', [JSON.stringify(options)]);
+  let rest = '';
+  let last: Record<string, any> = {};
+  run.stdout!.on('data', (data) => {
+    rest += data;
+    const lines = rest.split('\n');
+    rest = lines.pop()!;
+    for (const line of lines) {
+      last = JSON.parse(line);
+      onLine?.(last);
+    }
+  });
+  const code = await new Promise((resolve) => run.once('exit', resolve));
+  if (code !== 0) throw new Error(`the load ended with ${code}`);
+  return last;
+}
+
+const rssOf = (pid: number): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
+function cpuOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+interface Gateway {
+  process: ChildProcess;
+  grpc: string;
+  http: string;
+  readyMs: number;
+  operator: WireClient<typeof OperatorServiceDefinition>;
+  stop(): Promise<void>;
+}
+
+async function startGateway(): Promise<Gateway> {
+  const parent = mkdtempSync(join(tmpdir(), 'eduk-bench-'));
+  const data = join(parent, 'data');
+  const started = performance.now();
+  const run = child('../../services/cli/eduk.js', ['start'], {
+    EDUK_DATA: data,
+    EDUK_GRPC: '127.0.0.1:0',
+    EDUK_HTTP: '127.0.0.1:0',
+    EDUK_LOG: 'error',
+  });
+  const line = await firstLine(run);
+  const readyMs = performance.now() - started;
+  const { grpc, http } = JSON.parse(readFileSync(join(data, 'addresses.json'), 'utf8'));
+  if (!line.startsWith('ready ')) throw new Error('the gateway did not say that it is ready');
+  const channel = new Client(grpc, credentials.createInsecure());
+  return {
+    process: run,
+    grpc,
+    http: `http://${http}`,
+    readyMs,
+    operator: wire(
+      OperatorServiceDefinition,
+      channel,
+      `Bearer ${readFileSync(join(data, 'operator.key'), 'utf8').trim()}`,
+    ),
+    async stop() {
+      channel.close();
+      run.kill('SIGTERM');
+      await new Promise((resolve) => run.once('exit', resolve));
+      rmSync(parent, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A seller of one product at a school of its own. */
+async function seller(at: Gateway, name: string): Promise<{ school: string; apiKey: string }> {
+  const oin = newOin();
+  const school = newSchool();
+  const { apiKey } = await at.operator.addParty({
+    party: { oin, name, roles: [Role.ROLE_PUBLISHER, Role.ROLE_PLATFORM, Role.ROLE_DISTRIBUTOR] },
+  });
+  await at.operator.grantMandate({
+    mandate: { schoolOin: school, partyOin: oin, services: [Service.SERVICE_ORDER, Service.SERVICE_ENTITLEMENT] },
+    confirm: true,
+  });
+  return { school, apiKey };
+}
+
+async function publish(at: Gateway): Promise<void> {
+  const oin = newOin();
+  const { apiKey } = await at.operator.addParty({
+    party: { oin, name: 'Uitgeverij Meting', roles: [Role.ROLE_PUBLISHER] },
+  });
+  const channel = new Client(at.grpc, credentials.createInsecure());
+  await sendAll(wire(CatalogueServiceDefinition, channel, `Bearer ${apiKey}`).publishProducts(), [
+    { reference: 'p', product: { productId: PRODUCT, title: 'Meten is weten', licence: { licensed: true } } },
+  ]);
+  channel.close();
+  await atHead(at);
+}
+
+/** Waits until every consumer is within a second of the head; gives the ages then. */
+async function atHead(at: Gateway, patienceMs = 300_000) {
+  const until = Date.now() + patienceMs;
+  for (;;) {
+    const { ages } = await at.operator.status({});
+    if (ages.every(({ oldestUnreadMs }) => Number(oldestUnreadMs) < 1000)) return ages;
+    if (Date.now() > until) throw new Error('a consumer does not come near the head');
+    await sleep(20);
+  }
+}
+
+const grantPath = '/eduk.gateway.v1.EntitlementService/GrantEntitlements';
+const orderPath = '/eduk.gateway.v1.OrderService/PlaceOrder';
+const common = { product: PRODUCT, learners: 1200, waitMs: 0, forMs: 0, atOnce: 32, from: 0 };
+
+async function bare(): Promise<{ address: string; stop(): void }> {
+  const run = child('bare.ts', []);
+  const { port } = JSON.parse(await firstLine(run)) as { port: number };
+  return { address: `127.0.0.1:${port}`, stop: () => void run.kill() };
+}
+
+function row(
+  what: string,
+  ours: string,
+  against: string,
+  ratio: number,
+  wanted: string,
+  met: boolean,
+  digits = 2,
+): void {
+  rows.push({ what, ours, against, ratio: round(ratio, digits), wanted, met });
+  say(
+    `${met ? 'met   ' : 'MISSED'} ${what}: ${ours}${against ? ` against ${against}` : ''}, ${round(ratio, digits)} (wanted ${wanted})`,
+  );
+}
+
+async function benchStart(): Promise<void> {
+  const times: number[] = [];
+  let idle = 0;
+  for (let i = 0; i < 5; i++) {
+    const at = await startGateway();
+    times.push(at.readyMs);
+    if (i === 4) {
+      await sleep(3000);
+      idle = rssOf(at.process.pid!);
+    }
+    await at.stop();
+  }
+  row(
+    'start until ready, median of 5',
+    `${round(median(times))} ms`,
+    '',
+    median(times) / 1000,
+    '< 2 s',
+    median(times) < 2000,
+  );
+  row('memory when idle', `${round(idle)} MB`, '', idle, '< 200 MB', idle < 200, 0);
+}
+
+async function benchStream(): Promise<void> {
+  const at = await startGateway();
+  const plain = await bare();
+  await publish(at);
+  const { school, apiKey } = await seller(at, 'Meetverkoper');
+  const base = { ...common, authorization: `Bearer ${apiKey}`, school };
+  const stream = (count: number, from: number) =>
+    load({ ...base, address: at.grpc, path: grantPath, kind: 'stream', count, from });
+  await stream(2_000, 10_000_000); // Warm.
+  const ratios: number[] = [];
+  let ours = { perSecond: 0, cpu: 0 };
+  let reference = 0;
+  for (let i = 0; i < 3; i++) {
+    const b = await load({ ...base, address: plain.address, path: '/bare/stream', kind: 'stream', count: 100_000 });
+    await fetch(`${at.http}/metrics`);
+    const cpu = cpuOf(at.process.pid!);
+    const started = performance.now();
+    const count = 40_000;
+    const o = await stream(count, i * count);
+    const ages = await atHead(at);
+    const seconds = (performance.now() - started) / 1000;
+    const page = await (await fetch(`${at.http}/metrics`)).text();
+    if (o['refused'] > 0) throw new Error(`the stream was refused: ${o['first']}`);
+    ratios.push(count / seconds / b['perSecond']);
+    ours = { perSecond: count / seconds, cpu: ((cpuOf(at.process.pid!) - cpu) / count) * 1000 };
+    reference = b['perSecond'];
+    say(
+      `  run ${i + 1}: ours ${round(ours.perSecond)}/s (acknowledged ${round(o['perSecond'])}/s), bare ${round(reference)}/s, CPU ${round(ours.cpu, 3)} s per 1,000; oldest unread ${
+        ages
+          .map(({ consumer, stream, oldestUnreadMs }) =>
+            Number(oldestUnreadMs) > 0 ? `${consumer}/${stream} ${oldestUnreadMs} ms` : '',
+          )
+          .filter(Boolean)
+          .join(', ') || 'nothing'
+      }`,
+    );
+    const p99 = Number(/event_loop_delay_seconds\{quantile="0.99"\} ([\d.e-]+)/.exec(page)![1]) * 1000;
+    if (i === 2)
+      row('event-loop delay of the doors at full intake, p99', `${round(p99, 1)} ms`, '', p99, '< 20 ms', p99 < 20, 1);
+  }
+  row(
+    'bulk grants, whole pipeline, every consumer within 1 s of the head',
+    `${round(ours.perSecond)}/s`,
+    `${round(reference)}/s bare stream`,
+    median(ratios),
+    '≥ 0.15',
+    median(ratios) >= 0.15,
+    3,
+  );
+  row('CPU of the gateway per 1,000 grants', `${round(ours.cpu, 3)} s`, '', ours.cpu, 'written down', true, 3);
+  plain.stop();
+  await at.stop();
+}
+
+async function benchAccept(): Promise<void> {
+  const plain = await bare();
+  const b = await load({
+    ...common,
+    authorization: '',
+    school: '',
+    address: plain.address,
+    path: '/bare/stream',
+    kind: 'stream',
+    count: 100_000,
+  });
+  const perSecond = await acceptAlone(60_000);
+  plain.stop();
+  row(
+    'accept alone, durable, groups of 200',
+    `${round(perSecond)}/s`,
+    `${round(b['perSecond'])}/s bare stream`,
+    perSecond / b['perSecond'],
+    '≥ 0.30',
+    perSecond / b['perSecond'] >= 0.3,
+    3,
+  );
+}
+
+async function benchUnary(): Promise<void> {
+  const at = await startGateway();
+  const plain = await bare();
+  await publish(at);
+  const { school, apiKey } = await seller(at, 'Meetkoper');
+  const base = { ...common, kind: 'unary' as const, authorization: `Bearer ${apiKey}`, school };
+  await load({ ...base, address: at.grpc, path: orderPath, count: 500, from: 9_000_000 });
+  const ratios: number[] = [];
+  const tails: number[] = [];
+  let ours = { perSecond: 0, p99: 0 };
+  let theirs = { perSecond: 0, p99: 0 };
+  for (let i = 0; i < 3; i++) {
+    theirs = (await load({ ...base, address: plain.address, path: '/bare/echo', count: 8_000 })) as typeof theirs;
+    const o = await load({ ...base, address: at.grpc, path: orderPath, count: 5_000, from: i * 5_000 });
+    if (o['failed'] > 0) throw new Error(`an order was refused: ${o['first']}`);
+    ours = o as never;
+    await atHead(at);
+    ratios.push(ours.perSecond / theirs.perSecond);
+    tails.push(ours.p99 / theirs.p99);
+  }
+  row(
+    'unary PlaceOrder, 32 at once',
+    `${round(ours.perSecond)}/s`,
+    `${round(theirs.perSecond)}/s bare echo`,
+    median(ratios),
+    '≥ 0.50',
+    median(ratios) >= 0.5,
+    3,
+  );
+  row(
+    'p99 of the same',
+    `${round(ours.p99, 1)} ms`,
+    `${round(theirs.p99, 1)} ms bare echo`,
+    median(tails),
+    '≤ 3',
+    median(tails) <= 3,
+  );
+  plain.stop();
+  await at.stop();
+}
+
+/** A stream of many items must not lift another party's accepted → decided above 3 s at p99. */
+async function benchFairness(count: number): Promise<void> {
+  const at = await startGateway();
+  await publish(at);
+  const big = await seller(at, 'Grootverkoper');
+  const small = await seller(at, 'Kleine koper');
+  const memory: number[] = [];
+  const streaming = load(
+    {
+      ...common,
+      authorization: `Bearer ${big.apiKey}`,
+      school: big.school,
+      address: at.grpc,
+      path: grantPath,
+      kind: 'stream',
+      count,
+      learners: Math.min(count, 100_000),
+    },
+    (line) => {
+      if (line['tenth']) {
+        memory.push(rssOf(at.process.pid!));
+        say(`  ${line['tenth']} tenths after ${round(line['ms']! / 1000)} s, ${round(memory.at(-1)!)} MB`);
+      }
+    },
+  );
+  await sleep(1000);
+  let over = false;
+  void streaming.then(() => {
+    over = true;
+  });
+  const p99s: number[] = [];
+  for (let from = 0; !over; from += 1_000_000) {
+    const o = await load({
+      ...common,
+      authorization: `Bearer ${small.apiKey}`,
+      school: small.school,
+      address: at.grpc,
+      path: orderPath,
+      kind: 'unary',
+      count: 0,
+      atOnce: 1,
+      waitMs: 30_000,
+      forMs: 4_000,
+      from,
+    });
+    if (o['failed'] > 0 || o['undecided'] > 0)
+      throw new Error(
+        `the small party was not served: ${o['failed']} failed, ${o['undecided']} undecided ${o['first']}`,
+      );
+    p99s.push(o['p99']);
+  }
+  const result = await streaming;
+  const started = performance.now();
+  const ages = await atHead(at);
+  const worst = Math.max(...p99s);
+  row(
+    `accepted → decided of another party beside a stream of ${round(count)}, worst p99 of 4 s windows`,
+    `${round(worst)} ms`,
+    '',
+    worst / 1000,
+    '≤ 3 s',
+    worst <= 3000,
+  );
+  say(
+    `  the stream: ${round(result['perSecond'])}/s; every consumer near the head ${round((performance.now() - started) / 1000, 1)} s after its end; ${ages.length} consumer streams`,
+  );
+  if (memory.length >= 10) {
+    row(
+      `memory after ${round(count)} grants`,
+      `${round(memory[9]!)} MB`,
+      '',
+      memory[9]!,
+      '< 300 MB',
+      memory[9]! < 300,
+      0,
+    );
+    row(
+      'memory, last tenth against first',
+      `${round(memory[9]!)} MB`,
+      `${round(memory[0]!)} MB`,
+      memory[9]! / memory[0]!,
+      '≤ 1.15',
+      memory[9]! / memory[0]! <= 1.15,
+    );
+  }
+  await at.stop();
+}
+
+async function benchEdexml(): Promise<void> {
+  const { kb, first, known } = await edexmlRatios();
+  row(
+    `EDEXML file of ${round(kb)} kB, read to identified, pupils known`,
+    `${round(known.ours, 1)} ms`,
+    `${round(known.bare, 1)} ms parse with XSD`,
+    known.ratio,
+    '≤ 4',
+    known.ratio <= 4,
+  );
+  row(
+    'the same at first sight',
+    `${round(first.ours, 1)} ms`,
+    `${round(first.bare, 1)} ms parse with XSD`,
+    first.ratio,
+    '≤ 7',
+    first.ratio <= 7,
+  );
+}
+
+const parts: Record<string, () => Promise<void>> = {
+  start: benchStart,
+  edexml: benchEdexml,
+  accept: benchAccept,
+  unary: benchUnary,
+  stream: benchStream,
+  fairness: () => benchFairness(args.includes('--million') ? 1_000_000 : 100_000),
+};
+if (only && !parts[only]) {
+  process.stderr.write(`the parts are ${Object.keys(parts).join(', ')}\n`);
+  process.exit(2);
+}
+const end = (): void => {
+  for (const one of children) one.kill('SIGTERM');
+};
+process.on('SIGTERM', () => {
+  end();
+  process.exit(143);
+});
+try {
+  for (const [name, run] of Object.entries(parts)) {
+    if (only && only !== name) continue;
+    say(`# ${name}`);
+    await run();
+  }
+} finally {
+  end();
+}
+
+const results = join(import.meta.dirname, 'RESULTS.md');
+if (!existsSync(results))
+  writeFileSync(
+    results,
+    '# Results of npm run bench\n\nRatios within one run; absolute figures move with the machine. Newest last.\n',
+  );
+const commit = (() => {
+  try {
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
+      cwd: import.meta.dirname,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+      .toString()
+      .trim();
+  } catch {
+    return 'no repository';
+  }
+})();
+appendFileSync(
+  results,
+  [
+    '',
+    `## ${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC, ${commit}`,
+    '',
+    `${cpus().length} cores (${cpus()[0]?.model.trim()}), ${round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}${only ? `, only ${only}` : ''}.`,
+    '',
+    '| what | ours | against | ratio | wanted | met |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...rows.map(
+      ({ what, ours, against, ratio, wanted, met }) =>
+        `| ${what} | ${ours} | ${against} | ${ratio} | ${wanted} | ${met ? 'yes' : '**no**'} |`,
+    ),
+    '',
+  ].join('\n'),
+);
+say(`${rows.filter(({ met }) => met).length} of ${rows.length} met; written to test/bench/RESULTS.md`);
