@@ -185,7 +185,8 @@ async function launchAnswer(
   const nothing = { launchId, ticket: '', launchUrl: '', expiresMs: 0n };
   if (decision.outcome !== 'LaunchCreated') return nothing;
   const { launch } = await door.services.access.getLaunch({ launchId });
-  if (launch?.outcome !== 'created') return nothing;
+  // A repeat has the first answer; that its ticket is spent, the platform hears.
+  if (launch?.outcome !== 'created' && launch?.outcome !== 'redeemed') return nothing;
   const { products } = await door.services.catalogue.getProducts({ productIds: [launch.productId] });
   const ticket = ticketOf(door, launchId);
   // In the fragment, so that it stands in no server's log.
