@@ -396,6 +396,21 @@ export function busContract(name: string, make: () => Place): void {
         for (let i = 0; i < 300; i++) expect(row(`m${i}`)?.count).toBe(1);
       });
 
+      test('with more behind it than is taken up in one go', async () => {
+        await say('a', { seq: 1, need: 'x' });
+        await accept(...Array.from({ length: 200 }, (_, i) => entry('a', { seq: i + 2 })));
+        await engine.runToIdle();
+        expect(row('a')).toBeUndefined();
+        // What comes while they are taken up stays behind them.
+        await accept(
+          entry('k', { seq: 1, know: 'x' }),
+          ...Array.from({ length: 100 }, (_, i) => entry('a', { seq: i + 202 })),
+        );
+        await engine.runToIdle();
+        expect(row('a')).toMatchObject({ count: 301, lastSeq: 301, inOrder: 1 });
+        expect(engine.view.waiting({})).toEqual([]);
+      });
+
       test('until its deadline, over a restart, and then goes on behind it', async () => {
         await say('a', { seq: 1, need: 'x', within: 1000 });
         await say('a', { seq: 2 });
@@ -479,6 +494,50 @@ export function busContract(name: string, make: () => Place): void {
         expect(await logService().retryParked({ consumer: 'counter', stream: 'probe', key: 'a' })).toEqual({
           found: false,
         });
+      });
+
+      test('as many as there are, and takes them up in order, some of them waiting again', async () => {
+        await say('a', { seq: 1, poison: true });
+        await accept(
+          ...Array.from({ length: 150 }, (_, i) => entry('a', { seq: i + 2, ...(i === 99 ? { need: 'x' } : {}) })),
+        );
+        await engine.runToIdle();
+        expect(engine.view.parked()).toMatchObject([{ key: 'a', events: 151 }]);
+        ills.sick = false;
+        await logService().retryParked({ consumer: 'counter', stream: 'probe', key: 'a' });
+        await engine.runToIdle();
+        expect(engine.view.parked()).toEqual([]);
+        expect(row('a')).toMatchObject({ count: 100, inOrder: 1 });
+        await say('k', { seq: 1, know: 'x' });
+        expect(row('a')).toMatchObject({ count: 151, lastSeq: 151, inOrder: 1 });
+      });
+
+      test('a timer behind its key', async () => {
+        await say('a', { seq: 1, timerIn: 100 });
+        await say('a', { seq: 2, poison: true });
+        now += 100;
+        await engine.runToIdle();
+        expect(row('a')?.fired).toBe(0);
+        expect(engine.view.parked()).toMatchObject([{ key: 'a', events: 2 }]);
+        ills.sick = false;
+        await restart();
+        await logService().retryParked({ consumer: 'counter', stream: 'probe', key: 'a' });
+        await engine.runToIdle();
+        expect(row('a')).toMatchObject({ count: 2, fired: 1 });
+      });
+
+      test('what stands in a scope behind a record that fails when it is taken up', async () => {
+        await say('a', { seq: 1, need: 'x' });
+        await say('a', { seq: 2, poison: true });
+        await say('a', { seq: 3 });
+        await say('k', { seq: 1, know: 'x' });
+        expect(row('a')?.count).toBe(1);
+        expect(engine.view.waiting({})).toEqual([]);
+        expect(engine.view.parked()).toMatchObject([{ key: 'a', events: 2 }]);
+        ills.sick = false;
+        await logService().retryParked({ consumer: 'counter', stream: 'probe', key: 'a' });
+        await engine.runToIdle();
+        expect(row('a')).toMatchObject({ count: 3, inOrder: 1 });
       });
 
       test('a type that nobody knows', async () => {
