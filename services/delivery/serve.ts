@@ -1,7 +1,7 @@
 /** Answers eduk.delivery.v1 from rows as of the last commit. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EngineView, Reader } from '#bus';
-import { type Handlers, type Implementation, implement, type Waiters } from '#kernel';
+import { type Handlers, type Implementation, implement, uuidBytes, type Waiters } from '#kernel';
 import type { Service } from '#proto/eduk/core/v1/party';
 import { DeliveryServiceDefinition, type MailboxRow, type ReadMailboxResponse } from '#proto/eduk/delivery/v1/delivery';
 import { mailboxName } from './consume.ts';
@@ -143,7 +143,7 @@ const mailboxRow = (row: Readonly<MailRow>, body: Readonly<BodyRow>): MailboxRow
   schoolOin: body.school,
   type: body.type,
   data: body.data,
-  eventId: Uint8Array.from(Buffer.from(body.eventId.replaceAll('-', ''), 'hex')),
+  eventId: uuidBytes(body.eventId)!,
   flowId: body.flowId,
   atMs: BigInt(body.timeMs),
   keyNumber: BigInt(row.first),
