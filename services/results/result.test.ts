@@ -76,7 +76,6 @@ describe('a result', () => {
   test.each([
     ['id', { resultId: '' }],
     ['learner', { learner: '' }],
-    ['product', { productId: '' }],
     ['kind', { kind: 0 as const }],
     ['day', { day: '2026-02-30' }],
   ])('without a good %s is refused', (_, more) => {

@@ -28,8 +28,9 @@ export function decide(state: ResultState, { result }: ResultCommand): ResultEve
     name: 'ResultRefused',
     value: { resultId, schoolOin, learner, byOin, code, told },
   });
-  if (resultId === '' || learner === '' || result.productId === '' || result.kind === 0)
-    return refused('wire.invalid', 'The result lacks an id, learner, product or kind.');
+  // UWLR names no product: its test code stands in the payload.
+  if (resultId === '' || learner === '' || result.kind === 0)
+    return refused('wire.invalid', 'The result lacks an id, learner or kind.');
   if (!isDay(result.day)) return refused('wire.invalid', 'The day of the result does not exist.');
   if (state.isForgotten) return refused('learner.unknown', 'The school had this learner forgotten.');
   const before = state.recorded;
