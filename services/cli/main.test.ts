@@ -1,0 +1,667 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ConfigError } from '#kernel';
+import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
+import { commands } from './commands/index.ts';
+import { refused } from './commands/start.ts';
+import { Problem } from './problem.ts';
+import { fakeGateway, NOW, Refusal, run } from './testing.ts';
+
+const oin = '00000001000000000001';
+const school = '0000000700001AB00000';
+const done = { outcome: 'PartyRegistered', code: '', told: '' };
+const party = {
+  oin,
+  name: 'Uitgever',
+  roles: [Role.ROLE_PUBLISHER, Role.ROLE_PLATFORM],
+  endpoints: [{ standard: 'uwlr', url: 'https://a/' }],
+  boardOin: '',
+  sectors: [],
+};
+
+const answers: Record<string, (request: any, token: string | undefined) => unknown> = {};
+let gateway: Awaited<ReturnType<typeof fakeGateway>>;
+const asked: Record<string, any> = {};
+/** Answers with `said`, and keeps what was asked. */
+const answer = (method: string, said: unknown) => {
+  answers[method] = (request) => {
+    asked[method] = request;
+    return said;
+  };
+};
+const eduk = (line: string | readonly string[], text?: string | Uint8Array) => run(line, gateway.env, text);
+
+beforeAll(async () => {
+  gateway = await fakeGateway(answers);
+});
+afterAll(() => gateway.stop());
+beforeEach(() => {
+  for (const key of Object.keys(answers)) delete answers[key];
+});
+
+describe('party', () => {
+  const secrets = {
+    clientId: 'eduk-1',
+    clientSecret: 's',
+    apiKey: 'eduk_key_1',
+    klantcode: oin,
+    klantnaam: 'Uitgever',
+    flowId: 'f',
+    decision: done,
+  };
+  const add = `party add --oin ${oin} --name Uitgever --role publisher,platform --endpoint uwlr=https://a/ --json`;
+
+  test('add prints the secrets in the shape that others build on', async () => {
+    answer('addParty', { party, existed: false, ...secrets });
+    const { exit, json, out } = await eduk(add);
+    expect(json).toEqual({
+      oin,
+      clientId: 'eduk-1',
+      clientSecret: 's',
+      apiKey: 'eduk_key_1',
+      certificate: null,
+      privateKey: null,
+      uwlr: { klantcode: oin, klantnaam: 'Uitgever' },
+    });
+    expect(Object.keys(json)).toEqual([
+      'oin',
+      'clientId',
+      'clientSecret',
+      'apiKey',
+      'certificate',
+      'privateKey',
+      'uwlr',
+    ]);
+    expect(out.trim().split('\n')).toHaveLength(1);
+    expect(exit).toBe(0);
+    expect(asked['addParty'].party).toEqual(party);
+  });
+
+  test('add of a party that exists prints null for secrets, and says so beside it', async () => {
+    answer('addParty', { party, existed: true, ...secrets, clientSecret: '', apiKey: '' });
+    const { exit, json, err } = await eduk(add);
+    expect(json).toMatchObject({ clientId: 'eduk-1', clientSecret: null, apiKey: null, certificate: null });
+    expect(err).toContain('registered already');
+    expect(exit).toBe(0);
+  });
+
+  test('add of a party that was refused by its decision is a refusal', async () => {
+    answer('addParty', {
+      party,
+      existed: false,
+      ...secrets,
+      decision: { outcome: 'PartyRefused', code: 'state.conflict', told: 'Another board.' },
+    });
+    expect((await eduk(add)).json).toEqual({
+      error: { code: 'state.conflict', message: 'Another board.', who: 'sender' },
+    });
+  });
+
+  test('list and show read well, and in JSON use words', async () => {
+    answer('listParties', { parties: [party] });
+    answer('listMandates', { mandates: [] });
+    expect((await eduk('party list --json')).json).toEqual([
+      {
+        oin,
+        name: 'Uitgever',
+        roles: ['publisher', 'platform'],
+        endpoints: [{ standard: 'uwlr', url: 'https://a/' }],
+        boardOin: null,
+        sectors: [],
+      },
+    ]);
+    expect((await eduk('party list')).out).toBe(
+      `OIN                   NAME      ROLES\n${oin}  Uitgever  publisher, platform\n`,
+    );
+    expect((await eduk(`party show ${oin}`)).out).toContain('https://a/');
+    answer('listParties', { parties: [] });
+    expect(await eduk(`party show ${oin} --json`)).toMatchObject({
+      exit: 1,
+      json: { error: { code: 'state.missing' } },
+    });
+    expect(await eduk('party show 12 --json')).toMatchObject({ exit: 2 });
+  });
+});
+
+describe('mandate', () => {
+  const grant = `mandate grant --school ${school} --party ${oin} --service roster --service access --json`;
+  test('grant prints id, state and the key of the pair, or null', async () => {
+    answer('grantMandate', {
+      mandateId: 'm-1',
+      state: MandateState.MANDATE_STATE_UNCONFIRMED,
+      autorisatiesleutel: 'k',
+      flowId: 'f',
+      decision: done,
+    });
+    const first = await eduk(grant);
+    expect(first.json).toEqual({ mandateId: 'm-1', state: 'unconfirmed', autorisatiesleutel: 'k' });
+    expect(first.err).toContain('eduk mandate confirm m-1');
+    expect(asked['grantMandate']).toMatchObject({
+      confirm: false,
+      mandate: {
+        schoolOin: school,
+        partyOin: oin,
+        services: [Service.SERVICE_ROSTER, Service.SERVICE_ACCESS],
+        attributes: [],
+      },
+    });
+    answer('grantMandate', {
+      mandateId: 'm-2',
+      state: MandateState.MANDATE_STATE_ACTIVE,
+      autorisatiesleutel: '',
+      flowId: 'f',
+      decision: done,
+    });
+    expect((await eduk(`${grant} --confirm --attributes a,b`)).json).toEqual({
+      mandateId: 'm-2',
+      state: 'active',
+      autorisatiesleutel: null,
+    });
+    expect(asked['grantMandate']).toMatchObject({ confirm: true, mandate: { attributes: ['a', 'b'] } });
+  });
+
+  test('grant without a decision in time says no state', async () => {
+    answer('grantMandate', {
+      mandateId: 'm-1',
+      state: 0,
+      autorisatiesleutel: '',
+      flowId: 'f-1',
+      decision: { outcome: '', code: '', told: '' },
+    });
+    const { exit, json } = await eduk(grant);
+    expect(json.error).toMatchObject({ code: 'peer.unknown_outcome', who: 'us' });
+    expect(json.error.message).toContain('f-1');
+    expect(exit).toBe(1);
+  });
+
+  test('confirm, withdraw, run off and key are changes of it', async () => {
+    answer('changeMandate', {
+      state: MandateState.MANDATE_STATE_RUN_OFF,
+      autorisatiesleutel: 'new',
+      flowId: 'f',
+      decision: done,
+    });
+    answer('listMandates', {
+      mandates: [
+        { mandateId: 'm-9', schoolOin: school, partyOin: oin, services: [1], state: 4 },
+        { mandateId: 'm-7', state: 2 },
+      ],
+    });
+    const changes = [];
+    for (const line of [
+      'mandate confirm m-1',
+      'mandate withdraw m-1',
+      'mandate withdraw m-1 --run-off-until 2026-12-31',
+      'mandate key m-1 --renew',
+      `mandate key --renew --school ${school} --party ${oin}`,
+    ]) {
+      expect((await eduk(`${line} --json`)).exit).toBe(0);
+      const { mandateId, change, runOffUntil } = asked['changeMandate'];
+      changes.push([mandateId, change, runOffUntil]);
+    }
+    expect(changes).toEqual([
+      ['m-1', 'confirm', ''],
+      ['m-1', 'stop', ''],
+      ['m-1', 'run_off', '2026-12-31'],
+      ['m-1', 'key', ''],
+      ['m-7', 'key', ''],
+    ]);
+    expect((await eduk('mandate key m-1')).exit).toBe(2);
+  });
+
+  test('list fits the width', async () => {
+    const mandates = Array.from({ length: 9 }, (_, i) => ({
+      mandateId: `m-0123456789abcdef0123456${i}`,
+      schoolOin: school,
+      partyOin: oin,
+      services: [1, 2, 3, 4, 5, 6, 7, 8],
+      attributes: [],
+      state: (i % 4) + 1,
+      runOffUntil: '2026-12-31',
+    }));
+    answer('listMandates', { mandates });
+    const { out } = await eduk('mandate list');
+    for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+    expect(out).toContain('until 2026-12-31');
+  });
+});
+
+describe('imports', () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'eduk-files-'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const taken = {
+    schoolOin: school,
+    schoolYear: '2026-2027',
+    learners: 3,
+    groups: 1,
+    staff: 1,
+    flowId: 'f',
+    decision: { outcome: 'RosterApplied' },
+  };
+
+  test('a file travels in parts of at most 1 MiB after the settings, whole', async () => {
+    const file = join(folder, 'big.xml');
+    const bytes = Buffer.from(Array.from({ length: 2_500_000 }, (_, i) => i % 251));
+    writeFileSync(file, bytes);
+    answer('importRoster', taken);
+    expect(
+      (await eduk(['roster', 'import', file, '--school', school, '--schooljaar', '2026-2027', '--json'])).json,
+    ).toMatchObject({ learners: 3, outcome: 'RosterApplied' });
+    const [settings, ...parts] = asked['importRoster'];
+    expect(settings).toMatchObject({ schoolOin: school, schoolYear: '2026-2027' });
+    expect(Math.max(...parts.map(({ chunk }: any) => chunk.length))).toBeLessThanOrEqual(1024 * 1024);
+    expect(Buffer.concat(parts.map(({ chunk }: any) => chunk)).equals(bytes)).toBe(true);
+    await eduk('roster import - --json', bytes);
+    expect(Buffer.concat(asked['importRoster'].slice(1).map(({ chunk }: any) => chunk)).equals(bytes)).toBe(true);
+  });
+
+  test('a held roster is a negative answer with the hold', async () => {
+    answer('importRoster', {
+      ...taken,
+      holdId: 'h-1',
+      decision: { outcome: 'RosterHeld', code: 'hold.pending' },
+      difference: { before: 100, after: 20, left: 80 },
+    });
+    const { exit, json } = await eduk('roster import - --json', '<x/>');
+    expect(json).toMatchObject({
+      error: { code: 'hold.pending', who: 'school', holdId: 'h-1' },
+      holdId: 'h-1',
+      difference: { left: 80 },
+    });
+    expect(json.error.message).toContain('h-1');
+    expect(exit).toBe(1);
+    const human = await eduk('roster import -', '<x/>');
+    expect([human.exit, human.out.includes('100 learners become 20: 80 leave')]).toEqual([1, true]);
+  });
+
+  test('--strip-pgn takes personal numbers out before anything is sent', async () => {
+    answer('importRoster', taken);
+    const file = join(folder, 'pgn.xml');
+    writeFileSync(
+      file,
+      '<EDEX><leerlingen><leerling key="1"><bsn>123456782</bsn><achternaam>A</achternaam></leerling></leerlingen></EDEX>',
+    );
+    await eduk(['roster', 'import', file, '--strip-pgn']);
+    const sent = Buffer.concat(asked['importRoster'].map(({ chunk }: any) => chunk)).toString();
+    expect(sent).toContain('<achternaam>A');
+    expect(sent).not.toContain('123456782');
+  });
+
+  test('a file that is not there is wrong use, and nothing is asked', async () => {
+    expect(await eduk(['roster', 'import', join(folder, 'none.xml'), '--json'])).toMatchObject({
+      exit: 2,
+      json: { error: { code: 'wire.invalid' } },
+    });
+    expect((await eduk(['catalogue', 'import', folder, '--party', oin])).exit).toBe(2);
+  });
+
+  test('records of a catalogue that were refused are listed', async () => {
+    answer('importCatalogue', {
+      records: 3,
+      published: 2,
+      unchanged: 0,
+      refusals: [{ index: 1n, code: 'wire.invalid', where: 'a/b', told: '' }],
+    });
+    const { exit, json } = await eduk(`catalogue import - --party ${oin} --json`, '<x/>');
+    expect(json).toMatchObject({
+      records: 3,
+      published: 2,
+      refusals: [{ index: 1, code: 'wire.invalid', where: 'a/b' }],
+      error: { code: 'wire.invalid' },
+    });
+    expect(exit).toBe(1);
+    expect(asked['importCatalogue'][0].partyOin).toBe(oin);
+  });
+});
+
+describe('learners', () => {
+  const key = 'leerling-geheim-77';
+  const eckId = 'https://ketenid.nl/pilot/geheim';
+
+  test('are read from standard input, told apart by form, and never printed', async () => {
+    const learners: unknown[] = [];
+    answers['forgetLearner'] = (request) => {
+      learners.push(request.learner);
+      return learners.length === 2
+        ? new Refusal('learner.unknown', 'Not known here.')
+        : { flowId: 'f', decision: { outcome: 'LearnerForgotten' }, destroyedMs: BigInt(NOW) };
+    };
+    const { exit, json, out, err } = await eduk(
+      `learner forget --school ${school} --now --json`,
+      `${key}\r\n\r\n${eckId}\n`,
+    );
+    expect(learners).toEqual([
+      { lasKey: key, eckId: '' },
+      { lasKey: '', eckId },
+    ]);
+    expect(json).toMatchObject({
+      error: { code: 'learner.unknown' },
+      lines: [
+        { line: 1, flowId: 'f', destroyed: '2026-11-22T07:30:00.000Z' },
+        { line: 3, error: { code: 'learner.unknown' } },
+      ],
+    });
+    expect(exit).toBe(1);
+    expect(out + err).not.toContain('geheim');
+  });
+
+  test('none at all is wrong use', async () =>
+    expect((await eduk(`learner forget --school ${school}`, '\n')).exit).toBe(2));
+
+  test('given as an argument are refused without being repeated', async () => {
+    for (const line of [`flow why --learner ${key} --school ${school}`, `learner forget ${key} --school ${school}`]) {
+      const { exit, err } = await eduk(line);
+      expect(exit).toBe(2);
+      expect(err).not.toContain(key);
+    }
+  });
+
+  test('why says first the sentence, then who must act', async () => {
+    const blocker = {
+      code: 'mandate.unconfirmed',
+      lastStep: 'release',
+      who: 'school',
+      partyOin: school,
+      partyName: 'De Regenboog',
+      told: 'Not confirmed.',
+      remedy: 'The school confirms.',
+      sinceMs: BigInt(NOW - 180_000),
+      learners: 24,
+    };
+    answer('whyBlocked', { told: 'The school must confirm.', blockers: [blocker] });
+    const { out, exit } = await eduk('flow why --order o-1');
+    expect(out.startsWith('The school must confirm.\n\nWHAT BLOCKS')).toBe(true);
+    for (const text of ['mandate.unconfirmed', '3 min', 'De Regenboog', 'The school confirms.', '24 learners'])
+      expect(out).toContain(text);
+    expect(exit).toBe(0);
+    const two = await eduk(`flow why --learner --school ${school} --json`, `a\nb\n`);
+    expect(two.json.blockers.map(({ line }: any) => line)).toEqual([1, 2]);
+    const one = await eduk(`flow why --learner --school ${school} --json`, 'a\n');
+    expect(one.json).toMatchObject({
+      told: 'The school must confirm.',
+      blockers: [{ since: '2026-11-22T07:27:00.000Z', partyName: 'De Regenboog' }],
+    });
+    expect((await eduk('flow why --product 978')).exit).toBe(2);
+    expect((await eduk('flow why --product 978 --order 1')).exit).toBe(2);
+  });
+});
+
+describe('what waits', () => {
+  test('a flow is shown with its steps', async () => {
+    const flow = {
+      flowId: 'f',
+      method: 'OrderService/PlaceOrder',
+      state: 'decided',
+      steps: [
+        { step: 'OrderPlaced', service: 'orders', atMs: BigInt(NOW), state: 'done' },
+        { step: 'delivery', service: 'delivery', receiverOin: oin, state: 'waiting', code: 'mandate.missing' },
+      ],
+    };
+    answer('showFlow', { flow, partyOin: oin, partyName: 'Uitgever' });
+    expect((await eduk('flow show f')).out).toContain('2026-11-22 08:30:00  OrderPlaced');
+    expect((await eduk('flow show f --json')).json.steps[1]).toEqual({
+      step: 'delivery',
+      service: 'delivery',
+      at: null,
+      state: 'waiting',
+      code: 'mandate.missing',
+      told: null,
+      receiverOin: oin,
+    });
+    expect((await eduk('flow show --reference r')).exit).toBe(2);
+  });
+
+  test('holds are listed with their difference and decided by id', async () => {
+    answer('listHolds', {
+      holds: [
+        {
+          holdId: 'h',
+          schoolOin: school,
+          schoolName: 'De Regenboog',
+          schoolYear: '2026-2027',
+          reason: 'removes_many',
+          difference: { before: 100, after: 20, left: 80, groupsClosed: 2 },
+          sinceMs: BigInt(NOW - 3_600_000),
+          state: 'waiting',
+          groupsClosing: ['7a', '7b'],
+        },
+      ],
+    });
+    const { out } = await eduk('hold list');
+    for (const text of [
+      '100 learners become 20: 80 leave, 2 groups close',
+      'it removes many learners',
+      '7a, 7b',
+      '(1 h)',
+    ])
+      expect(out).toContain(text);
+    answer('decideHold', { flowId: 'f', decision: { outcome: 'HoldDecided' } });
+    expect((await eduk('hold approve h --json')).json).toEqual({ holdId: 'h', state: 'approved', flowId: 'f' });
+    expect(asked['decideHold']).toEqual({ holdId: 'h', approve: true });
+    await eduk('hold reject h');
+    expect(asked['decideHold'].approve).toBe(false);
+  });
+
+  test('parked keys are listed and taken up again, only those that were meant', async () => {
+    const keys = [
+      { consumer: 'orders', stream: 'orders', key: 'a', code: 'gateway.bug', events: 2 },
+      { consumer: 'orders', stream: 'rosters', key: 'b', code: 'gateway.bug', events: 1 },
+    ];
+    answer('listParked', {
+      keys,
+      rows: [{ partyOin: oin, schoolOin: school, service: 1, code: 'mandate.unconfirmed', rows: 3n }],
+    });
+    const { out } = await eduk('dead list');
+    for (const text of ['2 keys parked', 'mandate.unconfirmed', 'the school']) expect(out).toContain(text);
+    const retried: string[] = [];
+    answers['retryParked'] = ({ key }) => {
+      retried.push(key);
+      return { found: true };
+    };
+    expect((await eduk('dead retry b --json')).json).toEqual({
+      retried: [{ consumer: 'orders', stream: 'rosters', key: 'b' }],
+    });
+    await eduk('dead retry --all');
+    expect(retried).toEqual(['b', 'a', 'b']);
+    expect((await eduk('dead retry none')).exit).toBe(1);
+    expect((await eduk('dead retry')).exit).toBe(2);
+  });
+});
+
+describe('errors', () => {
+  test('have one shape in JSON, with places and never a value', async () => {
+    answer(
+      'listParties',
+      new Refusal('mandate.unconfirmed', 'Not yet.', [{ path: 'a.b' }, { path: 'EDEX/x', line: 7 }]),
+    );
+    const { exit, out, json, err } = await eduk('party list --json');
+    expect(json).toEqual({
+      error: {
+        code: 'mandate.unconfirmed',
+        message: 'Not yet.',
+        who: 'school',
+        where: [{ path: 'a.b' }, { path: 'EDEX/x', line: 7 }],
+      },
+    });
+    expect([exit, out.trim().split('\n').length, err]).toEqual([1, 1, '']);
+    const human = await eduk('party list');
+    expect([human.out, human.err]).toEqual([
+      '',
+      'Not yet.\n  mandate.unconfirmed; who must act: the school\n  at a.b\n  at EDEX/x (line 7)\n',
+    ]);
+  });
+
+  test('are read from the trailer where the details are missing', async () => {
+    answer('listParties', new Refusal('gateway.overloaded', 'Later.', [], true));
+    expect((await eduk('party list --json')).json).toEqual({
+      error: { code: 'gateway.overloaded', message: 'Later.', who: 'us' },
+    });
+  });
+
+  test('of wrong use have the same shape and exit status 2', async () => {
+    for (const line of [
+      'nothing --json',
+      '--json',
+      'party --json',
+      'party add --json',
+      'backup --json',
+      'party list --jsn --json',
+    ]) {
+      const { exit, json } = await eduk(line);
+      expect(Object.keys(json)).toEqual(['error']);
+      expect(json.error).toMatchObject({ code: 'wire.invalid', who: 'sender' });
+      expect(exit).toBe(2);
+    }
+  });
+
+  test('a token that is missing or of another gateway is said to be', async () => {
+    answers['listParties'] = (_, token) =>
+      token === 'Bearer eduk_operator_0123456789abcdef0123456789abcdef'
+        ? { parties: [] }
+        : new Refusal('party.unknown', 'Who?');
+    expect((await eduk('party list')).exit).toBe(0);
+    const file = join(gateway.data, 'other.key');
+    writeFileSync(file, '# of another\neduk_operator_other\n');
+    const other = await run('party list', { ...gateway.env, EDUK_TOKEN_FILE: file });
+    expect([other.exit, other.err.replaceAll('\n', ' ').includes('does not know the token')]).toEqual([1, true]);
+    const none = await run('party list', { EDUK_DATA: join(gateway.data, 'elsewhere'), EDUK_GRPC: gateway.grpc });
+    expect([none.exit, none.err.includes('EDUK_TOKEN_FILE')]).toEqual([1, true]);
+  });
+
+  test('settings that are wrong are listed and are wrong use', async () => {
+    const { exit, err } = await run('party list', { EDUK_NOTHING: '1', EDUK_GRPC: 'here' });
+    expect(exit).toBe(2);
+    expect(err.trim().split('\n')).toHaveLength(2);
+  });
+
+  test('a setting from --config is read', async () => {
+    answer('listParties', { parties: [] });
+    const file = join(gateway.data, 'eduk.conf');
+    writeFileSync(file, `EDUK_DATA=${gateway.data}\n`);
+    expect((await run(['--config', file, 'party', 'list', '--json'], {})).json).toEqual([]);
+    expect((await run(['party', 'list', '--config', `${file}.none`], {})).exit).toBe(2);
+  });
+
+  test('every command but start and doctor needs a gateway, and says how to start one', async () => {
+    const words: Record<string, string[]> = {
+      'party add': ['--oin', oin, '--name', 'X', '--role', 'publisher'],
+      'party show': [oin],
+      'mandate grant': ['--school', school, '--party', oin, '--service', 'roster'],
+      'mandate confirm': ['m'],
+      'mandate withdraw': ['m'],
+      'mandate key': ['m', '--renew'],
+      'roster import': ['-'],
+      'catalogue import': ['-', '--party', oin],
+      'flow show': ['f'],
+      'flow why': ['--order', 'o'],
+      'hold approve': ['h'],
+      'hold reject': ['h'],
+      'dead retry': ['--all'],
+      'learner forget': ['--school', school],
+    };
+    const killed = await fakeGateway({});
+    killed.kill();
+    for (const { name, alone } of commands.filter(({ name }) => name !== 'start'))
+      for (const env of [{ EDUK_DATA: join(killed.data, 'never'), EDUK_GRPC: '127.0.0.1:0' }, killed.env]) {
+        if (alone) continue;
+        const { exit, json } = await run([...name.split(' '), ...(words[name] ?? []), '--json'], env, 'x');
+        expect([name, exit, json.error.code]).toEqual([name, 1, 'peer.unavailable']);
+        expect(json.error.message).toContain('npx eduk start');
+      }
+    killed.stop();
+  });
+
+  test('the token does not leave this machine', async () => {
+    const elsewhere = mkdtempSync(join(tmpdir(), 'eduk-far-'));
+    writeFileSync(join(elsewhere, 'addresses.json'), '{"grpc":"192.0.2.1:50051"}');
+    expect(await run('party list --json', { EDUK_DATA: elsewhere })).toMatchObject({
+      exit: 1,
+      json: { error: { code: 'party.forbidden' } },
+    });
+    rmSync(elsewhere, { recursive: true });
+  });
+});
+
+describe('doctor', () => {
+  const check = (json: any, name: string) => json.checks.find((one: any) => one.name === name);
+
+  test('looks at a machine without a gateway', async () => {
+    const place = mkdtempSync(join(tmpdir(), 'eduk-doctor-'));
+    const env = { EDUK_DATA: join(place, 'data'), EDUK_GRPC: '127.0.0.1:0', EDUK_HTTP: '127.0.0.1:0' };
+    const { exit, json } = await run('doctor --json', env);
+    expect(json).toMatchObject({ ok: true, survives: ['process'], gateway: null });
+    expect(exit).toBe(0);
+    expect(check(json, 'gateway').says).toContain('npm start');
+
+    const busy = createServer();
+    const port = await new Promise<number>((resolve) =>
+      busy.listen(0, '127.0.0.1', () => resolve((busy.address() as { port: number }).port)),
+    );
+    const key = join(place, 'key');
+    writeFileSync(key, 'secret');
+    chmodSync(key, 0o644);
+    const ill = await run('doctor --json', { ...env, EDUK_HTTP: `127.0.0.1:${port}`, EDUK_MASTER_KEY_FILE: key });
+    busy.close();
+    expect(ill.exit).toBe(1);
+    expect(check(ill.json, 'EDUK_HTTP')).toMatchObject({ state: 'fail' });
+    expect(check(ill.json, 'master key')).toMatchObject({ state: 'fail' });
+    expect(ill.out).not.toContain('secret');
+    expect((await run('doctor', { EDUK_NOTHING: '1' })).exit).toBe(1);
+    rmSync(place, { recursive: true });
+  });
+
+  test('asks a running gateway how it is', async () => {
+    answer('status', {
+      version: '0.1.0',
+      events: 12n,
+      holds: 1,
+      parkedKeys: 2,
+      devKey: true,
+      freeDiskBytes: 5_000_000_000n,
+      ages: [{ consumer: 'orders', stream: 'orders', unread: 7n, oldestUnreadMs: 240_000n }],
+    });
+    const { json } = await eduk('doctor --json');
+    expect(json.gateway).toMatchObject({ events: 12, holds: 1, parkedKeys: 2, devKey: true });
+    for (const name of ['consumers', 'parked', 'held', 'gateway’s key']) expect(check(json, name).state).toBe('warn');
+    expect(check(json, 'ports').state).toBe('ok');
+    const { out } = await eduk('doctor');
+    expect(out).toMatch(/orders +orders +7 +4 min/);
+  });
+});
+
+describe('start', () => {
+  const config = { EDUK_DATA: '.eduk', EDUK_GRPC: '127.0.0.1:50051', EDUK_HTTP: '127.0.0.1:8080' };
+  const said = (thrown: unknown) => refused(thrown, config) as Problem;
+
+  test('a port in use names the setting, however the listener says it', () => {
+    const http = Object.assign(new Error('listen EADDRINUSE: address already in use 127.0.0.1:8080'), {
+      code: 'EADDRINUSE',
+      port: 8080,
+    });
+    expect(said(http).message).toContain('EDUK_HTTP (127.0.0.1:8080)');
+    const grpc = new Error(
+      'Failed to bind to address 127.0.0.1:50051: errors: [listen EADDRINUSE: address already in use 127.0.0.1:50051]',
+    );
+    expect(said(new Error('door', { cause: grpc })).message).toContain('EDUK_GRPC (127.0.0.1:50051)');
+    expect(said(http).exit).toBe(1);
+  });
+
+  test('what the data folder refuses is told plainly, one a line', () => {
+    const problem = said(new ConfigError(['state.db was written by a newer version', 'second']));
+    expect([problem.exit, problem.message]).toEqual([1, 'state.db was written by a newer version\nsecond']);
+  });
+
+  test('settings that are wrong, and names of roles, are wrong use', async () => {
+    expect(await run('start', { EDUK_HTTP: '8080' })).toMatchObject({ exit: 2, err: 'EDUK_HTTP must be host:port\n' });
+    expect((await run('start door', {})).exit).toBe(2);
+  });
+
+  test('an error that is not ours keeps its text to itself', () =>
+    expect(said(new Error('boom'))).not.toBeInstanceOf(Problem));
+});

@@ -1,0 +1,71 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { run } from './testing.ts';
+
+/** `eduk start` as a process of its own, with a data folder and ports of its own. */
+let place = '';
+beforeAll(() => {
+  place = mkdtempSync(join(tmpdir(), 'eduk-start-'));
+});
+afterAll(() => rmSync(place, { recursive: true, force: true }));
+
+function start(env: Record<string, string>) {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'eduk.js'), 'start'], {
+    env: { PATH: process.env['PATH'], ...env },
+  });
+  let [out, err] = ['', ''];
+  child.stderr.on('data', (chunk) => {
+    err += chunk;
+  });
+  const ready = new Promise<void>((resolve) => {
+    child.stdout.on('data', (chunk) => {
+      out += chunk;
+      if (out.includes('\n')) resolve();
+    });
+    child.once('exit', () => resolve());
+  });
+  const ended = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)));
+  return { child, ready, ended, out: () => out, err: () => err };
+}
+
+test('start says ready on one line, answers commands, and ends with 0 within 10 s of SIGTERM', async () => {
+  const env = { EDUK_DATA: join(place, 'data'), EDUK_GRPC: '127.0.0.1:0', EDUK_HTTP: '127.0.0.1:0' };
+  const gateway = start(env);
+  await gateway.ready;
+  expect(gateway.out()).toMatch(/^ready grpc=127\.0\.0\.1:\d+ http=127\.0\.0\.1:\d+ console=127\.0\.0\.1:\d+\n$/);
+  expect(gateway.err()).toContain('development key');
+  expect(await run('party list --json', env)).toMatchObject({ exit: 0, json: [] });
+
+  const grpc = /grpc=(\S+)/.exec(gateway.out())![1]!;
+  const second = start({ ...env, EDUK_DATA: join(place, 'second'), EDUK_GRPC: grpc });
+  expect(await second.ended).toBe(1);
+  expect(second.err().replaceAll('\n', ' ')).toContain(`EDUK_GRPC (${grpc}) names a port that another program uses`);
+  expect(second.out()).toBe('');
+
+  const from = Date.now();
+  gateway.child.kill('SIGTERM');
+  gateway.child.kill('SIGTERM'); // A repeat changes nothing.
+  expect(await gateway.ended).toBe(0);
+  expect(Date.now() - from).toBeLessThan(10_000);
+  expect(gateway.out().split('\n')).toHaveLength(2);
+  expect(existsSync(join(env.EDUK_DATA, 'addresses.json'))).toBe(false);
+  expect((await run('party list --json', env)).json.error.code).toBe('peer.unavailable');
+});
+
+test('SIGTERM during the start stops it as soon as it is ready', async () => {
+  const gateway = start({ EDUK_DATA: join(place, 'early'), EDUK_GRPC: '127.0.0.1:0', EDUK_HTTP: '127.0.0.1:0' });
+  const folder = join(place, 'early');
+  while (!existsSync(folder)) await new Promise((resolve) => setTimeout(resolve, 5));
+  gateway.child.kill('SIGTERM');
+  expect(await gateway.ended).toBe(0);
+});
+
+test('start with wrong settings ends with 2 and one problem a line', async () => {
+  const gateway = start({ EDUK_DATA: join(place, 'wrong'), EDUK_HTTP: 'here', EDUK_NOTHING: '1' });
+  expect(await gateway.ended).toBe(2);
+  expect(gateway.err().trim().split('\n')).toHaveLength(2);
+  expect(existsSync(join(place, 'wrong'))).toBe(false);
+});
