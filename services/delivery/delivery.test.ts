@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { testBench } from '#bus';
 import { LineState } from '#proto/eduk/core/v1/ordering';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
 import { type EventName, events } from '#proto/events';
-import { testBench } from '../bus/memory.ts';
 import { delivery } from './index.ts';
 import { routesPage } from './page.ts';
 import { routes, untold } from './routes.ts';

@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decoded, emit, type ServiceModule } from '#bus';
+import { decoded, emit, flowBytes, type ServiceModule, testBench } from '#bus';
 import { newId, uuidBytes } from '#kernel';
 import { FlowsServiceDefinition, type RefusalNote } from '#proto/eduk/flows/v1/flows';
 import { type EventName, events } from '#proto/events';
-import { flowBytes, testBench } from '../bus/memory.ts';
 import { consumer } from './consume.ts';
 import { meanings, passedOver } from './events.ts';
 import { flows } from './index.ts';
