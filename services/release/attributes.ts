@@ -32,7 +32,16 @@ export type AttributeName = keyof typeof attributes;
 export const knownAttributes: ReadonlySet<string> = new Set(Object.keys(attributes));
 
 /** UWLR profile Smalle set. */
-const SMALLE_SET: readonly AttributeName[] = ['eck_id', 'las_key', 'call_name', 'family_name', 'birth_date', 'year_group', 'groups', 'staff'];
+const SMALLE_SET: readonly AttributeName[] = [
+  'eck_id',
+  'las_key',
+  'call_name',
+  'family_name',
+  'birth_date',
+  'year_group',
+  'groups',
+  'staff',
+];
 const KEYS: readonly AttributeName[] = ['eck_id'];
 
 export const defaults: Readonly<Record<number, readonly AttributeName[]>> = {
@@ -48,7 +57,10 @@ export const defaults: Readonly<Record<number, readonly AttributeName[]>> = {
 
 /** Attributes that a mandate releases for one service. */
 export function released(mandateAttributes: readonly string[], service: Service): ReadonlySet<AttributeName> {
-  const chosen = mandateAttributes.length > 0 ? mandateAttributes.filter((name) => knownAttributes.has(name)) : (defaults[service] ?? []);
+  const chosen =
+    mandateAttributes.length > 0
+      ? mandateAttributes.filter((name) => knownAttributes.has(name))
+      : (defaults[service] ?? []);
   return new Set(chosen as AttributeName[]);
 }
 

@@ -35,12 +35,20 @@ export const noRef: LearnerRef = { eckId: '', lasKey: '' };
 
 /** A key that says only "the same learner as before" to this receiver is a pairwise pseudonym; it comes with issue C's agreements. */
 function reduceRef(ref: LearnerRef | undefined, released: ReadonlySet<AttributeName>): LearnerRef {
-  return { eckId: released.has('eck_id') ? (ref?.eckId ?? '') : '', lasKey: released.has('las_key') ? (ref?.lasKey ?? '') : '' };
+  return {
+    eckId: released.has('eck_id') ? (ref?.eckId ?? '') : '',
+    lasKey: released.has('las_key') ? (ref?.lasKey ?? '') : '',
+  };
 }
 
-function reducePerson(person: Person | undefined, released: ReadonlySet<AttributeName>, staff: boolean): Person | undefined {
+function reducePerson(
+  person: Person | undefined,
+  released: ReadonlySet<AttributeName>,
+  staff: boolean,
+): Person | undefined {
   if (!person) return undefined;
-  const may = (name: AttributeName) => released.has(name) || (staff && released.has('staff') && (name === 'family_name' || name === 'call_name'));
+  const may = (name: AttributeName) =>
+    released.has(name) || (staff && released.has('staff') && (name === 'family_name' || name === 'call_name'));
   const reduced: Person = {
     familyName: may('family_name') ? person.familyName : '',
     familyNamePrefix: may('family_name') ? person.familyNamePrefix : '',
@@ -56,7 +64,12 @@ function reducePerson(person: Person | undefined, released: ReadonlySet<Attribut
 }
 
 /** In the order asked; undefined where the vault knows nobody any more (forgotten). */
-export async function revealPeople(vault: Vault, purpose: Purpose, wanted: readonly { token: string; nameMark?: Uint8Array }[], staff = false): Promise<Clear<(Revealed | undefined)[]>> {
+export async function revealPeople(
+  vault: Vault,
+  purpose: Purpose,
+  wanted: readonly { token: string; nameMark?: Uint8Array }[],
+  staff = false,
+): Promise<Clear<(Revealed | undefined)[]>> {
   const { released } = purpose;
   if (wanted.length === 0) return new Clear([]);
   const { revealed } = await vault.reveal({
@@ -68,13 +81,22 @@ export async function revealPeople(vault: Vault, purpose: Purpose, wanted: reado
     partyOin: purpose.party,
     purpose: purposeName(purpose.service),
   });
-  return new Clear(revealed.map((one) => (one.known ? { ref: reduceRef(one.ref, released), person: reducePerson(one.person, released, staff) } : undefined)));
+  return new Clear(
+    revealed.map((one) =>
+      one.known ? { ref: reduceRef(one.ref, released), person: reducePerson(one.person, released, staff) } : undefined,
+    ),
+  );
 }
 
 /** Token → text, for those the receiver may have. */
-export async function revealTexts(vault: Vault, purpose: Purpose, tokens: Iterable<string>): Promise<Clear<Map<string, string>>> {
+export async function revealTexts(
+  vault: Vault,
+  purpose: Purpose,
+  tokens: Iterable<string>,
+): Promise<Clear<Map<string, string>>> {
   const wanted = [...new Set(tokens)].filter((token) => token !== '');
-  if (wanted.length === 0 || !(purpose.released.has('groups') || purpose.released.has('sites'))) return new Clear(new Map());
+  if (wanted.length === 0 || !(purpose.released.has('groups') || purpose.released.has('sites')))
+    return new Clear(new Map());
   const { texts } = await vault.openTexts({ schoolOin: purpose.school, tokens: wanted });
   return new Clear(new Map(wanted.map((token, i) => [token, texts[i]!])));
 }
@@ -87,7 +109,12 @@ export interface RosterEntries {
 }
 
 /** A roster as one receiver may have it. Learners whom the vault no longer knows are left out. */
-export async function revealRoster(vault: Vault, purpose: Purpose, about: { schoolYear: string; asOf: string; madeAt: string }, entries: RosterEntries): Promise<Clear<Roster>> {
+export async function revealRoster(
+  vault: Vault,
+  purpose: Purpose,
+  about: { schoolYear: string; asOf: string; madeAt: string },
+  entries: RosterEntries,
+): Promise<Clear<Roster>> {
   const { released } = purpose;
   const tokens = new Set<string>();
   if (released.has('groups')) {
@@ -105,22 +132,48 @@ export async function revealRoster(vault: Vault, purpose: Purpose, about: { scho
   const shownStaff = released.has('staff') ? entries.staff : [];
   const [texts, people, staffPeople] = await Promise.all([
     revealTexts(vault, purpose, tokens),
-    revealPeople(vault, purpose, entries.learners.map(({ learner, nameMark }) => ({ token: learner, nameMark }))),
-    revealPeople(vault, purpose, shownStaff.map(({ staff, nameMark }) => ({ token: staff, nameMark })), true),
+    revealPeople(
+      vault,
+      purpose,
+      entries.learners.map(({ learner, nameMark }) => ({ token: learner, nameMark })),
+    ),
+    revealPeople(
+      vault,
+      purpose,
+      shownStaff.map(({ staff, nameMark }) => ({ token: staff, nameMark })),
+      true,
+    ),
   ]);
   return new Clear(
     texts.reveal((text) =>
       people.reveal((learners) =>
         staffPeople.reveal((staff) => {
-          const words = (token: string, name: 'groups' | 'sites') => (released.has(name) ? (text.get(token) ?? '') : '');
+          const words = (token: string, name: 'groups' | 'sites') =>
+            released.has(name) ? (text.get(token) ?? '') : '';
           return {
             schoolOin: purpose.school,
             schoolYear: about.schoolYear,
             asOf: about.asOf,
             madeAt: about.madeAt,
             siteCode: '',
-            sites: released.has('sites') ? entries.sites.map((site) => ({ key: words(site.site, 'sites'), name: words(site.name, 'sites'), description: words(site.description, 'sites') })) : [],
-            groups: released.has('groups') ? entries.groups.map((group): RosterGroup => ({ key: words(group.group, 'groups'), name: words(group.name, 'groups'), description: words(group.description, 'groups'), yearGroup: group.yearGroup, composite: group.composite })) : [],
+            sites: released.has('sites')
+              ? entries.sites.map((site) => ({
+                  key: words(site.site, 'sites'),
+                  name: words(site.name, 'sites'),
+                  description: words(site.description, 'sites'),
+                }))
+              : [],
+            groups: released.has('groups')
+              ? entries.groups.map(
+                  (group): RosterGroup => ({
+                    key: words(group.group, 'groups'),
+                    name: words(group.name, 'groups'),
+                    description: words(group.description, 'groups'),
+                    yearGroup: group.yearGroup,
+                    composite: group.composite,
+                  }),
+                )
+              : [],
             learners: entries.learners.flatMap((entry, i): RosterLearner[] => {
               const known = learners[i];
               return known ? [{ ref: known.ref, person: known.person, ...reduceEntry(entry, released, words) }] : [];
@@ -128,7 +181,18 @@ export async function revealRoster(vault: Vault, purpose: Purpose, about: { scho
             staff: shownStaff.flatMap((entry, i): RosterStaff[] => {
               const known = staff[i];
               // A school knows its staff by key; the mandate's attribute `staff` covers it.
-              return known ? [{ ref: known.ref, person: known.person, groups: released.has('groups') ? entry.groups.map((group) => ({ key: words(group.group, 'groups'), duties: group.duties })) : [], duties: entry.duties }] : [];
+              return known
+                ? [
+                    {
+                      ref: known.ref,
+                      person: known.person,
+                      groups: released.has('groups')
+                        ? entry.groups.map((group) => ({ key: words(group.group, 'groups'), duties: group.duties }))
+                        : [],
+                      duties: entry.duties,
+                    },
+                  ]
+                : [];
             }),
           } satisfies Roster;
         }),
@@ -137,7 +201,11 @@ export async function revealRoster(vault: Vault, purpose: Purpose, about: { scho
   );
 }
 
-function reduceEntry(entry: LearnerEntry, released: ReadonlySet<AttributeName>, words: (token: string, name: 'groups' | 'sites') => string): Omit<RosterLearner, 'ref' | 'person'> {
+function reduceEntry(
+  entry: LearnerEntry,
+  released: ReadonlySet<AttributeName>,
+  words: (token: string, name: 'groups' | 'sites') => string,
+): Omit<RosterLearner, 'ref' | 'person'> {
   return {
     yearGroup: released.has('year_group') ? entry.yearGroup : '',
     groupKey: words(entry.group, 'groups'),
