@@ -1,0 +1,42 @@
+import type { Exception } from './arrows.ts';
+
+/** Imports that no arrow allows. A test fails when one of them is no longer there. */
+export const exceptions: readonly Exception[] = [
+  { from: 'proto/pages.ts', imports: '#kernel', why: 'A generator: it prints the tables of the code into docs/.' },
+  { from: 'proto/pages.ts', imports: '#release', why: 'As above: docs/attributes.md.' },
+  {
+    from: 'proto/pages.ts',
+    imports: '../services/edge/grpc/writes.ts',
+    why: 'As above: docs/roles.md; the door has no reason to export its methods.',
+  },
+  {
+    from: 'services/edge/labels.ts',
+    imports: '../../proto/labels.ts',
+    why: 'Only a type: that of the rows of the generated table of labels.',
+  },
+  {
+    from: 'services/cli/commands/start.ts',
+    imports: '../../main.ts',
+    why: '`eduk start` is the gateway, in its own process.',
+  },
+  {
+    from: 'services/cli/commands/import.ts',
+    imports: '#adapters/edexml',
+    why: '`--strip-pgn` takes personal numbers out of a file before it leaves the sender’s machine.',
+  },
+  {
+    from: 'test/chain/bodies.test.ts',
+    imports: '../../services/edge/grpc/server.ts',
+    why: 'The list of methods that the door serves, so that none is without a body.',
+  },
+  {
+    from: 'test/bench/edexml.ts',
+    imports: '../../adapters/edexml/examples/invent.ts',
+    why: 'Files of any size are invented there, beside the examples.',
+  },
+  {
+    from: 'test/bench/edexml.ts',
+    imports: '../../services/edge/intake/rosters.ts',
+    why: 'Measures one stage of the door by itself.',
+  },
+];
