@@ -35,7 +35,7 @@ test('an older node hands over to the bundled one, with arguments, exit status a
   mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
   writeFileSync(
     bundled,
-    `#!/bin/sh\nshift\ntrap 'echo stopped; exit 7' TERM\necho "ready $*"\nif [ "$1" = start ]; then while :; do sleep 0.05; done; fi\nexit 5\n`,
+    `#!/bin/sh\nshift\ntrap 'echo stopped; exit 7' TERM\necho "ready $*"\nif [ "$1" = start ]; then n=0; while [ $n -lt 200 ]; do n=$((n+1)); sleep 0.05; done; fi\nexit 5\n`,
   );
   chmodSync(bundled, 0o755);
   const once = spawnSync(process.execPath, [...older, bin(), 'party', 'list', '--json'], { encoding: 'utf8' });

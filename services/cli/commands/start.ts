@@ -70,9 +70,14 @@ function whenStopped() {
   const listener = () => heard('stopped');
   const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
   for (const name of signals) process.on(name, listener);
+  // `npx` puts a shell in between that dies of SIGTERM without passing it on: the loss of the parent says the same.
+  const parent = process.ppid;
+  const watch =
+    process.env['npm_command'] === 'exec' ? setInterval(() => process.ppid !== parent && listener(), 250) : undefined;
   return {
     signal,
     forget: () => {
+      clearInterval(watch);
       for (const name of signals) process.off(name, listener);
     },
   };
