@@ -56,7 +56,7 @@ const GROUP = 512;
 /** Entries that may wait for a group, over all callers. */
 const QUEUE_MAX = 50_000;
 /** How long one turn decides before it commits and lets others in, milliseconds. */
-const TURN_MS = 10;
+const TURN_MS = 15;
 const TURN_BUSY_MS = 5;
 /** Bulk is taken slower from the first age of the oldest unread event, and at a trickle from the second, milliseconds. */
 const SLOWER_MS = 500;
@@ -65,7 +65,7 @@ const TRICKLE_EVERY_MS = 250;
 /** Bulk entries in one group while they are taken slower. */
 const SLOW_GROUP = 64;
 /** Unread events up to which deciders find the log in memory: above, bulk is taken slower too. */
-const UNREAD_IN_MEMORY = 8000;
+const UNREAD_IN_MEMORY = 4000;
 const CLEAN_EVERY_MS = 60_000;
 /** How long `stop` goes on deciding. */
 const DRAIN_MS = 2000;
@@ -233,7 +233,8 @@ class Turns {
   }
 
   #group(parts: readonly Part[], decides: boolean): void {
-    const budgetMs = parts.length > 0 || this.#queue.size > 0 ? TURN_BUSY_MS : TURN_MS;
+    // Larger groups write fewer pages; shorter ones answer a person sooner.
+    const budgetMs = this.#queue.hasInteractive || parts.some(({ isBulk }) => !isBulk) ? TURN_BUSY_MS : TURN_MS;
     const accept = () => parts.map(({ entries }) => this.#core.accept(entries));
     let results: EntryOutcome[][];
     try {
