@@ -446,6 +446,12 @@ describe('what waits', () => {
     expect(asked['decideHold']).toEqual({ holdId: 'h', approve: true });
     await eduk('hold reject h');
     expect(asked['decideHold'].approve).toBe(false);
+    answer('decideHold', new Refusal('state.conflict', 'This reference was used before.', [{ path: 'reference' }]));
+    expect((await eduk('hold reject h --json')).json.error).toEqual({
+      code: 'state.conflict',
+      message: 'This hold was approved before.',
+      who: 'sender',
+    });
   });
 
   test('parked keys are listed and taken up again, only those that were meant', async () => {
@@ -495,6 +501,16 @@ describe('errors', () => {
       '',
       'Not yet.\n  mandate.unconfirmed; who must act: the school\n  at a.b\n  at EDEX/x (line 7)\n',
     ]);
+  });
+
+  test('show a person ten places, and JSON all of them', async () => {
+    const places = Array.from({ length: 43 }, (_, i) => ({ path: `a[${i}]` }));
+    answer('listParties', new Refusal('wire.invalid', 'Wrong.', places));
+    expect((await eduk('party list --json')).json.error.where).toEqual(places);
+    const { err } = await eduk('party list');
+    expect(err).toContain('at a[9]');
+    expect(err).not.toContain('at a[10]');
+    expect(err).toContain('33 places more');
   });
 
   test('are read from the trailer where the details are missing', async () => {

@@ -70,6 +70,9 @@ function settingsFor(file: string | undefined, streams: Streams): Config {
 const version = (): string =>
   (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 
+/** Places in a file that a person is shown at once. */
+const PLACES = 10;
+
 /** A problem in words for a person. Wrong use needs no code: there is nothing to look up. */
 function say(problem: Problem): string {
   const words = problem.message.split('\n').map((line) => paragraph(line));
@@ -80,7 +83,8 @@ function say(problem: Problem): string {
   return [
     ...words,
     `  ${problem.code}; who must act: ${whoMustAct(problem.who)}`,
-    ...places.map((place) => `  at ${place}`),
+    ...places.slice(0, PLACES).map((place) => `  at ${place}`),
+    ...(places.length > PLACES ? [`  and ${places.length - PLACES} places more; --json names them`] : []),
   ].join('\n');
 }
 

@@ -148,7 +148,7 @@ function reasons({ told, blockers }: WhyBlockedResponse, call: Call): string {
 
 const subjects = ({ orderId, productId, entitlementId, flowId, learners, lastStep }: Blocker): string =>
   [
-    lastStep && `came as far as ${lastStep}`,
+    lastStep !== '' && lastStep !== 'none' && `came as far as ${lastStep}`,
     orderId && `order ${orderId}`,
     productId && `product ${productId}`,
     entitlementId && `entitlement ${entitlementId}`,

@@ -2,7 +2,7 @@ import type { RosterDifference } from '#proto/eduk/events/v1/rosters';
 import { oin } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { age, counted, dutchTime, isoTime, list } from '../print.ts';
-import { refusalIn } from '../problem.ts';
+import { asProblem, Problem, refusalIn } from '../problem.ts';
 
 /** Counts, in words: `612 learners become 540: 4 join, 76 leave`. */
 export function differenceWords(difference: RosterDifference | undefined): string {
@@ -91,7 +91,15 @@ const which = [{ name: 'HOLD', about: 'Its id, as eduk hold list shows it.' }] a
 
 async function decide(call: Call, approve: boolean): Promise<Result> {
   const holdId = call.args('HOLD')[0]!;
-  const { flowId, decision } = await call.gateway().ask('decideHold', { holdId, approve });
+  const { flowId, decision } = await call
+    .gateway()
+    .ask('decideHold', { holdId, approve })
+    .catch((thrown) => {
+      const problem = asProblem(thrown);
+      // The door tells of a reference used twice; the operator never gave one.
+      if (problem.code !== 'state.conflict') throw problem;
+      throw new Problem('state.conflict', `This hold was ${approve ? 'rejected' : 'approved'} before.`);
+    });
   const refusal = refusalIn(decision);
   if (refusal) throw refusal;
   const state = approve ? 'approved' : 'rejected';
