@@ -3,7 +3,6 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import { stateFile } from '#bus';
 import {
   ConfigError,
@@ -13,6 +12,7 @@ import {
   parseAddress,
   portTransport,
   readConfig,
+  startThread,
   systemClock,
   type Transport,
 } from '#kernel';
@@ -132,7 +132,7 @@ interface Thread {
 }
 
 async function startState(data: StateData): Promise<Thread> {
-  const worker = new Worker(new URL('./state.ts', import.meta.url), { workerData: data, name: 'state' });
+  const worker = startThread(new URL('./state.ts', import.meta.url), { workerData: data, name: 'state' });
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   const said = await new Promise<{ ready?: true; failed?: string }>((resolve, reject) => {
     worker.once('message', resolve);

@@ -1,13 +1,12 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
-import { XmlDocument, XsdValidator } from 'libxml2-wasm';
 import { afterAll, describe, expect, test } from 'vitest';
 import { unveiled } from '#adapters/contract';
 import { closeWorker, openDocuments, WORKER_BYTES } from '#adapters/xml';
 import { GatewayError } from '#kernel';
 import { Roster } from '#proto/eduk/core/v1/learner';
 import { inventSchool } from './examples/invent.ts';
-import adapter, { accept, type EDEX, read, readApart, refusePgn, schema, stripPgn, toCore } from './index.ts';
+import adapter, { accept, type EDEX, read, readApart, refusePgn, stripPgn, toCore } from './index.ts';
 
 const example = (file: string) => readFileSync(new URL(`./examples/${file}`, import.meta.url));
 const utf8 = (text: string) => Buffer.from(text, 'utf8');

@@ -1,5 +1,5 @@
-import { Worker } from 'node:worker_threads';
-import { type Fault, GatewayError, type Where } from '#kernel';
+import type { Worker } from 'node:worker_threads';
+import { type Fault, GatewayError, startThread, type Where } from '#kernel';
 import { type ReadOptions, readXml, type XmlRead } from './read.ts';
 
 /** Documents larger than this are read in a worker, so that a thread that answers others is not held up. */
@@ -63,7 +63,7 @@ function watch(at: Worker): void {
 
 function start(): Worker {
   if (worker) return worker;
-  const it = new Worker(new URL('./worker.ts', import.meta.url));
+  const it = startThread(new URL('./worker.ts', import.meta.url), {});
   const jobs = new Map<number, Waiting>();
   const gone = (cause?: unknown) => {
     if (worker === it) {

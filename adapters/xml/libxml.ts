@@ -284,6 +284,10 @@ export function lineOf(node: Pointer): number {
 }
 
 /** `a/b[3]/c` or `a/b[3]/@d`; names that `known` lacks are the sender's own words and show as `?`. */
+/** The root's name alone: where the parser knows no node. */
+export const rootPath = (doc: Doc, known: ReadonlySet<string>): string =>
+  pathOf(lib.xmlDocGetRootElement(doc.pointer), known);
+
 export function pathOf(node: Pointer, known: ReadonlySet<string>): string {
   const word = words();
   const steps: string[] = [];

@@ -9,6 +9,7 @@ import {
   parse,
   pathOf,
   remove,
+  rootPath,
   validate,
   walk,
 } from './libxml.ts';
@@ -168,7 +169,8 @@ function check(doc: Doc, { schema, names }: Compiled, lines?: () => (finding: Fi
   const lineFor = lines?.() ?? ((finding: Finding) => (finding.node === 0 ? finding.line : lineOf(finding.node)));
   const where: Where[] = findings.kept.map((finding) => {
     const line = lineFor(finding);
-    const path = pathOf(finding.node, names);
+    // Of a reference to nothing the parser tells the line only: then the place is the document.
+    const path = pathOf(finding.node, names) || rootPath(doc, names);
     return line !== undefined && line > 0 ? { path, line } : { path };
   });
   const first = where[0]!;

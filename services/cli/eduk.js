@@ -7,8 +7,12 @@
 var needed = 24;
 
 if (parseInt(process.versions.node, 10) >= needed) {
-  import('./main.ts').then(function (cli) {
-    return cli.run();
+  // The compile cache keeps the code without its types, so that from the second start on nothing has to strip them again.
+  import('node:module').then(function (module) {
+    module.enableCompileCache();
+    return import('./main.ts').then(function (cli) {
+      return cli.run();
+    });
   });
 } else {
   load('fs', function (fs) {

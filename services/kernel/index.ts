@@ -6,4 +6,5 @@ export * from './hmac.ts';
 export * from './ids.ts';
 export * from './log.ts';
 export * from './rpc.ts';
+export * from './thread.ts';
 export * from './waiters.ts';

@@ -1,5 +1,4 @@
-import { Worker } from 'node:worker_threads';
-import { ConfigError, GatewayError, portTransport, type Transport } from '#kernel';
+import { ConfigError, GatewayError, portTransport, startThread, type Transport } from '#kernel';
 import type { ThreadData } from './thread.ts';
 
 export interface VaultThread {
@@ -15,7 +14,7 @@ export interface VaultThread {
 
 /** Starts the vault in a thread of its own. Rejects with `ConfigError` when it does not open. */
 export async function startVaultThread(data: ThreadData): Promise<VaultThread> {
-  const worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: data, name: 'vault' });
+  const worker = startThread(new URL('./thread.ts', import.meta.url), { workerData: data, name: 'vault' });
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   const said = await new Promise<{ ready?: true; devKey?: boolean; failed?: string }>((resolve, reject) => {
     worker.once('message', resolve);
