@@ -283,11 +283,11 @@ export function lineOf(node: Pointer): number {
   return lineAt(element, new Uint16Array(heap.buffer), word, heap);
 }
 
-/** `a/b[3]/c` or `a/b[3]/@d`; names that `known` lacks are the sender's own words and show as `?`. */
 /** The root's name alone: where the parser knows no node. */
 export const rootPath = (doc: Doc, known: ReadonlySet<string>): string =>
   pathOf(lib.xmlDocGetRootElement(doc.pointer), known);
 
+/** `a/b[3]/c` or `a/b[3]/@d`; names that `known` lacks are the sender's own words and show as `?`. */
 export function pathOf(node: Pointer, known: ReadonlySet<string>): string {
   const word = words();
   const steps: string[] = [];

@@ -25,6 +25,8 @@ const ID = /^[A-Za-z0-9._:/@+#=|~*()&,'-]{1,64}$/;
 const TERM = /^[\w.:/+-]{0,64}$/;
 
 const longest: Record<number, number> = {
+  // Cursors hold the place in a list, which may be two ids long, sealed.
+  [Label.OPAQUE]: 4_000,
   [Label.CATALOGUE]: 20_000,
   [Label.SCHOOL_TEXT]: 256,
   [Label.SECRET]: 1 << 20,

@@ -43,11 +43,13 @@ export class Fault extends Error {
   readonly code: string;
   readonly grpcCode: number;
   readonly details: string;
+  readonly metadata: Metadata;
   constructor(error: ServiceError) {
     super(error.details);
     this.code = error.metadata?.get('eduk-fault')[0]?.toString() ?? '';
     this.grpcCode = error.code;
     this.details = error.details;
+    this.metadata = error.metadata ?? new Metadata();
   }
 }
 

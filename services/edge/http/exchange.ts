@@ -7,21 +7,59 @@ import type { Peer } from '../caller.ts';
 /** Largest body, bytes. */
 export const LARGEST_BODY = 32 * 1024 * 1024;
 
-/** Reads a body up to the limit; a longer one is refused before it is read whole. */
-export async function bodyOf(request: IncomingMessage): Promise<Uint8Array> {
-  const tooLarge = () => new GatewayError('wire.too_large', 'A body may hold 32 MiB.');
-  if (Number(request.headers['content-length'] ?? 0) > LARGEST_BODY) throw tooLarge();
-  if ((request.headers['content-encoding'] ?? 'identity') !== 'identity')
-    throw new GatewayError('wire.unreadable', 'Send the body without compression.', { where: 'Content-Encoding' });
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > LARGEST_BODY) throw tooLarge();
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+/** Reads a body up to the limit; a longer one is refused before it is read whole. Faults: wire.too_large, wire.unreadable. */
+export function bodyOf(request: IncomingMessage): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const tooLarge = () => new GatewayError('wire.too_large', 'A body may hold 32 MiB.');
+    if (isTooLong(request)) return reject(tooLarge());
+    if ((request.headers['content-encoding'] ?? 'identity') !== 'identity')
+      return reject(
+        new GatewayError('wire.unreadable', 'Send the body without compression.', { where: 'Content-Encoding' }),
+      );
+    const chunks: Buffer[] = [];
+    let size = 0;
+    // Events instead of `for await`, which would close the connection under the answer of a refusal.
+    const stop = (then: () => void) => {
+      request.off('data', take).off('end', end).off('close', cut).off('error', cut);
+      then();
+    };
+    const take = (chunk: Buffer) => {
+      size += chunk.length;
+      chunks.push(chunk);
+      if (size > LARGEST_BODY) stop(() => reject(tooLarge()));
+    };
+    const end = () => stop(() => resolve(Buffer.concat(chunks)));
+    const cut = () => stop(() => reject(new GatewayError('wire.unreadable', 'The body ended before its end.')));
+    request.on('data', take).on('end', end).on('close', cut).on('error', cut);
+  });
 }
+
+/** Whether a request says beforehand that its body is too large. */
+export const isTooLong = (request: IncomingMessage): boolean =>
+  Number(request.headers['content-length'] ?? 0) > LARGEST_BODY;
+
+/** A refused body is read on for so long and so far, because a sender may look for the answer only after it has sent. */
+const LINGER_MS = 1_000;
+const LINGER_BYTES = 4 * 1024 * 1024;
+
+function linger(request: IncomingMessage, done: () => void): void {
+  let left = LINGER_BYTES;
+  const timer = setTimeout(done, LINGER_MS);
+  const finish = () => {
+    clearTimeout(timer);
+    done();
+  };
+  request.on('error', () => undefined);
+  request.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) request.pause();
+  });
+  request.once('end', finish).once('close', finish);
+  request.resume();
+}
+
+const hasUnreadBody = ({ req }: ServerResponse): boolean =>
+  !req.complete && (Number(req.headers['content-length'] ?? 0) > 0 || req.headers['transfer-encoding'] !== undefined);
 
 export function peerOfRequest(request: IncomingMessage, listenerOnLoopback: boolean): Peer {
   const names = Object.keys(request.headers);
@@ -61,14 +99,19 @@ export function send(
   headers: Record<string, string> = {},
 ): void {
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+  // What was not read to its end cannot be followed by another request on this connection.
+  const unread = hasUnreadBody(response);
   response.writeHead(status, {
     'content-type': type,
     'content-length': bytes.length,
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
     ...headers,
+    ...(unread ? { connection: 'close' } : {}),
   });
-  response.end(bytes);
+  if (!unread) return void response.end(bytes);
+  response.write(bytes);
+  linger(response.req, () => response.end());
 }
 
 export const sendJson = (

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type Address, asGatewayError, describeError, GatewayError, isLoopback, log } from '#kernel';
 import type { Gate } from '../gate.ts';
 import { serveEdexml } from './edexml.ts';
-import { checkOrigin, languageOf, send, sendJson, sendProblem } from './exchange.ts';
+import { checkOrigin, isTooLong, languageOf, send, sendJson, sendProblem } from './exchange.ts';
 import { metricsPage } from './metrics.ts';
 import { serveToken } from './oauth.ts';
 import { openApi } from './openapi.ts';
@@ -23,19 +23,20 @@ export async function startHttp(
   let port = address.port;
   const server = createServer(
     { maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 120_000, keepAliveTimeout: 5_000 },
-    (request, response) => {
-      answer(request, response, gate, { onLoopback, port, ...serves }).catch((thrown) => {
-        const error = asGatewayError(thrown);
-        if (error.fault === 'gateway.bug') log('error', 'http_bug', { path: pathOf(request), ...describeError(error) });
-        if (!response.headersSent) sendProblem(response, error, languageOf(request));
-        // A body that was not read to its end cannot be followed by another request on this connection.
-        if (!request.complete) {
-          response.shouldKeepAlive = false;
-          request.resume();
-        }
-      });
-    },
+    (request, response) => handle(request, response),
   );
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    answer(request, response, gate, { onLoopback, port, ...serves }).catch((thrown) => {
+      const error = asGatewayError(thrown);
+      if (error.fault === 'gateway.bug') log('error', 'http_bug', { path: pathOf(request), ...describeError(error) });
+      if (!response.headersSent) sendProblem(response, error, languageOf(request));
+    });
+  };
+  // Who asks before sending is told at once that it is too much.
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    if (!isTooLong(request)) response.writeContinue();
+    handle(request, response);
+  });
   server.maxConnections = 10_000;
   await listen(server, address);
   port = (server.address() as { port: number }).port;

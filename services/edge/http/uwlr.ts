@@ -65,6 +65,7 @@ export async function serveUwlr(
     } else {
       const delivery = resultsDelivery(asked.body);
       const { caller, school } = callerOf(gate, asked.header, delivery.school);
+      checkYear(delivery.schoolYear, 'leerresultaten_verzoek/school/schooljaar');
       await takeResults(gate, caller, school, delivery.results);
       send(response, 200, XML, writeBevestiging());
     }
@@ -100,6 +101,14 @@ function callerOf(gate: Gate, header: Clear<Autorisatie>, asked: SchoolRef): { c
   });
 }
 
+/** The standard's form of a schooljaar lets any two years pass. */
+function checkYear(schooljaar: string, place: string): void {
+  if (schooljaar !== '' && !isSchoolYear(schooljaar))
+    throw new GatewayError('wire.invalid', 'A schooljaar is two years that follow each other.', {
+      where: `Envelope/Body/${place}`,
+    });
+}
+
 async function answerRoster(
   gate: Gate,
   caller: Caller,
@@ -109,11 +118,8 @@ async function answerRoster(
 ): Promise<RosterAnswer> {
   const { door } = gate;
   const purpose = purposeFor(door, caller, school, Service.SERVICE_ROSTER);
+  checkYear(asked, 'leerlinggegevens_verzoek/schooljaar');
   const schoolYear = asked || schoolYearOf(door.clock.now());
-  if (!isSchoolYear(schoolYear))
-    throw new GatewayError('wire.invalid', 'A schooljaar is two years that follow each other.', {
-      where: 'Envelope/Body/leerlinggegevens_verzoek/schooljaar',
-    });
   const page = (after: string) =>
     door.services.rosters.getRoster({ schoolOin: school, schoolYear, limit: 1000, after });
   const whole = await page('');

@@ -249,6 +249,8 @@ const partyOf = (caller: Caller): string => (caller.kind === 'operator' ? '' : c
 const listOrders: Read = async (request: ListOrdersRequest, caller, gate) => {
   const { door, cursors } = gate;
   const of = `orders|${request.schoolOin}`;
+  // Who names a school is told why there is nothing to see; who names none sees what it may.
+  if (request.schoolOin) purposeFor(door, caller, request.schoolOin, Service.SERVICE_ORDER);
   const forSchool = request.schoolOin !== '' && actsForSchool(door, caller, request.schoolOin);
   const { orders, next } = await door.services.orders.listOrders({
     partyOin: forSchool ? '' : partyOf(caller),
