@@ -110,12 +110,14 @@ export const redeemLaunch: Intake<RedeemLaunchRequest> = {
   remember: 35,
   reference: (request) => request.reference,
   school: (_request, located) => (located as LaunchRow).schoolOin,
-  locate: async (request, door) => {
+  locate: async (request, door, caller) => {
     const launch = await settle(
       door,
       async () => (await door.services.access.getLaunch({ launchId: launchOf(request.ticket) })).launch,
     );
-    if (!launch) throw new GatewayError('state.missing', 'No launch has this ticket.', { where: 'ticket' });
+    // Who has nothing to do with the school is not told that there is such a launch.
+    if (!launch || door.chain.between(launch.schoolOin, caller.oin).length === 0)
+      throw new GatewayError('state.missing', 'No launch has this ticket.', { where: 'ticket' });
     return launch;
   },
   check: (request) => {

@@ -1,0 +1,1077 @@
+/**
+ * Every method of the public surface and of the operator's, over the wire: what it does, seen through another method,
+ * and whom it refuses. A method without a case here fails.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ClientDuplexStream, ClientReadableStream } from '@grpc/grpc-js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { MethodDefinition } from '#kernel';
+import { Audience, EntitlementState, LineState, ResultKind } from '#proto/eduk/core/v1/ordering';
+import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
+import { publicServices } from '../../services/edge/grpc/server.ts';
+import {
+  type Clients,
+  eckId,
+  Fault,
+  newSchool,
+  readUntil,
+  sendAll,
+  startTestGateway,
+  type TestGateway,
+  type TestParty,
+} from './gateway.ts';
+
+const ALL_ROLES = [
+  Role.ROLE_BOARD,
+  Role.ROLE_SCHOOL,
+  Role.ROLE_ADMINISTRATION,
+  Role.ROLE_DISTRIBUTOR,
+  Role.ROLE_PUBLISHER,
+  Role.ROLE_PLATFORM,
+  Role.ROLE_DASHBOARD,
+];
+const ALL_SERVICES = [
+  Service.SERVICE_ROSTER,
+  Service.SERVICE_ORDER,
+  Service.SERVICE_ENTITLEMENT,
+  Service.SERVICE_ACCESS,
+  Service.SERVICE_RESULT,
+  Service.SERVICE_PROGRESS,
+  Service.SERVICE_USAGE,
+];
+const BOOK = '9789000000019';
+const OTHER_BOOK = '9789000000026';
+const YEAR = '2026-2027';
+const WAIT = 5000n;
+
+let at: TestGateway;
+const school = newSchool();
+const otherSchool = newSchool();
+/** The school itself, which grants and sees without a mandate. */
+let own: TestParty;
+let las: TestParty;
+let publisher: TestParty;
+let platform: TestParty;
+let distributor: TestParty;
+let dashboard: TestParty;
+/** With every service of the school, and a role that may do next to nothing. */
+let federation: TestParty;
+/** The same, where a federation may. */
+let bookseller: TestParty;
+/** With every role, and no mandate of the school. */
+let stranger: TestParty;
+/** A supplier of the same school with every service, which has nothing to do with what the others do. */
+let colleague: TestParty;
+
+let sequence = 0;
+const fresh = (name: string): string => `${name}-${++sequence}`;
+
+/** What came of a call: '' answered, a fault's code, or `nothing` where a list or watch had nothing in it. */
+async function codeOf(answer: Promise<unknown>): Promise<string> {
+  try {
+    const given = await answer;
+    if (Array.isArray(given)) return given.length === 0 ? 'nothing' : '';
+    return (given as { decision?: { code: string } })?.decision?.code ?? '';
+  } catch (thrown) {
+    if (thrown instanceof Fault && thrown.code) return thrown.code;
+    throw thrown;
+  }
+}
+
+/** A bulk stream with these items: the code of the first refusal, if any, as a decision. */
+async function bulk<Q>(call: ClientDuplexStream<Q, unknown>, ...items: Q[]) {
+  const answers = (await sendAll(call, items)) as { refusals: { code: string; where: string }[]; through: bigint }[];
+  expect(answers.at(-1)!.through).toBe(BigInt(items.length - 1));
+  return { decision: { code: answers.flatMap(({ refusals }) => refusals)[0]?.code ?? '' } };
+}
+
+/** What a watch shows within a moment. */
+function glance<A>(call: ClientReadableStream<A>, ms = 400): Promise<A[]> {
+  return new Promise((resolve, reject) => {
+    const seen: A[] = [];
+    const timer = setTimeout(() => {
+      call.cancel();
+      resolve(seen);
+    }, ms);
+    call.on('data', (message: A) => seen.push(message));
+    call.on('error', (error) => {
+      clearTimeout(timer);
+      if ((error as { code?: number }).code === 1) resolve(seen);
+      else reject(new Fault(error as never));
+    });
+  });
+}
+
+/** Asks until the answer is right; what is accepted takes a moment to be decided. */
+async function eventually<T>(ask: () => Promise<T>, right: (value: T) => boolean, ms = 5000): Promise<T> {
+  for (const until = Date.now() + ms; ; ) {
+    const value = await ask();
+    if (right(value) || Date.now() > until) {
+      expect(right(value), `within ${ms} ms`).toBe(true);
+      return value;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+const learner = (n: number) => ({ eckId: eckId(n) });
+const product = (productId: string, more: object = {}) => ({
+  productId,
+  title: 'Rekenen voor reuzen',
+  subjects: ['rekenen'],
+  accessUrl: 'https://wilg.example/reuzen',
+  licence: { licensed: true },
+  platformOin: platform.oin,
+  ...more,
+});
+const grant = (entitlementId: string, n: number, more: object = {}) => ({
+  reference: fresh('grant'),
+  schoolOin: school,
+  holder: { learner: learner(n) },
+  terms: { entitlementId, productId: BOOK, startsOn: '2026-08-01', endsOn: '2036-07-31' },
+  ...more,
+});
+const order = (orderId: string, more: object = {}) => ({
+  reference: fresh('order'),
+  orderId,
+  schoolOin: school,
+  lines: [{ terms: { lineId: '1', productId: BOOK, quantity: 1 }, learner: learner(1) }],
+  waitMs: WAIT,
+  ...more,
+});
+const result = (resultId: string, n: number, score = 8) => ({
+  reference: fresh('result'),
+  schoolOin: school,
+  result: {
+    resultId,
+    learner: learner(n),
+    productId: BOOK,
+    kind: ResultKind.RESULT_KIND_FINAL,
+    payload: { activityId: 'toets-1', donePercent: 100, score, scoreMax: 10, takenAt: '2026-11-20' },
+  },
+});
+const pupil = (n: number, groupKey = '7a') => ({
+  ref: { eckId: eckId(n), lasKey: `key-${n}` },
+  person: { callName: `Noor${n}`, familyName: 'Beuk', birthDate: '2015-02-11', gender: '2', email: `n${n}@x.example` },
+  yearGroup: '7',
+  groupKey,
+});
+const roster = (pupils: ReturnType<typeof pupil>[], more: object = {}) => ({
+  reference: fresh('roster'),
+  rosterId: fresh('roster-id'),
+  last: true,
+  roster: {
+    schoolOin: school,
+    schoolYear: YEAR,
+    groups: [
+      { key: '7a', name: 'Groep 7A', yearGroup: '7' },
+      { key: '7b', name: 'Groep 7B', yearGroup: '7' },
+    ],
+    learners: pupils,
+    staff: [{ ref: { lasKey: 'm1' }, person: { callName: 'Wil', familyName: 'Wilg' }, groups: [{ key: '7a' }] }],
+  },
+  ...more,
+});
+const rosterOf = async (as: Clients) =>
+  (await as.rosters.getRoster({ schoolOin: school, schoolYear: YEAR, limit: 1000 })).roster!;
+/** Pupils of the school; a case that adds one adds it here too, so that no roster takes another's away. */
+const pupils = [pupil(1), pupil(2), pupil(3)];
+
+const entitlement = async (as: Clients, entitlementId: string) =>
+  (await as.entitlements.getEntitlement({ schoolOin: school, entitlementId })).entitlement!;
+const granted = async (entitlementId: string, n: number, more: object = {}) => {
+  expect(await bulk(publisher.entitlements.grantEntitlements(), grant(entitlementId, n, more))).toMatchObject({
+    decision: { code: '' },
+  });
+  return eventually(
+    () => entitlement(publisher, entitlementId),
+    ({ decision }) => decision!.outcome !== '',
+  );
+};
+const launched = () =>
+  platform.access.createLaunch({
+    reference: fresh('launch'),
+    schoolOin: school,
+    learner: learner(1),
+    entitlementId: 'ent-1',
+  });
+
+beforeAll(async () => {
+  at = await startTestGateway();
+  own = await at.party('De Wilgenhof', [Role.ROLE_SCHOOL], school);
+  await at.party('De Beukenhof', [Role.ROLE_SCHOOL], otherSchool);
+  las = await at.party('De Leerlijst', [Role.ROLE_ADMINISTRATION]);
+  publisher = await at.party('Uitgeverij Wilg', [Role.ROLE_PUBLISHER]);
+  platform = await at.party('Leerplein', [Role.ROLE_PLATFORM]);
+  distributor = await at.party('Boekenberg', [Role.ROLE_DISTRIBUTOR]);
+  dashboard = await at.party('Zicht', [Role.ROLE_DASHBOARD]);
+  federation = await at.party('Sleutelbos', [Role.ROLE_FEDERATION]);
+  bookseller = await at.party('Uitgeverij Eik', [Role.ROLE_PUBLISHER]);
+  stranger = await at.party('Alleskunner', ALL_ROLES);
+  colleague = await at.party('Andere Leverancier', [
+    Role.ROLE_DISTRIBUTOR,
+    Role.ROLE_PUBLISHER,
+    Role.ROLE_PLATFORM,
+    Role.ROLE_DASHBOARD,
+  ]);
+  await at.mandate(school, las.oin, [Service.SERVICE_ROSTER, Service.SERVICE_ORDER, Service.SERVICE_RESULT]);
+  await at.mandate(school, publisher.oin, [Service.SERVICE_ORDER, Service.SERVICE_ENTITLEMENT]);
+  await at.mandate(school, platform.oin, [
+    Service.SERVICE_ROSTER,
+    Service.SERVICE_ENTITLEMENT,
+    Service.SERVICE_ACCESS,
+    Service.SERVICE_RESULT,
+    Service.SERVICE_USAGE,
+  ]);
+  await at.mandate(school, distributor.oin, [Service.SERVICE_ORDER, Service.SERVICE_ENTITLEMENT]);
+  await at.mandate(school, dashboard.oin, [Service.SERVICE_PROGRESS]);
+  for (const party of [federation, bookseller, colleague]) await at.mandate(school, party.oin, ALL_SERVICES);
+  await at.mandate(otherSchool, stranger.oin, ALL_SERVICES);
+  await bulk(
+    publisher.catalogue.publishProducts(),
+    { reference: fresh('product'), product: product(BOOK) },
+    { reference: fresh('product'), product: product(OTHER_BOOK, { title: 'Taal op reis', subjects: ['taal'] }) },
+  );
+  await bulk(las.rosters.pushRoster(), roster(pupils));
+  await eventually(
+    () => rosterOf(own).catch(() => undefined),
+    (known) => known !== undefined,
+  );
+  for (const id of ['o-1', 'o-2'])
+    expect(await las.orders.placeOrder(order(id))).toMatchObject({ decision: { code: '' } });
+  await granted('ent-1', 1);
+  await granted('ent-2', 2);
+  await bulk(platform.results.returnResults(), result('res-1', 1), result('res-2', 2));
+  await eventually(
+    () => las.results.listResults({ schoolOin: school }),
+    ({ results }) => results.length === 2,
+  );
+}, 120_000);
+afterAll(() => at?.stop());
+
+/** Who else calls, and what they are told. */
+interface Others {
+  /** The call as a rightful party would make it. A list is given as array, so that an empty one counts as nothing. */
+  call(as: Clients): Promise<unknown>;
+  /** A party of the school whose role does not include it; absent = the method asks no role. */
+  roleless?: () => TestParty;
+  stranger: string;
+  colleague?: string;
+}
+
+interface Case extends Others {
+  effect(): Promise<void>;
+  /** For methods with a cursor: the rightful caller's request from a cursor on. */
+  from?(as: Clients, cursor: string, limit: number): Promise<{ ids: string[]; cursor: string }>;
+  rightful?: () => TestParty;
+}
+
+const everyone = () => federation;
+
+const cases: Record<string, Case> = {
+  'PartyService.GetParty': {
+    call: (as) => as.parties.getParty({ oin: publisher.oin }),
+    stranger: 'state.missing',
+    effect: async () => {
+      const added = await at.party('Nieuwkomer', [Role.ROLE_PLATFORM]);
+      expect(await codeOf(las.parties.getParty({ oin: added.oin }))).toBe('state.missing');
+      await at.mandate(school, added.oin, [Service.SERVICE_ACCESS]);
+      expect((await las.parties.getParty({ oin: added.oin })).party).toMatchObject({ name: 'Nieuwkomer' });
+    },
+  },
+  'PartyService.ListParties': {
+    call: async (as) =>
+      (await as.parties.listParties({ role: Role.ROLE_PUBLISHER })).parties.filter(({ oin }) => oin === publisher.oin),
+    stranger: 'nothing',
+    rightful: () => las,
+    from: async (as, cursor, limit) => {
+      const { parties, cursor: next } = await as.parties.listParties({ limit, cursor });
+      return { ids: parties.map(({ oin }) => oin), cursor: next };
+    },
+    effect: async () => {
+      const added = await at.party('Nieuwkomer', [Role.ROLE_PLATFORM]);
+      const listed = async () => (await las.parties.listParties({})).parties.some(({ oin }) => oin === added.oin);
+      expect(await listed()).toBe(false);
+      await at.mandate(school, added.oin, [Service.SERVICE_ACCESS]);
+      expect(await listed()).toBe(true);
+    },
+  },
+  'PartyService.GrantMandate': {
+    call: (as) =>
+      as.parties.grantMandate({
+        reference: fresh('mandate'),
+        schoolOin: school,
+        partyOin: colleague.oin,
+        services: [Service.SERVICE_STAFF],
+      }),
+    roleless: everyone,
+    stranger: 'state.missing',
+    colleague: 'party.forbidden',
+    effect: async () => {
+      const added = await at.party('Nieuwkomer', [Role.ROLE_PLATFORM]);
+      const ask = () => codeOf(added.rosters.getRoster({ schoolOin: school, schoolYear: YEAR }));
+      expect(await ask()).toBe('mandate.missing');
+      const given = await own.parties.grantMandate({
+        reference: fresh('mandate'),
+        schoolOin: school,
+        partyOin: added.oin,
+        services: [Service.SERVICE_ROSTER],
+      });
+      expect(given).toMatchObject({ decision: { outcome: 'MandateChanged', code: '' } });
+      expect(given.autorisatiesleutel.length).toBeGreaterThan(20);
+      expect(await ask()).toBe('');
+    },
+  },
+  'PartyService.WithdrawMandate': {
+    call: async (as) =>
+      as.parties.withdrawMandate({
+        reference: fresh('withdraw'),
+        schoolOin: school,
+        mandateId: (await own.parties.listMandates({ partyOin: colleague.oin })).mandates[0]!.mandateId,
+      }),
+    roleless: everyone,
+    stranger: 'state.missing',
+    colleague: 'party.forbidden',
+    effect: async () => {
+      const added = await at.party('Vertrekker', [Role.ROLE_PLATFORM]);
+      const { mandateId } = await at.mandate(school, added.oin, [Service.SERVICE_ROSTER]);
+      expect(await codeOf(rosterOf(added))).toBe('');
+      expect(
+        await own.parties.withdrawMandate({ reference: fresh('withdraw'), schoolOin: school, mandateId }),
+      ).toMatchObject({ decision: { code: '' } });
+      expect(await codeOf(rosterOf(added))).toBe('mandate.ended');
+    },
+  },
+  'PartyService.ListMandates': {
+    call: async (as) => (await as.parties.listMandates({ schoolOin: school })).mandates,
+    stranger: 'nothing',
+    rightful: () => own,
+    from: async (as, cursor, limit) => {
+      const { mandates, cursor: next } = await as.parties.listMandates({ limit, cursor });
+      return { ids: mandates.map(({ mandateId }) => mandateId), cursor: next };
+    },
+    effect: async () => {
+      const added = await at.party('Getekende', [Role.ROLE_PLATFORM]);
+      const { mandateId } = await at.mandate(school, added.oin, [Service.SERVICE_ROSTER], { confirm: false });
+      const [mandate] = (await added.parties.listMandates({})).mandates;
+      expect(mandate).toMatchObject({ mandateId, state: MandateState.MANDATE_STATE_UNCONFIRMED, schoolOin: school });
+    },
+  },
+  'CatalogueService.PublishProducts': {
+    call: (as) =>
+      bulk(as.catalogue.publishProducts(), { reference: fresh('product'), product: product(fresh('title')) }),
+    roleless: everyone,
+    stranger: '', // Public: every publisher publishes, its own.
+    effect: async () => {
+      const id = fresh('boek');
+      expect(await codeOf(las.catalogue.getProduct({ productId: id }))).toBe('product.unknown');
+      await bulk(publisher.catalogue.publishProducts(), { reference: fresh('product'), product: product(id) });
+      const shown = await eventually(
+        () => las.catalogue.getProduct({ productId: id }).catch(() => undefined),
+        (known) => known !== undefined,
+      );
+      expect(shown!.product).toMatchObject({ title: 'Rekenen voor reuzen', publisherOin: publisher.oin });
+      // Another publisher's title stays its own.
+      const reference = fresh('product');
+      await bulk(stranger.catalogue.publishProducts(), { reference, product: product(id, { title: 'Gekaapt' }) });
+      const { flow } = await stranger.flows.getFlow({ reference, waitMs: WAIT });
+      expect(flow).toMatchObject({ state: 'refused' });
+      expect((await las.catalogue.getProduct({ productId: id })).product!.title).toBe('Rekenen voor reuzen');
+    },
+  },
+  'CatalogueService.GetProduct': {
+    call: (as) => as.catalogue.getProduct({ productId: BOOK }),
+    stranger: '',
+    effect: async () => {
+      await bulk(publisher.catalogue.publishProducts(), {
+        reference: fresh('product'),
+        product: product(OTHER_BOOK, { title: 'Taal op reis, tweede druk', subjects: ['taal'] }),
+      });
+      await eventually(
+        () => las.catalogue.getProduct({ productId: OTHER_BOOK }),
+        (answer) => answer.product!.title === 'Taal op reis, tweede druk',
+      );
+    },
+  },
+  'CatalogueService.SearchProducts': {
+    call: async (as) => (await as.catalogue.searchProducts({ words: 'reuzen' })).products,
+    stranger: '',
+    rightful: () => las,
+    from: async (as, cursor, limit) => {
+      const { products, cursor: next } = await as.catalogue.searchProducts({ limit, cursor });
+      return { ids: products.map(({ productId }) => productId), cursor: next };
+    },
+    effect: async () => {
+      const word = `zoekwoord${++sequence}`;
+      const find = async () =>
+        (await las.catalogue.searchProducts({ words: word, subject: 'aardrijkskunde' })).products;
+      expect(await find()).toEqual([]);
+      const id = fresh('boek');
+      await bulk(publisher.catalogue.publishProducts(), {
+        reference: fresh('product'),
+        product: product(id, { title: `De wereld, ${word}`, subjects: ['aardrijkskunde'] }),
+      });
+      const [found] = await eventually(find, (list) => list.length === 1);
+      expect(found!.productId).toBe(id);
+    },
+  },
+  'CatalogueService.WatchProducts': {
+    call: (as) => glance(as.catalogue.watchProducts({})),
+    stranger: '',
+    rightful: () => las,
+    from: async (as, cursor, limit) => watched(as.catalogue.watchProducts({ cursor }), limit, (m) => m.product!.title),
+    effect: async () => {
+      const id = fresh('boek');
+      const seeing = readUntil(las.catalogue.watchProducts({}), (all) => all.at(-1)!.product!.productId === id);
+      await bulk(publisher.catalogue.publishProducts(), { reference: fresh('product'), product: product(id) });
+      expect((await seeing).at(-1)!.product!.title).toBe('Rekenen voor reuzen');
+    },
+  },
+  'RosterService.PushRoster': {
+    call: (as) => bulk(as.rosters.pushRoster(), roster(pupils)),
+    roleless: everyone,
+    stranger: 'mandate.missing',
+    effect: async () => {
+      pupils.push(pupil(4, '7b'));
+      await bulk(las.rosters.pushRoster(), roster(pupils));
+      const { learners } = await eventually(
+        () => rosterOf(platform),
+        (known) => known.learners.length === pupils.length,
+      );
+      expect(learners.find(({ ref }) => ref!.lasKey === 'key-4')).toMatchObject({ groupKey: '7b' });
+    },
+  },
+  'RosterService.GetRoster': {
+    call: (as) => as.rosters.getRoster({ schoolOin: school, schoolYear: YEAR }),
+    stranger: 'mandate.missing',
+    rightful: () => platform,
+    from: async (as, cursor, limit) => {
+      const { roster, cursor: next } = await as.rosters.getRoster({
+        schoolOin: school,
+        schoolYear: YEAR,
+        limit,
+        cursor,
+      });
+      return { ids: roster!.learners.map(({ ref }) => ref!.eckId), cursor: next };
+    },
+    effect: async () => {
+      pupils[0] = pupil(1, '7b');
+      await bulk(las.rosters.pushRoster(), roster(pupils));
+      await eventually(
+        () => rosterOf(platform),
+        ({ learners }) => learners.some(({ ref, groupKey }) => ref!.lasKey === 'key-1' && groupKey === '7b'),
+      );
+    },
+  },
+  'RosterService.WatchRosters': {
+    call: (as) => glance(as.rosters.watchRosters({})),
+    stranger: 'nothing',
+    rightful: () => platform,
+    from: async (as, cursor, limit) =>
+      watched(as.rosters.watchRosters({ cursor }), limit, ({ cursor: _, ...rest }) => JSON.stringify(rest)),
+    effect: async () => {
+      const joined = pupil(5);
+      pupils.push(joined);
+      const seeing = readUntil(platform.rosters.watchRosters({ schoolOin: school }), (all) =>
+        all.some(({ change, learner: one }) => change === 'learner_joined' && one!.ref!.eckId === eckId(5)),
+      );
+      await bulk(las.rosters.pushRoster(), roster(pupils));
+      expect((await seeing).at(-1)).toMatchObject({ schoolOin: school, schoolYear: YEAR });
+    },
+  },
+  'OrderService.PlaceOrder': {
+    call: (as) => as.orders.placeOrder(order(fresh('o'))),
+    roleless: everyone,
+    stranger: 'mandate.missing',
+    effect: async () => {
+      const id = fresh('o');
+      await las.orders.placeOrder(order(id));
+      expect((await publisher.orders.getOrder({ orderId: id })).order).toMatchObject({
+        buyerOin: las.oin,
+        lines: [{ state: LineState.LINE_STATE_PLACED, line: { learner: learner(1) } }],
+      });
+    },
+  },
+  'OrderService.ConfirmOrder': {
+    call: (as) =>
+      as.orders.confirmOrder({
+        reference: fresh('confirm'),
+        orderId: 'o-1',
+        outcomes: [{ lineId: '1', state: LineState.LINE_STATE_CONFIRMED }],
+        waitMs: WAIT,
+      }),
+    roleless: everyone,
+    stranger: 'state.missing',
+    colleague: 'state.missing',
+    effect: async () => {
+      await publisher.orders.confirmOrder({
+        reference: fresh('confirm'),
+        orderId: 'o-1',
+        outcomes: [{ lineId: '1', state: LineState.LINE_STATE_CONFIRMED }],
+        waitMs: WAIT,
+      });
+      const { order } = await las.orders.getOrder({ orderId: 'o-1' });
+      expect(order!.lines[0]!.state).toBe(LineState.LINE_STATE_CONFIRMED);
+    },
+  },
+  'OrderService.CancelOrder': {
+    call: (as) => as.orders.cancelOrder({ reference: fresh('cancel'), orderId: 'o-2', waitMs: WAIT }),
+    roleless: everyone,
+    stranger: 'state.missing',
+    colleague: 'state.missing',
+    effect: async () => {
+      const id = fresh('o');
+      await las.orders.placeOrder(order(id));
+      await las.orders.cancelOrder({ reference: fresh('cancel'), orderId: id, waitMs: WAIT });
+      const { order: shown } = await publisher.orders.getOrder({ orderId: id });
+      expect(shown!.lines[0]!.state).toBe(LineState.LINE_STATE_CANCELLED);
+      // A seller cannot take back what it did not buy.
+      expect(
+        await codeOf(distributor.orders.cancelOrder({ reference: fresh('cancel'), orderId: 'o-2', waitMs: WAIT })),
+      ).toBe('state.missing');
+    },
+  },
+  'OrderService.GetOrder': {
+    call: (as) => as.orders.getOrder({ orderId: 'o-1' }),
+    stranger: 'state.missing',
+    colleague: 'state.missing',
+    effect: async () => {
+      const sent = order(fresh('o'), { waitMs: 0n });
+      const { flowId } = await las.orders.placeOrder(sent);
+      const shown = await las.orders.getOrder({ reference: sent.reference });
+      expect(shown.order).toMatchObject({ orderId: sent.orderId, flowId });
+    },
+  },
+  'OrderService.ListOrders': {
+    call: async (as) => (await as.orders.listOrders({})).orders,
+    stranger: 'nothing',
+    colleague: 'nothing',
+    rightful: () => las,
+    from: async (as, cursor, limit) => {
+      const { orders, cursor: next } = await as.orders.listOrders({ limit, cursor });
+      return { ids: orders.map(({ orderId }) => orderId), cursor: next };
+    },
+    effect: async () => {
+      const id = fresh('o');
+      await las.orders.placeOrder(order(id));
+      const { orders } = await publisher.orders.listOrders({ schoolOin: school, limit: 1000 });
+      expect(orders.map(({ orderId }) => orderId)).toContain(id);
+    },
+  },
+  'OrderService.WatchOrders': {
+    call: (as) => glance(as.orders.watchOrders({})),
+    stranger: 'nothing',
+    colleague: 'nothing',
+    rightful: () => publisher,
+    from: async (as, cursor, limit) =>
+      watched(as.orders.watchOrders({ cursor }), limit, ({ change, order }) => `${change} ${order!.orderId}`),
+    effect: async () => {
+      const id = fresh('o');
+      const seeing = readUntil(publisher.orders.watchOrders({}), (all) => all.at(-1)!.order!.orderId === id);
+      await las.orders.placeOrder(order(id));
+      expect((await seeing).at(-1)).toMatchObject({ change: 'placed' });
+    },
+  },
+  'EntitlementService.GrantEntitlements': {
+    call: (as) => bulk(as.entitlements.grantEntitlements(), grant(fresh('e'), 1)),
+    roleless: everyone,
+    stranger: 'mandate.missing',
+    effect: async () => {
+      const id = fresh('e');
+      await granted(id, 3);
+      const { entitlements } = await platform.entitlements.listEntitlements({ schoolOin: school, learner: learner(3) });
+      expect(entitlements.find(({ terms }) => terms!.entitlementId === id)).toMatchObject({
+        holder: { learner: learner(3) },
+        state: EntitlementState.ENTITLEMENT_STATE_GRANTED,
+      });
+    },
+  },
+  'EntitlementService.WithdrawEntitlements': {
+    call: (as) =>
+      as.entitlements.withdrawEntitlements({
+        reference: fresh('take-back'),
+        schoolOin: school,
+        entitlementIds: ['ent-2'],
+        waitMs: WAIT,
+      }),
+    roleless: everyone,
+    stranger: 'mandate.missing',
+    colleague: 'state.missing',
+    effect: async () => {
+      const id = fresh('e');
+      await granted(id, 3);
+      await publisher.entitlements.withdrawEntitlements({
+        reference: fresh('take-back'),
+        schoolOin: school,
+        entitlementIds: [id],
+        waitMs: WAIT,
+      });
+      expect((await entitlement(platform, id)).state).toBe(EntitlementState.ENTITLEMENT_STATE_WITHDRAWN);
+    },
+  },
+  'EntitlementService.GetEntitlement': {
+    call: (as) => as.entitlements.getEntitlement({ schoolOin: school, entitlementId: 'ent-1' }),
+    stranger: 'state.missing',
+    colleague: 'state.missing',
+    effect: async () => {
+      const sent = grant(fresh('e'), 3, { activationCode: 'GEHEIM-1' });
+      await bulk(publisher.entitlements.grantEntitlements(), sent);
+      const shown = await publisher.entitlements.getEntitlement({ schoolOin: school, reference: sent.reference });
+      expect(shown.entitlement!.terms!.entitlementId).toBe(sent.terms.entitlementId);
+      await eventually(
+        () => entitlement(platform, sent.terms.entitlementId),
+        ({ activationCode }) => activationCode === 'GEHEIM-1',
+      );
+    },
+  },
+  'EntitlementService.ListEntitlements': {
+    call: async (as) => (await as.entitlements.listEntitlements({ schoolOin: school })).entitlements,
+    stranger: 'mandate.missing',
+    colleague: 'nothing',
+    rightful: () => publisher,
+    from: async (as, cursor, limit) => {
+      const { entitlements, cursor: next } = await as.entitlements.listEntitlements({
+        schoolOin: school,
+        limit,
+        cursor,
+      });
+      return { ids: entitlements.map(({ terms }) => terms!.entitlementId), cursor: next };
+    },
+    effect: async () => {
+      const id = fresh('e');
+      await granted(id, 2);
+      const { entitlements } = await own.entitlements.listEntitlements({
+        schoolOin: school,
+        productId: BOOK,
+        limit: 1000,
+      });
+      expect(entitlements.map(({ terms }) => terms!.entitlementId)).toContain(id);
+    },
+  },
+  'EntitlementService.WatchEntitlements': {
+    // What the caller asked itself and was refused is told to it.
+    call: async (as) =>
+      (await glance(as.entitlements.watchEntitlements({}))).filter(({ change }) => !change.endsWith('refused')),
+    stranger: 'nothing',
+    colleague: 'nothing',
+    rightful: () => platform,
+    from: async (as, cursor, limit) =>
+      watched(
+        as.entitlements.watchEntitlements({ cursor }),
+        limit,
+        ({ change, cause, entitlement }) => `${change} ${cause} ${entitlement!.terms!.entitlementId}`,
+      ),
+    effect: async () => {
+      const id = fresh('e');
+      const seeing = readUntil(platform.entitlements.watchEntitlements({}), (all) =>
+        all.some(({ change, entitlement }) => change === 'changed' && entitlement!.terms!.entitlementId === id),
+      );
+      await granted(id, 3);
+      await publisher.entitlements.withdrawEntitlements({
+        reference: fresh('take-back'),
+        schoolOin: school,
+        entitlementIds: [id],
+      });
+      const about = (await seeing).filter(({ entitlement }) => entitlement!.terms!.entitlementId === id);
+      expect(about.map(({ change }) => change)).toEqual(['granted', 'changed']);
+    },
+  },
+  'EntitlementService.ReportUsage': {
+    call: (as) =>
+      as.entitlements.reportUsage({
+        reference: fresh('use'),
+        schoolOin: school,
+        entitlementId: 'ent-2',
+        day: '2026-11-20',
+        waitMs: WAIT,
+      }),
+    roleless: everyone,
+    stranger: 'mandate.missing',
+    colleague: 'state.missing',
+    effect: async () => {
+      const id = fresh('e');
+      await granted(id, 2);
+      await platform.entitlements.reportUsage({
+        reference: fresh('use'),
+        schoolOin: school,
+        entitlementId: id,
+        day: '2026-11-20',
+        waitMs: WAIT,
+      });
+      expect(await entitlement(publisher, id)).toMatchObject({
+        state: EntitlementState.ENTITLEMENT_STATE_USED,
+        firstUsedOn: '2026-11-20',
+      });
+    },
+  },
+  'AccessService.ProvisionAccess': {
+    call: (as) =>
+      as.access.provisionAccess({ reference: fresh('ready'), schoolOin: school, entitlementId: 'ent-2', waitMs: WAIT }),
+    roleless: everyone,
+    stranger: 'mandate.missing',
+    colleague: 'state.missing',
+    effect: async () => {
+      const id = fresh('e');
+      await granted(id, 2);
+      await platform.access.provisionAccess({
+        reference: fresh('ready'),
+        schoolOin: school,
+        entitlementId: id,
+        waitMs: WAIT,
+      });
+      await eventually(
+        () => entitlement(publisher, id),
+        ({ state }) => state === EntitlementState.ENTITLEMENT_STATE_PROVISIONED,
+      );
+    },
+  },
+  'AccessService.RevokeAccess': {
+    call: (as) =>
+      as.access.revokeAccess({ reference: fresh('gone'), schoolOin: school, entitlementId: 'ent-2', waitMs: WAIT }),
+    roleless: everyone,
+    stranger: 'mandate.missing',
+    colleague: 'state.missing',
+    effect: async () => {
+      const id = fresh('e');
+      await granted(id, 2);
+      const about = { schoolOin: school, entitlementId: id, waitMs: WAIT };
+      await platform.access.provisionAccess({ reference: fresh('ready'), ...about });
+      await platform.access.revokeAccess({ reference: fresh('gone'), ...about });
+      await eventually(
+        () => entitlement(publisher, id),
+        ({ state }) => state === EntitlementState.ENTITLEMENT_STATE_GRANTED,
+      );
+    },
+  },
+  'AccessService.CreateLaunch': {
+    call: (as) =>
+      as.access.createLaunch({ reference: fresh('launch'), schoolOin: school, learner: learner(1), productId: BOOK }),
+    roleless: () => bookseller,
+    stranger: 'mandate.missing',
+    effect: async () => {
+      const launch = await launched();
+      expect(launch.launchUrl).toContain('https://wilg.example/reuzen#ticket=');
+      const redeemed = await platform.access.redeemLaunch({ reference: fresh('redeem'), ticket: launch.ticket });
+      expect(redeemed).toMatchObject({ schoolOin: school, entitlementId: 'ent-1', learner: learner(1) });
+    },
+  },
+  'AccessService.RedeemLaunch': {
+    call: async (as) => as.access.redeemLaunch({ reference: fresh('redeem'), ticket: (await launched()).ticket }),
+    roleless: everyone,
+    stranger: 'state.missing',
+    colleague: 'state.missing',
+    effect: async () => {
+      const id = fresh('e');
+      await granted(id, 3);
+      const launch = await platform.access.createLaunch({
+        reference: fresh('launch'),
+        schoolOin: school,
+        learner: learner(3),
+        entitlementId: id,
+      });
+      await platform.access.redeemLaunch({ reference: fresh('redeem'), ticket: launch.ticket });
+      await eventually(
+        () => entitlement(publisher, id),
+        ({ state }) => state === EntitlementState.ENTITLEMENT_STATE_USED,
+      );
+      expect(await codeOf(platform.access.redeemLaunch({ reference: fresh('redeem'), ticket: launch.ticket }))).toBe(
+        'launch.spent',
+      );
+    },
+  },
+  'ResultService.ReturnResults': {
+    call: (as) => bulk(as.results.returnResults(), result(fresh('r'), 1)),
+    roleless: everyone,
+    stranger: 'mandate.missing',
+    effect: async () => {
+      const id = fresh('r');
+      await bulk(platform.results.returnResults(), result(id, 2, 9));
+      const { results } = await eventually(
+        () => las.results.listResults({ schoolOin: school, limit: 1000 }),
+        (list) => list.results.some((one) => one.result!.resultId === id),
+      );
+      expect(results.find((one) => one.result!.resultId === id)).toMatchObject({
+        fromOin: platform.oin,
+        result: { learner: learner(2), payload: { score: 9 } },
+      });
+    },
+  },
+  'ResultService.ListResults': {
+    call: async (as) => (await as.results.listResults({ schoolOin: school })).results,
+    stranger: 'mandate.missing',
+    colleague: 'nothing',
+    rightful: () => las,
+    from: async (as, cursor, limit) => {
+      const { results, cursor: next } = await as.results.listResults({ schoolOin: school, limit, cursor });
+      return { ids: results.map(({ result }) => result!.resultId), cursor: next };
+    },
+    effect: async () => {
+      const id = fresh('r');
+      await bulk(platform.results.returnResults(), result(id, 1, 7));
+      await bulk(platform.results.returnResults(), { ...result(id, 1, 6), reference: fresh('result') });
+      await eventually(
+        () => las.results.listResults({ schoolOin: school, learner: learner(1), limit: 1000 }),
+        ({ results }) =>
+          results
+            .filter((one) => one.result!.resultId === id)
+            .map((one) => one.result!.payload!.score)
+            .join() === '6',
+      );
+    },
+  },
+  'ResultService.GetProgress': {
+    call: (as) =>
+      as.results.getProgress({ schoolOin: school, audience: Audience.AUDIENCE_TEACHER, learner: learner(1) }),
+    stranger: 'mandate.missing',
+    effect: async () => {
+      await bulk(platform.results.returnResults(), result(fresh('r'), 3, 5));
+      const { learners } = await eventually(
+        () =>
+          dashboard.results.getProgress({
+            schoolOin: school,
+            audience: Audience.AUDIENCE_TEACHER,
+            learner: learner(3),
+          }),
+        (answer) => answer.learners.length === 1,
+      );
+      expect(learners[0]).toMatchObject({ productId: BOOK, fromOin: platform.oin, latest: { score: 5 } });
+    },
+  },
+  'ResultService.WatchResults': {
+    call: (as) => glance(as.results.watchResults({})),
+    stranger: 'nothing',
+    colleague: 'nothing',
+    rightful: () => las,
+    from: async (as, cursor, limit) =>
+      watched(as.results.watchResults({ cursor }), limit, ({ record }) => record!.result!.resultId),
+    effect: async () => {
+      const id = fresh('r');
+      const seeing = readUntil(las.results.watchResults({}), (all) => all.at(-1)!.record!.result!.resultId === id);
+      await bulk(platform.results.returnResults(), result(id, 1));
+      expect((await seeing).at(-1)!.record).toMatchObject({ fromOin: platform.oin });
+    },
+  },
+  'IdentityService.RegisterLearners': {
+    call: (as) =>
+      as.identity.registerLearners({
+        reference: fresh('learners'),
+        schoolOin: school,
+        schoolYear: YEAR,
+        learners: [pupil(6)],
+        waitMs: WAIT,
+      }),
+    roleless: everyone,
+    stranger: 'mandate.missing',
+    effect: async () => {
+      const named = order(fresh('o'), {
+        lines: [{ terms: { lineId: '1', productId: BOOK, quantity: 1 }, learner: { lasKey: 'key-7' } }],
+      });
+      expect(await codeOf(las.orders.placeOrder(named))).toBe('learner.unknown');
+      pupils.push(pupil(7));
+      expect(
+        await las.identity.registerLearners({
+          reference: fresh('learners'),
+          schoolOin: school,
+          schoolYear: YEAR,
+          learners: [pupil(7)],
+          waitMs: WAIT,
+        }),
+      ).toMatchObject({ decision: { code: '' }, refusals: [] });
+      expect(await codeOf(las.orders.placeOrder({ ...named, reference: fresh('order') }))).toBe('');
+      const shown = (await publisher.orders.getOrder({ orderId: named.orderId })).order!;
+      expect(shown.lines[0]!.line!.learner!.eckId).toBe(eckId(7));
+    },
+  },
+  'IdentityService.ForgetLearner': {
+    call: (as) =>
+      as.identity.forgetLearner({ reference: fresh('forget'), schoolOin: school, learner: learner(2), waitMs: WAIT }),
+    roleless: everyone,
+    stranger: 'mandate.missing',
+    effect: async () => {
+      await las.identity.registerLearners({
+        reference: fresh('learners'),
+        schoolOin: school,
+        schoolYear: YEAR,
+        learners: [pupil(8)],
+        waitMs: WAIT,
+      });
+      const id = fresh('e');
+      await granted(id, 8);
+      const asked = { reference: fresh('forget'), schoolOin: school, learner: learner(8), waitMs: WAIT };
+      const forgotten = await las.identity.forgetLearner(asked);
+      expect(Number(forgotten.destroyedMs - forgotten.receipt!.acceptedMs)).toBe(72 * 3_600_000);
+      await eventually(
+        () => entitlement(publisher, id),
+        ({ state }) => state === EntitlementState.ENTITLEMENT_STATE_WITHDRAWN,
+      );
+      expect((await rosterOf(platform)).learners.map(({ ref }) => ref!.eckId)).not.toContain(eckId(8));
+      expect(
+        await codeOf(
+          platform.access.createLaunch({
+            reference: fresh('launch'),
+            schoolOin: school,
+            learner: learner(8),
+            productId: BOOK,
+          }),
+        ),
+      ).not.toBe('');
+      expect(await las.identity.forgetLearner(asked)).toMatchObject({
+        flowId: forgotten.flowId,
+        destroyedMs: forgotten.destroyedMs,
+      });
+    },
+  },
+  'FlowService.GetFlow': {
+    call: async (as) => as.flows.getFlow({ flowId: (await las.orders.getOrder({ orderId: 'o-1' })).order!.flowId }),
+    stranger: 'state.missing',
+    colleague: 'state.missing',
+    effect: async () => {
+      const sent = order(fresh('o'));
+      const { flowId } = await las.orders.placeOrder(sent);
+      for (const asked of [{ flowId }, { reference: sent.reference }])
+        expect((await las.flows.getFlow(asked)).flow).toMatchObject({
+          flowId,
+          method: 'OrderService/PlaceOrder',
+          subject: sent.orderId,
+          schoolOin: school,
+        });
+      expect(await codeOf(colleague.flows.getFlow({ reference: sent.reference }))).toBe('state.missing');
+    },
+  },
+  'FlowService.WatchFlow': {
+    call: async (as) =>
+      readUntil(
+        as.flows.watchFlow({ flowId: (await las.orders.getOrder({ orderId: 'o-1' })).order!.flowId }),
+        (all) => all.length > 0,
+      ),
+    stranger: 'state.missing',
+    colleague: 'state.missing',
+    effect: async () => {
+      const id = fresh('boek');
+      const sent = order(fresh('o'), { waitMs: 0n, lines: [{ terms: { lineId: '1', productId: id, quantity: 1 } }] });
+      await las.orders.placeOrder(sent);
+      const seeing = readUntil(las.flows.watchFlow({ reference: sent.reference }), () => false);
+      await eventually(
+        () => las.flows.getFlow({ reference: sent.reference }),
+        ({ flow }) => flow!.state === 'waiting',
+      );
+      await bulk(publisher.catalogue.publishProducts(), { reference: fresh('product'), product: product(id) });
+      const states = (await seeing).map(({ flow }) => flow!.state);
+      expect(states.at(-1)).toBe('decided');
+      expect(states.length).toBeGreaterThan(1);
+    },
+  },
+  'FlowService.WhyBlocked': {
+    call: async (as) => (await as.flows.whyBlocked({ schoolOin: school, orderId: 'o-2' })).blockers,
+    stranger: 'state.missing',
+    colleague: 'nothing',
+    effect: async () => {
+      const id = fresh('o');
+      await las.orders.placeOrder(order(id));
+      const why = async () =>
+        (await las.flows.whyBlocked({ schoolOin: school, orderId: id })).blockers.map(({ code }) => code);
+      expect(await why()).toContain('order.unconfirmed');
+      await publisher.orders.confirmOrder({
+        reference: fresh('confirm'),
+        orderId: id,
+        outcomes: [{ lineId: '1', state: LineState.LINE_STATE_CONFIRMED }],
+        waitMs: WAIT,
+      });
+      expect(await why()).toEqual(['entitlement.missing']);
+    },
+  },
+};
+
+/** The first messages of a watch, by id, and the cursor of the last. */
+async function watched<A extends { cursor: string }>(
+  call: ClientReadableStream<A>,
+  limit: number,
+  id: (message: A) => string,
+): Promise<{ ids: string[]; cursor: string }> {
+  const seen: A[] = [];
+  let over: unknown;
+  call.on('data', (message: A) => seen.push(message));
+  const ended = new Promise<void>((resolve) => {
+    call.on('error', (error) => {
+      over = error;
+      resolve();
+    });
+  });
+  for (
+    let quiet = 0, before = 0;
+    seen.length < limit && quiet < 6 && !over;
+    quiet = seen.length === before ? quiet + 1 : 0
+  ) {
+    before = seen.length;
+    await Promise.race([new Promise((resolve) => setTimeout(resolve, 50)), ended]);
+  }
+  call.cancel();
+  if (over && (over as { code?: number }).code !== 1) throw new Fault(over as never);
+  const shown = seen.slice(0, limit);
+  return { ids: shown.map(id), cursor: shown.length < limit ? '' : shown.at(-1)!.cursor };
+}
+
+const methods = publicServices.flatMap((definition) =>
+  Object.values(definition.methods as Record<string, MethodDefinition>).map((method) => ({
+    name: `${definition.name}.${method.name}`,
+    method,
+  })),
+);
+
+test('every method has a case, and every case a method', () => {
+  expect(Object.keys(cases).sort()).toEqual(methods.map(({ name }) => name).sort());
+});
+
+describe.each(methods)('$name', ({ name, method }) => {
+  const one = cases[name]!;
+  const hasCursor = 'cursor' in (method.requestType.decode(new Uint8Array(0)) as object);
+
+  test('does what it says, seen through another method', () => one.effect());
+
+  test('without credentials, with wrong ones, and as operator: refused', async () => {
+    expect(await codeOf(one.call(at.anonymous))).toBe('party.unknown');
+    expect(await codeOf(one.call(at.as('Bearer eduk_key_nobody')))).toBe('party.unknown');
+    expect(await codeOf(one.call(at.as(operatorToken())))).toBe('party.forbidden');
+  });
+
+  if (one.roleless)
+    test('to a party whose role does not include it: party.forbidden', async () => {
+      expect(await codeOf(one.call(one.roleless!()))).toBe('party.forbidden');
+    });
+
+  test(`to a party without a mandate: ${one.stranger || 'public'}`, async () => {
+    expect(await codeOf(one.call(stranger))).toBe(one.stranger);
+  });
+
+  if (one.colleague !== undefined)
+    test(`to another party of the same school: ${one.colleague}`, async () => {
+      expect(await codeOf(one.call(colleague))).toBe(one.colleague);
+    });
+
+  if (hasCursor && one.from) {
+    test('pages and watches go on where a cursor says, without loss or repeat', async () => {
+      const whole = (await one.from!(one.rightful!(), '', 1000)).ids;
+      expect(whole.length).toBeGreaterThan(1);
+      const pieces: string[] = [];
+      for (let cursor = ''; pieces.length < 2 * whole.length; ) {
+        const part = await one.from!(one.rightful!(), cursor, Math.ceil(whole.length / 3));
+        pieces.push(...part.ids);
+        cursor = part.cursor;
+        if (cursor === '') break;
+      }
+      expect(pieces).toEqual(whole);
+    });
+
+    test("a forged cursor, and another party's: wire.invalid", async () => {
+      const { cursor } = await one.from!(one.rightful!(), '', 1);
+      expect(cursor).not.toBe('');
+      const forged = `${cursor.slice(0, -6)}${cursor.at(-6) === 'A' ? 'B' : 'A'}${cursor.slice(-5)}`;
+      for (const wrong of ['nonsense', forged])
+        expect(await codeOf(one.from!(one.rightful!(), wrong, 1))).toBe('wire.invalid');
+      expect(await codeOf(one.from!(colleague, cursor, 1))).toBe('wire.invalid');
+    });
+  } else if (hasCursor) expect(name).toBe('ResultService.GetProgress');
+});
+
+const operatorToken = (): string => `Bearer ${readFileSync(join(at.folder, 'operator.key'), 'utf8').trim()}`;
