@@ -180,9 +180,9 @@ describe('what breaks a rule is found', () => {
 
   test('an exception that names something that is gone', () => {
     const stale = { from: 'services/edge/gone.ts', imports: '#bus', why: 'It was needed once, long ago.' };
-    expect(arrowProblems(code, aliases, [...exceptions, stale])).toEqual([
+    expect(arrowProblems(code, aliases, [...exceptions, stale])).toContain(
       'the exception of services/edge/gone.ts for #bus is no longer needed',
-    ]);
+    );
   });
 
   test('and what breaks none is not', () => {
