@@ -149,13 +149,16 @@ export async function importProducts(
     if (batch.length === 200) await flush();
   }
   if (batch.length > 0) await flush();
-  const decisions = await Promise.all(flows.map((flowId) => decisionOf(gate, flowId, 10_000)));
+  const decisions = await Promise.all(
+    flows.map(async (flowId) => (await gate.door.services.flows.awaitDecision({ flowId, waitMs: 10_000n })).flow),
+  );
   let published = 0;
   let unchanged = 0;
   for (const [i, decision] of decisions.entries()) {
-    if (decision.outcome === 'ProductRefused')
+    if (decision?.outcome === 'ProductRefused')
       refusals.push({ index: BigInt(indexes[i]!), code: decision.code, where: '', told: decision.told });
-    else if (decision.told === 'unchanged') unchanged++;
+    // A description that changes nothing is told to nobody, so its flow is done at once.
+    else if (decision?.state === 'done') unchanged++;
     else published++;
   }
   return { published, unchanged, refusals };

@@ -13,6 +13,7 @@ import { ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
 import { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
 import { Chain } from './chain.ts';
 import { Cursors } from './cursor.ts';
+import { ForgetWatch } from './forgetting.ts';
 import type { Gate } from './gate.ts';
 import { startGrpc } from './grpc/server.ts';
 import { startHttp } from './http/server.ts';
@@ -62,6 +63,8 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   const secrets = new HmacKey(tokenKey);
   const chain = new Chain(services.parties, clock);
   await chain.start();
+  const forgetting = new ForgetWatch(services, () => clock.now());
+  await forgetting.start();
   let open = true;
   let publicUrl = options.publicUrl ?? '';
   const door: Door = {
@@ -107,6 +110,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
       await notes.flush();
       notes.stop();
       chain.stop();
+      forgetting.stop();
     },
   };
 }

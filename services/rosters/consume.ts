@@ -178,7 +178,7 @@ function forget(record: LogRecord, unit: Unit): void {
     const kept = unit.get(years, schoolOin, year.year) ?? year;
     unit.put(years, { ...kept, learners: kept.learners - 1, changedMs: unit.now });
   }
-  unit.put(forgotten, { school: schoolOin, learner, atMs: unit.now });
+  unit.put(forgotten, { school: schoolOin, learner, atMs: unit.now, destroyAtMs: Number(destroyAtMs) });
   // Told again on a repeat: the vault may have to destroy sooner than it was told first.
   emit(unit, 'LearnerForgotten', { schoolOin, learner, destroyAtMs }, learner);
 }

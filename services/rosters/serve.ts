@@ -3,7 +3,7 @@ import type { EngineView } from '#bus';
 import { type Handlers, type Implementation, implement, schoolYearOf } from '#kernel';
 import { type Hold, RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
 import { groupEntry, learnerEntry, staffEntry } from './consume.ts';
-import { groups, type HoldRow, holds, learners, staff, years } from './tables.ts';
+import { forgotten, groups, type HoldRow, holds, learners, staff, years } from './tables.ts';
 
 /** Learners on a page where the caller names no number, and the most it may name. */
 const PAGE = 1_000;
@@ -44,6 +44,17 @@ export function serve(engine: EngineView): readonly Implementation[] {
         ? engine.list(holds, { equals: schoolOin === '' ? [] : [schoolOin] })
         : engine.list(holds, { index: 'waiting', equals: schoolOin === '' ? ['waiting'] : ['waiting', schoolOin] });
       return { holds: rows.map(holdOf) };
+    },
+    listForgetting({ sinceMs, limit }) {
+      const size = Math.min(limit || PAGE, LARGEST_PAGE);
+      const rows = engine.list(forgotten, { index: 'byHour', equals: [], after: [Number(sinceMs) - 1], limit: size });
+      return {
+        forgetting: rows.map(({ school, learner, destroyAtMs }) => ({
+          schoolOin: school,
+          learner,
+          destroyAtMs: BigInt(destroyAtMs ?? 0),
+        })),
+      };
     },
     listSchools({ schoolOin }) {
       const rows = engine.list(years, { equals: schoolOin === '' ? [] : [schoolOin] });

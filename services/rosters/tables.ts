@@ -104,6 +104,8 @@ export interface ForgottenRow {
   school: string;
   learner: string;
   atMs: number;
+  /** When the vault destroys the identity, Unix milliseconds. Absent in rows of before this was kept. */
+  destroyAtMs?: number | undefined;
 }
 
 export const years: Table<YearRow> = table<YearRow>({
@@ -214,7 +216,9 @@ export const heldParts: Table<HeldPartRow> = table<HeldPartRow>({
 export const forgotten: Table<ForgottenRow> = table<ForgottenRow>({
   name: 'rosters_forgotten',
   key: ['school', 'learner'],
-  columns: { school: 'text', learner: 'text', atMs: 'int' },
+  columns: { school: 'text', learner: 'text', atMs: 'int', destroyAtMs: 'int' },
+  // Empty once the vault was told after its hour.
+  indexes: { byHour: ['destroyAtMs', 'school'] },
   retention,
 });
 

@@ -259,6 +259,7 @@ const listOrders: Read = async (request: ListOrdersRequest, caller, gate) => {
     learner: '',
     limit: limitOf(request.limit),
     after: cursors.open(caller.oin, of, request.cursor),
+    waiting: false,
   });
   // Orders of schools whose mandate has ended meanwhile are not shown any more.
   const shown = await Promise.all(
@@ -315,6 +316,7 @@ const listEntitlements: Read = async (request: ListEntitlementsRequest, caller, 
     limit: limitOf(request.limit),
     after: cursors.open(caller.oin, of, request.cursor),
     orderId: '',
+    waiting: false,
   });
   return {
     entitlements: await showEntitlements(door, caller, request.schoolOin, entitlements),

@@ -90,6 +90,7 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
             learner,
             limit: 1000,
             after: '',
+            waiting: true,
           })
         ).orders;
     const school = request.schoolOin || orders[0]?.schoolOin || '';
@@ -104,6 +105,7 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
           limit: 1000,
           after: '',
           orderId: request.orderId,
+          waiting: true,
         })
       ).entitlements;
   }
@@ -119,10 +121,23 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
     ]),
   );
 
-  for (const order of orders) found.push(...aboutOrder(order, learner ?? '', entitlements));
+  // What came later and works has taken the place of what did not.
+  const works = new Set(
+    entitlements.filter((row) => !aboutEntitlement(row, today)).flatMap((row) => [holding(row), ...fulfilled(row)]),
+  );
+  for (const order of orders) {
+    // Asked by its id, an order answers for itself; asked by product or learner, for what they lack.
+    const replaced =
+      !request.orderId &&
+      order.outcome !== 'placed' &&
+      order.lines.every(({ line }) =>
+        works.has(holding({ terms: line!.terms, holder: { learner: line!.learner, group: line!.group } })),
+      );
+    if (!replaced) found.push(...aboutOrder(order, learner ?? '', entitlements));
+  }
   for (const row of entitlements) {
     const cause = aboutEntitlement(row, today);
-    if (cause) found.push(cause);
+    if (cause && !works.has(holding(row)) && !fulfilled(row).some((line) => works.has(line))) found.push(cause);
   }
   const waited = new Set(found.filter(({ code }) => code === 'product.unknown').map(({ productId }) => productId));
   for (const productId of products)
@@ -218,10 +233,23 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
           told: `${row.events} event${row.events === 1 ? '' : 's'} wait behind one that ${row.consumer} could not handle.`,
         });
 
+  // Another party's order is not there for a party.
+  if (!all && request.orderId && orders.length === 0 && found.length === 0)
+    throw new GatewayError('state.missing', 'No order of yours has this id.', { where: 'order_id' });
   const blockers = dedupe(found).map((cause) => complete(cause, gate, school));
   blockers.sort((a, b) => (weight[a.code as Fault] ?? 9) - (weight[b.code as Fault] ?? 9));
   return { blockers, told: sentence(blockers, orders.length + entitlements.length) };
 }
+
+type Held = { terms?: { productId: string } | undefined; holder?: { learner: string; group: string } | undefined };
+
+/** Who holds what: two of the same are one to a pupil. */
+const holding = ({ terms, holder }: Held): string =>
+  `${terms?.productId}|${holder?.learner ?? ''}|${holder?.group ?? ''}`;
+
+/** The line of an order that an entitlement is for, if it says so. */
+const fulfilled = ({ terms }: EntitlementRow): string[] =>
+  terms?.orderId && terms.lineId ? [`line ${terms.orderId}|${terms.lineId}`] : [];
 
 function unknownLearner(thrown: unknown): undefined {
   if (thrown instanceof GatewayError && thrown.fault === 'learner.unknown') return undefined;

@@ -64,6 +64,8 @@ export interface ListEntitlementsRequest {
   after: string;
   /** That fulfil this order. */
   orderId: string;
+  /** On the first page also those that are accepted and wait, in front. */
+  waiting: boolean;
 }
 
 /** Entitlements. */
@@ -604,7 +606,17 @@ export const GetEntitlementResponse: MessageFns<GetEntitlementResponse> = {
 };
 
 function createBaseListEntitlementsRequest(): ListEntitlementsRequest {
-  return { schoolOin: "", learner: "", groups: [], productId: "", partyOin: "", limit: 0, after: "", orderId: "" };
+  return {
+    schoolOin: "",
+    learner: "",
+    groups: [],
+    productId: "",
+    partyOin: "",
+    limit: 0,
+    after: "",
+    orderId: "",
+    waiting: false,
+  };
 }
 
 export const ListEntitlementsRequest: MessageFns<ListEntitlementsRequest> = {
@@ -632,6 +644,9 @@ export const ListEntitlementsRequest: MessageFns<ListEntitlementsRequest> = {
     }
     if (message.orderId !== "") {
       writer.uint32(66).string(message.orderId);
+    }
+    if (message.waiting !== false) {
+      writer.uint32(72).bool(message.waiting);
     }
     return writer;
   },
@@ -713,6 +728,14 @@ export const ListEntitlementsRequest: MessageFns<ListEntitlementsRequest> = {
             message.orderId = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.waiting = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -751,6 +774,7 @@ export const ListEntitlementsRequest: MessageFns<ListEntitlementsRequest> = {
         : isSet(object.order_id)
         ? globalThis.String(object.order_id)
         : "",
+      waiting: isSet(object.waiting) ? globalThis.Boolean(object.waiting) : false,
     };
   },
 
@@ -780,6 +804,9 @@ export const ListEntitlementsRequest: MessageFns<ListEntitlementsRequest> = {
     if (message.orderId !== "") {
       obj.orderId = message.orderId;
     }
+    if (message.waiting !== false) {
+      obj.waiting = message.waiting;
+    }
     return obj;
   },
 
@@ -796,6 +823,7 @@ export const ListEntitlementsRequest: MessageFns<ListEntitlementsRequest> = {
     message.limit = object.limit ?? 0;
     message.after = object.after ?? "";
     message.orderId = object.orderId ?? "";
+    message.waiting = object.waiting ?? false;
     return message;
   },
 };

@@ -60,6 +60,8 @@ export interface ListOrdersRequest {
   learner: string;
   limit: number;
   after: string;
+  /** On the first page also those that are accepted and wait, in front. */
+  waiting: boolean;
 }
 
 /** Orders. */
@@ -658,7 +660,7 @@ export const GetOrderResponse: MessageFns<GetOrderResponse> = {
 };
 
 function createBaseListOrdersRequest(): ListOrdersRequest {
-  return { partyOin: "", schoolOin: "", productId: "", learner: "", limit: 0, after: "" };
+  return { partyOin: "", schoolOin: "", productId: "", learner: "", limit: 0, after: "", waiting: false };
 }
 
 export const ListOrdersRequest: MessageFns<ListOrdersRequest> = {
@@ -680,6 +682,9 @@ export const ListOrdersRequest: MessageFns<ListOrdersRequest> = {
     }
     if (message.after !== "") {
       writer.uint32(50).string(message.after);
+    }
+    if (message.waiting !== false) {
+      writer.uint32(56).bool(message.waiting);
     }
     return writer;
   },
@@ -745,6 +750,14 @@ export const ListOrdersRequest: MessageFns<ListOrdersRequest> = {
             message.after = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.waiting = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -777,6 +790,7 @@ export const ListOrdersRequest: MessageFns<ListOrdersRequest> = {
       learner: isSet(object.learner) ? globalThis.String(object.learner) : "",
       limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
       after: isSet(object.after) ? globalThis.String(object.after) : "",
+      waiting: isSet(object.waiting) ? globalThis.Boolean(object.waiting) : false,
     };
   },
 
@@ -800,6 +814,9 @@ export const ListOrdersRequest: MessageFns<ListOrdersRequest> = {
     if (message.after !== "") {
       obj.after = message.after;
     }
+    if (message.waiting !== false) {
+      obj.waiting = message.waiting;
+    }
     return obj;
   },
 
@@ -814,6 +831,7 @@ export const ListOrdersRequest: MessageFns<ListOrdersRequest> = {
     message.learner = object.learner ?? "";
     message.limit = object.limit ?? 0;
     message.after = object.after ?? "";
+    message.waiting = object.waiting ?? false;
     return message;
   },
 };

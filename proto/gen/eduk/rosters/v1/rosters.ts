@@ -96,6 +96,25 @@ export interface ListSchoolsResponse {
   rosters: SchoolRoster[];
 }
 
+/** From when. */
+export interface ListForgettingRequest {
+  /** Those to be destroyed at or after this, Unix milliseconds. */
+  sinceMs: bigint;
+  limit: number;
+}
+
+/** One learner to forget. */
+export interface Forgetting {
+  schoolOin: string;
+  learner: string;
+  destroyAtMs: bigint;
+}
+
+/** In the order of their hour. */
+export interface ListForgettingResponse {
+  forgetting: Forgetting[];
+}
+
 function createBaseGetRosterRequest(): GetRosterRequest {
   return { schoolOin: "", schoolYear: "", limit: 0, after: "" };
 }
@@ -1340,6 +1359,279 @@ export const ListSchoolsResponse: MessageFns<ListSchoolsResponse> = {
   },
 };
 
+function createBaseListForgettingRequest(): ListForgettingRequest {
+  return { sinceMs: 0n, limit: 0 };
+}
+
+export const ListForgettingRequest: MessageFns<ListForgettingRequest> = {
+  encode(message: ListForgettingRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(8).int64(message.sinceMs);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListForgettingRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListForgettingRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListForgettingRequest {
+    return {
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+    };
+  },
+
+  toJSON(message: ListForgettingRequest): unknown {
+    const obj: any = {};
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListForgettingRequest>): ListForgettingRequest {
+    return ListForgettingRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListForgettingRequest>): ListForgettingRequest {
+    const message = createBaseListForgettingRequest();
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseForgetting(): Forgetting {
+  return { schoolOin: "", learner: "", destroyAtMs: 0n };
+}
+
+export const Forgetting: MessageFns<Forgetting> = {
+  encode(message: Forgetting, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.learner !== "") {
+      writer.uint32(18).string(message.learner);
+    }
+    if (message.destroyAtMs !== 0n) {
+      if (BigInt.asIntN(64, message.destroyAtMs) !== message.destroyAtMs) {
+        throw new globalThis.Error("value provided for field message.destroyAtMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.destroyAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Forgetting {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetting();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.learner = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.destroyAtMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Forgetting {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      learner: isSet(object.learner) ? globalThis.String(object.learner) : "",
+      destroyAtMs: isSet(object.destroyAtMs)
+        ? BigInt(object.destroyAtMs)
+        : isSet(object.destroy_at_ms)
+        ? BigInt(object.destroy_at_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: Forgetting): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.learner !== "") {
+      obj.learner = message.learner;
+    }
+    if (message.destroyAtMs !== 0n) {
+      obj.destroyAtMs = message.destroyAtMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Forgetting>): Forgetting {
+    return Forgetting.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Forgetting>): Forgetting {
+    const message = createBaseForgetting();
+    message.schoolOin = object.schoolOin ?? "";
+    message.learner = object.learner ?? "";
+    message.destroyAtMs = (object.destroyAtMs !== undefined && object.destroyAtMs !== null)
+      ? BigInt(object.destroyAtMs)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseListForgettingResponse(): ListForgettingResponse {
+  return { forgetting: [] };
+}
+
+export const ListForgettingResponse: MessageFns<ListForgettingResponse> = {
+  encode(message: ListForgettingResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.forgetting) {
+      Forgetting.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListForgettingResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListForgettingResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.forgetting.push(Forgetting.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListForgettingResponse {
+    return {
+      forgetting: globalThis.Array.isArray(object?.forgetting)
+        ? object.forgetting.map((e: any) => Forgetting.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListForgettingResponse): unknown {
+    const obj: any = {};
+    if (message.forgetting?.length) {
+      obj.forgetting = message.forgetting.map((e) => Forgetting.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListForgettingResponse>): ListForgettingResponse {
+    return ListForgettingResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListForgettingResponse>): ListForgettingResponse {
+    const message = createBaseListForgettingResponse();
+    message.forgetting = object.forgetting?.map((e) => Forgetting.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** Who is at school. */
 export type RostersServiceDefinition = typeof RostersServiceDefinition;
 export const RostersServiceDefinition = {
@@ -1379,6 +1671,15 @@ export const RostersServiceDefinition = {
       requestType: ListSchoolsRequest as typeof ListSchoolsRequest,
       requestStream: false,
       responseType: ListSchoolsResponse as typeof ListSchoolsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Learners whose identity the vault must destroy, or has destroyed, since a moment. */
+    listForgetting: {
+      name: "ListForgetting",
+      requestType: ListForgettingRequest as typeof ListForgettingRequest,
+      requestStream: false,
+      responseType: ListForgettingResponse as typeof ListForgettingResponse,
       responseStream: false,
       options: {},
     },
