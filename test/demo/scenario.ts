@@ -1,0 +1,513 @@
+/** The school start, step by step. What it prints is for someone who never saw the gateway. */
+import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { inventRekenlist, inventTaallist, writeSru } from '../parties/catalogue.ts';
+import { writeEdexml } from '../parties/edexml.ts';
+import { type Expected, expectedFigures, oins, type PartyName, planStart, type Report } from '../parties/plan.ts';
+import { inventSchool } from '../parties/school.ts';
+import { type Children, type Party, PartyRefused, type Said } from './children.ts';
+import type { Row } from './table.ts';
+
+export interface Scenario {
+  pupils: number;
+  seed: number;
+  /** What goes wrong on purpose; see `plants`. */
+  plant: string | undefined;
+  /** A folder of its own; the gateway's data is in `data` below it. */
+  folder: string;
+  today: string;
+}
+
+/** Faults that can be planted, and the program that makes them. */
+export const plants: Record<string, PartyName> = {
+  'lost-grant': 'distributor',
+  'lost-confirmation': 'wilgenblad',
+  'lost-result': 'zilvermeeuw',
+};
+
+interface Member {
+  title: string;
+  /** Its name on the command line and the file of its program. */
+  role: string;
+  roles: string;
+  services: string;
+}
+
+const members: Record<PartyName, Member> = {
+  administration: {
+    title: 'Leerlingbeheer, the school’s administration',
+    role: 'administration',
+    roles: 'administration',
+    services: 'roster,order,result,access',
+  },
+  distributor: {
+    title: 'Boekenhuis, a distributor',
+    role: 'distributor',
+    roles: 'distributor',
+    services: 'order,entitlement',
+  },
+  wilgenblad: {
+    title: 'Wilgenblad, a publisher of arithmetic',
+    role: 'publisher',
+    roles: 'publisher',
+    services: 'order,entitlement',
+  },
+  zilvermeeuw: {
+    title: 'Zilvermeeuw, a publisher of language with a site of its own',
+    role: 'publisher',
+    roles: 'publisher,platform',
+    services: 'order,entitlement,access,result',
+  },
+  platform: {
+    title: 'Leerplein, a learning platform',
+    role: 'platform',
+    roles: 'platform',
+    services: 'roster,entitlement,access,result',
+  },
+  dashboard: {
+    title: 'Kijkglas, a dashboard',
+    role: 'dashboard',
+    roles: 'dashboard',
+    services: 'roster,progress',
+  },
+};
+const names = Object.keys(members) as PartyName[];
+/** `Leerlingbeheer, the …` → `Leerlingbeheer`. */
+const shortName = (name: PartyName): string => members[name].title.split(',')[0]!;
+
+/** What stands in the table, per column of a ledger. */
+const columnWords: Record<string, string> = {
+  placed: 'orders placed',
+  confirmed: 'order lines confirmed',
+  results: 'results, each with its score',
+  ordered: 'order lines to deliver',
+  granted: 'licences granted',
+  refused: 'licence refused: the count is used up',
+  ready: 'licences made ready',
+  used: 'licences first used',
+  opened: 'pupils let in, with name',
+  groups: 'groups over UWLR',
+  pupils: 'pupils',
+  'fields of pupils': 'fields per pupil, and no other',
+  progress: 'progress per pupil and supplier',
+};
+
+const number = (n: number): string => n.toLocaleString('en-US');
+const many = (n: number, one: string, more = `${one}s`): string => `${number(n)} ${n === 1 ? one : more}`;
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+/** A stopped mandate closes its route within this time. */
+const STOP_MS = 5_000;
+/** When nothing has come in for so long, more waiting is no use. */
+const QUIET_MS = 6_000;
+
+/** Plays it all. Answers the rows of the table; throws when a step cannot be done at all. */
+export async function play(
+  { pupils, seed, plant, folder, today }: Scenario,
+  children: Children,
+  say: (line: string) => void,
+): Promise<Row[]> {
+  const school = inventSchool({ pupils, seed, today });
+  const reken = inventRekenlist(seed);
+  const taal = inventTaallist(seed);
+  const plan = planStart(school, reken, taal, today);
+  const expected = expectedFigures(school, plan, { reken, taal });
+  const data = join(folder, 'data');
+  const madeAt = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+  const rows: Row[] = [];
+  const proves = (party: string, what: string, should: string | string[], has: string | string[]): void =>
+    void rows.push({ party, what, should: [should].flat(), has: [has].flat() });
+
+  let count = 0;
+  async function step<T>(title: string, work: () => Promise<T>): Promise<T> {
+    say('');
+    say(`${String(++count).padStart(2)}. ${title}`);
+    const started = performance.now();
+    const result = await work();
+    say(`    done in ${seconds(performance.now() - started)}`);
+    return result;
+  }
+  const tell = (line: string): void => say(`    ${line}`);
+
+  /** A command of the operator that must succeed. */
+  async function eduk(args: string[], input?: string): Promise<any> {
+    const said: Said = await children.eduk(args, input);
+    if (said.exit !== 0)
+      throw new Error(
+        `eduk ${args.slice(0, 2).join(' ')} ended with ${said.exit}: ${said.json?.error?.message ?? said.words}`,
+      );
+    return said.json;
+  }
+
+  const { grpc, http } = await step('Start a gateway', async () => {
+    const addresses = await children.startGateway();
+    tell(
+      `It runs in one process, needs no other software, and answers gRPC at ${addresses.grpc} and HTTP at ${addresses.http}.`,
+    );
+    return addresses;
+  });
+
+  const secrets = await step('Register six parties, and let the school agree to what each may have', async () => {
+    const found = new Map<PartyName, any>();
+    for (const name of names) {
+      const { title, roles, services } = members[name];
+      const added = await eduk(['party', 'add', '--oin', oins[name], '--name', shortName(name), '--role', roles]);
+      const mandate = await eduk([
+        'mandate',
+        'grant',
+        '--school',
+        school.oin,
+        '--party',
+        oins[name],
+        '--service',
+        services,
+        '--confirm',
+      ]);
+      found.set(name, { ...added, ...mandate });
+      tell(`${title}: ${services.replaceAll(',', ', ')}`);
+    }
+    return found;
+  });
+
+  const parties = await step('Start each party as a program of its own', async () => {
+    const started = await Promise.all(
+      names.map(async (name) => {
+        const { apiKey, uwlr, autorisatiesleutel } = secrets.get(name);
+        const party = await children.startParty(members[name].role, {
+          grpc,
+          http: `http://${http}`,
+          oin: oins[name],
+          apiKey,
+          school: school.oin,
+          uwlr: { ...uwlr, autorisatiesleutel },
+          ...(plant !== undefined && plants[plant] === name ? { plant } : {}),
+        });
+        if (name !== 'dashboard') await party.tell('watch', { ownSite: name === 'zilvermeeuw' });
+        return [name, party] as const;
+      }),
+    );
+    tell('They know the gateway’s address, their key and the published contracts, and share no code with it.');
+    return Object.fromEntries(started) as Record<PartyName, Party>;
+  });
+
+  const counts = async (name: PartyName): Promise<Record<string, number>> => parties[name].tell('counts');
+  /** Waits until these columns hold as many items as they should, or nothing comes any more. */
+  async function reached(wanted: [PartyName, string, number?][]): Promise<void> {
+    let seen = -1;
+    let changed = performance.now();
+    let told = performance.now();
+    for (;;) {
+      const involved = [...new Set(wanted.map(([name]) => name))];
+      const held = new Map(await Promise.all(involved.map(async (name) => [name, await counts(name)] as const)));
+      const has = wanted.map(([name, column]) => held.get(name)![column] ?? 0);
+      const should = wanted.map(([name, column, n]) => n ?? expected[name][column]!.length);
+      if (has.every((n, i) => n >= should[i]!)) return;
+      const now = performance.now();
+      const total = has.reduce((sum, n) => sum + n, 0);
+      if (total !== seen) changed = now;
+      seen = total;
+      const slowest = should.map((n, i) => [has[i]! / n, i] as const).sort(([a], [b]) => a - b)[0]![1];
+      const [name, column] = wanted[slowest]!;
+      const line = `${shortName(name)} has ${number(has[slowest]!)} of ${number(should[slowest]!)} ${columnWords[column] ?? column}`;
+      if (now - changed > QUIET_MS) {
+        tell(`Nothing more comes: ${line}.`);
+        return;
+      }
+      if (now - told > 1_500) {
+        told = now;
+        tell(`… ${line}`);
+      }
+      await wait(100);
+    }
+  }
+
+  await step('The administration sends the school (EDEXML 2.1)', async () => {
+    const file = join(folder, 'school.xml');
+    await writeFile(file, writeEdexml(school, { madeAt, asOf: today }));
+    const taken = await parties.administration.tell('import', { file });
+    tell(
+      `${school.name} (${school.brin}, invented), ${school.schoolYear}: the gateway read ${many(taken.learners, 'pupil')}, ` +
+        `${many(taken.groups, 'group')} and ${many(taken.staff, 'member')} of staff.`,
+    );
+    tell('From here on pupils are tokens inside the gateway; names and numbers rest in its vault.');
+    proves('Gateway', 'pupils, groups, staff read from the file', sizes(school), [
+      `${taken.learners} pupils`,
+      `${taken.groups} groups`,
+      `${taken.staff} staff`,
+    ]);
+  });
+
+  await step('Two publishers offer their titles', async () => {
+    const answered = await parties.wilgenblad.tell('publish', { list: reken, platformOin: oins.platform });
+    tell(`Wilgenblad sent ${many(answered.answered, 'title')} in one gRPC stream.`);
+    proves(
+      'Wilgenblad',
+      'titles published',
+      String(reken.titles.length),
+      String(answered.answered - answered.refusals.length),
+    );
+    const file = join(folder, 'catalogue.xml');
+    await writeFile(file, writeSru(taal, madeAt));
+    const imported = await eduk(['catalogue', 'import', file, '--party', oins.zilvermeeuw]);
+    tell(`Zilvermeeuw’s ${many(imported.published, 'title')} came as ECKCS records in a file: eduk catalogue import.`);
+    proves('Zilvermeeuw', 'titles published', String(taal.titles.length), String(imported.published));
+  });
+
+  await step('The administration orders, and the sellers confirm each line', async () => {
+    const lines = plan.orders.reduce((sum, order) => sum + order.lines.length, 0);
+    tell(
+      `${many(plan.orders.length, 'order')}, ${many(lines, 'line')}: arithmetic per pupil, language per group, typing for the school.`,
+    );
+    await parties.administration.tell('order', { orders: plan.orders });
+    await reached([
+      ['administration', 'confirmed'],
+      ['wilgenblad', 'ordered'],
+      ['zilvermeeuw', 'ordered'],
+      ['distributor', 'ordered'],
+    ]);
+  });
+
+  await step('The distributor grants the licences in bulk, and the platforms make places ready', async () => {
+    const started = performance.now();
+    const bulk = await parties.distributor.tell('grant', { grants: [...plan.grants, plan.pool] });
+    tell(
+      `${many(bulk.answered, 'licence')} in one stream, ${many(bulk.groups, 'receipt')}, durable after ${seconds(performance.now() - started)}.`,
+    );
+    await parties.distributor.tell('grant', { grants: plan.draws });
+    const isDraw = plan.draws.length;
+    await reached([['distributor', 'granted']]);
+    tell(
+      `The school’s licence for typing counts ${number(plan.pool.count!)}: ${many(isDraw, 'pupil')} took one, and one more pupil asks.`,
+    );
+    await parties.distributor.tell('grant', { grants: [plan.tooLate] });
+    await reached([
+      ['distributor', 'refused'],
+      ['distributor', 'ready'],
+      ['wilgenblad', 'ready'],
+      ['zilvermeeuw', 'ready'],
+      ['platform', 'ready'],
+    ]);
+    tell('That one is refused; all others are ready to be opened.');
+  });
+
+  await step('The platform fetches the groups (UWLR 2.2, HaalLeerlinggegevens)', async () => {
+    const pulled = await parties.platform.tell('pull', { schoolYear: school.schoolYear });
+    tell(
+      `${many(pulled.groups, 'group')} and ${many(pulled.pupils, 'pupil')}, with the fields the school agreed to: no e-mail, no account, no gender.`,
+    );
+  });
+
+  await step('First lesson: pupils open their books', async () => {
+    const open = async (launches: typeof plan.platformLaunches, at: PartyName) => {
+      const tickets = await parties.administration.tell('launch', { launches });
+      await parties[at].tell('open', { tickets });
+    };
+    await open(plan.platformLaunches, 'platform');
+    await open(plan.siteLaunches, 'zilvermeeuw');
+    tell(
+      `${many(plan.platformLaunches.length, 'pupil')} on the platform, ${number(plan.siteLaunches.length)} on Zilvermeeuw’s site, each with a ticket that works once.`,
+    );
+    const without = school.pupils.at(-1)!;
+    const refused = await refusalOf(
+      parties.administration.tell('launch', {
+        launches: [{ eckId: without.eckId, productId: plan.pool.productId, callName: without.callName }],
+      }),
+    );
+    tell(`A pupil without a licence for typing is refused (${refused}).`);
+    proves('Leerlingbeheer', 'a launch without a licence is refused', 'state.missing', refused);
+    await reached([
+      ['platform', 'used'],
+      ['zilvermeeuw', 'used'],
+      ['distributor', 'used'],
+      ['wilgenblad', 'used'],
+    ]);
+  });
+
+  await step('Results come back', async () => {
+    await parties.platform.tell('bring', { tests: plan.tests, madeAt, schoolYear: school.schoolYear });
+    tell(
+      `Leerplein: a test of ${many(pupils, 'pupil')} over UWLR (BrengLeerresultaten), ${many(plan.tests.length, 'message')}.`,
+    );
+    for (const [name, reports] of [
+      ['platform', plan.platformReports],
+      ['zilvermeeuw', plan.siteReports],
+    ] as [PartyName, Report[]][]) {
+      const { answered } = await parties[name].tell('report', { reports });
+      tell(`${shortName(name)}: progress of ${many(answered, 'pupil')} over gRPC, one stream.`);
+    }
+    await reached([['administration', 'results']]);
+  });
+
+  await step('The dashboard asks the progress of every pupil, over both suppliers', async () => {
+    await parties.dashboard.tell('look', { schoolYear: school.schoolYear });
+    const { progress } = await parties.dashboard.tell('ledger');
+    const [pupil] = school.pupils;
+    for (const line of (progress as string[]).filter((one) => one.startsWith(pupil!.eckId))) {
+      const [, productId, from, done, spent, score] = line.split(' ');
+      const supplier = names.find((name) => oins[name] === from);
+      const title = [...reken.titles, ...taal.titles].find(({ ean }) => ean === productId);
+      tell(
+        `${pupil!.callName}, ${title?.title ?? productId} (${supplier ? shortName(supplier) : from}): ${done} % done, ${spent} s, score ${score}`,
+      );
+    }
+  });
+
+  const ledgers = Object.fromEntries(
+    await Promise.all(names.map(async (name) => [name, await parties[name].tell('ledger')] as const)),
+  ) as Expected;
+  for (const name of names)
+    for (const [column, should] of Object.entries(expected[name]))
+      proves(shortName(name), columnWords[column] ?? column, should, ledgers[name][column] ?? []);
+
+  await step('The school stops the platform’s mandate', async () => {
+    const { mandateId } = secrets.get('platform');
+    await eduk(['mandate', 'withdraw', mandateId]);
+    const withdrawn = performance.now();
+    let refused = '';
+    while (refused === '' && performance.now() - withdrawn < STOP_MS + 1_000) {
+      refused = await refusalOf(parties.platform.tell('ask'));
+      if (refused === '') await wait(50);
+    }
+    const took = performance.now() - withdrawn;
+    tell(`Its next question is refused (${refused || 'not at all'}), ${seconds(took)} after the school said stop.`);
+    proves(
+      'Leerplein',
+      'route closed within 5 s',
+      'within 5 s',
+      refused && took <= STOP_MS ? 'within 5 s' : seconds(took),
+    );
+    proves('Leerplein', 'question after the stop', 'mandate.ended', refused);
+    const overUwlr = await refusalOf(parties.platform.tell('pull', { schoolYear: school.schoolYear }));
+    const late = await parties.platform.tell('report', {
+      reports: [{ ...plan.platformReports[0]!, resultId: 'after-the-stop' }],
+    });
+    const overStream = late.refusals[0]?.code ?? '';
+    tell(`Groups over UWLR: ${overUwlr || 'given'}. A result over gRPC: ${overStream || 'taken'}.`);
+    proves('Leerplein', 'groups over UWLR after the stop', 'mandate.ended', overUwlr);
+    proves('Leerplein', 'a result after the stop', 'mandate.ended', overStream);
+    await parties.distributor.tell('grant', { grants: [plan.afterStop] });
+    await reached([['wilgenblad', 'granted', expected.wilgenblad['granted']!.length + 1]]);
+    // What would have come to the platform comes at about the same moment; a second is plenty.
+    await wait(1_000);
+    const heard = async (name: PartyName) =>
+      ((await parties[name].tell('ledger'))['granted'] as string[]).some((item) =>
+        item.startsWith(`${plan.afterStop.entitlementId} `),
+      )
+        ? 'told'
+        : 'not told';
+    const [publisher, platform] = [await heard('wilgenblad'), await heard('platform')];
+    tell(`A licence granted now: its publisher is ${publisher}, the platform is ${platform}.`);
+    proves('Wilgenblad', 'a licence granted after the stop', 'told', publisher);
+    proves('Leerplein', 'a licence granted after the stop', 'not told', platform);
+  });
+
+  const { forgotten } = plan;
+  await step('A pupil is forgotten, at once', async () => {
+    const [licence] = plan.forgottenEntitlements;
+    const before = await parties.distributor.tell('holder', { entitlementId: licence });
+    tell(
+      `Until now the licence ${licence} shows its holder: ${before.eckId === forgotten.eckId ? 'the pupil' : 'nobody'}.`,
+    );
+    proves(
+      'Boekenhuis',
+      'holder of the licence before',
+      'the pupil',
+      before.eckId === forgotten.eckId ? 'the pupil' : 'nobody',
+    );
+    await eduk(['learner', 'forget', '--school', school.oin, '--now'], `${forgotten.eckId}\n`);
+    tell('The identifier went to the command on standard input, so that it stands in no list of processes.');
+    const deadline = performance.now() + STOP_MS;
+    let after = await parties.distributor.tell('holder', { entitlementId: licence });
+    while ((after.eckId !== '' || !/WITHDRAWN/.test(after.state)) && performance.now() < deadline) {
+      await wait(100);
+      after = await parties.distributor.tell('holder', { entitlementId: licence });
+    }
+    proves('Boekenhuis', 'holder of the licence after', 'nobody', after.eckId === '' ? 'nobody' : 'someone');
+    proves(
+      'Boekenhuis',
+      'state of the licence after',
+      'withdrawn',
+      after.state.replace('ENTITLEMENT_STATE_', '').toLowerCase(),
+    );
+    const refusals: [PartyName, string, () => Promise<unknown>][] = [
+      [
+        'distributor',
+        'licences of the forgotten pupil',
+        () => parties.distributor.tell('list', { eckId: forgotten.eckId }),
+      ],
+      [
+        'administration',
+        'results of the forgotten pupil',
+        () => parties.administration.tell('results', { eckId: forgotten.eckId }),
+      ],
+      [
+        'dashboard',
+        'progress of the forgotten pupil',
+        () => parties.dashboard.tell('progress', { eckId: forgotten.eckId }),
+      ],
+    ];
+    for (const [name, what, asked] of refusals) {
+      const refused = await refusalOf(asked());
+      tell(`${shortName(name)} asks the ${what}: ${refused || 'answered'}.`);
+      proves(shortName(name), what, 'learner.unknown', refused);
+    }
+    const others = school.pupils.filter(({ eckId }) => eckId !== forgotten.eckId).map(({ eckId }) => eckId);
+    const here: string[] = await parties.dashboard.tell('pupils', { schoolYear: school.schoolYear });
+    proves('Kijkglas', 'pupils after forgetting one', others, here);
+    const results: string[] = await parties.administration.tell('results', {});
+    proves(
+      'Leerlingbeheer',
+      'results after forgetting one',
+      others.flatMap((eckId) => [eckId, eckId, eckId]),
+      results,
+    );
+    tell(`Of the school, ${many(here.length, 'pupil')} and ${many(results.length, 'result')} are left.`);
+  });
+
+  await step('The gateway stops; someone else opens a copy of its folder, with its key', async () => {
+    const exit = await children.stopGateway();
+    proves('Gateway', 'ends when told, exit code', '0', String(exit));
+    const copy = join(folder, 'copy');
+    await mkdir(copy);
+    await cp(data, copy, {
+      recursive: true,
+      // The list of the forgotten stays behind: without it, a vault that only hides what it still has would show it.
+      filter: (source) => !source.endsWith('.forgotten'),
+    });
+    const looked = await children.run(
+      join(import.meta.dirname, 'open-payloads.ts'),
+      [copy, `${data}.dev.key`, school.oin],
+      [forgotten, ...school.pupils.slice(2, 42)].map(({ eckId }) => eckId.slice(-128)).join('\n'),
+    );
+    if (looked.exit !== 0) throw new Error(`The copy could not be looked into.\n${looked.words}`);
+    const { payloads, opened, pupils: found, shutPupils, unknownPupils, clearTexts } = looked.json;
+    tell(
+      `${many(payloads, 'result')} of ${many(found, 'pupil')} are in it: ${number(opened)} open, ${number(payloads - opened)} do not, all of one pupil.`,
+    );
+    proves('A second process', 'results of the other pupils it opens', String(3 * (pupils - 1)), String(opened));
+    proves('A second process', 'results of the forgotten pupil it finds', '3', String(payloads - 3 * (pupils - 1)));
+    proves('A second process', 'pupils whose results stay shut', '1', String(shutPupils));
+    proves('A second process', 'tokens that lead to nobody', '1', String(unknownPupils));
+    proves('A second process', 'numbers of pupils in clear, in any file', '0', String(clearTexts));
+  });
+
+  return rows;
+}
+
+const sizes = ({ pupils, groups, staff }: ReturnType<typeof inventSchool>): string[] => [
+  `${pupils.length} pupils`,
+  `${groups.length} groups`,
+  `${staff.length} staff`,
+];
+
+/** The code with which it was refused; empty when it was not. */
+async function refusalOf(asked: Promise<unknown>): Promise<string> {
+  try {
+    await asked;
+    return '';
+  } catch (thrown) {
+    if (thrown instanceof PartyRefused && thrown.code !== 'party.failed') return thrown.code;
+    throw thrown;
+  }
+}

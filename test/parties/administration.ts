@@ -1,0 +1,109 @@
+/** A school's administration system: sends the school, orders its books, opens them from its portal, keeps the results. */
+import { readFile } from 'node:fs/promises';
+import { openLedger } from './ledger.ts';
+import type { Launch, Order } from './plan.ts';
+import { runParty } from './program.ts';
+import { inTurns, type Message, Refused } from './wire.ts';
+
+await runParty((settings, wire) => {
+  const ledger = openLedger();
+  return {
+    ledger: () => ledger.read(),
+    counts: () => ledger.counts(),
+
+    watch() {
+      wire.watch(
+        'OrderService/WatchOrders',
+        ({ change, order, outcomes }) => {
+          if (change === 'placed') ledger.note('placed', order.orderId);
+          for (const { lineId, state } of outcomes as Message[])
+            if (state === 'LINE_STATE_CONFIRMED') ledger.note('confirmed', `${order.orderId}/${lineId}`);
+        },
+        (refused) => ledger.note('watch ended', refused.code),
+      );
+      wire.watch(
+        'ResultService/WatchResults',
+        ({ record: { fromOin, result } }) => {
+          const { score, donePercent } = result.payload;
+          ledger.note(
+            'results',
+            `${result.resultId} ${result.learner.eckId} ${result.productId} ${fromOin} ${score ?? donePercent}`,
+          );
+        },
+        (refused) => ledger.note('watch ended', refused.code),
+      );
+    },
+
+    /** POST /edexml, as an export of the administration is sent. Answers what the gateway read in it. */
+    async import({ file }: { file: string }) {
+      const response = await fetch(`${settings.http}/edexml`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${settings.apiKey}`, 'content-type': 'application/xml' },
+        body: await readFile(file),
+      });
+      const answer = (await response.json()) as Message;
+      if (response.status !== 202) throw new Refused(answer['code'] ?? 'party.failed', answer['detail'] ?? '');
+      return answer;
+    },
+
+    async order({ orders }: { orders: Order[] }) {
+      await inTurns(orders, 4, async ({ orderId, lines }) => {
+        const { decision } = await wire.call('OrderService/PlaceOrder', {
+          reference: `order-${orderId}`,
+          orderId,
+          schoolOin: settings.school,
+          lines: lines.map(({ lineId, productId, quantity, eckId, groupKey, sellerOin }) => ({
+            terms: {
+              lineId,
+              productId,
+              quantity,
+              fund: 'FUND_IBF',
+              payer: 'PAYER_SCHOOL',
+              form: 'FORM_LICENCE',
+              ownership: 'OWNERSHIP_SALE',
+              renewal: 'RENEWAL_ENDS',
+            },
+            ...(eckId ? { learner: { eckId } } : {}),
+            groupKey: groupKey ?? '',
+            sellerOin: sellerOin ?? '',
+          })),
+          waitMs: 20_000,
+        });
+        if (decision.code !== '') throw new Refused(decision.code, decision.told);
+      });
+    },
+
+    /** Asks a way in for each pupil; answers the tickets, which a browser would carry to the platform. */
+    async launch({ launches }: { launches: Launch[] }) {
+      const tickets: string[] = [];
+      await inTurns(launches, 8, async ({ eckId, productId }, i) => {
+        const { ticket, decision } = await wire.call('AccessService/CreateLaunch', {
+          reference: `launch-${productId}-${eckId.slice(-24)}`,
+          schoolOin: settings.school,
+          learner: { eckId },
+          productId,
+        });
+        if (!ticket) throw new Refused(decision.code, decision.told);
+        tickets[i] = ticket;
+      });
+      return tickets;
+    },
+
+    /** Results of one pupil, or of the whole school. Answers ECK iDs, one a result. */
+    async results({ eckId }: { eckId?: string }) {
+      const found: string[] = [];
+      let cursor = '';
+      do {
+        const answer = await wire.call('ResultService/ListResults', {
+          schoolOin: settings.school,
+          ...(eckId ? { learner: { eckId } } : {}),
+          limit: 1000,
+          cursor,
+        });
+        for (const { result } of answer['results']) found.push(result.learner?.eckId ?? '');
+        cursor = answer['cursor'];
+      } while (cursor !== '');
+      return found;
+    },
+  };
+});

@@ -1,0 +1,54 @@
+/** A dashboard: asks who is at school, and for each pupil how far they are over all suppliers. */
+import { openLedger } from './ledger.ts';
+import { runParty } from './program.ts';
+import { inTurns, type Message } from './wire.ts';
+
+await runParty((settings, wire) => {
+  const ledger = openLedger();
+
+  async function pupils(schoolYear: string): Promise<string[]> {
+    const found: string[] = [];
+    let cursor = '';
+    do {
+      const answer = await wire.call('RosterService/GetRoster', {
+        schoolOin: settings.school,
+        schoolYear,
+        limit: 1000,
+        cursor,
+      });
+      for (const learner of answer['roster'].learners) found.push(learner.ref.eckId);
+      cursor = answer['cursor'];
+    } while (cursor !== '');
+    return found;
+  }
+
+  const progressOf = async (eckId: string): Promise<Message[]> =>
+    (
+      await wire.call('ResultService/GetProgress', {
+        schoolOin: settings.school,
+        audience: 'AUDIENCE_MENTOR',
+        learner: { eckId },
+      })
+    )['learners'];
+
+  return {
+    ledger: () => ledger.read(),
+    counts: () => ledger.counts(),
+
+    /** Columns: `pupils`, and `progress` with `<pupil> <product> <supplier> <percent done> <seconds> <latest score>`. */
+    async look({ schoolYear }: { schoolYear: string }) {
+      const here = await pupils(schoolYear);
+      for (const eckId of here) ledger.note('pupils', eckId);
+      await inTurns(here, 16, async (eckId) => {
+        for (const { learner, productId, fromOin, donePercent, secondsSpent, latest } of await progressOf(eckId))
+          ledger.note(
+            'progress',
+            `${learner.eckId} ${productId} ${fromOin} ${donePercent} ${secondsSpent} ${latest?.score ?? '-'}`,
+          );
+      });
+    },
+
+    pupils: ({ schoolYear }: { schoolYear: string }) => pupils(schoolYear),
+    progress: ({ eckId }: { eckId: string }) => progressOf(eckId),
+  };
+});
