@@ -1,5 +1,5 @@
 /** Answers from the rows. */
-import type { EngineView, ListOptions } from '#bus';
+import type { EngineView, ListOptions, WaitingRow } from '#bus';
 import { type Implementation, implement } from '#kernel';
 import {
   type EntitlementRow as EntitlementMessage,
@@ -36,6 +36,10 @@ function getEntitlement(
   const scope = grantScope(schoolOin, entitlementId);
   const [waiting] = engine.waiting({ consumer: consumer.name, scope, limit: 1 });
   if (!waiting) return row && message(row);
+  return waitingMessage(waiting);
+}
+
+function waitingMessage(waiting: WaitingRow): EntitlementMessage {
   const { terms, schoolOin: school, holder, byOin, activationCode } = GrantSubmitted.decode(waiting.record.data);
   const { code, told } = lacking[waiting.what.startsWith('product:') ? 'product' : 'pool'];
   return EntitlementRow.fromPartial({
@@ -52,12 +56,32 @@ function getEntitlement(
   });
 }
 
+/** Waiting records looked at. */
+const WAITING = 100_000;
+
+/** Grants that wait for a product or a count, those that a request names. */
+const waitingGrants = (engine: EngineView, request: ListEntitlementsRequest): EntitlementMessage[] =>
+  engine
+    .waiting({ consumer: consumer.name, limit: WAITING })
+    .flatMap((row) => (row.record.type === 'GrantSubmitted' && row.what !== '' ? waitingMessage(row) : []))
+    .filter(
+      ({ schoolOin, terms, holder, grantedByOin }) =>
+        (request.schoolOin === '' || schoolOin === request.schoolOin) &&
+        (request.orderId === '' || terms?.orderId === request.orderId) &&
+        (request.productId === '' || terms?.productId === request.productId) &&
+        (request.partyOin === '' || grantedByOin === request.partyOin) &&
+        (request.learner === '' ||
+          (holder?.learner === '' && (holder.group === '' || request.groups.includes(holder.group))) ||
+          holder?.learner === request.learner),
+    )
+    .slice(0, MOST);
+
 function listEntitlements(engine: EngineView, request: ListEntitlementsRequest): ListEntitlementsResponse {
-  const limit = Math.min(request.limit || DEFAULT_LIMIT, MOST);
+  const found: EntitlementMessage[] = request.waiting && request.after === '' ? waitingGrants(engine, request) : [];
+  const limit = found.length + Math.min(request.limit || DEFAULT_LIMIT, MOST);
   const slash = request.after.indexOf('/');
   const after: Place | undefined =
     slash < 0 ? undefined : [request.after.slice(0, slash), request.after.slice(slash + 1)];
-  const found: EntitlementMessage[] = [];
   let examined = 0;
   let last: Readonly<Entitlement> | undefined;
   for (const row of candidates(engine, request, after)) {

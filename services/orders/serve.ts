@@ -1,6 +1,7 @@
 /** Answers eduk.orders.v1 from rows, and from what still waits. */
 import { decoded, type EngineView, type ListOptions, type Table } from '#bus';
 import { type Implementation, implement } from '#kernel';
+import type { OrderSubmitted } from '#proto/eduk/events/v1/orders';
 import { LineRow, type ListOrdersRequest, OrderRow, OrdersServiceDefinition } from '#proto/eduk/orders/v1/orders';
 import { consumer } from './consume.ts';
 import { entriesTable, ordersTable, productsTable } from './tables.ts';
@@ -28,15 +29,17 @@ export function serve(engine: EngineView): readonly Implementation[] {
         const waiting =
           placed.length > 0
             ? []
-            : waitingOrders(engine, orderId).filter((order) => buyerOin === '' || order.buyerOin === buyerOin);
+            : waitingOrders(engine, (order) => order.orderId === orderId, orderId).filter(
+                (order) => buyerOin === '' || order.buyerOin === buyerOin,
+              );
         const refused = standing.filter(
           (order) => order.outcome !== 'placed' && !waiting.some((one) => one.buyerOin === order.buyerOin),
         );
         return { orders: [...placed, ...waiting, ...refused].flatMap((order) => seenBy(order, partyOin) ?? []) };
       },
       listOrders(filter) {
-        const limit = Math.min(filter.limit || DEFAULT_LIMIT, MOST);
-        const orders: OrderRow[] = [];
+        const orders: OrderRow[] = filter.waiting && filter.after === '' ? waitingFor(engine, filter) : [];
+        const limit = orders.length + Math.min(filter.limit || DEFAULT_LIMIT, MOST);
         let looked = 0;
         let last = '';
         for (const at of places(engine, filter)) {
@@ -135,21 +138,35 @@ const compare = (a: Place, b: Place): number =>
       ? -1
       : 1;
 
-/** Orders that are accepted and lack a product, one per buyer. */
-function waitingOrders(engine: EngineView, orderId: string): OrderRow[] {
+/** Waiting orders as a party may see them, those that the filter names. */
+const waitingFor = (engine: EngineView, filter: ListOrdersRequest): OrderRow[] =>
+  waitingOrders(
+    engine,
+    ({ schoolOin, lines }) =>
+      (filter.schoolOin === '' || schoolOin === filter.schoolOin) &&
+      (filter.productId === '' || lines.some(({ terms }) => terms?.productId === filter.productId)) &&
+      (filter.learner === '' || lines.some(({ learner }) => learner === filter.learner)),
+  )
+    .flatMap((order) => seenBy(order, filter.partyOin) ?? [])
+    .filter((order) => matches(order, filter))
+    .slice(0, MOST);
+
+/** Orders that are accepted and lack a product, one per buyer and id. With `orderId`, others are not decoded. */
+function waitingOrders(engine: EngineView, wanted: (sent: OrderSubmitted) => boolean, orderId?: string): OrderRow[] {
   const orders = new Map<string, OrderRow>();
   for (const { record, scope } of engine.waiting({ consumer: consumer.name, limit: WAITING })) {
-    if (record.type !== 'OrderSubmitted' || !scope.endsWith(`/${orderId}`)) continue;
+    if (record.type !== 'OrderSubmitted' || (orderId !== undefined && !scope.endsWith(`/${orderId}`))) continue;
     const sent = decoded(record, 'OrderSubmitted');
-    if (sent.orderId !== orderId || orders.has(sent.buyerOin)) continue;
+    const place = `${sent.buyerOin}/${sent.orderId}`;
+    if (!wanted(sent) || orders.has(place)) continue;
     const products = new Set(sent.lines.map(({ terms }) => terms?.productId ?? ''));
     const waitsFor = [...products].filter((id) => !engine.get(productsTable, id)).sort();
     const { schoolOin, buyerOin, expected } = sent;
     const lines = sent.lines.map((line) => LineRow.fromPartial({ line }));
     orders.set(
-      buyerOin,
+      place,
       OrderRow.fromPartial({
-        orderId,
+        orderId: sent.orderId,
         schoolOin,
         buyerOin,
         expected,

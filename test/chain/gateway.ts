@@ -137,8 +137,8 @@ export interface TestGateway {
   ): Promise<{ mandateId: string; autorisatiesleutel: string }>;
   anonymous: Clients;
   as(authorization: string): Clients;
-  /** Stops and starts on the same folder. */
-  restart(): Promise<void>;
+  /** Stops and starts on the same folder; `between` runs while it is stopped. */
+  restart(between?: () => void): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -189,9 +189,10 @@ export async function startTestGateway(env: Record<string, string> = {}): Promis
       });
       return { mandateId, autorisatiesleutel };
     },
-    restart: async () => {
+    restart: async (between?: () => void) => {
       self.channel.close();
       await self.gateway.stop();
+      between?.();
       await open();
     },
     stop: async () => {
