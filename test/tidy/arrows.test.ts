@@ -34,6 +34,12 @@ test('a module connects, starts or listens only when it is called', () => {
 describe('what breaks a rule is found', () => {
   test.each([
     [
+      'a service whose test imports another',
+      'services/orders/order.test.ts',
+      "import { access } from '#services/access';",
+      'may not import services/access',
+    ],
+    [
       'a service that imports another',
       'services/orders/order.ts',
       "import { access } from '#services/access';",
@@ -100,10 +106,10 @@ describe('what breaks a rule is found', () => {
       'may not import services/flows',
     ],
     [
-      'release that imports an adapter',
+      'release that imports a service',
       'services/release/reveal.ts',
-      "import uwlr from '#adapters/uwlr';",
-      'may not import adapters/uwlr',
+      "import { parties } from '#services/parties';",
+      'may not import services/parties',
     ],
     [
       'an adapter that imports the bus',

@@ -25,7 +25,7 @@ const DECIDER = ['services/kernel', 'services/bus', 'proto'];
 export const arrows: Readonly<Record<string, readonly string[]>> = {
   'services/kernel': ['proto'],
   'services/bus': ['services/kernel', 'proto'],
-  'services/release': ['services/kernel', 'proto'],
+  'services/release': ['services/kernel', 'proto', 'adapters'],
   ...Object.fromEntries(CAPABILITIES.map((name) => [`services/${name}`, DECIDER])),
   'services/edge': ['services/kernel', 'services/release', 'proto', 'adapters'],
   'services/delivery': [...DECIDER, 'services/release', 'adapters'],
@@ -37,15 +37,13 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
   'adapters/xml': ['services/kernel', 'proto'],
   adapters: ['services/kernel', 'proto', 'adapters/contract', 'adapters/xml'],
   proto: [],
-  // Tests of the contracts compare them with what services do.
-  'proto tests': ['services'],
   'test/parties': ['proto'],
   test: ['services', 'adapters', 'proto', 'test', 'docs'],
   docs: ['services', 'adapters', 'proto', 'test'],
 };
 
-/** Has no index: it is the door to the whole. The command line and the tests of the whole start it by its path. */
-const ENTRY = 'services/main.ts';
+/** Imported by their paths: the whole gateway, which has no index, and the list of methods that tests of the whole go through. */
+const ENTRIES: ReadonlySet<string> = new Set(['services/main.ts', 'services/edge/grpc/services.ts']);
 /** Folders under test/ and docs/ have no names in package.json. */
 const NAMELESS = /^(test|docs)(\/|$)/;
 
@@ -86,6 +84,10 @@ const within = (folder: string, allowed: string): boolean => folder === allowed 
 const wider = (folder: string): readonly string[] | undefined =>
   folder.startsWith('services/') ? undefined : arrows[folder.split('/')[0]!];
 
+/** What tests may import besides: those of the contracts compare them with services, those of services use the bus's bench. */
+const testArrows = (folder: string): readonly string[] =>
+  folder === 'proto' ? ['services'] : folder.startsWith('services/') ? ['services/bus'] : [];
+
 /** What is wrong with one import; undefined = nothing. */
 function importProblem(path: string, specifier: string, aliases: Readonly<Record<string, string>>): string | undefined {
   const target = targetOf(path, specifier, aliases);
@@ -94,10 +96,11 @@ function importProblem(path: string, specifier: string, aliases: Readonly<Record
   const from = folderOf(path);
   const to = folderOf(target);
   if (from === to) return undefined;
-  const allowed = arrows[from === 'proto' && path.endsWith('.test.ts') ? 'proto tests' : from] ?? wider(from);
-  if (!allowed) return `${from} has no arrows in test/tidy/arrows.ts`;
+  const own = arrows[from] ?? wider(from);
+  if (!own) return `${from} has no arrows in test/tidy/arrows.ts`;
+  const allowed = path.endsWith('.test.ts') ? [...own, ...testArrows(from)] : own;
   if (!allowed.some((one) => within(to, one))) return `${path} imports ${specifier}: ${from} may not import ${to}`;
-  if (specifier.startsWith('.') && target !== ENTRY && !NAMELESS.test(to))
+  if (specifier.startsWith('.') && !ENTRIES.has(target) && !NAMELESS.test(to))
     return `${path} imports ${specifier}: across folders only by a name of package.json`;
   return undefined;
 }
