@@ -7,7 +7,7 @@ import type { ClientReadableStream } from '@grpc/grpc-js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { MethodDefinition } from '#kernel';
 import { parties, variableOf } from '../../docs/grpc/seed.ts';
-import { publicServices } from '../../services/edge/grpc/server.ts';
+import { publicServices } from '../../services/edge/grpc/services.ts';
 import { readUntil, sendAll, startTestGateway, type TestGateway, wire } from './gateway.ts';
 
 const folder = join(import.meta.dirname, '../../docs/grpc');

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MethodDefinition } from '#kernel';
 import { Audience, EntitlementState, LineState, ResultKind } from '#proto/eduk/core/v1/ordering';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
-import { publicServices } from '../../services/edge/grpc/server.ts';
+import { publicServices } from '../../services/edge/grpc/services.ts';
 import {
   type Clients,
   eckId,

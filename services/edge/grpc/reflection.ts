@@ -12,7 +12,7 @@ import {
 import type { Server } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation, service as healthService } from 'grpc-health-check';
-import { publicServices } from './server.ts';
+import { publicServices } from './services.ts';
 
 const HEALTH = 'grpc.health.v1.Health';
 

@@ -11,15 +11,6 @@ import {
   type ServerWritableStream,
 } from '@grpc/grpc-js';
 import { type Address, GatewayError, isLoopback, type MethodDefinition, type ServiceDefinition } from '#kernel';
-import { AccessServiceDefinition } from '#proto/eduk/gateway/v1/access';
-import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
-import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement';
-import { FlowServiceDefinition } from '#proto/eduk/gateway/v1/flow';
-import { IdentityServiceDefinition } from '#proto/eduk/gateway/v1/identity';
-import { OrderServiceDefinition } from '#proto/eduk/gateway/v1/order';
-import { PartyServiceDefinition } from '#proto/eduk/gateway/v1/party';
-import { ResultServiceDefinition } from '#proto/eduk/gateway/v1/result';
-import { RosterServiceDefinition } from '#proto/eduk/gateway/v1/roster';
 import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import type { Caller, Peer } from '../caller.ts';
 import type { Gate } from '../gate.ts';
@@ -30,22 +21,10 @@ import { serveBulk } from './bulk.ts';
 import { grpcDefinition } from './definition.ts';
 import { operatorStreams, operatorUnary } from './operator.ts';
 import { addReflection } from './reflection.ts';
+import { publicServices } from './services.ts';
 import { statusOf } from './status.ts';
 import { serveWatch, serveWatchFlow, watches, watchFlow } from './watch.ts';
 import { bulks, serveWrite, writes } from './writes.ts';
-
-/** The public surface, and the operator's. */
-export const publicServices = [
-  PartyServiceDefinition,
-  CatalogueServiceDefinition,
-  RosterServiceDefinition,
-  OrderServiceDefinition,
-  EntitlementServiceDefinition,
-  AccessServiceDefinition,
-  ResultServiceDefinition,
-  IdentityServiceDefinition,
-  FlowServiceDefinition,
-] as const satisfies readonly ServiceDefinition[];
 
 type AnyCall =
   | ServerUnaryCall<Buffer, unknown>

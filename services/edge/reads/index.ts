@@ -1,6 +1,5 @@
 /** Answers to pulls: asked of the owner by its proto, then through release. */
 import { GatewayError, isSchoolYear, schoolYearOf } from '#kernel';
-import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import { EntitlementState, EntitlementTerms } from '#proto/eduk/core/v1/ordering';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import type { Decision } from '#proto/eduk/core/v1/receipt';
@@ -45,6 +44,7 @@ import { referenceKey } from '../stages/accept.ts';
 import { actsForSchool, requireRole } from '../stages/authorise.ts';
 import { concerns, showEntitlements } from './entitlements.ts';
 import { flowOf, present } from './flows.ts';
+import { groupsOf, tokenOf } from './names.ts';
 import { showOrder } from './orders.ts';
 import { progress } from './progress.ts';
 import { showResults } from './results.ts';
@@ -71,26 +71,6 @@ function page<T>(
   const rest = items.filter((item) => key(item) > after).sort((a, b) => (key(a) < key(b) ? -1 : 1));
   const shown = rest.slice(0, limit);
   return { items: shown, cursor: gate.cursors.seal(caller.oin, of, rest.length > limit ? key(shown.at(-1)!) : '') };
-}
-
-/** Token of a learner whom the caller names; learner.unknown where the vault knows nobody so. */
-export async function tokenOf(gate: Gate, school: string, ref: LearnerRef, where = 'learner'): Promise<string> {
-  const { identified } = await gate.door.services.vault.identify({
-    schoolOin: school,
-    sector: '',
-    identities: [{ kind: 'learner', eckId: ref.eckId, lasKey: ref.eckId ? '' : ref.lasKey, person: undefined }],
-    create: false,
-    saltFor: [],
-  });
-  const token = identified[0]?.token;
-  if (!token) throw new GatewayError('learner.unknown', undefined, { where });
-  return token;
-}
-
-/** Token of a group named by its key in the administration. The same text gives the same token; a text nobody knows finds nothing. */
-export async function groupToken(gate: Gate, school: string, key: string): Promise<string> {
-  const { tokens } = await gate.door.services.vault.sealTexts({ schoolOin: school, texts: [key] });
-  return tokens[0]!;
 }
 
 const getParty: Read = async ({ oin }: GetPartyRequest, caller, { door }) => {
@@ -323,17 +303,6 @@ const listEntitlements: Read = async (request: ListEntitlementsRequest, caller, 
     cursor: cursors.seal(caller.oin, of, next),
   };
 };
-
-/** Groups of a learner in the running school year. */
-export async function groupsOf({ door }: Gate, school: string, learner: string): Promise<string[]> {
-  const { learners } = await door.services.rosters.getLearners({
-    schoolOin: school,
-    schoolYear: schoolYearOf(door.clock.now()),
-    learners: [learner],
-  });
-  const entry = learners[0];
-  return entry ? [entry.group, ...entry.compositeGroups].filter((group) => group !== '') : [];
-}
 
 const listResults: Read = async (request: ListResultsRequest, caller, gate) => {
   const { door, cursors } = gate;

@@ -9,7 +9,7 @@ import type { Gate } from '../gate.ts';
 import { hasRef } from '../intake/people.ts';
 import { purposeFor } from '../purpose.ts';
 import { facesOf } from './faces.ts';
-import { groupToken, tokenOf } from './index.ts';
+import { groupToken, tokenOf } from './names.ts';
 import { openPayloads } from './results.ts';
 
 /** Results read of the owner at once. */

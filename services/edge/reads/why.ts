@@ -12,7 +12,7 @@ import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { hasRef } from '../intake/people.ts';
 import { actsForSchool } from '../stages/authorise.ts';
-import { groupsOf, tokenOf } from './index.ts';
+import { groupsOf, tokenOf } from './names.ts';
 
 /** What to do about a cause. */
 export const remedies: Partial<Record<Fault, string>> = {

@@ -3,8 +3,8 @@ import type { Entry } from '#proto/eduk/bus/v1/bus';
 import { Taken } from '#proto/eduk/bus/v1/bus';
 import { Receipt } from '#proto/eduk/core/v1/receipt';
 import { events } from '#proto/events';
-import { each } from '../pipeline.ts';
 import type { Door, Submission } from '../submission.ts';
+import { each } from './each.ts';
 
 /** Version of the digest of gRPC messages; a change of what is digested raises it. */
 const DIGEST_VERSION = 1;

@@ -1,8 +1,8 @@
 import { faults, GatewayError } from '#kernel';
 import { Role, type Service } from '#proto/eduk/core/v1/party';
 import type { Caller } from '../caller.ts';
-import { each } from '../pipeline.ts';
 import type { Door, Submission } from '../submission.ts';
+import { each } from './each.ts';
 
 /**
  * Role, school and mandate. A school acts for itself without a mandate, and so does its board.

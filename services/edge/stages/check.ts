@@ -1,7 +1,7 @@
 import { GatewayError } from '#kernel';
-import { each } from '../pipeline.ts';
 import { leafOf } from '../receipts.ts';
 import type { Submission } from '../submission.ts';
+import { each } from './each.ts';
 
 /** Items of a bulk stream and other messages: the largest that is taken, bytes. */
 export const LARGEST = { bulk: 256 * 1024, unary: 4 * 1024 * 1024 };

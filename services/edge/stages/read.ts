@@ -1,7 +1,7 @@
 import { GatewayError } from '#kernel';
 import { checkGrammar } from '../labels.ts';
-import { each } from '../pipeline.ts';
 import type { Submission } from '../submission.ts';
+import { each } from './each.ts';
 
 /**
  * Form: the grammar of every label, then what the message itself demands. Also fixes the bytes that digest and receipt
