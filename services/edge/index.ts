@@ -1,4 +1,6 @@
 /** The inbound door as a whole: what `services/main.ts` starts. */
+
+import { setMaxListeners } from 'node:events';
 import { type Address, type Clock, connect, HmacKey, type Transport } from '#kernel';
 import { AccessServiceDefinition } from '#proto/eduk/access/v1/access';
 import { LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
@@ -65,14 +67,16 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   await chain.start();
   const forgetting = new ForgetWatch(services, () => clock.now());
   await forgetting.start();
-  let open = true;
+  const closing = new AbortController();
+  setMaxListeners(0, closing.signal); // One for each open watch.
   let publicUrl = options.publicUrl ?? '';
   const door: Door = {
     services,
     chain,
     clock,
     digestKey: new HmacKey(digestKey),
-    open: () => open,
+    open: () => !closing.signal.aborted,
+    closing: closing.signal,
     publicUrl: () => publicUrl,
     derive: (purpose, id) => secrets.digest(`${purpose}|${id}`).toString('base64url'),
   };
@@ -101,11 +105,9 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   return {
     grpc: addressOf({ ...options.grpc, port: grpc.port }),
     http: addressOf({ ...options.http, port: http.port }),
-    close: () => {
-      open = false;
-    },
+    close: () => closing.abort(),
     async stop(graceMs) {
-      open = false;
+      closing.abort();
       await Promise.all([grpc.stop(graceMs), http.stop(graceMs), internal?.stop(graceMs)]);
       await notes.flush();
       notes.stop();

@@ -39,6 +39,8 @@ export interface Door {
   digestKey: HmacKey;
   /** Whether the gateway takes messages in; false once it stops. */
   open(): boolean;
+  /** Aborts once it stops: what waits for news ends then. */
+  closing: AbortSignal;
   publicUrl(): string;
   /**
    * A secret that belongs to an id, 43 characters: made anew from the door's key whenever asked, so that a repeated

@@ -327,14 +327,19 @@ export async function serveWatch(
   let after = BigInt(cursors.open(caller.oin, of, request.cursor) || '0');
   let first = true;
   while (!call.cancelled && door.open()) {
-    const { rows, oldest, through } = await door.services.delivery.readMailbox({
-      partyOin: caller.oin,
-      service: mailbox.service,
-      catalogue: mailbox.catalogue ?? false,
-      after,
-      limit: PAGE,
-      waitMs: BigInt(first ? 0 : POLL_MS),
-    });
+    const read = await unlessClosing(
+      door.closing,
+      door.services.delivery.readMailbox({
+        partyOin: caller.oin,
+        service: mailbox.service,
+        catalogue: mailbox.catalogue ?? false,
+        after,
+        limit: PAGE,
+        waitMs: BigInt(first ? 0 : POLL_MS),
+      }),
+    );
+    if (!read) break;
+    const { rows, oldest, through } = read;
     if (first && request.cursor !== '' && oldest > after + 1n) throw new GatewayError('cursor.expired');
     first = false;
     after = through;
@@ -370,6 +375,16 @@ export async function serveWatch(
     }
   }
   if (!call.cancelled) throw new GatewayError('gateway.stopping', undefined, { retryAfterS: 5 });
+}
+
+/** What was asked, or undefined as soon as the gateway stops. */
+function unlessClosing<T>(closing: AbortSignal, asked: Promise<T>): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const stop = () => resolve(undefined);
+    if (closing.aborted) stop();
+    closing.addEventListener('abort', stop, { once: true });
+    asked.then(resolve, reject).finally(() => closing.removeEventListener('abort', stop));
+  });
 }
 
 /** Rows of one school that follow each other: order stays, and the vault is asked once for each. */

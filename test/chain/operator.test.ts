@@ -1,0 +1,258 @@
+/** Every method of the operator's surface: its effect, seen through another method, and that no party may call it. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { MethodDefinition } from '#kernel';
+import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
+import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
+import { edexml } from './files.ts';
+import {
+  eckId,
+  Fault,
+  newOin,
+  newSchool,
+  sendAll,
+  startTestGateway,
+  type TestGateway,
+  type TestParty,
+  type WireClient,
+  wire,
+} from './gateway.ts';
+
+type Operator = WireClient<typeof OperatorServiceDefinition>;
+let at: TestGateway;
+let las: TestParty;
+const school = newSchool();
+
+async function codeOf(answer: Promise<unknown>): Promise<string> {
+  try {
+    await answer;
+    return '';
+  } catch (thrown) {
+    if (thrown instanceof Fault && thrown.code) return thrown.code;
+    throw thrown;
+  }
+}
+const bytes = (text: string): Uint8Array => Buffer.from(text);
+const pupils = (count: number) =>
+  Array.from({ length: count }, (_, i) => ({ key: `k${i}`, eckId: eckId(1000 + i), name: 'Beuk' }));
+const importRoster = (as: Operator, count: number, asOf: string) =>
+  as.importRoster([{ schoolOin: school, chunk: bytes(edexml({ school, asOf, pupils: pupils(count) })) }]);
+const order = (orderId: string, productId: string) => ({
+  reference: orderId,
+  orderId,
+  schoolOin: school,
+  lines: [{ terms: { lineId: '1', productId, quantity: 1 } }],
+  waitMs: 1000n,
+});
+const catalogueFile = () =>
+  readFileSync(join(import.meta.dirname, '../../adapters/eckdt/examples/04-bare-entry.xml'), 'utf8');
+
+beforeAll(async () => {
+  at = await startTestGateway();
+  las = await at.party('De Leerlijst', [Role.ROLE_ADMINISTRATION]);
+  await at.mandate(school, las.oin, [Service.SERVICE_ROSTER, Service.SERVICE_ORDER]);
+}, 60_000);
+afterAll(() => at?.stop());
+
+/** A call with which the operator has its way; its effect is seen through another method. */
+const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; effect(): Promise<void> } } = {
+  addParty: {
+    call: (as) => as.addParty({ party: { oin: newOin(), name: 'Indringer', roles: [Role.ROLE_PUBLISHER] } }),
+    effect: async () => {
+      const added = await at.party('Uitgeverij Wilg', [Role.ROLE_PUBLISHER]);
+      expect((await added.parties.getParty({ oin: added.oin })).party).toMatchObject({ name: 'Uitgeverij Wilg' });
+      const again = await at.operator.addParty({
+        party: { oin: added.oin, name: 'Uitgeverij Wilg', roles: [Role.ROLE_PUBLISHER, Role.ROLE_PLATFORM] },
+      });
+      // Registered twice: new roles, and no secret twice.
+      expect(again).toMatchObject({ existed: true, apiKey: '', clientSecret: '', clientId: added.clientId });
+      expect((await added.parties.getParty({ oin: added.oin })).party!.roles).toContain(Role.ROLE_PLATFORM);
+    },
+  },
+  listParties: {
+    call: (as) => as.listParties({}),
+    effect: async () => {
+      const added = await at.party('Lijstduwer', [Role.ROLE_DASHBOARD]);
+      const { parties } = await at.operator.listParties({ role: Role.ROLE_DASHBOARD });
+      expect(parties.map(({ oin }) => oin)).toContain(added.oin);
+      expect((await at.operator.listParties({ oin: added.oin })).parties).toHaveLength(1);
+    },
+  },
+  grantMandate: {
+    call: (as) =>
+      as.grantMandate({
+        mandate: { schoolOin: school, partyOin: las.oin, services: [Service.SERVICE_STAFF] },
+        confirm: true,
+      }),
+    effect: async () => {
+      const added = await at.party('Leerplein', [Role.ROLE_PLATFORM]);
+      const given = await at.mandate(school, added.oin, [Service.SERVICE_ACCESS]);
+      expect(given.autorisatiesleutel.length).toBeGreaterThan(20);
+      expect((await added.parties.listMandates({})).mandates).toMatchObject([{ mandateId: given.mandateId }]);
+      expect((await at.mandate(school, added.oin, [Service.SERVICE_USAGE])).autorisatiesleutel).toBe('');
+    },
+  },
+  changeMandate: {
+    call: async (as) =>
+      as.changeMandate({
+        mandateId: (await las.parties.listMandates({})).mandates[0]!.mandateId,
+        change: 'stop',
+      }),
+    effect: async () => {
+      const added = await at.party('Wisselaar', [Role.ROLE_PLATFORM]);
+      const { mandateId } = await at.mandate(school, added.oin, [Service.SERVICE_ROSTER], { confirm: false });
+      const state = async () => (await added.parties.listMandates({})).mandates[0]!.state;
+      expect(await state()).toBe(MandateState.MANDATE_STATE_UNCONFIRMED);
+      await at.operator.changeMandate({ mandateId, change: 'confirm' });
+      expect(await state()).toBe(MandateState.MANDATE_STATE_ACTIVE);
+      const { autorisatiesleutel } = await at.operator.changeMandate({ mandateId, change: 'key' });
+      expect(autorisatiesleutel.length).toBeGreaterThan(20);
+      await at.operator.changeMandate({ mandateId, change: 'run_off', runOffUntil: '2099-12-31' });
+      expect(await state()).toBe(MandateState.MANDATE_STATE_RUN_OFF);
+      await at.operator.changeMandate({ mandateId, change: 'stop' });
+      expect(await state()).toBe(MandateState.MANDATE_STATE_ENDED);
+      expect(await codeOf(at.operator.changeMandate({ mandateId, change: 'paint' }))).toBe('wire.invalid');
+      expect(await codeOf(at.operator.changeMandate({ mandateId: 'm-none', change: 'stop' }))).toBe('state.missing');
+    },
+  },
+  listMandates: {
+    call: (as) => as.listMandates({}),
+    effect: async () => {
+      const added = await at.party('Volmacht', [Role.ROLE_PLATFORM]);
+      const { mandateId } = await at.mandate(school, added.oin, [Service.SERVICE_ROSTER]);
+      expect((await at.operator.listMandates({ partyOin: added.oin })).mandates).toMatchObject([{ mandateId }]);
+    },
+  },
+  showFlow: {
+    call: (as) => as.showFlow({ partyOin: las.oin, reference: 'flow-1' }),
+    effect: async () => {
+      const { flowId } = await las.orders.placeOrder(order('flow-1', 'onbekend'));
+      for (const asked of [{ flowId }, { partyOin: las.oin, reference: 'flow-1' }])
+        expect(await at.operator.showFlow(asked)).toMatchObject({
+          flow: { flowId, method: 'OrderService/PlaceOrder', state: 'waiting' },
+          partyOin: las.oin,
+          partyName: 'De Leerlijst',
+        });
+    },
+  },
+  whyBlocked: {
+    call: (as) => as.whyBlocked({ schoolOin: school, orderId: 'why-1' }),
+    effect: async () => {
+      await las.orders.placeOrder(order('why-1', 'nog-niet'));
+      const { blockers } = await at.operator.whyBlocked({ schoolOin: school, orderId: 'why-1' });
+      expect(blockers[0]).toMatchObject({ code: 'product.unknown', productId: 'nog-niet', orderId: 'why-1' });
+    },
+  },
+  importRoster: {
+    call: (as) => importRoster(as, 3, '2026-09-01'),
+    effect: async () => {
+      const taken = await importRoster(at.operator, 30, '2026-09-02');
+      expect(taken).toMatchObject({ schoolOin: school, learners: 30, decision: { code: '' }, holdId: '' });
+      const { roster } = await las.rosters.getRoster({ schoolOin: school, schoolYear: '2026-2027' });
+      expect(roster!.learners).toHaveLength(30);
+    },
+  },
+  listHolds: {
+    call: (as) => as.listHolds({}),
+    effect: async () => {
+      const held = await importRoster(at.operator, 5, '2026-09-03');
+      expect(held.holdId).not.toBe('');
+      const { holds } = await at.operator.listHolds({ schoolOin: school });
+      expect(holds).toMatchObject([{ holdId: held.holdId, state: 'waiting', difference: { left: 25 } }]);
+    },
+  },
+  decideHold: {
+    call: (as) => as.decideHold({ holdId: 'none', approve: true }),
+    effect: async () => {
+      const [hold] = (await at.operator.listHolds({ schoolOin: school })).holds;
+      const { decision } = await at.operator.decideHold({ holdId: hold!.holdId, approve: true });
+      expect(decision).toMatchObject({ code: '' });
+      const { roster } = await las.rosters.getRoster({ schoolOin: school, schoolYear: '2026-2027' });
+      expect(roster!.learners).toHaveLength(5);
+      expect((await at.operator.listHolds({ schoolOin: school })).holds).toEqual([]);
+      expect(await codeOf(at.operator.decideHold({ holdId: hold!.holdId, approve: false }))).toBe('state.conflict');
+    },
+  },
+  importCatalogue: {
+    call: (as) => as.importCatalogue([{ partyOin: las.oin, chunk: bytes('<x/>') }]),
+    effect: async () => {
+      const publisher = await at.party('Uitgeverij Eik', [Role.ROLE_PUBLISHER]);
+      const taken = await at.operator.importCatalogue([{ partyOin: publisher.oin, chunk: bytes(catalogueFile()) }]);
+      expect(taken).toMatchObject({ records: 1, published: 1, refusals: [] });
+      const { products } = await las.catalogue.searchProducts({ publisherOin: publisher.oin });
+      expect(products).toHaveLength(1);
+      expect(await codeOf(at.operator.importCatalogue([{ partyOin: las.oin, chunk: bytes('<x/>') }]))).toBe(
+        'party.forbidden',
+      );
+    },
+  },
+  forgetLearner: {
+    call: (as) => as.forgetLearner({ schoolOin: school, learner: { eckId: eckId(1001) } }),
+    effect: async () => {
+      await at.operator.forgetLearner({ schoolOin: school, learner: { lasKey: 'k0' }, now: true });
+      const { roster } = await las.rosters.getRoster({ schoolOin: school, schoolYear: '2026-2027' });
+      expect(roster!.learners.map(({ ref }) => ref!.lasKey)).not.toContain('k0');
+      expect(await codeOf(at.operator.forgetLearner({ schoolOin: school, learner: { lasKey: 'k0' }, now: true }))).toBe(
+        'learner.unknown',
+      );
+    },
+  },
+  status: {
+    call: (as) => as.status({}),
+    effect: async () => {
+      const before = await at.operator.status({});
+      expect(before).toMatchObject({ devKey: true, parkedKeys: 0 });
+      expect(before.freeDiskBytes).toBeGreaterThan(0n);
+      await las.orders.placeOrder(order('status-1', 'onbekend'));
+      expect((await at.operator.status({})).events).toBeGreaterThan(before.events);
+    },
+  },
+  listParked: {
+    call: (as) => as.listParked({}),
+    effect: async () => {
+      const seller = await at.party('Trage Uitgever', [Role.ROLE_PUBLISHER]);
+      await sendAll(seller.catalogue.publishProducts(), [
+        { reference: 'p', product: { productId: 'traag', title: 'Traag', licence: { licensed: true } } },
+      ]);
+      // A seller without a mandate: what is for it waits at its mailbox once it looks.
+      await las.orders.placeOrder(order('parked-1', 'traag'));
+      const watch = seller.orders.watchOrders({});
+      watch.on('error', () => undefined);
+      let rows: { partyOin: string; code: string; rows: bigint }[] = [];
+      for (let i = 0; i < 100 && rows.length === 0; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 30));
+        rows = (await at.operator.listParked({ schoolOin: school })).rows.filter((row) => row.partyOin === seller.oin);
+      }
+      watch.cancel();
+      expect(rows).toMatchObject([{ code: 'mandate.missing', rows: 1n }]);
+    },
+  },
+  retryParked: {
+    call: (as) => as.retryParked({ consumer: 'orders', stream: 'orders', key: 'none' }),
+    effect: async () => {
+      expect(await at.operator.retryParked({ consumer: 'orders', stream: 'orders', key: 'none' })).toEqual({
+        found: false,
+      });
+      expect((await at.operator.listParked({})).keys).toEqual([]);
+    },
+  },
+};
+
+const methods = Object.keys(OperatorServiceDefinition.methods as Record<string, MethodDefinition>);
+
+test('every method has a case', () => {
+  expect(Object.keys(cases)).toEqual(expect.arrayContaining(methods));
+  expect(Object.keys(cases)).toHaveLength(methods.length);
+});
+
+describe.each(Object.keys(cases) as (keyof Operator)[])('%s', (key) => {
+  test('has its effect', () => cases[key].effect());
+
+  test('refused to parties, to nobody, and to a wrong key', async () => {
+    const as = (authorization?: string) => wire(OperatorServiceDefinition, at.channel, authorization);
+    expect(await codeOf(cases[key].call(as(`Bearer ${las.apiKey}`)))).toBe('party.forbidden');
+    expect(await codeOf(cases[key].call(as()))).toBe('party.unknown');
+    expect(await codeOf(cases[key].call(as(`Bearer eduk_operator_${'x'.repeat(43)}`)))).toBe('party.unknown');
+  });
+});
