@@ -67,6 +67,26 @@ describe('one order’s way in README.md', () => {
   });
 });
 
+describe('commands in README.md', () => {
+  test('of npm are scripts, and what these start is there', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+    const named = [...readme.matchAll(/npm (?:run )?(start|test|demo|check|bench|generate)\b/g)].map(
+      ([, name]) => name!,
+    );
+    expect(new Set(named).size).toBeGreaterThan(3);
+    for (const name of named) {
+      const file = /\bnode (\S+)/.exec(scripts[name] ?? '')?.[1];
+      expect([name, file !== undefined && all.has(file)]).toEqual([name, true]);
+    }
+  });
+  test('of eduk are in the list of the command line', () => {
+    const list = read('services/cli/README.md');
+    const named = [...readme.matchAll(/npx eduk ([a-z]+(?: [a-z]+)?)/g)].map(([, name]) => name!);
+    expect(named.length).toBeGreaterThan(4);
+    for (const name of named) expect([name, list.includes(`\`eduk ${name}`)]).toEqual([name, true]);
+  });
+});
+
 describe('faults', () => {
   const used = new Set(
     sources((path) => /^(services|adapters)\/.*\.ts$/.test(path) && !path.endsWith('.test.ts')).flatMap(({ text }) =>
@@ -93,7 +113,7 @@ test('what is generated is what the sources give', () => {
   const run = () =>
     execFileSync(process.execPath, ['proto/generate.ts', '--check'], { cwd: root, encoding: 'utf8', stdio: 'pipe' });
   expect(run).not.toThrow();
-});
+}, 120_000);
 
 describe('pages', () => {
   test('every service and adapter has one, and docs/README.md names them all', () => {
