@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openChildren } from './children.ts';
 import { plants, play } from './scenario.ts';
-import { agrees, tableOf } from './table.ts';
+import { agrees, type Row, tableOf } from './table.ts';
 
 const usage = `npm run demo [-- --pupils N] [--seed S]
 
@@ -85,27 +85,33 @@ say(
 );
 if (plant !== undefined) say(`Planted: ${plant}. One thing will be missing.`);
 
+const rows: Row[] = [];
 let failed: string | undefined;
 try {
-  const rows = await play({ pupils, seed, plant, folder, today }, children, say);
-  say('');
-  // An ECK iD is long; its end tells one from another.
-  for (const line of tableOf(rows, (item) => item.replace(/https:\S*(\S{8})(?=\s|$)/g, 'pupil …$1'))) say(line);
-  const wrong = rows.filter((row) => !agrees(row)).length;
-  if (wrong > 0) failed = `${wrong} of ${rows.length} rows do not agree.`;
-  else say(`\nAll ${rows.length} rows agree.`);
+  await play({ pupils, seed, plant, folder, today }, children, rows, say);
 } catch (thrown) {
   failed = thrown instanceof Error ? thrown.message : String(thrown);
 }
 if (!interrupted) {
   await children.endAll();
+  if (rows.length > 0) {
+    say('');
+    // An ECK iD is long; its end tells one from another.
+    for (const line of tableOf(rows, (item) => item.replace(/https:\S*(\S{8})(?=\s|$)/g, 'pupil …$1'))) say(line);
+    say('');
+  }
+  const wrong = rows.filter((row) => !agrees(row)).length;
+  const why = [
+    ...(failed === undefined ? [] : [failed]),
+    ...(wrong > 0 ? [`${wrong} of ${rows.length} rows do not agree.`] : []),
+  ];
   const took = `${((performance.now() - started) / 1000).toFixed(0)} s`;
-  if (failed === undefined) {
+  if (why.length === 0) {
     rmSync(folder, { recursive: true, force: true });
-    say(`The whole school start took ${took}.`);
+    say(`All ${rows.length} rows agree. The whole school start took ${took}.`);
   } else {
-    say(`\nIt failed after ${took}: ${failed}`);
+    say(`It failed after ${took}: ${why.join(' ')}`);
     say(`The gateway’s data and the files of the school are kept in ${folder}.`);
   }
-  process.exit(failed === undefined ? 0 : 1);
+  process.exit(why.length === 0 ? 0 : 1);
 }

@@ -1,7 +1,7 @@
 /**
  * Tries to open what pupils did: `node test/demo/open-payloads.ts FOLDER KEYFILE SCHOOL`, on a copy of a data folder with
  * its key, as someone who got hold of both would. It takes every sealed payload that was ever put on the log and asks the
- * vault's own code to open it. Standard input: texts to look for in the files, one a line. Prints one JSON value.
+ * vault's own code to open it. Standard input: texts to look for in the files, one a line. Prints one JSON value; `texts` are the lines that were found.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -55,6 +55,6 @@ process.stdout.write(
     pupils: tokens.length,
     shutPupils: new Set(shut.map(({ learner }) => learner)).size,
     unknownPupils: revealed.filter(({ known }) => !known).length,
-    clearTexts: wanted.filter((one) => files.some((bytes) => bytes.includes(one))).length,
+    texts: wanted.flatMap((one, i) => (files.some((bytes) => bytes.includes(one)) ? [i] : [])),
   })}\n`,
 );

@@ -73,20 +73,21 @@ await runParty((settings, wire) => {
       });
     },
 
-    /** Asks a way in for each pupil; answers the tickets, which a browser would carry to the platform. */
+    /** Asks a way in for each pupil; answers the tickets, which a browser would carry to the platform, and refusals' codes. */
     async launch({ launches }: { launches: Launch[] }) {
       const tickets: string[] = [];
-      await inTurns(launches, 8, async ({ eckId, productId }, i) => {
+      const refused: string[] = [];
+      await inTurns(launches, 8, async ({ eckId, productId }) => {
         const { ticket, decision } = await wire.call('AccessService/CreateLaunch', {
           reference: `launch-${productId}-${eckId.slice(-24)}`,
           schoolOin: settings.school,
           learner: { eckId },
           productId,
         });
-        if (!ticket) throw new Refused(decision.code, decision.told);
-        tickets[i] = ticket;
+        if (ticket) tickets.push(ticket);
+        else refused.push(decision.code);
       });
-      return tickets;
+      return { tickets, refused };
     },
 
     /** Results of one pupil, or of the whole school. Answers ECK iDs, one a result. */

@@ -7,6 +7,7 @@ import { confirmOrders } from './selling.ts';
 
 await runParty((settings, wire) => {
   const ledger = openLedger();
+  let toLose = settings.plant === 'lost-grant' ? 1 : 0;
   return {
     ledger: () => ledger.read(),
     counts: () => ledger.counts(),
@@ -16,9 +17,10 @@ await runParty((settings, wire) => {
       followEntitlements(wire, ledger);
     },
 
-    /** One stream with every grant. Planted `lost-grant`: the first is left out. */
+    /** One stream with every grant. Planted `lost-grant`: the very first is left out. */
     grant({ grants }: { grants: Grant[] }) {
-      const sent = settings.plant === 'lost-grant' && grants.length > 1 ? grants.slice(1) : grants;
+      const sent = grants.slice(toLose);
+      toLose = 0;
       return wire.bulk(
         'EntitlementService/GrantEntitlements',
         sent.map(({ entitlementId, productId, orderId, lineId, eckId, groupKey, count, fromEntitlementId }) => ({

@@ -101,12 +101,12 @@ export function planStart(school: School, reken: List, taal: List, today: string
     const productId = titleFor(reken, year).ean;
     const forPupils = school.pupils
       .filter(({ yearGroup }) => yearGroup === year)
-      .map(({ eckId }): OrderLine => ({ lineId: `p-${numberOf.get(eckId)}`, productId, quantity: 1, eckId }));
+      .map(({ eckId }): OrderLine => ({ lineId: `pupil-${numberOf.get(eckId)}`, productId, quantity: 1, eckId }));
     const forGroups = baseGroups
       .filter(({ yearGroup }) => yearGroup === year)
       .map(
         ({ key }): OrderLine => ({
-          lineId: `g-${key}`,
+          lineId: `group-${key}`,
           productId: titleFor(taal, year).ean,
           quantity: school.pupils.filter(({ groupKey }) => groupKey === key).length,
           groupKey: key,
@@ -202,7 +202,10 @@ export function planStart(school: School, reken: List, taal: List, today: string
       eckId: school.pupils[0]!.eckId,
     },
     forgotten,
-    forgottenEntitlements: [forgotten.eckId].flatMap((eckId) => [`licence-p-${numberOf.get(eckId)}`, `typing-${numberOf.get(eckId)}`]),
+    forgottenEntitlements: [forgotten.eckId].flatMap((eckId) => [
+      `licence-pupil-${numberOf.get(eckId)}`,
+      `typing-${numberOf.get(eckId)}`,
+    ]),
   };
 }
 

@@ -21,7 +21,12 @@ await runParty((settings, wire) => {
         ledger.note('pupils', `${eckId} ${key} ${groupKey}`);
         for (const field of fields) ledger.note('fields of pupils', field);
       }
-      return { groups: groups.length, pupils: pupils.length, teachers };
+      return {
+        groups: groups.length,
+        pupils: pupils.length,
+        teachers,
+        fields: ledger.read()['fields of pupils'] ?? [],
+      };
     },
 
     async open({ tickets }: { tickets: string[] }) {

@@ -1,0 +1,97 @@
+/** The demo with a small school: it must succeed as it is, and fail when one program does something wrong. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { afterEach, describe, expect, test } from 'vitest';
+
+const demo = join(import.meta.dirname, 'main.ts');
+const kept: string[] = [];
+afterEach(() => {
+  for (const folder of kept.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+/** The folder is named in the second line. */
+const folderIn = (out: string): string | undefined => /kept in (\S+) until/.exec(out)?.[1];
+
+function start(args: readonly string[]) {
+  const child = spawn(process.execPath, [demo, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let out = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (part) => {
+      out += part;
+    });
+  const ended = once(child, 'close').then(([code]) => {
+    const folder = folderIn(out);
+    if (folder) kept.push(folder);
+    return { code: code as number, out, folder };
+  });
+  return { child, ended, out: () => out };
+}
+
+/** Rows of the table that do not agree. */
+const wrongRows = (out: string): string[] => out.split('\n').filter((line) => / {2}NO$/.test(line));
+
+/** Processes of this machine whose environment names the folder; none where the system does not show it. */
+const runningIn = (folder: string): string[] =>
+  (existsSync('/proc/self/environ') ? readdirSync('/proc') : [])
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`EDUK_DATA=${folder}`);
+      } catch {
+        return false; // Ended meanwhile, or not ours to read.
+      }
+    });
+
+describe('the demo', () => {
+  test('ends with every party having exactly what it should have', { timeout: 180_000 }, async () => {
+    const { code, out, folder } = await start(['--pupils', '150', '--seed', '7']).ended;
+    expect(out).toMatch(/All \d+ rows agree\./);
+    expect(wrongRows(out)).toEqual([]);
+    expect(code).toBe(0);
+    for (const party of ['Leerlingbeheer', 'Boekenhuis', 'Wilgenblad', 'Zilvermeeuw', 'Leerplein', 'Kijkglas'])
+      expect(out).toMatch(new RegExp(`^${party} .* yes$`, 'm'));
+    expect(existsSync(folder!)).toBe(false);
+  });
+
+  test.each([
+    ['lost-grant', /^Boekenhuis +licences granted .* NO$/m, /Boekenhuis lacks 1 of “licences granted”/],
+    ['lost-confirmation', /^Leerlingbeheer +order lines confirmed .* NO$/m, /lacks 1 of “order lines confirmed”/],
+    ['lost-result', /^Kijkglas +progress per pupil and supplier .* NO$/m, /lacks 1 of “results, each with its score”/],
+  ])('fails when a program is told to make a mistake: %s', { timeout: 180_000 }, async (plant, row, why) => {
+    const { code, out, folder } = await start(['--pupils', '50', '--plant', plant]).ended;
+    expect(out).toMatch(row);
+    expect(out).toMatch(why);
+    expect(code).toBe(1);
+    expect(existsSync(join(folder!, 'data', 'state.db'))).toBe(true);
+    expect(runningIn(folder!)).toEqual([]);
+  });
+
+  test.runIf(existsSync('/proc/self/environ'))(
+    'ends every program when it is interrupted',
+    { timeout: 60_000 },
+    async () => {
+      const { child, ended, out } = start(['--pupils', '50']);
+      while (!out().includes('4. ')) await wait(50);
+      const folder = folderIn(out())!;
+      expect(runningIn(folder).length).toBeGreaterThan(6);
+      child.kill('SIGINT');
+      expect((await ended).code).toBe(130);
+      expect(runningIn(folder)).toEqual([]);
+      expect(existsSync(folder)).toBe(false);
+    },
+  );
+
+  test.each([
+    [['--engine', 'kafka'], /Unknown option '--engine'/],
+    [['--pupils', '3'], /--pupils is a whole number/],
+    [['--seed', 'x'], /--seed is a whole number/],
+    [['--plant', 'nothing'], /--plant is one of/],
+  ])('says what is wrong with %j', async (args, words) => {
+    const { code, out } = await start(args).ended;
+    expect(code).toBe(2);
+    expect(out).toMatch(words);
+  });
+});
