@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { MethodDefinition } from '#kernel';
 import { parties, variableOf } from '../../docs/grpc/seed.ts';
 import { publicServices } from '../../services/edge/grpc/services.ts';
-import { readUntil, sendAll, startTestGateway, type TestGateway, wire } from './gateway.ts';
+import { Fault, readUntil, sendAll, startTestGateway, type TestGateway, wire } from './gateway.ts';
 
 const folder = join(import.meta.dirname, '../../docs/grpc');
 const bodies = JSON.parse(readFileSync(join(folder, 'bodies.json'), 'utf8')) as { method: string; caller: string }[];
@@ -89,7 +89,7 @@ async function send({ method: name, caller }: { method: string; caller: string }
     expect(await readUntil(call, (all) => all.length > 0)).not.toEqual([]);
     return undefined;
   }
-  const answer = (await client[key]!(messages[0])) as {
+  const answer = (await unlessTooSoon(() => client[key]!(messages[0]) as Promise<unknown>)) as {
     flowId?: string;
     decision?: { outcome: string; code: string };
     ticket?: string;
@@ -97,6 +97,18 @@ async function send({ method: name, caller }: { method: string; caller: string }
   if (answer.decision) expect(answer.decision).toMatchObject({ outcome: expect.stringMatching(/^\w+$/), code: '' });
   if (name === 'AccessService.CreateLaunch') ticket = answer.ticket!;
   return answer.flowId;
+}
+
+/** What was accepted a moment ago may not be there to be read yet. */
+async function unlessTooSoon(ask: () => Promise<unknown>): Promise<unknown> {
+  for (let tries = 0; ; tries++)
+    try {
+      return await ask();
+    } catch (thrown) {
+      if (tries === 50 || !(thrown instanceof Fault) || !/^(state.missing|product.unknown)$/.test(thrown.code))
+        throw thrown;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
 }
 
 test.each(bodies)('$method, as $caller', async (body) => {

@@ -965,7 +965,7 @@ const cases: Record<string, Case> = {
   'FlowService.WhyBlocked': {
     call: async (as) => (await as.flows.whyBlocked({ schoolOin: school, orderId: 'o-2' })).blockers,
     stranger: 'state.missing',
-    colleague: 'nothing',
+    colleague: 'state.missing',
     effect: async () => {
       const id = fresh('o');
       await las.orders.placeOrder(order(id));
