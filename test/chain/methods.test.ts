@@ -1000,7 +1000,7 @@ async function watched<A extends { cursor: string }>(
   });
   for (
     let quiet = 0, before = 0;
-    seen.length < limit && quiet < 6 && !over;
+    seen.length < limit && quiet < 12 && !over;
     quiet = seen.length === before ? quiet + 1 : 0
   ) {
     before = seen.length;
