@@ -99,6 +99,8 @@ const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 /** A stopped mandate closes its route within this time. */
 const STOP_MS = 5_000;
+/** SIGTERM ends a gateway within this time. */
+const END_MS = 10_000;
 /** When nothing has come in for so long, more waiting is no use. */
 const QUIET_MS = 6_000;
 /** With a planted fault it is known that something does not come. */
@@ -330,16 +332,21 @@ export async function play(
   });
 
   await step('Results come back', async () => {
+    const began = performance.now();
     await parties.platform.tell('bring', { tests: plan.tests, madeAt, schoolYear: school.schoolYear });
     tell(
-      `Leerplein: a test of ${many(pupils, 'pupil')} over UWLR (BrengLeerresultaten), ${many(plan.tests.length, 'message')}.`,
+      `Leerplein: a test of ${many(pupils, 'pupil')} over UWLR (BrengLeerresultaten), ` +
+        `${many(plan.tests.length, 'message')} in ${seconds(performance.now() - began)}.`,
     );
     for (const [name, reports] of [
       ['platform', plan.platformReports],
       ['zilvermeeuw', plan.siteReports],
     ] as [PartyName, Report[]][]) {
+      const began = performance.now();
       const { answered } = await parties[name].tell('report', { reports });
-      tell(`${shortName(name)}: progress of ${many(answered, 'pupil')} over gRPC, one stream.`);
+      tell(
+        `${shortName(name)}: progress of ${many(answered, 'pupil')} over gRPC, one stream in ${seconds(performance.now() - began)}.`,
+      );
     }
     await reached([['administration', 'results']]);
   });
@@ -473,8 +480,12 @@ export async function play(
   });
 
   await step('The gateway stops; someone else opens a copy of its folder, with its key', async () => {
+    const told = performance.now();
     const exit = await children.stopGateway();
-    proves('Gateway', 'ends when told, exit code', '0', exit);
+    const took = performance.now() - told;
+    tell(`It ended ${seconds(took)} after SIGTERM.`);
+    proves('Gateway', 'exit code when told to stop', 0, exit);
+    proves('Gateway', 'stops within 10 s', 'within 10 s', took <= END_MS ? 'within 10 s' : seconds(took));
     const copy = join(folder, 'copy');
     await mkdir(copy);
     await cp(data, copy, {
