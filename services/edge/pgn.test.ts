@@ -56,6 +56,8 @@ describe('what is refused', () => {
   test('a number after a word that announces one, in any field that is read', () => {
     expect(holdsPgn('bsn: 111222333', false)).toBe(true);
     expect(holdsPgn('leerling_bsn=111222333', false)).toBe(true);
+    expect(holdsPgn('bsn111222333@school.example', false)).toBe(true);
+    expect(holdsPgn('BSN_111222333', false)).toBe(true);
     expect(holdsPgn('order 111222333', false)).toBe(false);
   });
 

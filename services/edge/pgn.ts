@@ -18,7 +18,7 @@ export function passesElevenTest(text: string): boolean {
 }
 
 const ANNOUNCED =
-  /(?:\b|_)(?:bsn|pgn|sofi(?:nummer|nr)?|onderwijs(?:nummer|nr)|burgerservicenummer|persoonsgebonden[ _]nummer)\b[^0-9]{0,12}(\d[\d .-]{6,12}\d)/i;
+  /(?:\b|_)(?:bsn|pgn|sofi(?:nummer|nr)?|onderwijs(?:nummer|nr)|burgerservicenummer|persoonsgebonden[ _]nummer)(?![a-z])[^0-9]{0,12}(\d[\d .-]{6,12}\d)/i;
 const NUMBERS = /(?<![\d-])\d(?:[ .]?\d){7,8}(?![\d-])/g;
 
 /** Whether words hold something that must be taken for a personal number. */

@@ -16,6 +16,7 @@ import { type EventName, type EventOf, events } from '#proto/events';
 import { type Purpose, revealRoster } from '#release';
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
+import { watchOf } from '../head.ts';
 import { tryPurpose } from '../purpose.ts';
 import { showEntitlements } from '../reads/entitlements.ts';
 import { flowOf, present } from '../reads/flows.ts';
@@ -322,8 +323,7 @@ export async function serveWatch(
   gate: Gate,
 ): Promise<void> {
   const { door, cursors } = gate;
-  // A watch of one school passes over the others' rows, so its cursor is none for a watch of all.
-  const of = mailbox.catalogue ? 'watch|catalogue' : `watch|${mailbox.service}|${request.schoolOin ?? ''}`;
+  const of = watchOf(mailbox.catalogue ? 'catalogue' : mailbox.service, request.schoolOin);
   let after = BigInt(cursors.open(caller.oin, of, request.cursor) || '0');
   let first = true;
   while (!call.cancelled && door.open()) {

@@ -37,6 +37,7 @@ import { type GetRosterRequest, RosterServiceDefinition } from '#proto/eduk/gate
 import { revealRoster } from '#release';
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
+import { headCursor } from '../head.ts';
 import { hasRef } from '../intake/people.ts';
 import { purposeFor, tryPurpose } from '../purpose.ts';
 import { settle } from '../settle.ts';
@@ -135,18 +136,22 @@ const getProduct: Read = async ({ productId }: GetProductRequest, _caller, { doo
 };
 
 const searchProducts: Read = async (request: SearchProductsRequest, caller, gate) => {
+  const watchCursor = request.cursor ? '' : await headCursor(gate.door, gate.cursors, caller, 'catalogue');
   const of = 'products';
   const { products, next } = await gate.door.services.catalogue.searchProducts({
     ...request,
     limit: limitOf(request.limit),
     after: gate.cursors.open(caller.oin, of, request.cursor),
   });
-  return { products, cursor: gate.cursors.seal(caller.oin, of, next) };
+  return { products, cursor: gate.cursors.seal(caller.oin, of, next), watchCursor };
 };
 
 const getRoster: Read = async (request: GetRosterRequest, caller, gate) => {
   const { door } = gate;
   const purpose = purposeFor(door, caller, request.schoolOin, Service.SERVICE_ROSTER);
+  const watchCursor = request.cursor
+    ? ''
+    : await headCursor(door, gate.cursors, caller, Service.SERVICE_ROSTER, request.schoolOin);
   const schoolYear = request.schoolYear || schoolYearOf(door.clock.now());
   if (!isSchoolYear(schoolYear))
     throw new GatewayError('wire.invalid', 'A school year is two years that follow each other.', {
@@ -174,6 +179,7 @@ const getRoster: Read = async (request: GetRosterRequest, caller, gate) => {
     roster: roster.reveal((it) => it),
     changedMs: answer.changedMs,
     cursor: gate.cursors.seal(caller.oin, of, answer.next),
+    watchCursor,
   };
 };
 
@@ -229,6 +235,7 @@ const partyOf = (caller: Caller): string => (caller.kind === 'operator' ? '' : c
 const listOrders: Read = async (request: ListOrdersRequest, caller, gate) => {
   const { door, cursors } = gate;
   const of = `orders|${request.schoolOin}`;
+  const watchCursor = request.cursor ? '' : await headCursor(door, cursors, caller, Service.SERVICE_ORDER);
   // Who names a school is told why there is nothing to see; who names none sees what it may.
   if (request.schoolOin) purposeFor(door, caller, request.schoolOin, Service.SERVICE_ORDER);
   const forSchool = request.schoolOin !== '' && actsForSchool(door, caller, request.schoolOin);
@@ -247,7 +254,7 @@ const listOrders: Read = async (request: ListOrdersRequest, caller, gate) => {
       .filter((row) => 'purpose' in tryPurpose(door, caller, row.schoolOin, Service.SERVICE_ORDER))
       .map((row) => showOrder(door, caller, row)),
   );
-  return { orders: shown, cursor: cursors.seal(caller.oin, of, next) };
+  return { orders: shown, cursor: cursors.seal(caller.oin, of, next), watchCursor };
 };
 
 const getEntitlement: Read = async (request: GetEntitlementRequest, caller, { door }) => {
@@ -284,6 +291,7 @@ const listEntitlements: Read = async (request: ListEntitlementsRequest, caller, 
   const { door, cursors } = gate;
   if (!request.schoolOin) throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
   purposeFor(door, caller, request.schoolOin, Service.SERVICE_ENTITLEMENT);
+  const watchCursor = request.cursor ? '' : await headCursor(door, cursors, caller, Service.SERVICE_ENTITLEMENT);
   const learner = hasRef(request.learner) ? await tokenOf(gate, request.schoolOin, request.learner) : '';
   const groups = learner ? await groupsOf(gate, request.schoolOin, learner) : [];
   const of = `entitlements|${request.schoolOin}|${learner}|${request.productId}`;
@@ -301,6 +309,7 @@ const listEntitlements: Read = async (request: ListEntitlementsRequest, caller, 
   return {
     entitlements: await showEntitlements(door, caller, request.schoolOin, entitlements),
     cursor: cursors.seal(caller.oin, of, next),
+    watchCursor,
   };
 };
 
@@ -308,6 +317,7 @@ const listResults: Read = async (request: ListResultsRequest, caller, gate) => {
   const { door, cursors } = gate;
   if (!request.schoolOin) throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
   purposeFor(door, caller, request.schoolOin, Service.SERVICE_RESULT);
+  const watchCursor = request.cursor ? '' : await headCursor(door, cursors, caller, Service.SERVICE_RESULT);
   const learner = hasRef(request.learner) ? await tokenOf(gate, request.schoolOin, request.learner) : '';
   const of = `results|${request.schoolOin}|${learner}|${request.productId}`;
   // A supplier sees what it sent; an administration and the school see all.
@@ -327,6 +337,7 @@ const listResults: Read = async (request: ListResultsRequest, caller, gate) => {
   return {
     results: await showResults(door, caller, request.schoolOin, results),
     cursor: cursors.seal(caller.oin, of, next),
+    watchCursor,
   };
 };
 

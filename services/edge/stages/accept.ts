@@ -1,4 +1,4 @@
-import { GatewayError, uuidText } from '#kernel';
+import { type Encoder, encoded, GatewayError, uuidText } from '#kernel';
 import type { Entry } from '#proto/eduk/bus/v1/bus';
 import { Taken } from '#proto/eduk/bus/v1/bus';
 import { Receipt } from '#proto/eduk/core/v1/receipt';
@@ -67,14 +67,15 @@ function entryOf(submission: Submission, door: Door, now: number): Entry {
       stream: events[name].stream,
       type: name,
       key,
-      data: (events[name].codec as { encode(m: unknown): { finish(): Uint8Array } }).encode(value).finish(),
+      data: encoded(events[name].codec as Encoder<unknown>, value),
     })),
     // A group's receipt is made from the leaves and times of its items, so an item needs no more than those.
-    answer: Receipt.encode(
+    answer: encoded(
+      Receipt,
       submission.bulk
         ? { ...receiptOf(submission), salt: new Uint8Array(0), rememberedUntilMs: 0n }
         : receiptOf(submission),
-    ).finish(),
+    ),
     schoolOin: school,
     traceparent: submission.traceparent,
     bulk: submission.bulk,

@@ -1,4 +1,4 @@
-import { GatewayError } from '#kernel';
+import { encoded, GatewayError } from '#kernel';
 import { checkGrammar } from '../labels.ts';
 import type { Submission } from '../submission.ts';
 import { each } from './each.ts';
@@ -16,9 +16,10 @@ export function read(batch: readonly Submission[]): void {
         throw new GatewayError('wire.invalid', 'Every write needs a reference of its sender.', { where: 'reference' });
       checkGrammar(intake.type, request);
       intake.check?.(request, caller);
-      submission.bytes = intake.codec
-        .encode('waitMs' in request && request.waitMs ? { ...request, waitMs: 0n } : request)
-        .finish();
+      submission.bytes = encoded(
+        intake.codec,
+        'waitMs' in request && request.waitMs ? { ...request, waitMs: 0n } : request,
+      );
     });
   });
 }

@@ -67,6 +67,8 @@ export interface SearchProductsResponse {
   products: Product[];
   /** Continue from here; empty = no more. */
   cursor: string;
+  /** On the first page: where a watch must start to tell everything that changes after this page was read. */
+  watchCursor: string;
 }
 
 /** Where to start. */
@@ -621,7 +623,7 @@ export const SearchProductsRequest: MessageFns<SearchProductsRequest> = {
 };
 
 function createBaseSearchProductsResponse(): SearchProductsResponse {
-  return { products: [], cursor: "" };
+  return { products: [], cursor: "", watchCursor: "" };
 }
 
 export const SearchProductsResponse: MessageFns<SearchProductsResponse> = {
@@ -631,6 +633,9 @@ export const SearchProductsResponse: MessageFns<SearchProductsResponse> = {
     }
     if (message.cursor !== "") {
       writer.uint32(18).string(message.cursor);
+    }
+    if (message.watchCursor !== "") {
+      writer.uint32(26).string(message.watchCursor);
     }
     return writer;
   },
@@ -664,6 +669,14 @@ export const SearchProductsResponse: MessageFns<SearchProductsResponse> = {
             message.cursor = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.watchCursor = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -680,6 +693,11 @@ export const SearchProductsResponse: MessageFns<SearchProductsResponse> = {
     return {
       products: globalThis.Array.isArray(object?.products) ? object.products.map((e: any) => Product.fromJSON(e)) : [],
       cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+      watchCursor: isSet(object.watchCursor)
+        ? globalThis.String(object.watchCursor)
+        : isSet(object.watch_cursor)
+        ? globalThis.String(object.watch_cursor)
+        : "",
     };
   },
 
@@ -691,6 +709,9 @@ export const SearchProductsResponse: MessageFns<SearchProductsResponse> = {
     if (message.cursor !== "") {
       obj.cursor = message.cursor;
     }
+    if (message.watchCursor !== "") {
+      obj.watchCursor = message.watchCursor;
+    }
     return obj;
   },
 
@@ -701,6 +722,7 @@ export const SearchProductsResponse: MessageFns<SearchProductsResponse> = {
     const message = createBaseSearchProductsResponse();
     message.products = object.products?.map((e) => Product.fromPartial(e)) || [];
     message.cursor = object.cursor ?? "";
+    message.watchCursor = object.watchCursor ?? "";
     return message;
   },
 };

@@ -197,6 +197,8 @@ export interface ListEntitlementsResponse {
   entitlements: Entitlement[];
   /** Continue from here; empty = no more. */
   cursor: string;
+  /** On the first page: where a watch must start to tell everything that changes after this page was read. */
+  watchCursor: string;
 }
 
 /** Where to start. */
@@ -1450,7 +1452,7 @@ export const ListEntitlementsRequest: MessageFns<ListEntitlementsRequest> = {
 };
 
 function createBaseListEntitlementsResponse(): ListEntitlementsResponse {
-  return { entitlements: [], cursor: "" };
+  return { entitlements: [], cursor: "", watchCursor: "" };
 }
 
 export const ListEntitlementsResponse: MessageFns<ListEntitlementsResponse> = {
@@ -1460,6 +1462,9 @@ export const ListEntitlementsResponse: MessageFns<ListEntitlementsResponse> = {
     }
     if (message.cursor !== "") {
       writer.uint32(18).string(message.cursor);
+    }
+    if (message.watchCursor !== "") {
+      writer.uint32(26).string(message.watchCursor);
     }
     return writer;
   },
@@ -1493,6 +1498,14 @@ export const ListEntitlementsResponse: MessageFns<ListEntitlementsResponse> = {
             message.cursor = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.watchCursor = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1511,6 +1524,11 @@ export const ListEntitlementsResponse: MessageFns<ListEntitlementsResponse> = {
         ? object.entitlements.map((e: any) => Entitlement.fromJSON(e))
         : [],
       cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+      watchCursor: isSet(object.watchCursor)
+        ? globalThis.String(object.watchCursor)
+        : isSet(object.watch_cursor)
+        ? globalThis.String(object.watch_cursor)
+        : "",
     };
   },
 
@@ -1522,6 +1540,9 @@ export const ListEntitlementsResponse: MessageFns<ListEntitlementsResponse> = {
     if (message.cursor !== "") {
       obj.cursor = message.cursor;
     }
+    if (message.watchCursor !== "") {
+      obj.watchCursor = message.watchCursor;
+    }
     return obj;
   },
 
@@ -1532,6 +1553,7 @@ export const ListEntitlementsResponse: MessageFns<ListEntitlementsResponse> = {
     const message = createBaseListEntitlementsResponse();
     message.entitlements = object.entitlements?.map((e) => Entitlement.fromPartial(e)) || [];
     message.cursor = object.cursor ?? "";
+    message.watchCursor = object.watchCursor ?? "";
     return message;
   },
 };

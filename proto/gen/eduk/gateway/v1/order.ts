@@ -161,6 +161,8 @@ export interface ListOrdersResponse {
   orders: Order[];
   /** Continue from here; empty = no more. */
   cursor: string;
+  /** On the first page: where a watch must start to tell everything that changes after this page was read. */
+  watchCursor: string;
 }
 
 /** Where to start. */
@@ -1686,7 +1688,7 @@ export const ListOrdersRequest: MessageFns<ListOrdersRequest> = {
 };
 
 function createBaseListOrdersResponse(): ListOrdersResponse {
-  return { orders: [], cursor: "" };
+  return { orders: [], cursor: "", watchCursor: "" };
 }
 
 export const ListOrdersResponse: MessageFns<ListOrdersResponse> = {
@@ -1696,6 +1698,9 @@ export const ListOrdersResponse: MessageFns<ListOrdersResponse> = {
     }
     if (message.cursor !== "") {
       writer.uint32(18).string(message.cursor);
+    }
+    if (message.watchCursor !== "") {
+      writer.uint32(26).string(message.watchCursor);
     }
     return writer;
   },
@@ -1729,6 +1734,14 @@ export const ListOrdersResponse: MessageFns<ListOrdersResponse> = {
             message.cursor = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.watchCursor = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1745,6 +1758,11 @@ export const ListOrdersResponse: MessageFns<ListOrdersResponse> = {
     return {
       orders: globalThis.Array.isArray(object?.orders) ? object.orders.map((e: any) => Order.fromJSON(e)) : [],
       cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+      watchCursor: isSet(object.watchCursor)
+        ? globalThis.String(object.watchCursor)
+        : isSet(object.watch_cursor)
+        ? globalThis.String(object.watch_cursor)
+        : "",
     };
   },
 
@@ -1756,6 +1774,9 @@ export const ListOrdersResponse: MessageFns<ListOrdersResponse> = {
     if (message.cursor !== "") {
       obj.cursor = message.cursor;
     }
+    if (message.watchCursor !== "") {
+      obj.watchCursor = message.watchCursor;
+    }
     return obj;
   },
 
@@ -1766,6 +1787,7 @@ export const ListOrdersResponse: MessageFns<ListOrdersResponse> = {
     const message = createBaseListOrdersResponse();
     message.orders = object.orders?.map((e) => Order.fromPartial(e)) || [];
     message.cursor = object.cursor ?? "";
+    message.watchCursor = object.watchCursor ?? "";
     return message;
   },
 };

@@ -64,6 +64,8 @@ export interface ListResultsResponse {
   results: ResultRecord[];
   /** Continue from here; empty = no more. */
   cursor: string;
+  /** On the first page: where a watch must start to tell everything that changes after this page was read. */
+  watchCursor: string;
 }
 
 /** Whose progress, and for whom it is shown. */
@@ -607,7 +609,7 @@ export const ResultRecord: MessageFns<ResultRecord> = {
 };
 
 function createBaseListResultsResponse(): ListResultsResponse {
-  return { results: [], cursor: "" };
+  return { results: [], cursor: "", watchCursor: "" };
 }
 
 export const ListResultsResponse: MessageFns<ListResultsResponse> = {
@@ -617,6 +619,9 @@ export const ListResultsResponse: MessageFns<ListResultsResponse> = {
     }
     if (message.cursor !== "") {
       writer.uint32(18).string(message.cursor);
+    }
+    if (message.watchCursor !== "") {
+      writer.uint32(26).string(message.watchCursor);
     }
     return writer;
   },
@@ -650,6 +655,14 @@ export const ListResultsResponse: MessageFns<ListResultsResponse> = {
             message.cursor = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.watchCursor = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -668,6 +681,11 @@ export const ListResultsResponse: MessageFns<ListResultsResponse> = {
         ? object.results.map((e: any) => ResultRecord.fromJSON(e))
         : [],
       cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+      watchCursor: isSet(object.watchCursor)
+        ? globalThis.String(object.watchCursor)
+        : isSet(object.watch_cursor)
+        ? globalThis.String(object.watch_cursor)
+        : "",
     };
   },
 
@@ -679,6 +697,9 @@ export const ListResultsResponse: MessageFns<ListResultsResponse> = {
     if (message.cursor !== "") {
       obj.cursor = message.cursor;
     }
+    if (message.watchCursor !== "") {
+      obj.watchCursor = message.watchCursor;
+    }
     return obj;
   },
 
@@ -689,6 +710,7 @@ export const ListResultsResponse: MessageFns<ListResultsResponse> = {
     const message = createBaseListResultsResponse();
     message.results = object.results?.map((e) => ResultRecord.fromPartial(e)) || [];
     message.cursor = object.cursor ?? "";
+    message.watchCursor = object.watchCursor ?? "";
     return message;
   },
 };

@@ -63,6 +63,8 @@ export interface GetRosterResponse {
   changedMs: bigint;
   /** Continue from here; empty = no more. */
   cursor: string;
+  /** On the first page: where a watch of this school must start to tell everything that changes after this page was read. */
+  watchCursor: string;
 }
 
 /** Where to start. */
@@ -460,7 +462,7 @@ export const GetRosterRequest: MessageFns<GetRosterRequest> = {
 };
 
 function createBaseGetRosterResponse(): GetRosterResponse {
-  return { roster: undefined, changedMs: 0n, cursor: "" };
+  return { roster: undefined, changedMs: 0n, cursor: "", watchCursor: "" };
 }
 
 export const GetRosterResponse: MessageFns<GetRosterResponse> = {
@@ -476,6 +478,9 @@ export const GetRosterResponse: MessageFns<GetRosterResponse> = {
     }
     if (message.cursor !== "") {
       writer.uint32(26).string(message.cursor);
+    }
+    if (message.watchCursor !== "") {
+      writer.uint32(34).string(message.watchCursor);
     }
     return writer;
   },
@@ -517,6 +522,14 @@ export const GetRosterResponse: MessageFns<GetRosterResponse> = {
             message.cursor = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.watchCursor = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -538,6 +551,11 @@ export const GetRosterResponse: MessageFns<GetRosterResponse> = {
         ? BigInt(object.changed_ms)
         : 0n,
       cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+      watchCursor: isSet(object.watchCursor)
+        ? globalThis.String(object.watchCursor)
+        : isSet(object.watch_cursor)
+        ? globalThis.String(object.watch_cursor)
+        : "",
     };
   },
 
@@ -552,6 +570,9 @@ export const GetRosterResponse: MessageFns<GetRosterResponse> = {
     if (message.cursor !== "") {
       obj.cursor = message.cursor;
     }
+    if (message.watchCursor !== "") {
+      obj.watchCursor = message.watchCursor;
+    }
     return obj;
   },
 
@@ -565,6 +586,7 @@ export const GetRosterResponse: MessageFns<GetRosterResponse> = {
       : undefined;
     message.changedMs = (object.changedMs !== undefined && object.changedMs !== null) ? BigInt(object.changedMs) : 0n;
     message.cursor = object.cursor ?? "";
+    message.watchCursor = object.watchCursor ?? "";
     return message;
   },
 };

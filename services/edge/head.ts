@@ -1,0 +1,34 @@
+import { Service } from '#proto/eduk/core/v1/party';
+import type { Caller } from './caller.ts';
+import type { Cursors } from './cursor.ts';
+import type { Door } from './submission.ts';
+
+/** Past every number that a mailbox will give. */
+const END = BigInt(Number.MAX_SAFE_INTEGER);
+
+/** What a cursor of a watch is sealed for. A watch of one school passes over the others' rows, so its cursor is none for a watch of all. */
+export const watchOf = (service: Service | 'catalogue', school = ''): string =>
+  service === 'catalogue' ? 'watch|catalogue' : `watch|${service}|${school}`;
+
+/**
+ * Where a mailbox ends now, as a cursor. Taken before a list is read, so that list and watch together miss nothing; what
+ * changes in between is told twice.
+ */
+export async function headCursor(
+  door: Door,
+  cursors: Cursors,
+  caller: Caller,
+  service: Service | 'catalogue',
+  school = '',
+): Promise<string> {
+  const catalogue = service === 'catalogue';
+  const { head } = await door.services.delivery.readMailbox({
+    partyOin: caller.oin,
+    service: catalogue ? Service.SERVICE_UNSPECIFIED : service,
+    catalogue,
+    after: END,
+    limit: 1,
+    waitMs: 0n,
+  });
+  return cursors.seal(caller.oin, watchOf(service, school), String(head));
+}
