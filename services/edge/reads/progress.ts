@@ -1,4 +1,4 @@
-import { GatewayError } from '#kernel';
+import { GatewayError, schoolYearOf } from '#kernel';
 import { Audience } from '#proto/eduk/core/v1/ordering';
 import { Service } from '#proto/eduk/core/v1/party';
 import type { ResultEntry } from '#proto/eduk/events/v1/results';
@@ -39,27 +39,44 @@ export async function progress(request: GetProgressRequest, caller: Caller, gate
   const learner = hasRef(request.learner) ? await tokenOf(gate, request.schoolOin, request.learner) : '';
   const group = request.groupKey ? await groupToken(gate, request.schoolOin, request.groupKey) : '';
 
+  const home = group === '' ? undefined : await baseGroups(gate, request.schoolOin);
   const entries: ResultEntry[] = [];
-  for (let after = ''; ; ) {
-    // Totals of a group need the whole school: whether they may be shown depends on the other groups.
-    const { results, next } = await door.services.results.listResults({
-      schoolOin: request.schoolOin,
-      learner,
-      group: whole ? '' : group,
-      productId: request.productId,
-      fromOin: '',
-      limit: PAGE,
-      after,
-    });
-    entries.push(...results);
-    if (entries.length > MOST)
-      throw new GatewayError(
-        'wire.too_large',
-        'Ask by group or product: this school has more results than one answer can add up.',
-        { where: 'group_key' },
-      );
-    if (next === '') break;
-    after = next;
+  const add = async (of: { learner: string; group: string }): Promise<void> => {
+    for (let after = ''; ; ) {
+      const { results, next } = await door.services.results.listResults({
+        schoolOin: request.schoolOin,
+        learner: of.learner,
+        group: of.group,
+        productId: request.productId,
+        fromOin: '',
+        limit: PAGE,
+        after,
+      });
+      // A supplier that names no group, as none can over UWLR, leaves a pupil in the base group that the roster says.
+      for (const result of results) {
+        const at = result.group || (home?.get(result.learner) ?? '');
+        if (whole || group === '' || at === group) entries.push({ ...result, group: at });
+      }
+      if (entries.length > MOST)
+        throw new GatewayError(
+          'wire.too_large',
+          'Ask by group or product: this school has more results than one answer can add up.',
+          { where: 'group_key' },
+        );
+      if (next === '') break;
+      after = next;
+    }
+  };
+  // Totals of a group need the whole school: whether they may be shown depends on the other groups.
+  if (whole || learner !== '') await add({ learner, group: '' });
+  else {
+    const members = [...home!].filter(([, at]) => at === group).map(([token]) => token);
+    await add({ learner: '', group });
+    const named = entries.length;
+    for (const member of members) await add({ learner: member, group: '' });
+    // A result that names the group came along with its pupil once more.
+    const seen = new Set(entries.slice(0, named).map(nameOf));
+    entries.splice(named, Infinity, ...entries.slice(named).filter((entry) => !seen.has(nameOf(entry))));
   }
   const opened: OpenedResult[] = [];
   for (let from = 0; from < entries.length; from += PAGE) {
@@ -97,4 +114,18 @@ export async function progress(request: GetProgressRequest, caller: Caller, gate
     totals: [],
     cursor: cursors.seal(caller.oin, of, from + limit < rows.length ? String(from + limit) : ''),
   };
+}
+
+const nameOf = ({ byOin, resultId }: ResultEntry): string => `${byOin} ${resultId}`;
+
+/** Learner → base group by the roster of the running school year, both as tokens. */
+async function baseGroups({ door }: Gate, schoolOin: string): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  const schoolYear = schoolYearOf(door.clock.now());
+  for (let after = ''; ; ) {
+    const { learners, next } = await door.services.rosters.getRoster({ schoolOin, schoolYear, limit: PAGE, after });
+    for (const { learner, group } of learners) found.set(learner, group);
+    if (next === '') return found;
+    after = next;
+  }
 }
