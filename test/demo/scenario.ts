@@ -363,6 +363,16 @@ export async function play(
         `${pupil!.callName}, ${title?.title ?? productId} (${supplier ? shortName(supplier) : from}): ${done} % done, ${spent} s, score ${score}`,
       );
     }
+    const { groupKey } = pupil!;
+    const inGroup = new Set(school.pupils.filter((one) => one.groupKey === groupKey).map(({ eckId }) => eckId));
+    const ofGroup: string[] = await parties.dashboard.tell('group', { groupKey });
+    tell(`For the teacher of ${groupKey}: ${many(ofGroup.length, 'line')} of ${many(inGroup.size, 'pupil')}.`);
+    provesAll(
+      'Kijkglas',
+      'progress of one group, for its teacher',
+      expected.dashboard['progress']!.filter((item) => inGroup.has(item.split(' ')[0]!)),
+      ofGroup,
+    );
   });
 
   const ledgers = Object.fromEntries(

@@ -3,6 +3,9 @@ import { openLedger } from './ledger.ts';
 import { runParty } from './program.ts';
 import { inTurns, type Message } from './wire.ts';
 
+const progressItem = ({ learner, productId, fromOin, donePercent, secondsSpent, latest }: Message): string =>
+  `${learner.eckId} ${productId} ${fromOin} ${donePercent} ${secondsSpent} ${latest?.score ?? '-'}`;
+
 await runParty((settings, wire) => {
   const ledger = openLedger();
 
@@ -40,12 +43,19 @@ await runParty((settings, wire) => {
       const here = await pupils(schoolYear);
       for (const eckId of here) ledger.note('pupils', eckId);
       await inTurns(here, 16, async (eckId) => {
-        for (const { learner, productId, fromOin, donePercent, secondsSpent, latest } of await progressOf(eckId))
-          ledger.note(
-            'progress',
-            `${learner.eckId} ${productId} ${fromOin} ${donePercent} ${secondsSpent} ${latest?.score ?? '-'}`,
-          );
+        for (const progress of await progressOf(eckId)) ledger.note('progress', progressItem(progress));
       });
+    },
+
+    /** Progress of a group as its teacher may see it; items as in the column `progress`. */
+    async group({ groupKey }: { groupKey: string }) {
+      const { learners } = await wire.call('ResultService/GetProgress', {
+        schoolOin: settings.school,
+        audience: 'AUDIENCE_TEACHER',
+        groupKey,
+        limit: 1000,
+      });
+      return (learners as Message[]).map(progressItem);
     },
 
     pupils: ({ schoolYear }: { schoolYear: string }) => pupils(schoolYear),
