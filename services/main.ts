@@ -54,13 +54,17 @@ export async function startGateway(env: Record<string, string | undefined>, conf
   const vaultFile = join(folder, 'vault.db');
   const key = findMasterKey({ data: folder, keyFile: config.EDUK_MASTER_KEY_FILE, loopback: onLoopback, vaultFile });
   const addressFile = join(folder, 'addresses.json');
+  const startVault = startVaultThread({ file: vaultFile, keyFile: key.file, devKey: key.devKey });
   const [vault, state] = await bothOrNone(
-    startVaultThread({ file: vaultFile, keyFile: key.file, devKey: key.devKey }),
-    startState({
-      file: stateFile(folder),
-      outboxMax: Number(config.EDUK_OUTBOX_MAX),
-      holdThresholdPercent: Number(config.EDUK_HOLD_THRESHOLD_PERCENT),
-    }),
+    startVault,
+    startState(
+      {
+        file: stateFile(folder),
+        outboxMax: Number(config.EDUK_OUTBOX_MAX),
+        holdThresholdPercent: Number(config.EDUK_HOLD_THRESHOLD_PERCENT),
+      },
+      startVault,
+    ),
   );
   let doors: Awaited<ReturnType<typeof startDoors>>;
   try {
@@ -131,9 +135,14 @@ interface Thread {
   onLost(listener: (error: GatewayError) => void): void;
 }
 
-async function startState(data: StateData): Promise<Thread> {
+/** The state opens its file only once the vault has opened its own: of a data folder that cannot be used nothing changes. */
+async function startState(data: StateData, vault: Promise<unknown>): Promise<Thread> {
   const worker = startThread(new URL('./state.ts', import.meta.url), { workerData: data, name: 'state' });
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+  vault.then(
+    () => worker.postMessage({ open: true }),
+    () => worker.postMessage({ stop: true }),
+  );
   const said = await new Promise<{ ready?: true; failed?: string }>((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);

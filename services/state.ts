@@ -1,7 +1,7 @@
 /**
  * The state thread of the embedded engine: SQLite, the log and every service's decider live here, where blocking on the
- * disk holds up nobody at the doors. It says `{ready: true}` or `{failed: message}` once, then answers calls; `{stop:
- * true}` makes it finish, close its file and end.
+ * disk holds up nobody at the doors. It opens its file when told `{open: true}`, says `{ready: true}` or `{failed:
+ * message}` once, then answers calls; `{stop: true}` makes it finish, close its file and end.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { openEngine } from '#bus';
@@ -26,6 +26,8 @@ export interface StateData {
 const port = parentPort!;
 const { file, outboxMax, holdThresholdPercent } = workerData as StateData;
 try {
+  const told = await new Promise<{ open?: true }>((resolve) => port.once('message', resolve));
+  if (!told.open) throw new ConfigError(['the state was not opened']);
   const engine = openEngine({
     file,
     outboxMax,

@@ -6,7 +6,7 @@ export interface Pupil {
   eckId?: string;
   name?: string;
   group?: string;
-  /** More elements, in place. */
+  /** More elements, at the end. */
   extra?: string;
 }
 
@@ -29,7 +29,7 @@ export function edexml(file: EdexmlFile): string {
   <leerlingen>${pupils
     .map(
       ({ key, eckId, name = 'Plooistra', group = 'g7', extra = '' }) =>
-        `<leerling key="${key}"${eckId ? ` eckid="${eckId}"` : ''}><achternaam>${name}</achternaam><roepnaam>Zoë</roepnaam>${extra}<jaargroep>7</jaargroep><groep key="${group}"/></leerling>`,
+        `<leerling key="${key}"${eckId ? ` eckid="${eckId}"` : ''}><achternaam>${name}</achternaam><roepnaam>Zoë</roepnaam><jaargroep>7</jaargroep><groep key="${group}"/>${extra}</leerling>`,
     )
     .join('\n')}</leerlingen>
 </EDEX>
