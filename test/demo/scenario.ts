@@ -86,6 +86,7 @@ const columnWords: Record<string, string> = {
   refused: 'licence refused: the count is used up',
   ready: 'licences made ready',
   used: 'licences first used',
+  withdrawn: 'licences withdrawn',
   opened: 'pupils let in, with name',
   groups: 'groups over UWLR',
   pupils: 'pupils',
@@ -239,9 +240,9 @@ export async function play(
       const file = join(folder, 'school.xml');
       await writeFile(file, writeEdexml(school, { madeAt, asOf: today }));
       const taken = await parties.administration.tell('import', { file });
+      tell(`${school.name} (${school.brin}, invented), ${school.schoolYear}. The gateway read`);
       tell(
-        `${school.name} (${school.brin}, invented), ${school.schoolYear}: the gateway read ${many(taken.learners, 'pupil')}, ` +
-          `${many(taken.groups, 'group')} and ${many(taken.staff, 'member')} of staff.`,
+        `${many(taken.learners, 'pupil')}, ${many(taken.groups, 'group')} and ${many(taken.staff, 'member')} of staff.`,
       );
       tell('From here on pupils are tokens inside the gateway; names and numbers rest in its vault.');
       proves('Gateway', 'pupils read from the file', school.pupils.length, taken.learners);
@@ -366,7 +367,7 @@ export async function play(
     const { groupKey } = pupil!;
     const inGroup = new Set(school.pupils.filter((one) => one.groupKey === groupKey).map(({ eckId }) => eckId));
     const ofGroup: string[] = await parties.dashboard.tell('group', { groupKey });
-    tell(`For the teacher of ${groupKey}: ${many(ofGroup.length, 'line')} of ${many(inGroup.size, 'pupil')}.`);
+    tell(`The teacher of ${groupKey} sees ${many(ofGroup.length, 'such line')}, of ${many(inGroup.size, 'pupil')}.`);
     provesAll(
       'Kijkglas',
       'progress of one group, for its teacher',
@@ -453,6 +454,23 @@ export async function play(
       'state of the licence after',
       'withdrawn',
       after.state.replace('ENTITLEMENT_STATE_', '').toLowerCase(),
+    );
+    const [, fromCount] = plan.forgottenEntitlements;
+    const withdrawn: [PartyName, string[]][] = [
+      ['distributor', plan.forgottenEntitlements],
+      ['wilgenblad', [licence!]],
+      ['zilvermeeuw', [fromCount!]],
+    ];
+    await reached(withdrawn.map(([name, ids]) => [name, 'withdrawn', ids.length]));
+    for (const [name, ids] of withdrawn)
+      provesAll(
+        shortName(name),
+        columnWords['withdrawn']!,
+        ids,
+        (await parties[name].tell('ledger'))['withdrawn'] ?? [],
+      );
+    tell(
+      `Its ${many(plan.forgottenEntitlements.length, 'licence')} are withdrawn; who granted or sold them is told so.`,
     );
     const refusals: [PartyName, string, () => Promise<unknown>][] = [
       [
