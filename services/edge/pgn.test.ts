@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { findPgn, holdsPgn, passesElevenTest } from './pgn.ts';
+import { ColumnMemory, findPgn, holdsPgn, passesElevenTest } from './pgn.ts';
 
 /** A number that passes, made from eight digits; undefined where none exists. */
 function passing(eight: string): string | undefined {
@@ -15,6 +15,7 @@ const number = fc
 const roster = (learners: { lasKey: string; eckId?: string }[], group = 'Groep 7') => ({
   type: 'eduk.gateway.v1.PushRosterRequest',
   school: 's',
+  sender: 'p',
   message: {
     reference: 'r',
     rosterId: 'r',
@@ -72,9 +73,35 @@ describe('what is refused', () => {
     const batch = fc.sample(number, 12).map((lasKey) => ({
       type: 'eduk.gateway.v1.GrantEntitlementsRequest',
       school: 's',
+      sender: 'p',
       message: { reference: 'r', holder: { learner: { lasKey, eckId: '' } } },
     }));
     expect(findPgn(batch).every((error) => error?.fault === 'wire.pgn')).toBe(true);
+  });
+});
+
+describe('a column that comes one key at a time', () => {
+  const one = (lasKey: string) => ({
+    type: 'eduk.gateway.v1.PushRosterRequest',
+    school: 's',
+    sender: 'p',
+    message: { reference: 'r', roster: { learners: [{ ref: { lasKey, eckId: '' } }] } },
+  });
+
+  test('is seen from the eighth key on, and is forgotten slowly', () => {
+    const memory = new ColumnMemory();
+    const found = fc.sample(number, 30).map((lasKey) => findPgn([one(lasKey)], memory)[0]?.fault);
+    expect(found.slice(0, 7)).toEqual(Array(7).fill(undefined));
+    expect(found.slice(7)).toEqual(Array(23).fill('wire.pgn'));
+    expect(findPgn([{ ...one(fc.sample(number, 1)[0]!), sender: 'another' }], memory)[0]).toBeUndefined();
+    for (let i = 0; i < 400; i++) findPgn([one(`L${i}`)], memory);
+    expect(findPgn([one(fc.sample(number, 1)[0]!)], memory)[0]).toBeUndefined();
+  });
+
+  test('random keys are never taken for one', () => {
+    const memory = new ColumnMemory();
+    for (let i = 0; i < 20_000; i++)
+      expect(findPgn([one(String(100_000_000 + ((i * 7_919_737) % 900_000_000)))], memory)[0]).toBeUndefined();
   });
 });
 
@@ -85,6 +112,7 @@ describe('what is not refused', () => {
         {
           type: 'eduk.gateway.v1.PlaceOrderRequest',
           school: 's',
+          sender: 'p',
           message: { reference: n, orderId: n, lines: [{ terms: { lineId: '1', productId: n } }] },
         },
       ]);

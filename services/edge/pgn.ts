@@ -73,22 +73,55 @@ const written: ReadonlySet<number> = new Set([Label.SCHOOL_TEXT, Label.NAME]);
 /** Labels that are looked at; a secret, a digest or a pseudonym of ours says nothing. */
 const read: ReadonlySet<number> = new Set([Label.SCHOOL_TEXT, Label.NAME, Label.CATALOGUE, Label.CONTACT, Label.ID]);
 
+/** Keys that count for a column: the latest few hundred, older ones less. */
+const REMEMBERED = 400;
+/** Columns remembered at once; the longest unused is dropped first. */
+const COLUMNS = 5_000;
+
+/** How many keys of a column came before, and how many of them passed: counts only, never a key. */
+export class ColumnMemory {
+  readonly #seen = new Map<string, { keys: number; passing: number }>();
+
+  of(name: string): { keys: number; passing: number } {
+    return this.#seen.get(name) ?? { keys: 0, passing: 0 };
+  }
+
+  add(name: string, keys: number, passing: number): void {
+    const before = this.of(name);
+    this.#seen.delete(name);
+    const sum = { keys: before.keys + keys, passing: before.passing + passing };
+    const share = sum.keys > REMEMBERED ? REMEMBERED / 2 / sum.keys : 1;
+    this.#seen.set(name, { keys: sum.keys * share, passing: sum.passing * share });
+    if (this.#seen.size > COLUMNS) for (const oldest of this.#seen.keys()) return void this.#seen.delete(oldest);
+  }
+}
+
+/** A message to look at, and whose: keys of one sender and school are one column. */
+export interface Looked {
+  type: string;
+  message: Record<string, unknown>;
+  sender: string;
+  school: string;
+}
+
 /**
- * The refusal of each message of a batch, or undefined. Messages of one school are judged together, so that a column of
- * keys is seen also where each message holds one.
+ * The refusal of each message of a batch, or undefined. Keys of one sender and school are judged together, over the
+ * messages of a batch and those before it, so that a column is seen also where each message holds one key.
  */
-export function findPgn(
-  batch: readonly { type: string; message: Record<string, unknown>; school: string }[],
-): (GatewayError | undefined)[] {
+export function findPgn(batch: readonly Looked[], memory = new ColumnMemory()): (GatewayError | undefined)[] {
   const bySchool = new Map<string, Map<string, Column>>();
-  const places = batch.map(({ type, message, school }, i) => {
-    const columns = bySchool.get(`${type}|${school}`) ?? new Map<string, Column>();
-    bySchool.set(`${type}|${school}`, columns);
+  const places = batch.map(({ type, message, sender, school }, i) => {
+    const of = `${sender}|${type}|${school}`;
+    const columns = bySchool.get(of) ?? new Map<string, Column>();
+    bySchool.set(of, columns);
     return lookAt(type, message, i, columns);
   });
-  for (const columns of bySchool.values())
-    for (const { keys, passing } of columns.values()) {
-      if (keys >= COLUMN_MIN && passing.length * 2 > keys)
+  for (const [of, columns] of bySchool)
+    for (const [name, { keys, passing }] of columns) {
+      const before = memory.of(`${of}|${name}`);
+      memory.add(`${of}|${name}`, keys, passing.length);
+      const all = before.keys + keys;
+      if (all >= COLUMN_MIN && (before.passing + passing.length) * 2 > all)
         for (const { of, path } of passing) places[of]!.push({ path });
       else letThrough.keys += passing.length;
     }
