@@ -54,21 +54,19 @@ const children = openChildren(join(folder, 'data'));
 const started = performance.now();
 
 let interrupted = false;
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-  process.on(signal, () => {
-    // A second signal changes nothing: the programs are being ended already, within 10 s.
-    if (interrupted) return;
-    interrupted = true;
-    say('\nInterrupted: ending every program.');
-    void children.endAll().then(() => {
-      rmSync(folder, { recursive: true, force: true });
-      process.exit(130);
-    });
+/** Ends every program, within 10 s. Repeats change nothing. */
+function interrupt(): void {
+  if (interrupted) return;
+  interrupted = true;
+  say('\nInterrupted: ending every program.');
+  void children.endAll().then(() => {
+    rmSync(folder, { recursive: true, force: true });
+    process.exit(130);
   });
-process.stdout.on('error', () => {
-  // Nobody reads any more (as with `| head`): end as when interrupted.
-  void children.endAll().then(() => process.exit(130));
-});
+}
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
+// Nobody reads any more, as with `| head`.
+process.stdout.on('error', interrupt);
 
 for (const fault of ['uncaughtException', 'unhandledRejection'] as const)
   process.on(fault, (thrown) => {
