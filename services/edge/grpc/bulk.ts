@@ -5,6 +5,7 @@ import type { Caller } from '../caller.ts';
 import { pass, submit } from '../pipeline.ts';
 import { merkleRoot } from '../receipts.ts';
 import type { RefusalNotes } from '../refusals.ts';
+import { LARGEST, tooLarge } from '../stages/check.ts';
 import type { Door, Intake, Submission } from '../submission.ts';
 import { statusOf } from './status.ts';
 
@@ -102,15 +103,22 @@ export function serveBulk<Req>(
   });
 }
 
-/** Bytes that are no message of this type are one refused item, not the end of the stream. */
+/**
+ * Bytes that are no message of this type, or too many of them, are one refused item, not the end of the stream. Size is
+ * judged before anything is decoded: two bytes on the wire can be an object of hundreds.
+ */
 function itemOf<Req>(bytes: Buffer, intake: Intake<Req>, caller: Caller): Submission<Req> {
-  try {
-    return submit(intake, intake.codec.decode(bytes), caller, { bulk: true });
-  } catch (thrown) {
-    const submission = submit(intake, intake.codec.decode(new Uint8Array(0)), caller, { bulk: true });
-    submission.refused = new GatewayError('wire.unreadable', undefined, { cause: thrown });
-    return submission;
-  }
+  let why: GatewayError;
+  if (bytes.length > LARGEST.bulk) why = tooLarge();
+  else
+    try {
+      return submit(intake, intake.codec.decode(bytes), caller, { bulk: true });
+    } catch (thrown) {
+      why = new GatewayError('wire.unreadable', undefined, { cause: thrown });
+    }
+  const submission = submit(intake, intake.codec.decode(new Uint8Array(0)), caller, { bulk: true });
+  submission.refused = why;
+  return submission;
 }
 
 const endsStream: ReadonlySet<string> = new Set([

@@ -111,13 +111,12 @@ export const redeemLaunch: Intake<RedeemLaunchRequest> = {
   reference: (request) => request.reference,
   school: (_request, located) => (located as LaunchRow).schoolOin,
   locate: async (request, door, caller) => {
-    const launch = await settle(
-      door,
-      async () => (await door.services.access.getLaunch({ launchId: launchOf(request.ticket) })).launch,
-    );
-    // Who has nothing to do with the school is not told that there is such a launch.
-    if (!launch || door.chain.between(launch.schoolOin, caller.oin).length === 0)
-      throw new GatewayError('state.missing', 'No launch has this ticket.', { where: 'ticket' });
+    // Who has nothing to do with the school is not told that there is such a launch, not by the time it takes either.
+    const launch = await settle(door, async () => {
+      const { launch } = await door.services.access.getLaunch({ launchId: launchOf(request.ticket) });
+      return launch && door.chain.between(launch.schoolOin, caller.oin).length > 0 ? launch : undefined;
+    });
+    if (!launch) throw new GatewayError('state.missing', 'No launch has this ticket.', { where: 'ticket' });
     return launch;
   },
   check: (request) => {

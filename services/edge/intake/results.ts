@@ -6,6 +6,11 @@ import type { Intake } from '../submission.ts';
 import { event } from '../submission.ts';
 import { hasRef, namedLearner } from './people.ts';
 
+/** What one result may say, so that sums over a school's year stay within the fields that carry them. */
+const MOST_POINTS = 1e9;
+const MOST_SECONDS = 366n * 86_400n;
+const MOST_EXERCISES = 1_000_000;
+
 export const returnResults: Intake<ReturnResultsRequest> = {
   method: 'ResultService/ReturnResults',
   type: 'eduk.gateway.v1.ReturnResultsRequest',
@@ -26,11 +31,29 @@ export const returnResults: Intake<ReturnResultsRequest> = {
         where: 'result.learner',
       });
     if (!result.payload) throw new GatewayError('wire.invalid', 'A result has a payload.', { where: 'result.payload' });
-    const { donePercent, score, scoreMax, exercisesDone, exercisesTotal } = result.payload;
+    const { donePercent, score, scoreMax, exercisesDone, exercisesTotal, secondsSpent } = result.payload;
     if (donePercent !== undefined && !(donePercent >= 0 && donePercent <= 100))
       throw new GatewayError('wire.invalid', 'A share of work is 0 to 100.', { where: 'result.payload.done_percent' });
-    if (score !== undefined && !Number.isFinite(score))
-      throw new GatewayError('wire.invalid', undefined, { where: 'result.payload.score' });
+    for (const [name, value] of [
+      ['score', score],
+      ['score_max', scoreMax],
+    ] as const)
+      if (value !== undefined && !(Math.abs(value) <= MOST_POINTS))
+        throw new GatewayError('wire.invalid', 'A score is a number, at most 1,000,000,000.', {
+          where: `result.payload.${name}`,
+        });
+    if (secondsSpent !== undefined && secondsSpent > MOST_SECONDS)
+      throw new GatewayError('wire.invalid', 'No piece of work takes longer than a year.', {
+        where: 'result.payload.seconds_spent',
+      });
+    for (const [name, value] of [
+      ['exercises_done', exercisesDone],
+      ['exercises_total', exercisesTotal],
+    ] as const)
+      if (value !== undefined && value > MOST_EXERCISES)
+        throw new GatewayError('wire.invalid', 'A piece of work has at most 1,000,000 exercises.', {
+          where: `result.payload.${name}`,
+        });
     if (score !== undefined && scoreMax !== undefined && score > scoreMax)
       throw new GatewayError('wire.invalid', 'A score is above its maximum.', { where: 'result.payload.score' });
     if (exercisesDone !== undefined && exercisesTotal !== undefined && exercisesDone > exercisesTotal)

@@ -71,6 +71,7 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
   const party = all ? '' : caller.oin;
   if (!all && request.schoolOin && chain.between(request.schoolOin, caller.oin).length === 0)
     throw new GatewayError('state.missing', undefined, { where: 'school_oin' });
+  if (!all && hasRef(request.learner)) requireAnyMandate(gate, request.schoolOin, caller.oin);
 
   // What the owners know.
   const learner = hasRef(request.learner)
@@ -239,6 +240,15 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
   const blockers = dedupe(found).map((cause) => complete(cause, gate, school));
   blockers.sort((a, b) => (weight[a.code as Fault] ?? 9) - (weight[b.code as Fault] ?? 9));
   return { blockers, told: sentence(blockers, orders.length + entitlements.length) };
+}
+
+/** Whether a learner is at a school is told only to who may have something of that school now. Throws mandate.*. */
+function requireAnyMandate({ door }: Gate, school: string, party: string): void {
+  const services = new Set(door.chain.between(school, party).flatMap((mandate) => mandate.services));
+  const judged = [...services].map((service) => door.chain.judge(school, party, service));
+  if (judged.some(({ fault }) => fault === undefined)) return;
+  const fault = judged[0]?.fault ?? 'mandate.missing';
+  throw new GatewayError(fault, faults[fault].en, { where: 'school_oin' });
 }
 
 type Held = { terms?: { productId: string } | undefined; holder?: { learner: string; group: string } | undefined };

@@ -6,12 +6,17 @@ import { each } from './each.ts';
 
 /**
  * Role, school and mandate. A school acts for itself without a mandate, and so does its board.
- * Faults: party.forbidden, state.missing (school), mandate.missing, mandate.unconfirmed, mandate.ended.
+ * Faults: party.forbidden, wire.invalid (no school), state.missing (school), mandate.missing, mandate.unconfirmed, mandate.ended.
  */
 export function authorise(batch: readonly Submission[], door: Door): void {
   each(batch, ({ intake, caller, school }) => {
     requireRole(caller, intake.roles);
-    if (!school) return;
+    if (!school) {
+      // What needs a school's agreement and names no school has nobody's.
+      if (intake.service !== undefined)
+        throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
+      return;
+    }
     requireMandate(door, caller, school, intake.service, intake.fresh);
   });
 }
