@@ -119,11 +119,15 @@ export function findPgn(batch: readonly Looked[], memory = new ColumnMemory()): 
   for (const [of, columns] of bySchool)
     for (const [name, { keys, passing }] of columns) {
       const before = memory.of(`${of}|${name}`);
-      memory.add(`${of}|${name}`, keys, passing.length);
       const all = before.keys + keys;
-      if (all >= COLUMN_MIN && (before.passing + passing.length) * 2 > all)
+      if (all >= COLUMN_MIN && (before.passing + passing.length) * 2 > all) {
         for (const { of, path } of passing) places[of]!.push({ path });
-      else letThrough.keys += passing.length;
+        // What is refused did not come in, so it does not weigh on the keys that come after it.
+        memory.add(`${of}|${name}`, keys - passing.length, 0);
+      } else {
+        letThrough.keys += passing.length;
+        memory.add(`${of}|${name}`, keys, passing.length);
+      }
     }
   return places.map((found) => (found.length > 0 ? told(found) : undefined));
 }
