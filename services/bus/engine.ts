@@ -56,7 +56,7 @@ const GROUP = 512;
 /** Entries that may wait for a group, over all callers. */
 const QUEUE_MAX = 50_000;
 /** How long one turn decides before it commits and lets others in, milliseconds. */
-const TURN_MS = 15;
+const TURN_MS = 60;
 const TURN_BUSY_MS = 5;
 /** Bulk is taken slower from the first age of the oldest unread event, and at a trickle from the second, milliseconds. */
 const SLOWER_MS = 500;

@@ -7,7 +7,7 @@
  * after a crash or a conflict, never *saved* again). A decider must therefore be a pure function of record, rows and
  * `unit.now`: no clocks, no randomness, no I/O.
  */
-import type { Implementation } from '#kernel';
+import { type Decoder, decodedWith, type Encoder, type Implementation } from '#kernel';
 import { type EventName, type EventOf, events } from '#proto/events';
 
 /** An event on the log, with its place. */
@@ -84,9 +84,7 @@ export interface AppendOptions {
 }
 
 /** A message that knows how to encode itself: what ts-proto writes. */
-export interface MessageType<T> {
-  encode(message: T): { finish(): Uint8Array };
-}
+export type MessageType<T> = Encoder<T>;
 
 export interface TimerRow {
   /** Unique in the consumer; setting it again moves it. */
@@ -228,6 +226,12 @@ export function emit<N extends EventName>(
   unit.append(stream, name, codec as unknown as MessageType<EventOf<N>>, value, key, options);
 }
 
-/** The event in a record, decoded. `name` must be the record's type. */
-export const decoded = <N extends EventName>(record: LogRecord, name: N): EventOf<N> =>
-  events[name].codec.decode(record.data) as EventOf<N>;
+/** What was decoded of a record, with the record: several consumers read it, one soon after the other. */
+const event = Symbol('event');
+
+/** The event in a record, decoded once; not to be changed. `name` must be the record's type. */
+export function decoded<N extends EventName>(record: LogRecord, name: N): EventOf<N> {
+  const of = record as LogRecord & { [event]?: unknown };
+  of[event] ??= decodedWith(events[name].codec as Decoder<unknown>, record.data);
+  return of[event] as EventOf<N>;
+}

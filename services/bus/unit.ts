@@ -1,4 +1,4 @@
-import { GatewayError, uuid7 } from '#kernel';
+import { encoded, GatewayError, uuid7 } from '#kernel';
 import { type Cell, type Cells, decodeRow, encodeKey, encodeRow, keyText, type Layout, layoutOf } from './cells.ts';
 import {
   type AppendOptions,
@@ -253,7 +253,7 @@ export class RecordUnit implements Unit {
       stream,
       type,
       key,
-      data: message.encode(value).finish(),
+      data: encoded(message, value),
       id: this.#eventId(this.#appended.length),
       flowId: options?.flowId ?? this.#record.flowId,
       school: options?.school ?? this.#record.school,

@@ -2,7 +2,7 @@
 import { type Consumer, decoded, type LogRecord, type TimerRow, type Unit } from '#bus';
 import { dutchDay, startOfDutchDay, uuidText } from '#kernel';
 import { type Mandate, MandateState, type Party, type Service } from '#proto/eduk/core/v1/party';
-import { type EventName, events } from '#proto/events';
+import type { EventName } from '#proto/events';
 import { type Address, arrive, beginRelease, clean, gather, headOf, KEPT_MS, send, type Way } from './mailbox.ts';
 import { boardOf, copyMandate, copyParty, holdersIn, schoolsUnder, stands } from './mandates.ts';
 import { type Route, routes } from './routes.ts';
@@ -61,7 +61,7 @@ function fanOut(record: LogRecord, unit: Unit, changed: (mailbox: string) => voi
   const name = record.type as EventName;
   const route = routes[name] as Route<EventName> | undefined;
   if (route === undefined) return;
-  const receivers = new Set(route.receivers(events[name].codec.decode(record.data), holdersIn(unit)));
+  const receivers = new Set(route.receivers(decoded(record, name), holdersIn(unit)));
   receivers.delete('');
   if (receivers.size === 0) return;
   const { service } = route;

@@ -3,6 +3,7 @@
  * and redelivery enter it at a named stage. Reading (an adapter, or the decoding of a gRPC message) and authentication
  * happen before it, because they differ per transport: stages/authenticate.ts and the adapters.
  */
+import { setImmediate as breath } from 'node:timers/promises';
 import { asGatewayError, Clear, uuid7, uuidText } from '#kernel';
 import type { Caller } from './caller.ts';
 import { accept } from './stages/accept.ts';
@@ -30,6 +31,8 @@ export const stages = {
 } as const satisfies Record<string, Stage>;
 export type StageName = keyof typeof stages;
 const order = Object.keys(stages) as StageName[];
+/** From this many messages on, others are let in between two stages: together the stages of such a batch take long. */
+const MANY = 50;
 
 /**
  * Takes a batch through the stages, from `from` to `to`. After `accept` each submission is accepted or `refused` is set;
@@ -49,6 +52,7 @@ export async function pass(
     try {
       const done = stages[name](open, door);
       if (done) await done;
+      if (open.length >= MANY) await breath();
     } catch (thrown) {
       // A stage that fails as a whole fails each message it held; what was refused before keeps its own reason.
       const error = asGatewayError(thrown);

@@ -24,17 +24,6 @@ const PAGE = 200;
 export const productWanted = (product: string): string => `product:${product}`;
 export const entitlementWanted = (school: string, id: string): string => `entitlement:${school}/${id}`;
 
-// `scope` and `handle` get the same record one after the other: it is decoded once.
-let last: LogRecord | undefined;
-let lastGrant: EventOf<'GrantSubmitted'> | undefined;
-function grantIn(record: LogRecord): EventOf<'GrantSubmitted'> {
-  if (record !== last || !lastGrant) {
-    lastGrant = decoded(record, 'GrantSubmitted');
-    last = record;
-  }
-  return lastGrant;
-}
-
 /** Scope of a grant, for finding one that waits. */
 export const grantScope = (school: string, id: string): string => `${school}/${id}`;
 
@@ -63,7 +52,7 @@ export const consumer: Consumer = {
   scope(record) {
     switch (record.type) {
       case 'GrantSubmitted': {
-        const { schoolOin, terms } = grantIn(record);
+        const { schoolOin, terms } = decoded(record, 'GrantSubmitted');
         return grantScope(schoolOin, terms?.entitlementId ?? '');
       }
       case 'WithdrawSubmitted':
@@ -128,7 +117,7 @@ function settle(record: LogRecord, unit: Unit, final: boolean): void {
 }
 
 function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
-  const submitted = grantIn(record);
+  const submitted = decoded(record, 'GrantSubmitted');
   const { schoolOin: school, holder, byOin, activationCode } = submitted;
   const terms = submitted.terms!;
   const learner = holder?.learner ?? '';

@@ -1,7 +1,7 @@
 /** Every event that asks or answers → the row of its flow. */
-import type { Consumer, LogRecord, TimerRow, Unit } from '#bus';
+import { type Consumer, decoded, type LogRecord, type TimerRow, type Unit } from '#bus';
 import { uuidBytes } from '#kernel';
-import { type EventName, type EventOf, events } from '#proto/events';
+import { type EventName, events } from '#proto/events';
 import { type Answer, type Asked, meanings } from './events.ts';
 import { begun, withAnswer, withAsked } from './flow.ts';
 import { type FlowTableRow, flowsTable } from './tables.ts';
@@ -38,7 +38,7 @@ export const consumer = (changed: (flowId: string) => void): Consumer => ({
 
 function onAsked(record: LogRecord, meaning: Asked, unit: Unit): void {
   const { flowId, type, school, key, timeMs: atMs } = record;
-  const event = events[type as EventName].codec.decode(record.data) as EventOf<EventName>;
+  const event = decoded(record, type as EventName);
   const flow = unit.get(flowsTable, flowId) ?? begun(flowId, atMs);
   const next = withAsked(
     flow,
@@ -60,7 +60,7 @@ function onAnswer(record: LogRecord, meaning: Answer, unit: Unit): boolean {
   const { flowId, type, school, key, timeMs: atMs } = record;
   const flow = unit.get(flowsTable, flowId);
   if (flow === undefined && (beganMs(flowId) ?? atMs) < atMs - YOUNG_MS) return false;
-  const event = events[type as EventName].codec.decode(record.data) as EventOf<EventName>;
+  const event = decoded(record, type as EventName);
   const next = withAnswer(flow ?? begun(flowId, atMs), {
     type: type as EventName,
     to: meaning.to,

@@ -1,5 +1,6 @@
 export * from './clear.ts';
 export * from './clock.ts';
+export * from './codec.ts';
 export * from './config.ts';
 export * from './errors.ts';
 export * from './hmac.ts';

@@ -2,12 +2,10 @@
  * One way to call a service, whatever carries it: a message port in one process, gRPC between processes. Definitions are
  * what ts-proto writes (`generic-definitions`); errors travel as fault, words and paths.
  */
+import { type Decoder, decodedWith, type Encoder, encoded } from './codec.ts';
 import { asGatewayError, type Fault, GatewayError, isFault, type Where } from './errors.ts';
 
-export interface Codec<T> {
-  encode(message: T): { finish(): Uint8Array };
-  decode(bytes: Uint8Array): T;
-}
+export interface Codec<T> extends Encoder<T>, Decoder<T> {}
 
 export interface MethodDefinition {
   name: string;
@@ -57,8 +55,9 @@ export function connect<D extends ServiceDefinition>(definition: D, transport: T
   const client: Record<string, (request: unknown) => Promise<unknown>> = {};
   for (const [key, method] of Object.entries(definition.methods))
     client[key] = async (request) =>
-      method.responseType.decode(
-        await transport.call(definition.fullName, key, method.requestType.encode(request).finish()),
+      decodedWith(
+        method.responseType,
+        await transport.call(definition.fullName, key, encoded(method.requestType, request)),
       );
   return client as Client<D>;
 }
@@ -76,7 +75,7 @@ export function dispatcher(implementations: readonly Implementation[]): Transpor
     async call(service, key, request) {
       const found = methods.get(`${service}/${key}`);
       if (!found) throw new GatewayError('gateway.bug', `No service answers ${service}/${key}.`);
-      return found.method.responseType.encode(await found.handler(found.method.requestType.decode(request))).finish();
+      return encoded(found.method.responseType, await found.handler(decodedWith(found.method.requestType, request)));
     },
   };
 }

@@ -1,4 +1,5 @@
 import { hkdfSync, type KeyObject } from 'node:crypto';
+import { HmacKey } from '#kernel';
 import { keyOf, mac } from './seal.ts';
 
 /**
@@ -21,9 +22,9 @@ export const WRAPPED_BY = 'master:1';
 
 export function masterKeys(master: Uint8Array, vaultId: Uint8Array): MasterKeys {
   const derive = (label: string): Buffer => Buffer.from(hkdfSync('sha256', master, vaultId, `eduk vault ${label}`, 32));
-  const schools = keyOf(derive('schools 1'));
+  const schools = new HmacKey(derive('schools 1'));
   return {
-    check: mac(keyOf(derive('check 1')), 'check', vaultId),
+    check: mac(new HmacKey(derive('check 1')), 'check', vaultId),
     wrapping: (schoolOin) => keyOf(mac(schools, WRAPPED_BY, schoolOin)),
     digestKey: derive('door digest 1'),
     cursorKey: derive('door cursor 1'),

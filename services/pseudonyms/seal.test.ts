@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { HmacKey } from '#kernel';
 import { base32, keyOf, mac, open, random, SEAL_OVERHEAD, seal, shortMac, textOf, versionsOf } from './seal.ts';
 
 describe('sealed values', () => {
@@ -38,8 +39,8 @@ describe('marks and tokens', () => {
   test('mac is HMAC-SHA-256 over label, zero byte, value', () => {
     const bytes = randomBytes(32);
     const expected = createHmac('sha256', bytes).update('label\0value').digest();
-    expect(mac(keyOf(bytes), 'label', 'value')).toEqual(expected);
-    expect(shortMac(keyOf(bytes), 'label', 'value')).toBe(textOf(expected.subarray(0, 16)));
+    expect(mac(new HmacKey(bytes), 'label', 'value')).toEqual(expected);
+    expect(shortMac(new HmacKey(bytes), 'label', 'value')).toBe(textOf(expected.subarray(0, 16)));
   });
 
   test('base32 is that of RFC 4648, in lower case', () => {

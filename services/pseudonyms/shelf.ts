@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { type Clock, GatewayError } from '#kernel';
+import { type Clock, GatewayError, HmacKey } from '#kernel';
 import { type MasterKeys, type Purpose, purposes, WRAPPED_BY } from './keys.ts';
 import { base32, bytesOf, keyOf, mac, open, type Place, random, seal, shortMac, textOf, versionsOf } from './seal.ts';
 import type { Store } from './store.ts';
@@ -27,8 +27,16 @@ export type NumberColumn = 'eck_id' | 'las_key';
 
 interface SchoolKey {
   version: number;
+  /** Seals and opens. */
   key: KeyObject;
+  /** The same, for digests. */
+  hmac: HmacKey;
 }
+const schoolKey = (version: number, bytes: Uint8Array): SchoolKey => ({
+  version,
+  key: keyOf(bytes),
+  hmac: new HmacKey(bytes),
+});
 
 export interface School {
   readonly id: number;
@@ -68,7 +76,7 @@ export class Shelf {
   /** Least recently used first. */
   readonly #schools = new Map<string, School>();
   #writing = false;
-  #last: { learner: Learner; key: KeyObject } | undefined;
+  #last: { learner: Learner; key: HmacKey } | undefined;
 
   constructor(store: Store, master: MasterKeys, clock: Clock, maxLearners: number) {
     this.store = store;
@@ -162,7 +170,7 @@ export class Shelf {
         const bytes = random(32);
         const wrapped = seal(wrapping, { school: 0, learner: 0 }, place(purpose, 1), bytes);
         this.write.addSchoolKey.run(school.id, purpose, 1, WRAPPED_BY, wrapped, this.clock.now());
-        school.keys.set(purpose, [{ version: 1, key: keyOf(bytes) }]);
+        school.keys.set(purpose, [schoolKey(1, bytes)]);
       }
     else
       for (const row of this.store.run.schoolKeys.all(school.id) as unknown as {
@@ -173,7 +181,7 @@ export class Shelf {
         const bytes = open(wrapping, place(row.purpose, row.version), row.wrapped);
         if (!bytes) throw broken('school_keys');
         const held = school.keys.get(row.purpose) ?? [];
-        held.push({ version: row.version, key: keyOf(bytes) });
+        held.push(schoolKey(row.version, bytes));
         school.keys.set(row.purpose, held);
       }
   }
@@ -189,7 +197,7 @@ export class Shelf {
   /** Where a number would stand in the index: a hash under the school's key, so that two schools have nothing in common. */
   hash(school: School, kind: Kind, sector: string, column: NumberColumn, number: string): string {
     return shortMac(
-      this.key(school, 'index').key,
+      this.key(school, 'index').hmac,
       kind === 'staff' ? `staff ${column}` : `learner ${sector} ${column}`,
       number,
     );
@@ -261,12 +269,12 @@ export class Shelf {
     this.#last = undefined;
   }
 
-  #secret(school: School, learner: Learner): KeyObject {
+  #secret(school: School, learner: Learner): HmacKey {
     // One person's values are made together, so the last key serves most of them.
     if (this.#last?.learner === learner) return this.#last.key;
     learner.secret ??= this.#unwrap(school, learner);
     learner.wrapped = undefined;
-    const key = keyOf(bytesOf(learner.secret));
+    const key = new HmacKey(bytesOf(learner.secret));
     this.#last = { learner, key };
     return key;
   }

@@ -211,8 +211,8 @@ function vaultOn(
     salts: ({ schoolOin, flowIds }) =>
       grouped(() => {
         const school = shelf.school(schoolOin, true);
-        const { key } = shelf.key(school, 'salts');
-        return { salts: flowIds.map((flowId) => mac(key, 'salt', flowId).subarray(0, 16)) };
+        const { hmac } = shelf.key(school, 'salts');
+        return { salts: flowIds.map((flowId) => mac(hmac, 'salt', flowId).subarray(0, 16)) };
       }),
     forget: ({ schoolOin, token, atMs }) => grouped(() => forgetting.decide(schoolOin, token, Number(atMs))),
     doorKeys: () => ({ digestKey: master.digestKey, cursorKey: master.cursorKey, tokenKey: master.tokenKey }),
@@ -297,8 +297,8 @@ interface Call {
 /** A school's text → its token, always the same: HMAC under a key that serves nothing else. */
 function sealText(shelf: Shelf, school: School, text: string): string {
   if (text === '') return '';
-  const { key, version } = shelf.key(school, 'text_tokens');
-  const token = `tx_${base32(mac(key, 'text', text))}`;
+  const { hmac, version } = shelf.key(school, 'text_tokens');
+  const token = `tx_${base32(mac(hmac, 'text', text))}`;
   const now = shelf.clock.now();
   const row = shelf.store.run.text.get(school.id, token) as { touchedMs: number } | undefined;
   if (!row) {

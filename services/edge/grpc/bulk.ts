@@ -1,5 +1,5 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import { asGatewayError, GatewayError } from '#kernel';
+import { asGatewayError, decodedWith, GatewayError } from '#kernel';
 import type { Receipt, Refusal } from '#proto/eduk/core/v1/receipt';
 import type { Caller } from '../caller.ts';
 import { pass, submit } from '../pipeline.ts';
@@ -40,6 +40,8 @@ export function serveBulk<Req>(
   let underWay = 0;
   let ended = false;
   let over = false;
+  /** Answers that lie here because the sender does not read them: beyond a few nothing more is read of it. */
+  let unread = 0;
   let last: Promise<void> = Promise.resolve();
 
   const fail = (thrown: unknown): void => {
@@ -65,7 +67,13 @@ export function serveBulk<Req>(
       if (over) return;
       const stop = batch.findIndex(({ refused }) => refused !== undefined && endsStream.has(refused.fault));
       const answered = stop < 0 ? batch : batch.slice(0, stop);
-      if (answered.length > 0) call.write(ackOf(answered, first));
+      if (answered.length > 0) {
+        unread++;
+        call.write(ackOf(answered, first), () => {
+          unread--;
+          resume();
+        });
+      }
       for (const submission of answered) if (submission.refused) notes.note(submission, submission.refused);
       if (stop >= 0) return fail(batch[stop]!.refused);
       resume();
@@ -112,7 +120,7 @@ function itemOf<Req>(bytes: Buffer, intake: Intake<Req>, caller: Caller): Submis
   if (bytes.length > LARGEST.bulk) why = tooLarge();
   else
     try {
-      return submit(intake, intake.codec.decode(bytes), caller, { bulk: true });
+      return submit(intake, decodedWith(intake.codec, bytes), caller, { bulk: true });
     } catch (thrown) {
       why = new GatewayError('wire.unreadable', undefined, { cause: thrown });
     }
