@@ -26,6 +26,18 @@ test('tables and lists fit the width, whatever they hold', () => {
   );
 });
 
+test('an id stays whole while other columns can give way, so that it can be copied', () => {
+  const flow = '01a2025b-a467-7780-b00c-1cabbb960c77';
+  const words =
+    'The publisher publishes the product, or the buyer corrects the product id; after 24 hours it is refused.';
+  const printed = table(
+    ['what blocks', 'since', 'who', 'remedy'],
+    [[`${words}\nflow\n${flow}`, '11 min', flow.slice(0, 20), words]],
+  );
+  expect(printed.split('\n').filter((line) => line.startsWith(flow))).toHaveLength(1);
+  for (const line of printed.split('\n')) expect([...line].length).toBeLessThanOrEqual(WIDTH);
+});
+
 test('nothing a terminal would obey is printed', () => {
   expect(table(['a'], [['x\u001b[2Jy\u0007']])).toBe('A\nx [2Jy');
   expect(list([['a', '\u009b31m']])).not.toMatch(/\u009b/);

@@ -4,12 +4,15 @@ export const WIDTH = 100;
 const GAP = 2;
 /** A column is never squeezed below this. */
 const NARROWEST = 8;
+/** Words of at most this length stay whole while another column can give way: an id that is cut cannot be copied. */
+const WHOLE = 40;
 
 /** Rows under headings. A cell may hold several lines; long ones wrap between words so that all fits `WIDTH`. */
 export function table(head: readonly string[], rows: readonly (readonly (string | number | bigint)[])[]): string {
   const cells = rows.map((row) => row.map((cell) => plain(String(cell))));
   const natural = head.map((title, i) => Math.max(length(title), ...cells.map((row) => longest(row[i]!.split('\n')))));
-  const widths = squeeze(natural, WIDTH - GAP * (head.length - 1));
+  const whole = head.map((_, i) => Math.max(0, ...cells.map((row) => longest(unbroken(row[i]!)))));
+  const widths = squeeze(natural, whole, WIDTH - GAP * (head.length - 1));
   const line = (texts: readonly string[]): string =>
     texts
       .map((text, i) => (i === texts.length - 1 ? text : text + ' '.repeat(widths[i]! - length(text) + GAP)))
@@ -88,16 +91,20 @@ const plain = (text: string): string => text.replace(/[\u0000-\u0009\u000b-\u001
 const length = (text: string): number => [...text].length;
 const longest = (lines: readonly string[]): number => Math.max(0, ...lines.map(length));
 
-/** Takes from the widest column until all fit. */
-function squeeze(natural: readonly number[], room: number): number[] {
+/** What should not be cut: words, and the parts of a path. */
+const unbroken = (text: string): string[] => text.split(/[ \n]|(?<=\/)/).filter((word) => length(word) <= WHOLE);
+
+/** Takes from the widest column until all fit: first from columns with room to spare beside their longest word. */
+function squeeze(natural: readonly number[], whole: readonly number[], room: number): number[] {
   const widths = [...natural];
   let over = widths.reduce((sum, width) => sum + width, 0) - room;
-  while (over > 0) {
-    const widest = Math.max(...widths);
-    if (widest <= NARROWEST) break;
-    widths[widths.lastIndexOf(widest)]! -= 1;
-    over -= 1;
-  }
+  for (const floors of [whole.map((word) => Math.max(word, NARROWEST)), whole.map(() => NARROWEST)])
+    while (over > 0) {
+      const widest = Math.max(...widths.filter((width, i) => width > floors[i]!));
+      if (widest < NARROWEST) break;
+      widths[widths.findLastIndex((width, i) => width === widest && width > floors[i]!)]! -= 1;
+      over -= 1;
+    }
   return widths;
 }
 

@@ -226,7 +226,7 @@ function wellbeing({ ages, holds, parkedKeys, devKey, freeDiskBytes }: StatusRes
       ? warn('parked', `${counted(parkedKeys, 'key')} parked; see eduk dead list`)
       : ok('parked', 'no key is parked'),
     holds > 0
-      ? warn('held', `${counted(holds, 'roster')} wait for approval; see eduk hold list`)
+      ? warn('held', `${counted(holds, 'roster waits', 'rosters wait')} for approval; see eduk hold list`)
       : ok('held', 'nothing waits for approval'),
     ...(freeDiskBytes > 0n && freeDiskBytes < BigInt(LITTLE_DISK)
       ? [warn('gateway’s disk', `${bytes(freeDiskBytes)} free`)]
