@@ -87,7 +87,8 @@ export function serveBulk<Req>(
     if (ended && group.length === 0 && underWay === 0) {
       over = true;
       call.end();
-    } else if (!ended && call.isPaused() && unanswered < BUDGET && underWay < UNDER_WAY) call.resume();
+    } else if (!ended && call.isPaused() && unread < UNDER_WAY && unanswered < BUDGET && underWay < UNDER_WAY)
+      call.resume();
   };
 
   call.on('data', (bytes: Buffer) => {
@@ -97,7 +98,7 @@ export function serveBulk<Req>(
     if (group.length >= GROUP) flush();
     // A slow sender's items do not wait for a full group.
     else if (underWay === 0 && group.length === 1) setImmediate(resume);
-    if (unanswered >= BUDGET || underWay >= UNDER_WAY) call.pause();
+    if (unread >= UNDER_WAY || unanswered >= BUDGET || underWay >= UNDER_WAY) call.pause();
   });
   call.on('end', () => {
     ended = true;

@@ -134,7 +134,11 @@ function handlerOf(
       answer: (request: any, caller: Caller, traceparent: string) => Promise<unknown>,
     ): handleUnaryCall<Buffer, unknown> =>
     (call, callback) => {
-      const run = async () => answer(decode(call.request), callerOf(call), header(call.metadata, 'traceparent') ?? '');
+      const run = async () => {
+        // Who calls comes first: nothing is decoded for somebody unknown.
+        const caller = callerOf(call);
+        return answer(decode(call.request), caller, header(call.metadata, 'traceparent') ?? '');
+      };
       run().then(
         (message) => callback(null, message),
         (thrown) => callback(statusOf(thrown)),
@@ -167,9 +171,9 @@ function handlerOf(
   if (mailbox || flow)
     return ((call) => {
       const run = async () => {
+        const caller = party(callerOf(call));
         const request = decode(call.request);
         checkGrammar(type, request);
-        const caller = party(callerOf(call));
         await (mailbox
           ? serveWatch(call, mailbox, request, caller, gate)
           : serveWatchFlow(call, request, caller, gate));
