@@ -380,6 +380,21 @@ describe('learners', () => {
     for (const text of ['mandate.unconfirmed', '3 min', 'De Regenboog', 'The school confirms.', '24 learners'])
       expect(out).toContain(text);
     expect(exit).toBe(0);
+    // Fifty of the same are one row with how many; --json keeps each.
+    const same = Array.from({ length: 50 }, (_, i) => ({
+      ...blocker,
+      learners: 1,
+      entitlementId: `e-${i}`,
+      flowId: `f-${i}`,
+    }));
+    answer('whyBlocked', { told: 'The school must confirm.', blockers: [...same, { ...blocker, code: 'log.gap' }] });
+    const many = await eduk('flow why --order o-1');
+    expect(many.out.match(/mandate\.unconfirmed/g)).toHaveLength(1);
+    expect(many.out.replace(/\s+/g, ' ')).toContain('entitlements e-0, e-1, e-2 and 47 more');
+    expect(many.out).toContain('50 learners');
+    expect(many.out).toContain('log.gap');
+    expect((await eduk('flow why --order o-1 --json')).json.blockers).toHaveLength(51);
+    answer('whyBlocked', { told: 'The school must confirm.', blockers: [blocker] });
     const two = await eduk(`flow why --learner --school ${school} --json`, `a\nb\n`);
     expect(two.json.blockers.map(({ line }: any) => line)).toEqual([1, 2]);
     const one = await eduk(`flow why --learner --school ${school} --json`, 'a\n');

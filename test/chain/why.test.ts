@@ -189,6 +189,9 @@ describe('ten causes', () => {
       party: `Basisschool ${of.n}`,
       remedy: /grants a new mandate/,
     });
+    // What ended with it is no mandate that the party still has.
+    for (const { blockers } of await everyWay(of))
+      for (const { told } of blockers) expect(told).not.toContain('It has a mandate for');
     await mandate(of);
     await nothingBlocks(of);
   });
@@ -296,6 +299,8 @@ describe('ten causes', () => {
       party: `Basisschool ${of.n}`,
       remedy: /approves or rejects/,
     });
+    const [{ blockers } = { blockers: [] }] = await everyWay(of);
+    expect(blockers.map(({ told }) => told)).toContain('A roster of 2026-2027 waits for approval: it seems cut off.');
     await at.operator.decideHold({ holdId, approve: false });
     await nothingBlocks(of);
   });

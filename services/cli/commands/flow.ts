@@ -137,23 +137,66 @@ function reasons({ told, blockers }: WhyBlockedResponse, call: Call): string {
   const sentence = paragraph(told || (blockers.length === 0 ? 'Nothing blocks.' : 'This blocks:'));
   if (blockers.length === 0) return sentence;
   const now = call.streams.now();
-  const rows = blockers.map((blocker) => [
-    [blocker.code, blocker.told, subjects(blocker)].filter(Boolean).join('\n'),
-    age(blocker.sinceMs, now),
-    [blocker.partyName || whoMustAct(blocker.who), blocker.partyOin].filter(Boolean).join('\n'),
-    blocker.remedy,
-  ]);
+  const rows = alike(blockers).map((group) => {
+    const [{ code, told, partyName, who, partyOin, remedy }] = group;
+    return [
+      [code, told, subjects(group)].filter(Boolean).join('\n'),
+      age(oldest(group), now),
+      [partyName || whoMustAct(who), partyOin].filter(Boolean).join('\n'),
+      remedy,
+    ];
+  });
   return `${sentence}\n\n${table(['what blocks', 'since', 'who must act', 'remedy'], rows)}`;
 }
 
-const subjects = ({ orderId, productId, entitlementId, flowId, learners, lastStep }: Blocker): string =>
-  [
+type Alike = [Blocker, ...Blocker[]];
+
+/** Blockers that differ only in what they are about: fifty licences that stopped for one reason are one row. */
+function alike(blockers: readonly Blocker[]): Alike[] {
+  const groups = new Map<string, Alike>();
+  for (const blocker of blockers) {
+    const { code, told, who, partyOin, remedy, productId, lastStep } = blocker;
+    const key = JSON.stringify([code, told, who, partyOin, remedy, productId, lastStep]);
+    const group = groups.get(key);
+    if (group) group.push(blocker);
+    else groups.set(key, [blocker]);
+  }
+  return [...groups.values()];
+}
+
+/** The longest ago of those that say when; zero when none does. */
+const oldest = (group: Alike): bigint =>
+  group.reduce((least, { sinceMs }) => (least === 0n || (sinceMs > 0n && sinceMs < least) ? sinceMs : least), 0n);
+
+/** How many ids of the same kind a row names. */
+const NAMED = 3;
+
+function subjects(group: Alike): string {
+  const [{ productId, lastStep }] = group;
+  const learners = group.reduce((sum, one) => sum + one.learners, 0);
+  const named = (what: string, ids: string[]): string => {
+    const all = [...new Set(ids.filter(Boolean))];
+    if (all.length === 0) return '';
+    const more = all.length > NAMED ? ` and ${all.length - NAMED} more` : '';
+    return `${all.length === 1 ? what : `${what}s`} ${all.slice(0, NAMED).join(', ')}${more}`;
+  };
+  return [
     lastStep !== '' && lastStep !== 'none' && `came as far as ${lastStep}`,
-    orderId && `order ${orderId}`,
+    named(
+      'order',
+      group.map(({ orderId }) => orderId),
+    ),
     productId && `product ${productId}`,
-    entitlementId && `entitlement ${entitlementId}`,
+    named(
+      'entitlement',
+      group.map(({ entitlementId }) => entitlementId),
+    ),
     learners > 1 && `${learners} learners`,
-    flowId && `flow ${flowId}`,
+    named(
+      'flow',
+      group.map(({ flowId }) => flowId),
+    ),
   ]
     .filter(Boolean)
     .join('\n');
+}

@@ -210,7 +210,7 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
       sinceMs: hold.sinceMs,
       flowId: hold.flowId,
       learners: hold.difference?.left ?? 0,
-      told: `A roster of ${hold.schoolYear} waits for approval (${hold.reason}).`,
+      told: `A roster of ${hold.schoolYear} waits for approval: ${heldBecause[hold.reason] ?? hold.reason}.`,
     });
   const keys = new Set(
     [
@@ -347,14 +347,25 @@ function aboutEntitlement(row: EntitlementRow, today: string): Found | undefined
   return undefined;
 }
 
+/** As `eduk hold list` says it. */
+const heldBecause: Record<string, string> = {
+  empty: 'it is empty',
+  truncated: 'it seems cut off',
+  removes_many: 'it removes many learners',
+  renames_many: 'it renames many learners',
+};
+
 const serviceName = (service: Service): string =>
   (Object.entries(Service).find(([, value]) => value === service)?.[0] ?? '').replace('SERVICE_', '').toLowerCase();
 
 /** A mandate for another service is the usual mistake: name what there is. */
 function otherServices({ door }: Gate, school: string, party: string, service: Service): string {
-  const has = new Set(door.chain.between(school, party).flatMap((mandate) => mandate.services));
-  has.delete(service);
-  return has.size === 0 ? '' : ` It has a mandate for ${[...has].map(serviceName).join(', ')}.`;
+  const { chain } = door;
+  const named = new Set(chain.between(school, party).flatMap((mandate) => mandate.services));
+  named.delete(service);
+  // Only what holds today: a mandate that ended, or waits for its school, is no mandate to have.
+  const has = [...named].filter((other) => chain.judge(school, party, other).fault === undefined);
+  return has.length === 0 ? '' : ` It has a mandate for ${has.map(serviceName).join(', ')}.`;
 }
 
 function dedupe(found: readonly Found[]): Found[] {
