@@ -60,12 +60,13 @@ export function writeFault({ faultcode, faultstring, detail }: SoapFault): strin
 
 export const FAULT_NS = 'urn:eduk:fault';
 
-/** Our own code for `detail`, beside the standard's words: fault, who must act, whether a repeat helps, and where. */
+/** Our own code for `detail`, beside the standard's words: fault, what is told, who must act, whether a repeat helps, and where. */
 export function faultDetail(error: GatewayError, more: { flowId?: string } = {}): XmlObject {
   return {
     fault: {
       '@xmlns': FAULT_NS,
       code: error.fault,
+      told: error.told,
       who: error.row.who,
       retry: error.row.retry,
       ...(more.flowId !== undefined && { flow_id: more.flowId }),

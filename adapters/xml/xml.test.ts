@@ -382,7 +382,9 @@ describe('SOAP', () => {
   });
 
   test('a fault carries the words of the standard and our code', () => {
-    const error = new GatewayError('wire.invalid', undefined, { where: [{ path: 'a/b', line: 3 }, { path: 'c' }] });
+    const error = new GatewayError('wire.invalid', 'A day comes twice.', {
+      where: [{ path: 'a/b', line: 3 }, { path: 'c' }],
+    });
     const body = readEnvelope(
       utf8(writeFault({ faultcode: 'Client.X', faultstring: 'Fout', detail: faultDetail(error, { flowId: 'f1' }) })),
     ).body;
@@ -391,6 +393,7 @@ describe('SOAP', () => {
     const detail = fault.detail!.children[0]!;
     expect(detail.children.map((it) => it.text || it.children.map((c) => c.text))).toEqual([
       'wire.invalid',
+      'A day comes twice.',
       'sender',
       'never',
       'f1',

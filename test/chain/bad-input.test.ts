@@ -364,6 +364,10 @@ describe('who, and for which school', () => {
         'party.unknown',
         values,
       );
+    const wrongKey = await refusedCall(at.as('Bearer eduk_key_wrong').orders.placeOrder(order(school)));
+    expect(wrongKey.all).toContain('This API key or access token is not known here, or no longer.');
+    const noKey = await refusedCall(at.as('').orders.placeOrder(order(school)));
+    expect(noKey.all).toContain('Send authorization: Bearer');
     expectTold(await toldOver(await post('/edexml', plantedFile())), 'party.unknown', values);
     for (const wrong of [
       { ...ask, klantcode: planted.id },
@@ -371,11 +375,9 @@ describe('who, and for which school', () => {
     ]) {
       expectTold(await toldOver(await post(pull, uwlrQuestion(wrong), xml)), 'party.unknown', [...values, ask.sleutel]);
     }
-    expectTold(
-      await toldOver(await post(pull, uwlrQuestion({ ...ask, sleutel: planted.key }), xml)),
-      'mandate.missing',
-      values,
-    );
+    const otherKey = await toldOver(await post(pull, uwlrQuestion({ ...ask, sleutel: planted.key }), xml));
+    expectTold(otherKey, 'mandate.missing', values);
+    expect(otherKey.all).toContain('This autorisatiesleutel was not given to this caller.');
   });
   test('a party without the role', async () => {
     expectTold(await refusedCall(publisher.orders.placeOrder(order(school))), 'party.forbidden', values);

@@ -15,6 +15,9 @@ export interface Proofs {
 
 const unknown = (): GatewayError =>
   new GatewayError('party.unknown', 'Send authorization: Bearer and an access token, or on loopback an API key.');
+/** For one who sent what looks right: the same words whether it never was, or is no longer. */
+const notOurs = (): GatewayError =>
+  new GatewayError('party.unknown', 'This API key or access token is not known here, or no longer.');
 
 /** Loopback is an address, not an identity: a key from the environment of one machine works on that machine only. */
 const local = (peer: Peer): boolean => peer.listenerOnLoopback && isLoopback(peer.address) && !peer.proxied;
@@ -52,6 +55,6 @@ export function clientOf(chain: Chain, clientId: string, clientSecret: string): 
 
 export function partyCaller(chain: Chain, oin: string | undefined): Caller {
   const party = oin === undefined ? undefined : chain.party(oin);
-  if (!party) throw unknown();
+  if (!party) throw notOurs();
   return { kind: 'party', oin: party.oin, roles: new Set(party.roles) };
 }
