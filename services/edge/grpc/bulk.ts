@@ -43,6 +43,8 @@ export function serveBulk<Req>(
   /** Answers that lie here because the sender does not read them: beyond a few nothing more is read of it. */
   let unread = 0;
   let last: Promise<void> = Promise.resolve();
+  /** Ends when the group before was handed to the log. */
+  let turn: Promise<void> = Promise.resolve();
 
   const fail = (thrown: unknown): void => {
     if (over) return;
@@ -59,7 +61,19 @@ export function serveBulk<Req>(
     groupBytes = 0;
     index += BigInt(batch.length);
     underWay++;
-    const work = pass(batch, door);
+    const before = turn;
+    let done = () => {};
+    turn = new Promise((resolve) => {
+      done = resolve;
+    });
+    const work = (async () => {
+      await pass(batch, door, 'admit', 'check');
+      // A group that was quicker than the one before it waits: what one stream sends of a key never overtakes.
+      await before;
+      const accepted = pass(batch, door, 'accept');
+      done();
+      await accepted;
+    })();
     last = last.then(async () => {
       await work;
       underWay--;
