@@ -225,6 +225,8 @@ export function streamsPage(image: Image): string {
     '',
     'Written by `npm run generate` from the options in `proto/eduk/events/v1`. Each event has one writer; a door writes only `…Submitted`.',
     '',
+    '*Kept* is how long the rows rest that services make of an event. The log itself drops an event 48 hours after every reader took it.',
+    '',
   ];
   for (const stream of streams) {
     lines.push(

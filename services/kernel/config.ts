@@ -50,7 +50,8 @@ export const settings = {
     default: '500000',
   },
   EDUK_HOLD_THRESHOLD_PERCENT: {
-    about: 'A roster that removes or renames more than this share of a school waits for approval.',
+    about:
+      'A roster that removes or renames more than this share of a school waits for approval, in percent. Below 20 pupils only one that leaves nobody waits.',
     type: 'integer',
     default: '10',
   },
