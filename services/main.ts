@@ -137,7 +137,12 @@ interface Thread {
 
 /** The state opens its file only once the vault has opened its own: of a data folder that cannot be used nothing changes. */
 async function startState(data: StateData, vault: Promise<unknown>): Promise<Thread> {
-  const worker = startThread(new URL('./state.ts', import.meta.url), { workerData: data, name: 'state' });
+  const worker = startThread(new URL('./state.ts', import.meta.url), {
+    workerData: data,
+    name: 'state',
+    // Unbounded, the young objects of a busy hour would keep 100 MB.
+    resourceLimits: { maxYoungGenerationSizeMb: 24 },
+  });
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   vault.then(
     () => worker.postMessage({ open: true }),

@@ -427,7 +427,8 @@ export class Core implements Reader {
         if (drop === lane.tail.length) this.#forgetTail(lane);
         else if (drop >= UNIT) {
           this.#tailRecords -= drop;
-          for (const { data } of lane.tail.splice(0, drop)) this.#tailBytes -= data.length;
+          for (let i = 0; i < drop; i++) this.#tailBytes -= lane.tail[i]!.data.length;
+          lane.tail = lane.tail.slice(drop);
         } else continue;
         lane.tailFirst += drop;
       }
@@ -617,7 +618,7 @@ export class Core implements Reader {
         else if (member.consumer.onDeadline === undefined) throw new GatewayError('state.missing');
         else member.consumer.onDeadline(record, expired, unit);
       }
-      for (const pending of unit.keep()) this.#pending.push({ ...pending, origin: null });
+      for (const pending of unit.keep()) this.push(pending);
       return 'kept';
     } catch (thrown) {
       unit.drop();
@@ -944,7 +945,7 @@ export class Core implements Reader {
         unit.begin(member.name, this.#now, record);
         member.consumer.handle(record, unit);
       }
-      for (const pending of unit.keep()) this.#pending.push({ ...pending, origin: null });
+      for (const pending of unit.keep()) this.push(pending);
       return undefined;
     } catch (thrown) {
       unit.drop();

@@ -56,7 +56,7 @@ const GROUP = 512;
 /** Entries that may wait for a group, over all callers. */
 const QUEUE_MAX = 50_000;
 /** How long one turn decides before it commits and lets others in, milliseconds. */
-const TURN_MS = 60;
+const TURN_MS = 40;
 const TURN_BUSY_MS = 5;
 /** Bulk is taken slower from the first age of the oldest unread event, and at a trickle from the second, milliseconds. */
 const SLOWER_MS = 500;
@@ -65,7 +65,7 @@ const TRICKLE_EVERY_MS = 250;
 /** Bulk entries in one group while they are taken slower. */
 const SLOW_GROUP = 64;
 /** Unread events up to which deciders find the log in memory: above, bulk is taken slower too. */
-const UNREAD_IN_MEMORY = 4000;
+const UNREAD_IN_MEMORY = 2000;
 const CLEAN_EVERY_MS = 60_000;
 /** How long `stop` goes on deciding. */
 const DRAIN_MS = 2000;

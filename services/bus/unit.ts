@@ -17,16 +17,18 @@ import { timers, wakes } from './tables.ts';
 /** What a row is at this moment, and whether the store knows it yet. */
 interface Held extends Change {
   dirty: boolean;
+  /** Somebody found something here. */
+  found: boolean;
 }
 
 interface HeldTable {
   layout: Layout;
+  /** What this group read or wrote. */
   held: Map<string, Held>;
+  /** What was found in the group before it; what is used again moves over. */
+  before: Map<string, Held>;
   dirty: Held[];
 }
-
-/** Rows of one table that stay in memory between groups. */
-const CACHED_ROWS = 1000;
 
 /**
  * The rows of a group of units: what its records have left so far, over the store. Changes reach the store when a list
@@ -42,7 +44,7 @@ export class Rows implements Reader {
     this.#store = store;
     for (const table of tables) {
       if (this.#tables.has(table.name)) throw new GatewayError('gateway.bug', `two tables are called ${table.name}`);
-      this.#tables.set(table.name, { layout: layoutOf(table), held: new Map(), dirty: [] });
+      this.#tables.set(table.name, { layout: layoutOf(table), held: new Map(), before: new Map(), dirty: [] });
     }
   }
 
@@ -84,9 +86,9 @@ export class Rows implements Reader {
   /** Changes a row; `key` starts with the key's cells. */
   set(layout: Layout, text: string, key: readonly Cell[], cells: Cells | null): void {
     const of = this.#tables.get(layout.name)!;
-    const held = of.held.get(text);
+    const held = heldIn(of, text);
     if (held === undefined) {
-      const made: Held = { key, cells, dirty: true };
+      const made: Held = { key, cells, dirty: true, found: false };
       of.held.set(text, made);
       of.dirty.push(made);
     } else {
@@ -104,17 +106,18 @@ export class Rows implements Reader {
     for (const of of this.#tables.values()) this.#flush(of);
   }
 
-  /** The group is committed. Answers the names of the tables that changed. */
+  /**
+   * The group is committed. Answers the names of the tables that changed. Into the next group go only rows that somebody
+   * found: most are made once and not looked at again soon, and whatever outlives a group the collector copies.
+   */
   settled(): ReadonlySet<string> {
     const { touched } = this;
     this.touched = new Set();
-    for (const { held } of this.#tables.values())
-      if (held.size > CACHED_ROWS) {
-        let drop = held.size - CACHED_ROWS / 2;
-        for (const text of held.keys()) {
-          if (drop-- <= 0) break;
-          held.delete(text);
-        }
+    for (const of of this.#tables.values())
+      if (of.held.size > 0) {
+        of.before = new Map();
+        for (const [text, held] of of.held) if (held.found) of.before.set(text, { ...held, found: false });
+        of.held = new Map();
       }
     return touched;
   }
@@ -123,7 +126,8 @@ export class Rows implements Reader {
   forget(): void {
     this.touched = new Set();
     for (const of of this.#tables.values()) {
-      of.held.clear();
+      of.held = new Map();
+      of.before = new Map();
       of.dirty = [];
     }
   }
@@ -136,10 +140,13 @@ export class Rows implements Reader {
   }
 
   #cells(of: HeldTable, text: string, key: readonly Cell[]): Cells | null {
-    const held = of.held.get(text);
-    if (held !== undefined) return held.cells;
+    const held = heldIn(of, text);
+    if (held !== undefined) {
+      if (held.cells !== null) held.found = true;
+      return held.cells;
+    }
     const cells = this.#store.get(of.layout, key) ?? null;
-    of.held.set(text, { key, cells, dirty: false });
+    of.held.set(text, { key, cells, dirty: false, found: cells !== null });
     return cells;
   }
 
@@ -149,6 +156,14 @@ export class Rows implements Reader {
     for (const held of of.dirty) held.dirty = false;
     of.dirty = [];
   }
+}
+
+function heldIn(of: HeldTable, text: string): Held | undefined {
+  const held = of.held.get(text);
+  if (held !== undefined) return held;
+  const before = of.before.get(text);
+  if (before !== undefined) of.held.set(text, before);
+  return before;
 }
 
 /** An event on its way to the log. */

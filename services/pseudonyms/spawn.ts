@@ -14,7 +14,11 @@ export interface VaultThread {
 
 /** Starts the vault in a thread of its own. Rejects with `ConfigError` when it does not open. */
 export async function startVaultThread(data: ThreadData): Promise<VaultThread> {
-  const worker = startThread(new URL('./thread.ts', import.meta.url), { workerData: data, name: 'vault' });
+  const worker = startThread(new URL('./thread.ts', import.meta.url), {
+    workerData: data,
+    name: 'vault',
+    resourceLimits: { maxYoungGenerationSizeMb: 12 },
+  });
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   const said = await new Promise<{ ready?: true; devKey?: boolean; failed?: string }>((resolve, reject) => {
     worker.once('message', resolve);
