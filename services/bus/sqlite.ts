@@ -76,7 +76,10 @@ export class SqliteStore implements Store {
     } catch (thrown) {
       this.#db.close();
       const code = (thrown as { errcode?: number }).errcode;
-      if (code === 5) throw new ConfigError([`${file} is in use by another process`]);
+      if (code === 5)
+        throw new ConfigError([
+          `${file} is in use by another process: is a gateway running on this data folder already?`,
+        ]);
       if (code === 26) throw new ConfigError([`${file} is no data file of this gateway`]);
       throw thrown;
     }

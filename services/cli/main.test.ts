@@ -429,6 +429,10 @@ describe('what waits', () => {
       told: null,
       receiverOin: oin,
     });
+    // A row that lies in a mailbox has not been fetched yet, whatever `done` may suggest.
+    const laid = { step: 'OrderPlaced', service: 'delivery', atMs: BigInt(NOW), receiverOin: oin, state: 'done' };
+    answer('showFlow', { flow: { ...flow, steps: [laid] }, partyOin: oin, partyName: 'Uitgever' });
+    expect((await eduk('flow show f')).out).toMatch(/delivery +done +in its mailbox/);
     expect((await eduk('flow show --reference r')).exit).toBe(2);
   });
 

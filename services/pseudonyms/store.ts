@@ -149,7 +149,7 @@ export function openStore(file: string): Store {
     db?.close();
     if (error instanceof ConfigError) throw error;
     const words = /locked|busy/i.test(String(error))
-      ? 'is in use by another process'
+      ? 'is in use by another process: is a gateway running on this data folder already?'
       : /not a database|malformed/i.test(String(error))
         ? 'is damaged or no vault'
         : undefined;

@@ -1,4 +1,4 @@
-import type { Blocker } from '#proto/eduk/gateway/v1/flow';
+import type { Blocker, FlowStep } from '#proto/eduk/gateway/v1/flow';
 import type { WhyBlockedResponse } from '#proto/eduk/operator/v1/operator';
 import { oin } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
@@ -58,11 +58,15 @@ export const showFlow: Command = {
       step.step,
       step.receiverOin ? `${step.service}\nto ${step.receiverOin}` : step.service,
       step.state,
-      [step.code, step.told].filter(Boolean).join(': '),
+      [step.code, step.told || inMailbox(step)].filter(Boolean).join(': '),
     ]);
     return { json, text: `${facts}\n\n${table(['when', 'step', 'by', 'state', 'note'], rows)}` };
   },
 };
+
+/** Done for delivery is laid ready; whether the receiver fetched it, its own watch knows. */
+const inMailbox = ({ service, receiverOin, state }: FlowStep): string =>
+  service === 'delivery' && receiverOin !== '' && state === 'done' ? 'in its mailbox' : '';
 
 const blockerJson = (blocker: Blocker) => ({
   code: blocker.code,
