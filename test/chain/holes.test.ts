@@ -296,6 +296,54 @@ describe('a bulk stream', () => {
 });
 const varint = (n: number): number[] => (n < 128 ? [n] : [(n & 127) | 128, ...varint(n >>> 7)]);
 
+test('32 streams at once draw no more from a count than it has', async () => {
+  const COUNT = 100;
+  await sendAll(publisher.entitlements.grantEntitlements(), [
+    { reference: fresh(), schoolOin: school, terms: { entitlementId: 'pool', productId: BOOK, count: COUNT } },
+  ]);
+  const draws = Array.from({ length: 32 }, (_, stream) =>
+    Array.from({ length: 10 }, (_, i) => ({
+      reference: fresh(),
+      schoolOin: school,
+      holder: { learner: { eckId: eckId(10_000 + stream * 10 + i) } },
+      terms: { entitlementId: `draw-${stream}-${i}`, productId: BOOK, fromEntitlementId: 'pool' },
+    })),
+  );
+  await Promise.all(draws.map((list) => sendAll(publisher.entitlements.grantEntitlements(), list)));
+  const outcomes = await Promise.all(
+    draws.flat().map(async ({ terms }) => (await decided(publisher, terms.entitlementId)).decision!),
+  );
+  expect(outcomes.filter(({ outcome }) => outcome === 'EntitlementGranted')).toHaveLength(COUNT);
+  expect(outcomes.filter(({ code }) => code === 'count.used_up')).toHaveLength(320 - COUNT);
+  expect((await decided(publisher, 'pool')).taken).toBe(COUNT);
+});
+
+test('one reference sent 50 times at once is one order and one answer', async () => {
+  const order = {
+    reference: fresh(),
+    orderId: 'fifty',
+    schoolOin: school,
+    lines: [{ terms: { lineId: '1', productId: BOOK, quantity: 1 }, learner: { eckId: eckId(1) } }],
+  };
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, i) => las.orders.placeOrder({ ...order, waitMs: i % 2 === 0 ? WAIT : 0n })),
+  );
+  expect(new Set(answers.map(({ flowId }) => flowId)).size).toBe(1);
+  expect(new Set(answers.map(({ receipt }) => Buffer.from(receipt!.leaf).toString('hex'))).size).toBe(1);
+  expect(new Set(answers.map(({ receipt }) => receipt!.acceptedMs)).size).toBe(1);
+  const { flow } = await las.flows.getFlow({ flowId: answers[0]!.flowId, waitMs: WAIT });
+  expect(flow!.steps.filter(({ step, service }) => step === 'OrderPlaced' && service === 'orders')).toHaveLength(1);
+  const { orders } = await las.orders.listOrders({ schoolOin: school });
+  expect(orders.filter(({ orderId }) => orderId === 'fifty')).toHaveLength(1);
+  // The same id under another reference: nothing where it says the same, a conflict where it does not. A reference of one
+  // method is none of another.
+  expect((await las.orders.placeOrder({ ...order, reference: fresh(), waitMs: WAIT })).decision!.code).toBe('');
+  const other = { ...order, reference: fresh(), lines: [{ terms: { lineId: '1', productId: BOOK, quantity: 2 } }] };
+  expect(await codeOf(las.orders.placeOrder({ ...other, waitMs: WAIT }))).toBe('state.conflict');
+  const { reference } = order;
+  expect(await codeOf(las.orders.cancelOrder({ reference, orderId: 'fifty', waitMs: WAIT }))).toBe('');
+});
+
 test('what one stream sends is decided in its order, however much work each item is', async () => {
   // The vault keeps new names and seals codes, in a step of its own each: these items are slower than those behind them.
   const sent = Array.from({ length: 1_000 }, (_, i) =>

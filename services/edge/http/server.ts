@@ -63,7 +63,20 @@ const listen = (server: Server, { host, port }: Address): Promise<void> =>
     });
   });
 
-const pathOf = (request: IncomingMessage): string => (request.url ?? '/').split('?')[0]!.slice(0, 100);
+/** For the log: an address of ours, or nothing of what was asked, which a sender may have put a name in. */
+const pathOf = (request: IncomingMessage): string => {
+  const path = (request.url ?? '/').split('?')[0]!;
+  return ours.has(path) ? path : 'other';
+};
+const ours: ReadonlySet<string> = new Set([
+  '/healthz',
+  '/readyz',
+  '/metrics',
+  '/oauth2/token',
+  '/edexml',
+  '/soap/uwlr/v2/leerlinggegevens',
+  '/soap/uwlr/v2/leerresultaten',
+]);
 
 interface Listener {
   onLoopback: boolean;
