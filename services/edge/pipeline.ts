@@ -52,7 +52,7 @@ export async function pass(
     try {
       const done = stages[name](open, door);
       if (done) await done;
-      if (open.length >= MANY) await breath();
+      if (name !== to && open.length >= MANY) await breath();
     } catch (thrown) {
       // A stage that fails as a whole fails each message it held; what was refused before keeps its own reason.
       const error = asGatewayError(thrown);
