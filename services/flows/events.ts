@@ -86,7 +86,8 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
   ),
   OrderPlaced: answer(['OrderSubmitted'], 'decided'),
   OrderRefused: refusal('OrderSubmitted'),
-  OrderLinesChanged: answer(['OrderConfirmSubmitted', 'OrderCancelSubmitted'], unlessUnchanged),
+  // An order that stands and is sent again is answered by saying that nothing changed.
+  OrderLinesChanged: answer(['OrderSubmitted', 'OrderConfirmSubmitted', 'OrderCancelSubmitted'], unlessUnchanged),
   OrderChangeRefused: refusal('OrderConfirmSubmitted', 'OrderCancelSubmitted'),
 
   GrantSubmitted: asked('EntitlementService/GrantEntitlements', by, (e) => e.terms?.entitlementId ?? ''),

@@ -187,6 +187,9 @@ beforeAll(async () => {
 });
 afterAll(() => at?.stop());
 
+/** Flows of what was accepted. */
+const accepted: { caller: string; flowId: string; path: string }[] = [];
+
 /** Sends as it is; gives the fault codes of the call and of its items. */
 function send({ method, path, caller }: Body, messages: Record<string, unknown>[]): Promise<string[]> {
   const client = at.channel;
@@ -215,7 +218,12 @@ function send({ method, path, caller }: Body, messages: Record<string, unknown>[
       call.on('data', () => undefined).on('error', failed);
       setTimeout(() => call.cancel(), 30);
     } else
-      client.makeUnaryRequest(path, write, read, messages[0], md, (error) => (error ? failed(error) : resolve([])));
+      client.makeUnaryRequest(path, write, read, messages[0], md, (error, answer) => {
+        if (error) return failed(error);
+        const { flowId } = answer as { flowId?: string };
+        if (flowId) accepted.push({ caller, flowId, path });
+        resolve([]);
+      });
   });
 }
 
@@ -241,6 +249,9 @@ async function within<T>(ms: number, what: Promise<T>, told: string): Promise<T>
   return Promise.race([what, late]).finally(() => clearTimeout(timer));
 }
 
+const toText = (value: unknown): string =>
+  JSON.stringify(value, (_key, one) => (typeof one === 'bigint' ? `${one}n` : one));
+
 let sequence = 0;
 const fresh = (message: Record<string, unknown>): Record<string, unknown> => {
   const copy = structuredClone(message);
@@ -257,7 +268,7 @@ test('what the grammar lets through is decided: no bug, no parked key, and the s
     // Mandates are withdrawn in the last round only: without one everything is refused.
     if (/WithdrawMandate|GrantMandate|ForgetLearner/.test(body.name) && round < ROUNDS - 1) return;
     const messages = body.messages.map((message) => (round === 0 ? fresh(message) : spoilt(fresh(message), body)));
-    const text = `${body.name} ${JSON.stringify(messages, (_key, value) => (typeof value === 'bigint' ? `${value}n` : value))}`;
+    const text = `${body.name} ${toText(messages)}`;
     for (const code of await within(20_000, send(body, messages), text)) {
       codes.set(code, (codes.get(code) ?? 0) + 1);
       if (code === 'gateway.bug' || code === 'gateway.clear_data') bugs.push(text);
@@ -275,6 +286,15 @@ test('what the grammar lets through is decided: no bug, no parked key, and the s
   const { keys } = await at.operator.listParked({});
   expect(keys).toEqual([]);
   await callers.get('dashboard')!.results.getProgress({ schoolOin: school, audience: Audience.AUDIENCE_SCHOOL });
+  // Each has its decision, or waits for something that is named.
+  expect(accepted.length).toBeGreaterThan(100);
+  const open = await Promise.all(
+    accepted.map(async ({ caller, flowId, path }) => {
+      const { flow } = await callers.get(caller)!.flows.getFlow({ flowId });
+      return flow!.ended || flow!.state === 'waiting' ? '' : `${path} ${flow!.state} ${toText(flow!.steps)}`;
+    }),
+  );
+  expect(open.filter((text) => text !== '')).toEqual([]);
   const { ages } = await at.operator.status({});
   expect(ages.filter(({ gap, parkedKeys }) => gap || parkedKeys > 0)).toEqual([]);
 }, 180_000);
