@@ -66,14 +66,19 @@ export function faultDetail(error: GatewayError, more: { flowId?: string } = {})
     fault: {
       '@xmlns': FAULT_NS,
       code: error.fault,
-      told: error.told,
+      told: carried(error.told),
       who: error.row.who,
       retry: error.row.retry,
       ...(more.flowId !== undefined && { flow_id: more.flowId }),
-      where: error.where.map(({ path, line }) => ({ path, ...(line !== undefined && { line }) })),
+      where: error.where.map(({ path, line }) => ({ path: carried(path), ...(line !== undefined && { line }) })),
     },
   };
 }
+
+/** Words for a fault: what XML cannot carry is left out, because an answer that cannot be written tells nobody anything. */
+const carried = (words: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to leave out.
+  words.toWellFormed().replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '');
 
 /** What a peer's fault says, when an answer is one. */
 export function faultIn(

@@ -449,3 +449,10 @@ describe('large documents', () => {
     expect(envelopeOf(root).body.text).toBe('x');
   });
 });
+
+test('a fault is written whatever its words hold', () => {
+  const error = new GatewayError('wire.invalid', 'a\u0000b\ud800', { where: 'x\u0001y' });
+  const text = writeFault({ faultcode: 'Client', faultstring: 'Nee', detail: faultDetail(error) });
+  expect(text).toContain('<told>ab\ufffd</told>');
+  expect(text).toContain('<path>xy</path>');
+});
