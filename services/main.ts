@@ -1,7 +1,7 @@
 /** The whole gateway in one process, embedded engine: doors in this thread, state and vault each in a thread of its own. */
 
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stateFile } from '#bus';
 import {
@@ -88,11 +88,18 @@ export async function startGateway(env: Record<string, string | undefined>, conf
   let lost: (error: GatewayError) => void = (error) => log('error', 'thread_lost', { fault: error.fault });
   vault.onLost((error) => lost(error));
   state.onLost((error) => lost(error));
+  // A folder that was removed or replaced under us would take in messages that are gone at the stop.
+  const stopWatching = watchFiles([stateFile(folder), vaultFile], () => {
+    log('error', 'data_folder_gone');
+    doors.close();
+    lost(new GatewayError('gateway.bug', 'The data folder was taken away.'));
+  });
   return {
     addresses: bound,
     devKey: vault.devKey,
     stop() {
       stopping ??= (async () => {
+        stopWatching();
         rmSync(addressFile, { force: true });
         await doors.stop(3_000);
         await Promise.all([state.stop(), vault.stop()]);
@@ -115,6 +122,23 @@ function makeFolder(folder: string): void {
     ]);
   }
 }
+
+/** How often the files are looked for, milliseconds. */
+const WATCH_MS = 2_000;
+
+/** Calls `gone` once when a file is no longer the one that was opened. */
+function watchFiles(files: readonly string[], gone: () => void): () => void {
+  const opened = files.map(inode);
+  const timer = setInterval(() => {
+    if (files.every((file, i) => inode(file) === opened[i])) return;
+    clearInterval(timer);
+    gone();
+  }, WATCH_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+const inode = (file: string): number => statSync(file, { throwIfNoEntry: false })?.ino ?? -1;
 
 /** Made at the first start, 0600; the command line on this machine reads it. */
 function operatorKey(folder: string): string {

@@ -2,7 +2,7 @@ import { faults, GatewayError } from '#kernel';
 import type { Service } from '#proto/eduk/core/v1/party';
 import { everything, type Purpose, released } from '#release';
 import type { Caller } from './caller.ts';
-import { actsForSchool } from './stages/authorise.ts';
+import { actsForSchool, SCHOOL_UNKNOWN } from './stages/authorise.ts';
 import type { Door } from './submission.ts';
 
 /**
@@ -12,8 +12,7 @@ import type { Door } from './submission.ts';
 export function purposeFor(door: Door, caller: Caller, school: string, service: Service): Purpose {
   const base = { school, party: caller.oin, service };
   if (caller.kind === 'operator' || actsForSchool(door, caller, school)) return { ...base, released: everything };
-  if (!door.chain.knowsSchool(school))
-    throw new GatewayError('state.missing', 'This school is not known here.', { where: 'school_oin' });
+  if (!door.chain.knowsSchool(school)) throw new GatewayError('state.missing', SCHOOL_UNKNOWN, { where: 'school_oin' });
   const { mandate, fault } = door.chain.judge(school, caller.oin, service);
   if (fault) throw new GatewayError(fault, faults[fault].en, { where: 'school_oin' });
   return { ...base, released: released(mandate!.attributes, service) };

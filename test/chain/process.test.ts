@@ -237,6 +237,12 @@ describe('what it says when it cannot start', () => {
       plain(it.err());
       expect(whole(data)).toEqual(before);
     });
+  test('a data folder that is taken away under it: it ends by itself, instead of taking in what would be lost', async () => {
+    const data = newFolder();
+    const it = await started(data);
+    rmSync(data, { recursive: true, force: true });
+    expect(await it.ended).toBe(1);
+  });
   test('a file that is no database of ours: exit 1, and it stays', async () => {
     const data = newFolder();
     mkdirSync(data, { recursive: true });

@@ -61,6 +61,8 @@ export const doctor: Command = {
       checks.push(asked.check);
       if (status) checks.push(...wellbeing(status));
     }
+    // Only what is not at the head: a wall of zeros hides the one line that matters. --json has all.
+    const busy = (status?.ages ?? []).filter(({ unread, parkedKeys, gap }) => unread > 0n || parkedKeys > 0 || gap);
     const survives = ['process'];
     const healthy = !checks.some(({ state }) => state === 'fail');
     return {
@@ -73,7 +75,7 @@ export const doctor: Command = {
         paragraph(
           'This set-up survives the loss of its process: everything accepted is on this machine’s disk. It does not survive the loss of the machine or of the site.',
         ),
-        ...(status ? [agesTable(status.ages)] : []),
+        ...(busy.length > 0 ? [agesTable(busy)] : []),
       ].join('\n\n'),
       exit: healthy ? 0 : 1,
     };

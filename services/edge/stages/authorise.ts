@@ -33,6 +33,10 @@ export function actsForSchool(door: Door, caller: Caller, school: string): boole
   );
 }
 
+/** Told where a school has neither a registration nor a mandate. */
+export const SCHOOL_UNKNOWN =
+  'This school is not known here: name it by its OIN (00000007000, BRIN, five digits); the operator registers schools.';
+
 export function requireMandate(
   door: Door,
   caller: Caller,
@@ -41,8 +45,7 @@ export function requireMandate(
   fresh = false,
 ): void {
   if (caller.kind === 'operator' || actsForSchool(door, caller, school)) return;
-  if (!door.chain.knowsSchool(school))
-    throw new GatewayError('state.missing', 'This school is not known here.', { where: 'school_oin' });
+  if (!door.chain.knowsSchool(school)) throw new GatewayError('state.missing', SCHOOL_UNKNOWN, { where: 'school_oin' });
   if (service === undefined) return;
   const { fault } = door.chain.judge(school, caller.oin, service, fresh);
   if (fault) throw new GatewayError(fault, faults[fault].en, { where: 'school_oin' });
