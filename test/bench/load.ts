@@ -81,7 +81,7 @@ if (options.kind === 'stream') {
     refused += answer.refusals.length;
     first ||= answer.refusals[0]?.code ?? '';
     through = Number(answer.through);
-    if (Math.floor((through * 10) / options.count) > marks.length) {
+    if (Math.floor(((through + 1) * 10) / options.count) > marks.length) {
       marks.push(performance.now() - started);
       if (options.count >= 100_000) say({ tenth: marks.length, ms: Math.round(marks.at(-1)!) });
     }
