@@ -136,24 +136,15 @@ export class Chain {
     return this.#schools.has(oin);
   }
 
-  /** Mandates of one party for one school, those that the school's board gave included. */
+  /** Mandates of one party for one school. A board gives them school by school, so that a school can narrow its own. */
   between(school: string, party: string): Mandate[] {
-    const board = this.party(school)?.boardOin;
-    return [
-      ...(this.#pairs.get(`${school}|${party}`)?.values() ?? []),
-      ...(board ? (this.#pairs.get(`${board}|${party}`)?.values() ?? []) : []),
-    ];
+    return [...(this.#pairs.get(`${school}|${party}`)?.values() ?? [])];
   }
 
-  /** Schools for which a party has any mandate, boards' schools included. */
+  /** Schools for which a party has any mandate. */
   schoolsOf(party: string): string[] {
     const schools = new Set<string>();
-    for (const mandate of this.#mandates.values()) {
-      if (mandate.partyOin !== party) continue;
-      schools.add(mandate.schoolOin);
-      for (const row of this.#byOin.values())
-        if (row.party!.boardOin === mandate.schoolOin) schools.add(row.party!.oin);
-    }
+    for (const mandate of this.#mandates.values()) if (mandate.partyOin === party) schools.add(mandate.schoolOin);
     return [...schools];
   }
 

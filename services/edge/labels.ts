@@ -70,6 +70,14 @@ export function eachString(type: string, message: Record<string, unknown>, visit
   }
 }
 
+/** A field's name says which of the three forms of time it holds: a school year, a day, or a moment (a day will do). */
+function isTime(name: string, value: string): boolean {
+  if (name === 'school_year') return isSchoolYear(value);
+  if (isDay(value)) return true;
+  if (!name.endsWith('_at')) return false;
+  return value.length <= 40 && /^\d{4}-\d{2}-\d{2}T/.test(value) && !Number.isNaN(Date.parse(value));
+}
+
 /** Refuses what breaks the grammar of its label. Tells paths, never values. */
 export function checkGrammar(type: string, message: Record<string, unknown>): void {
   let wrong: Where[] | undefined;
@@ -84,12 +92,7 @@ export function checkGrammar(type: string, message: Record<string, unknown>): vo
         ok = TERM.test(value);
         break;
       case Label.TIME:
-        ok =
-          value.length === 10
-            ? isDay(value)
-            : value.length === 9
-              ? isSchoolYear(value)
-              : value.length <= 40 && /^\d{4}-\d{2}-\d{2}T/.test(value) && !Number.isNaN(Date.parse(value));
+        ok = isTime(field.protoName, value);
         break;
       default:
         ok = value.length <= (longest[field.label] ?? 64);

@@ -138,6 +138,7 @@ function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
       learner,
       group,
       granter: byOin,
+      ownProducts: submitted.ownProducts,
       sealed: activationCode.length > 0 ? Buffer.from(activationCode).toString('base64') : '',
       flow: record.flowId,
     },
@@ -192,6 +193,7 @@ function onWithdraw(record: LogRecord, unit: Unit, final: boolean): void {
     byOin: by,
     swapToProductId,
     swapToEntitlementId,
+    ownProducts,
   } = decoded(record, 'WithdrawSubmitted');
   const existing = unit.get(entitlements, school, id);
   const events = decide.change(
@@ -202,7 +204,7 @@ function onWithdraw(record: LogRecord, unit: Unit, final: boolean): void {
       product: swapToProductId ? unit.get(products, swapToProductId) : undefined,
       target: swapToEntitlementId ? unit.get(entitlements, school, swapToEntitlementId) : undefined,
     },
-    { mode, by, swapToProduct: swapToProductId, swapTo: swapToEntitlementId, flow: record.flowId },
+    { mode, by, ownProducts, swapToProduct: swapToProductId, swapTo: swapToEntitlementId, flow: record.flowId },
   );
   answerChange(record, unit, final, events, { existing, school, id, by, product: swapToProductId });
 }

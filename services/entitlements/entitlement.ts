@@ -55,6 +55,8 @@ export interface GrantCommand {
   /** Activation code, sealed, base64; empty = none. */
   sealed: string;
   flow: string;
+  /** The granter may give only what it publishes or opens itself. */
+  ownProducts?: boolean;
 }
 
 export interface GrantState {
@@ -67,6 +69,10 @@ export interface GrantState {
   /** Whether the learner was forgotten since the grant was sent. */
   forgotten: boolean;
 }
+
+const NOT_OWN = 'Only a distributor gives what another party publishes.';
+const isOf = (product: ProductCopy, party: string): boolean =>
+  product.publisher === party || product.platform === party;
 
 export const learnerHolder = (learner: string): string => `l:${learner}`;
 export const groupHolder = (group: string): string => `g:${group}`;
@@ -160,6 +166,7 @@ export function grant(state: GrantState, command: GrantCommand): EntitlementEven
   )
     return refusedGrant('wire.invalid', 'A date is not a day in the form YYYY-MM-DD.');
   if (!product) return [{ type: 'Needs', need: 'product' }];
+  if (command.ownProducts && !isOf(product, command.granter)) return refusedGrant('party.forbidden', NOT_OWN);
 
   let { pool } = state;
   if (!terms.fromEntitlementId) pool = undefined;
@@ -272,6 +279,8 @@ export interface ChangeCommand {
   swapToProduct: string;
   swapTo: string;
   flow: string;
+  /** The sender may give only what it publishes or opens itself. */
+  ownProducts?: boolean;
 }
 
 export interface SwapState extends ChangeState {
@@ -331,7 +340,11 @@ function withdraw(state: ChangeState, row: Entitlement): EntitlementEvent[] {
   return refuseUndo(row) ?? takeBack(row, state.pool, 'withdrawn', state.now);
 }
 
-function swap(state: SwapState, row: Entitlement, { swapTo, swapToProduct, flow }: ChangeCommand): EntitlementEvent[] {
+function swap(
+  state: SwapState,
+  row: Entitlement,
+  { swapTo, swapToProduct, flow, by, ownProducts }: ChangeCommand,
+): EntitlementEvent[] {
   const { product, target, now } = state;
   if (row.state === WITHDRAWN)
     return row.more.swappedTo === swapTo && target?.product === swapToProduct
@@ -344,6 +357,7 @@ function swap(state: SwapState, row: Entitlement, { swapTo, swapToProduct, flow 
   if (target && target.state !== REFUSED)
     return refusedChange('state.conflict', 'The new entitlement_id is in use at this school.');
   if (!product) return [{ type: 'Needs', need: 'product' }];
+  if (ownProducts && !isOf(product, by)) return refusedChange('party.forbidden', NOT_OWN);
   // The new one is not taken from the pool: that counts licences of the old product.
   const { order, line, readable, count } = row.more;
   const more: Details = {

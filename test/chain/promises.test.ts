@@ -173,6 +173,8 @@ describe('mandates', () => {
 
   test('ended: within 5 s senders, reads and an open watch stop; after a new mandate the rows come, in order', async () => {
     const party = await at.party('Overstapper', [Role.ROLE_PLATFORM, Role.ROLE_PUBLISHER]);
+    const seller = await at.party('Boekenberg', [Role.ROLE_DISTRIBUTOR]);
+    await at.mandate(school, seller.oin, [Service.SERVICE_ENTITLEMENT]);
     const services = [Service.SERVICE_ENTITLEMENT, Service.SERVICE_ROSTER, Service.SERVICE_RESULT];
     const { mandateId } = await at.mandate(school, party.oin, services);
     const book = fresh('boek');
@@ -188,7 +190,7 @@ describe('mandates', () => {
       seen.push(entitlement.terms.entitlementId),
     );
     watch.on('error', () => undefined); // Cancelled below.
-    await bulk(publisher.entitlements.grantEntitlements(), grant('', 2, terms(ids[0])));
+    await bulk(seller.entitlements.grantEntitlements(), grant('', 2, terms(ids[0])));
     await eventually(
       async () => seen,
       (all) => all.includes(ids[0]),
@@ -203,15 +205,15 @@ describe('mandates', () => {
       { index: 0n, code: 'mandate.ended' },
     ]);
     expect(Date.now() - stopped).toBeLessThan(5000);
-    for (const id of ids.slice(1, 3)) await bulk(publisher.entitlements.grantEntitlements(), grant('', 2, terms(id)));
+    for (const id of ids.slice(1, 3)) await bulk(seller.entitlements.grantEntitlements(), grant('', 2, terms(id)));
     await eventually(
-      () => entitlement(publisher, ids[2]),
+      () => entitlement(seller, ids[2]),
       ({ decision }) => decision!.outcome === 'EntitlementGranted',
     );
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect(seen).toEqual([ids[0]]);
     await at.mandate(school, party.oin, services);
-    await bulk(publisher.entitlements.grantEntitlements(), grant('', 2, terms(ids[3])));
+    await bulk(seller.entitlements.grantEntitlements(), grant('', 2, terms(ids[3])));
     await eventually(
       async () => seen,
       (all) => all.length >= 4,

@@ -1,5 +1,5 @@
 import { outcomes } from '#adapters/eckdt';
-import { GatewayError, isSchoolOin } from '#kernel';
+import { GatewayError } from '#kernel';
 import { type Mandate, MandateState, Role } from '#proto/eduk/core/v1/party';
 import type { HoldDecisionSubmitted } from '#proto/eduk/events/v1/rosters';
 import type * as op from '#proto/eduk/operator/v1/operator';
@@ -71,12 +71,6 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
 const grantMandateAnswer = async (request: op.GrantMandateRequest, gate: Gate): Promise<op.GrantMandateResponse> => {
   if (!request.mandate) throw new GatewayError('wire.invalid', undefined, { where: 'mandate' });
   const mandate: Mandate = { ...request.mandate, mandateId: '', state: MandateState.MANDATE_STATE_UNSPECIFIED };
-  if (!isSchoolOin(mandate.schoolOin) && !gate.door.chain.party(mandate.schoolOin)?.roles.includes(Role.ROLE_BOARD))
-    throw new GatewayError(
-      'wire.invalid',
-      'A mandate is of a school (00000007000, BRIN, five digits) or of a registered board.',
-      { where: 'mandate.school_oin' },
-    );
   const intake = operatorGrant(mandate, request.confirm);
   const { flowId } = await take(intake, request, operator, gate);
   const decision = await decided(gate, flowId);

@@ -91,8 +91,7 @@ function callerOf(gate: Gate, header: Clear<Autorisatie>, asked: SchoolRef): { c
       throw new GatewayError('mandate.missing', 'This autorisatiesleutel was not given to this caller.');
     // A school names itself by BRIN; administrations without one by a schoolkey, for which the OIN serves here.
     const school = asked.schoolOin || asked.schoolKey;
-    const boardOf = chain.party(school)?.boardOin;
-    if (school !== pair.school && boardOf !== pair.school)
+    if (school !== pair.school)
       throw new GatewayError(
         chain.knowsSchool(school) ? 'mandate.missing' : 'state.missing',
         'This autorisatiesleutel is of another school.',

@@ -6,9 +6,13 @@ import {
   WithdrawEntitlementsRequest,
   WithdrawMode,
 } from '#proto/eduk/gateway/v1/entitlement';
+import type { Caller } from '../caller.ts';
 import type { Intake } from '../submission.ts';
 import { event } from '../submission.ts';
 import { atMostOne, hasRef, namedLearner } from './people.ts';
+
+/** A publisher gives what is its own; only a distributor gives what others publish. */
+const sellsOwnOnly = (caller: Caller): boolean => !caller.roles.has(Role.ROLE_DISTRIBUTOR);
 
 const utf8 = new TextEncoder();
 
@@ -66,6 +70,7 @@ export const grantEntitlements: Intake<GrantEntitlementsRequest> = {
           holder: { learner, group },
           byOin: caller.oin,
           activationCode: found.sealed[0] ?? new Uint8Array(0),
+          ownProducts: sellsOwnOnly(caller),
         },
         key,
       ),
@@ -113,6 +118,7 @@ export const withdrawEntitlements: Intake<WithdrawEntitlementsRequest> = {
           swapToProductId: request.swapToProductId,
           swapToEntitlementId: request.swapToProductId ? `swap-${newId()}` : '',
           reason: request.reason,
+          ownProducts: sellsOwnOnly(caller),
           byOin: caller.oin,
         },
         request.schoolOin,

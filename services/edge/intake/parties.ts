@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { GatewayError, isPartyOin, newId } from '#kernel';
+import { GatewayError, isPartyOin, isSchoolOin, newId } from '#kernel';
 import { type Mandate, MandateState, type Party, Role, Service } from '#proto/eduk/core/v1/party';
 import type { CredentialDigests } from '#proto/eduk/events/v1/parties';
 import { GrantMandateRequest, WithdrawMandateRequest } from '#proto/eduk/gateway/v1/party';
@@ -16,8 +16,12 @@ import { event } from '../submission.ts';
 export function checkMandate(
   mandate: Pick<Mandate, 'schoolOin' | 'partyOin' | 'services' | 'attributes' | 'validFrom' | 'validUntil'>,
 ): void {
-  if (!isPartyOin(mandate.schoolOin))
-    throw new GatewayError('wire.invalid', 'school_oin is not an OIN.', { where: 'school_oin' });
+  if (!isSchoolOin(mandate.schoolOin))
+    throw new GatewayError(
+      'wire.invalid',
+      'A mandate is of one school (00000007000, BRIN, five digits); a board gives it school by school.',
+      { where: 'school_oin' },
+    );
   if (!isPartyOin(mandate.partyOin))
     throw new GatewayError('wire.invalid', 'party_oin is not an OIN.', { where: 'party_oin' });
   if (

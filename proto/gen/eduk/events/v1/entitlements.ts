@@ -31,6 +31,8 @@ export interface GrantSubmitted {
   byOin: string;
   /** Sealed under the school's key. */
   activationCode: Uint8Array;
+  /** True for a sender that is no distributor: it may give only what it publishes or opens itself. */
+  ownProducts: boolean;
 }
 
 /** An entitlement must be taken back, blocked, unblocked or swapped. */
@@ -43,6 +45,8 @@ export interface WithdrawSubmitted {
   swapToEntitlementId: string;
   reason: string;
   byOin: string;
+  /** True for a sender that is no distributor: it may give only what it publishes or opens itself. */
+  ownProducts: boolean;
 }
 
 /** A platform told of use. */
@@ -196,7 +200,14 @@ export const Holder: MessageFns<Holder> = {
 };
 
 function createBaseGrantSubmitted(): GrantSubmitted {
-  return { terms: undefined, schoolOin: "", holder: undefined, byOin: "", activationCode: new Uint8Array(0) };
+  return {
+    terms: undefined,
+    schoolOin: "",
+    holder: undefined,
+    byOin: "",
+    activationCode: new Uint8Array(0),
+    ownProducts: false,
+  };
 }
 
 export const GrantSubmitted: MessageFns<GrantSubmitted> = {
@@ -215,6 +226,9 @@ export const GrantSubmitted: MessageFns<GrantSubmitted> = {
     }
     if (message.activationCode.length !== 0) {
       writer.uint32(42).bytes(message.activationCode);
+    }
+    if (message.ownProducts !== false) {
+      writer.uint32(48).bool(message.ownProducts);
     }
     return writer;
   },
@@ -272,6 +286,14 @@ export const GrantSubmitted: MessageFns<GrantSubmitted> = {
             message.activationCode = reader.bytes();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.ownProducts = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -303,6 +325,11 @@ export const GrantSubmitted: MessageFns<GrantSubmitted> = {
         : isSet(object.activation_code)
         ? bytesFromBase64(object.activation_code)
         : new Uint8Array(0),
+      ownProducts: isSet(object.ownProducts)
+        ? globalThis.Boolean(object.ownProducts)
+        : isSet(object.own_products)
+        ? globalThis.Boolean(object.own_products)
+        : false,
     };
   },
 
@@ -323,6 +350,9 @@ export const GrantSubmitted: MessageFns<GrantSubmitted> = {
     if (message.activationCode.length !== 0) {
       obj.activationCode = base64FromBytes(message.activationCode);
     }
+    if (message.ownProducts !== false) {
+      obj.ownProducts = message.ownProducts;
+    }
     return obj;
   },
 
@@ -340,6 +370,7 @@ export const GrantSubmitted: MessageFns<GrantSubmitted> = {
       : undefined;
     message.byOin = object.byOin ?? "";
     message.activationCode = object.activationCode ?? new Uint8Array(0);
+    message.ownProducts = object.ownProducts ?? false;
     return message;
   },
 };
@@ -353,6 +384,7 @@ function createBaseWithdrawSubmitted(): WithdrawSubmitted {
     swapToEntitlementId: "",
     reason: "",
     byOin: "",
+    ownProducts: false,
   };
 }
 
@@ -378,6 +410,9 @@ export const WithdrawSubmitted: MessageFns<WithdrawSubmitted> = {
     }
     if (message.byOin !== "") {
       writer.uint32(58).string(message.byOin);
+    }
+    if (message.ownProducts !== false) {
+      writer.uint32(64).bool(message.ownProducts);
     }
     return writer;
   },
@@ -451,6 +486,14 @@ export const WithdrawSubmitted: MessageFns<WithdrawSubmitted> = {
             message.byOin = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.ownProducts = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -492,6 +535,11 @@ export const WithdrawSubmitted: MessageFns<WithdrawSubmitted> = {
         : isSet(object.by_oin)
         ? globalThis.String(object.by_oin)
         : "",
+      ownProducts: isSet(object.ownProducts)
+        ? globalThis.Boolean(object.ownProducts)
+        : isSet(object.own_products)
+        ? globalThis.Boolean(object.own_products)
+        : false,
     };
   },
 
@@ -518,6 +566,9 @@ export const WithdrawSubmitted: MessageFns<WithdrawSubmitted> = {
     if (message.byOin !== "") {
       obj.byOin = message.byOin;
     }
+    if (message.ownProducts !== false) {
+      obj.ownProducts = message.ownProducts;
+    }
     return obj;
   },
 
@@ -533,6 +584,7 @@ export const WithdrawSubmitted: MessageFns<WithdrawSubmitted> = {
     message.swapToEntitlementId = object.swapToEntitlementId ?? "";
     message.reason = object.reason ?? "";
     message.byOin = object.byOin ?? "";
+    message.ownProducts = object.ownProducts ?? false;
     return message;
   },
 };
