@@ -15,15 +15,17 @@ import { event } from '../submission.ts';
 
 export function checkMandate(
   mandate: Pick<Mandate, 'schoolOin' | 'partyOin' | 'services' | 'attributes' | 'validFrom' | 'validUntil'>,
+  /** Path of the mandate in its message, with a dot. */
+  at = '',
 ): void {
   if (!isSchoolOin(mandate.schoolOin))
     throw new GatewayError(
       'wire.invalid',
       'A mandate is of one school (00000007000, BRIN, five digits); a board gives it school by school.',
-      { where: 'school_oin' },
+      { where: `${at}school_oin` },
     );
   if (!isPartyOin(mandate.partyOin))
-    throw new GatewayError('wire.invalid', 'party_oin is not an OIN.', { where: 'party_oin' });
+    throw new GatewayError('wire.invalid', 'party_oin is not an OIN.', { where: `${at}party_oin` });
   if (
     mandate.services.length === 0 ||
     mandate.services.some((service) => service <= 0 || service > Service.SERVICE_STAFF)
@@ -31,15 +33,15 @@ export function checkMandate(
     throw new GatewayError(
       'wire.invalid',
       'Name at least one service: roster, order, entitlement, access, result, progress, usage, staff.',
-      { where: 'services' },
+      { where: `${at}services` },
     );
   for (const [i, attribute] of mandate.attributes.entries())
     if (!knownAttributes.has(attribute))
       throw new GatewayError('wire.invalid', `This attribute is not one of: ${[...knownAttributes].join(', ')}.`, {
-        where: `attributes[${i}]`,
+        where: `${at}attributes[${i}]`,
       });
   if (mandate.validFrom && mandate.validUntil && mandate.validUntil < mandate.validFrom)
-    throw new GatewayError('wire.invalid', 'valid_until is before valid_from.', { where: 'valid_until' });
+    throw new GatewayError('wire.invalid', 'valid_until is before valid_from.', { where: `${at}valid_until` });
 }
 
 /** The autorisatiesleutel that a grant made, which belongs to its (school, party). */
@@ -169,7 +171,7 @@ export function operatorGrant(mandate: Mandate, confirm: boolean): Intake<Operat
     remember: 35,
     reference: () => reference,
     school: () => mandate.schoolOin,
-    check: () => checkMandate(mandate),
+    check: () => checkMandate(mandate, 'mandate.'),
     events: (_request, _found, { flowId, door }) => [
       event(
         'MandateSubmitted',
