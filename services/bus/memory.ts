@@ -17,20 +17,110 @@ import type {
 } from './port.ts';
 import type { AppendedRecord, Change, LaneRow, Reference, Store } from './store.ts';
 
+const SURROGATE = /[\ud800-\udfff]/;
+
 /** Text in the order of its code points, as SQLite and PostgreSQL (collation C) have it. */
 function compareCells(a: Cell, b: Cell): number {
   if (a === b) return 0;
   if (a === null) return -1;
   if (b === null) return 1;
-  if (typeof a === 'string' && typeof b === 'string') return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  // Only beyond 16 bits does JavaScript's own order differ.
+  if (typeof a === 'string' && typeof b === 'string' && (SURROGATE.test(a) || SURROGATE.test(b)))
+    return Buffer.compare(Buffer.from(a), Buffer.from(b));
   return (a as number) < (b as number) ? -1 : 1;
 }
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
+/** Rows of a table, and in each order that was asked for so far. */
+class MemoryTable {
+  readonly #rows = new Map<string, Cells>();
+  readonly #sorted = new Map<string, Cells[]>();
+  readonly #layout: Layout;
+
+  constructor(layout: Layout) {
+    this.#layout = layout;
+  }
+
+  get(id: string): Cells | undefined {
+    return this.#rows.get(id);
+  }
+
+  set(id: string, cells: Cells | undefined): void {
+    const before = this.#rows.get(id);
+    if (cells === undefined) this.#rows.delete(id);
+    else this.#rows.set(id, cells);
+    for (const [index, rows] of this.#sorted) {
+      const order = orderOf(this.#layout, index);
+      if (before !== undefined) rows.splice(firstNotBefore(rows, order, before), 1);
+      if (cells !== undefined) rows.splice(firstNotBefore(rows, order, cells), 0, cells);
+    }
+  }
+
+  list({ index = '', equals, after, descending = false, limit = Infinity }: ListOptions): Cells[] {
+    const order = orderOf(this.#layout, index);
+    let rows = this.#sorted.get(index);
+    if (rows === undefined) {
+      rows = [...this.#rows.values()].sort((a, b) => compareRows(a, b, order));
+      this.#sorted.set(index, rows);
+    }
+    // Where rows that match begin and end, by binary search: an index orders whole rows, so that none are alike.
+    const prefix = equals.map(plain);
+    let from = firstWhere(rows, (row) => comparePrefix(row, order, prefix) >= 0);
+    let to = firstWhere(rows, (row) => comparePrefix(row, order, prefix) > 0);
+    if (after !== undefined) {
+      const past = [...prefix, ...after.map(plain)];
+      if (descending) to = firstWhere(rows, (row) => comparePrefix(row, order, past) >= 0);
+      else from = firstWhere(rows, (row) => comparePrefix(row, order, past) > 0);
+    }
+    if (descending) {
+      // What is absent comes before no value, as in SQL.
+      if (after !== undefined)
+        while (
+          from < to &&
+          order.slice(prefix.length, prefix.length + after.length).some((at) => rows[from]![at] === null)
+        )
+          from += 1;
+      return rows.slice(Math.max(from, to - limit), to).reverse();
+    }
+    return rows.slice(from, Math.min(to, from + limit));
+  }
+}
+
+/** The first index for which `is` holds; it must hold for all after it. */
+function firstWhere(rows: readonly Cells[], is: (row: Cells) => boolean): number {
+  let low = 0;
+  let high = rows.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (is(rows[middle]!)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+function compareRows(a: Cells, b: Cells, order: readonly number[]): number {
+  for (const at of order) {
+    const way = compareCells(a[at]!, b[at]!);
+    if (way !== 0) return way;
+  }
+  return 0;
+}
+
+function comparePrefix(row: Cells, order: readonly number[], values: readonly Cell[]): number {
+  for (let i = 0; i < values.length; i++) {
+    const way = compareCells(row[order[i]!]!, values[i]!);
+    if (way !== 0) return way;
+  }
+  return 0;
+}
+
+const firstNotBefore = (rows: readonly Cells[], order: readonly number[], row: Cells): number =>
+  firstWhere(rows, (other) => compareRows(other, row, order) >= 0);
+
 /** Log, references and rows in memory, for tests: what it keeps outlives the engine that used it, like a file. */
 export class MemoryStore implements Store {
-  readonly #tables = new Map<string, Map<string, Cells>>();
+  readonly #tables = new Map<string, MemoryTable>();
   readonly #log = new Map<string, AppendedRecord[]>();
   readonly #lanes = new Map<string, LaneRow>();
   readonly #references = new Map<string, Reference>();
@@ -44,26 +134,9 @@ export class MemoryStore implements Store {
     return this.#tables.get(layout.name)?.get(keyText(layout, key));
   }
 
-  list(
-    layout: Layout,
-    { index = '', equals, after, descending = false, limit = Infinity }: ListOptions,
-  ): readonly Cells[] {
-    const order = orderOf(layout, index);
-    const rows: Cells[] = [];
-    const sign = descending ? -1 : 1;
-    for (const cells of this.#tables.get(layout.name)?.values() ?? []) {
-      if (!equals.every((value, i) => compareCells(cells[order[i]!]!, plain(value)) === 0)) continue;
-      if (after !== undefined && !isAfter(cells, order.slice(equals.length), after, sign)) continue;
-      rows.push(cells);
-    }
-    rows.sort((a, b) => {
-      for (const at of order) {
-        const way = compareCells(a[at]!, b[at]!);
-        if (way !== 0) return way * sign;
-      }
-      return 0;
-    });
-    return limit < rows.length ? rows.slice(0, limit) : rows;
+  list(layout: Layout, options: ListOptions): readonly Cells[] {
+    orderOf(layout, options.index ?? '');
+    return this.#tables.get(layout.name)?.list(options) ?? [];
   }
 
   reference(claim: Uint8Array): Reference | undefined {
@@ -90,15 +163,17 @@ export class MemoryStore implements Store {
   }
 
   write(layout: Layout, changes: readonly Change[]): void {
-    const rows = this.#tables.get(layout.name);
-    const of = rows ?? new Map<string, Cells>();
-    if (rows === undefined) this.#tables.set(layout.name, of);
+    let of = this.#tables.get(layout.name);
+    if (of === undefined) {
+      of = new MemoryTable(layout);
+      this.#tables.set(layout.name, of);
+    }
+    const table = of;
     for (const { key, cells } of changes) {
       const id = keyText(layout, key);
-      const before = of.get(id);
-      if (cells === null) of.delete(id);
-      else of.set(id, cells);
-      this.#undo.push(() => (before === undefined ? of.delete(id) : of.set(id, before)));
+      const before = table.get(id);
+      table.set(id, cells ?? undefined);
+      this.#undo.push(() => table.set(id, before));
     }
   }
 
@@ -166,16 +241,6 @@ export class MemoryStore implements Store {
 }
 
 const plain = (value: KeyValue): Cell => (typeof value === 'bigint' ? Number(value) : value);
-
-function isAfter(cells: Cells, order: readonly number[], after: readonly KeyValue[], sign: number): boolean {
-  for (const [i, value] of after.entries()) {
-    const cell = cells[order[i]!]!;
-    if (cell === null) return false;
-    const way = compareCells(cell, plain(value)) * sign;
-    if (way !== 0) return way > 0;
-  }
-  return false;
-}
 
 function orderOf(layout: Layout, index: string): readonly number[] {
   const order = layout.orders.get(index);
