@@ -71,7 +71,7 @@ function cell(layout: Layout, at: number, value: unknown): Cell {
   switch (layout.types[at]!) {
     case 'text':
       if (typeof value !== 'string') throw wrong(layout, layout.columns[at]!, 'text');
-      if (at < layout.keySize && value.includes('\0')) throw wrong(layout, layout.columns[at]!, 'free of NUL');
+      if (value.includes('\0')) throw wrong(layout, layout.columns[at]!, 'free of NUL');
       return value;
     case 'int':
       if (!Number.isSafeInteger(value)) throw wrong(layout, layout.columns[at]!, 'a whole number below 2^53');

@@ -26,7 +26,7 @@ import type {
   WaitingRow,
 } from './port.ts';
 import { Waiting } from './port.ts';
-import { type AppendedRecord, type LaneRow, type Reference, type Store, StoreFailure } from './store.ts';
+import { type AppendedRecord, type LaneRow, Missing, type Reference, type Store, StoreFailure } from './store.ts';
 import {
   engineTables,
   NEVER,
@@ -39,6 +39,7 @@ import {
   type TimerTableRow,
   timers,
   type WaitRow,
+  type WakeRow,
   waits,
   wakes,
 } from './tables.ts';
@@ -81,6 +82,8 @@ interface Lane extends LaneRow {
   tail: LogRecord[];
   tailFirst: number;
   seats: Seat[];
+  /** The record after `head` is nowhere to be had. */
+  lost: boolean;
 }
 
 /** A consumer in a lane. */
@@ -169,6 +172,8 @@ function partition(key: string): number {
   return found;
 }
 
+const NOTHING: { records: AppendedRecord[]; lanes: LaneRow[] } = { records: [], lanes: [] };
+
 type Decided = 'kept' | 'parked' | { what: string; deadlineMs: number };
 
 /**
@@ -187,6 +192,7 @@ export class Core implements Reader {
   readonly #appended: ((records: readonly LogRecord[]) => void) | undefined;
   readonly #listeners: ((touched: ReadonlySet<string>) => void)[] = [];
   #pending: (Pending & { origin: AppendedRecord['origin'] })[] = [];
+  #numbered: { records: AppendedRecord[]; lanes: LaneRow[] } = NOTHING;
   #inGroup = false;
   #now = 0;
   #turn = 0;
@@ -195,17 +201,28 @@ export class Core implements Reader {
   #wakesMayStand = true;
   #tailRecords = 0;
   #tailBytes = 0;
+  /** Whether the log is another system's: what is appended comes back by `arrived`, and nothing is numbered here. */
+  readonly #logElsewhere: boolean;
+  /** Something that was not loaded was asked for: nothing of this group counts. */
+  #missed = false;
+  /** What this group parked, told once it is committed. */
+  #parkings: (() => void)[] = [];
 
-  /** `appended` is told of records after their commit. */
+  /**
+   * `appended` is told of records after their commit. With `logElsewhere` the store's lanes are ignored: records come by
+   * `arrived`, and the store numbers what is appended itself.
+   */
   constructor(options: {
     store: Store;
     modules: readonly ServiceModule[];
     clock: Clock;
     appended?: (records: readonly LogRecord[]) => void;
+    logElsewhere?: boolean;
   }) {
     this.#store = options.store;
     this.#appended = options.appended;
     this.#clock = options.clock;
+    this.#logElsewhere = options.logElsewhere ?? false;
     this.#rows = new Rows(options.store, [...engineTables, ...options.modules.flatMap((module) => module.tables)]);
     this.#unit = new RecordUnit(this.#rows, (consumer, what) => this.#isWanted(consumer, what));
     for (const [type, { stream }] of Object.entries(events)) this.#knows(stream, type);
@@ -216,6 +233,15 @@ export class Core implements Reader {
       lane.tailFirst = row.head + 1;
     }
     for (const consumer of options.modules.flatMap((module) => module.consumers)) this.#join(consumer);
+    if (this.#logElsewhere)
+      for (const lane of this.#allLanes()) {
+        lane.head = Math.min(...lane.seats.map(({ position }) => position));
+        lane.tailFirst = lane.head + 1;
+      }
+  }
+
+  *#allLanes(): Generator<Lane> {
+    for (const lanes of this.#lanes.values()) yield* lanes;
   }
 
   #knows(stream: string, type: string): void {
@@ -270,6 +296,7 @@ export class Core implements Reader {
         tail: [],
         tailFirst: 1,
         seats: [],
+        lost: false,
       }));
       this.#lanes.set(stream, lanes);
     }
@@ -283,24 +310,36 @@ export class Core implements Reader {
    * `work` answers.
    */
   group<T>(work: () => T): T {
+    const result = this.prepare(work);
+    try {
+      this.#store.commit();
+    } catch (thrown) {
+      this.undo();
+      throw thrown instanceof StoreFailure ? asGatewayError(thrown.cause) : thrown;
+    }
+    this.settle();
+    return result;
+  }
+
+  /**
+   * Everything of a group but its commit, which the caller makes with the store before it calls `settle`, or `undo` where
+   * it failed. Throws `Missing` when `work` asked the store for what is not loaded; then nothing happened.
+   */
+  prepare<T>(work: () => T): T {
     if (this.#inGroup) throw new GatewayError('gateway.bug', 'a group within a group');
     this.#inGroup = true;
     this.#now = Math.max(this.#now, this.#clock.now());
-    let result: T;
-    let touched: ReadonlySet<string>;
     try {
       this.#store.begin();
-      result = work();
+      const result = work();
       this.#look();
-      touched = this.#finish();
+      this.#writeOut();
+      if (this.#missed) throw new Missing();
+      return result;
     } catch (thrown) {
-      this.#undo();
-      throw thrown instanceof StoreFailure ? asGatewayError(thrown.cause) : thrown;
-    } finally {
-      this.#inGroup = false;
+      this.undo();
+      throw thrown instanceof StoreFailure && !(thrown instanceof Missing) ? asGatewayError(thrown.cause) : thrown;
     }
-    if (touched.size > 0) this.#tell(touched);
-    return result;
   }
 
   #tell(touched: ReadonlySet<string>): void {
@@ -312,7 +351,8 @@ export class Core implements Reader {
       }
   }
 
-  #finish(): ReadonlySet<string> {
+  /** Hands the store all that the group did. */
+  #writeOut(): void {
     for (const member of this.#members)
       for (const seat of member.seats)
         if (seat.moved)
@@ -322,29 +362,41 @@ export class Core implements Reader {
             partition: seat.lane.partition,
             number: seat.position,
           });
-    const { records, lanes } = this.#number();
+    this.#numbered = this.#number();
     this.#rows.flush();
+    const { records, lanes } = this.#numbered;
     if (records.length > 0) this.#store.append(records, lanes);
-    this.#store.commit();
+  }
+
+  /** The prepared group is committed. */
+  settle(): void {
+    const { records, lanes } = this.#numbered;
     for (const member of this.#members)
       for (const seat of member.seats)
         if (seat.moved) {
           seat.committed = seat.position;
           seat.moved = false;
         }
-    for (const { stream, partition, head } of lanes) this.#lane(stream, partition).head = head;
-    for (const record of records) this.#remember(record);
+    if (!this.#logElsewhere) {
+      for (const { stream, partition, head } of lanes) this.#lane(stream, partition).head = head;
+      for (const record of records) this.#remember(record);
+    }
     if (records.length > 0) this.#appended?.(records);
     this.#prune();
     this.#pending = [];
+    this.#numbered = NOTHING;
     const touched = this.#rows.settled();
     if (touched.has(timers.name)) this.#nextTimerMs = undefined;
     if (touched.has(waits.name)) this.#nextDeadlineMs = undefined;
     if (touched.has(wakes.name)) this.#wakesMayStand = true;
-    return touched;
+    for (const told of this.#parkings) told();
+    this.#parkings = [];
+    this.#inGroup = false;
+    if (touched.size > 0) this.#tell(touched);
   }
 
-  #undo(): void {
+  /** The prepared group, or what there is of one, did not happen. */
+  undo(): void {
     try {
       this.#store.rollback();
     } catch (thrown) {
@@ -353,6 +405,10 @@ export class Core implements Reader {
     this.#unit.drop();
     this.#rows.forget();
     this.#pending = [];
+    this.#numbered = NOTHING;
+    this.#parkings = [];
+    this.#missed = false;
+    this.#inGroup = false;
     this.#nextTimerMs = undefined;
     this.#nextDeadlineMs = undefined;
     this.#wakesMayStand = true;
@@ -407,6 +463,44 @@ export class Core implements Reader {
     lane.tail.push(record);
     this.#tailRecords += 1;
     this.#tailBytes += record.data.length;
+  }
+
+  /**
+   * With the log elsewhere: takes in the next record of its lane. One that is known already is passed over; answers false,
+   * with nothing changed, when one before it has not arrived.
+   */
+  arrived(record: LogRecord): boolean {
+    const lane = this.#lane(record.stream, record.partition);
+    if (record.number <= lane.head) return true;
+    if (record.number > lane.head + 1) return false;
+    lane.head = record.number;
+    lane.lost = false;
+    if (lane.tail.length === 0) lane.tailFirst = record.number;
+    lane.tail.push(record);
+    this.#tailRecords += 1;
+    this.#tailBytes += record.data.length;
+    return true;
+  }
+
+  /** With the log elsewhere: number of the newest record that arrived. */
+  arrivedThrough(stream: string, partition: number): number {
+    return this.#lane(stream, partition).head;
+  }
+
+  /** With the log elsewhere: the record after the newest that arrived is nowhere to be had. Answers who cannot go on, the first time. */
+  lost(stream: string, partition: number): string[] {
+    const lane = this.#lane(stream, partition);
+    if (lane.lost) return [];
+    lane.lost = true;
+    const stopped = lane.seats.map(({ member }) => member.name);
+    for (const consumer of stopped)
+      log('error', 'log_gap', { fault: 'log.gap', consumer, stream, partition, after: lane.head });
+    return stopped;
+  }
+
+  /** With the log elsewhere: what has arrived and is not yet taken by everybody. */
+  backlog(): { records: number; bytes: number } {
+    return { records: this.#tailRecords, bytes: this.#tailBytes };
   }
 
   #forgetTail(lane: Lane): void {
@@ -500,8 +594,10 @@ export class Core implements Reader {
 
   /** When the next timer or deadline is due, Unix milliseconds; Infinity = none. */
   nextDueMs(): number {
-    this.#nextTimerMs ??= firstOf(this.#timersFrom())?.atMs ?? Infinity;
-    this.#nextDeadlineMs ??= firstOf(this.#deadlinesFrom())?.deadlineMs ?? Infinity;
+    this.#nextTimerMs ??= Math.min(...this.#members.map((member) => this.#timersOf(member, 1)[0]?.atMs ?? Infinity));
+    this.#nextDeadlineMs ??= Math.min(
+      ...this.#members.map((member) => this.#deadlinesOf(member, 1)[0]?.deadlineMs ?? Infinity),
+    );
     return Math.min(this.#nextTimerMs, this.#nextDeadlineMs);
   }
 
@@ -548,7 +644,7 @@ export class Core implements Reader {
     for (const record of records) {
       if (record.number <= seat.position) continue;
       if (record.number !== seat.position + 1) break;
-      this.#deliver(member, record);
+      this.#softly(() => this.#deliver(member, record));
       seat.position = record.number;
       seat.moved = true;
       taken += 1;
@@ -566,6 +662,16 @@ export class Core implements Reader {
       });
     }
     return taken;
+  }
+
+  /** Goes on with the next where something was not loaded, so that one look finds all that is missing. */
+  #softly(work: () => void): void {
+    try {
+      work();
+    } catch (thrown) {
+      if (!(thrown instanceof Missing)) throw thrown;
+      this.#missed = true;
+    }
   }
 
   #deliver(member: Member, record: LogRecord): void {
@@ -627,13 +733,15 @@ export class Core implements Reader {
         return { what: thrown.what, deadlineMs: thrown.deadlineMs };
       const error =
         thrown instanceof Waiting ? new GatewayError('gateway.bug', 'a deadline cannot wait') : asGatewayError(thrown);
-      log('error', 'record_parked', {
-        consumer: member.name,
-        stream: record.stream,
-        type: record.type,
-        flow_id: record.flowId,
-        ...describeError(error),
-      });
+      this.#parkings.push(() =>
+        log('error', 'record_parked', {
+          consumer: member.name,
+          stream: record.stream,
+          type: record.type,
+          flow_id: record.flowId,
+          ...describeError(error),
+        }),
+      );
       this.#park(member, record.stream, record, error.fault);
       return 'parked';
     }
@@ -641,28 +749,21 @@ export class Core implements Reader {
 
   // ---- timers
 
-  /** Timers by their time. Those of a service that is not part of this release keep, and are passed over. */
-  *#timersFrom(): Generator<TimerTableRow> {
-    let after: [number, string, string] | undefined;
-    for (;;) {
-      const page = this.#rows.list(timers, { index: 'at', equals: [], ...(after ? { after } : {}), limit: RESUME });
-      for (const row of page) if (this.#byName.has(row.consumer)) yield row;
-      if (page.length < RESUME) return;
-      const last = page.at(-1)!;
-      after = [last.atMs, last.consumer, last.id];
-    }
+  /** Timers of a consumer by their time. Those of a service that is not part of this release keep. */
+  #timersOf({ name, consumer }: Member, limit: number): readonly Readonly<TimerTableRow>[] {
+    return consumer.onTimer === undefined ? [] : this.#rows.list(timers, { index: 'due', equals: [name], limit });
   }
 
   #fireTimers(): number {
-    const due: TimerTableRow[] = [];
-    for (const row of this.#timersFrom()) {
-      if (row.atMs > this.#now || due.length >= RESUME) break;
-      due.push(row);
-    }
+    const due: Readonly<TimerTableRow>[] = [];
+    for (const member of this.#members)
+      this.#softly(() => {
+        for (const row of this.#timersOf(member, RESUME)) if (row.atMs <= this.#now) due.push(row);
+      });
     for (const row of due) {
       // One that fired before it may have cancelled or moved it.
       const still = this.#rows.get(timers, row.consumer, row.id);
-      if (still?.atMs === row.atMs) this.#fire(this.#byName.get(row.consumer)!, row);
+      if (still?.atMs === row.atMs) this.#softly(() => this.#fire(this.#byName.get(row.consumer)!, row));
     }
     return due.length;
   }
@@ -787,37 +888,27 @@ export class Core implements Reader {
     return taken;
   }
 
-  /** Waiting records by their deadline, as `#timersFrom`. */
-  *#deadlinesFrom(): Generator<WaitRow> {
-    let after: [number, string, string, number] | undefined;
-    for (;;) {
-      const page = this.#rows.list(waits, {
-        index: 'deadline',
-        equals: [],
-        ...(after ? { after } : {}),
-        limit: RESUME,
-      });
-      for (const row of page) {
-        if (row.deadlineMs === NEVER) return;
-        if (this.#byName.has(row.consumer)) yield row;
-      }
-      if (page.length < RESUME) return;
-      const last = page.at(-1)!;
-      after = [last.deadlineMs, last.consumer, last.scope, last.seq];
-    }
+  /** Waiting records of a consumer by their deadline; those that only stand behind one have none. */
+  #deadlinesOf({ name, waiting }: Member, limit: number): readonly Readonly<WaitRow>[] {
+    if (!waiting) return [];
+    return this.#rows
+      .list(waits, { index: 'late', equals: [name], limit })
+      .filter(({ deadlineMs }) => deadlineMs !== NEVER);
   }
 
   #fireDeadlines(): number {
-    const due: WaitRow[] = [];
-    for (const row of this.#deadlinesFrom()) {
-      if (row.deadlineMs > this.#now || due.length >= RESUME) break;
-      due.push(row);
-    }
+    const due: Readonly<WaitRow>[] = [];
+    for (const member of this.#members)
+      this.#softly(() => {
+        for (const row of this.#deadlinesOf(member, RESUME)) if (row.deadlineMs <= this.#now) due.push(row);
+      });
     let taken = 0;
     // One before it may have been taken up, or waits for something else by now.
     for (const { consumer, scope, seq } of due)
       if ((this.#rows.get(waits, consumer, scope, seq)?.deadlineMs ?? NEVER) <= this.#now)
-        taken += this.#resume(this.#byName.get(consumer)!, scope, true);
+        this.#softly(() => {
+          taken += this.#resume(this.#byName.get(consumer)!, scope, true);
+        });
     return taken;
   }
 
@@ -828,9 +919,9 @@ export class Core implements Reader {
 
   #takeUpWoken(): number {
     let taken = 0;
-    const standing = this.#members.flatMap((member) =>
-      this.#rows.list(wakes, { equals: [member.name], limit: RESUME }),
-    );
+    const standing: Readonly<WakeRow>[] = [];
+    for (const { name } of this.#members)
+      this.#softly(() => standing.push(...this.#rows.list(wakes, { equals: [name], limit: RESUME })));
     for (const row of standing) {
       const member = this.#byName.get(row.consumer)!;
       this.#rows.remove(wakes, row.consumer, row.kind, row.name);
@@ -846,7 +937,9 @@ export class Core implements Reader {
         let last = row;
         for (const rest of page) {
           last = { ...row, afterScope: rest.scope, afterSeq: rest.seq };
-          taken += this.#resume(member, rest.scope, false);
+          this.#softly(() => {
+            taken += this.#resume(member, rest.scope, false);
+          });
           if (taken > RESUME) break;
         }
         // Told again while some were taken up: then all are asked anew.
@@ -881,21 +974,24 @@ export class Core implements Reader {
         nextSeq: 1,
       };
       member.parked = true;
-      const recent = (member.parkedAt.get(parkedIn) ?? []).filter((at) => at > this.#now - ILL_MS);
-      recent.push(this.#now);
-      member.parkedAt.set(parkedIn, recent);
-      if (recent.length >= ILL_KEYS) {
-        member.stopped.add(parkedIn);
-        log('error', 'stream_stopped', {
-          consumer: member.name,
-          stream: parkedIn,
-          parked_keys: recent.length,
-          within_ms: ILL_MS,
-        });
-      }
+      this.#parkings.push(() => this.#countParked(member, parkedIn));
     }
     this.#rows.put(parkedRecords, { ...record0(record), consumer: member.name, parkedIn, seq: row.nextSeq });
     this.#rows.put(parkedKeys, { ...row, nextSeq: row.nextSeq + 1 });
+  }
+
+  #countParked(member: Member, parkedIn: string): void {
+    const recent = (member.parkedAt.get(parkedIn) ?? []).filter((at) => at > this.#now - ILL_MS);
+    recent.push(this.#now);
+    member.parkedAt.set(parkedIn, recent);
+    if (recent.length < ILL_KEYS || member.stopped.has(parkedIn)) return;
+    member.stopped.add(parkedIn);
+    log('error', 'stream_stopped', {
+      consumer: member.name,
+      stream: parkedIn,
+      parked_keys: recent.length,
+      within_ms: ILL_MS,
+    });
   }
 
   /** Decides the records of a parked key in order, until one fails again or enough are done. */
@@ -1059,7 +1155,7 @@ export class Core implements Reader {
           unread,
           oldestUnreadMs: Math.max(0, now - oldest),
           parkedKeys: member.parked ? this.#rows.list(parkedKeys, { equals: [member.name, stream] }).length : 0,
-          gap: seats.some((seat) => seat.gap),
+          gap: seats.some((seat) => seat.gap || (seat.lane.lost && seat.committed === seat.lane.head)),
           stopped: member.stopped.has(stream),
         };
       }),
@@ -1116,11 +1212,6 @@ export class Core implements Reader {
       }
     return removed;
   }
-}
-
-function firstOf<T>(items: Iterable<T>): T | undefined {
-  for (const item of items) return item;
-  return undefined;
 }
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);

@@ -1,11 +1,11 @@
 import { type Client, type Clock, connect, dispatcher, newId, type ServiceDefinition, uuid7, uuidBytes } from '#kernel';
 import { type EventName, type EventOf, events } from '#proto/events';
 import { type Cell, type Cells, keyText, type Layout } from './cells.ts';
+import { compareCells, orderOf, plain } from './compare.ts';
 import { Core, type EntryOutcome, type NewEntry } from './core.ts';
 import type {
   AgeRow,
   EngineView,
-  KeyValue,
   ListOptions,
   LogRecord,
   MessageType,
@@ -16,19 +16,6 @@ import type {
   WaitingRow,
 } from './port.ts';
 import type { AppendedRecord, Change, LaneRow, Reference, Store } from './store.ts';
-
-const SURROGATE = /[\ud800-\udfff]/;
-
-/** Text in the order of its code points, as SQLite and PostgreSQL (collation C) have it. */
-function compareCells(a: Cell, b: Cell): number {
-  if (a === b) return 0;
-  if (a === null) return -1;
-  if (b === null) return 1;
-  // Only beyond 16 bits does JavaScript's own order differ.
-  if (typeof a === 'string' && typeof b === 'string' && (SURROGATE.test(a) || SURROGATE.test(b)))
-    return Buffer.compare(Buffer.from(a), Buffer.from(b));
-  return (a as number) < (b as number) ? -1 : 1;
-}
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
@@ -238,14 +225,6 @@ export class MemoryStore implements Store {
     const at = log.findIndex((record) => record.number === number);
     if (at >= 0) log.splice(at, 1);
   }
-}
-
-const plain = (value: KeyValue): Cell => (typeof value === 'bigint' ? Number(value) : value);
-
-function orderOf(layout: Layout, index: string): readonly number[] {
-  const order = layout.orders.get(index);
-  if (order === undefined) throw new Error(`table ${layout.name} has no index ${index}`);
-  return order;
 }
 
 /** An event that a decider appended, or a test submitted. */

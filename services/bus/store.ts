@@ -81,3 +81,14 @@ export class StoreFailure extends Error {
     this.name = 'StoreFailure';
   }
 }
+
+/**
+ * The store has not loaded what it was asked for. It remembers what that was: whoever runs the group loads it and runs the
+ * group again. Nothing else may catch this.
+ */
+export class Missing extends StoreFailure {
+  constructor() {
+    super(new Error('not loaded'));
+    this.name = 'Missing';
+  }
+}

@@ -80,7 +80,7 @@ export const waits = table<WaitRow>({
   name: 'bus_waits',
   key: ['consumer', 'scope', 'seq'],
   columns: { consumer: 'text', scope: 'text', seq: 'int', what: 'text', sinceMs: 'int', deadlineMs: 'int', ...resting },
-  indexes: { what: ['consumer', 'what', 'scope', 'seq'], deadline: ['deadlineMs'] },
+  indexes: { what: ['consumer', 'what', 'scope', 'seq'], late: ['consumer', 'deadlineMs'] },
   retention: 'RETENTION_ENGINE',
 });
 
@@ -171,7 +171,7 @@ export const timers = table<TimerTableRow>({
   name: 'bus_timers',
   key: ['consumer', 'id'],
   columns: { consumer: 'text', id: 'text', atMs: 'int', key: 'text', payload: 'text', flowId: 'text', school: 'text' },
-  indexes: { at: ['atMs'] },
+  indexes: { due: ['consumer', 'atMs'] },
   retention: 'RETENTION_ENGINE',
 });
 
