@@ -88,6 +88,14 @@ export const faults = {
     en: 'The gateway is stopping; come back.',
     nl: 'De gateway stopt; probeer het zo opnieuw.',
   },
+  'gateway.unavailable': {
+    who: 'us',
+    retry: 'backoff',
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    en: 'A part of the gateway does not answer; come back. The same reference has no second effect.',
+    nl: 'Een deel van de gateway antwoordt niet; probeer het zo opnieuw. Dezelfde referentie heeft geen tweede gevolg.',
+  },
   'party.unknown': {
     who: 'sender',
     retry: 'never',

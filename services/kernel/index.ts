@@ -2,6 +2,7 @@ export * from './clear.ts';
 export * from './clock.ts';
 export * from './codec.ts';
 export * from './config.ts';
+export * from './deadline.ts';
 export * from './errors.ts';
 export * from './hmac.ts';
 export * from './ids.ts';

@@ -3,6 +3,7 @@
  * what ts-proto writes (`generic-definitions`); errors travel as fault, words and paths.
  */
 import { type Decoder, decodedWith, type Encoder, encoded } from './codec.ts';
+import { within } from './deadline.ts';
 import { asGatewayError, type Fault, GatewayError, isFault, type Where } from './errors.ts';
 
 export interface Codec<T> extends Encoder<T>, Decoder<T> {}
@@ -86,23 +87,44 @@ export interface Port {
   on(event: 'message', listener: (message: any) => void): unknown;
 }
 
-interface Call {
+/** One call as it crosses. */
+export interface Call {
   id: number;
   service: string;
   method: string;
   bytes: Uint8Array;
+  /** How long the caller waits from now on, milliseconds; absent = not said. */
+  timeoutMs?: number | undefined;
 }
-interface Answer {
+/** What came of it: bytes, or an error. */
+export interface Answer {
   id: number;
   bytes?: Uint8Array;
   error?: { fault: string; told: string; where: readonly Where[]; retryAfterS?: number | undefined };
 }
 
+export interface PortTransport extends Transport {
+  /** As `Transport.call`; with `timeoutMs` the other side is told how long the caller waits. */
+  call(service: string, method: string, request: Uint8Array, timeoutMs?: number): Promise<Uint8Array>;
+  /** The other side is gone: everything under way and to come fails so. */
+  fail(error: GatewayError): void;
+  /** Fails what was called with `timeoutMs` and has waited longer. To be asked now and then: a timer for each call would cost more than the call. */
+  expire(error: () => GatewayError): void;
+  /** Calls without an answer. */
+  readonly underWay: number;
+}
+
+/** Ids of calls stay below this, so that any form carries them. */
+const IDS = 2 ** 31;
+
 /** Calls over a port. Those made in one turn of the event loop cross together. */
-export function portTransport(port: Port): Transport & { fail(error: GatewayError): void } {
+export function portTransport(port: Port): PortTransport {
   let next = 1;
   let outgoing: Call[] = [];
-  const waiting = new Map<number, { resolve(bytes: Uint8Array): void; reject(error: unknown): void }>();
+  const waiting = new Map<
+    number,
+    { resolve(bytes: Uint8Array): void; reject(error: unknown): void; untilMs: number | undefined }
+  >();
   let failed: GatewayError | undefined;
   port.on('message', (message: { answers?: Answer[] }) => {
     for (const answer of message.answers ?? []) {
@@ -113,12 +135,17 @@ export function portTransport(port: Port): Transport & { fail(error: GatewayErro
     }
   });
   return {
-    call(service, method, bytes) {
+    call(service, method, bytes, timeoutMs) {
       if (failed) return Promise.reject(failed);
       return new Promise((resolve, reject) => {
-        const id = next++;
-        waiting.set(id, { resolve, reject });
-        if (outgoing.push({ id, service, method, bytes }) === 1)
+        const id = next;
+        next = (next + 1) % IDS;
+        waiting.set(id, {
+          resolve,
+          reject,
+          untilMs: timeoutMs === undefined ? undefined : performance.now() + timeoutMs,
+        });
+        if (outgoing.push({ id, service, method, bytes, timeoutMs }) === 1)
           queueMicrotask(() => {
             const calls = outgoing;
             outgoing = [];
@@ -126,11 +153,21 @@ export function portTransport(port: Port): Transport & { fail(error: GatewayErro
           });
       });
     },
-    /** The other side is gone: everything under way and to come fails so. */
     fail(error) {
       failed = error;
       for (const caller of waiting.values()) caller.reject(error);
       waiting.clear();
+    },
+    expire(error) {
+      const now = performance.now();
+      for (const [id, { untilMs, reject }] of waiting)
+        if (untilMs !== undefined && untilMs < now) {
+          waiting.delete(id);
+          reject(error());
+        }
+    },
+    get underWay() {
+      return waiting.size;
     },
   };
 }
@@ -147,8 +184,8 @@ export function serveOnPort(port: Port, target: Transport): void {
       });
   };
   port.on('message', (message: { calls?: Call[] }) => {
-    for (const { id, service, method, bytes } of message.calls ?? [])
-      target.call(service, method, bytes).then(
+    for (const { id, service, method, bytes, timeoutMs } of message.calls ?? [])
+      within(timeoutMs, () => target.call(service, method, bytes)).then(
         (result) => answer({ id, bytes: result }),
         (thrown) => {
           const error = asGatewayError(thrown);
