@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['{services,adapters,proto,test,docs}/**/*.test.ts'],
+    include: ['{services,adapters,proto,test,docs,deploy}/**/*.test.ts'],
     exclude: ['**/node_modules/**', 'proto/gen/**'],
     pool: 'forks',
     maxWorkers: 2,

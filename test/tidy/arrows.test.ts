@@ -25,7 +25,7 @@ test('each folder that is imported by a name has an index', () => {
 
 test('a module connects, starts or listens only when it is called', () => {
   const entries =
-    /^(proto\/generate|services\/state|services\/.*\/thread|services\/cli\/|adapters\/xml\/worker|test\/|docs\/|.*\.test|services\/(bus\/bench|pseudonyms\/measure))/;
+    /^(proto\/generate|deploy\/\w+\/(main|tool)\.ts|services\/state|services\/.*\/thread|services\/cli\/|adapters\/xml\/worker|test\/|docs\/|.*\.test|services\/(bus\/bench|pseudonyms\/measure))/;
   for (const { path, text } of code)
     if (!entries.test(path))
       expect([path, /^(await|start\w*\(|\w+\.(listen|start)\()/m.test(text)]).toEqual([path, false]);
@@ -170,6 +170,18 @@ describe('what breaks a rule is found', () => {
       'test/chain/x.test.ts',
       "import { Clear } from '../../services/kernel/clear.ts';",
       'across folders only by a name',
+    ],
+    [
+      'a program that starts servers and imports the gateway',
+      'deploy/local/kafka.ts',
+      "import { x } from '#kernel';",
+      'may not import services/kernel',
+    ],
+    [
+      'a service that starts servers',
+      'services/bus/engine.ts',
+      "import { startKafka } from '#deploy/local';",
+      'may not import deploy/local',
     ],
     ['a service without arrows', 'services/audit/audit.ts', "import { Clear } from '#kernel';", 'has no arrows'],
     [

@@ -38,8 +38,11 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
   adapters: ['services/kernel', 'proto', 'adapters/contract', 'adapters/xml'],
   proto: [],
   'test/parties': ['proto'],
-  test: ['services', 'adapters', 'proto', 'test', 'docs'],
+  test: ['services', 'adapters', 'proto', 'test', 'docs', 'deploy'],
   docs: ['services', 'adapters', 'proto', 'test'],
+  // Servers of others, started: it knows nothing of the gateway.
+  'deploy/local': [],
+  deploy: ['services', 'proto', 'deploy'],
 };
 
 /** Imported by their paths: the whole gateway, which has no index, and the list of methods that tests of the whole go through. */
@@ -84,9 +87,9 @@ const within = (folder: string, allowed: string): boolean => folder === allowed 
 const wider = (folder: string): readonly string[] | undefined =>
   folder.startsWith('services/') ? undefined : arrows[folder.split('/')[0]!];
 
-/** What tests may import besides: those of the contracts compare them with services, those of services use the bus's bench. */
+/** What tests may import besides: those of the contracts compare them with services, those of services use the bus's bench and real servers. */
 const testArrows = (folder: string): readonly string[] =>
-  folder === 'proto' ? ['services'] : folder.startsWith('services/') ? ['services/bus'] : [];
+  folder === 'proto' ? ['services'] : folder.startsWith('services/') ? ['services/bus', 'deploy/local'] : [];
 
 /** What is wrong with one import; undefined = nothing. */
 function importProblem(path: string, specifier: string, aliases: Readonly<Record<string, string>>): string | undefined {
