@@ -5,6 +5,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -146,12 +147,15 @@ async function fetchInto(folder: string, kind: string): Promise<void> {
   const postgres = join(folder, 'postgres');
   mkdirSync(postgres);
   process.stderr.write('Fetching Apache Kafka and PostgreSQL with Maven, once (60 MB).\n');
+  // A copy, because Maven writes beside the file that it is given.
+  const own = join(folder, 'pom.xml');
+  copyFileSync(pom, own);
   const maven = [
     '--batch-mode',
     '--quiet',
     '--strict-checksums',
     '--file',
-    pom,
+    own,
     `-Dpostgres.platform=${kind}`,
     `-DoutputDirectory=${jars}`,
   ];
@@ -170,6 +174,7 @@ async function fetchInto(folder: string, kind: string): Promise<void> {
   const tools = 'Install them (Debian: apt-get install tar xz-utils).';
   await system('tar', ['-xJf', join(postgres, archive), '-C', postgres], tools, 'Unpacking PostgreSQL with tar and xz');
   rmSync(join(postgres, archive));
+  rmSync(join(folder, 'target'), { recursive: true, force: true });
   for (const jar of readdirSync(jars)) if (jar.startsWith('embedded-postgres')) rmSync(join(jars, jar));
   // PostgreSQL runs under another id than ours when we are root; whatever our umask is, it must be able to read itself.
   await system('chmod', ['-R', 'a+rX', folder], '', 'Opening the folder');
