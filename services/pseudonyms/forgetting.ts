@@ -1,12 +1,5 @@
-import type { Decision, Ledger, Line } from './ledger.ts';
-import { textOf } from './seal.ts';
+import type { Decision, Line } from './ledger.ts';
 import type { School, Shelf } from './shelf.ts';
-
-interface Waiting {
-  token: string;
-  oin: string;
-  atMs: number;
-}
 
 /**
  * Who is to be forgotten, and the destroying. What is destroyed: the secret under which payloads, salts and all three
@@ -15,131 +8,69 @@ interface Waiting {
  */
 export class Forgetting {
   readonly #shelf: Shelf;
-  readonly #ledger: Ledger;
-  readonly #waiting = new Map<number, Waiting>();
-  /** Decisions of the transaction that is open. */
-  #undecided: Line[] = [];
-  /** Whether something was destroyed since the file was last wiped; stays so until a wipe has succeeded. */
-  #unwiped = false;
+  #decided: Line[] = [];
 
-  constructor(shelf: Shelf, ledger: Ledger) {
+  constructor(shelf: Shelf) {
     this.#shelf = shelf;
-    this.#ledger = ledger;
-    this.#load();
   }
 
-  #load(): void {
-    this.#waiting.clear();
-    for (const row of this.#shelf.store.run.allWaiting.all() as unknown as (Waiting & { learner: number })[])
-      this.#waiting.set(row.learner, { token: row.token, oin: row.oin, atMs: row.atMs });
-  }
-
-  waits(learner: number): boolean {
-    return this.#waiting.has(learner);
-  }
-
-  get waiting(): number {
-    return this.#waiting.size;
+  /** Decisions since this was last asked: for the ledger before the commit, or for nobody when the run counts for nothing. */
+  takeDecided(): Line[] {
+    const decided = this.#decided;
+    this.#decided = [];
+    return decided;
   }
 
   /** `atMs`: 0 or past = now; later = then; -1 = not after all. */
-  decide(schoolOin: string, token: string, atMs: number): { known: boolean; destroyed: boolean } {
+  decide(oin: string, token: string, atMs: number): { known: boolean; destroyed: boolean } {
     const shelf = this.#shelf;
-    const school = shelf.school(schoolOin, false);
+    const school = shelf.school(oin, false);
     const learner = school && shelf.byToken(school, token);
     if (!learner) {
-      const gone = school !== undefined && shelf.store.run.tombstone.get(token, school.id) !== undefined;
+      const gone = school !== undefined && shelf.rows.learnerByToken(school.id, token)?.forgotten === true;
       return { known: gone, destroyed: gone };
     }
     const now = shelf.clock.now();
-    if (atMs < 0) {
-      if (this.#waiting.delete(learner.id)) {
-        shelf.write.dropWaiting.run(learner.id);
-        this.#note(token, 'kept', now);
-      }
-      return { known: true, destroyed: false };
+    if (atMs >= 0 && atMs <= now) {
+      this.#destroy(school!, token);
+      return { known: true, destroyed: true };
     }
-    if (atMs > now) {
-      if (this.#waiting.get(learner.id)?.atMs !== atMs) {
-        shelf.write.putWaiting.run(learner.id, atMs);
-        this.#waiting.set(learner.id, { token, oin: schoolOin, atMs });
-        this.#note(token, 'waits', atMs);
-      }
-      return { known: true, destroyed: false };
+    const waitsMs = atMs < 0 ? undefined : atMs;
+    if (learner.waitsMs !== waitsMs) {
+      shelf.rows.write.setWaiting(school!.id, learner.id, waitsMs);
+      shelf.change(learner, { waitsMs });
+      this.#note(oin, token, waitsMs === undefined ? 'kept' : 'waits', waitsMs ?? now);
     }
-    this.#destroy(school!, token, now);
-    return { known: true, destroyed: true };
+    return { known: true, destroyed: false };
   }
 
-  #destroy(school: School, token: string, now: number): void {
-    const { write } = this.#shelf;
-    const learner = this.#shelf.byToken(school, token)!;
-    const rows = write.hashesOf.all(learner.id) as { eckId: Uint8Array | null; lasKey: Uint8Array | null }[];
-    const hashes = rows.flatMap(({ eckId, lasKey }) => [eckId, lasKey]).filter((hash) => hash !== null);
-    for (const hash of hashes) write.dropLookup.run(school.id, hash);
-    write.dropNumbers.run(learner.id);
-    write.dropNames.run(learner.id);
-    write.dropBirth.run(learner.id);
-    write.dropContact.run(learner.id);
-    write.dropWaiting.run(learner.id);
-    write.entomb.run(now, learner.id);
-    const count = Number((write.getMeta.get('unvacuumed') as { value: number } | undefined)?.value ?? 0);
-    write.putMeta.run('unvacuumed', count + 1);
-    this.#waiting.delete(learner.id);
-    this.#shelf.drop(school, learner, hashes.map(textOf));
-    this.#unwiped = true;
-    this.#note(token, 'destroyed', now);
+  #destroy(school: School, token: string): void {
+    this.#shelf.destroy(school, this.#shelf.byToken(school, token)!);
+    this.#note(school.oin, token, 'destroyed', this.#shelf.clock.now());
   }
 
-  #note(token: string, decision: Decision, atMs: number): void {
-    this.#undecided.push({ token, decision, atMs });
+  #note(school: string, token: string, decision: Decision, atMs: number): void {
+    this.#decided.push({ school, token, decision, atMs });
   }
 
-  /** Before the transaction commits. Should it then fail, the ledger is right all the same: this was asked for. */
-  beforeCommit(): void {
-    this.#ledger.append(this.#undecided);
-    this.#undecided = [];
+  /** Destroys one whose time has come, unless that was taken back meanwhile. Says whether. */
+  destroyDue(oin: string, token: string): boolean {
+    const school = this.#shelf.school(oin, false);
+    const waitsMs = school && this.#shelf.byToken(school, token)?.waitsMs;
+    if (waitsMs === undefined || waitsMs > this.#shelf.clock.now()) return false;
+    this.#destroy(school!, token);
+    return true;
   }
 
-  /** The transaction counts: what was deleted leaves the write-ahead log too. */
-  afterCommit(): void {
-    if (!this.#unwiped) return;
-    this.#shelf.store.checkpoint();
-    this.#unwiped = false;
-  }
-
-  afterRollback(): void {
-    this.#undecided = [];
-    this.#load();
-  }
-
-  /** Destroys what is due. Returns how many. */
-  runDue(): number {
-    const now = this.#shelf.clock.now();
-    let destroyed = 0;
-    for (const { token, oin, atMs } of [...this.#waiting.values()])
-      if (atMs <= now) {
-        this.#destroy(this.#shelf.school(oin, true), token, now);
-        destroyed++;
-      }
-    return destroyed;
-  }
-
-  /** After a backup came back: what the ledger says and the vault does not know is decided again. */
-  catchUp(): number {
-    let changed = 0;
-    for (const { token, decision, atMs } of this.#ledger.read().values()) {
-      const row = this.#shelf.store.run.schoolOfToken.get(token) as
-        | { id: number; oin: string; forgottenMs: number | null }
-        | undefined;
-      if (!row || row.forgottenMs !== null) continue;
-      const waits = this.#waiting.get(row.id)?.atMs;
-      if (decision === 'destroyed') this.decide(row.oin, token, 0);
-      else if (decision === 'waits' && waits !== atMs) this.decide(row.oin, token, atMs);
-      else if (decision === 'kept' && waits !== undefined) this.decide(row.oin, token, -1);
-      else continue;
-      changed++;
-    }
-    return changed;
+  /** After a backup came back: what the ledger says and the vault does not know is decided again. Says whether. */
+  decideAgain({ school: oin, token, decision, atMs }: Line): boolean {
+    const school = this.#shelf.school(oin, false);
+    const learner = school && this.#shelf.byToken(school, token);
+    if (!learner) return false;
+    if (decision === 'destroyed') this.decide(oin, token, 0);
+    else if (decision === 'waits' && learner.waitsMs !== atMs) this.decide(oin, token, atMs);
+    else if (decision === 'kept' && learner.waitsMs !== undefined) this.decide(oin, token, -1);
+    else return false;
+    return true;
   }
 }

@@ -1,3 +1,4 @@
+export type { RevealCount } from './calls.ts';
 export { devKeyFile, findMasterKey, type MasterKeyFile, type MasterKeySettings, readMasterKey } from './master.ts';
 export { startVaultThread, type VaultThread } from './spawn.ts';
-export { openVault, type RevealCount, type Vault, type VaultOptions } from './vault.ts';
+export { openVault, type Vault, type VaultOptions } from './vault.ts';

@@ -9,6 +9,8 @@ import { ConfigError } from '#kernel';
 export type Decision = 'destroyed' | 'waits' | 'kept';
 
 export interface Line {
+  /** OIN. */
+  school: string;
   token: string;
   decision: Decision;
   /** Unix milliseconds: of the destruction, or until when it waits, or of the taking back. */
@@ -18,8 +20,8 @@ export interface Line {
 const LINE = /^([a-z]{2}_[a-z2-7]{26}) (destroyed|waits|kept) (\d{1,16})$/;
 
 export interface Ledger {
-  /** The last decision on each token. */
-  read(): Map<string, Line>;
+  /** The last decision on each token. The file does not say of which school a token is. */
+  read(): Map<string, Omit<Line, 'school'>>;
   /** Appends and waits for the disk. */
   append(lines: readonly Line[]): void;
   close(): void;
@@ -30,7 +32,7 @@ export function openLedger(file: string): Ledger {
   let descriptor: number | undefined;
   return {
     read() {
-      const last = new Map<string, Line>();
+      const last = new Map<string, Omit<Line, 'school'>>();
       if (!existsSync(file)) return last;
       for (const [i, text] of readFileSync(file, 'utf8').split('\n').entries()) {
         if (text === '') continue;

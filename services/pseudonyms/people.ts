@@ -9,8 +9,9 @@ import type {
   Revealed,
   RevealRequest,
 } from '#proto/eduk/pseudonyms/v1/pseudonyms';
-import { bytesOf, textOf } from './seal.ts';
-import type { Kind, Learner, NumberColumn, School, Shelf } from './shelf.ts';
+import { each, type Kind, type Part } from './rows.ts';
+import { textOf } from './seal.ts';
+import type { Learner, NumberColumn, School, Shelf } from './shelf.ts';
 
 /** Identities → tokens, and tokens → what a receiver may have. */
 
@@ -47,16 +48,10 @@ const tooLong = (path: string) =>
 function slotOf(shelf: Shelf, school: School, sector: string, create: boolean): string {
   if (sector === '' || sector === school.firstSector) return FIRST;
   if (school.firstSector === undefined) {
-    if (create) {
-      shelf.write.nameSector.run(sector, school.id);
-      school.firstSector = sector;
-    }
+    if (create) shelf.nameSector(school, sector);
     return FIRST;
   }
-  if (create && !school.sectors.has(sector)) {
-    shelf.write.addSector.run(school.id, sector);
-    school.sectors.add(sector);
-  }
+  if (create && !school.sectors.has(sector)) shelf.addSector(school, sector);
   return sector;
 }
 
@@ -64,25 +59,23 @@ export function identify(shelf: Shelf, request: IdentifyRequest): IdentifyRespon
   const { create } = request;
   const school = shelf.school(request.schoolOin, create);
   const slot = school && slotOf(shelf, school, request.sector, create);
-  const identified: Identified[] = [];
-  for (const [i, { kind, eckId, lasKey, person }] of request.identities.entries()) {
+  const identified = each(request.identities, ({ kind, eckId, lasKey, person }, i) => {
     const answer: Identified = { token: '', nameMark: EMPTY, salt: EMPTY, code: '', created: false };
-    identified.push(answer);
     if (!school || (eckId === '' && lasKey === '')) {
       answer.code = 'learner.unknown';
-      continue;
+      return answer;
     }
     const byEckId = eckId === '' ? undefined : lookup(shelf, school, kind as Kind, slot!, 'eck_id', eckId);
     const byLasKey = lasKey === '' ? undefined : lookup(shelf, school, kind as Kind, slot!, 'las_key', lasKey);
     if (contradicts(byEckId, byLasKey)) {
       answer.code = 'state.conflict';
-      continue;
+      return answer;
     }
     let learner = byEckId?.learner ?? byLasKey?.learner;
     if (!learner) {
       if (!create) {
         answer.code = 'learner.unknown';
-        continue;
+        return answer;
       }
       learner = shelf.addLearner(school, kind as Kind);
       answer.created = true;
@@ -92,7 +85,8 @@ export function identify(shelf: Shelf, request: IdentifyRequest): IdentifyRespon
     if (person) answer.nameMark = keepPerson(shelf, school, learner, person, create);
     const flowId = request.saltFor[i];
     if (flowId) answer.salt = shelf.learnerMac(school, learner, 'salt', flowId);
-  }
+    return answer;
+  });
   return { identified };
 }
 
@@ -130,21 +124,16 @@ function link(
   const lasKey = byLasKey && !byLasKey.learner ? byLasKey : undefined;
   if (!eckId && !lasKey) return;
   const { version } = shelf.key(school, 'index');
-  for (const one of [eckId, lasKey]) {
-    if (!one) continue;
-    shelf.write.addLookup.run(school.id, bytesOf(one.hash), learner.id, version);
-    school.byHash.set(one.hash, learner);
-  }
-  const ordinal = fresh ? 0 : (shelf.store.run.countNumbers.get(learner.id) as { n: number }).n;
+  for (const one of [eckId, lasKey]) if (one) shelf.addLookup(school, one.hash, learner, version);
+  const ordinal = fresh ? 0 : shelf.rows.numbers(school.id, learner.id).length;
   const ref = LearnerRef.encode({ eckId: eckId?.number ?? '', lasKey: lasKey?.number ?? '' }).finish();
-  shelf.write.addNumbers.run(
-    learner.id,
+  shelf.rows.write.addNumbers(school.id, learner.id, {
     ordinal,
-    eckId ? bytesOf(eckId.hash) : null,
-    lasKey ? bytesOf(lasKey.hash) : null,
-    shelf.sealFor(school, learner, 'numbers', ['ref', ordinal], ref),
-  );
-  if (eckId) learner.hasEckId = true;
+    eckId: eckId?.hash,
+    lasKey: lasKey?.hash,
+    sealed: shelf.sealFor(school, learner, 'numbers', ['ref', ordinal], ref),
+  });
+  if (eckId && !learner.hasEckId) shelf.change(learner, { hasEckId: true });
 }
 
 /** What normalising would leave as it is; most names. */
@@ -179,31 +168,27 @@ function keepPerson(shelf: Shelf, school: School, learner: Learner, person: Pers
 function keepNames(shelf: Shelf, school: School, learner: Learner, person: Person, mark: Buffer): void {
   const text = textOf(mark);
   if (text === learner.mark) return;
-  const { write } = shelf;
+  const { rows } = shelf;
   const now = shelf.clock.now();
-  let rank = 1;
-  if (learner.mark !== '') {
-    // From now on the time of the former newest counts.
-    write.touchName.run(now, learner.id, bytesOf(learner.mark));
-    ({ rank } = write.nextRank.get(learner.id) as { rank: number });
-  }
-  if (rank === 1 || write.raiseName.run(rank, now, learner.id, mark).changes === 0) {
+  const held = learner.mark === '' ? [] : rows.names(school.id, learner.id);
+  // From now on the time of the former newest counts.
+  const former = held.find((one) => one.mark === learner.mark);
+  if (former) rows.write.putNames(school.id, learner.id, { ...former, touchedMs: now });
+  const rank = held.reduce((most, one) => Math.max(most, one.rank), 0) + 1;
+  const earlier = held.find((one) => one.mark === text);
+  if (earlier) rows.write.putNames(school.id, learner.id, { ...earlier, rank, touchedMs: now });
+  else {
     const plain = Person.encode({ ...person, birthDate: '', gender: '', email: '', accountName: '' }).finish();
-    write.addName.run(learner.id, mark, rank, now, shelf.sealFor(school, learner, 'names', ['name', text], plain));
+    const sealed = shelf.sealFor(school, learner, 'names', ['name', text], plain);
+    rows.write.putNames(school.id, learner.id, { mark: text, rank, touchedMs: now, sealed });
   }
-  learner.mark = text;
+  shelf.change(learner, { mark: text });
 }
 
 type Particulars = Partial<Pick<Person, 'birthDate' | 'gender' | 'email' | 'accountName'>>;
 
 /** `births` rests under the key of names, being as identifying as they are. */
-function keepParticulars(
-  shelf: Shelf,
-  school: School,
-  learner: Learner,
-  part: 'birth' | 'contact',
-  given: Particulars,
-): void {
+function keepParticulars(shelf: Shelf, school: School, learner: Learner, part: Part, given: Particulars): void {
   const contentOf = (of: Particulars) =>
     textOf(shelf.learnerMac(school, learner, part, JSON.stringify(Object.values(of))));
   let whole = given;
@@ -220,48 +205,41 @@ function keepParticulars(
   const plain = Person.encode(Person.fromPartial(whole)).finish();
   const table = part === 'birth' ? 'names' : 'contact';
   const sealed = shelf.sealFor(school, learner, table, [part], plain);
-  if (part === 'birth') shelf.write.putBirth.run(learner.id, bytesOf(content), sealed);
-  else shelf.write.putContact.run(learner.id, bytesOf(content), shelf.clock.now(), sealed);
-  learner[part] = content;
+  shelf.rows.write.putParticulars(part, school.id, learner.id, content, sealed, shelf.clock.now());
+  shelf.change(learner, { [part]: content });
 }
 
-function particularsOf(shelf: Shelf, school: School, learner: Learner, part: 'birth' | 'contact'): Person {
-  const row = shelf.store.run[part].get(learner.id) as { sealed: Uint8Array } | undefined;
-  if (!row) return Person.fromPartial({});
-  return Person.decode(shelf.openFor(school, learner, part === 'birth' ? 'names' : 'contact', [part], row.sealed));
+function particularsOf(shelf: Shelf, school: School, learner: Learner, part: Part): Person {
+  const sealed = shelf.rows.particulars(part, school.id, learner.id);
+  if (!sealed) return Person.fromPartial({});
+  return Person.decode(shelf.openFor(school, learner, part === 'birth' ? 'names' : 'contact', [part], sealed));
 }
 
 export function findLearner(shelf: Shelf, { eckId, schoolOins }: FindLearnerRequest): FindLearnerResponse {
-  const found: FindLearnerResponse['found'] = [];
-  if (eckId === '') return { found };
-  for (const schoolOin of schoolOins) {
+  if (eckId === '') return { found: [] };
+  const found = each(schoolOins, (schoolOin) => {
     const school = shelf.school(schoolOin, false);
-    if (!school) continue;
+    if (!school) return [];
     // A school of two sectors may know the number in both; each is a hit of its own.
-    for (const slot of [FIRST, ...school.sectors]) {
+    return [FIRST, ...school.sectors].flatMap((slot) => {
       const { learner } = lookup(shelf, school, 'learner', slot, 'eck_id', eckId);
-      if (learner) found.push({ schoolOin, token: learner.token });
-    }
-  }
-  return { found };
+      return learner ? [{ schoolOin, token: learner.token }] : [];
+    });
+  });
+  return { found: found.flat() };
 }
 
 /** Names that were asked for by their mark though newer ones exist: they are in use, so they stay. */
-export type Touched = Map<string, { learner: number; mark: Buffer; atMs: number }>;
+export type Touched = Map<string, { school: number; learner: number; mark: string; atMs: number }>;
 
-export function reveal(
-  shelf: Shelf,
-  request: RevealRequest,
-  waits: (learner: number) => boolean,
-  touched: Touched,
-): Revealed[] {
+export function reveal(shelf: Shelf, request: RevealRequest, touched: Touched): Revealed[] {
   const school = shelf.school(request.schoolOin, false);
-  return request.wanted.map(({ token, nameMark }) => {
+  return each(request.wanted, ({ token, nameMark }) => {
     const learner = school && shelf.byToken(school, token);
     if (!learner) return { known: false, ref: undefined, person: undefined, forgetting: false };
     const person = request.names || request.contact ? Person.fromPartial({}) : undefined;
     if (request.names) {
-      const mark = nameMark.length > 0 ? nameMark : bytesOf(learner.mark);
+      const mark = nameMark.length > 0 ? textOf(nameMark) : learner.mark;
       Object.assign(person!, namesOf(shelf, school, learner, mark, touched));
       const { birthDate, gender } = particularsOf(shelf, school, learner, 'birth');
       Object.assign(person!, { birthDate, gender });
@@ -271,19 +249,18 @@ export function reveal(
       Object.assign(person!, { email, accountName });
     }
     const ref = request.numbers ? numbersOf(shelf, school, learner) : undefined;
-    return { known: true, ref, person, forgetting: waits(learner.id) };
+    return { known: true, ref, person, forgetting: learner.waitsMs !== undefined };
   });
 }
 
-function namesOf(shelf: Shelf, school: School, learner: Learner, mark: Uint8Array, touched: Touched): Partial<Person> {
-  const row = shelf.store.run.name.get(learner.id, mark) as { sealed: Uint8Array; touchedMs: number } | undefined;
+function namesOf(shelf: Shelf, school: School, learner: Learner, mark: string, touched: Touched): Partial<Person> {
+  const row = shelf.rows.names(school.id, learner.id).find((one) => one.mark === mark);
   if (!row) return {};
-  const text = textOf(mark);
   const now = shelf.clock.now();
-  if (text !== learner.mark && now - row.touchedMs > DAY_MS)
-    touched.set(`${learner.id} ${text}`, { learner: learner.id, mark: bytesOf(text), atMs: now });
+  if (mark !== learner.mark && now - row.touchedMs > DAY_MS)
+    touched.set(`${learner.id} ${mark}`, { school: school.id, learner: learner.id, mark, atMs: now });
   const { familyName, familyNamePrefix, givenNames, initials, callName } = Person.decode(
-    shelf.openFor(school, learner, 'names', ['name', text], row.sealed),
+    shelf.openFor(school, learner, 'names', ['name', mark], row.sealed),
   );
   return { familyName, familyNamePrefix, givenNames, initials, callName };
 }
@@ -291,12 +268,10 @@ function namesOf(shelf: Shelf, school: School, learner: Learner, mark: Uint8Arra
 /** The first ECK iD and the first key: what was shown outward once stays so, also when the school changes its LAS. */
 function numbersOf(shelf: Shelf, school: School, learner: Learner): LearnerRef {
   const ref: LearnerRef = { eckId: '', lasKey: '' };
-  const rows = shelf.store.run.numbers.all(learner.id) as { ordinal: number; sealed: Uint8Array }[];
-  // Latest first, so that the earliest has the last word.
-  for (const { ordinal, sealed } of rows) {
+  for (const { ordinal, sealed } of shelf.rows.numbers(school.id, learner.id)) {
     const linked = LearnerRef.decode(shelf.openFor(school, learner, 'numbers', ['ref', ordinal], sealed));
-    if (linked.eckId !== '') ref.eckId = linked.eckId;
-    if (linked.lasKey !== '') ref.lasKey = linked.lasKey;
+    ref.eckId ||= linked.eckId;
+    ref.lasKey ||= linked.lasKey;
   }
   return ref;
 }

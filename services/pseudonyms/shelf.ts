@@ -1,11 +1,14 @@
 import type { KeyObject } from 'node:crypto';
 import { type Clock, GatewayError, HmacKey } from '#kernel';
 import { type MasterKeys, type Purpose, purposes, WRAPPED_BY } from './keys.ts';
+import type { Kind, LearnerRow, Rows, SchoolKeyRow } from './rows.ts';
 import { base32, bytesOf, keyOf, mac, open, type Place, random, seal, shortMac, textOf, versionsOf } from './seal.ts';
-import type { Store } from './store.ts';
 
-/** One learner or member of staff as far as the vault has needed it: no number and no name. */
-export interface Learner {
+/** What may change of one learner or member of staff: no number and no name. */
+type Facts = Pick<LearnerRow, 'mark' | 'birth' | 'contact' | 'hasEckId' | 'waitsMs'>;
+
+/** One learner or member of staff as far as the vault has needed it. Facts change through `Shelf.change` only. */
+export interface Learner extends Readonly<Facts> {
   readonly id: number;
   readonly token: string;
   readonly kind: Kind;
@@ -14,15 +17,8 @@ export interface Learner {
   wrapped: Uint8Array | undefined;
   /** 32 Latin-1 characters: a KeyObject would take ten times the memory. */
   secret: string | undefined;
-  /** Of the newest names; empty = none. */
-  mark: string;
-  /** Of birth date and gender, and of contact, as they are stored; empty = none. */
-  birth: string;
-  contact: string;
-  hasEckId: boolean;
 }
 
-export type Kind = 'learner' | 'staff';
 export type NumberColumn = 'eck_id' | 'las_key';
 
 interface SchoolKey {
@@ -41,25 +37,16 @@ const schoolKey = (version: number, bytes: Uint8Array): SchoolKey => ({
 export interface School {
   readonly id: number;
   readonly oin: string;
-  firstSector: string | undefined;
-  readonly sectors: Set<string>;
+  /** As the database has it; see `SchoolRow`. */
+  version: string;
+  readonly firstSector: string | undefined;
+  readonly sectors: ReadonlySet<string>;
   /** By purpose, oldest first; the last is the one that seals. */
-  readonly keys: Map<Purpose, SchoolKey[]>;
+  readonly keys: ReadonlyMap<Purpose, readonly SchoolKey[]>;
   readonly byHash: Map<string, Learner>;
   readonly byToken: Map<string, Learner>;
 }
-
-interface LearnerRow {
-  id: number;
-  token: string;
-  kind: Kind;
-  secretVersion: number;
-  wrapped: Uint8Array;
-  mark: Uint8Array | null;
-  birth: Uint8Array | null;
-  contact: Uint8Array | null;
-  hasEckId: number;
-}
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** The three tables, each under a key of its own. */
 export type PeopleTable = 'numbers' | 'names' | 'contact';
@@ -67,52 +54,33 @@ export type PeopleTable = 'numbers' | 'names' | 'contact';
 const broken = (table: string) =>
   new GatewayError('gateway.bug', `A row of ${table} in the vault does not open under its key.`);
 
-/** Rows of schools and learners with their keys, and a bounded cache of both. Synchronous; one thread. */
+/**
+ * Rows of schools and learners with their keys, and a bounded cache of both. Synchronous; one run at a time. What a run
+ * changes in the cache can be taken back (`undo`) until it is settled.
+ */
 export class Shelf {
-  readonly store: Store;
+  readonly rows: Rows;
   readonly clock: Clock;
   readonly #master: MasterKeys;
   readonly #maxLearners: number;
   /** Least recently used first. */
   readonly #schools = new Map<string, School>();
-  #writing = false;
+  /** Schools that were asked for since the run began. */
+  readonly used = new Set<School>();
+  #undo: (() => void)[] = [];
   #last: { learner: Learner; key: HmacKey } | undefined;
 
-  constructor(store: Store, master: MasterKeys, clock: Clock, maxLearners: number) {
-    this.store = store;
+  constructor(rows: Rows, master: MasterKeys, clock: Clock, maxLearners: number) {
+    this.rows = rows;
     this.#master = master;
     this.clock = clock;
     this.#maxLearners = maxLearners;
   }
 
-  /** Every write stands behind this: it opens the transaction of the group that is being answered. */
-  get write() {
-    if (!this.#writing) {
-      this.store.begin();
-      this.#writing = true;
-    }
-    return this.store.run;
-  }
-
-  get writing(): boolean {
-    return this.#writing;
-  }
-
-  commit(): void {
-    if (this.#writing) this.store.commit();
-    this.#writing = false;
-  }
-
-  /** What is cached may come from the transaction that is taken back, so all of it goes. */
-  rollback(): void {
-    this.#writing = false;
-    this.#schools.clear();
-    this.#last = undefined;
-    this.store.rollback();
-  }
-
-  /** Lets go of the schools that were not asked for the longest, until the bound holds. */
-  trim(): void {
+  /** What was changed counts. Then lets go of the schools that were not asked for the longest, until the bound holds. */
+  settle(): void {
+    this.#undo = [];
+    this.used.clear();
     let held = 0;
     for (const school of this.#schools.values()) held += Math.max(school.byHash.size, school.byToken.size);
     for (const [oin, school] of this.#schools) {
@@ -120,6 +88,28 @@ export class Shelf {
       held -= Math.max(school.byHash.size, school.byToken.size);
       this.#schools.delete(oin);
     }
+  }
+
+  /** The run counts for nothing: the cache is as it was before, with what was read besides. */
+  undo(): void {
+    for (let i = this.#undo.length - 1; i >= 0; i--) this.#undo[i]!();
+    this.#undo = [];
+    this.used.clear();
+    this.#last = undefined;
+  }
+
+  /** Nothing is cached any more. */
+  clear(): void {
+    this.#undo = [];
+    this.used.clear();
+    this.#schools.clear();
+    this.#last = undefined;
+  }
+
+  /** Of this school nothing is cached any more. Not within a run. */
+  forgetSchool(school: School): void {
+    if (this.#schools.get(school.oin) === school) this.#schools.delete(school.oin);
+    this.#last = undefined;
   }
 
   /** How many learners are cached, over all schools. */
@@ -135,55 +125,58 @@ export class Shelf {
   school(oin: string, create: boolean): School | undefined {
     const cached = this.#schools.get(oin);
     if (cached) {
+      this.used.add(cached);
       this.#schools.delete(oin);
       this.#schools.set(oin, cached);
       return cached;
     }
-    const row = this.store.run.school.get(oin) as { id: number; firstSector: string | null } | undefined;
+    const row = this.rows.school(oin);
     if (!row && !create) return undefined;
-    const id = row?.id ?? Number(this.write.addSchool.run(oin).lastInsertRowid);
-    const school: School = {
-      id,
-      oin,
-      firstSector: row?.firstSector ?? undefined,
-      sectors: new Set((this.store.run.sectors.all(id) as { sector: string }[]).map(({ sector }) => sector)),
-      keys: new Map(),
-      byHash: new Map(),
-      byToken: new Map(),
-    };
-    this.#loadKeys(school, row === undefined);
-    this.#schools.set(oin, school);
+    const wrapping = this.#master.wrapping(oin);
+    const school = { oin, byHash: new Map<string, Learner>(), byToken: new Map<string, Learner>() };
+    if (row) {
+      const keys = new Map<Purpose, SchoolKey[]>();
+      for (const { purpose, version, wrapped } of row.keys) {
+        const bytes = open(wrapping, keyPlace(oin, purpose, version), wrapped);
+        if (!bytes) throw broken('school_keys');
+        keys.set(purpose, [...(keys.get(purpose) ?? []), schoolKey(version, bytes)]);
+      }
+      const { id, firstSector, version } = row;
+      return this.#cache({ ...school, id, firstSector, version, sectors: new Set(row.sectors), keys });
+    }
+    const { write } = this.rows;
+    const keys = new Map<Purpose, SchoolKey[]>();
+    const keyRows = purposes.map((purpose): SchoolKeyRow => {
+      const bytes = random(32);
+      keys.set(purpose, [schoolKey(1, bytes)]);
+      const wrapped = seal(wrapping, { school: 0, learner: 0 }, keyPlace(oin, purpose, 1), bytes);
+      return { purpose, version: 1, wrapped };
+    });
+    const id = write.addSchool(oin, keyRows, this.clock.now());
+    this.#undo.push(() => this.#schools.delete(oin));
+    return this.#cache({ ...school, id, firstSector: undefined, version: '', sectors: new Set(), keys });
+  }
+
+  #cache(school: School): School {
+    this.#schools.set(school.oin, school);
+    this.used.add(school);
     return school;
   }
 
-  #loadKeys(school: School, fresh: boolean): void {
-    const wrapping = this.#master.wrapping(school.oin);
-    const place = (purpose: string, version: number): Place => [
-      'school_keys',
-      school.oin,
-      purpose,
-      version,
-      WRAPPED_BY,
-    ];
-    if (fresh)
-      for (const purpose of purposes) {
-        const bytes = random(32);
-        const wrapped = seal(wrapping, { school: 0, learner: 0 }, place(purpose, 1), bytes);
-        this.write.addSchoolKey.run(school.id, purpose, 1, WRAPPED_BY, wrapped, this.clock.now());
-        school.keys.set(purpose, [schoolKey(1, bytes)]);
-      }
-    else
-      for (const row of this.store.run.schoolKeys.all(school.id) as unknown as {
-        purpose: Purpose;
-        version: number;
-        wrapped: Uint8Array;
-      }[]) {
-        const bytes = open(wrapping, place(row.purpose, row.version), row.wrapped);
-        if (!bytes) throw broken('school_keys');
-        const held = school.keys.get(row.purpose) ?? [];
-        held.push(schoolKey(row.version, bytes));
-        school.keys.set(row.purpose, held);
-      }
+  /** The first sector that a school names. */
+  nameSector(school: School, sector: string): void {
+    this.rows.write.nameSector(school.id, sector);
+    (school as Mutable<School>).firstSector = sector;
+    this.#undo.push(() => {
+      (school as Mutable<School>).firstSector = undefined;
+    });
+  }
+
+  addSector(school: School, sector: string): void {
+    this.rows.write.addSector(school.id, sector);
+    const sectors = school.sectors as Set<string>;
+    sectors.add(sector);
+    this.#undo.push(() => sectors.delete(sector));
   }
 
   /** The key of the school that seals now, or the one of a version. */
@@ -206,45 +199,48 @@ export class Shelf {
   byHash(school: School, hash: string): Learner | undefined {
     const cached = school.byHash.get(hash);
     if (cached) return cached;
-    const hit = this.store.run.learnerOfHash.get(school.id, bytesOf(hash)) as { learner: number } | undefined;
-    if (!hit) return undefined;
-    const row = this.store.run.learnerById.get(hit.learner) as unknown as LearnerRow;
+    const row = this.rows.learnerByHash(school.id, hash);
+    if (!row) return undefined;
     const learner = school.byToken.get(row.token) ?? this.#keep(school, row);
     school.byHash.set(hash, learner);
     return learner;
   }
 
+  /** Undefined also for someone who was forgotten. */
   byToken(school: School, token: string): Learner | undefined {
     const cached = school.byToken.get(token);
     if (cached) return cached;
-    const row = this.store.run.learnerByToken.get(token, school.id) as LearnerRow | undefined;
-    return row && this.#keep(school, row);
+    const row = this.rows.learnerByToken(school.id, token);
+    return row && !row.forgotten ? this.#keep(school, row) : undefined;
   }
 
-  #keep(school: School, row: LearnerRow): Learner {
+  #keep(school: School, { id, token, kind, secretVersion, wrapped, ...row }: LearnerRow): Learner {
+    const { mark, birth, contact, hasEckId, waitsMs } = row;
     const learner: Learner = {
-      id: row.id,
-      token: row.token,
-      kind: row.kind,
-      secretVersion: row.secretVersion,
-      wrapped: row.wrapped,
+      id,
+      token,
+      kind,
+      secretVersion,
+      wrapped,
       secret: undefined,
-      mark: row.mark ? textOf(row.mark) : '',
-      birth: row.birth ? textOf(row.birth) : '',
-      contact: row.contact ? textOf(row.contact) : '',
-      hasEckId: row.hasEckId === 1,
+      mark,
+      birth,
+      contact,
+      hasEckId,
+      waitsMs,
     };
-    school.byToken.set(row.token, learner);
+    school.byToken.set(token, learner);
     return learner;
   }
 
   /** A new person: a random token, and a random secret under the school's key. */
   addLearner(school: School, kind: Kind): Learner {
+    const { write } = this.rows;
     const token = (kind === 'staff' ? 'st_' : 'lt_') + base32(random(16));
     const secret = random(32);
     const wrapping = this.key(school, 'learners');
     const wrapped = seal(wrapping.key, { school: wrapping.version, learner: 1 }, secretPlace(school, token), secret);
-    const id = Number(this.write.addLearner.run(token, school.id, kind, 1, wrapped).lastInsertRowid);
+    const id = write.addLearner(school.id, { token, kind, secretVersion: 1, wrapped });
     const learner: Learner = {
       id,
       token,
@@ -256,16 +252,41 @@ export class Shelf {
       birth: '',
       contact: '',
       hasEckId: false,
+      waitsMs: undefined,
     };
     school.byToken.set(token, learner);
+    this.#undo.push(() => school.byToken.delete(token));
     return learner;
   }
 
-  /** The caches let go of a person; the rows are the caller's. */
-  drop(school: School, learner: Learner, hashes: readonly string[]): void {
+  /** A number leads to this person from now on. */
+  addLookup(school: School, hash: string, learner: Learner, keyVersion: number): void {
+    this.rows.write.addLookup(school.id, hash, learner.id, keyVersion);
+    school.byHash.set(hash, learner);
+    this.#undo.push(() => school.byHash.delete(hash));
+  }
+
+  /** Notes what a write has changed; the write is the caller's. */
+  change(learner: Learner, facts: Partial<Facts>): void {
+    const { mark, birth, contact, hasEckId, waitsMs } = learner;
+    this.#undo.push(() => Object.assign(learner, { mark, birth, contact, hasEckId, waitsMs }));
+    Object.assign(learner, facts);
+  }
+
+  /** Destroys all that is held of a person but the token. */
+  destroy(school: School, learner: Learner): void {
+    const linked = this.rows.numbers(school.id, learner.id);
+    const hashes = linked.flatMap(({ eckId, lasKey }) => [eckId, lasKey]).filter((hash) => hash !== undefined);
+    this.rows.write.destroy(school.id, learner.id, hashes, this.clock.now());
     school.byToken.delete(learner.token);
     for (const hash of hashes) school.byHash.delete(hash);
+    // Should the run be taken back, the row is read again: wiping a secret is not.
+    this.#undo.push(() => {
+      school.byToken.delete(learner.token);
+      for (const hash of hashes) school.byHash.delete(hash);
+    });
     learner.secret = undefined;
+    learner.wrapped = undefined;
     this.#last = undefined;
   }
 
@@ -346,4 +367,11 @@ export class Shelf {
   }
 }
 
+const keyPlace = (oin: string, purpose: string, version: number): Place => [
+  'school_keys',
+  oin,
+  purpose,
+  version,
+  WRAPPED_BY,
+];
 const secretPlace = (school: School, token: string): Place => ['learners', school.oin, token];

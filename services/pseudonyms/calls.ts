@@ -1,0 +1,147 @@
+import { type Implementation, implement } from '#kernel';
+import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import type { Forgetting } from './forgetting.ts';
+import type { MasterKeys } from './keys.ts';
+import { checkIdentify, findLearner, identify, reveal, type Touched } from './people.ts';
+import { each } from './rows.ts';
+import { base32, mac } from './seal.ts';
+import type { School, Shelf } from './shelf.ts';
+
+/** What a call works with. */
+export interface Desk {
+  shelf: Shelf;
+  forgetting: Forgetting;
+}
+
+/** One call that waits to be run. */
+export interface Call {
+  /** Synchronous, and without effect but on rows: it may be run again, on other rows. */
+  run(desk: Desk): unknown;
+  resolve(answer: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** How often a receiver was shown something, for one purpose, since the start. */
+export interface RevealCount {
+  partyOin: string;
+  purpose: string;
+  numbers: number;
+  names: number;
+  contact: number;
+  payloads: number;
+}
+
+const DAY_MS = 86_400_000;
+/** Texts that are used again are marked so at most this often. */
+const TOUCH_TEXT_MS = 30 * DAY_MS;
+const MAX_COUNTS = 10_000;
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * `VaultService` over any database. `grouped` runs a call together with others, in one transaction if it writes, and
+ * resolves when that is committed; it is told a school so that calls of one school may be kept together.
+ */
+export function serveVault(
+  master: MasterKeys,
+  touched: Touched,
+  grouped: <T>(school: string, run: (desk: Desk) => T) => Promise<T>,
+): { implementation: Implementation; reveals(): readonly RevealCount[] } {
+  const counts = new Map<string, RevealCount>();
+  const count = (
+    partyOin: string,
+    purpose: string,
+    what: 'numbers' | 'names' | 'contact' | 'payloads',
+    n: number,
+  ): void => {
+    let key = `${partyOin} ${purpose}`;
+    if (!counts.has(key) && counts.size >= MAX_COUNTS) key = ' ';
+    let row = counts.get(key);
+    if (!row) {
+      row = {
+        partyOin: key === ' ' ? '' : partyOin,
+        purpose: key === ' ' ? '' : purpose,
+        numbers: 0,
+        names: 0,
+        contact: 0,
+        payloads: 0,
+      };
+      counts.set(key, row);
+    }
+    row[what] += n;
+  };
+
+  const implementation = implement(VaultServiceDefinition, {
+    identify(request) {
+      checkIdentify(request);
+      return grouped(request.schoolOin, ({ shelf }) => identify(shelf, request));
+    },
+    findLearner: (request) => grouped('', ({ shelf }) => findLearner(shelf, request)),
+    async reveal(request) {
+      const revealed = await grouped(request.schoolOin, ({ shelf }) => reveal(shelf, request, touched));
+      const known = revealed.filter((one) => one.known).length;
+      for (const what of ['numbers', 'names', 'contact'] as const)
+        if (request[what]) count(request.partyOin, request.purpose, what, known);
+      return { revealed };
+    },
+    sealTexts: ({ schoolOin, texts }) =>
+      grouped(schoolOin, ({ shelf }) => {
+        const school = shelf.school(schoolOin, true);
+        return { tokens: each(texts, (text) => sealText(shelf, school, text)) };
+      }),
+    openTexts: ({ schoolOin, tokens }) =>
+      grouped(schoolOin, ({ shelf }) => {
+        const school = shelf.school(schoolOin, false);
+        return { texts: each(tokens, (token) => (school ? openText(shelf, school, token) : '')) };
+      }),
+    sealPayloads: ({ schoolOin, payloads }) =>
+      grouped(schoolOin, ({ shelf }) => {
+        const school = shelf.school(schoolOin, true);
+        const sealed = each(payloads, ({ token, data, context }) => {
+          const learner = token === '' ? undefined : shelf.byToken(school, token);
+          return token !== '' && !learner ? EMPTY : shelf.sealPayload(school, learner, context, data);
+        });
+        return { sealed };
+      }),
+    async openPayloads({ schoolOin, sealed, partyOin, purpose }) {
+      const data = await grouped(schoolOin, ({ shelf }) => {
+        const school = shelf.school(schoolOin, false);
+        return each(sealed, (one) => {
+          const learner = school && one.token !== '' ? shelf.byToken(school, one.token) : undefined;
+          if (!school || (one.token !== '' && !learner)) return EMPTY;
+          return shelf.openPayload(school, learner, one.context, one.sealed) ?? EMPTY;
+        });
+      });
+      count(partyOin, purpose, 'payloads', data.filter((one) => one.length > 0).length);
+      return { data };
+    },
+    salts: ({ schoolOin, flowIds }) =>
+      grouped(schoolOin, ({ shelf }) => {
+        const { hmac } = shelf.key(shelf.school(schoolOin, true), 'salts');
+        return { salts: flowIds.map((flowId) => mac(hmac, 'salt', flowId).subarray(0, 16)) };
+      }),
+    forget: ({ schoolOin, token, atMs }) =>
+      grouped(schoolOin, ({ forgetting }) => forgetting.decide(schoolOin, token, Number(atMs))),
+    doorKeys: () => ({ digestKey: master.digestKey, cursorKey: master.cursorKey, tokenKey: master.tokenKey }),
+  });
+  return { implementation, reveals: () => [...counts.values()] };
+}
+
+/** A school's text → its token, always the same: HMAC under a key that serves nothing else. */
+function sealText(shelf: Shelf, school: School, text: string): string {
+  if (text === '') return '';
+  const { hmac, version } = shelf.key(school, 'text_tokens');
+  const token = `tx_${base32(mac(hmac, 'text', text))}`;
+  const now = shelf.clock.now();
+  const row = shelf.rows.text(school.id, token);
+  if (!row) {
+    const { write } = shelf.rows;
+    const sealed = shelf.sealText(school, token, text);
+    write.putText(school.id, { token, keyVersion: version, touchedMs: now, sealed });
+  } else if (now - row.touchedMs > TOUCH_TEXT_MS) shelf.rows.write.putText(school.id, { ...row, touchedMs: now });
+  return token;
+}
+
+function openText(shelf: Shelf, school: School, token: string): string {
+  const row = shelf.rows.text(school.id, token);
+  return row ? shelf.openText(school, token, row.sealed) : '';
+}
