@@ -163,6 +163,43 @@ describe('mandate', () => {
     expect(asked['grantMandate']).toMatchObject({ confirm: true, mandate: { attributes: ['a', 'b'] } });
   });
 
+  test('grant for a board prints what each of its schools has, and one id to confirm or withdraw it by', async () => {
+    const part = (brin: string, more: object) => ({
+      mandate: {
+        mandateId: `m-part-${brin}`,
+        schoolOin: `00000007000${brin}00000`,
+        boardOin: oin,
+        boardMandateId: 'm-1',
+        state: MandateState.MANDATE_STATE_UNCONFIRMED,
+        ...more,
+      },
+      autorisatiesleutel: `key-${brin}`,
+    });
+    answer('grantMandate', {
+      mandateId: 'm-1',
+      state: MandateState.MANDATE_STATE_UNCONFIRMED,
+      autorisatiesleutel: '',
+      flowId: 'f',
+      decision: done,
+      schools: [part('11AA', { services: [1, 4] }), part('11AB', { services: [4], narrowed: [1] })],
+    });
+    const said = await eduk(grant);
+    expect(said.json).toMatchObject({
+      mandateId: 'm-1',
+      state: 'unconfirmed',
+      autorisatiesleutel: null,
+      schools: [
+        { schoolOin: '0000000700011AA00000', services: ['roster', 'access'], narrowed: [] },
+        { services: ['access'], narrowed: ['roster'], autorisatiesleutel: 'key-11AB' },
+      ],
+    });
+    expect(said.err).toContain('eduk mandate confirm m-1');
+    const { out } = await eduk(grant.replace(' --json', ''));
+    for (const text of ['in each of 2 schools', 'm-part-11AA', 'key-11AA', 'not roster: the school decides'])
+      expect(out).toContain(text);
+    for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+  });
+
   test('grant without a decision in time says no state', async () => {
     answer('grantMandate', {
       mandateId: 'm-1',
@@ -226,6 +263,45 @@ describe('mandate', () => {
     const { out } = await eduk('mandate list');
     for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
     expect(out).toContain('until 2026-12-31');
+  });
+
+  test('list names the parties, and says where each mandate comes from', async () => {
+    const of = { schoolOin: school, partyOin: oin, attributes: [] };
+    const board = '00000099000000009000';
+    answer('listMandates', {
+      mandates: [
+        { mandateId: 'm-1', ...of, services: [1], state: 2, enteredBy: 'operator' },
+        { mandateId: 'm-2', ...of, services: [4], narrowed: [1], state: 2, boardOin: board, boardMandateId: 'm-all' },
+        { mandateId: 'm-3', ...of, services: [4], narrowed: [4], state: 4, boardOin: board },
+      ],
+      names: [
+        { oin: school, name: 'De Regenboog' },
+        { oin: board, name: 'Stichting Bos' },
+      ],
+    });
+    const { out } = await eduk('mandate list');
+    for (const text of [
+      'De Regenboog',
+      school,
+      oin,
+      'of the school',
+      'entered by an operator',
+      'of the board Stichting Bos',
+      'part of m-all',
+      'not roster: the school decides',
+      'by the school',
+    ])
+      expect(out).toContain(text);
+    for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+    const { json } = await eduk('mandate list --json');
+    expect(json[1]).toMatchObject({
+      schoolName: 'De Regenboog',
+      partyName: null,
+      boardOin: board,
+      boardName: 'Stichting Bos',
+      boardMandateId: 'm-all',
+      narrowed: ['roster'],
+    });
   });
 });
 
@@ -481,9 +557,11 @@ describe('what waits', () => {
     answer('listParked', {
       keys,
       rows: [{ partyOin: oin, schoolOin: school, service: 1, code: 'mandate.unconfirmed', rows: 3n }],
+      names: [{ oin: school, name: 'De Regenboog' }],
     });
     const { out } = await eduk('dead list');
-    for (const text of ['2 keys parked', 'mandate.unconfirmed', 'the school']) expect(out).toContain(text);
+    for (const text of ['2 keys parked', 'mandate.unconfirmed', 'the school', 'De Regenboog', oin])
+      expect(out).toContain(text);
     const retried: string[] = [];
     answers['retryParked'] = ({ key }) => {
       retried.push(key);

@@ -18,6 +18,8 @@ export class Chain {
   readonly #byClientId = new Map<string, string>();
   readonly #byKlantcode = new Map<string, string>();
   readonly #mandates = new Map<string, Mandate>();
+  /** Ids of the mandates of one grant of a board for all its schools. */
+  readonly #parts = new Map<string, Set<string>>();
   /** Mandates by `school|party`. */
   readonly #pairs = new Map<string, Map<string, Mandate>>();
   /** OIN of the pair's school and party by digest of the autorisatiesleutel. */
@@ -79,6 +81,10 @@ export class Chain {
     const of = this.#pairs.get(pair) ?? new Map<string, Mandate>();
     of.set(mandate.mandateId, mandate);
     this.#pairs.set(pair, of);
+    if (mandate.boardMandateId) {
+      const parts = this.#parts.get(mandate.boardMandateId) ?? new Set<string>();
+      this.#parts.set(mandate.boardMandateId, parts.add(mandate.mandateId));
+    }
     this.#schools.add(mandate.schoolOin);
     if (keyDigest.length === 0) return;
     const digest = Buffer.from(keyDigest).toString('base64');
@@ -109,6 +115,25 @@ export class Chain {
     return this.#mandates.get(id);
   }
 
+  /** The mandates of one grant of a board for all its schools, by school; none = there is no such grant. */
+  partsOf(boardMandateId: string): Mandate[] {
+    return [...(this.#parts.get(boardMandateId) ?? [])]
+      .map((id) => this.#mandates.get(id)!)
+      .sort((a, b) => (a.schoolOin < b.schoolOin ? -1 : 1));
+  }
+
+  isBoard(oin: string): boolean {
+    return this.party(oin)?.roles.includes(Role.ROLE_BOARD) === true;
+  }
+
+  /** The registered schools that a board has now, by OIN. A board that is a school too has itself. */
+  schoolsOfBoard(board: string): string[] {
+    return this.parties()
+      .filter(({ oin, roles, boardOin }) => roles.includes(Role.ROLE_SCHOOL) && (boardOin === board || oin === board))
+      .map(({ oin }) => oin)
+      .sort();
+  }
+
   byApiKey(digest: Uint8Array): string | undefined {
     return this.#byApiKey.get(Buffer.from(digest).toString('base64'));
   }
@@ -136,7 +161,7 @@ export class Chain {
     return this.#schools.has(oin);
   }
 
-  /** Mandates of one party for one school. A board gives them school by school, so that a school can narrow its own. */
+  /** Mandates of one party for one school. What a board gives for all its schools stands here too, as one of each school. */
   between(school: string, party: string): Mandate[] {
     return [...(this.#pairs.get(`${school}|${party}`)?.values() ?? [])];
   }
@@ -165,8 +190,10 @@ export class Chain {
     const today = dutchDay(this.#clock.now());
     let best: { mandate: Mandate; fault: Fault } | undefined;
     for (const mandate of this.between(school, party)) {
-      if (!mandate.services.includes(service)) continue;
-      const fault = judgeOne(mandate, today, fresh);
+      const names = mandate.services.includes(service);
+      if (!names && !mandate.narrowed.includes(service)) continue;
+      // Of a board's, what the school took out has ended there, whatever became of the rest.
+      const fault = names ? judgeOne(mandate, today, fresh) : 'mandate.ended';
       if (fault === undefined) return { mandate };
       if (!best || rank(fault) > rank(best.fault)) best = { mandate, fault };
     }

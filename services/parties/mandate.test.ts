@@ -38,8 +38,16 @@ const mandate = (mandateId: string, more: Partial<Mandate> = {}) =>
     attributes: ['a', 'b'],
     ...more,
   });
+/** What a service releases where a mandate lists no attributes. */
+const defaults = [
+  { service: ROSTER, attributes: ['a', 'b'] },
+  { service: ORDER, attributes: ['b'] },
+  { service: RESULT, attributes: ['a'] },
+];
+const releasedBy = (attributes: readonly string[], service: Service): readonly string[] =>
+  attributes.length > 0 ? attributes : (defaults.find((one) => one.service === service)?.attributes ?? []);
 const entered = (m: Mandate, byOin = OPERATOR, confirm = true) =>
-  MandateSubmitted.fromPartial({ mandate: m, byOin, confirm });
+  MandateSubmitted.fromPartial({ mandate: m, byOin, confirm, defaults });
 const change = (mandateId: string, what: string, more: Partial<MandateChangeSubmitted> = {}) =>
   MandateChangeSubmitted.fromPartial({ schoolOin: SCHOOL, mandateId, change: what, byOin: OPERATOR, ...more });
 
@@ -189,6 +197,162 @@ describe('a school beside its board', () => {
   });
 });
 
+describe('a grant of a board for all its schools, at one of them', () => {
+  const part = (mandateId: string, more: Partial<Mandate> = {}) =>
+    mandate(mandateId, { services: [ROSTER, RESULT], boardOin: BOARD, boardMandateId: `whole-${mandateId}`, ...more });
+  /** An operator enters it for the board. */
+  const board = grant(noPair, part('b1'));
+  const bySchool = { byOin: SCHOOL };
+  const byBoard = { byOin: BOARD, boardOin: BOARD };
+
+  test('says whose it is and who entered it', () => {
+    expect(stands(board)['b1']).toMatchObject({ boardOin: BOARD, boardMandateId: 'whole-b1', enteredBy: OPERATOR });
+    expect(stands(grant(noPair, mandate('b'), BOARD))['b']).toMatchObject({ boardOin: BOARD, enteredBy: BOARD });
+    expect(stands(grant(noPair, mandate('s'), SCHOOL))['s']).toMatchObject({ boardOin: '', enteredBy: SCHOOL });
+  });
+
+  test('does not hold for what the school gives more narrowly, whichever was first', () => {
+    const narrow = { services: [ROSTER], attributes: ['a'] };
+    for (const pair of [
+      grant(board, mandate('s', narrow), SCHOOL),
+      grant(grant(noPair, mandate('s', narrow), SCHOOL), part('b1')),
+    ])
+      expect(stands(pair)).toMatchObject({
+        b1: { services: [RESULT], narrowed: [ROSTER], state: ACTIVE },
+        s: { services: [ROSTER], attributes: ['a'], state: ACTIVE },
+      });
+  });
+
+  test('a later one leaves out what the school narrowed, also after that ended', () => {
+    const narrowed = grant(board, mandate('s', { services: [ROSTER], attributes: ['a'] }), SCHOOL);
+    expect(stands(grant(narrowed, part('b2')))['b2']).toMatchObject({ services: [RESULT], narrowed: [ROSTER] });
+    const over = changedBy(narrowed, change('b1', 'stop', byBoard));
+    expect(stands(over)).toMatchObject({ b1: { state: ENDED }, s: { state: ENDED } });
+    expect(stands(grant(over, part('b2')))['b2']).toMatchObject({ services: [RESULT], narrowed: [ROSTER] });
+  });
+
+  test.each(['stop', 'run_off'])('a later one leaves out what the school withdrew: %s', (what) => {
+    const pair = changedBy(board, change('b1', what, { runOffUntil: '2026-12-31', ...bySchool }));
+    // What it was stays told: the school ended it.
+    expect(stands(pair)['b1']).toMatchObject({ services: [ROSTER, RESULT], narrowed: [ROSTER, RESULT] });
+    const again = grant(pair, part('b2'));
+    expect(stands(again)['b2']).toMatchObject({ services: [], narrowed: [ROSTER, RESULT], state: ACTIVE });
+    // The school gives it again itself, within what its board gives.
+    const given = grant(again, mandate('s', { services: [RESULT, ORDER] }), SCHOOL);
+    expect(stands(given)['s']).toMatchObject({ services: [RESULT], state: ACTIVE });
+  });
+
+  test('a later one brings back what the board withdrew itself, and what only ran out', () => {
+    for (const pair of [
+      changedBy(board, change('b1', 'stop', byBoard)),
+      changedBy(board, change('b1', 'stop', { boardOin: BOARD })), // An operator, for the board.
+      decideEnd(grant(noPair, part('b1', { validUntil: '2026-12-31' })), 'b1', at('2027-01-02T00:00:00Z')).reduce(
+        evolve,
+        board,
+      ),
+    ])
+      expect(stands(grant(pair, part('b2')))['b2']).toMatchObject({ services: [ROSTER, RESULT], narrowed: [] });
+  });
+
+  test('an operator who withdraws it at one school stands in for that school', () => {
+    const pair = changedBy(board, change('b1', 'stop'));
+    expect(stands(grant(pair, part('b2')))['b2']).toMatchObject({ services: [], narrowed: [ROSTER, RESULT] });
+  });
+
+  test('a school that withdraws it keeps what it gave itself', () => {
+    const narrowed = grant(board, mandate('s', { services: [ROSTER], attributes: ['a'] }), SCHOOL);
+    expect(stands(changedBy(narrowed, change('b1', 'stop', bySchool)))).toMatchObject({
+      b1: { state: ENDED },
+      s: { state: ACTIVE, services: [ROSTER] },
+    });
+  });
+
+  test('unconfirmed takes nothing, and leaves out what the school narrowed until it is confirmed', () => {
+    const waiting = grant(noPair, part('b1'), OPERATOR, false);
+    const own = grant(waiting, mandate('s', { services: [ROSTER], attributes: ['z'] }), SCHOOL);
+    expect(stands(own)['s']!.attributes).toEqual(['z']); // Nobody gave more or less yet.
+    const confirmed = MandateChangeSubmitted.fromPartial({ ...change('b1', 'confirm'), defaults });
+    expect(stands(changedBy(own, confirmed))['b1']).toMatchObject({
+      state: ACTIVE,
+      services: [RESULT],
+      narrowed: [ROSTER],
+    });
+  });
+
+  test('an empty list of attributes is the default of the service: narrower than it is narrower', () => {
+    const whole = grant(noPair, part('b1', { attributes: [] }));
+    const asked = (services: Service[], attributes: string[]) =>
+      grant(whole, mandate('s', { services, attributes }), SCHOOL);
+    expect(stands(asked([ROSTER], ['a']))['s']!.attributes).toEqual(['a']);
+    expect(stands(asked([ROSTER], ['a', 'z']))['s']!.attributes).toEqual(['a']);
+    expect(stands(asked([ROSTER], []))['s']!.attributes).toEqual([]);
+    // One list for two services holds what both may release.
+    expect(stands(asked([ROSTER, RESULT], ['a', 'b']))['s']!.attributes).toEqual(['a']);
+    // And where the board listed less than the default, the school's default is no more than that.
+    const little = grant(noPair, part('b1', { attributes: ['b', 'c'] }));
+    expect(stands(grant(little, mandate('s', { attributes: [] }), SCHOOL))['s']!.attributes).toEqual(['b']);
+  });
+
+  test('what is left of a list is never nothing: that would be the default again', () => {
+    const whole = grant(noPair, part('b1', { attributes: [] }));
+    expect(code(decideMandate(whole, entered(mandate('s', { attributes: ['z'] }), SCHOOL), false, world))).toBe(
+      'party.forbidden',
+    );
+  });
+
+  test('entered twice is entered once, whatever the school did to it', () => {
+    const narrowed = grant(board, mandate('s', { services: [ROSTER] }), SCHOOL);
+    expect(decideMandate(narrowed, entered(part('b1')), false, world)).toMatchObject([{ value: { unchanged: true } }]);
+  });
+});
+
+test('no later grant of a board holds for what its school decided', () => {
+  const services = fc.subarray([ROSTER, ORDER, RESULT], { minLength: 1 });
+  const attributes = fc.subarray(['a', 'b', 'c']);
+  const step = fc.record({
+    by: fc.constantFrom('board', 'school'),
+    what: fc.constantFrom('grant', 'stop', 'run_off'),
+    n: fc.nat(3),
+    services,
+    attributes,
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 14 }), (steps) => {
+      let pair = noPair;
+      const spoken = new Set<Service>();
+      for (const { by, what, n, services, attributes } of steps) {
+        const oin = by === 'board' ? BOARD : SCHOOL;
+        const events =
+          what === 'grant'
+            ? decideMandate(pair, entered(mandate(`${by}${n}`, { services, attributes }), oin), false, world)
+            : decideMandateChange(
+                pair,
+                change(`board${n}`, what, {
+                  byOin: oin,
+                  boardOin: by === 'board' ? BOARD : '',
+                  runOffUntil: '2027-01-01',
+                }),
+                world,
+              );
+        if (by === 'school' && events[0]?.type === 'MandateChanged')
+          for (const service of [...events[0].value.mandate!.services, ...events[0].value.mandate!.narrowed])
+            spoken.add(service);
+        const before = stands(pair);
+        pair = events.reduce(evolve, pair);
+        for (const [id, m] of Object.entries(stands(pair)))
+          if (before[id] === undefined && m.boardOin === BOARD)
+            for (const service of m.services) expect(spoken.has(service)).toBe(false);
+        // And nothing is released twice over: where the school's own stands, the board's does not.
+        const held = Object.values(stands(pair)).filter((m) => m.state === ACTIVE);
+        const own = new Set(held.filter((m) => m.boardOin === '').flatMap((m) => m.services));
+        for (const m of held.filter((one) => one.boardOin !== ''))
+          for (const service of m.services) expect(own.has(service)).toBe(false);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
 test('whatever is asked in whatever order: never wider than the board, never back from the end', () => {
   const attributes = fc.subarray(['a', 'b', 'c', 'd']);
   const services = fc.subarray([ROSTER, ORDER, RESULT], { minLength: 1 });
@@ -222,7 +386,11 @@ test('whatever is asked in whatever order: never wider than the board, never bac
           if (before[id]?.state === ENDED) expect(m.state).toBe(ENDED);
           if (boardStands && id !== 'b' && m.state !== ENDED && stands(pair)['b']!.state !== ENDED) {
             expect(boardServices).toEqual(expect.arrayContaining(m.services));
-            expect(boardAttributes).toEqual(expect.arrayContaining(m.attributes));
+            // An empty list releases the default, so what counts is what each releases.
+            for (const service of m.services)
+              expect(releasedBy(boardAttributes, service)).toEqual(
+                expect.arrayContaining([...releasedBy(m.attributes, service)]),
+              );
           }
         }
       }

@@ -7,7 +7,7 @@
  */
 import { dutchDay, endOfDutchDay, isDay, isPartyOin } from '#kernel';
 import { Mandate, MandateState, Service } from '#proto/eduk/core/v1/party';
-import type { MandateChangeSubmitted, MandateSubmitted } from '#proto/eduk/events/v1/parties';
+import type { DefaultAttributes, MandateChangeSubmitted, MandateSubmitted } from '#proto/eduk/events/v1/parties';
 import { type PartyEvent, refused } from './party.ts';
 
 /** A mandate as it stands. */
@@ -15,7 +15,7 @@ export interface StandingMandate {
   mandate: Mandate;
   /** Who entered it. */
   byOin: string;
-  /** As it was first taken in: what a school may narrow. */
+  /** As it was first taken in: of a board's, what a school may narrow. */
   given: Mandate;
 }
 
@@ -65,26 +65,27 @@ export function decideMandate(
   const told = whatIsWrong(given, dutchDay(world.now));
   if (told) return [refused(id, 'wire.invalid', told)];
   if (idTaken) return [refused(id, 'state.conflict', 'Another mandate has this id.')];
+  const by = submitted.byOin;
   const asked: Mandate = {
     ...given,
-    services: [...new Set(given.services)].sort((a, b) => a - b),
+    services: inOrder(given.services),
     attributes: [...new Set(given.attributes)].sort(),
     state: submitted.confirm ? ACTIVE : UNCONFIRMED,
     runOffUntil: '',
+    boardOin: given.boardOin || (by !== given.schoolOin && world.isBoard(by) ? by : ''),
+    narrowed: [],
+    enteredBy: by,
   };
-  const mandate = narrowed(pair, asked, submitted.byOin, world);
-  if (!mandate) return [refused(id, 'party.forbidden', 'The board did not give this party these services.')];
+  const mandate = beside(pair, asked, submitted.defaults);
+  if (typeof mandate === 'string') return [refused(id, 'party.forbidden', mandate)];
   const before = pair.mandates.find((m) => m.mandate.mandateId === id);
   if (before) {
     // Entering the same mandate twice is entering it once.
     return sameGrant(before.given, mandate)
-      ? [changed(before.mandate, submitted.byOin, true)]
+      ? [changed(before.mandate, by, true)]
       : [refused(id, 'state.conflict', 'Another mandate has this id.')];
   }
-  return [
-    changed(mandate, submitted.byOin),
-    ...(mandate.state === ACTIVE ? takeOver(pair, mandate, submitted.byOin, world) : []),
-  ];
+  return [changed(mandate, by), ...(mandate.state === ACTIVE ? takeOver(pair, mandate, by) : [])];
 }
 
 /** A change of one mandate was asked: `confirm`, `run_off`, `stop` or `key`. */
@@ -100,9 +101,10 @@ export function decideMandateChange(pair: Pair, asked: MandateChangeSubmitted, w
       if (mandate.state === RUN_OFF)
         return [refused(id, 'state.conflict', 'A mandate that runs off cannot be confirmed; give a new one.')];
       if (mandate.state === ACTIVE) return [changed(mandate, by, true)]; // Confirming twice is confirming once.
-      const active = narrowed(pair, { ...mandate, state: ACTIVE }, standing.byOin, world);
-      if (!active) return [refused(id, 'party.forbidden', 'The board did not give this party these services.')];
-      return [changed(active, by), ...takeOver(pair, active, standing.byOin, world)];
+      const full = { ...mandate, services: offered(mandate), narrowed: [], state: ACTIVE };
+      const active = beside(pair, full, asked.defaults);
+      if (typeof active === 'string') return [refused(id, 'party.forbidden', active)];
+      return [changed(active, by), ...takeOver(pair, active, by)];
     }
     case 'run_off': {
       const until = asked.runOffUntil;
@@ -110,10 +112,12 @@ export function decideMandateChange(pair: Pair, asked: MandateChangeSubmitted, w
         return [refused(id, 'wire.invalid', 'A run-off needs a last day that is not past.')];
       if (mandate.state === UNCONFIRMED)
         return [refused(id, 'state.conflict', 'A mandate that was never confirmed has nothing to run off.')];
-      return alsoBelow(pair, standing, world).map((m) => changed({ ...m, state: RUN_OFF, runOffUntil: until }, by));
+      return toldToEnd(pair, standing, asked, world).map((m) =>
+        changed({ ...m, state: RUN_OFF, runOffUntil: until }, by),
+      );
     }
     case 'stop':
-      return alsoBelow(pair, standing, world).map((m) => changed({ ...m, state: ENDED }, by));
+      return toldToEnd(pair, standing, asked, world).map((m) => changed({ ...m, state: ENDED }, by));
     case 'key':
       if (asked.keyDigest.length !== DIGEST_BYTES) return [refused(id, 'wire.invalid', 'A new key needs its digest.')];
       return [changed(mandate, by)];
@@ -173,61 +177,142 @@ function whatIsWrong(mandate: Mandate, today: string): string | undefined {
   return undefined;
 }
 
+const inOrder = (services: Iterable<Service>): Service[] => [...new Set(services)].sort((a, b) => a - b);
+
+/** What a board gave: what holds of it, and what the school decides itself. */
+const offered = (mandate: Mandate): Service[] => inOrder([...mandate.services, ...mandate.narrowed]);
+
 /** What the board gave this party for this school and has not ended. */
-const boardMandates = (pair: Pair, world: MandateWorld): StandingMandate[] =>
-  pair.mandates.filter((m) => m.mandate.state !== ENDED && m.mandate.state !== UNCONFIRMED && world.isBoard(m.byOin));
+const boardMandates = (pair: Pair): StandingMandate[] =>
+  pair.mandates.filter(({ mandate }) => isOfBoard(mandate) && mandate.state !== ENDED && mandate.state !== UNCONFIRMED);
 
-const isOfSchool = (mandate: Mandate, byOin: string): boolean => byOin === mandate.schoolOin;
+/** The others are the school's own: an operator who enters one for a school stands in for it. */
+const isOfBoard = (mandate: Mandate): boolean => mandate.boardOin !== '';
 
-/** A school's own mandate holds no more than its board gave. Nothing left = undefined. Without a board mandate: as asked. */
-function narrowed(pair: Pair, asked: Mandate, byOin: string, world: MandateWorld): Mandate | undefined {
-  if (!isOfSchool(asked, byOin)) return asked;
-  const boards = boardMandates(pair, world);
+/**
+ * Services about which the school itself decided: it gave them, or withdrew what its board gave. From then on they are
+ * the school's to give, so that no later grant of the board widens what it narrowed.
+ */
+function decidedBySchool(pair: Pair): Service[] {
+  return pair.mandates.flatMap(({ mandate }) =>
+    isOfBoard(mandate) ? mandate.narrowed : mandate.state === UNCONFIRMED ? [] : mandate.services,
+  );
+}
+
+/**
+ * A mandate beside those that stand. A board's holds for what the school did not decide itself. A school's own holds no
+ * more than its board gave, and without a mandate of the board what was asked; nothing left = the words that refuse it.
+ */
+function beside(pair: Pair, asked: Mandate, defaults: readonly DefaultAttributes[]): Mandate | string {
+  if (!isOfBoard(asked)) return within(boardMandates(pair), asked, defaults);
+  const decided = new Set(decidedBySchool(pair));
+  return {
+    ...asked,
+    services: asked.services.filter((service) => !decided.has(service)),
+    narrowed: asked.services.filter((service) => decided.has(service)),
+  };
+}
+
+function within(
+  boards: readonly StandingMandate[],
+  asked: Mandate,
+  defaults: readonly DefaultAttributes[],
+): Mandate | string {
   if (boards.length === 0) return asked;
-  const services = asked.services.filter((s) => boards.some((b) => b.given.services.includes(s)));
-  if (services.length === 0) return undefined;
-  const sharing = boards.filter((b) => b.given.services.some((s) => services.includes(s)));
+  const services = asked.services.filter((s) => boards.some((b) => offered(b.given).includes(s)));
+  if (services.length === 0) return 'The board did not give this party these services.';
+  const sharing = boards.filter((b) => offered(b.given).some((s) => services.includes(s)));
+  const attributes = attributesWithin(sharing, { ...asked, services }, defaults);
+  if (!attributes) return 'The board did not give this party these attributes for these services.';
   // Empty means no end, so one board mandate without an end sets none.
   const ends = sharing.map((b) => b.given.validUntil);
   const last = ends.includes('') ? '' : ends.sort().at(-1)!;
   const validUntil = last !== '' && (asked.validUntil === '' || asked.validUntil > last) ? last : asked.validUntil;
-  return {
-    ...asked,
-    services,
-    validUntil,
-    attributes: asked.attributes.filter((a) => sharing.some((b) => b.given.attributes.includes(a))),
-  };
+  return { ...asked, services, validUntil, attributes };
+}
+
+/**
+ * The asked attributes that the board gave for every service asked. An empty list means what each service releases by
+ * default, so it is compared as that, and is never what is left of a list: then there is nothing to give.
+ */
+function attributesWithin(
+  boards: readonly StandingMandate[],
+  asked: Mandate,
+  defaults: readonly DefaultAttributes[],
+): string[] | undefined {
+  const released = (attributes: readonly string[], service: Service): readonly string[] =>
+    attributes.length > 0 ? attributes : (defaults.find((one) => one.service === service)?.attributes ?? []);
+  const most = (service: Service): Set<string> =>
+    new Set(
+      boards.filter((b) => offered(b.given).includes(service)).flatMap((b) => released(b.given.attributes, service)),
+    );
+  const fits = asked.services.every((service) => {
+    const given = most(service);
+    return released(asked.attributes, service).every((attribute) => given.has(attribute));
+  });
+  if (fits) return asked.attributes;
+  const left = asked.services
+    .map((service) => released(asked.attributes, service).filter((attribute) => most(service).has(attribute)))
+    .reduce((both, one) => both.filter((attribute) => one.includes(attribute)));
+  return left.length === 0 ? undefined : [...left].sort();
 }
 
 /**
  * A school's own mandate stands instead of the board's for the services it names: the board's keeps the others, so that
  * a door may simply add up what stands.
  */
-function takeOver(pair: Pair, own: Mandate, byOin: string, world: MandateWorld): PartyEvent[] {
-  if (!isOfSchool(own, byOin)) return [];
-  return boardMandates(pair, world)
+function takeOver(pair: Pair, own: Mandate, byOin: string): PartyEvent[] {
+  if (isOfBoard(own)) return [];
+  return boardMandates(pair)
     .filter((b) => b.mandate.services.some((s) => own.services.includes(s)))
-    .map((b) =>
-      changed({ ...b.mandate, services: b.mandate.services.filter((s) => !own.services.includes(s)) }, byOin),
+    .map(({ mandate }) =>
+      changed(
+        {
+          ...mandate,
+          services: mandate.services.filter((s) => !own.services.includes(s)),
+          narrowed: inOrder([...mandate.narrowed, ...mandate.services.filter((s) => own.services.includes(s))]),
+        },
+        byOin,
+      ),
     );
 }
 
-/** A mandate, and where it is the board's what the school narrowed from it: these end together. */
-function alsoBelow(pair: Pair, standing: StandingMandate, world: MandateWorld): Mandate[] {
-  if (!world.isBoard(standing.byOin)) return [standing.mandate];
-  const below = pair.mandates.filter(
-    (m) =>
-      m !== standing &&
-      m.mandate.state !== ENDED &&
-      m.mandate.state !== UNCONFIRMED &&
-      isOfSchool(m.mandate, m.byOin) &&
-      m.mandate.services.some((s) => standing.given.services.includes(s)),
-  );
-  return [standing.mandate, ...below.map((m) => m.mandate)];
+/**
+ * The mandates that an end is about. A board's takes along what the school narrowed from it, unless the school itself
+ * speaks: then only that one ends, and what it gave is remembered as the school's to give.
+ */
+function toldToEnd(
+  pair: Pair,
+  standing: StandingMandate,
+  asked: MandateChangeSubmitted,
+  world: MandateWorld,
+): Mandate[] {
+  const { mandate } = standing;
+  if (!isOfBoard(mandate)) return [mandate];
+  const bySchool = asked.byOin === mandate.schoolOin;
+  const byBoard = asked.boardOin !== '' || (!bySchool && world.isBoard(asked.byOin));
+  const told = byBoard ? mandate : { ...mandate, narrowed: offered(mandate) };
+  if (bySchool && !byBoard) return [told];
+  const below = pair.mandates
+    .map((m) => m.mandate)
+    .filter(
+      (own) =>
+        !isOfBoard(own) &&
+        own.state !== ENDED &&
+        own.state !== UNCONFIRMED &&
+        own.services.some((s) => offered(standing.given).includes(s)),
+    );
+  return [told, ...below];
 }
 
-/** Whether two grants say the same; the state is what became of them. */
+/** Whether two grants say the same; the state, and what the school decides itself, is what became of them. */
 const sameGrant = (a: Mandate, b: Mandate): boolean => {
-  const bytes = (m: Mandate) => Mandate.encode({ ...m, state: MandateState.MANDATE_STATE_UNSPECIFIED }).finish();
+  const bytes = (m: Mandate) =>
+    Mandate.encode({
+      ...m,
+      services: offered(m),
+      narrowed: [],
+      state: MandateState.MANDATE_STATE_UNSPECIFIED,
+    }).finish();
   return Buffer.compare(bytes(a), bytes(b)) === 0;
 };

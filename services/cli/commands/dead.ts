@@ -5,6 +5,7 @@ import type { Command, Result } from '../command.ts';
 import { age, counted, isoTime, table } from '../print.ts';
 import { misuse, Problem } from '../problem.ts';
 import { services, whoMustAct } from '../words.ts';
+import { named } from './mandate.ts';
 
 const whoFor = (code: string): string => (isFault(code) ? faults[code].who : 'us');
 
@@ -13,8 +14,9 @@ export const listDead: Command = {
   about: 'List what waits because it failed: parked keys, and rows of mailboxes that may not be sent.',
   flags: { school: { about: 'Rows of this school only.', value: 'OIN', check: oin } },
   async run(call): Promise<Result> {
-    const { keys, rows } = await call.gateway().ask('listParked', { schoolOin: call.one('school') ?? '' });
+    const { keys, rows, names } = await call.gateway().ask('listParked', { schoolOin: call.one('school') ?? '' });
     const now = call.streams.now();
+    const nameOf = (oin: string) => names.find((one) => one.oin === oin)?.name ?? null;
     const json = {
       keys: keys.map((key) => ({
         consumer: key.consumer,
@@ -27,7 +29,9 @@ export const listDead: Command = {
       })),
       rows: rows.map((row) => ({
         partyOin: row.partyOin,
+        partyName: nameOf(row.partyOin),
         schoolOin: row.schoolOin || null,
+        schoolName: nameOf(row.schoolOin),
         service: services.word(row.service),
         code: row.code,
         rows: Number(row.rows),
@@ -59,7 +63,7 @@ export const listDead: Command = {
             table(
               ['party\nschool', 'service', 'code', 'rows', 'since', 'who must act'],
               rows.map((row) => [
-                `${row.partyOin}\n${row.schoolOin}`,
+                [named(row.partyOin, names), named(row.schoolOin, names)].filter(Boolean).join('\n'),
                 services.word(row.service),
                 row.code,
                 row.rows,

@@ -1,8 +1,8 @@
-import { type Mandate, MandateState } from '#proto/eduk/core/v1/party';
-import type { ChangeMandateRequest } from '#proto/eduk/operator/v1/operator';
+import { Mandate, MandateState, type SchoolMandate } from '#proto/eduk/core/v1/party';
+import type { ChangeMandateRequest, PartyName } from '#proto/eduk/operator/v1/operator';
 import { day, oin } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
-import { list, table } from '../print.ts';
+import { counted, list, table } from '../print.ts';
 import { misuse, Problem, refusalIn } from '../problem.ts';
 import { mandateStates, services } from '../words.ts';
 
@@ -17,28 +17,103 @@ export const mandateJson = (mandate: Mandate) => ({
   validUntil: mandate.validUntil || null,
   runOffUntil: mandate.runOffUntil || null,
   agreement: mandate.agreement || null,
+  boardOin: mandate.boardOin || null,
+  boardMandateId: mandate.boardMandateId || null,
+  narrowed: mandate.narrowed.map(services.word),
+  enteredBy: mandate.enteredBy || null,
 });
 
-export const mandateTable = (mandates: readonly Mandate[]): string =>
-  table(
+/** An OIN under its name, where the gateway knows one. */
+export const named = (oin: string, names: readonly PartyName[]): string => {
+  const name = names.find((one) => one.oin === oin)?.name;
+  return name ? `${name}\n${oin}` : oin;
+};
+
+export function mandateTable(mandates: readonly Mandate[], names: readonly PartyName[] = []): string {
+  return table(
     ['mandate', 'school\nparty', 'services', 'state'],
     mandates.map((mandate) => [
-      mandate.mandateId,
-      `${mandate.schoolOin}\n${mandate.partyOin}`,
-      mandate.services.map(services.word).join(', '),
+      `${mandate.mandateId}\n${from(mandate, names)}`,
+      `${named(mandate.schoolOin, names)}\n${named(mandate.partyOin, names)}`,
+      serviceWords(mandate),
       stateWords(mandate),
     ]),
   );
-
-function stateWords({ state, runOffUntil, validFrom, validUntil }: Mandate): string {
-  const word = mandateStates.word(state);
-  if (state === MandateState.MANDATE_STATE_RUN_OFF) return `${word}\nuntil ${runOffUntil}`;
-  return [word, ...(validFrom ? [`from ${validFrom}`] : []), ...(validUntil ? [`until ${validUntil}`] : [])].join('\n');
 }
 
+/** Whose it is, and who entered it where that was an operator. */
+function from({ boardOin, boardMandateId, enteredBy }: Mandate, names: readonly PartyName[]): string {
+  const entered = enteredBy === 'operator' ? '\nentered by an operator' : '';
+  if (boardOin === '') return `of the school${entered}`;
+  const whole = boardMandateId ? `\npart of ${boardMandateId}` : '';
+  return `of the board ${named(boardOin, names)}${whole}${entered}`;
+}
+
+/** What holds, and of a board's what the school took out of it. */
+function serviceWords({ services: holding, narrowed, state }: Mandate): string {
+  const held = holding.map(services.word).join(', ');
+  const out = narrowed.filter((service) => !holding.includes(service)).map(services.word);
+  if (out.length === 0 || state === MandateState.MANDATE_STATE_ENDED) return held || out.join(', ');
+  return [held, `not ${out.join(', ')}: the school decides`].filter(Boolean).join('\n');
+}
+
+function stateWords({
+  state,
+  runOffUntil,
+  validFrom,
+  validUntil,
+  boardOin,
+  services: holding,
+  narrowed,
+}: Mandate): string {
+  const word = mandateStates.word(state);
+  const bySchool = boardOin !== '' && holding.some((service) => narrowed.includes(service)) ? ['by the school'] : [];
+  if (state === MandateState.MANDATE_STATE_RUN_OFF) return [word, ...bySchool, `until ${runOffUntil}`].join('\n');
+  const days = [...(validFrom ? [`from ${validFrom}`] : []), ...(validUntil ? [`until ${validUntil}`] : [])];
+  return [word, ...(state === MandateState.MANDATE_STATE_ENDED ? bySchool : []), ...days].join('\n');
+}
+
+const schoolJson = ({ mandate, autorisatiesleutel }: SchoolMandate) => {
+  const { schoolOin, mandateId, state, services: holding, narrowed } = mandate ?? Mandate.fromPartial({});
+  return {
+    schoolOin,
+    mandateId,
+    state: mandateStates.word(state),
+    services: holding.map(services.word),
+    narrowed: narrowed.map(services.word),
+    autorisatiesleutel: autorisatiesleutel || null,
+  };
+};
+
+/** What a board's grant is in each of its schools. */
+const schoolsTable = (schools: readonly SchoolMandate[]): string =>
+  table(
+    ['school\nmandate', 'services', 'state', 'autorisatiesleutel'],
+    schools.map(({ mandate = Mandate.fromPartial({}), autorisatiesleutel }) => [
+      `${mandate.schoolOin}\n${mandate.mandateId}`,
+      serviceWords(mandate),
+      stateWords(mandate),
+      autorisatiesleutel || '(as before)',
+    ]),
+  );
+
 /** The answer to a command about one mandate. */
-function told(mandateId: string, state: MandateState, autorisatiesleutel: string): Result {
+function told(
+  mandateId: string,
+  state: MandateState,
+  autorisatiesleutel: string,
+  schools: readonly SchoolMandate[] = [],
+): Result {
   const json = { mandateId, state: mandateStates.word(state), autorisatiesleutel: autorisatiesleutel || null };
+  if (schools.length > 0)
+    return {
+      json: { ...json, schools: schools.map(schoolJson) },
+      text: `${list([
+        ['mandate', mandateId],
+        ['of a board', `in each of ${counted(schools.length, 'school')}`],
+        ['state', json.state],
+      ])}\n\n${schoolsTable(schools)}`,
+    };
   return {
     json,
     text: list([
@@ -65,7 +140,12 @@ export const grantMandate: Command = {
   name: 'mandate grant',
   about: 'Enter a school’s agreement that a party may have something; nothing is routed until it is confirmed.',
   flags: {
-    school: { about: 'The school, registered or not yet, or its board.', value: 'OIN', required: true, check: oin },
+    school: {
+      about: 'The school, registered or not yet; or a board, for all its schools.',
+      value: 'OIN',
+      required: true,
+      check: oin,
+    },
     party: { about: 'The party that may have it.', value: 'OIN', required: true, check: oin },
     service: { about: 'What it is for.', value: 'SERVICE', required: true, many: true, choices: services.all },
     attributes: { about: 'What the party may receive; without it the service’s default.', value: 'NAME', many: true },
@@ -75,28 +155,27 @@ export const grantMandate: Command = {
     confirm: { about: 'Confirm it at once, standing in for the school.' },
   },
   notes: [
+    'Of a board each school has a mandate of its own: what a school narrows or withdraws is the school’s to give again, and a later grant of the board leaves it out.',
+    'A school that comes to the board later is not in it; grant anew, and schools that have it keep what they have.',
     'The autorisatiesleutel belongs to school and party. It is printed at their first grant only; eduk mandate key --renew makes a new one.',
   ],
   async run(call): Promise<Result> {
-    const mandate: Mandate = {
-      mandateId: '',
+    const mandate = Mandate.fromPartial({
       schoolOin: call.one('school')!,
       partyOin: call.one('party')!,
       services: call.all('service').map(services.value),
       attributes: [...call.all('attributes')],
-      state: MandateState.MANDATE_STATE_UNSPECIFIED,
       validFrom: call.one('valid-from') ?? '',
       validUntil: call.one('valid-until') ?? '',
-      runOffUntil: '',
       agreement: call.one('agreement') ?? '',
-    };
-    const { mandateId, state, autorisatiesleutel, flowId, decision } = await call
+    });
+    const { mandateId, state, autorisatiesleutel, flowId, decision, schools } = await call
       .gateway()
       .ask('grantMandate', { mandate, confirm: call.has('confirm') });
     decided(decision, flowId);
     const unconfirmed = state === MandateState.MANDATE_STATE_UNCONFIRMED;
     return {
-      ...told(mandateId, state, autorisatiesleutel),
+      ...told(mandateId, state, autorisatiesleutel, schools),
       said: unconfirmed ? `Nothing is routed until it is confirmed: eduk mandate confirm ${mandateId}` : undefined,
     };
   },
@@ -107,14 +186,17 @@ async function change(
   asked: Omit<ChangeMandateRequest, 'mandateId'>,
   mandateId = call.args('MANDATE')[0]!,
 ): Promise<Result> {
-  const { state, autorisatiesleutel, flowId, decision } = await call
+  const { state, autorisatiesleutel, flowId, decision, schools } = await call
     .gateway()
     .ask('changeMandate', { mandateId, ...asked });
   decided(decision, flowId);
-  return told(mandateId, state, autorisatiesleutel);
+  const parts = schools.map((mandate) => ({ mandate, autorisatiesleutel: '' }));
+  return told(mandateId, state, autorisatiesleutel, parts);
 }
 
-const which = [{ name: 'MANDATE', about: 'Its id, as eduk mandate list shows it.' }] as const;
+const which = [
+  { name: 'MANDATE', about: 'Its id, as eduk mandate list shows it; of a board’s grant, the one that its parts name.' },
+] as const;
 
 export const confirmMandate: Command = {
   name: 'mandate confirm',
@@ -144,7 +226,7 @@ export const withdrawMandate: Command = {
 };
 
 const filters = {
-  school: { about: 'Of this school.', value: 'OIN', check: oin },
+  school: { about: 'Of this school, or of the schools of this board.', value: 'OIN', check: oin },
   party: { about: 'Of this party.', value: 'OIN', check: oin },
 } as const;
 
@@ -153,10 +235,19 @@ export const listMandates: Command = {
   about: 'List mandates with their state.',
   flags: filters,
   async run(call): Promise<Result> {
-    const { mandates } = await call
+    const { mandates, names } = await call
       .gateway()
       .ask('listMandates', { schoolOin: call.one('school') ?? '', partyOin: call.one('party') ?? '' });
-    return { json: mandates.map(mandateJson), text: mandates.length === 0 ? 'No mandates.' : mandateTable(mandates) };
+    const nameOf = (oin: string) => names.find((one) => one.oin === oin)?.name ?? null;
+    return {
+      json: mandates.map((mandate) => ({
+        ...mandateJson(mandate),
+        schoolName: nameOf(mandate.schoolOin),
+        partyName: nameOf(mandate.partyOin),
+        boardName: nameOf(mandate.boardOin),
+      })),
+      text: mandates.length === 0 ? 'No mandates.' : mandateTable(mandates, names),
+    };
   },
 };
 

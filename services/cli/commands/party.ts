@@ -124,6 +124,7 @@ export const showParty: Command = {
     ]);
     const party = parties[0];
     if (!party) throw new Problem('state.missing', 'No party has this OIN.');
+    const names = [...has.names, ...gave.names];
     const mandates: Mandate[] = [...has.mandates, ...gave.mandates.filter(({ partyOin }) => partyOin !== named)];
     const facts = list([
       ['oin', party.oin],
@@ -135,7 +136,7 @@ export const showParty: Command = {
     ]);
     return {
       json: { ...partyJson(party), mandates: mandates.map(mandateJson) },
-      text: mandates.length === 0 ? `${facts}\n\nNo mandates.` : `${facts}\n\n${mandateTable(mandates)}`,
+      text: mandates.length === 0 ? `${facts}\n\nNo mandates.` : `${facts}\n\n${mandateTable(mandates, names)}`,
     };
   },
 };

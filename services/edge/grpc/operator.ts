@@ -8,15 +8,26 @@ import { type Caller, operator } from '../caller.ts';
 import { readCatalogueFile, readRosterFile } from '../files.ts';
 import type { Gate } from '../gate.ts';
 import { importProducts, importRoster } from '../imports.ts';
-import { addParty, mandateIdOf, operatorChange, operatorGrant, sleutelOf } from '../intake/parties.ts';
+import {
+  addParty,
+  mandateIdOf,
+  operatorChange,
+  operatorGrant,
+  type SchoolsMeant,
+  sleutelOf,
+  sleutelTold,
+} from '../intake/parties.ts';
 import { hasRef } from '../intake/people.ts';
 import { forgetLearner } from '../intake/rosters.ts';
 import { flowOf, present } from '../reads/flows.ts';
+import { isOfSchool } from '../reads/mandates.ts';
 import { whyBlocked } from '../reads/why.ts';
 import { digestOf, newApiKey, newClientSecret } from '../secrets.ts';
 import { partyCaller } from '../stages/authenticate.ts';
 import { event, type Intake } from '../submission.ts';
-import { decisionOf, take } from './writes.ts';
+import { decisionOf } from './decision.ts';
+import { changedParts, grantedParts, stateOf } from './mandates.ts';
+import { take } from './writes.ts';
 
 /** Longest that an operator's command waits for its decision. */
 const WAIT_MS = 10_000;
@@ -72,30 +83,46 @@ const grantMandateAnswer = async (request: op.GrantMandateRequest, gate: Gate): 
   if (!request.mandate) throw new GatewayError('wire.invalid', undefined, { where: 'mandate' });
   const mandate: Mandate = { ...request.mandate, mandateId: '', state: MandateState.MANDATE_STATE_UNSPECIFIED };
   const intake = operatorGrant(mandate, request.confirm);
-  const { flowId } = await take(intake, request, operator, gate);
+  const { flowId, located } = await take(intake, request, operator, gate);
   const decision = await decided(gate, flowId);
   const mandateId = mandateIdOf(operator.oin, intake.reference(request));
-  const sleutel = sleutelOf(gate.door, flowId);
-  const pair = gate.door.chain.byAutorisatiesleutel(digestOf(sleutel));
+  const { board, schools } = located as SchoolsMeant;
+  if (board) {
+    const told = await grantedParts(gate, flowId, mandateId, decision.code ? 0 : schools.length);
+    const state = stateOf(told.schools.map((one) => one.mandate!));
+    return { mandateId, state, autorisatiesleutel: '', flowId, ...told };
+  }
+  const given = gate.door.chain.mandate(mandateId);
   return {
     mandateId,
-    state: gate.door.chain.mandate(mandateId)?.state ?? MandateState.MANDATE_STATE_UNSPECIFIED,
-    autorisatiesleutel: pair?.school === mandate.schoolOin && pair.party === mandate.partyOin ? sleutel : '',
+    state: given?.state ?? MandateState.MANDATE_STATE_UNSPECIFIED,
+    autorisatiesleutel: given ? sleutelTold(gate.door, flowId, given, false) : '',
     flowId,
     decision,
+    schools: [],
   };
 };
 
 const changeMandateAnswer = async (request: op.ChangeMandateRequest, gate: Gate): Promise<op.ChangeMandateResponse> => {
+  const parts = gate.door.chain.partsOf(request.mandateId);
+  if (parts[0]) {
+    const { flowId } = await take(operatorChange(parts, parts[0].boardOin), request, operator, gate);
+    const decision = await decided(gate, flowId);
+    const told = decision.code
+      ? { schools: gate.door.chain.partsOf(request.mandateId), decision }
+      : await changedParts(gate, flowId, request.mandateId, request.change);
+    return { state: stateOf(told.schools), autorisatiesleutel: '', flowId, ...told };
+  }
   const mandate = gate.door.chain.mandate(request.mandateId);
   if (!mandate) throw new GatewayError('state.missing', undefined, { where: 'mandate_id' });
-  const { flowId } = await take(operatorChange(mandate), request, operator, gate);
+  const { flowId } = await take(operatorChange([mandate], ''), request, operator, gate);
   const decision = await decided(gate, flowId);
   return {
     state: gate.door.chain.mandate(request.mandateId)?.state ?? mandate.state,
     autorisatiesleutel: request.change === 'key' && !decision.code ? sleutelOf(gate.door, flowId) : '',
     flowId,
     decision,
+    schools: [],
   };
 };
 
@@ -122,6 +149,13 @@ const decideHold: Intake<op.DecideHoldRequest & { schoolOin: string }> = {
   ],
 };
 
+/** What those of these OINs are called that are registered. */
+const namesOf = (chain: Gate['door']['chain'], oins: readonly string[]): op.PartyName[] =>
+  [...new Set(oins)].flatMap((oin) => {
+    const name = chain.party(oin)?.name;
+    return name ? [{ oin, name }] : [];
+  });
+
 async function holdNamed(gate: Gate, holdId: string) {
   const { holds } = await gate.door.services.rosters.listHolds({ schoolOin: '', decided: true });
   const hold = holds.find((one) => one.holdId === holdId);
@@ -143,16 +177,18 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
   }),
   grantMandate: grantMandateAnswer,
   changeMandate: changeMandateAnswer,
-  listMandates: async (request: op.ListMandatesRequest, { door }) => ({
-    mandates: door.chain
+  listMandates: async (request: op.ListMandatesRequest, { door }) => {
+    const mandates = door.chain
       .mandates()
       .filter(
         (mandate) =>
-          (request.schoolOin === '' || mandate.schoolOin === request.schoolOin) &&
+          (request.schoolOin === '' || isOfSchool(door.chain, mandate, request.schoolOin)) &&
           (request.partyOin === '' || mandate.partyOin === request.partyOin),
       )
-      .sort((a, b) => (a.mandateId < b.mandateId ? -1 : 1)),
-  }),
+      .sort((a, b) => (a.mandateId < b.mandateId ? -1 : 1));
+    const named = mandates.flatMap(({ schoolOin, partyOin, boardOin }) => [schoolOin, partyOin, boardOin]);
+    return { mandates, names: namesOf(door.chain, named) };
+  },
   showFlow: async (request: op.ShowFlowRequest, gate) => {
     const row = await flowOf(gate, operator, { ...request, method: '' });
     return {
@@ -234,7 +270,8 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
       gate.door.services.log.listParked({ limit: 1000 }),
       gate.door.services.delivery.listParkedRows({ schoolOin: request.schoolOin, partyOin: '' }),
     ]);
-    return { keys, rows };
+    const named = rows.flatMap(({ partyOin, schoolOin }) => [partyOin, schoolOin]);
+    return { keys, rows, names: namesOf(gate.door.chain, named) };
   },
   retryParked: (request: op.RetryParkedRequest, gate) => gate.door.services.log.retryParked(request),
 };

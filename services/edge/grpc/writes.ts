@@ -10,7 +10,11 @@ import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
 import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement';
 import { IdentityServiceDefinition } from '#proto/eduk/gateway/v1/identity';
 import { OrderServiceDefinition } from '#proto/eduk/gateway/v1/order';
-import { type GrantMandateRequest, PartyServiceDefinition } from '#proto/eduk/gateway/v1/party';
+import {
+  type GrantMandateRequest,
+  PartyServiceDefinition,
+  type WithdrawMandateRequest,
+} from '#proto/eduk/gateway/v1/party';
 import { ResultServiceDefinition } from '#proto/eduk/gateway/v1/result';
 import { RosterServiceDefinition } from '#proto/eduk/gateway/v1/roster';
 import { revealPeople, revealTexts } from '#release';
@@ -20,19 +24,15 @@ import { createLaunch, launchIdOf, provisionAccess, redeemLaunch, revokeAccess, 
 import { publishProducts } from '../intake/catalogue.ts';
 import { grantEntitlements, reportUsage, withdrawEntitlements } from '../intake/entitlements.ts';
 import { cancelOrder, confirmOrder, placeOrder } from '../intake/orders.ts';
-import { grantMandate, mandateIdOf, sleutelOf, withdrawMandate } from '../intake/parties.ts';
+import { grantMandate, mandateIdOf, type SchoolsMeant, sleutelTold, withdrawMandate } from '../intake/parties.ts';
 import { returnResults } from '../intake/results.ts';
 import { FORGET_UNDO_MS, forgetLearner, pushRoster, registerLearners } from '../intake/rosters.ts';
 import { pass, submit } from '../pipeline.ts';
 import { purposeFor } from '../purpose.ts';
-import { digestOf } from '../secrets.ts';
 import { receiptOf } from '../stages/accept.ts';
 import type { Intake, Submission } from '../submission.ts';
-
-/** Longest that an answer waits for a decision. */
-const MAX_WAIT_MS = 30_000;
-
-export const undecided: Decision = { outcome: '', code: '', told: '' };
+import { decisionOf, MAX_WAIT_MS } from './decision.ts';
+import { changedParts, grantedParts } from './mandates.ts';
 
 /** What a unary write answers beyond flow, receipt and decision. */
 type More = (
@@ -57,26 +57,30 @@ export const writes: readonly { definition: { fullName: string }; methods: Recor
       grantMandate: {
         intake: grantMandate,
         defaultWaitMs: 2_000,
-        more: async ({ flowId, message }, _decision, gate, caller) => {
+        more: async ({ flowId, message, located, repeated }, decision, gate, caller) => {
           await gate.door.chain.refresh();
-          const { schoolOin, partyOin, reference } = message.reveal((request: GrantMandateRequest) => ({
-            schoolOin: request.schoolOin,
-            partyOin: request.partyOin,
-            reference: request.reference,
-          }));
-          const sleutel = sleutelOf(gate.door, flowId);
-          const pair = gate.door.chain.byAutorisatiesleutel(digestOf(sleutel));
-          // Only the grant that made the pair's key can tell it, and only while it is the pair's key.
-          return {
-            mandateId: mandateIdOf(caller.oin, reference),
-            autorisatiesleutel: pair?.school === schoolOin && pair.party === partyOin ? sleutel : '',
-          };
+          const mandateId = message.reveal(({ reference }: GrantMandateRequest) => mandateIdOf(caller.oin, reference));
+          const { board, schools } = located as SchoolsMeant;
+          if (!board) {
+            const mandate = gate.door.chain.mandate(mandateId);
+            const autorisatiesleutel = mandate ? sleutelTold(gate.door, flowId, mandate, false) : '';
+            return { mandateId, autorisatiesleutel, schools: [] };
+          }
+          // A repeat is about the schools that the board had then.
+          const expected = decision.code ? 0 : repeated ? 1 : schools.length;
+          return { mandateId, autorisatiesleutel: '', ...(await grantedParts(gate, flowId, mandateId, expected)) };
         },
       },
       withdrawMandate: {
         intake: withdrawMandate,
         defaultWaitMs: 2_000,
-        more: async (_submission, _decision, gate) => gate.door.chain.refresh().then(() => ({})),
+        more: async ({ flowId, message }, decision, gate) => {
+          await gate.door.chain.refresh();
+          const { mandateId, runOffUntil } = message.reveal((request: WithdrawMandateRequest) => request);
+          if (decision.code || gate.door.chain.partsOf(mandateId).length === 0) return {};
+          const done = await changedParts(gate, flowId, mandateId, runOffUntil ? 'run_off' : 'stop');
+          return { decision: done.decision };
+        },
       },
     },
   },
@@ -144,16 +148,6 @@ export async function take<Req>(
     throw submission.refused;
   }
   return submission;
-}
-
-/** The first decision, when it comes within the time. */
-export async function decisionOf(gate: Gate, flowId: string, waitMs: number): Promise<Decision> {
-  if (waitMs <= 0) return undecided;
-  const { flow } = await gate.door.services.flows.awaitDecision({
-    flowId,
-    waitMs: BigInt(Math.min(waitMs, MAX_WAIT_MS)),
-  });
-  return flow ? { outcome: flow.outcome, code: flow.code, told: flow.told } : undecided;
 }
 
 export async function serveWrite(

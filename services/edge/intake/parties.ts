@@ -1,29 +1,34 @@
 import { createHash } from 'node:crypto';
 import { GatewayError, isPartyOin, isSchoolOin, newId } from '#kernel';
 import { type Mandate, MandateState, type Party, Role, Service } from '#proto/eduk/core/v1/party';
-import type { CredentialDigests } from '#proto/eduk/events/v1/parties';
+import type { CredentialDigests, DefaultAttributes } from '#proto/eduk/events/v1/parties';
 import { GrantMandateRequest, WithdrawMandateRequest } from '#proto/eduk/gateway/v1/party';
 import {
   AddPartyRequest,
   ChangeMandateRequest,
   GrantMandateRequest as OperatorGrantMandateRequest,
 } from '#proto/eduk/operator/v1/operator';
-import { knownAttributes } from '#release';
+import { defaults, knownAttributes } from '#release';
+import type { Caller } from '../caller.ts';
 import { digestOf } from '../secrets.ts';
-import type { Door, Intake } from '../submission.ts';
+import type { Door, Intake, OutEvent } from '../submission.ts';
 import { event } from '../submission.ts';
 
+/** Told where what is named as the school is neither one nor a registered board. */
+const noSchool = (at: string): GatewayError =>
+  new GatewayError(
+    'wire.invalid',
+    'A mandate is of a school (00000007000, BRIN, five digits), or of a registered board for all its schools.',
+    { where: `${at}school_oin` },
+  );
+
+/** Form of a mandate. Whether the school is one, or a board, is for `schoolsMeant`. */
 export function checkMandate(
   mandate: Pick<Mandate, 'schoolOin' | 'partyOin' | 'services' | 'attributes' | 'validFrom' | 'validUntil'>,
   /** Path of the mandate in its message, with a dot. */
   at = '',
 ): void {
-  if (!isSchoolOin(mandate.schoolOin))
-    throw new GatewayError(
-      'wire.invalid',
-      'A mandate is of one school (00000007000, BRIN, five digits); a board gives it school by school.',
-      { where: `${at}school_oin` },
-    );
+  if (!isPartyOin(mandate.schoolOin)) throw noSchool(at);
   if (!isPartyOin(mandate.partyOin))
     throw new GatewayError('wire.invalid', 'party_oin is not an OIN.', { where: `${at}party_oin` });
   if (
@@ -44,12 +49,121 @@ export function checkMandate(
     throw new GatewayError('wire.invalid', 'valid_until is before valid_from.', { where: `${at}valid_until` });
 }
 
-/** The autorisatiesleutel that a grant made, which belongs to its (school, party). */
-export const sleutelOf = (door: Pick<Door, 'derive'>, flowId: string): string =>
-  door.derive('autorisatiesleutel', flowId);
+export interface SchoolsMeant {
+  /** OIN of the board that gives it for all its schools; empty = for one school. */
+  board: string;
+  schools: string[];
+}
 
-const firstKeyDigest = (door: Door, school: string, party: string, flowId: string): Uint8Array =>
-  door.chain.hasKey(school, party) ? new Uint8Array(0) : digestOf(sleutelOf(door, flowId));
+/**
+ * The schools that a mandate is given for: the one named, or all of the board named.
+ * Faults: wire.invalid (neither), state.missing (a board without schools).
+ */
+function schoolsMeant(door: Door, named: string, at = ''): SchoolsMeant {
+  if (!door.chain.isBoard(named)) {
+    if (!isSchoolOin(named)) throw noSchool(at);
+    return { board: '', schools: [named] };
+  }
+  const schools = door.chain.schoolsOfBoard(named);
+  if (schools.length === 0)
+    throw new GatewayError(
+      'state.missing',
+      'No school of this board is registered: eduk party add --role school --board OIN names one.',
+      { where: `${at}school_oin` },
+    );
+  return { board: named, schools };
+}
+
+/**
+ * The autorisatiesleutel that a grant made, which belongs to its (school, party). One grant of a board makes one for each
+ * of its schools.
+ */
+export const sleutelOf = (door: Pick<Door, 'derive'>, flowId: string, schoolOfBoard = ''): string =>
+  door.derive('autorisatiesleutel', schoolOfBoard ? `${flowId}|${schoolOfBoard}` : flowId);
+
+/** The key that a flow made for a pair, while it is the pair's; else empty. */
+export function sleutelTold(door: Door, flowId: string, { schoolOin, partyOin }: Mandate, ofBoard: boolean): string {
+  const sleutel = sleutelOf(door, flowId, ofBoard ? schoolOin : '');
+  const pair = door.chain.byAutorisatiesleutel(digestOf(sleutel));
+  return pair?.school === schoolOin && pair.party === partyOin ? sleutel : '';
+}
+
+const defaultsOf = (services: readonly Service[]): DefaultAttributes[] =>
+  [...new Set(services)].map((service) => ({ service, attributes: [...(defaults[service] ?? [])] }));
+
+type Given = Pick<Mandate, 'partyOin' | 'services' | 'attributes' | 'validFrom' | 'validUntil' | 'agreement'>;
+
+/** One mandate a school: of the board's schools each its own part, named after the whole and the school. */
+function grants(
+  given: Given,
+  { board, schools }: SchoolsMeant,
+  from: { mandateId: string; confirm: boolean; byOin: string; flowId: string; door: Door; boardOin?: string },
+): OutEvent[] {
+  const { mandateId, confirm, byOin, flowId, door } = from;
+  const { partyOin, services, attributes, validFrom, validUntil, agreement } = given;
+  return schools.map((schoolOin) =>
+    event(
+      'MandateSubmitted',
+      {
+        mandate: {
+          mandateId: board ? partIdOf(mandateId, schoolOin) : mandateId,
+          schoolOin,
+          partyOin,
+          services,
+          attributes,
+          state: MandateState.MANDATE_STATE_UNSPECIFIED,
+          validFrom,
+          validUntil,
+          runOffUntil: '',
+          agreement,
+          boardOin: board || (from.boardOin ?? ''),
+          boardMandateId: board ? mandateId : '',
+          narrowed: [],
+          enteredBy: byOin,
+        },
+        keyDigest: door.chain.hasKey(schoolOin, partyOin)
+          ? new Uint8Array(0)
+          : digestOf(sleutelOf(door, flowId, board ? schoolOin : '')),
+        confirm,
+        byOin,
+        defaults: defaultsOf(services),
+      },
+      schoolOin,
+    ),
+  );
+}
+
+/** A change of one mandate, or of each part of a board's grant that has not ended. */
+function changes(
+  of: readonly Mandate[],
+  asked: { change: string; runOffUntil: string; byOin: string; boardOin: string; keyDigest?: Uint8Array },
+): OutEvent[] {
+  const standing = of.filter(({ state }) => state !== MandateState.MANDATE_STATE_ENDED);
+  const { change, runOffUntil, byOin, boardOin, keyDigest = new Uint8Array(0) } = asked;
+  // Where all have ended, they are asked all the same, so that the answer is that they have.
+  return (standing.length > 0 ? standing : of).map(({ schoolOin, mandateId, services, narrowed }) =>
+    event(
+      'MandateChangeSubmitted',
+      {
+        schoolOin,
+        mandateId,
+        change,
+        runOffUntil,
+        keyDigest,
+        byOin,
+        boardOin,
+        defaults: change === 'confirm' ? defaultsOf([...services, ...narrowed]) : [],
+      },
+      schoolOin,
+    ),
+  );
+}
+
+/** Whether a mandate is of the caller's own school, or its board gave it: a school that went to another board keeps those. */
+export const gives = (door: Pick<Door, 'chain'>, caller: Caller, mandate: Mandate): boolean =>
+  mandate.schoolOin === caller.oin ||
+  (caller.roles.has(Role.ROLE_BOARD) &&
+    (mandate.boardOin === caller.oin || door.chain.party(mandate.schoolOin)?.boardOin === caller.oin));
 
 export const grantMandate: Intake<GrantMandateRequest> = {
   method: 'PartyService/GrantMandate',
@@ -63,37 +177,21 @@ export const grantMandate: Intake<GrantMandateRequest> = {
     if (
       caller.kind === 'party' &&
       caller.oin !== request.schoolOin &&
-      door.chain.party(request.schoolOin)?.boardOin !== caller.oin
+      !(caller.roles.has(Role.ROLE_BOARD) && door.chain.party(request.schoolOin)?.boardOin === caller.oin)
     )
       throw new GatewayError('state.missing', 'This is not a school of yours.', { where: 'school_oin' });
-    return undefined;
+    return schoolsMeant(door, request.schoolOin);
   },
   check: (request) => checkMandate(request),
-  events: (request, _found, { caller, flowId, door }) => {
-    return [
-      event(
-        'MandateSubmitted',
-        {
-          mandate: {
-            mandateId: mandateIdOf(caller.oin, request.reference),
-            schoolOin: request.schoolOin,
-            partyOin: request.partyOin,
-            services: request.services,
-            attributes: request.attributes,
-            state: MandateState.MANDATE_STATE_UNSPECIFIED,
-            validFrom: request.validFrom,
-            validUntil: request.validUntil,
-            runOffUntil: '',
-            agreement: request.agreement,
-          },
-          keyDigest: firstKeyDigest(door, request.schoolOin, request.partyOin, flowId),
-          confirm: true,
-          byOin: caller.oin,
-        },
-        request.schoolOin,
-      ),
-    ];
-  },
+  events: (request, _found, { caller, flowId, door, located }) =>
+    grants(request, located as SchoolsMeant, {
+      mandateId: mandateIdOf(caller.oin, request.reference),
+      confirm: true,
+      byOin: caller.oin,
+      boardOin: caller.oin === request.schoolOin ? '' : caller.oin,
+      flowId,
+      door,
+    }),
 };
 
 /**
@@ -102,6 +200,9 @@ export const grantMandate: Intake<GrantMandateRequest> = {
  */
 export const mandateIdOf = (granter: string, reference: string): string =>
   `m-${createHash('sha256').update(`${granter}|${reference}`).digest('hex').slice(0, 24)}`;
+
+/** A part of a board's grant: of grant and school, so that both can say it. */
+const partIdOf = (mandateId: string, school: string): string => mandateIdOf(mandateId, school);
 
 export const withdrawMandate: Intake<WithdrawMandateRequest> = {
   method: 'PartyService/WithdrawMandate',
@@ -112,27 +213,22 @@ export const withdrawMandate: Intake<WithdrawMandateRequest> = {
   reference: (request) => request.reference,
   school: (request) => request.schoolOin,
   locate: async (request, door, caller) => {
-    const mandate = door.chain.mandate(request.mandateId);
-    const own =
-      mandate && (mandate.schoolOin === caller.oin || door.chain.party(mandate.schoolOin)?.boardOin === caller.oin);
-    if (!own || mandate.schoolOin !== request.schoolOin)
+    const { chain } = door;
+    const parts = caller.oin === request.schoolOin && chain.isBoard(caller.oin) ? chain.partsOf(request.mandateId) : [];
+    if (parts.length > 0 && parts.every(({ boardOin }) => boardOin === caller.oin)) return parts;
+    const mandate = chain.mandate(request.mandateId);
+    if (!mandate || !gives(door, caller, mandate) || mandate.schoolOin !== request.schoolOin)
       throw new GatewayError('state.missing', undefined, { where: 'mandate_id' });
-    return undefined;
+    return [mandate];
   },
-  events: (request, _found, { caller }) => [
-    event(
-      'MandateChangeSubmitted',
-      {
-        schoolOin: request.schoolOin,
-        mandateId: request.mandateId,
-        change: request.runOffUntil ? 'run_off' : 'stop',
-        runOffUntil: request.runOffUntil,
-        keyDigest: new Uint8Array(0),
-        byOin: caller.oin,
-      },
-      request.schoolOin,
-    ),
-  ],
+  events: (request, _found, { caller, located }) =>
+    changes(located as Mandate[], {
+      change: request.runOffUntil ? 'run_off' : 'stop',
+      runOffUntil: request.runOffUntil,
+      byOin: caller.oin,
+      // Of a school that is its own board, the board's grant is ended by the board.
+      boardOin: caller.roles.has(Role.ROLE_BOARD) ? caller.oin : '',
+    }),
 };
 
 /** The operator's own messages have a reference made here: each call is its own. */
@@ -161,6 +257,7 @@ export function addParty(party: Party, credentials: CredentialDigests | undefine
   };
 }
 
+/** With the OIN of a board as its school, a mandate is given for all its schools. */
 export function operatorGrant(mandate: Mandate, confirm: boolean): Intake<OperatorGrantMandateRequest> {
   const reference = newId();
   return {
@@ -171,23 +268,21 @@ export function operatorGrant(mandate: Mandate, confirm: boolean): Intake<Operat
     remember: 35,
     reference: () => reference,
     school: () => mandate.schoolOin,
+    locate: async (_request, door) => schoolsMeant(door, mandate.schoolOin, 'mandate.'),
     check: () => checkMandate(mandate, 'mandate.'),
-    events: (_request, _found, { flowId, door }) => [
-      event(
-        'MandateSubmitted',
-        {
-          mandate: { ...mandate, mandateId: mandateIdOf('operator', reference) },
-          keyDigest: firstKeyDigest(door, mandate.schoolOin, mandate.partyOin, flowId),
-          confirm,
-          byOin: 'operator',
-        },
-        mandate.schoolOin,
-      ),
-    ],
+    events: (_request, _found, { flowId, door, located }) =>
+      grants(mandate, located as SchoolsMeant, {
+        mandateId: mandateIdOf('operator', reference),
+        confirm,
+        byOin: 'operator',
+        flowId,
+        door,
+      }),
   };
 }
 
-export function operatorChange(mandate: Mandate): Intake<ChangeMandateRequest> {
+/** `of`: one mandate, or the parts of a board's grant: then it is the board's word. */
+export function operatorChange(of: readonly Mandate[], board: string): Intake<ChangeMandateRequest> {
   const reference = newId();
   return {
     method: 'OperatorService/ChangeMandate',
@@ -196,26 +291,24 @@ export function operatorChange(mandate: Mandate): Intake<ChangeMandateRequest> {
     roles: [Role.ROLE_OPERATOR],
     remember: 35,
     reference: () => reference,
-    school: () => mandate.schoolOin,
+    school: () => board || of[0]!.schoolOin,
     check: (request) => {
       if (!['confirm', 'run_off', 'stop', 'key'].includes(request.change))
         throw new GatewayError('wire.invalid', 'A change is confirm, run_off, stop or key.', { where: 'change' });
       if (request.change === 'run_off' && !request.runOffUntil)
         throw new GatewayError('wire.invalid', 'A run-off needs its last day.', { where: 'run_off_until' });
+      if (request.change === 'key' && board)
+        throw new GatewayError('wire.invalid', 'A key belongs to one school and party: name the mandate of a school.', {
+          where: 'mandate_id',
+        });
     },
-    events: (request, _found, { flowId, door }) => [
-      event(
-        'MandateChangeSubmitted',
-        {
-          schoolOin: mandate.schoolOin,
-          mandateId: mandate.mandateId,
-          change: request.change,
-          runOffUntil: request.runOffUntil,
-          keyDigest: request.change === 'key' ? digestOf(sleutelOf(door, flowId)) : new Uint8Array(0),
-          byOin: 'operator',
-        },
-        mandate.schoolOin,
-      ),
-    ],
+    events: ({ change, runOffUntil }, _found, { flowId, door }) =>
+      changes(of, {
+        change,
+        runOffUntil,
+        byOin: 'operator',
+        boardOin: board,
+        ...(change === 'key' ? { keyDigest: digestOf(sleutelOf(door, flowId)) } : {}),
+      }),
   };
 }

@@ -38,6 +38,7 @@ import { revealRoster } from '#release';
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { headCursor } from '../head.ts';
+import { gives } from '../intake/parties.ts';
 import { hasRef } from '../intake/people.ts';
 import { purposeFor, tryPurpose } from '../purpose.ts';
 import { settle } from '../settle.ts';
@@ -45,6 +46,7 @@ import { referenceKey } from '../stages/accept.ts';
 import { actsForSchool, requireRole } from '../stages/authorise.ts';
 import { concerns, showEntitlements } from './entitlements.ts';
 import { flowOf, present } from './flows.ts';
+import { isOfSchool } from './mandates.ts';
 import { groupsOf, tokenOf } from './names.ts';
 import { showOrder } from './orders.ts';
 import { progress } from './progress.ts';
@@ -118,11 +120,8 @@ const listMandates: Read = async (request: ListMandatesRequest, caller, gate) =>
     .mandates()
     .filter(
       (mandate) =>
-        (caller.kind === 'operator' ||
-          mandate.partyOin === caller.oin ||
-          mandate.schoolOin === caller.oin ||
-          chain.party(mandate.schoolOin)?.boardOin === caller.oin) &&
-        (request.schoolOin === '' || mandate.schoolOin === request.schoolOin) &&
+        (caller.kind === 'operator' || mandate.partyOin === caller.oin || gives(gate.door, caller, mandate)) &&
+        (request.schoolOin === '' || isOfSchool(chain, mandate, request.schoolOin)) &&
         (request.partyOin === '' || mandate.partyOin === request.partyOin),
     );
   const { items, cursor } = page(gate, caller, 'mandates', shown, (mandate) => mandate.mandateId, request);

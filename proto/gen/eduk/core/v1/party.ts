@@ -301,6 +301,26 @@ export interface Mandate {
   runOffUntil: string;
   /** Reference and version of the processing agreement. */
   agreement: string;
+  /** OIN of the board that gave it for this school; empty = the school's own. */
+  boardOin: string;
+  /** The grant of that board for all its schools that this is part of; empty = given for this school alone. */
+  boardMandateId: string;
+  /**
+   * Of a board's: services that the school gave more narrowly itself or withdrew. This mandate does not hold for them,
+   * unless they are among `services` too, where it is the school that lets it run off or ended it.
+   */
+  narrowed: Service[];
+  /** Who entered it: OIN of the school or board, or `operator`. */
+  enteredBy: string;
+}
+
+/** A mandate of one school with the key that its grant made. */
+export interface SchoolMandate {
+  mandate:
+    | Mandate
+    | undefined;
+  /** UWLR key of (school, party), at the first grant of the pair only. */
+  autorisatiesleutel: string;
 }
 
 function createBaseEndpoint(): Endpoint {
@@ -569,6 +589,10 @@ function createBaseMandate(): Mandate {
     validUntil: "",
     runOffUntil: "",
     agreement: "",
+    boardOin: "",
+    boardMandateId: "",
+    narrowed: [],
+    enteredBy: "",
   };
 }
 
@@ -607,6 +631,22 @@ export const Mandate: MessageFns<Mandate> = {
     }
     if (message.agreement !== "") {
       writer.uint32(82).string(message.agreement);
+    }
+    if (message.boardOin !== "") {
+      writer.uint32(90).string(message.boardOin);
+    }
+    if (message.boardMandateId !== "") {
+      writer.uint32(98).string(message.boardMandateId);
+    }
+    if (message.narrowed.length !== 0) {
+      writer.uint32(106).fork();
+      for (const v of message.narrowed) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.enteredBy !== "") {
+      writer.uint32(114).string(message.enteredBy);
     }
     return writer;
   },
@@ -714,6 +754,48 @@ export const Mandate: MessageFns<Mandate> = {
             message.agreement = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.boardOin = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.boardMandateId = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag === 104) {
+              message.narrowed.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 106) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.narrowed.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.enteredBy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -764,6 +846,24 @@ export const Mandate: MessageFns<Mandate> = {
         ? globalThis.String(object.run_off_until)
         : "",
       agreement: isSet(object.agreement) ? globalThis.String(object.agreement) : "",
+      boardOin: isSet(object.boardOin)
+        ? globalThis.String(object.boardOin)
+        : isSet(object.board_oin)
+        ? globalThis.String(object.board_oin)
+        : "",
+      boardMandateId: isSet(object.boardMandateId)
+        ? globalThis.String(object.boardMandateId)
+        : isSet(object.board_mandate_id)
+        ? globalThis.String(object.board_mandate_id)
+        : "",
+      narrowed: globalThis.Array.isArray(object?.narrowed)
+        ? object.narrowed.map((e: any) => serviceFromJSON(e))
+        : [],
+      enteredBy: isSet(object.enteredBy)
+        ? globalThis.String(object.enteredBy)
+        : isSet(object.entered_by)
+        ? globalThis.String(object.entered_by)
+        : "",
     };
   },
 
@@ -799,6 +899,18 @@ export const Mandate: MessageFns<Mandate> = {
     if (message.agreement !== "") {
       obj.agreement = message.agreement;
     }
+    if (message.boardOin !== "") {
+      obj.boardOin = message.boardOin;
+    }
+    if (message.boardMandateId !== "") {
+      obj.boardMandateId = message.boardMandateId;
+    }
+    if (message.narrowed?.length) {
+      obj.narrowed = message.narrowed.map((e) => serviceToJSON(e));
+    }
+    if (message.enteredBy !== "") {
+      obj.enteredBy = message.enteredBy;
+    }
     return obj;
   },
 
@@ -817,6 +929,97 @@ export const Mandate: MessageFns<Mandate> = {
     message.validUntil = object.validUntil ?? "";
     message.runOffUntil = object.runOffUntil ?? "";
     message.agreement = object.agreement ?? "";
+    message.boardOin = object.boardOin ?? "";
+    message.boardMandateId = object.boardMandateId ?? "";
+    message.narrowed = object.narrowed?.map((e) => e) || [];
+    message.enteredBy = object.enteredBy ?? "";
+    return message;
+  },
+};
+
+function createBaseSchoolMandate(): SchoolMandate {
+  return { mandate: undefined, autorisatiesleutel: "" };
+}
+
+export const SchoolMandate: MessageFns<SchoolMandate> = {
+  encode(message: SchoolMandate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mandate !== undefined) {
+      Mandate.encode(message.mandate, writer.uint32(10).fork()).join();
+    }
+    if (message.autorisatiesleutel !== "") {
+      writer.uint32(18).string(message.autorisatiesleutel);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SchoolMandate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchoolMandate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mandate = Mandate.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.autorisatiesleutel = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SchoolMandate {
+    return {
+      mandate: isSet(object.mandate) ? Mandate.fromJSON(object.mandate) : undefined,
+      autorisatiesleutel: isSet(object.autorisatiesleutel) ? globalThis.String(object.autorisatiesleutel) : "",
+    };
+  },
+
+  toJSON(message: SchoolMandate): unknown {
+    const obj: any = {};
+    if (message.mandate !== undefined) {
+      obj.mandate = Mandate.toJSON(message.mandate);
+    }
+    if (message.autorisatiesleutel !== "") {
+      obj.autorisatiesleutel = message.autorisatiesleutel;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SchoolMandate>): SchoolMandate {
+    return SchoolMandate.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SchoolMandate>): SchoolMandate {
+    const message = createBaseSchoolMandate();
+    message.mandate = (object.mandate !== undefined && object.mandate !== null)
+      ? Mandate.fromPartial(object.mandate)
+      : undefined;
+    message.autorisatiesleutel = object.autorisatiesleutel ?? "";
     return message;
   },
 };

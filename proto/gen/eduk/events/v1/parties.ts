@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Mandate, Party } from "../../core/v1/party.ts";
+import { Mandate, Party, Service, serviceFromJSON, serviceToJSON } from "../../core/v1/party.ts";
 
 export const protobufPackage = "eduk.events.v1";
 
@@ -29,6 +29,12 @@ export interface PartySubmitted {
   credentials: CredentialDigests | undefined;
 }
 
+/** What a service releases where a mandate lists no attributes: without it nobody can say which of two mandates is narrower. */
+export interface DefaultAttributes {
+  service: Service;
+  attributes: string[];
+}
+
 /** A mandate was entered, by an operator or by someone of the school. */
 export interface MandateSubmitted {
   mandate:
@@ -39,6 +45,8 @@ export interface MandateSubmitted {
   /** Whether the school itself stands behind it. */
   confirm: boolean;
   byOin: string;
+  /** Of the services it names. */
+  defaults: DefaultAttributes[];
 }
 
 /** A change of one mandate was asked. */
@@ -50,6 +58,10 @@ export interface MandateChangeSubmitted {
   runOffUntil: string;
   keyDigest: Uint8Array;
   byOin: string;
+  /** OIN of the board whose word it is; empty = the school's, or of an operator for it. */
+  boardOin: string;
+  /** Of the services of the mandate. */
+  defaults: DefaultAttributes[];
 }
 
 /** A party is in the chain. */
@@ -304,8 +316,95 @@ export const PartySubmitted: MessageFns<PartySubmitted> = {
   },
 };
 
+function createBaseDefaultAttributes(): DefaultAttributes {
+  return { service: 0, attributes: [] };
+}
+
+export const DefaultAttributes: MessageFns<DefaultAttributes> = {
+  encode(message: DefaultAttributes, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== 0) {
+      writer.uint32(8).int32(message.service);
+    }
+    for (const v of message.attributes) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DefaultAttributes {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDefaultAttributes();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.service = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.attributes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DefaultAttributes {
+    return {
+      service: isSet(object.service) ? serviceFromJSON(object.service) : 0,
+      attributes: globalThis.Array.isArray(object?.attributes)
+        ? object.attributes.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: DefaultAttributes): unknown {
+    const obj: any = {};
+    if (message.service !== 0) {
+      obj.service = serviceToJSON(message.service);
+    }
+    if (message.attributes?.length) {
+      obj.attributes = message.attributes;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DefaultAttributes>): DefaultAttributes {
+    return DefaultAttributes.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DefaultAttributes>): DefaultAttributes {
+    const message = createBaseDefaultAttributes();
+    message.service = object.service ?? 0;
+    message.attributes = object.attributes?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBaseMandateSubmitted(): MandateSubmitted {
-  return { mandate: undefined, keyDigest: new Uint8Array(0), confirm: false, byOin: "" };
+  return { mandate: undefined, keyDigest: new Uint8Array(0), confirm: false, byOin: "", defaults: [] };
 }
 
 export const MandateSubmitted: MessageFns<MandateSubmitted> = {
@@ -321,6 +420,9 @@ export const MandateSubmitted: MessageFns<MandateSubmitted> = {
     }
     if (message.byOin !== "") {
       writer.uint32(34).string(message.byOin);
+    }
+    for (const v of message.defaults) {
+      DefaultAttributes.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -370,6 +472,14 @@ export const MandateSubmitted: MessageFns<MandateSubmitted> = {
             message.byOin = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.defaults.push(DefaultAttributes.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -396,6 +506,9 @@ export const MandateSubmitted: MessageFns<MandateSubmitted> = {
         : isSet(object.by_oin)
         ? globalThis.String(object.by_oin)
         : "",
+      defaults: globalThis.Array.isArray(object?.defaults)
+        ? object.defaults.map((e: any) => DefaultAttributes.fromJSON(e))
+        : [],
     };
   },
 
@@ -413,6 +526,9 @@ export const MandateSubmitted: MessageFns<MandateSubmitted> = {
     if (message.byOin !== "") {
       obj.byOin = message.byOin;
     }
+    if (message.defaults?.length) {
+      obj.defaults = message.defaults.map((e) => DefaultAttributes.toJSON(e));
+    }
     return obj;
   },
 
@@ -427,12 +543,22 @@ export const MandateSubmitted: MessageFns<MandateSubmitted> = {
     message.keyDigest = object.keyDigest ?? new Uint8Array(0);
     message.confirm = object.confirm ?? false;
     message.byOin = object.byOin ?? "";
+    message.defaults = object.defaults?.map((e) => DefaultAttributes.fromPartial(e)) || [];
     return message;
   },
 };
 
 function createBaseMandateChangeSubmitted(): MandateChangeSubmitted {
-  return { schoolOin: "", mandateId: "", change: "", runOffUntil: "", keyDigest: new Uint8Array(0), byOin: "" };
+  return {
+    schoolOin: "",
+    mandateId: "",
+    change: "",
+    runOffUntil: "",
+    keyDigest: new Uint8Array(0),
+    byOin: "",
+    boardOin: "",
+    defaults: [],
+  };
 }
 
 export const MandateChangeSubmitted: MessageFns<MandateChangeSubmitted> = {
@@ -454,6 +580,12 @@ export const MandateChangeSubmitted: MessageFns<MandateChangeSubmitted> = {
     }
     if (message.byOin !== "") {
       writer.uint32(50).string(message.byOin);
+    }
+    if (message.boardOin !== "") {
+      writer.uint32(58).string(message.boardOin);
+    }
+    for (const v of message.defaults) {
+      DefaultAttributes.encode(v!, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -519,6 +651,22 @@ export const MandateChangeSubmitted: MessageFns<MandateChangeSubmitted> = {
             message.byOin = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.boardOin = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.defaults.push(DefaultAttributes.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -559,6 +707,14 @@ export const MandateChangeSubmitted: MessageFns<MandateChangeSubmitted> = {
         : isSet(object.by_oin)
         ? globalThis.String(object.by_oin)
         : "",
+      boardOin: isSet(object.boardOin)
+        ? globalThis.String(object.boardOin)
+        : isSet(object.board_oin)
+        ? globalThis.String(object.board_oin)
+        : "",
+      defaults: globalThis.Array.isArray(object?.defaults)
+        ? object.defaults.map((e: any) => DefaultAttributes.fromJSON(e))
+        : [],
     };
   },
 
@@ -582,6 +738,12 @@ export const MandateChangeSubmitted: MessageFns<MandateChangeSubmitted> = {
     if (message.byOin !== "") {
       obj.byOin = message.byOin;
     }
+    if (message.boardOin !== "") {
+      obj.boardOin = message.boardOin;
+    }
+    if (message.defaults?.length) {
+      obj.defaults = message.defaults.map((e) => DefaultAttributes.toJSON(e));
+    }
     return obj;
   },
 
@@ -596,6 +758,8 @@ export const MandateChangeSubmitted: MessageFns<MandateChangeSubmitted> = {
     message.runOffUntil = object.runOffUntil ?? "";
     message.keyDigest = object.keyDigest ?? new Uint8Array(0);
     message.byOin = object.byOin ?? "";
+    message.boardOin = object.boardOin ?? "";
+    message.defaults = object.defaults?.map((e) => DefaultAttributes.fromPartial(e)) || [];
     return message;
   },
 };

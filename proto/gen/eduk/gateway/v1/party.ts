@@ -12,6 +12,7 @@ import {
   Role,
   roleFromJSON,
   roleToJSON,
+  SchoolMandate,
   Service,
   serviceFromJSON,
   serviceToJSON,
@@ -55,7 +56,7 @@ export interface GrantMandateRequest {
    * effect; with other content it is refused as state.conflict.
    */
   reference: string;
-  /** OIN of the school. */
+  /** OIN of the school; a board's own = all schools that it has now. */
   schoolOin: string;
   /** Who gets it. */
   partyOin: string;
@@ -86,8 +87,10 @@ export interface GrantMandateResponse {
     | undefined;
   /** For WithdrawMandate. */
   mandateId: string;
-  /** UWLR key of (school, party), at the first grant of the pair only. */
+  /** UWLR key of (school, party), at the first grant of the pair only. Of a board's grant: see schools. */
   autorisatiesleutel: string;
+  /** Of a board's grant for all its schools: the mandate of each, by OIN of the school. */
+  schools: SchoolMandate[];
 }
 
 /** Ends a mandate. */
@@ -97,7 +100,7 @@ export interface WithdrawMandateRequest {
    * effect; with other content it is refused as state.conflict.
    */
   reference: string;
-  /** OIN of the school. */
+  /** OIN of the school; a board's own where mandate_id names its grant for all its schools. */
   schoolOin: string;
   mandateId: string;
   /** Last day of the run-off, YYYY-MM-DD: no new orders or grants, the rest goes on. Empty = stop at once. */
@@ -119,7 +122,7 @@ export interface WithdrawMandateResponse {
 
 /** Filters; empty = all. */
 export interface ListMandatesRequest {
-  /** OIN of the school. */
+  /** OIN of the school, or of a board: then of each of its schools, and what it gave. */
   schoolOin: string;
   partyOin: string;
   /** At most this many; 0 = 100; no more than 1,000. */
@@ -698,7 +701,7 @@ export const GrantMandateRequest: MessageFns<GrantMandateRequest> = {
 };
 
 function createBaseGrantMandateResponse(): GrantMandateResponse {
-  return { flowId: "", receipt: undefined, decision: undefined, mandateId: "", autorisatiesleutel: "" };
+  return { flowId: "", receipt: undefined, decision: undefined, mandateId: "", autorisatiesleutel: "", schools: [] };
 }
 
 export const GrantMandateResponse: MessageFns<GrantMandateResponse> = {
@@ -717,6 +720,9 @@ export const GrantMandateResponse: MessageFns<GrantMandateResponse> = {
     }
     if (message.autorisatiesleutel !== "") {
       writer.uint32(42).string(message.autorisatiesleutel);
+    }
+    for (const v of message.schools) {
+      SchoolMandate.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -774,6 +780,14 @@ export const GrantMandateResponse: MessageFns<GrantMandateResponse> = {
             message.autorisatiesleutel = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.schools.push(SchoolMandate.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -801,6 +815,9 @@ export const GrantMandateResponse: MessageFns<GrantMandateResponse> = {
         ? globalThis.String(object.mandate_id)
         : "",
       autorisatiesleutel: isSet(object.autorisatiesleutel) ? globalThis.String(object.autorisatiesleutel) : "",
+      schools: globalThis.Array.isArray(object?.schools)
+        ? object.schools.map((e: any) => SchoolMandate.fromJSON(e))
+        : [],
     };
   },
 
@@ -821,6 +838,9 @@ export const GrantMandateResponse: MessageFns<GrantMandateResponse> = {
     if (message.autorisatiesleutel !== "") {
       obj.autorisatiesleutel = message.autorisatiesleutel;
     }
+    if (message.schools?.length) {
+      obj.schools = message.schools.map((e) => SchoolMandate.toJSON(e));
+    }
     return obj;
   },
 
@@ -838,6 +858,7 @@ export const GrantMandateResponse: MessageFns<GrantMandateResponse> = {
       : undefined;
     message.mandateId = object.mandateId ?? "";
     message.autorisatiesleutel = object.autorisatiesleutel ?? "";
+    message.schools = object.schools?.map((e) => SchoolMandate.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1333,7 +1354,11 @@ export const PartyServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** A school or board agrees that a party gets a service. Role school or board; for your own schools only. */
+    /**
+     * A school or board agrees that a party gets a service. Role school or board; for your own schools only. A board that
+     * names itself as school_oin gives it for all its schools at once: each has a mandate of its own, with one flow. What a
+     * school gave more narrowly itself, or withdrew, a board's later grant does not bring back.
+     */
     grantMandate: {
       name: "GrantMandate",
       requestType: GrantMandateRequest as typeof GrantMandateRequest,
@@ -1342,7 +1367,10 @@ export const PartyServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** A mandate ends: at once, or as a run-off until a day. */
+    /**
+     * A mandate ends: at once, or as a run-off until a day. A board ends what it gave all its schools by naming itself as
+     * school_oin and the id of that grant.
+     */
     withdrawMandate: {
       name: "WithdrawMandate",
       requestType: WithdrawMandateRequest as typeof WithdrawMandateRequest,

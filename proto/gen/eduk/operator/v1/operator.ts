@@ -17,6 +17,7 @@ import {
   Role,
   roleFromJSON,
   roleToJSON,
+  SchoolMandate,
 } from "../../core/v1/party.ts";
 import { Decision, Refusal } from "../../core/v1/receipt.ts";
 import { ParkedRows } from "../../delivery/v1/delivery.ts";
@@ -74,7 +75,11 @@ export interface GrantMandateResponse {
   autorisatiesleutel: string;
   /** Follow it with ShowFlow. */
   flowId: string;
-  decision: Decision | undefined;
+  decision:
+    | Decision
+    | undefined;
+  /** Where it was for a board: the mandate of each of its schools, by OIN of the school. */
+  schools: SchoolMandate[];
 }
 
 /** What to do with it. */
@@ -92,18 +97,31 @@ export interface ChangeMandateResponse {
   autorisatiesleutel: string;
   /** Follow it with ShowFlow. */
   flowId: string;
-  decision: Decision | undefined;
+  decision:
+    | Decision
+    | undefined;
+  /** Where it was a board's grant: its mandate of each school. */
+  schools: Mandate[];
 }
 
 /** Filters. */
 export interface ListMandatesRequest {
+  /** Of a board: of each of its schools, and what it gave. */
   schoolOin: string;
   partyOin: string;
+}
+
+/** What a registered party is called. */
+export interface PartyName {
+  oin: string;
+  name: string;
 }
 
 /** Mandates by id. */
 export interface ListMandatesResponse {
   mandates: Mandate[];
+  /** Of the parties, schools and boards in them that are registered. */
+  names: PartyName[];
 }
 
 /** By id, or reference of a party. */
@@ -259,6 +277,8 @@ export interface ListParkedRequest {
 export interface ListParkedResponse {
   keys: Parked[];
   rows: ParkedRows[];
+  /** Of the parties and schools of the rows that are registered. */
+  names: PartyName[];
 }
 
 /** Names a key. */
@@ -807,7 +827,7 @@ export const GrantMandateRequest: MessageFns<GrantMandateRequest> = {
 };
 
 function createBaseGrantMandateResponse(): GrantMandateResponse {
-  return { mandateId: "", state: 0, autorisatiesleutel: "", flowId: "", decision: undefined };
+  return { mandateId: "", state: 0, autorisatiesleutel: "", flowId: "", decision: undefined, schools: [] };
 }
 
 export const GrantMandateResponse: MessageFns<GrantMandateResponse> = {
@@ -826,6 +846,9 @@ export const GrantMandateResponse: MessageFns<GrantMandateResponse> = {
     }
     if (message.decision !== undefined) {
       Decision.encode(message.decision, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.schools) {
+      SchoolMandate.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -883,6 +906,14 @@ export const GrantMandateResponse: MessageFns<GrantMandateResponse> = {
             message.decision = Decision.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.schools.push(SchoolMandate.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -910,6 +941,9 @@ export const GrantMandateResponse: MessageFns<GrantMandateResponse> = {
         ? globalThis.String(object.flow_id)
         : "",
       decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      schools: globalThis.Array.isArray(object?.schools)
+        ? object.schools.map((e: any) => SchoolMandate.fromJSON(e))
+        : [],
     };
   },
 
@@ -930,6 +964,9 @@ export const GrantMandateResponse: MessageFns<GrantMandateResponse> = {
     if (message.decision !== undefined) {
       obj.decision = Decision.toJSON(message.decision);
     }
+    if (message.schools?.length) {
+      obj.schools = message.schools.map((e) => SchoolMandate.toJSON(e));
+    }
     return obj;
   },
 
@@ -945,6 +982,7 @@ export const GrantMandateResponse: MessageFns<GrantMandateResponse> = {
     message.decision = (object.decision !== undefined && object.decision !== null)
       ? Decision.fromPartial(object.decision)
       : undefined;
+    message.schools = object.schools?.map((e) => SchoolMandate.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1059,7 +1097,7 @@ export const ChangeMandateRequest: MessageFns<ChangeMandateRequest> = {
 };
 
 function createBaseChangeMandateResponse(): ChangeMandateResponse {
-  return { state: 0, autorisatiesleutel: "", flowId: "", decision: undefined };
+  return { state: 0, autorisatiesleutel: "", flowId: "", decision: undefined, schools: [] };
 }
 
 export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
@@ -1075,6 +1113,9 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
     }
     if (message.decision !== undefined) {
       Decision.encode(message.decision, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.schools) {
+      Mandate.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1124,6 +1165,14 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
             message.decision = Decision.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.schools.push(Mandate.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1146,6 +1195,7 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
         ? globalThis.String(object.flow_id)
         : "",
       decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      schools: globalThis.Array.isArray(object?.schools) ? object.schools.map((e: any) => Mandate.fromJSON(e)) : [],
     };
   },
 
@@ -1163,6 +1213,9 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
     if (message.decision !== undefined) {
       obj.decision = Decision.toJSON(message.decision);
     }
+    if (message.schools?.length) {
+      obj.schools = message.schools.map((e) => Mandate.toJSON(e));
+    }
     return obj;
   },
 
@@ -1177,6 +1230,7 @@ export const ChangeMandateResponse: MessageFns<ChangeMandateResponse> = {
     message.decision = (object.decision !== undefined && object.decision !== null)
       ? Decision.fromPartial(object.decision)
       : undefined;
+    message.schools = object.schools?.map((e) => Mandate.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1274,14 +1328,102 @@ export const ListMandatesRequest: MessageFns<ListMandatesRequest> = {
   },
 };
 
+function createBasePartyName(): PartyName {
+  return { oin: "", name: "" };
+}
+
+export const PartyName: MessageFns<PartyName> = {
+  encode(message: PartyName, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.oin !== "") {
+      writer.uint32(10).string(message.oin);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PartyName {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePartyName();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.oin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PartyName {
+    return {
+      oin: isSet(object.oin) ? globalThis.String(object.oin) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+    };
+  },
+
+  toJSON(message: PartyName): unknown {
+    const obj: any = {};
+    if (message.oin !== "") {
+      obj.oin = message.oin;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PartyName>): PartyName {
+    return PartyName.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PartyName>): PartyName {
+    const message = createBasePartyName();
+    message.oin = object.oin ?? "";
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
 function createBaseListMandatesResponse(): ListMandatesResponse {
-  return { mandates: [] };
+  return { mandates: [], names: [] };
 }
 
 export const ListMandatesResponse: MessageFns<ListMandatesResponse> = {
   encode(message: ListMandatesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.mandates) {
       Mandate.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1307,6 +1449,14 @@ export const ListMandatesResponse: MessageFns<ListMandatesResponse> = {
             message.mandates.push(Mandate.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1322,6 +1472,7 @@ export const ListMandatesResponse: MessageFns<ListMandatesResponse> = {
   fromJSON(object: any): ListMandatesResponse {
     return {
       mandates: globalThis.Array.isArray(object?.mandates) ? object.mandates.map((e: any) => Mandate.fromJSON(e)) : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
     };
   },
 
@@ -1329,6 +1480,9 @@ export const ListMandatesResponse: MessageFns<ListMandatesResponse> = {
     const obj: any = {};
     if (message.mandates?.length) {
       obj.mandates = message.mandates.map((e) => Mandate.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
     }
     return obj;
   },
@@ -1339,6 +1493,7 @@ export const ListMandatesResponse: MessageFns<ListMandatesResponse> = {
   fromPartial(object: DeepPartial<ListMandatesResponse>): ListMandatesResponse {
     const message = createBaseListMandatesResponse();
     message.mandates = object.mandates?.map((e) => Mandate.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
     return message;
   },
 };
@@ -3465,7 +3620,7 @@ export const ListParkedRequest: MessageFns<ListParkedRequest> = {
 };
 
 function createBaseListParkedResponse(): ListParkedResponse {
-  return { keys: [], rows: [] };
+  return { keys: [], rows: [], names: [] };
 }
 
 export const ListParkedResponse: MessageFns<ListParkedResponse> = {
@@ -3475,6 +3630,9 @@ export const ListParkedResponse: MessageFns<ListParkedResponse> = {
     }
     for (const v of message.rows) {
       ParkedRows.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -3508,6 +3666,14 @@ export const ListParkedResponse: MessageFns<ListParkedResponse> = {
             message.rows.push(ParkedRows.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3524,6 +3690,7 @@ export const ListParkedResponse: MessageFns<ListParkedResponse> = {
     return {
       keys: globalThis.Array.isArray(object?.keys) ? object.keys.map((e: any) => Parked.fromJSON(e)) : [],
       rows: globalThis.Array.isArray(object?.rows) ? object.rows.map((e: any) => ParkedRows.fromJSON(e)) : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
     };
   },
 
@@ -3535,6 +3702,9 @@ export const ListParkedResponse: MessageFns<ListParkedResponse> = {
     if (message.rows?.length) {
       obj.rows = message.rows.map((e) => ParkedRows.toJSON(e));
     }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
     return obj;
   },
 
@@ -3545,6 +3715,7 @@ export const ListParkedResponse: MessageFns<ListParkedResponse> = {
     const message = createBaseListParkedResponse();
     message.keys = object.keys?.map((e) => Parked.fromPartial(e)) || [];
     message.rows = object.rows?.map((e) => ParkedRows.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
     return message;
   },
 };
@@ -3741,7 +3912,7 @@ export const OperatorServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Enters a mandate; unconfirmed unless confirm is set. */
+    /** Enters a mandate; unconfirmed unless confirm is set. With the OIN of a board as school_oin: for all its schools. */
     grantMandate: {
       name: "GrantMandate",
       requestType: GrantMandateRequest as typeof GrantMandateRequest,
@@ -3750,7 +3921,7 @@ export const OperatorServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Confirms, withdraws, or renews the key of a mandate. */
+    /** Confirms, withdraws, or renews the key of a mandate; or confirms or withdraws a board's grant in all its schools. */
     changeMandate: {
       name: "ChangeMandate",
       requestType: ChangeMandateRequest as typeof ChangeMandateRequest,
