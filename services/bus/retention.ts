@@ -54,5 +54,10 @@ export const unclassed = (tables: readonly Table[]): string[] =>
 
 /** Events that every consumer has taken stay on the log this long, so that what was lost elsewhere can be sent again. At least 24 h. */
 export const LOG_WINDOW_MS = 48 * 3_600_000;
+/**
+ * Kafka drops what is older, read or not: long enough for a weekend and a repair. The alarm comes at half of it, doors refuse at
+ * three quarters. It counts from the append, so that an outbox that was held up is not old when it arrives.
+ */
+export const TOPIC_RETENTION_MS = 7 * 86_400_000;
 /** Records or references removed in one transaction. */
 export const CLEAN_CHUNK = 2000;

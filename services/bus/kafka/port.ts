@@ -40,6 +40,7 @@ export interface ProducedRecord {
   timestampMs: number;
 }
 
+/** `timestampMs` is the broker's where the topic says `LogAppendTime`. Keys and values are views of the answer's bytes. */
 export interface FetchedRecord extends ProducedRecord {
   offset: bigint;
 }
@@ -209,7 +210,7 @@ export interface ReaderOptions {
  * up to 2 s. Memory: two answers of `maxBytes` a broker at most, whatever the handlers do.
  */
 export interface KafkaReader {
-  /** Goes on at `offset`, also after a gap. Records of before the call are not handed any more. */
+  /** Goes on at `offset`, also after a gap. Records of before the call are not handed any more. Like `resume`, heeded within `maxWaitMs`. */
   seek(lane: Lane, offset: bigint | 'earliest'): void;
   /** No further call of `onRecords` for this lane; an open one goes on. */
   pause(lane: Lane): void;
