@@ -5,6 +5,7 @@ import { type Mandate, MandateState, type Party, type Service } from '#proto/edu
 import type { EventName } from '#proto/events';
 import { type Address, arrive, beginRelease, clean, gather, headOf, KEPT_MS, send, type Way } from './mailbox.ts';
 import { boardOf, copyMandate, copyParty, holdersIn, schoolsUnder, stands } from './mandates.ts';
+import { cleanAside, forgetOutcome, hasEndpoint, takeEndpoint, WEBHOOK, wake } from './push.ts';
 import { type Route, routes } from './routes.ts';
 import { bodies, forgotten, mandateCopies, parkedKeys } from './tables.ts';
 
@@ -21,14 +22,17 @@ type Command =
 /** Key by which readers of a mailbox wait. */
 export const mailboxName = ({ party, service }: Address): string => `${party}/${service}`;
 
-/** `changed` is told each mailbox that may have new mail, before the commit. */
+/** Key by which senders wait. */
+export const SENDERS = 'senders';
+
+/** `changed` is told each mailbox that may have new mail, and `SENDERS` when an endpoint may, before the commit. */
 export const consumer = (changed: (mailbox: string) => void): Consumer => ({
   name: 'delivery',
   // Parties first: who receives is known before what is received, also when much is unread.
   streams: ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'results'],
   types: ['PartyRegistered', 'MandateChanged', ...Object.keys(routes)],
   handle(record, unit) {
-    if (record.type === 'PartyRegistered') return onParty(decoded(record, 'PartyRegistered').party!, unit);
+    if (record.type === 'PartyRegistered') return onParty(decoded(record, 'PartyRegistered').party!, unit, changed);
     if (record.type === 'MandateChanged') return onMandate(decoded(record, 'MandateChanged').mandate!, unit);
     if (record.type === 'LearnerForgotten') onForgotten(record, unit);
     fanOut(record, unit, changed);
@@ -45,17 +49,26 @@ export const consumer = (changed: (mailbox: string) => void): Consumer => ({
       case 'send': {
         const { more, later } = send(unit, command, command.round);
         changed(mailboxName(command));
+        if (wake(unit, command.party)) changed(SENDERS);
         if (more) return order(unit, command);
         if (later) order(unit, { ...wayOf(command), do: 'release' }, unit.now + NEXT_ROUND_MS);
         return;
       }
       case 'clean':
-        return order(unit, command, clean(unit, command));
+        return order(unit, command, cleanAll(unit, command));
       case 'valid':
         return onValid(command, unit);
     }
   },
 });
+
+/** A mailbox, and what its endpoint has of it. Answers when to come again. */
+function cleanAll(unit: Unit, address: Address): number {
+  const { party, service } = address;
+  if (!hasEndpoint(unit, party)) return clean(unit, address);
+  const at = clean(unit, address, (row) => forgetOutcome(unit, party, row));
+  return cleanAside(unit, party, service) > 0 ? unit.now + 1 : at;
+}
 
 function fanOut(record: LogRecord, unit: Unit, changed: (mailbox: string) => void): void {
   const name = record.type as EventName;
@@ -73,6 +86,7 @@ function fanOut(record: LogRecord, unit: Unit, changed: (mailbox: string) => voi
     if (number === 1) order(unit, { do: 'clean', party, service }, unit.now + KEPT_MS);
     told += `${told === '' ? '' : ' '}${party}/${service}/${number}`;
     changed(mailboxName({ party, service }));
+    if (wake(unit, party)) changed(SENDERS);
   }
   unit.put(bodies, { ...body, receivers: told });
 }
@@ -84,9 +98,14 @@ function onForgotten(record: LogRecord, unit: Unit): void {
   if (before === undefined || before.atMs < record.timeMs) unit.put(forgotten, { learner, atMs: record.timeMs });
 }
 
-function onParty(party: Party, unit: Unit): void {
+function onParty(party: Party, unit: Unit, changed: (mailbox: string) => void): void {
   const board = boardOf(unit, party.oin);
   copyParty(unit, party);
+  const url = party.endpoints.find(({ standard }) => standard === WEBHOOK)?.url;
+  if (url !== undefined) {
+    takeEndpoint(unit, party.oin, url);
+    changed(SENDERS);
+  }
   if (party.boardOin === '' || party.boardOin === board) return;
   for (const mandate of unit.list(mandateCopies, { equals: [party.boardOin] }))
     if (stands(mandate, dutchDay(unit.now))) release(unit, mandate.party, mandate.services, [party.oin]);

@@ -71,6 +71,12 @@ export function standsBehind(
   return parked !== undefined && row.first >= parked.fromFirst ? parked : undefined;
 }
 
+/** Of the moment of forgetting itself, and later: that it happened, and what follows from it, is delivered. */
+export const isForgotten = (reader: Pick<Writer, 'get'>, body: Pick<BodyRow, 'key' | 'timeMs'>): boolean => {
+  const row = reader.get(forgotten, body.key);
+  return row !== undefined && body.timeMs < row.atMs;
+};
+
 /** Takes a row out of the mailbox; its key is parked from it on. */
 export function park(
   unit: Writer,
@@ -153,14 +159,15 @@ export function send(unit: Writer, { party, service, school }: Way, round: numbe
   return { more: false, later };
 }
 
-/** Removes what is older than thirty days, a chunk of it. Answers when to come again, Unix milliseconds. */
-export function clean(unit: Writer, { party, service }: Address): number {
+/** Removes what is older than thirty days, a chunk of it; `ended` is told each row. Answers when to come again, Unix milliseconds. */
+export function clean(unit: Writer, { party, service }: Address, ended?: (row: Readonly<MailRow>) => void): number {
   const before = unit.now - KEPT_MS;
   const rows = unit.list(mail, { equals: [party, service], limit: MOVED_AT_ONCE });
   const old = rows.filter(({ atMs }) => atMs <= before);
   for (const row of old) {
     unit.remove(mail, party, service, row.number);
     unit.remove(bodies, row.flowId, row.eventId);
+    ended?.(row);
   }
   const head = headOf(unit, { party, service });
   if (old.length > 0) unit.put(heads, { ...head, first: old.at(-1)!.number + 1 });

@@ -1,12 +1,19 @@
 /** Answers eduk.delivery.v1 from rows as of the last commit. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { EngineView, Reader } from '#bus';
+import type { EngineView } from '#bus';
 import { type Handlers, type Implementation, implement, uuidBytes, type Waiters } from '#kernel';
 import type { Service } from '#proto/eduk/core/v1/party';
-import { DeliveryServiceDefinition, type MailboxRow, type ReadMailboxResponse } from '#proto/eduk/delivery/v1/delivery';
+import {
+  DeliveryServiceDefinition,
+  type FlowDelivery,
+  type MailboxRow,
+  type ReadMailboxResponse,
+} from '#proto/eduk/delivery/v1/delivery';
 import { mailboxName } from './consume.ts';
-import { type Address, headOf, park, standsBehind } from './mailbox.ts';
+import { type Address, headOf, isForgotten, park, standsBehind } from './mailbox.ts';
 import { mayHave } from './mandates.ts';
+import { failing, standingOf, WEBHOOK } from './push.ts';
+import { pushing } from './serve-push.ts';
 import {
   type BodyRow,
   bodies,
@@ -23,10 +30,12 @@ const LARGEST_PAGE = 1000;
 const LONGEST_WAIT_MS = 30_000;
 /** Parked keys counted for one list. */
 const COUNTED = 100_000;
+/** Keys parked at endpoints that one list names. */
+const SHOWN_KEYS = 1000;
 
 export function serve(engine: EngineView, waiters: Waiters): readonly Implementation[] {
   engine.onCommit(() => waiters.settled());
-  const handlers: Handlers<typeof DeliveryServiceDefinition> = {
+  const handlers: Omit<Handlers<typeof DeliveryServiceDefinition>, keyof ReturnType<typeof pushing>> = {
     async readMailbox({ partyOin, service, catalogue, after, limit, waitMs }) {
       const address: Address = catalogue ? { party: EVERYONE, service: 0 } : { party: partyOin, service };
       const size = Math.min(limit || PAGE, LARGEST_PAGE);
@@ -78,18 +87,40 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
         }
       }
       return {
-        parked: [...groups.values()].map(({ row, rows, sinceMs }) => ({
-          partyOin: row.party,
-          schoolOin: row.school,
-          service: row.service as Service,
-          code: row.code,
-          rows: BigInt(rows),
-          sinceMs: BigInt(sinceMs),
-        })),
+        parked: [...groups.values()]
+          .map(({ row, rows, sinceMs }) => ({
+            partyOin: row.party,
+            schoolOin: row.school,
+            service: row.service as Service,
+            code: row.code,
+            rows: BigInt(rows),
+            sinceMs: BigInt(sinceMs),
+            standard: '',
+            key: '',
+            attempts: 0,
+            status: 0,
+          }))
+          .concat(
+            failing(engine, { party: partyOin, school: schoolOin, key: '' })
+              .filter(({ parked }) => parked)
+              .slice(0, SHOWN_KEYS)
+              .map((row) => ({
+                partyOin: row.party,
+                schoolOin: row.school,
+                service: row.service as Service,
+                code: row.code,
+                rows: BigInt(row.rows),
+                sinceMs: BigInt(row.sinceMs),
+                standard: row.standard,
+                key: row.key,
+                attempts: row.failures,
+                status: row.status,
+              })),
+          ),
       };
     },
   };
-  return [implement(DeliveryServiceDefinition, handlers)];
+  return [implement(DeliveryServiceDefinition, { ...handlers, ...pushing(engine, waiters) })];
 }
 
 const answer = (rows: MailboxRow[], through: number, head: { number: number; first: number }): ReadMailboxResponse => ({
@@ -131,13 +162,7 @@ function readPage(
   return { rows, through: page.at(-1)?.number ?? Math.max(after, headOf(engine, address).number) };
 }
 
-/** Of the moment of forgetting itself, and later: that it happened, and what follows from it, is delivered. */
-const isForgotten = (reader: Pick<Reader, 'get'>, body: Pick<BodyRow, 'key' | 'timeMs'>): boolean => {
-  const row = reader.get(forgotten, body.key);
-  return row !== undefined && body.timeMs < row.atMs;
-};
-
-const mailboxRow = (row: Readonly<MailRow>, body: Readonly<BodyRow>): MailboxRow => ({
+const mailboxRow = (row: Pick<MailRow, 'number' | 'first'>, body: Readonly<BodyRow>): MailboxRow => ({
   number: BigInt(row.number),
   key: body.key,
   schoolOin: body.school,
@@ -149,18 +174,28 @@ const mailboxRow = (row: Readonly<MailRow>, body: Readonly<BodyRow>): MailboxRow
   keyNumber: BigInt(row.first),
 });
 
-function deliveriesOf(engine: EngineView, body: Readonly<BodyRow>) {
+function deliveriesOf(engine: EngineView, body: Readonly<BodyRow>): FlowDelivery[] {
   return body.receivers.split(' ').map((receiver) => {
     const [party, service, first] = receiver.split('/') as [string, string, string];
-    const parked = standsBehind(engine, { party, service: Number(service), first: Number(first) }, body);
-    const state = isForgotten(engine, body) ? 'forgotten' : parked ? 'parked' : 'ready';
-    return {
+    const row = { party, service: Number(service), first: Number(first) };
+    const base = {
       partyOin: party,
-      service: Number(service) as Service,
-      state,
-      code: state === 'parked' ? parked!.code : '',
-      atMs: BigInt(parked?.sinceMs ?? body.timeMs),
+      service: row.service as Service,
       type: body.type,
+      code: '',
+      atMs: BigInt(body.timeMs),
+      standard: '',
+      attempts: 0,
+      status: 0,
+      nextMs: 0n,
     };
+    const pushed = standingOf(engine, row, body);
+    const isOver = pushed !== undefined && ['delivered', 'untold', 'dropped'].includes(pushed.state);
+    if (!isOver && isForgotten(engine, body)) return { ...base, state: 'forgotten' };
+    const parked = standsBehind(engine, row, body);
+    if (!isOver && parked) return { ...base, state: 'parked', code: parked.code, atMs: BigInt(parked.sinceMs) };
+    if (pushed === undefined) return { ...base, state: 'ready' };
+    const { state, code, attempts, status, atMs, nextMs } = pushed;
+    return { ...base, state, code, attempts, status, standard: WEBHOOK, atMs: BigInt(atMs), nextMs: BigInt(nextMs) };
   });
 }

@@ -217,4 +217,236 @@ export const holders = table<HoldersRow>({
   retention: 'RETENTION_AUDIT',
 });
 
-export const tables = [bodies, heads, mail, parkedKeys, parkedMail, forgotten, partyCopies, mandateCopies, holders];
+/** `dueMs` of what nothing has to be done about by itself. */
+export const NEVER = Number.MAX_SAFE_INTEGER;
+
+/** Where a party has its mail sent to, and how it answers there. */
+export interface EndpointRow {
+  party: string;
+  standard: string;
+  url: string;
+  /** It said that it is gone: 0 or 1. */
+  gone: number;
+  /** Failures that may have been a message's fault, one after the other. */
+  doubts: number;
+  /** Rests one after the other; 0 = it is well. */
+  rests: number;
+  restUntilMs: number;
+  /** When the last counted failure was, and the last success; 0 = never. */
+  failedMs: number;
+  succeededMs: number;
+  /** HTTP status of that failure (0 = no answer), and why there was none. */
+  status: number;
+  cause: string;
+  /** What is left of the budget for repeats, and of when that is. */
+  tokens: number;
+  tokensMs: number;
+  /** Nothing more fits: news of mail does not matter before an attempt ends. 0 or 1. */
+  full: number;
+  /** When there is something to do; NEVER = nothing. */
+  dueMs: number;
+}
+
+export const endpoints = table<EndpointRow>({
+  name: 'delivery_endpoints',
+  key: ['party', 'standard'],
+  columns: {
+    party: 'text',
+    standard: 'text',
+    url: 'text',
+    gone: 'int',
+    doubts: 'int',
+    rests: 'int',
+    restUntilMs: 'int',
+    failedMs: 'int',
+    succeededMs: 'int',
+    status: 'int',
+    cause: 'text',
+    tokens: 'real',
+    tokensMs: 'int',
+    full: 'int',
+    dueMs: 'int',
+  },
+  indexes: { by_due: ['dueMs'] },
+  retention: 'RETENTION_PUBLIC',
+});
+
+/** How far an endpoint has taken its mail over: each row up to there is delivered, under way, or set aside. */
+export interface PushCursorRow {
+  party: string;
+  standard: string;
+  service: number;
+  after: number;
+}
+
+export const pushCursors = table<PushCursorRow>({
+  name: 'delivery_push_cursors',
+  key: ['party', 'standard', 'service'],
+  columns: { party: 'text', standard: 'text', service: 'int', after: 'int' },
+  retention: 'RETENTION_DELIVERY',
+});
+
+/** A row of mail in an attempt. */
+export interface Member {
+  key: string;
+  first: number;
+  number: number;
+  flowId: string;
+  eventId: string;
+  /** When it took its number, Unix milliseconds. */
+  atMs: number;
+}
+
+/** Rows that are sent in one request. As long as it stands, its keys are nobody else's. */
+export interface AttemptRow {
+  party: string;
+  standard: string;
+  attemptId: string;
+  service: number;
+  school: string;
+  owner: string;
+  /** 1 = under way, until `leaseMs` at the latest; 0 = it waits to be sent again, from `leaseMs` on. */
+  started: number;
+  leaseMs: number;
+  startedMs: number;
+  /** How often it was started. */
+  number: number;
+  /** Attempts of its key that failed before, since when; 0 = the first. */
+  failures: number;
+  sinceMs: number;
+  members: Member[];
+}
+
+export const attempts = table<AttemptRow>({
+  name: 'delivery_attempts',
+  key: ['party', 'standard', 'attemptId'],
+  columns: {
+    party: 'text',
+    standard: 'text',
+    attemptId: 'text',
+    service: 'int',
+    school: 'text',
+    owner: 'text',
+    started: 'int',
+    leaseMs: 'int',
+    startedMs: 'int',
+    number: 'int',
+    failures: 'int',
+    sinceMs: 'int',
+    members: 'json',
+  },
+  retention: 'RETENTION_DELIVERY',
+});
+
+/** A key of which mail was set aside: behind an attempt, for another one, or parked. */
+export interface PushKeyRow {
+  party: string;
+  standard: string;
+  service: number;
+  school: string;
+  key: string;
+  /** Rows set aside. */
+  rows: number;
+  parked: number;
+  /** Attempts that failed, since when; 0 = none. */
+  failures: number;
+  sinceMs: number;
+  status: number;
+  code: string;
+  /** When to try; NEVER = parked, or behind an attempt. */
+  dueMs: number;
+}
+
+export const pushKeys = table<PushKeyRow>({
+  name: 'delivery_push_keys',
+  key: ['party', 'standard', 'service', 'school', 'key'],
+  columns: {
+    party: 'text',
+    standard: 'text',
+    service: 'int',
+    school: 'text',
+    key: 'text',
+    rows: 'int',
+    parked: 'int',
+    failures: 'int',
+    sinceMs: 'int',
+    status: 'int',
+    code: 'text',
+    dueMs: 'int',
+  },
+  indexes: { by_due: ['party', 'standard', 'dueMs'] },
+  retention: 'RETENTION_DELIVERY',
+});
+
+/** Mail that was set aside, in the order of its arrival. */
+export interface SetAsideRow extends Member {
+  party: string;
+  standard: string;
+  service: number;
+  school: string;
+}
+
+export const setAside = table<SetAsideRow>({
+  name: 'delivery_set_aside',
+  key: ['party', 'standard', 'service', 'school', 'key', 'first'],
+  columns: {
+    party: 'text',
+    standard: 'text',
+    service: 'int',
+    school: 'text',
+    key: 'text',
+    first: 'int',
+    number: 'int',
+    flowId: 'text',
+    eventId: 'text',
+    atMs: 'int',
+  },
+  retention: 'RETENTION_DELIVERY',
+});
+
+/** How a delivery to an endpoint ended. */
+export interface OutcomeRow {
+  flowId: string;
+  eventId: string;
+  party: string;
+  standard: string;
+  /** `delivered`, `untold` (there was nothing for this receiver), `dropped` (by an operator). */
+  state: string;
+  attempts: number;
+  status: number;
+  atMs: number;
+}
+
+export const outcomes = table<OutcomeRow>({
+  name: 'delivery_outcomes',
+  key: ['flowId', 'eventId', 'party', 'standard'],
+  columns: {
+    flowId: 'text',
+    eventId: 'text',
+    party: 'text',
+    standard: 'text',
+    state: 'text',
+    attempts: 'int',
+    status: 'int',
+    atMs: 'int',
+  },
+  retention: 'RETENTION_DELIVERY',
+});
+
+export const tables = [
+  bodies,
+  heads,
+  mail,
+  parkedKeys,
+  parkedMail,
+  forgotten,
+  partyCopies,
+  mandateCopies,
+  holders,
+  endpoints,
+  pushCursors,
+  attempts,
+  pushKeys,
+  setAside,
+  outcomes,
+];

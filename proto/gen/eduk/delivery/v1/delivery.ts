@@ -74,6 +74,13 @@ export interface FlowDelivery {
   code: string;
   atMs: bigint;
   type: string;
+  /** Standard of the endpoint that it is sent to; empty = it lies in the mailbox, for who watches it. */
+  standard: string;
+  /** Attempts so far, and the HTTP status of the last one; 0 = there was no answer. */
+  attempts: number;
+  status: number;
+  /** When it is tried again; 0 = now, or not by itself. */
+  nextMs: bigint;
 }
 
 /** Receivers. */
@@ -95,11 +102,122 @@ export interface ParkedRows {
   code: string;
   rows: bigint;
   sinceMs: bigint;
+  /** Where it waits at an endpoint: its standard, key, attempts, and the HTTP status of the last one. */
+  standard: string;
+  key: string;
+  attempts: number;
+  status: number;
 }
 
 /** Groups of rows. */
 export interface ListParkedRowsResponse {
   parked: ParkedRows[];
+}
+
+/** What a sender is free for. */
+export interface ClaimAttemptsRequest {
+  /** Names one run of one sender; another run is another owner. */
+  owner: string;
+  outcomes: AttemptOutcome[];
+  /** At most so many attempts. */
+  attempts: number;
+  /** How long to wait for one. */
+  waitMs: bigint;
+  /** There is no other sender, so that leases of other owners are void. */
+  alone: boolean;
+}
+
+/** Started attempts. */
+export interface ClaimAttemptsResponse {
+  attempts: Attempt[];
+  /** How long the leases last from the call on. */
+  leaseMs: bigint;
+}
+
+/** Rows of one school and service that are sent to one endpoint in one request. */
+export interface Attempt {
+  attemptId: string;
+  partyOin: string;
+  standard: string;
+  url: string;
+  service: Service;
+  schoolOin: string;
+  /** How often these rows were tried under this id, this time included. */
+  number: number;
+  rows: MailboxRow[];
+}
+
+/** What became of one. */
+export interface AttemptOutcome {
+  attemptId: string;
+  partyOin: string;
+  standard: string;
+  number: number;
+  /** `answered` (see status), `unanswered` (see cause), `withheld` (see code), `unsent` (see code). */
+  result: string;
+  status: number;
+  /** `refused`, `unknown_host`, `address`, `tls`, `timeout`, `reset` or `stale`. */
+  cause: string;
+  /** Fault of the mandate, or of ours. */
+  code: string;
+  /** What the receiver asked for; 0 = nothing. */
+  retryAfterS: number;
+  /** Numbers of rows of which there was nothing to tell this receiver. */
+  untold: bigint[];
+}
+
+/** Outcomes. */
+export interface ReportOutcomesRequest {
+  owner: string;
+  outcomes: AttemptOutcome[];
+}
+
+/** Done. */
+export interface ReportOutcomesResponse {
+}
+
+/** Filters. */
+export interface ListEndpointsRequest {
+  /** Also those that have nothing to do. */
+  idle: boolean;
+  partyOin: string;
+}
+
+/** An endpoint. */
+export interface EndpointStatus {
+  partyOin: string;
+  standard: string;
+  /** `up`, `resting` (it failed, and is tried again), `gone` (it said so, and is not tried any more). */
+  state: string;
+  /** Of the last attempt that failed since one went well; 0 = no answer. */
+  status: number;
+  cause: string;
+  failures: number;
+  restUntilMs: bigint;
+  /** Arrival of the oldest mail that is neither delivered nor parked; 0 = there is none. */
+  oldestMs: bigint;
+  parkedKeys: number;
+  underWay: number;
+}
+
+/** Endpoints. */
+export interface ListEndpointsResponse {
+  endpoints: EndpointStatus[];
+}
+
+/** Which keys; empty = any. */
+export interface ResolveKeysRequest {
+  partyOin: string;
+  schoolOin: string;
+  key: string;
+  /** `retry` or `drop`. */
+  action: string;
+}
+
+/** What it was. */
+export interface ResolveKeysResponse {
+  keys: number;
+  rows: bigint;
 }
 
 function createBaseReadMailboxRequest(): ReadMailboxRequest {
@@ -898,7 +1016,18 @@ export const FlowRowsRequest: MessageFns<FlowRowsRequest> = {
 };
 
 function createBaseFlowDelivery(): FlowDelivery {
-  return { partyOin: "", service: 0, state: "", code: "", atMs: 0n, type: "" };
+  return {
+    partyOin: "",
+    service: 0,
+    state: "",
+    code: "",
+    atMs: 0n,
+    type: "",
+    standard: "",
+    attempts: 0,
+    status: 0,
+    nextMs: 0n,
+  };
 }
 
 export const FlowDelivery: MessageFns<FlowDelivery> = {
@@ -923,6 +1052,21 @@ export const FlowDelivery: MessageFns<FlowDelivery> = {
     }
     if (message.type !== "") {
       writer.uint32(50).string(message.type);
+    }
+    if (message.standard !== "") {
+      writer.uint32(58).string(message.standard);
+    }
+    if (message.attempts !== 0) {
+      writer.uint32(64).uint32(message.attempts);
+    }
+    if (message.status !== 0) {
+      writer.uint32(72).uint32(message.status);
+    }
+    if (message.nextMs !== 0n) {
+      if (BigInt.asIntN(64, message.nextMs) !== message.nextMs) {
+        throw new globalThis.Error("value provided for field message.nextMs of type int64 too large");
+      }
+      writer.uint32(80).int64(message.nextMs);
     }
     return writer;
   },
@@ -988,6 +1132,38 @@ export const FlowDelivery: MessageFns<FlowDelivery> = {
             message.type = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.standard = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.attempts = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.nextMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1012,6 +1188,10 @@ export const FlowDelivery: MessageFns<FlowDelivery> = {
       code: isSet(object.code) ? globalThis.String(object.code) : "",
       atMs: isSet(object.atMs) ? BigInt(object.atMs) : isSet(object.at_ms) ? BigInt(object.at_ms) : 0n,
       type: isSet(object.type) ? globalThis.String(object.type) : "",
+      standard: isSet(object.standard) ? globalThis.String(object.standard) : "",
+      attempts: isSet(object.attempts) ? globalThis.Number(object.attempts) : 0,
+      status: isSet(object.status) ? globalThis.Number(object.status) : 0,
+      nextMs: isSet(object.nextMs) ? BigInt(object.nextMs) : isSet(object.next_ms) ? BigInt(object.next_ms) : 0n,
     };
   },
 
@@ -1035,6 +1215,18 @@ export const FlowDelivery: MessageFns<FlowDelivery> = {
     if (message.type !== "") {
       obj.type = message.type;
     }
+    if (message.standard !== "") {
+      obj.standard = message.standard;
+    }
+    if (message.attempts !== 0) {
+      obj.attempts = Math.round(message.attempts);
+    }
+    if (message.status !== 0) {
+      obj.status = Math.round(message.status);
+    }
+    if (message.nextMs !== 0n) {
+      obj.nextMs = message.nextMs.toString();
+    }
     return obj;
   },
 
@@ -1049,6 +1241,10 @@ export const FlowDelivery: MessageFns<FlowDelivery> = {
     message.code = object.code ?? "";
     message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
     message.type = object.type ?? "";
+    message.standard = object.standard ?? "";
+    message.attempts = object.attempts ?? 0;
+    message.status = object.status ?? 0;
+    message.nextMs = (object.nextMs !== undefined && object.nextMs !== null) ? BigInt(object.nextMs) : 0n;
     return message;
   },
 };
@@ -1218,7 +1414,18 @@ export const ListParkedRowsRequest: MessageFns<ListParkedRowsRequest> = {
 };
 
 function createBaseParkedRows(): ParkedRows {
-  return { partyOin: "", schoolOin: "", service: 0, code: "", rows: 0n, sinceMs: 0n };
+  return {
+    partyOin: "",
+    schoolOin: "",
+    service: 0,
+    code: "",
+    rows: 0n,
+    sinceMs: 0n,
+    standard: "",
+    key: "",
+    attempts: 0,
+    status: 0,
+  };
 }
 
 export const ParkedRows: MessageFns<ParkedRows> = {
@@ -1246,6 +1453,18 @@ export const ParkedRows: MessageFns<ParkedRows> = {
         throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
       }
       writer.uint32(48).int64(message.sinceMs);
+    }
+    if (message.standard !== "") {
+      writer.uint32(58).string(message.standard);
+    }
+    if (message.key !== "") {
+      writer.uint32(66).string(message.key);
+    }
+    if (message.attempts !== 0) {
+      writer.uint32(72).uint32(message.attempts);
+    }
+    if (message.status !== 0) {
+      writer.uint32(80).uint32(message.status);
     }
     return writer;
   },
@@ -1311,6 +1530,38 @@ export const ParkedRows: MessageFns<ParkedRows> = {
             message.sinceMs = reader.int64() as bigint;
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.standard = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.attempts = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1339,6 +1590,10 @@ export const ParkedRows: MessageFns<ParkedRows> = {
       code: isSet(object.code) ? globalThis.String(object.code) : "",
       rows: isSet(object.rows) ? BigInt(object.rows) : 0n,
       sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      standard: isSet(object.standard) ? globalThis.String(object.standard) : "",
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      attempts: isSet(object.attempts) ? globalThis.Number(object.attempts) : 0,
+      status: isSet(object.status) ? globalThis.Number(object.status) : 0,
     };
   },
 
@@ -1362,6 +1617,18 @@ export const ParkedRows: MessageFns<ParkedRows> = {
     if (message.sinceMs !== 0n) {
       obj.sinceMs = message.sinceMs.toString();
     }
+    if (message.standard !== "") {
+      obj.standard = message.standard;
+    }
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.attempts !== 0) {
+      obj.attempts = Math.round(message.attempts);
+    }
+    if (message.status !== 0) {
+      obj.status = Math.round(message.status);
+    }
     return obj;
   },
 
@@ -1376,6 +1643,10 @@ export const ParkedRows: MessageFns<ParkedRows> = {
     message.code = object.code ?? "";
     message.rows = (object.rows !== undefined && object.rows !== null) ? BigInt(object.rows) : 0n;
     message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.standard = object.standard ?? "";
+    message.key = object.key ?? "";
+    message.attempts = object.attempts ?? 0;
+    message.status = object.status ?? 0;
     return message;
   },
 };
@@ -1449,6 +1720,1446 @@ export const ListParkedRowsResponse: MessageFns<ListParkedRowsResponse> = {
   },
 };
 
+function createBaseClaimAttemptsRequest(): ClaimAttemptsRequest {
+  return { owner: "", outcomes: [], attempts: 0, waitMs: 0n, alone: false };
+}
+
+export const ClaimAttemptsRequest: MessageFns<ClaimAttemptsRequest> = {
+  encode(message: ClaimAttemptsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.owner !== "") {
+      writer.uint32(10).string(message.owner);
+    }
+    for (const v of message.outcomes) {
+      AttemptOutcome.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.attempts !== 0) {
+      writer.uint32(24).uint32(message.attempts);
+    }
+    if (message.waitMs !== 0n) {
+      if (BigInt.asIntN(64, message.waitMs) !== message.waitMs) {
+        throw new globalThis.Error("value provided for field message.waitMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.waitMs);
+    }
+    if (message.alone !== false) {
+      writer.uint32(40).bool(message.alone);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClaimAttemptsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClaimAttemptsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.owner = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.outcomes.push(AttemptOutcome.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.attempts = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.waitMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.alone = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ClaimAttemptsRequest {
+    return {
+      owner: isSet(object.owner) ? globalThis.String(object.owner) : "",
+      outcomes: globalThis.Array.isArray(object?.outcomes)
+        ? object.outcomes.map((e: any) => AttemptOutcome.fromJSON(e))
+        : [],
+      attempts: isSet(object.attempts) ? globalThis.Number(object.attempts) : 0,
+      waitMs: isSet(object.waitMs) ? BigInt(object.waitMs) : isSet(object.wait_ms) ? BigInt(object.wait_ms) : 0n,
+      alone: isSet(object.alone) ? globalThis.Boolean(object.alone) : false,
+    };
+  },
+
+  toJSON(message: ClaimAttemptsRequest): unknown {
+    const obj: any = {};
+    if (message.owner !== "") {
+      obj.owner = message.owner;
+    }
+    if (message.outcomes?.length) {
+      obj.outcomes = message.outcomes.map((e) => AttemptOutcome.toJSON(e));
+    }
+    if (message.attempts !== 0) {
+      obj.attempts = Math.round(message.attempts);
+    }
+    if (message.waitMs !== 0n) {
+      obj.waitMs = message.waitMs.toString();
+    }
+    if (message.alone !== false) {
+      obj.alone = message.alone;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ClaimAttemptsRequest>): ClaimAttemptsRequest {
+    return ClaimAttemptsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClaimAttemptsRequest>): ClaimAttemptsRequest {
+    const message = createBaseClaimAttemptsRequest();
+    message.owner = object.owner ?? "";
+    message.outcomes = object.outcomes?.map((e) => AttemptOutcome.fromPartial(e)) || [];
+    message.attempts = object.attempts ?? 0;
+    message.waitMs = (object.waitMs !== undefined && object.waitMs !== null) ? BigInt(object.waitMs) : 0n;
+    message.alone = object.alone ?? false;
+    return message;
+  },
+};
+
+function createBaseClaimAttemptsResponse(): ClaimAttemptsResponse {
+  return { attempts: [], leaseMs: 0n };
+}
+
+export const ClaimAttemptsResponse: MessageFns<ClaimAttemptsResponse> = {
+  encode(message: ClaimAttemptsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.attempts) {
+      Attempt.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.leaseMs !== 0n) {
+      if (BigInt.asIntN(64, message.leaseMs) !== message.leaseMs) {
+        throw new globalThis.Error("value provided for field message.leaseMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.leaseMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClaimAttemptsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClaimAttemptsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.attempts.push(Attempt.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.leaseMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ClaimAttemptsResponse {
+    return {
+      attempts: globalThis.Array.isArray(object?.attempts) ? object.attempts.map((e: any) => Attempt.fromJSON(e)) : [],
+      leaseMs: isSet(object.leaseMs) ? BigInt(object.leaseMs) : isSet(object.lease_ms) ? BigInt(object.lease_ms) : 0n,
+    };
+  },
+
+  toJSON(message: ClaimAttemptsResponse): unknown {
+    const obj: any = {};
+    if (message.attempts?.length) {
+      obj.attempts = message.attempts.map((e) => Attempt.toJSON(e));
+    }
+    if (message.leaseMs !== 0n) {
+      obj.leaseMs = message.leaseMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ClaimAttemptsResponse>): ClaimAttemptsResponse {
+    return ClaimAttemptsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClaimAttemptsResponse>): ClaimAttemptsResponse {
+    const message = createBaseClaimAttemptsResponse();
+    message.attempts = object.attempts?.map((e) => Attempt.fromPartial(e)) || [];
+    message.leaseMs = (object.leaseMs !== undefined && object.leaseMs !== null) ? BigInt(object.leaseMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseAttempt(): Attempt {
+  return { attemptId: "", partyOin: "", standard: "", url: "", service: 0, schoolOin: "", number: 0, rows: [] };
+}
+
+export const Attempt: MessageFns<Attempt> = {
+  encode(message: Attempt, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.attemptId !== "") {
+      writer.uint32(10).string(message.attemptId);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    if (message.standard !== "") {
+      writer.uint32(26).string(message.standard);
+    }
+    if (message.url !== "") {
+      writer.uint32(34).string(message.url);
+    }
+    if (message.service !== 0) {
+      writer.uint32(40).int32(message.service);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(50).string(message.schoolOin);
+    }
+    if (message.number !== 0) {
+      writer.uint32(56).uint32(message.number);
+    }
+    for (const v of message.rows) {
+      MailboxRow.encode(v!, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Attempt {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAttempt();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.attemptId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.standard = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.url = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.service = reader.int32() as any;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.number = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.rows.push(MailboxRow.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Attempt {
+    return {
+      attemptId: isSet(object.attemptId)
+        ? globalThis.String(object.attemptId)
+        : isSet(object.attempt_id)
+        ? globalThis.String(object.attempt_id)
+        : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      standard: isSet(object.standard) ? globalThis.String(object.standard) : "",
+      url: isSet(object.url) ? globalThis.String(object.url) : "",
+      service: isSet(object.service) ? serviceFromJSON(object.service) : 0,
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      number: isSet(object.number) ? globalThis.Number(object.number) : 0,
+      rows: globalThis.Array.isArray(object?.rows)
+        ? object.rows.map((e: any) => MailboxRow.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: Attempt): unknown {
+    const obj: any = {};
+    if (message.attemptId !== "") {
+      obj.attemptId = message.attemptId;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.standard !== "") {
+      obj.standard = message.standard;
+    }
+    if (message.url !== "") {
+      obj.url = message.url;
+    }
+    if (message.service !== 0) {
+      obj.service = serviceToJSON(message.service);
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.number !== 0) {
+      obj.number = Math.round(message.number);
+    }
+    if (message.rows?.length) {
+      obj.rows = message.rows.map((e) => MailboxRow.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Attempt>): Attempt {
+    return Attempt.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Attempt>): Attempt {
+    const message = createBaseAttempt();
+    message.attemptId = object.attemptId ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.standard = object.standard ?? "";
+    message.url = object.url ?? "";
+    message.service = object.service ?? 0;
+    message.schoolOin = object.schoolOin ?? "";
+    message.number = object.number ?? 0;
+    message.rows = object.rows?.map((e) => MailboxRow.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAttemptOutcome(): AttemptOutcome {
+  return {
+    attemptId: "",
+    partyOin: "",
+    standard: "",
+    number: 0,
+    result: "",
+    status: 0,
+    cause: "",
+    code: "",
+    retryAfterS: 0,
+    untold: [],
+  };
+}
+
+export const AttemptOutcome: MessageFns<AttemptOutcome> = {
+  encode(message: AttemptOutcome, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.attemptId !== "") {
+      writer.uint32(10).string(message.attemptId);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    if (message.standard !== "") {
+      writer.uint32(26).string(message.standard);
+    }
+    if (message.number !== 0) {
+      writer.uint32(32).uint32(message.number);
+    }
+    if (message.result !== "") {
+      writer.uint32(42).string(message.result);
+    }
+    if (message.status !== 0) {
+      writer.uint32(48).uint32(message.status);
+    }
+    if (message.cause !== "") {
+      writer.uint32(58).string(message.cause);
+    }
+    if (message.code !== "") {
+      writer.uint32(66).string(message.code);
+    }
+    if (message.retryAfterS !== 0) {
+      writer.uint32(72).uint32(message.retryAfterS);
+    }
+    if (message.untold.length !== 0) {
+      writer.uint32(82).fork();
+      for (const v of message.untold) {
+        if (BigInt.asUintN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field untold of type uint64 is too large");
+        }
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AttemptOutcome {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAttemptOutcome();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.attemptId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.standard = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.number = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.result = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.cause = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.retryAfterS = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag === 80) {
+              message.untold.push(reader.uint64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 82) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.untold.push(reader.uint64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AttemptOutcome {
+    return {
+      attemptId: isSet(object.attemptId)
+        ? globalThis.String(object.attemptId)
+        : isSet(object.attempt_id)
+        ? globalThis.String(object.attempt_id)
+        : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      standard: isSet(object.standard) ? globalThis.String(object.standard) : "",
+      number: isSet(object.number) ? globalThis.Number(object.number) : 0,
+      result: isSet(object.result) ? globalThis.String(object.result) : "",
+      status: isSet(object.status) ? globalThis.Number(object.status) : 0,
+      cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      retryAfterS: isSet(object.retryAfterS)
+        ? globalThis.Number(object.retryAfterS)
+        : isSet(object.retry_after_s)
+        ? globalThis.Number(object.retry_after_s)
+        : 0,
+      untold: globalThis.Array.isArray(object?.untold)
+        ? object.untold.map((e: any) => BigInt(e))
+        : [],
+    };
+  },
+
+  toJSON(message: AttemptOutcome): unknown {
+    const obj: any = {};
+    if (message.attemptId !== "") {
+      obj.attemptId = message.attemptId;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.standard !== "") {
+      obj.standard = message.standard;
+    }
+    if (message.number !== 0) {
+      obj.number = Math.round(message.number);
+    }
+    if (message.result !== "") {
+      obj.result = message.result;
+    }
+    if (message.status !== 0) {
+      obj.status = Math.round(message.status);
+    }
+    if (message.cause !== "") {
+      obj.cause = message.cause;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.retryAfterS !== 0) {
+      obj.retryAfterS = Math.round(message.retryAfterS);
+    }
+    if (message.untold?.length) {
+      obj.untold = message.untold.map((e) => e.toString());
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AttemptOutcome>): AttemptOutcome {
+    return AttemptOutcome.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AttemptOutcome>): AttemptOutcome {
+    const message = createBaseAttemptOutcome();
+    message.attemptId = object.attemptId ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.standard = object.standard ?? "";
+    message.number = object.number ?? 0;
+    message.result = object.result ?? "";
+    message.status = object.status ?? 0;
+    message.cause = object.cause ?? "";
+    message.code = object.code ?? "";
+    message.retryAfterS = object.retryAfterS ?? 0;
+    message.untold = object.untold?.map((e) => BigInt(e)) || [];
+    return message;
+  },
+};
+
+function createBaseReportOutcomesRequest(): ReportOutcomesRequest {
+  return { owner: "", outcomes: [] };
+}
+
+export const ReportOutcomesRequest: MessageFns<ReportOutcomesRequest> = {
+  encode(message: ReportOutcomesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.owner !== "") {
+      writer.uint32(10).string(message.owner);
+    }
+    for (const v of message.outcomes) {
+      AttemptOutcome.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportOutcomesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportOutcomesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.owner = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.outcomes.push(AttemptOutcome.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReportOutcomesRequest {
+    return {
+      owner: isSet(object.owner) ? globalThis.String(object.owner) : "",
+      outcomes: globalThis.Array.isArray(object?.outcomes)
+        ? object.outcomes.map((e: any) => AttemptOutcome.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ReportOutcomesRequest): unknown {
+    const obj: any = {};
+    if (message.owner !== "") {
+      obj.owner = message.owner;
+    }
+    if (message.outcomes?.length) {
+      obj.outcomes = message.outcomes.map((e) => AttemptOutcome.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReportOutcomesRequest>): ReportOutcomesRequest {
+    return ReportOutcomesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReportOutcomesRequest>): ReportOutcomesRequest {
+    const message = createBaseReportOutcomesRequest();
+    message.owner = object.owner ?? "";
+    message.outcomes = object.outcomes?.map((e) => AttemptOutcome.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseReportOutcomesResponse(): ReportOutcomesResponse {
+  return {};
+}
+
+export const ReportOutcomesResponse: MessageFns<ReportOutcomesResponse> = {
+  encode(_: ReportOutcomesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportOutcomesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportOutcomesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ReportOutcomesResponse {
+    return {};
+  },
+
+  toJSON(_: ReportOutcomesResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReportOutcomesResponse>): ReportOutcomesResponse {
+    return ReportOutcomesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ReportOutcomesResponse>): ReportOutcomesResponse {
+    const message = createBaseReportOutcomesResponse();
+    return message;
+  },
+};
+
+function createBaseListEndpointsRequest(): ListEndpointsRequest {
+  return { idle: false, partyOin: "" };
+}
+
+export const ListEndpointsRequest: MessageFns<ListEndpointsRequest> = {
+  encode(message: ListEndpointsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.idle !== false) {
+      writer.uint32(8).bool(message.idle);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListEndpointsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListEndpointsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.idle = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListEndpointsRequest {
+    return {
+      idle: isSet(object.idle) ? globalThis.Boolean(object.idle) : false,
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: ListEndpointsRequest): unknown {
+    const obj: any = {};
+    if (message.idle !== false) {
+      obj.idle = message.idle;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListEndpointsRequest>): ListEndpointsRequest {
+    return ListEndpointsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListEndpointsRequest>): ListEndpointsRequest {
+    const message = createBaseListEndpointsRequest();
+    message.idle = object.idle ?? false;
+    message.partyOin = object.partyOin ?? "";
+    return message;
+  },
+};
+
+function createBaseEndpointStatus(): EndpointStatus {
+  return {
+    partyOin: "",
+    standard: "",
+    state: "",
+    status: 0,
+    cause: "",
+    failures: 0,
+    restUntilMs: 0n,
+    oldestMs: 0n,
+    parkedKeys: 0,
+    underWay: 0,
+  };
+}
+
+export const EndpointStatus: MessageFns<EndpointStatus> = {
+  encode(message: EndpointStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.standard !== "") {
+      writer.uint32(18).string(message.standard);
+    }
+    if (message.state !== "") {
+      writer.uint32(26).string(message.state);
+    }
+    if (message.status !== 0) {
+      writer.uint32(32).uint32(message.status);
+    }
+    if (message.cause !== "") {
+      writer.uint32(42).string(message.cause);
+    }
+    if (message.failures !== 0) {
+      writer.uint32(48).uint32(message.failures);
+    }
+    if (message.restUntilMs !== 0n) {
+      if (BigInt.asIntN(64, message.restUntilMs) !== message.restUntilMs) {
+        throw new globalThis.Error("value provided for field message.restUntilMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.restUntilMs);
+    }
+    if (message.oldestMs !== 0n) {
+      if (BigInt.asIntN(64, message.oldestMs) !== message.oldestMs) {
+        throw new globalThis.Error("value provided for field message.oldestMs of type int64 too large");
+      }
+      writer.uint32(64).int64(message.oldestMs);
+    }
+    if (message.parkedKeys !== 0) {
+      writer.uint32(72).uint32(message.parkedKeys);
+    }
+    if (message.underWay !== 0) {
+      writer.uint32(80).uint32(message.underWay);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndpointStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndpointStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.standard = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.cause = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.failures = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.restUntilMs = reader.int64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.oldestMs = reader.int64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.parkedKeys = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.underWay = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EndpointStatus {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      standard: isSet(object.standard) ? globalThis.String(object.standard) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      status: isSet(object.status) ? globalThis.Number(object.status) : 0,
+      cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
+      failures: isSet(object.failures) ? globalThis.Number(object.failures) : 0,
+      restUntilMs: isSet(object.restUntilMs)
+        ? BigInt(object.restUntilMs)
+        : isSet(object.rest_until_ms)
+        ? BigInt(object.rest_until_ms)
+        : 0n,
+      oldestMs: isSet(object.oldestMs)
+        ? BigInt(object.oldestMs)
+        : isSet(object.oldest_ms)
+        ? BigInt(object.oldest_ms)
+        : 0n,
+      parkedKeys: isSet(object.parkedKeys)
+        ? globalThis.Number(object.parkedKeys)
+        : isSet(object.parked_keys)
+        ? globalThis.Number(object.parked_keys)
+        : 0,
+      underWay: isSet(object.underWay)
+        ? globalThis.Number(object.underWay)
+        : isSet(object.under_way)
+        ? globalThis.Number(object.under_way)
+        : 0,
+    };
+  },
+
+  toJSON(message: EndpointStatus): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.standard !== "") {
+      obj.standard = message.standard;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.status !== 0) {
+      obj.status = Math.round(message.status);
+    }
+    if (message.cause !== "") {
+      obj.cause = message.cause;
+    }
+    if (message.failures !== 0) {
+      obj.failures = Math.round(message.failures);
+    }
+    if (message.restUntilMs !== 0n) {
+      obj.restUntilMs = message.restUntilMs.toString();
+    }
+    if (message.oldestMs !== 0n) {
+      obj.oldestMs = message.oldestMs.toString();
+    }
+    if (message.parkedKeys !== 0) {
+      obj.parkedKeys = Math.round(message.parkedKeys);
+    }
+    if (message.underWay !== 0) {
+      obj.underWay = Math.round(message.underWay);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndpointStatus>): EndpointStatus {
+    return EndpointStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndpointStatus>): EndpointStatus {
+    const message = createBaseEndpointStatus();
+    message.partyOin = object.partyOin ?? "";
+    message.standard = object.standard ?? "";
+    message.state = object.state ?? "";
+    message.status = object.status ?? 0;
+    message.cause = object.cause ?? "";
+    message.failures = object.failures ?? 0;
+    message.restUntilMs = (object.restUntilMs !== undefined && object.restUntilMs !== null)
+      ? BigInt(object.restUntilMs)
+      : 0n;
+    message.oldestMs = (object.oldestMs !== undefined && object.oldestMs !== null) ? BigInt(object.oldestMs) : 0n;
+    message.parkedKeys = object.parkedKeys ?? 0;
+    message.underWay = object.underWay ?? 0;
+    return message;
+  },
+};
+
+function createBaseListEndpointsResponse(): ListEndpointsResponse {
+  return { endpoints: [] };
+}
+
+export const ListEndpointsResponse: MessageFns<ListEndpointsResponse> = {
+  encode(message: ListEndpointsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.endpoints) {
+      EndpointStatus.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListEndpointsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListEndpointsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.endpoints.push(EndpointStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListEndpointsResponse {
+    return {
+      endpoints: globalThis.Array.isArray(object?.endpoints)
+        ? object.endpoints.map((e: any) => EndpointStatus.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListEndpointsResponse): unknown {
+    const obj: any = {};
+    if (message.endpoints?.length) {
+      obj.endpoints = message.endpoints.map((e) => EndpointStatus.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListEndpointsResponse>): ListEndpointsResponse {
+    return ListEndpointsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListEndpointsResponse>): ListEndpointsResponse {
+    const message = createBaseListEndpointsResponse();
+    message.endpoints = object.endpoints?.map((e) => EndpointStatus.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseResolveKeysRequest(): ResolveKeysRequest {
+  return { partyOin: "", schoolOin: "", key: "", action: "" };
+}
+
+export const ResolveKeysRequest: MessageFns<ResolveKeysRequest> = {
+  encode(message: ResolveKeysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.key !== "") {
+      writer.uint32(26).string(message.key);
+    }
+    if (message.action !== "") {
+      writer.uint32(34).string(message.action);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveKeysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveKeysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResolveKeysRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      action: isSet(object.action) ? globalThis.String(object.action) : "",
+    };
+  },
+
+  toJSON(message: ResolveKeysRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.action !== "") {
+      obj.action = message.action;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ResolveKeysRequest>): ResolveKeysRequest {
+    return ResolveKeysRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResolveKeysRequest>): ResolveKeysRequest {
+    const message = createBaseResolveKeysRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.key = object.key ?? "";
+    message.action = object.action ?? "";
+    return message;
+  },
+};
+
+function createBaseResolveKeysResponse(): ResolveKeysResponse {
+  return { keys: 0, rows: 0n };
+}
+
+export const ResolveKeysResponse: MessageFns<ResolveKeysResponse> = {
+  encode(message: ResolveKeysResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.keys !== 0) {
+      writer.uint32(8).uint32(message.keys);
+    }
+    if (message.rows !== 0n) {
+      if (BigInt.asUintN(64, message.rows) !== message.rows) {
+        throw new globalThis.Error("value provided for field message.rows of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.rows);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveKeysResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveKeysResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.keys = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.rows = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResolveKeysResponse {
+    return {
+      keys: isSet(object.keys) ? globalThis.Number(object.keys) : 0,
+      rows: isSet(object.rows) ? BigInt(object.rows) : 0n,
+    };
+  },
+
+  toJSON(message: ResolveKeysResponse): unknown {
+    const obj: any = {};
+    if (message.keys !== 0) {
+      obj.keys = Math.round(message.keys);
+    }
+    if (message.rows !== 0n) {
+      obj.rows = message.rows.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ResolveKeysResponse>): ResolveKeysResponse {
+    return ResolveKeysResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResolveKeysResponse>): ResolveKeysResponse {
+    const message = createBaseResolveKeysResponse();
+    message.keys = object.keys ?? 0;
+    message.rows = (object.rows !== undefined && object.rows !== null) ? BigInt(object.rows) : 0n;
+    return message;
+  },
+};
+
 /** Mailboxes. */
 export type DeliveryServiceDefinition = typeof DeliveryServiceDefinition;
 export const DeliveryServiceDefinition = {
@@ -1488,6 +3199,42 @@ export const DeliveryServiceDefinition = {
       requestType: ListParkedRowsRequest as typeof ListParkedRowsRequest,
       requestStream: false,
       responseType: ListParkedRowsResponse as typeof ListParkedRowsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Takes in what became of attempts, and starts others: each is committed under a lease before it is answered here. */
+    claimAttempts: {
+      name: "ClaimAttempts",
+      requestType: ClaimAttemptsRequest as typeof ClaimAttemptsRequest,
+      requestStream: false,
+      responseType: ClaimAttemptsResponse as typeof ClaimAttemptsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What became of attempts, alone. */
+    reportOutcomes: {
+      name: "ReportOutcomes",
+      requestType: ReportOutcomesRequest as typeof ReportOutcomesRequest,
+      requestStream: false,
+      responseType: ReportOutcomesResponse as typeof ReportOutcomesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How endpoints are; those with mail that waits, or all. */
+    listEndpoints: {
+      name: "ListEndpoints",
+      requestType: ListEndpointsRequest as typeof ListEndpointsRequest,
+      requestStream: false,
+      responseType: ListEndpointsResponse as typeof ListEndpointsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Takes parked keys of endpoints up again, or drops what waits of them. */
+    resolveKeys: {
+      name: "ResolveKeys",
+      requestType: ResolveKeysRequest as typeof ResolveKeysRequest,
+      requestStream: false,
+      responseType: ResolveKeysResponse as typeof ResolveKeysResponse,
       responseStream: false,
       options: {},
     },

@@ -1,0 +1,677 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type Table, testBench } from '#bus';
+import { newId } from '#kernel';
+import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
+import { type Attempt, AttemptOutcome, DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
+import { LONGEST_TRY_MS, MOST_FAILURES, MOST_REPEATS, MOST_REQUESTS } from './endpoint.ts';
+import { delivery } from './index.ts';
+import { LEASE_MS, partsOf } from './push.ts';
+import { attempts, endpoints, outcomes, pushKeys, setAside } from './tables.ts';
+
+const SCHOOL = '0000000700012AB00000';
+const OTHER_SCHOOL = '0000000700034CD00000';
+const SELLER = '00000001000000000002';
+const PLATFORM = '00000001000000000003';
+const { SERVICE_ENTITLEMENT } = Service;
+const { MANDATE_STATE_ACTIVE, MANDATE_STATE_ENDED } = MandateState;
+
+type Bench = ReturnType<typeof testBench>;
+
+/** A chain with an endpoint, and a sender that does what the test says. */
+function pushed(bench: Bench = testBench(delivery)) {
+  const client = bench.client(DeliveryServiceDefinition);
+  const endpoint = (oin: string, url = 'https://a.example/hook') =>
+    bench.submit(
+      'PartyRegistered',
+      {
+        party: {
+          oin,
+          name: '',
+          roles: [Role.ROLE_PLATFORM],
+          endpoints: [{ standard: 'webhook', url }],
+          boardOin: '',
+          sectors: [],
+        },
+      },
+      oin,
+    );
+  const mandate = (state: MandateState, partyOin = PLATFORM) =>
+    bench.submit(
+      'MandateChanged',
+      { mandate: { mandateId: 'm', schoolOin: SCHOOL, partyOin, services: [SERVICE_ENTITLEMENT], state } as never },
+      SCHOOL,
+    );
+  let made = 0;
+  const grant = (
+    learner: string,
+    more: { school?: string; platform?: string; run?: boolean; flowId?: string } = {},
+  ) => {
+    const school = more.school ?? SCHOOL;
+    const entitlementId = `e${++made}`;
+    const of = more.run === false ? bench.append : bench.submit;
+    const flowId = of(
+      'EntitlementGranted',
+      {
+        terms: { entitlementId } as never,
+        schoolOin: school,
+        holder: { learner, group: '' },
+        byOin: '',
+        publisherOin: '',
+        platformOin: more.platform ?? PLATFORM,
+      },
+      learner,
+      { school, ...(more.flowId ? { flowId: more.flowId } : {}) },
+    );
+    return { entitlementId, flowId };
+  };
+  let owner = newId();
+  const claim = async (most = 100, told: readonly AttemptOutcome[] = []) =>
+    (await client.claimAttempts({ owner, outcomes: [...told], attempts: most, waitMs: 0n, alone: false })).attempts;
+  const outcome = (attempt: Attempt, result: string, more: Partial<AttemptOutcome> = {}) =>
+    AttemptOutcome.fromPartial({
+      attemptId: attempt.attemptId,
+      partyOin: attempt.partyOin,
+      standard: attempt.standard,
+      number: attempt.number,
+      result,
+      ...more,
+    });
+  const answered = (attempt: Attempt, status: number, more: Partial<AttemptOutcome> = {}) =>
+    outcome(attempt, 'answered', { status, ...more });
+  const tell = (...told: AttemptOutcome[]) => client.reportOutcomes({ owner, outcomes: told });
+  /** Sends until nothing is left to send now; answers the keys in the order of their sending. */
+  const drain = async (status: (attempt: Attempt) => number = () => 200) => {
+    const sent: string[] = [];
+    for (let round = 0; round < 1000; round++) {
+      const started = await claim();
+      if (started.length === 0) return sent;
+      for (const attempt of started) {
+        sent.push(...attempt.rows.map(({ key }) => key));
+        await tell(answered(attempt, status(attempt)));
+      }
+    }
+    throw new Error('it does not end');
+  };
+  return {
+    bench,
+    client,
+    endpoint,
+    mandate,
+    grant,
+    claim,
+    outcome,
+    answered,
+    tell,
+    drain,
+    restart: () => {
+      owner = newId();
+    },
+  };
+}
+
+const keys = (attempt: Attempt | undefined) => attempt?.rows.map(({ key }) => key);
+
+describe('attempts', () => {
+  test('hold mail of one school and service, with ids and numbers of the mailbox; who has no endpoint gets none', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    it.grant('a');
+    it.grant('b');
+    it.grant('a');
+    it.grant('c', { school: OTHER_SCHOOL });
+    it.grant('d', { platform: SELLER });
+    const [first, second, ...more] = await it.claim();
+    expect(more).toEqual([]);
+    expect(first).toMatchObject({
+      partyOin: PLATFORM,
+      url: 'https://a.example/hook',
+      schoolOin: SCHOOL,
+      service: SERVICE_ENTITLEMENT,
+      number: 1,
+    });
+    expect(first?.rows.map(({ key, keyNumber }) => [key, keyNumber])).toEqual([
+      ['a', 1n],
+      ['b', 2n],
+      ['a', 3n],
+    ]);
+    expect(keys(second)).toEqual(['c']);
+    await it.tell(it.answered(first!, 200), it.answered(second!, 204));
+    expect(await it.claim()).toEqual([]);
+    for (const table of [attempts, pushKeys, setAside])
+      expect(it.bench.list(table as Table, { equals: [] })).toEqual([]);
+    expect(it.bench.list(outcomes, { equals: [] })).toHaveLength(4);
+  });
+
+  test('are committed before they are told: who asks again gets others, until the lease is over', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    it.grant('a');
+    const [first] = await it.claim();
+    it.grant('a');
+    it.grant('b');
+    expect((await it.claim()).map(keys)).toEqual([['b']]);
+    it.restart();
+    it.bench.advance(LEASE_MS - 1);
+    expect(await it.claim()).toEqual([]);
+    it.bench.advance(1);
+    // This process still knows, by the monotonic clock, that the lease runs: only another one may take it over.
+    expect(await it.claim()).toEqual([]);
+    const other = pushed(it.bench.restart());
+    it.bench.advance(1000);
+    other.bench.advance(LEASE_MS + 1000);
+    const again = await other.claim();
+    expect(again.map(keys).sort()).toEqual([['a'], ['b']]);
+    expect(again.find(({ attemptId }) => attemptId === first!.attemptId)).toMatchObject({
+      number: 2,
+      rows: [{ eventId: first!.rows[0]!.eventId, keyNumber: 1n }],
+    });
+    // Who comes too late with its answer changes nothing.
+    await it.tell(it.answered(first!, 200));
+    expect(it.bench.list(attempts, { equals: [] })).toHaveLength(2);
+    await other.tell(...again.map((attempt) => other.answered(attempt, 200)));
+    expect((await other.claim()).map(keys)).toEqual([['a']]);
+  });
+
+  test('of an owner that is gone are free at once where there is only one sender', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    it.grant('a');
+    await it.claim();
+    const other = pushed(it.bench.restart());
+    const ask = { owner: newId(), outcomes: [], attempts: 10, waitMs: 0n };
+    expect((await other.client.claimAttempts({ ...ask, alone: false })).attempts).toEqual([]);
+    other.grant('b'); // Something must be due, or nobody looks.
+    expect((await other.client.claimAttempts({ ...ask, alone: true })).attempts.map(keys)).toEqual([['a'], ['b']]);
+  });
+
+  test('are not more than an endpoint may have', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    for (let i = 0; i < 1200; i++) it.grant(`l${i}`, { run: false });
+    it.bench.run();
+    const started: Attempt[] = [];
+    for (;;) {
+      const more = await it.claim();
+      if (more.length === 0) break;
+      started.push(...more);
+    }
+    expect(started.map(({ rows }) => rows.length)).toEqual(Array(MOST_REQUESTS).fill(100));
+    expect((await it.claim(10, [it.answered(started[0]!, 200)])).map(({ rows }) => rows.length)).toEqual([100]);
+  });
+
+  test('wait for mail', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    const asked = it.client.claimAttempts({ owner: 'o', outcomes: [], attempts: 1, waitMs: 5_000n, alone: false });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const since = performance.now();
+    it.grant('a');
+    expect((await asked).attempts.map(keys)).toEqual([['a']]);
+    expect(performance.now() - since).toBeLessThan(1_000);
+  });
+});
+
+describe('what fails', () => {
+  test('an attempt that nobody takes is sent again as it was, and nothing else meanwhile', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    it.grant('a');
+    it.grant('b');
+    const [first] = await it.claim();
+    await it.tell(it.answered(first!, 503));
+    it.grant('c');
+    expect(await it.claim()).toEqual([]);
+    it.bench.advance(1000);
+    const [again, ...more] = await it.claim();
+    expect(more).toEqual([]);
+    expect(again).toMatchObject({ attemptId: first!.attemptId, number: 2 });
+    expect(keys(again)).toEqual(['a', 'b']);
+    await it.tell(it.answered(again!, 200));
+    expect(await it.drain()).toEqual(['c']);
+  });
+
+  test('one message that is refused parks its key alone, whatever it was sent with', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    for (let i = 0; i < 250; i++) it.grant(`l${i}`, { run: false });
+    it.grant('l77', { run: false });
+    it.bench.run();
+    const taken = new Set<string>();
+    await it.drain((attempt) => {
+      if (attempt.rows.some(({ key }) => key === 'l77')) return 422;
+      for (const { key } of attempt.rows) taken.add(key);
+      return 200;
+    });
+    expect(taken.size).toBe(249);
+    expect(it.bench.list(pushKeys, { equals: [] })).toMatchObject([
+      { key: 'l77', rows: 2, parked: 1, status: 422, code: 'peer.refused', failures: 1 },
+    ]);
+    const { parked } = await it.client.listParkedRows({ schoolOin: '', partyOin: '' });
+    expect(parked).toMatchObject([{ key: 'l77', standard: 'webhook', status: 422, rows: 2n, code: 'peer.refused' }]);
+    // Later mail of it stays behind; after a retry all of it goes, in order.
+    it.grant('l77');
+    expect(await it.drain()).toEqual([]);
+    expect(await it.client.resolveKeys({ partyOin: PLATFORM, schoolOin: '', key: 'l77', action: 'retry' })).toEqual({
+      keys: 1,
+      rows: 3n,
+    });
+    expect(await it.drain()).toEqual(['l77', 'l77', 'l77']);
+    expect(it.bench.list(setAside, { equals: [] })).toEqual([]);
+  });
+
+  test('a message that never gets an answer parks after its attempts; others do not wait for it', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    it.grant('sick');
+    let tried = 0;
+    const parked = () => it.bench.list(pushKeys, { equals: [] }).some((row) => row.parked);
+    for (let i = 0; i < 2000 && !parked(); i++) {
+      it.grant(`well${i}`);
+      for (
+        let started = await it.claim(), first = true;
+        started.length > 0;
+        started = await it.claim(), first = false
+      ) {
+        // Those that are well are under way at once, whatever became of the sick one.
+        if (first) expect(started.flatMap((attempt) => keys(attempt))).toContain(`well${i}`);
+        for (const attempt of started) {
+          const isSick = keys(attempt)!.includes('sick');
+          if (isSick && attempt.rows.length === 1) tried += 1;
+          await it.tell(isSick ? it.outcome(attempt, 'unanswered', { cause: 'timeout' }) : it.answered(attempt, 200));
+        }
+      }
+      it.bench.advance(2_000);
+    }
+    expect(tried).toBeGreaterThanOrEqual(MOST_FAILURES - 1);
+    expect(tried).toBeLessThanOrEqual(MOST_FAILURES + 1);
+    expect((await it.client.listParkedRows({ schoolOin: '', partyOin: '' })).parked).toMatchObject([
+      { key: 'sick', code: 'peer.unknown_outcome' },
+    ]);
+  });
+
+  test('while an endpoint takes nothing its keys do not park, for days', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    it.grant('a');
+    it.grant('b');
+    for (let ms = 0; ms < LONGEST_TRY_MS / 2; ms += 600_000) {
+      for (const attempt of await it.claim()) await it.tell(it.answered(attempt, 500));
+      it.bench.advance(600_000);
+    }
+    expect(it.bench.list(pushKeys, { equals: [] }).filter(({ parked }) => parked)).toEqual([]);
+    it.bench.advance(600_000);
+    expect((await it.drain()).sort()).toEqual(['a', 'b']);
+  });
+
+  test('a sick endpoint holds up no other', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    it.endpoint(SELLER, 'https://b.example/hook');
+    for (let i = 0; i < 20; i++) {
+      it.grant(`l${i}`);
+      it.grant(`m${i}`, { platform: SELLER });
+      const started = await it.claim();
+      expect(started.filter(({ partyOin }) => partyOin === SELLER)).toHaveLength(1);
+      await it.tell(...started.map((attempt) => it.answered(attempt, attempt.partyOin === SELLER ? 200 : 503)));
+    }
+  });
+
+  test('an endpoint that is gone gets nothing until it is named again', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    it.grant('a');
+    expect(await it.drain(() => 410)).toEqual(['a']);
+    it.grant('b');
+    it.bench.advance(86_400_000);
+    expect(await it.claim()).toEqual([]);
+    expect((await it.client.listEndpoints({ idle: false, partyOin: '' })).endpoints).toMatchObject([
+      { state: 'gone', status: 410, oldestMs: expect.any(BigInt) },
+    ]);
+    it.endpoint(PLATFORM, 'https://b.example/other');
+    const started = await it.claim();
+    expect(started.map(keys)).toEqual([['a'], ['b']]);
+    expect(started[0]!.url).toBe('https://b.example/other');
+  });
+
+  test('repeats of keys that failed are few at once', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    for (let i = 0; i < 30; i++) {
+      it.grant(`sick${i}`);
+      for (const attempt of await it.claim()) await it.tell(it.answered(attempt, 500));
+      it.grant(`well${i}`);
+      for (const attempt of await it.claim()) await it.tell(it.answered(attempt, 200));
+    }
+    expect(it.bench.list(pushKeys, { equals: [] }).length).toBeGreaterThan(10);
+    it.bench.advance(120_000);
+    const started = await it.claim();
+    expect(started.length).toBeLessThanOrEqual(MOST_REPEATS);
+    expect(started.length).toBeGreaterThan(0);
+  });
+
+  test('what is dropped is gone, and its flow says so', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    const { flowId } = it.grant('a');
+    await it.drain(() => 400);
+    expect((await it.client.flowRows({ flowId })).deliveries).toMatchObject([
+      { state: 'parked', code: 'peer.refused', status: 400, attempts: 1, standard: 'webhook' },
+    ]);
+    expect(await it.client.resolveKeys({ partyOin: '', schoolOin: SCHOOL, key: '', action: 'drop' })).toEqual({
+      keys: 1,
+      rows: 1n,
+    });
+    expect((await it.client.flowRows({ flowId })).deliveries).toMatchObject([{ state: 'dropped', status: 400 }]);
+    it.grant('a');
+    expect(await it.drain()).toEqual(['a']);
+    await expect(it.client.resolveKeys({ partyOin: '', schoolOin: '', key: '', action: 'no' })).rejects.toMatchObject({
+      fault: 'wire.invalid',
+    });
+  });
+});
+
+describe('what may not be sent', () => {
+  test('leaves the mailbox until it may, and comes back in order', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    it.mandate(MANDATE_STATE_ENDED);
+    it.grant('a');
+    it.grant('b');
+    const [first] = await it.claim();
+    it.grant('a');
+    await it.claim(); // Sets the third aside.
+    await it.tell(it.outcome(first!, 'withheld', { code: 'mandate.ended' }));
+    it.grant('b');
+    expect(await it.claim()).toEqual([]);
+    for (const table of [attempts, pushKeys, setAside])
+      expect(it.bench.list(table as Table, { equals: [] })).toEqual([]);
+    it.mandate(MANDATE_STATE_ACTIVE);
+    const [again] = await it.claim();
+    expect(again?.rows.map(({ key, keyNumber }) => [key, keyNumber])).toEqual([
+      ['a', 1n],
+      ['a', 3n],
+      ['b', 2n],
+      ['b', 4n],
+    ]);
+    await it.tell(it.answered(again!, 200));
+    expect(await it.drain()).toEqual([]);
+  });
+
+  test('is tried again shortly where a door judged by an older copy', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    it.mandate(MANDATE_STATE_ACTIVE);
+    it.grant('a');
+    const [first] = await it.claim();
+    await it.tell(it.outcome(first!, 'withheld', { code: 'mandate.unconfirmed' }));
+    expect(await it.claim()).toEqual([]);
+    it.bench.advance(300);
+    expect(await it.claim()).toMatchObject([{ attemptId: first!.attemptId, number: 2 }]);
+  });
+
+  test('of a forgotten learner ends as forgotten, also between two attempts', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    const { flowId } = it.grant('a');
+    it.grant('b');
+    const [first] = await it.claim();
+    await it.tell(it.answered(first!, 503));
+    it.bench.advance(1000);
+    it.bench.submit('LearnerForgotten', { learner: 'a', schoolOin: SCHOOL }, 'a', { school: SCHOOL });
+    expect((await it.claim()).map(keys)).toEqual([['b']]);
+    expect((await it.client.flowRows({ flowId })).deliveries).toMatchObject([{ state: 'forgotten' }]);
+  });
+
+  test('what there was nothing to tell of is over, and its flow says so', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    const { flowId } = it.grant('a');
+    const [first] = await it.claim();
+    await it.tell(it.answered(first!, 200, { untold: [first!.rows[0]!.number] }));
+    expect((await it.client.flowRows({ flowId })).deliveries).toMatchObject([{ state: 'untold' }]);
+  });
+
+  test('our own fault with one message parks its key only', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    it.grant('a');
+    it.grant('b');
+    for (let i = 0; i < 300; i++) {
+      for (const attempt of await it.claim())
+        await it.tell(
+          keys(attempt)!.includes('a')
+            ? it.outcome(attempt, 'unsent', { code: 'gateway.bug' })
+            : it.answered(attempt, 200),
+        );
+      it.bench.advance(60_000);
+    }
+    expect(it.bench.list(pushKeys, { equals: [] })).toMatchObject([{ key: 'a', parked: 1, code: 'gateway.bug' }]);
+  });
+});
+
+test('a flow says how far its deliveries are', async () => {
+  const it = pushed();
+  it.endpoint(PLATFORM);
+  const { flowId } = it.grant('a');
+  const state = async () => (await it.client.flowRows({ flowId })).deliveries[0];
+  expect(await state()).toMatchObject({ state: 'waiting', standard: 'webhook', attempts: 0 });
+  const [first] = await it.claim();
+  expect(await state()).toMatchObject({ state: 'sending', attempts: 1 });
+  await it.tell(it.outcome(first!, 'unanswered', { cause: 'timeout' }));
+  expect(await state()).toMatchObject({ state: 'failing', attempts: 1, code: 'peer.unknown_outcome' });
+  it.bench.advance(5_000);
+  const [again] = await it.claim();
+  await it.tell(it.answered(again!, 200));
+  expect(await state()).toMatchObject({ state: 'delivered', attempts: 2, status: 200 });
+});
+
+test('mail leaves after thirty days, and with it what became of it', async () => {
+  const it = pushed();
+  it.endpoint(PLATFORM);
+  it.grant('a');
+  await it.drain();
+  it.grant('b');
+  await it.drain(() => 400);
+  it.bench.advance(62 * 86_400_000);
+  for (const table of [outcomes, pushKeys, setAside]) expect(it.bench.list(table as Table, { equals: [] })).toEqual([]);
+});
+
+test('parts are whole keys in their order; of one key the first row goes alone', () => {
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom('a', 'b', 'c', 'd', 'e'), { minLength: 2, maxLength: 60 }), (list) => {
+      const members = list.map((key, i) => ({ key, first: i, number: i, flowId: '', eventId: '', atMs: 0 }));
+      const parts = partsOf(members);
+      expect(parts.flatMap(({ rows, behind }) => [...rows, ...behind]).sort((a, b) => a.first - b.first)).toEqual(
+        members,
+      );
+      for (const { rows } of parts) expect(rows.length).toBeLessThan(members.length);
+      for (const key of new Set(list)) {
+        expect(parts.filter(({ rows }) => rows.some((row) => row.key === key))).toHaveLength(1);
+        const firsts = parts
+          .flatMap(({ rows, behind }) => [...rows, ...behind])
+          .flatMap((row) => (row.key === key ? row.first : []));
+        expect(firsts).toEqual([...firsts].sort((a, b) => a - b));
+      }
+    }),
+  );
+});
+
+/** What a receiver saw, and what is known of each sending. */
+class Ledger {
+  readonly #seen = new Set<string>();
+  readonly #last = new Map<string, bigint>();
+  /** Attempts of an event that had a success told: it must not come again. */
+  readonly #sure = new Set<string>();
+  repeats = 0;
+
+  receive(attempt: Attempt): void {
+    for (const { eventId, key, keyNumber, schoolOin } of attempt.rows) {
+      const id = Buffer.from(eventId).toString('hex');
+      if (this.#sure.has(id)) throw new Error('sent again after its success was known');
+      if (this.#seen.has(id)) {
+        this.repeats += 1;
+        continue;
+      }
+      this.#seen.add(id);
+      const lane = `${attempt.partyOin}/${schoolOin}/${key}`;
+      if ((this.#last.get(lane) ?? 0n) >= keyNumber) throw new Error('a first arrival out of order');
+      this.#last.set(lane, keyNumber);
+    }
+  }
+
+  known(attempt: Attempt): void {
+    for (const { eventId } of attempt.rows) this.#sure.add(Buffer.from(eventId).toString('hex'));
+  }
+
+  get size(): number {
+    return this.#seen.size;
+  }
+}
+
+type Step =
+  | { do: 'grant'; key: number; school: number; party: number }
+  | { do: 'claim'; most: number }
+  | { do: 'answer'; which: number; how: number }
+  | { do: 'crash' }
+  | { do: 'mandate'; active: boolean }
+  | { do: 'wait'; ms: number };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({ do: fc.constant('grant' as const), key: fc.nat(5), school: fc.nat(1), party: fc.nat(1) }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('claim' as const), most: fc.integer({ min: 1, max: 9 }) }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('answer' as const), which: fc.nat(7), how: fc.nat(11) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('mandate' as const), active: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.nat(20_000) }) },
+);
+
+/** Runs steps against the rows, with a receiver that takes what it was sent whatever answer came of it. */
+async function run(steps: readonly Step[], plant?: (it: ReturnType<typeof pushed>) => void): Promise<Ledger> {
+  let it = pushed();
+  it.endpoint(PLATFORM);
+  it.endpoint(SELLER);
+  it.mandate(MANDATE_STATE_ACTIVE);
+  const parties = [PLATFORM, SELLER];
+  const schools = [SCHOOL, OTHER_SCHOOL];
+  const ledger = new Ledger();
+  let granted = 0;
+  let live: Attempt[] = [];
+  let isActive = true;
+  const held = () => {
+    const all = live.flatMap(({ partyOin, rows }) => [
+      ...new Set(rows.map(({ key, schoolOin }) => `${partyOin}/${schoolOin}/${key}`)),
+    ]);
+    if (new Set(all).size !== all.length) throw new Error('a key is in two attempts');
+  };
+  const answer = async (attempt: Attempt, how: number) => {
+    live = live.filter((one) => one !== attempt);
+    const isEnded = !isActive && attempt.partyOin === PLATFORM && attempt.schoolOin === SCHOOL;
+    if (isEnded) return it.tell(it.outcome(attempt, 'withheld', { code: 'mandate.ended' }));
+    if (how === 0) return it.tell(it.outcome(attempt, 'unsent', { code: 'gateway.overloaded' }));
+    if (how === 1) return it.tell(it.outcome(attempt, 'unanswered', { cause: 'refused' }));
+    ledger.receive(attempt);
+    if (how === 2) return it.tell(it.outcome(attempt, 'unanswered', { cause: 'timeout' }));
+    if (how === 3) return it.tell(it.outcome(attempt, 'unanswered', { cause: 'stale' }));
+    const status = [500, 503, 422, 429][how - 4] ?? 200;
+    if (status === 200) ledger.known(attempt);
+    return it.tell(it.answered(attempt, status));
+  };
+  for (const one of steps) {
+    plant?.(it);
+    switch (one.do) {
+      case 'grant':
+        it.grant(`l${one.key}`, { school: schools[one.school]!, platform: parties[one.party]! });
+        granted += 1;
+        break;
+      case 'claim':
+        live.push(...(await it.claim(one.most)));
+        held();
+        break;
+      case 'answer': {
+        const attempt = live[one.which % Math.max(1, live.length)];
+        if (attempt) await answer(attempt, one.how);
+        break;
+      }
+      case 'crash': {
+        // Half of what was under way had reached its receiver.
+        for (const [i, attempt] of live.entries()) if (i % 2) ledger.receive(attempt);
+        live = [];
+        it = pushed(it.bench.restart());
+        it.bench.advance(LEASE_MS);
+        break;
+      }
+      case 'mandate':
+        isActive = one.active;
+        it.mandate(isActive ? MANDATE_STATE_ACTIVE : MANDATE_STATE_ENDED);
+        break;
+      case 'wait':
+        it.bench.advance(one.ms);
+    }
+  }
+  // All is mended: everything arrives.
+  isActive = true;
+  it.mandate(MANDATE_STATE_ACTIVE);
+  for (const attempt of live) await answer(attempt, 9);
+  await it.client.resolveKeys({ partyOin: '', schoolOin: '', key: '', action: 'retry' });
+  for (let round = 0; round < 200; round++) {
+    live = await it.claim();
+    held();
+    for (const attempt of [...live]) await answer(attempt, 9);
+    it.bench.advance(5_000);
+  }
+  if (ledger.size !== granted) throw new Error(`${granted - ledger.size} of ${granted} never arrived`);
+  for (const table of [attempts, pushKeys, setAside]) expect(it.bench.list(table as Table, { equals: [] })).toEqual([]);
+  for (const row of it.bench.list(endpoints, { equals: [] })) expect(row.full).toBe(0);
+  return ledger;
+}
+
+describe('whatever happens', () => {
+  test('nothing is lost, nothing of a key overtakes, and nothing comes again after its success is known', async () => {
+    let repeats = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 120 }), async (steps) => {
+        repeats += (await run(steps)).repeats;
+      }),
+      { numRuns: 150 },
+    );
+    // The runs were hard enough to make some.
+    expect(repeats).toBeGreaterThan(0);
+  });
+
+  test('a row that is lost is found', async () => {
+    const steps: Step[] = [
+      { do: 'grant', key: 1, school: 0, party: 0 },
+      { do: 'claim', most: 1 },
+      { do: 'grant', key: 1, school: 0, party: 0 },
+      { do: 'claim', most: 1 },
+      { do: 'wait', ms: 1 },
+    ];
+    const lose = (it: ReturnType<typeof pushed>) =>
+      it.bench.view.note((unit) => {
+        for (const row of unit.list(setAside, { equals: [] })) {
+          unit.remove(setAside, row.party, row.standard, row.service, row.school, row.key, row.first);
+          unit.remove(pushKeys, row.party, row.standard, row.service, row.school, row.key);
+        }
+      });
+    await expect(run(steps, lose)).rejects.toThrow('never arrived');
+  });
+
+  test('a key that is forgotten to be busy is found', async () => {
+    const steps: Step[] = [
+      { do: 'grant', key: 1, school: 0, party: 0 },
+      { do: 'claim', most: 1 },
+      { do: 'grant', key: 1, school: 0, party: 0 },
+      { do: 'claim', most: 1 },
+    ];
+    const forget = (it: ReturnType<typeof pushed>) =>
+      it.bench.view.note((unit) => {
+        for (const row of unit.list(attempts, { equals: [] }))
+          unit.put(attempts, { ...row, members: row.members.map((member) => ({ ...member, key: 'another' })) });
+      });
+    await expect(run(steps, forget)).rejects.toThrow('a key is in two attempts');
+  });
+});

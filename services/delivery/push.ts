@@ -1,0 +1,751 @@
+/**
+ * Sending mail to endpoints: which rows go out together, and what becomes of them. Functions over rows; whoever sends
+ * asks for attempts, and each is committed as started before it is told.
+ *
+ * The order within a key: a row is in one attempt at a time, or set aside behind what arrived earlier of its key, or still
+ * ahead of the cursor. An attempt holds rows of a key in the order of their arrival, and as long as it stands no other
+ * holds that key. So nothing of a key is sent before what arrived earlier is taken or parked.
+ */
+import type { Fault } from '#kernel';
+import type { Service } from '#proto/eduk/core/v1/party';
+import {
+  type Answered,
+  afterAnswer,
+  keyWaitMs,
+  MOST_REPEATS,
+  newEndpoint,
+  parksKey,
+  roomOf,
+  spend,
+  verdictOf,
+} from './endpoint.ts';
+import { isForgotten, KEPT_MS, park, standsBehind, type Writer } from './mailbox.ts';
+import { mayHave } from './mandates.ts';
+import {
+  type AttemptRow,
+  attempts,
+  type BodyRow,
+  bodies,
+  type EndpointRow,
+  endpoints,
+  heads,
+  type MailRow,
+  type Member,
+  mail,
+  NEVER,
+  outcomes,
+  type PushKeyRow,
+  pushCursors,
+  pushKeys,
+  setAside,
+} from './tables.ts';
+
+/** The only standard so far. */
+export const WEBHOOK = 'webhook';
+/** How long a sender has an attempt for itself: its request, and 5 s and more. */
+export const LEASE_MS = 12_000;
+/** Rows and bytes of one attempt. */
+const MOST_ROWS = 100;
+const MOST_BYTES = 512 * 1024;
+/** Mail of one mailbox, and keys that are due, that one claim looks at. */
+const LOOKED_AT = 400;
+const KEYS_LOOKED_AT = 200;
+/** Endpoints that one claim looks at. */
+const ENDPOINTS_LOOKED_AT = 64;
+/** How long what could not be prepared rests, and what a copy of the mandates does not allow yet. */
+const UNSENT_WAIT_MS = 1_000;
+const AGAIN_WAIT_MS = 250;
+/** A connection that was closed while it waited is no failure, so many times. */
+const MOST_STALE = 3;
+
+/** Something is there for an endpoint of this party. True where that is news. */
+export function wake(unit: Writer, party: string): boolean {
+  const row = unit.get(endpoints, party, WEBHOOK);
+  if (row === undefined || row.full || row.dueMs <= unit.now) return false;
+  unit.put(endpoints, { ...row, dueMs: unit.now });
+  return true;
+}
+
+/** A party was named with an endpoint. What had stopped it is forgotten: someone looked at it. */
+export function takeEndpoint(unit: Writer, party: string, url: string): void {
+  const row = unit.get(endpoints, party, WEBHOOK) ?? newEndpoint(party, WEBHOOK, url);
+  unit.put(endpoints, { ...row, url, gone: 0, doubts: 0, rests: 0, restUntilMs: 0, full: 0, dueMs: unit.now });
+}
+
+/** What became of an attempt, as its sender tells it. */
+export interface Outcome {
+  attemptId: string;
+  partyOin: string;
+  standard: string;
+  number: number;
+  result: string;
+  status: number;
+  cause: string;
+  code: string;
+  retryAfterS: number;
+  /** Numbers of rows of which there was nothing to tell. */
+  untold: readonly bigint[];
+}
+
+/**
+ * One call of a sender: outcomes are taken in, then attempts are started. Lists show rows as they were before it, so it
+ * remembers what it changed.
+ */
+export interface Ask {
+  owner: string;
+  /** Leases of other owners are void. */
+  isAlone: boolean;
+  /** Whether this attempt was given out here and its lease runs, by the monotonic clock: jumps of the other do not matter. */
+  isHeld(attemptId: string): boolean;
+  /** Ids for new attempts: so many are started at most, old ones included. */
+  ids: readonly string[];
+}
+
+interface Call extends Ask {
+  /** Attempts that may still be started, and ids that were used. */
+  left: number;
+  used: number;
+  /** Attempts and keys that this call changed. */
+  changed: Set<string>;
+  touched: Set<string>;
+  /** Attempts that came of others. */
+  parts: AttemptRow[];
+  woken: Map<string, EndpointRow>;
+}
+
+export interface Started {
+  attempt: AttemptRow;
+  url: string;
+  rows: { member: Member; body: Readonly<BodyRow> }[];
+}
+
+/** Takes outcomes in and starts attempts; the caller commits before it sends any. */
+export function exchange(unit: Writer, told: readonly Outcome[], ask: Ask): Started[] {
+  const call: Call = {
+    ...ask,
+    left: ask.ids.length,
+    used: 0,
+    changed: new Set(),
+    touched: new Set(),
+    parts: [],
+    woken: new Map(),
+  };
+  for (const outcome of told) takeIn(unit, outcome, call);
+  const started: Started[] = [];
+  if (call.left === 0) return started;
+  const due = unit
+    .list(endpoints, { index: 'by_due', equals: [], limit: ENDPOINTS_LOOKED_AT })
+    .filter(({ dueMs }) => dueMs <= unit.now);
+  const rows = new Map([...due.map((row): [string, EndpointRow] => [endpointName(row), row]), ...call.woken]);
+  for (const row of rows.values()) {
+    if (call.left === 0) break;
+    started.push(...claim(unit, unit.get(endpoints, row.party, row.standard)!, call));
+  }
+  return started;
+}
+
+const endpointName = ({ party, standard }: Pick<EndpointRow, 'party' | 'standard'>): string => `${party}/${standard}`;
+
+type Lane = Pick<PushKeyRow, 'party' | 'standard' | 'service' | 'school' | 'key'>;
+const laneName = ({ party, standard, service, school, key }: Lane): string =>
+  `${party}/${standard}/${service}/${school}/${key}`;
+const laneOf = ({ party, standard, service, school }: Omit<Lane, 'key'>, key: string): Lane => ({
+  party,
+  standard,
+  service,
+  school,
+  key,
+});
+const keyRow = (unit: Pick<Writer, 'get'>, { party, standard, service, school, key }: Lane) =>
+  unit.get(pushKeys, party, standard, service, school, key);
+
+// ---- what became of attempts
+
+function takeIn(unit: Writer, outcome: Outcome, call: Call): void {
+  const attempt = unit.get(attempts, outcome.partyOin, outcome.standard, outcome.attemptId);
+  const endpoint = unit.get(endpoints, outcome.partyOin, outcome.standard);
+  // Told too late: its lease had passed, and it is someone else's or over.
+  if (!attempt?.started || attempt.owner !== call.owner || attempt.number !== outcome.number || !endpoint) return;
+  call.changed.add(attempt.attemptId);
+  const next = settle(unit, attempt, endpoint, outcome, call);
+  const row = { ...next, full: 0, dueMs: unit.now };
+  unit.put(endpoints, row);
+  call.woken.set(endpointName(row), row);
+}
+
+function settle(
+  unit: Writer,
+  attempt: Readonly<AttemptRow>,
+  endpoint: Readonly<EndpointRow>,
+  outcome: Outcome,
+  call: Call,
+): EndpointRow {
+  const { now } = unit;
+  const waits = (ms: number) => unit.put(attempts, { ...attempt, started: 0, leaseMs: now + ms });
+  if (outcome.result === 'withheld') {
+    if (!withhold(unit, attempt, outcome.code, call)) waits(AGAIN_WAIT_MS);
+    return endpoint;
+  }
+  if (outcome.result === 'unsent') {
+    // Of what we cannot write by our own fault each key is tried by itself; the endpoint knows nothing of it.
+    if (outcome.code === 'gateway.bug' || outcome.code === 'gateway.clear_data')
+      failed(unit, attempt, { ...endpoint, succeededMs: now }, { status: 0, code: outcome.code, isFinal: false }, call);
+    else waits(UNSENT_WAIT_MS);
+    return endpoint;
+  }
+  if (outcome.cause === 'stale' && attempt.number < MOST_STALE) {
+    waits(0);
+    return endpoint;
+  }
+  const { status, retryAfterS } = outcome;
+  const cause = outcome.cause === 'stale' ? 'reset' : outcome.cause;
+  const verdict = verdictOf(status, cause);
+  const answer: Answered = {
+    verdict,
+    status,
+    cause,
+    retryAfterS,
+    startedMs: attempt.startedMs,
+    first: attempt.failures === 0,
+    seed: `${attempt.attemptId}/${attempt.number}`,
+  };
+  const next = afterAnswer(endpoint, answer, now);
+  if (verdict === 'taken') taken(unit, attempt, outcome, call);
+  else if (verdict === 'endpoint' || verdict === 'gone') waits(0);
+  else {
+    const code = verdict === 'message' ? 'peer.refused' : status === 0 ? 'peer.unknown_outcome' : 'peer.unavailable';
+    failed(unit, attempt, next, { status, code, isFinal: verdict === 'message' }, call);
+  }
+  return next;
+}
+
+function taken(unit: Writer, attempt: Readonly<AttemptRow>, { status, untold }: Outcome, call: Call): void {
+  const nothing = new Set(untold.map(Number));
+  for (const { flowId, eventId, number } of attempt.members)
+    ended(unit, attempt, { flowId, eventId }, nothing.has(number) ? 'untold' : 'delivered', {
+      attempts: attempt.failures + attempt.number,
+      status: nothing.has(number) ? 0 : status,
+    });
+  unit.remove(attempts, attempt.party, attempt.standard, attempt.attemptId);
+  for (const key of keysOf(attempt)) {
+    const row = keyRow(unit, laneOf(attempt, key));
+    if (row === undefined) continue;
+    call.touched.add(laneName(row));
+    unit.put(pushKeys, { ...row, failures: 0, sinceMs: 0, status: 0, code: '', dueMs: unit.now });
+  }
+}
+
+const keysOf = ({ members }: Pick<AttemptRow, 'members'>): Set<string> => new Set(members.map(({ key }) => key));
+
+function ended(
+  unit: Writer,
+  { party, standard }: Pick<EndpointRow, 'party' | 'standard'>,
+  { flowId, eventId }: Pick<Member, 'flowId' | 'eventId'>,
+  state: string,
+  last: { attempts: number; status: number },
+): void {
+  unit.put(outcomes, { flowId, eventId, party, standard, state, ...last, atMs: unit.now });
+}
+
+/**
+ * The attempt failed by what is in it, maybe. Of several rows nobody knows by which: they are sent again in parts, until
+ * one is left, whose key then waits, or parks.
+ */
+function failed(
+  unit: Writer,
+  attempt: Readonly<AttemptRow>,
+  endpoint: EndpointRow,
+  { status, code, isFinal }: { status: number; code: Fault; isFinal: boolean },
+  call: Call,
+): void {
+  const { now } = unit;
+  const { party, standard, attemptId, members } = attempt;
+  unit.remove(attempts, party, standard, attemptId);
+  if (members.length > 1) {
+    for (const [i, part] of partsOf(members).entries()) {
+      const id = `${attemptId}.${i}`;
+      call.changed.add(id);
+      call.parts.push({ ...attempt, attemptId: id, started: 0, leaseMs: now, number: 0, members: part.rows });
+      unit.put(attempts, call.parts.at(-1)!);
+      if (part.behind.length > 0) setBehind(unit, attempt, part.behind, call);
+    }
+    return;
+  }
+  const failures = attempt.failures + 1;
+  const sinceMs = attempt.sinceMs || now;
+  const parks = isFinal || parksKey(failures, sinceMs, endpoint, now);
+  const dueMs = parks ? NEVER : now + keyWaitMs(failures, `${attemptId}/${attempt.number}`);
+  const lane = laneOf(attempt, members[0]!.key);
+  unit.put(setAside, { ...lane, ...members[0]! });
+  unit.put(pushKeys, {
+    ...lane,
+    rows: (keyRow(unit, lane)?.rows ?? 0) + 1,
+    parked: parks ? 1 : 0,
+    failures,
+    sinceMs,
+    status,
+    code,
+    dueMs,
+  });
+  call.touched.add(laneName(lane));
+}
+
+/** Into so many parts an attempt is split. */
+const PARTS = 10;
+
+/** Parts of whole keys; of a key by itself the first row, with the others behind it. */
+export function partsOf(members: readonly Member[]): { rows: Member[]; behind: Member[] }[] {
+  const byKey = new Map<string, Member[]>();
+  for (const member of members) byKey.set(member.key, [...(byKey.get(member.key) ?? []), member]);
+  const keys = [...byKey.values()];
+  if (keys.length === 1) return [{ rows: keys[0]!.slice(0, 1), behind: keys[0]!.slice(1) }];
+  const size = Math.ceil(keys.length / PARTS);
+  const parts: { rows: Member[]; behind: Member[] }[] = [];
+  for (let i = 0; i < keys.length; i += size) parts.push({ rows: keys.slice(i, i + size).flat(), behind: [] });
+  return parts;
+}
+
+/** Rows of one key stand first again among those that were set aside, behind an attempt of that key. */
+function setBehind(unit: Writer, attempt: Readonly<AttemptRow>, rows: readonly Member[], call: Call): void {
+  const lane = laneOf(attempt, rows[0]!.key);
+  for (const member of rows) aside(unit, lane, member);
+  call.touched.add(laneName(lane));
+}
+
+/**
+ * The receiver may not have these rows now: they leave the mailbox, with all of their keys, and come back under fresh
+ * numbers once it may. False: it may have them after all, by what is known here.
+ */
+function withhold(unit: Writer, attempt: Readonly<AttemptRow>, code: string, call: Call): boolean {
+  const { party, standard, service, school } = attempt;
+  if (code.startsWith('mandate.') && mayHave(unit, school, party, service as Service, unit.now)) return false;
+  for (const key of keysOf(attempt)) {
+    const lane = laneOf(attempt, key);
+    const aside = keyRow(unit, lane) ? unit.list(setAside, { equals: [party, standard, service, school, key] }) : [];
+    for (const member of [...attempt.members.filter((one) => one.key === key), ...aside]) {
+      const row = unit.get(mail, party, service, member.number);
+      const body = unit.get(bodies, member.flowId, member.eventId);
+      // Gone from there already: another reader took it out, and it comes back as well.
+      if (row !== undefined && body !== undefined) park(unit, row, body, code);
+    }
+    for (const { first } of aside) unit.remove(setAside, party, standard, service, school, key, first);
+    unit.remove(pushKeys, party, standard, service, school, key);
+    call.touched.add(laneName(lane));
+  }
+  unit.remove(attempts, party, standard, attempt.attemptId);
+  return true;
+}
+
+// ---- starting attempts
+
+interface Batch {
+  attemptId: string;
+  service: number;
+  school: string;
+  failures: number;
+  sinceMs: number;
+  rows: Started['rows'];
+  bytes: number;
+}
+
+const hasSpace = (batch: Batch, body: Readonly<BodyRow>): boolean =>
+  batch.rows.length < MOST_ROWS && batch.bytes + body.data.length <= MOST_BYTES;
+
+function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[] {
+  const { now } = unit;
+  const { party, standard, url } = given;
+  let endpoint = given;
+  const standing = [
+    ...unit
+      .list(attempts, { equals: [party, standard] })
+      .flatMap((row) =>
+        call.changed.has(row.attemptId) ? (unit.get(attempts, party, standard, row.attemptId) ?? []) : row,
+      ),
+    ...call.parts.filter((part) => part.party === party && part.standard === standard),
+  ];
+  const busy = new Set<string>();
+  const ready: Readonly<AttemptRow>[] = [];
+  let underWay = 0;
+  let repeats = 0;
+  let next = NEVER;
+  for (const attempt of standing) {
+    for (const key of keysOf(attempt)) busy.add(laneName(laneOf(attempt, key)));
+    if (isUnderWay(unit, attempt, call)) {
+      underWay += 1;
+      if (attempt.failures > 0) repeats += 1;
+      next = Math.min(next, Math.max(now + AGAIN_WAIT_MS, Math.min(attempt.leaseMs, now + LEASE_MS)));
+    } else if (attempt.started || isPast(attempt.leaseMs, now)) ready.push(attempt);
+    else next = Math.min(next, attempt.leaseMs);
+  }
+  let room = roomOf(endpoint, underWay, now);
+  const started: Started[] = [];
+  const take = (attempt: AttemptRow, rows: Started['rows']): void => {
+    unit.put(attempts, attempt);
+    started.push({ attempt, url, rows });
+    next = Math.min(next, attempt.leaseMs);
+  };
+  const mark = { owner: call.owner, started: 1, leaseMs: now + LEASE_MS, startedMs: now };
+
+  // What was sent before is sent again as it was, less what nobody may have any more.
+  for (const attempt of ready) {
+    if (room === 0 || call.left === 0) break;
+    const rows = attempt.members.flatMap((member) => deliverable(unit, attempt, member) ?? []);
+    if (rows.length === 0) {
+      dissolve(unit, attempt, call);
+      continue;
+    }
+    room -= 1;
+    call.left -= 1;
+    take({ ...attempt, ...mark, number: attempt.number + 1, members: rows.map(({ member }) => member) }, rows);
+  }
+
+  const open = new Map<string, Batch>();
+  const batches: Batch[] = [];
+  const holding = new Map<string, Batch>();
+  let isBlocked = false;
+  const begin = (service: number, school: string, failures = 0, sinceMs = 0): Batch | undefined => {
+    if (room === 0 || call.left === 0) {
+      isBlocked = true;
+      return undefined;
+    }
+    room -= 1;
+    call.left -= 1;
+    const attemptId = call.ids[call.used++]!;
+    const batch: Batch = { attemptId, service, school, failures, sinceMs, rows: [], bytes: 0 };
+    batches.push(batch);
+    return batch;
+  };
+  const batchFor = (service: number, school: string, body: Readonly<BodyRow>): Batch | undefined => {
+    const name = `${service}/${school}`;
+    const known = open.get(name);
+    if (known !== undefined && hasSpace(known, body)) return known;
+    const made = begin(service, school);
+    if (made !== undefined) open.set(name, made);
+    return made;
+  };
+  const add = (batch: Batch, member: Member, body: Readonly<BodyRow>): void => {
+    batch.rows.push({ member, body });
+    batch.bytes += body.data.length;
+  };
+
+  // Keys of which something was set aside.
+  let again = false;
+  for (const row of unit.list(pushKeys, { index: 'by_due', equals: [party, standard], limit: KEYS_LOOKED_AT })) {
+    if (row.dueMs > now) {
+      next = Math.min(next, row.dueMs);
+      break;
+    }
+    const name = laneName(row);
+    if (call.touched.has(name)) {
+      again = true;
+      continue;
+    }
+    if (busy.has(name)) continue;
+    const waiting = unit.list(setAside, {
+      equals: [party, standard, row.service, row.school, row.key],
+      limit: MOST_ROWS,
+    });
+    const gone = waiting.filter((member) => deliverable(unit, row, member) === undefined);
+    const rows = waiting.flatMap((member) => deliverable(unit, row, member) ?? []);
+    let taking = rows;
+    let batch: Batch | undefined;
+    if (rows.length > 0 && row.failures > 0) {
+      const spent = repeats < MOST_REPEATS ? spend(endpoint, now) : { atMs: now + AGAIN_WAIT_MS };
+      if ('atMs' in spent) {
+        // Later, so that it does not stand before others that are due.
+        unit.put(pushKeys, { ...row, dueMs: spent.atMs });
+        next = Math.min(next, spent.atMs);
+        continue;
+      }
+      batch = begin(row.service, row.school, row.failures, row.sinceMs);
+      if (batch === undefined) break;
+      endpoint = spent.row;
+      repeats += 1;
+      taking = rows.slice(0, 1);
+    } else if (rows.length > 0) {
+      batch = batchFor(row.service, row.school, rows[0]!.body);
+      if (batch === undefined) break;
+      const { length } = batch.rows;
+      // What arrived first of a key goes first, however little space is left.
+      for (const { member, body } of rows) {
+        if (!hasSpace(batch, body) && batch.rows.length > length) break;
+        add(batch, member, body);
+      }
+      taking = rows.slice(0, batch.rows.length - length);
+    }
+    if (row.failures > 0) for (const { member, body } of taking) add(batch!, member, body);
+    const left = row.rows - gone.length - taking.length;
+    for (const { first } of [...gone, ...taking.map(({ member }) => member)])
+      unit.remove(setAside, party, standard, row.service, row.school, row.key, first);
+    if (left <= 0) unit.remove(pushKeys, party, standard, row.service, row.school, row.key);
+    else if (batch === undefined) again = true;
+    if (left > 0) unit.put(pushKeys, { ...row, rows: left, dueMs: batch === undefined ? now : NEVER });
+    if (batch !== undefined) holding.set(name, batch);
+  }
+
+  // Mail that was not looked at before, oldest mailbox first.
+  if (room > 0 || open.size > 0)
+    for (const { service, after, page, isWhole } of unread(unit, party, standard, (room + 1) * MOST_ROWS)) {
+      let through = after;
+      for (const row of page) {
+        const body = unit.get(bodies, row.flowId, row.eventId);
+        if (body !== undefined && !isForgotten(unit, body)) {
+          const lane = { party, standard, service, school: body.school, key: body.key };
+          const name = laneName(lane);
+          const parked = standsBehind(unit, row, body);
+          const { first, number, flowId, eventId, atMs } = row;
+          const member: Member = { key: body.key, first, number, flowId, eventId, atMs };
+          const holds = holding.get(name);
+          if (parked !== undefined) park(unit, row, body, parked.code);
+          else if (busy.has(name) || keyRow(unit, lane) !== undefined) aside(unit, lane, member);
+          else if (holds !== undefined && (holds.failures > 0 || !hasSpace(holds, body))) aside(unit, lane, member);
+          else if (!hasEnded(unit, lane, member)) {
+            const batch = holds ?? batchFor(service, body.school, body);
+            if (batch === undefined) break;
+            add(batch, member, body);
+            holding.set(name, batch);
+          }
+        }
+        through = row.number;
+      }
+      if (through > after) unit.put(pushCursors, { party, standard, service, after: through });
+      if (!isWhole && through === page.at(-1)!.number) again = true;
+    }
+
+  for (const { rows, bytes: _, ...batch } of batches)
+    take({ party, standard, ...batch, ...mark, number: 1, members: rows.map(({ member }) => member) }, rows);
+
+  const rests = endpoint.restUntilMs > now && room === 0 && underWay === 0;
+  if (endpoint.gone) next = NEVER;
+  else if (rests) next = Math.min(endpoint.restUntilMs, now + 3_600_000);
+  else if (again && room > 0) next = now;
+  // Stopped by what the sender can take, not by the endpoint: the next call goes on.
+  else if (isBlocked && room > 0) next = now;
+  unit.put(endpoints, { ...endpoint, full: room === 0 ? 1 : 0, dueMs: next });
+  return started;
+}
+
+/** Whether an attempt is with its sender. */
+function isUnderWay(unit: Writer, attempt: Readonly<AttemptRow>, call: Call): boolean {
+  if (!attempt.started) return false;
+  if (call.isHeld(attempt.attemptId)) return true;
+  if (call.isAlone && attempt.owner !== call.owner) return false;
+  // The clock went back: nobody has a lease for longer than it lasts.
+  if (attempt.leaseMs > unit.now + LEASE_MS) {
+    unit.put(attempts, { ...attempt, leaseMs: unit.now + LEASE_MS });
+    return true;
+  }
+  return attempt.leaseMs > unit.now;
+}
+
+const isPast = (ms: number, now: number): boolean => ms <= now || ms > now + LEASE_MS;
+
+/** A row of mail with its event, as long as it lies in the mailbox and its learner is not forgotten. */
+function deliverable(
+  unit: Pick<Writer, 'get'>,
+  { party, service }: Pick<Lane, 'party' | 'service'>,
+  { key, first, number, flowId, eventId, atMs }: Member,
+): Started['rows'][number] | undefined {
+  if (unit.get(mail, party, service, number) === undefined) return undefined;
+  const body = unit.get(bodies, flowId, eventId);
+  if (body === undefined || isForgotten(unit, body)) return undefined;
+  return { member: { key, first, number, flowId, eventId, atMs }, body };
+}
+
+/** Nothing of it can be sent any more. */
+function dissolve(unit: Writer, attempt: Readonly<AttemptRow>, call: Call): void {
+  unit.remove(attempts, attempt.party, attempt.standard, attempt.attemptId);
+  for (const key of keysOf(attempt)) {
+    const row = keyRow(unit, laneOf(attempt, key));
+    if (row === undefined) continue;
+    call.touched.add(laneName(row));
+    unit.put(pushKeys, { ...row, dueMs: unit.now });
+  }
+}
+
+/** Whether a row that left the mailbox for another reader, and came back, was delivered or dropped before. */
+const hasEnded = (unit: Pick<Writer, 'get'>, { party, standard }: Lane, member: Member): boolean =>
+  member.number !== member.first && unit.get(outcomes, member.flowId, member.eventId, party, standard) !== undefined;
+
+function aside(unit: Writer, lane: Lane, member: Member): void {
+  const row = keyRow(unit, lane) ?? {
+    ...lane,
+    rows: 0,
+    parked: 0,
+    failures: 0,
+    sinceMs: 0,
+    status: 0,
+    code: '',
+    dueMs: NEVER,
+  };
+  unit.put(setAside, { ...lane, ...member });
+  unit.put(pushKeys, { ...row, rows: row.rows + 1 });
+}
+
+interface Unread {
+  service: number;
+  after: number;
+  page: readonly Readonly<MailRow>[];
+  isWhole: boolean;
+}
+
+/** Mail that the endpoint has not taken over, a page of each mailbox; the one that waits longest first. */
+function unread(unit: Writer, party: string, standard: string, most: number): Unread[] {
+  const limit = Math.min(LOOKED_AT, most);
+  const found: Unread[] = [];
+  for (const head of unit.list(heads, { equals: [party] })) {
+    const { service } = head;
+    const after = unit.get(pushCursors, party, standard, service)?.after ?? head.first - 1;
+    if (head.number <= after) continue;
+    const page = unit.list(mail, { equals: [party, service], after: [after], limit });
+    // What was here is parked, and comes back under other numbers.
+    if (page.length === 0) unit.put(pushCursors, { party, standard, service, after: head.number });
+    else found.push({ service, after, page, isWhole: page.length < limit });
+  }
+  return found.sort((a, b) => a.page[0]!.atMs - b.page[0]!.atMs);
+}
+
+// ---- what operators do and see
+
+/** Which keys; empty = any. */
+export interface Selection {
+  party: string;
+  school: string;
+  key: string;
+}
+
+/** Keys that one call changes. */
+const RESOLVED_AT_ONCE = 1000;
+
+/**
+ * Takes keys that parked, or wait for another attempt, up again, or drops what waits of them; of one call so many keys.
+ * An attempt under way is not touched.
+ */
+export function resolve(unit: Writer, which: Selection, action: string): { keys: number; rows: number } {
+  let keys = 0;
+  let rows = 0;
+  const parties = new Set<string>();
+  for (const row of failing(unit, which)) {
+    if (keys === RESOLVED_AT_ONCE) break;
+    const { party, standard, service, school, key } = row;
+    parties.add(party);
+    keys += 1;
+    rows += row.rows;
+    if (action === 'retry') {
+      unit.put(pushKeys, { ...row, parked: 0, failures: 0, sinceMs: 0, status: 0, code: '', dueMs: unit.now });
+      continue;
+    }
+    for (const one of unit.list(setAside, { equals: [party, standard, service, school, key] })) {
+      ended(unit, row, one, 'dropped', { attempts: row.failures, status: row.status });
+      unit.remove(setAside, party, standard, service, school, key, one.first);
+    }
+    unit.remove(pushKeys, party, standard, service, school, key);
+  }
+  if (action === 'retry')
+    for (const endpoint of unit.list(endpoints, { equals: which.party === '' ? [] : [which.party] }))
+      if (parties.has(endpoint.party) || (which.key === '' && endpoint.gone))
+        unit.put(endpoints, { ...endpoint, gone: 0, restUntilMs: 0, full: 0, dueMs: unit.now });
+  return { keys, rows };
+}
+
+/** Keys at endpoints that failed and were not taken since. */
+export const failing = (reader: Pick<Writer, 'list'>, { party, school, key }: Selection): Readonly<PushKeyRow>[] =>
+  reader
+    .list(pushKeys, { equals: party === '' ? [] : [party] })
+    .filter((row) => row.code !== '' && (school === '' || row.school === school) && (key === '' || row.key === key));
+
+/** When the oldest mail arrived that an endpoint should have and that is not parked, Unix milliseconds; 0 = there is none. */
+export function oldestOf(reader: Pick<Writer, 'get' | 'list'>, { party, standard }: EndpointRow): number {
+  let oldest = NEVER;
+  for (const head of reader.list(heads, { equals: [party] })) {
+    const after = reader.get(pushCursors, party, standard, head.service)?.after ?? head.first - 1;
+    const [row] =
+      head.number <= after ? [] : reader.list(mail, { equals: [party, head.service], after: [after], limit: 1 });
+    oldest = Math.min(oldest, row?.atMs ?? NEVER);
+  }
+  for (const { members } of reader.list(attempts, { equals: [party, standard] }))
+    for (const { atMs } of members) oldest = Math.min(oldest, atMs);
+  for (const { parked, service, school, key } of reader.list(pushKeys, { equals: [party, standard] })) {
+    if (parked) continue;
+    const [first] = reader.list(setAside, { equals: [party, standard, service, school, key], limit: 1 });
+    oldest = Math.min(oldest, first?.atMs ?? NEVER);
+  }
+  return oldest === NEVER ? 0 : oldest;
+}
+
+/** How one delivery stands at its endpoint. */
+export interface Standing {
+  /** `delivered`, `untold`, `dropped`, `sending`, `waiting`, `failing` or `parked`. */
+  state: string;
+  attempts: number;
+  status: number;
+  code: string;
+  nextMs: number;
+  atMs: number;
+}
+
+/** Undefined = the party has no endpoint. `first`: the row's number at first arrival. */
+export function standingOf(
+  reader: Pick<Writer, 'get' | 'list'>,
+  { party, service, first }: { party: string; service: number; first: number },
+  { flowId, eventId, school, key, timeMs }: Pick<BodyRow, 'flowId' | 'eventId' | 'school' | 'key' | 'timeMs'>,
+): Standing | undefined {
+  const endpoint = reader.get(endpoints, party, WEBHOOK);
+  if (endpoint === undefined) return undefined;
+  const end = reader.get(outcomes, flowId, eventId, party, WEBHOOK);
+  if (end !== undefined) return { ...end, code: '', nextMs: 0 };
+  const nothing = { status: 0, code: '', nextMs: 0, atMs: timeMs };
+  const lane = keyRow(reader, { party, standard: WEBHOOK, service, school, key });
+  if (lane !== undefined && reader.get(setAside, party, WEBHOOK, service, school, key, first) !== undefined)
+    return {
+      state: lane.parked ? 'parked' : lane.code === '' ? 'waiting' : 'failing',
+      attempts: lane.failures,
+      status: lane.status,
+      code: lane.code,
+      nextMs: lane.dueMs === NEVER ? 0 : lane.dueMs,
+      atMs: lane.sinceMs || timeMs,
+    };
+  for (const attempt of reader.list(attempts, { equals: [party, WEBHOOK] }))
+    if (attempt.members.some((member) => member.eventId === eventId))
+      return {
+        ...nothing,
+        state: attempt.started ? 'sending' : 'failing',
+        attempts: attempt.failures + attempt.number,
+        status: attempt.started ? 0 : endpoint.status,
+        code: attempt.started ? '' : endpoint.gone ? 'peer.refused' : 'peer.unavailable',
+        nextMs: attempt.started || endpoint.gone ? 0 : endpoint.restUntilMs,
+      };
+  if (endpoint.gone)
+    return { ...nothing, state: 'failing', attempts: 0, status: endpoint.status, code: 'peer.refused' };
+  return { ...nothing, state: 'waiting', attempts: 0 };
+}
+
+/** Removes what was set aside longer ago than mail is kept, a chunk of it. Answers how many rows. */
+export function cleanAside(unit: Writer, party: string, service: number): number {
+  const before = unit.now - KEPT_MS;
+  let removed = 0;
+  for (const row of unit.list(pushKeys, { equals: [party, WEBHOOK, service], limit: KEYS_LOOKED_AT })) {
+    const { school, key } = row;
+    const old = unit
+      .list(setAside, { equals: [party, WEBHOOK, service, school, key], limit: LOOKED_AT })
+      .filter(({ atMs }) => atMs <= before);
+    if (old.length === 0) continue;
+    for (const { first } of old) unit.remove(setAside, party, WEBHOOK, service, school, key, first);
+    removed += old.length;
+    if (old.length < row.rows) unit.put(pushKeys, { ...row, rows: row.rows - old.length });
+    else unit.remove(pushKeys, party, WEBHOOK, service, school, key);
+  }
+  return removed;
+}
+
+/** Whether anything is due at any endpoint, and when the next thing is; NEVER = nothing. */
+export const nextDue = (reader: Pick<Writer, 'list'>): number =>
+  reader.list(endpoints, { index: 'by_due', equals: [], limit: 1 })[0]?.dueMs ?? NEVER;
+
+/** Whether mail of this party also goes to an endpoint. */
+export const hasEndpoint = (reader: Pick<Writer, 'get'>, party: string): boolean =>
+  reader.get(endpoints, party, WEBHOOK) !== undefined;
+
+/** Removes how a delivery ended, with its mail. */
+export const forgetOutcome = (unit: Writer, party: string, { flowId, eventId }: MailRow): void =>
+  unit.remove(outcomes, flowId, eventId, party, WEBHOOK);

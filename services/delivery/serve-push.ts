@@ -1,0 +1,134 @@
+/** Answers what senders and operators ask about endpoints. */
+import type { EngineView } from '#bus';
+import { GatewayError, newId, uuidBytes, type Waiters } from '#kernel';
+import type { Service } from '#proto/eduk/core/v1/party';
+import type {
+  Attempt,
+  AttemptOutcome,
+  ClaimAttemptsRequest,
+  ClaimAttemptsResponse,
+  ListEndpointsRequest,
+  ListEndpointsResponse,
+  ReportOutcomesRequest,
+  ResolveKeysRequest,
+  ResolveKeysResponse,
+} from '#proto/eduk/delivery/v1/delivery';
+import { SENDERS } from './consume.ts';
+import { type Ask, exchange, failing, LEASE_MS, nextDue, oldestOf, resolve, type Started } from './push.ts';
+import { attempts, type EndpointRow, endpoints, NEVER } from './tables.ts';
+
+const LONGEST_WAIT_MS = 30_000;
+const MOST_ATTEMPTS = 1000;
+/** Endpoints that one answer names. */
+const SHOWN = 10_000;
+
+export function pushing(engine: EngineView, waiters: Waiters) {
+  /** Attempts that were given out here, and until when by the monotonic clock: a jump of the other frees none of them. */
+  const held = new Map<string, number>();
+
+  /** One transaction. Its function may be run again, and draws nothing. */
+  async function committed(told: readonly AttemptOutcome[], ask: Omit<Ask, 'ids' | 'isHeld'>, most: number) {
+    const ids = Array.from({ length: most }, newId);
+    const now = performance.now();
+    for (const { attemptId } of told) held.delete(attemptId);
+    for (const [id, until] of held) if (until <= now) held.delete(id);
+    const isHeld = (id: string) => held.has(id);
+    let started: Started[] = [];
+    await engine.note((unit) => {
+      started = exchange(unit, told, { ...ask, ids, isHeld });
+    });
+    for (const { attempt } of started) held.set(attempt.attemptId, performance.now() + LEASE_MS);
+    return started;
+  }
+
+  return {
+    async claimAttempts(request: ClaimAttemptsRequest): Promise<ClaimAttemptsResponse> {
+      const { owner, outcomes } = request;
+      if (owner === '') throw new GatewayError('gateway.bug', 'a sender has no name');
+      const most = Math.min(request.attempts, MOST_ATTEMPTS);
+      const until = performance.now() + Math.min(Number(request.waitMs), LONGEST_WAIT_MS);
+      const ask = { owner, isAlone: request.alone };
+      let told: readonly AttemptOutcome[] = outcomes;
+      for (;;) {
+        const due = most === 0 ? NEVER : nextDue(engine);
+        if (told.length > 0 || due <= engine.now()) {
+          const started = await committed(told, ask, most);
+          told = [];
+          if (started.length > 0) return { attempts: started.map(attemptOf), leaseMs: BigInt(LEASE_MS) };
+        }
+        const left = until - performance.now();
+        if (left <= 0) return { attempts: [], leaseMs: BigInt(LEASE_MS) };
+        const rests = Math.min(left, Math.max(1, nextDue(engine) - engine.now()));
+        await waiters.until(SENDERS, rests, () => (nextDue(engine) <= engine.now() ? true : undefined));
+      }
+    },
+    async reportOutcomes({ owner, outcomes }: ReportOutcomesRequest): Promise<Record<string, never>> {
+      if (outcomes.length > 0) await committed(outcomes, { owner, isAlone: false }, 0);
+      return {};
+    },
+    listEndpoints({ idle, partyOin }: ListEndpointsRequest): ListEndpointsResponse {
+      const equals = partyOin === '' ? [] : [partyOin];
+      // Those with something to do come first in the order of their time.
+      const all =
+        idle || partyOin !== ''
+          ? engine.list(endpoints, { equals, limit: SHOWN })
+          : engine.list(endpoints, { index: 'by_due', equals: [], limit: SHOWN });
+      return {
+        endpoints: all
+          .filter((row) => idle || partyOin !== '' || row.dueMs < NEVER || row.full || row.gone)
+          .map((row) => statusOf(engine, row)),
+      };
+    },
+    async resolveKeys({ partyOin, schoolOin, key, action }: ResolveKeysRequest): Promise<ResolveKeysResponse> {
+      if (action !== 'retry' && action !== 'drop')
+        throw new GatewayError('wire.invalid', 'An action is retry or drop.', { where: 'action' });
+      let sum = { keys: 0, rows: 0 };
+      for (;;) {
+        let done = { keys: 0, rows: 0 };
+        const which = { party: partyOin, school: schoolOin, key };
+        await engine.note((unit) => {
+          done = resolve(unit, which, action);
+        });
+        sum = { keys: sum.keys + done.keys, rows: sum.rows + done.rows };
+        if (done.keys === 0) return { keys: sum.keys, rows: BigInt(sum.rows) };
+      }
+    },
+  };
+}
+
+const attemptOf = ({ attempt, url, rows }: Started): Attempt => ({
+  attemptId: attempt.attemptId,
+  partyOin: attempt.party,
+  standard: attempt.standard,
+  url,
+  service: attempt.service as Service,
+  schoolOin: attempt.school,
+  number: attempt.number,
+  rows: rows.map(({ member, body }) => ({
+    number: BigInt(member.number),
+    key: body.key,
+    schoolOin: body.school,
+    type: body.type,
+    data: body.data,
+    eventId: uuidBytes(body.eventId)!,
+    flowId: body.flowId,
+    atMs: BigInt(body.timeMs),
+    keyNumber: BigInt(member.first),
+  })),
+});
+
+function statusOf(engine: EngineView, row: Readonly<EndpointRow>) {
+  const { party, standard, status, cause, restUntilMs } = row;
+  return {
+    partyOin: party,
+    standard,
+    state: row.gone ? 'gone' : row.rests > 0 ? 'resting' : 'up',
+    status,
+    cause,
+    failures: row.rests,
+    restUntilMs: BigInt(restUntilMs),
+    oldestMs: BigInt(oldestOf(engine, row)),
+    parkedKeys: failing(engine, { party, school: '', key: '' }).filter(({ parked }) => parked).length,
+    underWay: engine.list(attempts, { equals: [party, standard] }).filter(({ started }) => started).length,
+  };
+}
