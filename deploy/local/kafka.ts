@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { type Installed, install, javaCommand, javaVersion } from './install.ts';
 import { freePorts, isFree } from './ports.ts';
 import { LocalProblem } from './problem.ts';
-import { type Server, serverOf } from './process.ts';
+import { awaitEarlierRun, type Server, serverOf } from './process.ts';
 
 const run = promisify(execFile);
 
@@ -118,7 +118,14 @@ function properties(cluster: Cluster, id: number, folder: string, security: bool
       'ssl.keystore.location': join(folder, '..', 'tls', 'broker.p12'),
       'ssl.keystore.password': cluster.password,
       'ssl.key.password': cluster.password,
-      'listener.name.secure.sasl.enabled.mechanisms': 'PLAIN',
+      'listener.name.secure.sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256,SCRAM-SHA-512',
+      // Users of these are of the cluster, not of its settings; there are none until somebody makes one.
+      ...Object.fromEntries(
+        ['scram-sha-256', 'scram-sha-512'].map((mechanism) => [
+          `listener.name.secure.${mechanism}.sasl.jaas.config`,
+          'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+        ]),
+      ),
       'listener.name.secure.plain.sasl.jaas.config': `org.apache.kafka.common.security.plain.PlainLoginModule required user_eduk="${cluster.password}";`,
     });
   return Object.entries(settings)
@@ -286,6 +293,7 @@ export async function startKafka(options: KafkaOptions): Promise<LocalKafka> {
   const classes = await archivedClasses(await installedWithJava());
   const installed = await install();
   mkdirSync(top, { recursive: true });
+  for (let id = 1; id <= count; id++) await awaitEarlierRun(join(top, `node-${id}`), `Kafka node ${id}`);
   const { nodes: ports, password } = await clusterOf(top, count);
   const ca = security ? await certificate(join(top, 'tls'), password) : '';
   const nodes = await prepare(installed, top, count, security, classes);

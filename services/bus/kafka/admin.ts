@@ -63,7 +63,8 @@ export class Admin implements KafkaAdmin {
       // Brokers hear of a new topic one after the other; who writes next should not be told that it is unknown.
       const { topics } = await this.#cluster.metadata(specs.map(({ name }) => name));
       for (const { name, code, partitions } of topics) {
-        if (code !== 0) throw answered(code, `topic ${name}`);
+        if (code !== 0)
+          throw answered(code === UNKNOWN_TOPIC_OR_PARTITION ? LEADER_NOT_AVAILABLE : code, `topic ${name}`);
         if (partitions.some(({ leader }) => leader < 0)) throw answered(LEADER_NOT_AVAILABLE, `topic ${name}`);
         if (created.has(name))
           await ranges(

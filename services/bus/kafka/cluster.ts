@@ -7,6 +7,7 @@ import type { ClusterMetadata, Link, Wire } from './wire.ts';
 const LEAST_REFRESH_MS = 50;
 /** Leaders are asked for anew after this long without trouble. */
 const METADATA_AGE_MS = 60_000;
+const UNKNOWN_TRIES = 3;
 /** A broker that has not answered for so long is not waited for alone. */
 const HEDGE_MS = 2000;
 
@@ -172,7 +173,9 @@ export class Cluster {
       } catch (error) {
         const told = connectionError('', error);
         const restFor = restMs(tries);
-        if (!told.retriable || Date.now() + restFor > until) throw told;
+        // What was made a moment ago may not be known everywhere; what is unknown for longer does not exist.
+        const unknown = told.code === 'UNKNOWN_TOPIC_OR_PARTITION' && tries >= UNKNOWN_TRIES;
+        if (!told.retriable || unknown || Date.now() + restFor > until) throw told;
         await rest(restFor, undefined, { signal: this.signal }).catch(() => {
           throw closed();
         });
