@@ -27,6 +27,7 @@ export function toCore(wire: EDEX): Clear<Roster> {
     groups,
     learners: wire.leerlingen.map((leerling) => learnerOf(leerling, yearOf)),
     staff: wire.leerkrachten.map(staffOf),
+    administration: '', // A file cannot say it.
   };
   distinct(roster.sites, (it) => it.key, 'EDEX/vestigingen/vestiging');
   distinct(roster.groups, (it) => it.key, 'EDEX/groepen/*');
@@ -82,6 +83,7 @@ function learnerOf(leerling: Leerling, yearOf: ReadonlyMap<string, string>): Ros
     siteKey: leerling.vestiging?.trim() ?? '',
     entersOn: dayOf(leerling.instroomdatum),
     leavesOn: dayOf(leerling.uitstroomdatum),
+    siteCodes: [],
   };
 }
 

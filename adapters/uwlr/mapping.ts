@@ -38,7 +38,7 @@ export interface Loss {
 export interface SchoolRef {
   /** OIN made of the brincode; empty when the message has only a schoolkey. */
   schoolOin: string;
-  /** Dependancecode; empty = none (`00` too). */
+  /** Dependancecode; empty = none given. `00` is the main site, or means none where the school has no other. */
   siteCode: string;
   /** Empty when absent. Where both are given the brincode decides. */
   schoolKey: string;
@@ -68,10 +68,9 @@ export function rosterQuestion(wire: LeerlinggegevensVerzoek): RosterQuestion {
 }
 
 function schoolRef(wire: { brincode?: string; dependancecode?: string; schoolkey?: string }): SchoolRef {
-  const site = wire.dependancecode ?? '';
   return {
     schoolOin: wire.brincode === undefined ? '' : schoolOin(wire.brincode),
-    siteCode: site === '00' ? '' : site,
+    siteCode: wire.dependancecode ?? '',
     schoolKey: wire.schoolkey ?? '',
   };
 }

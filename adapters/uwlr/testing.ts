@@ -53,6 +53,7 @@ export function roster(
       asOf: day,
       madeAt: fc.constantFrom('', '2026-11-22T07:00:00Z', '2026-11-22T07:00:00.123+01:00', 'ooit'),
       siteCode: fc.constantFrom('', '00', '01'),
+      administration: fc.constant(''),
       sites: fc.constant([{ key: 's', name: 'Zuid', description: '' }]),
       groups: fc.constant(given),
       learners: people(
@@ -64,6 +65,7 @@ export function roster(
           siteKey: fc.constant('s'),
           entersOn: day,
           leavesOn: day,
+          siteCodes: fc.constant<string[]>([]),
         }),
       ),
       staff: people(

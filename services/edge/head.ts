@@ -6,9 +6,12 @@ import type { Door } from './submission.ts';
 /** Past every number that a mailbox will give. */
 const END = BigInt(Number.MAX_SAFE_INTEGER);
 
-/** What a cursor of a watch is sealed for. A watch of one school passes over the others' rows, so its cursor is none for a watch of all. */
-export const watchOf = (service: Service | 'catalogue', school = ''): string =>
-  service === 'catalogue' ? 'watch|catalogue' : `watch|${service}|${school}`;
+/**
+ * What a cursor of a watch is sealed for. A watch of one school, or one site, passes over the others' rows, so its cursor is
+ * none for a watch of all.
+ */
+export const watchOf = (service: Service | 'catalogue', school = '', site = ''): string =>
+  service === 'catalogue' ? 'watch|catalogue' : `watch|${service}|${school}${site && `|${site}`}`;
 
 /**
  * Where a mailbox ends now, as a cursor. Taken before a list is read, so that list and watch together miss nothing; what
@@ -20,6 +23,7 @@ export async function headCursor(
   caller: Caller,
   service: Service | 'catalogue',
   school = '',
+  site = '',
 ): Promise<string> {
   const catalogue = service === 'catalogue';
   const { head } = await door.services.delivery.readMailbox({
@@ -30,5 +34,5 @@ export async function headCursor(
     limit: 1,
     waitMs: 0n,
   });
-  return cursors.seal(caller.oin, watchOf(service, school), String(head));
+  return cursors.seal(caller.oin, watchOf(service, school, site), String(head));
 }

@@ -1,5 +1,5 @@
 /** Files that become messages: a roster in EDEXML, a catalogue in ECK DT. Used by HTTP and by the operator alike. */
-import { brinOf, type Clear, GatewayError, newId, schoolYearOf } from '#kernel';
+import { brinOf, type Clear, GatewayError, newId, routingOf, schoolYearOf } from '#kernel';
 import type { Roster } from '#proto/eduk/core/v1/learner';
 import { Role } from '#proto/eduk/core/v1/party';
 import type { Decision, Refusal } from '#proto/eduk/core/v1/receipt';
@@ -19,6 +19,9 @@ import type { Intake } from './submission.ts';
 export interface RosterTaken {
   schoolOin: string;
   schoolYear: string;
+  /** Code of the site; empty = the whole school. */
+  siteCode: string;
+  administration: string;
   learners: number;
   groups: number;
   staff: number;
@@ -35,28 +38,38 @@ const wholeRoster: Intake<PushRosterRequest> = { ...pushRoster, method: 'edexml/
 const PART = 4_000;
 
 /**
- * Submits a roster read from a file. `given` fills what the file does not say. The operator's import registers the school.
+ * Submits a roster read from a file. `given` fills what the file does not say; a routing id as school names the
+ * administration, and `wholeSchool` says that the file is of the whole school whatever site it names. The operator's import
+ * registers the school.
  * Faults: wire.*, mandate.*, state.missing; a held roster is an answer, not a fault.
  */
 export async function importRoster(
   gate: Gate,
   caller: Caller,
   roster: Clear<Roster>,
-  given: { schoolOin: string; schoolYear: string },
+  given: { schoolOin: string; schoolYear: string; siteCode: string; wholeSchool?: boolean },
   waitMs: number,
 ): Promise<RosterTaken> {
+  const routing = routingOf(given.schoolOin);
   const whole = roster.reveal((it) => ({
     ...it,
-    schoolOin: it.schoolOin || given.schoolOin,
+    schoolOin: it.schoolOin || routing.schoolOin,
+    siteCode: given.wholeSchool ? '' : given.siteCode || it.siteCode,
+    administration: it.administration || routing.administration,
     schoolYear: given.schoolYear || it.schoolYear || schoolYearOf(gate.door.clock.now()),
   }));
   if (!whole.schoolOin)
     throw new GatewayError('wire.invalid', 'The file names no school; give its OIN.', {
       where: 'EDEX/school/brincode',
     });
-  if (given.schoolOin && whole.schoolOin !== given.schoolOin)
+  if (given.schoolOin && whole.schoolOin !== routing.schoolOin)
     throw new GatewayError('wire.invalid', 'The file is of another school than the one named.', {
       where: 'EDEX/school/brincode',
+    });
+  const said = roster.reveal((it) => it.siteCode);
+  if (given.siteCode && said && said !== given.siteCode)
+    throw new GatewayError('wire.invalid', 'The file is of another site than the one named.', {
+      where: 'EDEX/school/dependancecode',
     });
   checkRoster(whole, true);
   if (caller.kind === 'operator' && !gate.door.chain.party(whole.schoolOin))
@@ -85,6 +98,8 @@ export async function importRoster(
   const counts = {
     schoolOin: whole.schoolOin,
     schoolYear: whole.schoolYear,
+    siteCode: whole.siteCode,
+    administration: whole.administration,
     learners: whole.learners.length,
     groups: whole.groups.length,
     staff: whole.staff.length,

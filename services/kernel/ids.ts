@@ -81,6 +81,35 @@ export const schoolOin = (brin: string): string => `00000007000${brin}00000`;
 
 const SCHOOL_OIN = /^00000007000(\d{2}[A-Z]{2})\d{5}$/;
 export const isSchoolOin = (text: string): boolean => SCHOOL_OIN.test(text);
+/** A routing id is the OIN of an institution whose last five digits are the number of one of its administrations. */
+export interface Routing {
+  schoolOin: string;
+  /** Five digits; empty where none is named (`00000`). */
+  administration: string;
+}
+
+/** What a routing id or the OIN of a school names; any other text as it is, without an administration. */
+export function routingOf(text: string): Routing {
+  const brin = brinOf(text);
+  if (brin === undefined) return { schoolOin: text, administration: '' };
+  return { schoolOin: schoolOin(brin), administration: administrationOf(text.slice(-5)) };
+}
+/** `00000` says none. */
+export const administrationOf = (digits: string): string => (digits === '00000' ? '' : digits);
+/** Five digits, or none. */
+export const isAdministration = (text: string): boolean => /^(\d{5})?$/.test(text);
+
+/** Dependancecode of the main site. UWLR 2.2 and EDEXML 2.1: also what stands there when no site is meant. */
+export const MAIN_SITE = '00';
+/** Two digits (dependancecode), or none. */
+export const isSiteCode = (text: string): boolean => /^(\d{2})?$/.test(text);
+/**
+ * Whether what is named by rosters of these sites belongs to a site: to the main site also what no roster of another names.
+ * Everything belongs to the whole school (no code).
+ */
+export const isAtSite = (codes: readonly string[], site: string): boolean =>
+  site === '' || codes.includes(site) || (site === MAIN_SITE && codes.length === 0);
+
 export const brinOf = (oin: string): string | undefined => SCHOOL_OIN.exec(oin)?.[1];
 
 /** Any OIN that may name a party here: twenty digits, or the form of an institution. */

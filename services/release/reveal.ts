@@ -112,7 +112,7 @@ export interface RosterEntries {
 export async function revealRoster(
   vault: Vault,
   purpose: Purpose,
-  about: { schoolYear: string; asOf: string; madeAt: string },
+  about: { schoolYear: string; asOf: string; madeAt: string; siteCode?: string },
   entries: RosterEntries,
 ): Promise<Clear<Roster>> {
   const { released } = purpose;
@@ -155,7 +155,8 @@ export async function revealRoster(
             schoolYear: about.schoolYear,
             asOf: about.asOf,
             madeAt: about.madeAt,
-            siteCode: '',
+            siteCode: about.siteCode ?? '',
+            administration: '',
             sites: released.has('sites')
               ? entries.sites.map((site) => ({
                   key: words(site.site, 'sites'),
@@ -213,5 +214,6 @@ function reduceEntry(
     siteKey: words(entry.site, 'sites'),
     entersOn: released.has('period') ? entry.entersOn : '',
     leavesOn: released.has('period') ? entry.leavesOn : '',
+    siteCodes: released.has('sites') ? entry.siteCodes : [],
   };
 }

@@ -4,6 +4,10 @@ import { endOfDutchDay, schoolYearOf, startOfDutchDay, uuidText } from '#kernel'
 import { type GroupEntry, type LearnerEntry, RosterSubmitted, type StaffEntry } from '#proto/eduk/events/v1/rosters';
 import {
   type Changes,
+  type Claims,
+  combinedGroup,
+  combinedLearner,
+  combinedStaff,
   type Decided,
   decide,
   type HoldState,
@@ -12,9 +16,12 @@ import {
   type RosterDocument,
   type RosterEvent,
   type RosterState,
+  type ScopeState,
   SHOWN_AT_MOST,
 } from './roster.ts';
+import { type Claim, scopeOf, scopeWord, siteCodesOf, WHOLE } from './scope.ts';
 import {
+  type ClaimRow,
   forgotten,
   type GroupRow,
   groups,
@@ -24,7 +31,9 @@ import {
   type LearnerRow,
   learners,
   parts,
+  type ScopeRow,
   type StaffRow,
+  scopes,
   staff,
   type YearRow,
   years,
@@ -68,23 +77,25 @@ export function consumer({ holdThresholdPercent }: RosterSettings): Consumer {
 
 function takePart(record: LogRecord, unit: Unit, thresholdPercent: number): void {
   const given = decoded(record, 'RosterSubmitted');
-  const { schoolOin, byOin, rosterId, schoolYear, part } = given;
-  const timer = `parts ${byOin} ${rosterId}`;
+  const { schoolOin, byOin, rosterId, schoolYear, part, siteCode, administration } = given;
+  const whole = wholeOf(given);
+  const timer = `parts ${byOin} ${whole}`;
   if (!given.last) {
-    unit.put(parts, { school: schoolOin, byOin, rosterId, part, body: record.data });
+    unit.put(parts, { school: schoolOin, byOin, rosterId: whole, part, body: record.data });
     unit.setTimer({ id: `${schoolOin} ${timer}`, atMs: unit.now + PARTS_MS, key: schoolOin, payload: timer });
-    emit(unit, 'RosterPartTaken', { rosterId, schoolOin, schoolYear, part }, schoolOin);
+    emit(unit, 'RosterPartTaken', { rosterId, schoolOin, schoolYear, part, siteCode, administration }, schoolOin);
     return;
   }
-  const earlier = unit.list(parts, { equals: [schoolOin, byOin, rosterId] });
-  for (const row of earlier) unit.remove(parts, schoolOin, byOin, rosterId, row.part);
+  const earlier = unit.list(parts, { equals: [schoolOin, byOin, whole] });
+  for (const row of earlier) unit.remove(parts, schoolOin, byOin, whole, row.part);
   if (earlier.length > 0) unit.cancelTimer(`${schoolOin} ${timer}`);
   const bodies = [...earlier.filter((row) => row.part < part).map(({ body }) => body), record.data];
   // Rows come by number and are unique, so that as many as the last one's number means none is missing.
   const document = bodies.length === part + 1 ? assemble(bodies) : undefined;
   if (!document) {
-    const told = 'A part of the roster is missing, or of another school year.';
-    emit(unit, 'RosterRefused', { rosterId, holdId: '', schoolOin, code: 'wire.invalid', told }, schoolOin);
+    const told = 'A part of the roster is missing, or of another school year, site or administration.';
+    const value = { rosterId, holdId: '', schoolOin, code: 'wire.invalid', told, siteCode, administration };
+    emit(unit, 'RosterRefused', value, schoolOin);
     return;
   }
 
@@ -113,9 +124,15 @@ function takePart(record: LogRecord, unit: Unit, thresholdPercent: number): void
       .changes!.groups.filter(({ change }) => change === 'closed')
       .slice(0, SHOWN_AT_MOST)
       .map(({ group }) => group.group),
+    site: siteCode,
+    administration,
   });
   for (const [i, body] of bodies.entries()) unit.put(heldParts, { school: schoolOin, holdId, part: i, body });
 }
+
+/** What the parts of one roster have in common, in one word: two sites may be sent under one id at the same time. */
+const wholeOf = ({ rosterId, schoolYear, siteCode, administration }: RosterSubmitted): string =>
+  `${schoolYear}|${siteCode}|${administration}|${rosterId}`;
 
 /** Parts put together; the last one says what the roster is. Undefined when parts name different years. */
 function assemble(bodies: readonly Uint8Array[]): RosterDocument | undefined {
@@ -132,6 +149,8 @@ function assemble(bodies: readonly Uint8Array[]): RosterDocument | undefined {
     madeMs: Date.parse(said((part) => part.madeAt)) || 0,
     partial: all.some((part) => part.partial),
     byOin: last.byOin,
+    siteCode: last.siteCode,
+    administration: last.administration,
     sites: all.flatMap((part) => part.sites),
     groups: all.flatMap((part) => part.groups),
     learners: all.flatMap((part) => part.learners),
@@ -175,6 +194,7 @@ function forget(record: LogRecord, unit: Unit): void {
     const row = unit.get(learners, schoolOin, year.year, learner);
     if (!row) continue;
     removeLearner(unit, schoolOin, row.year, learner, row.leavesOn);
+    countClaims(unit, schoolOin, row.year, new Map(claimsOfLearner(row).map(({ scope }) => [scope, -1])));
     const kept = unit.get(years, schoolOin, year.year) ?? year;
     unit.put(years, { ...kept, learners: kept.learners - 1, changedMs: unit.now });
   }
@@ -188,7 +208,7 @@ function onTimer(timer: TimerRow, unit: Unit): void {
   const schoolOin = timer.key;
   if (what === 'leave') endDay(unit, schoolOin, first, second);
   else if (what === 'purge') purge(unit, schoolOin, first, timer);
-  else dropParts(unit, schoolOin, first, second);
+  else dropParts(unit, schoolOin, first, timer.payload.slice(`parts ${first} `.length));
 }
 
 function endDay(unit: Unit, schoolOin: string, schoolYear: string, learner: string): void {
@@ -197,11 +217,14 @@ function endDay(unit: Unit, schoolOin: string, schoolYear: string, learner: stri
   save(unit, state, { schoolOin, schoolYear }, decided);
 }
 
-function dropParts(unit: Unit, schoolOin: string, byOin: string, rosterId: string): void {
-  for (const { part } of unit.list(parts, { equals: [schoolOin, byOin, rosterId] }))
-    unit.remove(parts, schoolOin, byOin, rosterId, part);
+function dropParts(unit: Unit, schoolOin: string, byOin: string, whole: string): void {
+  const rows = unit.list(parts, { equals: [schoolOin, byOin, whole] });
+  for (const { part } of rows) unit.remove(parts, schoolOin, byOin, whole, part);
+  if (rows.length === 0) return;
+  const { rosterId, siteCode, administration } = RosterSubmitted.decode(rows[0]!.body);
   const told = 'The last part of the roster did not come within 24 hours.';
-  emit(unit, 'RosterRefused', { rosterId, holdId: '', schoolOin, code: 'wire.invalid', told }, schoolOin);
+  const value = { rosterId, holdId: '', schoolOin, code: 'wire.invalid', told, siteCode, administration };
+  emit(unit, 'RosterRefused', value, schoolOin);
 }
 
 /** Retention: the turn of the year is no removal, so nobody is told that anyone left. */
@@ -215,6 +238,8 @@ function purge(unit: Unit, school: string, year: string, timer: TimerRow): void 
   }
   for (const row of unit.list(groups, { equals: [school, year] })) unit.remove(groups, school, year, row.groupToken);
   for (const row of unit.list(staff, { equals: [school, year] })) unit.remove(staff, school, year, row.staff);
+  for (const row of unit.list(scopes, { equals: [school, year] }))
+    unit.remove(scopes, school, year, row.site, row.administration);
   for (const hold of unit.list(holds, { index: 'ofYear', equals: [school, year] })) {
     dropHeldParts(unit, hold);
     unit.remove(holds, school, hold.holdId);
@@ -231,42 +256,166 @@ const keptUntil = (year: string): number =>
 /** State of a school year from rows; with `only`, of those learners. */
 function load(unit: Unit, school: string, year: string, only?: readonly string[]): RosterState {
   const row = unit.get(years, school, year);
-  const rows = only
+  const equals = [school, year];
+  const learnerRows = only
     ? only.flatMap((learner) => unit.get(learners, school, year, learner) ?? [])
-    : unit.list(learners, { equals: [school, year] });
+    : unit.list(learners, { equals });
+  const groupRows = unit.list(groups, { equals });
+  const staffRows = only ? [] : unit.list(staff, { equals });
   return {
-    madeMs: row?.madeMs ?? 0,
-    sites: row?.sites ?? [],
-    groups: new Map(
-      unit.list(groups, { equals: [school, year] }).map((group) => [group.groupToken, groupEntry(group)]),
-    ),
+    scopes: scopesOf(row, unit.list(scopes, { equals })),
+    claims: {
+      learners: claimedRows(learnerRows, (one) => one.learner, claimsOfLearner),
+      groups: claimedRows(groupRows, (one) => one.groupToken, claimsOfGroup),
+      staff: claimedRows(staffRows, (one) => one.staff, claimsOfStaff),
+    },
+    groups: new Map(groupRows.map((group) => [group.groupToken, groupEntry(group)])),
     size: row?.learners ?? 0,
-    learners: new Map(rows.map((learner) => [learner.learner, learnerEntry(learner)])),
-    staff: new Map(
-      only ? [] : unit.list(staff, { equals: [school, year] }).map((person) => [person.staff, staffEntry(person)]),
-    ),
+    learners: new Map(learnerRows.map((learner) => [learner.learner, learnerEntry(learner)])),
+    staff: new Map(staffRows.map((person) => [person.staff, staffEntry(person)])),
     forgotten: new Set(unit.list(forgotten, { equals: [school] }).map(({ learner }) => learner)),
     waiting: unit.list(holds, { index: 'waiting', equals: ['waiting', school, year] }).map(holdState),
   };
+}
+
+/** Years of before scopes were kept have one roster, of the whole school. */
+function scopesOf(row: YearRow | undefined, rows: readonly ScopeRow[]): ReadonlyMap<string, ScopeState> {
+  if (rows.length > 0 || !row || row.rosterId === '')
+    return new Map(
+      rows.map((scope) => [scopeWord(scope), { madeMs: scope.madeMs, sites: scope.sites, ended: scope.endedMs > 0 }]),
+    );
+  return new Map([[WHOLE, { madeMs: row.madeMs, sites: row.sites, ended: false }]]);
+}
+
+/** Rows that another roster than one of the whole school names, by token. */
+function claimedRows<R extends { scope?: string | undefined; claims?: unknown }, E>(
+  rows: readonly R[],
+  tokenOf: (row: R) => string,
+  claimsOf: (row: R) => Claim<E>[],
+): Map<string, Claim<E>[]> {
+  const map = new Map<string, Claim<E>[]>();
+  for (const row of rows) if (row.scope || row.claims) map.set(tokenOf(row), claimsOf(row));
+  return map;
 }
 
 /** Whose school year it is; the whole roster where one was closed or approved. */
 type About = Pick<RosterDocument, 'schoolOin' | 'schoolYear'> & Partial<RosterDocument>;
 
 /** Rows, timers and events of what was decided. */
-function save(unit: Unit, state: RosterState, about: About, { events, changes }: Decided): void {
+function save(unit: Unit, state: RosterState, about: About, { events, changes, claims }: Decided): void {
   let size = 0;
   let openGroups = 0;
+  const saved = { learners: new Set<string>(), groups: new Set<string>(), staff: new Set<string>() };
   for (const event of events) {
     if (event.name === 'LearnerJoined') size++;
     if (event.name === 'LearnerLeft') size--;
     if (event.name === 'GroupChanged') openGroups += { opened: 1, closed: -1 }[event.value.change] ?? 0;
-    saveRow(unit, state, about, event);
+    if (event.name === 'GroupChanged') saved.groups.add(event.value.group!.group);
+    else if (event.name === 'StaffChanged') saved.staff.add(event.key);
+    else saved.learners.add(event.key);
+    saveRow(unit, state, about, event, claims);
     const options = event.flowId === undefined ? undefined : { flowId: event.flowId };
     emit(unit, event.name, event.value as never, event.key, options);
   }
+  if (claims) saveClaims(unit, about, claims, saved);
   const isApplied = events.some((event) => event.name === 'RosterApplied');
   if (isApplied || size !== 0) saveYear(unit, about, { size, openGroups, isApplied, changes });
+  if (isApplied && changes && about.rosterId) saveScopes(unit, state, about, changes);
+  const gone = events.flatMap((event) => (event.name === 'LearnerLeft' ? [event.value.learner] : []));
+  countClaims(unit, about.schoolOin, about.schoolYear, claimCounts(state, claims, gone));
+}
+
+/** Who names whom may change where what is told does not: a pupil at two sites is left out at one. */
+function saveClaims(
+  unit: Unit,
+  { schoolOin: school, schoolYear: year }: About,
+  claims: Claims,
+  saved: Record<keyof Claims, ReadonlySet<string>>,
+): void {
+  for (const [token, held] of claims.learners)
+    if (!saved.learners.has(token)) unit.put(learners, learnerRow(school, year, combinedLearner(held), held, unit.now));
+  for (const [token, held] of claims.groups)
+    if (!saved.groups.has(token)) unit.put(groups, groupRow(school, year, combinedGroup(held), held, unit.now));
+  for (const [token, held] of claims.staff)
+    if (!saved.staff.has(token)) unit.put(staff, staffRow(school, year, combinedStaff(held), held, unit.now));
+}
+
+/** The scope of a roster that counts is new; those whose place it took have ended. */
+function saveScopes(
+  unit: Unit,
+  state: RosterState,
+  {
+    schoolOin: school,
+    schoolYear: year,
+    rosterId = '',
+    byOin = '',
+    asOf = '',
+    siteCode = '',
+    administration = '',
+  }: About,
+  changes: Changes,
+): void {
+  const own = scopeWord({ site: siteCode, administration });
+  for (const [word, scope] of changes.scopes) {
+    const known = unit.get(scopes, school, year, ...keyOf(word));
+    if (known && word !== own && scope === state.scopes.get(word)) continue;
+    const [site, admin] = keyOf(word);
+    const before: ScopeRow = known ?? {
+      school,
+      year,
+      site,
+      administration: admin,
+      rosterId: '',
+      byOin: '',
+      asOf: '',
+      madeMs: 0,
+      seenMs: 0,
+      endedMs: 0,
+      // Those of before scopes were kept, or named outside a roster.
+      learners: [...state.learners.keys()].filter((token) => heldIn(state, token).some(({ scope }) => scope === word))
+        .length,
+      sites: [],
+    };
+    unit.put(scopes, {
+      ...before,
+      ...(word === own ? { rosterId, byOin, asOf: asOf || before.asOf, seenMs: unit.now } : {}),
+      madeMs: scope.madeMs,
+      sites: [...scope.sites],
+      endedMs: scope.ended ? before.endedMs || unit.now : 0,
+    });
+  }
+}
+
+const keyOf = (word: string): [site: string, administration: string] => {
+  const { site, administration } = scopeOf(word);
+  return [site, administration];
+};
+
+function heldIn(state: RosterState, token: string): readonly Claim<LearnerEntry>[] {
+  const known = state.learners.get(token);
+  return state.claims.learners.get(token) ?? (known ? [{ scope: WHOLE, entry: known }] : []);
+}
+
+/** How many learners more, or fewer, each scope names. */
+function claimCounts(state: RosterState, claims: Claims | undefined, gone: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  const add = (held: readonly Claim<LearnerEntry>[], by: number) => {
+    for (const { scope } of held) counts.set(scope, (counts.get(scope) ?? 0) + by);
+  };
+  for (const [token, held] of claims?.learners ?? []) {
+    add(heldIn(state, token), -1);
+    add(held, 1);
+  }
+  for (const token of gone) add(heldIn(state, token), -1);
+  return counts;
+}
+
+function countClaims(unit: Unit, school: string, year: string, counts: ReadonlyMap<string, number>): void {
+  for (const [word, by] of counts) {
+    if (by === 0) continue;
+    const row = unit.get(scopes, school, year, ...keyOf(word));
+    if (row) unit.put(scopes, { ...row, learners: Math.max(0, row.learners + by) });
+  }
 }
 
 /** The rule of `evolve`, for rows. Rows are not read again: `state` has those that were there. */
@@ -275,13 +424,15 @@ function saveRow(
   state: RosterState,
   { schoolOin: school, schoolYear: year }: About,
   event: RosterEvent,
+  claims: Claims | undefined,
 ): void {
   switch (event.name) {
     case 'LearnerJoined':
     case 'LearnerMoved':
     case 'LearnerChanged': {
       const entry = event.value.learner!;
-      unit.put(learners, learnerRow(school, year, entry, unit.now));
+      const held = claims?.learners.get(entry.learner) ?? state.claims.learners.get(entry.learner);
+      unit.put(learners, learnerRow(school, year, entry, held, unit.now));
       const id = leaveTimer(school, year, entry.learner);
       if (entry.leavesOn !== '')
         unit.setTimer({
@@ -300,14 +451,18 @@ function saveRow(
     }
     case 'GroupChanged': {
       const { group, change } = event.value;
+      const held = claims?.groups.get(group!.group) ?? state.claims.groups.get(group!.group);
       if (change === 'closed') unit.remove(groups, school, year, group!.group);
-      else unit.put(groups, groupRow(school, year, group!, unit.now));
+      else unit.put(groups, groupRow(school, year, group!, held, unit.now));
       return;
     }
-    case 'StaffChanged':
-      if (event.value.change === 'left') unit.remove(staff, school, year, event.value.staff!.staff);
-      else unit.put(staff, staffRow(school, year, event.value.staff!, unit.now));
+    case 'StaffChanged': {
+      const person = event.value.staff!;
+      const held = claims?.staff.get(person.staff) ?? state.claims.staff.get(person.staff);
+      if (event.value.change === 'left') unit.remove(staff, school, year, person.staff);
+      else unit.put(staff, staffRow(school, year, person, held, unit.now));
       return;
+    }
     case 'HoldDecided':
       endHold(unit, school, event.value.holdId, event.value.approved ? 'approved' : 'rejected');
       return;
@@ -401,12 +556,32 @@ const holdState = (row: HoldRow): HoldState => ({
   state: row.state,
   madeMs: row.madeMs,
   partial: row.partial === 1,
+  siteCode: row.site ?? '',
+  administration: row.administration ?? '',
 });
 
 const hexOf = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
 
-const learnerRow = (school: string, year: string, entry: LearnerEntry, changedMs: number): LearnerRow => ({
+/** One claim is its row; where there are more, each is kept as its roster said it. */
+const claimColumns = <E, R>(
+  held: readonly Claim<E>[] | undefined,
+  rowOf: (entry: E) => R,
+): { scope: string | undefined; claims: ClaimRow<R>[] | undefined } =>
+  held === undefined || held.length < 2
+    ? { scope: held?.[0]?.scope || undefined, claims: undefined }
+    : { scope: undefined, claims: held.map(({ scope, entry }) => ({ scope, entry: rowOf(entry) })) };
+
+type Held<E> = readonly Claim<E>[] | undefined;
+const bytesOf = (hex: string): Uint8Array => Buffer.from(hex, 'hex');
+
+const learnerRow = (
+  school: string,
+  year: string,
+  entry: LearnerEntry,
+  held: Held<LearnerEntry>,
+  changedMs: number,
+): LearnerRow => ({
   school,
   year,
   learner: entry.learner,
@@ -418,9 +593,17 @@ const learnerRow = (school: string, year: string, entry: LearnerEntry, changedMs
   leavesOn: entry.leavesOn,
   nameMark: hexOf(entry.nameMark),
   changedMs,
+  ...claimColumns(held, ({ siteCodes: _, nameMark, ...rest }) => ({ ...rest, nameMark: hexOf(nameMark) })),
 });
 
-export const learnerEntry = (row: LearnerRow): LearnerEntry => ({
+/** What each roster that names a learner says, first what counts. */
+export const claimsOfLearner = (row: LearnerRow): Claim<LearnerEntry>[] =>
+  row.claims?.map(({ scope, entry }) => ({
+    scope,
+    entry: { ...entry, nameMark: bytesOf(entry.nameMark), siteCodes: [] },
+  })) ?? [{ scope: row.scope ?? WHOLE, entry: learnerBase(row) }];
+
+const learnerBase = (row: LearnerRow): LearnerEntry => ({
   learner: row.learner,
   yearGroup: row.yearGroup,
   group: row.baseGroup,
@@ -428,10 +611,28 @@ export const learnerEntry = (row: LearnerRow): LearnerEntry => ({
   site: row.site,
   entersOn: row.entersOn,
   leavesOn: row.leavesOn,
-  nameMark: Buffer.from(row.nameMark, 'hex'),
+  nameMark: bytesOf(row.nameMark),
+  siteCodes: [],
 });
 
-const groupRow = (school: string, year: string, entry: GroupEntry, changedMs: number): GroupRow => ({
+/** Sites of a row without opening its claims. */
+const codesOf = ({
+  scope,
+  claims,
+}: {
+  scope?: string | undefined;
+  claims?: ClaimRow<unknown>[] | undefined;
+}): string[] => (claims ? siteCodesOf(claims) : scope ? siteCodesOf([{ scope, entry: undefined }]) : []);
+
+export const learnerEntry = (row: LearnerRow): LearnerEntry => ({ ...learnerBase(row), siteCodes: codesOf(row) });
+
+const groupRow = (
+  school: string,
+  year: string,
+  entry: GroupEntry,
+  held: Held<GroupEntry>,
+  changedMs: number,
+): GroupRow => ({
   school,
   year,
   groupToken: entry.group,
@@ -440,17 +641,32 @@ const groupRow = (school: string, year: string, entry: GroupEntry, changedMs: nu
   yearGroup: entry.yearGroup,
   composite: entry.composite ? 1 : 0,
   changedMs,
+  ...claimColumns(held, ({ siteCodes: _, ...rest }) => rest),
 });
 
-export const groupEntry = (row: GroupRow): GroupEntry => ({
+export const claimsOfGroup = (row: GroupRow): Claim<GroupEntry>[] =>
+  row.claims?.map(({ scope, entry }) => ({ scope, entry: { ...entry, siteCodes: [] } })) ?? [
+    { scope: row.scope ?? WHOLE, entry: groupBase(row) },
+  ];
+
+const groupBase = (row: GroupRow): GroupEntry => ({
   group: row.groupToken,
   name: row.name,
   description: row.description,
   yearGroup: row.yearGroup,
   composite: row.composite === 1,
+  siteCodes: [],
 });
 
-const staffRow = (school: string, year: string, entry: StaffEntry, changedMs: number): StaffRow => ({
+export const groupEntry = (row: GroupRow): GroupEntry => ({ ...groupBase(row), siteCodes: codesOf(row) });
+
+const staffRow = (
+  school: string,
+  year: string,
+  entry: StaffEntry,
+  held: Held<StaffEntry>,
+  changedMs: number,
+): StaffRow => ({
   school,
   year,
   staff: entry.staff,
@@ -458,11 +674,21 @@ const staffRow = (school: string, year: string, entry: StaffEntry, changedMs: nu
   duties: entry.duties,
   nameMark: hexOf(entry.nameMark),
   changedMs,
+  ...claimColumns(held, ({ siteCodes: _, nameMark, ...rest }) => ({ ...rest, nameMark: hexOf(nameMark) })),
 });
 
-export const staffEntry = (row: StaffRow): StaffEntry => ({
+export const claimsOfStaff = (row: StaffRow): Claim<StaffEntry>[] =>
+  row.claims?.map(({ scope, entry }) => ({
+    scope,
+    entry: { ...entry, nameMark: bytesOf(entry.nameMark), siteCodes: [] },
+  })) ?? [{ scope: row.scope ?? WHOLE, entry: staffBase(row) }];
+
+const staffBase = (row: StaffRow): StaffEntry => ({
   staff: row.staff,
   groups: row.groups,
   duties: row.duties,
-  nameMark: Buffer.from(row.nameMark, 'hex'),
+  nameMark: bytesOf(row.nameMark),
+  siteCodes: [],
 });
+
+export const staffEntry = (row: StaffRow): StaffEntry => ({ ...staffBase(row), siteCodes: codesOf(row) });

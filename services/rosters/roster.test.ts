@@ -4,7 +4,7 @@ import type { GroupEntry, LearnerEntry, StaffEntry } from '#proto/eduk/events/v1
 import {
   type Decided,
   decide,
-  evolve,
+  evolved,
   nothingKnown,
   type RosterCommand,
   type RosterDocument,
@@ -27,6 +27,7 @@ const learner = (token: string, more: Partial<LearnerEntry> = {}): LearnerEntry 
   entersOn: '',
   leavesOn: '',
   nameMark: mark('a'),
+  siteCodes: [],
   ...more,
 });
 const group = (token: string, more: Partial<GroupEntry> = {}): GroupEntry => ({
@@ -35,6 +36,7 @@ const group = (token: string, more: Partial<GroupEntry> = {}): GroupEntry => ({
   description: '',
   yearGroup: '5',
   composite: false,
+  siteCodes: [],
   ...more,
 });
 const teacher = (token: string, more: Partial<StaffEntry> = {}): StaffEntry => ({
@@ -42,6 +44,7 @@ const teacher = (token: string, more: Partial<StaffEntry> = {}): StaffEntry => (
   groups: [],
   duties: [],
   nameMark: mark('t'),
+  siteCodes: [],
   ...more,
 });
 const pupils = (count: number, more: Partial<LearnerEntry> = {}): LearnerEntry[] =>
@@ -55,6 +58,8 @@ const document = (more: Partial<RosterDocument> = {}): RosterDocument => ({
   madeMs: 0,
   partial: false,
   byOin: '00000001000000000001',
+  siteCode: '',
+  administration: '',
   sites: [],
   groups: [],
   learners: [],
@@ -75,11 +80,8 @@ const close = (
 });
 
 /** The state after a first roster. */
-const known = (given: Partial<RosterDocument>): RosterState => {
-  const { events } = decide(nothingKnown, close(given));
-  const state = events.reduce(evolve, nothingKnown);
-  return { ...state, madeMs: given.madeMs ?? 0, sites: given.sites ?? [] };
-};
+const known = (given: Partial<RosterDocument>): RosterState =>
+  evolved(nothingKnown, decide(nothingKnown, close(given)));
 
 const given = (state: RosterState) => ({
   when: (command: RosterCommand) => {
@@ -337,7 +339,17 @@ describe('a roster waits for approval', () => {
       .then('held removes_many');
   });
 
-  const hold = { holdId: 'h1', rosterId: 'r1', year, flowId: 'f1', state: 'waiting', madeMs: now, partial: false };
+  const hold = {
+    holdId: 'h1',
+    rosterId: 'r1',
+    year,
+    flowId: 'f1',
+    state: 'waiting',
+    madeMs: now,
+    partial: false,
+    siteCode: '',
+    administration: '',
+  };
   test('until a newer one takes its place, held or not', () => {
     const waiting = { ...school100, waiting: [hold] };
     given(waiting)
@@ -439,6 +451,7 @@ describe('any sequence of rosters', () => {
       entersOn: fc.constant(''),
       leavesOn: fc.constantFrom('', '2027-03-01', '2026-10-01'),
       nameMark: fc.constantFrom(mark(''), mark('a'), mark('b')),
+      siteCodes: fc.constant<string[]>([]),
     });
   const tokens = Array.from({ length: 8 }, (_, i) => `L${i}`);
   const anyRoster: fc.Arbitrary<Partial<RosterDocument>> = fc
@@ -463,7 +476,8 @@ describe('any sequence of rosters', () => {
         let applied: Partial<RosterDocument> = { learners: [], groups: [], staff: [] };
         const members = new Set<string>();
         for (const roster of sequence) {
-          const { events }: Decided = decide(state, close(roster));
+          const decided: Decided = decide(state, close(roster));
+          const { events } = decided;
           for (const event of events) {
             if (event.name === 'LearnerJoined') {
               expect(members.has(event.key)).toBe(false);
@@ -471,8 +485,8 @@ describe('any sequence of rosters', () => {
             } else if (event.name === 'LearnerLeft') expect(members.delete(event.key)).toBe(true);
             else if (event.name === 'LearnerMoved' || event.name === 'LearnerChanged')
               expect(members.has(event.key)).toBe(true);
-            state = evolve(state, event);
           }
+          state = evolved(state, decided);
           if (events.some(({ name }) => name === 'RosterApplied')) applied = roster;
         }
         const present = applied.learners!.filter(({ leavesOn }) => leavesOn === '' || leavesOn >= '2026-11-22');

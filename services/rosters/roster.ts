@@ -2,9 +2,21 @@
  * The decider of rosters: what a roster, a decision about a hold, named learners, a day of leaving or a wish to be
  * forgotten mean for one school and school year. Pure: state and command in, events out; time is part of the command.
  */
-import { dutchDay, type Fault, isDay, isSchoolYear } from '#kernel';
+import { dutchDay, type Fault, isAdministration, isDay, isSchoolYear, isSiteCode } from '#kernel';
 import type { GroupEntry, LearnerEntry, RosterDifference, SiteEntry, StaffEntry } from '#proto/eduk/events/v1/rosters';
 import type { EventName, EventOf } from '#proto/events';
+import {
+  type Claim,
+  claimed,
+  IN_USE,
+  type Reach,
+  reachOf,
+  sameSites,
+  scopeOf,
+  scopeWord,
+  siteCodesOf,
+  WHOLE,
+} from './scope.ts';
 
 /** Below this many pupils no share is counted: one family is already ten percent. */
 export const FEWEST_PUPILS = 20;
@@ -21,6 +33,10 @@ export interface RosterDocument {
   madeMs: number;
   partial: boolean;
   byOin: string;
+  /** Code of the site it is of; empty = the whole school. */
+  siteCode: string;
+  /** Five digits of the administration it is of; empty = not said. */
+  administration: string;
   sites: readonly SiteEntry[];
   groups: readonly GroupEntry[];
   learners: readonly LearnerEntry[];
@@ -36,12 +52,32 @@ export interface HoldState {
   state: string;
   madeMs: number;
   partial: boolean;
+  siteCode: string;
+  administration: string;
+}
+
+/** The newest roster of a scope. */
+export interface ScopeState {
+  /** Unix milliseconds; 0 = not said. */
+  madeMs: number;
+  /** Sites that it describes. */
+  sites: readonly SiteEntry[];
+  /** A roster of more than this scope has taken its place. */
+  ended: boolean;
+}
+
+/** Who names whom, by token, first what counts. Absent = one roster of the whole school does. */
+export interface Claims {
+  learners: ReadonlyMap<string, readonly Claim<LearnerEntry>[]>;
+  groups: ReadonlyMap<string, readonly Claim<GroupEntry>[]>;
+  staff: ReadonlyMap<string, readonly Claim<StaffEntry>[]>;
 }
 
 /** One school in one school year, as it is known. */
 export interface RosterState {
-  madeMs: number;
-  sites: readonly SiteEntry[];
+  /** By scope word: of which a roster came in this year. */
+  scopes: ReadonlyMap<string, ScopeState>;
+  claims: Claims;
   groups: ReadonlyMap<string, GroupEntry>;
   /** How many learners there are. */
   size: number;
@@ -54,9 +90,11 @@ export interface RosterState {
   waiting: readonly HoldState[];
 }
 
+const noClaims: Claims = { learners: new Map(), groups: new Map(), staff: new Map() };
+
 export const nothingKnown: RosterState = {
-  madeMs: 0,
-  sites: [],
+  scopes: new Map(),
+  claims: noClaims,
   groups: new Map(),
   size: 0,
   learners: new Map(),
@@ -105,6 +143,8 @@ export type RosterEvent = {
 export interface Decided {
   events: RosterEvent[];
   changes?: Changes;
+  /** Claims that are others than before, where what was decided takes effect. */
+  claims?: Claims;
 }
 
 export function decide(state: RosterState, command: RosterCommand): Decided {
@@ -115,29 +155,48 @@ export function decide(state: RosterState, command: RosterCommand): Decided {
       return decideHold(state, command);
     case 'AddLearners':
       return addLearners(state, command);
-    case 'EndDay': {
-      const { schoolOin, schoolYear, learner, now } = command;
-      const entry = state.learners.get(learner);
-      if (!entry || !hasLeft(entry, now)) return { events: [] }; // Gone before, or the day was moved.
-      return { events: [left(schoolOin, schoolYear, { learner, leftOn: entry.leavesOn, group: entry.group })] };
-    }
+    case 'EndDay':
+      return endDay(state, command);
   }
+}
+
+/** Who is named by a roster that has no day of leaving in the past stays, as that roster says. */
+function endDay(state: RosterState, command: Extract<RosterCommand, { type: 'EndDay' }>): Decided {
+  const { schoolOin, schoolYear, learner, now } = command;
+  const before = state.learners.get(learner);
+  if (!before || !hasLeft(before, now)) return { events: [] }; // Gone before, or the day was moved.
+  const claims = learnerClaims(state, learner).filter(({ entry }) => !hasLeft(entry, now));
+  const where = { schoolOin, schoolYear };
+  if (claims.length === 0) return { events: [left(where, goneOf(before, before.leavesOn))] };
+  const value = { ...where, learner: combinedLearner(claims), before };
+  return {
+    events: [{ name: 'LearnerMoved', key: learner, value }],
+    claims: { ...noClaims, learners: new Map([[learner, claims]]) },
+  };
 }
 
 function closeRoster(state: RosterState, command: Extract<RosterCommand, { type: 'CloseRoster' }>): Decided {
   const { document, holdId, thresholdPercent, now } = command;
+  const { rosterId, schoolOin, schoolYear, siteCode, administration } = document;
+  const scope = { siteCode, administration };
   const refuse = (code: Fault, told: string): Decided => ({
-    events: [refused({ rosterId: document.rosterId, holdId: '', schoolOin: document.schoolOin, code, told })],
+    events: [refused({ rosterId, holdId: '', schoolOin, code, told, ...scope })],
   });
   const wrong = whatIsWrong(document, state);
   if (wrong !== undefined) return refuse('wire.invalid', wrong);
-  if (isOlder(document.madeMs, state.madeMs))
+  const reach = reachIn(state, document);
+  if (isOvertaken(state, document, reach))
     return refuse('state.conflict', 'A roster that was made later has been applied already.');
 
-  const changes = compare(state, document, now);
-  const reason = whyHold(state, changes, thresholdPercent);
+  const { changes, claims } = compare(state, document, now);
+  const reason = whyHold(changes, thresholdPercent);
   // A roster with additions only stands beside a full one that waits; a full one takes the place of both sorts.
-  const rivals = state.waiting.filter((hold) => !document.partial || hold.partial);
+  const rivals = state.waiting.filter((hold) => {
+    const word = scopeWord({ site: hold.siteCode, administration: hold.administration });
+    // One of a site goes when a roster of the whole school counts; while both wait, both are shown.
+    const isAlike = reach.covers(word) && (reason === undefined || !reach.exceeds(word));
+    return isAlike && (!document.partial || hold.partial);
+  });
   if (reason !== undefined && rivals.some((hold) => isOlder(document.madeMs, hold.madeMs)))
     return refuse('state.conflict', 'A roster that was made later waits for approval already.');
   const superseded = rivals
@@ -147,26 +206,32 @@ function closeRoster(state: RosterState, command: Extract<RosterCommand, { type:
         {
           rosterId: hold.rosterId,
           holdId: hold.holdId,
-          schoolOin: document.schoolOin,
+          schoolOin,
           code: 'state.conflict',
           told: 'A newer roster of this school and school year has taken its place.',
+          siteCode: hold.siteCode,
+          administration: hold.administration,
         },
         hold.flowId,
       ),
     );
   if (reason !== undefined) {
-    const { rosterId, schoolOin, schoolYear } = document;
-    const value = { rosterId, holdId, schoolOin, schoolYear, difference: changes.difference, reason };
+    const value = { rosterId, holdId, schoolOin, schoolYear, difference: changes.difference, reason, ...scope };
     return { events: [...superseded, { name: 'RosterHeld', key: schoolOin, value }], changes };
   }
-  return { events: [...superseded, ...apply(document, changes)], changes };
+  return { events: [...superseded, ...apply(document, changes)], changes, claims };
 }
 
 function decideHold(state: RosterState, command: Extract<RosterCommand, { type: 'DecideHold' }>): Decided {
   const { schoolOin, holdId, approve, hold, document, now } = command;
-  const refuse = (code: Fault, told: string): Decided => ({
-    events: [refused({ rosterId: hold?.rosterId ?? '', holdId, schoolOin, code, told })],
-  });
+  const about = {
+    rosterId: hold?.rosterId ?? '',
+    holdId,
+    schoolOin,
+    siteCode: hold?.siteCode ?? '',
+    administration: hold?.administration ?? '',
+  };
+  const refuse = (code: Fault, told: string): Decided => ({ events: [refused({ ...about, code, told })] });
   if (!hold) return refuse('state.missing', 'Nothing is held under this id.');
   if (hold.state !== 'waiting' || !document) return refuse('state.conflict', 'This was decided before.');
   const decided: RosterEvent = {
@@ -176,29 +241,29 @@ function decideHold(state: RosterState, command: Extract<RosterCommand, { type: 
   };
   if (!approve) {
     const told = 'It waited for approval and was rejected.';
-    return {
-      events: [
-        decided,
-        refused({ rosterId: hold.rosterId, holdId, schoolOin, code: 'hold.pending', told }, hold.flowId),
-      ],
-    };
+    return { events: [decided, refused({ ...about, code: 'hold.pending', told }, hold.flowId)] };
   }
+  const refuseBoth = (code: Fault, told: string): Decided => {
+    const value = { ...about, code, told };
+    return { events: [refused(value), refused(value, hold.flowId)] };
+  };
   // What only adds builds on groups that may have closed while it waited.
   const wrong = whatIsWrong(document, state);
-  if (wrong !== undefined) {
-    const value = { rosterId: hold.rosterId, holdId, schoolOin, code: 'wire.invalid' as const, told: wrong };
-    return { events: [refused(value), refused(value, hold.flowId)] };
-  }
-  const changes = compare(state, document, now);
+  if (wrong !== undefined) return refuseBoth('wire.invalid', wrong);
+  // A newer one of its own scope took its place; one of a site may have been applied beside a waiting one of the school.
+  if (isOvertaken(state, document, reachIn(state, document)))
+    return refuseBoth('state.conflict', 'A roster that was made later has been applied while this one waited.');
+  const { changes, claims } = compare(state, document, now);
   return {
     events: [decided, ...apply(document, changes).map((event) => ({ ...event, flowId: hold.flowId }))],
     changes,
+    claims,
   };
 }
 
 function addLearners(state: RosterState, command: Extract<RosterCommand, { type: 'AddLearners' }>): Decided {
   const { schoolOin, schoolYear, now } = command;
-  const named = command.learners.map((entry) => addedTo(state.learners.get(entry.learner), entry));
+  const named = command.learners.map((entry) => addedTo(learnerClaims(state, entry.learner)[0]?.entry, entry));
   const document: RosterDocument = {
     rosterId: '',
     schoolOin,
@@ -207,6 +272,8 @@ function addLearners(state: RosterState, command: Extract<RosterCommand, { type:
     madeMs: 0,
     partial: true,
     byOin: '',
+    siteCode: '',
+    administration: '',
     sites: [],
     groups: [],
     learners: named,
@@ -214,9 +281,21 @@ function addLearners(state: RosterState, command: Extract<RosterCommand, { type:
   };
   const wrong = whatIsWrong(document, state);
   if (wrong !== undefined)
-    return { events: [refused({ rosterId: '', holdId: '', schoolOin, code: 'wire.invalid', told: wrong })] };
-  const changes = compare(state, document, now);
-  return { events: apply(document, changes), changes };
+    return {
+      events: [
+        refused({
+          rosterId: '',
+          holdId: '',
+          schoolOin,
+          code: 'wire.invalid',
+          told: wrong,
+          siteCode: '',
+          administration: '',
+        }),
+      ],
+    };
+  const { changes, claims } = compare(state, document, now, true);
+  return { events: apply(document, changes), changes, claims };
 }
 
 /** Naming a learner outside a roster takes nothing away: what it leaves out stays as it is known. */
@@ -231,12 +310,63 @@ function addedTo(known: LearnerEntry | undefined, entry: LearnerEntry): LearnerE
     entersOn: entry.entersOn || known.entersOn,
     leavesOn: entry.leavesOn || known.leavesOn,
     nameMark: entry.nameMark.length > 0 ? entry.nameMark : known.nameMark,
+    siteCodes: [],
   };
+}
+
+const reachIn = (state: RosterState, { siteCode, administration }: RosterDocument): Reach =>
+  reachOf({ site: siteCode, administration }, state.scopes.keys());
+
+/** A roster that says something of the same learners was made later. */
+const isOvertaken = (state: RosterState, { madeMs }: RosterDocument, reach: Reach): boolean =>
+  [...state.scopes].some(([word, scope]) => reach.comparable(word) && isOlder(madeMs, scope.madeMs));
+
+const claimsIn = <E>(claims: ReadonlyMap<string, readonly Claim<E>[]>, known: ReadonlyMap<string, E>, token: string) =>
+  claims.get(token) ?? (known.has(token) ? [{ scope: WHOLE, entry: known.get(token)! }] : []);
+
+const learnerClaims = (state: RosterState, token: string): readonly Claim<LearnerEntry>[] =>
+  claimsIn(state.claims.learners, state.learners, token);
+const groupClaims = (state: RosterState, token: string): readonly Claim<GroupEntry>[] =>
+  claimsIn(state.claims.groups, state.groups, token);
+const staffClaims = (state: RosterState, token: string): readonly Claim<StaffEntry>[] =>
+  claimsIn(state.claims.staff, state.staff, token);
+
+/** A learner as all rosters that name it say together: as the first says, in the composite groups of all. */
+export function combinedLearner(claims: readonly Claim<LearnerEntry>[]): LearnerEntry {
+  const [first, ...others] = claims;
+  const siteCodes = siteCodesOf(claims);
+  if (others.length === 0) return siteCodes.length === 0 ? first!.entry : { ...first!.entry, siteCodes };
+  const compositeGroups = [...new Set(claims.flatMap(({ entry }) => entry.compositeGroups))].sort();
+  return { ...first!.entry, compositeGroups, siteCodes };
+}
+
+export function combinedGroup(claims: readonly Claim<GroupEntry>[]): GroupEntry {
+  const siteCodes = siteCodesOf(claims);
+  return siteCodes.length === 0 ? claims[0]!.entry : { ...claims[0]!.entry, siteCodes };
+}
+
+/** A member of staff has the groups and duties of all sites. */
+export function combinedStaff(claims: readonly Claim<StaffEntry>[]): StaffEntry {
+  const siteCodes = siteCodesOf(claims);
+  const entry = claims[0]!.entry;
+  if (claims.length === 1) return siteCodes.length === 0 ? entry : { ...entry, siteCodes };
+  const duties = new Map<string, string[]>();
+  for (const claim of claims)
+    for (const { group, duties: more } of claim.entry.groups)
+      duties.set(group, [...(duties.get(group) ?? []), ...more]);
+  return tidyStaff({
+    ...entry,
+    duties: claims.flatMap((claim) => claim.entry.duties),
+    groups: [...duties].map(([group, all]) => ({ group, duties: all })),
+    siteCodes,
+  });
 }
 
 /** Says what breaks the contract, in words without values; undefined = nothing. */
 export function whatIsWrong(document: RosterDocument, state: RosterState): string | undefined {
   if (!isSchoolYear(document.schoolYear)) return 'The school year must be two years that follow each other.';
+  if (!isSiteCode(document.siteCode)) return 'The code of a site is two digits.';
+  if (!isAdministration(document.administration)) return 'An administration is the five digits that end a routing id.';
   if (document.asOf !== '' && !isDay(document.asOf)) return 'The day the roster describes does not exist.';
   const groups = new Set<string>();
   for (const { group } of document.groups) {
@@ -279,142 +409,331 @@ export interface Changes {
   joined: LearnerEntry[];
   moved: { learner: LearnerEntry; before: LearnerEntry }[];
   changed: LearnerEntry[];
-  left: { learner: string; leftOn: string; group: string }[];
-  groups: { group: GroupEntry; change: 'opened' | 'renamed' | 'changed' | 'closed' }[];
-  staff: { staff: StaffEntry; change: 'joined' | 'changed' | 'left' }[];
+  left: Gone[];
+  groups: { group: GroupEntry; change: 'opened' | 'renamed' | 'changed' | 'closed'; siteCodesBefore: string[] }[];
+  staff: { staff: StaffEntry; change: 'joined' | 'changed' | 'left'; siteCodesBefore: string[] }[];
+  /** Sites of all rosters of the year together. */
   sites: readonly SiteEntry[];
   sitesChanged: boolean;
+  /** Scopes as they are once this counts. */
+  scopes: ReadonlyMap<string, ScopeState>;
+  /** Codes of sites whose rosters end. */
+  sitesEnded: string[];
+  /** Groups that were known in the scope. */
+  groupsKnown: number;
+  /** By each smaller scope that it speaks for: how many learners were named by it, and how many of them would leave. */
+  parts: ReadonlyMap<string, { named: number; leaving: number }>;
   difference: RosterDifference;
 }
+
+interface Gone {
+  learner: string;
+  leftOn: string;
+  group: string;
+  siteCodes: string[];
+}
+
+const goneOf = ({ learner, group, siteCodes }: LearnerEntry, leftOn: string): Gone => ({
+  learner,
+  leftOn,
+  group,
+  siteCodes,
+});
 
 /** True when the roster would leave everything as it is. */
 export const isNothing = (changes: Changes): boolean =>
   !changes.sitesChanged &&
+  changes.sitesEnded.length === 0 &&
   [changes.joined, changes.moved, changes.changed, changes.left, changes.groups, changes.staff].every(
     ({ length }) => length === 0,
   );
 
-/** Compares what is known with a document that `whatIsWrong` has passed. */
-export function compare(state: RosterState, document: RosterDocument, now: number): Changes {
+/**
+ * Compares what is known with a document that `whatIsWrong` has passed. With `adds`, learners are named outside a roster:
+ * who is known stays named by the rosters that name it.
+ */
+export function compare(
+  state: RosterState,
+  document: RosterDocument,
+  now: number,
+  adds = false,
+): { changes: Changes; claims: Claims } {
+  const reach = reachIn(state, document);
   const today = dutchDay(now);
   const joined: Changes['joined'] = [];
   const moved: Changes['moved'] = [];
   const changed: Changes['changed'] = [];
-  const gone: Changes['left'] = [];
+  const gone: Gone[] = [];
+  const claims = new Map<string, readonly Claim<LearnerEntry>[]>();
   let renamed = 0;
+  // Learners of the scope: a roster of a site is measured by its own pupils.
+  let own = 0;
+  let ownLost = 0;
+  let ownGained = 0;
+  const isOwn = (held: readonly Claim<LearnerEntry>[]) => held.some(({ scope }) => reach.covers(scope));
+
+  const settle = (
+    before: LearnerEntry | undefined,
+    held: readonly Claim<LearnerEntry>[],
+    next: readonly Claim<LearnerEntry>[],
+    leftOn: string,
+  ) => {
+    if (next.length === 0) {
+      if (before) gone.push(goneOf(before, leftOn));
+      return;
+    }
+    if (!sameClaims(held, next, sameLearner)) claims.set(next[0]!.entry.learner, next);
+    const entry = combinedLearner(next);
+    if (!before) {
+      joined.push(entry);
+      return;
+    }
+    const otherNames = !sameBytes(before.nameMark, entry.nameMark);
+    if (otherNames && before.nameMark.length > 0 && entry.nameMark.length > 0) renamed++;
+    if (!samePlace(before, entry) || !sameSites(before.siteCodes, entry.siteCodes))
+      moved.push({ learner: entry, before });
+    else if (otherNames || !sameDays(before, entry)) changed.push(entry);
+  };
+
   const named = new Set<string>();
   for (const given of document.learners) {
     named.add(given.learner);
+    if (state.forgotten.has(given.learner)) continue;
     const entry = tidy(given);
     const before = state.learners.get(entry.learner);
-    if (state.forgotten.has(entry.learner)) continue;
+    const held = learnerClaims(state, entry.learner);
+    if (isOwn(held)) own++;
     if (entry.leavesOn !== '' && entry.leavesOn < today) {
-      if (before) gone.push({ learner: entry.learner, leftOn: entry.leavesOn, group: before.group });
-    } else if (!before) joined.push(entry);
-    else {
-      const otherNames = !sameBytes(before.nameMark, entry.nameMark);
-      if (otherNames && before.nameMark.length > 0 && entry.nameMark.length > 0) renamed++;
-      if (!samePlace(before, entry)) moved.push({ learner: entry, before });
-      else if (otherNames || before.entersOn !== entry.entersOn || before.leavesOn !== entry.leavesOn)
-        changed.push(entry);
+      // It says that the learner has left, which counts for every roster that it could take the place of.
+      if (isOwn(held)) ownLost++;
+      const next = adds ? [] : held.filter(({ scope }) => !reach.comparable(scope));
+      if (next.length < held.length) settle(before, held, next, entry.leavesOn);
+      continue;
     }
+    if (!isOwn(held)) ownGained++;
+    const next = adds && held.length > 0 ? [{ ...held[0]!, entry }, ...held.slice(1)] : claimed(held, entry, reach);
+    settle(before, held, next, '');
   }
   if (!document.partial)
-    for (const before of state.learners.values())
-      if (!named.has(before.learner)) gone.push({ learner: before.learner, leftOn: today, group: before.group });
+    for (const before of state.learners.values()) {
+      if (named.has(before.learner)) continue;
+      const held = learnerClaims(state, before.learner);
+      const next = held.filter(({ scope }) => !reach.covers(scope));
+      if (next.length === held.length) continue;
+      own++;
+      ownLost++;
+      settle(before, held, next, today);
+    }
 
-  const groups = compareGroups(state, document);
-  const staff = compareStaff(state, document);
-  const sites = document.partial ? withSites(state.sites, document.sites) : [...document.sites];
+  const groups = compareGroups(state, document, reach, claims, new Set(gone.map(({ learner }) => learner)));
+  const staff = compareStaff(state, document, reach);
+  const scopes = adds ? state.scopes : scopesAfter(state, document, reach);
+  const sites = sitesOf(scopes);
+  const before = reach.whole ? state.size : own;
   const count = <T extends { change: string }>(rows: readonly T[], change: T['change']) =>
     rows.filter((row) => row.change === change).length;
-  return {
+  const changes: Changes = {
     joined,
     moved,
     changed,
     left: gone,
-    groups,
-    staff,
+    groups: groups.rows,
+    staff: staff.rows,
     sites,
-    sitesChanged: !sameSites(state.sites, sites),
+    sitesChanged: !sameSiteEntries(sitesOf(state.scopes), sites),
+    scopes,
+    sitesEnded: [...scopes]
+      .filter(([word, { ended }]) => ended && state.scopes.get(word)?.ended === false && reach.exceeds(word))
+      .map(([word]) => scopeOf(word).site)
+      .filter((site, i, all) => site !== '' && all.indexOf(site) === i)
+      .sort(),
+    groupsKnown: groups.known,
+    parts: partsOf(state, reach, gone),
     difference: {
-      before: state.size,
-      after: state.size + joined.length - gone.length,
+      before,
+      after: reach.whole ? state.size + joined.length - gone.length : own - ownLost + ownGained,
       joined: joined.length,
       left: gone.length,
       moved: moved.length,
       renamed,
-      groupsOpened: count(groups, 'opened'),
-      groupsClosed: count(groups, 'closed'),
-      groupsRenamed: groups.filter(
+      groupsOpened: count(groups.rows, 'opened'),
+      groupsClosed: count(groups.rows, 'closed'),
+      groupsRenamed: groups.rows.filter(
         ({ group, change }) => change === 'renamed' && isOtherName(state.groups.get(group.group)?.name, group.name),
       ).length,
-      staffJoined: count(staff, 'joined'),
-      staffLeft: count(staff, 'left'),
+      staffJoined: count(staff.rows, 'joined'),
+      staffLeft: count(staff.rows, 'left'),
     },
   };
+  return { changes, claims: { learners: claims, groups: groups.claims, staff: staff.claims } };
 }
 
-function compareGroups(state: RosterState, document: RosterDocument): Changes['groups'] {
+/** The scopes once a roster counts: its own is new, those it speaks for end. */
+function scopesAfter(state: RosterState, document: RosterDocument, reach: Reach): ReadonlyMap<string, ScopeState> {
+  const scopes = new Map(state.scopes);
+  const known = scopes.get(reach.word);
+  if (!document.partial)
+    for (const [word, scope] of scopes) if (reach.covers(word)) scopes.set(word, { ...scope, sites: [], ended: true });
+  scopes.set(reach.word, {
+    madeMs: Math.max(known?.madeMs ?? 0, document.madeMs),
+    sites: document.partial ? withSites(known?.sites ?? [], document.sites) : document.sites,
+    ended: false,
+  });
+  return scopes;
+}
+
+const sitesOf = (scopes: ReadonlyMap<string, ScopeState>): readonly SiteEntry[] => {
+  const lists = [...scopes.values()].map(({ sites }) => sites).filter((sites) => sites.length > 0);
+  return lists.length < 2 ? (lists[0] ?? []) : lists.reduce(withSites, []);
+};
+
+function partsOf(state: RosterState, reach: Reach, gone: readonly Gone[]): Changes['parts'] {
+  const parts = new Map<string, { named: number; leaving: number }>();
+  for (const [word, { ended }] of state.scopes)
+    if (!ended && reach.exceeds(word)) parts.set(word, { named: 0, leaving: 0 });
+  if (parts.size === 0) return parts;
+  for (const held of state.claims.learners.values())
+    for (const { scope } of held) {
+      const part = parts.get(scope);
+      if (part) part.named++;
+    }
+  for (const { learner } of gone)
+    for (const { scope } of learnerClaims(state, learner)) {
+      const part = parts.get(scope);
+      if (part) part.leaving++;
+    }
+  return parts;
+}
+
+function compareGroups(
+  state: RosterState,
+  document: RosterDocument,
+  reach: Reach,
+  learners: ReadonlyMap<string, readonly Claim<LearnerEntry>[]>,
+  gone: ReadonlySet<string>,
+): { rows: Changes['groups']; claims: Map<string, readonly Claim<GroupEntry>[]>; known: number } {
   const rows: Changes['groups'] = [];
+  const claims = new Map<string, readonly Claim<GroupEntry>[]>();
+  let known = 0;
+  const settle = (before: GroupEntry | undefined, held: readonly Claim<GroupEntry>[], next: Claim<GroupEntry>[]) => {
+    const group = combinedGroup(next);
+    if (!sameClaims(held, next, sameGroup)) claims.set(group.group, next);
+    const siteCodesBefore = before?.siteCodes ?? [];
+    if (!before) rows.push({ group, change: 'opened', siteCodesBefore });
+    else if (before.name !== group.name || before.description !== group.description)
+      rows.push({ group, change: 'renamed', siteCodesBefore });
+    else if (!sameGroup(before, group) || !sameSites(before.siteCodes, group.siteCodes))
+      rows.push({ group, change: 'changed', siteCodesBefore });
+  };
   const named = new Set<string>();
   for (const group of document.groups) {
     named.add(group.group);
-    const before = state.groups.get(group.group);
-    if (!before) rows.push({ group, change: 'opened' });
-    else if (before.name !== group.name || before.description !== group.description)
-      rows.push({ group, change: 'renamed' });
-    else if (before.yearGroup !== group.yearGroup || before.composite !== group.composite)
-      rows.push({ group, change: 'changed' });
+    const held = groupClaims(state, group.group);
+    if (held.some(({ scope }) => reach.covers(scope))) known++;
+    settle(state.groups.get(group.group), held, claimed(held, plain(group), reach));
   }
-  if (!document.partial)
-    for (const group of state.groups.values()) if (!named.has(group.group)) rows.push({ group, change: 'closed' });
-  return rows;
+  if (document.partial) return { rows, claims, known: reach.whole ? state.groups.size : known };
+  // A learner or teacher whom another roster names keeps the groups that this roster no longer has.
+  let inUse: Set<string> | undefined;
+  const isInUse = (group: string) => (inUse ??= groupsInUse(state, reach, learners, gone)).has(group);
+  for (const group of state.groups.values()) {
+    if (named.has(group.group)) continue;
+    const held = groupClaims(state, group.group);
+    const next = held.filter(({ scope }) => !reach.covers(scope));
+    if (next.length === held.length) continue;
+    known++;
+    if (next.length === 0 && !isInUse(group.group))
+      rows.push({ group, change: 'closed', siteCodesBefore: group.siteCodes });
+    else settle(group, held, next.length > 0 ? next : [{ scope: IN_USE, entry: held[0]!.entry }]);
+  }
+  return { rows, claims, known };
 }
 
-function compareStaff(state: RosterState, document: RosterDocument): Changes['staff'] {
+function groupsInUse(
+  state: RosterState,
+  reach: Reach,
+  learners: ReadonlyMap<string, readonly Claim<LearnerEntry>[]>,
+  gone: ReadonlySet<string>,
+): Set<string> {
+  const inUse = new Set<string>();
+  if (reach.whole) return inUse; // Everybody who stays is named by this roster, with its groups.
+  for (const token of state.learners.keys()) {
+    if (gone.has(token)) continue;
+    for (const { scope, entry } of learners.get(token) ?? learnerClaims(state, token))
+      if (!reach.covers(scope)) for (const group of [entry.group, ...entry.compositeGroups]) inUse.add(group);
+  }
+  for (const token of state.staff.keys())
+    for (const { scope, entry } of staffClaims(state, token))
+      if (!reach.covers(scope)) for (const { group } of entry.groups) inUse.add(group);
+  return inUse;
+}
+
+function compareStaff(
+  state: RosterState,
+  document: RosterDocument,
+  reach: Reach,
+): { rows: Changes['staff']; claims: Map<string, readonly Claim<StaffEntry>[]> } {
   const rows: Changes['staff'] = [];
+  const claims = new Map<string, readonly Claim<StaffEntry>[]>();
+  const settle = (before: StaffEntry | undefined, held: readonly Claim<StaffEntry>[], next: Claim<StaffEntry>[]) => {
+    const staff = combinedStaff(next);
+    if (!sameClaims(held, next, sameStaff)) claims.set(staff.staff, next);
+    if (!before) rows.push({ staff, change: 'joined', siteCodesBefore: [] });
+    else if (!sameStaff(before, staff) || !sameSites(before.siteCodes, staff.siteCodes))
+      rows.push({ staff, change: 'changed', siteCodesBefore: before.siteCodes });
+  };
   const named = new Set<string>();
   for (const given of document.staff) {
     named.add(given.staff);
-    const staff = tidyStaff(given);
-    const before = state.staff.get(staff.staff);
-    if (!before) rows.push({ staff, change: 'joined' });
-    else if (!sameBytes(before.nameMark, staff.nameMark) || staffWords(before) !== staffWords(staff))
-      rows.push({ staff, change: 'changed' });
+    const held = staffClaims(state, given.staff);
+    settle(state.staff.get(given.staff), held, claimed(held, tidyStaff(plain(given)), reach));
   }
   if (!document.partial)
-    for (const staff of state.staff.values()) if (!named.has(staff.staff)) rows.push({ staff, change: 'left' });
-  return rows;
+    for (const staff of state.staff.values()) {
+      if (named.has(staff.staff)) continue;
+      const held = staffClaims(state, staff.staff);
+      const next = held.filter(({ scope }) => !reach.covers(scope));
+      if (next.length === held.length) continue;
+      if (next.length === 0) rows.push({ staff, change: 'left', siteCodesBefore: staff.siteCodes });
+      else settle(staff, held, next);
+    }
+  return { rows, claims };
 }
 
 /** Why a roster must wait for approval; undefined = it need not. */
-export function whyHold(state: RosterState, changes: Changes, thresholdPercent: number): string | undefined {
+export function whyHold(changes: Changes, thresholdPercent: number): string | undefined {
   const { before, after, left: leaving, renamed, groupsRenamed, groupsClosed } = changes.difference;
-  // However small the school: an empty roster never empties it by itself.
-  if (before > 0 && after === 0) return 'empty';
+  // However small the school: an empty roster never empties it by itself. A site whose pupils all moved may be empty.
+  if (before > 0 && after === 0 && leaving > 0) return 'empty';
+  // However small the site: a roster that says it is of the whole school and lacks most of a site is of a part of it.
+  for (const part of changes.parts.values()) if (part.leaving * 2 > part.named) return 'leaves_out_site';
   if (before < FEWEST_PUPILS) return undefined;
   const isMany = (part: number, whole: number) => part * 100 > whole * thresholdPercent;
   // More than half gone, or all groups gone, looks like a document that was cut off.
   const noGroups =
-    state.groups.size > 0 &&
-    groupsClosed === state.groups.size &&
+    changes.groupsKnown > 0 &&
+    groupsClosed === changes.groupsKnown &&
     changes.groups.every(({ change }) => change === 'closed');
   if (noGroups || (isMany(leaving, before) && leaving * 2 > before)) return 'truncated';
   if (isMany(leaving, before)) return 'removes_many';
-  if (isMany(renamed, before) || isMany(groupsRenamed, state.groups.size)) return 'renames_many';
+  if (isMany(renamed, before) || isMany(groupsRenamed, changes.groupsKnown)) return 'renames_many';
   return undefined;
 }
 
 /** The events of a roster that counts: what it is first, then each change. */
 function apply(document: RosterDocument, changes: Changes): RosterEvent[] {
-  const { schoolOin, schoolYear, rosterId } = document;
+  const { schoolOin, schoolYear, rosterId, siteCode, administration } = document;
+  const { difference, sitesEnded } = changes;
   const where = { schoolOin, schoolYear };
   const events: RosterEvent[] = [
-    { name: 'RosterApplied', key: schoolOin, value: { rosterId, ...where, difference: changes.difference } },
+    {
+      name: 'RosterApplied',
+      key: schoolOin,
+      value: { rosterId, ...where, difference, siteCode, administration, sitesEnded },
+    },
   ];
-  const tellGroup = ({ group, change }: Changes['groups'][number]) =>
-    events.push({ name: 'GroupChanged', key: schoolOin, value: { ...where, group, change } });
+  const tellGroup = ({ group, change, siteCodesBefore }: Changes['groups'][number]) =>
+    events.push({ name: 'GroupChanged', key: schoolOin, value: { ...where, group, change, siteCodesBefore } });
   for (const row of changes.groups) if (row.change !== 'closed') tellGroup(row);
   for (const learner of changes.joined)
     events.push({ name: 'LearnerJoined', key: learner.learner, value: { ...where, learner } });
@@ -422,17 +741,17 @@ function apply(document: RosterDocument, changes: Changes): RosterEvent[] {
     events.push({ name: 'LearnerMoved', key: learner.learner, value: { ...where, learner, before } });
   for (const learner of changes.changed)
     events.push({ name: 'LearnerChanged', key: learner.learner, value: { ...where, learner } });
-  for (const row of changes.left) events.push(left(schoolOin, schoolYear, row));
-  for (const { staff, change } of changes.staff)
-    events.push({ name: 'StaffChanged', key: staff.staff, value: { ...where, staff, change } });
+  for (const row of changes.left) events.push(left(where, row));
+  for (const { staff, change, siteCodesBefore } of changes.staff)
+    events.push({ name: 'StaffChanged', key: staff.staff, value: { ...where, staff, change, siteCodesBefore } });
   for (const row of changes.groups) if (row.change === 'closed') tellGroup(row);
   return events;
 }
 
-const left = (schoolOin: string, schoolYear: string, row: Changes['left'][number]): RosterEvent => ({
+const left = (where: { schoolOin: string; schoolYear: string }, row: Gone): RosterEvent => ({
   name: 'LearnerLeft',
   key: row.learner,
-  value: { schoolOin, schoolYear, ...row },
+  value: { ...where, ...row },
 });
 
 const refused = (value: EventOf<'RosterRefused'> & { code: Fault }, flowId?: string): RosterEvent => ({
@@ -442,8 +761,27 @@ const refused = (value: EventOf<'RosterRefused'> & { code: Fault }, flowId?: str
   ...(flowId === undefined ? {} : { flowId }),
 });
 
-/** What an event makes of a school year: rows are saved by the same rule. */
-export function evolve(state: RosterState, event: RosterEvent): RosterState {
+/** What a decision makes of a school year: rows are saved by the same rule. Holds are rows only. */
+export function evolved(state: RosterState, { events, changes, claims }: Decided): RosterState {
+  const next = events.reduce(evolve, state);
+  const isApplied = events.some(({ name }) => name === 'RosterApplied');
+  const kept = <E>(
+    before: ReadonlyMap<string, readonly Claim<E>[]>,
+    after: ReadonlyMap<string, readonly Claim<E>[]> | undefined,
+    known: ReadonlyMap<string, E>,
+  ) => new Map([...before, ...(after ?? [])].filter(([token]) => known.has(token)));
+  return {
+    ...next,
+    scopes: isApplied && changes ? changes.scopes : state.scopes,
+    claims: {
+      learners: kept(state.claims.learners, claims?.learners, next.learners),
+      groups: kept(state.claims.groups, claims?.groups, next.groups),
+      staff: kept(state.claims.staff, claims?.staff, next.staff),
+    },
+  };
+}
+
+function evolve(state: RosterState, event: RosterEvent): RosterState {
   switch (event.name) {
     case 'LearnerJoined':
     case 'LearnerMoved':
@@ -478,7 +816,13 @@ export function evolve(state: RosterState, event: RosterEvent): RosterState {
 
 /** Sets have no order and no doubles: an administration that shuffles them has changed nothing. */
 const tidy = (entry: LearnerEntry): LearnerEntry =>
-  entry.compositeGroups.length < 2 ? entry : { ...entry, compositeGroups: [...new Set(entry.compositeGroups)].sort() };
+  entry.compositeGroups.length < 2
+    ? plain(entry)
+    : { ...entry, compositeGroups: [...new Set(entry.compositeGroups)].sort(), siteCodes: [] };
+
+/** Site codes are ours to say; those that came along are not read. */
+const plain = <E extends { siteCodes: string[] }>(entry: E): E =>
+  entry.siteCodes.length === 0 ? entry : { ...entry, siteCodes: [] };
 
 const tidyStaff = (entry: StaffEntry): StaffEntry => ({
   ...entry,
@@ -498,6 +842,24 @@ const samePlace = (a: LearnerEntry, b: LearnerEntry): boolean =>
   a.compositeGroups.length === b.compositeGroups.length &&
   a.compositeGroups.every((group, i) => group === b.compositeGroups[i]);
 
+const sameDays = (a: LearnerEntry, b: LearnerEntry): boolean => a.entersOn === b.entersOn && a.leavesOn === b.leavesOn;
+
+const sameLearner = (a: LearnerEntry, b: LearnerEntry): boolean =>
+  samePlace(a, b) && sameDays(a, b) && sameBytes(a.nameMark, b.nameMark);
+
+const sameGroup = (a: GroupEntry, b: GroupEntry): boolean =>
+  a.name === b.name && a.description === b.description && a.yearGroup === b.yearGroup && a.composite === b.composite;
+
+const sameStaff = (a: StaffEntry, b: StaffEntry): boolean =>
+  sameBytes(a.nameMark, b.nameMark) && staffWords(a) === staffWords(b);
+
+const sameClaims = <E>(
+  a: readonly Claim<E>[],
+  b: readonly Claim<E>[],
+  sameEntry: (one: E, other: E) => boolean,
+): boolean =>
+  a.length === b.length && a.every(({ scope, entry }, i) => scope === b[i]!.scope && sameEntry(entry, b[i]!.entry));
+
 /** A name that was absent and is now given is no rename; nor is one that is no longer given. */
 const isOtherName = (before: string | undefined, after: string): boolean =>
   (before ?? '') !== '' && after !== '' && before !== after;
@@ -511,6 +873,6 @@ function withSites(known: readonly SiteEntry[], more: readonly SiteEntry[]): Sit
   return [...sites.values()];
 }
 
-const sameSites = (a: readonly SiteEntry[], b: readonly SiteEntry[]): boolean =>
+const sameSiteEntries = (a: readonly SiteEntry[], b: readonly SiteEntry[]): boolean =>
   a.length === b.length &&
   a.every((site, i) => site.site === b[i]!.site && site.name === b[i]!.name && site.description === b[i]!.description);

@@ -28,6 +28,7 @@ const group = (token: string): GroupEntry => ({
   description: '',
   yearGroup: '5',
   composite: false,
+  siteCodes: [],
 });
 const pupils = (count: number, more: Partial<LearnerEntry> = {}): LearnerEntry[] =>
   Array.from({ length: count }, (_, i) => learner(`L${String(i).padStart(5, '0')}`, more));
@@ -44,8 +45,8 @@ const push = (b: TestBench, roster: Partial<RosterSubmitted>, flowId?: string): 
   );
 const names = (b: TestBench) => b.events().map(({ name }) => name);
 const reader = (b: TestBench) => b.client(RostersServiceDefinition);
-const page = (b: TestBench, more: { after?: string; limit?: number; schoolYear?: string } = {}) =>
-  reader(b).getRoster({ schoolOin: school, schoolYear: year, limit: 0, after: '', ...more });
+const page = (b: TestBench, more: { after?: string; limit?: number; schoolYear?: string; siteCode?: string } = {}) =>
+  reader(b).getRoster({ schoolOin: school, schoolYear: year, limit: 0, after: '', siteCode: '', ...more });
 const holdsOf = (b: TestBench, decided = false) => reader(b).listHolds({ schoolOin: school, decided });
 const decideHold = (b: TestBench, holdId: string, approve: boolean) =>
   b.submit('HoldDecisionSubmitted', { schoolOin: school, holdId, approve, byOin }, school, { school });
@@ -128,7 +129,7 @@ describe('what is told', () => {
     push(b, {
       groups: [group('g')],
       learners: [learner('A')],
-      staff: [{ staff: 'T', groups: [], duties: [], nameMark: new Uint8Array(0) }],
+      staff: [{ staff: 'T', groups: [], duties: [], nameMark: new Uint8Array(0), siteCodes: [] }],
     });
     expect(b.events().map(({ name, key }) => [name, key])).toEqual([
       ['RosterApplied', school],
@@ -373,7 +374,7 @@ describe('retention', () => {
     push(b, {
       groups: [group('g')],
       learners: pupils(2_500, { group: 'g' }),
-      staff: [{ staff: 'T', groups: [], duties: [], nameMark: new Uint8Array(0) }],
+      staff: [{ staff: 'T', groups: [], duties: [], nameMark: new Uint8Array(0), siteCodes: [] }],
     });
     b.submit('LearnerForgetSubmitted', { schoolOin: school, learner: 'X', destroyAtMs: 0n }, 'X', { school });
     b.advance(Date.parse('2028-07-31T21:59:59Z') - b.now());
@@ -402,7 +403,15 @@ describe('answers', () => {
       groups: [group('g')],
       sites: [{ site: 's', name: 'n', description: '' }],
       learners: pupils(5, { group: 'g' }),
-      staff: [{ staff: 'T', groups: [{ group: 'g', duties: ['LRK'] }], duties: [], nameMark: Buffer.from('x') }],
+      staff: [
+        {
+          staff: 'T',
+          groups: [{ group: 'g', duties: ['LRK'] }],
+          duties: [],
+          nameMark: Buffer.from('x'),
+          siteCodes: [],
+        },
+      ],
     });
     const first = await page(b, { limit: 2 });
     expect(first).toMatchObject({ known: true, asOf: '2026-11-20', changedMs: BigInt(b.now()), next: 'L00001' });
@@ -427,7 +436,16 @@ describe('answers', () => {
     ).toEqual(['B']);
     const all = await reader(b).listSchools({ schoolOin: '' });
     expect(all.rosters).toEqual([
-      { schoolOin: school, schoolYear: year, learners: 2, groups: 1, changedMs: BigInt(b.now()) },
+      {
+        schoolOin: school,
+        schoolYear: year,
+        learners: 2,
+        groups: 1,
+        changedMs: BigInt(b.now()),
+        sites: [
+          { siteCode: '', administration: '', learners: 2, seenMs: BigInt(b.now()), madeMs: 0n, byOin, endedMs: 0n },
+        ],
+      },
     ]);
     expect(await reader(b).listSchools({ schoolOin: school })).toEqual(all);
   });

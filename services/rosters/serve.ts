@@ -1,9 +1,24 @@
 /** Answers who is at school, from rows as of the last commit. */
 import type { EngineView } from '#bus';
-import { type Handlers, type Implementation, implement, schoolYearOf } from '#kernel';
-import { type Hold, RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
-import { groupEntry, learnerEntry, staffEntry } from './consume.ts';
-import { forgotten, groups, type HoldRow, holds, learners, staff, years } from './tables.ts';
+import { type Handlers, type Implementation, implement, isAtSite, MAIN_SITE, schoolYearOf } from '#kernel';
+import type { GroupEntry, LearnerEntry, StaffEntry } from '#proto/eduk/events/v1/rosters';
+import { type Hold, RostersServiceDefinition, type SiteRoster } from '#proto/eduk/rosters/v1/rosters';
+import { claimsOfGroup, claimsOfLearner, claimsOfStaff, groupEntry, learnerEntry, staffEntry } from './consume.ts';
+import { ofSite } from './scope.ts';
+import {
+  forgotten,
+  type GroupRow,
+  groups,
+  type HoldRow,
+  holds,
+  type LearnerRow,
+  learners,
+  type ScopeRow,
+  type StaffRow,
+  scopes,
+  staff,
+  years,
+} from './tables.ts';
 
 /** Learners on a page where the caller names no number, and the most it may name. */
 const PAGE = 1_000;
@@ -11,26 +26,27 @@ const LARGEST_PAGE = 5_000;
 
 export function serve(engine: EngineView): readonly Implementation[] {
   const handlers: Handlers<typeof RostersServiceDefinition> = {
-    getRoster({ schoolOin, schoolYear, limit, after }) {
+    getRoster({ schoolOin, schoolYear, limit, after, siteCode }) {
       const year = schoolYear || schoolYearOf(engine.now());
       const row = engine.get(years, schoolOin, year);
-      if (!row)
+      const equals = [schoolOin, year];
+      const rosters = siteCode === '' || !row ? [] : engine.list(scopes, { equals: [...equals, siteCode] });
+      // A site of which no roster came is not known; the main site is where nothing else was said.
+      if (!row || (siteCode !== '' && siteCode !== MAIN_SITE && rosters.length === 0))
         return { known: false, changedMs: 0n, asOf: '', sites: [], groups: [], learners: [], staff: [], next: '' };
       const size = Math.min(limit || PAGE, LARGEST_PAGE);
-      const equals = [schoolOin, year];
-      // One more than the page, to know whether there is a next one.
-      const page = engine.list(learners, { equals, limit: size + 1, ...(after === '' ? {} : { after: [after] }) });
-      const shown = page.slice(0, size);
+      const { shown, next } = pageOf(engine, equals, size, after, siteCode);
       const isFirst = after === '';
+      const asOf = rosters.reduce((latest, one) => (one.asOf > latest ? one.asOf : latest), '');
       return {
         known: true,
         changedMs: BigInt(row.changedMs),
-        asOf: row.asOf,
-        sites: isFirst ? row.sites : [],
-        groups: isFirst ? engine.list(groups, { equals }).map(groupEntry) : [],
-        learners: shown.map(learnerEntry),
-        staff: isFirst ? engine.list(staff, { equals }).map(staffEntry) : [],
-        next: page.length > size ? shown.at(-1)!.learner : '',
+        asOf: asOf || row.asOf,
+        sites: !isFirst ? [] : rosters.length > 0 ? rosters.flatMap(({ sites }) => sites) : row.sites,
+        groups: isFirst ? engine.list(groups, { equals }).flatMap((one) => groupAt(one, siteCode) ?? []) : [],
+        learners: shown,
+        staff: isFirst ? engine.list(staff, { equals }).flatMap((one) => staffAt(one, siteCode) ?? []) : [],
+        next,
       };
     },
     getLearners({ schoolOin, schoolYear, learners: named }) {
@@ -65,12 +81,69 @@ export function serve(engine: EngineView): readonly Implementation[] {
           learners: row.learners,
           groups: row.groups,
           changedMs: BigInt(row.changedMs),
+          sites: engine.list(scopes, { equals: [row.school, row.year] }).map(siteOf),
         })),
       };
     },
   };
   return [implement(RostersServiceDefinition, handlers)];
 }
+
+/** A page of learners; of one site, as its own roster says, where one is asked. */
+function pageOf(
+  engine: EngineView,
+  equals: readonly string[],
+  size: number,
+  after: string,
+  siteCode: string,
+): { shown: LearnerEntry[]; next: string } {
+  const shown: LearnerEntry[] = [];
+  for (let last = after; ; ) {
+    // One more than the page, to know whether there is a next one; pupils of other sites stand in between.
+    const limit = siteCode === '' ? size + 1 : Math.max(size + 1, 200);
+    const rows = engine.list(learners, { equals, limit, ...(last === '' ? {} : { after: [last] }) });
+    for (const row of rows) {
+      const entry = learnerAt(row, siteCode);
+      if (!entry) continue;
+      if (shown.length === size) return { shown, next: shown.at(-1)!.learner };
+      shown.push(entry);
+    }
+    if (rows.length < limit) return { shown, next: '' };
+    last = rows.at(-1)!.learner;
+  }
+}
+
+function learnerAt(row: LearnerRow, siteCode: string): LearnerEntry | undefined {
+  const entry = learnerEntry(row);
+  if (siteCode === '') return entry;
+  if (!isAtSite(entry.siteCodes, siteCode)) return undefined;
+  const said = row.claims && ofSite(claimsOfLearner(row), siteCode);
+  return said ? { ...said, siteCodes: entry.siteCodes } : entry;
+}
+
+function groupAt(row: GroupRow, siteCode: string): GroupEntry | undefined {
+  const entry = groupEntry(row);
+  if (!isAtSite(entry.siteCodes, siteCode)) return undefined;
+  const said = row.claims && ofSite(claimsOfGroup(row), siteCode);
+  return said ? { ...said, siteCodes: entry.siteCodes } : entry;
+}
+
+function staffAt(row: StaffRow, siteCode: string): StaffEntry | undefined {
+  const entry = staffEntry(row);
+  if (!isAtSite(entry.siteCodes, siteCode)) return undefined;
+  const said = row.claims && ofSite(claimsOfStaff(row), siteCode);
+  return said ? { ...said, siteCodes: entry.siteCodes } : entry;
+}
+
+const siteOf = (row: ScopeRow): SiteRoster => ({
+  siteCode: row.site,
+  administration: row.administration,
+  learners: row.learners,
+  seenMs: BigInt(row.seenMs),
+  madeMs: BigInt(row.madeMs),
+  byOin: row.byOin,
+  endedMs: BigInt(row.endedMs),
+});
 
 const holdOf = (row: HoldRow): Hold => ({
   holdId: row.holdId,
@@ -85,4 +158,6 @@ const holdOf = (row: HoldRow): Hold => ({
   state: row.state,
   learnersLeaving: row.learnersLeaving,
   groupsClosing: row.groupsClosing,
+  siteCode: row.site ?? '',
+  administration: row.administration ?? '',
 });

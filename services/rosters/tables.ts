@@ -1,5 +1,12 @@
 import { type Table, table } from '#bus';
-import type { RosterDifference, SiteEntry, StaffGroupEntry } from '#proto/eduk/events/v1/rosters';
+import type {
+  GroupEntry,
+  LearnerEntry,
+  RosterDifference,
+  SiteEntry,
+  StaffEntry,
+  StaffGroupEntry,
+} from '#proto/eduk/events/v1/rosters';
 
 /** What rosters keeps. Everything is a token or a word from a list; names rest in the vault. */
 
@@ -23,8 +30,46 @@ export interface YearRow {
   sites: SiteEntry[];
 }
 
-/** A learner who is at the school in that year. */
-export interface LearnerRow {
+/** The newest roster of a scope: of a site, an administration, both, or the whole school. */
+export interface ScopeRow {
+  school: string;
+  year: string;
+  site: string;
+  administration: string;
+  rosterId: string;
+  byOin: string;
+  asOf: string;
+  /** When it was made, Unix milliseconds; 0 = never said. */
+  madeMs: number;
+  /** When one was last taken, Unix milliseconds. */
+  seenMs: number;
+  /** When one of more than this scope took its place, Unix milliseconds; 0 = it stands. */
+  endedMs: number;
+  /** Learners whom it names. */
+  learners: number;
+  sites: SiteEntry[];
+}
+
+/** What a roster says, where more than one names the same. Marks are in hexadecimal. */
+export interface ClaimRow<E> {
+  scope: string;
+  entry: E;
+}
+type Marked<E extends { nameMark: Uint8Array }> = Omit<E, 'nameMark' | 'siteCodes'> & { nameMark: string };
+export type LearnerClaim = ClaimRow<Marked<LearnerEntry>>;
+export type StaffClaim = ClaimRow<Marked<StaffEntry>>;
+export type GroupClaim = ClaimRow<Omit<GroupEntry, 'siteCodes'>>;
+
+/** Who names a row. */
+interface Claimed<C> {
+  /** The scope of the only roster that does; absent = the whole school. */
+  scope?: string | undefined;
+  /** All of them, first what counts, where they are more. */
+  claims?: C[] | undefined;
+}
+
+/** A learner who is at the school in that year, as all rosters that name it say together. */
+export interface LearnerRow extends Claimed<LearnerClaim> {
   school: string;
   year: string;
   learner: string;
@@ -39,7 +84,7 @@ export interface LearnerRow {
   changedMs: number;
 }
 
-export interface GroupRow {
+export interface GroupRow extends Claimed<GroupClaim> {
   school: string;
   year: string;
   groupToken: string;
@@ -51,7 +96,7 @@ export interface GroupRow {
   changedMs: number;
 }
 
-export interface StaffRow {
+export interface StaffRow extends Claimed<StaffClaim> {
   school: string;
   year: string;
   staff: string;
@@ -65,6 +110,7 @@ export interface StaffRow {
 export interface PartRow {
   school: string;
   byOin: string;
+  /** Id, school year, site and administration of the roster, as `partsOf` writes them. */
   rosterId: string;
   part: number;
   /** The RosterSubmitted as it stood on the log. */
@@ -89,6 +135,9 @@ export interface HoldRow {
   difference: RosterDifference;
   learnersLeaving: string[];
   groupsClosing: string[];
+  /** Absent = a roster of the whole school. */
+  site?: string | undefined;
+  administration?: string | undefined;
 }
 
 /** The parts of a held roster, until it is decided. */
@@ -126,6 +175,26 @@ export const years: Table<YearRow> = table<YearRow>({
   retention,
 });
 
+export const scopes: Table<ScopeRow> = table<ScopeRow>({
+  name: 'rosters_scopes',
+  key: ['school', 'year', 'site', 'administration'],
+  columns: {
+    school: 'text',
+    year: 'text',
+    site: 'text',
+    administration: 'text',
+    rosterId: 'text',
+    byOin: 'text',
+    asOf: 'text',
+    madeMs: 'int',
+    seenMs: 'int',
+    endedMs: 'int',
+    learners: 'int',
+    sites: 'json',
+  },
+  retention,
+});
+
 export const learners: Table<LearnerRow> = table<LearnerRow>({
   name: 'rosters_learners',
   key: ['school', 'year', 'learner'],
@@ -141,6 +210,8 @@ export const learners: Table<LearnerRow> = table<LearnerRow>({
     leavesOn: 'text',
     nameMark: 'text',
     changedMs: 'int',
+    scope: 'text',
+    claims: 'json',
   },
   retention,
 });
@@ -157,6 +228,8 @@ export const groups: Table<GroupRow> = table<GroupRow>({
     yearGroup: 'text',
     composite: 'int',
     changedMs: 'int',
+    scope: 'text',
+    claims: 'json',
   },
   retention,
 });
@@ -172,6 +245,8 @@ export const staff: Table<StaffRow> = table<StaffRow>({
     duties: 'json',
     nameMark: 'text',
     changedMs: 'int',
+    scope: 'text',
+    claims: 'json',
   },
   retention,
 });
@@ -201,6 +276,8 @@ export const holds: Table<HoldRow> = table<HoldRow>({
     difference: 'json',
     learnersLeaving: 'json',
     groupsClosing: 'json',
+    site: 'text',
+    administration: 'text',
   },
   indexes: { waiting: ['state', 'school', 'year'], ofYear: ['school', 'year'] },
   retention,
@@ -222,4 +299,4 @@ export const forgotten: Table<ForgottenRow> = table<ForgottenRow>({
   retention,
 });
 
-export const tables: readonly Table[] = [years, learners, groups, staff, parts, holds, heldParts, forgotten];
+export const tables: readonly Table[] = [years, scopes, learners, groups, staff, parts, holds, heldParts, forgotten];

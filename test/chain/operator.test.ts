@@ -162,6 +162,16 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(holds).toMatchObject([{ holdId: held.holdId, state: 'waiting', difference: { left: 25 } }]);
     },
   },
+  listSites: {
+    call: (as) => as.listSites({ schoolOin: school }),
+    effect: async () => {
+      const { years } = await at.operator.listSites({ schoolOin: school });
+      expect(years).toMatchObject([
+        { schoolYear: '2026-2027', sites: [{ siteCode: '', administration: '', learners: 30, endedMs: 0n }] },
+      ]);
+      expect(await codeOf(at.operator.listSites({ schoolOin: '' }))).toBe('wire.invalid');
+    },
+  },
   decideHold: {
     call: (as) => as.decideHold({ holdId: 'none', approve: true }),
     effect: async () => {

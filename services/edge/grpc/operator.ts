@@ -208,6 +208,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
               ? { texts: [] }
               : await gate.door.services.vault.openTexts({ schoolOin: hold.schoolOin, tokens: hold.groupsClosing });
           const { holdId, schoolOin, schoolYear, reason, difference, sinceMs, state, byOin, flowId } = hold;
+          const { siteCode, administration } = hold;
           return {
             holdId,
             schoolOin,
@@ -220,10 +221,17 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
             groupsClosing: texts,
             byOin,
             flowId,
+            siteCode,
+            administration,
           };
         }),
       ),
     };
+  },
+  listSites: async ({ schoolOin }: op.ListSitesRequest, { door }): Promise<op.ListSitesResponse> => {
+    if (schoolOin === '') throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
+    const { rosters } = await door.services.rosters.listSchools({ schoolOin });
+    return { years: rosters.sort((a, b) => (a.schoolYear < b.schoolYear ? 1 : -1)) };
   },
   decideHold: async (request: op.DecideHoldRequest, gate) => {
     const hold = await holdNamed(gate, request.holdId);
@@ -282,10 +290,12 @@ const submitReference = (): string => `operator-${process.pid}-${Date.now()}-${s
 
 export const operatorStreams: Record<string, (requests: AsyncGenerator<any>, gate: Gate) => Promise<unknown>> = {
   importRoster: async (requests: AsyncGenerator<op.ImportRosterRequest>, gate): Promise<op.ImportRosterResponse> => {
-    const given = { schoolOin: '', schoolYear: '' };
+    const given = { schoolOin: '', schoolYear: '', siteCode: '', wholeSchool: false };
     const bytes = await gather(requests, (request) => {
       given.schoolOin ||= request.schoolOin;
       given.schoolYear ||= request.schoolYear;
+      given.siteCode ||= request.siteCode;
+      given.wholeSchool ||= request.wholeSchool;
     });
     const roster = await readRosterFile(bytes);
     return importRoster(gate, operator, roster, given, WAIT_MS);

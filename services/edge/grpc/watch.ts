@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerWritableStream } from '@grpc/grpc-js';
-import { GatewayError, schoolYearOf } from '#kernel';
+import { GatewayError, isAtSite, isSiteCode, schoolYearOf } from '#kernel';
 import { EntitlementState } from '#proto/eduk/core/v1/ordering';
 import { Service } from '#proto/eduk/core/v1/party';
 import type { MailboxRow } from '#proto/eduk/delivery/v1/delivery';
@@ -36,6 +36,8 @@ type Show = (
   purpose: Purpose,
   caller: Caller,
   gate: Gate,
+  /** Code of the site that was asked for; empty = all. */
+  site: string,
 ) => Promise<(Record<string, unknown> | undefined)[]>;
 
 interface Mailbox {
@@ -61,8 +63,8 @@ const learnerChanges: Record<string, string> = {
   LearnerForgotten: 'learner_forgotten',
 };
 
-const rosters: Show = async (rows, purpose, _caller, { door }) => {
-  const seen = rows.map(rosterChange);
+const rosters: Show = async (rows, purpose, _caller, { door }, site) => {
+  const seen = rows.map((row) => rosterChange(row, site));
   // Alike entries are revealed together, so the vault is asked once for a run of rows.
   const learners = seen.flatMap(({ learner }) => (learner ? [learner] : []));
   const groups = seen.flatMap(({ group }) => (group ? [group] : []));
@@ -106,6 +108,7 @@ const rosters: Show = async (rows, purpose, _caller, { door }) => {
 };
 
 interface RosterChange {
+  /** Empty = nothing that this watch tells. */
   change: string;
   year: string;
   learner?: LearnerEntry | undefined;
@@ -113,43 +116,83 @@ interface RosterChange {
   staff?: StaffEntry | undefined;
 }
 
-function rosterChange(row: MailboxRow): RosterChange {
+/** As one site sees it, where one is asked: who comes from another site joins, who goes to another leaves. */
+function rosterChange(row: MailboxRow, site: string): RosterChange {
+  /** One of three words, by whether it was and is at the site; empty = it is another site's affair. */
+  const word = (was: readonly string[], is: readonly string[], comes: string, stays: string, goes: string): string => {
+    const [before, after] = [isAtSite(was, site), isAtSite(is, site)];
+    return before && after ? stays : before ? goes : after ? comes : '';
+  };
   switch (row.type) {
     case 'LearnerJoined':
-    case 'LearnerMoved':
     case 'LearnerChanged': {
       const { learner, schoolYear } = decode(row, 'LearnerJoined');
-      return { change: learnerChanges[row.type]!, year: schoolYear, learner };
+      const isHere = isAtSite(learner!.siteCodes, site);
+      return isHere ? { change: learnerChanges[row.type]!, year: schoolYear, learner } : nobody;
+    }
+    case 'LearnerMoved': {
+      const { learner, before, schoolYear } = decode(row, 'LearnerMoved');
+      const change = word(
+        before?.siteCodes ?? learner!.siteCodes,
+        learner!.siteCodes,
+        'learner_joined',
+        'learner_moved',
+        'learner_left',
+      );
+      if (change === '') return nobody;
+      const shown = change === 'learner_left' ? leaving(learner!.learner, before!.group, '') : learner;
+      return { change, year: schoolYear, learner: shown };
     }
     case 'LearnerLeft': {
-      const { learner, schoolYear, leftOn, group } = decode(row, 'LearnerLeft');
-      return {
-        change: 'learner_left',
-        year: schoolYear,
-        learner: {
-          learner,
-          yearGroup: '',
-          group,
-          compositeGroups: [],
-          site: '',
-          entersOn: '',
-          leavesOn: leftOn,
-          nameMark: new Uint8Array(0),
-        },
-      };
+      const { learner, schoolYear, leftOn, group, siteCodes } = decode(row, 'LearnerLeft');
+      if (!isAtSite(siteCodes, site)) return nobody;
+      return { change: 'learner_left', year: schoolYear, learner: leaving(learner, group, leftOn) };
     }
     case 'GroupChanged': {
-      const { group, change, schoolYear } = decode(row, 'GroupChanged');
-      return { change: `group_${change}`, year: schoolYear, group };
+      const { group, change: what, schoolYear, siteCodesBefore: was } = decode(row, 'GroupChanged');
+      const is = what === 'closed' ? [] : group!.siteCodes;
+      const change = changeOf(what, 'opened', 'closed', () => word(was, is, 'opened', what, 'closed'), {
+        was: isAtSite(was, site),
+        is: isAtSite(is, site),
+      });
+      return change === '' ? nobody : { change: `group_${change}`, year: schoolYear, group };
     }
     case 'StaffChanged': {
-      const { staff, change, schoolYear } = decode(row, 'StaffChanged');
-      return { change: `staff_${change}`, year: schoolYear, staff };
+      const { staff, change: what, schoolYear, siteCodesBefore: was } = decode(row, 'StaffChanged');
+      const is = what === 'left' ? [] : staff!.siteCodes;
+      const change = changeOf(what, 'joined', 'left', () => word(was, is, 'joined', what, 'left'), {
+        was: isAtSite(was, site),
+        is: isAtSite(is, site),
+      });
+      return change === '' ? nobody : { change: `staff_${change}`, year: schoolYear, staff };
     }
     default:
       return { change: learnerChanges[row.type] ?? '', year: '' };
   }
 }
+
+const nobody: RosterChange = { change: '', year: '' };
+
+/** What opened was nowhere before, and what closed is nowhere after: no code then says nothing of the main site. */
+const changeOf = (
+  what: string,
+  first: string,
+  last: string,
+  between: () => string,
+  here: { was: boolean; is: boolean },
+): string => (what === first ? (here.is ? what : '') : what === last ? (here.was ? what : '') : between());
+
+const leaving = (learner: string, group: string, leavesOn: string): LearnerEntry => ({
+  learner,
+  yearGroup: '',
+  group,
+  compositeGroups: [],
+  site: '',
+  entersOn: '',
+  leavesOn,
+  nameMark: new Uint8Array(0),
+  siteCodes: [],
+});
 
 const orders: Show = (rows, _purpose, caller, gate) =>
   Promise.all(
@@ -318,12 +361,17 @@ export const watches: readonly { definition: { fullName: string }; methods: Reco
 export async function serveWatch(
   call: ServerWritableStream<Buffer, unknown>,
   mailbox: Mailbox,
-  request: { cursor: string; schoolOin?: string },
+  request: { cursor: string; schoolOin?: string; siteCode?: string },
   caller: Caller,
   gate: Gate,
 ): Promise<void> {
   const { door, cursors } = gate;
-  const of = watchOf(mailbox.catalogue ? 'catalogue' : mailbox.service, request.schoolOin);
+  const site = request.siteCode ?? '';
+  if (!isSiteCode(site) || (site !== '' && !request.schoolOin))
+    throw new GatewayError('wire.invalid', 'The code of a site is two digits, and needs its school.', {
+      where: 'site_code',
+    });
+  const of = watchOf(mailbox.catalogue ? 'catalogue' : mailbox.service, request.schoolOin, site);
   let after = BigInt(cursors.open(caller.oin, of, request.cursor) || '0');
   let first = true;
   while (!call.cancelled && door.open()) {
@@ -359,7 +407,7 @@ export async function serveWatch(
         break;
       }
       if (request.schoolOin && request.schoolOin !== run.school) continue;
-      const shown = await mailbox.show(run.rows, purpose?.purpose as Purpose, caller, gate);
+      const shown = await mailbox.show(run.rows, purpose?.purpose as Purpose, caller, gate, site);
       for (const [i, message] of shown.entries()) {
         if (call.cancelled) return;
         if (!message) continue;

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { GatewayError, isSchoolOin, isSchoolYear } from '#kernel';
+import { GatewayError, isSchoolOin, isSchoolYear, isSiteCode, routingOf } from '#kernel';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import { readRosterFile } from '../files.ts';
 import type { Gate } from '../gate.ts';
@@ -9,7 +9,8 @@ import { requireMandate, requireRole } from '../stages/authorise.ts';
 import { bodyOf, peerOfRequest, sendJson } from './exchange.ts';
 
 /**
- * POST /edexml: an EDEXML file in the body. `?school=OIN` and `?schooljaar=2026-2027` fill what the file does not say.
+ * POST /edexml: an EDEXML file in the body. `?school=OIN` (or a routing id, which also names the administration),
+ * `?schooljaar=2026-2027` and `?dependancecode=01` fill what the file does not say.
  * Answers 202 with the flow, or 409 hold.pending with the hold's id when it waits for approval.
  */
 export async function serveEdexml(
@@ -29,14 +30,24 @@ export async function serveEdexml(
     throw new GatewayError('wire.invalid', 'school is the OIN of a school.', { where: 'school' });
   if (schoolYear && !isSchoolYear(schoolYear))
     throw new GatewayError('wire.invalid', 'schooljaar is two years that follow each other.', { where: 'schooljaar' });
+  const siteCode = url.searchParams.get('dependancecode') ?? '';
+  if (!isSiteCode(siteCode))
+    throw new GatewayError('wire.invalid', 'dependancecode is two digits.', { where: 'dependancecode' });
   const roster = await readRosterFile(await bodyOf(request));
-  requireMandate(gate.door, caller, roster.reveal((it) => it.schoolOin) || schoolOin, Service.SERVICE_ROSTER);
-  const taken = await importRoster(gate, caller, roster, { schoolOin, schoolYear }, 5_000);
+  requireMandate(
+    gate.door,
+    caller,
+    roster.reveal((it) => it.schoolOin) || routingOf(schoolOin).schoolOin,
+    Service.SERVICE_ROSTER,
+  );
+  const taken = await importRoster(gate, caller, roster, { schoolOin, schoolYear, siteCode }, 5_000);
   const { flowId, learners, groups, staff, decision, holdId, difference } = taken;
   sendJson(response, holdId ? 409 : 202, {
     flowId,
     school: taken.schoolOin,
     schooljaar: taken.schoolYear,
+    dependancecode: taken.siteCode || null,
+    administration: taken.administration || null,
     learners,
     groups,
     staff,

@@ -15,7 +15,7 @@ import uwlr, {
   xsd,
 } from '#adapters/uwlr';
 import { readXmlApart } from '#adapters/xml';
-import { asGatewayError, type Clear, GatewayError, isSchoolYear, newId, schoolYearOf } from '#kernel';
+import { asGatewayError, type Clear, GatewayError, isSchoolYear, newId, routingOf, schoolYearOf } from '#kernel';
 import { Service } from '#proto/eduk/core/v1/party';
 import { revealRoster } from '#release';
 import type { Caller } from '../caller.ts';
@@ -59,7 +59,14 @@ export async function serveUwlr(
         200,
         XML,
         writeLeerlinggegevens(
-          rosterAnswer(await answerRoster(gate, caller, school, question.schoolYear, question.changedSince)),
+          rosterAnswer(
+            await answerRoster(gate, caller, {
+              school,
+              site: question.school.siteCode,
+              asked: question.schoolYear,
+              changedSince: question.changedSince,
+            }),
+          ),
         ),
       );
     } else {
@@ -89,8 +96,8 @@ function callerOf(gate: Gate, header: Clear<Autorisatie>, asked: SchoolRef): { c
     const pair = chain.byAutorisatiesleutel(digestOf(autorisatiesleutel));
     if (!pair || pair.party !== oin)
       throw new GatewayError('mandate.missing', 'This autorisatiesleutel was not given to this caller.');
-    // A school names itself by BRIN; administrations without one by a schoolkey, for which the OIN serves here.
-    const school = asked.schoolOin || asked.schoolKey;
+    // A school names itself by BRIN; administrations without one by a schoolkey, for which the OIN or a routing id serves.
+    const school = asked.schoolOin || routingOf(asked.schoolKey).schoolOin;
     if (school !== pair.school)
       throw new GatewayError(
         chain.knowsSchool(school) ? 'mandate.missing' : 'state.missing',
@@ -108,19 +115,27 @@ function checkYear(schooljaar: string, place: string): void {
     });
 }
 
+/** What an educational application asks for (UWLR 2.2 §3.2). */
+interface Asked {
+  school: string;
+  /** Dependancecode; empty = the whole school. */
+  site: string;
+  /** Schooljaar; empty = the running one. */
+  asked: string;
+  changedSince: number | undefined;
+}
+
 async function answerRoster(
   gate: Gate,
   caller: Caller,
-  school: string,
-  asked: string,
-  changedSince: number | undefined,
+  { school, site, asked, changedSince }: Asked,
 ): Promise<RosterAnswer> {
   const { door } = gate;
   const purpose = purposeFor(door, caller, school, Service.SERVICE_ROSTER);
   checkYear(asked, 'leerlinggegevens_verzoek/schooljaar');
   const schoolYear = asked || schoolYearOf(door.clock.now());
   const page = (after: string) =>
-    door.services.rosters.getRoster({ schoolOin: school, schoolYear, limit: 1000, after });
+    door.services.rosters.getRoster({ schoolOin: school, schoolYear, limit: 1000, after, siteCode: site });
   const whole = await page('');
   if (!whole.known || whole.learners.length === 0) return { kind: 'nothing' };
   if (changedSince !== undefined && Number(whole.changedMs) <= changedSince) return { kind: 'unchanged' };
@@ -132,7 +147,7 @@ async function answerRoster(
   const roster = await revealRoster(
     door.services.vault,
     purpose,
-    { schoolYear, asOf: whole.asOf, madeAt: new Date(Number(whole.changedMs)).toISOString() },
+    { schoolYear, asOf: whole.asOf, madeAt: new Date(Number(whole.changedMs)).toISOString(), siteCode: site },
     whole,
   );
   if (roster.reveal((it) => it.learners.length === 0)) return { kind: 'nothing' };

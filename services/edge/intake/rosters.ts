@@ -1,4 +1,13 @@
-import { GatewayError, isSchoolOin, isSchoolYear, schoolYearOf } from '#kernel';
+import {
+  administrationOf,
+  GatewayError,
+  isAdministration,
+  isSchoolOin,
+  isSchoolYear,
+  isSiteCode,
+  routingOf,
+  schoolYearOf,
+} from '#kernel';
 import type { LearnerRef, Person, Roster, RosterLearner, RosterStaff } from '#proto/eduk/core/v1/learner';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import type { GroupEntry, LearnerEntry, SiteEntry, StaffEntry } from '#proto/eduk/events/v1/rosters';
@@ -51,6 +60,7 @@ export const learnerEntry = (learner: RosterLearner, token: string, mark: Uint8A
   entersOn: learner.entersOn,
   leavesOn: learner.leavesOn,
   nameMark: mark,
+  siteCodes: [], // Which rosters name a learner is for their owner to say.
 });
 
 export interface RosterEntries {
@@ -73,6 +83,7 @@ export function rosterEntries(roster: Roster, found: Found): RosterEntries {
       description: text(found, group.description),
       yearGroup: group.yearGroup,
       composite: group.composite,
+      siteCodes: [],
     })),
     learners: roster.learners.map((learner, i) => learnerEntry(learner, found.tokens[i]!, found.marks[i]!, found)),
     staff: roster.staff.map((staff, i) => ({
@@ -80,6 +91,7 @@ export function rosterEntries(roster: Roster, found: Found): RosterEntries {
       groups: staff.groups.map((group) => ({ group: text(found, group.key), duties: group.duties })),
       duties: staff.duties,
       nameMark: found.marks[roster.learners.length + i]!,
+      siteCodes: [],
     })),
   };
 }
@@ -94,6 +106,14 @@ export function checkRoster(roster: Roster | undefined, groupsKnown: boolean): v
   if (!isSchoolYear(roster.schoolYear))
     throw new GatewayError('wire.invalid', 'A school year is two years that follow each other, such as 2026-2027.', {
       where: 'roster.school_year',
+    });
+  if (!isSiteCode(roster.siteCode))
+    throw new GatewayError('wire.invalid', 'The code of a site is two digits.', { where: 'roster.site_code' });
+  const routed = routingOf(roster.schoolOin).administration;
+  const named = administrationOf(roster.administration);
+  if (!isAdministration(roster.administration) || (routed !== '' && named !== '' && routed !== named))
+    throw new GatewayError('wire.invalid', 'An administration is the five digits that end its routing id.', {
+      where: 'roster.administration',
     });
   const wrong: { path: string }[] = [];
   const groups = new Set<string>();
@@ -144,7 +164,8 @@ export const pushRoster: Intake<PushRosterRequest> = {
   service: Service.SERVICE_ROSTER,
   remember: 35,
   reference: (request) => request.reference,
-  school: (request) => request.roster?.schoolOin ?? '',
+  // Administrations of one school name it by their routing id: its pupils, names and mandates are of the school.
+  school: (request) => routingOf(request.roster?.schoolOin ?? '').schoolOin,
   check: (request) => {
     if (!request.rosterId)
       throw new GatewayError('wire.invalid', 'A roster needs an id, the same in all its parts.', {
@@ -157,12 +178,13 @@ export const pushRoster: Intake<PushRosterRequest> = {
   texts: (request) => rosterTexts(request.roster!),
   events: (request, found, { caller }) => {
     const roster = request.roster!;
+    const { schoolOin, administration } = routingOf(roster.schoolOin);
     return [
       event(
         'RosterSubmitted',
         {
           rosterId: request.rosterId,
-          schoolOin: roster.schoolOin,
+          schoolOin,
           schoolYear: roster.schoolYear,
           asOf: roster.asOf,
           madeAt: roster.madeAt,
@@ -171,8 +193,10 @@ export const pushRoster: Intake<PushRosterRequest> = {
           ...rosterEntries(roster, found),
           byOin: caller.oin,
           partial: false,
+          siteCode: roster.siteCode,
+          administration: administration || administrationOf(roster.administration),
         },
-        roster.schoolOin,
+        schoolOin,
       ),
     ];
   },

@@ -1,5 +1,5 @@
 /** Answers to pulls: asked of the owner by its proto, then through release. */
-import { GatewayError, isSchoolYear, schoolYearOf } from '#kernel';
+import { GatewayError, isSchoolYear, isSiteCode, schoolYearOf } from '#kernel';
 import { EntitlementState, EntitlementTerms } from '#proto/eduk/core/v1/ordering';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import type { Decision } from '#proto/eduk/core/v1/receipt';
@@ -150,28 +150,33 @@ const getRoster: Read = async (request: GetRosterRequest, caller, gate) => {
   const purpose = purposeFor(door, caller, request.schoolOin, Service.SERVICE_ROSTER);
   const watchCursor = request.cursor
     ? ''
-    : await headCursor(door, gate.cursors, caller, Service.SERVICE_ROSTER, request.schoolOin);
+    : await headCursor(door, gate.cursors, caller, Service.SERVICE_ROSTER, request.schoolOin, request.siteCode);
   const schoolYear = request.schoolYear || schoolYearOf(door.clock.now());
   if (!isSchoolYear(schoolYear))
     throw new GatewayError('wire.invalid', 'A school year is two years that follow each other.', {
       where: 'school_year',
     });
-  const of = `roster|${request.schoolOin}|${schoolYear}`;
+  if (!isSiteCode(request.siteCode))
+    throw new GatewayError('wire.invalid', 'The code of a site is two digits.', { where: 'site_code' });
+  const of = `roster|${request.schoolOin}|${schoolYear}${request.siteCode && `|${request.siteCode}`}`;
   const after = gate.cursors.open(caller.oin, of, request.cursor);
   const answer = await door.services.rosters.getRoster({
     schoolOin: request.schoolOin,
     schoolYear,
     limit: limitOf(request.limit),
     after,
+    siteCode: request.siteCode,
   });
   if (!answer.known)
-    throw new GatewayError('state.missing', 'There is no roster of this school and year yet.', {
-      where: 'school_year',
-    });
+    throw request.siteCode === ''
+      ? new GatewayError('state.missing', 'There is no roster of this school and year yet.', { where: 'school_year' })
+      : new GatewayError('state.missing', 'There is no roster of this site, school and year yet.', {
+          where: 'site_code',
+        });
   const roster = await revealRoster(
     door.services.vault,
     purpose,
-    { schoolYear, asOf: answer.asOf, madeAt: '' },
+    { schoolYear, asOf: answer.asOf, madeAt: '', siteCode: request.siteCode },
     answer,
   );
   return {

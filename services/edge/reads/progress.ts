@@ -123,7 +123,13 @@ async function baseGroups({ door }: Gate, schoolOin: string): Promise<Map<string
   const found = new Map<string, string>();
   const schoolYear = schoolYearOf(door.clock.now());
   for (let after = ''; ; ) {
-    const { learners, next } = await door.services.rosters.getRoster({ schoolOin, schoolYear, limit: PAGE, after });
+    const { learners, next } = await door.services.rosters.getRoster({
+      schoolOin,
+      schoolYear,
+      limit: PAGE,
+      after,
+      siteCode: '',
+    });
     for (const { learner, group } of learners) found.set(learner, group);
     if (next === '') return found;
     after = next;

@@ -210,7 +210,7 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
       sinceMs: hold.sinceMs,
       flowId: hold.flowId,
       learners: hold.difference?.left ?? 0,
-      told: `A roster of ${hold.schoolYear} waits for approval: ${heldBecause[hold.reason] ?? hold.reason}.`,
+      told: `A roster of ${hold.schoolYear}${ofSite(hold)} waits for approval: ${heldBecause[hold.reason] ?? hold.reason}.`,
     });
   const keys = new Set(
     [
@@ -348,9 +348,13 @@ function aboutEntitlement(row: EntitlementRow, today: string): Found | undefined
 }
 
 /** As `eduk hold list` says it. */
+const ofSite = ({ siteCode, administration }: { siteCode: string; administration: string }): string =>
+  `${siteCode && ` of site ${siteCode}`}${administration && ` of administration ${administration}`}`;
+
 const heldBecause: Record<string, string> = {
   empty: 'it is empty',
   truncated: 'it seems cut off',
+  leaves_out_site: 'it names no site, and lacks most pupils of one',
   removes_many: 'it removes many learners',
   renames_many: 'it renames many learners',
 };

@@ -56,6 +56,8 @@ export interface RosterLearner {
   /** YYYY-MM-DD (instroomdatum, uitstroomdatum). */
   entersOn: string;
   leavesOn: string;
+  /** Told by the gateway where the mandate names sites: codes of the sites whose rosters name the learner. Not read. */
+  siteCodes: string[];
 }
 
 export interface RosterGroup {
@@ -100,12 +102,20 @@ export interface Roster {
   asOf: string;
   /** When the administration made it, RFC 3339. */
   madeAt: string;
-  /** Two digits of the site (dependancecode); `00` or empty = none. */
+  /**
+   * Two digits of the site (dependancecode): the roster is of that site only. Empty = of the whole school. `00` is the main
+   * site where another site of the school has a roster of its own in that year, else the whole school.
+   */
   siteCode: string;
   sites: RosterSite[];
   groups: RosterGroup[];
   learners: RosterLearner[];
   staff: RosterStaff[];
+  /**
+   * Five digits of the administration, the end of its routing id, where a school runs more than one: the roster is of that
+   * administration only. Empty or `00000` = not said. A routing id as `school_oin` says the same.
+   */
+  administration: string;
 }
 
 function createBaseLearnerRef(): LearnerRef {
@@ -442,6 +452,7 @@ function createBaseRosterLearner(): RosterLearner {
     siteKey: "",
     entersOn: "",
     leavesOn: "",
+    siteCodes: [],
   };
 }
 
@@ -470,6 +481,9 @@ export const RosterLearner: MessageFns<RosterLearner> = {
     }
     if (message.leavesOn !== "") {
       writer.uint32(66).string(message.leavesOn);
+    }
+    for (const v of message.siteCodes) {
+      writer.uint32(74).string(v!);
     }
     return writer;
   },
@@ -551,6 +565,14 @@ export const RosterLearner: MessageFns<RosterLearner> = {
             message.leavesOn = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.siteCodes.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -597,6 +619,11 @@ export const RosterLearner: MessageFns<RosterLearner> = {
         : isSet(object.leaves_on)
         ? globalThis.String(object.leaves_on)
         : "",
+      siteCodes: globalThis.Array.isArray(object?.siteCodes)
+        ? object.siteCodes.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.site_codes)
+        ? object.site_codes.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -626,6 +653,9 @@ export const RosterLearner: MessageFns<RosterLearner> = {
     if (message.leavesOn !== "") {
       obj.leavesOn = message.leavesOn;
     }
+    if (message.siteCodes?.length) {
+      obj.siteCodes = message.siteCodes;
+    }
     return obj;
   },
 
@@ -644,6 +674,7 @@ export const RosterLearner: MessageFns<RosterLearner> = {
     message.siteKey = object.siteKey ?? "";
     message.entersOn = object.entersOn ?? "";
     message.leavesOn = object.leavesOn ?? "";
+    message.siteCodes = object.siteCodes?.map((e) => e) || [];
     return message;
   },
 };
@@ -1101,6 +1132,7 @@ function createBaseRoster(): Roster {
     groups: [],
     learners: [],
     staff: [],
+    administration: "",
   };
 }
 
@@ -1132,6 +1164,9 @@ export const Roster: MessageFns<Roster> = {
     }
     for (const v of message.staff) {
       RosterStaff.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.administration !== "") {
+      writer.uint32(82).string(message.administration);
     }
     return writer;
   },
@@ -1221,6 +1256,14 @@ export const Roster: MessageFns<Roster> = {
             message.staff.push(RosterStaff.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.administration = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1272,6 +1315,7 @@ export const Roster: MessageFns<Roster> = {
       staff: globalThis.Array.isArray(object?.staff)
         ? object.staff.map((e: any) => RosterStaff.fromJSON(e))
         : [],
+      administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
     };
   },
 
@@ -1304,6 +1348,9 @@ export const Roster: MessageFns<Roster> = {
     if (message.staff?.length) {
       obj.staff = message.staff.map((e) => RosterStaff.toJSON(e));
     }
+    if (message.administration !== "") {
+      obj.administration = message.administration;
+    }
     return obj;
   },
 
@@ -1321,6 +1368,7 @@ export const Roster: MessageFns<Roster> = {
     message.groups = object.groups?.map((e) => RosterGroup.fromPartial(e)) || [];
     message.learners = object.learners?.map((e) => RosterLearner.fromPartial(e)) || [];
     message.staff = object.staff?.map((e) => RosterStaff.fromPartial(e)) || [];
+    message.administration = object.administration ?? "";
     return message;
   },
 };

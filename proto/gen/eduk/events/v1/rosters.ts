@@ -25,6 +25,8 @@ export interface GroupEntry {
   description: string;
   yearGroup: string;
   composite: boolean;
+  /** Codes (dependancecode) of the sites whose rosters name it; none where only rosters of the whole school do. */
+  siteCodes: string[];
 }
 
 /** A learner in a roster. */
@@ -38,6 +40,8 @@ export interface LearnerEntry {
   leavesOn: string;
   /** Keyed mark of the names in the vault: another mark means other names. Empty = no names given. */
   nameMark: Uint8Array;
+  /** Codes (dependancecode) of the sites whose rosters name the learner; none where only rosters of the whole school do. */
+  siteCodes: string[];
 }
 
 /** A member of staff in a roster. */
@@ -46,6 +50,8 @@ export interface StaffEntry {
   groups: StaffGroupEntry[];
   duties: string[];
   nameMark: Uint8Array;
+  /** Codes (dependancecode) of the sites whose rosters name the member of staff; none where only rosters of the whole school do. */
+  siteCodes: string[];
 }
 
 /** A group that someone teaches, and as what. */
@@ -71,6 +77,10 @@ export interface RosterSubmitted {
   byOin: string;
   /** True when it names only additions: nobody leaves because of it. */
   partial: boolean;
+  /** Code of the site (dependancecode); empty = of the whole school. */
+  siteCode: string;
+  /** Five digits of the administration (end of its routing id); empty = not said. */
+  administration: string;
 }
 
 /** A part of a roster rests until the part with `last` comes. The outcome of the roster is told in the flow of that part. */
@@ -80,6 +90,10 @@ export interface RosterPartTaken {
   schoolYear: string;
   /** From 0. */
   part: number;
+  /** Code of the site (dependancecode); empty = of the whole school. */
+  siteCode: string;
+  /** Five digits of the administration (end of its routing id); empty = not said. */
+  administration: string;
 }
 
 /** Learners were named outside a roster. */
@@ -135,7 +149,15 @@ export interface RosterApplied {
   rosterId: string;
   schoolOin: string;
   schoolYear: string;
-  difference: RosterDifference | undefined;
+  difference:
+    | RosterDifference
+    | undefined;
+  /** Code of the site (dependancecode); empty = of the whole school. */
+  siteCode: string;
+  /** Five digits of the administration (end of its routing id); empty = not said. */
+  administration: string;
+  /** Codes of sites whose own rosters ended, because this roster of the whole school took their place. */
+  sitesEnded: string[];
 }
 
 /** The roster waits for approval. */
@@ -147,8 +169,12 @@ export interface RosterHeld {
   difference:
     | RosterDifference
     | undefined;
-  /** `empty`, `truncated`, `removes_many` or `renames_many`. */
+  /** `empty`, `truncated`, `leaves_out_site`, `removes_many` or `renames_many`. */
   reason: string;
+  /** Code of the site (dependancecode); empty = of the whole school. */
+  siteCode: string;
+  /** Five digits of the administration (end of its routing id); empty = not said. */
+  administration: string;
 }
 
 /** The roster was not taken. */
@@ -158,6 +184,10 @@ export interface RosterRefused {
   schoolOin: string;
   code: string;
   told: string;
+  /** Code of the site (dependancecode); empty = of the whole school. */
+  siteCode: string;
+  /** Five digits of the administration (end of its routing id); empty = not said. */
+  administration: string;
 }
 
 /** A learner is at the school in this school year. */
@@ -175,7 +205,7 @@ export interface LearnerMoved {
   before: LearnerEntry | undefined;
 }
 
-/** Names of a learner are other than before; nothing else. */
+/** Names or days of a learner are other than before; nothing else. */
 export interface LearnerChanged {
   schoolOin: string;
   schoolYear: string;
@@ -190,6 +220,8 @@ export interface LearnerLeft {
   /** Day of leaving, YYYY-MM-DD. */
   leftOn: string;
   group: string;
+  /** Codes of the sites whose rosters named the learner before. */
+  siteCodes: string[];
 }
 
 /** All routes for a learner are closed; the vault destroys the identity at the time given. */
@@ -208,6 +240,8 @@ export interface GroupChanged {
     | undefined;
   /** `opened`, `renamed`, `changed` (another year group, another sort) or `closed`. */
   change: string;
+  /** Codes of the sites whose rosters named it before. */
+  siteCodesBefore: string[];
 }
 
 /** Staff came, went, or got other groups. */
@@ -219,6 +253,8 @@ export interface StaffChanged {
     | undefined;
   /** `joined`, `changed` or `left`. */
   change: string;
+  /** Codes of the sites whose rosters named it before. */
+  siteCodesBefore: string[];
 }
 
 function createBaseSiteEntry(): SiteEntry {
@@ -323,7 +359,7 @@ export const SiteEntry: MessageFns<SiteEntry> = {
 };
 
 function createBaseGroupEntry(): GroupEntry {
-  return { group: "", name: "", description: "", yearGroup: "", composite: false };
+  return { group: "", name: "", description: "", yearGroup: "", composite: false, siteCodes: [] };
 }
 
 export const GroupEntry: MessageFns<GroupEntry> = {
@@ -342,6 +378,9 @@ export const GroupEntry: MessageFns<GroupEntry> = {
     }
     if (message.composite !== false) {
       writer.uint32(40).bool(message.composite);
+    }
+    for (const v of message.siteCodes) {
+      writer.uint32(50).string(v!);
     }
     return writer;
   },
@@ -399,6 +438,14 @@ export const GroupEntry: MessageFns<GroupEntry> = {
             message.composite = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.siteCodes.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -422,6 +469,11 @@ export const GroupEntry: MessageFns<GroupEntry> = {
         ? globalThis.String(object.year_group)
         : "",
       composite: isSet(object.composite) ? globalThis.Boolean(object.composite) : false,
+      siteCodes: globalThis.Array.isArray(object?.siteCodes)
+        ? object.siteCodes.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.site_codes)
+        ? object.site_codes.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -442,6 +494,9 @@ export const GroupEntry: MessageFns<GroupEntry> = {
     if (message.composite !== false) {
       obj.composite = message.composite;
     }
+    if (message.siteCodes?.length) {
+      obj.siteCodes = message.siteCodes;
+    }
     return obj;
   },
 
@@ -455,6 +510,7 @@ export const GroupEntry: MessageFns<GroupEntry> = {
     message.description = object.description ?? "";
     message.yearGroup = object.yearGroup ?? "";
     message.composite = object.composite ?? false;
+    message.siteCodes = object.siteCodes?.map((e) => e) || [];
     return message;
   },
 };
@@ -469,6 +525,7 @@ function createBaseLearnerEntry(): LearnerEntry {
     entersOn: "",
     leavesOn: "",
     nameMark: new Uint8Array(0),
+    siteCodes: [],
   };
 }
 
@@ -497,6 +554,9 @@ export const LearnerEntry: MessageFns<LearnerEntry> = {
     }
     if (message.nameMark.length !== 0) {
       writer.uint32(66).bytes(message.nameMark);
+    }
+    for (const v of message.siteCodes) {
+      writer.uint32(74).string(v!);
     }
     return writer;
   },
@@ -578,6 +638,14 @@ export const LearnerEntry: MessageFns<LearnerEntry> = {
             message.nameMark = reader.bytes();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.siteCodes.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -620,6 +688,11 @@ export const LearnerEntry: MessageFns<LearnerEntry> = {
         : isSet(object.name_mark)
         ? bytesFromBase64(object.name_mark)
         : new Uint8Array(0),
+      siteCodes: globalThis.Array.isArray(object?.siteCodes)
+        ? object.siteCodes.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.site_codes)
+        ? object.site_codes.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -649,6 +722,9 @@ export const LearnerEntry: MessageFns<LearnerEntry> = {
     if (message.nameMark.length !== 0) {
       obj.nameMark = base64FromBytes(message.nameMark);
     }
+    if (message.siteCodes?.length) {
+      obj.siteCodes = message.siteCodes;
+    }
     return obj;
   },
 
@@ -665,12 +741,13 @@ export const LearnerEntry: MessageFns<LearnerEntry> = {
     message.entersOn = object.entersOn ?? "";
     message.leavesOn = object.leavesOn ?? "";
     message.nameMark = object.nameMark ?? new Uint8Array(0);
+    message.siteCodes = object.siteCodes?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseStaffEntry(): StaffEntry {
-  return { staff: "", groups: [], duties: [], nameMark: new Uint8Array(0) };
+  return { staff: "", groups: [], duties: [], nameMark: new Uint8Array(0), siteCodes: [] };
 }
 
 export const StaffEntry: MessageFns<StaffEntry> = {
@@ -686,6 +763,9 @@ export const StaffEntry: MessageFns<StaffEntry> = {
     }
     if (message.nameMark.length !== 0) {
       writer.uint32(34).bytes(message.nameMark);
+    }
+    for (const v of message.siteCodes) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -735,6 +815,14 @@ export const StaffEntry: MessageFns<StaffEntry> = {
             message.nameMark = reader.bytes();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.siteCodes.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -759,6 +847,11 @@ export const StaffEntry: MessageFns<StaffEntry> = {
         : isSet(object.name_mark)
         ? bytesFromBase64(object.name_mark)
         : new Uint8Array(0),
+      siteCodes: globalThis.Array.isArray(object?.siteCodes)
+        ? object.siteCodes.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.site_codes)
+        ? object.site_codes.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -776,6 +869,9 @@ export const StaffEntry: MessageFns<StaffEntry> = {
     if (message.nameMark.length !== 0) {
       obj.nameMark = base64FromBytes(message.nameMark);
     }
+    if (message.siteCodes?.length) {
+      obj.siteCodes = message.siteCodes;
+    }
     return obj;
   },
 
@@ -788,6 +884,7 @@ export const StaffEntry: MessageFns<StaffEntry> = {
     message.groups = object.groups?.map((e) => StaffGroupEntry.fromPartial(e)) || [];
     message.duties = object.duties?.map((e) => e) || [];
     message.nameMark = object.nameMark ?? new Uint8Array(0);
+    message.siteCodes = object.siteCodes?.map((e) => e) || [];
     return message;
   },
 };
@@ -892,6 +989,8 @@ function createBaseRosterSubmitted(): RosterSubmitted {
     staff: [],
     byOin: "",
     partial: false,
+    siteCode: "",
+    administration: "",
   };
 }
 
@@ -935,6 +1034,12 @@ export const RosterSubmitted: MessageFns<RosterSubmitted> = {
     }
     if (message.partial !== false) {
       writer.uint32(104).bool(message.partial);
+    }
+    if (message.siteCode !== "") {
+      writer.uint32(114).string(message.siteCode);
+    }
+    if (message.administration !== "") {
+      writer.uint32(122).string(message.administration);
     }
     return writer;
   },
@@ -1056,6 +1161,22 @@ export const RosterSubmitted: MessageFns<RosterSubmitted> = {
             message.partial = reader.bool();
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.administration = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1115,6 +1236,12 @@ export const RosterSubmitted: MessageFns<RosterSubmitted> = {
         ? globalThis.String(object.by_oin)
         : "",
       partial: isSet(object.partial) ? globalThis.Boolean(object.partial) : false,
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
+      administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
     };
   },
 
@@ -1159,6 +1286,12 @@ export const RosterSubmitted: MessageFns<RosterSubmitted> = {
     if (message.partial !== false) {
       obj.partial = message.partial;
     }
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
+    if (message.administration !== "") {
+      obj.administration = message.administration;
+    }
     return obj;
   },
 
@@ -1180,12 +1313,14 @@ export const RosterSubmitted: MessageFns<RosterSubmitted> = {
     message.staff = object.staff?.map((e) => StaffEntry.fromPartial(e)) || [];
     message.byOin = object.byOin ?? "";
     message.partial = object.partial ?? false;
+    message.siteCode = object.siteCode ?? "";
+    message.administration = object.administration ?? "";
     return message;
   },
 };
 
 function createBaseRosterPartTaken(): RosterPartTaken {
-  return { rosterId: "", schoolOin: "", schoolYear: "", part: 0 };
+  return { rosterId: "", schoolOin: "", schoolYear: "", part: 0, siteCode: "", administration: "" };
 }
 
 export const RosterPartTaken: MessageFns<RosterPartTaken> = {
@@ -1201,6 +1336,12 @@ export const RosterPartTaken: MessageFns<RosterPartTaken> = {
     }
     if (message.part !== 0) {
       writer.uint32(32).uint32(message.part);
+    }
+    if (message.siteCode !== "") {
+      writer.uint32(42).string(message.siteCode);
+    }
+    if (message.administration !== "") {
+      writer.uint32(50).string(message.administration);
     }
     return writer;
   },
@@ -1250,6 +1391,22 @@ export const RosterPartTaken: MessageFns<RosterPartTaken> = {
             message.part = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.administration = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1280,6 +1437,12 @@ export const RosterPartTaken: MessageFns<RosterPartTaken> = {
         ? globalThis.String(object.school_year)
         : "",
       part: isSet(object.part) ? globalThis.Number(object.part) : 0,
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
+      administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
     };
   },
 
@@ -1297,6 +1460,12 @@ export const RosterPartTaken: MessageFns<RosterPartTaken> = {
     if (message.part !== 0) {
       obj.part = Math.round(message.part);
     }
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
+    if (message.administration !== "") {
+      obj.administration = message.administration;
+    }
     return obj;
   },
 
@@ -1309,6 +1478,8 @@ export const RosterPartTaken: MessageFns<RosterPartTaken> = {
     message.schoolOin = object.schoolOin ?? "";
     message.schoolYear = object.schoolYear ?? "";
     message.part = object.part ?? 0;
+    message.siteCode = object.siteCode ?? "";
+    message.administration = object.administration ?? "";
     return message;
   },
 };
@@ -2098,7 +2269,15 @@ export const HoldDecided: MessageFns<HoldDecided> = {
 };
 
 function createBaseRosterApplied(): RosterApplied {
-  return { rosterId: "", schoolOin: "", schoolYear: "", difference: undefined };
+  return {
+    rosterId: "",
+    schoolOin: "",
+    schoolYear: "",
+    difference: undefined,
+    siteCode: "",
+    administration: "",
+    sitesEnded: [],
+  };
 }
 
 export const RosterApplied: MessageFns<RosterApplied> = {
@@ -2114,6 +2293,15 @@ export const RosterApplied: MessageFns<RosterApplied> = {
     }
     if (message.difference !== undefined) {
       RosterDifference.encode(message.difference, writer.uint32(34).fork()).join();
+    }
+    if (message.siteCode !== "") {
+      writer.uint32(42).string(message.siteCode);
+    }
+    if (message.administration !== "") {
+      writer.uint32(50).string(message.administration);
+    }
+    for (const v of message.sitesEnded) {
+      writer.uint32(58).string(v!);
     }
     return writer;
   },
@@ -2163,6 +2351,30 @@ export const RosterApplied: MessageFns<RosterApplied> = {
             message.difference = RosterDifference.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.administration = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.sitesEnded.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2193,6 +2405,17 @@ export const RosterApplied: MessageFns<RosterApplied> = {
         ? globalThis.String(object.school_year)
         : "",
       difference: isSet(object.difference) ? RosterDifference.fromJSON(object.difference) : undefined,
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
+      administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
+      sitesEnded: globalThis.Array.isArray(object?.sitesEnded)
+        ? object.sitesEnded.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.sites_ended)
+        ? object.sites_ended.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -2210,6 +2433,15 @@ export const RosterApplied: MessageFns<RosterApplied> = {
     if (message.difference !== undefined) {
       obj.difference = RosterDifference.toJSON(message.difference);
     }
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
+    if (message.administration !== "") {
+      obj.administration = message.administration;
+    }
+    if (message.sitesEnded?.length) {
+      obj.sitesEnded = message.sitesEnded;
+    }
     return obj;
   },
 
@@ -2224,12 +2456,24 @@ export const RosterApplied: MessageFns<RosterApplied> = {
     message.difference = (object.difference !== undefined && object.difference !== null)
       ? RosterDifference.fromPartial(object.difference)
       : undefined;
+    message.siteCode = object.siteCode ?? "";
+    message.administration = object.administration ?? "";
+    message.sitesEnded = object.sitesEnded?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseRosterHeld(): RosterHeld {
-  return { rosterId: "", holdId: "", schoolOin: "", schoolYear: "", difference: undefined, reason: "" };
+  return {
+    rosterId: "",
+    holdId: "",
+    schoolOin: "",
+    schoolYear: "",
+    difference: undefined,
+    reason: "",
+    siteCode: "",
+    administration: "",
+  };
 }
 
 export const RosterHeld: MessageFns<RosterHeld> = {
@@ -2251,6 +2495,12 @@ export const RosterHeld: MessageFns<RosterHeld> = {
     }
     if (message.reason !== "") {
       writer.uint32(50).string(message.reason);
+    }
+    if (message.siteCode !== "") {
+      writer.uint32(58).string(message.siteCode);
+    }
+    if (message.administration !== "") {
+      writer.uint32(66).string(message.administration);
     }
     return writer;
   },
@@ -2316,6 +2566,22 @@ export const RosterHeld: MessageFns<RosterHeld> = {
             message.reason = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.administration = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2352,6 +2618,12 @@ export const RosterHeld: MessageFns<RosterHeld> = {
         : "",
       difference: isSet(object.difference) ? RosterDifference.fromJSON(object.difference) : undefined,
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
+      administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
     };
   },
 
@@ -2375,6 +2647,12 @@ export const RosterHeld: MessageFns<RosterHeld> = {
     if (message.reason !== "") {
       obj.reason = message.reason;
     }
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
+    if (message.administration !== "") {
+      obj.administration = message.administration;
+    }
     return obj;
   },
 
@@ -2391,12 +2669,14 @@ export const RosterHeld: MessageFns<RosterHeld> = {
       ? RosterDifference.fromPartial(object.difference)
       : undefined;
     message.reason = object.reason ?? "";
+    message.siteCode = object.siteCode ?? "";
+    message.administration = object.administration ?? "";
     return message;
   },
 };
 
 function createBaseRosterRefused(): RosterRefused {
-  return { rosterId: "", holdId: "", schoolOin: "", code: "", told: "" };
+  return { rosterId: "", holdId: "", schoolOin: "", code: "", told: "", siteCode: "", administration: "" };
 }
 
 export const RosterRefused: MessageFns<RosterRefused> = {
@@ -2415,6 +2695,12 @@ export const RosterRefused: MessageFns<RosterRefused> = {
     }
     if (message.told !== "") {
       writer.uint32(42).string(message.told);
+    }
+    if (message.siteCode !== "") {
+      writer.uint32(50).string(message.siteCode);
+    }
+    if (message.administration !== "") {
+      writer.uint32(58).string(message.administration);
     }
     return writer;
   },
@@ -2472,6 +2758,22 @@ export const RosterRefused: MessageFns<RosterRefused> = {
             message.told = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.administration = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2503,6 +2805,12 @@ export const RosterRefused: MessageFns<RosterRefused> = {
         : "",
       code: isSet(object.code) ? globalThis.String(object.code) : "",
       told: isSet(object.told) ? globalThis.String(object.told) : "",
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
+      administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
     };
   },
 
@@ -2523,6 +2831,12 @@ export const RosterRefused: MessageFns<RosterRefused> = {
     if (message.told !== "") {
       obj.told = message.told;
     }
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
+    if (message.administration !== "") {
+      obj.administration = message.administration;
+    }
     return obj;
   },
 
@@ -2536,6 +2850,8 @@ export const RosterRefused: MessageFns<RosterRefused> = {
     message.schoolOin = object.schoolOin ?? "";
     message.code = object.code ?? "";
     message.told = object.told ?? "";
+    message.siteCode = object.siteCode ?? "";
+    message.administration = object.administration ?? "";
     return message;
   },
 };
@@ -2892,7 +3208,7 @@ export const LearnerChanged: MessageFns<LearnerChanged> = {
 };
 
 function createBaseLearnerLeft(): LearnerLeft {
-  return { schoolOin: "", schoolYear: "", learner: "", leftOn: "", group: "" };
+  return { schoolOin: "", schoolYear: "", learner: "", leftOn: "", group: "", siteCodes: [] };
 }
 
 export const LearnerLeft: MessageFns<LearnerLeft> = {
@@ -2911,6 +3227,9 @@ export const LearnerLeft: MessageFns<LearnerLeft> = {
     }
     if (message.group !== "") {
       writer.uint32(42).string(message.group);
+    }
+    for (const v of message.siteCodes) {
+      writer.uint32(50).string(v!);
     }
     return writer;
   },
@@ -2968,6 +3287,14 @@ export const LearnerLeft: MessageFns<LearnerLeft> = {
             message.group = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.siteCodes.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2999,6 +3326,11 @@ export const LearnerLeft: MessageFns<LearnerLeft> = {
         ? globalThis.String(object.left_on)
         : "",
       group: isSet(object.group) ? globalThis.String(object.group) : "",
+      siteCodes: globalThis.Array.isArray(object?.siteCodes)
+        ? object.siteCodes.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.site_codes)
+        ? object.site_codes.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -3019,6 +3351,9 @@ export const LearnerLeft: MessageFns<LearnerLeft> = {
     if (message.group !== "") {
       obj.group = message.group;
     }
+    if (message.siteCodes?.length) {
+      obj.siteCodes = message.siteCodes;
+    }
     return obj;
   },
 
@@ -3032,6 +3367,7 @@ export const LearnerLeft: MessageFns<LearnerLeft> = {
     message.learner = object.learner ?? "";
     message.leftOn = object.leftOn ?? "";
     message.group = object.group ?? "";
+    message.siteCodes = object.siteCodes?.map((e) => e) || [];
     return message;
   },
 };
@@ -3151,7 +3487,7 @@ export const LearnerForgotten: MessageFns<LearnerForgotten> = {
 };
 
 function createBaseGroupChanged(): GroupChanged {
-  return { schoolOin: "", schoolYear: "", group: undefined, change: "" };
+  return { schoolOin: "", schoolYear: "", group: undefined, change: "", siteCodesBefore: [] };
 }
 
 export const GroupChanged: MessageFns<GroupChanged> = {
@@ -3167,6 +3503,9 @@ export const GroupChanged: MessageFns<GroupChanged> = {
     }
     if (message.change !== "") {
       writer.uint32(34).string(message.change);
+    }
+    for (const v of message.siteCodesBefore) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -3216,6 +3555,14 @@ export const GroupChanged: MessageFns<GroupChanged> = {
             message.change = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.siteCodesBefore.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3242,6 +3589,11 @@ export const GroupChanged: MessageFns<GroupChanged> = {
         : "",
       group: isSet(object.group) ? GroupEntry.fromJSON(object.group) : undefined,
       change: isSet(object.change) ? globalThis.String(object.change) : "",
+      siteCodesBefore: globalThis.Array.isArray(object?.siteCodesBefore)
+        ? object.siteCodesBefore.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.site_codes_before)
+        ? object.site_codes_before.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -3259,6 +3611,9 @@ export const GroupChanged: MessageFns<GroupChanged> = {
     if (message.change !== "") {
       obj.change = message.change;
     }
+    if (message.siteCodesBefore?.length) {
+      obj.siteCodesBefore = message.siteCodesBefore;
+    }
     return obj;
   },
 
@@ -3273,12 +3628,13 @@ export const GroupChanged: MessageFns<GroupChanged> = {
       ? GroupEntry.fromPartial(object.group)
       : undefined;
     message.change = object.change ?? "";
+    message.siteCodesBefore = object.siteCodesBefore?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseStaffChanged(): StaffChanged {
-  return { schoolOin: "", schoolYear: "", staff: undefined, change: "" };
+  return { schoolOin: "", schoolYear: "", staff: undefined, change: "", siteCodesBefore: [] };
 }
 
 export const StaffChanged: MessageFns<StaffChanged> = {
@@ -3294,6 +3650,9 @@ export const StaffChanged: MessageFns<StaffChanged> = {
     }
     if (message.change !== "") {
       writer.uint32(34).string(message.change);
+    }
+    for (const v of message.siteCodesBefore) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -3343,6 +3702,14 @@ export const StaffChanged: MessageFns<StaffChanged> = {
             message.change = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.siteCodesBefore.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3369,6 +3736,11 @@ export const StaffChanged: MessageFns<StaffChanged> = {
         : "",
       staff: isSet(object.staff) ? StaffEntry.fromJSON(object.staff) : undefined,
       change: isSet(object.change) ? globalThis.String(object.change) : "",
+      siteCodesBefore: globalThis.Array.isArray(object?.siteCodesBefore)
+        ? object.siteCodesBefore.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.site_codes_before)
+        ? object.site_codes_before.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -3386,6 +3758,9 @@ export const StaffChanged: MessageFns<StaffChanged> = {
     if (message.change !== "") {
       obj.change = message.change;
     }
+    if (message.siteCodesBefore?.length) {
+      obj.siteCodesBefore = message.siteCodesBefore;
+    }
     return obj;
   },
 
@@ -3400,6 +3775,7 @@ export const StaffChanged: MessageFns<StaffChanged> = {
       ? StaffEntry.fromPartial(object.staff)
       : undefined;
     message.change = object.change ?? "";
+    message.siteCodesBefore = object.siteCodesBefore?.map((e) => e) || [];
     return message;
   },
 };

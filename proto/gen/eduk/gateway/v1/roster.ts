@@ -26,7 +26,10 @@ export interface PushRosterRequest {
   part: number;
   /** Closes the roster. */
   last: boolean;
-  /** Every part names school and school year; sites and groups must come in the first part. */
+  /**
+   * Every part names school, school year, and site and administration where there are; sites and groups must come in the
+   * first part.
+   */
   roster: Roster | undefined;
 }
 
@@ -52,6 +55,11 @@ export interface GetRosterRequest {
   limit: number;
   /** Where an earlier watch or list stopped; empty = from what is kept. */
   cursor: string;
+  /**
+   * Two digits: only who is named by a roster of that site, as that roster says. `00` = the main site: also who is named by no
+   * roster of another site. Empty = the whole school.
+   */
+  siteCode: string;
 }
 
 /** Sites, groups and staff on the first page, learners on each. */
@@ -73,6 +81,11 @@ export interface WatchRostersRequest {
   cursor: string;
   /** Only this school; empty = all with a mandate. */
   schoolOin: string;
+  /**
+   * Two digits: only this site of the school, as in GetRoster; needs `school_oin`. Who comes from another site joins, who goes
+   * to another site leaves.
+   */
+  siteCode: string;
 }
 
 /** One change. */
@@ -337,7 +350,7 @@ export const PushRosterResponse: MessageFns<PushRosterResponse> = {
 };
 
 function createBaseGetRosterRequest(): GetRosterRequest {
-  return { schoolOin: "", schoolYear: "", limit: 0, cursor: "" };
+  return { schoolOin: "", schoolYear: "", limit: 0, cursor: "", siteCode: "" };
 }
 
 export const GetRosterRequest: MessageFns<GetRosterRequest> = {
@@ -353,6 +366,9 @@ export const GetRosterRequest: MessageFns<GetRosterRequest> = {
     }
     if (message.cursor !== "") {
       writer.uint32(34).string(message.cursor);
+    }
+    if (message.siteCode !== "") {
+      writer.uint32(42).string(message.siteCode);
     }
     return writer;
   },
@@ -402,6 +418,14 @@ export const GetRosterRequest: MessageFns<GetRosterRequest> = {
             message.cursor = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -428,6 +452,11 @@ export const GetRosterRequest: MessageFns<GetRosterRequest> = {
         : "",
       limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
       cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
     };
   },
 
@@ -445,6 +474,9 @@ export const GetRosterRequest: MessageFns<GetRosterRequest> = {
     if (message.cursor !== "") {
       obj.cursor = message.cursor;
     }
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
     return obj;
   },
 
@@ -457,6 +489,7 @@ export const GetRosterRequest: MessageFns<GetRosterRequest> = {
     message.schoolYear = object.schoolYear ?? "";
     message.limit = object.limit ?? 0;
     message.cursor = object.cursor ?? "";
+    message.siteCode = object.siteCode ?? "";
     return message;
   },
 };
@@ -592,7 +625,7 @@ export const GetRosterResponse: MessageFns<GetRosterResponse> = {
 };
 
 function createBaseWatchRostersRequest(): WatchRostersRequest {
-  return { cursor: "", schoolOin: "" };
+  return { cursor: "", schoolOin: "", siteCode: "" };
 }
 
 export const WatchRostersRequest: MessageFns<WatchRostersRequest> = {
@@ -602,6 +635,9 @@ export const WatchRostersRequest: MessageFns<WatchRostersRequest> = {
     }
     if (message.schoolOin !== "") {
       writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.siteCode !== "") {
+      writer.uint32(26).string(message.siteCode);
     }
     return writer;
   },
@@ -635,6 +671,14 @@ export const WatchRostersRequest: MessageFns<WatchRostersRequest> = {
             message.schoolOin = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -655,6 +699,11 @@ export const WatchRostersRequest: MessageFns<WatchRostersRequest> = {
         : isSet(object.school_oin)
         ? globalThis.String(object.school_oin)
         : "",
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
     };
   },
 
@@ -666,6 +715,9 @@ export const WatchRostersRequest: MessageFns<WatchRostersRequest> = {
     if (message.schoolOin !== "") {
       obj.schoolOin = message.schoolOin;
     }
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
     return obj;
   },
 
@@ -676,6 +728,7 @@ export const WatchRostersRequest: MessageFns<WatchRostersRequest> = {
     const message = createBaseWatchRostersRequest();
     message.cursor = object.cursor ?? "";
     message.schoolOin = object.schoolOin ?? "";
+    message.siteCode = object.siteCode ?? "";
     return message;
   },
 };
@@ -867,7 +920,10 @@ export const WatchRostersResponse: MessageFns<WatchRostersResponse> = {
   },
 };
 
-/** Who is at school, in which groups. Mandate: roster. */
+/**
+ * Who is at school, in which groups. Mandate: roster. A roster with a site code is of that site: it makes nobody of another
+ * site leave.
+ */
 export type RosterServiceDefinition = typeof RosterServiceDefinition;
 export const RosterServiceDefinition = {
   name: "RosterService",

@@ -20,9 +20,10 @@ import {
   SchoolMandate,
 } from "../../core/v1/party.ts";
 import { Decision, Refusal } from "../../core/v1/receipt.ts";
-import { ParkedRows } from "../../delivery/v1/delivery.ts";
+import { EndpointStatus, ParkedRows } from "../../delivery/v1/delivery.ts";
 import { RosterDifference } from "../../events/v1/rosters.ts";
 import { Blocker, Flow } from "../../gateway/v1/flow.ts";
+import { SchoolRoster } from "../../rosters/v1/rosters.ts";
 
 export const protobufPackage = "eduk.operator.v1";
 
@@ -44,7 +45,11 @@ export interface AddPartyResponse {
   existed: boolean;
   /** Follow it with ShowFlow. */
   flowId: string;
-  decision: Decision | undefined;
+  decision:
+    | Decision
+    | undefined;
+  /** By which its webhook knows that a message is ours; empty when this address was registered before. */
+  webhookSecret: string;
 }
 
 /** Filters. */
@@ -172,6 +177,19 @@ export interface HeldRoster {
   groupsClosing: string[];
   byOin: string;
   flowId: string;
+  /** Empty = a roster of the whole school. */
+  siteCode: string;
+  administration: string;
+}
+
+/** Of which school. */
+export interface ListSitesRequest {
+  schoolOin: string;
+}
+
+/** Newest year first. */
+export interface ListSitesResponse {
+  years: SchoolRoster[];
 }
 
 /** Oldest first. */
@@ -200,6 +218,10 @@ export interface ImportRosterRequest {
   schoolYear: string;
   /** Of the file. */
   chunk: Uint8Array;
+  /** When the file names no site: two digits. */
+  siteCode: string;
+  /** The file is of the whole school, whatever site it names. */
+  wholeSchool: boolean;
 }
 
 /** What came of it. */
@@ -216,7 +238,12 @@ export interface ImportRosterResponse {
     | undefined;
   /** When it waits for approval. */
   holdId: string;
-  difference: RosterDifference | undefined;
+  difference:
+    | RosterDifference
+    | undefined;
+  /** Empty = of the whole school. */
+  siteCode: string;
+  administration: string;
 }
 
 /** First the party, then chunks of at most 1 MiB. */
@@ -279,6 +306,8 @@ export interface ListParkedResponse {
   rows: ParkedRows[];
   /** Of the parties and schools of the rows that are registered. */
   names: PartyName[];
+  /** Endpoints that fail, or are gone. */
+  endpoints: EndpointStatus[];
 }
 
 /** Names a key. */
@@ -291,6 +320,21 @@ export interface RetryParkedRequest {
 /** Whether it was parked. */
 export interface RetryParkedResponse {
   found: boolean;
+}
+
+/** Which keys; empty = any. */
+export interface ResolveDeliveriesRequest {
+  partyOin: string;
+  schoolOin: string;
+  key: string;
+  /** `retry` or `drop`. */
+  action: string;
+}
+
+/** What it was. */
+export interface ResolveDeliveriesResponse {
+  keys: number;
+  rows: bigint;
 }
 
 function createBaseAddPartyRequest(): AddPartyRequest {
@@ -371,6 +415,7 @@ function createBaseAddPartyResponse(): AddPartyResponse {
     existed: false,
     flowId: "",
     decision: undefined,
+    webhookSecret: "",
   };
 }
 
@@ -402,6 +447,9 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
     }
     if (message.decision !== undefined) {
       Decision.encode(message.decision, writer.uint32(74).fork()).join();
+    }
+    if (message.webhookSecret !== "") {
+      writer.uint32(82).string(message.webhookSecret);
     }
     return writer;
   },
@@ -491,6 +539,14 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
             message.decision = Decision.decode(reader, reader.uint32());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.webhookSecret = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -530,6 +586,11 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
         ? globalThis.String(object.flow_id)
         : "",
       decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      webhookSecret: isSet(object.webhookSecret)
+        ? globalThis.String(object.webhookSecret)
+        : isSet(object.webhook_secret)
+        ? globalThis.String(object.webhook_secret)
+        : "",
     };
   },
 
@@ -562,6 +623,9 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
     if (message.decision !== undefined) {
       obj.decision = Decision.toJSON(message.decision);
     }
+    if (message.webhookSecret !== "") {
+      obj.webhookSecret = message.webhookSecret;
+    }
     return obj;
   },
 
@@ -581,6 +645,7 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
     message.decision = (object.decision !== undefined && object.decision !== null)
       ? Decision.fromPartial(object.decision)
       : undefined;
+    message.webhookSecret = object.webhookSecret ?? "";
     return message;
   },
 };
@@ -2034,6 +2099,8 @@ function createBaseHeldRoster(): HeldRoster {
     groupsClosing: [],
     byOin: "",
     flowId: "",
+    siteCode: "",
+    administration: "",
   };
 }
 
@@ -2074,6 +2141,12 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     }
     if (message.flowId !== "") {
       writer.uint32(90).string(message.flowId);
+    }
+    if (message.siteCode !== "") {
+      writer.uint32(98).string(message.siteCode);
+    }
+    if (message.administration !== "") {
+      writer.uint32(106).string(message.administration);
     }
     return writer;
   },
@@ -2179,6 +2252,22 @@ export const HeldRoster: MessageFns<HeldRoster> = {
             message.flowId = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.administration = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2232,6 +2321,12 @@ export const HeldRoster: MessageFns<HeldRoster> = {
         : isSet(object.flow_id)
         ? globalThis.String(object.flow_id)
         : "",
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
+      administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
     };
   },
 
@@ -2270,6 +2365,12 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     if (message.flowId !== "") {
       obj.flowId = message.flowId;
     }
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
+    if (message.administration !== "") {
+      obj.administration = message.administration;
+    }
     return obj;
   },
 
@@ -2291,6 +2392,150 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     message.groupsClosing = object.groupsClosing?.map((e) => e) || [];
     message.byOin = object.byOin ?? "";
     message.flowId = object.flowId ?? "";
+    message.siteCode = object.siteCode ?? "";
+    message.administration = object.administration ?? "";
+    return message;
+  },
+};
+
+function createBaseListSitesRequest(): ListSitesRequest {
+  return { schoolOin: "" };
+}
+
+export const ListSitesRequest: MessageFns<ListSitesRequest> = {
+  encode(message: ListSitesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSitesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSitesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSitesRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: ListSitesRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSitesRequest>): ListSitesRequest {
+    return ListSitesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSitesRequest>): ListSitesRequest {
+    const message = createBaseListSitesRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    return message;
+  },
+};
+
+function createBaseListSitesResponse(): ListSitesResponse {
+  return { years: [] };
+}
+
+export const ListSitesResponse: MessageFns<ListSitesResponse> = {
+  encode(message: ListSitesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.years) {
+      SchoolRoster.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSitesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSitesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.years.push(SchoolRoster.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSitesResponse {
+    return {
+      years: globalThis.Array.isArray(object?.years) ? object.years.map((e: any) => SchoolRoster.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListSitesResponse): unknown {
+    const obj: any = {};
+    if (message.years?.length) {
+      obj.years = message.years.map((e) => SchoolRoster.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSitesResponse>): ListSitesResponse {
+    return ListSitesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSitesResponse>): ListSitesResponse {
+    const message = createBaseListSitesResponse();
+    message.years = object.years?.map((e) => SchoolRoster.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2545,7 +2790,7 @@ export const DecideHoldResponse: MessageFns<DecideHoldResponse> = {
 };
 
 function createBaseImportRosterRequest(): ImportRosterRequest {
-  return { schoolOin: "", schoolYear: "", chunk: new Uint8Array(0) };
+  return { schoolOin: "", schoolYear: "", chunk: new Uint8Array(0), siteCode: "", wholeSchool: false };
 }
 
 export const ImportRosterRequest: MessageFns<ImportRosterRequest> = {
@@ -2558,6 +2803,12 @@ export const ImportRosterRequest: MessageFns<ImportRosterRequest> = {
     }
     if (message.chunk.length !== 0) {
       writer.uint32(26).bytes(message.chunk);
+    }
+    if (message.siteCode !== "") {
+      writer.uint32(34).string(message.siteCode);
+    }
+    if (message.wholeSchool !== false) {
+      writer.uint32(40).bool(message.wholeSchool);
     }
     return writer;
   },
@@ -2599,6 +2850,22 @@ export const ImportRosterRequest: MessageFns<ImportRosterRequest> = {
             message.chunk = reader.bytes();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.wholeSchool = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2624,6 +2891,16 @@ export const ImportRosterRequest: MessageFns<ImportRosterRequest> = {
         ? globalThis.String(object.school_year)
         : "",
       chunk: isSet(object.chunk) ? bytesFromBase64(object.chunk) : new Uint8Array(0),
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
+      wholeSchool: isSet(object.wholeSchool)
+        ? globalThis.Boolean(object.wholeSchool)
+        : isSet(object.whole_school)
+        ? globalThis.Boolean(object.whole_school)
+        : false,
     };
   },
 
@@ -2638,6 +2915,12 @@ export const ImportRosterRequest: MessageFns<ImportRosterRequest> = {
     if (message.chunk.length !== 0) {
       obj.chunk = base64FromBytes(message.chunk);
     }
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
+    if (message.wholeSchool !== false) {
+      obj.wholeSchool = message.wholeSchool;
+    }
     return obj;
   },
 
@@ -2649,6 +2932,8 @@ export const ImportRosterRequest: MessageFns<ImportRosterRequest> = {
     message.schoolOin = object.schoolOin ?? "";
     message.schoolYear = object.schoolYear ?? "";
     message.chunk = object.chunk ?? new Uint8Array(0);
+    message.siteCode = object.siteCode ?? "";
+    message.wholeSchool = object.wholeSchool ?? false;
     return message;
   },
 };
@@ -2664,6 +2949,8 @@ function createBaseImportRosterResponse(): ImportRosterResponse {
     decision: undefined,
     holdId: "",
     difference: undefined,
+    siteCode: "",
+    administration: "",
   };
 }
 
@@ -2695,6 +2982,12 @@ export const ImportRosterResponse: MessageFns<ImportRosterResponse> = {
     }
     if (message.difference !== undefined) {
       RosterDifference.encode(message.difference, writer.uint32(74).fork()).join();
+    }
+    if (message.siteCode !== "") {
+      writer.uint32(82).string(message.siteCode);
+    }
+    if (message.administration !== "") {
+      writer.uint32(90).string(message.administration);
     }
     return writer;
   },
@@ -2784,6 +3077,22 @@ export const ImportRosterResponse: MessageFns<ImportRosterResponse> = {
             message.difference = RosterDifference.decode(reader, reader.uint32());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.administration = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2823,6 +3132,12 @@ export const ImportRosterResponse: MessageFns<ImportRosterResponse> = {
         ? globalThis.String(object.hold_id)
         : "",
       difference: isSet(object.difference) ? RosterDifference.fromJSON(object.difference) : undefined,
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
+      administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
     };
   },
 
@@ -2855,6 +3170,12 @@ export const ImportRosterResponse: MessageFns<ImportRosterResponse> = {
     if (message.difference !== undefined) {
       obj.difference = RosterDifference.toJSON(message.difference);
     }
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
+    if (message.administration !== "") {
+      obj.administration = message.administration;
+    }
     return obj;
   },
 
@@ -2876,6 +3197,8 @@ export const ImportRosterResponse: MessageFns<ImportRosterResponse> = {
     message.difference = (object.difference !== undefined && object.difference !== null)
       ? RosterDifference.fromPartial(object.difference)
       : undefined;
+    message.siteCode = object.siteCode ?? "";
+    message.administration = object.administration ?? "";
     return message;
   },
 };
@@ -3620,7 +3943,7 @@ export const ListParkedRequest: MessageFns<ListParkedRequest> = {
 };
 
 function createBaseListParkedResponse(): ListParkedResponse {
-  return { keys: [], rows: [], names: [] };
+  return { keys: [], rows: [], names: [], endpoints: [] };
 }
 
 export const ListParkedResponse: MessageFns<ListParkedResponse> = {
@@ -3633,6 +3956,9 @@ export const ListParkedResponse: MessageFns<ListParkedResponse> = {
     }
     for (const v of message.names) {
       PartyName.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.endpoints) {
+      EndpointStatus.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -3674,6 +4000,14 @@ export const ListParkedResponse: MessageFns<ListParkedResponse> = {
             message.names.push(PartyName.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.endpoints.push(EndpointStatus.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3691,6 +4025,9 @@ export const ListParkedResponse: MessageFns<ListParkedResponse> = {
       keys: globalThis.Array.isArray(object?.keys) ? object.keys.map((e: any) => Parked.fromJSON(e)) : [],
       rows: globalThis.Array.isArray(object?.rows) ? object.rows.map((e: any) => ParkedRows.fromJSON(e)) : [],
       names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+      endpoints: globalThis.Array.isArray(object?.endpoints)
+        ? object.endpoints.map((e: any) => EndpointStatus.fromJSON(e))
+        : [],
     };
   },
 
@@ -3705,6 +4042,9 @@ export const ListParkedResponse: MessageFns<ListParkedResponse> = {
     if (message.names?.length) {
       obj.names = message.names.map((e) => PartyName.toJSON(e));
     }
+    if (message.endpoints?.length) {
+      obj.endpoints = message.endpoints.map((e) => EndpointStatus.toJSON(e));
+    }
     return obj;
   },
 
@@ -3716,6 +4056,7 @@ export const ListParkedResponse: MessageFns<ListParkedResponse> = {
     message.keys = object.keys?.map((e) => Parked.fromPartial(e)) || [];
     message.rows = object.rows?.map((e) => ParkedRows.fromPartial(e)) || [];
     message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    message.endpoints = object.endpoints?.map((e) => EndpointStatus.fromPartial(e)) || [];
     return message;
   },
 };
@@ -3888,6 +4229,219 @@ export const RetryParkedResponse: MessageFns<RetryParkedResponse> = {
   },
 };
 
+function createBaseResolveDeliveriesRequest(): ResolveDeliveriesRequest {
+  return { partyOin: "", schoolOin: "", key: "", action: "" };
+}
+
+export const ResolveDeliveriesRequest: MessageFns<ResolveDeliveriesRequest> = {
+  encode(message: ResolveDeliveriesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.key !== "") {
+      writer.uint32(26).string(message.key);
+    }
+    if (message.action !== "") {
+      writer.uint32(34).string(message.action);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveDeliveriesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveDeliveriesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResolveDeliveriesRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      action: isSet(object.action) ? globalThis.String(object.action) : "",
+    };
+  },
+
+  toJSON(message: ResolveDeliveriesRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.action !== "") {
+      obj.action = message.action;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ResolveDeliveriesRequest>): ResolveDeliveriesRequest {
+    return ResolveDeliveriesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResolveDeliveriesRequest>): ResolveDeliveriesRequest {
+    const message = createBaseResolveDeliveriesRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.key = object.key ?? "";
+    message.action = object.action ?? "";
+    return message;
+  },
+};
+
+function createBaseResolveDeliveriesResponse(): ResolveDeliveriesResponse {
+  return { keys: 0, rows: 0n };
+}
+
+export const ResolveDeliveriesResponse: MessageFns<ResolveDeliveriesResponse> = {
+  encode(message: ResolveDeliveriesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.keys !== 0) {
+      writer.uint32(8).uint32(message.keys);
+    }
+    if (message.rows !== 0n) {
+      if (BigInt.asUintN(64, message.rows) !== message.rows) {
+        throw new globalThis.Error("value provided for field message.rows of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.rows);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveDeliveriesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveDeliveriesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.keys = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.rows = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResolveDeliveriesResponse {
+    return {
+      keys: isSet(object.keys) ? globalThis.Number(object.keys) : 0,
+      rows: isSet(object.rows) ? BigInt(object.rows) : 0n,
+    };
+  },
+
+  toJSON(message: ResolveDeliveriesResponse): unknown {
+    const obj: any = {};
+    if (message.keys !== 0) {
+      obj.keys = Math.round(message.keys);
+    }
+    if (message.rows !== 0n) {
+      obj.rows = message.rows.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ResolveDeliveriesResponse>): ResolveDeliveriesResponse {
+    return ResolveDeliveriesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResolveDeliveriesResponse>): ResolveDeliveriesResponse {
+    const message = createBaseResolveDeliveriesResponse();
+    message.keys = object.keys ?? 0;
+    message.rows = (object.rows !== undefined && object.rows !== null) ? BigInt(object.rows) : 0n;
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -3966,6 +4520,15 @@ export const OperatorServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Sites and administrations of a school that sent a roster, by school year. */
+    listSites: {
+      name: "ListSites",
+      requestType: ListSitesRequest as typeof ListSitesRequest,
+      requestStream: false,
+      responseType: ListSitesResponse as typeof ListSitesResponse,
+      responseStream: false,
+      options: {},
+    },
     /** Approves or rejects a held roster. */
     decideHold: {
       name: "DecideHold",
@@ -4026,6 +4589,15 @@ export const OperatorServiceDefinition = {
       requestType: RetryParkedRequest as typeof RetryParkedRequest,
       requestStream: false,
       responseType: RetryParkedResponse as typeof RetryParkedResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Takes keys that parked at an endpoint up again, or drops what waits of them. */
+    resolveDeliveries: {
+      name: "ResolveDeliveries",
+      requestType: ResolveDeliveriesRequest as typeof ResolveDeliveriesRequest,
+      requestStream: false,
+      responseType: ResolveDeliveriesResponse as typeof ResolveDeliveriesResponse,
       responseStream: false,
       options: {},
     },

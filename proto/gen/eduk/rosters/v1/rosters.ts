@@ -19,6 +19,8 @@ export interface GetRosterRequest {
   limit: number;
   /** Last learner seen. */
   after: string;
+  /** Empty = the whole school; `00` = the main site: also who is named by no roster of another site. */
+  siteCode: string;
 }
 
 /** Groups, sites and staff on the first page only. */
@@ -70,6 +72,9 @@ export interface Hold {
   learnersLeaving: string[];
   /** At most 50. */
   groupsClosing: string[];
+  /** Empty = a roster of the whole school. */
+  siteCode: string;
+  administration: string;
 }
 
 /** Held rosters. */
@@ -89,6 +94,24 @@ export interface SchoolRoster {
   learners: number;
   groups: number;
   changedMs: bigint;
+  /** By site and administration; a roster of the whole school has neither. */
+  sites: SiteRoster[];
+}
+
+/** The newest roster of a site, of an administration, or of the whole school. */
+export interface SiteRoster {
+  siteCode: string;
+  administration: string;
+  /** Learners it names, less those who left since. */
+  learners: number;
+  /** When it was taken, Unix milliseconds. */
+  seenMs: bigint;
+  /** When its sender made it, Unix milliseconds; 0 = not said. */
+  madeMs: bigint;
+  /** Who sent it. */
+  byOin: string;
+  /** When a roster of more than this site took its place, Unix milliseconds; 0 = it stands. */
+  endedMs: bigint;
 }
 
 /** Schools. */
@@ -116,7 +139,7 @@ export interface ListForgettingResponse {
 }
 
 function createBaseGetRosterRequest(): GetRosterRequest {
-  return { schoolOin: "", schoolYear: "", limit: 0, after: "" };
+  return { schoolOin: "", schoolYear: "", limit: 0, after: "", siteCode: "" };
 }
 
 export const GetRosterRequest: MessageFns<GetRosterRequest> = {
@@ -132,6 +155,9 @@ export const GetRosterRequest: MessageFns<GetRosterRequest> = {
     }
     if (message.after !== "") {
       writer.uint32(34).string(message.after);
+    }
+    if (message.siteCode !== "") {
+      writer.uint32(42).string(message.siteCode);
     }
     return writer;
   },
@@ -181,6 +207,14 @@ export const GetRosterRequest: MessageFns<GetRosterRequest> = {
             message.after = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -207,6 +241,11 @@ export const GetRosterRequest: MessageFns<GetRosterRequest> = {
         : "",
       limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
       after: isSet(object.after) ? globalThis.String(object.after) : "",
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
     };
   },
 
@@ -224,6 +263,9 @@ export const GetRosterRequest: MessageFns<GetRosterRequest> = {
     if (message.after !== "") {
       obj.after = message.after;
     }
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
     return obj;
   },
 
@@ -236,6 +278,7 @@ export const GetRosterRequest: MessageFns<GetRosterRequest> = {
     message.schoolYear = object.schoolYear ?? "";
     message.limit = object.limit ?? 0;
     message.after = object.after ?? "";
+    message.siteCode = object.siteCode ?? "";
     return message;
   },
 };
@@ -719,6 +762,8 @@ function createBaseHold(): Hold {
     state: "",
     learnersLeaving: [],
     groupsClosing: [],
+    siteCode: "",
+    administration: "",
   };
 }
 
@@ -762,6 +807,12 @@ export const Hold: MessageFns<Hold> = {
     }
     for (const v of message.groupsClosing) {
       writer.uint32(98).string(v!);
+    }
+    if (message.siteCode !== "") {
+      writer.uint32(106).string(message.siteCode);
+    }
+    if (message.administration !== "") {
+      writer.uint32(114).string(message.administration);
     }
     return writer;
   },
@@ -875,6 +926,22 @@ export const Hold: MessageFns<Hold> = {
             message.groupsClosing.push(reader.string());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.administration = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -933,6 +1000,12 @@ export const Hold: MessageFns<Hold> = {
         : globalThis.Array.isArray(object?.groups_closing)
         ? object.groups_closing.map((e: any) => globalThis.String(e))
         : [],
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
+      administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
     };
   },
 
@@ -974,6 +1047,12 @@ export const Hold: MessageFns<Hold> = {
     if (message.groupsClosing?.length) {
       obj.groupsClosing = message.groupsClosing;
     }
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
+    if (message.administration !== "") {
+      obj.administration = message.administration;
+    }
     return obj;
   },
 
@@ -996,6 +1075,8 @@ export const Hold: MessageFns<Hold> = {
     message.state = object.state ?? "";
     message.learnersLeaving = object.learnersLeaving?.map((e) => e) || [];
     message.groupsClosing = object.groupsClosing?.map((e) => e) || [];
+    message.siteCode = object.siteCode ?? "";
+    message.administration = object.administration ?? "";
     return message;
   },
 };
@@ -1141,7 +1222,7 @@ export const ListSchoolsRequest: MessageFns<ListSchoolsRequest> = {
 };
 
 function createBaseSchoolRoster(): SchoolRoster {
-  return { schoolOin: "", schoolYear: "", learners: 0, groups: 0, changedMs: 0n };
+  return { schoolOin: "", schoolYear: "", learners: 0, groups: 0, changedMs: 0n, sites: [] };
 }
 
 export const SchoolRoster: MessageFns<SchoolRoster> = {
@@ -1163,6 +1244,9 @@ export const SchoolRoster: MessageFns<SchoolRoster> = {
         throw new globalThis.Error("value provided for field message.changedMs of type int64 too large");
       }
       writer.uint32(40).int64(message.changedMs);
+    }
+    for (const v of message.sites) {
+      SiteRoster.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -1220,6 +1304,14 @@ export const SchoolRoster: MessageFns<SchoolRoster> = {
             message.changedMs = reader.int64() as bigint;
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.sites.push(SiteRoster.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1251,6 +1343,9 @@ export const SchoolRoster: MessageFns<SchoolRoster> = {
         : isSet(object.changed_ms)
         ? BigInt(object.changed_ms)
         : 0n,
+      sites: globalThis.Array.isArray(object?.sites)
+        ? object.sites.map((e: any) => SiteRoster.fromJSON(e))
+        : [],
     };
   },
 
@@ -1271,6 +1366,9 @@ export const SchoolRoster: MessageFns<SchoolRoster> = {
     if (message.changedMs !== 0n) {
       obj.changedMs = message.changedMs.toString();
     }
+    if (message.sites?.length) {
+      obj.sites = message.sites.map((e) => SiteRoster.toJSON(e));
+    }
     return obj;
   },
 
@@ -1284,6 +1382,189 @@ export const SchoolRoster: MessageFns<SchoolRoster> = {
     message.learners = object.learners ?? 0;
     message.groups = object.groups ?? 0;
     message.changedMs = (object.changedMs !== undefined && object.changedMs !== null) ? BigInt(object.changedMs) : 0n;
+    message.sites = object.sites?.map((e) => SiteRoster.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSiteRoster(): SiteRoster {
+  return { siteCode: "", administration: "", learners: 0, seenMs: 0n, madeMs: 0n, byOin: "", endedMs: 0n };
+}
+
+export const SiteRoster: MessageFns<SiteRoster> = {
+  encode(message: SiteRoster, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.siteCode !== "") {
+      writer.uint32(10).string(message.siteCode);
+    }
+    if (message.administration !== "") {
+      writer.uint32(18).string(message.administration);
+    }
+    if (message.learners !== 0) {
+      writer.uint32(24).uint32(message.learners);
+    }
+    if (message.seenMs !== 0n) {
+      if (BigInt.asIntN(64, message.seenMs) !== message.seenMs) {
+        throw new globalThis.Error("value provided for field message.seenMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.seenMs);
+    }
+    if (message.madeMs !== 0n) {
+      if (BigInt.asIntN(64, message.madeMs) !== message.madeMs) {
+        throw new globalThis.Error("value provided for field message.madeMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.madeMs);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(50).string(message.byOin);
+    }
+    if (message.endedMs !== 0n) {
+      if (BigInt.asIntN(64, message.endedMs) !== message.endedMs) {
+        throw new globalThis.Error("value provided for field message.endedMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.endedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SiteRoster {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSiteRoster();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.administration = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.learners = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.seenMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.madeMs = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.endedMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SiteRoster {
+    return {
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
+      administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
+      learners: isSet(object.learners) ? globalThis.Number(object.learners) : 0,
+      seenMs: isSet(object.seenMs) ? BigInt(object.seenMs) : isSet(object.seen_ms) ? BigInt(object.seen_ms) : 0n,
+      madeMs: isSet(object.madeMs) ? BigInt(object.madeMs) : isSet(object.made_ms) ? BigInt(object.made_ms) : 0n,
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+      endedMs: isSet(object.endedMs) ? BigInt(object.endedMs) : isSet(object.ended_ms) ? BigInt(object.ended_ms) : 0n,
+    };
+  },
+
+  toJSON(message: SiteRoster): unknown {
+    const obj: any = {};
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
+    if (message.administration !== "") {
+      obj.administration = message.administration;
+    }
+    if (message.learners !== 0) {
+      obj.learners = Math.round(message.learners);
+    }
+    if (message.seenMs !== 0n) {
+      obj.seenMs = message.seenMs.toString();
+    }
+    if (message.madeMs !== 0n) {
+      obj.madeMs = message.madeMs.toString();
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    if (message.endedMs !== 0n) {
+      obj.endedMs = message.endedMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SiteRoster>): SiteRoster {
+    return SiteRoster.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SiteRoster>): SiteRoster {
+    const message = createBaseSiteRoster();
+    message.siteCode = object.siteCode ?? "";
+    message.administration = object.administration ?? "";
+    message.learners = object.learners ?? 0;
+    message.seenMs = (object.seenMs !== undefined && object.seenMs !== null) ? BigInt(object.seenMs) : 0n;
+    message.madeMs = (object.madeMs !== undefined && object.madeMs !== null) ? BigInt(object.madeMs) : 0n;
+    message.byOin = object.byOin ?? "";
+    message.endedMs = (object.endedMs !== undefined && object.endedMs !== null) ? BigInt(object.endedMs) : 0n;
     return message;
   },
 };
