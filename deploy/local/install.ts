@@ -125,11 +125,7 @@ export async function install(): Promise<Installed> {
     const making = mkdtempSync(join(cache, 'making-'));
     try {
       await fetchInto(making, kind);
-      // One without the mark was spoilt by hand: nothing here leaves such a folder.
-      if (!existsSync(complete)) rmSync(folder, { recursive: true, force: true });
-      renameSync(making, folder);
-    } catch (error) {
-      if (!existsSync(complete)) throw error; // Else another run was faster.
+      place(making, folder);
     } finally {
       rmSync(making, { recursive: true, force: true });
     }
@@ -140,6 +136,18 @@ export async function install(): Promise<Installed> {
     classpath: jars.map((jar) => join(folder, 'jars', jar)).join(':'),
     postgresBin: join(folder, 'postgres', 'bin'),
   };
+}
+
+/** Gives a whole folder its name. One that stands there without the mark was spoilt by hand, and makes room. */
+function place(made: string, folder: string): void {
+  try {
+    renameSync(made, folder);
+  } catch (error) {
+    if (existsSync(join(folder, 'complete'))) return; // Another run was faster.
+    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    rmSync(folder, { recursive: true });
+    renameSync(made, folder);
+  }
 }
 
 async function fetchInto(folder: string, kind: string): Promise<void> {

@@ -19,7 +19,7 @@ import pg from 'pg';
 import { install } from './install.ts';
 import { freePorts, isFree } from './ports.ts';
 import { LocalProblem } from './problem.ts';
-import { type Server, serverOf } from './process.ts';
+import { awaitEarlierRun, type Server, serverOf } from './process.ts';
 
 const run = promisify(execFile);
 
@@ -158,6 +158,7 @@ export async function startPostgres(options: { folder: string }): Promise<LocalP
     letPass(top, folder, user.uid);
     letPass(bin, bin, user.uid);
   }
+  await awaitEarlierRun(top, 'PostgreSQL');
   const { port, password } = await settle(top);
   if (!existsSync(data)) await layOut(bin, data, password, user);
   const settings = Object.entries({ ...SETTINGS, port: String(port) }).flatMap(([name, value]) => [

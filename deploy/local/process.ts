@@ -14,7 +14,7 @@ export interface Program {
   command: string;
   args: () => readonly string[];
   env?: Readonly<Record<string, string>>;
-  /** Its working folder; `process.json` and `output.log` are kept there. */
+  /** Its working folder, which its arguments name; `process.json` and `output.log` are kept there. */
   folder: string;
   /** Ids it runs under; without them, our own. */
   user?: { uid: number; gid: number } | undefined;
@@ -45,6 +45,7 @@ export interface Server {
 }
 
 const PATIENCE_MS = 6_000;
+const PID_FILE = 'process.json';
 
 /**
  * Ends the server when our end of its standard input closes, that is when we are gone, also by `kill -9`: first in order,
@@ -109,29 +110,30 @@ const tail = (file: string): string => {
 };
 
 /**
- * Waits for the server that an earlier run left in the folder: after a `kill -9` of that run it is being ended.
+ * Waits for the server that an earlier run left in the folder: after a `kill -9` of that run it is being ended. To be asked
+ * before anything of the folder is changed, which may be another run's at this moment.
  * @throws {LocalProblem} when it goes on
  */
-async function awaitEarlier(file: string, name: string): Promise<void> {
+export async function awaitEarlierRun(folder: string, name: string): Promise<void> {
+  const file = join(folder, PID_FILE);
   if (!existsSync(file)) return;
-  let earlier: { pid: number; command: string };
+  let pid: number;
   try {
-    earlier = JSON.parse(readFileSync(file, 'utf8')) as typeof earlier;
+    pid = (JSON.parse(readFileSync(file, 'utf8')) as { pid: number }).pid;
   } catch {
     return; // Cut off while it was written: that run did not get far.
   }
-  // A pid may be another program's by now.
-  const line = `/proc/${earlier.pid}/cmdline`;
-  if (existsSync('/proc/self/stat') && !(existsSync(line) && readFileSync(line, 'utf8').includes(earlier.command)))
-    return;
-  if (!(await gone([earlier.pid], 8_000)))
-    throw new LocalProblem(`${name} already runs on this folder, as process ${earlier.pid}. End that run first.`);
+  // The number may be another program's by now; ours names the folder in its command line.
+  const line = `/proc/${pid}/cmdline`;
+  if (existsSync('/proc/self/stat') && !(existsSync(line) && readFileSync(line, 'utf8').includes(folder))) return;
+  if (!(await gone([pid], 8_000)))
+    throw new LocalProblem(`${name} already runs on this folder, as process ${pid}. End that run first.`);
 }
 
 /** A server that does not run yet. */
 export function serverOf(program: Program): Server {
   const { name, folder, signals } = program;
-  const pidFile = join(folder, 'process.json');
+  const pidFile = join(folder, PID_FILE);
   const output = join(folder, 'output.log');
   let child: ChildProcess | undefined;
   let watcher: ChildProcess | undefined;
@@ -140,7 +142,6 @@ export function serverOf(program: Program): Server {
   const everyone = (): number[] => (child?.pid === undefined ? [] : [child.pid, ...childrenOf(child.pid)]);
 
   async function launch(): Promise<void> {
-    await awaitEarlier(pidFile, name);
     const out = openSync(output, 'a');
     watcher = spawn('/bin/sh', ['-c', WATCHER, 'watch', signals.endNow.replace('SIG', '')], {
       stdio: ['pipe', 'ignore', 'ignore'],
@@ -173,7 +174,7 @@ export function serverOf(program: Program): Server {
     }
     child = own;
     stdin!.write(`${own.pid}\n`);
-    writeFileSync(pidFile, JSON.stringify({ pid: own.pid, command: program.command }), { mode: 0o600 });
+    writeFileSync(pidFile, JSON.stringify({ pid: own.pid }), { mode: 0o600 });
     const began = Date.now();
     while (!program.isReady(own.pid)) {
       const late = Date.now() - began > program.startTimeoutMs;
