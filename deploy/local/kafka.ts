@@ -232,7 +232,7 @@ function nodeOf(
 
 /**
  * Flags that let a JVM take Kafka's classes from an archive, made when this Java has none yet by running a node for a
- * moment. A start takes half the time and three quarters of the memory with it.
+ * moment. A start takes little more than half of the processor's time with it.
  */
 async function archivedClasses(installed: Installed): Promise<string[]> {
   const java = createHash('sha256')
