@@ -82,20 +82,21 @@ export function connectionError(address: string, cause: unknown): KafkaError {
   let words = '';
   for (let at = cause as Chained | undefined, depth = 0; at && depth < 8; at = at.cause ?? at.errors?.[0], depth++) {
     if (at instanceof KafkaError) return at;
+    // A connection that ends while somebody signs in is no refusal.
+    if (at.code === 'PLT_KFK_NETWORK' && codes.delete('PLT_KFK_AUTHENTICATION')) words = '';
     for (const code of [at.code, at.apiId, at.type, at.name]) if (code) codes.add(code);
     words += ` ${at.message ?? ''}`;
   }
   const all = [...codes];
-  if (all.some((code) => /SASL_?AUTHENTICATION|PLT_KFK_AUTHENTICATION|SASLAuthentication/i.test(code))) {
-    return /mechanism/i.test(words)
-      ? told('UNSUPPORTED_SASL_MECHANISM', 'does not offer this SASL mechanism', false)
-      : told('SASL_AUTHENTICATION_FAILED', 'refused the user name or password', false);
-  }
-  if (all.includes('UNSUPPORTED_SASL_MECHANISM'))
-    return told('UNSUPPORTED_SASL_MECHANISM', 'does not offer this SASL mechanism', false);
   const tls = all.find((code) => tlsCodes.test(code));
   if (tls !== undefined) return told('TLS', `no agreement on TLS (${tls})`, false);
-  if (/TLS|SSL/.test(words)) return told('TLS', 'no agreement on TLS: one side speaks it, the other does not', false);
+  if (/\bTLS\b/.test(words)) return told('TLS', 'no agreement on TLS: one side speaks it, the other does not', false);
+  if (all.includes('UNSUPPORTED_SASL_MECHANISM') || /suitable SASL mechanism|mechanism is not supported/.test(words)) {
+    return told('UNSUPPORTED_SASL_MECHANISM', 'does not offer this SASL mechanism', false);
+  }
+  if (all.some((code) => /SASL_?AUTHENTICATION|PLT_KFK_AUTHENTICATION/i.test(code))) {
+    return told('SASL_AUTHENTICATION_FAILED', 'refused the user name or password', false);
+  }
   if (/timed? ?out/i.test(words)) return told('TIMEOUT', 'no answer in time', true);
   const system = all.find((code) => /^E[A-Z]+$/.test(code));
   return told('CONNECTION', system === undefined ? 'the connection ended' : `no connection (${system})`, true);

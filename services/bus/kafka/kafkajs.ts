@@ -8,10 +8,11 @@
  */
 import { createRequire } from 'node:module';
 import { connect as connectPlain, isIP, type Socket } from 'node:net';
+import { setTimeout as rest } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { connectionError } from './codes.ts';
 import { type FetchedRecord, KafkaError, type Lane, type LaneRecords } from './port.ts';
-import { buffer, byTopic, type FetchedLane, type Link, type WireOf } from './wire.ts';
+import { buffer, byTopic, type FetchedLane, isTlsAlert, type Link, type WireOf } from './wire.ts';
 
 /** What we use of the library's modules, which have no types. */
 interface KafkajsEncoder {
@@ -135,6 +136,9 @@ export const kafkajs: WireOf = ({ clientId, sasl, tls, connectTimeoutMs, request
           ? connectTls({ host, port, ...(!isIP(host) && { servername: host }), ...tls }, onConnect)
           : connectPlain({ host, port }, onConnect);
         socket.setNoDelay(true);
+        // The library takes the alert of a broker that wants TLS for the length of an answer.
+        if (!tls)
+          socket.once('data', (first) => isTlsAlert(first) && socket.destroy(new Error('the broker speaks TLS')));
         socket.once('close', () => {
           connection.rejectRequests(new Error('closed'));
           connection.requestQueue.destroy();
@@ -168,9 +172,8 @@ export const kafkajs: WireOf = ({ clientId, sasl, tls, connectTimeoutMs, request
       const connecting = connection.connect();
       connecting.catch(nothing);
       if (signal.aborted) end();
-      const ended = gone.promise.then(() => {
-        throw new Error('closed');
-      });
+      // It never settles where the socket is only destroyed; where it says why, that comes a little after.
+      const ended = gone.promise.then(() => rest(10)).then(() => Promise.reject(new Error('closed')));
       ended.catch(nothing);
       await Promise.race([
         (async () => {
@@ -188,8 +191,7 @@ export const kafkajs: WireOf = ({ clientId, sasl, tls, connectTimeoutMs, request
           await connection.authenticate();
         })(),
         late,
-        // Where it says why, that comes first.
-        connecting.then(() => ended),
+        ended,
       ]);
     } catch (error) {
       end();

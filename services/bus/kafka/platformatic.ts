@@ -26,7 +26,7 @@ import {
 } from '@platformatic/kafka';
 import { connectionError } from './codes.ts';
 import { type FetchedRecord, KafkaError } from './port.ts';
-import { buffer, byTopic, type Link, type WireOf } from './wire.ts';
+import { buffer, byTopic, isTlsAlert, type Link, type WireOf } from './wire.ts';
 
 const EARLIEST = -2n;
 const END = -1n;
@@ -87,14 +87,20 @@ export const platformatic: WireOf = ({ clientId, sasl, tls, connectTimeoutMs, re
     const end = () => connection.socket?.destroy(new Error('closed'));
     signal.addEventListener('abort', end, { once: true });
     void ended.then(() => signal.removeEventListener('abort', end));
+    let wantsTls = false;
     try {
       const connecting = connection.connect(host, port);
+      if (!tls) {
+        connection.socket.once('data', (first: Buffer) => {
+          wantsTls = isTlsAlert(first);
+        });
+      }
       if (signal.aborted) end();
       await connecting;
     } catch (error) {
       signal.removeEventListener('abort', end);
       connection.socket?.destroy();
-      throw connectionError(address, error);
+      throw connectionError(address, wantsTls ? new Error('the broker speaks TLS') : error);
     }
 
     /** What the broker said of single lanes comes as an error that holds the whole answer. */

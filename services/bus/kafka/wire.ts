@@ -80,3 +80,6 @@ export function byTopic<T extends Lane>(lanes: readonly T[]): { topic: string; l
 /** A view of the same bytes: both libraries want Buffers. */
 export const buffer = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+/** Whether the first bytes of a connection without TLS are the alert of a broker that wants it: no library says so itself. */
+export const isTlsAlert = ([type, version]: Uint8Array): boolean => type === 0x15 && version === 0x03;
