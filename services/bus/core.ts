@@ -190,7 +190,7 @@ export class Core implements Reader {
   readonly #lanes = new Map<string, Lane[]>();
   readonly #known = new Map<string, Set<string>>();
   readonly #appended: ((records: readonly LogRecord[]) => void) | undefined;
-  readonly #listeners: ((touched: ReadonlySet<string>) => void)[] = [];
+  readonly #listeners: ((touched: ReadonlySet<string>, elsewhere: boolean) => void)[] = [];
   #pending: (Pending & { origin: AppendedRecord['origin'] })[] = [];
   #numbered: { records: AppendedRecord[]; lanes: LaneRow[] } = NOTHING;
   #inGroup = false;
@@ -345,7 +345,7 @@ export class Core implements Reader {
   #tell(touched: ReadonlySet<string>): void {
     for (const listener of this.#listeners)
       try {
-        listener(touched);
+        listener(touched, false);
       } catch (thrown) {
         log('error', 'listener_failed', describeError(thrown));
       }
@@ -496,6 +496,17 @@ export class Core implements Reader {
     for (const consumer of stopped)
       log('error', 'log_gap', { fault: 'log.gap', consumer, stream, partition, after: lane.head });
     return stopped;
+  }
+
+  /** With the log elsewhere: number up to which every consumer of this engine has taken the records, as committed. */
+  takenThrough(stream: string, partition: number): number {
+    const lane = this.#lane(stream, partition);
+    return Math.min(...lane.seats.map(({ committed }) => committed));
+  }
+
+  /** Streams that a consumer takes nothing of, because too many of its keys were parked. */
+  stopped(): { consumer: string; stream: string }[] {
+    return this.#members.flatMap(({ name, stopped }) => [...stopped].map((stream) => ({ consumer: name, stream })));
   }
 
   /** With the log elsewhere: what has arrived and is not yet taken by everybody. */
@@ -1082,16 +1093,23 @@ export class Core implements Reader {
     return this.#rows.list(table, options);
   }
 
-  onCommit(listener: (touched: ReadonlySet<string>) => void): void {
+  onCommit(listener: (touched: ReadonlySet<string>, elsewhere: boolean) => void): void {
     this.#listeners.push(listener);
   }
 
+  mayWait(): void {
+    // Every change happens here.
+  }
+
   note(write: Parameters<EngineView['note']>[0]): void {
-    this.group(() => {
-      this.#unit.begin('', this.#now, { flowId: '', school: '', traceparent: '' });
-      write(this.#unit satisfies Pick<Unit, 'get' | 'list' | 'put' | 'remove' | 'now'>);
-      if (this.#unit.keep().length > 0) throw new GatewayError('gateway.bug', 'a note appends no events');
-    });
+    this.group(() => this.noteWithin(write));
+  }
+
+  /** As `note`, within the group that is open. */
+  noteWithin(write: Parameters<EngineView['note']>[0]): void {
+    this.#unit.begin('', this.#now, { flowId: '', school: '', traceparent: '' });
+    write(this.#unit satisfies Pick<Unit, 'get' | 'list' | 'put' | 'remove' | 'now'>);
+    if (this.#unit.keep().length > 0) throw new GatewayError('gateway.bug', 'a note appends no events');
   }
 
   waiting(filter: { consumer?: string; what?: string; scope?: string; limit?: number }): readonly WaitingRow[] {

@@ -9,15 +9,9 @@ import {
   log,
   systemClock,
 } from '#kernel';
-import {
-  type AcceptRequest,
-  type AcceptResponse,
-  type Entry,
-  LogServiceDefinition,
-  type Outcome,
-  Taken,
-} from '#proto/eduk/bus/v1/bus';
+import { type AcceptRequest, type AcceptResponse, LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
 import { Core, type EntryOutcome } from './core.ts';
+import { checkEntry, gathered } from './entries.ts';
 import type { EngineView, ServiceModule } from './port.ts';
 import { AcceptQueue, type Part } from './queue.ts';
 import { CLEAN_CHUNK, LOG_WINDOW_MS, unclassed } from './retention.ts';
@@ -35,7 +29,7 @@ export interface EngineOptions {
   freeBytesMin?: number;
 }
 
-/** The embedded engine: log, deciders and their rows in this thread. */
+/** An engine: log, deciders and their rows. */
 export interface Engine {
   /** Reads, and what operators ask. */
   readonly view: EngineView;
@@ -46,7 +40,9 @@ export interface Engine {
   /** Finishes what was taken in, writes everything out and closes. What is unread stays on the log for the next start. */
   stop(): Promise<void>;
   /** Removes now what has had its time, as the engine does by itself every minute. Answers how many records and references. */
-  clean(): number;
+  clean(): number | Promise<number>;
+  /** For tests and tools: what `read` finds in `view`. */
+  ask<T>(read: () => T): Promise<T>;
   /** For tests: runs until nothing is left to do now. Works without `start`. */
   runToIdle(): Promise<void>;
 }
@@ -104,6 +100,7 @@ export function engineOver(store: Store, options: EngineOptions): Engine {
     start: () => turns.start(),
     stop: () => turns.stop(),
     clean: () => turns.cleanAll(),
+    ask: async (read) => read(),
     runToIdle: () => turns.runToIdle(),
   };
 }
@@ -168,35 +165,8 @@ class Turns {
     if (!this.#room()) throw new GatewayError('gateway.disk_full', undefined, { retryAfterS: 60 });
     if (this.#unread > this.#outboxMax || this.#queue.size + entries.length > QUEUE_MAX)
       throw new GatewayError('gateway.overloaded', undefined, { retryAfterS: 2 });
-    for (const [i, entry] of entries.entries()) check(entry, `entries[${i}]`);
-    if (entries.length === 0) return Promise.resolve({ outcomes: [] });
-    return new Promise((resolve, reject) => {
-      const outcomes: Outcome[] = new Array(entries.length);
-      const parts = new Map<string, { entries: Entry[]; at: number[] }>();
-      for (const [at, entry] of entries.entries()) {
-        const id = `${entry.bulk ? 'b' : 'i'}${entry.partyOin}`;
-        const part = parts.get(id);
-        if (part === undefined) parts.set(id, { entries: [entry], at: [at] });
-        else {
-          part.entries.push(entry);
-          part.at.push(at);
-        }
-      }
-      let open = parts.size;
-      for (const part of parts.values())
-        this.#queue.add({
-          party: part.entries[0]!.partyOin,
-          isBulk: part.entries[0]!.bulk,
-          entries: part.entries,
-          done(results) {
-            for (const [i, result] of results.entries()) outcomes[part.at[i]!] = outcomeOf(result);
-            open -= 1;
-            if (open === 0) resolve({ outcomes });
-          },
-          failed: reject,
-        });
-      this.kick();
-    });
+    for (const [i, entry] of entries.entries()) checkEntry(entry, `entries[${i}]`);
+    return gathered(entries, this.#queue, () => this.kick());
   }
 
   /** Looked at once a second. */
@@ -356,33 +326,6 @@ class Turns {
     this.#store.close();
   }
 }
-
-function check(entry: Entry, where: string): void {
-  const wrong = (path: string): never => {
-    throw new GatewayError('gateway.bug', 'a door made an entry that cannot be accepted', {
-      where: `${where}.${path}`,
-    });
-  };
-  if (entry.flowId.length !== 16) wrong('flow_id');
-  if (entry.events.length === 0) wrong('events');
-  for (const event of entry.events) {
-    if (!/^[a-z][a-z0-9_]*$/.test(event.stream)) wrong('events.stream');
-    if (event.type === '') wrong('events.type');
-    if (event.key === '' || event.key.includes('\0')) wrong('events.key');
-  }
-}
-
-const taken = {
-  accepted: Taken.TAKEN_ACCEPTED,
-  repeated: Taken.TAKEN_REPEATED,
-  conflict: Taken.TAKEN_CONFLICT,
-} as const;
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-const outcomeOf = (outcome: EntryOutcome): Outcome => ({
-  taken: taken[outcome.taken],
-  answer: asBuffer(outcome.answer),
-  flowId: asBuffer(outcome.flowId),
-});
 
 function logService(store: Store, core: Core, turns: Turns): Implementation {
   return implement(LogServiceDefinition, {

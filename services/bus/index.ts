@@ -1,5 +1,8 @@
+export { callBegan } from './calls.ts';
+export * from './distributed.ts';
 export * from './engine.ts';
 export * from './memory.ts';
 export * from './port.ts';
 export { leavesOn, type Term, terms, unclassed } from './retention.ts';
+export * from './stepped.ts';
 export type { Store } from './store.ts';

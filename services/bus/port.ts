@@ -178,8 +178,13 @@ export interface ParkedRow {
 
 /** What the engine gives a service besides its tables. */
 export interface EngineView extends Reader {
-  /** After a commit; `touched` holds names of tables that changed. */
-  onCommit(listener: (touched: ReadonlySet<string>) => void): void;
+  /**
+   * After a commit; `touched` holds names of tables that changed. `elsewhere`: another process changed something of this
+   * service, and `touched` is empty. A listener reads nothing.
+   */
+  onCommit(listener: (touched: ReadonlySet<string>, elsewhere: boolean) => void): void;
+  /** Called by a handler before it waits for a change: where this process does not hear of changes, the call goes elsewhere. */
+  mayWait(): void;
   /** In the order of their scopes; one scope's in the order of their arrival. */
   waiting(filter: { consumer?: string; what?: string; scope?: string; limit?: number }): readonly WaitingRow[];
   parked(limit?: number): readonly ParkedRow[];

@@ -43,8 +43,8 @@ function followProducts(engine: EngineView): () => Promise<WordIndex> {
   const seen: number[] = Array.from({ length: PARTITIONS }, () => 0);
   let stale = true;
   let reading: Promise<void> | undefined;
-  engine.onCommit((touched) => {
-    if (touched.has(productsTable.name)) stale = true;
+  engine.onCommit((touched, elsewhere) => {
+    if (elsewhere || touched.has(productsTable.name)) stale = true;
   });
   const catchUp = async () => {
     while (stale) {
@@ -67,9 +67,14 @@ function followProducts(engine: EngineView): () => Promise<WordIndex> {
   };
   return async () => {
     while (stale || reading) {
-      reading ??= catchUp().finally(() => {
-        reading = undefined;
-      });
+      reading ??= catchUp()
+        .catch((thrown: unknown) => {
+          stale = true;
+          throw thrown;
+        })
+        .finally(() => {
+          reading = undefined;
+        });
       await reading;
     }
     return index;

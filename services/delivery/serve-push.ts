@@ -1,5 +1,5 @@
 /** Answers what senders and operators ask about endpoints. */
-import type { EngineView } from '#bus';
+import { callBegan, type EngineView } from '#bus';
 import { GatewayError, newId, uuidBytes, type Waiters } from '#kernel';
 import type { Service } from '#proto/eduk/core/v1/party';
 import type {
@@ -46,7 +46,7 @@ export function pushing(engine: EngineView, waiters: Waiters) {
       const { owner, outcomes } = request;
       if (owner === '') throw new GatewayError('gateway.bug', 'a sender has no name');
       const most = Math.min(request.attempts, MOST_ATTEMPTS);
-      const until = performance.now() + Math.min(Number(request.waitMs), LONGEST_WAIT_MS);
+      const until = callBegan() + Math.min(Number(request.waitMs), LONGEST_WAIT_MS);
       const ask = { owner, isAlone: request.alone };
       let told: readonly AttemptOutcome[] = outcomes;
       for (;;) {
@@ -59,6 +59,8 @@ export function pushing(engine: EngineView, waiters: Waiters) {
         const left = until - performance.now();
         if (left <= 0) return { attempts: [], leaseMs: BigInt(LEASE_MS) };
         const rests = Math.min(left, Math.max(1, nextDue(engine) - engine.now()));
+        engine.mayWait();
+        engine.mayWait();
         await waiters.until(SENDERS, rests, () => (nextDue(engine) <= engine.now() ? true : undefined));
       }
     },

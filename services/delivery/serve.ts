@@ -1,6 +1,6 @@
 /** Answers eduk.delivery.v1 from rows as of the last commit. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { EngineView } from '#bus';
+import { callBegan, type EngineView } from '#bus';
 import { type Handlers, type Implementation, implement, uuidBytes, type Waiters } from '#kernel';
 import type { Service } from '#proto/eduk/core/v1/party';
 import {
@@ -34,12 +34,12 @@ const COUNTED = 100_000;
 const SHOWN_KEYS = 1000;
 
 export function serve(engine: EngineView, waiters: Waiters): readonly Implementation[] {
-  engine.onCommit(() => waiters.settled());
+  engine.onCommit((_touched, elsewhere) => waiters.settled(elsewhere));
   const handlers: Omit<Handlers<typeof DeliveryServiceDefinition>, keyof ReturnType<typeof pushing>> = {
     async readMailbox({ partyOin, service, catalogue, after, limit, waitMs }) {
       const address: Address = catalogue ? { party: EVERYONE, service: 0 } : { party: partyOin, service };
       const size = Math.min(limit || PAGE, LARGEST_PAGE);
-      const until = performance.now() + Math.min(Number(waitMs), LONGEST_WAIT_MS);
+      const until = callBegan() + Math.min(Number(waitMs), LONGEST_WAIT_MS);
       let through = Number(after);
       for (;;) {
         const page = readPage(engine, address, through, size);
@@ -50,6 +50,7 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
           await nextTurn();
           continue;
         }
+        engine.mayWait();
         const moved = await waiters.until(mailboxName(address), until - performance.now(), () =>
           headOf(engine, address).number > through ? true : undefined,
         );

@@ -14,6 +14,8 @@ export interface Rest {
 const LOOKED_AT = 20_000;
 /** Looking is repeated after so many times as long as it took, so that it never takes more than that share of the thread. */
 const SHARE = 20;
+/** What other processes changed is not heard of: after so long it is looked for, milliseconds. */
+const FRESH_MS = 500;
 
 /** The name of what is lacked starts with its kind. */
 const lacks: Readonly<Record<string, { code: keyof typeof faults; told: string }>> = {
@@ -31,6 +33,7 @@ export class Resting {
   #parkedKeys = new Map<string, Rest>();
   #stale = true;
   #notBefore = 0;
+  #lookedAt = Number.NEGATIVE_INFINITY;
 
   constructor(engine: EngineView) {
     this.#engine = engine;
@@ -44,7 +47,7 @@ export class Resting {
   /** What keeps a flow that is not decided: `service` is the one that must decide it. */
   of(flowId: string, service: string, key: string): Rest | undefined {
     const began = performance.now();
-    if (this.#stale && began >= this.#notBefore) {
+    if ((this.#stale || began - this.#lookedAt > FRESH_MS) && began >= this.#notBefore) {
       this.#look();
       const took = performance.now() - began;
       this.#notBefore = took < 2 ? 0 : began + took * SHARE;
@@ -53,9 +56,8 @@ export class Resting {
   }
 
   #look(): void {
-    this.#stale = false;
-    this.#byFlow = new Map();
-    this.#parkedKeys = new Map();
+    const byFlow = new Map<string, Rest>();
+    const parkedKeys = new Map<string, Rest>();
     // Those behind the first of a scope wait for the same.
     const firsts = new Map<string, string>();
     for (const { consumer, what, scope, record, sinceMs } of this.#engine.waiting({ limit: LOOKED_AT })) {
@@ -63,13 +65,17 @@ export class Resting {
       if (what !== '') firsts.set(place, what);
       const wanted = what || firsts.get(place) || '';
       const { code, told } = lacks[wanted.slice(0, wanted.indexOf(':'))] ?? unknownLack;
-      this.#byFlow.set(record.flowId, { state: 'waiting', service: consumer, code, told, sinceMs });
+      byFlow.set(record.flowId, { state: 'waiting', service: consumer, code, told, sinceMs });
     }
     for (const { consumer, stream, key, code, sinceMs, flowId } of this.#engine.parked(LOOKED_AT)) {
       const told = isFault(code) ? faults[code].en : faults['gateway.bug'].en;
       const rest: Rest = { state: 'parked', service: consumer, code, told, sinceMs };
-      this.#byFlow.set(flowId, rest);
-      if (consumer === stream) this.#parkedKeys.set(`${consumer}/${key}`, rest);
+      byFlow.set(flowId, rest);
+      if (consumer === stream) parkedKeys.set(`${consumer}/${key}`, rest);
     }
+    this.#byFlow = byFlow;
+    this.#parkedKeys = parkedKeys;
+    this.#stale = false;
+    this.#lookedAt = performance.now();
   }
 }

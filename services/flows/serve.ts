@@ -1,5 +1,5 @@
 /** Answers eduk.flows.v1 from rows as of the last commit, and from what rests in the engine. */
-import type { EngineView } from '#bus';
+import { callBegan, type EngineView } from '#bus';
 import { GatewayError, type Handlers, type Implementation, implement, type Waiters } from '#kernel';
 import { type FlowRow, FlowsServiceDefinition, type Step } from '#proto/eduk/flows/v1/flows';
 import { type EventName, events } from '#proto/events';
@@ -19,12 +19,14 @@ const MOST_FOUND = 1000;
 
 export function serve(engine: EngineView, waiters: Waiters): readonly Implementation[] {
   const resting = new Resting(engine);
-  engine.onCommit(() => {
+  engine.onCommit((_touched, elsewhere) => {
     resting.changed();
-    waiters.settled();
+    waiters.settled(elsewhere);
   });
   const row = (flowId: string) => engine.get(flowsTable, flowId);
   const show = (flow: Readonly<FlowTableRow> | undefined) => flow && flowRow(flow, resting);
+  /** Of so many milliseconds, those that the call has not waited yet. */
+  const left = (ms: number) => callBegan() + ms - performance.now();
   const behind = () => engine.ages().some(({ consumer, unread }) => consumer === 'flows' && unread > 0);
 
   const handlers: Handlers<typeof FlowsServiceDefinition> = {
@@ -32,7 +34,8 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
       if (flowId !== '') {
         const known = row(flowId);
         if (known || !behind()) return { flow: show(known) };
-        return { flow: show(await waiters.until(flowId, CATCH_UP_MS, () => row(flowId))) };
+        engine.mayWait();
+        return { flow: show(await waiters.until(flowId, left(CATCH_UP_MS), () => row(flowId))) };
       }
       if (partyOin === '' || method === '')
         throw new GatewayError('wire.invalid', 'Name a flow, or sender, method and reference.', { where: 'flow_id' });
@@ -47,7 +50,8 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
         const known = row(flowId);
         return known && isDecided(known) ? known : undefined;
       };
-      const known = await waiters.until(flowId, Math.min(Number(waitMs), LONGEST_WAIT_MS), decided);
+      engine.mayWait();
+      const known = await waiters.until(flowId, left(Math.min(Number(waitMs), LONGEST_WAIT_MS)), decided);
       return { flow: show(known ?? row(flowId)) };
     },
     findFlows({ schoolOin, subject, key, limit }) {

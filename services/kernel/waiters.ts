@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { GatewayError } from './errors.ts';
 
 interface Waiter {
@@ -32,10 +33,11 @@ export class Waiters {
     if (this.#count > 0 && this.#byKey.has(key)) this.#hinted.add(key);
   }
 
-  /** What was hinted may be seen now. */
-  settled(): void {
+  /** What was hinted may be seen now; `all`: anything may have changed. */
+  settled(all = false): void {
     if (this.#count === 0) return;
-    for (const key of this.#hinted) for (const waiter of [...(this.#byKey.get(key) ?? [])]) waiter.wake();
+    for (const key of all ? [...this.#byKey.keys()] : this.#hinted)
+      for (const waiter of [...(this.#byKey.get(key) ?? [])]) waiter.wake();
     this.#hinted.clear();
     const fresh = this.#fresh;
     this.#fresh = new Set();
@@ -51,6 +53,8 @@ export class Waiters {
     if (found !== undefined || ms <= 0) return found;
     if (this.#count >= this.#most)
       throw new GatewayError('gateway.overloaded', 'Too many callers wait already.', { retryAfterS: 1 });
+    // Who is woken looks as the call that it is, whoever wakes it.
+    const looks = AsyncResource.bind(look);
     return new Promise((resolve, reject) => {
       const finish = (end: () => void): void => {
         clearTimeout(timer);
@@ -63,7 +67,7 @@ export class Waiters {
       };
       const lookAgain = (last: boolean): void => {
         try {
-          const now = look();
+          const now = looks();
           if (now !== undefined || last) finish(() => resolve(now));
         } catch (thrown) {
           finish(() => reject(thrown as Error));

@@ -1,0 +1,62 @@
+/** Puts records on the log, as the last statement of a transaction; the database gives the numbers. */
+import type { AppendedRecord } from '../store.ts';
+import { type Database, type Session, statementName } from './connection.ts';
+import { asBuffer } from './load.ts';
+import { dayOf, makeDays, makeLanes } from './schema.ts';
+
+export type Unnumbered = Omit<AppendedRecord, 'number'>;
+
+export const APPEND =
+  'SELECT bus.append_1($1::text[], $2::int[], $3::int[], $4::bytea[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::bytea[], $12::bytea[], $13::bytea[], $14::int[])';
+
+/** Throws what the database says. The lanes must be there. */
+export async function appendRecords(session: Session, records: readonly Unnumbered[]): Promise<void> {
+  await session.query({
+    name: statementName(APPEND),
+    text: APPEND,
+    values: [
+      records.map(({ stream }) => stream),
+      records.map(({ partition }) => partition),
+      records.map(({ timeMs }) => dayOf(timeMs)),
+      records.map(({ id }) => asBuffer(id)),
+      records.map(({ key }) => key),
+      records.map(({ type }) => type),
+      records.map(({ flowId }) => flowId),
+      records.map(({ school }) => school),
+      records.map(({ traceparent }) => traceparent),
+      records.map(({ timeMs }) => timeMs),
+      records.map(({ data }) => asBuffer(data)),
+      records.map(({ origin }) => asBuffer(origin?.claim)),
+      records.map(({ origin }) => asBuffer(origin?.digest)),
+      records.map(({ origin }) => origin?.digestVersion ?? null),
+    ],
+  });
+}
+
+/** Lanes and days of the log, made before the first record of one is appended. */
+export class Ground {
+  readonly #database: Database;
+  readonly #streams: Set<string>;
+  readonly #days = new Set<number>();
+
+  /** `streams`: those whose lanes are there. */
+  constructor(database: Database, streams: Iterable<string>) {
+    this.#database = database;
+    this.#streams = new Set(streams);
+  }
+
+  /** Makes what is missing for records of these streams and this moment. Costs nothing when it is there. */
+  async have(streams: Iterable<string>, ms: number): Promise<void> {
+    const missing = new Set<string>();
+    for (const stream of streams) if (!this.#streams.has(stream)) missing.add(stream);
+    if (missing.size > 0) {
+      await this.#database.transaction((session) => makeLanes(session, [...missing]));
+      for (const stream of missing) this.#streams.add(stream);
+    }
+    const day = dayOf(ms);
+    if (this.#days.has(day)) return;
+    // Those to come as well, so that midnight finds them made.
+    await makeDays(this.#database, [day, day + 1, day + 2]);
+    this.#days.add(day);
+  }
+}

@@ -1,0 +1,20 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll } from 'vitest';
+import { type Infrastructure, localInfrastructure } from '../../../deploy/local/index.ts';
+import { busContract } from '../contract.ts';
+import { makePlace } from './places.ts';
+
+let folder: string;
+let servers: Infrastructure;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'eduk-servers-'));
+  servers = await localInfrastructure({ folder });
+}, 120_000);
+afterAll(async () => {
+  await servers?.stop();
+  rmSync(folder, { recursive: true, force: true });
+}, 30_000);
+
+busContract('on PostgreSQL and Kafka', () => makePlace(servers, 'platformatic'));

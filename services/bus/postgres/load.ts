@@ -1,0 +1,173 @@
+/** Loads what a snapshot lacks, and writes what a group left: one statement a table and kind, rows as arrays. */
+import type { Cell, Cells, Layout } from '../cells.ts';
+import { keyText } from '../cells.ts';
+import { orderOf, plain } from '../compare.ts';
+import type { ColumnType, ListOptions } from '../port.ts';
+import type { Change } from '../store.ts';
+import { type Database, type Session, statementName } from './connection.ts';
+import { placeOf, quoted } from './schema.ts';
+import type { Snapshot, WantedList } from './snapshot.ts';
+
+const arrayType = { text: 'text[]', int: 'bigint[]', real: 'float8[]', blob: 'bytea[]', json: 'text[]' } as const;
+
+/** Values of one column for PostgreSQL. */
+export const columnOf = (rows: readonly (readonly Cell[])[], at: number, type: ColumnType): unknown =>
+  type === 'blob' ? rows.map((row) => asBuffer(row[at] as Uint8Array | null)) : rows.map((row) => row[at]);
+
+/** A view of the same memory; the database library takes nothing else for bytes. */
+export const asBuffer = (bytes: Uint8Array | null | undefined): Buffer | null =>
+  bytes === null || bytes === undefined
+    ? null
+    : Buffer.isBuffer(bytes)
+      ? bytes
+      : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+interface Statements {
+  get: string;
+  put: string;
+  remove: string;
+  columns: string;
+}
+const statements = new WeakMap<Layout, Map<string, Statements>>();
+
+function statementsOf(service: string, layout: Layout): Statements {
+  let byService = statements.get(layout);
+  if (byService === undefined) {
+    byService = new Map();
+    statements.set(layout, byService);
+  }
+  const known = byService.get(service);
+  if (known !== undefined) return known;
+  const place = placeOf(service, layout.table);
+  const { columns, types, keySize } = layout;
+  const all = columns.map(quoted).join(', ');
+  const keys = columns.slice(0, keySize);
+  const keyArrays = keys.map((_, at) => `$${at + 1}::${arrayType[types[at]!]}`).join(', ');
+  const keyNames = keys.map((_, at) => `k${at}`).join(', ');
+  const onKey = keys.map((name, at) => `t.${quoted(name)} = u.k${at}`).join(' AND ');
+  const values = columns.slice(keySize);
+  const made: Statements = {
+    columns: columns.map((name) => `t.${quoted(name)}`).join(', '),
+    get: `SELECT ${columns.map((name) => `t.${quoted(name)}`).join(', ')} FROM unnest(${keyArrays}) u (${keyNames}) JOIN ${place} t ON ${onKey}`,
+    put: `INSERT INTO ${place} (${all}) SELECT * FROM unnest(${types.map((type, at) => `$${at + 1}::${arrayType[type]}`).join(', ')}) ON CONFLICT (${keys.map(quoted).join(', ')}) DO ${
+      values.length === 0
+        ? 'NOTHING'
+        : `UPDATE SET ${values.map((name) => `${quoted(name)} = excluded.${quoted(name)}`).join(', ')}`
+    }`,
+    remove: `DELETE FROM ${place} t USING unnest(${keyArrays}) u (${keyNames}) WHERE ${onKey}`,
+  };
+  byService.set(service, made);
+  return made;
+}
+
+/** Loads everything the snapshot was asked for in vain. Answers whether there was anything. Throws `StoreFailure`. */
+export async function loadWanted(database: Database, service: string, snapshot: Snapshot): Promise<boolean> {
+  const wanted = snapshot.takeWanted();
+  await Promise.all(
+    wanted.flatMap(({ layout, keys, lists }) => [
+      ...(keys.size > 0 ? [loadKeys(database, service, snapshot, layout, keys)] : []),
+      ...byShape([...lists.values()]).map((alike) => loadLists(database, service, snapshot, layout, alike)),
+    ]),
+  );
+  return wanted.length > 0;
+}
+
+async function loadKeys(
+  database: Database,
+  service: string,
+  snapshot: Snapshot,
+  layout: Layout,
+  keys: ReadonlyMap<string, readonly Cell[]>,
+): Promise<void> {
+  const rows = [...keys.values()];
+  const found = await database.cells(
+    statementsOf(service, layout).get,
+    layout.types.slice(0, layout.keySize).map((type, at) => columnOf(rows, at, type)),
+  );
+  const missing = new Set(keys.keys());
+  for (const cells of found as Cells[]) {
+    const text = keyText(layout, cells);
+    missing.delete(text);
+    snapshot.know(layout, text, cells);
+  }
+  for (const text of missing) snapshot.know(layout, text, null);
+}
+
+const shapeOf = ({ index = '', equals, after, descending = false }: ListOptions): string =>
+  `${index} ${equals.length} ${after?.length ?? -1} ${descending}`;
+
+function byShape(lists: readonly WantedList[]): WantedList[][] {
+  const shapes = new Map<string, WantedList[]>();
+  for (const list of lists) {
+    const shape = shapeOf(list.options);
+    const alike = shapes.get(shape);
+    if (alike === undefined) shapes.set(shape, [list]);
+    else alike.push(list);
+  }
+  return [...shapes.values()];
+}
+
+/** Lists of one shape: as many ranges of one index, each with its own limit. */
+async function loadLists(
+  database: Database,
+  service: string,
+  snapshot: Snapshot,
+  layout: Layout,
+  alike: readonly WantedList[],
+): Promise<void> {
+  const { index = '', equals, after, descending = false } = alike[0]!.options;
+  const order = orderOf(layout, index);
+  const bounds = [...equals, ...(after ?? [])].map((_, i) => order[i]!);
+  const name = (at: number) => `t.${quoted(layout.columns[at]!)}`;
+  const parts = equals.map((_, i) => `${name(order[i]!)} = u.b${i}`);
+  if (after !== undefined && after.length > 0) {
+    const columns = after.map((_, i) => name(order[equals.length + i]!));
+    const values = after.map((_, i) => `u.b${equals.length + i}`);
+    parts.push(`(${columns.join(', ')}) ${descending ? '<' : '>'} (${values.join(', ')})`);
+  }
+  const ordered = order
+    .map(
+      (at) =>
+        `${name(at)}${descending ? ' DESC' : ''}${at < layout.keySize ? '' : descending ? ' NULLS LAST' : ' NULLS FIRST'}`,
+    )
+    .join(', ');
+  const arrays = bounds.map((at, i) => `$${i + 1}::${arrayType[layout.types[at]!]}`);
+  const limits = `$${bounds.length + 1}::bigint[]`;
+  const names = [...bounds.map((_, i) => `b${i}`), 'most', 'ord'].join(', ');
+  const { columns } = statementsOf(service, layout);
+  const text = `SELECT l.* FROM unnest(${[...arrays, limits].join(', ')}) WITH ORDINALITY u (${names}) CROSS JOIN LATERAL (SELECT u.ord, ${columns} FROM ${placeOf(service, layout.table)} t ${
+    parts.length > 0 ? `WHERE ${parts.join(' AND ')}` : ''
+  } ORDER BY ${ordered} LIMIT u.most) l`;
+  const asked = alike.map(({ options }) => [...options.equals, ...(options.after ?? [])].map(plain));
+  const rows = await database.cells(text, [
+    ...bounds.map((at, i) => columnOf(asked, i, layout.types[at]!)),
+    alike.map(({ limit }) => limit),
+  ]);
+  const found = alike.map((): Cells[] => []);
+  for (const [ord, ...cells] of rows) found[Number(ord) - 1]!.push(cells as Cells);
+  for (const [i, list] of alike.entries()) snapshot.knowList(layout, list, found[i]!);
+}
+
+/** Writes what a group left of one table's rows. Throws what the database says. */
+export async function saveChanges(
+  session: Session,
+  service: string,
+  layout: Layout,
+  changes: readonly Change[],
+): Promise<void> {
+  const { put, remove } = statementsOf(service, layout);
+  const kept = changes.flatMap(({ cells }) => (cells === null ? [] : [cells]));
+  const removed = changes.flatMap(({ key, cells }) => (cells === null ? [key] : []));
+  if (removed.length > 0)
+    await session.query({
+      name: statementName(remove),
+      text: remove,
+      values: layout.types.slice(0, layout.keySize).map((type, at) => columnOf(removed, at, type)),
+    });
+  if (kept.length > 0)
+    await session.query({
+      name: statementName(put),
+      text: put,
+      values: layout.types.map((type, at) => columnOf(kept, at, type)),
+    });
+}

@@ -1,0 +1,545 @@
+/**
+ * One service at its owner: records come from Kafka, groups of them are decided over what is loaded, and saved with one
+ * transaction that begins with the lease and ends with the numbers of what was appended. Nothing of a group is seen before
+ * its commit; after a failure whose outcome is unknown everything is forgotten and begun again from the positions in the
+ * database.
+ */
+import { type Clock, describeError, GatewayError, log, PARTITIONS } from '#kernel';
+import { keyText, layoutOf } from '../cells.ts';
+import { Core } from '../core.ts';
+import { toLog, topicOf } from '../kafka/cloudevents.ts';
+import {
+  type FetchedRecord,
+  type KafkaDriver,
+  KafkaError,
+  type KafkaReader,
+  type Lane,
+  type LaneGap,
+} from '../kafka/port.ts';
+import type { LogRecord, ServiceModule } from '../port.ts';
+import { type LaneRow, Missing } from '../store.ts';
+import { positions } from '../tables.ts';
+import { appendRecords, type Ground } from './append.ts';
+import type { Database } from './connection.ts';
+import { loadWanted, saveChanges } from './load.ts';
+import { confirm, type Holder, type Lease } from './owners.ts';
+import { recordOfRow } from './relay.ts';
+import { Signal } from './signal.ts';
+import { Snapshot } from './snapshot.ts';
+
+/** Records that may have arrived and wait to be decided; above, Kafka is not read. */
+const BACKLOG_RECORDS = 8_000;
+const BACKLOG_BYTES = 16 << 20;
+/** How long one group decides before it is saved, milliseconds. */
+const GROUP_MS = 25;
+/** Records of a lane read from the log's table at once, where Kafka does not have them. */
+const HEAL = 2_000;
+/** How often offsets are noted and what should have arrived is looked for, milliseconds. */
+const HOUSEKEEPING_MS = 1_000;
+const REST_MS = 25;
+const REST_MOST_MS = 2_000;
+/** Looks at what is missing in one group, after which the service says that it gets nowhere. */
+const LOOKS = 10_000;
+
+class Lost extends Error {}
+
+interface Turn {
+  run(core: Core): unknown;
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+export interface ServiceOptions {
+  database: Database;
+  driver: KafkaDriver;
+  module: ServiceModule;
+  clock: Clock;
+  topicPrefix: string;
+  ground: Ground;
+  /** Raised when something was appended. */
+  appended: Signal;
+  /** Told after each commit; `lost`: from now on others change these rows. */
+  changed(touched: ReadonlySet<string>, lost: boolean): void;
+}
+
+/** Where a lane stands at Kafka: records up to `number` lie before `offset`. */
+interface Mark {
+  number: number;
+  offset: bigint;
+}
+
+export class Service implements Holder {
+  readonly #options: ServiceOptions;
+  readonly #streams: readonly string[];
+  readonly #signal = new Signal();
+  #turns: Turn[] = [];
+  #core: Core | undefined;
+  /** Who wants to know that nothing is left to do. */
+  #looks: (() => void)[] = [];
+
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+    this.#streams = [...new Set(options.module.consumers.flatMap(({ streams }) => streams))];
+  }
+
+  get isHeld(): boolean {
+    return this.#core !== undefined;
+  }
+
+  /** Something may be due: the clock moved, or a retry was asked for. */
+  kick(): void {
+    this.#signal.raise();
+  }
+
+  /** Resolves once nothing is left to do of what is at hand and due now. For tests. */
+  untilIdle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#looks.push(resolve);
+      this.#signal.raise();
+    });
+  }
+
+  /** Runs `work` within a group of its own; it may be run again until all it asks for is loaded. Undefined = not the owner. */
+  turn<T>(work: (core: Core) => T): Promise<T> | undefined {
+    if (this.#core === undefined) return undefined;
+    return new Promise<T>((resolve, reject) => {
+      this.#turns.push({ run: work, resolve: resolve as (value: unknown) => void, reject });
+      this.#signal.raise();
+    });
+  }
+
+  async hold(lease: Lease, lost: AbortSignal): Promise<void> {
+    for (let failures = 0; !lost.aborted; ) {
+      const began = performance.now();
+      try {
+        await this.#work(lease, lost);
+      } catch (thrown) {
+        if (thrown instanceof Lost) return;
+        failures = performance.now() - began > 10_000 ? 1 : failures + 1;
+        log('error', 'service_begins_again', { service: lease.name, ...describeError(asError(thrown)) });
+        await new Signal().within(Math.min(REST_MOST_MS, REST_MS * 2 ** failures), lost);
+      } finally {
+        this.#core = undefined;
+        this.#options.changed(new Set(), true);
+        for (const { reject } of this.#turns.splice(0))
+          reject(new GatewayError('gateway.unavailable', undefined, { retryAfterS: 1 }));
+      }
+    }
+  }
+
+  /** From the positions in the database until something fails or the lease is lost. */
+  async #work(lease: Lease, lost: AbortSignal): Promise<void> {
+    const { database, module, clock } = this.#options;
+    const snapshot = new Snapshot(await this.#firsts());
+    const core = await this.#loaded(
+      snapshot,
+      () => new Core({ store: snapshot, modules: [module], clock, logElsewhere: true }),
+      () => this.#knowPositions(snapshot),
+    );
+    const feed = await Feed.open(this.#options, this.#streams, core, this.#signal);
+    core.onCommit((touched) => this.#options.changed(touched, false));
+    this.#core = core;
+    let lookedAt = performance.now();
+    try {
+      while (!lost.aborted) {
+        feed.fill();
+        const turns = this.#turns.splice(0);
+        const looks = this.#looks.splice(0);
+        if (looks.length > 0) await this.#takeRetries(lease, snapshot, core);
+        const busy = await this.#loaded(snapshot, () => core.hasWork());
+        if (busy || turns.length > 0) {
+          this.#looks.push(...looks);
+          await this.#group(lease, snapshot, core, turns, busy);
+        } else {
+          for (const idle of looks) idle();
+          const due = await this.#loaded(snapshot, () => core.nextDueMs());
+          await this.#signal.within(Math.max(1, Math.min(HOUSEKEEPING_MS, due - clock.now())), lost);
+        }
+        if (performance.now() - lookedAt > HOUSEKEEPING_MS) {
+          lookedAt = performance.now();
+          await this.#housekeep(lease, snapshot, core, feed);
+        }
+      }
+      await feed.noteOffsets(lease).catch(() => undefined);
+    } finally {
+      await feed.close();
+      await database
+        .query('DELETE FROM bus.troubles WHERE consumer = ANY($1::text[])', [this.#consumers()])
+        .catch(() => undefined);
+    }
+  }
+
+  #consumers(): string[] {
+    return this.#options.module.consumers.map(({ name }) => name);
+  }
+
+  /** The oldest record of each lane: where a consumer begins that never read it. */
+  #firsts(): Promise<LaneRow[]> {
+    return this.#options.database.query<LaneRow & Record<string, unknown>>(
+      'SELECT stream, partition, head, first FROM bus.lanes WHERE stream = ANY($1::text[])',
+      [this.#streams],
+    );
+  }
+
+  /** All positions of this service at once, also those that no row has yet. */
+  async #knowPositions(snapshot: Snapshot): Promise<void> {
+    const layout = layoutOf(positions);
+    for (const { name, streams } of this.#options.module.consumers)
+      for (const stream of streams)
+        for (let partition = 0; partition < PARTITIONS; partition++) {
+          const key = [name, stream, partition];
+          const of = snapshot.wanted.get(layout.name) ?? { layout, keys: new Map(), lists: new Map() };
+          of.keys.set(keyText(layout, key), key);
+          snapshot.wanted.set(layout.name, of);
+        }
+  }
+
+  /** What `look` answers once everything that it asks for is loaded. */
+  async #loaded<T>(snapshot: Snapshot, look: () => T, first?: () => Promise<void>): Promise<T> {
+    await first?.();
+    for (let looks = 0; looks < LOOKS; looks++)
+      try {
+        return look();
+      } catch (thrown) {
+        if (!(thrown instanceof Missing)) throw thrown;
+        await this.#load(snapshot);
+      }
+    throw new GatewayError('gateway.bug', 'a group never stops asking');
+  }
+
+  async #load(snapshot: Snapshot): Promise<void> {
+    if (!(await loadWanted(this.#options.database, this.#options.module.name, snapshot)))
+      throw new GatewayError('gateway.bug', 'nothing is missing');
+  }
+
+  /** One group: turns of callers, then records. A turn that fails undoes the group; the others are taken without it. */
+  async #group(lease: Lease, snapshot: Snapshot, core: Core, turns: readonly Turn[], decides: boolean): Promise<void> {
+    let open = [...turns];
+    const answers = new Map<Turn, unknown>();
+    let failing: Turn | undefined;
+    const prepare = () =>
+      core.prepare(() => {
+        answers.clear();
+        for (const turn of open) {
+          failing = turn;
+          const answer = turn.run(core);
+          // An asynchronous handler rejects instead of throwing; what it asked for is known all the same.
+          if (answer instanceof Promise) answer.catch(() => undefined);
+          if (snapshot.wanted.size > 0) throw new Missing();
+          answers.set(turn, answer);
+        }
+        failing = undefined;
+        if (!decides) return;
+        const until = performance.now() + GROUP_MS;
+        core.run(() => performance.now() < until);
+      });
+    for (;;)
+      try {
+        await this.#loaded(snapshot, prepare);
+        break;
+      } catch (thrown) {
+        if (failing === undefined) {
+          for (const { reject } of open) reject(thrown);
+          throw thrown;
+        }
+        const failed: Turn = failing;
+        failed.reject(thrown);
+        open = open.filter((turn) => turn !== failed);
+        failing = undefined;
+      }
+    try {
+      await this.#save(lease, snapshot);
+    } catch (thrown) {
+      core.undo();
+      for (const { reject } of open)
+        reject(
+          thrown instanceof Lost ? new GatewayError('gateway.unavailable', undefined, { retryAfterS: 1 }) : thrown,
+        );
+      throw thrown;
+    }
+    for (const turn of open) turn.resolve(answers.get(turn));
+  }
+
+  async #save(lease: Lease, snapshot: Snapshot): Promise<void> {
+    const core = this.#core!;
+    const changes = snapshot.changes();
+    const records = snapshot.appended;
+    if (records.length > 0)
+      await this.#options.ground.have(
+        records.map(({ stream }) => stream),
+        records[0]!.timeMs,
+      );
+    if (changes.length > 0 || records.length > 0)
+      await this.#options.database.transaction(async (session) => {
+        if (!(await confirm(session, lease))) throw new Lost();
+        for (const { layout, changes: of } of changes) await saveChanges(session, lease.name, layout, of);
+        if (records.length > 0) await appendRecords(session, records);
+      });
+    snapshot.commit();
+    core.settle();
+    if (records.length > 0) this.#options.appended.raise();
+  }
+
+  /** Notes offsets and what is stuck, takes up retries that were asked for, and looks whether Kafka owes us records. */
+  async #housekeep(lease: Lease, snapshot: Snapshot, core: Core, feed: Feed): Promise<void> {
+    await feed.noteOffsets(lease);
+    await feed.heal();
+    await this.#noteStopped(core);
+    await this.#takeRetries(lease, snapshot, core);
+  }
+
+  async #noteStopped(core: Core): Promise<void> {
+    const stopped = core.stopped();
+    const { database, clock } = this.#options;
+    await database.query(
+      "DELETE FROM bus.troubles WHERE kind = 'stopped' AND consumer = ANY($1::text[]) AND NOT (consumer, stream) IN (SELECT * FROM unnest($2::text[], $3::text[]))",
+      [this.#consumers(), stopped.map(({ consumer }) => consumer), stopped.map(({ stream }) => stream)],
+    );
+    if (stopped.length > 0)
+      await database.query(
+        "INSERT INTO bus.troubles (consumer, stream, partition, kind, since_ms) SELECT c, s, 0, 'stopped', $3 FROM unnest($1::text[], $2::text[]) u (c, s) ON CONFLICT DO NOTHING",
+        [stopped.map(({ consumer }) => consumer), stopped.map(({ stream }) => stream), clock.now()],
+      );
+  }
+
+  /** Parked keys that somebody wants taken up again. */
+  async #takeRetries(lease: Lease, snapshot: Snapshot, core: Core): Promise<void> {
+    const { database } = this.#options;
+    const asked = await database.query<{ consumer: string; stream: string; key: string }>(
+      'SELECT consumer, stream, key FROM bus.retries WHERE consumer = ANY($1::text[]) LIMIT 100',
+      [this.#consumers()],
+    );
+    if (asked.length === 0) return;
+    await this.#loaded(snapshot, () =>
+      core.prepare(() => {
+        for (const { consumer, stream, key } of asked) core.retryParked(consumer, stream, key);
+      }),
+    );
+    try {
+      await this.#save(lease, snapshot);
+    } catch (thrown) {
+      core.undo();
+      throw thrown;
+    }
+    await database.query(
+      'DELETE FROM bus.retries r USING unnest($1::text[], $2::text[], $3::text[]) u (c, s, k) WHERE r.consumer = u.c AND r.stream = u.s AND r.key = u.k',
+      [asked.map(({ consumer }) => consumer), asked.map(({ stream }) => stream), asked.map(({ key }) => key)],
+    );
+  }
+}
+
+const asError = (thrown: unknown): unknown =>
+  thrown instanceof Error && 'cause' in thrown && thrown.name === 'StoreFailure' ? thrown.cause : thrown;
+
+/** Records on their way from Kafka to the core of one service: in the order of their numbers, each once, none left out. */
+class Feed {
+  readonly #options: ServiceOptions;
+  readonly #core: Core;
+  readonly #signal: Signal;
+  #reader!: KafkaReader;
+  /** Handed by Kafka and not yet in the core, by lane, with whoever waits until they are. */
+  readonly #waiting = new Map<string, { records: LogRecord[]; taken: () => void }>();
+  readonly #streamOf = new Map<string, string>();
+  readonly #marks = new Map<string, Mark[]>();
+  readonly #noted = new Map<string, number>();
+  /** Where each lane stood at the last look. */
+  readonly #stoodAt = new Map<string, number>();
+  #closed = false;
+
+  private constructor(options: ServiceOptions, streams: readonly string[], core: Core, signal: Signal) {
+    this.#options = options;
+    this.#core = core;
+    this.#signal = signal;
+    for (const stream of streams) this.#streamOf.set(topicOf(options.topicPrefix, stream), stream);
+  }
+
+  /** Begins where the notes of offsets say, or with the oldest record there is: numbers decide what counts. */
+  static async open(options: ServiceOptions, streams: readonly string[], core: Core, signal: Signal): Promise<Feed> {
+    const feed = new Feed(options, streams, core, signal);
+    const noted = await options.database.query<{
+      stream: string;
+      partition: number;
+      number: number;
+      kafka_offset: number;
+    }>('SELECT stream, partition, number, kafka_offset FROM bus.offsets WHERE consumer = $1', [options.module.name]);
+    const offsets = new Map(noted.map((row) => [`${row.stream}/${row.partition}`, row]));
+    feed.#reader = options.driver.reader({
+      lanes: [...feed.#streamOf].flatMap(([topic, stream]) =>
+        Array.from({ length: PARTITIONS }, (_, partition) => {
+          const known = offsets.get(`${stream}/${partition}`);
+          const usable = known !== undefined && known.number <= core.arrivedThrough(stream, partition);
+          return { topic, partition, offset: usable ? BigInt(known.kafka_offset) : ('earliest' as const) };
+        }),
+      ),
+      onRecords: (lane, records) => feed.#take(lane, records),
+      onGap: (gap) => feed.#gap(gap),
+      maxWaitMs: 250,
+    });
+    return feed;
+  }
+
+  #take({ topic, partition }: Lane, fetched: readonly FetchedRecord[]): Promise<void> {
+    const stream = this.#streamOf.get(topic)!;
+    const records = this.#ours({ topic, partition }, fetched);
+    const last = fetched.at(-1);
+    const lane = `${stream}/${partition}`;
+    return new Promise<void>((resolve) => {
+      if (this.#closed) {
+        resolve();
+        return;
+      }
+      this.#waiting.set(lane, {
+        records,
+        taken: () => {
+          const newest = records.at(-1);
+          if (last !== undefined && newest !== undefined)
+            this.#mark(lane, { number: newest.number, offset: last.offset + 1n });
+          resolve();
+        },
+      });
+      this.#signal.raise();
+    });
+  }
+
+  /** What somebody else wrote to our topic has no number, is told of, and is passed over. */
+  #ours(lane: Lane, fetched: readonly FetchedRecord[]): LogRecord[] {
+    const records: LogRecord[] = [];
+    for (const one of fetched)
+      try {
+        records.push(toLog(lane, one));
+      } catch (thrown) {
+        if (!(thrown instanceof KafkaError)) throw thrown;
+        log('error', 'record_not_ours', { topic: lane.topic, partition: lane.partition, offset: Number(one.offset) });
+      }
+    return records;
+  }
+
+  #mark(lane: string, mark: Mark): void {
+    const marks = this.#marks.get(lane) ?? [];
+    if (marks.length > 0 && marks.at(-1)!.number >= mark.number) marks.at(-1)!.offset = mark.offset;
+    else marks.push(mark);
+    this.#marks.set(lane, marks);
+  }
+
+  /** An offset that Kafka does not have any more, or not yet: begun again at its oldest; numbers tell what is missing. */
+  #gap({ topic, partition, asked, earliest, end }: LaneGap): void {
+    log('error', 'offset_out_of_range', {
+      topic,
+      partition,
+      asked: Number(asked),
+      earliest: Number(earliest),
+      end: Number(end),
+    });
+    this.#reader.seek({ topic, partition }, 'earliest');
+  }
+
+  /** Hands on what has come, as far as the core has room. */
+  fill(): void {
+    for (const [lane, { records, taken }] of this.#waiting) {
+      const { records: backlog, bytes } = this.#core.backlog();
+      if (backlog > BACKLOG_RECORDS || bytes > BACKLOG_BYTES) return;
+      let at = 0;
+      while (at < records.length && this.#core.arrived(records[at]!)) at += 1;
+      if (at < records.length) {
+        // One before it did not come: it is looked for in the log itself.
+        records.splice(0, at);
+        if (!this.#lostLanes.has(lane)) void this.#fillFrom(lane).catch(() => undefined);
+        continue;
+      }
+      this.#waiting.delete(lane);
+      taken();
+    }
+  }
+
+  readonly #healing = new Set<string>();
+  /** Lanes whose next record is nowhere: looked for again by `heal` only. */
+  readonly #lostLanes = new Set<string>();
+
+  /** Takes from the log's table what Kafka does not have. */
+  async #fillFrom(lane: string): Promise<void> {
+    if (this.#healing.has(lane) || this.#closed) return;
+    this.#healing.add(lane);
+    try {
+      const [stream, partition] = [lane.slice(0, lane.lastIndexOf('/')), Number(lane.slice(lane.lastIndexOf('/') + 1))];
+      const after = this.#core.arrivedThrough(stream, partition);
+      const rows = await this.#options.database.cells(
+        'SELECT stream, partition, number, id, key, type, flow, school, traceparent, time_ms, data FROM bus.outbox WHERE stream = $1 AND partition = $2 AND number > $3 ORDER BY number LIMIT $4',
+        [stream, partition, after, HEAL],
+      );
+      const found = rows.map(recordOfRow);
+      if (this.#core.arrivedThrough(stream, partition) !== after) return;
+      if (found[0]?.number !== after + 1) {
+        if (found.length > 0 || this.#waiting.has(lane)) await this.#lost(stream, partition);
+        return;
+      }
+      log('warn', 'log_healed', { stream, partition, after, records: found.length });
+      for (const record of found) if (!this.#core.arrived(record)) break;
+      this.#lostLanes.delete(lane);
+      this.#signal.raise();
+    } finally {
+      this.#healing.delete(lane);
+    }
+  }
+
+  async #lost(stream: string, partition: number): Promise<void> {
+    this.#lostLanes.add(`${stream}/${partition}`);
+    const stopped = this.#core.lost(stream, partition);
+    if (stopped.length > 0)
+      await this.#options.database.query(
+        "INSERT INTO bus.troubles (consumer, stream, partition, kind, since_ms) SELECT c, $2, $3, 'gap', $4 FROM unnest($1::text[]) c ON CONFLICT DO NOTHING",
+        [stopped, stream, partition, this.#options.clock.now()],
+      );
+  }
+
+  /** Where the log was published further than what arrived, and nothing moved since the last look, the log itself is read. */
+  async heal(): Promise<void> {
+    const rows = await this.#options.database.query<{ stream: string; partition: number; number: number }>(
+      'SELECT stream, partition, number FROM bus.published WHERE stream = ANY($1::text[])',
+      [[...this.#streamOf.values()]],
+    );
+    const { records: backlog } = this.#core.backlog();
+    for (const { stream, partition, number } of rows) {
+      const lane = `${stream}/${partition}`;
+      const at = this.#core.arrivedThrough(stream, partition);
+      const stood = this.#stoodAt.get(lane) === at;
+      this.#stoodAt.set(lane, at);
+      if (number > at && stood && backlog < BACKLOG_RECORDS) await this.#fillFrom(lane);
+    }
+  }
+
+  /** Where to begin reading next time. A note that is too old costs time only. */
+  async noteOffsets({ name }: Lease): Promise<void> {
+    const found: { stream: string; partition: number; mark: Mark }[] = [];
+    for (const [lane, marks] of this.#marks) {
+      const [stream, partition] = [lane.slice(0, lane.lastIndexOf('/')), Number(lane.slice(lane.lastIndexOf('/') + 1))];
+      const through = this.#core.takenThrough(stream, partition);
+      let passed = -1;
+      for (const [i, { number }] of marks.entries()) if (number <= through) passed = i;
+      if (passed < 0) continue;
+      const mark = marks[passed]!;
+      marks.splice(0, passed);
+      if (this.#noted.get(lane) === mark.number) continue;
+      found.push({ stream, partition, mark });
+    }
+    if (found.length === 0) return;
+    await this.#options.database.query(
+      `INSERT INTO bus.offsets (consumer, stream, partition, number, kafka_offset) SELECT $1, * FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[])
+       ON CONFLICT (consumer, stream, partition) DO UPDATE SET number = excluded.number, kafka_offset = excluded.kafka_offset`,
+      [
+        name,
+        found.map(({ stream }) => stream),
+        found.map(({ partition }) => partition),
+        found.map(({ mark }) => mark.number),
+        found.map(({ mark }) => mark.offset.toString()),
+      ],
+    );
+    for (const { stream, partition, mark } of found) this.#noted.set(`${stream}/${partition}`, mark.number);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const { taken } of this.#waiting.values()) taken();
+    this.#waiting.clear();
+    await this.#reader.close();
+  }
+}

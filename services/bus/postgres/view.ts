@@ -1,0 +1,273 @@
+/**
+ * Answers to reads, over PostgreSQL, by handlers that were written for rows at hand: a call runs against what has been
+ * loaded for it; where it asks for more, that is loaded in one go and the call runs again. Handlers only read, so running
+ * them again changes nothing; one that notes something runs at the owner of the service, within a group of it.
+ */
+import { type Clock, GatewayError, type Implementation, uuidText } from '#kernel';
+import { type RunningCall, runningCall } from '../calls.ts';
+import type { Core } from '../core.ts';
+import { claimOf } from '../core.ts';
+import type { AgeRow, EngineView, KeyValue, ListOptions, ParkedRow, Table, WaitingRow } from '../port.ts';
+import { Missing } from '../store.ts';
+import { engineTables, parkedKeys, recordOf, waits } from '../tables.ts';
+import { Rows } from '../unit.ts';
+import { ages } from './ages.ts';
+import type { Database } from './connection.ts';
+import { loadWanted } from './load.ts';
+import { Snapshot } from './snapshot.ts';
+
+/** The handler wants to write: it must run at the owner. */
+export class WantsOwner extends Error {}
+
+interface Call extends RunningCall {
+  /** Changes of the rows that the call had read when it loaded them; another number = they may have changed. */
+  change: number;
+  snapshot: Snapshot;
+  rows: Rows;
+  /** Other things that were asked for, by name. */
+  known: Map<string, unknown>;
+  wanted: Map<string, () => Promise<unknown>>;
+  /** Within a group of the owner. */
+  core: Core | undefined;
+}
+
+/** Times one call is run: a handler that always asks for more is a bug. */
+const RUNS = 2_000;
+
+export class View implements EngineView {
+  readonly #database: Database;
+  readonly service: string;
+  readonly #tables: readonly Table[];
+  readonly #clock: Clock;
+  readonly #isOwner: () => boolean;
+  readonly #listeners: ((touched: ReadonlySet<string>, elsewhere: boolean) => void)[] = [];
+  #changes = 0;
+
+  constructor(options: {
+    database: Database;
+    service: string;
+    tables: readonly Table[];
+    clock: Clock;
+    /** Whether this process is the owner of the service. */
+    isOwner: () => boolean;
+  }) {
+    this.#isOwner = options.isOwner;
+    this.#database = options.database;
+    this.service = options.service;
+    this.#tables = [...engineTables, ...options.tables];
+    this.#clock = options.clock;
+  }
+
+  /** Rows changed: what waits looks again. `elsewhere`: by another process, which does not say what. */
+  changed(touched: ReadonlySet<string>, elsewhere: boolean): void {
+    this.#changes += 1;
+    // Outside any call: a listener has nothing to read here.
+    runningCall.exit(() => {
+      for (const listener of this.#listeners) listener(touched, elsewhere);
+    });
+  }
+
+  /** Runs `handler` until it finds all it asks for. Within a group of `core`, `Missing` is the group's business. */
+  async run<T>(handler: () => T | Promise<T>): Promise<T> {
+    const call = this.#call();
+    for (let runs = 0; runs < RUNS; runs++)
+      try {
+        return await runningCall.run(call, handler);
+      } catch (thrown) {
+        if (!(thrown instanceof Missing)) throw thrown;
+        await this.#load(call);
+      }
+    throw new GatewayError('gateway.bug', 'a question never stops asking');
+  }
+
+  /** The synchronous part of `handler`, within an open group of `core`: it may note. */
+  runWithin<T>(core: Core, handler: () => T): T {
+    const call: Call = { ...this.#call(), core };
+    try {
+      return runningCall.run(call, handler);
+    } finally {
+      // What goes on after the group reads like any other call.
+      call.core = undefined;
+    }
+  }
+
+  #call(): Call {
+    const snapshot = new Snapshot();
+    return {
+      began: performance.now(),
+      change: this.#changes,
+      snapshot,
+      rows: new Rows(snapshot, this.#tables),
+      known: new Map(),
+      wanted: new Map(),
+      core: undefined,
+    };
+  }
+
+  async #load(call: Call): Promise<void> {
+    const { wanted } = call;
+    call.wanted = new Map();
+    const found = await Promise.all([
+      loadWanted(this.#database, this.service, call.snapshot),
+      ...[...wanted].map(async ([name, load]) => {
+        call.known.set(name, await load());
+        return true;
+      }),
+    ]);
+    // Another call asked for it, and this one only waited for the answer.
+    if (!found.includes(true)) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+
+  /** The call that is being answered, with what it knows brought up to date. */
+  #now(): Call {
+    const call = runningCall.getStore() as Call | undefined;
+    if (call?.snapshot === undefined) throw new GatewayError('gateway.bug', 'rows are read within a call only');
+    if (call.change !== this.#changes && call.core === undefined) {
+      call.change = this.#changes;
+      call.snapshot = new Snapshot();
+      call.rows = new Rows(call.snapshot, this.#tables);
+      call.known.clear();
+    }
+    return call;
+  }
+
+  #ask<T>(name: string, load: () => Promise<T>): T {
+    const call = this.#now();
+    if (call.known.has(name)) return call.known.get(name) as T;
+    call.wanted.set(name, load);
+    throw new Missing();
+  }
+
+  get<Row extends object>(table: Table<Row>, ...key: KeyValue[]): Readonly<Row> | undefined {
+    const call = this.#now();
+    return (call.core ?? call.rows).get(table, ...key);
+  }
+
+  list<Row extends object>(table: Table<Row>, options: ListOptions): readonly Readonly<Row>[] {
+    const call = this.#now();
+    return (call.core ?? call.rows).list(table, options);
+  }
+
+  mayWait(): void {
+    if (!this.#isOwner()) throw new WantsOwner();
+  }
+
+  note(write: Parameters<EngineView['note']>[0]): void {
+    const { core } = this.#now();
+    if (core === undefined) throw new WantsOwner();
+    core.noteWithin(write);
+  }
+
+  onCommit(listener: (touched: ReadonlySet<string>, elsewhere: boolean) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  flowOf(reference: Parameters<EngineView['flowOf']>[0]): string | undefined {
+    const claim = claimOf(reference.partyOin, reference.method, reference.referenceKey);
+    const hex = Buffer.from(claim).toString('hex');
+    return this.#ask(`flow ${hex}`, async () => {
+      const [row] = await this.#database.query<{ flow: Buffer; until_ms: number }>(
+        'SELECT flow, until_ms FROM bus.references WHERE claim = $1',
+        [Buffer.from(claim)],
+      );
+      return row === undefined || row.until_ms <= this.#clock.now() ? undefined : uuidText(row.flow);
+    });
+  }
+
+  ages(): readonly AgeRow[] {
+    return this.#ask('ages', () => ages(this.#database, this.#clock.now()));
+  }
+
+  /** Of every service: the engine's rows lie in one place. */
+  waiting({ consumer, what, scope, limit = 100 }: Parameters<EngineView['waiting']>[0]): readonly WaitingRow[] {
+    const consumers =
+      consumer === undefined
+        ? this.#ask('consumers', async () =>
+            (
+              await this.#database.query<{ consumer: string }>('SELECT DISTINCT consumer FROM bus.consumers ORDER BY 1')
+            ).map((row) => row.consumer),
+          )
+        : [consumer];
+    const rows = consumers.flatMap((name) =>
+      what === undefined
+        ? this.list(waits, { equals: scope === undefined ? [name] : [name, scope], limit })
+        : this.list(waits, {
+            index: 'what',
+            equals: [name, what, ...(scope === undefined ? [] : [scope])],
+            limit,
+          }),
+    );
+    return rows.slice(0, limit).map((row) => ({
+      consumer: row.consumer,
+      what: row.what,
+      scope: row.scope,
+      record: recordOf(row),
+      sinceMs: row.sinceMs,
+      deadlineMs: row.deadlineMs,
+    }));
+  }
+
+  parked(limit = 100): readonly ParkedRow[] {
+    return this.list(parkedKeys, { equals: [], limit }).map(
+      ({ consumer, stream, key, code, sinceMs, flowId, firstSeq, nextSeq }) => ({
+        consumer,
+        stream,
+        key,
+        code,
+        sinceMs,
+        events: nextSeq - firstSeq,
+        flowId,
+      }),
+    );
+  }
+}
+
+/** How a call that must run at the owner gets there. */
+export interface OwnerCalls {
+  /** Runs the handler's synchronous part within a group of the owner in this process; undefined = the owner is elsewhere. */
+  here<T>(service: string, handler: () => T): Promise<T> | undefined;
+  /** Sends the call to the process that owns the service. Rejects `gateway.unavailable` when there is none. */
+  elsewhere(
+    service: string,
+    definition: Implementation['definition'],
+    method: string,
+    request: unknown,
+  ): Promise<unknown>;
+}
+
+/** Handlers that load what they ask for. */
+export const overDatabase = (
+  view: View,
+  service: string,
+  implementation: Implementation,
+  owners: OwnerCalls,
+): Implementation => ({
+  definition: implementation.definition,
+  handlers: Object.fromEntries(
+    Object.entries(implementation.handlers).map(([method, handler]) => [
+      method,
+      async (request: unknown) => {
+        for (let runs = 0; runs < RUNS; runs++) {
+          try {
+            return await view.run(() => handler(request));
+          } catch (thrown) {
+            if (!(thrown instanceof WantsOwner)) throw thrown;
+          }
+          const here = owners.here(service, () => handler(request));
+          if (here === undefined) return owners.elsewhere(service, implementation.definition, method, request);
+          try {
+            return await here;
+          } catch (thrown) {
+            // What it noted is kept; the rest of it goes on as a question.
+            if (!(thrown instanceof Missing || thrown instanceof WantsOwner)) throw thrown;
+          }
+        }
+        throw new GatewayError('gateway.bug', 'a question never stops asking');
+      },
+    ]),
+  ),
+});
