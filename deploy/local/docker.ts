@@ -11,7 +11,8 @@ const POSTGRES = 'postgres:18-alpine';
 /** Whether Docker answers; a client without its daemon does not count. */
 export const dockerAnswers = (): Promise<boolean> =>
   promisify(execFile)('docker', ['info', '--format', '{{.ServerVersion}}'], { timeout: 5_000 }).then(
-    () => true,
+    // Some versions of the client end well without a daemon, and say nothing.
+    ({ stdout }) => stdout.trim() !== '',
     () => false,
   );
 

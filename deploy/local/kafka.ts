@@ -221,7 +221,7 @@ function nodeOf(
     isReady: () => existsSync(ready) && readFileSync(ready, 'utf8').includes('Kafka Server started'),
     log: join(folder, 'server.log'),
     signals: { end: 'SIGTERM', endNow: 'SIGTERM' },
-    startTimeoutMs: 60_000,
+    startTimeoutMs: 120_000,
   });
   return Object.defineProperties(server as KafkaNode, {
     id: { value: id, enumerable: true },

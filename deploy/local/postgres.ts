@@ -179,7 +179,7 @@ export async function startPostgres(options: { folder: string }): Promise<LocalP
     },
     log,
     signals: { end: 'SIGINT', endNow: 'SIGQUIT' },
-    startTimeoutMs: 60_000,
+    startTimeoutMs: 120_000,
   });
   const url = (database: string) => `postgres://eduk:${password}@127.0.0.1:${port}/${database}`;
   await server.start();
