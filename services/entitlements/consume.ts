@@ -12,6 +12,8 @@ const PRODUCT_WAIT_MS = 24 * 3_600_000;
 const ENTITLEMENT_WAIT_MS = 60_000;
 /** Longer than any grant waits, with those that wait behind it. */
 const FORGOTTEN_MS = 3 * 24 * 3_600_000;
+/** A timer that fires later than this says that the gateway was away. */
+const AWAY_MS = 3_600_000;
 /** What is read late, or stood behind another, still gets this long: what it lacks may be as late. */
 const GRACE_MS = 10_000;
 const deadline = (record: LogRecord, unit: Unit, waitMs: number): number =>
@@ -286,15 +288,19 @@ function isForgotten(unit: Unit, school: string, learner: string): boolean {
 }
 
 function markForgotten(unit: Unit, school: string, learner: string): void {
+  keepMark(unit, school, learner);
+  if (isForgotten(unit, school, learner)) return;
+  unit.put(forgotten, { school, learner: '', learners: (unit.get(forgotten, school, '')?.learners ?? 0) + 1 });
+  unit.put(forgotten, { school, learner, learners: 1 });
+}
+
+function keepMark(unit: Unit, school: string, learner: string): void {
   unit.setTimer({
     id: forgottenTimer(school, learner),
     atMs: unit.now + FORGOTTEN_MS,
     key: learner,
     payload: ['forgotten', school, learner].join('|'),
   });
-  if (isForgotten(unit, school, learner)) return;
-  unit.put(forgotten, { school, learner: '', learners: (unit.get(forgotten, school, '')?.learners ?? 0) + 1 });
-  unit.put(forgotten, { school, learner, learners: 1 });
 }
 
 function remember(unit: Unit, school: string, learner: string): void {
@@ -311,7 +317,10 @@ const forgottenTimer = (school: string, learner: string): string => `forgotten:$
 function onTimer(timer: TimerRow, unit: Unit): void {
   const [what, school = '', ...rest] = timer.payload.split('|');
   if (what === 'forgotten') {
-    remember(unit, school, rest[0] ?? '');
+    const [learner = ''] = rest;
+    // What was accepted before the gateway went away is decided only now.
+    if (unit.now - timer.atMs > AWAY_MS) keepMark(unit, school, learner);
+    else remember(unit, school, learner);
     return;
   }
   if (what === 'left') {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type TestBench, testBench } from '#bus';
+import { MemoryStore, type TestBench, testBench } from '#bus';
 import { EntitlementTerms } from '#proto/eduk/core/v1/ordering';
 import { Product } from '#proto/eduk/core/v1/product';
 import {
@@ -524,6 +524,19 @@ describe('a grant that waits while its learner is forgotten', () => {
     bench.advance(73 * HOUR);
     for (const table of entitlements.tables)
       expect(JSON.stringify(bench.list(table, { equals: [] }))).not.toMatch(/anna|ben/);
+    expect(bench.list(tables.forgotten, { equals: [] })).toEqual([]);
+  });
+  test('is refused also by a gateway that was away for longer than the mark stands', () => {
+    const store = new MemoryStore();
+    const before = testBench(entitlements, { store, now: '2026-11-22T11:00:00Z' });
+    publish(before);
+    forget(before);
+    grant(before, 'e-1', {}, 'append');
+    const bench = testBench(entitlements, { store, now: '2026-11-26T11:00:00Z' });
+    bench.clear();
+    bench.run();
+    expect(only(bench)).toMatchObject({ name: 'GrantRefused', value: { code: 'learner.unknown' } });
+    bench.advance(73 * HOUR);
     expect(bench.list(tables.forgotten, { equals: [] })).toEqual([]);
   });
   test('is granted when the forgetting was undone', () => {
