@@ -334,7 +334,7 @@ export class Core implements Reader {
       const result = work();
       this.#look();
       this.#writeOut();
-      if (this.#missed) throw new Missing();
+      if (this.#missed) throw Missing.one;
       return result;
     } catch (thrown) {
       this.undo();

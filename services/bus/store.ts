@@ -84,11 +84,13 @@ export class StoreFailure extends Error {
 
 /**
  * The store has not loaded what it was asked for. It remembers what that was: whoever runs the group loads it and runs the
- * group again. Nothing else may catch this.
+ * group again. Nothing else may catch this. Thrown thousands of times a second, so it is one object and knows no place.
  */
 export class Missing extends StoreFailure {
-  constructor() {
-    super(new Error('not loaded'));
+  private constructor() {
+    super(undefined);
     this.name = 'Missing';
+    delete (this as { stack?: string }).stack;
   }
+  static readonly one = new Missing();
 }

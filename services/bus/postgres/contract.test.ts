@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
-import { type Infrastructure, localInfrastructure } from '../../../deploy/local/index.ts';
+import { type Infrastructure, localInfrastructure } from '#deploy/local';
 import { busContract } from '../contract.ts';
 import { makePlace } from './places.ts';
 

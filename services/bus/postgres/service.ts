@@ -225,7 +225,7 @@ export class Service implements Holder {
           const answer = turn.run(core);
           // An asynchronous handler rejects instead of throwing; what it asked for is known all the same.
           if (answer instanceof Promise) answer.catch(() => undefined);
-          if (snapshot.wanted.size > 0) throw new Missing();
+          if (snapshot.wanted.size > 0) throw Missing.one;
           answers.set(turn, answer);
         }
         failing = undefined;

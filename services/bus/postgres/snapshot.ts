@@ -69,7 +69,7 @@ export class Snapshot implements Store {
       cells = of.old.get(text);
       if (cells === undefined) {
         this.#want(layout).keys.set(text, key.slice(0, layout.keySize));
-        throw new Missing();
+        throw Missing.one;
       }
       keep(of, text, cells);
     }
@@ -97,7 +97,7 @@ export class Snapshot implements Store {
       (!loaded.whole && loaded.rows.length < needs && !this.#suffices(of, loaded, mine, limit, compare))
     ) {
       this.#wantList(layout, id, options, Math.min(UNLIMITED, needs + (replaced > 0 ? SPARE : 0)));
-      throw new Missing();
+      throw Missing.one;
     }
     const rows = this.#merge(of, loaded, mine, compare);
     return rows.length > limit ? rows.slice(0, limit) : rows;
@@ -134,7 +134,7 @@ export class Snapshot implements Store {
   }
 
   reference(): Reference | undefined {
-    throw new Missing();
+    throw Missing.one;
   }
 
   read(): readonly LogRecord[] {

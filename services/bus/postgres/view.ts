@@ -135,7 +135,7 @@ export class View implements EngineView {
     const call = this.#now();
     if (call.known.has(name)) return call.known.get(name) as T;
     call.wanted.set(name, load);
-    throw new Missing();
+    throw Missing.one;
   }
 
   get<Row extends object>(table: Table<Row>, ...key: KeyValue[]): Readonly<Row> | undefined {
