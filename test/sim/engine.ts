@@ -1,0 +1,45 @@
+/** Engines that can be simulated: what a simulation needs of one, and the embedded one. */
+import {
+  type EngineView,
+  type EntryOutcome,
+  type GroupPlan,
+  type LogRecord,
+  type ServiceModule,
+  SteppedEngine,
+  type Store,
+  type Table,
+} from '#bus';
+import type { Clock } from '#kernel';
+
+/** A process of an engine. It is thrown away where it crashes; all that outlives it is in its store. */
+export interface SimEngine {
+  readonly view: EngineView;
+  /** One transaction of the doors, and work of about so many steps. Throws where it failed: then nothing of it happened. */
+  group(plan: GroupPlan): EntryOutcome[];
+  hasWork(): boolean;
+  /** Unix milliseconds; Infinity = nothing is due. */
+  nextDueMs(): number;
+  /** Cleans the log and the references as retention says. */
+  clean(beforeMs: number, nowMs: number): unknown;
+  tables(): readonly Table[];
+  /** Every row of a table, by its name. */
+  rows(table: string): readonly object[];
+  records(): LogRecord[];
+  /** Says what decides the order of work, and sets it: only where the same groups can be done again exactly. */
+  readonly turn: number;
+  turnTo(turn: number): void;
+}
+
+export interface EngineKind {
+  name: string;
+  open(options: { store: Store; modules: readonly ServiceModule[]; clock: Clock }): SimEngine;
+  /** Whether the groups of a run can be repeated, in their order, without what broke between them. */
+  repeats: boolean;
+}
+
+/** Everything in one process, the log a table of its store. */
+export const embedded: EngineKind = {
+  name: 'embedded',
+  open: (options) => new SteppedEngine(options),
+  repeats: true,
+};

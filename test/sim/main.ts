@@ -1,0 +1,59 @@
+/**
+ * `npm run sim -- --seed N [--seeds COUNT]`: simulates seeds from N on, one by default, and says what was found. A failing
+ * seed is made shorter and its steps are printed; of 1,000 seeds and more the result is added to RESULTS.md.
+ */
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { logTo } from '#kernel';
+import { planOf } from './plan.ts';
+import { shrink, simulate } from './simulate.ts';
+
+const { values } = parseArgs({
+  options: { seed: { type: 'string' }, seeds: { type: 'string' } },
+});
+/** From so many seeds on the result is kept. */
+const RECORDED = 1000;
+const first = Number(values.seed ?? 1);
+const count = Number(values.seeds ?? (values.seed === undefined ? 10_000 : 1));
+if (!Number.isSafeInteger(first) || !Number.isSafeInteger(count) || first < 0 || count < 1) {
+  process.stderr.write('Seeds are whole numbers: npm run sim -- --seed 42 --seeds 100\n');
+  process.exit(2);
+}
+process.stdout.write(`seed ${first}${count > 1 ? ` to ${first + count - 1}` : ''}\n`);
+// A simulation is full of failures that are meant.
+logTo(() => undefined);
+
+const started = performance.now();
+const sum = { accepted: 0, records: 0, delivered: 0, groups: 0, crashes: 0, failures: 0 };
+const failed: number[] = [];
+for (let seed = first; seed < first + count; seed++) {
+  const plan = planOf(seed);
+  const found = await simulate(plan);
+  for (const name of Object.keys(sum) as (keyof typeof sum)[]) sum[name] += found[name];
+  if (found.problems.length === 0) continue;
+  failed.push(seed);
+  process.stdout.write(`\nseed ${seed} fails:\n  ${found.problems.slice(0, 10).join('\n  ')}\n`);
+  if (failed.length > 3) continue;
+  const shorter = await shrink(plan, {});
+  const { problems } = await simulate(shorter);
+  process.stdout.write(
+    `with ${shorter.steps.length} of its ${plan.steps.length} steps:\n  ${problems.slice(0, 5).join('\n  ')}\n`,
+  );
+  for (const step of shorter.steps) {
+    process.stdout.write(`  ${JSON.stringify(step)}\n`);
+    if (step.do === 'group')
+      for (const n of step.send) {
+        const message = shorter.messages[n];
+        process.stdout.write(`    message ${n}: ${message?.method} ${JSON.stringify(message?.events)}\n`);
+      }
+  }
+}
+const seconds = (performance.now() - started) / 1000;
+const line =
+  `${new Date().toISOString().slice(0, 10)}: seeds ${first} to ${first + count - 1}, ${failed.length} failed${failed.length > 0 ? ` (${failed.slice(0, 20).join(', ')})` : ''}; ` +
+  `${sum.accepted} messages, ${sum.records} records, ${sum.delivered} deliveries, ${sum.groups} groups, ` +
+  `${sum.crashes} crashes, ${sum.failures} failed groups; ${seconds.toFixed(0)} s`;
+process.stdout.write(`${line}\n`);
+if (count >= RECORDED) appendFileSync(join(import.meta.dirname, 'RESULTS.md'), `- ${line}\n`);
+process.exit(failed.length > 0 ? 1 : 0);
