@@ -1,4 +1,4 @@
-import { isDay, isPartyOin, isSchoolYear } from '#kernel';
+import { isDay, isPartyOin, isSchoolYear, isSiteCode } from '#kernel';
 
 /** Forms of values on the command line. Each says what is wrong, without the value. */
 export const oin = (value: string): string | undefined =>
@@ -8,6 +8,9 @@ export const day = (value: string): string | undefined => (isDay(value) ? undefi
 
 export const schoolYear = (value: string): string | undefined =>
   isSchoolYear(value) ? undefined : 'must be a school year such as 2026-2027';
+
+export const siteCode = (value: string): string | undefined =>
+  value !== '' && isSiteCode(value) ? undefined : 'must be the two digits of a site (dependancecode)';
 
 /** `STANDARD=URL`. */
 export function endpoint(value: string): string | undefined {

@@ -105,6 +105,7 @@ test.each([
   ],
   ['mandate withdraw m-1 --run-off-until 2026-02-30', 'must be a day'],
   ['roster import x.xml --schooljaar 2026-2028', 'must be a school year'],
+  ['roster import x.xml --site 1', 'must be the two digits of a site'],
   ['roster import', 'FILE is needed'],
   ['mandate confirm --json', 'MANDATE is needed'],
   ['party list --role', 'needs a value'],

@@ -15,6 +15,8 @@ export interface EdexmlFile {
   year?: string;
   brin?: string;
   asOf?: string;
+  /** Dependancecode; empty = none in the file. */
+  site?: string;
   groups?: string[];
   groupName?: string;
   pupils: Pupil[];
@@ -22,9 +24,10 @@ export interface EdexmlFile {
 
 export function edexml(file: EdexmlFile): string {
   const { school, year = '2026-2027', asOf = '2026-10-01', groups = ['g7'], groupName = 'Zeven', pupils } = file;
+  const { site = '00' } = file;
   return `<?xml version="1.0" encoding="UTF-8"?>
 <EDEX>
-  <school><schooljaar>${year}</schooljaar><peildatum>${asOf}</peildatum><brincode>${file.brin ?? brinOf(school)}</brincode><dependancecode>00</dependancecode><aanmaakdatum>${asOf}T16:30:00</aanmaakdatum><auteur>De Proef</auteur><xsdversie>2.1</xsdversie></school>
+  <school><schooljaar>${year}</schooljaar><peildatum>${asOf}</peildatum><brincode>${file.brin ?? brinOf(school)}</brincode>${site && `<dependancecode>${site}</dependancecode>`}<aanmaakdatum>${asOf}T16:30:00</aanmaakdatum><auteur>De Proef</auteur><xsdversie>2.1</xsdversie></school>
   <groepen>${groups.map((key) => `<groep key="${key}"><naam>${groupName}</naam><jaargroep>7</jaargroep></groep>`).join('')}</groepen>
   <leerlingen>${pupils
     .map(
@@ -43,6 +46,8 @@ export interface UwlrAsk {
   school: string;
   year?: string;
   brin?: string;
+  /** Dependancecode; empty = none. */
+  site?: string;
 }
 
 const envelope = ({ sleutel, klantcode, klantnaam }: UwlrAsk, body: string): string =>
@@ -50,10 +55,12 @@ const envelope = ({ sleutel, klantcode, klantnaam }: UwlrAsk, body: string): str
 <env:Envelope xmlns:env="http://schemas.xmlsoap.org/soap/envelope/" xmlns:h="http://www.edustandaard.nl/leerresultaten/2/autorisatie"><env:Header><h:autorisatie><h:autorisatiesleutel>${sleutel}</h:autorisatiesleutel><h:klantcode>${klantcode}</h:klantcode><h:klantnaam>${klantnaam}</h:klantnaam></h:autorisatie></env:Header>
 <env:Body>${body}</env:Body></env:Envelope>`;
 
+const siteOf = ({ site = '00' }: UwlrAsk): string => site && `<q:dependancecode>${site}</q:dependancecode>`;
+
 export const uwlrQuestion = (ask: UwlrAsk, extra = ''): string =>
   envelope(
     ask,
-    `<q:leerlinggegevens_verzoek xmlns:q="http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens"><q:schooljaar>${ask.year ?? '2026-2027'}</q:schooljaar><q:brincode>${ask.brin ?? brinOf(ask.school)}</q:brincode><q:dependancecode>00</q:dependancecode><q:xsdversie>2.2</q:xsdversie>${extra}</q:leerlinggegevens_verzoek>`,
+    `<q:leerlinggegevens_verzoek xmlns:q="http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens"><q:schooljaar>${ask.year ?? '2026-2027'}</q:schooljaar><q:brincode>${ask.brin ?? brinOf(ask.school)}</q:brincode>${siteOf(ask)}<q:xsdversie>2.2</q:xsdversie>${extra}</q:leerlinggegevens_verzoek>`,
   );
 
 export interface UwlrResult {

@@ -38,10 +38,15 @@ export function differenceWords(difference: RosterDifference | undefined): strin
 const reasons: Record<string, string> = {
   empty: 'it is empty',
   truncated: 'it seems cut off',
+  leaves_out_site: 'it names no site, and lacks most pupils of one',
   removes_many: 'it removes many learners',
   renames_many: 'it renames many learners',
 };
 export const heldBecause = (reason: string): string => reasons[reason] ?? reason;
+
+/** Of which part of a school: `site 01, administration 00002`; empty = all of it. */
+export const scopeWords = ({ siteCode, administration }: { siteCode: string; administration: string }): string =>
+  [siteCode && `site ${siteCode}`, administration && `administration ${administration}`].filter(Boolean).join(', ');
 
 export const differenceJson = (difference: RosterDifference | undefined) => difference ?? null;
 
@@ -62,6 +67,8 @@ export const listHolds: Command = {
       schoolOin: hold.schoolOin,
       schoolName: hold.schoolName || null,
       schoolYear: hold.schoolYear,
+      siteCode: hold.siteCode || null,
+      administration: hold.administration || null,
       reason: hold.reason,
       state: hold.state,
       since: isoTime(hold.sinceMs),
@@ -74,7 +81,7 @@ export const listHolds: Command = {
       list([
         ['hold', hold.holdId],
         ['school', [hold.schoolName, hold.schoolOin].filter(Boolean).join(', ')],
-        ['roster of', hold.schoolYear],
+        ['roster of', [hold.schoolYear, scopeWords(hold)].filter(Boolean).join(', ')],
         ['held because', heldBecause(hold.reason)],
         ['would change', differenceWords(hold.difference)],
         ['closing groups', hold.groupsClosing.join(', ')],

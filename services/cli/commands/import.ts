@@ -1,11 +1,11 @@
 import { createReadStream, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { faults, isFault } from '#kernel';
-import { oin, schoolYear } from '../checks.ts';
+import { siteCode as isSite, oin, schoolYear } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { list, table } from '../print.ts';
 import { errorJson, misuse, Problem, refusalIn } from '../problem.ts';
-import { differenceJson, differenceWords } from './hold.ts';
+import { differenceJson, differenceWords, scopeWords } from './hold.ts';
 
 /** Bytes of one part; the door takes messages of 4 MiB. */
 const CHUNK = 1024 * 1024;
@@ -54,24 +54,41 @@ async function* after<T>(first: T, parts: AsyncIterable<Uint8Array>): AsyncGener
 
 export const importRoster: Command = {
   name: 'roster import',
-  about: 'Take in an EDEXML file with all pupils, groups and teachers of a school; registers the school.',
+  about: 'Take in an EDEXML file of a school, or of one of its sites; registers the school.',
   arguments: file,
   flags: {
-    school: { about: 'The school, when the file names none.', value: 'OIN', check: oin },
+    school: {
+      about: 'The school, when the file names none; a routing id names its administration too.',
+      value: 'OIN',
+      check: oin,
+    },
     schooljaar: { about: 'The school year, when the file names none.', value: 'YEAR', check: schoolYear },
+    site: { about: 'The site (dependancecode), when the file names none.', value: 'CODE', check: isSite },
+    'whole-school': { about: 'The file is of the whole school, whatever site it names.' },
     'strip-pgn': { about: 'Take personal numbers out of the file on this machine, before it is sent.' },
   },
   notes: [
+    'A file of a site makes nobody of another site leave. Who is not in a file of the whole school leaves, of whatever site.',
     'A roster that is empty, cut off, or removes or renames many pupils waits for approval: exit status 1, code hold.pending, and the id for eduk hold approve.',
   ],
   async run(call): Promise<Result> {
-    const settings = { schoolOin: call.one('school') ?? '', schoolYear: call.one('schooljaar') ?? '' };
+    const settings = {
+      schoolOin: call.one('school') ?? '',
+      schoolYear: call.one('schooljaar') ?? '',
+      siteCode: call.one('site') ?? '',
+      wholeSchool: call.has('whole-school'),
+    };
+    if (settings.siteCode !== '' && settings.wholeSchool)
+      throw misuse('A file is of one site or of the whole school: --site or --whole-school, not both.');
     if (call.args('FILE')[0] !== '-') checkFile(call.args('FILE')[0]!);
     const answer = await call
       .gateway()
       .send('importRoster', after(settings, call.has('strip-pgn') ? stripped(call) : chunks(call)));
     const { schoolOin, schoolYear: year, learners, groups, staff, flowId, decision, holdId, difference } = answer;
-    const counts = { schoolOin, schoolYear: year, learners, groups, staff, flowId };
+    const { siteCode, administration } = answer;
+    const part = { siteCode: siteCode || null, administration: administration || null };
+    const counts = { schoolOin, schoolYear: year, ...part, learners, groups, staff, flowId };
+    const of = [year, scopeWords(answer)].filter(Boolean).join(', ');
     if (holdId !== '') {
       const words = differenceWords(difference);
       const problem = new Problem(
@@ -83,7 +100,7 @@ export const importRoster: Command = {
         text: list([
           ['held', holdId],
           ['school', schoolOin],
-          ['roster of', year],
+          ['roster of', of],
           ['would change', words],
           ['flow', flowId],
         ]),
@@ -97,7 +114,7 @@ export const importRoster: Command = {
       json: { ...counts, outcome: decision?.outcome || null },
       text: list([
         ['school', schoolOin],
-        ['roster of', year],
+        ['roster of', of],
         ['learners', learners],
         ['groups', groups],
         ['staff', staff],

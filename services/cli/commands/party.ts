@@ -1,7 +1,9 @@
+import { isSchoolOin } from '#kernel';
 import type { Mandate, Party } from '#proto/eduk/core/v1/party';
+import type { SchoolRoster } from '#proto/eduk/rosters/v1/rosters';
 import { endpoint, oin, splitEndpoint } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
-import { list, table } from '../print.ts';
+import { dutchTime, isoTime, list, table } from '../print.ts';
 import { Problem, refusalIn } from '../problem.ts';
 import { roles } from '../words.ts';
 import { mandateJson, mandateTable } from './mandate.ts';
@@ -40,6 +42,7 @@ export const addParty: Command = {
     },
   },
   notes: [
+    'Mail is sent to an endpoint webhook=URL, signed with the secret that is printed when its address is new: docs/webhooks.md.',
     'A party that is registered already gets these roles and endpoints and keeps its secrets: they are printed as null.',
   ],
   async run(call): Promise<Result> {
@@ -65,6 +68,9 @@ export const addParty: Command = {
       certificate: null,
       privateKey: null,
       uwlr: { klantcode: answer.klantcode, klantnaam: answer.klantnaam },
+      ...(party.endpoints.some(({ standard }) => standard === 'webhook')
+        ? { webhookSecret: answer.webhookSecret || null }
+        : {}),
     };
     const said = [
       ...(answer.existed
@@ -85,6 +91,7 @@ export const addParty: Command = {
         ['api key', json.apiKey ?? '(as before)'],
         ['klantcode', json.uwlr.klantcode],
         ['klantnaam', json.uwlr.klantnaam],
+        ...(answer.webhookSecret ? [['webhook secret', answer.webhookSecret] as [string, string]] : []),
       ]),
     };
   },
@@ -110,17 +117,48 @@ export const listParties: Command = {
   },
 };
 
+/** The rosters that a school sent, by site and administration: what is known of its sites. */
+const sitesJson = (years: readonly SchoolRoster[]) =>
+  years.flatMap(({ schoolYear, sites }) =>
+    sites.map((site) => ({
+      schoolYear,
+      siteCode: site.siteCode || null,
+      administration: site.administration || null,
+      learners: site.learners,
+      lastSeen: isoTime(site.seenMs),
+      madeAt: isoTime(site.madeMs),
+      byOin: site.byOin || null,
+      replacedAt: isoTime(site.endedMs),
+    })),
+  );
+
+const sitesTable = (years: readonly SchoolRoster[]): string =>
+  table(
+    ['school year', 'site', 'administration', 'learners', 'last seen', ''],
+    years.flatMap(({ schoolYear, sites }) =>
+      sites.map((site) => [
+        schoolYear,
+        site.siteCode || 'whole school',
+        site.administration,
+        site.learners,
+        dutchTime(site.seenMs),
+        site.endedMs > 0n ? `replaced ${dutchTime(site.endedMs)}` : '',
+      ]),
+    ),
+  );
+
 export const showParty: Command = {
   name: 'party show',
-  about: 'Show a party with its endpoints and the mandates it has or gave.',
+  about: 'Show a party with its endpoints and the mandates it has or gave; of a school also its sites.',
   arguments: [{ name: 'OIN', about: 'The party.' }],
   async run(call): Promise<Result> {
     const named = partyNamed(call);
     const gateway = call.gateway();
-    const [{ parties }, has, gave] = await Promise.all([
+    const [{ parties }, has, gave, { years }] = await Promise.all([
       gateway.ask('listParties', { oin: named }),
       gateway.ask('listMandates', { partyOin: named }),
       gateway.ask('listMandates', { schoolOin: named }),
+      isSchoolOin(named) ? gateway.ask('listSites', { schoolOin: named }) : { years: [] },
     ]);
     const party = parties[0];
     if (!party) throw new Problem('state.missing', 'No party has this OIN.');
@@ -135,8 +173,12 @@ export const showParty: Command = {
       ...party.endpoints.map(({ standard, url }): [string, string] => [standard, url]),
     ]);
     return {
-      json: { ...partyJson(party), mandates: mandates.map(mandateJson) },
-      text: mandates.length === 0 ? `${facts}\n\nNo mandates.` : `${facts}\n\n${mandateTable(mandates, names)}`,
+      json: { ...partyJson(party), sites: sitesJson(years), mandates: mandates.map(mandateJson) },
+      text: [
+        facts,
+        ...(years.some(({ sites }) => sites.length > 0) ? [sitesTable(years)] : []),
+        mandates.length === 0 ? 'No mandates.' : mandateTable(mandates, names),
+      ].join('\n\n'),
     };
   },
 };
