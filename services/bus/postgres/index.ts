@@ -15,7 +15,7 @@ import {
 import { LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
 import { events } from '#proto/events';
 import type { Engine } from '../engine.ts';
-import { type DriverName, type DriverSettings, type KafkaDriver, openDriver } from '../kafka/index.ts';
+import { DEFAULT_DRIVER, type DriverName, type DriverSettings, type KafkaDriver, openDriver } from '../kafka/index.ts';
 import type { EngineView, ServiceModule } from '../port.ts';
 import { unclassed } from '../retention.ts';
 import { Acceptor } from './accept.ts';
@@ -47,7 +47,8 @@ export interface DistributedLogSettings extends DistributedSettings {
 export interface DistributedEngineSettings extends DistributedSettings {
   modules: readonly ServiceModule[];
   kafka: DriverSettings;
-  kafkaClient: DriverName;
+  /** Default: `DEFAULT_DRIVER`. */
+  kafkaClient?: DriverName | undefined;
   /** Copies of each topic; absent = as many as the cluster has brokers, at most 3. */
   replication?: number;
   /** What stands before the streams in names of topics. Default `eduk`. */
@@ -94,7 +95,7 @@ export async function openDistributedEngine(settings: DistributedEngineSettings)
   let driver: KafkaDriver | undefined;
   try {
     await migrate(database, modules);
-    driver = await openDriver(settings.kafkaClient, settings.kafka);
+    driver = await openDriver(settings.kafkaClient ?? DEFAULT_DRIVER, settings.kafka);
     const topics = new Topics(driver, topicPrefix, settings.replication);
     await topics.have(modules.flatMap(({ consumers }) => consumers.flatMap(({ streams }) => streams)));
     const engine = new Distributed(settings, database, driver, topics, clock, address);
