@@ -36,6 +36,8 @@ const GROUP_MS = 25;
 const HEAL = 2_000;
 /** How often offsets are noted and what should have arrived is looked for, milliseconds. */
 const HOUSEKEEPING_MS = 1_000;
+/** Looks in a row at which a lane stands still although more was published, before the log's table is read instead. */
+const PATIENCE = 4;
 const REST_MS = 25;
 const REST_MOST_MS = 2_000;
 /** Looks at what is missing in one group, after which the service says that it gets nowhere. */
@@ -342,8 +344,8 @@ class Feed {
   readonly #streamOf = new Map<string, string>();
   readonly #marks = new Map<string, Mark[]>();
   readonly #noted = new Map<string, number>();
-  /** Where each lane stood at the last look. */
-  readonly #stoodAt = new Map<string, number>();
+  /** Where each lane stood at the last look, and for how many looks. */
+  readonly #stoodAt = new Map<string, { number: number; looks: number }>();
   #closed = false;
 
   private constructor(options: ServiceOptions, streams: readonly string[], core: Core, signal: Signal) {
@@ -491,7 +493,7 @@ class Feed {
       );
   }
 
-  /** Where the log was published further than what arrived, and nothing moved since the last look, the log itself is read. */
+  /** Where the log was published further than what arrived, and nothing moved for a while, the log itself is read. */
   async heal(): Promise<void> {
     const rows = await this.#options.database.query<{ stream: string; partition: number; number: number }>(
       'SELECT stream, partition, number FROM bus.published WHERE stream = ANY($1::text[])',
@@ -501,9 +503,10 @@ class Feed {
     for (const { stream, partition, number } of rows) {
       const lane = `${stream}/${partition}`;
       const at = this.#core.arrivedThrough(stream, partition);
-      const stood = this.#stoodAt.get(lane) === at;
-      this.#stoodAt.set(lane, at);
-      if (number > at && stood && backlog < BACKLOG_RECORDS) await this.#fillFrom(lane);
+      const before = this.#stoodAt.get(lane);
+      const looks = number > at && before?.number === at ? before.looks + 1 : 0;
+      this.#stoodAt.set(lane, { number: at, looks });
+      if (looks >= PATIENCE && backlog < BACKLOG_RECORDS) await this.#fillFrom(lane);
     }
   }
 

@@ -1,0 +1,171 @@
+/** The real services say the same on both engines: over PostgreSQL and Kafka, with replicas that come and go, as in memory. */
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type DistributedEngine, type NewEntry, type Table, testBench } from '#bus';
+import { type Infrastructure, localInfrastructure } from '#deploy/local';
+import { type Codec, connect, dispatcher, encoded, uuid7, uuidText } from '#kernel';
+import { LogServiceDefinition, Taken } from '#proto/eduk/bus/v1/bus';
+import { events } from '#proto/events';
+import { makePlace } from '../../services/bus/postgres/places.ts';
+import { randomFrom } from '../parties/random.ts';
+import { inventMessages, type Message } from '../sim/messages.ts';
+import { services } from '../sim/watched.ts';
+import { inventWorld } from '../sim/world.ts';
+
+const NOW = Date.parse('2026-08-17T08:00:00Z');
+const MOMENTS = ['atMs', 'changedMs', 'decidedMs', 'seenMs', 'sinceMs', 'timeMs'];
+/** Columns that say which of several was first, or hold an id that is chance. */
+const passing: Readonly<Record<string, readonly string[]>> = {
+  parties_mandates: ['version'],
+  parties_parties: ['version'],
+  catalogue_products: ['change'],
+  entitlements_entitlements: ['changed'],
+  flows_flows: ['says'],
+  delivery_mail: ['number', 'first', 'eventId'],
+  delivery_bodies: ['eventId'],
+  delivery_heads: ['number', 'first'],
+};
+
+let folder: string;
+let servers: Infrastructure;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'eduk-engines-'));
+  servers = await localInfrastructure({ folder });
+}, 120_000);
+afterAll(async () => {
+  await servers?.stop();
+  rmSync(folder, { recursive: true, force: true });
+}, 30_000);
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+
+/** Messages as doors make them; those that speak of another's flow know it. */
+function entriesOf(messages: readonly Message[]): NewEntry[] {
+  const flows = new Map(messages.map(({ n }) => [n, uuid7(NOW)]));
+  const flowOf = (name: string, own: number): string =>
+    uuidText(flows.get(name === '$flow' ? own : Number(name.slice('$flow:'.length)))!);
+  return messages.map(({ n, party, method, remember, school, events: told }) => {
+    const text = JSON.stringify(told)
+      .replaceAll(/\$ticket:(\$flow(:\d+)?)/g, (_, flow: string) =>
+        digest(`ticket ${flowOf(flow, n)}`).toString('base64'),
+      )
+      .replaceAll(/\$flow(:\d+)?/g, (flow) => flowOf(flow, n));
+    return {
+      flowId: Buffer.from(flows.get(n)!),
+      partyOin: party,
+      method,
+      referenceKey: digest(`reference ${n}`).subarray(0, 16),
+      digest: digest(`content ${n}`),
+      digestVersion: 1,
+      rememberDays: remember,
+      events: (JSON.parse(text) as Message['events']).flatMap(({ name, key, value }) => {
+        const known = events[name as keyof typeof events];
+        if (!known) return [];
+        const codec = known.codec as unknown as Codec<unknown> & { fromJSON(value: unknown): unknown };
+        return [{ stream: known.stream, type: name, key, data: Buffer.from(encoded(codec, codec.fromJSON(value))) }];
+      }),
+      answer: Buffer.from(`receipt ${n}`),
+      schoolOin: school,
+      traceparent: '',
+    };
+  });
+}
+
+function lasting(table: Table, rows: readonly object[]): string[] {
+  const left = [...(passing[table.name] ?? []), ...MOMENTS];
+  return rows
+    .map((row) => {
+      const kept: Record<string, unknown> = {};
+      for (const column of Object.keys(table.columns).sort()) {
+        const value = (row as Record<string, unknown>)[column];
+        if (left.includes(column) || value === undefined || value === null) continue;
+        if (value instanceof Uint8Array) kept[column] = Buffer.from(value).toString('base64');
+        else if (table.name === 'delivery_bodies' && column === 'receivers')
+          kept[column] = (value as string).split(' ').map((one) => one.slice(0, one.lastIndexOf('/')));
+        else if (table.name === 'flows_flows' && column === 'steps')
+          kept[column] = (value as { step: string; state: string }[])
+            .map(({ step, state }) => `${step} ${state}`)
+            .sort();
+        else kept[column] = value;
+      }
+      return JSON.stringify(kept);
+    })
+    .sort();
+}
+
+async function rowsIn(url: string, service: string, table: Table): Promise<object[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  const { rows } = await client.query(`SELECT * FROM "${service}"."${table.name}"`).finally(() => client.end());
+  return rows.map((row) =>
+    Object.fromEntries(
+      Object.entries(table.columns).map(([column, type]) => [
+        column,
+        row[column] === null
+          ? undefined
+          : type === 'int'
+            ? Number(row[column])
+            : type === 'json'
+              ? JSON.parse(row[column])
+              : row[column],
+      ]),
+    ),
+  );
+}
+
+test.each([11, 23, 37])('of world %i', async (seed) => {
+  const random = randomFrom(seed);
+  const messages = inventMessages(inventWorld(random), random, true);
+  const entries = entriesOf(messages);
+
+  const bench = testBench(services, { now: NOW });
+  for (const entry of entries) {
+    bench.accept([entry]);
+    bench.run();
+  }
+
+  const place = await makePlace(servers, 'platformatic');
+  const clock = { now: () => NOW };
+  const replicas: DistributedEngine[] = [];
+  const join = async (): Promise<void> => {
+    const replica = await place.open({ modules: services, clock });
+    replica.start();
+    replicas.push(replica);
+  };
+  try {
+    await join();
+    const accept = async (of: readonly NewEntry[]): Promise<void> => {
+      const log = connect(LogServiceDefinition, dispatcher(replicas.at(-1)!.implementations));
+      for (let at = 0; at < of.length; at += 20) {
+        const asked = of.slice(at, at + 20).map((entry) => ({ ...entry, events: [...entry.events], bulk: false }));
+        const { outcomes } = await log.accept({ entries: asked as never });
+        expect(outcomes.every(({ taken }) => taken === Taken.TAKEN_ACCEPTED)).toBe(true);
+      }
+    };
+    // Who is who and what is sold is known before the first order, as in the list that memory went through.
+    const settled = 1 + messages.findLastIndex(({ method }) => method.includes('GrantMandate'));
+    await accept(entries.slice(0, settled));
+    await replicas[0]!.runToIdle();
+    const rest = entries.slice(settled);
+    await accept(rest.slice(0, rest.length / 3));
+    // One comes, then the first goes, while events are under way.
+    await join();
+    await accept(rest.slice(rest.length / 3, (2 * rest.length) / 3));
+    await replicas.shift()!.stop();
+    await accept(rest.slice((2 * rest.length) / 3));
+    await replicas[0]!.runToIdle();
+    for (const { name, tables } of services)
+      for (const table of tables)
+        expect(lasting(table, await rowsIn(place.url, name, table)), table.name).toEqual(
+          lasting(table, bench.list(table, { equals: [] })),
+        );
+    expect(await place.query('SELECT * FROM bus.troubles')).toEqual([]);
+  } finally {
+    for (const replica of replicas) await replica.stop();
+    await place.remove();
+  }
+});
