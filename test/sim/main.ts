@@ -7,13 +7,16 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { logTo } from '#kernel';
 import { planOf } from './plan.ts';
-import { shrink, simulate } from './simulate.ts';
+import { report } from './report.ts';
+import { simulate } from './simulate.ts';
 
 const { values } = parseArgs({
   options: { seed: { type: 'string' }, seeds: { type: 'string' } },
 });
 /** From so many seeds on the result is kept. */
 const RECORDED = 1000;
+/** So many failing seeds are made shorter; more say the same. */
+const SHORTENED = 3;
 const first = Number(values.seed ?? 1);
 const count = Number(values.seeds ?? (values.seed === undefined ? 10_000 : 1));
 if (!Number.isSafeInteger(first) || !Number.isSafeInteger(count) || first < 0 || count < 1) {
@@ -33,21 +36,9 @@ for (let seed = first; seed < first + count; seed++) {
   for (const name of Object.keys(sum) as (keyof typeof sum)[]) sum[name] += found[name];
   if (found.problems.length === 0) continue;
   failed.push(seed);
-  process.stdout.write(`\nseed ${seed} fails:\n  ${found.problems.slice(0, 10).join('\n  ')}\n`);
-  if (failed.length > 3) continue;
-  const shorter = await shrink(plan, {});
-  const { problems } = await simulate(shorter);
   process.stdout.write(
-    `with ${shorter.steps.length} of its ${plan.steps.length} steps:\n  ${problems.slice(0, 5).join('\n  ')}\n`,
+    failed.length > SHORTENED ? `seed ${seed} fails: ${found.problems[0]}\n` : `${await report(plan, found)}\n`,
   );
-  for (const step of shorter.steps) {
-    process.stdout.write(`  ${JSON.stringify(step)}\n`);
-    if (step.do === 'group')
-      for (const n of step.send) {
-        const message = shorter.messages[n];
-        process.stdout.write(`    message ${n}: ${message?.method} ${JSON.stringify(message?.events)}\n`);
-      }
-  }
 }
 const seconds = (performance.now() - started) / 1000;
 const line =

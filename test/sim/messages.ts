@@ -123,7 +123,7 @@ interface About {
   grants: Grant[];
   pools: Pool[];
   orders: Order[];
-  launches: { learner: string; product: SimProduct }[];
+  launches: { learner: string; product: SimProduct; rank: number }[];
 }
 interface Grant {
   id: string;
@@ -132,6 +132,7 @@ interface Grant {
   granter: string;
   learner: string;
   changed: boolean;
+  rank: number;
 }
 interface Pool extends Grant {
   count: number;
@@ -274,6 +275,10 @@ const named = (school: SimSchool, random: Random): SimEvent => ({
   },
 });
 
+/** Mostly after the grant that it is about. */
+const after = ({ random }: About, rank: number, grant: Grant | undefined): number =>
+  grant && random.chance(0.7) ? Math.max(rank, grant.rank + random.between(5, 30)) : rank;
+
 const next = (about: About, what: string): string => `${what}-${++about.ids}`;
 
 const order: Maker = (about, rank) => {
@@ -410,7 +415,7 @@ function granted(
   const again = random.chance(0.15);
   if (again) about.add(rank + 5, granter, 'EntitlementService/GrantEntitlements', school.oin, [event]);
   // Whether a grant that comes again is refused hangs on what became of it meanwhile.
-  return { id, school, product, granter, learner, changed: calm && again };
+  return { id, school, product, granter, learner, changed: calm && again, rank };
 }
 
 const grant: Maker = (about, rank) => {
@@ -461,7 +466,7 @@ const change: Maker = (about, rank) => {
   const swaps = mode === 'withdraw' && random.chance(0.3);
   const others = !calm && random.chance(0.2) ? [random.pick(open)] : [];
   about.add(
-    rank,
+    after(about, rank, of),
     of.granter,
     'EntitlementService/WithdrawEntitlements',
     of.school.oin,
@@ -488,7 +493,7 @@ const usage: Maker = (about, rank) => {
   const of = random.pick(open);
   of.changed = true;
   const by = random.chance(0.7) ? of.product.platform : of.product.publisher;
-  about.add(rank, by, 'EntitlementService/ReportUsage', of.school.oin, [
+  about.add(after(about, rank, of), by, 'EntitlementService/ReportUsage', of.school.oin, [
     {
       name: 'UsageSubmitted',
       key: of.school.oin,
@@ -511,7 +516,7 @@ const provision: Maker = (about, rank) => {
   of.changed = true;
   const revoke = !calm && random.chance(0.3);
   about.add(
-    rank,
+    after(about, rank, of),
     of.product.platform,
     revoke ? 'AccessService/RevokeAccess' : 'AccessService/ProvisionAccess',
     of.school.oin,
@@ -546,19 +551,20 @@ const launch: Maker = (about, rank) => {
       byOin: by,
     },
   };
-  about.add(rank, by, `AccessService/CreateLaunch`, school.oin, [opened], 35);
-  about.launches.push({ learner, product });
+  const at = after(about, rank, of);
+  about.add(at, by, 'AccessService/CreateLaunch', school.oin, [opened], 35);
+  about.launches.push({ learner, product, rank: at });
 };
 
 const redeem: Maker = (about, rank) => {
   const { random, world } = about;
-  launch(about, rank - 10);
-  const { learner, product } = about.launches.at(-1)!;
+  launch(about, rank);
+  const { learner, product, rank: launched } = about.launches.at(-1)!;
   const draft = about.drafts.length - 1;
   const by = random.chance(0.8) ? product.platform : random.pick(world.platforms);
   for (let times = random.between(1, 2); times > 0; times--)
     about.add(
-      rank,
+      launched + 14,
       by,
       'AccessService/RedeemLaunch',
       '',
@@ -579,8 +585,10 @@ const result: Maker = (about, rank) => {
   const learner = random.pick(school.learners);
   const platform = random.pick(world.platforms);
   const resultId = next(about, 'result');
+  const productId = random.pick(world.products).id;
+  const group = random.chance(0.3) ? random.pick(school.groups) : '';
   for (let times = random.between(1, 3); times > 0; times--) {
-    const content = random.between(1, 3);
+    const content = random.between(1, 2);
     about.add(
       rank + 3 * times,
       platform,
@@ -595,8 +603,8 @@ const result: Maker = (about, rank) => {
               resultId,
               schoolOin: school.oin,
               learner,
-              productId: random.pick(world.products).id,
-              group: random.chance(0.3) ? random.pick(school.groups) : '',
+              productId,
+              group,
               day: !calm && random.chance(0.05) ? '2026-02-31' : TODAY,
               kind: ResultKind.RESULT_KIND_PROGRESS,
               payload: Buffer.from(`sealed ${content}`).toString('base64'),

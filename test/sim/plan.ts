@@ -37,8 +37,8 @@ export type Step =
   /** Somebody reads a mailbox; `lost`: and dies before it notes how far. `old`: judged by mandates as of the last look. */
   | { do: 'read'; mailbox: number; limit: number; lost: boolean; old: boolean; fault?: Fault }
   | { do: 'clean' }
-  /** The release that runs cannot handle events of this message in one service. */
-  | { do: 'poison'; message: number; service: string }
+  /** The release that runs cannot handle events of these messages in one service. */
+  | { do: 'poison'; messages: number[]; service: string }
   /** Somebody has the first parked key taken up again. */
   | { do: 'retry' }
   | { do: 'full' }
@@ -104,7 +104,7 @@ function weather(random: Random, calm: boolean): Weather {
     wait: some(0.8, 0.4),
     leap: calm ? 0 : some(0.5, 0.05),
     long: some(0.3, 0.5),
-    poison: some(0.35, 0.06),
+    poison: some(0.35, 0.12),
     full: some(0.3, 0.1),
     read: some(0.8, 0.4),
     repeat: some(0.7, 0.3),
@@ -176,7 +176,15 @@ export function planOf(seed: number): Plan {
         absent: random.chance(often.absent) ? SERVICES.filter(() => random.chance(0.25)) : [],
       });
     if (sent > 0 && others(often.poison))
-      steps.push({ do: 'poison', message: random.between(sent, sent + 6), service: random.pick(SERVICES) });
+      steps.push({
+        do: 'poison',
+        // Many at once stop a stream.
+        messages: Array.from(
+          { length: random.chance(0.2) ? 12 : random.between(1, 2) },
+          (_, i) => sent + i * random.between(1, 3),
+        ),
+        service: random.chance(0.5) ? random.pick(['delivery', 'flows'] as const) : random.pick(SERVICES),
+      });
     if (others(often.poison)) steps.push({ do: 'retry' });
     if (full ? random.chance(0.5) : others(often.full)) {
       full = !full;

@@ -151,7 +151,7 @@ export class Run {
       case 'clean':
         return this.#clean();
       case 'poison':
-        this.#poisons = new Set([...this.#poisons, `${step.service} ${step.message}`]);
+        this.#poisons = new Set([...this.#poisons, ...step.messages.map((n) => `${step.service} ${n}`)]);
         return this.#restart();
       case 'retry': {
         const [row] = this.#view.parked(1);
