@@ -5,43 +5,32 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { openEngine } from '#bus';
-import { asGatewayError, ConfigError, describeError, dispatcher, log, recordBugs, serveOnPort } from '#kernel';
-import { access } from '#services/access';
-import { catalogue } from '#services/catalogue';
-import { delivery } from '#services/delivery';
-import { entitlements } from '#services/entitlements';
-import { flows } from '#services/flows';
-import { orders } from '#services/orders';
-import { parties } from '#services/parties';
-import { results } from '#services/results';
-import { rostersWith } from '#services/rosters';
+import {
+  asGatewayError,
+  type Config,
+  ConfigError,
+  describeError,
+  dispatcher,
+  log,
+  recordBugs,
+  serveOnPort,
+} from '#kernel';
+import { modulesOf, services } from './roles.ts';
 
 export interface StateData {
   file: string;
-  outboxMax: number;
-  /** Share of a school, percent. */
-  holdThresholdPercent: number;
+  config: Config;
 }
 
 const port = parentPort!;
-const { file, outboxMax, holdThresholdPercent } = workerData as StateData;
+const { file, config } = workerData as StateData;
 try {
   const told = await new Promise<{ open?: true }>((resolve) => port.once('message', resolve));
   if (!told.open) throw new ConfigError(['the state was not opened']);
   const engine = openEngine({
     file,
-    outboxMax,
-    modules: [
-      parties,
-      catalogue,
-      rostersWith({ holdThresholdPercent }),
-      orders,
-      entitlements,
-      access,
-      results,
-      delivery,
-      flows,
-    ],
+    outboxMax: Number(config.EDUK_OUTBOX_MAX),
+    modules: await modulesOf(services, config),
   });
   recordBugs((error, service, method) => log('error', 'state_bug', { service, method, ...describeError(error) }));
   serveOnPort(port, dispatcher(engine.implementations));

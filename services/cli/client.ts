@@ -53,7 +53,8 @@ export function writtenAddresses(config: Config): Record<string, string> | undef
   }
 }
 
-export const tokenFile = (config: Config): string => config.EDUK_TOKEN_FILE ?? join(config.EDUK_DATA, 'operator.key');
+export const tokenFile = (config: Config): string =>
+  config.EDUK_TOKEN_FILE ?? config.EDUK_OPERATOR_KEY_FILE ?? join(config.EDUK_DATA, 'operator.key');
 
 function readToken(config: Config): string | undefined {
   const file = tokenFile(config);

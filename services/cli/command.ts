@@ -49,7 +49,8 @@ export interface Streams {
 
 export interface Call extends Given {
   streams: Streams;
-  config(): Config;
+  /** `demands` says what else is wrong with the settings, so that all of it is told at once. */
+  config(demands?: (config: Config) => readonly string[]): Config;
   /** The running gateway; the connection is closed after the command. */
   gateway(): Gateway;
   json: boolean;

@@ -22,7 +22,7 @@ export async function eduk(argv: readonly string[], streams: Streams): Promise<E
       ...given,
       streams,
       json,
-      config: () => settingsFor(given.one('config'), streams),
+      config: (demands) => settingsFor(given.one('config'), streams, demands),
       gateway: () => {
         gateway ??= connectGateway(settingsFor(given.one('config'), streams));
         return gateway;
@@ -58,9 +58,13 @@ function explain(asked: Exclude<ReturnType<typeof parse>, { kind: 'run' }>, json
   return 0;
 }
 
-function settingsFor(file: string | undefined, streams: Streams): Config {
+function settingsFor(
+  file: string | undefined,
+  streams: Streams,
+  demands?: (config: Config) => readonly string[],
+): Config {
   try {
-    return readConfig(streams.env, file);
+    return readConfig(streams.env, file, demands);
   } catch (error) {
     if (error instanceof ConfigError || file === undefined) throw error;
     throw misuse(`--config names a file that cannot be read (${(error as NodeJS.ErrnoException).code}).`);

@@ -1,4 +1,4 @@
-import { type Client, type Clock, dutchDay, type Fault, GatewayError, log } from '#kernel';
+import { type Client, type Clock, dutchDay, type Fault, GatewayError, log, unhurried } from '#kernel';
 import { type Mandate, MandateState, type Party, Role, type Service } from '#proto/eduk/core/v1/party';
 import type { PartiesServiceDefinition, PartyRow } from '#proto/eduk/parties/v1/parties';
 
@@ -49,7 +49,7 @@ export class Chain {
   /** Takes in what changed. A refresh that starts after a decision was told sees that decision. */
   async refresh(): Promise<void> {
     while (this.#running) await this.#running;
-    this.#running = this.#take().finally(() => {
+    this.#running = unhurried(() => this.#take()).finally(() => {
       this.#running = undefined;
     });
     await this.#running;

@@ -1,3 +1,4 @@
+import type { Health } from '#kernel';
 import type { Cursors } from './cursor.ts';
 import type { RefusalNotes } from './refusals.ts';
 import type { Proofs } from './stages/authenticate.ts';
@@ -12,4 +13,6 @@ export interface Gate {
   /** Whether the master key is a development key. */
   devKey: boolean;
   version: string;
+  /** What this process says of itself at /healthz, /readyz and /metrics. */
+  health: Health;
 }

@@ -1,33 +1,39 @@
 /** The inbound door as a whole: what `services/main.ts` starts. */
 
 import { setMaxListeners } from 'node:events';
-import { type Address, type Clock, connect, HmacKey, type Transport } from '#kernel';
-import { AccessServiceDefinition } from '#proto/eduk/access/v1/access';
-import { LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
-import { CatalogueServiceDefinition } from '#proto/eduk/catalogue/v1/catalogue';
-import { DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
-import { EntitlementsServiceDefinition } from '#proto/eduk/entitlements/v1/entitlements';
-import { FlowsServiceDefinition } from '#proto/eduk/flows/v1/flows';
-import { OrdersServiceDefinition } from '#proto/eduk/orders/v1/orders';
-import { PartiesServiceDefinition } from '#proto/eduk/parties/v1/parties';
-import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
-import { ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
-import { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
+import { type Address, type Clock, type Health, HmacKey, isLoopback, type Transport, textOf } from '#kernel';
 import { Chain } from './chain.ts';
 import { Cursors } from './cursor.ts';
 import { ForgetWatch } from './forgetting.ts';
 import type { Gate } from './gate.ts';
 import { startGrpc } from './grpc/server.ts';
+import { metricsPage } from './http/metrics.ts';
 import { startHttp } from './http/server.ts';
+import { networksOf } from './out/networks.ts';
 import { RefusalNotes } from './refusals.ts';
 import { AccessTokens, digestOf } from './secrets.ts';
-import type { Door, Services } from './submission.ts';
+import { connectServices } from './services.ts';
+import type { Door } from './submission.ts';
+
+export { type OutboundOptions, type Sender, startOutbound } from './out/index.ts';
+
+/** What the doors show, and whose certificates they take. PEM. */
+export interface DoorTls {
+  cert: Buffer;
+  key: Buffer;
+  /** Given: whoever calls must show a certificate of one of these. */
+  clientCa?: Buffer | undefined;
+}
 
 export interface DoorOptions {
   grpc: Address;
   http: Address;
-  internal: Address | undefined;
-  /** Default: http:// and the bound HTTP address. */
+  tls?: DoorTls | undefined;
+  /** Whether health and metrics are served at the HTTP address; false where they have one of their own. */
+  servesHealth: boolean;
+  /** What else is missing before messages can be taken in: names of parts that do not answer. */
+  missing?: () => Promise<readonly string[]>;
+  /** Default: the bound HTTP address. */
   publicUrl: string | undefined;
   state: Transport;
   vault: Transport;
@@ -36,11 +42,14 @@ export interface DoorOptions {
   operatorKey: string;
   devKey: boolean;
   version: string;
+  /** Networks (CIDR) beyond the Internet in which receivers may be. */
+  allowNetworks: readonly string[];
 }
 
 export interface Doors {
   grpc: string;
   http: string;
+  health: Health;
   /** No new messages; answers under way still leave. */
   close(): void;
   stop(graceMs: number): Promise<void>;
@@ -48,19 +57,7 @@ export interface Doors {
 
 export async function startDoors(options: DoorOptions): Promise<Doors> {
   const { state, vault, clock } = options;
-  const services: Services = {
-    log: connect(LogServiceDefinition, state),
-    parties: connect(PartiesServiceDefinition, state),
-    catalogue: connect(CatalogueServiceDefinition, state),
-    rosters: connect(RostersServiceDefinition, state),
-    orders: connect(OrdersServiceDefinition, state),
-    entitlements: connect(EntitlementsServiceDefinition, state),
-    access: connect(AccessServiceDefinition, state),
-    results: connect(ResultsServiceDefinition, state),
-    flows: connect(FlowsServiceDefinition, state),
-    delivery: connect(DeliveryServiceDefinition, state),
-    vault: connect(VaultServiceDefinition, vault),
-  };
+  const services = connectServices(state, vault);
   const { digestKey, cursorKey, tokenKey } = await services.vault.doorKeys({});
   const secrets = new HmacKey(tokenKey);
   const chain = new Chain(services.parties, clock);
@@ -74,6 +71,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     services,
     chain,
     clock,
+    networks: networksOf(options.allowNetworks, isLoopback(options.grpc.host) && isLoopback(options.http.host)),
     digestKey: new HmacKey(digestKey),
     open: () => !closing.signal.aborted,
     closing: closing.signal,
@@ -93,22 +91,29 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     notes,
     devKey: options.devKey,
     version: options.version,
+    health: {
+      async ready() {
+        if (closing.signal.aborted) return { status: 'stopping', missing: [] };
+        const missing = (await options.missing?.()) ?? [];
+        return { status: missing.length === 0 ? 'ready' : 'waiting', missing };
+      },
+      metrics: () => metricsPage(gate),
+    },
   };
   // HTTP first: the bound port is part of the public address.
-  publicUrl ||= urlOf(options.http);
-  const http = await startHttp(options.http, gate, { public: true, internal: options.internal === undefined });
-  if (!options.publicUrl) publicUrl = urlOf({ ...options.http, port: http.port });
-  const internal = options.internal
-    ? await startHttp(options.internal, gate, { public: false, internal: true })
-    : undefined;
-  const grpc = await startGrpc(options.grpc, gate);
+  const { tls } = options;
+  publicUrl ||= urlOf(options.http, tls);
+  const http = await startHttp(options.http, gate, { tls, servesHealth: options.servesHealth });
+  if (!options.publicUrl) publicUrl = urlOf({ ...options.http, port: http.port }, tls);
+  const grpc = await startGrpc(options.grpc, gate, tls);
   return {
-    grpc: addressOf({ ...options.grpc, port: grpc.port }),
-    http: addressOf({ ...options.http, port: http.port }),
+    grpc: textOf({ ...options.grpc, port: grpc.port }),
+    http: textOf({ ...options.http, port: http.port }),
+    health: gate.health,
     close: () => closing.abort(),
     async stop(graceMs) {
       closing.abort();
-      await Promise.all([grpc.stop(graceMs), http.stop(graceMs), internal?.stop(graceMs)]);
+      await Promise.all([grpc.stop(graceMs), http.stop(graceMs)]);
       await notes.flush();
       notes.stop();
       chain.stop();
@@ -117,5 +122,4 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   };
 }
 
-const addressOf = ({ host, port }: Address): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
-const urlOf = (address: Address): string => `http://${addressOf(address)}`;
+const urlOf = (address: Address, tls: DoorTls | undefined): string => `${tls ? 'https' : 'http'}://${textOf(address)}`;

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 
 /**
  * Settings are declared once, as data: meaning, type and default stand together, all problems are reported at once,
@@ -6,10 +7,9 @@ import { readFileSync } from 'node:fs';
  */
 export interface Setting {
   about: string;
-  type: 'text' | 'path' | 'address' | 'url' | 'integer' | 'choice' | 'list';
+  type: 'text' | 'path' | 'address' | 'addresses' | 'networks' | 'url' | 'database' | 'integer' | 'choice';
   default?: string;
   choices?: readonly string[];
-  secret?: boolean;
 }
 
 export const settings = {
@@ -18,7 +18,13 @@ export const settings = {
     type: 'path',
     default: '.eduk',
   },
-  EDUK_ENGINE: { about: 'Which engine carries the log.', type: 'choice', choices: ['embedded'], default: 'embedded' },
+  EDUK_ENGINE: {
+    about:
+      'Which engine carries the log: embedded (one process, SQLite, no other software) or kafka (Apache Kafka and PostgreSQL, roles as processes).',
+    type: 'choice',
+    choices: ['embedded', 'kafka'],
+    default: 'embedded',
+  },
   EDUK_GRPC: {
     about: 'Where the gRPC door listens; port 0 takes a free one.',
     type: 'address',
@@ -30,10 +36,105 @@ export const settings = {
     type: 'address',
     default: '127.0.0.1:8081',
   },
-  EDUK_INTERNAL: { about: 'When set, health and metrics are served here and only here.', type: 'address' },
+  EDUK_INTERNAL: {
+    about:
+      'When set, health and metrics are served here and only here. On another address than loopback over TLS, with the certificate of EDUK_INNER_TLS_CERT, else EDUK_TLS_CERT.',
+    type: 'address',
+  },
   EDUK_PUBLIC_URL: {
-    about: 'The only source of absolute addresses in answers. Default on loopback: http:// and the bound EDUK_HTTP.',
+    about:
+      'The only source of absolute addresses in answers, and what access tokens are for: the same for all doors of a gateway. Default on loopback: the bound EDUK_HTTP.',
     type: 'url',
+  },
+  EDUK_TLS_CERT: {
+    about:
+      'File with the certificate, and its chain, that the doors show (PEM). Needed on another address than loopback.',
+    type: 'path',
+  },
+  EDUK_TLS_KEY: { about: 'File with the key of EDUK_TLS_CERT (PEM).', type: 'path' },
+  EDUK_TLS_CLIENT_CA: {
+    about: 'File with the authorities (PEM) one of which must have signed the certificate of whoever calls the doors.',
+    type: 'path',
+  },
+  EDUK_KAFKA_BROKERS: {
+    about: 'Brokers by which the Kafka cluster is found, comma-separated host:port.',
+    type: 'addresses',
+  },
+  EDUK_KAFKA_CLIENT: {
+    about: 'Which library speaks to Kafka. Default: the one that docs/decisions gives reasons for.',
+    type: 'choice',
+    choices: ['kafkajs', 'platformatic'],
+  },
+  EDUK_KAFKA_SASL: {
+    about: 'How the gateway signs in to Kafka. Needs EDUK_KAFKA_SASL_USERNAME and EDUK_KAFKA_SASL_PASSWORD_FILE.',
+    type: 'choice',
+    choices: ['plain', 'scram-sha-256', 'scram-sha-512'],
+  },
+  EDUK_KAFKA_SASL_USERNAME: { about: 'Name to sign in to Kafka with.', type: 'text' },
+  EDUK_KAFKA_SASL_PASSWORD_FILE: { about: 'File with the password to sign in to Kafka with.', type: 'path' },
+  EDUK_KAFKA_TLS_CA: {
+    about: 'File with the authorities of the brokers’ certificates (PEM). Set = Kafka is spoken to over TLS.',
+    type: 'path',
+  },
+  EDUK_KAFKA_TLS_CERT: { about: 'File with the certificate that the gateway shows to Kafka (PEM).', type: 'path' },
+  EDUK_KAFKA_TLS_KEY: { about: 'File with the key of EDUK_KAFKA_TLS_CERT (PEM).', type: 'path' },
+  EDUK_DATABASE_URL: {
+    about: 'PostgreSQL database of the log and all state, postgres://… . Never printed: it may hold a password.',
+    type: 'database',
+  },
+  EDUK_DATABASE_PASSWORD_FILE: {
+    about: 'File with the password for EDUK_DATABASE_URL, so that it need not stand there.',
+    type: 'path',
+  },
+  EDUK_VAULT_DATABASE_URL: {
+    about: 'PostgreSQL database of the vault, another than EDUK_DATABASE_URL. Only the role vault needs it.',
+    type: 'database',
+  },
+  EDUK_VAULT_DATABASE_PASSWORD_FILE: {
+    about: 'File with the password for EDUK_VAULT_DATABASE_URL.',
+    type: 'path',
+  },
+  EDUK_INNER: {
+    about:
+      'Where a role answers the others. Default: the first address that the role has by default below. Between machines it needs EDUK_INNER_TLS_CA, EDUK_INNER_TLS_CERT and EDUK_INNER_TLS_KEY.',
+    type: 'address',
+  },
+  EDUK_CORE: {
+    about:
+      'Where the role core answers, comma-separated host:port; a name with several addresses is several replicas. Where core is split into services, the addresses of all its parts.',
+    type: 'addresses',
+    default: '127.0.0.1:50061',
+  },
+  EDUK_DELIVERY: {
+    about: 'Where the role delivery answers, as EDUK_CORE.',
+    type: 'addresses',
+    default: '127.0.0.1:50062',
+  },
+  EDUK_WATCH: { about: 'Where the role watch answers, as EDUK_CORE.', type: 'addresses', default: '127.0.0.1:50063' },
+  EDUK_VAULT: { about: 'Where the role vault answers, as EDUK_CORE.', type: 'addresses', default: '127.0.0.1:50064' },
+  EDUK_INNER_TLS_CA: {
+    about: 'File with the authority (PEM) that signed the certificates of the roles. Who shows none of it is no role.',
+    type: 'path',
+  },
+  EDUK_INNER_TLS_CERT: {
+    about: 'File with the certificate that this role shows to the others (PEM), for the names they call it by.',
+    type: 'path',
+  },
+  EDUK_INNER_TLS_KEY: { about: 'File with the key of EDUK_INNER_TLS_CERT (PEM).', type: 'path' },
+  EDUK_INNER_KEY_FILE: {
+    about:
+      'File (mode 0600) with the secret by which roles on one machine know each other without TLS. Default: inner.key in the data folder, made at the first start.',
+    type: 'path',
+  },
+  EDUK_OPERATOR_KEY_FILE: {
+    about:
+      'File (mode 0600) with the operator’s key, the same for all doors. Default: operator.key in the data folder, made at the first start.',
+    type: 'path',
+  },
+  EDUK_ALLOW_NETWORKS: {
+    about:
+      'Networks that webhooks may be sent to although they are not the Internet, comma-separated, such as 10.1.0.0/16. Loopback may be sent to while the gateway listens there itself.',
+    type: 'networks',
   },
   EDUK_MASTER_KEY_FILE: {
     about:
@@ -82,14 +183,117 @@ export function parseAddress(text: string): Address | undefined {
   return { host: m[1]!.replace(/^\[|\]$/g, ''), port: Number(m[2]) };
 }
 
+export const textOf = ({ host, port }: Address): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
+
 export const isLoopback = (host: string): boolean =>
   host === 'localhost' ||
   host === '::1' ||
   /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host) ||
   /^::ffff:127\./i.test(host);
 
-/** Reads `EDUK_*` from the environment and, if given, a file of NAME=value lines. Throws `ConfigError` with every problem. */
-export function readConfig(env: Record<string, string | undefined>, file?: string): Config {
+/** Addresses of a comma-separated list; undefined = one of them is none. */
+export function parseAddresses(text: string): Address[] | undefined {
+  const addresses = text.split(',').map((one) => parseAddress(one.trim()));
+  return addresses.some((one) => one === undefined) ? undefined : (addresses as Address[]);
+}
+
+/** Networks (CIDR) of a comma-separated list; undefined = one of them is none. */
+export function parseNetworks(text: string): string[] | undefined {
+  const networks = text.split(',').map((one) => one.trim());
+  const isNetwork = (one: string): boolean => {
+    const [address, bits, ...more] = one.split('/') as [string, string?];
+    return (
+      more.length === 0 && /^\d{1,3}$/.test(bits ?? '') && Number(bits) <= [0, 0, 0, 0, 32, 0, 128][isIP(address)]!
+    );
+  };
+  return networks.every((one) => isIP(one.split('/')[0]!) !== 0 && isNetwork(one)) ? networks : undefined;
+}
+
+/** What is wrong with the form of one value, to follow the setting's name; never the value, which may be a secret. */
+function wrongForm({ type, choices }: Setting, value: string): string | undefined {
+  switch (type) {
+    case 'address':
+      return parseAddress(value) ? undefined : 'must be host:port';
+    case 'addresses':
+      return parseAddresses(value) ? undefined : 'must be host:port, several comma-separated';
+    case 'networks':
+      return parseNetworks(value) ? undefined : 'must be networks such as 10.1.0.0/16, several comma-separated';
+    case 'integer':
+      return /^\d+$/.test(value) ? undefined : 'must be a whole number';
+    case 'choice':
+      return choices?.includes(value) ? undefined : `must be one of ${choices?.join(', ')}`;
+    case 'url':
+      return URL.canParse(value) ? undefined : 'must be a URL';
+    case 'database':
+      return /^postgres(ql)?:\/\//.test(value) && URL.canParse(value) ? undefined : 'must be a URL postgres://…';
+    default:
+      return undefined;
+  }
+}
+
+/** Settings that are worth nothing without others, as sentences of what is missing. */
+function incomplete(config: Config): string[] {
+  const problems: string[] = [];
+  const need = (given: SettingName, needed: SettingName) => {
+    if (config[given] !== undefined && config[needed] === undefined) problems.push(`${given} needs ${needed}`);
+  };
+  const pair = (one: SettingName, other: SettingName) => {
+    need(one, other);
+    need(other, one);
+  };
+  pair('EDUK_TLS_CERT', 'EDUK_TLS_KEY');
+  need('EDUK_TLS_CLIENT_CA', 'EDUK_TLS_CERT');
+  pair('EDUK_INNER_TLS_CERT', 'EDUK_INNER_TLS_KEY');
+  pair('EDUK_INNER_TLS_CERT', 'EDUK_INNER_TLS_CA');
+  need('EDUK_KAFKA_SASL', 'EDUK_KAFKA_SASL_USERNAME');
+  need('EDUK_KAFKA_SASL', 'EDUK_KAFKA_SASL_PASSWORD_FILE');
+  need('EDUK_KAFKA_SASL_USERNAME', 'EDUK_KAFKA_SASL');
+  need('EDUK_KAFKA_SASL_PASSWORD_FILE', 'EDUK_KAFKA_SASL');
+  pair('EDUK_KAFKA_TLS_CERT', 'EDUK_KAFKA_TLS_KEY');
+  need('EDUK_KAFKA_TLS_CERT', 'EDUK_KAFKA_TLS_CA');
+  need('EDUK_DATABASE_PASSWORD_FILE', 'EDUK_DATABASE_URL');
+  need('EDUK_VAULT_DATABASE_PASSWORD_FILE', 'EDUK_VAULT_DATABASE_URL');
+  if (config.EDUK_VAULT_DATABASE_URL !== undefined && config.EDUK_VAULT_DATABASE_URL === config.EDUK_DATABASE_URL)
+    problems.push('EDUK_VAULT_DATABASE_URL must name another database than EDUK_DATABASE_URL: identity rests apart');
+  return problems;
+}
+
+/** An address that others can reach is served over TLS only. */
+function exposed(config: Config): string[] {
+  const problems: string[] = [];
+  const away = (name: SettingName): boolean => {
+    const address = config[name] === undefined ? undefined : parseAddress(config[name]);
+    return address !== undefined && !isLoopback(address.host);
+  };
+  for (const name of ['EDUK_GRPC', 'EDUK_HTTP'] as const)
+    if (away(name) && config.EDUK_TLS_CERT === undefined)
+      problems.push(
+        `${name} names an address that is not loopback; without TLS the gateway listens on loopback only: set EDUK_TLS_CERT and EDUK_TLS_KEY`,
+      );
+  if (away('EDUK_HTTP') && config.EDUK_PUBLIC_URL === undefined)
+    problems.push('EDUK_HTTP names an address that is not loopback; set EDUK_PUBLIC_URL to what parties call it by');
+  if (away('EDUK_CONSOLE'))
+    problems.push('EDUK_CONSOLE names an address that is not loopback; the console listens on loopback only');
+  if (away('EDUK_INTERNAL') && config.EDUK_INNER_TLS_CERT === undefined && config.EDUK_TLS_CERT === undefined)
+    problems.push(
+      'EDUK_INTERNAL names an address that is not loopback; without TLS the gateway listens on loopback only: set EDUK_INNER_TLS_CERT or EDUK_TLS_CERT',
+    );
+  if (away('EDUK_INNER') && config.EDUK_INNER_TLS_CERT === undefined)
+    problems.push(
+      'EDUK_INNER names an address that is not loopback; between machines roles need EDUK_INNER_TLS_CA, EDUK_INNER_TLS_CERT and EDUK_INNER_TLS_KEY, which the operator’s certificate authority gives',
+    );
+  return problems;
+}
+
+/**
+ * Reads `EDUK_*` from the environment and, if given, a file of NAME=value lines. Throws `ConfigError` with every problem;
+ * `demands` says what else the caller finds wrong.
+ */
+export function readConfig(
+  env: Record<string, string | undefined>,
+  file?: string,
+  demands: (config: Config) => readonly string[] = () => [],
+): Config {
   const problems: string[] = [];
   const given = new Map<string, string>();
   if (file) {
@@ -110,20 +314,13 @@ export function readConfig(env: Record<string, string | undefined>, file?: strin
   for (const [name, setting] of Object.entries(settings) as [SettingName, Setting][]) {
     const value = given.get(name) ?? setting.default;
     config[name] = value;
-    if (value === undefined) continue;
-    if (setting.type === 'address' && !parseAddress(value)) problems.push(`${name} must be host:port`);
-    if (setting.type === 'integer' && !/^\d+$/.test(value)) problems.push(`${name} must be a whole number`);
-    if (setting.type === 'choice' && !setting.choices?.includes(value))
-      problems.push(`${name} must be one of ${setting.choices?.join(', ')}`);
-    if (setting.type === 'url' && !URL.canParse(value)) problems.push(`${name} must be a URL`);
+    const wrong = value === undefined ? undefined : wrongForm(setting, value);
+    if (wrong) problems.push(`${name} ${wrong}`);
   }
-  for (const name of ['EDUK_GRPC', 'EDUK_HTTP', 'EDUK_CONSOLE', 'EDUK_INTERNAL'] as const) {
-    const address = config[name] === undefined ? undefined : parseAddress(config[name]);
-    if (address && !isLoopback(address.host))
-      problems.push(`${name} names an address that is not loopback; without TLS the gateway listens on loopback only`);
-  }
+  const read = config as Config;
+  problems.push(...incomplete(read), ...exposed(read), ...demands(read));
   if (problems.length > 0) throw new ConfigError(problems);
-  return config as Config;
+  return read;
 }
 
 export class ConfigError extends Error {
@@ -133,4 +330,25 @@ export class ConfigError extends Error {
     this.name = 'ConfigError';
     this.problems = problems;
   }
+}
+
+/** What a file holds that a setting names. Throws `ConfigError`, never with content. */
+export function readSettingFile(config: Config, name: SettingName): Buffer {
+  try {
+    return readFileSync(config[name]!);
+  } catch (thrown) {
+    throw new ConfigError([
+      `${name} names a file that cannot be read (${(thrown as { code?: string }).code ?? 'unknown'}); whoever runs the gateway must put it there`,
+    ]);
+  }
+}
+
+/** The URL of a database with the password from its file, where one is named. Never to be printed. */
+export function databaseUrl(config: Config, which: 'EDUK_DATABASE' | 'EDUK_VAULT_DATABASE'): string {
+  const url = config[`${which}_URL`]!;
+  const file = `${which}_PASSWORD_FILE` as const;
+  if (config[file] === undefined) return url;
+  const withPassword = new URL(url);
+  withPassword.password = encodeURIComponent(readSettingFile(config, file).toString('utf8').trim());
+  return withPassword.href;
 }

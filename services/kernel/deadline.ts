@@ -12,3 +12,6 @@ export function timeLeft(): number | undefined {
   const until = waits.getStore();
   return until === undefined ? undefined : until - performance.now();
 }
+
+/** Runs `work` that others share, whatever the caller at hand waits. */
+export const unhurried = <T>(work: () => T): T => waits.exit(work);

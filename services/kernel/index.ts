@@ -4,6 +4,7 @@ export * from './codec.ts';
 export * from './config.ts';
 export * from './deadline.ts';
 export * from './errors.ts';
+export * from './health.ts';
 export * from './hmac.ts';
 export * from './ids.ts';
 export * from './log.ts';

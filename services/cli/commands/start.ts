@@ -3,51 +3,57 @@ import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { ConfigError } from '#kernel';
 import type { Command, Result, Streams } from '../command.ts';
 import { masterKeyFile } from '../place.ts';
-import { misuse, Problem } from '../problem.ts';
+import { Problem } from '../problem.ts';
 
 /** SIGTERM to a start ends every process within this time. Milliseconds. */
 const STOP_MS = 10_000;
 
 export const start: Command = {
   name: 'start',
-  about: 'Start the whole gateway in this process and stay until it is told to stop.',
+  about: 'Start the gateway, or some of its roles, in this process and stay until it is told to stop.',
   arguments: [
     {
       name: 'ROLE',
-      about: 'Roles are for the distributed engine; this version runs all of them together.',
+      about: 'door, core, delivery, watch, vault, or a single service; none = everything. Needs EDUK_ENGINE=kafka.',
       optional: true,
       many: true,
     },
   ],
   notes: [
     'Prints one line `ready grpc=… http=… console=…` and writes addresses.json in the data folder.',
+    'Roles without doors print `ready ROLE inner=…`. They may be started in any order; doors wait 60 s for the others.',
     'SIGTERM and SIGINT stop it within 10 s.',
   ],
   alone: true,
   async run(call): Promise<Result> {
-    if (call.args('ROLE').length > 0)
-      throw misuse(
-        'This version runs the embedded engine, one process with everything: start it without names of roles or services.',
-      );
+    const names = call.args('ROLE');
+    const { missingSettings, start: startGateway } = await import('../../main.ts');
     // Settings are wrong use (2); what the machine or the data folder refuses afterwards is a refusal (1).
-    const config = call.config();
+    const config = call.config((read) => missingSettings(read, names));
     // What the library would print about a port in use, we say in our own words.
     if (call.streams.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
     const stopped = whenStopped();
+    const givenUp = new AbortController();
+    stopped.signal.then(() => givenUp.abort());
     try {
-      const { startGateway } = await import('../../main.ts');
-      const gateway = await startGateway(call.streams.env, call.one('config')).catch((thrown) => {
+      const gateway = await startGateway(config, names, givenUp.signal).catch((thrown) => {
+        if (givenUp.signal.aborted) return undefined;
         throw refused(thrown, config);
       });
-      const { grpc, http, console } = gateway.addresses;
+      if (!gateway) return { exit: 0 };
       if (gateway.devKey)
         call.streams.err(
           `This gateway runs on a development key (${masterKeyFile(config).file}): for trying out, never for real pupils.\n`,
         );
+      const { addresses, inner } = gateway;
+      const ready: Record<string, string> = {
+        ...(addresses ? { grpc: addresses.grpc, http: addresses.http, console: addresses.console } : {}),
+        ...(inner ? { inner } : {}),
+      };
       call.streams.out(
         call.json
-          ? `${JSON.stringify({ ready: { grpc, http, console } })}\n`
-          : `ready grpc=${grpc} http=${http} console=${console}\n`,
+          ? `${JSON.stringify({ ready: addresses ? ready : { roles: names, ...ready } })}\n`
+          : `${['ready', ...(addresses ? [] : names), ...Object.entries(ready).map(([name, at]) => `${name}=${at}`)].join(' ')}\n`,
       );
       const lost = new Promise<'lost'>((resolve) => gateway.onLost(() => resolve('lost')));
       const ended = await Promise.race([stopped.signal, lost]);
@@ -70,6 +76,8 @@ function whenStopped() {
   const listener = () => heard('stopped');
   const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
   for (const name of signals) process.on(name, listener);
+  // Who started us over a channel and is gone does not want us any more.
+  process.on('disconnect', listener);
   // `npx` puts a shell in between that dies of SIGTERM without passing it on: the loss of the parent says the same.
   const parent = process.ppid;
   const watch =
@@ -78,6 +86,7 @@ function whenStopped() {
     signal,
     forget: () => {
       clearInterval(watch);
+      process.off('disconnect', listener);
       for (const name of signals) process.off(name, listener);
     },
   };
@@ -98,7 +107,7 @@ export function refused(thrown: unknown, config: Settings): unknown {
   const system = listenError(thrown);
   if (!system) return thrown;
   const { code, port } = system;
-  const names = (['EDUK_GRPC', 'EDUK_HTTP', 'EDUK_INTERNAL'] as const).filter((name) =>
+  const names = (['EDUK_GRPC', 'EDUK_HTTP', 'EDUK_INTERNAL', 'EDUK_INNER'] as const).filter((name) =>
     config[name]?.endsWith(`:${port}`),
   );
   const named = names.length > 0 ? names.map((name) => `${name} (${config[name]})`).join(' or ') : 'a setting';

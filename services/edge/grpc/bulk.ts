@@ -147,6 +147,7 @@ function itemOf<Req>(bytes: Buffer, intake: Intake<Req>, caller: Caller): Submis
 const endsStream: ReadonlySet<string> = new Set([
   'gateway.overloaded',
   'gateway.stopping',
+  'gateway.unavailable',
   'gateway.disk_full',
   'gateway.bug',
   'party.unknown',

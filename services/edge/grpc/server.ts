@@ -10,10 +10,19 @@ import {
   type ServerUnaryCall,
   type ServerWritableStream,
 } from '@grpc/grpc-js';
-import { type Address, GatewayError, isLoopback, type MethodDefinition, type ServiceDefinition } from '#kernel';
+import {
+  type Address,
+  GatewayError,
+  isLoopback,
+  type MethodDefinition,
+  type ServiceDefinition,
+  textOf,
+  within,
+} from '#kernel';
 import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import type { Caller, Peer } from '../caller.ts';
 import type { Gate } from '../gate.ts';
+import type { DoorTls } from '../index.ts';
 import { checkGrammar } from '../labels.ts';
 import { reads } from '../reads/index.ts';
 import { authenticate } from '../stages/authenticate.ts';
@@ -41,7 +50,7 @@ export interface GrpcDoor {
   stop(graceMs: number): Promise<void>;
 }
 
-export async function startGrpc(address: Address, gate: Gate): Promise<GrpcDoor> {
+export async function startGrpc(address: Address, gate: Gate, tls?: DoorTls): Promise<GrpcDoor> {
   const server = new Server({
     'grpc.max_receive_message_length': LARGEST,
     'grpc.max_send_message_length': LARGEST,
@@ -63,8 +72,14 @@ export async function startGrpc(address: Address, gate: Gate): Promise<GrpcDoor>
   const health = await addReflection(server, onLoopback);
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync(
-      `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`,
-      ServerCredentials.createInsecure(),
+      textOf(address),
+      tls
+        ? ServerCredentials.createSsl(
+            tls.clientCa ?? null,
+            [{ private_key: tls.key, cert_chain: tls.cert }],
+            tls.clientCa !== undefined,
+          )
+        : ServerCredentials.createInsecure(),
       (error, bound) => (error ? reject(error) : resolve(bound)),
     ),
   );
@@ -83,6 +98,9 @@ export async function startGrpc(address: Address, gate: Gate): Promise<GrpcDoor>
 }
 
 const header = (metadata: Metadata, name: string): string | undefined => metadata.get(name)[0]?.toString();
+
+/** Milliseconds that a caller waits. */
+const waitOf = (deadline: Date | number): number => Number(deadline) - Date.now();
 
 const hostOf = (authority: string): string => authority.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
 
@@ -139,7 +157,7 @@ function handlerOf(
         const caller = callerOf(call);
         return answer(decode(call.request), caller, header(call.metadata, 'traceparent') ?? '');
       };
-      run().then(
+      within(waitOf(call.getDeadline()), run).then(
         (message) => callback(null, message),
         (thrown) => callback(statusOf(thrown)),
       );

@@ -1,48 +1,38 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { agesLines, processLines } from '#kernel';
+import type { EndpointStatus } from '#proto/eduk/delivery/v1/delivery';
 import type { Gate } from '../gate.ts';
 import { letThrough } from '../pgn.ts';
 
-/** How late a timer of 10 ms comes: whether a call waits behind other work of this thread. */
-const RESOLUTION_MS = 10;
-const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-delay.enable();
-const lateness = (ns: number): number => Math.max(0, ns / 1e9 - RESOLUTION_MS / 1000);
-
-/** Prometheus text: ages first, because they say whether anything is stuck. Labels are names of ours, never of a message. */
+/** What an operator asks of a door, as Prometheus reads it. */
 export async function metricsPage(gate: Gate): Promise<string> {
-  const { ages, head, freeDiskBytes } = await gate.door.services.log.ages({});
-  const lines = [
-    '# HELP eduk_oldest_unread_seconds Age of the oldest event a consumer has not read.',
-    '# TYPE eduk_oldest_unread_seconds gauge',
-  ];
-  const labels = ({ consumer, stream }: { consumer: string; stream: string }) =>
-    `{consumer="${consumer}",stream="${stream}"}`;
-  for (const age of ages) lines.push(`eduk_oldest_unread_seconds${labels(age)} ${Number(age.oldestUnreadMs) / 1000}`);
-  lines.push('# HELP eduk_unread_events Events a consumer has not read.', '# TYPE eduk_unread_events gauge');
-  for (const age of ages) lines.push(`eduk_unread_events${labels(age)} ${age.unread}`);
-  lines.push(
-    '# HELP eduk_parked_keys Keys that wait behind an event that could not be handled.',
-    '# TYPE eduk_parked_keys gauge',
-  );
-  for (const age of ages) lines.push(`eduk_parked_keys${labels(age)} ${age.parkedKeys}`);
-  lines.push('# HELP eduk_log_gap A lane that stopped because a number is missing.', '# TYPE eduk_log_gap gauge');
-  for (const age of ages) lines.push(`eduk_log_gap${labels(age)} ${age.gap ? 1 : 0}`);
+  const [{ ages, head, freeDiskBytes }, { endpoints }] = await Promise.all([
+    gate.door.services.log.ages({}),
+    gate.door.services.delivery.listEndpoints({ idle: false, partyOin: '' }),
+  ]);
+  const lines = agesLines(ages);
   lines.push('# TYPE eduk_log_events_total counter', `eduk_log_events_total ${head}`);
   lines.push('# TYPE eduk_free_disk_bytes gauge', `eduk_free_disk_bytes ${freeDiskBytes}`);
+  const now = gate.door.clock.now();
+  const gauge = (name: string, about: string, value: (endpoint: EndpointStatus) => number) => {
+    lines.push(`# HELP ${name} ${about}`, `# TYPE ${name} gauge`);
+    for (const endpoint of endpoints)
+      lines.push(`${name}{party="${endpoint.partyOin}",standard="${endpoint.standard}"} ${value(endpoint)}`);
+  };
+  gauge(
+    'eduk_undelivered_seconds',
+    'Age of the oldest mail that an endpoint should have and has not.',
+    ({ oldestMs }) => (oldestMs === 0n ? 0 : Math.max(0, now - Number(oldestMs)) / 1000),
+  );
+  gauge('eduk_endpoint_failing', 'An endpoint that rests after a failure, or is gone.', ({ state }) =>
+    state === 'up' ? 0 : 1,
+  );
+  gauge('eduk_endpoint_parked_keys', 'Keys that an endpoint did not take.', ({ parkedKeys }) => parkedKeys);
   lines.push(
     '# HELP eduk_keys_like_pgn_total Single keys that pass the eleven test and were taken.',
     '# TYPE eduk_keys_like_pgn_total counter',
     `eduk_keys_like_pgn_total ${letThrough.keys}`,
-  );
-  lines.push(
-    "# HELP eduk_event_loop_delay_seconds How late the doors' thread is, since the last time this page was read.",
-    '# TYPE eduk_event_loop_delay_seconds summary',
-    `eduk_event_loop_delay_seconds{quantile="0.5"} ${lateness(delay.percentile(50))}`,
-    `eduk_event_loop_delay_seconds{quantile="0.99"} ${lateness(delay.percentile(99))}`,
-    '# TYPE process_resident_memory_bytes gauge',
-    `process_resident_memory_bytes ${process.memoryUsage.rss()}`,
+    ...processLines(),
     '',
   );
-  delay.reset();
   return lines.join('\n');
 }

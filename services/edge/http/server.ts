@@ -1,9 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type Address, asGatewayError, describeError, GatewayError, isLoopback, log } from '#kernel';
+import { createServer as createTlsServer } from 'node:https';
+import { type Address, answerHealth, asGatewayError, describeError, GatewayError, isLoopback, log } from '#kernel';
 import type { Gate } from '../gate.ts';
+import type { DoorTls } from '../index.ts';
 import { serveEdexml } from './edexml.ts';
 import { checkOrigin, isTooLong, languageOf, send, sendJson, sendProblem } from './exchange.ts';
-import { metricsPage } from './metrics.ts';
 import { serveToken } from './oauth.ts';
 import { openApi } from './openapi.ts';
 import { serveUwlr } from './uwlr.ts';
@@ -13,20 +14,29 @@ export interface HttpDoor {
   stop(graceMs: number): Promise<void>;
 }
 
-/** `internal` serves health and metrics only; `public` everything, and those too where there is no internal address. */
+/** Everything over HTTP; health and metrics too where they have no address of their own. */
 export async function startHttp(
   address: Address,
   gate: Gate,
-  serves: { public: boolean; internal: boolean },
+  { tls, servesHealth }: { tls: DoorTls | undefined; servesHealth: boolean },
 ): Promise<HttpDoor> {
   const onLoopback = isLoopback(address.host);
   let port = address.port;
-  const server = createServer(
-    { maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 120_000, keepAliveTimeout: 5_000 },
-    (request, response) => handle(request, response),
-  );
+  const limits = { maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 120_000, keepAliveTimeout: 5_000 };
+  const listener = (request: IncomingMessage, response: ServerResponse): void => handle(request, response);
+  const server = tls
+    ? createTlsServer(
+        {
+          ...limits,
+          cert: tls.cert,
+          key: tls.key,
+          ...(tls.clientCa ? { ca: tls.clientCa, requestCert: true, rejectUnauthorized: true } : {}),
+        },
+        listener,
+      )
+    : createServer(limits, listener);
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
-    answer(request, response, gate, { onLoopback, port, ...serves }).catch((thrown) => {
+    answer(request, response, gate, { onLoopback, port, servesHealth }).catch((thrown) => {
       const error = asGatewayError(thrown);
       if (error.fault === 'gateway.bug') log('error', 'http_bug', { path: pathOf(request), ...describeError(error) });
       if (!response.headersSent) sendProblem(response, error, languageOf(request));
@@ -81,8 +91,7 @@ const ours: ReadonlySet<string> = new Set([
 interface Listener {
   onLoopback: boolean;
   port: number;
-  public: boolean;
-  internal: boolean;
+  servesHealth: boolean;
 }
 
 async function answer(
@@ -99,25 +108,21 @@ async function answer(
     throw new GatewayError('wire.unreadable', 'This is no address.', { cause });
   }
   const path = url.pathname;
-  if (listener.internal) {
-    if (path === '/healthz') return sendJson(response, 200, { status: 'up' });
-    if (path === '/readyz')
-      return sendJson(response, gate.door.open() ? 200 : 503, { status: gate.door.open() ? 'ready' : 'stopping' });
-    if (path === '/metrics') return send(response, 200, 'text/plain; version=0.0.4', await metricsPage(gate));
+  if (listener.servesHealth) {
+    const health = await answerHealth(path, gate.health);
+    if (health) return send(response, health.status, health.type, health.body);
   }
-  if (listener.public) {
-    switch (path) {
-      case '/oauth2/token':
-        return serveToken(request, response, gate);
-      case '/edexml':
-        return serveEdexml(request, response, gate, listener.onLoopback, url);
-      case '/soap/uwlr/v2/leerlinggegevens':
-        return serveUwlr(request, response, gate, 'leerlinggegevens', url);
-      case '/soap/uwlr/v2/leerresultaten':
-        return serveUwlr(request, response, gate, 'leerresultaten', url);
-    }
-    const description = openApi(path, gate.door.publicUrl());
-    if (description) return sendJson(response, 200, description);
+  switch (path) {
+    case '/oauth2/token':
+      return serveToken(request, response, gate);
+    case '/edexml':
+      return serveEdexml(request, response, gate, listener.onLoopback, url);
+    case '/soap/uwlr/v2/leerlinggegevens':
+      return serveUwlr(request, response, gate, 'leerlinggegevens', url);
+    case '/soap/uwlr/v2/leerresultaten':
+      return serveUwlr(request, response, gate, 'leerresultaten', url);
   }
+  const description = openApi(path, gate.door.publicUrl());
+  if (description) return sendJson(response, 200, description);
   throw new GatewayError('state.missing', 'Nothing answers at this address.', { where: 'path' });
 }

@@ -29,12 +29,8 @@ interface Spent {
 }
 
 if (process.argv[2] === 'serve') {
-  const { port } = await serveGrpc({
-    address: { host: '127.0.0.1', port: 0 },
-    key: KEY,
-    target: echo,
-    serves: [SERVICE],
-  });
+  const inner = await serveGrpc({ address: { host: '127.0.0.1', port: 0 }, key: KEY });
+  inner.open(echo, [SERVICE]);
   const server = new Server();
   server.addService(unary, {
     echo: (call: { request: Buffer }, answer: (error: null, bytes: Buffer) => void) => answer(null, call.request),
@@ -46,7 +42,7 @@ if (process.argv[2] === 'serve') {
   );
   process.on('message', () => process.send!(process.cpuUsage()));
   process.on('disconnect', () => process.exit());
-  process.send!({ port, plain });
+  process.send!({ port: inner.port, plain });
 } else {
   const child = fork(import.meta.filename, ['serve']);
   const [{ port, plain }] = (await once(child, 'message')) as [{ port: number; plain: number }];

@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { Client, type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import type { ExchangeRequest, ExchangeResponse } from '#proto/eduk/inner/v1/inner';
-import { type Address, ConfigError, parseAddress } from '../config.ts';
+import { type Address, ConfigError, parseAddress, textOf } from '../config.ts';
 import { timeLeft } from '../deadline.ts';
 import { GatewayError } from '../errors.ts';
 import { log } from '../log.ts';
@@ -263,7 +263,7 @@ class Replica {
 
   #connect(): void {
     const { host, port } = this.#address;
-    const target = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+    const target = textOf(this.#address);
     // A client of its own for each attempt: what grpc-js remembers of failures would keep us from a replica that is back.
     const client = new Client(target, clientCredentials(this.#host, this.#proof), {
       'grpc.use_local_subchannel_pool': 1,

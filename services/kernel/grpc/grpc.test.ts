@@ -20,14 +20,13 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-async function server(target: Transport, more: Partial<Parameters<typeof serveGrpc>[0]> = {}) {
-  const running = await serveGrpc({
-    address: { host: '127.0.0.1', port: 0 },
-    key: KEY,
-    target,
-    serves: [SERVICE],
-    ...more,
-  });
+async function server(
+  target: Transport,
+  more: Partial<Parameters<typeof serveGrpc>[0]> & { serves?: readonly string[] } = {},
+) {
+  const { serves = [SERVICE], ...options } = more;
+  const running = await serveGrpc({ address: { host: '127.0.0.1', port: 0 }, key: KEY, ...options });
+  running.open(target, serves);
   closing.push(() => running.stop(0));
   return running;
 }
@@ -161,8 +160,7 @@ describe('calls between roles', () => {
         await one();
       }),
     );
-    await sleep(150);
-    expect(Math.min(...taken)).toBeGreaterThan(20);
+    await until(() => Math.min(...taken) > 10);
     const stopped = a.stop(5_000);
     await work; // None failed, though `once` is never repeated.
     await stopped;
@@ -187,6 +185,17 @@ describe('calls between roles', () => {
     expect(text(await asked)).toBe('b');
     expect(patient.reaches(SERVICE)).toBe(true);
     expect(patient.reaches('eduk.test.v1.Other')).toBe(false);
+  });
+
+  test('a process that listens and is not ready yet is waited for', async () => {
+    const running = await serveGrpc({ address: { host: '127.0.0.1', port: 0 }, key: KEY });
+    closing.push(() => running.stop(0));
+    const transport = client([running.port]);
+    const asked = transport.call(SERVICE, 'once', bytes('a'));
+    await sleep(150);
+    expect(transport.reaches(SERVICE)).toBe(false);
+    running.open(echo, [SERVICE]);
+    expect(text(await asked)).toBe('a');
   });
 
   test('a service is asked where it is served', async () => {

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { Server, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import type { ExchangeRequest, ExchangeResponse } from '#proto/eduk/inner/v1/inner';
-import type { Address } from '../config.ts';
+import { type Address, textOf } from '../config.ts';
 import { type Answer, type Call, type Port, serveOnPort, type Transport } from '../rpc.ts';
 import { answerFrames, callsIn, exchange, LARGEST_FRAME } from './frames.ts';
 import { type InnerProof, KEY_HEADER, serverCredentials } from './security.ts';
@@ -10,16 +10,17 @@ import { type InnerProof, KEY_HEADER, serverCredentials } from './security.ts';
 export interface GrpcServerOptions extends InnerProof {
   /** Port 0 takes a free one. */
   address: Address;
-  /** Answers the calls, usually `dispatcher(…)`. */
-  target: Transport;
-  /** Full names of the services that it answers. */
-  serves: readonly string[];
 }
 
 export interface GrpcServer {
   /** The bound port. */
   port: number;
-  /** What grpc.health.v1 answers; not serving until told. */
+  /**
+   * Answers from now on; before, callers are told to come back. `target` is usually `dispatcher(…)`, `serves` holds the
+   * full names of the services that it answers.
+   */
+  open(target: Transport, serves: readonly string[]): void;
+  /** What grpc.health.v1 answers: not serving until told. */
   health(serving: boolean): void;
   /** Takes no new calls and tells the callers; what is under way is answered. */
   leave(): void;
@@ -28,10 +29,10 @@ export interface GrpcServer {
 }
 
 /**
- * Answers other roles over gRPC. Rejects with `ConfigError` (an address that is not loopback without TLS) or the error of
+ * Listens for other roles over gRPC. Rejects with `ConfigError` (an address that is not loopback without TLS) or the error of
  * the listener.
  */
-export async function serveGrpc({ address, target, serves, ...proof }: GrpcServerOptions): Promise<GrpcServer> {
+export async function serveGrpc({ address, ...proof }: GrpcServerOptions): Promise<GrpcServer> {
   const credentials = serverCredentials(address.host, proof);
   const expected = proof.key === undefined ? undefined : digestOf(proof.key);
   const server = new Server({
@@ -43,30 +44,28 @@ export async function serveGrpc({ address, target, serves, ...proof }: GrpcServe
   });
   const streams = new Set<Stream>();
   let leaving = false;
+  let opened: { target: Transport; serves: readonly string[] } | undefined;
   server.addService(exchange, {
     exchange: (call: ServerDuplexStream<ExchangeRequest, ExchangeResponse>) => {
       const given = call.metadata.get(KEY_HEADER)[0]?.toString() ?? '';
       if (expected && !timingSafeEqual(digestOf(given), expected))
         return void call.emit('error', { code: status.UNAUTHENTICATED, details: 'not a role of this gateway' });
-      if (leaving) return void call.emit('error', { code: status.UNAVAILABLE, details: 'leaving' });
+      if (!opened || leaving) return void call.emit('error', { code: status.UNAVAILABLE, details: 'come back' });
       const stream = new Stream(call);
       streams.add(stream);
       call.on('close', () => streams.delete(stream));
-      serveOnPort(stream, target);
-      call.write({ answers: [], serves: [...serves], leaving: false });
+      serveOnPort(stream, opened.target);
+      call.write({ answers: [], serves: [...opened.serves], leaving: false });
     },
   });
   const health = new HealthImplementation({});
   const tell = (serving: boolean): void => {
-    for (const name of ['', ...serves]) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
+    for (const name of ['', ...(opened?.serves ?? [])]) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
   };
   tell(false);
   health.addToServer(server as never);
-  const { host } = address;
   const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync(`${host.includes(':') ? `[${host}]` : host}:${address.port}`, credentials, (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    ),
+    server.bindAsync(textOf(address), credentials, (error, bound) => (error ? reject(error) : resolve(bound))),
   );
   const leave = (): void => {
     if (leaving) return;
@@ -76,6 +75,10 @@ export async function serveGrpc({ address, target, serves, ...proof }: GrpcServe
   };
   return {
     port,
+    open(target, serves) {
+      opened = { target, serves };
+      tell(false);
+    },
     health: (serving) => tell(serving && !leaving),
     leave,
     stop(graceMs) {

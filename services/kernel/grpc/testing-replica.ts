@@ -3,15 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { serveGrpc } from './index.ts';
 
 const [key, port] = process.argv.slice(2);
-const { port: bound } = await serveGrpc({
-  address: { host: '127.0.0.1', port: Number(port) },
-  key,
-  serves: ['eduk.test.v1.Echo'],
-  target: {
+const server = await serveGrpc({ address: { host: '127.0.0.1', port: Number(port) }, key });
+server.open(
+  {
     async call(_service, method, request) {
       if (method !== 'echo') await sleep(200);
       return request;
     },
   },
-});
-process.stdout.write(`${bound}\n`);
+  ['eduk.test.v1.Echo'],
+);
+process.stdout.write(`${server.port}\n`);

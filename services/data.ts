@@ -1,0 +1,115 @@
+/** What every start of a gateway has: its data folder, the files in it, and what is told of it. */
+import { randomBytes } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { type Config, ConfigError, type GatewayError, readSettingFile, type SettingName } from '#kernel';
+import type { DoorTls } from '#services/edge';
+
+export interface Addresses {
+  grpc: string;
+  http: string;
+  console: string;
+}
+
+export interface Running {
+  /** Whether the master key is a development key; said at every start. */
+  devKey: boolean;
+  /** Ends within 10 s: no new messages, answers under way leave, files are closed. */
+  stop(): Promise<void>;
+  /** Called when a part is lost: the process should end, and be started again. */
+  onLost(listener: (error: GatewayError) => void): void;
+}
+
+/** A process with doors. */
+export interface Gateway extends Running {
+  addresses: Addresses;
+}
+
+export const packageVersion = (
+  JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as { version: string }
+).version;
+
+export function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    statfsSync(folder);
+  } catch (thrown) {
+    throw new ConfigError([
+      `EDUK_DATA names a folder that cannot be made or read (${(thrown as { code?: string }).code ?? 'unknown'})`,
+    ]);
+  }
+}
+
+/** A secret in the data folder, 0600, made at the first start; or the one in the file that a setting names. */
+function secretFile(config: Config, setting: SettingName, name: string, prefix: string, what: string): string {
+  const named = config[setting];
+  const file = named ?? join(config.EDUK_DATA, name);
+  if (named === undefined && !existsSync(file)) {
+    // Of several processes that start at once on one folder, one makes it, and none sees it half written.
+    const written = `${file}.${process.pid}`;
+    writeFileSync(written, `${prefix}${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 });
+    chmodSync(written, 0o600);
+    try {
+      linkSync(written, file);
+    } catch (thrown) {
+      if ((thrown as { code?: string }).code !== 'EEXIST') throw thrown;
+    } finally {
+      rmSync(written);
+    }
+  }
+  const text = (named === undefined ? readFileSync(file, 'utf8') : readSettingFile(config, setting).toString()).trim();
+  if (!new RegExp(`^${prefix}[\\w-]{32,}$`).test(text))
+    throw new ConfigError([
+      named === undefined
+        ? `${file} does not hold ${what}; remove it and start again to have one made`
+        : `${setting} names a file that does not hold ${what}: ${prefix} and at least 32 letters, digits, - or _`,
+    ]);
+  if (named !== undefined && process.platform !== 'win32' && (statSync(file).mode & 0o077) !== 0)
+    throw new ConfigError([`${setting} names a file that others can read; it must be 0600 or stricter`]);
+  return text;
+}
+
+/** What the command line shows to the doors. */
+export const operatorKey = (config: Config): string =>
+  secretFile(config, 'EDUK_OPERATOR_KEY_FILE', 'operator.key', 'eduk_operator_', "an operator's key");
+
+/** What roles on one machine show to each other. */
+export const innerKey = (config: Config): string =>
+  secretFile(config, 'EDUK_INNER_KEY_FILE', 'inner.key', 'eduk_inner_', 'a key of roles');
+
+/** Certificate and key of the doors; undefined = they speak without TLS, on loopback. */
+export function tlsOfDoors(config: Config): DoorTls | undefined {
+  if (config.EDUK_TLS_CERT === undefined) return undefined;
+  return {
+    cert: readSettingFile(config, 'EDUK_TLS_CERT'),
+    key: readSettingFile(config, 'EDUK_TLS_KEY'),
+    clientCa: config.EDUK_TLS_CLIENT_CA === undefined ? undefined : readSettingFile(config, 'EDUK_TLS_CLIENT_CA'),
+  };
+}
+
+/** Certificate, key and authority of the roles; undefined = they call each other on loopback. */
+export function tlsOfRoles(config: Config): { ca: Buffer; cert: Buffer; key: Buffer } | undefined {
+  if (config.EDUK_INNER_TLS_CERT === undefined) return undefined;
+  return {
+    ca: readSettingFile(config, 'EDUK_INNER_TLS_CA'),
+    cert: readSettingFile(config, 'EDUK_INNER_TLS_CERT'),
+    key: readSettingFile(config, 'EDUK_INNER_TLS_KEY'),
+  };
+}
+
+/** Says where the doors are, for the command line; what it answers takes that back. */
+export function writeAddresses(folder: string, addresses: Addresses): () => void {
+  const file = join(folder, 'addresses.json');
+  writeFileSync(file, `${JSON.stringify(addresses)}\n`);
+  return () => rmSync(file, { force: true });
+}

@@ -1,0 +1,330 @@
+import { once as event } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { credentials, Client as GrpcClient, Metadata } from '@grpc/grpc-js';
+import { afterEach, describe, expect, test } from 'vitest';
+import { type Engine, engineOver, MemoryStore } from '#bus';
+import { ConfigError, logTo, type MethodDefinition, readConfig } from '#kernel';
+import { Role, Service } from '#proto/eduk/core/v1/party';
+import { OrderServiceDefinition } from '#proto/eduk/gateway/v1/order';
+import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
+import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import { openVault, readMasterKey } from '#services/pseudonyms';
+import { kafkaSecurity, type Parts, type RunningRoles, startRoles } from './distributed.ts';
+import { missing, modulesOf, once, services } from './roles.ts';
+
+logTo(() => undefined);
+
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+function folder(): string {
+  const made = mkdtempSync(join(tmpdir(), 'eduk-roles-'));
+  closing.push(() => rmSync(made, { recursive: true, force: true }));
+  return made;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await event(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await event(server, 'close');
+  return port;
+}
+
+/** One gateway's roles, each started as a process would be, over one engine in memory that stands for Kafka and PostgreSQL. */
+async function gatewayOf() {
+  const parent = folder();
+  const data = join(parent, 'data');
+  const at = async () => `127.0.0.1:${await freePort()}`;
+  const inner = await at();
+  const env: Record<string, string> = {
+    EDUK_ENGINE: 'kafka',
+    EDUK_DATA: data,
+    EDUK_GRPC: '127.0.0.1:0',
+    EDUK_HTTP: '127.0.0.1:0',
+    EDUK_KAFKA_BROKERS: '127.0.0.1:1',
+    EDUK_DATABASE_URL: 'postgres://nobody:geheim@127.0.0.1:1/eduk',
+    EDUK_VAULT_DATABASE_URL: 'postgres://nobody:geheim@127.0.0.1:1/vault',
+    // One process runs what shares the engine here, so its roles are looked for at one address.
+    EDUK_CORE: inner,
+    EDUK_DELIVERY: inner,
+    EDUK_WATCH: inner,
+    EDUK_VAULT: await at(),
+  };
+  let engine: Engine | undefined;
+  const away = new Set<string>();
+  const reached = { missing: async () => [...away] };
+  const parts: Parts = {
+    async engine({ modules }) {
+      engine = engineOver(new MemoryStore(), { modules });
+      const { implementations, start, stop } = engine;
+      return { implementations, start, stop, ...reached };
+    },
+    async log() {
+      const implementation = engine!.implementations.find(({ definition }) =>
+        definition.fullName.endsWith('LogService'),
+      )!;
+      return { implementation, stop: async () => undefined, ...reached };
+    },
+    vault: async ({ keyFile, devKey, clock }) =>
+      openVault({ file: join(parent, 'vault.db'), masterKey: readMasterKey(keyFile), devKey, clock }),
+  };
+  const start = async (names: readonly string[], more: Record<string, string> = {}): Promise<RunningRoles> => {
+    const running = await startRoles(readConfig({ ...env, ...more }), names, parts);
+    closing.push(() => running.stop());
+    return running;
+  };
+  const ask = (grpc: string, token: string) => {
+    const client = new GrpcClient(grpc, credentials.createInsecure());
+    closing.push(() => client.close());
+    const metadata = new Metadata();
+    metadata.set('authorization', `Bearer ${token}`);
+    return (service: { fullName: string; methods: object }, key: string, request: unknown): Promise<any> => {
+      const method = (service.methods as Record<string, MethodDefinition>)[key]!;
+      const codec = method.requestType as unknown as { fromPartial(o: unknown): unknown };
+      return new Promise((resolve, reject) =>
+        client.makeUnaryRequest(
+          `/${service.fullName}/${method.name}`,
+          (message: unknown) => Buffer.from(method.requestType.encode(codec.fromPartial(message)).finish()),
+          (bytes: Buffer) => method.responseType.decode(bytes),
+          request,
+          metadata,
+          (error, answer) => (error ? reject(error) : resolve(answer)),
+        ),
+      );
+    };
+  };
+  return { env, data, away, start, ask, operatorKey: () => readFileSync(join(data, 'operator.key'), 'utf8').trim() };
+}
+
+/** A school registered, a party added and mandated, over one door. */
+const OIN = '00000099100000009000';
+const SCHOOL = '0000000700099ZX00000';
+
+async function registerAt(call: ReturnType<Awaited<ReturnType<typeof gatewayOf>>['ask']>) {
+  const party = { oin: OIN, name: 'Leerplein', roles: [Role.ROLE_PLATFORM] };
+  const added = await call(OperatorServiceDefinition, 'addParty', { party });
+  const granted = await call(OperatorServiceDefinition, 'grantMandate', {
+    mandate: { schoolOin: SCHOOL, partyOin: OIN, services: [Service.SERVICE_ROSTER] },
+    confirm: true,
+  });
+  return { added, granted };
+}
+
+describe('roles as processes', () => {
+  test('what one door takes in is decided in another process, and known at every door', async () => {
+    const { start, ask, operatorKey } = await gatewayOf();
+    // In any order: the doors wait for the others.
+    const core = await start(['core', 'delivery', 'watch']);
+    const starting = start(['door']);
+    await sleep(300);
+    const vault = await start(['vault']);
+    const door = await starting;
+    const second = await start(['door']);
+    expect(core).toMatchObject({ roles: ['core', 'delivery', 'watch'], inner: expect.stringMatching(/^127/) });
+    expect([core.addresses, vault.addresses]).toEqual([undefined, undefined]);
+    expect(door.addresses?.grpc).not.toBe(second.addresses?.grpc);
+
+    const { added, granted } = await registerAt(ask(door.addresses!.grpc, operatorKey()));
+    expect(added.decision).toMatchObject({ code: '' });
+    expect(granted.autorisatiesleutel).not.toBe('');
+    const elsewhere = ask(second.addresses!.grpc, operatorKey());
+    const { parties } = await elsewhere(OperatorServiceDefinition, 'listParties', {});
+    expect(parties.map(({ oin }: { oin: string }) => oin)).toContain(OIN);
+    // A flow is found from any door, and a party's own key opens every door.
+    const { flow } = await elsewhere(OperatorServiceDefinition, 'showFlow', { flowId: granted.flowId });
+    expect(flow.steps.length).toBeGreaterThan(1);
+    const party = ask(second.addresses!.grpc, added.apiKey);
+    await expect(party(OrderServiceDefinition, 'getOrder', { orderId: 'none' })).rejects.toMatchObject({
+      details: expect.stringContaining('state.missing'),
+    });
+  });
+
+  test('all roles in one process need no way to others', async () => {
+    const { start, ask, operatorKey } = await gatewayOf();
+    const all = await start([]);
+    expect(all).toMatchObject({ roles: ['door', 'core', 'delivery', 'watch', 'vault'], devKey: true });
+    expect(all.inner).toBeUndefined();
+    const { granted } = await registerAt(ask(all.addresses!.grpc, operatorKey()));
+    expect(granted.decision.code).toBe('');
+  });
+
+  test('single services in processes of their own', async () => {
+    const { start, ask, operatorKey, env } = await gatewayOf();
+    const rest = ['rosters', 'orders', 'entitlements', 'access', 'results'];
+    const other = `127.0.0.1:${await freePort()}`;
+    const core = { EDUK_CORE: `${env['EDUK_CORE']},${other}` };
+    await start(['parties', 'catalogue', ...rest, 'delivery', 'flows'], { EDUK_INNER: env['EDUK_CORE']!, ...core });
+    const door = await start(['edge', 'pseudonyms'], { ...core, EDUK_INNER: '127.0.0.1:0' });
+    const { granted } = await registerAt(ask(door.addresses!.grpc, operatorKey()));
+    expect(granted.decision.code).toBe('');
+  });
+
+  test('ready means ready: database, broker and the other roles answer, and nothing leaves', async () => {
+    const { start, away } = await gatewayOf();
+    const ports = { core: await freePort(), door: await freePort() };
+    const core = await start(['core', 'delivery', 'watch'], { EDUK_INTERNAL: `127.0.0.1:${ports.core}` });
+    await start(['vault']);
+    const door = await start(['door'], { EDUK_INTERNAL: `127.0.0.1:${ports.door}` });
+    const ready = async (port: number) => {
+      const answer = await fetch(`http://127.0.0.1:${port}/readyz`);
+      return { status: answer.status, body: await answer.json() };
+    };
+    for (const port of Object.values(ports)) {
+      expect(await ready(port)).toEqual({ status: 200, body: { status: 'ready' } });
+      expect(await (await fetch(`http://127.0.0.1:${port}/healthz`)).json()).toEqual({ status: 'up' });
+      expect(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()).toContain('process_resident_memory_bytes');
+      expect((await fetch(`http://127.0.0.1:${port}/oauth2/token`)).status).toBe(404);
+    }
+    expect((await fetch(`http://${door.addresses!.http}/readyz`)).status).toBe(404);
+    away.add('broker');
+    expect(await ready(ports.core)).toEqual({ status: 503, body: { status: 'waiting', missing: ['broker'] } });
+    away.clear();
+    await core.stop();
+    expect(await ready(ports.door)).toEqual({
+      status: 503,
+      body: { status: 'waiting', missing: ['core', 'delivery', 'watch'] },
+    });
+  });
+
+  test('a door that waits for roles that do not come gives up when told to', async () => {
+    const { env } = await gatewayOf();
+    const parts = {
+      log: async () => ({
+        implementation: { definition: { fullName: 'x', name: 'x', methods: {} }, handlers: {} },
+        stop: async () => undefined,
+      }),
+    } as unknown as Parts;
+    const told = new AbortController();
+    const starting = startRoles(readConfig(env), ['door'], parts, told.signal);
+    setTimeout(() => told.abort(), 100);
+    await expect(starting).rejects.toMatchObject({ fault: 'gateway.stopping' });
+  });
+});
+
+describe('what roles need of the settings', () => {
+  const kafka = { EDUK_ENGINE: 'kafka' };
+  const problems = (env: Record<string, string>, names: string[]): readonly string[] => {
+    try {
+      readConfig(env, undefined, (config) => missing(config, names));
+      return [];
+    } catch (thrown) {
+      if (!(thrown instanceof ConfigError)) throw thrown;
+      return thrown.problems;
+    }
+  };
+
+  test('is told all at once, for the named roles only', () => {
+    expect(problems({}, [])).toEqual([]);
+    expect(problems({}, ['core'])).toEqual([expect.stringMatching(/one file and one process.*EDUK_ENGINE=kafka/)]);
+    expect(problems(kafka, [])).toEqual([
+      expect.stringMatching(/^EDUK_DATABASE_URL/),
+      expect.stringMatching(/^EDUK_KAFKA_BROKERS/),
+      expect.stringMatching(/^EDUK_VAULT_DATABASE_URL/),
+    ]);
+    expect(problems(kafka, ['door'])).toEqual([expect.stringMatching(/^EDUK_DATABASE_URL/)]);
+    expect(problems(kafka, ['vault'])).toEqual([expect.stringMatching(/^EDUK_VAULT_DATABASE_URL/)]);
+    expect(() => problems(kafka, ['kern'])).not.toThrow(TypeError);
+    expect(problems(kafka, ['kern'])).toEqual([expect.stringMatching(/kern: no such role or service/)]);
+    const several = { ...kafka, EDUK_VAULT_DATABASE_URL: 'postgres://h/v', EDUK_VAULT: 'a:1,b:2' };
+    expect(problems(several, ['vault'])).toEqual([expect.stringMatching(/^EDUK_INNER is needed/)]);
+  });
+
+  test('signing in to Kafka: words from the settings, secrets from files', () => {
+    const place = folder();
+    const at = (name: string, text: string): string => {
+      writeFileSync(join(place, name), text);
+      return join(place, name);
+    };
+    const config = readConfig({
+      ...kafka,
+      EDUK_KAFKA_SASL: 'scram-sha-512',
+      EDUK_KAFKA_SASL_USERNAME: 'gateway',
+      EDUK_KAFKA_SASL_PASSWORD_FILE: at('password', 'geheim\n'),
+      EDUK_KAFKA_TLS_CA: at('ca.pem', 'CA'),
+    });
+    expect(kafkaSecurity(config)).toEqual({
+      sasl: { mechanism: 'scram-sha-512', username: 'gateway', password: 'geheim' },
+      tls: { ca: Buffer.from('CA') },
+    });
+    expect(kafkaSecurity(readConfig(kafka))).toEqual({});
+  });
+});
+
+describe('the list of roles and services', () => {
+  const config = readConfig({});
+
+  test('says of each service what it answers', async () => {
+    const modules = await modulesOf(services, config);
+    const engine = engineOver(new MemoryStore(), { modules });
+    const served = engine.implementations.map(({ definition }) => definition.fullName);
+    const listed = services.flatMap(({ answers, module }) => (module ? [answers!] : []));
+    expect([...served].sort()).toEqual([...listed, 'eduk.bus.v1.LogService'].sort());
+    expect(VaultServiceDefinition.fullName).toBe(services.find(({ role }) => role === 'vault')!.answers);
+    await engine.stop();
+  });
+
+  test('says of each method whether a repeat has a second effect', async () => {
+    const modules = await modulesOf(services, config);
+    const engine = engineOver(new MemoryStore(), { modules });
+    const definitions = [...engine.implementations.map(({ definition }) => definition), VaultServiceDefinition];
+    const methods = definitions
+      .filter(({ fullName }) => fullName !== 'eduk.bus.v1.LogService')
+      .flatMap(({ fullName, methods }) => Object.keys(methods).map((method) => `${fullName}/${method}`));
+    // A new method stands here or in `once`, with a thought about what a second call does.
+    expect(methods.filter((method) => !once.has(method)).sort()).toEqual(harmless.sort());
+    for (const method of once) expect(methods).toContain(method);
+    await engine.stop();
+  });
+});
+
+/** Methods of which a second call reads again, or finds done what it would do. */
+const harmless = [
+  'eduk.access.v1.AccessService/getLaunch',
+  'eduk.catalogue.v1.CatalogueService/getProducts',
+  'eduk.catalogue.v1.CatalogueService/searchProducts',
+  'eduk.delivery.v1.DeliveryService/flowRows',
+  'eduk.delivery.v1.DeliveryService/listEndpoints',
+  'eduk.delivery.v1.DeliveryService/listParkedRows',
+  // What is parked once is not in the mailbox any more.
+  'eduk.delivery.v1.DeliveryService/parkRows',
+  'eduk.delivery.v1.DeliveryService/readMailbox',
+  // By delivery id; what is told twice is known.
+  'eduk.delivery.v1.DeliveryService/reportOutcomes',
+  'eduk.delivery.v1.DeliveryService/resolveKeys',
+  'eduk.entitlements.v1.EntitlementsService/getEntitlement',
+  'eduk.entitlements.v1.EntitlementsService/listEntitlements',
+  'eduk.flows.v1.FlowsService/awaitDecision',
+  'eduk.flows.v1.FlowsService/findFlows',
+  'eduk.flows.v1.FlowsService/getFlow',
+  'eduk.flows.v1.FlowsService/listRefusals',
+  'eduk.orders.v1.OrdersService/getOrder',
+  'eduk.orders.v1.OrdersService/listOrders',
+  'eduk.parties.v1.PartiesService/snapshot',
+  'eduk.pseudonyms.v1.VaultService/doorKeys',
+  'eduk.pseudonyms.v1.VaultService/findLearner',
+  // The same learner, at the same time or before.
+  'eduk.pseudonyms.v1.VaultService/forget',
+  // The same identity has the same token.
+  'eduk.pseudonyms.v1.VaultService/identify',
+  'eduk.pseudonyms.v1.VaultService/openPayloads',
+  'eduk.pseudonyms.v1.VaultService/openTexts',
+  // Counts what is shown; what was lost on its way was shown to nobody.
+  'eduk.pseudonyms.v1.VaultService/reveal',
+  'eduk.pseudonyms.v1.VaultService/salts',
+  'eduk.pseudonyms.v1.VaultService/sealPayloads',
+  'eduk.pseudonyms.v1.VaultService/sealTexts',
+  'eduk.results.v1.ResultsService/listResults',
+  'eduk.rosters.v1.RostersService/getLearners',
+  'eduk.rosters.v1.RostersService/getRoster',
+  'eduk.rosters.v1.RostersService/listForgetting',
+  'eduk.rosters.v1.RostersService/listHolds',
+  'eduk.rosters.v1.RostersService/listSchools',
+];

@@ -1,0 +1,188 @@
+/** The whole gateway in one process, embedded engine: doors in this thread, state and vault each in a thread of its own. */
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { stateFile } from '#bus';
+import {
+  type Config,
+  ConfigError,
+  GatewayError,
+  isLoopback,
+  log,
+  parseAddress,
+  parseNetworks,
+  portTransport,
+  startThread,
+  systemClock,
+  type Transport,
+} from '#kernel';
+import { type Sender, startDoors, startOutbound } from '#services/edge';
+import { findMasterKey, startVaultThread } from '#services/pseudonyms';
+import { type Gateway, makeFolder, operatorKey, packageVersion, tlsOfDoors, writeAddresses } from './data.ts';
+import { serveInternal } from './internal.ts';
+import type { StateData } from './state.ts';
+
+/** Starts it. Rejects with `ConfigError` (settings, files) or the error of a listener (EADDRINUSE). */
+export async function startEmbedded(config: Config): Promise<Gateway> {
+  const folder = config.EDUK_DATA;
+  makeFolder(folder);
+  const tls = tlsOfDoors(config);
+  const addresses = { grpc: parseAddress(config.EDUK_GRPC)!, http: parseAddress(config.EDUK_HTTP)! };
+  const onLoopback = isLoopback(addresses.grpc.host) && isLoopback(addresses.http.host);
+  const vaultFile = join(folder, 'vault.db');
+  const key = findMasterKey({ data: folder, keyFile: config.EDUK_MASTER_KEY_FILE, loopback: onLoopback, vaultFile });
+  const startVault = startVaultThread({ file: vaultFile, keyFile: key.file, devKey: key.devKey });
+  const [vault, state] = await bothOrNone(startVault, startState({ file: stateFile(folder), config }, startVault));
+  let doors: Awaited<ReturnType<typeof startDoors>>;
+  let internal: Awaited<ReturnType<typeof serveInternal>> | undefined;
+  let outbound: Sender;
+  const allowNetworks = parseNetworks(config.EDUK_ALLOW_NETWORKS ?? '') ?? [];
+  try {
+    doors = await startDoors({
+      ...addresses,
+      tls,
+      servesHealth: config.EDUK_INTERNAL === undefined,
+      publicUrl: config.EDUK_PUBLIC_URL?.replace(/\/+$/, ''),
+      state: state.transport,
+      vault: vault.transport,
+      clock: systemClock,
+      operatorKey: operatorKey(config),
+      devKey: vault.devKey,
+      version: packageVersion,
+      allowNetworks,
+    });
+    const close = async (thrown: unknown): Promise<never> => {
+      await doors.stop(0);
+      throw thrown;
+    };
+    outbound = await startOutbound({
+      state: state.transport,
+      vault: vault.transport,
+      clock: systemClock,
+      allowNetworks,
+      onLoopback,
+      // The folder is this process's alone.
+      alone: true,
+      version: packageVersion,
+    }).catch(close);
+    internal = await serveInternal(config, doors.health).catch(async (thrown) => {
+      await outbound.stop(0);
+      return close(thrown);
+    });
+  } catch (thrown) {
+    await Promise.all([vault.stop(), state.stop()]);
+    throw thrown;
+  }
+  const forget = writeAddresses(folder, { grpc: doors.grpc, http: doors.http, console: config.EDUK_CONSOLE });
+  let stopping: Promise<void> | undefined;
+  let lost: (error: GatewayError) => void = (error) => log('error', 'thread_lost', { fault: error.fault });
+  vault.onLost((error) => lost(error));
+  state.onLost((error) => lost(error));
+  // A folder that was removed or replaced under us would take in messages that are gone at the stop.
+  const stopWatching = watchFiles([stateFile(folder), vaultFile], () => {
+    log('error', 'data_folder_gone');
+    doors.close();
+    lost(new GatewayError('gateway.bug', 'The data folder was taken away.'));
+  });
+  return {
+    addresses: { grpc: doors.grpc, http: doors.http, console: config.EDUK_CONSOLE },
+    devKey: vault.devKey,
+    stop() {
+      stopping ??= (async () => {
+        stopWatching();
+        forget();
+        await Promise.all([doors.stop(3_000), outbound.stop(3_000)]);
+        await Promise.all([state.stop(), vault.stop(), internal?.stop()]);
+      })();
+      return stopping;
+    },
+    onLost(listener) {
+      lost = listener;
+    },
+  };
+}
+
+/** How often the files are looked for, milliseconds. */
+const WATCH_MS = 2_000;
+
+/** Calls `gone` once when a file is no longer the one that was opened. */
+function watchFiles(files: readonly string[], gone: () => void): () => void {
+  const opened = files.map(inode);
+  const timer = setInterval(() => {
+    if (files.every((file, i) => inode(file) === opened[i])) return;
+    clearInterval(timer);
+    gone();
+  }, WATCH_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+const inode = (file: string): number => statSync(file, { throwIfNoEntry: false })?.ino ?? -1;
+
+interface Thread {
+  transport: Transport;
+  stop(): Promise<void>;
+  onLost(listener: (error: GatewayError) => void): void;
+}
+
+/** The state opens its file only once the vault has opened its own: of a data folder that cannot be used nothing changes. */
+async function startState(data: StateData, vault: Promise<unknown>): Promise<Thread> {
+  const worker = startThread(new URL('./state.ts', import.meta.url), {
+    workerData: data,
+    name: 'state',
+    // Unbounded, the young objects of a busy hour would keep 100 MB.
+    resourceLimits: { maxYoungGenerationSizeMb: 24 },
+  });
+  const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+  vault.then(
+    () => worker.postMessage({ open: true }),
+    () => worker.postMessage({ stop: true }),
+  );
+  const said = await new Promise<{ ready?: true; failed?: string }>((resolve, reject) => {
+    worker.once('message', resolve);
+    worker.once('error', reject);
+    worker.once('exit', () => resolve({ failed: 'the state ended before it was ready' }));
+  });
+  if (said.failed !== undefined) {
+    await exited;
+    throw new ConfigError([said.failed]);
+  }
+  const transport = portTransport(worker);
+  let stopping = false;
+  let lost: (error: GatewayError) => void = () => undefined;
+  worker.on('error', (thrown) =>
+    log('error', 'state_lost', { cause: thrown instanceof Error ? thrown.name : typeof thrown }),
+  );
+  worker.once('exit', () => {
+    const error = stopping
+      ? new GatewayError('gateway.stopping')
+      : new GatewayError('gateway.bug', 'The state has ended.');
+    transport.fail(error);
+    if (!stopping) lost(error);
+  });
+  return {
+    transport,
+    async stop() {
+      if (!stopping) {
+        stopping = true;
+        worker.postMessage({ stop: true });
+      }
+      await exited;
+    },
+    onLost(listener) {
+      lost = listener;
+    },
+  };
+}
+
+/** Starts two threads side by side; when one does not start, the other is stopped before the error is told. */
+async function bothOrNone<A extends { stop(): Promise<void> }, B extends { stop(): Promise<void> }>(
+  a: Promise<A>,
+  b: Promise<B>,
+): Promise<[A, B]> {
+  const settled = await Promise.allSettled([a, b]);
+  const failed = settled.find((one) => one.status === 'rejected');
+  if (!failed)
+    return [(settled[0] as PromiseFulfilledResult<A>).value, (settled[1] as PromiseFulfilledResult<B>).value];
+  for (const one of settled) if (one.status === 'fulfilled') await one.value.stop();
+  throw failed.reason;
+}
