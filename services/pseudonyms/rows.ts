@@ -48,7 +48,7 @@ export interface Writes {
   /** Undefined = not after all. */
   setWaiting(school: number, learner: number, atMs: number | undefined): void;
   /** Everything but the token goes: secret, index, all rows. */
-  destroy(school: number, learner: number, hashes: readonly string[], nowMs: number): void;
+  destroy(school: number, learner: Pick<LearnerRow, 'id' | 'token'>, hashes: readonly string[], nowMs: number): void;
 }
 
 export type Kind = 'learner' | 'staff';

@@ -277,7 +277,7 @@ export class Shelf {
   destroy(school: School, learner: Learner): void {
     const linked = this.rows.numbers(school.id, learner.id);
     const hashes = linked.flatMap(({ eckId, lasKey }) => [eckId, lasKey]).filter((hash) => hash !== undefined);
-    this.rows.write.destroy(school.id, learner.id, hashes, this.clock.now());
+    this.rows.write.destroy(school.id, learner, hashes, this.clock.now());
     school.byToken.delete(learner.token);
     for (const hash of hashes) school.byHash.delete(hash);
     // Should the run be taken back, the row is read again: wiping a secret is not.

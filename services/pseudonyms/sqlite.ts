@@ -303,14 +303,14 @@ export class SqliteFile implements Rows, Writes {
     else this.#run.putWaiting.run(learner, atMs);
   }
 
-  destroy(school: number, learner: number, hashes: readonly string[], nowMs: number): void {
+  destroy(school: number, { id }: Pick<LearnerRow, 'id'>, hashes: readonly string[], nowMs: number): void {
     for (const hash of hashes) this.#run.dropLookup.run(school, bytesOf(hash));
-    this.#run.dropNumbers.run(learner);
-    this.#run.dropNames.run(learner);
-    this.#run.dropBirth.run(learner);
-    this.#run.dropContact.run(learner);
-    this.#run.dropWaiting.run(learner);
-    this.#run.entomb.run(nowMs, learner);
+    this.#run.dropNumbers.run(id);
+    this.#run.dropNames.run(id);
+    this.#run.dropBirth.run(id);
+    this.#run.dropContact.run(id);
+    this.#run.dropWaiting.run(id);
+    this.#run.entomb.run(nowMs, id);
     this.setMeta('unvacuumed', Number(this.meta('unvacuumed') ?? 0) + 1);
     this.#unwiped = true;
   }
