@@ -3,13 +3,16 @@ import { describe, expect, test } from 'vitest';
 import { type Table, type TestBench, testBench } from '#bus';
 import { type GroupEntry, LearnerEntry, type RosterSubmitted, SiteEntry } from '#proto/eduk/events/v1/rosters';
 import { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
+import { claimsOfLearner } from './consume.ts';
 import { rosters, rostersWith } from './index.ts';
+import { scopeWord } from './scope.ts';
 import {
   forgotten,
   groups as groupsTable,
   heldParts,
   learners as learnersTable,
   parts,
+  scopes,
   staff as staffTable,
   years,
 } from './tables.ts';
@@ -112,6 +115,23 @@ describe('parts of a roster', () => {
       { flowId, key: school, value: { rosterId: 'r', code: 'wire.invalid' } },
     ]);
     expect(b.list(parts, { equals: [] })).toEqual([]);
+  });
+
+  test('of two sites, or two administrations, with the same id are as many rosters', () => {
+    const b = bench();
+    push(b, { rosterId: 'r', part: 0, last: false, siteCode: '01', learners: [learner('A')] });
+    push(b, { rosterId: 'r', part: 0, last: false, siteCode: '02', learners: [learner('B')] });
+    push(b, { rosterId: 'r', part: 0, last: false, siteCode: '02', administration: '00002', learners: [learner('C')] });
+    push(b, { rosterId: 'r', part: 1, siteCode: '01', learners: [learner('D')] });
+    expect(b.events('LearnerJoined').map(({ key }) => key)).toEqual(['A', 'D']);
+    expect(b.list(parts, { equals: [] })).toHaveLength(2);
+    b.advance(day);
+    expect(
+      b.events('RosterRefused').map(({ value }) => [value.rosterId, value.siteCode, value.administration]),
+    ).toEqual([
+      ['r', '02', '00002'],
+      ['r', '02', ''],
+    ]);
   });
 
   test('of two senders with the same id are two rosters', () => {
@@ -460,6 +480,7 @@ describe('any sequence', () => {
         type: fc.constant('roster' as const),
         named: fc.subarray(tokens, { minLength: 1 }),
         group: fc.constantFrom('g', 'h'),
+        site: fc.constantFrom('', '00', '01', '02', '02/00003'),
         leavesOn: fc.constantFrom('', '2026-11-23', '2026-11-01'),
       }),
     },
@@ -475,7 +496,9 @@ describe('any sequence', () => {
         for (const one of steps) {
           if (one.type === 'roster')
             push(b, {
-              groups: [group('g'), group('h')],
+              siteCode: one.site.slice(0, 2),
+              administration: one.site.slice(3),
+              groups: [group(one.group)],
               learners: one.named.map((token) => learner(token, { group: one.group, leavesOn: one.leavesOn })),
             });
           else if (one.type === 'forget')
@@ -501,9 +524,20 @@ describe('any sequence', () => {
         const rows = b.list(learnersTable, { equals: [school, year] });
         expect(new Map(rows.map((row) => [row.learner, row.baseGroup]))).toEqual(members);
         expect(b.get(years, school, year)?.learners ?? 0).toBe(members.size);
+        // What a scope counts is what rows say of it; nobody is in a group that is not there.
+        const open = new Set(b.list(groupsTable, { equals: [school, year] }).map(({ groupToken }) => groupToken));
+        expect(b.get(years, school, year)?.groups ?? 0).toBe(open.size);
+        const named = new Map<string, number>();
+        for (const row of rows)
+          for (const { scope, entry } of claimsOfLearner(row)) {
+            named.set(scope, (named.get(scope) ?? 0) + 1);
+            expect(entry.group === '' || open.has(entry.group)).toBe(true);
+          }
+        for (const row of b.list(scopes, { equals: [school, year] }))
+          expect([scopeWord(row), row.learners]).toEqual([scopeWord(row), named.get(scopeWord(row)) ?? 0]);
         expect(b.parked()).toEqual([]);
       }),
-      { numRuns: 60 },
+      { numRuns: 200 },
     );
   });
 });
