@@ -265,6 +265,20 @@ describe('mandate', () => {
     expect(out).toContain('until 2026-12-31');
   });
 
+  test('a board is shown with its schools', async () => {
+    answer('listMandates', { mandates: [] });
+    answers['listParties'] = ({ role }) => ({
+      parties: role
+        ? [
+            { oin: school, name: 'De Es', roles: [Role.ROLE_SCHOOL], boardOin: oin },
+            { oin: '0000000700009ZZ00000', name: 'Een ander', roles: [Role.ROLE_SCHOOL] },
+          ]
+        : [{ oin, name: 'Stichting Bos', roles: [Role.ROLE_BOARD] }],
+    });
+    expect((await eduk(`party show ${oin}`)).out).toContain(`De Es, ${school}`);
+    expect((await eduk(`party show ${oin} --json`)).json.schools).toEqual([{ oin: school, name: 'De Es' }]);
+  });
+
   test('list names the parties, and says where each mandate comes from', async () => {
     const of = { schoolOin: school, partyOin: oin, attributes: [] };
     const board = '00000099000000009000';
@@ -480,6 +494,46 @@ describe('learners', () => {
     });
     expect((await eduk('flow why --product 978')).exit).toBe(2);
     expect((await eduk('flow why --product 978 --order 1')).exit).toBe(2);
+  });
+
+  test('why shows what a learner has before what blocks, and what is over under a heading of its own', async () => {
+    const licence = { title: 'Rekenen', productId: '978', endsOn: '2027-07-31', platformName: 'Leerplein' };
+    answer('whyBlocked', {
+      told: 'The learner has 3 active licences and can open 2 of them. It waits.',
+      has: [
+        { ...licence, entitlementId: 'e-1', holder: 'learner' },
+        { ...licence, title: '', entitlementId: 'e-2', holder: 'school', code: 'mandate.ended' },
+        { entitlementId: '', holder: 'group', endsOn: '2027-07-31' },
+      ],
+      blockers: [{ code: 'product.unknown', told: 'It waits.', learners: 1 }],
+      earlier: [{ code: 'entitlement.expired', told: 'It ended.', sinceMs: BigInt(NOW - 9 * 86_400_000) }],
+      partial: true,
+    });
+    const { out } = await eduk(`flow why --learner --school ${school}`, 'a\n');
+    const places = ['can open 2 of them', 'LICENCE', 'WHAT BLOCKS', 'Refused or ended earlier', 'entitlement.expired'];
+    expect(places.map((text) => out.indexOf(text))).toEqual(
+      places.map((text) => out.indexOf(text)).sort((a, b) => a - b),
+    );
+    for (const text of [
+      'Rekenen',
+      'the learner',
+      'Leerplein',
+      'not now: mandate.ended',
+      '(a sensitive product)',
+      '9 d',
+    ])
+      expect(out).toContain(text);
+    for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+    const { json } = await eduk(`flow why --learner --school ${school} --json`, 'a\n');
+    expect(json).toMatchObject({
+      has: [
+        { line: 1, title: 'Rekenen', opens: true, code: null },
+        { line: 1, title: null, opens: false, code: 'mandate.ended' },
+        { line: 1, productId: null },
+      ],
+      earlier: [{ line: 1, code: 'entitlement.expired' }],
+      partial: true,
+    });
   });
 });
 

@@ -384,9 +384,15 @@ function swap(
 }
 
 /** Ends it; a licence taken from a count returns there. */
-function takeBack(row: Entitlement, pool: Entitlement | undefined, cause: Cause, now: number): EntitlementEvent[] {
+function takeBack(
+  row: Entitlement,
+  pool: Entitlement | undefined,
+  cause: NonNullable<Details['cause']>,
+  now: number,
+): EntitlementEvent[] {
+  const more: Details = { ...row.more, cause };
   const events: EntitlementEvent[] = [
-    { type: 'Changed', cause, entitlement: { ...row, state: WITHDRAWN, changed: now } },
+    { type: 'Changed', cause, entitlement: { ...row, state: WITHDRAWN, changed: now, more } },
   ];
   if (row.more.from && pool)
     events.push({

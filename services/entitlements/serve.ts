@@ -41,7 +41,7 @@ function getEntitlement(
 
 function waitingMessage(waiting: WaitingRow): EntitlementMessage {
   const { terms, schoolOin: school, holder, byOin, activationCode } = GrantSubmitted.decode(waiting.record.data);
-  const { code, told } = lacking[waiting.what.startsWith('product:') ? 'product' : 'pool'];
+  const need = waiting.what.startsWith('product:') ? 'product' : 'pool';
   return EntitlementRow.fromPartial({
     ...(terms && { terms }),
     schoolOin: school,
@@ -49,12 +49,18 @@ function waitingMessage(waiting: WaitingRow): EntitlementMessage {
     grantedByOin: byOin,
     activationCode,
     outcome: 'waiting',
-    code,
-    told,
+    code: lacking[need].code,
+    told: waitsFor[need],
     flowId: waiting.record.flowId,
     changedMs: BigInt(waiting.sinceMs),
   });
 }
+
+/** While it waits; what is refused when that does not come says something else. */
+const waitsFor = {
+  product: 'It waits for its product, which no publisher has published yet.',
+  pool: 'It waits for the counted entitlement that it is taken from, which is not known yet.',
+} as const;
 
 /** Waiting records looked at. */
 const WAITING = 100_000;
@@ -189,5 +195,6 @@ function message(row: Readonly<Entitlement>): EntitlementMessage {
     firstUsedOn: more.used ?? '',
     changedMs: BigInt(row.changed),
     provisionedBy: more.ready ?? [],
+    cause: more.cause ?? '',
   };
 }

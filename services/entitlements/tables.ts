@@ -26,6 +26,8 @@ export interface Details {
   ready?: string[];
   /** State to return to after a block. */
   before?: EntitlementState;
+  /** Why it was taken back. */
+  cause?: 'withdrawn' | 'swapped' | 'left' | 'forgotten';
   /** The entitlement that took its place. */
   swappedTo?: string;
   /** Of a refused grant. */

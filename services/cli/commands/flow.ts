@@ -1,4 +1,4 @@
-import type { Blocker, FlowStep } from '#proto/eduk/gateway/v1/flow';
+import type { ActiveLicence, Blocker, FlowStep } from '#proto/eduk/gateway/v1/flow';
 import type { WhyBlockedResponse } from '#proto/eduk/operator/v1/operator';
 import { oin } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
@@ -84,6 +84,26 @@ const blockerJson = (blocker: Blocker) => ({
   learners: blocker.learners,
 });
 
+const activeJson = (licence: ActiveLicence) => ({
+  entitlementId: licence.entitlementId || null,
+  productId: licence.productId || null,
+  title: licence.title || null,
+  holder: licence.holder,
+  endsOn: licence.endsOn || null,
+  platformOin: licence.platformOin || null,
+  platformName: licence.platformName || null,
+  opens: licence.code === '',
+  code: licence.code || null,
+});
+
+const whyJson = ({ told, blockers, has, earlier, partial }: WhyBlockedResponse) => ({
+  told,
+  blockers: blockers.map(blockerJson),
+  has: has.map(activeJson),
+  earlier: earlier.map(blockerJson),
+  partial,
+});
+
 export const whyBlocked: Command = {
   name: 'flow why',
   about: 'Say why an order, a product or a learner has no material yet: what blocks, who must act, and how.',
@@ -102,7 +122,7 @@ export const whyBlocked: Command = {
     const answer = await call
       .gateway()
       .ask('whyBlocked', { schoolOin, orderId: order ?? '', productId: product ?? '' });
-    return { json: { told: answer.told, blockers: answer.blockers.map(blockerJson) }, text: reasons(answer, call) };
+    return { json: whyJson(answer), text: reasons(answer, call) };
   },
 };
 
@@ -112,7 +132,8 @@ async function byLearner(call: Call, schoolOin: string): Promise<Result> {
   const gateway = call.gateway();
   const told: string[] = [];
   const texts: string[] = [];
-  const blockers: object[] = [];
+  const found = { blockers: [] as object[], has: [] as object[], earlier: [] as object[] };
+  let partial = false;
   let failed: Problem | undefined;
   for (const { line, learner } of lines) {
     const name = (text: string): string => (lines.length === 1 ? text : `Line ${line}: ${text}`);
@@ -120,7 +141,10 @@ async function byLearner(call: Call, schoolOin: string): Promise<Result> {
       const answer = await gateway.ask('whyBlocked', { schoolOin, learner });
       told.push(name(answer.told));
       texts.push(name(reasons(answer, call)));
-      blockers.push(...answer.blockers.map((blocker) => ({ line, ...blockerJson(blocker) })));
+      const of = whyJson(answer);
+      for (const what of ['blockers', 'has', 'earlier'] as const)
+        found[what].push(...of[what].map((one) => ({ line, ...one })));
+      partial ||= of.partial;
     } catch (thrown) {
       const problem = asProblem(thrown);
       if (lines.length === 1 || problem.code === 'peer.unavailable' || problem.code === 'party.unknown') throw problem;
@@ -128,7 +152,7 @@ async function byLearner(call: Call, schoolOin: string): Promise<Result> {
       texts.push(name(`${problem.message} (${problem.code})`));
     }
   }
-  const json = { told: told.join('\n'), blockers };
+  const json = { told: told.join('\n'), ...found, partial };
   return {
     json: failed ? { error: errorJson(failed), ...json } : json,
     text: texts.join('\n\n'),
@@ -136,11 +160,38 @@ async function byLearner(call: Call, schoolOin: string): Promise<Result> {
   };
 }
 
-/** First the one sentence, then what blocks. */
-function reasons({ told, blockers }: WhyBlockedResponse, call: Call): string {
-  const sentence = paragraph(told || (blockers.length === 0 ? 'Nothing blocks.' : 'This blocks:'));
-  if (blockers.length === 0) return sentence;
+/** Licences that are listed; all are in the sentence. */
+const LISTED = 30;
+
+/** First what there is, then what blocks, then what nothing waits for any more. */
+function reasons({ told, blockers, has, earlier }: WhyBlockedResponse, call: Call): string {
   const now = call.streams.now();
+  return [
+    paragraph(told || (blockers.length === 0 ? 'Nothing blocks.' : 'This blocks:')),
+    ...(has.length === 0 ? [] : [activeTable(has)]),
+    ...(blockers.length === 0 ? [] : [causesTable('what blocks', blockers, now)]),
+    ...(earlier.length === 0
+      ? []
+      : [
+          `Refused or ended earlier; nothing waits for ${earlier.length === 1 ? 'this' : 'these'}:\n\n${causesTable('what was refused or ended', earlier, now)}`,
+        ]),
+  ].join('\n\n');
+}
+
+const activeTable = (has: readonly ActiveLicence[]): string =>
+  table(
+    ['licence', 'held by', 'until', 'opens at'],
+    has
+      .slice(0, LISTED)
+      .map(({ title, productId, holder, endsOn, platformName, platformOin, code }) => [
+        title || productId || '(a sensitive product)',
+        holder === 'learner' ? 'the learner' : `the ${holder}`,
+        endsOn,
+        code === '' ? platformName || platformOin || 'its platform' : `not now: ${code}`,
+      ]),
+  ) + (has.length > LISTED ? `\nand ${has.length - LISTED} more; --json lists them.` : '');
+
+function causesTable(head: string, blockers: readonly Blocker[], now: number): string {
   const rows = alike(blockers).map((group) => {
     const [{ code, told, partyName, who, partyOin, remedy }] = group;
     return [
@@ -150,7 +201,7 @@ function reasons({ told, blockers }: WhyBlockedResponse, call: Call): string {
       remedy,
     ];
   });
-  return `${sentence}\n\n${table(['what blocks', 'since', 'who must act', 'remedy'], rows)}`;
+  return table([head, 'since', 'who must act', 'remedy'], rows);
 }
 
 type Alike = [Blocker, ...Blocker[]];

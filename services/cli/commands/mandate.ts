@@ -86,16 +86,18 @@ const schoolJson = ({ mandate, autorisatiesleutel }: SchoolMandate) => {
 };
 
 /** What a board's grant is in each of its schools. */
-const schoolsTable = (schools: readonly SchoolMandate[]): string =>
-  table(
-    ['school\nmandate', 'services', 'state', 'autorisatiesleutel'],
+function schoolsTable(schools: readonly SchoolMandate[]): string {
+  const keys = schools.some(({ autorisatiesleutel }) => autorisatiesleutel !== '');
+  return table(
+    ['school\nmandate', 'services', 'state', ...(keys ? ['autorisatiesleutel'] : [])],
     schools.map(({ mandate = Mandate.fromPartial({}), autorisatiesleutel }) => [
       `${mandate.schoolOin}\n${mandate.mandateId}`,
       serviceWords(mandate),
       stateWords(mandate),
-      autorisatiesleutel || '(as before)',
+      ...(keys ? [autorisatiesleutel || '(as before)'] : []),
     ]),
   );
+}
 
 /** The answer to a command about one mandate. */
 function told(

@@ -1,5 +1,5 @@
 import { isSchoolOin } from '#kernel';
-import type { Mandate, Party } from '#proto/eduk/core/v1/party';
+import { type Mandate, type Party, Role } from '#proto/eduk/core/v1/party';
 import type { SchoolRoster } from '#proto/eduk/rosters/v1/rosters';
 import { endpoint, oin, splitEndpoint } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
@@ -154,14 +154,16 @@ export const showParty: Command = {
   async run(call): Promise<Result> {
     const named = partyNamed(call);
     const gateway = call.gateway();
-    const [{ parties }, has, gave, { years }] = await Promise.all([
+    const [{ parties }, { parties: schools }, has, gave, { years }] = await Promise.all([
       gateway.ask('listParties', { oin: named }),
+      gateway.ask('listParties', { role: Role.ROLE_SCHOOL }),
       gateway.ask('listMandates', { partyOin: named }),
       gateway.ask('listMandates', { schoolOin: named }),
       isSchoolOin(named) ? gateway.ask('listSites', { schoolOin: named }) : { years: [] },
     ]);
     const party = parties[0];
     if (!party) throw new Problem('state.missing', 'No party has this OIN.');
+    const ofBoard = schools.filter(({ boardOin }) => boardOin === named);
     const names = [...has.names, ...gave.names];
     const mandates: Mandate[] = [...has.mandates, ...gave.mandates.filter(({ partyOin }) => partyOin !== named)];
     const facts = list([
@@ -169,11 +171,17 @@ export const showParty: Command = {
       ['name', party.name],
       ['roles', rolesOf(party)],
       ['board', party.boardOin],
+      ['schools', ofBoard.map(({ name, oin }) => `${name}, ${oin}`).join('\n')],
       ['sectors', party.sectors.join(', ')],
       ...party.endpoints.map(({ standard, url }): [string, string] => [standard, url]),
     ]);
     return {
-      json: { ...partyJson(party), sites: sitesJson(years), mandates: mandates.map(mandateJson) },
+      json: {
+        ...partyJson(party),
+        schools: ofBoard.map(({ oin, name }) => ({ oin, name })),
+        sites: sitesJson(years),
+        mandates: mandates.map(mandateJson),
+      },
       text: [
         facts,
         ...(years.some(({ sites }) => sites.length > 0) ? [sitesTable(years)] : []),

@@ -222,6 +222,7 @@ const entitlements: Show = async (rows, purpose, caller, gate) => {
     firstUsedOn: '',
     changedMs: 0n,
     provisionedBy: [],
+    cause: '',
   };
   const shapes = rows.map((row): { change: string; cause: string; as: EntitlementRow } => {
     const flowId = row.flowId;

@@ -2,17 +2,19 @@
  * Why an order, product or learner has no material yet. Asks every owner what it knows, and says of each cause how far
  * things came, who must act, and how. Ten kinds of cause, each asked by order, product and learner: test/chain/why.test.ts.
  */
-import { dutchDay, type Fault, faults, GatewayError, isFault } from '#kernel';
+import { dutchDay, type Fault, faults, GatewayError, isFault, schoolYearOf } from '#kernel';
 import { EntitlementState, LineState } from '#proto/eduk/core/v1/ordering';
 import { Service } from '#proto/eduk/core/v1/party';
 import type { EntitlementRow } from '#proto/eduk/entitlements/v1/entitlements';
 import type { Blocker, WhyBlockedRequest, WhyBlockedResponse } from '#proto/eduk/gateway/v1/flow';
 import type { OrderRow } from '#proto/eduk/orders/v1/orders';
+import type { Hold } from '#proto/eduk/rosters/v1/rosters';
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { hasRef } from '../intake/people.ts';
 import { actsForSchool } from '../stages/authorise.ts';
-import { groupsOf, tokenOf } from './names.ts';
+import { activeLicences, type Enrolment, enrolmentOf } from './active.ts';
+import { tokenOf } from './names.ts';
 
 /** What to do about a cause. */
 export const remedies: Partial<Record<Fault, string>> = {
@@ -54,7 +56,15 @@ const weight: Partial<Record<Fault, number>> = {
   'entitlement.missing': 7,
 };
 
-type Found = Partial<Blocker> & { code: Fault };
+/** `earlier`: nothing waits for it any more. `aside`: it holds up something, but perhaps not what was asked. */
+type Found = Partial<Blocker> & { code: Fault; earlier?: boolean; aside?: boolean };
+
+/** A refusal of longer ago that nobody sent again explains, and no longer stands in the way. Milliseconds. */
+const OLD_REFUSAL_MS = 24 * 3_600_000;
+/** Pages of 1,000 looked at: more than a large school has. */
+const MOST_PAGES = 50;
+/** Of one kind of cause so many are told one by one; the rest are counted with the last. */
+const MOST_ALIKE = 50;
 
 export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gate: Gate): Promise<WhyBlockedResponse> {
   const { door } = gate;
@@ -64,8 +74,10 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
     throw new GatewayError('wire.invalid', 'Ask by order, by product or by learner.', { where: 'order_id' });
   if (!request.schoolOin && !request.orderId)
     throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
-  const today = dutchDay(door.clock.now());
+  const now = door.clock.now();
+  const today = dutchDay(now);
   const found: Found[] = [];
+  let partial = false;
   const all =
     caller.kind === 'operator' || (request.schoolOin !== '' && actsForSchool(door, caller, request.schoolOin));
   const party = all ? '' : caller.oin;
@@ -80,35 +92,43 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
   if (learner === undefined) found.push({ code: 'learner.unknown', lastStep: 'none', learners: 1 });
   let orders: OrderRow[] = [];
   let entitlements: EntitlementRow[] = [];
+  let enrolment: Enrolment = { groups: [], enrolled: false };
   if (learner !== undefined) {
-    orders = request.orderId
-      ? (await services.orders.getOrder({ orderId: request.orderId, buyerOin: '', partyOin: party })).orders
-      : (
-          await services.orders.listOrders({
-            partyOin: party,
-            schoolOin: request.schoolOin,
-            productId: request.productId,
-            learner,
-            limit: 1000,
-            after: '',
-            waiting: true,
-          })
-        ).orders;
+    if (request.orderId)
+      orders = (await services.orders.getOrder({ orderId: request.orderId, buyerOin: '', partyOin: party })).orders;
+    else
+      [orders, partial] = await allPages(async (after) => {
+        const { orders: items, next } = await services.orders.listOrders({
+          partyOin: party,
+          schoolOin: request.schoolOin,
+          productId: request.productId,
+          learner,
+          limit: 1000,
+          after,
+          waiting: true,
+        });
+        return { items, next };
+      });
     const school = request.schoolOin || orders[0]?.schoolOin || '';
-    if (school)
-      entitlements = (
-        await services.entitlements.listEntitlements({
+    if (school) {
+      if (learner) enrolment = await enrolmentOf(gate, school, learner);
+      const [rows, more] = await allPages(async (after) => {
+        const { entitlements: items, next } = await services.entitlements.listEntitlements({
           schoolOin: school,
           learner,
-          groups: learner ? await groupsOf(gate, school, learner) : [],
+          groups: enrolment.groups,
           productId: request.productId,
           partyOin: party,
           limit: 1000,
-          after: '',
+          after,
           orderId: request.orderId,
           waiting: true,
-        })
-      ).entitlements;
+        });
+        return { items, next };
+      });
+      entitlements = rows;
+      partial ||= more;
+    }
   }
   const school = request.schoolOin || orders[0]?.schoolOin || '';
   const products = new Set<string>(request.productId ? [request.productId] : []);
@@ -123,9 +143,13 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
   );
 
   // What came later and works has taken the place of what did not.
+  const causes = new Map(entitlements.map((row) => [row, aboutEntitlement(row, today, request.productId !== '')]));
   const works = new Set(
-    entitlements.filter((row) => !aboutEntitlement(row, today)).flatMap((row) => [holding(row), ...fulfilled(row)]),
+    entitlements.filter((row) => isActive(row, today)).flatMap((row) => [holding(row), ...fulfilled(row)]),
   );
+  // Products of what is over concern nobody: who supplied them needs no mandate any more.
+  const current = new Set<string>(request.productId ? [request.productId] : []);
+  const isOld = ({ sinceMs }: Found): boolean => Number(sinceMs ?? 0n) < now - OLD_REFUSAL_MS;
   for (const order of orders) {
     // Asked by its id, an order answers for itself; asked by product or learner, for what they lack.
     const replaced =
@@ -134,15 +158,27 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
       order.lines.every(({ line }) =>
         works.has(holding({ terms: line!.terms, holder: { learner: line!.learner, group: line!.group } })),
       );
-    if (!replaced) found.push(...aboutOrder(order, learner ?? '', entitlements));
+    if (replaced) continue;
+    const about = aboutOrder(order, learner ?? '', entitlements);
+    for (const cause of about) {
+      // Who asks for one order wants to hear of that one, however long ago.
+      const earlier = order.outcome === 'refused' && !request.orderId && isOld(cause);
+      found.push({ ...cause, earlier });
+    }
+    if (order.outcome !== 'refused') for (const { line } of order.lines) current.add(line!.terms!.productId);
   }
   for (const row of entitlements) {
-    const cause = aboutEntitlement(row, today);
-    if (cause && !works.has(holding(row)) && !fulfilled(row).some((line) => works.has(line))) found.push(cause);
+    const cause = causes.get(row);
+    if (isActive(row, today)) current.add(row.terms!.productId);
+    if (!cause || works.has(holding(row)) || fulfilled(row).some((line) => works.has(line))) continue;
+    const earlier =
+      !request.orderId && (row.outcome === 'refused' ? isOld(cause) : endedEarlier(row, now) || cause.earlier === true);
+    found.push({ ...cause, earlier });
+    if (!earlier) current.add(row.terms!.productId);
   }
   const waited = new Set(found.filter(({ code }) => code === 'product.unknown').map(({ productId }) => productId));
   for (const productId of products)
-    if (!known.has(productId) && !waited.has(productId))
+    if (!known.has(productId) && !waited.has(productId) && current.has(productId))
       found.push({ code: 'product.unknown', productId, lastStep: 'none', who: 'sender' });
 
   // Whether the parties that must act may. A seller needs `order`, the place where it is opened `entitlement` and `access`.
@@ -152,8 +188,10 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
       if (oin && (all || oin === caller.oin)) needs.set(`${oin}|${service}`, { party: oin, service, productId });
     };
     for (const order of orders)
-      for (const { line } of order.lines) need(line!.sellerOin, Service.SERVICE_ORDER, line!.terms!.productId);
+      if (order.outcome !== 'refused')
+        for (const { line } of order.lines) need(line!.sellerOin, Service.SERVICE_ORDER, line!.terms!.productId);
     for (const product of known.values()) {
+      if (!current.has(product.productId)) continue;
       need(product.publisherOin, Service.SERVICE_ENTITLEMENT, product.productId);
       need(product.platformOin, Service.SERVICE_ENTITLEMENT, product.productId);
       need(product.platformOin, Service.SERVICE_ACCESS, product.productId);
@@ -190,7 +228,12 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
       (note.orderId && orders.some((order) => order.orderId === note.orderId)) ||
       (note.entitlementId && entitlements.some((row) => row.terms!.entitlementId === note.entitlementId));
     if (taken) continue;
+    const subject = note.orderId || note.productId || note.entitlementId;
+    const isAsked =
+      request.orderId !== '' || request.productId !== '' || (subject !== '' && products.has(note.productId));
     found.push({
+      // Of a refusal that names no learner nobody knows whether it was about this one.
+      earlier: isOld({ code: note.code, sinceMs: note.atMs }) || !isAsked,
       code: note.code,
       partyOin: faults[note.code].who === 'school' ? note.schoolOin : note.partyOin,
       orderId: note.orderId,
@@ -201,8 +244,17 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
       told: `${note.method} of ${chain.party(note.partyOin)?.name ?? 'a party'} was refused ${note.times} time${note.times === 1 ? '' : 's'}: ${faults[note.code].en}`,
     });
   }
+  const learners = new Set(
+    [
+      learner ?? '',
+      ...orders.flatMap(({ lines }) => lines.map(({ line }) => line!.learner)),
+      ...entitlements.map((row) => row.holder?.learner ?? ''),
+    ].filter((token) => token !== ''),
+  );
+  const mayComeWithIt = learner === undefined || orders.some(({ expected }) => expected);
   for (const hold of holds)
     found.push({
+      aside: !mayComeWithIt && !(await touches(gate, hold, learner ? new Set([learner]) : learners)),
       code: 'hold.pending',
       partyOin: hold.schoolOin,
       who: 'school',
@@ -212,16 +264,7 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
       learners: hold.difference?.left ?? 0,
       told: `A roster of ${hold.schoolYear}${ofSite(hold)} waits for approval: ${heldBecause[hold.reason] ?? hold.reason}.`,
     });
-  const keys = new Set(
-    [
-      school,
-      learner ?? '',
-      request.orderId,
-      ...products,
-      ...orders.flatMap(({ lines }) => lines.map(({ line }) => line!.learner)),
-      ...entitlements.map((row) => row.holder?.learner ?? ''),
-    ].filter((key) => key !== ''),
-  );
+  const keys = new Set([school, request.orderId, ...products, ...learners].filter((key) => key !== ''));
   if (all)
     for (const row of parked)
       if (keys.has(row.key))
@@ -237,9 +280,71 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
   // Another party's order is not there for a party.
   if (!all && request.orderId && orders.length === 0 && found.length === 0)
     throw new GatewayError('state.missing', 'No order of yours has this id.', { where: 'order_id' });
-  const blockers = dedupe(found).map((cause) => complete(cause, gate, school));
-  blockers.sort((a, b) => (weight[a.code as Fault] ?? 9) - (weight[b.code as Fault] ?? 9));
-  return { blockers, told: sentence(blockers, orders.length + entitlements.length) };
+  const ranked = folded(dedupe(found)).sort((a, b) => rank(a) - rank(b));
+  const told = (of: readonly Found[]) => of.map((cause) => complete(cause, gate, school));
+  const blockers = told(ranked.filter(({ earlier }) => !earlier));
+  const earlier = told(
+    ranked.filter(({ earlier }) => earlier).sort((a, b) => Number(b.sinceMs ?? 0n) - Number(a.sinceMs ?? 0n)),
+  );
+  const active = entitlements.filter((row) => isActive(row, today));
+  // What a learner has, and how many may be opened; of an order or product, how many licences hold.
+  const has = learner ? activeLicences(gate, caller, school, active, known, enrolment) : [];
+  const sentences = [
+    learner
+      ? hasSentence(has.length, has.filter(({ code }) => code === '').length, all ? '' : ' of yours')
+      : active.length > 0 && blockers.length > 0
+        ? `${counted(active.length, 'licence is', 'licences are')} active.`
+        : '',
+    sentence(blockers, earlier, orders.length + entitlements.length),
+    partial ? 'There is more than could be looked at: ask by order or by learner.' : '',
+  ];
+  return { blockers, told: sentences.filter(Boolean).join(' '), has: has.slice(0, MOST_SHOWN), earlier, partial };
+}
+
+/** Licences of one learner that are shown; all are counted. */
+const MOST_SHOWN = 200;
+
+const rank = ({ code, aside }: Found): number => (aside ? 8 : (weight[code] ?? 9));
+
+const counted = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`;
+
+function hasSentence(active: number, open: number, whose: string): string {
+  if (active === 0) return `The learner has no active licence${whose}.`;
+  const first = `The learner has ${counted(active, 'active licence', 'active licences')}${whose}`;
+  if (open === active) return `${first} and can open ${active === 1 ? 'it' : 'all of them'}.`;
+  return open === 0 ? `${first} and can open none.` : `${first} and can open ${open} of them.`;
+}
+
+/** All pages of a list, and whether there were more than are looked at. */
+async function allPages<T>(
+  page: (after: string) => Promise<{ items: readonly T[]; next: string }>,
+): Promise<[T[], boolean]> {
+  const all: T[] = [];
+  let after = '';
+  for (let n = 0; n < MOST_PAGES; n++) {
+    const { items, next } = await page(after);
+    all.push(...items);
+    if (next === '') return [all, false];
+    after = next;
+  }
+  return [all, true];
+}
+
+/** Whether a held roster may be what these learners lack: one of them is in no roster of its year yet, or it names them or their groups. */
+async function touches({ door }: Gate, hold: Hold, learners: ReadonlySet<string>): Promise<boolean> {
+  const asked = [...learners].slice(0, 1000);
+  if (asked.length === 0) return false;
+  if (asked.some((token) => hold.learnersLeaving.includes(token))) return true;
+  const { learners: entries } = await door.services.rosters.getLearners({
+    schoolOin: hold.schoolOin,
+    schoolYear: hold.schoolYear,
+    learners: asked,
+  });
+  const closing = new Set(hold.groupsClosing);
+  return (
+    entries.length < asked.length ||
+    entries.some(({ group, compositeGroups }) => [group, ...compositeGroups].some((one) => closing.has(one)))
+  );
 }
 
 /** Whether a learner is at a school is told only to who may have something of that school now. Throws mandate.*. */
@@ -275,6 +380,7 @@ function aboutOrder(order: OrderRow, learner: string, entitlements: readonly Ent
       productId,
       partyOin: order.buyerOin,
       lastStep: 'OrderSubmitted',
+      told: 'It waits for its product, which no publisher has published yet.',
       learners: order.lines.filter(({ line }) => line!.learner).length,
     }));
   if (order.outcome === 'refused')
@@ -310,7 +416,38 @@ function aboutOrder(order: OrderRow, learner: string, entitlements: readonly Ent
   return found;
 }
 
-function aboutEntitlement(row: EntitlementRow, today: string): Found | undefined {
+/** Whether it may be used today by whom it is for. */
+function isActive(row: EntitlementRow, today: string): boolean {
+  const { startsOn, endsOn } = row.terms!;
+  return (
+    row.outcome === 'granted' &&
+    row.holder !== undefined &&
+    row.state !== EntitlementState.ENTITLEMENT_STATE_BLOCKED &&
+    row.state !== EntitlementState.ENTITLEMENT_STATE_WITHDRAWN &&
+    row.state !== EntitlementState.ENTITLEMENT_STATE_EXPIRED &&
+    !(endsOn && today > endsOn) &&
+    !(startsOn && today < startsOn)
+  );
+}
+
+/** Whether it ended in an earlier school year: on the first school day that is no news. */
+const endedEarlier = ({ terms, state }: EntitlementRow, now: number): boolean =>
+  state !== EntitlementState.ENTITLEMENT_STATE_WITHDRAWN &&
+  terms!.endsOn !== '' &&
+  schoolYearOf(Date.parse(`${terms!.endsOn}T12:00:00Z`)) < schoolYearOf(now);
+
+/** Why one was taken back, where its row says it. */
+const takenBack: Record<string, string> = {
+  withdrawn: 'The seller withdrew it.',
+  left: 'It went back because the learner left the school.',
+};
+
+/** `byProduct`: of a whole school, in which learners come and go. */
+function aboutEntitlement(row: EntitlementRow, today: string, byProduct: boolean): Found | undefined {
+  // A learner who was forgotten, or is no longer named, waits for nothing.
+  if (row.holder === undefined || row.cause === 'forgotten') return undefined;
+  // What took the place of one that was swapped speaks for itself.
+  if (row.cause === 'swapped' || (row.cause === 'left' && byProduct)) return undefined;
   const terms = row.terms!;
   const base = {
     entitlementId: terms.entitlementId,
@@ -334,7 +471,13 @@ function aboutEntitlement(row: EntitlementRow, today: string): Found | undefined
     row.state === EntitlementState.ENTITLEMENT_STATE_BLOCKED ||
     row.state === EntitlementState.ENTITLEMENT_STATE_WITHDRAWN
   )
-    return { ...base, code: 'entitlement.blocked', lastStep: 'EntitlementChanged' };
+    return {
+      ...base,
+      code: 'entitlement.blocked',
+      lastStep: 'EntitlementChanged',
+      told: row.state === EntitlementState.ENTITLEMENT_STATE_BLOCKED ? 'The seller blocked it.' : takenBack[row.cause],
+      earlier: row.cause === 'left',
+    };
   if (row.state === EntitlementState.ENTITLEMENT_STATE_EXPIRED || (terms.endsOn && today > terms.endsOn))
     return { ...base, code: 'entitlement.expired', lastStep: 'EntitlementChanged' };
   if (terms.startsOn && today < terms.startsOn)
@@ -376,6 +519,7 @@ function dedupe(found: readonly Found[]): Found[] {
   const seen = new Map<string, Found>();
   for (const cause of found) {
     const key = [
+      cause.earlier === true,
       cause.code,
       cause.partyOin,
       cause.orderId,
@@ -389,6 +533,20 @@ function dedupe(found: readonly Found[]): Found[] {
     else seen.set(key, { ...cause });
   }
   return [...seen.values()];
+}
+
+/** Of a whole school thousands may lack the same: those beyond the first are counted, so that the answer stays readable. */
+function folded(found: readonly Found[]): Found[] {
+  const kinds = new Map<string, Found[]>();
+  for (const cause of found) {
+    const { code, told, partyOin, productId, lastStep, earlier } = cause;
+    const kind = [code, told, partyOin, productId, lastStep, earlier].join('|');
+    const of = kinds.get(kind);
+    if (!of) kinds.set(kind, [cause]);
+    else if (of.length < MOST_ALIKE) of.push(cause);
+    else of[MOST_ALIKE - 1]!.learners = (of[MOST_ALIKE - 1]!.learners ?? 0) + (cause.learners ?? 0);
+  }
+  return [...kinds.values()].flat();
 }
 
 function complete(cause: Found, { door }: Gate, school: string): Blocker {
@@ -412,15 +570,18 @@ function complete(cause: Found, { door }: Gate, school: string): Blocker {
   };
 }
 
-function sentence(blockers: readonly Blocker[], known: number): string {
+function sentence(blockers: readonly Blocker[], earlier: readonly Blocker[], known: number): string {
   const first = blockers[0];
   if (!first)
-    return known === 0
-      ? 'Nothing was ordered or granted under this.'
-      : 'Nothing blocks: what was ordered is granted, and the parties may have it.';
-  const more =
-    blockers.length === 1
-      ? ''
-      : ` There ${blockers.length === 2 ? 'is one more cause' : `are ${blockers.length - 1} more causes`}.`;
+    return earlier.length > 0
+      ? 'Nothing blocks now; see what was refused or ended earlier.'
+      : known === 0
+        ? 'Nothing was ordered or granted under this.'
+        : 'Nothing blocks: what was ordered is granted, and the parties may have it.';
+  // Fifty licences that stopped for one reason have one cause.
+  const causes = new Set(
+    blockers.map(({ code, told, partyOin, productId }) => [code, told, partyOin, productId].join('|')),
+  ).size;
+  const more = causes === 1 ? '' : ` There ${causes === 2 ? 'is one more cause' : `are ${causes - 1} more causes`}.`;
   return `${first.told} ${first.partyName ? `${first.partyName} must act` : first.who === 'us' ? 'We must act' : `The ${first.who} must act`}: ${first.remedy}${more}`;
 }

@@ -38,6 +38,8 @@ export interface EntitlementRow {
   changedMs: bigint;
   /** Platforms that are ready. */
   provisionedBy: string[];
+  /** Of one that was taken back: `withdrawn`, `swapped`, `left` or `forgotten`; empty = not known any more. */
+  cause: string;
 }
 
 /** Names it. */
@@ -92,6 +94,7 @@ function createBaseEntitlementRow(): EntitlementRow {
     firstUsedOn: "",
     changedMs: 0n,
     provisionedBy: [],
+    cause: "",
   };
 }
 
@@ -147,6 +150,9 @@ export const EntitlementRow: MessageFns<EntitlementRow> = {
     }
     for (const v of message.provisionedBy) {
       writer.uint32(130).string(v!);
+    }
+    if (message.cause !== "") {
+      writer.uint32(138).string(message.cause);
     }
     return writer;
   },
@@ -292,6 +298,14 @@ export const EntitlementRow: MessageFns<EntitlementRow> = {
             message.provisionedBy.push(reader.string());
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.cause = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -358,6 +372,7 @@ export const EntitlementRow: MessageFns<EntitlementRow> = {
         : globalThis.Array.isArray(object?.provisioned_by)
         ? object.provisioned_by.map((e: any) => globalThis.String(e))
         : [],
+      cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
     };
   },
 
@@ -411,6 +426,9 @@ export const EntitlementRow: MessageFns<EntitlementRow> = {
     if (message.provisionedBy?.length) {
       obj.provisionedBy = message.provisionedBy;
     }
+    if (message.cause !== "") {
+      obj.cause = message.cause;
+    }
     return obj;
   },
 
@@ -439,6 +457,7 @@ export const EntitlementRow: MessageFns<EntitlementRow> = {
     message.firstUsedOn = object.firstUsedOn ?? "";
     message.changedMs = (object.changedMs !== undefined && object.changedMs !== null) ? BigInt(object.changedMs) : 0n;
     message.provisionedBy = object.provisionedBy?.map((e) => e) || [];
+    message.cause = object.cause ?? "";
     return message;
   },
 };

@@ -112,11 +112,40 @@ export interface Blocker {
   learners: number;
 }
 
+/** What a learner may use today, by themselves, a group or the school. */
+export interface ActiveLicence {
+  /** Empty, as product, title and platform, where the caller may not see which product of this learner it is. */
+  entitlementId: string;
+  productId: string;
+  title: string;
+  /** `learner`, `group` or `school`. */
+  holder: string;
+  /** Last day, YYYY-MM-DD. */
+  endsOn: string;
+  /** Where it is opened. */
+  platformOin: string;
+  platformName: string;
+  /**
+   * Why it cannot be opened there now: mandate.* of the platform, learner.unknown where no roster has the learner.
+   * Empty = a launch is possible.
+   */
+  code: string;
+}
+
 /** Causes, the most blocking first; none = nothing blocks. */
 export interface WhyBlockedResponse {
   blockers: Blocker[];
-  /** One sentence for a person. */
+  /** What there is, and the first cause, for a person. */
   told: string;
+  /** Asked by learner: what is active, at most 200. */
+  has: ActiveLicence[];
+  /**
+   * What was refused more than a day ago or is not known to be about what was asked, and what ended in an earlier school
+   * year: nothing waits for these.
+   */
+  earlier: Blocker[];
+  /** There was more than could be looked at. */
+  partial: boolean;
 }
 
 function createBaseFlowStep(): FlowStep {
@@ -1280,8 +1309,218 @@ export const Blocker: MessageFns<Blocker> = {
   },
 };
 
+function createBaseActiveLicence(): ActiveLicence {
+  return {
+    entitlementId: "",
+    productId: "",
+    title: "",
+    holder: "",
+    endsOn: "",
+    platformOin: "",
+    platformName: "",
+    code: "",
+  };
+}
+
+export const ActiveLicence: MessageFns<ActiveLicence> = {
+  encode(message: ActiveLicence, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.entitlementId !== "") {
+      writer.uint32(10).string(message.entitlementId);
+    }
+    if (message.productId !== "") {
+      writer.uint32(18).string(message.productId);
+    }
+    if (message.title !== "") {
+      writer.uint32(26).string(message.title);
+    }
+    if (message.holder !== "") {
+      writer.uint32(34).string(message.holder);
+    }
+    if (message.endsOn !== "") {
+      writer.uint32(42).string(message.endsOn);
+    }
+    if (message.platformOin !== "") {
+      writer.uint32(50).string(message.platformOin);
+    }
+    if (message.platformName !== "") {
+      writer.uint32(58).string(message.platformName);
+    }
+    if (message.code !== "") {
+      writer.uint32(66).string(message.code);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ActiveLicence {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseActiveLicence();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.entitlementId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.title = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.holder = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.endsOn = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.platformOin = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.platformName = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ActiveLicence {
+    return {
+      entitlementId: isSet(object.entitlementId)
+        ? globalThis.String(object.entitlementId)
+        : isSet(object.entitlement_id)
+        ? globalThis.String(object.entitlement_id)
+        : "",
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+      title: isSet(object.title) ? globalThis.String(object.title) : "",
+      holder: isSet(object.holder) ? globalThis.String(object.holder) : "",
+      endsOn: isSet(object.endsOn)
+        ? globalThis.String(object.endsOn)
+        : isSet(object.ends_on)
+        ? globalThis.String(object.ends_on)
+        : "",
+      platformOin: isSet(object.platformOin)
+        ? globalThis.String(object.platformOin)
+        : isSet(object.platform_oin)
+        ? globalThis.String(object.platform_oin)
+        : "",
+      platformName: isSet(object.platformName)
+        ? globalThis.String(object.platformName)
+        : isSet(object.platform_name)
+        ? globalThis.String(object.platform_name)
+        : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+    };
+  },
+
+  toJSON(message: ActiveLicence): unknown {
+    const obj: any = {};
+    if (message.entitlementId !== "") {
+      obj.entitlementId = message.entitlementId;
+    }
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    if (message.title !== "") {
+      obj.title = message.title;
+    }
+    if (message.holder !== "") {
+      obj.holder = message.holder;
+    }
+    if (message.endsOn !== "") {
+      obj.endsOn = message.endsOn;
+    }
+    if (message.platformOin !== "") {
+      obj.platformOin = message.platformOin;
+    }
+    if (message.platformName !== "") {
+      obj.platformName = message.platformName;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ActiveLicence>): ActiveLicence {
+    return ActiveLicence.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ActiveLicence>): ActiveLicence {
+    const message = createBaseActiveLicence();
+    message.entitlementId = object.entitlementId ?? "";
+    message.productId = object.productId ?? "";
+    message.title = object.title ?? "";
+    message.holder = object.holder ?? "";
+    message.endsOn = object.endsOn ?? "";
+    message.platformOin = object.platformOin ?? "";
+    message.platformName = object.platformName ?? "";
+    message.code = object.code ?? "";
+    return message;
+  },
+};
+
 function createBaseWhyBlockedResponse(): WhyBlockedResponse {
-  return { blockers: [], told: "" };
+  return { blockers: [], told: "", has: [], earlier: [], partial: false };
 }
 
 export const WhyBlockedResponse: MessageFns<WhyBlockedResponse> = {
@@ -1291,6 +1530,15 @@ export const WhyBlockedResponse: MessageFns<WhyBlockedResponse> = {
     }
     if (message.told !== "") {
       writer.uint32(18).string(message.told);
+    }
+    for (const v of message.has) {
+      ActiveLicence.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.earlier) {
+      Blocker.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.partial !== false) {
+      writer.uint32(40).bool(message.partial);
     }
     return writer;
   },
@@ -1324,6 +1572,30 @@ export const WhyBlockedResponse: MessageFns<WhyBlockedResponse> = {
             message.told = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.has.push(ActiveLicence.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.earlier.push(Blocker.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.partial = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1340,6 +1612,9 @@ export const WhyBlockedResponse: MessageFns<WhyBlockedResponse> = {
     return {
       blockers: globalThis.Array.isArray(object?.blockers) ? object.blockers.map((e: any) => Blocker.fromJSON(e)) : [],
       told: isSet(object.told) ? globalThis.String(object.told) : "",
+      has: globalThis.Array.isArray(object?.has) ? object.has.map((e: any) => ActiveLicence.fromJSON(e)) : [],
+      earlier: globalThis.Array.isArray(object?.earlier) ? object.earlier.map((e: any) => Blocker.fromJSON(e)) : [],
+      partial: isSet(object.partial) ? globalThis.Boolean(object.partial) : false,
     };
   },
 
@@ -1351,6 +1626,15 @@ export const WhyBlockedResponse: MessageFns<WhyBlockedResponse> = {
     if (message.told !== "") {
       obj.told = message.told;
     }
+    if (message.has?.length) {
+      obj.has = message.has.map((e) => ActiveLicence.toJSON(e));
+    }
+    if (message.earlier?.length) {
+      obj.earlier = message.earlier.map((e) => Blocker.toJSON(e));
+    }
+    if (message.partial !== false) {
+      obj.partial = message.partial;
+    }
     return obj;
   },
 
@@ -1361,6 +1645,9 @@ export const WhyBlockedResponse: MessageFns<WhyBlockedResponse> = {
     const message = createBaseWhyBlockedResponse();
     message.blockers = object.blockers?.map((e) => Blocker.fromPartial(e)) || [];
     message.told = object.told ?? "";
+    message.has = object.has?.map((e) => ActiveLicence.fromPartial(e)) || [];
+    message.earlier = object.earlier?.map((e) => Blocker.fromPartial(e)) || [];
+    message.partial = object.partial ?? false;
     return message;
   },
 };

@@ -22,7 +22,7 @@ import {
 import { Decision, Refusal } from "../../core/v1/receipt.ts";
 import { EndpointStatus, ParkedRows } from "../../delivery/v1/delivery.ts";
 import { RosterDifference } from "../../events/v1/rosters.ts";
-import { Blocker, Flow } from "../../gateway/v1/flow.ts";
+import { ActiveLicence, Blocker, Flow } from "../../gateway/v1/flow.ts";
 import { SchoolRoster } from "../../rosters/v1/rosters.ts";
 
 export const protobufPackage = "eduk.operator.v1";
@@ -155,6 +155,9 @@ export interface WhyBlockedRequest {
 export interface WhyBlockedResponse {
   blockers: Blocker[];
   told: string;
+  has: ActiveLicence[];
+  earlier: Blocker[];
+  partial: boolean;
 }
 
 /** Filters. */
@@ -1913,7 +1916,7 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
 };
 
 function createBaseWhyBlockedResponse(): WhyBlockedResponse {
-  return { blockers: [], told: "" };
+  return { blockers: [], told: "", has: [], earlier: [], partial: false };
 }
 
 export const WhyBlockedResponse: MessageFns<WhyBlockedResponse> = {
@@ -1923,6 +1926,15 @@ export const WhyBlockedResponse: MessageFns<WhyBlockedResponse> = {
     }
     if (message.told !== "") {
       writer.uint32(18).string(message.told);
+    }
+    for (const v of message.has) {
+      ActiveLicence.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.earlier) {
+      Blocker.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.partial !== false) {
+      writer.uint32(40).bool(message.partial);
     }
     return writer;
   },
@@ -1956,6 +1968,30 @@ export const WhyBlockedResponse: MessageFns<WhyBlockedResponse> = {
             message.told = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.has.push(ActiveLicence.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.earlier.push(Blocker.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.partial = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1972,6 +2008,9 @@ export const WhyBlockedResponse: MessageFns<WhyBlockedResponse> = {
     return {
       blockers: globalThis.Array.isArray(object?.blockers) ? object.blockers.map((e: any) => Blocker.fromJSON(e)) : [],
       told: isSet(object.told) ? globalThis.String(object.told) : "",
+      has: globalThis.Array.isArray(object?.has) ? object.has.map((e: any) => ActiveLicence.fromJSON(e)) : [],
+      earlier: globalThis.Array.isArray(object?.earlier) ? object.earlier.map((e: any) => Blocker.fromJSON(e)) : [],
+      partial: isSet(object.partial) ? globalThis.Boolean(object.partial) : false,
     };
   },
 
@@ -1983,6 +2022,15 @@ export const WhyBlockedResponse: MessageFns<WhyBlockedResponse> = {
     if (message.told !== "") {
       obj.told = message.told;
     }
+    if (message.has?.length) {
+      obj.has = message.has.map((e) => ActiveLicence.toJSON(e));
+    }
+    if (message.earlier?.length) {
+      obj.earlier = message.earlier.map((e) => Blocker.toJSON(e));
+    }
+    if (message.partial !== false) {
+      obj.partial = message.partial;
+    }
     return obj;
   },
 
@@ -1993,6 +2041,9 @@ export const WhyBlockedResponse: MessageFns<WhyBlockedResponse> = {
     const message = createBaseWhyBlockedResponse();
     message.blockers = object.blockers?.map((e) => Blocker.fromPartial(e)) || [];
     message.told = object.told ?? "";
+    message.has = object.has?.map((e) => ActiveLicence.fromPartial(e)) || [];
+    message.earlier = object.earlier?.map((e) => Blocker.fromPartial(e)) || [];
+    message.partial = object.partial ?? false;
     return message;
   },
 };
