@@ -80,6 +80,15 @@ describe('party', () => {
     expect(asked['addParty'].party).toEqual(party);
   });
 
+  test('add with a webhook prints its secret, and null where the address was registered before', async () => {
+    answer('addParty', { party, existed: false, ...secrets, webhookSecret: 'whsec_AA==' });
+    const hook = add.replace('uwlr=https://a/', 'webhook=https://a/');
+    expect((await eduk(hook)).json).toMatchObject({ webhookSecret: 'whsec_AA==' });
+    expect((await eduk(hook.replace(' --json', ''))).out).toContain('whsec_AA==');
+    answer('addParty', { party, existed: true, ...secrets });
+    expect((await eduk(hook)).json).toMatchObject({ webhookSecret: null });
+  });
+
   test('add of a party that exists prints null for secrets, and says so beside it', async () => {
     answer('addParty', { party, existed: true, ...secrets, clientSecret: '', apiKey: '' });
     const { exit, json, err } = await eduk(add);
@@ -117,6 +126,27 @@ describe('party', () => {
       `OIN                   NAME      ROLES\n${oin}  Uitgever  publisher, platform\n`,
     );
     expect((await eduk(`party show ${oin}`)).out).toContain('https://a/');
+    // Of a school, what it sent of each site.
+    const site = { learners: 5, seenMs: BigInt(NOW), madeMs: 0n, byOin: oin, administration: '' };
+    const sites = [
+      { ...site, siteCode: '', endedMs: BigInt(NOW) },
+      { ...site, siteCode: '01', administration: '00002', endedMs: 0n },
+    ];
+    answer('listParties', { parties: [{ ...party, oin: school, roles: [Role.ROLE_SCHOOL] }] });
+    answer('listSites', { years: [{ schoolOin: school, schoolYear: '2026-2027', sites }] });
+    const shown = await eduk(`party show ${school}`);
+    expect(shown.out).toMatch(/2026-2027 +whole school +5 +2026-11-22 08:30:00 +replaced 2026-11-22/);
+    expect(shown.out).toMatch(/2026-2027 +01 +00002 +5/);
+    expect((await eduk(`party show ${school} --json`)).json.sites[1]).toEqual({
+      schoolYear: '2026-2027',
+      siteCode: '01',
+      administration: '00002',
+      learners: 5,
+      lastSeen: '2026-11-22T07:30:00.000Z',
+      madeAt: null,
+      byOin: oin,
+      replacedAt: null,
+    });
     answer('listParties', { parties: [] });
     expect(await eduk(`party show ${oin} --json`)).toMatchObject({
       exit: 1,
@@ -347,6 +377,17 @@ describe('imports', () => {
     expect(settings).toMatchObject({ schoolOin: school, schoolYear: '2026-2027' });
     expect(Math.max(...parts.map(({ chunk }: any) => chunk.length))).toBeLessThanOrEqual(1024 * 1024);
     expect(Buffer.concat(parts.map(({ chunk }: any) => chunk)).equals(bytes)).toBe(true);
+    answer('importRoster', { ...taken, siteCode: '01', administration: '' });
+    expect((await eduk(['roster', 'import', file, '--site', '01', '--json'])).json).toMatchObject({
+      siteCode: '01',
+      administration: null,
+    });
+    expect(asked['importRoster'][0]).toMatchObject({ siteCode: '01', wholeSchool: false });
+    expect((await eduk(['roster', 'import', file, '--site', '01'])).out).toContain('2026-2027, site 01');
+    await eduk(['roster', 'import', file, '--whole-school', '--json']);
+    expect(asked['importRoster'][0]).toMatchObject({ siteCode: '', wholeSchool: true });
+    expect((await eduk(['roster', 'import', file, '--whole-school', '--site', '01'])).exit).toBe(2);
+    answer('importRoster', taken);
     await eduk('roster import - --json', bytes);
     expect(Buffer.concat(asked['importRoster'].slice(1).map(({ chunk }: any) => chunk)).equals(bytes)).toBe(true);
   });
@@ -574,6 +615,7 @@ describe('what waits', () => {
           schoolOin: school,
           schoolName: 'De Regenboog',
           schoolYear: '2026-2027',
+          siteCode: '01',
           reason: 'removes_many',
           difference: { before: 100, after: 20, left: 80, groupsClosed: 2 },
           sinceMs: BigInt(NOW - 3_600_000),
@@ -586,6 +628,7 @@ describe('what waits', () => {
     for (const text of [
       '100 learners become 20: 80 leave, 2 groups close',
       'it removes many learners',
+      '2026-2027, site 01',
       '7a, 7b',
       '(1 h)',
     ])
@@ -621,13 +664,40 @@ describe('what waits', () => {
       retried.push(key);
       return { found: true };
     };
+    answer('resolveDeliveries', { keys: 0, rows: 0n });
     expect((await eduk('dead retry b --json')).json).toEqual({
       retried: [{ consumer: 'orders', stream: 'rosters', key: 'b' }],
+      deliveries: { keys: 0, rows: 0 },
     });
     await eduk('dead retry --all');
     expect(retried).toEqual(['b', 'a', 'b']);
     expect((await eduk('dead retry none')).exit).toBe(1);
     expect((await eduk('dead retry')).exit).toBe(2);
+  });
+
+  test('what an endpoint did not take is listed with its last status, sent again or given up', async () => {
+    const parked = {
+      ...{ partyOin: oin, schoolOin: school, service: 3, standard: 'webhook', key: 'token-1' },
+      ...{ code: 'peer.refused', status: 422, attempts: 1, rows: 2n },
+    };
+    const resting = { partyOin: oin, standard: 'webhook', state: 'resting', status: 503, restUntilMs: BigInt(NOW) };
+    answer('listParked', { keys: [], rows: [parked], endpoints: [resting], names: [] });
+    const { out } = await eduk('dead list');
+    for (const text of ['token-1', '422 to attempt 1', 'the other party', 'resting', '503'])
+      expect(out).toContain(text);
+    const { json } = await eduk('dead list --json');
+    expect(json.rows).toEqual([]);
+    expect(json.deliveries).toMatchObject([{ key: 'token-1', status: 422, rows: 2, service: 'entitlement' }]);
+    expect(json.endpoints).toMatchObject([{ state: 'resting', status: 503, partyOin: oin }]);
+    answer('resolveDeliveries', { keys: 1, rows: 2n });
+    expect((await eduk(`dead retry --party ${oin} --json`)).json.deliveries).toEqual({ keys: 1, rows: 2 });
+    expect(asked['resolveDeliveries']).toMatchObject({ partyOin: oin, key: '', action: 'retry' });
+    expect((await eduk('dead drop token-1 --json')).json).toEqual({ dropped: { keys: 1, rows: 2 } });
+    expect(asked['resolveDeliveries']).toMatchObject({ partyOin: '', key: 'token-1', action: 'drop' });
+    expect((await eduk('dead drop')).exit).toBe(2);
+    expect((await eduk(`dead retry --party ${oin} --consumer orders`)).exit).toBe(2);
+    answer('resolveDeliveries', { keys: 0, rows: 0n });
+    expect((await eduk('dead drop token-2')).exit).toBe(1);
   });
 });
 
@@ -730,6 +800,7 @@ describe('errors', () => {
       'hold approve': ['h'],
       'hold reject': ['h'],
       'dead retry': ['--all'],
+      'dead drop': ['key'],
       'learner forget': ['--school', school],
     };
     const killed = await fakeGateway({});

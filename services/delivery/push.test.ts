@@ -569,16 +569,24 @@ async function run(steps: readonly Step[], plant?: (it: ReturnType<typeof pushed
   };
   const answer = async (attempt: Attempt, how: number) => {
     live = live.filter((one) => one !== attempt);
+    const told: AttemptOutcome[] = [];
+    outcomeOf(attempt, how, told);
+    // Now and then outcomes and a question for more go in one call.
+    if (granted % 2) await it.tell(...told);
+    else live.push(...(await it.claim(how % 4, told)));
+    held();
+  };
+  const outcomeOf = (attempt: Attempt, how: number, told: AttemptOutcome[]) => {
     const isEnded = !isActive && attempt.partyOin === PLATFORM && attempt.schoolOin === SCHOOL;
-    if (isEnded) return it.tell(it.outcome(attempt, 'withheld', { code: 'mandate.ended' }));
-    if (how === 0) return it.tell(it.outcome(attempt, 'unsent', { code: 'gateway.overloaded' }));
-    if (how === 1) return it.tell(it.outcome(attempt, 'unanswered', { cause: 'refused' }));
+    if (isEnded) return told.push(it.outcome(attempt, 'withheld', { code: 'mandate.ended' }));
+    if (how === 0) return told.push(it.outcome(attempt, 'unsent', { code: 'gateway.overloaded' }));
+    if (how === 1) return told.push(it.outcome(attempt, 'unanswered', { cause: 'refused' }));
     ledger.receive(attempt);
-    if (how === 2) return it.tell(it.outcome(attempt, 'unanswered', { cause: 'timeout' }));
-    if (how === 3) return it.tell(it.outcome(attempt, 'unanswered', { cause: 'stale' }));
+    if (how === 2) return told.push(it.outcome(attempt, 'unanswered', { cause: 'timeout' }));
+    if (how === 3) return told.push(it.outcome(attempt, 'unanswered', { cause: 'stale' }));
     const status = [500, 503, 422, 429][how - 4] ?? 200;
     if (status === 200) ledger.known(attempt);
-    return it.tell(it.answered(attempt, status));
+    return told.push(it.answered(attempt, status));
   };
   for (const one of steps) {
     plant?.(it);
@@ -615,12 +623,12 @@ async function run(steps: readonly Step[], plant?: (it: ReturnType<typeof pushed
   // All is mended: everything arrives.
   isActive = true;
   it.mandate(MANDATE_STATE_ACTIVE);
-  for (const attempt of live) await answer(attempt, 9);
+  while (live.length > 0) await answer(live[0]!, 9);
   await it.client.resolveKeys({ partyOin: '', schoolOin: '', key: '', action: 'retry' });
   for (let round = 0; round < 200; round++) {
-    live = await it.claim();
+    live.push(...(await it.claim()));
     held();
-    for (const attempt of [...live]) await answer(attempt, 9);
+    while (live.length > 0) await answer(live[0]!, 9);
     it.bench.advance(5_000);
   }
   if (ledger.size !== granted) throw new Error(`${granted - ledger.size} of ${granted} never arrived`);

@@ -55,6 +55,8 @@ const ENDPOINTS_LOOKED_AT = 64;
 /** How long what could not be prepared rests, and what a copy of the mandates does not allow yet. */
 const UNSENT_WAIT_MS = 1_000;
 const AGAIN_WAIT_MS = 250;
+/** Why what was asked for could not be written, where asking again gives the same. */
+const OURS: ReadonlySet<string> = new Set<Fault>(['gateway.bug', 'gateway.clear_data', 'wire.too_large']);
 /** A connection that was closed while it waited is no failure, so many times. */
 const MOST_STALE = 3;
 
@@ -187,9 +189,16 @@ function settle(
     return endpoint;
   }
   if (outcome.result === 'unsent') {
-    // Of what we cannot write by our own fault each key is tried by itself; the endpoint knows nothing of it.
-    if (outcome.code === 'gateway.bug' || outcome.code === 'gateway.clear_data')
-      failed(unit, attempt, { ...endpoint, succeededMs: now }, { status: 0, code: outcome.code, isFinal: false }, call);
+    // What is too large together goes in parts, and of what we cannot write by our own fault each key is tried by itself;
+    // the endpoint knows nothing of it.
+    if (OURS.has(outcome.code))
+      failed(
+        unit,
+        attempt,
+        { ...endpoint, succeededMs: now },
+        { status: 0, code: outcome.code as Fault, isFinal: false },
+        call,
+      );
     else waits(UNSENT_WAIT_MS);
     return endpoint;
   }
@@ -429,17 +438,15 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
   };
 
   // Keys of which something was set aside.
-  let again = false;
+  // What this call woke is not in the list yet.
+  let again = [...call.touched].some((name) => name.startsWith(`${party}/${standard}/`));
   for (const row of unit.list(pushKeys, { index: 'by_due', equals: [party, standard], limit: KEYS_LOOKED_AT })) {
     if (row.dueMs > now) {
       next = Math.min(next, row.dueMs);
       break;
     }
     const name = laneName(row);
-    if (call.touched.has(name)) {
-      again = true;
-      continue;
-    }
+    if (call.touched.has(name)) continue;
     if (busy.has(name)) continue;
     const waiting = unit.list(setAside, {
       equals: [party, standard, row.service, row.school, row.key],

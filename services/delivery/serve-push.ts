@@ -36,6 +36,8 @@ export function pushing(engine: EngineView, waiters: Waiters) {
     let started: Started[] = [];
     await engine.note((unit) => {
       started = exchange(unit, told, { ...ask, ids, isHeld });
+      // Others who wait for work look whether any is left.
+      waiters.hint(SENDERS);
     });
     for (const { attempt } of started) held.set(attempt.attemptId, performance.now() + LEASE_MS);
     return started;

@@ -14,6 +14,7 @@ import type { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
 import type { EventName, EventOf } from '#proto/events';
 import type { Caller } from './caller.ts';
 import type { Chain } from './chain.ts';
+import type { Networks } from './out/networks.ts';
 
 /** The services behind the doors, by their protos. */
 export interface Services {
@@ -37,6 +38,8 @@ export interface Door {
   clock: Clock;
   /** Key of content digests and reference keys. */
   digestKey: HmacKey;
+  /** Where requests to receivers may go. */
+  networks: Networks;
   /** Whether the gateway takes messages in; false once it stops. */
   open(): boolean;
   /** Aborts once it stops: what waits for news ends then. */
@@ -46,7 +49,7 @@ export interface Door {
    * A secret that belongs to an id, 43 characters: made anew from the door's key whenever asked, so that a repeated
    * message has the same answer and nothing is stored.
    */
-  derive(purpose: 'ticket' | 'autorisatiesleutel', id: string): string;
+  derive(purpose: 'ticket' | 'autorisatiesleutel' | 'webhook' | 'webhook key', id: string): string;
 }
 
 /** One identity in a message, and where it stands. */

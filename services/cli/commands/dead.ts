@@ -1,7 +1,7 @@
 import { faults, isFault } from '#kernel';
 import type { Parked } from '#proto/eduk/bus/v1/bus';
 import { oin } from '../checks.ts';
-import type { Command, Result } from '../command.ts';
+import type { Call, Command, Result } from '../command.ts';
 import { age, counted, isoTime, table } from '../print.ts';
 import { misuse, Problem } from '../problem.ts';
 import { services, whoMustAct } from '../words.ts';
@@ -14,7 +14,10 @@ export const listDead: Command = {
   about: 'List what waits because it failed: parked keys, and rows of mailboxes that may not be sent.',
   flags: { school: { about: 'Rows of this school only.', value: 'OIN', check: oin } },
   async run(call): Promise<Result> {
-    const { keys, rows, names } = await call.gateway().ask('listParked', { schoolOin: call.one('school') ?? '' });
+    const answer = await call.gateway().ask('listParked', { schoolOin: call.one('school') ?? '' });
+    const { keys, names, endpoints } = answer;
+    const rows = answer.rows.filter(({ standard }) => standard === '');
+    const unsent = answer.rows.filter(({ standard }) => standard !== '');
     const now = call.streams.now();
     const nameOf = (oin: string) => names.find((one) => one.oin === oin)?.name ?? null;
     const json = {
@@ -37,6 +40,30 @@ export const listDead: Command = {
         rows: Number(row.rows),
         since: isoTime(row.sinceMs),
         who: whoFor(row.code),
+      })),
+      deliveries: unsent.map((row) => ({
+        partyOin: row.partyOin,
+        partyName: nameOf(row.partyOin),
+        schoolOin: row.schoolOin || null,
+        service: services.word(row.service),
+        standard: row.standard,
+        key: row.key,
+        code: row.code,
+        status: row.status || null,
+        attempts: row.attempts,
+        rows: Number(row.rows),
+        since: isoTime(row.sinceMs),
+        who: whoFor(row.code),
+      })),
+      endpoints: endpoints.map((one) => ({
+        partyOin: one.partyOin,
+        partyName: nameOf(one.partyOin),
+        standard: one.standard,
+        state: one.state,
+        status: one.status || null,
+        cause: one.cause || null,
+        retryAt: one.state === 'gone' ? null : isoTime(one.restUntilMs),
+        oldest: one.oldestMs === 0n ? null : isoTime(one.oldestMs),
       })),
     };
     const texts = [
@@ -73,9 +100,55 @@ export const listDead: Command = {
             ),
           ]),
     ];
+    if (unsent.length > 0)
+      texts.push(
+        `${counted(unsent.length, 'key')} that an endpoint did not take; eduk dead retry sends them again, eduk dead drop gives them up.`,
+        table(
+          ['party\nschool', 'key', 'answer', 'rows', 'since', 'who must act'],
+          unsent.map((row) => [
+            [named(row.partyOin, names), row.schoolOin].filter(Boolean).join('\n'),
+            `${row.key}\n${services.word(row.service)} by ${row.standard}`,
+            `${row.code}\n${row.status || 'no answer'} to attempt ${row.attempts}`,
+            row.rows,
+            age(row.sinceMs, now),
+            whoMustAct(whoFor(row.code)),
+          ]),
+        ),
+      );
+    if (endpoints.length > 0)
+      texts.push(
+        'Endpoints that fail; those that are gone get nothing before eduk dead retry, or until the party is added with an address again.',
+        table(
+          ['party', 'endpoint', 'answer', 'oldest mail'],
+          endpoints.map((one) => [
+            named(one.partyOin, names),
+            `${one.standard}\n${one.state}`,
+            one.status || one.cause || '',
+            one.oldestMs === 0n ? '' : age(one.oldestMs, now),
+          ]),
+        ),
+      );
     return { json, text: texts.length === 0 ? 'Nothing waits.' : texts.join('\n\n') };
   },
 };
+
+const selection = {
+  party: { about: 'Only what this party did not take.', value: 'OIN', check: oin },
+  school: { about: 'Only deliveries of this school.', value: 'OIN', check: oin },
+} as const;
+
+/** Deliveries that the command line names: by key, party or school. */
+async function resolve(call: Call, action: 'retry' | 'drop'): Promise<{ keys: number; rows: number }> {
+  const which = { partyOin: call.one('party') ?? '', schoolOin: call.one('school') ?? '', action };
+  const named = call.args('KEY');
+  const sum = { keys: 0, rows: 0 };
+  for (const key of named.length === 0 ? [''] : named) {
+    const { keys, rows } = await call.gateway().ask('resolveDeliveries', { ...which, key });
+    sum.keys += keys;
+    sum.rows += Number(rows);
+  }
+  return sum;
+}
 
 export const retryDead: Command = {
   name: 'dead retry',
@@ -84,33 +157,60 @@ export const retryDead: Command = {
   flags: {
     consumer: { about: 'Only keys of this consumer.', value: 'NAME' },
     stream: { about: 'Only keys of this stream.', value: 'NAME' },
+    ...selection,
     all: { about: 'Every parked key.' },
   },
   async run(call): Promise<Result> {
     const [named, consumer, stream] = [call.args('KEY'), call.one('consumer'), call.one('stream')];
-    if (named.length === 0 && consumer === undefined && stream === undefined && !call.has('all'))
-      throw misuse('Say which: keys, --consumer, --stream or --all.');
+    const isOfLog = consumer !== undefined || stream !== undefined;
+    const isOfDelivery = call.one('party') !== undefined || call.one('school') !== undefined;
+    if (named.length === 0 && !isOfLog && !isOfDelivery && !call.has('all'))
+      throw misuse('Say which: keys, --consumer, --stream, --party, --school or --all.');
+    if (isOfLog && isOfDelivery)
+      throw misuse(
+        'A key is parked by a consumer, or at a party: not both --consumer or --stream and --party or --school.',
+      );
     const gateway = call.gateway();
-    const { keys } = await gateway.ask('listParked', {});
+    const { keys } = isOfDelivery ? { keys: [] } : await gateway.ask('listParked', {});
     const wanted = keys.filter(
       (one) =>
         (named.length === 0 || named.includes(one.key)) &&
         (consumer === undefined || one.consumer === consumer) &&
         (stream === undefined || one.stream === stream),
     );
-    if (wanted.length === 0 && !call.has('all')) throw new Problem('state.missing', 'Nothing like this is parked.');
+    const sent = isOfLog ? { keys: 0, rows: 0 } : await resolve(call, 'retry');
+    if (wanted.length === 0 && sent.keys === 0 && !call.has('all'))
+      throw new Problem('state.missing', 'Nothing like this is parked.');
     const retried: Parked[] = [];
     // One after the other: each is a unit of work of its own, and a key that parks again should not hide the next.
     for (const key of wanted) {
       const { found } = await gateway.ask('retryParked', { consumer: key.consumer, stream: key.stream, key: key.key });
       if (found) retried.push(key);
     }
+    const all = retried.length + sent.keys;
     return {
-      json: { retried: retried.map(({ consumer, stream, key }) => ({ consumer, stream, key })) },
+      json: { retried: retried.map(({ consumer, stream, key }) => ({ consumer, stream, key })), deliveries: sent },
       text:
-        retried.length === 0
+        all === 0
           ? 'Nothing was parked any more.'
-          : `${counted(retried.length, 'key')} taken up again; eduk dead list shows what parks anew.`,
+          : `${counted(all, 'key')} taken up again; eduk dead list shows what parks anew.`,
+    };
+  },
+};
+
+export const dropDead: Command = {
+  name: 'dead drop',
+  about: 'Give up what a party did not take: it is not sent any more, and its flows say so.',
+  arguments: [{ name: 'KEY', about: 'Keys, as eduk dead list shows them.', optional: true, many: true }],
+  flags: selection,
+  async run(call): Promise<Result> {
+    if (call.args('KEY').length === 0 && call.one('party') === undefined && call.one('school') === undefined)
+      throw misuse('Say which: keys, --party or --school.');
+    const dropped = await resolve(call, 'drop');
+    if (dropped.keys === 0) throw new Problem('state.missing', 'Nothing like this waits at an endpoint.');
+    return {
+      json: { dropped },
+      text: `${counted(dropped.rows, 'message')} of ${counted(dropped.keys, 'key')} given up.`,
     };
   },
 };

@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { listDead, retryDead } from './dead.ts';
+import { dropDead, listDead, retryDead } from './dead.ts';
 import { doctor } from './doctor.ts';
 import { showFlow, whyBlocked } from './flow.ts';
 import { approveHold, listHolds, rejectHold } from './hold.ts';
@@ -30,6 +30,7 @@ export const commands: readonly Command[] = [
   rejectHold,
   listDead,
   retryDead,
+  dropDead,
   forgetLearners,
 ];
 
@@ -38,7 +39,6 @@ export const later: readonly string[] = [
   'console',
   'release preview',
   'release',
-  'dead drop',
   'replay',
   'school export',
   'school merge',

@@ -1,6 +1,6 @@
 import { outcomes } from '#adapters/eckdt';
 import { GatewayError } from '#kernel';
-import { type Mandate, MandateState, Role } from '#proto/eduk/core/v1/party';
+import { type Mandate, MandateState, type Party, Role } from '#proto/eduk/core/v1/party';
 import type { HoldDecisionSubmitted } from '#proto/eduk/events/v1/rosters';
 import type * as op from '#proto/eduk/operator/v1/operator';
 import { DecideHoldRequest } from '#proto/eduk/operator/v1/operator';
@@ -19,6 +19,7 @@ import {
 } from '../intake/parties.ts';
 import { hasRef } from '../intake/people.ts';
 import { forgetLearner } from '../intake/rosters.ts';
+import { WEBHOOK, webhookKey, webhookSecret } from '../out/sign.ts';
 import { flowOf, present } from '../reads/flows.ts';
 import { isOfSchool } from '../reads/mandates.ts';
 import { whyBlocked } from '../reads/why.ts';
@@ -63,8 +64,11 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
         klantnaam: secrets.klantnaam,
       }
     : undefined;
-  const { flowId } = await take(addParty(party, credentials), request, operator, gate);
+  const isNewWebhook =
+    webhookOf(party) !== undefined && webhookOf(party) !== webhookOf(gate.door.chain.party(party.oin));
+  const { flowId } = await take(addParty(party, credentials, gate.door.networks), request, operator, gate);
   const decision = await decided(gate, flowId);
+  const url = webhookOf(gate.door.chain.party(party.oin));
   const shown = gate.door.chain.credentials(party.oin);
   return {
     party: gate.door.chain.party(party.oin) ?? party,
@@ -76,8 +80,14 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
     existed,
     flowId,
     decision,
+    // Of the address that stands now: another may have been named at the same moment.
+    webhookSecret:
+      isNewWebhook && url === webhookOf(party) ? webhookSecret(webhookKey(gate.door, party.oin, url!)) : '',
   };
 };
+
+const webhookOf = (party: Party | undefined): string | undefined =>
+  party?.endpoints.find(({ standard }) => standard === WEBHOOK)?.url;
 
 const grantMandateAnswer = async (request: op.GrantMandateRequest, gate: Gate): Promise<op.GrantMandateResponse> => {
   if (!request.mandate) throw new GatewayError('wire.invalid', undefined, { where: 'mandate' });
@@ -274,14 +284,21 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
     };
   },
   listParked: async (request: op.ListParkedRequest, gate) => {
-    const [{ parked: keys }, { parked: rows }] = await Promise.all([
-      gate.door.services.log.listParked({ limit: 1000 }),
-      gate.door.services.delivery.listParkedRows({ schoolOin: request.schoolOin, partyOin: '' }),
+    const { log, delivery } = gate.door.services;
+    const [{ parked: keys }, { parked: rows }, { endpoints: all }] = await Promise.all([
+      log.listParked({ limit: 1000 }),
+      delivery.listParkedRows({ schoolOin: request.schoolOin, partyOin: '' }),
+      delivery.listEndpoints({ idle: false, partyOin: '' }),
     ]);
-    const named = rows.flatMap(({ partyOin, schoolOin }) => [partyOin, schoolOin]);
-    return { keys, rows, names: namesOf(gate.door.chain, named) };
+    const endpoints = all.filter(({ state }) => state !== 'up');
+    const named = [
+      ...rows.flatMap(({ partyOin, schoolOin }) => [partyOin, schoolOin]),
+      ...endpoints.map(({ partyOin }) => partyOin),
+    ];
+    return { keys, rows, endpoints, names: namesOf(gate.door.chain, named) };
   },
   retryParked: (request: op.RetryParkedRequest, gate) => gate.door.services.log.retryParked(request),
+  resolveDeliveries: (request: op.ResolveDeliveriesRequest, gate) => gate.door.services.delivery.resolveKeys(request),
 };
 
 let sequence = 0;

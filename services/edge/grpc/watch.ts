@@ -35,7 +35,7 @@ type Show = (
   rows: readonly MailboxRow[],
   purpose: Purpose,
   caller: Caller,
-  gate: Gate,
+  gate: Pick<Gate, 'door'>,
   /** Code of the site that was asked for; empty = all. */
   site: string,
 ) => Promise<(Record<string, unknown> | undefined)[]>;

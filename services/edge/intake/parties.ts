@@ -10,6 +10,8 @@ import {
 } from '#proto/eduk/operator/v1/operator';
 import { defaults, knownAttributes } from '#release';
 import type { Caller } from '../caller.ts';
+import type { Networks } from '../out/networks.ts';
+import { WEBHOOK } from '../out/sign.ts';
 import { digestOf } from '../secrets.ts';
 import type { Door, Intake, OutEvent } from '../submission.ts';
 import { event } from '../submission.ts';
@@ -232,7 +234,11 @@ export const withdrawMandate: Intake<WithdrawMandateRequest> = {
 };
 
 /** The operator's own messages have a reference made here: each call is its own. */
-export function addParty(party: Party, credentials: CredentialDigests | undefined): Intake<AddPartyRequest> {
+export function addParty(
+  party: Party,
+  credentials: CredentialDigests | undefined,
+  networks: Networks,
+): Intake<AddPartyRequest> {
   const reference = newId();
   return {
     method: 'OperatorService/AddParty',
@@ -252,6 +258,13 @@ export function addParty(party: Party, credentials: CredentialDigests | undefine
       if (!party.name.trim()) throw new GatewayError('wire.invalid', 'A party needs a name.', { where: 'party.name' });
       if (party.roles.length === 0)
         throw new GatewayError('wire.invalid', 'A party needs a role.', { where: 'party.roles' });
+      for (const [i, { standard, url }] of party.endpoints.entries()) {
+        const problem = standard === WEBHOOK ? networks.problemWith(url) : undefined;
+        if (problem)
+          throw new GatewayError('wire.invalid', `The address of a webhook ${problem}.`, {
+            where: `party.endpoints[${i}].url`,
+          });
+      }
     },
     events: () => [event('PartySubmitted', { party, credentials }, party.oin)],
   };

@@ -1,4 +1,5 @@
 import { GatewayError } from '#kernel';
+import type { FlowDelivery } from '#proto/eduk/delivery/v1/delivery';
 import type { FlowRow } from '#proto/eduk/flows/v1/flows';
 import type { Flow, FlowStep } from '#proto/eduk/gateway/v1/flow';
 import type { Caller } from '../caller.ts';
@@ -64,6 +65,36 @@ export async function flowOf(
   return flow;
 }
 
+/** How a step reads of a delivery; others have the same name. */
+const stepStates: Readonly<Record<string, string>> = {
+  ready: 'done',
+  delivered: 'done',
+  untold: 'done',
+  sending: 'waiting',
+  failing: 'waiting',
+};
+
+/** What came of sending, in words: attempts and the last status, nothing that a receiver wrote. */
+function toldOf({ state, standard, attempts, status, nextMs }: FlowDelivery): string {
+  if (standard === '') return '';
+  const tries = `attempt ${attempts}${status === 0 ? ' had no answer' : ` was answered ${status}`}`;
+  const next = nextMs > 0n ? `, the next after ${new Date(Number(nextMs)).toISOString()}` : '';
+  switch (state) {
+    case 'delivered':
+      return `${standard}: ${tries}`;
+    case 'untold':
+      return `${standard}: nothing in it is for this receiver`;
+    case 'dropped':
+      return `${standard}: dropped by an operator after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
+    case 'sending':
+      return `${standard}: attempt ${attempts} is under way`;
+    case 'waiting':
+      return `${standard}: waits to be sent`;
+    default:
+      return `${standard}: ${tries}${next}`;
+  }
+}
+
 /** Steps of the services, then what became of its events at each receiver. */
 export async function present(gate: Gate, row: FlowRow, reference: string): Promise<Flow> {
   const { deliveries } = await gate.door.services.delivery.flowRows({ flowId: row.flowId });
@@ -74,9 +105,9 @@ export async function present(gate: Gate, row: FlowRow, reference: string): Prom
       service: 'delivery',
       atMs: delivery.atMs,
       code: delivery.code,
-      told: '',
+      told: toldOf(delivery),
       receiverOin: delivery.partyOin,
-      state: delivery.state === 'ready' ? 'done' : delivery.state,
+      state: stepStates[delivery.state] ?? delivery.state,
     });
   const parked = deliveries.some(({ state }) => state === 'parked');
   const state = row.state === 'decided' && parked ? 'parked' : row.state;

@@ -38,6 +38,10 @@ export const remedies: Partial<Record<Fault, string>> = {
   'wire.invalid': 'The sender corrects the message.',
   'wire.pgn': 'The sender removes personal numbers.',
   'party.forbidden': 'The operator gives the party the role it needs.',
+  'peer.unavailable': 'The receiver mends its endpoint; what waits is then sent in order.',
+  'peer.unknown_outcome': 'The receiver looks why it gives no answer; then eduk dead retry.',
+  'peer.refused':
+    'The receiver looks why it refuses, or names another address; then eduk dead retry or eduk dead drop.',
 };
 
 /** The most blocking first. */
@@ -211,7 +215,7 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
   }
 
   // What never was accepted, what is held, what is parked.
-  const [{ notes }, { holds }, { parked }] = await Promise.all([
+  const [{ notes }, { holds }, { parked }, { parked: unsent }, { endpoints }] = await Promise.all([
     services.flows.listRefusals({
       schoolOin: school,
       orderId: request.orderId,
@@ -220,6 +224,8 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
     }),
     school ? services.rosters.listHolds({ schoolOin: school, decided: false }) : { holds: [] },
     services.log.listParked({ limit: 200 }),
+    services.delivery.listParkedRows({ schoolOin: school, partyOin: party }),
+    services.delivery.listEndpoints({ idle: false, partyOin: party }),
   ]);
   for (const note of notes) {
     if (!isFault(note.code) || (!all && note.partyOin !== caller.oin)) continue;
@@ -276,6 +282,30 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
           flowId: row.flowId,
           told: `${row.events} event${row.events === 1 ? '' : 's'} wait behind one that ${row.consumer} could not handle.`,
         });
+
+  // What receivers did not take.
+  for (const { standard, key, partyOin, code, rows, sinceMs, attempts, status } of unsent)
+    if (standard !== '' && keys.has(key))
+      found.push({
+        code: isFault(code) ? code : 'peer.unavailable',
+        partyOin,
+        lastStep: `${standard} of delivery`,
+        sinceMs,
+        told: `${rows} message${rows === 1n ? '' : 's'} of this ${rows === 1n ? 'waits' : 'wait'} for ${chain.party(partyOin)?.name ?? 'a party'}: its ${standard} ${answered(status)} to attempt ${attempts}.`,
+      });
+  const receivers = new Set([
+    ...orders.flatMap(({ lines, buyerOin }) => [buyerOin, ...lines.map(({ line }) => line!.sellerOin)]),
+    ...[...known.values()].flatMap(({ publisherOin, platformOin }) => [publisherOin, platformOin]),
+  ]);
+  for (const { partyOin, standard, state, status, oldestMs, restUntilMs } of endpoints)
+    if (state !== 'up' && receivers.has(partyOin))
+      found.push({
+        code: state === 'gone' ? 'peer.refused' : 'peer.unavailable',
+        partyOin,
+        lastStep: `${standard} of delivery`,
+        sinceMs: oldestMs,
+        told: `The ${standard} of ${chain.party(partyOin)?.name ?? 'a party'} ${answered(status)}; ${state === 'gone' ? 'nothing is sent there any more' : `it is tried again after ${new Date(Number(restUntilMs)).toISOString()}`}.`,
+      });
 
   // Another party's order is not there for a party.
   if (!all && request.orderId && orders.length === 0 && found.length === 0)
@@ -502,6 +532,8 @@ const heldBecause: Record<string, string> = {
   renames_many: 'it renames many learners',
 };
 
+const answered = (status: number): string => (status === 0 ? 'gave no answer' : `answered ${status}`);
+
 const serviceName = (service: Service): string =>
   (Object.entries(Service).find(([, value]) => value === service)?.[0] ?? '').replace('SERVICE_', '').toLowerCase();
 
@@ -526,7 +558,8 @@ function dedupe(found: readonly Found[]): Found[] {
       cause.productId,
       cause.entitlementId,
       cause.lastStep,
-      cause.code.startsWith('mandate.') ? cause.told : '',
+      // Rosters of two sites that wait are two things to look at.
+      cause.code.startsWith('mandate.') || cause.code === 'hold.pending' ? cause.told : '',
     ].join('|');
     const known = seen.get(key);
     if (known) known.learners = (known.learners ?? 0) + (cause.learners ?? 0);

@@ -1,0 +1,56 @@
+/** The outbound door as a whole: what a process starts that sends. */
+import { type Clock, HmacKey, type Transport } from '#kernel';
+import { Chain } from '../chain.ts';
+import { connectServices } from '../services.ts';
+import type { Door } from '../submission.ts';
+import { networksOf } from './networks.ts';
+import { type Sender, startSender } from './sender.ts';
+
+export type { Sender } from './sender.ts';
+
+export interface OutboundOptions {
+  /** The way to delivery, and to the owners of what is told. */
+  state: Transport;
+  vault: Transport;
+  clock: Clock;
+  /** Networks (CIDR) beyond the Internet that requests may go to. */
+  allowNetworks: readonly string[];
+  /** Whether the gateway is on loopback, so that receivers may be. */
+  onLoopback: boolean;
+  /** No other process sends: what an earlier run of this one had under way is free at once. */
+  alone: boolean;
+  version: string;
+  /** For tests: an authority (PEM) whose certificates are taken besides the system's. */
+  ca?: string | undefined;
+}
+
+/** Begins to send. Rejects when the vault or the parties do not answer. */
+export async function startOutbound(options: OutboundOptions): Promise<Sender> {
+  const { clock, alone, version, ca } = options;
+  const services = connectServices(options.state, options.vault);
+  const { digestKey, tokenKey } = await services.vault.doorKeys({});
+  const secrets = new HmacKey(tokenKey);
+  const chain = new Chain(services.parties, clock);
+  await chain.start();
+  const closing = new AbortController();
+  const networks = networksOf(options.allowNetworks, options.onLoopback);
+  const door: Door = {
+    services,
+    chain,
+    clock,
+    networks,
+    digestKey: new HmacKey(digestKey),
+    open: () => !closing.signal.aborted,
+    closing: closing.signal,
+    publicUrl: () => '',
+    derive: (purpose, id) => secrets.digest(`${purpose}|${id}`).toString('base64url'),
+  };
+  const sender = startSender({ door }, version, { networks, alone, ca });
+  return {
+    async stop(graceMs) {
+      closing.abort();
+      await sender.stop(graceMs);
+      chain.stop();
+    },
+  };
+}

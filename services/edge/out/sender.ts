@@ -1,0 +1,184 @@
+/**
+ * The outbound door: asks delivery for attempts, releases what is in them, sends, and tells what came of it. It remembers
+ * nothing that counts: what is under way is in delivery's rows, under a lease that this sender watches.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { asGatewayError, describeError, GatewayError, log, newId, uuidText } from '#kernel';
+import { type Attempt, AttemptOutcome } from '#proto/eduk/delivery/v1/delivery';
+import type { Gate } from '../gate.ts';
+import { tryPurpose } from '../purpose.ts';
+import { partyCaller } from '../stages/authenticate.ts';
+import { bodyOf, CONTENT_TYPE } from './body.ts';
+import type { Networks } from './networks.ts';
+import { posterFor, TIMEOUT_MS } from './post.ts';
+import { signed, webhookKey } from './sign.ts';
+
+export interface SenderOptions {
+  networks: Networks;
+  /** There is no other sender: what another run of it left is free at once. */
+  alone: boolean;
+  /** For tests: whose certificates are taken besides the system's. */
+  ca?: string | undefined;
+}
+
+export interface Sender {
+  /** Takes no more; waits for answers that are under way, for `graceMs` at most. What has none then is sent again later. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Requests under way at once, to all endpoints together. */
+const MOST_UNDER_WAY = 256;
+/** How long one question for work waits. */
+const POLL_MS = 1_000;
+const FAILED_WAIT_MS = 500;
+/** Of several rows; one alone may be as large as it is. */
+const MOST_BODY_BYTES = 2 * 1024 * 1024;
+
+/** Begins to send. */
+export function startSender(gate: Pick<Gate, 'door'>, version: string, { networks, alone, ca }: SenderOptions): Sender {
+  const { door } = gate;
+  const { delivery } = door.services;
+  const owner = newId();
+  const poster = posterFor(networks, TIMEOUT_MS, ca);
+  const underWay = new Set<Promise<void>>();
+  let asked = 0;
+  let outcomes: AttemptOutcome[] = [];
+  let isFlushing = false;
+  let isStopping = false;
+  /** Its connections were cut: what comes of them now says nothing of the receivers. */
+  let isCut = false;
+  let freed: (() => void) | undefined;
+  const failed = onceASecond((thrown) => log('warn', 'sender_failed', describeError(asGatewayError(thrown))));
+
+  const free = (): number => MOST_UNDER_WAY - underWay.size - asked;
+
+  /** Tells what there is to tell and starts what there is to start. */
+  async function exchange(told: AttemptOutcome[], waitMs: number): Promise<void> {
+    const most = isStopping ? 0 : Math.max(0, free());
+    asked += most;
+    // Before the call: the lease begins no earlier than that, and ends no earlier than here reckoned.
+    const since = performance.now();
+    try {
+      const { attempts, leaseMs } = await delivery.claimAttempts({
+        owner,
+        outcomes: told,
+        attempts: most,
+        waitMs: BigInt(waitMs),
+        alone,
+      });
+      for (const attempt of attempts)
+        if (isStopping) tell(attempt, { result: 'unsent', code: 'gateway.stopping' });
+        else start(attempt, since + Number(leaseMs));
+    } finally {
+      asked -= most;
+    }
+  }
+
+  function start(attempt: Attempt, untilMs: number): void {
+    const run = send(attempt, untilMs)
+      .catch((thrown): Partial<AttemptOutcome> => {
+        const { fault } = asGatewayError(thrown);
+        if (fault.startsWith('mandate.')) return { result: 'withheld', code: fault };
+        if (fault === 'gateway.bug') log('error', 'push_bug', describeError(asGatewayError(thrown)));
+        return { result: 'unsent', code: fault };
+      })
+      .then((outcome) => {
+        underWay.delete(run);
+        freed?.();
+        if (!isCut) tell(attempt, outcome);
+      });
+    underWay.add(run);
+  }
+
+  function tell({ attemptId, partyOin, standard, number }: Attempt, outcome: Partial<AttemptOutcome>): void {
+    outcomes.push(AttemptOutcome.fromPartial({ attemptId, partyOin, standard, number, ...outcome }));
+    flush();
+  }
+
+  async function send(attempt: Attempt, untilMs: number): Promise<Partial<AttemptOutcome>> {
+    const isMine = () => performance.now() + TIMEOUT_MS <= untilMs;
+    const caller = partyCaller(door.chain, attempt.partyOin);
+    let judged = tryPurpose(door, caller, attempt.schoolOin, attempt.service);
+    if ('fault' in judged) {
+      // Confirmed a moment ago, perhaps; and what is withheld says why until it is released.
+      await door.chain.refresh();
+      judged = tryPurpose(door, caller, attempt.schoolOin, attempt.service);
+    }
+    if ('fault' in judged) return { result: 'withheld', code: judged.fault };
+    const { bytes, untold } = await bodyOf(attempt, judged.purpose, caller, gate);
+    if (bytes === undefined) return { result: 'answered', status: 204, untold };
+    if (bytes.length > MOST_BODY_BYTES && attempt.rows.length > 1) return { result: 'unsent', code: 'wire.too_large' };
+    const { attemptId, partyOin, rows, url } = attempt;
+    const id = rows.length === 1 ? uuidText(rows[0]!.eventId) : attemptId;
+    const seconds = Math.floor(door.clock.now() / 1000);
+    const headers = {
+      'content-type': CONTENT_TYPE,
+      'user-agent': `eduk-gateway/${version}`,
+      ...signed(webhookKey(door, partyOin, url), id, seconds, bytes),
+    };
+    const { status, cause, retryAfterS } = await poster.post(url, headers, bytes, isMine);
+    if (cause === 'expired') return { result: 'unsent', code: 'gateway.overloaded' };
+    return { result: status === 0 ? 'unanswered' : 'answered', status, cause, retryAfterS, untold };
+  }
+
+  /** Outcomes of one turn of the event loop go together. */
+  function flush(): void {
+    if (isFlushing || outcomes.length === 0) return;
+    isFlushing = true;
+    setImmediate(async () => {
+      while (outcomes.length > 0) {
+        const told = outcomes;
+        outcomes = [];
+        try {
+          await exchange(told, 0);
+        } catch (thrown) {
+          failed(thrown);
+          if (isStopping) break;
+          outcomes = [...told, ...outcomes];
+          await sleep(FAILED_WAIT_MS);
+        }
+      }
+      isFlushing = false;
+    });
+  }
+
+  const polling = (async () => {
+    while (!isStopping) {
+      try {
+        if (free() <= 0)
+          await new Promise<void>((resolve) => {
+            freed = resolve;
+          });
+        else await exchange([], POLL_MS);
+      } catch (thrown) {
+        if (isStopping || (thrown instanceof GatewayError && thrown.fault === 'gateway.stopping')) break;
+        failed(thrown);
+        await sleep(FAILED_WAIT_MS);
+      }
+    }
+  })();
+
+  return {
+    async stop(graceMs) {
+      isStopping = true;
+      freed?.();
+      const until = performance.now() + graceMs;
+      const isBusy = () => underWay.size > 0 || asked > 0 || isFlushing || outcomes.length > 0;
+      while (isBusy() && performance.now() < until) await sleep(5);
+      isCut = true;
+      poster.close();
+      await Promise.race([polling, sleep(Math.max(0, until - performance.now()), undefined, { ref: false })]);
+    },
+  };
+}
+
+/** Calls no more often than that, and drops the rest. */
+function onceASecond<A>(tell: (about: A) => void): (about: A) => void {
+  let last = Number.NEGATIVE_INFINITY;
+  return (about) => {
+    const now = performance.now();
+    if (now - last < 1_000) return;
+    last = now;
+    tell(about);
+  };
+}

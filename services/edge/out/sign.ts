@@ -1,0 +1,31 @@
+import { createHash, createHmac } from 'node:crypto';
+import type { Door } from '../submission.ts';
+
+/** Standard of an endpoint that is sent to as docs/webhooks.md says. */
+export const WEBHOOK = 'webhook';
+
+/**
+ * Signatures as Standard Webhooks 1.0 has them (symmetric, `v1`): receivers check them with its libraries, or in ten
+ * lines: docs/webhooks.md.
+ */
+
+/** The key of an address of a party: another address has another key, and whoever knows one knows no other. 32 bytes. */
+export const webhookKey = (door: Pick<Door, 'derive'>, party: string, url: string): Buffer =>
+  Buffer.from(door.derive('webhook', `${party}|${url}`), 'base64url');
+
+/** The key as the receiver is given it. */
+export const webhookSecret = (key: Uint8Array): string => `whsec_${Buffer.from(key).toString('base64')}`;
+
+/** Names a key without telling it, so that a receiver which has two knows which one was used. */
+export const keyId = (key: Uint8Array): string => createHash('sha256').update(key).digest('hex').slice(0, 16);
+
+/** Headers of one request. `seconds`: Unix time of this attempt; receivers refuse what is older than some minutes. */
+export function signed(key: Uint8Array, id: string, seconds: number, body: Uint8Array): Record<string, string> {
+  const signature = createHmac('sha256', key).update(`${id}.${seconds}.`).update(body).digest('base64');
+  return {
+    'webhook-id': id,
+    'webhook-timestamp': String(seconds),
+    'webhook-signature': `v1,${signature}`,
+    'eduk-key-id': keyId(key),
+  };
+}

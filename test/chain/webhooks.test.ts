@@ -1,0 +1,426 @@
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { Role, Service } from '#proto/eduk/core/v1/party';
+import { eckId, newOin, newSchool, sendAll, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
+import { type Behaviour, Receiver } from './receiver.ts';
+
+const BOOK = '9789000000019';
+let at: TestGateway;
+let las: TestParty;
+let publisher: TestParty;
+let school: string;
+let hook: Receiver;
+/** A platform whose mail is sent to `hook`. */
+let platform: { oin: string; secret: string };
+let made = 0;
+
+async function receiverFor(roles: Role[] = [Role.ROLE_PLATFORM], oin = newOin()) {
+  const receiver = await Receiver.open();
+  const added = await at.operator.addParty({
+    party: { oin, name: 'Leerplein', roles, endpoints: [{ standard: 'webhook', url: receiver.url }] },
+  });
+  receiver.secret = added.webhookSecret;
+  return { receiver, oin, secret: added.webhookSecret };
+}
+
+const grantTo = (learner: number, entitlementId: string) => ({
+  reference: entitlementId,
+  schoolOin: school,
+  holder: { learner: { eckId: eckId(learner) } },
+  terms: { entitlementId, productId: product },
+});
+let product = '';
+
+/** Grants of `count` learners, one of each; answers their ids. */
+async function grant(count: number, learner = (i: number) => i): Promise<string[]> {
+  const ids = Array.from({ length: count }, () => `ent-${++made}`);
+  const answers = await sendAll(
+    publisher.entitlements.grantEntitlements(),
+    ids.map((id, i) => grantTo(learner(i), id)),
+  );
+  for (const { refusals } of answers) expect(refusals).toEqual([]);
+  return ids;
+}
+
+const flowOfGrant = async (reference: string) => {
+  const { flow } = await at.operator.showFlow({ partyOin: publisher.oin, reference });
+  return flow!;
+};
+const stepTo = async (reference: string, oin: string) =>
+  (await flowOfGrant(reference)).steps.find(({ receiverOin }) => receiverOin === oin);
+
+async function until<T>(look: () => Promise<T | undefined | false>, ms = 15_000): Promise<T> {
+  const end = Date.now() + ms;
+  for (;;) {
+    const found = await look();
+    if (found) return found;
+    if (Date.now() > end) throw new Error(`not within ${ms} ms`);
+    await sleep(20);
+  }
+}
+
+beforeAll(async () => {
+  at = await startTestGateway();
+  las = await at.party('De Leerlijst', [Role.ROLE_ADMINISTRATION]);
+  publisher = await at.party('Uitgeverij Wilg', [Role.ROLE_PUBLISHER]);
+});
+afterAll(() => at?.stop());
+
+beforeEach(async () => {
+  school = newSchool();
+  const { receiver, oin, secret } = await receiverFor();
+  hook = receiver;
+  platform = { oin, secret };
+  const both = [Service.SERVICE_ORDER, Service.SERVICE_ENTITLEMENT];
+  await at.mandate(school, las.oin, [Service.SERVICE_ROSTER, Service.SERVICE_ORDER]);
+  await at.mandate(school, publisher.oin, both);
+  await at.mandate(school, oin, [...both, Service.SERVICE_ACCESS, Service.SERVICE_ROSTER]);
+  product = `${BOOK.slice(0, 9)}${String(++made).padStart(4, '0')}`;
+  const [ack] = await sendAll(publisher.catalogue.publishProducts(), [
+    {
+      reference: product,
+      product: { productId: product, title: 'Taal', platformOin: oin, licence: { licensed: true } },
+    },
+  ]);
+  expect(ack!.refusals).toEqual([]);
+});
+afterEach(async () => {
+  expect(hook.problems).toEqual([]);
+  await hook.close();
+});
+
+test('a grant reaches a webhook as its watch would tell it, signed so that the library takes it', async () => {
+  expect(platform.secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
+  const [id] = await grant(1);
+  await hook.until(1);
+  const [{ webhookId, events, body }] = hook.requests as [Receiver['requests'][0]];
+  expect(events).toMatchObject([
+    {
+      id: webhookId,
+      specversion: '1.0',
+      source: 'urn:eduk:gateway',
+      type: 'eduk.entitlements.v1.EntitlementGranted',
+      school,
+      sequence: expect.stringMatching(/^\d{16}$/),
+      partitionkey: expect.stringMatching(/^[\w-]{22}$/),
+      data: {
+        change: 'granted',
+        entitlement: { schoolOin: school, terms: { entitlementId: id }, holder: { learner: { eckId: eckId(0) } } },
+      },
+    },
+  ]);
+  expect(body).not.toContain('cursor');
+  const step = await until(async () => {
+    const now = await stepTo(id!, platform.oin);
+    return now?.state === 'done' && now;
+  });
+  expect(step.told).toBe('webhook: attempt 1 was answered 204');
+});
+
+test('many go together, each learner in order, once each', async () => {
+  const ids = await grant(600, (i) => i % 40);
+  await hook.until(600);
+  expect(hook.first.map(({ data }) => data.entitlement.terms.entitlementId).sort()).toEqual([...ids].sort());
+  expect(hook.requests.length).toBeLessThan(200);
+  expect(hook.repeats).toBe(0);
+  expect(new Set(hook.first.map(({ partitionkey }) => partitionkey)).size).toBe(40);
+});
+
+test('the secret is told when an address is new, and only then; another address has another', async () => {
+  const party = (url: string) =>
+    at.operator.addParty({
+      party: {
+        oin: platform.oin,
+        name: 'Leerplein',
+        roles: [Role.ROLE_PLATFORM],
+        endpoints: [{ standard: 'webhook', url }],
+      },
+    });
+  expect((await party(hook.url)).webhookSecret).toBe('');
+  const other = await party(`${hook.url}/other`);
+  expect(other.webhookSecret).toMatch(/^whsec_/);
+  expect(other.webhookSecret).not.toBe(platform.secret);
+  hook.secret = other.webhookSecret;
+  await grant(1);
+  await hook.until(1);
+});
+
+describe('an address that could reach what is behind us is refused', () => {
+  test.each([
+    ['plain http elsewhere', 'http://a.example/hook'],
+    ['a private network', 'https://10.1.2.3/hook'],
+    ['the metadata of a cloud', 'https://169.254.169.254/latest'],
+    ['a private network of IPv6', 'https://[fd00::1]/hook'],
+    ['IPv4 in IPv6', 'https://[::ffff:10.1.2.3]/hook'],
+    ['another way to write it', 'https://0x0a010203/hook'],
+    ['a name and password', 'https://me:secret@a.example/hook'],
+  ])('%s', async (_, url) => {
+    await expect(
+      at.operator.addParty({
+        party: { oin: newOin(), name: 'X', roles: [Role.ROLE_PLATFORM], endpoints: [{ standard: 'webhook', url }] },
+      }),
+    ).rejects.toMatchObject({ code: 'wire.invalid' });
+  });
+});
+
+describe('without a mandate nothing is sent', () => {
+  test('and what was withheld comes in order once there is one', async () => {
+    const other = newSchool();
+    await at.mandate(other, publisher.oin, [Service.SERVICE_ORDER, Service.SERVICE_ENTITLEMENT]);
+    const { mandateId } = await at.mandate(other, platform.oin, [Service.SERVICE_ENTITLEMENT], { confirm: false });
+    school = other;
+    const ids = await grant(5, () => 1);
+    const parked = await until(async () => {
+      const step = await stepTo(ids[0]!, platform.oin);
+      return step?.state === 'parked' && step;
+    });
+    expect(parked.code).toBe('mandate.unconfirmed');
+    expect(hook.requests).toEqual([]);
+    await at.operator.changeMandate({ mandateId, change: 'confirm' });
+    await hook.until(5);
+    expect(hook.first.map(({ data }) => data.entitlement.terms.entitlementId)).toEqual(ids);
+  });
+
+  test('a mandate that stops, stops the route within 5 s, also for what waits already', async () => {
+    const { mandates } = await at.operator.listMandates({ partyOin: platform.oin });
+    let isDown = true;
+    hook.behaviour = () => (isDown ? 503 : undefined);
+    await grant(3);
+    await until(async () => hook.requests.length > 0);
+    await at.operator.changeMandate({ mandateId: mandates[0]!.mandateId, change: 'stop' });
+    await sleep(300);
+    isDown = false;
+    await sleep(4_000);
+    expect(hook.first).toEqual([]);
+  });
+});
+
+test('what waits for a forgotten learner ends as forgotten', async () => {
+  let isDown = true;
+  hook.behaviour = () => (isDown ? 503 : undefined);
+  const [lost, kept] = await grant(2);
+  await until(async () => hook.requests.length > 0);
+  await at.operator.forgetLearner({ schoolOin: school, learner: { eckId: eckId(0) }, now: true });
+  isDown = false;
+  await hook.until(1);
+  const step = await until(async () => {
+    const now = await stepTo(lost!, platform.oin);
+    return now?.state === 'forgotten' && now;
+  });
+  expect(step.state).toBe('forgotten');
+  await until(async () => hook.first.some(({ data }) => data.entitlement?.terms.entitlementId === kept));
+  expect(
+    hook.first.filter(({ data }) => data.change === 'granted').map(({ data }) => data.entitlement.terms.entitlementId),
+  ).toEqual([kept]);
+}, 30_000);
+
+describe('a receiver that misbehaves', () => {
+  const answer = (response: ServerResponse, status: number, headers: Record<string, string>) => {
+    response.writeHead(status, headers).end();
+    return 'handled' as const;
+  };
+  const cut = (socket: Socket, last?: string) => {
+    if (last === undefined) socket.destroy();
+    else socket.end(last);
+    return 'handled' as const;
+  };
+
+  /** Does something wrong for the first requests, then takes all. */
+  const first = (times: number, wrong: Behaviour): Behaviour => {
+    let left = times;
+    return (request, response, socket) => (left-- > 0 ? wrong(request, response, socket) : undefined);
+  };
+
+  test.each<[string, number, Behaviour]>([
+    ['is down', 2, () => 503],
+    ['fails', 2, () => 500],
+    ['asks for patience', 1, (_, response) => answer(response, 429, { 'retry-after': '1' })],
+    ['does not know us', 2, () => 401],
+    ['redirects', 2, (_, response) => answer(response, 307, { location: 'http://169.254.169.254/' })],
+    ['cuts the connection', 2, (_request, _response, socket) => cut(socket)],
+    ['answers no HTTP', 2, (_request, _response, socket) => cut(socket, 'what?\r\n\r\n')],
+    ['cuts after half an answer', 1, (_request, _response, socket) => cut(socket, 'HTTP/1.1 5')],
+  ])(
+    'that %s gets the same again, with the same ids',
+    async (_, times, wrong) => {
+      hook.behaviour = first(times, wrong);
+      const ids = await grant(20, (i) => i % 5);
+      await hook.until(20, 30_000);
+      expect(hook.first.map(({ data }) => data.entitlement.terms.entitlementId).sort()).toEqual([...ids].sort());
+      expect(hook.repeatsAfterAnswer).toBe(0);
+      const seen = new Map<string, string>();
+      for (const { events } of hook.requests)
+        for (const { id, sequence } of events) {
+          expect(seen.get(id) ?? sequence).toBe(sequence);
+          seen.set(id, sequence);
+        }
+      expect(seen.size).toBe(20);
+    },
+    60_000,
+  );
+
+  test('that hangs is tried again after the time for an answer is over', async () => {
+    hook.behaviour = first(1, () => 'handled');
+    await grant(3);
+    await hook.until(3, 20_000);
+    expect(hook.requests.length).toBeGreaterThanOrEqual(2);
+  }, 30_000);
+
+  test('that took it and hangs is told the same ids again: the outcome was unknown', async () => {
+    hook.behaviour = first(1, (request) => {
+      hook.arrived(request);
+      return 'handled';
+    });
+    await grant(1);
+    await until(async () => hook.repeats === 1, 20_000);
+    expect(hook.first).toHaveLength(1);
+    expect(hook.requests[0]!.webhookId).toBe(hook.requests[1]!.webhookId);
+  }, 30_000);
+
+  test('that sends an endless answer is let go of, and what it took is taken', async () => {
+    hook.behaviour = first(1, (request, response) => {
+      hook.arrived(request);
+      response.writeHead(200);
+      const more = () => {
+        if (!response.destroyed && response.write('x'.repeat(60_000))) setImmediate(more);
+        else response.once('drain', more);
+      };
+      more();
+      return 'handled';
+    });
+    const [id] = await grant(1);
+    await until(async () => (await stepTo(id!, platform.oin))?.state === 'done');
+    expect(hook.repeats).toBe(0);
+  });
+
+  test('one message that is refused parks its key; retried or dropped by an operator it goes on', async () => {
+    let isPicky = true;
+    hook.behaviour = ({ events }) =>
+      isPicky && events.some(({ data }) => data.entitlement.holder.learner.eckId === eckId(7)) ? 422 : undefined;
+    const ids = await grant(30, (i) => i % 10);
+    await hook.until(27);
+    const parked = await until(async () => {
+      const { rows } = await at.operator.listParked({ schoolOin: school });
+      return rows.find(({ standard, rows }) => standard === 'webhook' && rows === 3n);
+    });
+    expect(parked).toMatchObject({ partyOin: platform.oin, code: 'peer.refused', status: 422 });
+    const why = await at.operator.whyBlocked({ schoolOin: school, learner: { eckId: eckId(7) } });
+    expect(why.blockers).toMatchObject([{ code: 'peer.refused', partyOin: platform.oin }]);
+    expect(why.told).toContain('answered 422');
+    isPicky = false;
+    expect(await at.operator.resolveDeliveries({ partyOin: platform.oin, action: 'retry' })).toEqual({
+      keys: 1,
+      rows: 3n,
+    });
+    await hook.until(30);
+    const sevens = hook.first.filter(({ data }) => data.entitlement.holder.learner.eckId === eckId(7));
+    expect(sevens.map(({ data }) => data.entitlement.terms.entitlementId)).toEqual([ids[7], ids[17], ids[27]]);
+    isPicky = true;
+    const [given] = await grant(1, () => 7);
+    await until(async () => (await stepTo(given!, platform.oin))?.state === 'parked');
+    expect(await at.operator.resolveDeliveries({ partyOin: platform.oin, action: 'drop' })).toEqual({
+      keys: 1,
+      rows: 1n,
+    });
+    expect(await stepTo(given!, platform.oin)).toMatchObject({
+      state: 'dropped',
+      told: 'webhook: dropped by an operator after 1 attempt',
+    });
+  }, 30_000);
+
+  test('a message that hangs does not hold up others', async () => {
+    hook.behaviour = ({ events }) =>
+      events.some(({ data }) => data.entitlement.holder.learner.eckId === eckId(7)) ? 'handled' : undefined;
+    await grant(1, () => 7);
+    await until(async () => hook.requests.length === 1);
+    const since = performance.now();
+    await grant(50, (i) => 100 + i);
+    await hook.until(50);
+    expect(performance.now() - since).toBeLessThan(3_000);
+  });
+
+  test('an endpoint that hangs or is gone does not hold up others', async () => {
+    const sick = await receiverFor([Role.ROLE_DISTRIBUTOR]);
+    sick.receiver.behaviour = () => 'handled';
+    await at.mandate(school, sick.oin, [Service.SERVICE_ROSTER]);
+    await sendAll(las.rosters.pushRoster(), [
+      {
+        reference: `r-${school}`,
+        rosterId: `r-${school}`,
+        last: true,
+        roster: {
+          schoolOin: school,
+          schoolYear: '2026-2027',
+          learners: Array.from({ length: 40 }, (_, i) => ({ ref: { eckId: eckId(i), lasKey: `k${i}` } })),
+        },
+      },
+    ]);
+    await until(async () => sick.receiver.requests.length > 0 && hook.first.length >= 40);
+    const since = performance.now();
+    await grant(50, (i) => i);
+    await hook.until(90);
+    expect(performance.now() - since).toBeLessThan(3_000);
+    const metrics = await (await fetch(`${at.http}/metrics`)).text();
+    const age = new RegExp(`eduk_undelivered_seconds\\{party="${sick.oin}",standard="webhook"\\} ([\\d.]+)`).exec(
+      metrics,
+    );
+    expect(Number(age?.[1])).toBeGreaterThan(0);
+    await sick.receiver.close();
+  }, 30_000);
+
+  test('one that says 410 gets nothing more until it is named again', async () => {
+    hook.behaviour = () => 410;
+    await grant(1);
+    await until(async () =>
+      (await at.operator.listParked({})).endpoints.some((one) => one.partyOin === platform.oin && one.state === 'gone'),
+    );
+    hook.behaviour = () => undefined;
+    await grant(1);
+    await sleep(1_500);
+    expect(hook.requests).toHaveLength(1);
+    await at.operator.addParty({
+      party: {
+        oin: platform.oin,
+        name: 'Leerplein',
+        roles: [Role.ROLE_PLATFORM],
+        endpoints: [{ standard: 'webhook', url: hook.url }],
+      },
+    });
+    await hook.until(2);
+  });
+
+  test('a port where nobody listens is tried until somebody does', async () => {
+    const { url } = hook;
+    const { port } = new URL(url);
+    await hook.close();
+    const ids = await grant(3);
+    const step = await until(async () => {
+      const now = await stepTo(ids[0]!, platform.oin);
+      return now?.code === 'peer.unavailable' && now.told.includes('next') && now;
+    });
+    expect(step.told).toMatch(/^webhook: attempt \d+ had no answer, the next after /);
+    const why = await at.operator.whyBlocked({ schoolOin: school, productId: product });
+    expect(why.blockers.map(({ code }) => code)).toContain('peer.unavailable');
+    const again = await Receiver.open(Number(port));
+    again.secret = platform.secret;
+    hook = again;
+    await again.until(3);
+  }, 30_000);
+});
+
+test('after a stop in the middle everything arrives, and what was answered does not come again', async () => {
+  hook.behaviour = async () => {
+    await sleep(20);
+    return undefined;
+  };
+  const ids = await grant(400, (i) => i % 60);
+  await until(async () => hook.first.length > 20);
+  await at.restart();
+  publisher = { ...publisher, ...at.as(`Bearer ${publisher.apiKey}`) };
+  las = { ...las, ...at.as(`Bearer ${las.apiKey}`) };
+  await hook.until(400, 30_000);
+  expect(hook.first.map(({ data }) => data.entitlement.terms.entitlementId).sort()).toEqual([...ids].sort());
+  expect(hook.repeats).toBe(0);
+}, 60_000);
