@@ -74,8 +74,10 @@ export class Database {
       options: SESSION.map((setting) => `-c ${setting}`).join(' '),
       types: parsers as pg.CustomTypesConfig,
     });
-    // An idle connection that ends is replaced when it is needed; without a listener it would end the process.
+    // A connection that ends while nobody asks, or between two statements of a transaction, is told by the next statement;
+    // without these listeners it would end the process.
     this.#pool.on('error', () => undefined);
+    this.#pool.on('connect', (client) => client.on('error', () => undefined));
   }
 
   /** One statement, prepared once per connection: for texts of which there are few. Throws `StoreFailure`. */

@@ -10,11 +10,13 @@ import { Core } from '../core.ts';
 import { toLog, topicOf } from '../kafka/cloudevents.ts';
 import {
   type FetchedRecord,
+  type KafkaAdmin,
   type KafkaDriver,
   KafkaError,
   type KafkaReader,
   type Lane,
   type LaneGap,
+  type LaneOffset,
 } from '../kafka/port.ts';
 import type { LogRecord, ServiceModule } from '../port.ts';
 import { type LaneRow, Missing } from '../store.ts';
@@ -38,8 +40,12 @@ const HEAL = 2_000;
 const HOUSEKEEPING_MS = 1_000;
 /** Looks in a row at which a lane stands still although more was published, before the log's table is read instead. */
 const PATIENCE = 4;
+/** How often offsets are told to Kafka, milliseconds. */
+const SHOW_MS = 10_000;
 const REST_MS = 25;
 const REST_MOST_MS = 2_000;
+/** How often the same trouble is told, milliseconds. */
+const TELL_MS = 5_000;
 /** Looks at what is missing in one group, after which the service says that it gets nowhere. */
 const LOOKS = 10_000;
 
@@ -111,6 +117,7 @@ export class Service implements Holder {
   }
 
   async hold(lease: Lease, lost: AbortSignal): Promise<void> {
+    let toldAt = Number.NEGATIVE_INFINITY;
     for (let failures = 0; !lost.aborted; ) {
       const began = performance.now();
       try {
@@ -118,7 +125,10 @@ export class Service implements Holder {
       } catch (thrown) {
         if (thrown instanceof Lost) return;
         failures = performance.now() - began > 10_000 ? 1 : failures + 1;
-        log('error', 'service_begins_again', { service: lease.name, ...describeError(asError(thrown)) });
+        if (performance.now() - toldAt > TELL_MS) {
+          toldAt = performance.now();
+          log('error', 'service_begins_again', { service: lease.name, failures, ...describeError(asError(thrown)) });
+        }
         await new Signal().within(Math.min(REST_MOST_MS, REST_MS * 2 ** failures), lost);
       } finally {
         this.#core = undefined;
@@ -344,6 +354,10 @@ class Feed {
   readonly #streamOf = new Map<string, string>();
   readonly #marks = new Map<string, Mark[]>();
   readonly #noted = new Map<string, number>();
+  /** Noted since the last time that Kafka was told. */
+  readonly #shown = new Map<string, LaneOffset>();
+  #shownAt = performance.now();
+  #admin: KafkaAdmin | undefined;
   /** Where each lane stood at the last look, and for how many looks. */
   readonly #stoodAt = new Map<string, { number: number; looks: number }>();
   #closed = false;
@@ -536,13 +550,30 @@ class Feed {
         found.map(({ mark }) => mark.offset.toString()),
       ],
     );
-    for (const { stream, partition, mark } of found) this.#noted.set(`${stream}/${partition}`, mark.number);
+    for (const { stream, partition, mark } of found) {
+      this.#noted.set(`${stream}/${partition}`, mark.number);
+      this.#shown.set(`${stream}/${partition}`, {
+        topic: topicOf(this.#options.topicPrefix, stream),
+        partition,
+        offset: mark.offset,
+      });
+    }
+    if (performance.now() - this.#shownAt > SHOW_MS) await this.#show(name);
+  }
+
+  /** For Kafka's own tools only: a group of the service's name with its offsets. Whether it succeeds changes nothing. */
+  async #show(service: string): Promise<void> {
+    this.#shownAt = performance.now();
+    const offsets = [...this.#shown.values()];
+    this.#shown.clear();
+    this.#admin ??= this.#options.driver.admin();
+    await this.#admin.commitOffsets(`${this.#options.topicPrefix}.${service}`, offsets).catch(() => undefined);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     for (const { taken } of this.#waiting.values()) taken();
     this.#waiting.clear();
-    await this.#reader.close();
+    await Promise.all([this.#reader.close(), this.#admin?.close()]);
   }
 }
