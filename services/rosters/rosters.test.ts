@@ -446,6 +446,40 @@ describe('answers', () => {
     expect(await page(b, { schoolYear: '' })).toMatchObject({ known: true }); // The running year.
     expect(await page(b, { schoolYear: '2027-2028' })).toMatchObject({ known: false, learners: [] });
   });
+  test('of one site: those its rosters name, and every group that one of them is in', async () => {
+    const b = bench();
+    const tokens = (answer: { learners: LearnerEntry[] }) => answer.learners.map(({ learner: token }) => token);
+    push(b, { siteCode: '01', groups: [group('g')], learners: pupils(500, { group: 'g' }) });
+    push(b, {
+      siteCode: '02',
+      groups: [group('h')],
+      sites: [{ site: 's', name: 'n', description: '' }],
+      learners: ['M', 'N'].map((token) => learner(token, { group: 'h' })),
+      staff: [
+        { staff: 'T', groups: [{ group: 'h', duties: [] }], duties: [], nameMark: Buffer.from('x'), siteCodes: [] },
+      ],
+    });
+    // Named outside a roster: at the site of its roster, or at none, in whatever group.
+    const added = ['M', 'O'].map((token) => learner(token, { group: 'g' }));
+    b.submit('LearnersSubmitted', { schoolOin: school, schoolYear: year, learners: added }, school, { school });
+    const two = await page(b, { siteCode: '02' });
+    expect(tokens(two)).toEqual(['M', 'N']);
+    expect(two.groups.map((one) => one.group)).toEqual(['g', 'h']);
+    expect([two.staff.length, two.sites.length]).toEqual([1, 1]);
+    const main = await page(b, { siteCode: '00' });
+    expect([tokens(main), main.groups.map((one) => one.group), main.staff]).toEqual([['O'], ['g'], []]);
+    expect(await page(b, { siteCode: '03' })).toMatchObject({ known: false });
+    let found = 0;
+    for (let after = ''; ; ) {
+      const { learners, next } = await page(b, { siteCode: '01', limit: 170, after });
+      found += learners.length;
+      if (next === '') break;
+      expect(learners).toHaveLength(170);
+      after = next;
+    }
+    expect(found).toBe(500);
+  });
+
   test('learners by token, schools and years', async () => {
     const b = bench();
     push(b, { groups: [group('g')], learners: [learner('A'), learner('B')] });

@@ -7,7 +7,6 @@ import { claimsOfGroup, claimsOfLearner, claimsOfStaff, groupEntry, learnerEntry
 import { ofSite } from './scope.ts';
 import {
   forgotten,
-  type GroupRow,
   groups,
   type HoldRow,
   holds,
@@ -43,7 +42,7 @@ export function serve(engine: EngineView): readonly Implementation[] {
         changedMs: BigInt(row.changedMs),
         asOf: asOf || row.asOf,
         sites: !isFirst ? [] : rosters.length > 0 ? rosters.flatMap(({ sites }) => sites) : row.sites,
-        groups: isFirst ? engine.list(groups, { equals }).flatMap((one) => groupAt(one, siteCode) ?? []) : [],
+        groups: isFirst ? groupsOf(engine, equals, siteCode) : [],
         learners: shown,
         staff: isFirst ? engine.list(staff, { equals }).flatMap((one) => staffAt(one, siteCode) ?? []) : [],
         next,
@@ -121,11 +120,23 @@ function learnerAt(row: LearnerRow, siteCode: string): LearnerEntry | undefined 
   return said ? { ...said, siteCodes: entry.siteCodes } : entry;
 }
 
-function groupAt(row: GroupRow, siteCode: string): GroupEntry | undefined {
-  const entry = groupEntry(row);
-  if (!isAtSite(entry.siteCodes, siteCode)) return undefined;
-  const said = row.claims && ofSite(claimsOfGroup(row), siteCode);
-  return said ? { ...said, siteCodes: entry.siteCodes } : entry;
+/** Groups of the school, or of one site: those that its rosters name, and any other that someone at the site is in. */
+function groupsOf(engine: EngineView, equals: readonly string[], siteCode: string): GroupEntry[] {
+  const rows = engine.list(groups, { equals });
+  if (siteCode === '') return rows.map(groupEntry);
+  const used = new Set<string>();
+  for (const row of engine.list(learners, { equals })) {
+    const entry = learnerAt(row, siteCode);
+    if (entry) for (const group of [entry.group, ...entry.compositeGroups]) used.add(group);
+  }
+  for (const row of engine.list(staff, { equals }))
+    for (const { group } of staffAt(row, siteCode)?.groups ?? []) used.add(group);
+  return rows.flatMap((row) => {
+    const entry = groupEntry(row);
+    if (!isAtSite(entry.siteCodes, siteCode)) return used.has(row.groupToken) ? [entry] : [];
+    const said = row.claims && ofSite(claimsOfGroup(row), siteCode);
+    return [said ? { ...said, siteCodes: entry.siteCodes } : entry];
+  });
 }
 
 function staffAt(row: StaffRow, siteCode: string): StaffEntry | undefined {
