@@ -231,7 +231,7 @@ export function driverContract(name: DriverName, broker: () => Broker): void {
       const { reader, records, count } = read(fromEarliest([one, other]));
       await until('all came', () => count() === 5);
       expect(reader.position(one)).toBe(5n);
-      expect(reader.position(other)).toBe(0n);
+      await until('the other has begun', () => reader.position(other) === 0n);
       reader.seek(one, 3n);
       await until('two came again', () => count() === 7);
       expect(texts(records.get(`${name}/0`)!)).toEqual(['0', '1', '2', '3', '4', '3', '4']);
@@ -521,8 +521,9 @@ export function driverContract(name: DriverName, broker: () => Broker): void {
         took.push(at.get(number)! - from);
       }
       took.sort((a, b) => a - b);
-      expect(took[30]).toBeLessThan(60);
-      expect(took[57]).toBeLessThan(400);
+      // A lane that were not looked at would wait for the whole of maxWaitMs.
+      expect(took[30]).toBeLessThan(200);
+      expect(took[57]).toBeLessThan(1000);
       await producer.close();
       await reading.reader.close();
     });

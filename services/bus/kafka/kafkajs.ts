@@ -4,42 +4,30 @@
  * modules are not promised to anybody, but the library is at rest: its version is pinned, and `contract.ts` holds it to this use.
  *
  * Mended from here: `TimeoutNegativeWarning` on Node 24; a request without an answer left its connection open, so that the
- * next one could wait behind it; closing waited for answers; order of headers; offsets of batches without records.
+ * next one could wait behind it; closing waited for answers; a broker that wants TLS was waited for. Record batches are ours.
  */
 import { createRequire } from 'node:module';
 import { connect as connectPlain, isIP, type Socket } from 'node:net';
-import { setTimeout as rest } from 'node:timers/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
-import { connectionError } from './codes.ts';
-import { type FetchedRecord, KafkaError, type Lane, type LaneRecords } from './port.ts';
-import { buffer, byTopic, type FetchedLane, isTlsAlert, type Link, type WireOf } from './wire.ts';
+import { answered, connectionError } from './codes.ts';
+import type { LaneRecords } from './port.ts';
+import { type Crc32c, decodeBatches, encodeBatch } from './records.ts';
+import { byTopic, type FetchedLane, isTlsAlert, type Link, type WireOf } from './wire.ts';
 
 /** What we use of the library's modules, which have no types. */
 interface KafkajsEncoder {
-  readonly buffer: Buffer;
-  size(): number;
-  writeInt8(value: number): KafkajsEncoder;
   writeInt16(value: number): KafkajsEncoder;
   writeInt32(value: number): KafkajsEncoder;
   writeString(value: string | null): KafkajsEncoder;
-  writeVarInt(value: number): KafkajsEncoder;
-  writeVarLong(value: number): KafkajsEncoder;
-  writeVarIntString(value: string): KafkajsEncoder;
-  writeVarIntBytes(value: Buffer | null): KafkajsEncoder;
-  writeEncoder(value: KafkajsEncoder): KafkajsEncoder;
+  writeBuffer(value: Buffer): KafkajsEncoder;
 }
 interface KafkajsDecoder {
-  readonly buffer: Buffer;
   offset: number;
-  readInt8(): number;
   readInt16(): number;
   readInt32(): number;
   readInt64(): bigint;
   readString(): string;
-  readVarInt(): number;
-  readVarLong(): { toString(): string };
-  readVarIntString(): string;
-  readVarIntBytes(): Buffer | null;
   readArray<T>(read: (decoder: KafkajsDecoder) => T): T[];
   readBytes(length: number): Buffer;
 }
@@ -74,17 +62,9 @@ interface KafkajsConnection {
 
 const load = createRequire(import.meta.url);
 const ConnectionClass: new (options: object) => KafkajsConnection = load('kafkajs/src/network/connection');
-const Encoder: (new (
-  size?: number,
-) => KafkajsEncoder) & {
-  sizeOfVarInt(value: number): number;
-  sizeOfVarLong(value: number): number;
-  sizeOfVarIntBytes(value: Buffer | null): number;
-} = load('kafkajs/src/protocol/encoder');
+const Encoder: new (size?: number) => KafkajsEncoder = load('kafkajs/src/protocol/encoder');
 const Decoder: new (bytes: Buffer) => KafkajsDecoder = load('kafkajs/src/protocol/decoder');
-const { RecordBatch }: { RecordBatch(batch: object): Promise<KafkajsEncoder> } = load(
-  'kafkajs/src/protocol/recordBatch/v0',
-);
+const crc32c: Crc32c = load('kafkajs/src/protocol/recordBatch/crc32C');
 const { requests }: { requests: Record<string, { protocol(of: { version: number }): (of?: object) => Protocol }> } =
   load('kafkajs/src/protocol/requests');
 
@@ -107,12 +87,6 @@ const END = -1;
 const READ_UNCOMMITTED = 0;
 const ACKS_ALL = -1;
 const CONFIG_OF_TOPIC = 2;
-/** Bytes of a batch before the length of what follows is known: offset and length. */
-const BATCH_HEAD = 12;
-const CONTROL = 0x20;
-const APPEND_TIME = 0x08;
-const COMPRESSED = 0x07;
-
 const nothing = () => {};
 const silent = { debug: nothing, info: nothing, warn: nothing, error: nothing, namespace: () => silent };
 
@@ -173,7 +147,7 @@ export const kafkajs: WireOf = ({ clientId, sasl, tls, connectTimeoutMs, request
       connecting.catch(nothing);
       if (signal.aborted) end();
       // It never settles where the socket is only destroyed; where it says why, that comes a little after.
-      const ended = gone.promise.then(() => rest(10)).then(() => Promise.reject(new Error('closed')));
+      const ended = gone.promise.then(() => turn()).then(() => Promise.reject(new Error('closed')));
       ended.catch(nothing);
       await Promise.race([
         (async () => {
@@ -274,7 +248,7 @@ export const kafkajs: WireOf = ({ clientId, sasl, tls, connectTimeoutMs, request
             parse: (decoded) => Promise.resolve(decoded),
           },
         });
-        if (code !== 0) throw new KafkaError('DRIVER', `fetch session error ${code}`, { retriable: true });
+        if (code !== 0) throw answered(code, `fetch from ${address}`);
         return said;
       },
 
@@ -395,26 +369,8 @@ async function producing(lanes: readonly LaneRecords[], timeoutMs: number): Prom
   for (const { topic, lanes } of topics) {
     body.writeString(topic).writeInt32(lanes.length);
     for (const { partition, records } of lanes) {
-      const firstTimestamp = records[0]!.timestampMs;
-      const batch = await RecordBatch({
-        firstTimestamp,
-        maxTimestamp: records.reduce((max, { timestampMs }) => Math.max(max, timestampMs), firstTimestamp),
-        lastOffsetDelta: records.length - 1,
-        records: records.map(({ key, value, headers, timestampMs }, at) => {
-          const keyBytes = key === null ? null : buffer(key);
-          const valueBytes = value === null ? null : buffer(value);
-          const record = new Encoder()
-            .writeInt8(0)
-            .writeVarLong(timestampMs - firstTimestamp)
-            .writeVarInt(at)
-            .writeVarIntBytes(keyBytes)
-            .writeVarIntBytes(valueBytes)
-            .writeVarInt(headers.length);
-          for (const [name, bytes] of headers) record.writeVarIntString(name).writeVarIntBytes(buffer(bytes));
-          return new Encoder(record.size() + 5).writeVarInt(record.size()).writeEncoder(record);
-        }),
-      });
-      body.writeInt32(partition).writeInt32(batch.size()).writeEncoder(batch);
+      const batch = encodeBatch(records, crc32c);
+      body.writeInt32(partition).writeInt32(batch.length).writeBuffer(batch);
     }
   }
   return body;
@@ -426,61 +382,20 @@ function fetched(decoder: KafkajsDecoder): { code: number; clientSideThrottleTim
   const code = decoder.readInt16();
   decoder.readInt32(); // session_id
   const lanes: FetchedLane[] = [];
-  const topics = decoder.readInt32();
-  for (let at = 0; at < topics; at++) {
+  decoder.readArray((decoder) => {
     const topic = decoder.readString();
-    const partitions = decoder.readInt32();
-    for (let at = 0; at < partitions; at++) {
-      const lane: Lane = { topic, partition: decoder.readInt32() };
-      const laneCode = decoder.readInt16();
+    decoder.readArray((decoder) => {
+      const partition = decoder.readInt32();
+      const code = decoder.readInt16();
       const end = decoder.readInt64();
-      decoder.readInt64(); // last_stable_offset
-      decoder.readInt64(); // log_start_offset
-      decoder.readArray((aborted) => [aborted.readInt64(), aborted.readInt64()]);
+      decoder.offset += 8 + 8; // last_stable_offset, log_start_offset
+      decoder.readArray((aborted) => {
+        aborted.offset += 8 + 8;
+      });
       decoder.readInt32(); // preferred_read_replica
-      lanes.push({ ...lane, code: laneCode, end, ...batches(decoder.readBytes(Math.max(0, decoder.readInt32()))) });
-    }
-  }
+      const records = decoder.readBytes(Math.max(0, decoder.readInt32()));
+      lanes.push({ topic, partition, code, end, ...decodeBatches(records, crc32c) });
+    });
+  });
   return { code, clientSideThrottleTime, lanes };
-}
-
-/** Whole batches; an answer may end within one. */
-function batches(bytes: Buffer): { records: FetchedRecord[]; next?: bigint } {
-  const records: FetchedRecord[] = [];
-  let next: bigint | undefined;
-  let from = 0;
-  while (bytes.length - from >= BATCH_HEAD) {
-    const length = bytes.readInt32BE(from + 8);
-    if (bytes.length - from - BATCH_HEAD < length) break;
-    const decoder = new Decoder(bytes.subarray(from, from + BATCH_HEAD + length));
-    const firstOffset = decoder.readInt64();
-    decoder.offset += 4 + 4 + 1 + 4; // length, leader epoch, magic, crc
-    const attributes = decoder.readInt16();
-    next = firstOffset + BigInt(decoder.readInt32()) + 1n;
-    const firstMs = Number(decoder.readInt64());
-    const appendMs = attributes & APPEND_TIME ? Number(decoder.readInt64()) : undefined;
-    if (appendMs === undefined) decoder.offset += 8; // max timestamp
-    decoder.offset += 8 + 2 + 4; // producer
-    const count = decoder.readInt32();
-    if (attributes & COMPRESSED)
-      throw new KafkaError('DRIVER', 'a compressed batch, which we never write', { retriable: false });
-    if (!(attributes & CONTROL)) {
-      for (let at = 0; at < count; at++) {
-        decoder.readVarInt(); // length
-        decoder.readInt8(); // attributes
-        const delta = decoder.readVarLong();
-        const timestampMs = appendMs ?? firstMs + Number(delta.toString());
-        const offset = firstOffset + BigInt(decoder.readVarInt());
-        const key = decoder.readVarIntBytes();
-        const value = decoder.readVarIntBytes();
-        const headers: [string, Buffer][] = [];
-        for (let left = decoder.readVarInt(); left > 0; left--) {
-          headers.push([decoder.readVarIntString() ?? '', decoder.readVarIntBytes() ?? Buffer.alloc(0)]);
-        }
-        records.push({ offset, timestampMs, key, value, headers });
-      }
-    }
-    from += BATCH_HEAD + length;
-  }
-  return { records, next };
 }

@@ -7,6 +7,7 @@ import { isIP } from 'node:net';
 import {
   ConfigResourceTypes,
   Connection,
+  crc32c,
   createAPI,
   createTopicsV5,
   describeConfigsV4,
@@ -15,7 +16,6 @@ import {
   fetchV12,
   findCoordinatorV3,
   listOffsetsV6,
-  type MessageRecord,
   metadataV9,
   offsetCommitV8,
   offsetFetchV7,
@@ -23,49 +23,73 @@ import {
   produceV9,
   Reader,
   ResponseError,
+  Writer,
 } from '@platformatic/kafka';
-import { connectionError } from './codes.ts';
-import { type FetchedRecord, KafkaError } from './port.ts';
-import { buffer, byTopic, isTlsAlert, type Link, type WireOf } from './wire.ts';
+import { answered, connectionError } from './codes.ts';
+import type { LaneRecords } from './port.ts';
+import { decodeBatches, encodeBatch } from './records.ts';
+import { byTopic, type FetchedLane, isTlsAlert, type Link, type WireOf } from './wire.ts';
 
 const EARLIEST = -2n;
 const END = -1n;
 const MECHANISMS = { plain: 'PLAIN', 'scram-sha-256': 'SCRAM-SHA-256', 'scram-sha-512': 'SCRAM-SHA-512' } as const;
-/** Bit of a batch's attributes: markers of transactions, which no reader wants. */
-const CONTROL = 0x20;
-/** And: the broker's time, the same for the whole batch. */
-const APPEND_TIME = 0x08;
 
-/** The answer in one piece before it is read: the library seeks through its chunks at every field otherwise. */
-const fetch = createAPI<Parameters<typeof fetchV12.createRequest>, fetchV12.FetchResponse>(
+/** Produce, version 9. Topic and lanes are one list each. */
+const produce = createAPI<[lanes: readonly LaneRecords[], timeoutMs: number], produceV9.ProduceResponse>(
+  produceV9.api.key,
+  produceV9.api.version,
+  (lanes: readonly LaneRecords[], timeoutMs: number) =>
+    Writer.create()
+      .appendString(null)
+      .appendInt16(ProduceAcks.ALL)
+      .appendInt32(timeoutMs)
+      .appendArray(byTopic(lanes), (to, { topic, lanes }) => {
+        to.appendString(topic).appendArray(lanes, (to, { partition, records }) => {
+          const batch = encodeBatch(records, crc32c);
+          to.appendInt32(partition)
+            .appendUnsignedVarInt(batch.length + 1)
+            .append(batch);
+        });
+      })
+      .appendTaggedFields(),
+  produceV9.parseResponse,
+);
+
+interface Fetched {
+  code: number;
+  lanes: FetchedLane[];
+}
+
+/** Fetch, version 12. The answer is put in one piece first: the library seeks through its chunks at every field otherwise. */
+const fetch = createAPI<Parameters<typeof fetchV12.createRequest>, Fetched>(
   fetchV12.api.key,
   fetchV12.api.version,
   fetchV12.createRequest,
-  (correlation, key, version, reader) =>
-    fetchV12.parseResponse(correlation, key, version, Reader.from(reader.buffer.slice(reader.position))),
+  (_correlation, _key, _version, chunks) => {
+    const bytes = chunks.buffer.slice(chunks.position);
+    const reader = Reader.from(bytes);
+    reader.readInt32(); // throttle_time_ms
+    const code = reader.readInt16();
+    reader.readInt32(); // session_id
+    const lanes: FetchedLane[] = [];
+    reader.readArray((reader) => {
+      const topic = reader.readString();
+      reader.readArray((reader) => {
+        const partition = reader.readInt32();
+        const code = reader.readInt16();
+        const end = reader.readInt64();
+        reader.skip(8 + 8); // last_stable_offset, log_start_offset
+        reader.readNullableArray((reader) => reader.skip(8 + 8)); // aborted_transactions
+        reader.readInt32(); // preferred_read_replica
+        const length = Math.max(0, reader.readUnsignedVarInt() - 1);
+        const records = bytes.subarray(reader.position, reader.position + length);
+        reader.skip(length);
+        lanes.push({ topic, partition, code, end, ...decodeBatches(records, crc32c) });
+      });
+    });
+    return { code, lanes };
+  },
 );
-
-/** Header names repeat in every record: their bytes and strings are made once. */
-const nameBytes = new Map<string, Buffer>();
-const nameOf = new Map<string, string>();
-const KNOWN_NAMES = 1000;
-
-function bytesOf(name: string): Buffer {
-  const known = nameBytes.get(name);
-  if (known !== undefined) return known;
-  const made = Buffer.from(name);
-  if (nameBytes.size < KNOWN_NAMES) nameBytes.set(name, made);
-  return made;
-}
-
-function headerName(bytes: Buffer): string {
-  const quick = bytes.toString('latin1');
-  const known = nameOf.get(quick);
-  if (known !== undefined) return known;
-  const made = bytes.toString('utf8');
-  if (nameOf.size < KNOWN_NAMES) nameOf.set(quick, made);
-  return made;
-}
 
 export const platformatic: WireOf = ({ clientId, sasl, tls, connectTimeoutMs, requestTimeoutMs }) => ({
   name: 'platformatic',
@@ -139,23 +163,7 @@ export const platformatic: WireOf = ({ clientId, sasl, tls, connectTimeoutMs, re
       },
 
       async produce(lanes, timeoutMs) {
-        const messages: MessageRecord[] = [];
-        for (const { topic, partition, records } of lanes) {
-          for (const { key, value, headers, timestampMs } of records) {
-            messages.push({
-              topic,
-              partition,
-              // The library knows no null but writes it as such; its type says otherwise.
-              key: (key === null ? null : buffer(key)) as Buffer,
-              value: (value === null ? null : buffer(value)) as Buffer,
-              headers: encodedHeaders(headers),
-              timestamp: BigInt(timestampMs),
-            });
-          }
-        }
-        const said = await ask(produceV9.api.async(connection, ProduceAcks.ALL, timeoutMs, messages, {}));
-        if (typeof said === 'boolean')
-          throw new KafkaError('DRIVER', 'no answer to acks=all', { retriable: true, written: 'unknown' });
+        const said = await ask(produce.async(connection, lanes, timeoutMs));
         return said.responses.flatMap(({ name, partitionResponses }) =>
           partitionResponses.map(({ index, errorCode, baseOffset }) => ({
             topic: name,
@@ -177,34 +185,11 @@ export const platformatic: WireOf = ({ clientId, sasl, tls, connectTimeoutMs, re
             partitionMaxBytes: laneMaxBytes,
           })),
         }));
-        const said = await ask(
+        const { code, lanes: said } = await ask(
           fetch.async(connection, maxWaitMs, 1, maxBytes, FetchIsolationLevels.READ_UNCOMMITTED, 0, -1, topics, [], ''),
         );
-        return said.responses.flatMap(({ topicId, partitions }) =>
-          partitions.map(({ partitionIndex, errorCode, highWatermark, records: batches }) => {
-            const records: FetchedRecord[] = [];
-            let next: bigint | undefined;
-            for (const batch of batches ?? []) {
-              next = batch.firstOffset + BigInt(batch.lastOffsetDelta) + 1n;
-              if (batch.attributes & CONTROL) continue;
-              const appendMs = batch.attributes & APPEND_TIME ? Number(batch.maxTimestamp) : undefined;
-              const firstMs = Number(batch.firstTimestamp);
-              for (const { key, value, headers, offsetDelta, timestampDelta } of batch.records) {
-                records.push({
-                  offset: batch.firstOffset + BigInt(offsetDelta),
-                  timestampMs: appendMs ?? firstMs + Number(timestampDelta),
-                  key,
-                  value,
-                  headers: headers.map(([name, value]) => [
-                    name === null ? '' : headerName(name),
-                    value ?? Buffer.alloc(0),
-                  ]),
-                });
-              }
-            }
-            return { topic: topicId, partition: partitionIndex, code: errorCode, end: highWatermark, records, next };
-          }),
-        );
+        if (code !== 0) throw answered(code, `fetch from ${address}`);
+        return said;
       },
 
       async offsets(lanes, which) {
@@ -314,13 +299,3 @@ export const platformatic: WireOf = ({ clientId, sasl, tls, connectTimeoutMs, re
     return link;
   },
 });
-
-/** A Map by identity of bytes, so that a name may come twice. */
-function encodedHeaders(headers: readonly (readonly [string, Uint8Array])[]): Map<Buffer, Buffer> {
-  const encoded = new Map<Buffer, Buffer>();
-  for (const [name, value] of headers) {
-    const known = bytesOf(name);
-    encoded.set(encoded.has(known) ? Buffer.from(name) : known, buffer(value));
-  }
-  return encoded;
-}

@@ -1,0 +1,223 @@
+/**
+ * What drivers must stand, with real brokers that are frozen, killed and cut off. The times here are short;
+ * `EDUK_FAULT_SECONDS=60` makes pauses as long as an operator meets them.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as rest } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type LocalKafka, missingHere, startKafka } from '#deploy/local';
+import { openDriver } from './driver.ts';
+import { fromEarliest, Ledger, lanesOf, until, type WriterReport, write } from './ledger.ts';
+import type { DriverName, DriverSettings, KafkaDriver, ReaderTrouble } from './port.ts';
+
+const missing = await missingHere();
+const PAUSE_MS = Number(process.env['EDUK_FAULT_SECONDS'] ?? 8) * 1000;
+/** Shorter than the pause, so that requests have unknown outcomes. */
+const REQUEST_TIMEOUT_MS = 3000;
+const drivers: DriverName[] = ['platformatic', 'kafkajs'];
+let made = 0;
+
+interface Load {
+  driver: KafkaDriver;
+  ledger: Ledger;
+  troubles: ReaderTrouble[];
+  /** Ends the writing, waits until all that was acknowledged has come, and says how it went. */
+  settle(): Promise<WriterReport>;
+}
+
+async function load(
+  name: DriverName,
+  kafka: LocalKafka,
+  replication: number,
+  configs: Record<string, string> = {},
+): Promise<Load> {
+  const settings: DriverSettings = {
+    brokers: kafka.brokers,
+    clientId: 'faults',
+    requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    connectTimeoutMs: 2000,
+  };
+  const driver = await openDriver(name, settings);
+  const topic = `faults.${name}.${++made}`;
+  // Three brokers that have just started take longer than a request may here.
+  const patient = await openDriver(name, { ...settings, requestTimeoutMs: 30_000 });
+  await patient.admin().createTopics([{ name: topic, partitions: 4, replication, configs }]);
+  await patient.close();
+  const lanes = lanesOf(topic, 4);
+  const ledger = new Ledger();
+  const troubles: ReaderTrouble[] = [];
+  const gaps: unknown[] = [];
+  driver.reader({
+    lanes: fromEarliest(lanes),
+    onRecords: ledger.onRecords,
+    onGap: (gap) => gaps.push(gap),
+    onTrouble: (trouble) => troubles.push(trouble),
+  });
+  const writing = write(driver.producer(), lanes, ledger);
+  await until('it runs', () => ledger.total > 500 && ledger.arrived.size === 4);
+  return {
+    driver,
+    ledger,
+    troubles,
+    async settle() {
+      const report = await writing.stop();
+      await until('all that was acknowledged has come', () => ledger.missing().length === 0, 30_000).catch(() => {
+        throw new Error(`lost: ${ledger.missing().join(', ')}`);
+      });
+      expect(ledger.wrong).toEqual([]);
+      expect(gaps).toEqual([]);
+      await driver.close();
+      return report;
+    },
+  };
+}
+
+/** Both drivers at once, so that one fault tries both. */
+const loads = (kafka: LocalKafka, replication: number, configs: Record<string, string> = {}): Promise<Load[]> =>
+  Promise.all(drivers.map((name) => load(name, kafka, replication, configs)));
+
+/** Until writing and reading have gone on in every lane since now; how long that took, in milliseconds. */
+const wellAgain = (all: readonly Load[], withinMs: number): Promise<number[]> =>
+  Promise.all(
+    all.map(async ({ ledger }) => {
+      const from = Date.now();
+      const now = () => [...ledger.acknowledged.values(), ...ledger.arrived.values()];
+      const before = now();
+      await until('every lane goes on', () => now().every((number, at) => number > before[at]! + 40), withinMs);
+      return Date.now() - from;
+    }),
+  );
+
+/** Waits until all are well, ends them, checks their ledgers and tells how it went. */
+async function settled(what: string, all: readonly Load[], withinMs: number): Promise<WriterReport[]> {
+  const wellMs = await wellAgain(all, withinMs);
+  return Promise.all(
+    all.map(async ({ driver, ledger, troubles, settle }, at) => {
+      const report = await settle();
+      const failures = [...report.failures].map(([code, count]) => `${count} ${code}`).join(', ');
+      process.stdout.write(
+        `${what}, ${driver.name}: ${ledger.total} acknowledged, ${ledger.repeats} repeats, well after ${wellMs[at]} ms, ${troubles.length} troubles, ${failures}\n`,
+      );
+      return report;
+    }),
+  );
+}
+
+describe.skipIf(missing !== undefined)('one broker', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'eduk-faults-'));
+  let kafka: LocalKafka;
+  beforeAll(async () => {
+    kafka = await startKafka({ folder });
+  }, 120_000);
+  afterAll(async () => {
+    await kafka?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('stands still for a while: outcomes are unknown, repeats are known by number, nothing is lost or overtaken', async () => {
+    const all = await loads(kafka, 1);
+    kafka.nodes[0]!.pause();
+    const from = Date.now();
+    await until('all noticed', () => all.every(({ troubles }) => troubles.length > 0), REQUEST_TIMEOUT_MS + 4000);
+    for (const { troubles } of all) expect(['TIMEOUT', 'CONNECTION']).toContain(troubles[0]!.error.code);
+    await rest(Math.max(0, PAUSE_MS - (Date.now() - from)));
+    kafka.nodes[0]!.resume();
+    for (const report of await settled(`SIGSTOP ${PAUSE_MS / 1000} s`, all, 15_000))
+      expect(report.failures.get('TIMEOUT unknown')).toBeGreaterThan(0);
+  }, 180_000);
+
+  test('is killed while it is written to, and comes back', async () => {
+    const all = await loads(kafka, 1);
+    await kafka.nodes[0]!.stop('SIGKILL');
+    await rest(1500);
+    await kafka.nodes[0]!.start();
+    // What was under way is not known; what could not be sent is.
+    for (const report of await settled('SIGKILL', all, 15_000))
+      expect([...report.failures.keys()].some((code) => code.endsWith(' none'))).toBe(true);
+  }, 180_000);
+
+  test('is away for a while, and nobody asks more often than agreed', async () => {
+    const all = await loads(kafka, 1);
+    await kafka.nodes[0]!.stop();
+    const before = all.map(({ troubles }) => troubles.length);
+    await rest(5000);
+    // Rests grow to 2 s: four lanes, five seconds.
+    for (const [at, { troubles }] of all.entries()) {
+      expect(troubles.length - before[at]!).toBeLessThan(60);
+      expect(troubles.length).toBeGreaterThan(0);
+    }
+    await kafka.nodes[0]!.start();
+    await settled('away 5 s', all, 15_000);
+  }, 180_000);
+
+  test('we are frozen ourselves, and wake', async () => {
+    await Promise.all(drivers.map((name) => frozen(name, kafka)));
+  }, 180_000);
+});
+
+async function frozen(name: DriverName, kafka: LocalKafka): Promise<void> {
+  const topic = `frozen.${name}`;
+  const driver = await openDriver(name, { brokers: kafka.brokers, clientId: 'faults' });
+  await driver.admin().createTopics([{ name: topic, partitions: 4, replication: 1, configs: {} }]);
+  const script = join(import.meta.dirname, 'frozen.test-process.ts');
+  const child: ChildProcess = spawn(
+    process.execPath,
+    [script, name, kafka.brokers[0]!, topic, String(REQUEST_TIMEOUT_MS)],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  const lines: { acknowledged: number; arrived: number; missing: string[]; wrong: string[] }[] = [];
+  let begun = '';
+  child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+    const parts = (begun + text).split('\n');
+    begun = parts.pop()!;
+    lines.push(...parts.map((part) => JSON.parse(part)));
+  });
+  try {
+    await until('it runs', () => (lines.at(-1)?.acknowledged ?? 0) > 500);
+    child.kill('SIGSTOP');
+    await rest(PAUSE_MS);
+    const then = lines.at(-1)!.acknowledged;
+    child.kill('SIGCONT');
+    await until('it goes on', () => lines.at(-1)!.acknowledged > then + 500 && lines.at(-1)!.arrived > then + 400);
+    child.kill('SIGTERM');
+    await until('it ended', () => child.exitCode !== null, 20_000);
+    expect(lines.at(-1)).toMatchObject({ missing: [], wrong: [] });
+    expect(child.exitCode).toBe(0);
+  } finally {
+    child.kill('SIGKILL');
+    await driver.close();
+  }
+}
+
+describe.skipIf(missing !== undefined)('one of three brokers', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'eduk-faults-'));
+  let kafka: LocalKafka;
+  beforeAll(async () => {
+    kafka = await startKafka({ folder, nodes: 3 });
+  }, 120_000);
+  afterAll(async () => {
+    await kafka?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('is killed, and comes back: the others go on', async () => {
+    const all = await loads(kafka, 3, { 'min.insync.replicas': '2' });
+    await kafka.nodes[1]!.stop('SIGKILL');
+    // A broker that is killed is missed after its session, 9 s by default.
+    await wellAgain(all, 30_000);
+    await kafka.nodes[1]!.start();
+    await settled('one of three SIGKILL', all, 30_000);
+  }, 180_000);
+
+  test('stands still: its lanes go to others', async () => {
+    const all = await loads(kafka, 3, { 'min.insync.replicas': '2' });
+    kafka.nodes[2]!.pause();
+    await wellAgain(all, 45_000).finally(() => kafka.nodes[2]!.resume());
+    await settled('one of three SIGSTOP', all, 30_000);
+  }, 180_000);
+});
