@@ -49,13 +49,15 @@ function handOver(fs, path, processes) {
     process.exitCode = 2;
     return;
   }
-  var child = processes.spawn(bundled, [here].concat(process.argv.slice(2)), { stdio: 'inherit' });
-  // The process in between passes on what it is told, and ends as its child ends.
+  var child;
+  // The process in between passes on what it is told, and ends as its child ends. It listens before there is a child: one
+  // that says it is ready may be told to stop before this process comes to its next line.
   ['SIGTERM', 'SIGINT', 'SIGHUP'].forEach(function (signal) {
     process.on(signal, function () {
       child.kill(signal);
     });
   });
+  child = processes.spawn(bundled, [here].concat(process.argv.slice(2)), { stdio: 'inherit' });
   child.on('error', function (error) {
     process.stderr.write('eduk cannot run ' + bundled + ' (' + error.code + ').\n');
     process.exitCode = 2;

@@ -43,7 +43,8 @@ test('an older node hands over to the bundled one, with arguments, exit status a
 
   const child = spawn(process.execPath, [...older, bin(), 'start']);
   let said = '';
-  const ended = new Promise((resolve) => child.on('exit', (code) => resolve(code)));
+  // After `close` nothing more is to be read; after `exit` the last words may still be under way.
+  const ended = new Promise((resolve) => child.on('close', (code) => resolve(code)));
   await new Promise<void>((resolve) =>
     child.stdout.on('data', (chunk) => {
       said += chunk;
@@ -53,6 +54,23 @@ test('an older node hands over to the bundled one, with arguments, exit status a
   child.kill('SIGTERM');
   expect(await ended).toBe(7);
   expect(said).toBe('ready start\nstopped\n');
+});
+
+test('an older node passes on a signal that comes as soon as its child runs', async () => {
+  const bundled = join(folder, 'node_modules/.bin/node');
+  mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
+  // The child itself tells its parent to stop, before anybody could have waited for anything.
+  writeFileSync(
+    bundled,
+    "#!/bin/sh\ntrap 'exit 7' TERM\nkill -TERM $PPID\nn=0; while [ $n -lt 200 ]; do n=$((n+1)); sleep 0.05; done\nexit 5\n",
+  );
+  chmodSync(bundled, 0o755);
+  // What stands between making the child and listening is a moment; here it is a long one.
+  const slow =
+    'import cp from "node:child_process";const f=cp.spawn;cp.spawn=(...a)=>{const c=f(...a);Atomics.wait(new Int32Array(new SharedArrayBuffer(4)),0,0,300);return c;}';
+  const child = spawn(process.execPath, [...older, '--import', `data:text/javascript,${slow}`, bin(), 'start']);
+  const ended = await new Promise((resolve) => child.on('close', (code, signal) => resolve(signal ?? code)));
+  expect(ended).toBe(7);
 });
 
 test('a node that is itself the bundled one, and too old, does not start itself for ever', () => {
