@@ -183,7 +183,8 @@ test('by product the whole school is read, and many alike are counted', async ()
   });
   const answer = await until(
     () => why({ productId }),
-    ({ blockers }) => codes({ blockers }).includes('entitlement.blocked'),
+    // Lanes are decided side by side: the last one may be blocked before the others are granted.
+    ({ blockers, told }) => codes({ blockers }).includes('entitlement.blocked') && told.startsWith(`${count - 81} `),
   );
   expect(answer.partial).toBe(false);
   expect(answer.blockers[0]).toMatchObject({

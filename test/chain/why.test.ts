@@ -305,7 +305,9 @@ describe('ten causes', () => {
       remedy: /approves or rejects/,
     });
     const [{ blockers } = { blockers: [] }] = await everyWay(of);
-    expect(blockers.map(({ told }) => told)).toContain('A roster of 2026-2027 waits for approval: it seems cut off.');
+    expect(blockers.map(({ told }) => told)).toContain(
+      'A roster of 2026-2027 of site 00 waits for approval: it seems cut off.',
+    );
     await at.operator.decideHold({ holdId, approve: false });
     await nothingBlocks(of);
   });
