@@ -51,6 +51,7 @@ test('start says ready on one line, answers commands, and ends with 0 within 10 
   expect(await gateway.ended).toBe(0);
   expect(Date.now() - from).toBeLessThan(10_000);
   expect(gateway.out().split('\n')).toHaveLength(2);
+  expect(gateway.err()).toMatch(/\nStopping: [^\n]+\nStopped\.\n$/);
   expect(existsSync(join(env.EDUK_DATA, 'addresses.json'))).toBe(false);
   expect((await run('party list --json', env)).json.error.code).toBe('peer.unavailable');
 });
@@ -61,6 +62,7 @@ test('SIGTERM during the start stops it as soon as it is ready', async () => {
   while (!existsSync(folder)) await new Promise((resolve) => setTimeout(resolve, 5));
   gateway.child.kill('SIGTERM');
   expect(await gateway.ended).toBe(0);
+  expect(gateway.err()).toMatch(/Stopping: [^\n]+\n(.*\n)*Stopped\.\n$/);
 });
 
 test('start with wrong settings ends with 2 and one problem a line', async () => {

@@ -8,6 +8,9 @@ import { Problem } from '../problem.ts';
 /** SIGTERM to a start ends every process within this time. Milliseconds. */
 const STOP_MS = 10_000;
 
+/** The last line; what a stop leaves behind is nothing but the data folder. */
+const STOPPED = 'Stopped.';
+
 export const start: Command = {
   name: 'start',
   about: 'Start the gateway, or some of its roles, in this process and stay until it is told to stop.',
@@ -22,7 +25,7 @@ export const start: Command = {
   notes: [
     'Prints one line `ready grpc=… http=… console=…` and writes addresses.json in the data folder.',
     'Roles without doors print `ready ROLE inner=…`. They may be started in any order; doors wait 60 s for the others.',
-    'SIGTERM and SIGINT stop it within 10 s.',
+    'SIGTERM and SIGINT stop it within 10 s; it says on standard error that it stops, and that it has stopped.',
   ],
   alone: true,
   async run(call): Promise<Result> {
@@ -34,13 +37,16 @@ export const start: Command = {
     if (call.streams.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
     const stopped = whenStopped();
     const givenUp = new AbortController();
-    stopped.signal.then(() => givenUp.abort());
+    stopped.signal.then(() => {
+      call.streams.err('Stopping: what is under way is finished, and nothing new is taken in.\n');
+      givenUp.abort();
+    });
     try {
       const gateway = await startGateway(config, names, givenUp.signal).catch((thrown) => {
         if (givenUp.signal.aborted) return undefined;
         throw refused(thrown, config);
       });
-      if (!gateway) return { exit: 0 };
+      if (!gateway) return { exit: 0, said: STOPPED };
       if (gateway.devKey)
         call.streams.err(
           `This gateway runs on a development key (${masterKeyFile(config).file}): for trying out, never for real pupils.\n`,
@@ -60,7 +66,8 @@ export const start: Command = {
       const inTime = await stopWithin(gateway.stop(), call.streams);
       if (ended === 'lost')
         call.streams.err('A part of the gateway was lost; start it again. Nothing accepted is lost.\n');
-      return { exit: ended === 'lost' || !inTime ? 1 : 0 };
+      else if (inTime) return { exit: 0, said: STOPPED };
+      return { exit: 1 };
     } finally {
       stopped.forget();
     }
