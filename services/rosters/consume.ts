@@ -262,17 +262,18 @@ function load(unit: Unit, school: string, year: string, only?: readonly string[]
     : unit.list(learners, { equals });
   const groupRows = unit.list(groups, { equals });
   const staffRows = only ? [] : unit.list(staff, { equals });
+  const known = {
+    learners: opened(learnerRows, (one) => one.learner, claimsOfLearner, combinedLearner),
+    groups: opened(groupRows, (one) => one.groupToken, claimsOfGroup, combinedGroup),
+    staff: opened(staffRows, (one) => one.staff, claimsOfStaff, combinedStaff),
+  };
   return {
     scopes: scopesOf(row, unit.list(scopes, { equals })),
-    claims: {
-      learners: claimedRows(learnerRows, (one) => one.learner, claimsOfLearner),
-      groups: claimedRows(groupRows, (one) => one.groupToken, claimsOfGroup),
-      staff: claimedRows(staffRows, (one) => one.staff, claimsOfStaff),
-    },
-    groups: new Map(groupRows.map((group) => [group.groupToken, groupEntry(group)])),
+    claims: { learners: known.learners.claims, groups: known.groups.claims, staff: known.staff.claims },
+    groups: known.groups.entries,
     size: row?.learners ?? 0,
-    learners: new Map(learnerRows.map((learner) => [learner.learner, learnerEntry(learner)])),
-    staff: new Map(staffRows.map((person) => [person.staff, staffEntry(person)])),
+    learners: known.learners.entries,
+    staff: known.staff.entries,
     forgotten: new Set(unit.list(forgotten, { equals: [school] }).map(({ learner }) => learner)),
     waiting: unit.list(holds, { index: 'waiting', equals: ['waiting', school, year] }).map(holdState),
   };
@@ -287,15 +288,21 @@ function scopesOf(row: YearRow | undefined, rows: readonly ScopeRow[]): Readonly
   return new Map([[WHOLE, { madeMs: row.madeMs, sites: row.sites, ended: false }]]);
 }
 
-/** Rows that another roster than one of the whole school names, by token. */
-function claimedRows<R extends { scope?: string | undefined; claims?: unknown }, E>(
+/** Rows by token as what counts, and the claims of those that another roster than one of the whole school names. */
+function opened<R extends { scope?: string | undefined; claims?: unknown }, E>(
   rows: readonly R[],
   tokenOf: (row: R) => string,
   claimsOf: (row: R) => Claim<E>[],
-): Map<string, Claim<E>[]> {
-  const map = new Map<string, Claim<E>[]>();
-  for (const row of rows) if (row.scope || row.claims) map.set(tokenOf(row), claimsOf(row));
-  return map;
+  combined: (claims: readonly Claim<E>[]) => E,
+): { entries: Map<string, E>; claims: Map<string, Claim<E>[]> } {
+  const entries = new Map<string, E>();
+  const claims = new Map<string, Claim<E>[]>();
+  for (const row of rows) {
+    const held = claimsOf(row);
+    entries.set(tokenOf(row), combined(held));
+    if (row.scope || row.claims) claims.set(tokenOf(row), held);
+  }
+  return { entries, claims };
 }
 
 /** Whose school year it is; the whole roster where one was closed or approved. */
@@ -357,7 +364,7 @@ function saveScopes(
 ): void {
   const own = scopeWord({ site: siteCode, administration });
   for (const [word, scope] of changes.scopes) {
-    const known = unit.get(scopes, school, year, ...keyOf(word));
+    const known = scopeRow(unit, school, year, word);
     if (known && word !== own && scope === state.scopes.get(word)) continue;
     const [site, admin] = keyOf(word);
     const before: ScopeRow = known ?? {
@@ -386,6 +393,10 @@ function saveScopes(
   }
 }
 
+/** By the list that `load` read too: an engine that fetches rows for a whole group has it at hand, also where there is none. */
+const scopeRow = (unit: Unit, school: string, year: string, word: string): ScopeRow | undefined =>
+  unit.list(scopes, { equals: [school, year] }).find((row) => scopeWord(row) === word);
+
 const keyOf = (word: string): [site: string, administration: string] => {
   const { site, administration } = scopeOf(word);
   return [site, administration];
@@ -413,7 +424,7 @@ function claimCounts(state: RosterState, claims: Claims | undefined, gone: reado
 function countClaims(unit: Unit, school: string, year: string, counts: ReadonlyMap<string, number>): void {
   for (const [word, by] of counts) {
     if (by === 0) continue;
-    const row = unit.get(scopes, school, year, ...keyOf(word));
+    const row = scopeRow(unit, school, year, word);
     if (row) unit.put(scopes, { ...row, learners: Math.max(0, row.learners + by) });
   }
 }
@@ -624,7 +635,10 @@ const codesOf = ({
   claims?: ClaimRow<unknown>[] | undefined;
 }): string[] => (claims ? siteCodesOf(claims) : scope ? siteCodesOf([{ scope, entry: undefined }]) : []);
 
-export const learnerEntry = (row: LearnerRow): LearnerEntry => ({ ...learnerBase(row), siteCodes: codesOf(row) });
+const withCodes = <E extends { siteCodes: string[] }>(entry: E, row: Parameters<typeof codesOf>[0]): E =>
+  row.scope || row.claims ? { ...entry, siteCodes: codesOf(row) } : entry;
+
+export const learnerEntry = (row: LearnerRow): LearnerEntry => withCodes(learnerBase(row), row);
 
 const groupRow = (
   school: string,
@@ -658,7 +672,7 @@ const groupBase = (row: GroupRow): GroupEntry => ({
   siteCodes: [],
 });
 
-export const groupEntry = (row: GroupRow): GroupEntry => ({ ...groupBase(row), siteCodes: codesOf(row) });
+export const groupEntry = (row: GroupRow): GroupEntry => withCodes(groupBase(row), row);
 
 const staffRow = (
   school: string,
@@ -691,4 +705,4 @@ const staffBase = (row: StaffRow): StaffEntry => ({
   siteCodes: [],
 });
 
-export const staffEntry = (row: StaffRow): StaffEntry => ({ ...staffBase(row), siteCodes: codesOf(row) });
+export const staffEntry = (row: StaffRow): StaffEntry => withCodes(staffBase(row), row);

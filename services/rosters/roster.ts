@@ -510,6 +510,8 @@ export function compare(
       if (next.length < held.length) settle(before, held, next, entry.leavesOn);
       continue;
     }
+    // Most of a roster is as it was, so this is asked first.
+    if (held.length === 1 && held[0]!.scope === reach.word && sameLearner(held[0]!.entry, entry)) continue;
     if (!isOwn(held)) ownGained++;
     const next = adds && held.length > 0 ? [{ ...held[0]!, entry }, ...held.slice(1)] : claimed(held, entry, reach);
     settle(before, held, next, '');

@@ -18,6 +18,7 @@ export const scopeWord = ({ site, administration }: Scope): string =>
   administration === '' ? site : `${site}/${administration}`;
 
 export function scopeOf(word: string): Scope {
+  if (word.length < 3) return { site: word, administration: '' };
   const [site = '', administration = ''] = word.split('/');
   return { site, administration };
 }
@@ -92,6 +93,10 @@ export function claimed<E>(claims: readonly Claim<E>[], entry: E, reach: Reach):
 
 /** Codes of the sites in claims, sorted. */
 export function siteCodesOf(claims: readonly Claim<unknown>[]): string[] {
+  if (claims.length === 1) {
+    const { site } = scopeOf(claims[0]!.scope);
+    return site === '' || site === IN_USE ? [] : [site];
+  }
   const codes = new Set<string>();
   for (const { scope } of claims) if (scope !== IN_USE) codes.add(scopeOf(scope).site);
   codes.delete('');
