@@ -178,6 +178,8 @@ describe('roles as processes', () => {
       return { status: answer.status, body: await answer.json() };
     };
     for (const port of Object.values(ports)) {
+      // Who sends waits for the vault, which came later.
+      for (let i = 0; i < 100 && (await ready(port)).status !== 200; i++) await sleep(50);
       expect(await ready(port)).toEqual({ status: 200, body: { status: 'ready' } });
       expect(await (await fetch(`http://127.0.0.1:${port}/healthz`)).json()).toEqual({ status: 'up' });
       expect(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()).toContain('process_resident_memory_bytes');

@@ -209,6 +209,10 @@ export async function startRoles(
       ? await startDoors(config, route(mine, here, ways, doorLog.implementation), missing)
       : undefined;
     if (doors) opened.push(() => doors.stop(0));
+    const outbound = has('delivery')
+      ? sendOnce(() => missing(), config, route(mine, here, ways, doorLog?.implementation))
+      : undefined;
+    if (outbound) opened.push(() => outbound.stop(0));
     const health: Health = doors?.health ?? {
       async ready() {
         if (stopping) return { status: 'stopping', missing: [] };
@@ -234,7 +238,7 @@ export async function startRoles(
         ended ??= (async () => {
           forget();
           // Callers first: what they are owed still needs what stands behind them.
-          await Promise.all([doors?.stop(GRACE_MS), inner?.server.stop(GRACE_MS)]);
+          await Promise.all([doors?.stop(GRACE_MS), outbound?.stop(GRACE_MS), inner?.server.stop(GRACE_MS)]);
           await Promise.all([engine?.stop(), doorLog?.stop(), vault?.stop()]);
           for (const { transport } of ways) transport.close();
           owners.close();
@@ -266,6 +270,52 @@ export async function startRoles(
       allowNetworks: parseNetworks(configured.EDUK_ALLOW_NETWORKS ?? '') ?? [],
     });
   }
+}
+
+/** How often it is looked whether what sending needs is there. */
+const LOOK_MS = 500;
+
+/** Sends as soon as what it needs is there, which may be long after this role has started. */
+function sendOnce(
+  missing: () => Promise<readonly string[]>,
+  config: Config,
+  router: Transport,
+): { stop(graceMs: number): Promise<void> } {
+  const stopping = new AbortController();
+  let sender: { stop(graceMs: number): Promise<void> } | undefined;
+  const starting = (async () => {
+    while (!stopping.signal.aborted) {
+      if ((await missing()).length > 0) {
+        await sleep(LOOK_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
+        continue;
+      }
+      const edge = await import('#services/edge');
+      try {
+        sender = await edge.startOutbound({
+          state: router,
+          vault: router,
+          clock: systemClock,
+          allowNetworks: parseNetworks(config.EDUK_ALLOW_NETWORKS ?? '') ?? [],
+          onLoopback:
+            isLoopback(parseAddress(config.EDUK_HTTP)!.host) && isLoopback(parseAddress(config.EDUK_GRPC)!.host),
+          alone: false,
+          version: packageVersion,
+        });
+        return;
+      } catch (thrown) {
+        // It was there a moment ago: a role that is away comes back.
+        log('warn', 'sender_not_started', describeError(thrown));
+        await sleep(LOOK_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
+      }
+    }
+  })();
+  return {
+    async stop(graceMs) {
+      stopping.abort();
+      await starting;
+      await sender?.stop(graceMs);
+    },
+  };
 }
 
 /** What proves to other roles that this is one: TLS where there is a certificate, else a key of this machine. */
@@ -341,8 +391,14 @@ function waysByAddress(proof: InnerProof): { to(address: string): Transport; clo
 }
 
 /** Each service is asked where it runs. */
-function route(mine: readonly Service[], here: Transport, ways: readonly Way[], doorLog: Implementation): Transport {
-  const table = new Map<string, Transport>([[LOG_SERVICE, dispatcher([doorLog])]]);
+function route(
+  mine: readonly Service[],
+  here: Transport,
+  ways: readonly Way[],
+  doorLog: Implementation | undefined,
+): Transport {
+  const table = new Map<string, Transport>();
+  if (doorLog) table.set(LOG_SERVICE, dispatcher([doorLog]));
   for (const service of servicesOf([])) {
     if (service.answers === undefined) continue;
     const way = mine.includes(service) ? here : ways.find(({ role }) => role === service.role)?.transport;

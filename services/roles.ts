@@ -27,7 +27,12 @@ export const roles: Readonly<Record<RoleName, Role>> = {
     needs: ['engine'],
     at: 'EDUK_CORE',
   },
-  delivery: { about: 'mailboxes', needs: ['engine'], at: 'EDUK_DELIVERY' },
+  delivery: {
+    about: 'mailboxes, and what is sent from them',
+    // Who sends asks owners what to tell, and the vault whom it is about.
+    needs: ['engine', 'core', 'vault'],
+    at: 'EDUK_DELIVERY',
+  },
   watch: { about: 'where every message is', needs: ['engine'], at: 'EDUK_WATCH' },
   vault: { about: 'keys and identities', needs: ['vault database'], at: 'EDUK_VAULT' },
 };

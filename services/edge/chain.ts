@@ -13,6 +13,7 @@ export class Chain {
   #freshMs = 0;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
   readonly #byOin = new Map<string, PartyRow>();
   readonly #byApiKey = new Map<string, string>();
   readonly #byClientId = new Map<string, string>();
@@ -34,11 +35,11 @@ export class Chain {
 
   async start(everyMs = 250): Promise<void> {
     await this.refresh();
-    this.#timer = setInterval(
-      () =>
-        void this.refresh().catch(() => log('warn', 'chain_copy_stale', { age_ms: this.#clock.now() - this.#freshMs })),
-      everyMs,
-    );
+    this.#timer = setInterval(() => {
+      // One that is still under way need not be followed by another for each turn it takes.
+      if (this.#running) return;
+      void this.refresh().catch(() => log('warn', 'chain_copy_stale', { age_ms: this.#clock.now() - this.#freshMs }));
+    }, everyMs);
     this.#timer.unref();
   }
 
@@ -46,13 +47,48 @@ export class Chain {
     clearInterval(this.#timer);
   }
 
-  /** Takes in what changed. A refresh that starts after a decision was told sees that decision. */
-  async refresh(): Promise<void> {
-    while (this.#running) await this.#running;
-    this.#running = unhurried(() => this.#take()).finally(() => {
+  /**
+   * Takes in what changed. A refresh that starts after a decision was told sees that decision; those who ask while one is
+   * under way share the next.
+   */
+  refresh(): Promise<void> {
+    if (!this.#running) return this.#begin();
+    this.#next ??= this.#running
+      .catch(() => undefined)
+      .then(() => {
+        this.#next = undefined;
+        return this.#begin();
+      });
+    return this.#next;
+  }
+
+  #begin(): Promise<void> {
+    const running = unhurried(() => this.#take()).finally(() => {
       this.#running = undefined;
     });
-    await this.#running;
+    this.#running = running;
+    return running;
+  }
+
+  /**
+   * Runs `work`. When that refuses for what another door may have taken in a moment ago (a party, a mandate), it runs again
+   * on a fresh copy, so that a party may use any door. `work` changes nothing before it refuses.
+   */
+  async afresh<T>(work: () => T | Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (thrown) {
+      if (!mayBeStale(thrown) || !(await this.caughtUp())) throw thrown;
+      return work();
+    }
+  }
+
+  /** Takes in what changed; whether anything had. */
+  async caughtUp(): Promise<boolean> {
+    const before = this.#version;
+    // Where that cannot be found out, what stands is answered by.
+    await this.refresh().catch(() => undefined);
+    return this.#version !== before;
   }
 
   async #take(): Promise<void> {
@@ -199,6 +235,16 @@ export class Chain {
     }
     return best ?? { fault: 'mandate.missing' };
   }
+}
+
+/** What names a thing of this copy. */
+const copied: ReadonlySet<string> = new Set(['school_oin', 'party_oin', 'mandate_id', 'oin']);
+/** Whether a refusal may only be that this copy is a quarter of a second old. */
+export function mayBeStale(thrown: unknown): boolean {
+  if (!(thrown instanceof GatewayError)) return false;
+  const { fault, where } = thrown;
+  if (fault === 'state.missing') return copied.has(where[0]?.path ?? '');
+  return fault === 'party.unknown' || fault === 'party.forbidden' || fault.startsWith('mandate.');
 }
 
 const rank = (fault: Fault): number => (fault === 'mandate.unconfirmed' ? 2 : fault === 'mandate.ended' ? 1 : 0);

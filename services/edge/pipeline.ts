@@ -6,6 +6,7 @@
 import { setImmediate as breath } from 'node:timers/promises';
 import { asGatewayError, Clear, uuid7, uuidText } from '#kernel';
 import type { Caller } from './caller.ts';
+import { mayBeStale } from './chain.ts';
 import { accept } from './stages/accept.ts';
 import { admit } from './stages/admit.ts';
 import { authorise } from './stages/authorise.ts';
@@ -31,6 +32,8 @@ export const stages = {
 } as const satisfies Record<string, Stage>;
 export type StageName = keyof typeof stages;
 const order = Object.keys(stages) as StageName[];
+/** Stages that judge by the door's copy of parties and mandates: what they refuse they judge again where that was old. */
+const asksTheCopy: ReadonlySet<StageName> = new Set(['locate', 'authorise']);
 /** From this many messages on, others are let in between two stages: together the stages of such a batch take long. */
 const MANY = 50;
 
@@ -52,6 +55,13 @@ export async function pass(
     try {
       const done = stages[name](open, door);
       if (done) await done;
+      if (asksTheCopy.has(name)) {
+        const stale = open.filter((submission) => mayBeStale(submission.refused));
+        if (stale.length > 0 && (await door.chain.caughtUp())) {
+          for (const submission of stale) submission.refused = undefined;
+          await stages[name](stale, door);
+        }
+      }
       if (name !== to && open.length >= MANY) await breath();
     } catch (thrown) {
       // A stage that fails as a whole fails each message it held; what was refused before keeps its own reason.

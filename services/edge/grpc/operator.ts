@@ -1,5 +1,5 @@
 import { outcomes } from '#adapters/eckdt';
-import { GatewayError } from '#kernel';
+import { GatewayError, newId } from '#kernel';
 import { type Mandate, MandateState, type Party, Role } from '#proto/eduk/core/v1/party';
 import type { HoldDecisionSubmitted } from '#proto/eduk/events/v1/rosters';
 import type * as op from '#proto/eduk/operator/v1/operator';
@@ -301,9 +301,8 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
   resolveDeliveries: (request: op.ResolveDeliveriesRequest, gate) => gate.door.services.delivery.resolveKeys(request),
 };
 
-let sequence = 0;
-/** Each command of the operator is a message of its own. */
-const submitReference = (): string => `operator-${process.pid}-${Date.now()}-${sequence++}`;
+/** Each command of the operator is a message of its own, whichever door it came to. */
+const submitReference = (): string => `operator-${newId()}`;
 
 export const operatorStreams: Record<string, (requests: AsyncGenerator<any>, gate: Gate) => Promise<unknown>> = {
   importRoster: async (requests: AsyncGenerator<op.ImportRosterRequest>, gate): Promise<op.ImportRosterResponse> => {

@@ -19,6 +19,7 @@ import {
   textOf,
   within,
 } from '#kernel';
+import { PartyServiceDefinition } from '#proto/eduk/gateway/v1/party';
 import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import type { Caller, Peer } from '../caller.ts';
 import type { Gate } from '../gate.ts';
@@ -58,8 +59,10 @@ export async function startGrpc(address: Address, gate: Gate, tls?: DoorTls): Pr
     'grpc.keepalive_permit_without_calls': 1,
   });
   const onLoopback = isLoopback(address.host);
-  const callerOf = (call: AnyCall): Caller =>
-    authenticate(header(call.metadata, 'authorization'), peerOf(call, onLoopback, gate), gate.proofs);
+  const callerOf = (call: AnyCall): Promise<Caller> =>
+    gate.door.chain.afresh(() =>
+      authenticate(header(call.metadata, 'authorization'), peerOf(call, onLoopback, gate), gate.proofs),
+    );
   for (const definition of [...publicServices, OperatorServiceDefinition]) {
     const handlers = Object.fromEntries(
       Object.entries(definition.methods as Record<string, MethodDefinition>).map(([key, method]) => [
@@ -133,7 +136,7 @@ function handlerOf(
   definition: ServiceDefinition,
   key: string,
   method: MethodDefinition,
-  callerOf: (call: AnyCall) => Caller,
+  callerOf: (call: AnyCall) => Promise<Caller>,
   gate: Gate,
 ): unknown {
   const { fullName } = definition;
@@ -154,7 +157,7 @@ function handlerOf(
     (call, callback) => {
       const run = async () => {
         // Who calls comes first: nothing is decoded for somebody unknown.
-        const caller = callerOf(call);
+        const caller = await callerOf(call);
         return answer(decode(call.request), caller, header(call.metadata, 'traceparent') ?? '');
       };
       within(waitOf(call.getDeadline()), run).then(
@@ -173,23 +176,25 @@ function handlerOf(
   if (read)
     return unary(async (request, caller) => {
       checkGrammar(type, request);
-      return read(request, party(caller), gate);
+      // Its answers are this copy; they hold what the caller did through another door.
+      if (fullName === PartyServiceDefinition.fullName) await gate.door.chain.refresh();
+      return gate.door.chain.afresh(() => read(request, party(caller), gate));
     });
   const intake = find(bulks, fullName, key);
   if (intake)
     return ((call) => {
-      try {
-        serveBulk(call as never, intake, party(callerOf(call)), gate.door, gate.notes);
-      } catch (thrown) {
-        call.emit('error', statusOf(thrown));
-      }
+      callerOf(call)
+        .then((caller) => {
+          if (!call.cancelled) serveBulk(call as never, intake, party(caller), gate.door, gate.notes);
+        })
+        .catch((thrown) => call.emit('error', statusOf(thrown)));
     }) satisfies handleBidiStreamingCall<Buffer, unknown>;
   const mailbox = find(watches, fullName, key);
   const flow = watchFlow.definition.fullName === fullName && watchFlow.key === key;
   if (mailbox || flow)
     return ((call) => {
       const run = async () => {
-        const caller = party(callerOf(call));
+        const caller = party(await callerOf(call));
         const request = decode(call.request);
         checkGrammar(type, request);
         await (mailbox
@@ -209,13 +214,15 @@ function handlerOf(
       return unary(async (request, caller) => {
         operator(caller);
         checkGrammar(type, request);
+        await gate.door.chain.refresh();
         return answer(request, gate);
       });
     const stream = operatorStreams[key];
     if (stream)
       return ((call: ServerReadableStream<Buffer, unknown>, callback: (error: unknown, message?: unknown) => void) => {
         const run = async () => {
-          operator(callerOf(call));
+          operator(await callerOf(call));
+          await gate.door.chain.refresh();
           return stream(requests(call, decode), gate);
         };
         run().then(

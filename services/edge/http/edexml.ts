@@ -22,8 +22,12 @@ export async function serveEdexml(
 ): Promise<void> {
   if (request.method !== 'POST')
     throw new GatewayError('wire.invalid', 'Send the file with POST.', { where: 'method' });
-  const caller = authenticate(request.headers.authorization, peerOfRequest(request, listenerOnLoopback), gate.proofs);
-  requireRole(caller, [Role.ROLE_ADMINISTRATION, Role.ROLE_SCHOOL, Role.ROLE_BOARD]);
+  const { chain } = gate.door;
+  const caller = await chain.afresh(() => {
+    const found = authenticate(request.headers.authorization, peerOfRequest(request, listenerOnLoopback), gate.proofs);
+    requireRole(found, [Role.ROLE_ADMINISTRATION, Role.ROLE_SCHOOL, Role.ROLE_BOARD]);
+    return found;
+  });
   const schoolOin = url.searchParams.get('school') ?? '';
   const schoolYear = url.searchParams.get('schooljaar') ?? '';
   if (schoolOin && !isSchoolOin(schoolOin))
@@ -34,12 +38,8 @@ export async function serveEdexml(
   if (!isSiteCode(siteCode))
     throw new GatewayError('wire.invalid', 'dependancecode is two digits.', { where: 'dependancecode' });
   const roster = await readRosterFile(await bodyOf(request));
-  requireMandate(
-    gate.door,
-    caller,
-    roster.reveal((it) => it.schoolOin) || routingOf(schoolOin).schoolOin,
-    Service.SERVICE_ROSTER,
-  );
+  const school = roster.reveal((it) => it.schoolOin) || routingOf(schoolOin).schoolOin;
+  await chain.afresh(() => requireMandate(gate.door, caller, school, Service.SERVICE_ROSTER));
   const taken = await importRoster(gate, caller, roster, { schoolOin, schoolYear, siteCode }, 5_000);
   const { flowId, learners, groups, staff, decision, holdId, difference } = taken;
   sendJson(response, holdId ? 409 : 202, {

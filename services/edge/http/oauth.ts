@@ -21,7 +21,8 @@ export async function serveToken(request: IncomingMessage, response: ServerRespo
     return refuse(400, 'unsupported_grant_type', 'Use grant_type=client_credentials.');
   const [id = '', secret = ''] = splitOnce(Buffer.from(basic, 'base64').toString('utf8'));
   try {
-    const oin = clientOf(gate.door.chain, decodeURIComponent(id), decodeURIComponent(secret));
+    const { chain } = gate.door;
+    const oin = await chain.afresh(() => clientOf(chain, decodeURIComponent(id), decodeURIComponent(secret)));
     const { token, expiresInS } = gate.proofs.tokens.issue(oin, gate.proofs.now());
     sendJson(
       response,

@@ -53,25 +53,28 @@ export async function serveUwlr(
     const asked = requestOf((await readXmlApart(await bodyOf(request))).root);
     if (asked.operation === 'HaalLeerlinggegevens') {
       const question = rosterQuestion(asked.body);
-      const { caller, school } = callerOf(gate, asked.header, question.school);
+      const { chain } = gate.door;
+      const { caller, school } = await chain.afresh(() => callerOf(gate, asked.header, question.school));
       send(
         response,
         200,
         XML,
         writeLeerlinggegevens(
           rosterAnswer(
-            await answerRoster(gate, caller, {
-              school,
-              site: question.school.siteCode,
-              asked: question.schoolYear,
-              changedSince: question.changedSince,
-            }),
+            await chain.afresh(() =>
+              answerRoster(gate, caller, {
+                school,
+                site: question.school.siteCode,
+                asked: question.schoolYear,
+                changedSince: question.changedSince,
+              }),
+            ),
           ),
         ),
       );
     } else {
       const delivery = resultsDelivery(asked.body);
-      const { caller, school } = callerOf(gate, asked.header, delivery.school);
+      const { caller, school } = await gate.door.chain.afresh(() => callerOf(gate, asked.header, delivery.school));
       checkYear(delivery.schoolYear, 'leerresultaten_verzoek/school/schooljaar');
       await takeResults(gate, caller, school, delivery.results);
       send(response, 200, XML, writeBevestiging());
@@ -168,7 +171,7 @@ async function takeResults(
   school: string,
   results: ReturnType<typeof resultsDelivery>['results'],
 ): Promise<void> {
-  requireMandate(gate.door, caller, school, Service.SERVICE_RESULT);
+  await gate.door.chain.afresh(() => requireMandate(gate.door, caller, school, Service.SERVICE_RESULT));
   const message = newId();
   const batch = results.reveal((list) =>
     list.map((result, i) => {
