@@ -2,8 +2,8 @@
  * What drivers must stand, with real brokers that are frozen, killed and cut off. The times here are short;
  * `EDUK_FAULT_SECONDS=60` makes pauses as long as an operator meets them.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as rest } from 'node:timers/promises';
@@ -33,6 +33,7 @@ async function load(
   kafka: LocalKafka,
   replication: number,
   configs: Record<string, string> = {},
+  shape: { bytes?: number } = {},
 ): Promise<Load> {
   const settings: DriverSettings = {
     brokers: kafka.brokers,
@@ -56,7 +57,7 @@ async function load(
     onGap: (gap) => gaps.push(gap),
     onTrouble: (trouble) => troubles.push(trouble),
   });
-  const writing = write(driver.producer(), lanes, ledger);
+  const writing = write(driver.producer(), lanes, ledger, shape);
   await until('it runs', () => ledger.total > 500 && ledger.arrived.size === 4);
   return {
     driver,
@@ -221,3 +222,51 @@ describe.skipIf(missing !== undefined)('one of three brokers', () => {
     await settled('one of three SIGSTOP', all, 30_000);
   }, 180_000);
 });
+
+/** A disk of a few megabytes; undefined where we may not make one. */
+function smallDisk(megabytes: number): { folder: string; grow(megabytes: number): void; remove(): void } | undefined {
+  const folder = mkdtempSync(join(tmpdir(), 'eduk-disk-'));
+  const mount = (...args: string[]) => execFileSync('mount', args, { stdio: 'ignore' });
+  try {
+    mount('-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', folder);
+  } catch {
+    rmdirSync(folder);
+    return undefined;
+  }
+  return {
+    folder,
+    grow: (megabytes) => mount('-o', `remount,size=${megabytes}m`, folder),
+    remove() {
+      execFileSync('umount', ['-l', folder], { stdio: 'ignore' });
+      rmdirSync(folder);
+    },
+  };
+}
+
+const disk = missing === undefined ? smallDisk(48) : undefined;
+if (disk === undefined) process.stderr.write('Left out: a broker with a full disk. It needs the right to mount one.\n');
+else {
+  describe('a broker with a full disk', () => {
+    let kafka: LocalKafka;
+    beforeAll(async () => {
+      kafka = await startKafka({ folder: disk.folder });
+    }, 120_000);
+    afterAll(async () => {
+      await kafka?.stop();
+      disk.remove();
+    });
+
+    test('writes nothing more and says so; with room again nothing that was acknowledged is lost', async () => {
+      const all = await Promise.all(
+        drivers.map((name) => load(name, kafka, 1, { 'segment.index.bytes': '65536' }, { bytes: 20_000 })),
+      );
+      const gone = () => all.every(({ troubles }) => troubles.length > 5);
+      await until('the broker has given up', gone, 60_000);
+      const [node] = kafka.nodes;
+      await node!.stop('SIGKILL');
+      disk.grow(600);
+      await node!.start();
+      await settled('disk full', all, 30_000);
+    }, 180_000);
+  });
+}
