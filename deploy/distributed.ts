@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { freePorts, LocalProblem, localInfrastructure } from './local/index.ts';
+import { freePorts, LocalProblem, localInfrastructure } from '#deploy/local';
 
 /** In the order in which they are ended: doors first, because what they owe still needs the others. */
 const ROLES = ['door', 'core', 'delivery', 'watch', 'vault'] as const;
