@@ -194,7 +194,9 @@ function forget(record: LogRecord, unit: Unit): void {
     const row = unit.get(learners, schoolOin, year.year, learner);
     if (!row) continue;
     removeLearner(unit, schoolOin, row.year, learner, row.leavesOn);
-    countClaims(unit, schoolOin, row.year, new Map(claimsOfLearner(row).map(({ scope }) => [scope, -1])));
+    const named = new Set(claimsOfLearner(row).map(({ scope }) => scope));
+    for (const scope of unit.list(scopes, { equals: [schoolOin, row.year] }))
+      if (named.has(scopeWord(scope))) unit.put(scopes, { ...scope, learners: Math.max(0, scope.learners - 1) });
     const kept = unit.get(years, schoolOin, year.year) ?? year;
     unit.put(years, { ...kept, learners: kept.learners - 1, changedMs: unit.now });
   }
@@ -327,9 +329,9 @@ function save(unit: Unit, state: RosterState, about: About, { events, changes, c
   if (claims) saveClaims(unit, about, claims, saved);
   const isApplied = events.some((event) => event.name === 'RosterApplied');
   if (isApplied || size !== 0) saveYear(unit, about, { size, openGroups, isApplied, changes });
-  if (isApplied && changes && about.rosterId) saveScopes(unit, state, about, changes);
   const gone = events.flatMap((event) => (event.name === 'LearnerLeft' ? [event.value.learner] : []));
-  countClaims(unit, about.schoolOin, about.schoolYear, claimCounts(state, claims, gone));
+  const counts = claimCounts(state, claims, gone);
+  saveScopes(unit, state, about, isApplied && about.rosterId ? changes : undefined, counts);
 }
 
 /** Who names whom may change where what is told does not: a pupil at two sites is left out at one. */
@@ -347,7 +349,10 @@ function saveClaims(
     if (!saved.staff.has(token)) unit.put(staff, staffRow(school, year, combinedStaff(held), held, unit.now));
 }
 
-/** The scope of a roster that counts is new; those whose place it took have ended. */
+/**
+ * The scope of a roster that counts is new, those whose place it took have ended, and each counts its learners. Rows come from
+ * the list that `load` read too: an engine that fetches rows for a whole group has it at hand, also where there is none.
+ */
 function saveScopes(
   unit: Unit,
   state: RosterState,
@@ -360,18 +365,18 @@ function saveScopes(
     siteCode = '',
     administration = '',
   }: About,
-  changes: Changes,
+  changes: Changes | undefined,
+  counts: ReadonlyMap<string, number>,
 ): void {
+  const known = new Map(unit.list(scopes, { equals: [school, year] }).map((row) => [scopeWord(row), row]));
+  const saved = new Map<string, ScopeRow>();
   const own = scopeWord({ site: siteCode, administration });
-  for (const [word, scope] of changes.scopes) {
-    const known = scopeRow(unit, school, year, word);
-    if (known && word !== own && scope === state.scopes.get(word)) continue;
-    const [site, admin] = keyOf(word);
-    const before: ScopeRow = known ?? {
+  for (const [word, scope] of changes?.scopes ?? []) {
+    if (known.has(word) && word !== own && scope === state.scopes.get(word)) continue;
+    const before: ScopeRow = known.get(word) ?? {
       school,
       year,
-      site,
-      administration: admin,
+      ...scopeOf(word),
       rosterId: '',
       byOin: '',
       asOf: '',
@@ -379,11 +384,11 @@ function saveScopes(
       seenMs: 0,
       endedMs: 0,
       // Those of before scopes were kept, or named outside a roster.
-      learners: [...state.learners.keys()].filter((token) => heldIn(state, token).some(({ scope }) => scope === word))
+      learners: [...state.learners.keys()].filter((token) => heldIn(state, token).some((claim) => claim.scope === word))
         .length,
       sites: [],
     };
-    unit.put(scopes, {
+    saved.set(word, {
       ...before,
       ...(word === own ? { rosterId, byOin, asOf: asOf || before.asOf, seenMs: unit.now } : {}),
       madeMs: scope.madeMs,
@@ -391,16 +396,12 @@ function saveScopes(
       endedMs: scope.ended ? before.endedMs || unit.now : 0,
     });
   }
+  for (const [word, by] of counts) {
+    const row = saved.get(word) ?? known.get(word);
+    if (row && by !== 0) saved.set(word, { ...row, learners: Math.max(0, row.learners + by) });
+  }
+  for (const row of saved.values()) unit.put(scopes, row);
 }
-
-/** By the list that `load` read too: an engine that fetches rows for a whole group has it at hand, also where there is none. */
-const scopeRow = (unit: Unit, school: string, year: string, word: string): ScopeRow | undefined =>
-  unit.list(scopes, { equals: [school, year] }).find((row) => scopeWord(row) === word);
-
-const keyOf = (word: string): [site: string, administration: string] => {
-  const { site, administration } = scopeOf(word);
-  return [site, administration];
-};
 
 function heldIn(state: RosterState, token: string): readonly Claim<LearnerEntry>[] {
   const known = state.learners.get(token);
@@ -419,14 +420,6 @@ function claimCounts(state: RosterState, claims: Claims | undefined, gone: reado
   }
   for (const token of gone) add(heldIn(state, token), -1);
   return counts;
-}
-
-function countClaims(unit: Unit, school: string, year: string, counts: ReadonlyMap<string, number>): void {
-  for (const [word, by] of counts) {
-    if (by === 0) continue;
-    const row = scopeRow(unit, school, year, word);
-    if (row) unit.put(scopes, { ...row, learners: Math.max(0, row.learners + by) });
-  }
 }
 
 /** The rule of `evolve`, for rows. Rows are not read again: `state` has those that were there. */
