@@ -3,6 +3,7 @@
  * the rest over gRPC, where the settings say that it answers.
  */
 import { randomBytes } from 'node:crypto';
+import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Engine, ServiceModule } from '#bus';
@@ -149,7 +150,7 @@ export async function startRoles(
       answersOthers(mine, names) || config.EDUK_INNER !== undefined ? await listen(config, mine, proof) : undefined;
     if (inner) opened.push(() => inner.server.stop(0));
 
-    const owners = waysByAddress(proof);
+    const owners = waysByAddress(proof, namesOf(config, mine));
     opened.push(() => owners.close());
     const engine = mine.some(({ module }) => module)
       ? await parts.engine({
@@ -296,8 +297,10 @@ function sendOnce(
           vault: router,
           clock: systemClock,
           allowNetworks: parseNetworks(config.EDUK_ALLOW_NETWORKS ?? '') ?? [],
-          onLoopback:
-            isLoopback(parseAddress(config.EDUK_HTTP)!.host) && isLoopback(parseAddress(config.EDUK_GRPC)!.host),
+          // A role without doors has their addresses by default only; where it is called itself says where it is.
+          onLoopback: [config.EDUK_HTTP, config.EDUK_GRPC, config.EDUK_INNER ?? config.EDUK_HTTP].every((address) =>
+            isLoopback(parseAddress(address)!.host),
+          ),
           alone: false,
           version: packageVersion,
         });
@@ -365,8 +368,17 @@ function waysTo(config: Config, mine: readonly Service[], proof: InnerProof): Wa
   return ways;
 }
 
+/** Names that others of the same roles are looked for by, which their certificates are for. */
+function namesOf(config: Config, mine: readonly Service[]): string[] {
+  const hosts = rolesOf(mine).flatMap((role) => {
+    const { at } = roles[role];
+    return at === undefined ? [] : config[at]!.split(',').map((address) => parseAddress(address.trim())!.host);
+  });
+  return [...new Set(hosts)].filter((host) => isIP(host) === 0);
+}
+
 /** Ways to processes by their own address, made when they are first needed. */
-function waysByAddress(proof: InnerProof): { to(address: string): Transport; close(): void } {
+function waysByAddress(proof: InnerProof, names: readonly string[]): { to(address: string): Transport; close(): void } {
   const known = new Map<string, GrpcTransport>();
   return {
     to(address) {
@@ -378,7 +390,7 @@ function waysByAddress(proof: InnerProof): { to(address: string): Transport; clo
           known.get(oldest!)?.close();
           known.delete(oldest!);
         }
-        way = grpcTransport({ addresses: [address], repeats, patienceMs: 1_000, ...proof });
+        way = grpcTransport({ addresses: [address], names, repeats, patienceMs: 1_000, ...proof });
         known.set(address, way);
       }
       return way;

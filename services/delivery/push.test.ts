@@ -200,6 +200,30 @@ describe('attempts', () => {
     expect((await it.claim(10, [it.answered(started[0]!, 200)])).map(({ rows }) => rows.length)).toEqual([100]);
   });
 
+  test('of many schools, whose mail comes in turns, are still of many rows each', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    const schools = Array.from({ length: 40 }, (_, i) => `00000007000${10 + i}AB00000`);
+    for (let i = 0; i < 1600; i++) it.grant(`l${i % 800}`, { school: schools[i % 40]!, run: false });
+    it.bench.run();
+    const seen: string[] = [];
+    let requests = 0;
+    for (let started = await it.claim(); started.length > 0; started = await it.claim()) {
+      for (const attempt of started) {
+        expect(new Set(attempt.rows.map(({ schoolOin }) => schoolOin)).size).toBe(1);
+        requests += 1;
+        seen.push(...attempt.rows.map(({ key, keyNumber }) => `${key}/${String(keyNumber).padStart(4, '0')}`));
+      }
+      await it.tell(...started.map((attempt) => it.answered(attempt, 200)));
+    }
+    expect(seen).toHaveLength(1600);
+    expect(requests).toBeLessThan(250);
+    for (let key = 0; key < 800; key++) {
+      const of = seen.filter((one) => one.startsWith(`l${key}/`));
+      expect(of).toEqual([...of].sort());
+    }
+  });
+
   test('wait for mail', async () => {
     const it = pushed();
     it.endpoint(PLATFORM);

@@ -48,8 +48,13 @@ export const LEASE_MS = 12_000;
 const MOST_ROWS = 100;
 const MOST_BYTES = 512 * 1024;
 /** Mail of one mailbox, and keys that are due, that one claim looks at. */
-const LOOKED_AT = 400;
-const KEYS_LOOKED_AT = 200;
+const LOOKED_AT = 800;
+const KEYS_LOOKED_AT = 400;
+/**
+ * What finds no place is due at once, by a clock so coarse that many such keys are due together: then they are found in the
+ * order of their schools, and a school's go in one request.
+ */
+const TOGETHER_MS = 10_000;
 /** Endpoints that one claim looks at. */
 const ENDPOINTS_LOOKED_AT = 64;
 /** How long what could not be prepared rests, and what a copy of the mandates does not allow yet. */
@@ -440,14 +445,19 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
   // Keys of which something was set aside.
   // What this call woke is not in the list yet.
   let again = [...call.touched].some((name) => name.startsWith(`${party}/${standard}/`));
-  for (const row of unit.list(pushKeys, { index: 'by_due', equals: [party, standard], limit: KEYS_LOOKED_AT })) {
+  const keys = unit.list(pushKeys, { index: 'by_due', equals: [party, standard], limit: KEYS_LOOKED_AT });
+  for (const row of keys) {
     if (row.dueMs > now) {
       next = Math.min(next, row.dueMs);
       break;
     }
     const name = laneName(row);
-    if (call.touched.has(name)) continue;
-    if (busy.has(name)) continue;
+    if (call.touched.has(name) || busy.has(name)) continue;
+    const known = row.failures > 0 ? undefined : open.get(`${row.service}/${row.school}`);
+    if ((known === undefined || known.rows.length >= MOST_ROWS) && (room === 0 || call.left === 0)) {
+      isBlocked = true;
+      continue;
+    }
     const waiting = unit.list(setAside, {
       equals: [party, standard, row.service, row.school, row.key],
       limit: MOST_ROWS,
@@ -465,13 +475,13 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
         continue;
       }
       batch = begin(row.service, row.school, row.failures, row.sinceMs);
-      if (batch === undefined) break;
+      if (batch === undefined) continue;
       endpoint = spent.row;
       repeats += 1;
       taking = rows.slice(0, 1);
     } else if (rows.length > 0) {
       batch = batchFor(row.service, row.school, rows[0]!.body);
-      if (batch === undefined) break;
+      if (batch === undefined) continue;
       const { length } = batch.rows;
       // What arrived first of a key goes first, however little space is left.
       for (const { member, body } of rows) {
@@ -490,8 +500,9 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
     if (batch !== undefined) holding.set(name, batch);
   }
 
-  // Mail that was not looked at before, oldest mailbox first.
-  if (room > 0 || open.size > 0)
+  // Mail that was not looked at before, oldest mailbox first; as long as what was set aside is not too much already.
+  const isAhead = keys.length === KEYS_LOOKED_AT && keys.at(-1)!.dueMs <= now;
+  if (!isAhead && (room > 0 || open.size > 0))
     for (const { service, after, page, isWhole } of unread(unit, party, standard, (room + 1) * MOST_ROWS)) {
       let through = after;
       for (const row of page) {
@@ -508,9 +519,11 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
           else if (holds !== undefined && (holds.failures > 0 || !hasSpace(holds, body))) aside(unit, lane, member);
           else if (!hasEnded(unit, lane, member)) {
             const batch = holds ?? batchFor(service, body.school, body);
-            if (batch === undefined) break;
-            add(batch, member, body);
-            holding.set(name, batch);
+            if (batch === undefined) aside(unit, lane, member, now - (now % TOGETHER_MS));
+            else {
+              add(batch, member, body);
+              holding.set(name, batch);
+            }
           }
         }
         through = row.number;
@@ -574,7 +587,7 @@ function dissolve(unit: Writer, attempt: Readonly<AttemptRow>, call: Call): void
 const hasEnded = (unit: Pick<Writer, 'get'>, { party, standard }: Lane, member: Member): boolean =>
   member.number !== member.first && unit.get(outcomes, member.flowId, member.eventId, party, standard) !== undefined;
 
-function aside(unit: Writer, lane: Lane, member: Member): void {
+function aside(unit: Writer, lane: Lane, member: Member, dueMs = NEVER): void {
   const row = keyRow(unit, lane) ?? {
     ...lane,
     rows: 0,
@@ -583,7 +596,7 @@ function aside(unit: Writer, lane: Lane, member: Member): void {
     sinceMs: 0,
     status: 0,
     code: '',
-    dueMs: NEVER,
+    dueMs,
   };
   unit.put(setAside, { ...lane, ...member });
   unit.put(pushKeys, { ...row, rows: row.rows + 1 });
