@@ -117,14 +117,19 @@ export class Reader implements KafkaReader {
           try {
             state.leader = await this.#cluster.leader(state.lane);
             if (state.leader < 0) throw answered(5, keyOf(state.lane));
-            if (!this.#loops.has(state.leader) && !this.#cluster.closed) this.#start(state.leader);
-            else this.#wake(state);
           } catch (error) {
             this.#cluster.stale([state.lane.topic]);
             this.#trouble(state, error as KafkaError);
           }
         }),
       );
+      // Once all are known: the first fetch is to hold all lanes that it can.
+      for (const { leader } of due) {
+        if (leader < 0 || this.#cluster.closed) continue;
+        const loop = this.#loops.get(leader);
+        if (loop) loop.wake();
+        else this.#start(leader);
+      }
       const rests = [...this.#lanes.values()]
         .filter(({ leader }) => leader < 0)
         .map(({ restsUntilMs }) => restsUntilMs - Date.now());
@@ -264,6 +269,8 @@ export class Reader implements KafkaReader {
   /** Tells of a gap; never heals it. */
   async #outOfRange(state: LaneState): Promise<void> {
     const { epoch, offset } = state;
+    // It may have come from a broker that no longer leads, and does not know.
+    await this.#cluster.refresh([state.lane.topic]);
     const [range] = await ranges(this.#cluster, [state.lane]);
     if (this.#cluster.closed || state.epoch !== epoch || range === undefined) return;
     if (state.fromEarliest) {
