@@ -13,6 +13,11 @@ import { clientCredentials, type InnerProof, KEY_HEADER } from './security.ts';
 export interface GrpcTransportOptions extends InnerProof {
   /** `host:port` each. A name that stands for several addresses is that many replicas. */
   addresses: readonly string[];
+  /**
+   * Names that a replica's certificate may be for, instead of the host of its address: one replica among several is called by
+   * an address that no certificate knows beforehand.
+   */
+  names?: readonly string[];
   /** Whether a second call has no second effect: only then is a call repeated whose outcome is unknown. */
   repeats(service: string, method: string): boolean;
   /** Longest that one call may take, milliseconds. Default 40,000: questions may wait 30 s for an answer. */
@@ -204,6 +209,7 @@ class Replica {
   readonly #address: Address;
   readonly #host: string;
   readonly #proof: InnerProof;
+  readonly #names: readonly string[] | undefined;
   readonly #changed: () => void;
   #client: Client | undefined;
   #stream: ClientDuplexStream<ExchangeRequest, ExchangeResponse> | undefined;
@@ -216,10 +222,16 @@ class Replica {
   #timer: NodeJS.Timeout | undefined;
   #told = '';
 
-  constructor(address: Address, host: string, proof: InnerProof, changed: () => void) {
+  constructor(
+    address: Address,
+    host: string,
+    proof: InnerProof & Pick<GrpcTransportOptions, 'names'>,
+    changed: () => void,
+  ) {
     this.#address = address;
     this.#host = host;
     this.#proof = proof;
+    this.#names = proof.names;
     this.#changed = changed;
     this.#connect();
   }
@@ -265,7 +277,7 @@ class Replica {
     const { host, port } = this.#address;
     const target = textOf(this.#address);
     // A client of its own for each attempt: what grpc-js remembers of failures would keep us from a replica that is back.
-    const client = new Client(target, clientCredentials(this.#host, this.#proof), {
+    const client = new Client(target, clientCredentials(this.#host, this.#proof, this.#names), {
       'grpc.use_local_subchannel_pool': 1,
       'grpc.enable_retries': 0,
       'grpc.enable_http_proxy': 0,

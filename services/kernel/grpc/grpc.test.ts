@@ -294,6 +294,20 @@ describe('who may call', () => {
       const outcome = await stranger.call(SERVICE, 'echo', bytes('hello')).then(text, (thrown) => thrown.fault);
       expect([who, outcome]).toEqual([who, 'gateway.unavailable']);
     }
+    // One replica among several, at an address that no certificate knows.
+    const asOne = async (names?: string[], patienceMs = 5_000) =>
+      client([], {
+        addresses: [`127.0.0.2:${port}`],
+        names,
+        tls: ours.issue('core'),
+        key: undefined,
+        patienceMs,
+      })
+        .call(SERVICE, 'echo', bytes('hello'))
+        .then(text, (thrown) => thrown.fault);
+    expect(await asOne(undefined, 500)).toBe('gateway.unavailable');
+    expect(await asOne(['vault'], 500)).toBe('gateway.unavailable');
+    expect(await asOne(['vault', 'localhost'])).toBe('hello');
     const plain = client([port], { patienceMs: 500 });
     await expect(plain.call(SERVICE, 'echo', bytes('a'))).rejects.toMatchObject({ fault: 'gateway.unavailable' });
   });

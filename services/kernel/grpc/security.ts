@@ -1,3 +1,4 @@
+import { checkServerIdentity } from 'node:tls';
 import { type ChannelCredentials, credentials, ServerCredentials } from '@grpc/grpc-js';
 import { ConfigError, isLoopback } from '../config.ts';
 
@@ -24,10 +25,17 @@ function check(host: string, { tls, key }: InnerProof): void {
   if (!tls && !key) throw new ConfigError(['roles on loopback need a key that both sides know']);
 }
 
-export function clientCredentials(host: string, proof: InnerProof): ChannelCredentials {
+/** `names`: the certificate of whoever answers may be for one of these instead of the host. */
+export function clientCredentials(host: string, proof: InnerProof, names: readonly string[] = []): ChannelCredentials {
   check(host, proof);
   const { tls } = proof;
-  return tls ? credentials.createSsl(tls.ca, tls.key, tls.cert) : credentials.createInsecure();
+  if (!tls) return credentials.createInsecure();
+  return credentials.createSsl(tls.ca, tls.key, tls.cert, {
+    checkServerIdentity: (called, certificate) => {
+      const wrong = checkServerIdentity(called, certificate);
+      return names.some((name) => checkServerIdentity(name, certificate) === undefined) ? undefined : wrong;
+    },
+  });
 }
 
 export function serverCredentials(host: string, proof: InnerProof): ServerCredentials {
