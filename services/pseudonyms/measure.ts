@@ -1,23 +1,35 @@
 /**
- * What the vault does in a second, on this machine, now: `node services/pseudonyms/measure.ts [learners]`. In one thread,
- * without a port; batches of 500 as a roster sends them. Beside it the bare HMAC, so that machines can be compared.
+ * What the vault does in a second, on this machine, now: `node services/pseudonyms/measure.ts [learners] [postgres://…]`.
+ * With an address it is the vault in that database, in a schema that is made and dropped; without one, a file. In one
+ * thread, without a port; batches of 500 as a roster sends them. Beside it the bare HMAC, so that machines can be compared.
  */
 import { createHmac, createSecretKey, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import { type Client, systemClock, uuid7 } from '#kernel';
 import { Person } from '#proto/eduk/core/v1/learner';
 import type { Identity, VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import { openPostgresVault } from './postgres/vault.ts';
 import { openVault } from './vault.ts';
 
 const LEARNERS = Number(process.argv[2] ?? 20_000);
+const URL = process.argv[3];
 const BATCH = 500;
 const SCHOOL = '0000000700099XX00000';
 const folder = mkdtempSync(join(tmpdir(), 'eduk-vault-measure-'));
 const masterKey = randomBytes(32);
-const start = (maxCached: number) => {
-  const vault = openVault({ file: join(folder, 'vault.db'), masterKey, clock: systemClock, maxCached });
+const schema = `measure_${randomBytes(4).toString('hex')}`;
+const admin = URL === undefined ? undefined : new pg.Client({ connectionString: URL });
+await admin?.connect();
+const start = async (maxCached: number) => {
+  const common = { masterKey, clock: systemClock, maxCached };
+  const vault =
+    URL === undefined
+      ? openVault({ ...common, file: join(folder, 'vault.db') })
+      : // One lane: the figures are of one caller, as they are for a file.
+        await openPostgresVault({ ...common, url: URL, schema, lanes: 1 });
   return { vault, call: vault.implementations[0]!.handlers as unknown as Client<typeof VaultServiceDefinition> };
 };
 
@@ -37,7 +49,21 @@ const learner = (i: number, numbersOnly: boolean): Identity => ({
 });
 const flowIds = Array.from({ length: BATCH }, () => Buffer.from(uuid7()));
 
+/** Seconds of CPU that the database's processes for us have taken, where they run on this machine. */
+async function serverSeconds(): Promise<number> {
+  const sessions = await admin?.query("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'eduk vault%'");
+  let ticks = 0;
+  for (const { pid } of sessions?.rows ?? []) {
+    const stat = `/proc/${pid}/stat`;
+    if (!existsSync(stat)) continue;
+    const fields = readFileSync(stat, 'utf8').split(') ')[1]!.split(' ');
+    ticks += Number(fields[11]) + Number(fields[12]);
+  }
+  return ticks / 100;
+}
+
 async function measure(what: string, work: (from: number) => unknown, rounds = 1): Promise<void> {
+  const served = await serverSeconds();
   const cpu = process.cpuUsage();
   const begun = performance.now();
   for (let round = 0; round < rounds; round++) for (let from = 0; from < LEARNERS; from += BATCH) await work(from);
@@ -45,7 +71,11 @@ async function measure(what: string, work: (from: number) => unknown, rounds = 1
   const { user, system } = process.cpuUsage(cpu);
   const n = LEARNERS * rounds;
   const perSecond = (s: number) => `${Math.round(n / s)}/s`.padStart(12);
-  process.stdout.write(`${what.padEnd(52)}${perSecond(seconds)}${perSecond((user + system) / 1e6)} of CPU\n`);
+  const ours = (user + system) / 1e6;
+  const theirs = (await serverSeconds()) - served;
+  const each = (s: number) => `${((s * 1e6) / n).toFixed(1)} µs`.padStart(11);
+  const database = admin ? `, of the database ${each(theirs)}` : '';
+  process.stdout.write(`${what.padEnd(52)}${perSecond(seconds)}   CPU each ${each(ours)}${database}\n`);
 }
 
 const hmacKey = createSecretKey(randomBytes(32));
@@ -53,7 +83,7 @@ await measure('bare HMAC-SHA-256 of an ECK iD', (from) => {
   for (let i = from; i < from + BATCH; i++) createHmac('sha256', hmacKey).update(learner(i, true).eckId).digest();
 });
 
-let { vault, call } = start(1e9);
+let { vault, call } = await start(1e9);
 const identify = (offset: number, numbersOnly: boolean, salts: boolean) => (from: number) =>
   call.identify({
     schoolOin: SCHOOL,
@@ -69,7 +99,7 @@ await measure('known, cached, ECK iD, with salt', identify(0, true, true), 3);
 await measure('known, cached, ECK iD, key, same names', identify(0, false, false), 3);
 await vault.stop();
 
-({ vault, call } = start(BATCH));
+({ vault, call } = await start(BATCH));
 await measure('known, stored, ECK iD', identify(0, true, false));
 await measure('known, stored, ECK iD, key, same names', identify(0, false, false));
 const tokens: string[] = [];
@@ -94,4 +124,6 @@ await measure('seal a payload of 200 bytes, stored', (from) =>
   }),
 );
 await vault.stop();
+await admin?.query(`DROP SCHEMA ${schema}, ${schema}_ledger CASCADE`);
+await admin?.end();
 rmSync(folder, { recursive: true });

@@ -322,9 +322,10 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, modelRu
         { known: false, ref: undefined, person: undefined, forgetting: false },
       ]);
       expect((await revealOne(vault, token, NONE, OTHER)).known).toBe(false);
-      expect(vault.vault.reveals()).toEqual([
-        { partyOin: PARTY, purpose: 'roster', numbers: 1, names: 1, contact: 1, payloads: 0 },
+      const counted = [...vault.vault.reveals()].sort((a, b) => a.purpose.localeCompare(b.purpose));
+      expect(counted).toEqual([
         { partyOin: PARTY, purpose: 'access', numbers: 0, names: 0, contact: 1, payloads: 0 },
+        { partyOin: PARTY, purpose: 'roster', numbers: 1, names: 1, contact: 1, payloads: 0 },
       ]);
     });
 
@@ -877,7 +878,7 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, modelRu
         }),
         { numRuns: modelRuns },
       );
-    });
+    }, 180_000);
   });
 }
 

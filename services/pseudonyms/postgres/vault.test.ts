@@ -72,6 +72,36 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
 
   const newSchema = () => `v${randomBytes(6).toString('hex')}`;
 
+  /** Two replicas as one vault: each call goes to the one that did not have the last. */
+  async function openTwo(options: PostgresVaultOptions): Promise<Vault> {
+    const one = await openPostgresVault(options);
+    const two = await openPostgresVault(options);
+    let calls = 0;
+    const [first, second] = [one.implementations[0]!, two.implementations[0]!];
+    const handlers = Object.fromEntries(
+      Object.keys(first.handlers).map((name) => [
+        name,
+        (request: unknown) => (calls++ % 2 ? second : first).handlers[name]!(request),
+      ]),
+    );
+    return {
+      implementations: [{ definition: first.definition, handlers }],
+      devKey: two.devKey,
+      start() {
+        one.start();
+        two.start();
+      },
+      async tick() {
+        await one.tick();
+        await two.tick();
+      },
+      async stop() {
+        await Promise.all([one.stop(), two.stop()]);
+      },
+      reveals: () => [...one.reveals(), ...two.reveals()],
+    };
+  }
+
   /** Schemas that were emptied: making one takes longer than most tests. All of them go with the server. */
   const free: string[] = [];
   async function newPlace(): Promise<Place> {
@@ -83,7 +113,7 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
         )
       ).map(({ name }) => name as string);
     return {
-      open: (options) => openPostgresVault({ ...options, url: server.vaultUrl, schema }),
+      open: (options) => openTwo({ ...options, url: server.vaultUrl, schema }),
       sql: (statement) => sql(statement, schema),
       async backup() {
         const names = await tables();
@@ -126,8 +156,6 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
       },
     };
   }
-
-  vaultContract(newPlace, { secrets: { table: 'secrets', learner: 'learner' }, modelRuns: 15 });
 
   describe('several replicas', () => {
     const masterKey = randomBytes(32);
@@ -197,6 +225,44 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
         (error: GatewayError) => error.fault,
       );
 
+    // First, while the server has few files: after a kill it goes through all of them.
+    test('a database that is away: told at once that repeating helps; back: well again within 10 s', async () => {
+      const schema = newSchema();
+      const on = await replica(schema);
+      on.vault.start();
+      const { token } = (await on.identify(ask(['a'], { name: 'Faye' }))).identified[0]!;
+      const waits = (await on.identify(ask(['w']))).identified[0]!.token;
+      await on.forget({ schoolOin: SCHOOL, token: waits, atMs: BigInt(clock.ms + 60_000) });
+      await server.stop('kill');
+      const begun = performance.now();
+      for (const asked of [on.identify(ask(['a'])), reveal(on, token), forget(on, token)])
+        expect(await faultOf(asked)).toBe('gateway.unavailable');
+      expect(performance.now() - begun).toBeLessThan(3_000);
+      await expect(replica(schema)).rejects.toMatchObject({ fault: 'gateway.unavailable' });
+      clock.ms += 120_000;
+      await server.start();
+      const back = performance.now();
+      await expect.poll(() => faultOf(on.identify(ask(['a']))), { timeout: 10_000 }).toBe('none');
+      expect((await reveal(on, token)).person?.callName).toBe('Faye');
+      await expect.poll(async () => (await reveal(on, waits)).known, { timeout: 10_000 }).toBe(false);
+      expect(performance.now() - back).toBeLessThan(10_000);
+    }, 120_000);
+
+    test('a database that stands still: told that it does not answer, and nobody waits for ever', async () => {
+      const schema = newSchema();
+      const on = await replica(schema);
+      await on.identify(ask(['a']));
+      server.pause();
+      try {
+        const begun = performance.now();
+        expect(await faultOf(on.identify(ask(['a'])))).toBe('gateway.unavailable');
+        expect(performance.now() - begun).toBeLessThan(20_000);
+      } finally {
+        server.resume();
+      }
+      await expect.poll(() => faultOf(on.identify(ask(['a']))), { timeout: 10_000 }).toBe('none');
+    }, 120_000);
+
     test('that meet the same new learners at the same time give the same tokens', async () => {
       const schema = newSchema();
       // Opened together: one of them makes the tables.
@@ -246,7 +312,7 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
     test('a forget at one: no other shows, seals, opens or salts anything of them after its answer', async () => {
       const schema = newSchema();
       const [one, two, three] = [await replica(schema), await replica(schema), await replica(schema)];
-      for (let round = 0; round < 15; round++) {
+      for (let round = 0; round < 8; round++) {
         const key = `k${round}`;
         const { token, salt } = (await one.identify(ask([key], { name: 'Faye' }))).identified[0]!;
         const payload = { token, data: Buffer.from('score 9'), context: 'result' };
@@ -257,17 +323,17 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
         const watch = async (on: Calls) => {
           while (after < 6) {
             const begunAfter = forgotten;
-            const [shown, opened, found, again] = await Promise.all([
-              reveal(on, token),
-              on.openPayloads({
-                schoolOin: SCHOOL,
-                sealed: [{ token, sealed: sealed[0]!, context: 'result' }],
-                partyOin: PARTY,
-                purpose: 'result',
-              }),
-              on.identify(ask([key], { create: false })),
-              on.sealPayloads({ schoolOin: SCHOOL, payloads: [payload] }),
-            ]);
+            // One after the other: what is asked together is answered from what one of them has loaded, and the first three
+            // need nothing but what is in memory.
+            const opened = await on.openPayloads({
+              schoolOin: SCHOOL,
+              sealed: [{ token, sealed: sealed[0]!, context: 'result' }],
+              partyOin: PARTY,
+              purpose: 'result',
+            });
+            const again = await on.sealPayloads({ schoolOin: SCHOOL, payloads: [payload] });
+            const found = await on.identify(ask([key], { create: false }));
+            const shown = await reveal(on, token);
             const knows = [
               shown.known,
               opened.data[0]!.length > 0,
@@ -277,14 +343,14 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
             if (begunAfter) {
               expect(knows).toEqual([false, false, false, false]);
               after++;
-            } else before += knows[0] ? 1 : 0;
+            } else if (knows[0]) before++;
           }
         };
         await Promise.all([
           watch(two),
           watch(three),
           (async () => {
-            await expect.poll(() => before).toBeGreaterThan(3);
+            await expect.poll(() => before, { timeout: 10_000 }).toBeGreaterThan(3);
             expect(await forget(one, token)).toEqual({ known: true, destroyed: true });
             forgotten = true;
           })(),
@@ -408,11 +474,11 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
       const way = await proxied();
       const cutOff = await replica(schema, { url: way.url, ledgerUrl: server.vaultUrl, lanes: 1 });
       const whole = await replica(schema);
-      for (let round = 0; round < 60; round++) {
+      for (let round = 0; round < 40; round++) {
         const keys = Array.from({ length: 5 }, (_, i) => `${round}-${i}`);
         // Every second time an answer is lost, that of the commit too.
         way.cutAfter(
-          ...((round % 2 ? [Number.POSITIVE_INFINITY, round * 12] : [50 + round * 120, Number.POSITIVE_INFINITY]) as [
+          ...((round % 2 ? [Number.POSITIVE_INFINITY, round * 18] : [50 + round * 180, Number.POSITIVE_INFINITY]) as [
             number,
             number,
           ]),
@@ -433,7 +499,7 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
           identified.map(({ token }) => token),
         );
       }
-      expect(way.cuts).toBeGreaterThan(40);
+      expect(way.cuts).toBeGreaterThan(25);
       way.cut();
       expect((await cutOff.identify(ask(['0-0']))).identified[0]!.created).toBe(false);
     });
@@ -485,43 +551,6 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
       }
     }, 180_000);
 
-    test('a database that is away: told at once that repeating helps; back: well again within 10 s', async () => {
-      const schema = newSchema();
-      const on = await replica(schema);
-      on.vault.start();
-      const { token } = (await on.identify(ask(['a'], { name: 'Faye' }))).identified[0]!;
-      const waits = (await on.identify(ask(['w']))).identified[0]!.token;
-      await on.forget({ schoolOin: SCHOOL, token: waits, atMs: BigInt(clock.ms + 60_000) });
-      await server.stop('kill');
-      const begun = performance.now();
-      for (const asked of [on.identify(ask(['a'])), reveal(on, token), forget(on, token)])
-        expect(await faultOf(asked)).toBe('gateway.unavailable');
-      expect(performance.now() - begun).toBeLessThan(3_000);
-      await expect(replica(schema)).rejects.toMatchObject({ fault: 'gateway.unavailable' });
-      clock.ms += 120_000;
-      await server.start();
-      const back = performance.now();
-      await expect.poll(() => faultOf(on.identify(ask(['a']))), { timeout: 10_000 }).toBe('none');
-      expect((await reveal(on, token)).person?.callName).toBe('Faye');
-      await expect.poll(async () => (await reveal(on, waits)).known, { timeout: 10_000 }).toBe(false);
-      expect(performance.now() - back).toBeLessThan(10_000);
-    }, 120_000);
-
-    test('a database that stands still: told that it does not answer, and nobody waits for ever', async () => {
-      const schema = newSchema();
-      const on = await replica(schema);
-      await on.identify(ask(['a']));
-      server.pause();
-      try {
-        const begun = performance.now();
-        expect(await faultOf(on.identify(ask(['a'])))).toBe('gateway.unavailable');
-        expect(performance.now() - begun).toBeLessThan(20_000);
-      } finally {
-        server.resume();
-      }
-      await expect.poll(() => faultOf(on.identify(ask(['a']))), { timeout: 10_000 }).toBe('none');
-    }, 120_000);
-
     test('somebody who stopped while holding a school keeps the others waiting a few seconds, not for ever', async () => {
       const schema = newSchema();
       const on = await replica(schema);
@@ -552,4 +581,6 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
       }
     });
   });
+
+  vaultContract(newPlace, { secrets: { table: 'secrets', learner: 'learner' }, modelRuns: 12 });
 });
