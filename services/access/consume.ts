@@ -8,6 +8,8 @@ import { endings, launchDays, launches, learners, products, type Right, rights }
 
 const ENTITLEMENT_WAIT_MS = 60_000;
 const LAUNCH_WAIT_MS = 5_000;
+/** A launch that names an entitlement nobody has told of yet: its grant may be decided in this moment. A pupil is waiting. */
+const RIGHT_WAIT_MS = 2_000;
 /** What is read late still gets this long: what it lacks may be as late. */
 const GRACE_MS = 5_000;
 const deadline = (record: LogRecord, unit: Unit, waitMs: number): number =>
@@ -43,6 +45,7 @@ export const consumer: Consumer = {
       const { schoolOin, entitlementId } = decoded(record, 'ProvisionSubmitted');
       return `provision:${schoolOin}/${entitlementId}`;
     }
+    if (record.type === 'LaunchSubmitted') return `launch:${decoded(record, 'LaunchSubmitted').launchId}`;
     if (record.type === 'RedeemSubmitted') return `redeem:${decoded(record, 'RedeemSubmitted').launchId}`;
     return record.key;
   },
@@ -55,7 +58,7 @@ function settle(record: LogRecord, unit: Unit, final: boolean): void {
       onProvision(record, decoded(record, 'ProvisionSubmitted'), unit, final);
       break;
     case 'LaunchSubmitted':
-      onLaunch(decoded(record, 'LaunchSubmitted'), unit);
+      onLaunch(decoded(record, 'LaunchSubmitted'), unit, final);
       break;
     case 'RedeemSubmitted':
       onRedeem(record, decoded(record, 'RedeemSubmitted'), unit, final);
@@ -123,12 +126,14 @@ function onProvision(
   );
 }
 
-function onLaunch(submitted: EventOf<'LaunchSubmitted'>, unit: Unit): void {
+function onLaunch(submitted: EventOf<'LaunchSubmitted'>, unit: Unit, final: boolean): void {
   const { launchId, schoolOin, learner, entitlementId, productId, ticketDigest, byOin } = submitted;
   const known = unit.get(learners, schoolOin, learner);
   const today = dutchDay(unit.now);
   const groups = decide.groupsToday(known, unit.now, today) ?? [];
   const named = entitlementId ? unit.get(rights, schoolOin, entitlementId) : undefined;
+  if (entitlementId && !named && !final && !unit.get(launches, launchId))
+    unit.wait(entitlementWanted(schoolOin, entitlementId), unit.now + RIGHT_WAIT_MS);
   const decision = decide.launch(
     {
       now: unit.now,

@@ -174,6 +174,26 @@ describe('from the right to the open book', () => {
       value: { code: 'state.missing', schoolOin: '' },
     });
   });
+  test('a launch in the same moment as its grant waits for it; one for what never comes is told after two seconds', () => {
+    const bench = open();
+    joined(bench);
+    create(bench, 'l-1', { entitlementId: 'e-1', productId: '' });
+    create(bench, 'l-2', { entitlementId: 'e-never', productId: '' });
+    redeem(bench, 'l-1');
+    expect(bench.events('LaunchCreated')).toEqual([]);
+    expect(bench.events('AccessRefused')).toEqual([]);
+    // The grant is not held up by what waits for it, and neither are other launches of the learner.
+    granted(bench, 'e-0');
+    create(bench, 'l-0', { entitlementId: 'e-0', productId: '' });
+    granted(bench);
+    expect(bench.events('LaunchCreated').map(({ value }) => value.launchId)).toEqual(['l-0', 'l-1']);
+    expect(bench.events('LaunchRedeemed').map(({ value }) => value.launchId)).toEqual(['l-1']);
+    bench.advance(2_001);
+    expect(bench.events('AccessRefused').map(({ value }) => [value.subject, value.code])).toEqual([
+      ['l-2', 'state.missing'],
+    ]);
+  });
+
   test('another party and another ticket find nothing', () => {
     const bench = open();
     granted(bench);

@@ -159,6 +159,22 @@ test('what went back because its pupil was forgotten, or was swapped, waits for 
   expect(swapped.blockers.map(({ entitlementId }) => entitlementId)).not.toContain('wrong');
 });
 
+test('a pupil who clicks in the moment of the grant gets in', async () => {
+  for (let i = 0; i < 20; i++) {
+    const id = `click-${i}`;
+    const [launch] = await Promise.all([
+      school.access.createLaunch({ reference: id, schoolOin: oin, learner: pupil, entitlementId: id }),
+      grant(id, book(0), pupil),
+    ]);
+    expect(launch.decision, id).toMatchObject({ outcome: 'LaunchCreated', code: '' });
+  }
+  const wrong = { schoolOin: oin, learner: pupil, entitlementId: 'click-never' };
+  const began = Date.now();
+  const refused = await school.access.createLaunch({ reference: 'click-never', ...wrong });
+  expect(refused.decision).toMatchObject({ code: 'state.missing' });
+  expect(Date.now() - began).toBeLessThan(4_500);
+});
+
 test('by product the whole school is read, and many alike are counted', async () => {
   const count = 2_300;
   const productId = book(5);

@@ -12,6 +12,7 @@ import type { Hold } from '#proto/eduk/rosters/v1/rosters';
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { hasRef } from '../intake/people.ts';
+import { settle } from '../settle.ts';
 import { actsForSchool } from '../stages/authorise.ts';
 import { activeLicences, type Enrolment, enrolmentOf } from './active.ts';
 import { tokenOf } from './names.ts';
@@ -99,7 +100,13 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
   let enrolment: Enrolment = { groups: [], enrolled: false };
   if (learner !== undefined) {
     if (request.orderId)
-      orders = (await services.orders.getOrder({ orderId: request.orderId, buyerOin: '', partyOin: party })).orders;
+      // Who was told a moment ago that it is accepted is not told that there is nothing.
+      orders =
+        (await settle(door, async () => {
+          const asked = { orderId: request.orderId, buyerOin: '', partyOin: party };
+          const found = (await services.orders.getOrder(asked)).orders;
+          return found.length > 0 ? found : undefined;
+        })) ?? [];
     else
       [orders, partial] = await allPages(async (after) => {
         const { orders: items, next } = await services.orders.listOrders({
