@@ -5,4 +5,5 @@ export * from './memory.ts';
 export * from './port.ts';
 export { leavesOn, type Term, terms, unclassed } from './retention.ts';
 export * from './stepped.ts';
+export * from './stepped-elsewhere.ts';
 export type { Store } from './store.ts';

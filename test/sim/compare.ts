@@ -1,7 +1,7 @@
 /** The same without faults: what was committed, done again; and what was accepted, done in its order. */
 import { type EntryOutcome, type LogRecord, MemoryStore } from '#bus';
 import { uuidText } from '#kernel';
-import type { EngineKind, SimEngine } from './engine.ts';
+import { type EngineKind, embedded, type SimEngine } from './engine.ts';
 import { mailboxService, placeOf, type Run } from './run.ts';
 import { watched } from './watched.ts';
 
@@ -13,16 +13,16 @@ interface Twin {
 
 /**
  * Does every group again that was committed, on a store that never fails, and compares every row and every record. Ids of
- * events are chance; everything else must be the same. Answers what was accepted when.
+ * events are chance; everything else must be the same.
  */
-export async function compareRepeated(run: Run, kind: EngineKind): Promise<Accepted[]> {
+export async function compareRepeated(run: Run, kind: EngineKind): Promise<void> {
   const { plan } = run;
   const store = new MemoryStore();
+  const beside = kind.beside();
   let nowMs = 0;
   let engine!: SimEngine;
   let open = (): void => undefined;
   const archive: LogRecord[] = [];
-  const accepted: Accepted[] = [];
   // A stream that stopped is remembered by the process only: with poison about, it ends where the other's ended.
   const isForgetful = plan.forgetful && !plan.steps.some((step) => step.do === 'poison');
   for (const done of run.done) {
@@ -33,7 +33,7 @@ export async function compareRepeated(run: Run, kind: EngineKind): Promise<Accep
           handled: () => undefined,
           isPoison: (consumer, record) => run.isPoison(poisons, consumer, record),
         });
-        engine = kind.open({ store, modules, clock: { now: () => nowMs } });
+        engine = kind.open({ store, beside, modules, clock: { now: () => nowMs } });
       };
       open();
       continue;
@@ -51,18 +51,10 @@ export async function compareRepeated(run: Run, kind: EngineKind): Promise<Accep
     } else {
       if (isForgetful) open();
       engine.turnTo(done.turn);
-      const outcomes = engine.group({ entries: done.entries, retries: done.retries, budget: done.budget });
-      for (const [i, entry] of done.entries.entries())
-        if (outcomes[i]!.taken === 'accepted') accepted.push({ entry, nowMs });
+      engine.group({ entries: done.entries, retries: done.retries, budget: done.budget });
     }
   }
   compareAll(run, { engine, archive });
-  return accepted;
-}
-
-export interface Accepted {
-  entry: Parameters<SimEngine['group']>[0]['entries'][number];
-  nowMs: number;
 }
 
 function compareAll(run: Run, twin: Twin): void {
@@ -130,15 +122,15 @@ const MOMENTS: readonly string[] = ['atMs', 'changedMs', 'decidedMs', 'seenMs', 
  * Takes in what was accepted, in its order and at its time, and decides each before the next; then lets the same time
  * pass. Of calm messages the outcome hangs on nothing else, so that the rows must say the same.
  */
-export function compareInOrder(run: Run, kind: EngineKind, accepted: readonly Accepted[]): void {
+export function compareInOrder(run: Run): void {
   const store = new MemoryStore();
   let nowMs = 0;
   const modules = watched(0, { absent: [], isNewer: true }, { handled: () => undefined, isPoison: () => false });
-  const engine = kind.open({ store, modules, clock: { now: () => nowMs } });
+  const engine = embedded.open({ store, beside: undefined, modules, clock: { now: () => nowMs } });
   const idle = (): void => {
     while (engine.hasWork()) engine.group({ entries: [], budget: 1000 });
   };
-  for (const { entry, nowMs: at } of accepted) {
+  for (const { entry, nowMs: at } of run.accepted) {
     nowMs = at;
     const [outcome] = engine.group({ entries: [entry], budget: undefined }) as [EntryOutcome];
     if (outcome.taken !== 'accepted') run.problem('a message is not accepted again in a run without faults');

@@ -5,7 +5,9 @@ import {
   type GroupPlan,
   type LogRecord,
   type ServiceModule,
+  SteppedElsewhere,
   SteppedEngine,
+  SteppedLog,
   type Store,
   type Table,
 } from '#bus';
@@ -32,7 +34,9 @@ export interface SimEngine {
 
 export interface EngineKind {
   name: string;
-  open(options: { store: Store; modules: readonly ServiceModule[]; clock: Clock }): SimEngine;
+  /** Something that outlives processes beside the store; made once for each simulation. */
+  beside(): unknown;
+  open(options: { store: Store; beside: unknown; modules: readonly ServiceModule[]; clock: Clock }): SimEngine;
   /** Whether the groups of a run can be repeated, in their order, without what broke between them. */
   repeats: boolean;
 }
@@ -40,6 +44,17 @@ export interface EngineKind {
 /** Everything in one process, the log a table of its store. */
 export const embedded: EngineKind = {
   name: 'embedded',
+  beside: () => undefined,
   open: (options) => new SteppedEngine(options),
   repeats: true,
 };
+
+/** The log is another system's: doors and services write a store, relays publish, services read at least once. */
+export const elsewhere: EngineKind = {
+  name: 'elsewhere',
+  beside: () => new SteppedLog(),
+  open: ({ beside, ...options }) => new SteppedElsewhere({ ...options, log: beside as SteppedLog }),
+  repeats: false,
+};
+
+export const kinds: readonly EngineKind[] = [embedded, elsewhere];

@@ -51,6 +51,11 @@ export type Done =
 
 export type MailboxCall = { read: ReadMailboxRequest } | { park: ParkRowsRequest };
 
+export interface Accepted {
+  entry: NewEntry;
+  nowMs: number;
+}
+
 /** One handling of a record, in the order of commits. */
 export interface Traced extends Handled {
   at: number;
@@ -87,7 +92,12 @@ export class Run {
   failures = 0;
   leapt = 0;
 
+  /** Messages that were accepted, in the order of their commits. */
+  readonly accepted: Accepted[] = [];
+
   readonly #kind: EngineKind;
+  readonly #beside: unknown;
+  readonly #entries = new Map<string, NewEntry>();
   readonly #inner: MemoryStore;
   #store!: FaultyStore;
   #engine!: SimEngine;
@@ -104,6 +114,7 @@ export class Run {
   constructor(plan: Plan, kind: EngineKind, plant: Plant) {
     this.plan = plan;
     this.#kind = kind;
+    this.#beside = kind.beside();
     this.#inner = plants[plant]();
     for (const { oin, services } of plan.world.parties)
       for (const service of services)
@@ -128,11 +139,11 @@ export class Run {
 
   /** Everything that the plan says, then mended. */
   async whole(): Promise<void> {
-    for (const step of this.plan.steps) await this.#step(step);
+    for (const step of this.plan.steps) await this.step(step);
     this.mend();
   }
 
-  async #step(step: Step): Promise<void> {
+  async step(step: Step): Promise<void> {
     switch (step.do) {
       case 'group':
         return this.#groupStep(step);
@@ -172,14 +183,17 @@ export class Run {
   // ---- processes
 
   #start(): void {
-    this.#store = new FaultyStore(this.#inner);
+    const store = new FaultyStore(this.#inner);
+    store.onEnd = (committed) => this.#ended(committed);
+    this.#store = store;
     this.done.push({ what: 'open', release: this.#release, poisons: this.#poisons });
     const poisons = this.#poisons;
     const modules = watched(this.plan.turned, this.#release, {
       handled: (handled) => this.#open.push(handled),
       isPoison: (consumer, record) => this.isPoison(poisons, consumer, record),
     });
-    this.#engine = this.#kind.open({ store: this.#store, modules, clock: { now: () => this.nowMs } });
+    const clock = { now: () => this.nowMs };
+    this.#engine = this.#kind.open({ store: this.#store, beside: this.#beside, modules, clock });
     this.#view = this.#engine.view;
     this.#mailboxService = mailboxService(this.#view, (write) => {
       try {
@@ -218,14 +232,22 @@ export class Run {
       if (fault === undefined && !this.#store.full) throw thrown;
       this.failures += 1;
     }
-    if (this.#store.committed) {
-      this.done.push(done);
-      for (const handled of this.#open) this.trace.push({ ...handled, at: this.trace.length });
-    }
-    this.#open = [];
+    if (this.#store.committed) this.done.push(done);
     this.#store.arm(undefined);
     if (this.#store.dead) this.#crashed();
     return outcomes;
+  }
+
+  /** A transaction is over: what was handled in it counts, or does not. */
+  #ended(committed: boolean): void {
+    if (committed) {
+      for (const handled of this.#open) this.trace.push({ ...handled, at: this.trace.length });
+      for (const { id } of this.#store.appended) {
+        const entry = this.#entries.get(uuidText(id));
+        if (entry) this.accepted.push({ entry, nowMs: this.nowMs });
+      }
+    }
+    this.#open = [];
   }
 
   #crashed(): void {
@@ -299,7 +321,7 @@ export class Run {
       sent.attempts.push({ flowId, events: made });
       this.#messageOf.set(flowId, n);
     }
-    return {
+    const entry: NewEntry = {
       flowId: flow,
       partyOin: message.party,
       method: message.method,
@@ -312,6 +334,8 @@ export class Run {
       schoolOin: message.school,
       traceparent: '',
     };
+    if (!other) this.#entries.set(flowId, entry);
+    return entry;
   }
 
   /** With the ids that only a door knows; undefined where one of them is of a message that nobody was told of. */

@@ -21,6 +21,10 @@ export class FaultyStore implements Store {
   committed = false;
   /** The disk is full: nothing can be written. */
   full = false;
+  /** What the open transaction appends. */
+  appended: readonly AppendedRecord[] = [];
+  /** Called with each commit, and with each transaction that is undone. */
+  onEnd: (committed: boolean) => void = () => undefined;
 
   constructor(inner: Store) {
     this.#inner = inner;
@@ -71,6 +75,7 @@ export class FaultyStore implements Store {
   }
   begin() {
     this.#call();
+    this.appended = [];
     this.#inner.begin();
   }
   claim(reference: Parameters<Store['claim']>[0], nowMs: number) {
@@ -83,6 +88,7 @@ export class FaultyStore implements Store {
   }
   append(records: readonly AppendedRecord[], lanes: readonly LaneRow[]) {
     this.#write();
+    this.appended = records;
     this.#inner.append(records, lanes);
   }
   commit() {
@@ -92,13 +98,16 @@ export class FaultyStore implements Store {
     if (fault?.kind === 'commitFails') throw failure();
     this.#inner.commit();
     this.committed = true;
+    this.onEnd(true);
     if (fault?.kind !== 'crashCommitted') return;
     this.dead = true;
     throw new StoreFailure(new Gone('dead'));
   }
   rollback() {
     // A process that is gone rolls nothing back; its transaction ends with its connection, see `end`.
-    if (!this.dead) this.#inner.rollback();
+    if (this.dead) return;
+    this.#inner.rollback();
+    this.onEnd(false);
   }
   cleanLane(lane: LaneRow, through: number, beforeMs: number, limit: number) {
     this.#call();
