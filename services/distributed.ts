@@ -117,6 +117,8 @@ export interface RunningRoles extends Running {
 const OTHERS_MS = 60_000;
 /** Calls under way get so long to end once a process stops. */
 const GRACE_MS = 3_000;
+/** How long a call is repeated while nobody owns what it asks for: longer than the lease of an owner that died. */
+const PERSIST_MS = 8_000;
 /** Owners that a process keeps a way to. */
 const MOST_OWNERS = 64;
 
@@ -357,6 +359,7 @@ function waysTo(config: Config, mine: readonly Service[], proof: InnerProof): Wa
     const transport = grpcTransport({
       addresses: config[at]!.split(',').map((address) => address.trim()),
       repeats,
+      persistMs: PERSIST_MS,
       ...proof,
     });
     ways.push({

@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import type { ExchangeRequest, ExchangeResponse } from '#proto/eduk/inner/v1/inner';
 import { type Address, ConfigError, parseAddress, textOf } from '../config.ts';
@@ -24,6 +25,11 @@ export interface GrpcTransportOptions extends InnerProof {
   callMs?: number;
   /** How long a call waits for a replica while none is there, milliseconds. Default 5,000. */
   patienceMs?: number;
+  /**
+   * How long a call is repeated that a replica answered with gateway.unavailable, milliseconds: what it needs itself (the
+   * owner of the service, the database) may be on its way back. Only where a repeat has no second effect. Default 0.
+   */
+  persistMs?: number;
 }
 
 export interface GrpcTransport extends Transport {
@@ -43,6 +49,8 @@ const BACKOFF_MS = [50, 1_000] as const;
 /** How often names are looked up again. */
 const RESOLVE_MS = 5_000;
 const SWEEP_MS = 250;
+/** Between the repeats of a call that was told to come back, first and at most. */
+const PAUSE_MS = [50, 400] as const;
 /** Bytes that lie unsent at one replica before it counts as overloaded. */
 const UNSENT = 32 << 20;
 
@@ -71,6 +79,7 @@ class Replicas implements GrpcTransport {
   readonly #chosen = new Map<string, Replica>();
   #waiting: (() => void)[] = [];
   #next = 0;
+  #toldAt = Number.NEGATIVE_INFINITY;
   #closed = false;
   #calls = 0;
   #repeated = 0;
@@ -93,17 +102,34 @@ class Replicas implements GrpcTransport {
   async call(service: string, method: string, request: Uint8Array): Promise<Uint8Array> {
     this.#calls++;
     const until = performance.now() + Math.min(timeLeft() ?? Number.POSITIVE_INFINITY, this.#options.callMs ?? CALL_MS);
-    for (let attempt = 0; ; attempt++) {
+    const persist = Math.min(until, performance.now() + (this.#options.persistMs ?? 0));
+    let pauseMs = PAUSE_MS[0] as number;
+    for (let attempt = 0; ; ) {
       const replica = this.#pick(service) ?? (await this.#comes(service, until));
       const left = until - performance.now();
-      if (left <= 0) throw late();
+      if (replica === undefined || left <= 0) {
+        this.#tell(service, method, replica ? 'late' : 'nobody');
+        throw replica ? late() : away();
+      }
       try {
         return await replica.call(service, method, request, left);
       } catch (thrown) {
-        if (!(thrown instanceof Lost)) throw thrown;
+        if (!(thrown instanceof Lost)) {
+          if (!(thrown instanceof GatewayError) || thrown.fault !== 'gateway.unavailable') throw thrown;
+          if (performance.now() + pauseMs > persist || !this.#options.repeats(service, method)) {
+            this.#tell(service, method, 'told');
+            throw thrown;
+          }
+          await sleep(pauseMs);
+          pauseMs = Math.min(PAUSE_MS[1], pauseMs * 2);
+          continue;
+        }
         this.#lost++;
         // It may have been done. Where doing it twice is doing it once, another is asked, or the same when it is back.
-        if (attempt > 0 || this.#closed || !this.#options.repeats(service, method)) throw away();
+        if (attempt++ > 0 || this.#closed || !this.#options.repeats(service, method)) {
+          this.#tell(service, method, 'lost');
+          throw away();
+        }
         this.#repeated++;
       }
     }
@@ -145,12 +171,12 @@ class Replicas implements GrpcTransport {
   }
 
   /** Nothing was sent yet, so waiting for a replica is safe whatever the method does. */
-  async #comes(service: string, until: number): Promise<Replica> {
+  async #comes(service: string, until: number): Promise<Replica | undefined> {
     const patience = Math.min(until, performance.now() + (this.#options.patienceMs ?? PATIENCE_MS));
     for (;;) {
       if (this.#closed) throw new GatewayError('gateway.stopping');
       const left = patience - performance.now();
-      if (left <= 0) throw away();
+      if (left <= 0) return undefined;
       await new Promise<void>((resolve) => {
         const done = () => {
           clearTimeout(timer);
@@ -162,6 +188,14 @@ class Replicas implements GrpcTransport {
       const replica = this.#pick(service);
       if (replica) return replica;
     }
+  }
+
+  /** Why a caller hears gateway.unavailable, once a second at most. */
+  #tell(service: string, method: string, why: 'nobody' | 'late' | 'lost' | 'told'): void {
+    const now = performance.now();
+    if (now - this.#toldAt < 1_000) return;
+    this.#toldAt = now;
+    log('warn', 'role_call_failed', { service, method, why });
   }
 
   #changed(): void {

@@ -187,6 +187,26 @@ describe('calls between roles', () => {
     expect(patient.reaches('eduk.test.v1.Other')).toBe(false);
   });
 
+  test('what a replica cannot answer yet is asked again for a while, where a repeat has no second effect', async () => {
+    let asked = 0;
+    const { port } = await server({
+      call: async (_service, _method, request) => {
+        if (++asked < 4) throw new GatewayError('gateway.unavailable');
+        return request;
+      },
+    });
+    const transport = client([port], { persistMs: 5_000 });
+    expect(text(await transport.call(SERVICE, 'echo', bytes('a')))).toBe('a');
+    expect(asked).toBe(4);
+    asked = 0;
+    await expect(transport.call(SERVICE, 'once', bytes('a'))).rejects.toMatchObject({ fault: 'gateway.unavailable' });
+    expect(asked).toBe(1);
+    asked = -1_000;
+    await expect(within(300, () => transport.call(SERVICE, 'echo', bytes('a')))).rejects.toMatchObject({
+      fault: 'gateway.unavailable',
+    });
+  });
+
   test('a process that listens and is not ready yet is waited for', async () => {
     const running = await serveGrpc({ address: { host: '127.0.0.1', port: 0 }, key: KEY });
     closing.push(() => running.stop(0));
