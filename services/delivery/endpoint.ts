@@ -41,6 +41,7 @@ export const newEndpoint = (party: string, standard: string, url: string): Endpo
   cause: '',
   tokens: MOST_TOKENS,
   tokensMs: 0,
+  ahead: 0,
   full: 0,
   dueMs: NEVER,
 });

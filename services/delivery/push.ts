@@ -47,9 +47,12 @@ export const LEASE_MS = 12_000;
 /** Rows and bytes of one attempt. */
 const MOST_ROWS = 100;
 const MOST_BYTES = 512 * 1024;
-/** Mail of one mailbox, and keys that are due, that one claim looks at. */
+/** Mail of one mailbox that one claim looks at, and keys that are due: so many, and more for each place that is free. */
 const LOOKED_AT = 800;
-const KEYS_LOOKED_AT = 400;
+const KEYS_LOOKED_AT = 50;
+const KEYS_A_PLACE = 50;
+/** No more keys are set aside for want of a place. The more there are, the more of a school are found together. */
+const MOST_AHEAD = 2000;
 /**
  * What finds no place is due at once, by a clock so coarse that many such keys are due together: then they are found in the
  * order of their schools, and a school's go in one request.
@@ -445,8 +448,12 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
   // Keys of which something was set aside.
   // What this call woke is not in the list yet.
   let again = [...call.touched].some((name) => name.startsWith(`${party}/${standard}/`));
-  const keys = unit.list(pushKeys, { index: 'by_due', equals: [party, standard], limit: KEYS_LOOKED_AT });
+  const limit = KEYS_LOOKED_AT + room * KEYS_A_PLACE;
+  const keys = unit.list(pushKeys, { index: 'by_due', equals: [party, standard], limit });
+  let ahead = keys.length < limit || keys.at(-1)!.dueMs > now ? 0 : endpoint.ahead;
+  const isExact = ahead === 0;
   for (const row of keys) {
+    if (row.dueMs <= now && isExact) ahead += 1;
     if (row.dueMs > now) {
       next = Math.min(next, row.dueMs);
       break;
@@ -498,11 +505,11 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
     else if (batch === undefined) again = true;
     if (left > 0) unit.put(pushKeys, { ...row, rows: left, dueMs: batch === undefined ? now : NEVER });
     if (batch !== undefined) holding.set(name, batch);
+    if (batch !== undefined || left <= 0) ahead -= 1;
   }
 
   // Mail that was not looked at before, oldest mailbox first; as long as what was set aside is not too much already.
-  const isAhead = keys.length === KEYS_LOOKED_AT && keys.at(-1)!.dueMs <= now;
-  if (!isAhead && (room > 0 || open.size > 0))
+  if (ahead < MOST_AHEAD && (room > 0 || open.size > 0))
     for (const { service, after, page, isWhole } of unread(unit, party, standard, (room + 1) * MOST_ROWS)) {
       let through = after;
       for (const row of page) {
@@ -519,8 +526,10 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
           else if (holds !== undefined && (holds.failures > 0 || !hasSpace(holds, body))) aside(unit, lane, member);
           else if (!hasEnded(unit, lane, member)) {
             const batch = holds ?? batchFor(service, body.school, body);
-            if (batch === undefined) aside(unit, lane, member, now - (now % TOGETHER_MS));
-            else {
+            if (batch === undefined) {
+              aside(unit, lane, member, now - (now % TOGETHER_MS));
+              ahead += 1;
+            } else {
               add(batch, member, body);
               holding.set(name, batch);
             }
@@ -541,7 +550,7 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
   else if (again && room > 0) next = now;
   // Stopped by what the sender can take, not by the endpoint: the next call goes on.
   else if (isBlocked && room > 0) next = now;
-  unit.put(endpoints, { ...endpoint, full: room === 0 ? 1 : 0, dueMs: next });
+  unit.put(endpoints, { ...endpoint, ahead: Math.max(0, ahead), full: room === 0 ? 1 : 0, dueMs: next });
   return started;
 }
 
@@ -744,7 +753,7 @@ export function standingOf(
 export function cleanAside(unit: Writer, party: string, service: number): number {
   const before = unit.now - KEPT_MS;
   let removed = 0;
-  for (const row of unit.list(pushKeys, { equals: [party, WEBHOOK, service], limit: KEYS_LOOKED_AT })) {
+  for (const row of unit.list(pushKeys, { equals: [party, WEBHOOK, service], limit: LOOKED_AT })) {
     const { school, key } = row;
     const old = unit
       .list(setAside, { equals: [party, WEBHOOK, service, school, key], limit: LOOKED_AT })

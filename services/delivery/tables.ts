@@ -241,6 +241,8 @@ export interface EndpointRow {
   /** What is left of the budget for repeats, and of when that is. */
   tokens: number;
   tokensMs: number;
+  /** Keys set aside for want of a place: about how many. */
+  ahead: number;
   /** Nothing more fits: news of mail does not matter before an attempt ends. 0 or 1. */
   full: number;
   /** When there is something to do; NEVER = nothing. */
@@ -264,6 +266,7 @@ export const endpoints = table<EndpointRow>({
     cause: 'text',
     tokens: 'real',
     tokensMs: 'int',
+    ahead: 'int',
     full: 'int',
     dueMs: 'int',
   },

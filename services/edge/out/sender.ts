@@ -31,6 +31,8 @@ const MOST_UNDER_WAY = 256;
 /** How long one question for work waits. */
 const POLL_MS = 1_000;
 const FAILED_WAIT_MS = 500;
+/** How long outcomes wait for others while requests are under way. */
+const GATHER_MS = 2;
 /** Of several rows; one alone may be as large as it is. */
 const MOST_BODY_BYTES = 2 * 1024 * 1024;
 
@@ -121,11 +123,11 @@ export function startSender(gate: Pick<Gate, 'door'>, version: string, { network
     return { result: status === 0 ? 'unanswered' : 'answered', status, cause, retryAfterS, untold };
   }
 
-  /** Outcomes of one turn of the event loop go together. */
+  /** Outcomes that come shortly after each other go together: each commit waits for the disk. */
   function flush(): void {
     if (isFlushing || outcomes.length === 0) return;
     isFlushing = true;
-    setImmediate(async () => {
+    const go = async () => {
       while (outcomes.length > 0) {
         const told = outcomes;
         outcomes = [];
@@ -139,7 +141,9 @@ export function startSender(gate: Pick<Gate, 'door'>, version: string, { network
         }
       }
       isFlushing = false;
-    });
+    };
+    if (underWay.size > 0) setTimeout(go, GATHER_MS);
+    else setImmediate(go);
   }
 
   const polling = (async () => {
