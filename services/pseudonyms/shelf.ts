@@ -112,6 +112,11 @@ export class Shelf {
     this.#last = undefined;
   }
 
+  /** As if every cached school had been asked for. */
+  useAll(): void {
+    for (const school of this.#schools.values()) this.used.add(school);
+  }
+
   /** How many learners are cached, over all schools. */
   get cached(): number {
     let held = 0;

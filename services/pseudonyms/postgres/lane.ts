@@ -74,6 +74,11 @@ export class Lane {
     this.#connection?.close();
   }
 
+  /** Lets go of what others have changed since: a secret that was destroyed has no place in memory either, used or not. */
+  async refresh(): Promise<void> {
+    if (this.cached > 0) await this.submit(({ shelf }) => shelf.useAll());
+  }
+
   /** How many learners are cached. */
   get cached(): number {
     return this.#desk.shelf.cached;

@@ -10,8 +10,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type LocalPostgres, missingHere, startPostgres } from '#deploy/local';
 import { type Client, connect, dispatcher, type GatewayError } from '#kernel';
 import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import { masterKeys } from '../keys.ts';
+import { identify } from '../people.ts';
 import { type Place, vaultContract } from '../vault.contract.ts';
 import type { Vault } from '../vault.ts';
+import { Lane } from './lane.ts';
+import { PostgresLedger } from './ledger.ts';
 import { migrate } from './schema.ts';
 import { openPostgresVault, type PostgresVaultOptions } from './vault.ts';
 
@@ -356,6 +360,38 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
           })(),
         ]);
         expect(await forget(two, token)).toEqual({ known: true, destroyed: true });
+      }
+    });
+
+    test('what one forgot leaves the memory of the others too, also where nobody asks for it', async () => {
+      const schema = newSchema();
+      const one = await replica(schema);
+      const [{ bytes: vaultId }] = (await sql("SELECT bytes FROM meta WHERE name = 'vault_id'", schema)) as [
+        { bytes: Uint8Array },
+      ];
+      const two = new Lane({
+        url: server.vaultUrl,
+        schema,
+        master: masterKeys(masterKey, vaultId),
+        clock,
+        maxCached: 100,
+        ledger: new PostgresLedger(server.vaultUrl, `${schema}_ledger`),
+      });
+      try {
+        const other = '0000000700099YY00000';
+        const { identified } = await one.identify(ask(['a', 'b']));
+        await two.submit(({ shelf }) => identify(shelf, ask(['a', 'b'])));
+        await two.submit(({ shelf }) => identify(shelf, ask(['c'], { school: other })));
+        expect(two.cached).toBe(3);
+        await two.refresh();
+        expect(two.cached).toBe(3);
+        await forget(one, identified[0]!.token);
+        expect(two.cached).toBe(3);
+        await two.refresh();
+        expect(two.cached).toBe(1);
+      } finally {
+        await two.idle();
+        two.close();
       }
     });
 

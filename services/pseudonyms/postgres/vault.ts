@@ -33,6 +33,8 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /** Up to this size the parts are written anew as soon as someone was forgotten; above it once a day. */
 const WIPE_AT_ONCE_BYTES = 64 * 1024 * 1024;
+/** How long a replica may keep in memory, unused, what another has changed or destroyed. */
+const REFRESH_MS = 10_000;
 /** Rows that one statement of the tick deals with. */
 const DUE = 500;
 
@@ -125,6 +127,7 @@ class PostgresVault implements Vault {
   #connection: Connection | undefined;
   #timer: NodeJS.Timeout | undefined;
   #ticking: Promise<void> | undefined;
+  #refreshedMs = 0;
   #sweptMs = 0;
   #stopped = false;
 
@@ -171,6 +174,10 @@ class PostgresVault implements Vault {
   async tick(): Promise<void> {
     const now = this.#clock.now();
     await this.runDue();
+    if (now - this.#refreshedMs >= REFRESH_MS) {
+      await Promise.all(this.#lanes.map((lane) => lane.refresh()));
+      this.#refreshedMs = now;
+    }
     if (now - this.#sweptMs >= HOUR_MS) {
       await this.catchUp();
       await this.#saveTouched();
