@@ -876,7 +876,11 @@ describe('a roster that would empty a school is held', () => {
       expect((await whole()).roster!.learners).toEqual(before.learners);
       const { blockers } = await at.operator.whyBlocked({ schoolOin: of, productId: '9789000000019' });
       // Whom was asked about the standing roster has, so what they lack otherwise comes first.
-      expect(blockers.find(({ code }) => code === 'hold.pending')).toMatchObject({ code: 'hold.pending', who: 'school', partyOin: of });
+      expect(blockers.find(({ code }) => code === 'hold.pending')).toMatchObject({
+        code: 'hold.pending',
+        who: 'school',
+        partyOin: of,
+      });
       await at.operator.decideHold({ holdId: held.holdId, approve: false });
       expect((await whole()).roster!.learners).toEqual(before.learners);
       expect((await at.operator.listHolds({ schoolOin: of, decided: false })).holds).toEqual([]);
