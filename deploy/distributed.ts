@@ -141,9 +141,13 @@ async function main(): Promise<void> {
   try {
     if (stopping) return;
     process.stderr.write(`Kafka at ${brokers.join(', ')} (${origin.kafka}), PostgreSQL (${origin.postgres})\n`);
-    const inner = Object.fromEntries(
+    const places = Object.fromEntries(
       await Promise.all(
-        ROLES.map(async (role) => [role, (await freePorts(replicas[role])).map((port) => `127.0.0.1:${port}`)]),
+        ROLES.map(async (role) => [
+          role,
+          // Doors have two. Fixed for the whole run: who is started again is found where it was.
+          (await freePorts(replicas[role] * (role === 'door' ? 2 : 1))).map((port) => `127.0.0.1:${port}`),
+        ]),
       ),
     ) as Record<Role, string[]>;
     const internal = await freePorts(ROLES.reduce((sum, role) => sum + replicas[role], 0));
@@ -154,10 +158,10 @@ async function main(): Promise<void> {
       EDUK_HTTP: http,
       EDUK_GRPC: await addressOf('EDUK_GRPC', '127.0.0.1:50051'),
       EDUK_PUBLIC_URL: process.env['EDUK_PUBLIC_URL'] || `http://${http}`,
-      EDUK_CORE: inner.core.join(','),
-      EDUK_DELIVERY: inner.delivery.join(','),
-      EDUK_WATCH: inner.watch.join(','),
-      EDUK_VAULT: inner.vault.join(','),
+      EDUK_CORE: places.core.join(','),
+      EDUK_DELIVERY: places.delivery.join(','),
+      EDUK_WATCH: places.watch.join(','),
+      EDUK_VAULT: places.vault.join(','),
     };
     const database = { EDUK_DATABASE_URL: databaseUrl, EDUK_VAULT_DATABASE_URL: '' };
     const needs: Record<Role, Record<string, string>> = {
@@ -186,12 +190,12 @@ async function main(): Promise<void> {
     for (const role of ROLES)
       for (let i = 0; i < replicas[role]; i++) {
         const own: Record<string, string> = { EDUK_INTERNAL: `127.0.0.1:${internal.pop()!}` };
-        if (role !== 'door') own['EDUK_INNER'] = inner[role][i]!;
+        if (role !== 'door') own['EDUK_INNER'] = places[role][i]!;
         // Further doors have addresses and a folder of their own, and the keys of the first.
         else if (i > 0)
           Object.assign(own, {
-            EDUK_GRPC: '127.0.0.1:0',
-            EDUK_HTTP: '127.0.0.1:0',
+            EDUK_GRPC: places.door[2 * i]!,
+            EDUK_HTTP: places.door[2 * i + 1]!,
             EDUK_DATA: join(data, `door-${i + 1}`),
             EDUK_OPERATOR_KEY_FILE: join(data, 'operator.key'),
             EDUK_INNER_KEY_FILE: join(data, 'inner.key'),
