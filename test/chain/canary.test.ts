@@ -27,6 +27,7 @@ import { fieldsOf } from '#proto/labels';
 import { publicServices } from '../../services/edge/grpc/services.ts';
 import { edexml, uwlrQuestion, uwlrResults } from './files.ts';
 import { type Clients, clientsOf, Fault, newOin, newSchool, sendAll, type WireClient, wire } from './gateway.ts';
+import { Receiver } from './receiver.ts';
 
 const BOOK = '9789000000019';
 const WAIT = 3000n;
@@ -105,6 +106,8 @@ let channel: GrpcClient;
 let http = '';
 let operator: WireClient<typeof OperatorServiceDefinition>;
 const as: Record<string, Clients & { oin: string; apiKey: string }> = {};
+/** Who also has its mail sent. The platform's says everything back that it is told, with a fault. */
+const hooks: Record<string, Receiver> = {};
 const klant = { sleutel: '', klantcode: '', klantnaam: '' };
 /** All that came back to senders of refused or broken messages. */
 const answers: string[] = [];
@@ -141,7 +144,17 @@ beforeAll(async () => {
     ['modest', Role.ROLE_DISTRIBUTOR],
   ] as const) {
     const oin = newOin();
-    const added = await operator.addParty({ party: { oin, name: `Partij ${name}`, roles: [role] } });
+    const endpoints: { standard: string; url: string }[] = [];
+    if (['platform', 'modest', 'stranger'].includes(name)) {
+      hooks[name] = await Receiver.open();
+      if (name === 'platform') hooks[name].behaviour = sayBack();
+      endpoints.push({ standard: 'webhook', url: hooks[name].url });
+    }
+    const added = await operator.addParty({ party: { oin, name: `Partij ${name}`, roles: [role], endpoints } });
+    if (hooks[name]) {
+      hooks[name].secret = added.webhookSecret;
+      secrets.set(`the webhook secret of ${name}`, added.webhookSecret.slice('whsec_'.length));
+    }
     as[name] = { oin, apiKey: added.apiKey, ...clientsOf(channel, `Bearer ${added.apiKey}`) };
     secrets.set(`the API key of ${name}`, added.apiKey).set(`the client secret of ${name}`, added.clientSecret);
     if (name === 'stranger') continue;
@@ -159,7 +172,27 @@ beforeAll(async () => {
       Object.assign(klant, { sleutel: autorisatiesleutel, klantcode: added.klantcode, klantnaam: added.klantnaam });
   }
 });
+/** Answers a fault with all that it was told, in every place that an answer has; every third time it takes it. */
+function sayBack(): Receiver['behaviour'] {
+  let times = 0;
+  return ({ body }, response) => {
+    times += 1;
+    if (times % 3 === 0) return undefined;
+    const line = Buffer.from(body)
+      .toString('latin1')
+      .replaceAll(/[^\x20-\x7e]/g, '')
+      .slice(0, 8_000);
+    response.writeHead(times % 3 === 1 ? 500 : 422, line.slice(0, 200), {
+      'x-echo': line,
+      'retry-after': line.slice(0, 50),
+    });
+    response.end(body);
+    return 'handled';
+  };
+}
+
 afterAll(async () => {
+  for (const hook of Object.values(hooks)) await hook.close();
   channel?.close();
   if (child && child.exitCode === null && child.signalCode === null) {
     child.kill('SIGKILL');
@@ -541,6 +574,12 @@ describe('afterwards none of them is', () => {
         seen.push(toText(answer));
     seen.push(toText(await dashboard.results.getProgress({ schoolOin: school, audience: Audience.AUDIENCE_SCHOOL })));
     expect(seen.length).toBeGreaterThan(20);
+    // What was sent to them, and that it was.
+    expect(hooks['platform']!.requests.some(({ body }) => found(body).length > 0)).toBe(true);
+    expect(hooks['modest']!.requests.length).toBeGreaterThan(0);
+    expect(hooks['stranger']!.requests).toEqual([]);
+    for (const hook of Object.values(hooks)) expect(hook.problems).toEqual([]);
+    seen.push(...hooks['modest']!.requests.map(({ body }) => body));
     expect(seen.flatMap((text) => found(text).map((what) => `${what}: ${text.slice(0, 300)}`))).toEqual([]);
   }, 30_000);
 
