@@ -58,7 +58,7 @@ async function load(
     onTrouble: (trouble) => troubles.push(trouble),
   });
   const writing = write(driver.producer(), lanes, ledger, shape);
-  await until('it runs', () => ledger.total > 500 && ledger.arrived.size === 4);
+  await until('it runs', () => ledger.total > 500 && ledger.arrived.size === 4, 60_000);
   return {
     driver,
     ledger,
@@ -133,7 +133,7 @@ describe.skipIf(missing !== undefined)('one broker', () => {
     await rest(Math.max(0, PAUSE_MS - (Date.now() - from)));
     kafka.nodes[0]!.resume();
     for (const report of await settled(`SIGSTOP ${PAUSE_MS / 1000} s`, all, 15_000))
-      expect(report.failures.get('TIMEOUT unknown')).toBeGreaterThan(0);
+      expect([...report.failures.keys()].some((code) => code.endsWith(' unknown'))).toBe(true);
   }, 180_000);
 
   test('is killed while it is written to, and comes back', async () => {
@@ -185,12 +185,16 @@ async function frozen(name: DriverName, kafka: LocalKafka): Promise<void> {
     lines.push(...parts.map((part) => JSON.parse(part)));
   });
   try {
-    await until('it runs', () => (lines.at(-1)?.acknowledged ?? 0) > 500);
+    await until('it runs', () => (lines.at(-1)?.acknowledged ?? 0) > 500, 60_000);
     child.kill('SIGSTOP');
     await rest(PAUSE_MS);
     const then = lines.at(-1)!.acknowledged;
     child.kill('SIGCONT');
-    await until('it goes on', () => lines.at(-1)!.acknowledged > then + 500 && lines.at(-1)!.arrived > then + 400);
+    await until(
+      'it goes on',
+      () => lines.at(-1)!.acknowledged > then + 500 && lines.at(-1)!.arrived > then + 400,
+      60_000,
+    );
     child.kill('SIGTERM');
     await until('it ended', () => child.exitCode !== null, 20_000);
     expect(lines.at(-1)).toMatchObject({ missing: [], wrong: [] });

@@ -204,6 +204,11 @@ test('records that were asked for before a seek are not handed', async () => {
   expect(wire.fetches[1]!.request.lanes).toEqual([{ ...lane(0), offset: 50n }]);
   answers[1]!([fetched(0, 48, 4)]);
   await until('they came', () => got.length > 0);
+  await until('it asks a third time', () => answers.length === 3);
+  reader.seek(lane(0), 20n);
+  answers[2]!([fetched(0, 52, 2)]);
+  await until('it asks from there', () => answers.length === 4);
+  expect(wire.fetches[3]!.request.lanes).toEqual([{ ...lane(0), offset: 20n }]);
   expect(got).toEqual(['0:50', '0:51']);
 });
 
