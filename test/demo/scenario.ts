@@ -85,6 +85,7 @@ const columnWords: Record<string, string> = {
   granted: 'licences granted',
   refused: 'licence refused: the count is used up',
   ready: 'licences made ready',
+  sent: 'the same, told to its webhook',
   used: 'licences first used',
   withdrawn: 'licences withdrawn',
   opened: 'pupils let in, with name',
@@ -203,6 +204,18 @@ export async function play(
     return Object.fromEntries(started) as Record<PartyName, Party>;
   });
 
+  await step('The platform wants its mail sent as well, to a webhook', async () => {
+    const { url } = await parties.platform.tell('listen');
+    const { oin, title, roles } = { oin: oins.platform, ...members.platform };
+    const endpoint = ['--endpoint', `webhook=${url}`];
+    const { webhookSecret } = await eduk([
+      ...['party', 'add', '--oin', oin, '--name', title.split(',')[0]!, '--role', roles],
+      ...endpoint,
+    ]);
+    await parties.platform.tell('trust', { secret: webhookSecret });
+    tell('Each message is signed with a secret that was printed this once (Standard Webhooks).');
+  });
+
   const counts = async (name: PartyName): Promise<Record<string, number>> => parties[name].tell('counts');
   /** Waits until these columns hold as many items as they should, or nothing comes any more. */
   async function reached(wanted: [PartyName, string, number?][]): Promise<void> {
@@ -295,6 +308,7 @@ export async function play(
       ['wilgenblad', 'ready'],
       ['zilvermeeuw', 'ready'],
       ['platform', 'ready'],
+      ['platform', 'sent'],
     ]);
     const { refused = 0, ready = 0 } = await counts('distributor');
     tell(`${many(refused, 'licence')} refused, since the count is used up; ${number(ready)} are ready to be opened.`);

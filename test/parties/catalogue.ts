@@ -41,12 +41,15 @@ function inventList(name: string, prefix: string, method: string, subject: strin
   return { name, titles };
 }
 
+/** Titles of another run, 0 to 4,500, have other numbers: a number belongs to who published it first. */
+const prefixOf = (run: number, publisher: 0 | 1): string => `9789${String(991 + 2 * run + publisher).padStart(4, '0')}`;
+
 /** Sells licences per pupil, opened on the learning platform. */
-export const inventRekenlist = (seed: number): List =>
-  inventList('Uitgeverij Wilgenblad', '97890991', 'Getallenrijk', 'Rekenen en wiskunde', seed + 1);
+export const inventRekenlist = (seed: number, run = 0): List =>
+  inventList('Uitgeverij Wilgenblad', prefixOf(run, 0), 'Getallenrijk', 'Rekenen en wiskunde', seed + 1);
 /** Sells licences per group and per school, opened on its own site. */
-export const inventTaallist = (seed: number): List =>
-  inventList('Uitgeverij Zilvermeeuw', '97890992', 'Woordenzee', 'Nederlandse taal', seed + 2);
+export const inventTaallist = (seed: number, run = 0): List =>
+  inventList('Uitgeverij Zilvermeeuw', prefixOf(run, 1), 'Woordenzee', 'Nederlandse taal', seed + 2);
 
 /** The method's title for a year group. */
 export const titleFor = (list: List, yearGroup: string): Title =>

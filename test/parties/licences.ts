@@ -8,6 +8,10 @@ const AT_ONCE = 16;
 
 const holderOf = ({ holder }: Message): string => holder?.learner?.eckId || holder?.groupKey || 'the school';
 
+/** How an entitlement stands in a ledger. */
+export const itemOf = (entitlement: Message): string =>
+  `${entitlement['terms'].entitlementId} ${holderOf(entitlement)}`;
+
 /** Columns: `granted`, `ready`, `used`, `withdrawn`, `refused`; an item is `<entitlement> <holder>`, of the last two the id alone. */
 export function followEntitlements(
   wire: Wire,
@@ -18,7 +22,7 @@ export function followEntitlements(
     'EntitlementService/WatchEntitlements',
     ({ change, entitlement }) => {
       const id = entitlement.terms.entitlementId as string;
-      const item = `${id} ${holderOf(entitlement)}`;
+      const item = itemOf(entitlement);
       if (change === 'granted') {
         ledger.note('granted', item);
         granted(entitlement);

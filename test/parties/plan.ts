@@ -5,16 +5,15 @@
 import { type List, titleFor } from './catalogue.ts';
 import type { Pupil, School } from './school.ts';
 
-/** OINs of the parties; invented, as all their names are. */
-export const oins = {
-  administration: '00000099100000001000',
-  distributor: '00000099100000002000',
-  wilgenblad: '00000099100000003000',
-  zilvermeeuw: '00000099100000004000',
-  platform: '00000099100000005000',
-  dashboard: '00000099100000006000',
-} as const;
-export type PartyName = keyof typeof oins;
+const partyNames = ['administration', 'distributor', 'wilgenblad', 'zilvermeeuw', 'platform', 'dashboard'] as const;
+export type PartyName = (typeof partyNames)[number];
+export type Oins = Readonly<Record<PartyName, string>>;
+
+/** OINs of the parties; invented, as all their names are. Each `run` of one gateway, 0 to 4,500, has others. */
+export const oinsOf = (run: number): Oins =>
+  Object.fromEntries(
+    partyNames.map((name, i) => [name, `000000991${String(run).padStart(7, '0')}${i + 1}000`]),
+  ) as unknown as Oins;
 
 export interface OrderLine {
   lineId: string;
@@ -91,7 +90,7 @@ export interface Plan {
 /** Lines of one order; the gateway takes 1,000. */
 const LINES = 900;
 
-export function planStart(school: School, reken: List, taal: List, today: string): Plan {
+export function planStart(school: School, reken: List, taal: List, today: string, oins: Oins): Plan {
   const baseGroups = school.groups.filter(({ composite }) => !composite);
   // Ids travel to everyone, so they hold nothing of a pupil: no key of the administration, no ECK iD.
   const numberOf = new Map(school.pupils.map(({ eckId }, i) => [eckId, String(i + 1).padStart(4, '0')]));
@@ -220,7 +219,12 @@ const siteScore = (i: number): number => 4 + (i % 7);
 export type Expected = Record<PartyName, Record<string, string[]>>;
 
 /** What every ledger holds when the school start is done, before the mandate is stopped. */
-export function expectedFigures(school: School, plan: Plan, list: { reken: List; taal: List }): Expected {
+export function expectedFigures(
+  school: School,
+  plan: Plan,
+  list: { reken: List; taal: List },
+  oins: Oins,
+): Expected {
   const isReken = new Set(list.reken.titles.map(({ ean }) => ean));
   const sells = (sellerOin: string, line: OrderLine): boolean =>
     (line.sellerOin ?? (isReken.has(line.productId) ? oins.wilgenblad : oins.zilvermeeuw)) === sellerOin;
@@ -294,6 +298,7 @@ export function expectedFigures(school: School, plan: Plan, list: { reken: List;
       'fields of pupils': fieldsOf(school),
       granted: personal.map(item),
       ready: personal.map(item),
+      sent: personal.map(item),
       opened: plan.platformLaunches.map(opened),
       used: usedPersonal,
     },

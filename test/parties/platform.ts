@@ -1,6 +1,7 @@
 /** A learning platform: fetches groups over UWLR, makes places ready, lets pupils in, returns results over UWLR and gRPC. */
+import { type Hook, openHook } from './hook.ts';
 import { openLedger } from './ledger.ts';
-import { followEntitlements, makeReady, redeem } from './licences.ts';
+import { followEntitlements, itemOf, makeReady, redeem } from './licences.ts';
 import type { Report, Test } from './plan.ts';
 import { runParty } from './program.ts';
 import { reportProgress } from './reporting.ts';
@@ -8,11 +9,22 @@ import { bringResults, pullGroups } from './uwlr.ts';
 
 await runParty((settings, wire) => {
   const ledger = openLedger();
+  let hook: Hook | undefined;
   return {
     ledger: () => ledger.read(),
     counts: () => ledger.counts(),
 
     watch: () => followEntitlements(wire, ledger, makeReady(settings, wire, ledger)),
+
+    /** Opens a webhook; answers where. */
+    async listen() {
+      hook = await openHook(({ data }) => {
+        if (data.entitlement?.state === 'ENTITLEMENT_STATE_PROVISIONED') ledger.note('sent', itemOf(data.entitlement));
+      });
+      return { url: hook.url };
+    },
+
+    trust: ({ secret }: { secret: string }) => hook!.trust(secret),
 
     async pull({ schoolYear }: { schoolYear: string }) {
       const { groups, pupils, teachers } = await pullGroups(settings, schoolYear);
