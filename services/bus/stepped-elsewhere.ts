@@ -60,6 +60,8 @@ interface Owner {
   core: Core;
   streams: ReadonlySet<string>;
   offsets: Map<string, number>;
+  /** Lanes of which a record is nowhere to be had. */
+  lost: Set<string>;
 }
 
 /** How often what can go wrong on the way does. */
@@ -95,6 +97,7 @@ export class SteppedElsewhere {
       core: this.#door,
       streams: new Set(module.consumers.flatMap((consumer) => consumer.streams)),
       offsets: new Map(),
+      lost: new Set(),
     }));
     for (const owner of this.#owners) this.#begin(owner);
   }
@@ -154,6 +157,7 @@ export class SteppedElsewhere {
   #begin(owner: Owner): void {
     owner.core = this.#open([owner.module]);
     owner.offsets = new Map();
+    owner.lost = new Set();
     for (const [name, records] of this.#log.lanes) {
       const [stream, partition] = name.split('/') as [string, string];
       if (!owner.streams.has(stream)) continue;
@@ -179,7 +183,7 @@ export class SteppedElsewhere {
   #relay(): boolean {
     const behind = this.#store.lanes().filter((lane) => this.#published(lane) < lane.head);
     if (behind.length === 0) return false;
-    const { stream, partition } = this.#pick(behind);
+    const { stream, partition, head } = this.#pick(behind);
     const name = laneOf(stream, partition);
     const from = this.#log.published.get(name) ?? 0;
     const records = this.#store.read(stream, partition, from, 1 + Math.floor(this.#chance() * RELAYED));
@@ -194,7 +198,8 @@ export class SteppedElsewhere {
           .filter(({ number }) => number <= from),
       );
     if (this.#chance() < CHANCES.relayForgets) return true;
-    this.#log.published.set(name, records.at(-1)?.number ?? from);
+    // What is not in the store either, readers will miss.
+    this.#log.published.set(name, records.at(-1)?.number ?? head);
     // A broker that says it has them and loses them: what is noted as published is not sent again by itself.
     if (this.#chance() < CHANCES.tailIsLost) lane.splice(Math.max(0, lane.length - 1 - Math.floor(this.#chance() * 3)));
     return true;
@@ -204,12 +209,12 @@ export class SteppedElsewhere {
     this.#log.published.get(laneOf(stream, partition)) ?? 0;
 
   /** Lanes of which the service has not read all that is published. */
-  #behind({ core, offsets, streams }: Owner): { stream: string; partition: number; name: string }[] {
+  #behind({ core, offsets, streams, lost }: Owner): { stream: string; partition: number; name: string }[] {
     const lanes: { stream: string; partition: number; name: string }[] = [];
     for (const [name, published] of this.#log.published) {
       const slash = name.indexOf('/');
       const stream = name.slice(0, slash);
-      if (!streams.has(stream)) continue;
+      if (!streams.has(stream) || lost.has(name)) continue;
       const partition = Number(name.slice(slash + 1));
       if (
         core.arrivedThrough(stream, partition) < published ||
@@ -232,11 +237,15 @@ export class SteppedElsewhere {
     const page = lane.slice(offset, offset + 1 + Math.floor(this.#chance() * FETCHED));
     offsets.set(name, offset + page.length);
     const heal = (): void => {
-      for (const record of this.#store.read(stream, partition, core.arrivedThrough(stream, partition), HEALED))
-        core.arrived(record);
+      const from = core.arrivedThrough(stream, partition);
+      for (const record of this.#store.read(stream, partition, from, HEALED)) core.arrived(record);
+      // In neither place: the lane stops, loudly.
+      if (core.arrivedThrough(stream, partition) > from) return;
+      core.lost(stream, partition);
+      owner.lost.add(name);
     };
     for (const record of page) if (!core.arrived(record)) heal();
-    if (page.length === 0) heal();
+    if (page.length === 0 && core.arrivedThrough(stream, partition) < this.#published({ stream, partition })) heal();
     return true;
   }
 

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { logTo } from '#kernel';
+import { elsewhere, embedded } from './engine.ts';
 import { planOf } from './plan.ts';
 import { shrink, simulate, simulateSeed } from './simulate.ts';
 import type { Plant } from './store.ts';
@@ -10,9 +11,9 @@ beforeAll(() => logTo(() => undefined));
 const SEEDS = 12;
 
 /** Problems of the first seed that shows what is looked for; the ledgers alone must find it, without the comparison. */
-async function found(plant: Plant, like: RegExp): Promise<string | undefined> {
+async function found(plant: Plant, like: RegExp, kind = embedded): Promise<string | undefined> {
   for (let seed = 1; seed <= SEEDS; seed++) {
-    const { problems } = await simulateSeed(seed, { plant, compared: false });
+    const { problems } = await simulateSeed(seed, { plant, kind, compared: false });
     const problem = problems.find((text) => like.test(text));
     if (problem !== undefined) return problem;
   }
@@ -46,6 +47,15 @@ describe('a planted fault is found', () => {
       if (problems.some((text) => text.includes('is not what it is without faults'))) return;
     }
     expect.fail('no comparison found it');
+  });
+
+  test.each<[Plant, RegExp]>([
+    ['skippedPosition', /took .* 0 times/],
+    ['effectTwice', /took .* 2 times|holds a row twice/],
+    ['lostRecord', /was accepted and is lost/],
+    ['answeredBeforeCommit', /was accepted and is lost/],
+  ])('%s, with the log elsewhere', async (plant, like) => {
+    expect(await found(plant, like, elsewhere)).toMatch(like);
   });
 
   test('and its plan made shorter', async () => {

@@ -22,7 +22,7 @@ import { type Handled, type Release, watched } from './watched.ts';
 const DAY_MS = 86_400_000;
 const LOG_WINDOW_MS = 2 * DAY_MS;
 /** Groups after which it is said that work never ends. */
-const MOST_GROUPS = 2000;
+const MOST_GROUPS = 500;
 
 /** A message as its sender remembers it. */
 export interface Sent {
