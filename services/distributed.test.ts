@@ -1,5 +1,6 @@
 import { once as event } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +15,7 @@ import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import { openVault, readMasterKey } from '#services/pseudonyms';
 import { kafkaSecurity, type Parts, type RunningRoles, startRoles } from './distributed.ts';
+import { testAuthority } from './kernel/grpc/testing.ts';
 import { missing, modulesOf, once, services } from './roles.ts';
 
 logTo(() => undefined);
@@ -81,8 +83,8 @@ async function gatewayOf() {
     closing.push(() => running.stop());
     return running;
   };
-  const ask = (grpc: string, token: string) => {
-    const client = new GrpcClient(grpc, credentials.createInsecure());
+  const ask = (grpc: string, token: string, from = credentials.createInsecure()) => {
+    const client = new GrpcClient(grpc, from);
     closing.push(() => client.close());
     const metadata = new Metadata();
     metadata.set('authorization', `Bearer ${token}`);
@@ -154,6 +156,56 @@ describe('roles as processes', () => {
     expect(all.inner).toBeUndefined();
     const { granted } = await registerAt(ask(all.addresses!.grpc, operatorKey()));
     expect(granted.decision.code).toBe('');
+  });
+
+  test('doors on another address speak TLS only, and the operator has a way in on loopback', async () => {
+    const { start, ask, operatorKey, data } = await gatewayOf();
+    const { ca, cert, key } = testAuthority().issue('door');
+    const place = folder();
+    const file = (name: string, content: string | Buffer): string => {
+      writeFileSync(join(place, name), content, { mode: 0o600 });
+      return join(place, name);
+    };
+    const operator = `127.0.0.1:${await freePort()}`;
+    const all = await start([], {
+      EDUK_GRPC: '0.0.0.0:0',
+      EDUK_HTTP: '0.0.0.0:0',
+      EDUK_OPERATOR: operator,
+      EDUK_PUBLIC_URL: 'https://localhost',
+      EDUK_TLS_CERT: file('cert.pem', cert),
+      EDUK_TLS_KEY: file('key.pem', key),
+      EDUK_MASTER_KEY_FILE: file('master.key', 'ab'.repeat(32)),
+    });
+    expect([all.devKey, existsSync(`${data}.dev.key`)]).toEqual([false, false]);
+    const port = (address: string) => Number(address.split(':').at(-1));
+    const { added } = await registerAt(ask(operator, operatorKey()));
+    // Whoever comes from outside needs a token, and gets it over TLS; neither key opens that door.
+    const token = await new Promise<string>((resolve, reject) => {
+      const asking = request(
+        {
+          host: '127.0.0.1',
+          port: port(all.addresses!.http),
+          path: '/oauth2/token',
+          method: 'POST',
+          ca,
+          headers: {
+            host: 'localhost',
+            authorization: `Basic ${Buffer.from(`${added.clientId}:${added.clientSecret}`).toString('base64')}`,
+          },
+        },
+        (answer) => answer.on('data', (body) => resolve(JSON.parse(String(body)).access_token)),
+      );
+      asking.on('error', reject).end('grant_type=client_credentials');
+    });
+    const outside = `localhost:${port(all.addresses!.grpc)}`;
+    const getOrder = (secret: string, from = credentials.createSsl(ca)) =>
+      ask(outside, secret, from)(OrderServiceDefinition, 'getOrder', { orderId: 'none' }).catch(
+        ({ details }) => details,
+      );
+    expect(await getOrder(token)).toContain('state.missing');
+    expect(await getOrder(added.apiKey)).toContain('party.unknown');
+    expect(await getOrder(operatorKey())).toContain('party.unknown');
+    expect(await getOrder(token, credentials.createInsecure())).not.toContain('state.missing');
   });
 
   test('single services in processes of their own', async () => {

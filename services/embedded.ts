@@ -8,6 +8,7 @@ import {
   GatewayError,
   isLoopback,
   log,
+  operatorAddress,
   parseAddress,
   parseNetworks,
   portTransport,
@@ -40,6 +41,7 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
     doors = await startDoors({
       ...addresses,
       tls,
+      operator: operatorAddress(config),
       servesHealth: config.EDUK_INTERNAL === undefined,
       publicUrl: config.EDUK_PUBLIC_URL?.replace(/\/+$/, ''),
       state: state.transport,

@@ -10,7 +10,15 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
-import { type Config, isLoopback, type MethodDefinition, parseAddress, settings } from '#kernel';
+import {
+  type Config,
+  isLoopback,
+  type MethodDefinition,
+  operatorAddress,
+  parseAddress,
+  settings,
+  textOf,
+} from '#kernel';
 import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import { Problem } from './problem.ts';
 
@@ -38,6 +46,8 @@ export const howToStart = 'Start one with `npm start` or `npx eduk start`.';
 
 /** Where the gateway answers: the setting where it was given, else what a running gateway wrote, else the default. */
 export function gatewayAddress(config: Config): string {
+  const operator = operatorAddress(config);
+  if (operator && operator.port !== 0) return textOf(operator);
   const given = parseAddress(config.EDUK_GRPC)?.port !== 0 && config.EDUK_GRPC !== settings.EDUK_GRPC.default;
   return given ? config.EDUK_GRPC : (writtenAddresses(config)?.['grpc'] ?? config.EDUK_GRPC);
 }

@@ -29,6 +29,8 @@ export interface DoorOptions {
   grpc: Address;
   http: Address;
   tls?: DoorTls | undefined;
+  /** On loopback, without TLS: for the operator, where `grpc` is not on loopback. */
+  operator?: Address | undefined;
   /** Whether health and metrics are served at the HTTP address; false where they have one of their own. */
   servesHealth: boolean;
   /** What else is missing before messages can be taken in: names of parts that do not answer. */
@@ -106,6 +108,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   const http = await startHttp(options.http, gate, { tls, servesHealth: options.servesHealth });
   if (!options.publicUrl) publicUrl = urlOf({ ...options.http, port: http.port }, tls);
   const grpc = await startGrpc(options.grpc, gate, tls);
+  const operator = options.operator && (await startGrpc(options.operator, gate));
   return {
     grpc: textOf({ ...options.grpc, port: grpc.port }),
     http: textOf({ ...options.http, port: http.port }),
@@ -113,7 +116,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     close: () => closing.abort(),
     async stop(graceMs) {
       closing.abort();
-      await Promise.all([grpc.stop(graceMs), http.stop(graceMs)]);
+      await Promise.all([grpc.stop(graceMs), operator?.stop(graceMs), http.stop(graceMs)]);
       await notes.flush();
       notes.stop();
       chain.stop();

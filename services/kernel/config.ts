@@ -30,6 +30,12 @@ export const settings = {
     type: 'address',
     default: '127.0.0.1:50051',
   },
+  EDUK_OPERATOR: {
+    about:
+      'Where the command line reaches the gRPC door when EDUK_GRPC is not on loopback: an address on loopback, without TLS. Else nothing listens there.',
+    type: 'address',
+    default: '127.0.0.1:50052',
+  },
   EDUK_HTTP: { about: 'Where the HTTP door (SOAP, OAuth, files) listens.', type: 'address', default: '127.0.0.1:8080' },
   EDUK_CONSOLE: {
     about: 'Where the operator console listens. There is no console yet; the address is reserved and printed.',
@@ -170,6 +176,7 @@ export type Config = { [K in SettingName]: string | undefined } & {
   EDUK_GRPC: string;
   EDUK_HTTP: string;
   EDUK_CONSOLE: string;
+  EDUK_OPERATOR: string;
 };
 
 export interface Address {
@@ -272,6 +279,8 @@ function exposed(config: Config): string[] {
       );
   if (away('EDUK_HTTP') && config.EDUK_PUBLIC_URL === undefined)
     problems.push('EDUK_HTTP names an address that is not loopback; set EDUK_PUBLIC_URL to what parties call it by');
+  if (away('EDUK_OPERATOR'))
+    problems.push('EDUK_OPERATOR names an address that is not loopback; the operator’s key does not leave the machine');
   if (away('EDUK_CONSOLE'))
     problems.push('EDUK_CONSOLE names an address that is not loopback; the console listens on loopback only');
   if (away('EDUK_INTERNAL') && config.EDUK_INNER_TLS_CERT === undefined && config.EDUK_TLS_CERT === undefined)
@@ -330,6 +339,12 @@ export class ConfigError extends Error {
     this.name = 'ConfigError';
     this.problems = problems;
   }
+}
+
+/** Where the command line reaches the doors of this machine; undefined = at EDUK_GRPC itself. */
+export function operatorAddress(config: Config): Address | undefined {
+  const grpc = parseAddress(config.EDUK_GRPC);
+  return grpc && !isLoopback(grpc.host) ? parseAddress(config.EDUK_OPERATOR) : undefined;
 }
 
 /** What a file holds that a setting names. Throws `ConfigError`, never with content. */

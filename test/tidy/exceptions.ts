@@ -15,6 +15,11 @@ export const exceptions: readonly Exception[] = [
     why: 'Only a type: that of the rows of the generated table of labels.',
   },
   {
+    from: 'services/distributed.test.ts',
+    imports: './kernel/grpc/testing.ts',
+    why: 'Certificates of the test’s own, which the kernel has for its own tests and nobody else may have.',
+  },
+  {
     from: 'services/cli/commands/start.ts',
     imports: '../../main.ts',
     why: '`eduk start` is the gateway, in its own process.',
