@@ -138,8 +138,13 @@ async function main(): Promise<void> {
     nodes,
   });
   const runners: Runner[] = [];
+  const servers = join(data, 'servers.json');
+  // Made anew, so that its mode is what we say.
+  rmSync(servers, { force: true });
   try {
     if (stopping) return;
+    // There is a password in it. For whoever looks into what the gateway keeps, as the demo does.
+    writeFileSync(servers, `${JSON.stringify({ brokers, databaseUrl })}\n`, { mode: 0o600 });
     process.stderr.write(`Kafka at ${brokers.join(', ')} (${origin.kafka}), PostgreSQL (${origin.postgres})\n`);
     const places = Object.fromEntries(
       await Promise.all(
@@ -226,6 +231,7 @@ async function main(): Promise<void> {
     await stop();
     rmSync(join(data, 'processes.json'), { force: true });
     rmSync(join(data, 'addresses.json'), { force: true });
+    rmSync(servers, { force: true });
   }
 }
 

@@ -1,6 +1,7 @@
 /** The programs of the demo: a gateway, parties, and commands. Each is ended by its own id, whatever happens. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -34,6 +35,8 @@ export interface Said {
 export interface Children {
   /** `eduk start` on free ports; resolves when it is ready. */
   startGateway(): Promise<{ grpc: string; http: string }>;
+  /** Where the gateway of the data folder that runs already answers; undefined = there is none. It is never ended here. */
+  findGateway(): Promise<{ grpc: string; http: string } | undefined>;
   /** SIGTERM; answers the exit code. */
   stopGateway(): Promise<number>;
   /** `eduk … --json`. `input` goes to standard input. */
@@ -118,6 +121,17 @@ export function openChildren(data: string): Children {
       ended.catch(() => undefined);
       late.catch(() => undefined);
       return Promise.race([ready, ended, late]);
+    },
+
+    async findGateway() {
+      let addresses: { grpc: string; http: string };
+      try {
+        addresses = JSON.parse(readFileSync(join(data, 'addresses.json'), 'utf8'));
+      } catch {
+        return undefined; // It writes this when it is ready, and takes it away when it ends.
+      }
+      // The file of one that was killed may still be there.
+      return (await run(eduk, ['party', 'list', '--json'])).exit === 0 ? addresses : undefined;
     },
 
     async stopGateway() {

@@ -85,7 +85,8 @@ describe('the demo', () => {
   );
 
   test.each([
-    [['--engine', 'kafka'], /Unknown option '--engine'/],
+    [['--engine', 'sqlite'], /--engine is embedded or kafka/],
+    [['--brokers', '3'], /Unknown option '--brokers'/],
     [['--pupils', '3'], /--pupils is a whole number/],
     [['--seed', 'x'], /--seed is a whole number/],
     [['--plant', 'nothing'], /--plant is one of/],

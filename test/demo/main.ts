@@ -1,10 +1,11 @@
 /**
- * `npm run demo`: a whole school start through a gateway of its own, printed step by step. Exit 0 only when every party
- * has exactly what it should have, by the figures of the school; 1 when not, and the folder is kept; 2 for wrong use.
+ * `npm run demo`: a whole school start through a gateway of its own, or through one that runs on Kafka and PostgreSQL,
+ * printed step by step. Exit 0 only when every party has exactly what it should have, by the figures of the school; 1 when
+ * not, and the folder is kept; 2 for wrong use.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openChildren } from './children.ts';
 import { plants, play } from './scenario.ts';
@@ -14,6 +15,8 @@ const usage = `npm run demo [-- --pupils N] [--seed S]
 
   --pupils N    how many pupils the invented school has, 16 to 5,000; 1,200 without it
   --seed S      another number invents another school; 2026 without it
+  --engine E    kafka: through the gateway that npm run start:distributed has started (EDUK_DATA names its data folder,
+                .eduk-distributed without it), as often as you like; embedded, without it: through one of its own
   --plant FAULT lets one program do something wrong, to see that the table shows it: ${Object.keys(plants).join(', ')}`;
 
 function misuse(why: string): never {
@@ -27,6 +30,7 @@ function settings() {
       options: {
         pupils: { type: 'string', default: '1200' },
         seed: { type: 'string', default: '2026' },
+        engine: { type: 'string', default: 'embedded' },
         plant: { type: 'string' },
         help: { type: 'boolean', default: false },
       },
@@ -37,7 +41,7 @@ function settings() {
   }
 }
 
-const { pupils: pupilsText, seed: seedText, plant, help } = settings();
+const { pupils: pupilsText, seed: seedText, engine, plant, help } = settings();
 if (help) {
   process.stdout.write(`${usage}\n`);
   process.exit(0);
@@ -46,11 +50,13 @@ const pupils = Number(pupilsText);
 const seed = Number(seedText);
 if (!/^\d+$/.test(pupilsText) || pupils < 16 || pupils > 5_000) misuse('--pupils is a whole number from 16 to 5,000.');
 if (!/^\d{1,9}$/.test(seedText)) misuse('--seed is a whole number of at most nine digits.');
+if (!['embedded', 'kafka'].includes(engine)) misuse('--engine is embedded or kafka.');
 if (plant !== undefined && !(plant in plants)) misuse(`--plant is one of ${Object.keys(plants).join(', ')}.`);
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const folder = mkdtempSync(join(tmpdir(), 'eduk-demo-'));
-const children = openChildren(join(folder, 'data'));
+const data = engine === 'kafka' ? resolve(process.env['EDUK_DATA'] || '.eduk-distributed') : join(folder, 'data');
+const children = openChildren(data);
 const started = performance.now();
 
 let interrupted = false;
@@ -77,6 +83,13 @@ for (const fault of ['uncaughtException', 'unhandledRejection'] as const)
 /** Today as the Dutch calendar has it. */
 const today = new Intl.DateTimeFormat('en-CA', { timeZone: 'Europe/Amsterdam' }).format(new Date());
 
+const running = engine === 'kafka' ? await children.findGateway() : undefined;
+if (engine === 'kafka' && running === undefined && !interrupted) {
+  rmSync(folder, { recursive: true, force: true });
+  process.stderr.write(`No gateway is running with its data in ${data}. Start one with: npm run start:distributed\n`);
+  process.exit(1);
+}
+
 say(`A school start, played by a gateway and six other programs that talk to it over the wire.`);
 say(
   `An invented school of ${pupils.toLocaleString('en-US')} pupils (seed ${seed}); what happens is kept in ${folder} until the end.`,
@@ -86,7 +99,7 @@ if (plant !== undefined) say(`Planted: ${plant}. One thing will be missing.`);
 const rows: Row[] = [];
 let failed: string | undefined;
 try {
-  await play({ pupils, seed, plant, folder, today }, children, rows, say);
+  await play({ pupils, seed, plant, folder, data, running, today }, children, rows, say);
 } catch (thrown) {
   failed = thrown instanceof Error ? thrown.message : String(thrown);
 }
@@ -109,7 +122,7 @@ if (!interrupted) {
     say(`All ${rows.length} rows agree. The whole school start took ${took}.`);
   } else {
     say(`It failed after ${took}: ${why.join(' ')}`);
-    say(`The gateway’s data and the files of the school are kept in ${folder}.`);
+    say(`${running ? 'The' : 'The gateway’s data and the'} files of the school are kept in ${folder}.`);
   }
   process.exit(why.length === 0 ? 0 : 1);
 }

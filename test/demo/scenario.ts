@@ -1,10 +1,10 @@
 /** The school start, step by step. What it prints is for someone who never saw the gateway. */
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { inventRekenlist, inventTaallist, writeSru } from '../parties/catalogue.ts';
 import { writeEdexml } from '../parties/edexml.ts';
-import { type Expected, expectedFigures, oins, type PartyName, planStart, type Report } from '../parties/plan.ts';
+import { type Expected, expectedFigures, oinsOf, type PartyName, planStart, type Report } from '../parties/plan.ts';
 import { inventSchool, type Pupil } from '../parties/school.ts';
 import { type Children, type Party, PartyRefused, type Said } from './children.ts';
 import type { Row } from './table.ts';
@@ -14,8 +14,12 @@ export interface Scenario {
   seed: number;
   /** What goes wrong on purpose; see `plants`. */
   plant: string | undefined;
-  /** A folder of its own; the gateway's data is in `data` below it. */
+  /** A folder of the demo's own. */
   folder: string;
+  /** The gateway's data folder. */
+  data: string;
+  /** Given: this gateway runs already, on Kafka and PostgreSQL, and goes on afterwards. */
+  running: { grpc: string; http: string } | undefined;
   today: string;
 }
 
@@ -103,24 +107,18 @@ const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 const STOP_MS = 5_000;
 /** SIGTERM ends a gateway within this time. */
 const END_MS = 10_000;
-/** When nothing has come in for so long, more waiting is no use. */
-const QUIET_MS = 6_000;
+/** When nothing has come in for so long, more waiting is no use. Longer where a role of the gateway may be started again. */
+const QUIET_MS = { own: 6_000, running: 20_000 };
 /** With a planted fault it is known that something does not come. */
 const PLANTED_QUIET_MS = 2_000;
 
 /** Plays it all, and adds to `rows` as it goes. Throws when a step cannot be done at all; what was seen till then stands. */
 export async function play(
-  { pupils, seed, plant, folder, today }: Scenario,
+  { pupils, seed: wanted, plant, folder, data, running, today }: Scenario,
   children: Children,
   rows: Row[],
   say: (line: string) => void,
 ): Promise<void> {
-  const school = inventSchool({ pupils, seed, today });
-  const reken = inventRekenlist(seed);
-  const taal = inventTaallist(seed);
-  const plan = planStart(school, reken, taal, today);
-  const expected = expectedFigures(school, plan, { reken, taal });
-  const data = join(folder, 'data');
   const madeAt = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
   /** One thing, in words. */
   const proves = (party: string, what: string, should: string | number, has: string | number): void =>
@@ -150,13 +148,27 @@ export async function play(
     return said.json;
   }
 
-  const { grpc, http } = await step('Start a gateway', async () => {
-    const addresses = await children.startGateway();
-    tell(
-      `It runs in one process, needs no other software, and answers gRPC at ${addresses.grpc} and HTTP at ${addresses.http}.`,
-    );
-    return addresses;
-  });
+  const { grpc, http } = running
+    ? await step('Find the gateway that runs', async () => {
+        tell(`Its roles are processes, on Kafka and PostgreSQL. gRPC is at ${running.grpc}, HTTP at ${running.http}.`);
+        return running;
+      })
+    : await step('Start a gateway', async () => {
+        const addresses = await children.startGateway();
+        tell(
+          `It runs in one process, needs no other software, and answers gRPC at ${addresses.grpc} and HTTP at ${addresses.http}.`,
+        );
+        return addresses;
+      });
+  const { run, seed } = running ? await unused(eduk, { seed: wanted, today }) : { run: 0, seed: wanted };
+  if (seed !== wanted)
+    say(`    Seed ${wanted} has invented a school that is known there; this is the school of seed ${seed}.`);
+  const oins = oinsOf(run);
+  const school = inventSchool({ pupils, seed, today });
+  const reken = inventRekenlist(seed, run);
+  const taal = inventTaallist(seed, run);
+  const plan = planStart(school, reken, taal, today, oins);
+  const expected = expectedFigures(school, plan, { reken, taal }, oins);
 
   const secrets = await step(
     'Register six parties; the school agrees to what each may have (a mandate each)',
@@ -235,7 +247,7 @@ export async function play(
       const slowest = should.map((n, i) => [has[i]! / n, i] as const).sort(([a], [b]) => a - b)[0]![1];
       const [name, column] = wanted[slowest]!;
       const line = `${shortName(name)} has ${number(has[slowest]!)} of ${number(should[slowest]!)} ${columnWords[column] ?? column}`;
-      if (now - changed > (plant === undefined ? QUIET_MS : PLANTED_QUIET_MS)) {
+      if (now - changed > (plant !== undefined ? PLANTED_QUIET_MS : running ? QUIET_MS.running : QUIET_MS.own)) {
         tell(`Nothing more comes: ${line}.`);
         return;
       }
@@ -521,6 +533,35 @@ export async function play(
     tell(`Of the school, ${many(here.length, 'pupil')} and ${many(results.length, 'result')} are left.`);
   });
 
+  if (running) {
+    await step('Pupils are looked for in what Kafka and the database of the state keep', async () => {
+      const servers = await serversOf(data);
+      if (servers === undefined) {
+        tell('Not looked at: their addresses are not known here, only where npm run start:distributed runs them.');
+        return;
+      }
+      const looked = await children.run(
+        join(import.meta.dirname, 'look-inside.ts'),
+        [],
+        // Not as arguments, which every user of the machine may read: there is a password in them.
+        [servers, school.oin, ...school.pupils.slice(0, 50).flatMap(identities)].join('\n'),
+      );
+      if (looked.exit !== 0) throw new Error(`Kafka and the database could not be looked into.\n${looked.words}`);
+      const { records, rows, kafka, database } = looked.json;
+      tell(
+        `Of 50 pupils, ECK iD, key, e-mail and account are looked for in the bytes of ${many(records, 'record')} of Kafka`,
+      );
+      tell(`and of ${many(rows, 'row')} of the database, with their keys and headers.`);
+      for (const [where, texts] of [
+        ['Kafka', kafka],
+        ['State', database],
+      ] as [string, number[]][]) {
+        proves(where, 'what is found of pupils in clear', 'nothing', inWords(texts));
+        proves(where, 'the school’s public number in clear', 'found', texts.includes(0) ? 'found' : 'not found');
+      }
+    });
+    return;
+  }
   await step('The gateway stops; someone else opens a copy of its folder, with its key', async () => {
     const told = performance.now();
     const exit = await children.stopGateway();
@@ -551,12 +592,7 @@ export async function play(
     proves('A second process', 'pupils whose results stay shut', '1', shutPupils);
     proves('A second process', 'tokens that lead to nobody', '1', unknownPupils);
     tell('Of 50 pupils, ECK iD, key, e-mail and account are looked for in the bytes of all files.');
-    proves(
-      'A second process',
-      'what it finds of pupils in clear',
-      'nothing',
-      texts.length > 1 ? `${texts.length - 1} texts` : 'nothing',
-    );
+    proves('A second process', 'what it finds of pupils in clear', 'nothing', inWords(texts));
     proves(
       'A second process',
       'the school’s public number in clear',
@@ -564,6 +600,39 @@ export async function play(
       texts.includes(0) ? 'found' : 'not found',
     );
   });
+}
+
+/** Of the numbers of texts that were found, without the first, which is public. */
+const inWords = (texts: readonly number[]): string => {
+  const found = texts.filter((text) => text > 0).length;
+  return found === 0 ? 'nothing' : `${found} texts`;
+};
+
+/** Addresses of the servers behind a gateway, as JSON; undefined where they are not written down. */
+const serversOf = (data: string): Promise<string | undefined> =>
+  readFile(join(data, 'servers.json'), 'utf8').then(
+    (text) => text.trim(),
+    () => undefined,
+  );
+
+/** Schools that can be invented differ by two letters; with so many there are few left. */
+const MOST_SCHOOLS = 2_000;
+const MOST_RUNS = 4_500;
+
+/** The first run of which a gateway knows no party, and the first seed from this one on of which it knows no school. */
+async function unused(
+  eduk: (args: string[]) => Promise<any>,
+  { seed, today }: { seed: number; today: string },
+): Promise<{ run: number; seed: number }> {
+  const parties = new Set((await eduk(['party', 'list'])).map(({ oin }: { oin: string }) => oin));
+  const schools = new Set((await eduk(['mandate', 'list'])).map(({ schoolOin }: { schoolOin: string }) => schoolOin));
+  let run = 0;
+  while (run <= MOST_RUNS && Object.values(oinsOf(run)).some((oin) => parties.has(oin))) run++;
+  const from = seed;
+  while (seed < from + MOST_SCHOOLS && schools.has(inventSchool({ pupils: 16, seed, today }).oin)) seed++;
+  if (run > MOST_RUNS || seed === from + MOST_SCHOOLS)
+    throw new Error('This gateway has seen the demo so often that no school is left. Give it another data folder.');
+  return { run, seed };
 }
 
 /** What tells who a pupil is, and is long enough not to stand somewhere by chance. */

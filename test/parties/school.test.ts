@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { inventRekenlist, inventTaallist } from './catalogue.ts';
 import { writeEdexml } from './edexml.ts';
-import { expectedFigures, planStart } from './plan.ts';
+import { expectedFigures, oinsOf, planStart } from './plan.ts';
 import { inventSchool } from './school.ts';
 
 const settings = { pupils: 1_200, seed: 5, today: '2026-11-22' };
@@ -43,11 +43,21 @@ test('every title has an EAN of its own with a right check digit', () => {
   }
 });
 
+test('another run has other parties and other titles', () => {
+  const of = (run: number) => [
+    ...Object.values(oinsOf(run)),
+    ...[...inventRekenlist(5, run).titles, ...inventTaallist(5, run).titles].map(({ ean }) => ean),
+  ];
+  const runs = [0, 1, 2, 4_500];
+  expect(new Set(runs.flatMap(of)).size).toBe(runs.length * 86);
+  for (const oin of Object.values(oinsOf(4_500))) expect(oin).toMatch(/^\d{20}$/);
+});
+
 test('what must be there follows from the school, and nothing is expected twice', () => {
   const school = inventSchool(settings);
   const list = { reken: inventRekenlist(5), taal: inventTaallist(5) };
-  const plan = planStart(school, list.reken, list.taal, settings.today);
-  const expected = expectedFigures(school, plan, list);
+  const plan = planStart(school, list.reken, list.taal, settings.today, oinsOf(0));
+  const expected = expectedFigures(school, plan, list, oinsOf(0));
   expect(expected.platform['granted']).toHaveLength(1_200);
   expect(expected.administration['results']).toHaveLength(3_600);
   expect(expected.administration['confirmed']).toHaveLength(1_200 + 48 + 1);
@@ -63,7 +73,7 @@ test('what must be there follows from the school, and nothing is expected twice'
 test('no id that travels holds what identifies a pupil', () => {
   const school = inventSchool({ ...settings, pupils: 100 });
   const list = { reken: inventRekenlist(5), taal: inventTaallist(5) };
-  const plan = planStart(school, list.reken, list.taal, settings.today);
+  const plan = planStart(school, list.reken, list.taal, settings.today, oinsOf(0));
   const ids = JSON.stringify([
     plan.orders.map(({ orderId, lines }) => [orderId, lines.map(({ lineId }) => lineId)]),
     [...plan.grants, ...plan.draws, plan.tooLate].map(({ entitlementId }) => entitlementId),
