@@ -270,7 +270,6 @@ export async function startRoles(
       vault: router,
       clock: systemClock,
       operatorKey: operatorKey(configured),
-      devKey: configured.EDUK_MASTER_KEY_FILE === undefined && has('vault'),
       version: packageVersion,
       allowNetworks: parseNetworks(configured.EDUK_ALLOW_NETWORKS ?? '') ?? [],
     });

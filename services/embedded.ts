@@ -1,7 +1,7 @@
 /** The whole gateway in one process, embedded engine: doors in this thread, state and vault each in a thread of its own. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { stateFile } from '#bus';
+import { refuseFolder, stateFile } from '#bus';
 import {
   type Config,
   ConfigError,
@@ -26,6 +26,7 @@ import type { StateData } from './state.ts';
 export async function startEmbedded(config: Config): Promise<Gateway> {
   const folder = config.EDUK_DATA;
   makeFolder(folder);
+  refuseFolder(folder);
   const tls = tlsOfDoors(config);
   const addresses = { grpc: parseAddress(config.EDUK_GRPC)!, http: parseAddress(config.EDUK_HTTP)! };
   const onLoopback = isLoopback(addresses.grpc.host) && isLoopback(addresses.http.host);
@@ -48,7 +49,6 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
       vault: vault.transport,
       clock: systemClock,
       operatorKey: operatorKey(config),
-      devKey: vault.devKey,
       version: packageVersion,
       allowNetworks,
     });

@@ -12,8 +12,8 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(place, { recursive: true, force: true }));
 
-function start(env: Record<string, string>) {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'eduk.js'), 'start'], {
+function start(env: Record<string, string>, ...roles: string[]) {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'eduk.js'), 'start', ...roles], {
     env: { PATH: process.env['PATH'], ...env },
   });
   let [out, err] = ['', ''];
@@ -70,4 +70,30 @@ test('start with wrong settings ends with 2 and one problem a line', async () =>
   expect(await gateway.ended).toBe(2);
   expect(gateway.err().trim().split('\n')).toHaveLength(2);
   expect(existsSync(join(place, 'wrong'))).toBe(false);
+});
+
+test('roles are refused on the embedded engine, and so is a role that there is not', async () => {
+  const embedded = start({ EDUK_DATA: join(place, 'roles') }, 'core');
+  expect(await embedded.ended).toBe(2);
+  expect(embedded.err().replaceAll('\n', ' ')).toMatch(/one file and one process.*EDUK_ENGINE=kafka/);
+  const unknown = start({ EDUK_DATA: join(place, 'roles'), EDUK_ENGINE: 'kafka' }, 'kern');
+  expect(await unknown.ended).toBe(2);
+  expect(unknown.err().replaceAll('\n', ' ')).toMatch(/kern: no such role or service. Roles: door, core/);
+  expect(existsSync(join(place, 'roles'))).toBe(false);
+});
+
+test('what a role misses in the settings is told at once, and no password with it', async () => {
+  const role = start(
+    {
+      EDUK_DATA: join(place, 'lacks'),
+      EDUK_ENGINE: 'kafka',
+      EDUK_DATABASE_URL: 'mysql://eduk:g3heim@host/x',
+      EDUK_INNER: '10.0.0.1:1',
+    },
+    'core',
+  );
+  expect(await role.ended).toBe(2);
+  const told = role.err().trim().split('\n').join(' ');
+  for (const name of ['EDUK_DATABASE_URL', 'EDUK_KAFKA_BROKERS', 'EDUK_INNER_TLS_CA']) expect(told).toContain(name);
+  expect(told).not.toContain('g3heim');
 });

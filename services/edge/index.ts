@@ -42,7 +42,6 @@ export interface DoorOptions {
   clock: Clock;
   /** The operator's secret; only its digest is kept. */
   operatorKey: string;
-  devKey: boolean;
   version: string;
   /** Networks (CIDR) beyond the Internet in which receivers may be. */
   allowNetworks: readonly string[];
@@ -60,7 +59,7 @@ export interface Doors {
 export async function startDoors(options: DoorOptions): Promise<Doors> {
   const { state, vault, clock } = options;
   const services = connectServices(state, vault);
-  const { digestKey, cursorKey, tokenKey } = await services.vault.doorKeys({});
+  const { digestKey, cursorKey, tokenKey, devKey } = await services.vault.doorKeys({});
   const secrets = new HmacKey(tokenKey);
   const chain = new Chain(services.parties, clock);
   await chain.start();
@@ -91,7 +90,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     },
     cursors: new Cursors(cursorKey),
     notes,
-    devKey: options.devKey,
+    devKey,
     version: options.version,
     health: {
       async ready() {

@@ -43,6 +43,7 @@ const EMPTY = Buffer.alloc(0);
  */
 export function serveVault(
   master: MasterKeys,
+  devKey: boolean,
   touched: Touched,
   grouped: <T>(school: string, run: (desk: Desk) => T) => Promise<T>,
 ): { implementation: Implementation; reveals(): readonly RevealCount[] } {
@@ -121,7 +122,12 @@ export function serveVault(
       }),
     forget: ({ schoolOin, token, atMs }) =>
       grouped(schoolOin, ({ forgetting }) => forgetting.decide(schoolOin, token, Number(atMs))),
-    doorKeys: () => ({ digestKey: master.digestKey, cursorKey: master.cursorKey, tokenKey: master.tokenKey }),
+    doorKeys: () => ({
+      digestKey: master.digestKey,
+      cursorKey: master.cursorKey,
+      tokenKey: master.tokenKey,
+      devKey,
+    }),
   });
   return { implementation, reveals: () => [...counts.values()] };
 }

@@ -114,7 +114,7 @@ function vaultOn(rows: SqliteFile, master: MasterKeys, file: string, clock: Cloc
           }
     }
   };
-  const { implementation, reveals } = serveVault(master, touched, (_school, run) => {
+  const { implementation, reveals } = serveVault(master, devKey, touched, (_school, run) => {
     if (stopped) return Promise.reject(new GatewayError('gateway.stopping'));
     return new Promise((resolve, reject) => {
       if (queue.push({ run, resolve: resolve as (answer: unknown) => void, reject }) === 1) setImmediate(flush);

@@ -146,7 +146,7 @@ class PostgresVault implements Vault {
     this.#ledger = ledger;
     this.#lanes = lanes;
     this.devKey = devKey;
-    const { implementation, reveals } = serveVault(master, this.#touched, (school, run) =>
+    const { implementation, reveals } = serveVault(master, devKey, this.#touched, (school, run) =>
       this.#stopped ? Promise.reject(new GatewayError('gateway.stopping')) : this.#laneOf(school).submit(run),
     );
     this.implementations = [implementation];

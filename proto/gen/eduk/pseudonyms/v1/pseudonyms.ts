@@ -207,6 +207,8 @@ export interface DoorKeysResponse {
   cursorKey: Uint8Array;
   /** Signing access tokens. */
   tokenKey: Uint8Array;
+  /** The vault was made under a development key, which operators are told of at every door. */
+  devKey: boolean;
 }
 
 function createBaseIdentity(): Identity {
@@ -2658,7 +2660,7 @@ export const DoorKeysRequest: MessageFns<DoorKeysRequest> = {
 };
 
 function createBaseDoorKeysResponse(): DoorKeysResponse {
-  return { digestKey: new Uint8Array(0), cursorKey: new Uint8Array(0), tokenKey: new Uint8Array(0) };
+  return { digestKey: new Uint8Array(0), cursorKey: new Uint8Array(0), tokenKey: new Uint8Array(0), devKey: false };
 }
 
 export const DoorKeysResponse: MessageFns<DoorKeysResponse> = {
@@ -2671,6 +2673,9 @@ export const DoorKeysResponse: MessageFns<DoorKeysResponse> = {
     }
     if (message.tokenKey.length !== 0) {
       writer.uint32(26).bytes(message.tokenKey);
+    }
+    if (message.devKey !== false) {
+      writer.uint32(32).bool(message.devKey);
     }
     return writer;
   },
@@ -2712,6 +2717,14 @@ export const DoorKeysResponse: MessageFns<DoorKeysResponse> = {
             message.tokenKey = reader.bytes();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.devKey = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2741,6 +2754,11 @@ export const DoorKeysResponse: MessageFns<DoorKeysResponse> = {
         : isSet(object.token_key)
         ? bytesFromBase64(object.token_key)
         : new Uint8Array(0),
+      devKey: isSet(object.devKey)
+        ? globalThis.Boolean(object.devKey)
+        : isSet(object.dev_key)
+        ? globalThis.Boolean(object.dev_key)
+        : false,
     };
   },
 
@@ -2755,6 +2773,9 @@ export const DoorKeysResponse: MessageFns<DoorKeysResponse> = {
     if (message.tokenKey.length !== 0) {
       obj.tokenKey = base64FromBytes(message.tokenKey);
     }
+    if (message.devKey !== false) {
+      obj.devKey = message.devKey;
+    }
     return obj;
   },
 
@@ -2766,6 +2787,7 @@ export const DoorKeysResponse: MessageFns<DoorKeysResponse> = {
     message.digestKey = object.digestKey ?? new Uint8Array(0);
     message.cursorKey = object.cursorKey ?? new Uint8Array(0);
     message.tokenKey = object.tokenKey ?? new Uint8Array(0);
+    message.devKey = object.devKey ?? false;
     return message;
   },
 };
