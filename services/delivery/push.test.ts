@@ -151,6 +151,7 @@ describe('attempts', () => {
     it.grant('a');
     it.grant('b');
     expect((await it.claim()).map(keys)).toEqual([['b']]);
+    await new Promise((resolve) => setTimeout(resolve, 1_050));
     it.restart();
     it.bench.advance(LEASE_MS - 1);
     expect(await it.claim()).toEqual([]);
@@ -585,7 +586,11 @@ async function run(steps: readonly Step[], plant?: (it: ReturnType<typeof pushed
   let granted = 0;
   let live: Attempt[] = [];
   let isActive = true;
+  /** When each was first seen here, by the clock of the bench. */
+  const since = new Map<Attempt, number>();
+  const isOver = (attempt: Attempt, ms: number) => it.bench.now() + ms >= (since.get(attempt) ?? 0) + LEASE_MS;
   const held = () => {
+    for (const attempt of live) if (!since.has(attempt)) since.set(attempt, it.bench.now());
     const all = live.flatMap(({ partyOin, rows }) => [
       ...new Set(rows.map(({ key, schoolOin }) => `${partyOin}/${schoolOin}/${key}`)),
     ]);
@@ -641,6 +646,9 @@ async function run(steps: readonly Step[], plant?: (it: ReturnType<typeof pushed
         it.mandate(isActive ? MANDATE_STATE_ACTIVE : MANDATE_STATE_ENDED);
         break;
       case 'wait':
+        // A sender drops what its lease does not cover any more; some of it had reached its receiver.
+        for (const [i, attempt] of live.entries()) if (i % 2 && isOver(attempt, one.ms)) ledger.receive(attempt);
+        live = live.filter((attempt) => !isOver(attempt, one.ms));
         it.bench.advance(one.ms);
     }
   }

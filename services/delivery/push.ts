@@ -39,6 +39,7 @@ import {
   pushKeys,
   setAside,
 } from './tables.ts';
+import { allOf, together } from './together.ts';
 
 /** The only standard so far. */
 export const WEBHOOK = 'webhook';
@@ -140,17 +141,16 @@ export function exchange(unit: Writer, told: readonly Outcome[], ask: Ask): Star
     parts: [],
     woken: new Map(),
   };
-  for (const outcome of told) takeIn(unit, outcome, call);
+  together(told, (outcome) => takeIn(unit, outcome, call));
   const started: Started[] = [];
   if (call.left === 0) return started;
   const due = unit
     .list(endpoints, { index: 'by_due', equals: [], limit: ENDPOINTS_LOOKED_AT })
     .filter(({ dueMs }) => dueMs <= unit.now);
   const rows = new Map([...due.map((row): [string, EndpointRow] => [endpointName(row), row]), ...call.woken]);
-  for (const row of rows.values()) {
-    if (call.left === 0) break;
-    started.push(...claim(unit, unit.get(endpoints, row.party, row.standard)!, call));
-  }
+  together(rows.values(), ({ party, standard }) => {
+    if (call.left > 0) started.push(...claim(unit, unit.get(endpoints, party, standard)!, call));
+  });
   return started;
 }
 
@@ -244,12 +244,12 @@ function taken(unit: Writer, attempt: Readonly<AttemptRow>, { status, untold }: 
       status: nothing.has(number) ? 0 : status,
     });
   unit.remove(attempts, attempt.party, attempt.standard, attempt.attemptId);
-  for (const key of keysOf(attempt)) {
+  together(keysOf(attempt), (key) => {
     const row = keyRow(unit, laneOf(attempt, key));
-    if (row === undefined) continue;
+    if (row === undefined) return;
     call.touched.add(laneName(row));
     unit.put(pushKeys, { ...row, failures: 0, sinceMs: 0, status: 0, code: '', dueMs: unit.now });
-  }
+  });
 }
 
 const keysOf = ({ members }: Pick<AttemptRow, 'members'>): Set<string> => new Set(members.map(({ key }) => key));
@@ -404,17 +404,17 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
   const mark = { owner: call.owner, started: 1, leaseMs: now + LEASE_MS, startedMs: now };
 
   // What was sent before is sent again as it was, less what nobody may have any more.
-  for (const attempt of ready) {
-    if (room === 0 || call.left === 0) break;
-    const rows = attempt.members.flatMap((member) => deliverable(unit, attempt, member) ?? []);
+  together(ready, (attempt) => {
+    if (room === 0 || call.left === 0) return;
+    const rows = deliverables(unit, attempt, attempt.members);
     if (rows.length === 0) {
       dissolve(unit, attempt, call);
-      continue;
+      return;
     }
     room -= 1;
     call.left -= 1;
     take({ ...attempt, ...mark, number: attempt.number + 1, members: rows.map(({ member }) => member) }, rows);
-  }
+  });
 
   const open = new Map<string, Batch>();
   const batches: Batch[] = [];
@@ -452,25 +452,24 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
   const keys = unit.list(pushKeys, { index: 'by_due', equals: [party, standard], limit });
   let ahead = keys.length < limit || keys.at(-1)!.dueMs > now ? 0 : endpoint.ahead;
   const isExact = ahead === 0;
-  for (const row of keys) {
-    if (row.dueMs <= now && isExact) ahead += 1;
-    if (row.dueMs > now) {
-      next = Math.min(next, row.dueMs);
-      break;
-    }
+  const due = keys.filter(({ dueMs }) => dueMs <= now);
+  next = Math.min(next, keys[due.length]?.dueMs ?? NEVER);
+  together(due, (row) => {
+    if (isExact) ahead += 1;
     const name = laneName(row);
-    if (call.touched.has(name) || busy.has(name)) continue;
+    if (call.touched.has(name) || busy.has(name)) return;
     const known = row.failures > 0 ? undefined : open.get(`${row.service}/${row.school}`);
     if ((known === undefined || known.rows.length >= MOST_ROWS) && (room === 0 || call.left === 0)) {
       isBlocked = true;
-      continue;
+      return;
     }
     const waiting = unit.list(setAside, {
       equals: [party, standard, row.service, row.school, row.key],
       limit: MOST_ROWS,
     });
-    const gone = waiting.filter((member) => deliverable(unit, row, member) === undefined);
-    const rows = waiting.flatMap((member) => deliverable(unit, row, member) ?? []);
+    const rows = deliverables(unit, row, waiting);
+    const kept = new Set(rows.map(({ member }) => member.first));
+    const gone = waiting.filter(({ first }) => !kept.has(first));
     let taking = rows;
     let batch: Batch | undefined;
     if (rows.length > 0 && row.failures > 0) {
@@ -479,16 +478,16 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
         // Later, so that it does not stand before others that are due.
         unit.put(pushKeys, { ...row, dueMs: spent.atMs });
         next = Math.min(next, spent.atMs);
-        continue;
+        return;
       }
       batch = begin(row.service, row.school, row.failures, row.sinceMs);
-      if (batch === undefined) continue;
+      if (batch === undefined) return;
       endpoint = spent.row;
       repeats += 1;
       taking = rows.slice(0, 1);
     } else if (rows.length > 0) {
       batch = batchFor(row.service, row.school, rows[0]!.body);
-      if (batch === undefined) continue;
+      if (batch === undefined) return;
       const { length } = batch.rows;
       // What arrived first of a key goes first, however little space is left.
       for (const { member, body } of rows) {
@@ -506,13 +505,13 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
     if (left > 0) unit.put(pushKeys, { ...row, rows: left, dueMs: batch === undefined ? now : NEVER });
     if (batch !== undefined) holding.set(name, batch);
     if (batch !== undefined || left <= 0) ahead -= 1;
-  }
+  });
 
   // Mail that was not looked at before, oldest mailbox first; as long as what was set aside is not too much already.
   if (ahead < MOST_AHEAD && (room > 0 || open.size > 0))
     for (const { service, after, page, isWhole } of unread(unit, party, standard, (room + 1) * MOST_ROWS)) {
       let through = after;
-      for (const row of page) {
+      together(page, (row) => {
         const body = unit.get(bodies, row.flowId, row.eventId);
         if (body !== undefined && !isForgotten(unit, body)) {
           const lane = { party, standard, service, school: body.school, key: body.key };
@@ -536,7 +535,7 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
           }
         }
         through = row.number;
-      }
+      });
       if (through > after) unit.put(pushCursors, { party, standard, service, after: through });
       if (!isWhole && through === page.at(-1)!.number) again = true;
     }
@@ -580,6 +579,12 @@ function deliverable(
   if (body === undefined || isForgotten(unit, body)) return undefined;
   return { member: { key, first, number, flowId, eventId, atMs }, body };
 }
+
+const deliverables = (
+  unit: Pick<Writer, 'get'>,
+  of: Pick<Lane, 'party' | 'service'>,
+  members: readonly Member[],
+): Started['rows'] => allOf(members, (member) => deliverable(unit, of, member)).filter((row) => row !== undefined);
 
 /** Nothing of it can be sent any more. */
 function dissolve(unit: Writer, attempt: Readonly<AttemptRow>, call: Call): void {

@@ -16,9 +16,12 @@ import type {
 import { SENDERS } from './consume.ts';
 import { type Ask, exchange, failing, LEASE_MS, nextDue, oldestOf, resolve, type Started } from './push.ts';
 import { attempts, type EndpointRow, endpoints, NEVER } from './tables.ts';
+import { allOf } from './together.ts';
 
 const LONGEST_WAIT_MS = 30_000;
 const MOST_ATTEMPTS = 1000;
+/** After so long a transaction is committed, or was not. */
+const SETTLED_MS = 1_000;
 /** Endpoints that one answer names. */
 const SHOWN = 10_000;
 
@@ -32,7 +35,8 @@ export function pushing(engine: EngineView, waiters: Waiters) {
     const now = performance.now();
     for (const { attemptId } of told) held.delete(attemptId);
     for (const [id, until] of held) if (until <= now) held.delete(id);
-    const isHeld = (id: string) => held.has(id);
+    // What was given out just now may be undone and asked anew; until then the lease by the other clock is enough.
+    const isHeld = (id: string) => (held.get(id) ?? Infinity) <= now + LEASE_MS - SETTLED_MS;
     let started: Started[] = [];
     await engine.note((unit) => {
       started = exchange(unit, told, { ...ask, ids, isHeld });
@@ -62,7 +66,6 @@ export function pushing(engine: EngineView, waiters: Waiters) {
         if (left <= 0) return { attempts: [], leaseMs: BigInt(LEASE_MS) };
         const rests = Math.min(left, Math.max(1, nextDue(engine) - engine.now()));
         engine.mayWait();
-        engine.mayWait();
         await waiters.until(SENDERS, rests, () => (nextDue(engine) <= engine.now() ? true : undefined));
       }
     },
@@ -78,24 +81,21 @@ export function pushing(engine: EngineView, waiters: Waiters) {
           ? engine.list(endpoints, { equals, limit: SHOWN })
           : engine.list(endpoints, { index: 'by_due', equals: [], limit: SHOWN });
       return {
-        endpoints: all
-          .filter((row) => idle || partyOin !== '' || row.dueMs < NEVER || row.full || row.gone)
-          .map((row) => statusOf(engine, row)),
+        endpoints: allOf(
+          all.filter((row) => idle || partyOin !== '' || row.dueMs < NEVER || row.full || row.gone),
+          (row) => statusOf(engine, row),
+        ),
       };
     },
     async resolveKeys({ partyOin, schoolOin, key, action }: ResolveKeysRequest): Promise<ResolveKeysResponse> {
       if (action !== 'retry' && action !== 'drop')
         throw new GatewayError('wire.invalid', 'An action is retry or drop.', { where: 'action' });
-      let sum = { keys: 0, rows: 0 };
-      for (;;) {
-        let done = { keys: 0, rows: 0 };
-        const which = { party: partyOin, school: schoolOin, key };
-        await engine.note((unit) => {
-          done = resolve(unit, which, action);
-        });
-        sum = { keys: sum.keys + done.keys, rows: sum.rows + done.rows };
-        if (done.keys === 0) return { keys: sum.keys, rows: BigInt(sum.rows) };
-      }
+      let done = { keys: 0, rows: 0 };
+      const which = { party: partyOin, school: schoolOin, key };
+      await engine.note((unit) => {
+        done = resolve(unit, which, action);
+      });
+      return { keys: done.keys, rows: BigInt(done.rows) };
     },
   };
 }
