@@ -253,17 +253,21 @@ function smallDisk(megabytes: number): { folder: string; grow(megabytes: number)
   };
 }
 
-const disk = missing === undefined ? smallDisk(48) : undefined;
-if (disk === undefined) process.stderr.write('Left out: a broker with a full disk. It needs the right to mount one.\n');
+const trial = missing === undefined ? smallDisk(1) : undefined;
+trial?.remove();
+if (trial === undefined)
+  process.stderr.write('Left out: a broker with a full disk. It needs the right to mount one.\n');
 else {
   describe('a broker with a full disk', () => {
+    let disk: ReturnType<typeof smallDisk>;
     let kafka: LocalKafka;
     beforeAll(async () => {
-      kafka = await startKafka({ folder: disk.folder });
+      disk = smallDisk(48);
+      kafka = await startKafka({ folder: disk!.folder });
     }, 120_000);
     afterAll(async () => {
       await kafka?.stop();
-      disk.remove();
+      disk?.remove();
     });
 
     test('writes nothing more and says so; with room again nothing that was acknowledged is lost', async () => {
@@ -274,7 +278,7 @@ else {
       await until('the broker has given up', gone, 60_000);
       const [node] = kafka.nodes;
       await node!.stop('SIGKILL');
-      disk.grow(600);
+      disk!.grow(600);
       await node!.start();
       await settled('disk full', all, 30_000);
     }, 180_000);
