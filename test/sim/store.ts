@@ -217,6 +217,39 @@ export const plants = {
         return super.claim(reference, nowMs);
       }
     })(),
+
+  /** A right keeps the state that it was first given: what a service knows is old. */
+  staleRight: () =>
+    new (class extends MemoryStore {
+      override write(layout: Layout, changes: readonly Change[]): void {
+        const isNew = ({ key }: Change) => super.get(layout, key) === undefined;
+        super.write(layout, layout.name === 'access_rights' ? changes.filter(isNew) : changes);
+      }
+    })(),
+
+  /** Of counted entitlements it is not kept how many are taken. */
+  staleCount: () =>
+    new (class extends MemoryStore {
+      override write(layout: Layout, changes: readonly Change[]): void {
+        const isCount = ({ cells }: Change) =>
+          cells?.some((cell) => typeof cell === 'string' && cell.includes('"taken":'));
+        super.write(
+          layout,
+          layout.name === 'entitlements_entitlements' ? changes.filter((change) => !isCount(change)) : changes,
+        );
+      }
+    })(),
+
+  /** Results of a learner who is forgotten stay. */
+  keptResult: () =>
+    new (class extends MemoryStore {
+      override write(layout: Layout, changes: readonly Change[]): void {
+        super.write(
+          layout,
+          layout.name === 'results_results' ? changes.filter(({ cells }) => cells !== null) : changes,
+        );
+      }
+    })(),
 };
 
 export type Plant = keyof typeof plants;
