@@ -33,3 +33,6 @@ export async function startGateway(env: Record<string, string | undefined>, conf
   );
   return started as Gateway;
 }
+
+/** `eduk move`, `backup` and `restore`: loaded only by those who use them. */
+export const keeping = () => import('./keeping.ts');

@@ -4,10 +4,11 @@ import { agesLines, connect, dispatcher } from '#kernel';
 import { LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
 import { openPostgresVault, readMasterKey } from '#services/pseudonyms';
 import type { Parts } from './distributed.ts';
+import { takesBack } from './withdrawn.ts';
 
 export const parts: Parts = {
   async engine(options) {
-    const engine = await openDistributedEngine(options);
+    const engine = await openDistributedEngine({ ...options, remembers: takesBack });
     const log = connect(LogServiceDefinition, dispatcher(engine.implementations));
     const own = new Set(options.modules.flatMap(({ consumers }) => consumers.map(({ name }) => name)));
     return {
@@ -36,7 +37,7 @@ export const parts: Parts = {
     };
   },
   async log(options) {
-    const opened = await openDistributedLog(options);
+    const opened = await openDistributedLog({ ...options, remembers: takesBack });
     return {
       implementation: opened.implementation,
       stop: () => opened.stop(),

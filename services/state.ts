@@ -16,6 +16,7 @@ import {
   serveOnPort,
 } from '#kernel';
 import { modulesOf, services } from './roles.ts';
+import { takesBack } from './withdrawn.ts';
 
 export interface StateData {
   file: string;
@@ -31,6 +32,7 @@ try {
     file,
     outboxMax: Number(config.EDUK_OUTBOX_MAX),
     modules: await modulesOf(services, config),
+    remembers: takesBack,
   });
   recordBugs((error, service, method) => log('error', 'state_bug', { service, method, ...describeError(error) }));
   serveOnPort(port, dispatcher(engine.implementations));

@@ -21,3 +21,6 @@ export const openDistributedEngine = async (settings: DistributedEngineSettings)
 /** The log for a door: it needs the database only. Throws `ConfigError`, `GatewayError`. */
 export const openDistributedLog = async (settings: DistributedLogSettings): Promise<DistributedLog> =>
   (await import('./postgres/index.ts')).openDistributedLog(settings);
+
+/** What copies a state between a file and a database: loaded by `eduk move`, `backup` and `restore` only. */
+export const copying = () => import('./copy/index.ts');

@@ -12,6 +12,7 @@ import {
 import { type AcceptRequest, type AcceptResponse, LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
 import { Core, type EntryOutcome } from './core.ts';
 import { checkEntry, gathered } from './entries.ts';
+import { appendToLedger, ledgerOf, type Wants } from './ledger.ts';
 import type { EngineView, ServiceModule } from './port.ts';
 import { AcceptQueue, type Part } from './queue.ts';
 import { CLEAN_CHUNK, LOG_WINDOW_MS, unclassed } from './retention.ts';
@@ -69,15 +70,28 @@ const DRAIN_MS = 2000;
 /** Where the embedded engine keeps its file in a data folder. */
 export const stateFile = (dataFolder: string): string => join(dataFolder, 'state.db');
 
-/** Opens or makes the file. Throws `ConfigError` when it is of a newer version, in use, or not ours. */
-export const openStore = (file: string, modules: readonly ServiceModule[]): Store =>
-  new SqliteStore(file, [...engineTables, ...modules.flatMap((module) => module.tables)]);
+/**
+ * Opens or makes the file. Throws `ConfigError` when it is of a newer version, in use, or not ours. Records that `remembers`
+ * wants stand in the list beside it before they are committed.
+ */
+export const openStore = (file: string, modules: readonly ServiceModule[], remembers?: Wants): SqliteStore =>
+  new SqliteStore(
+    file,
+    [...engineTables, ...modules.flatMap((module) => module.tables)],
+    remembers && { wants: remembers, append: (records) => appendToLedger(ledgerOf(file), records) },
+  );
+
+/** An engine on a file. */
+export interface FileEngine extends Engine {
+  /** Writes all that is committed at one moment into a new file, while everything goes on. */
+  backup(file: string): Promise<void>;
+}
 
 /** Opens the embedded engine on a file of its own; throws as `openStore`. */
-export function openEngine(options: EngineOptions & { file: string }): Engine {
-  const store = openStore(options.file, options.modules);
+export function openEngine(options: EngineOptions & { file: string; remembers?: Wants }): FileEngine {
+  const store = openStore(options.file, options.modules, options.remembers);
   try {
-    return engineOver(store, options);
+    return { ...engineOver(store, options), backup: (file) => store.backup(file) };
   } catch (thrown) {
     store.close();
     throw thrown;

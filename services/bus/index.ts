@@ -1,6 +1,19 @@
 export { callBegan } from './calls.ts';
+export type { CopiedTable, CopyPlace, Tally } from './copy/place.ts';
+export type { PostgresWay } from './copy/postgres.ts';
+export type { SqliteUse, SqliteWay } from './copy/sqlite.ts';
+export {
+  refusal as standingRefusal,
+  refuseFolder,
+  type Standing,
+  setStandingOfDatabase,
+  setStandingOfFolder,
+  standingOfDatabase,
+  standingOfFolder,
+} from './copy/standing.ts';
 export * from './distributed.ts';
 export * from './engine.ts';
+export type { Remembered, Wants } from './ledger.ts';
 export * from './memory.ts';
 export * from './port.ts';
 export { leavesOn, type Term, terms, unclassed } from './retention.ts';

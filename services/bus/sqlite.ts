@@ -1,6 +1,6 @@
 import { closeSync, existsSync, mkdirSync, openSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { ConfigError, GatewayError, PARTITIONS, uuidText } from '#kernel';
 import type { Cell, Cells, Layout } from './cells.ts';
 import { layoutOf } from './cells.ts';
@@ -17,6 +17,8 @@ const PAGE = 4096;
 /** Memory for pages of the file, KiB. */
 const CACHE_KIB = 32_768;
 const DAY_MS = 86_400_000;
+/** Pages copied in one go by a backup: about a millisecond. */
+const BACKUP_PAGES = 256;
 /** Rows that one statement inserts where there are enough. */
 const BATCH = 8;
 
@@ -42,6 +44,21 @@ interface LaneStatements {
 
 type Columns = (string | number | Uint8Array | null)[];
 
+/** Records that are noted elsewhere too, before they are committed. */
+export interface Remember {
+  wants(record: LogRecord): boolean;
+  append(records: readonly LogRecord[]): void;
+}
+
+/** Name of a lane's table. */
+export const laneName = (stream: string, partition: number): string =>
+  `log_${stream}_${String(partition).padStart(2, '0')}`;
+/** Columns of a lane's table. */
+export const LOG_TABLE = `(number INTEGER PRIMARY KEY, id BLOB NOT NULL, key TEXT NOT NULL, type TEXT NOT NULL, flow, school TEXT,
+          trace TEXT, time_ms INTEGER NOT NULL, data BLOB NOT NULL, claim BLOB, digest BLOB, digest_version INTEGER)`;
+/** The first place of answers that may be forgotten on one day: they stand in that order. */
+export const placeOfAnswer = (untilMs: number): number => (Math.floor(untilMs / DAY_MS) + 1) * 2 ** 32;
+
 /**
  * Log and rows in one SQLite file, durable at each commit (`synchronous=FULL`).
  *
@@ -63,9 +80,16 @@ export class SqliteStore implements Store {
   readonly #journal: StatementSync;
   /** The next answer's place, by the day after which it is forgotten. */
   readonly #nextAnswer = new Map<number, number>();
+  readonly #remember: Remember | undefined;
+  /** Of the open transaction. */
+  #toRemember: AppendedRecord[] = [];
 
-  /** Opens or makes the file. Throws `ConfigError` when it is not ours, of a newer version, or in use. */
-  constructor(file: string, tables: readonly Table[]) {
+  /**
+   * Opens or makes the file. Throws `ConfigError` when it is not ours, of a newer version, or in use. What is to be
+   * remembered is so before it is committed.
+   */
+  constructor(file: string, tables: readonly Table[], remember?: Remember) {
+    this.#remember = remember;
     mkdirSync(dirname(file), { recursive: true });
     // Made beforehand, so that only its owner ever reads it.
     if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600));
@@ -210,15 +234,12 @@ export class SqliteStore implements Store {
   }
 
   #lane(stream: string, partition: number): LaneStatements {
-    const name = `log_${stream}_${String(partition).padStart(2, '0')}`;
+    const name = laneName(stream, partition);
     let of = this.#lanes.get(name);
     if (of === undefined) {
       if (!/^[a-z][a-z0-9_]*$/.test(stream) || !(partition >= 0 && partition < PARTITIONS))
         throw new GatewayError('gateway.bug', 'that is no lane');
-      this.#db.exec(
-        `CREATE TABLE IF NOT EXISTS ${name} (number INTEGER PRIMARY KEY, id BLOB NOT NULL, key TEXT NOT NULL, type TEXT NOT NULL, flow, school TEXT,
-          trace TEXT, time_ms INTEGER NOT NULL, data BLOB NOT NULL, claim BLOB, digest BLOB, digest_version INTEGER)`,
-      );
+      this.#db.exec(`CREATE TABLE IF NOT EXISTS ${name} ${LOG_TABLE}`);
       const add = (rows: number): string =>
         `INSERT INTO ${name} (number, id, key, type, flow, school, trace, time_ms, data, claim, digest, digest_version) VALUES ${Array(rows).fill(marks(12)).join(', ')}`;
       of = {
@@ -345,13 +366,13 @@ export class SqliteStore implements Store {
 
   /** Answers stand in the order of the day after which they may be forgotten. */
   #answerId(untilMs: number): number {
-    const day = Math.floor(untilMs / DAY_MS) + 1;
+    const day = placeOfAnswer(untilMs);
     let next = this.#nextAnswer.get(day);
     if (next === undefined) {
       const last = this.#db
         .prepare('SELECT max(id) AS id FROM bus_answers WHERE id >= ? AND id < ?')
-        .get(day * 2 ** 32, (day + 1) * 2 ** 32) as { id: number | null };
-      next = last.id === null ? day * 2 ** 32 : last.id + 1;
+        .get(day, day + 2 ** 32) as { id: number | null };
+      next = last.id === null ? day : last.id + 1;
       if (this.#nextAnswer.size > 1000) this.#nextAnswer.clear();
     }
     this.#nextAnswer.set(day, next + 1);
@@ -385,6 +406,7 @@ export class SqliteStore implements Store {
       const batches = new Map<string, Columns>();
       for (const record of records) {
         const { stream, partition, origin } = record;
+        if (this.#remember?.wants(record)) this.#toRemember.push(record);
         const lane = `${stream}/${partition}`;
         let batch = batches.get(lane);
         if (batch === undefined) {
@@ -420,13 +442,18 @@ export class SqliteStore implements Store {
   }
 
   commit(): void {
-    this.#do(() => this.#db.exec('COMMIT'));
+    this.#do(() => {
+      if (this.#toRemember.length > 0) this.#remember!.append(this.#toRemember);
+      this.#db.exec('COMMIT');
+    });
+    this.#toRemember = [];
   }
 
   rollback(): void {
     // A lane's table or an answer's place may be among what is undone.
     this.#lanes.clear();
     this.#nextAnswer.clear();
+    this.#toRemember = [];
     if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
   }
 
@@ -435,7 +462,7 @@ export class SqliteStore implements Store {
       const of = this.#lane(stream, partition);
       const old = this.#db
         .prepare(
-          `SELECT number FROM log_${stream}_${String(partition).padStart(2, '0')} WHERE number >= ? AND number <= ? AND time_ms < ? ORDER BY number DESC LIMIT 1`,
+          `SELECT number FROM ${laneName(stream, partition)} WHERE number >= ? AND number <= ? AND time_ms < ? ORDER BY number DESC LIMIT 1`,
         )
         .get(first, Math.min(through, first + limit - 1), beforeMs) as { number: number } | undefined;
       if (old === undefined) return 0;
@@ -481,6 +508,11 @@ export class SqliteStore implements Store {
     if (pages >= JOURNAL_PAGES * 0.8) this.#do(() => this.#db.exec('PRAGMA wal_checkpoint(PASSIVE)'));
   }
 
+  /** Copies the file a little at a time; what is committed meanwhile is in the copy as well, wholly or not at all. */
+  async backup(file: string): Promise<void> {
+    await backup(this.#db, file, { rate: BACKUP_PAGES });
+  }
+
   freeBytes(): number {
     const { bavail, bsize } = statfsSync(dirname(this.#file));
     return bavail * bsize;
@@ -511,7 +543,7 @@ function hasRowid(layout: Layout): boolean {
 }
 
 /** 16 bytes where the flow has the usual form, nothing where it is the event's own id. */
-function flowCell({ flowId, id }: LogRecord): string | Uint8Array | null {
+export function flowCell({ flowId, id }: Pick<LogRecord, 'flowId' | 'id'>): string | Uint8Array | null {
   if (flowId.length !== 36) return flowId;
   const bytes = new Uint8Array(16);
   let own = true;

@@ -18,6 +18,11 @@ export const settings = {
     type: 'path',
     default: '.eduk',
   },
+  EDUK_BACKUPS: {
+    about:
+      'Folder in which eduk backup makes its backups and eduk doctor --restore-drill finds the newest. Best on another machine’s disk. Default: beside EDUK_DATA, with .backups after its name.',
+    type: 'path',
+  },
   EDUK_ENGINE: {
     about:
       'Which engine carries the log: embedded (one process, SQLite, no other software) or kafka (Apache Kafka and PostgreSQL, roles as processes).',

@@ -1,5 +1,4 @@
 /** The real services say the same on both engines: over PostgreSQL and Kafka, with replicas that come and go, as in memory. */
-import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,12 +6,12 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type DistributedEngine, type NewEntry, type Table, testBench } from '#bus';
 import { type Infrastructure, localInfrastructure } from '#deploy/local';
-import { type Codec, connect, dispatcher, encoded, uuid7, uuidText } from '#kernel';
+import { connect, dispatcher } from '#kernel';
 import { LogServiceDefinition, Taken } from '#proto/eduk/bus/v1/bus';
-import { events } from '#proto/events';
 import { makePlace } from '../../services/bus/postgres/places.ts';
 import { randomFrom } from '../parties/random.ts';
-import { inventMessages, type Message } from '../sim/messages.ts';
+import { entriesOf } from '../sim/entries.ts';
+import { inventMessages } from '../sim/messages.ts';
 import { services } from '../sim/watched.ts';
 import { inventWorld } from '../sim/world.ts';
 
@@ -40,40 +39,6 @@ afterAll(async () => {
   await servers?.stop();
   rmSync(folder, { recursive: true, force: true });
 }, 30_000);
-
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-
-/** Messages as doors make them; those that speak of another's flow know it. */
-function entriesOf(messages: readonly Message[]): NewEntry[] {
-  const flows = new Map(messages.map(({ n }) => [n, uuid7(NOW)]));
-  const flowOf = (name: string, own: number): string =>
-    uuidText(flows.get(name === '$flow' ? own : Number(name.slice('$flow:'.length)))!);
-  return messages.map(({ n, party, method, remember, school, events: told }) => {
-    const text = JSON.stringify(told)
-      .replaceAll(/\$ticket:(\$flow(:\d+)?)/g, (_, flow: string) =>
-        digest(`ticket ${flowOf(flow, n)}`).toString('base64'),
-      )
-      .replaceAll(/\$flow(:\d+)?/g, (flow) => flowOf(flow, n));
-    return {
-      flowId: Buffer.from(flows.get(n)!),
-      partyOin: party,
-      method,
-      referenceKey: digest(`reference ${n}`).subarray(0, 16),
-      digest: digest(`content ${n}`),
-      digestVersion: 1,
-      rememberDays: remember,
-      events: (JSON.parse(text) as Message['events']).flatMap(({ name, key, value }) => {
-        const known = events[name as keyof typeof events];
-        if (!known) return [];
-        const codec = known.codec as unknown as Codec<unknown> & { fromJSON(value: unknown): unknown };
-        return [{ stream: known.stream, type: name, key, data: Buffer.from(encoded(codec, codec.fromJSON(value))) }];
-      }),
-      answer: Buffer.from(`receipt ${n}`),
-      schoolOin: school,
-      traceparent: '',
-    };
-  });
-}
 
 function lasting(table: Table, rows: readonly object[]): string[] {
   const left = [...(passing[table.name] ?? []), ...MOMENTS];
@@ -120,7 +85,7 @@ async function rowsIn(url: string, service: string, table: Table): Promise<objec
 test.each([11, 23, 37])('of world %i', async (seed) => {
   const random = randomFrom(seed);
   const messages = inventMessages(inventWorld(random), random, true);
-  const entries = entriesOf(messages);
+  const entries = entriesOf(messages, NOW);
 
   const bench = testBench(services, { now: NOW });
   for (const entry of entries) {

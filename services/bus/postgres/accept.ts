@@ -3,10 +3,12 @@ import { asGatewayError, type Clock, GatewayError, log, partitionOf, uuid7, uuid
 import type { AcceptRequest, AcceptResponse, Entry } from '#proto/eduk/bus/v1/bus';
 import { claimOf, type EntryOutcome } from '../core.ts';
 import { checkEntry, gathered } from '../entries.ts';
+import type { Wants } from '../ledger.ts';
 import { AcceptQueue, type Part } from '../queue.ts';
 import { StoreFailure } from '../store.ts';
 import { appendRecords, type Ground, type Unnumbered } from './append.ts';
 import { type Database, type Session, statementName } from './connection.ts';
+import { noteInLedger } from './ledger.ts';
 import { asBuffer } from './load.ts';
 
 /** Entries in one group. */
@@ -40,6 +42,7 @@ export class Acceptor {
   readonly #outboxMax: number;
   readonly #backlog: () => Promise<Backlog>;
   readonly #accepted: () => void;
+  readonly #remembers: Wants | undefined;
   readonly #queue = new AcceptQueue();
   #open = 0;
   #scheduled = false;
@@ -58,7 +61,10 @@ export class Acceptor {
     outboxMax: number;
     backlog: () => Promise<Backlog>;
     accepted: () => void;
+    /** Records that also stand in the list beside the log. */
+    remembers?: Wants | undefined;
   }) {
+    this.#remembers = options.remembers;
     this.#database = options.database;
     this.#ground = options.ground;
     this.#clock = options.clock;
@@ -165,6 +171,7 @@ export class Acceptor {
         records.push(...recordsOf(entry, claim, now));
         outcomes.push({ taken: 'accepted', answer: entry.answer, flowId: entry.flowId });
       }
+      if (this.#remembers) await noteInLedger(session, records.filter(this.#remembers));
       if (records.length > 0) await appendRecords(session, records);
       this.#unread += records.length;
       return outcomes;

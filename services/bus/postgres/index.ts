@@ -16,6 +16,7 @@ import { LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
 import { events } from '#proto/events';
 import type { Engine } from '../engine.ts';
 import { DEFAULT_DRIVER, type DriverName, type DriverSettings, type KafkaDriver, openDriver } from '../kafka/index.ts';
+import type { Wants } from '../ledger.ts';
 import type { EngineView, ServiceModule } from '../port.ts';
 import { unclassed } from '../retention.ts';
 import { Acceptor } from './accept.ts';
@@ -37,6 +38,8 @@ export interface DistributedSettings {
   clock?: Clock;
   /** Unread events above which `Accept` answers `gateway.overloaded`. Default 500,000. */
   outboxMax?: number;
+  /** Records that a restore must not lose: they also stand in a list outside backups. */
+  remembers?: Wants | undefined;
 }
 
 export interface DistributedLogSettings extends DistributedSettings {
@@ -315,6 +318,7 @@ export class DistributedLog {
       outboxMax: settings.outboxMax ?? 500_000,
       backlog: () => backlog(database, clock.now()),
       accepted: () => appended.raise(),
+      remembers: settings.remembers,
     });
     this.implementation = implement(LogServiceDefinition, {
       accept: (request) => this.#acceptor.accept(request),

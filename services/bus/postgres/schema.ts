@@ -6,9 +6,11 @@
 import { ConfigError, GatewayError, PARTITIONS } from '#kernel';
 import { events } from '#proto/events';
 import { layoutOf } from '../cells.ts';
+import { refusal, standingOfDatabase } from '../copy/standing.ts';
 import type { ServiceModule, Table } from '../port.ts';
 import { engineTables } from '../tables.ts';
 import type { Database, Session } from './connection.ts';
+import { makeLedger } from './ledger.ts';
 
 /** Of schema `bus`. Raised with each step in `steps`; a database of a newer major than this release knows is refused. */
 const STEPS_KNOWN = 1;
@@ -171,14 +173,21 @@ END $$;
 
 /**
  * Makes or widens what this release needs; at most one process does so at a time. Throws `ConfigError` when the database
- * belongs to a release that this one cannot run beside.
+ * belongs to a release that this one cannot run beside, or, unless `evenSo`, when it was moved elsewhere or is an unfinished copy.
  */
-export async function migrate(database: Database, modules: readonly ServiceModule[]): Promise<void> {
+export async function migrate(
+  database: Database,
+  modules: readonly ServiceModule[],
+  settings: { evenSo?: boolean } = {},
+): Promise<void> {
   await database
     .transaction(async (session) => {
       await session.query('SELECT pg_advisory_xact_lock($1)', [MIGRATING]);
       await session.query('SET LOCAL statement_timeout = 0');
+      const words = refusal(await standingOfDatabase(session), 'the database of EDUK_DATABASE_URL');
+      if (words !== undefined && !settings.evenSo) throw new ConfigErrorInTransaction(words);
       await session.query('CREATE SCHEMA IF NOT EXISTS bus');
+      await makeLedger(session);
       await session.query(
         'CREATE TABLE IF NOT EXISTS bus.meta (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), steps int NOT NULL, oldest_reader int NOT NULL)',
       );

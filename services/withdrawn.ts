@@ -1,0 +1,10 @@
+/** What a restore must not lose, whatever the backup: what a school took back, and whom it wants forgotten. */
+import { decoded, type LogRecord, type Wants } from '#bus';
+
+/** Changes of a mandate that take something back. */
+const ENDS = ['stop', 'run_off'];
+
+export const takesBack: Wants = (record) =>
+  record.type === 'LearnerForgetSubmitted' ||
+  (record.type === 'MandateChangeSubmitted' &&
+    ENDS.includes(decoded(record as LogRecord, 'MandateChangeSubmitted').change));
