@@ -7,7 +7,7 @@ import { type LocalKafka, type LocalPostgres, startKafka, startPostgres } from '
 import { asGatewayError, connect, dispatcher, partitionOf, uuid7 } from '#kernel';
 import { LogServiceDefinition, Taken } from '#proto/eduk/bus/v1/bus';
 import { openDriver } from '../kafka/index.ts';
-import { type MessageType, type ServiceModule, table } from '../port.ts';
+import { type MessageType, type ServiceModule, table, type Unit } from '../port.ts';
 import type { DistributedEngine } from './index.ts';
 import { type DatabasePlace, makePlace } from './places.ts';
 
@@ -75,8 +75,8 @@ afterEach(async () => {
   await place.remove();
 });
 
-const open = async (): Promise<DistributedEngine> => {
-  const engine = await place.open({ modules });
+const open = async (of: readonly ServiceModule[] = modules): Promise<DistributedEngine> => {
+  const engine = await place.open({ modules: of });
   engine.start();
   engines.push(engine);
   return engine;
@@ -280,3 +280,70 @@ test('the broker speaks of the same records as the log, in their order', async (
   expect(ends).toBe([...sender.sent.values()].reduce((sum, one) => sum + one, 0));
   await driver.close();
 });
+
+/** The release after: a column and an index more, and an event that the one before does not write. */
+const newer: ServiceModule[] = (() => {
+  const wider = table<SumRow & { seenBy?: string | undefined }>({
+    ...asked,
+    columns: { ...asked.columns, seenBy: 'text' },
+    indexes: { seen: ['seenBy'] },
+  });
+  const [adder, hearer] = modules as [ServiceModule, ServiceModule];
+  return [
+    {
+      ...adder,
+      tables: [wider],
+      consumers: [
+        {
+          ...adder.consumers[0]!,
+          handle(record, unit) {
+            adder.consumers[0]!.handle(record, {
+              ...bound(unit),
+              put: (_, row) => unit.put(wider, { ...row, seenBy: 'newer' } as never),
+            });
+          },
+        },
+      ],
+    },
+    hearer,
+  ];
+})();
+const bound = (unit: Unit): Unit => ({
+  now: unit.now,
+  get: unit.get.bind(unit),
+  list: unit.list.bind(unit),
+  put: unit.put.bind(unit),
+  remove: unit.remove.bind(unit),
+  append: unit.append.bind(unit),
+  wait: unit.wait.bind(unit),
+  wake: unit.wake.bind(unit),
+  setTimer: unit.setTimer.bind(unit),
+  cancelTimer: unit.cancelTimer.bind(unit),
+});
+
+test('a release and the one after it run on one database under load, and the step can be taken back', async () => {
+  const sender = new Sender();
+  let door = await open();
+  sender.start(() => door);
+  await rest(500);
+  const after = await open(newer);
+  await rest(1500);
+  // The older ones leave, as in a rolling restart.
+  door = after;
+  await engines[0]!.stop();
+  await rest(1500);
+  const seen = async () =>
+    (await place.query('SELECT count(*)::int AS n FROM adder.adder_sums WHERE "seenBy" = $1', ['newer']))[0].n;
+  expect(await seen()).toBe(KEYS);
+  // And back: what the newer one added stays where it is.
+  const back = await open();
+  await rest(500);
+  door = back;
+  await after.stop();
+  await rest(1500);
+  await sender.end();
+  engines = [back];
+  await back.runToIdle();
+  await expectClean(sender);
+  expect(await seen()).toBe(KEYS);
+}, 90_000);
