@@ -4,7 +4,7 @@ import { startKafka } from './kafka.ts';
 import { startPostgres } from './postgres.ts';
 import { LocalProblem } from './problem.ts';
 
-export { missingHere } from './install.ts';
+export { cacheFolder, missingHere } from './install.ts';
 export {
   type KafkaNode,
   type KafkaOptions,
