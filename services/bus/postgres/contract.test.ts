@@ -17,4 +17,5 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 }, 30_000);
 
-busContract('on PostgreSQL and Kafka', () => makePlace(servers, 'platformatic'));
+for (const client of ['platformatic', 'kafkajs'] as const)
+  busContract(`on PostgreSQL and Kafka, by ${client}`, () => makePlace(servers, client));
