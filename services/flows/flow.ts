@@ -56,15 +56,26 @@ export function withAsked(flow: FlowTableRow, fact: AskedFact, answers: (outcome
   const named = { ...flow, type, method, party, subject, school, key, acceptedMs: atMs, asked: 1 };
   if (flow.outcome === '') return named;
   const { outcome, says, code, told, decidedMs } = flow;
-  const state = says === 'refused' || says === 'held' ? says : 'done';
-  const early: StepCell[] = [{ step: outcome, atMs: decidedMs, code, told, state }, ...(flow.steps ?? [])];
+  const early: StepCell[] = [
+    stepOf({ type: outcome as EventName, says: says as AnswerFact['says'], code, told, atMs: decidedMs }),
+    ...(flow.steps ?? []),
+  ];
   const real = early.filter(({ step }) => answers(step));
   const first = real[0];
-  const steps = early.filter((step) => step !== first);
+  const steps = early.filter((step) => step !== first).map(({ more, ...step }) => step);
   return {
     ...named,
     outcome: first?.step ?? '',
-    says: first === early[0] ? says : first === undefined ? '' : first.state === 'done' ? 'decided' : first.state,
+    says:
+      first === early[0]
+        ? says
+        : first === undefined
+          ? ''
+          : first.state !== 'done'
+            ? first.state
+            : first.more
+              ? 'decided'
+              : 'done',
     code: first?.code ?? '',
     told: first?.told ?? '',
     decidedMs: first?.atMs ?? 0,
@@ -110,16 +121,25 @@ export function withAnswer(flow: FlowTableRow, fact: AnswerFact): FlowTableRow {
   return withStep(named, stepOf(fact));
 }
 
-const stepOf = ({ type, says, code, told, atMs }: AnswerFact): StepCell => ({
+const stepOf = ({
+  type,
+  says,
+  code,
+  told,
+  atMs,
+}: Pick<AnswerFact, 'type' | 'says' | 'code' | 'told' | 'atMs'>): StepCell => ({
   step: type,
   atMs,
   ...(code === '' ? {} : { code, told }),
   state: says === 'refused' || says === 'held' ? says : 'done',
+  ...(says === 'decided' ? { more: 1 } : {}),
 });
 
 function withStep(flow: FlowTableRow, step: StepCell): FlowTableRow {
   const steps = flow.steps ?? [];
-  const { code, told, ...bare } = step;
+  const { code, told, more, ...kept } = step;
+  // What answered is told apart from what followed once the question is known.
+  const bare = more !== undefined && flow.type === '' ? { ...kept, more } : kept;
   const cell: StepCell = code ? { ...bare, code, told: told ?? '' } : bare;
   return { ...flow, steps: [...steps.slice(0, MOST_STEPS - 1), cell] };
 }

@@ -8,6 +8,8 @@ export interface StepCell {
   code?: string;
   told?: string;
   state: 'done' | 'held' | 'refused';
+  /** 1: it said that more is to come; kept only until the question is known. */
+  more?: number;
 }
 
 export interface FlowTableRow {
