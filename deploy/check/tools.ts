@@ -23,8 +23,10 @@ export const BUILD_MS = 15 * 60_000;
 /** Go of this version can bring the newer one that go.mod names, from the proxy. */
 const BRINGS_ITS_OWN = 21;
 
-const go = async (args: readonly string[], folder: string, env: Record<string, string> = {}) => {
-  const { stdout } = await run('go', [...args], {
+/** `behind`: lets others go first, for whom minutes of building would be a machine that does not answer. */
+const go = async (args: readonly string[], folder: string, env: Record<string, string> = {}, behind = false) => {
+  const [command, ...all] = [...(behind && process.platform !== 'win32' ? ['nice'] : []), 'go', ...args];
+  const { stdout } = await run(command!, all, {
     cwd: folder,
     env: { ...process.env, CGO_ENABLED: '0', ...env },
     maxBuffer: 64 << 20,
@@ -62,7 +64,12 @@ async function built(program: Program): Promise<string> {
     const from = join(import.meta.dirname, programs[program].folder);
     // As go.sum says, or not at all.
     const flags = ['-mod=readonly', '-trimpath', '-buildvcs=false', '-ldflags=-s -w'];
-    await go(['build', ...flags, '-o', join(making, program), programs[program].of], from, { GOTOOLCHAIN: 'auto' });
+    await go(
+      ['build', ...flags, '-o', join(making, program), programs[program].of],
+      from,
+      { GOTOOLCHAIN: 'auto' },
+      true,
+    );
     renameSync(making, folder);
   } catch (thrown) {
     if (!existsSync(path)) throw thrown; // Else another run was faster.
