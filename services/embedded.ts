@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuseFolder, stateFile } from '#bus';
 import {
+  backupInThread,
   type Config,
   ConfigError,
   GatewayError,
@@ -51,6 +52,11 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
       operatorKey: operatorKey(config),
       version: packageVersion,
       allowNetworks,
+      async backup(to) {
+        // The state first: the vault that is copied after it knows every token in it.
+        await state.backup(join(to, 'state.db'));
+        await vault.backup(join(to, 'vault.db'));
+      },
     });
     const close = async (thrown: unknown): Promise<never> => {
       await doors.stop(0);
@@ -122,6 +128,8 @@ const inode = (file: string): number => statSync(file, { throwIfNoEntry: false }
 
 interface Thread {
   transport: Transport;
+  /** Copies the file into a new one, as of one moment. */
+  backup(file: string): Promise<void>;
   stop(): Promise<void>;
   onLost(listener: (error: GatewayError) => void): void;
 }
@@ -163,6 +171,7 @@ async function startState(data: StateData, vault: Promise<unknown>): Promise<Thr
   });
   return {
     transport,
+    backup: (file) => backupInThread(worker, file),
     async stop() {
       if (!stopping) {
         stopping = true;

@@ -6,6 +6,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { openEngine } from '#bus';
 import {
+  answerBackups,
   asGatewayError,
   type Config,
   ConfigError,
@@ -41,6 +42,7 @@ try {
     await engine.stop();
     port.close();
   });
+  answerBackups(port, (copy) => engine.backup(copy));
   engine.start();
   port.postMessage({ ready: true });
 } catch (error) {

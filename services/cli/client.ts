@@ -31,7 +31,7 @@ type ResponseOf<K extends keyof Methods> = ReturnType<Methods[K]['responseType']
 export interface Gateway {
   address: string;
   /** Fields that are absent are empty. Rejects with `Problem` or a `ServiceError` that `asProblem` reads. */
-  ask<K extends Unary>(method: K, request: Partial<RequestOf<K>>): Promise<ResponseOf<K>>;
+  ask<K extends Unary>(method: K, request: Partial<RequestOf<K>>, withinMs?: number): Promise<ResponseOf<K>>;
   /** Sends parts as fast as they are taken; the answer may come before the last. */
   send<K extends Streamed>(method: K, parts: AsyncIterable<Partial<RequestOf<K>>>): Promise<ResponseOf<K>>;
   close(): void;
@@ -133,7 +133,7 @@ export function connectGateway(config: Config): Gateway {
 
   return {
     address,
-    ask: (key, request) =>
+    ask: (key, request, withinMs = ANSWER_MS) =>
       new Promise((resolve, reject) => {
         const { path, encode, decode } = method(key);
         client.makeUnaryRequest(
@@ -142,7 +142,7 @@ export function connectGateway(config: Config): Gateway {
           decode,
           request as unknown,
           metadata,
-          { deadline: Date.now() + ANSWER_MS },
+          { deadline: Date.now() + withinMs },
           (error, answer) => (error ? reject(plain(error)) : resolve(answer!)),
         );
       }),

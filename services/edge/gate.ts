@@ -13,6 +13,8 @@ export interface Gate {
   /** Whether the master key is a development key. */
   devKey: boolean;
   version: string;
+  /** Copies the gateway's files into a folder; undefined = it has none. */
+  backup: ((folder: string) => Promise<void>) | undefined;
   /** What this process says of itself at /healthz, /readyz and /metrics. */
   health: Health;
 }

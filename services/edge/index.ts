@@ -45,6 +45,8 @@ export interface DoorOptions {
   version: string;
   /** Networks (CIDR) beyond the Internet in which receivers may be. */
   allowNetworks: readonly string[];
+  /** Copies the gateway's files into a folder; undefined = it has none. */
+  backup?: ((folder: string) => Promise<void>) | undefined;
 }
 
 export interface Doors {
@@ -92,6 +94,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     notes,
     devKey,
     version: options.version,
+    backup: options.backup,
     health: {
       async ready() {
         if (closing.signal.aborted) return { status: 'stopping', missing: [] };

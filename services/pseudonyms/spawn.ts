@@ -1,4 +1,4 @@
-import { ConfigError, GatewayError, portTransport, startThread, type Transport } from '#kernel';
+import { backupInThread, ConfigError, GatewayError, portTransport, startThread, type Transport } from '#kernel';
 import type { ThreadData } from './thread.ts';
 
 export interface VaultThread {
@@ -6,6 +6,8 @@ export interface VaultThread {
   transport: Transport;
   /** Whether the vault was made under a development key. */
   devKey: boolean;
+  /** Copies the file into a new one, as of one moment. */
+  backup(file: string): Promise<void>;
   /** Resolves when the file is closed. */
   stop(): Promise<void>;
   /** Called once if the thread ends without `stop`; every call under way has failed then. */
@@ -44,6 +46,7 @@ export async function startVaultThread(data: ThreadData): Promise<VaultThread> {
   return {
     transport,
     devKey: said.devKey === true,
+    backup: (file) => backupInThread(worker, file),
     async stop() {
       if (!stopping) {
         stopping = true;

@@ -1,6 +1,6 @@
 import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { backup, DatabaseSync, type StatementSync } from 'node:sqlite';
 import { ConfigError } from '#kernel';
 import { WRAPPED_BY } from './keys.ts';
 import type {
@@ -19,6 +19,8 @@ import { bytesOf, textOf } from './seal.ts';
 
 /** The form of the file. A vault of a newer form is refused, never guessed at. */
 export const FORM = 1;
+/** Pages copied in one go by a backup: about a millisecond. */
+const BACKUP_PAGES = 256;
 
 /**
  * Rows of the vault. `learners` is only ever appended to, so that SQLite never moves a wrapped secret to another page and
@@ -341,6 +343,11 @@ export class SqliteFile implements Rows, Writes {
   /** Writes the file anew, so that no page keeps what was moved. */
   vacuum(): void {
     this.#db.exec('VACUUM');
+  }
+
+  /** Copies the file a little at a time, as of its end. */
+  async backup(file: string): Promise<void> {
+    await backup(this.#db, file, { rate: BACKUP_PAGES });
   }
 
   /** Size of the database file. */

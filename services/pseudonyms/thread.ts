@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import {
+  answerBackups,
   asGatewayError,
   ConfigError,
   describeError,
@@ -37,6 +38,7 @@ try {
     port.postMessage({ stopped: true });
     port.close();
   });
+  answerBackups(port, (copy) => vault.backup(copy));
   vault.start();
   port.postMessage({ ready: true, devKey: vault.devKey });
 } catch (error) {

@@ -34,6 +34,12 @@ export interface Vault {
   reveals(): readonly RevealCount[];
 }
 
+/** A vault in a file. */
+export interface FileVault extends Vault {
+  /** Writes all that is committed at one moment into a new file, while calls are answered. */
+  backup(file: string): Promise<void>;
+}
+
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /** Up to this size the file is written anew as soon as someone was forgotten; above it once a day. */
@@ -42,7 +48,7 @@ const VACUUM_AT_ONCE_BYTES = 64 * 1024 * 1024;
  * Opens the vault, or makes it where the file does not exist. A wrong master key, a newer form, a damaged file or one in
  * use is a `ConfigError`; nothing is changed then. Before it returns, the ledger is applied and what is due is destroyed.
  */
-export function openVault({ file, masterKey, clock, devKey = false, maxCached = 30_000 }: VaultOptions): Vault {
+export function openVault({ file, masterKey, clock, devKey = false, maxCached = 30_000 }: VaultOptions): FileVault {
   if (masterKey.length !== 32) throw new ConfigError(['a master key has 32 bytes']);
   const rows = openSqliteFile(file);
   try {
@@ -66,7 +72,7 @@ export function openVault({ file, masterKey, clock, devKey = false, maxCached = 
   }
 }
 
-function vaultOn(rows: SqliteFile, master: MasterKeys, file: string, clock: Clock, maxCached: number): Vault {
+function vaultOn(rows: SqliteFile, master: MasterKeys, file: string, clock: Clock, maxCached: number): FileVault {
   const shelf = new Shelf(rows, master, clock, maxCached);
   const ledger = openLedger(`${file}.forgotten`);
   const forgetting = new Forgetting(shelf);
@@ -179,6 +185,7 @@ function vaultOn(rows: SqliteFile, master: MasterKeys, file: string, clock: Cloc
   return {
     implementations: [implementation],
     devKey,
+    backup: (copy) => rows.backup(copy),
     start() {
       timer ??= setInterval(() => {
         try {

@@ -1,5 +1,6 @@
 /** A whole gateway's holdings from a folder into databases and back, backed up and restored: nothing lost, nothing that was taken back returns. */
-import { createHash, randomBytes } from 'node:crypto';
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -225,3 +226,268 @@ test('there and back: the same rows, the same answers, no number missing or give
   await home.stop();
   expect(known.identified.map(({ token }) => token)).toEqual([...tokens, more[0]!.token]);
 }, 180_000);
+
+/** A mandate that stands, of the school that has most. */
+const mandatesAt = async (engine: Engine) =>
+  (await connect(PartiesServiceDefinition, dispatcher(engine.implementations)).snapshot({ since: 0n })).mandates
+    .map(({ mandate }) => mandate!)
+    .sort((a, b) => (a.mandateId < b.mandateId ? -1 : 1));
+const stateAt = async (engine: Engine, id: string) =>
+  (await mandatesAt(engine)).find(({ mandateId }) => mandateId === id)?.state;
+
+const entryOf = (name: 'MandateChangeSubmitted', school: string, value: object): Entries[number] => ({
+  flowId: uuid7(NOW),
+  partyOin: school,
+  method: 'Test',
+  referenceKey: randomBytes(16),
+  digest: randomBytes(32),
+  digestVersion: 1,
+  rememberDays: 35,
+  events: [
+    {
+      stream: events[name].stream,
+      type: name,
+      key: school,
+      data: encoded(events[name].codec as never, (events[name].codec as any).fromPartial(value)),
+    },
+  ],
+  answer: new Uint8Array(),
+  schoolOin: school,
+  traceparent: '',
+});
+
+async function stopOne(engine: Engine): Promise<string> {
+  const standing = (await mandatesAt(engine)).find(({ state }) => state === MandateState.MANDATE_STATE_ACTIVE)!;
+  const { schoolOin, mandateId } = standing;
+  await accept(engine, [
+    entryOf('MandateChangeSubmitted', schoolOin, { schoolOin, mandateId, change: 'stop', byOin: schoolOin }),
+  ]);
+  expect(await stateAt(engine, mandateId)).toBe(MandateState.MANDATE_STATE_ENDED);
+  return mandateId;
+}
+
+const quiet = () => undefined;
+
+test('a restore into a folder brings back neither who was forgotten nor what was withdrawn', async () => {
+  const place = await newPlace();
+  const { config, folder } = place;
+  const { tokens } = await seeded(place, 23);
+  const { backup, restore, drill } = await keeping();
+  const to = `${folder}.backups`;
+  const made = await backup(config, to, undefined, quiet, now);
+  expect(readdirSync(made.folder).sort()).toEqual(['manifest.json', 'state.db', 'vault.db']);
+
+  const engine = openFolder(folder);
+  const ended = await stopOne(engine);
+  await engine.stop();
+  const vault = vaultAt(folder, config);
+  const service = connect(VaultServiceDefinition, dispatcher(vault.implementations));
+  await service.forget({ schoolOin: SCHOOL, token: tokens[0]!, atMs: 0n });
+  await vault.stop();
+
+  const after = await newPlace();
+  const restoring = { ...config, EDUK_DATA: after.folder };
+  await expect(restore(restoring, made.folder, {}, quiet, now)).rejects.toThrow('there is no list');
+  await expect(restore(config, made.folder, {}, quiet, now)).rejects.toThrow('is there already');
+  const done = await restore(restoring, made.folder, { lists: folder }, quiet, now);
+  expect(done).toMatchObject({ engine: 'embedded', reapplied: 1, rows: made.rows, retaken: 0 });
+  const restored = openFolder(after.folder);
+  expect(await stateAt(restored, ended)).toBe(MandateState.MANDATE_STATE_ENDED);
+  await restored.stop();
+  const back = vaultAt(after.folder, config);
+  const found = await connect(VaultServiceDefinition, dispatcher(back.implementations)).identify(
+    ask(['a', 'b', 'c'], false),
+  );
+  await back.stop();
+  expect(found.identified.map(({ token }) => token)).toEqual(['', tokens[1], tokens[2]]);
+
+  // The drill finds it whole; one changed cell, one lost row, one cut file are told.
+  expect(await drill(config, to, now)).toMatchObject({ backup: made.folder, rows: made.rows });
+  const planted = (what: string, statement: string) => {
+    const file = new DatabaseSync(join(made.folder, what));
+    expect(Number(file.prepare(statement).run().changes)).toBe(1);
+    file.close();
+  };
+  planted(
+    'state.db',
+    'UPDATE parties_parties SET version = version + 1 WHERE oin = (SELECT min(oin) FROM parties_parties)',
+  );
+  await expect(drill(config, to, now)).rejects.toThrow('damaged: other rows than it was made with in parties_parties');
+  planted(
+    'state.db',
+    'UPDATE parties_parties SET version = version - 1 WHERE oin = (SELECT min(oin) FROM parties_parties)',
+  );
+  await drill(config, to, now);
+  planted('vault.db', 'DELETE FROM lookups WHERE hash = (SELECT min(hash) FROM lookups)');
+  await expect(drill(config, to, now)).rejects.toThrow('in lookups');
+  await expect(
+    restore({ ...config, EDUK_DATA: `${after.folder}-2` }, made.folder, { lists: folder }, quiet, now),
+  ).rejects.toThrow('damaged');
+  writeFileSync(join(made.folder, 'state.db'), randomBytes(5000));
+  await expect(drill(config, to, now)).rejects.toThrow(/damaged|no data file/);
+}, 120_000);
+
+test('a restore into databases takes in again what Kafka holds, and brings nothing back that was taken back', async () => {
+  const place = await newPlace();
+  const { config, kafka } = place;
+  const { entries, half, tokens } = await seeded(place, 37);
+  const { backup, move, restore } = await keeping();
+  await move(config, 'kafka', quiet, now);
+  const made = await backup(kafka, `${kafka.EDUK_DATA}.backups`, undefined, quiet, now);
+  const forget = async (url: string, token?: string) => {
+    const vault = await openPostgresVault({
+      url,
+      masterKey: readMasterKey(config.EDUK_MASTER_KEY_FILE!),
+      clock: systemClock,
+    });
+    const service = connect(VaultServiceDefinition, dispatcher(vault.implementations));
+    if (token) await service.forget({ schoolOin: SCHOOL, token, atMs: 0n });
+    const { identified } = await service.identify(ask(['a', 'b', 'c'], false));
+    await vault.stop();
+    return identified.map(({ token }) => token);
+  };
+  expect(await forget(config.EDUK_VAULT_DATABASE_URL!, tokens[1])).toEqual([tokens[0], '', tokens[2]]);
+  const engine = await openDatabases(config);
+  engine.start();
+  await accept(engine, entries.slice(half));
+  const ended = await stopOne(engine);
+  const before = await mandatesAt(engine);
+  await engine.stop();
+
+  // Both databases are lost but for the lists; what is on Kafka is there.
+  const lists = { state: config.EDUK_DATABASE_URL!, vault: config.EDUK_VAULT_DATABASE_URL! };
+  await expect(restore(kafka, made.folder, {}, quiet, now)).rejects.toThrow('hold a gateway already');
+  for (const name of ['bus', 'moving', ...services.map(({ name }) => name)])
+    await sql(lists.state, `DROP SCHEMA IF EXISTS "${name}" CASCADE`);
+  for (const name of ['vault', 'moving']) await sql(lists.vault, `DROP SCHEMA IF EXISTS ${name} CASCADE`);
+  const done = await restore(kafka, made.folder, {}, quiet, now);
+  expect(done).toMatchObject({ engine: 'kafka', rows: made.rows, lost: [] });
+  expect(done.retaken).toBeGreaterThan(entries.length - half);
+  expect(done.reapplied).toBeGreaterThan(0);
+  expect(await forget(lists.vault)).toEqual([tokens[0], '', tokens[2]]);
+  const restored = await openDatabases(config);
+  try {
+    restored.start();
+    expect(await stateAt(restored, ended)).toBe(MandateState.MANDATE_STATE_ENDED);
+    expect((await mandatesAt(restored)).map(({ mandateId, state }) => [mandateId, state])).toEqual(
+      before.map(({ mandateId, state }) => [mandateId, state]),
+    );
+    // It goes on, and what lies on Kafka of the time that was lost is nobody's news.
+    await accept(restored, invent(5));
+    expect(await sql(lists.state, 'SELECT * FROM bus.troubles')).toEqual([]);
+    expect(await sql(lists.state, 'SELECT * FROM bus.bus_parked_keys')).toEqual([]);
+  } finally {
+    await restored.stop();
+  }
+}, 180_000);
+
+test('a planted fault is found before anybody works on the copy, and the source stays as it is', async () => {
+  const place = await newPlace();
+  const { config, folder } = place;
+  await seeded(place, 11);
+  const { move } = await keeping();
+  // The database changes a cell, then loses a row, behind the copy's back.
+  const faults = {
+    orders_orders:
+      "CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.leaves := NEW.leaves || 'x'; RETURN NEW; END $$",
+    flows_flows: 'CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$',
+  };
+  const url = config.EDUK_DATABASE_URL!;
+  for (const [name, fault] of Object.entries(faults)) {
+    await sql(url, 'CREATE SCHEMA IF NOT EXISTS planted');
+    await sql(url, fault.replace('fault()', 'planted.fault()'));
+    await sql(
+      url,
+      `CREATE FUNCTION planted.arm() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF to_regclass('${name.split('_')[0]}.${name}') IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_trigger WHERE tgname = 'planted') THEN
+          CREATE TRIGGER planted BEFORE INSERT ON "${name.split('_')[0]}"."${name}" FOR EACH ROW EXECUTE FUNCTION planted.fault();
+        END IF; END $$`,
+    );
+    await sql(
+      url,
+      "CREATE EVENT TRIGGER arming ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION planted.arm()",
+    );
+    await expect(move(config, 'kafka', quiet, now)).rejects.toThrow(`differs from its source in: ${name}`);
+    // Nothing starts on half a copy; the source goes on.
+    await expect(openDatabases(config)).rejects.toThrow('did not come to its end');
+    const engine = openFolder(folder);
+    await accept(engine, invent(made).slice(0, 3));
+    await engine.stop();
+    await sql(url, 'DROP EVENT TRIGGER arming');
+    await sql(url, 'DROP SCHEMA planted CASCADE');
+  }
+  await move(config, 'kafka', quiet, now);
+}, 120_000);
+
+test('killed in the middle, the source goes on and the target does not; taken back, the other side does not', async () => {
+  const place = await newPlace();
+  const { config, kafka, folder } = place;
+  await seeded(place, 23);
+  const { move, resume } = await keeping();
+  const before = await tallies(folder);
+  const killed = async (to: 'kafka' | 'embedded', env: Config, when: () => Promise<boolean>) => {
+    const child = spawn(
+      process.execPath,
+      [join(import.meta.dirname, '../../services/cli/eduk.js'), 'move', '--to', to],
+      {
+        env: {
+          PATH: process.env['PATH'],
+          ...Object.fromEntries(Object.entries(env).filter(([name]) => SETTINGS.includes(name))),
+        } as never,
+        stdio: 'ignore',
+      },
+    );
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    while (child.exitCode === null && !(await when())) await new Promise((resolve) => setTimeout(resolve, 2));
+    child.kill('SIGKILL');
+    await ended;
+    return child.signalCode;
+  };
+  const copying = (url: string) => async () =>
+    (await sql(url, "SELECT to_regclass('vault.meta') IS NOT NULL AS made").catch(() => []))[0]?.made === true;
+  expect(await killed('kafka', config, copying(config.EDUK_VAULT_DATABASE_URL!))).toBe('SIGKILL');
+  await expect(openDatabases(config)).rejects.toThrow('did not come to its end');
+  expect((await tallies(folder)).filter(({ table }) => table !== 'bus_timers')).toHaveLength(before.length - 1);
+  const engine = openFolder(folder);
+  await engine.runToIdle();
+  await engine.stop();
+
+  // Begun again it comes to its end; taken back at once, the folder goes on and the databases do not.
+  await move(config, 'kafka', quiet, now);
+  await expect(
+    resume({ ...config, EDUK_DATABASE_URL: config.EDUK_DATABASE_URL!.replace(/:\d+\//, ':1/') }, false, now),
+  ).rejects.toThrow('--force');
+  expect(await resume(config, false, now)).toEqual({ engine: 'embedded', asked: true });
+  await expect(openDatabases(config)).rejects.toThrow('was moved to');
+  await expect(resume(config, false, now)).rejects.toThrow('nothing to take back');
+
+  // Once the other side accepted something, it is not taken back any more.
+  await move(config, 'kafka', quiet, now);
+  const there = await openDatabases(config);
+  there.start();
+  await accept(there, invent(23).slice(-4));
+  await expect(resume(config, false, now)).rejects.toThrow('a gateway is connected');
+  await there.stop();
+  await expect(resume(config, false, now)).rejects.toThrow('has taken in messages since');
+
+  // The way back is killed as well: the databases go on, the folder does not.
+  const away = { ...kafka, EDUK_DATA: folder, EDUK_ENGINE: 'kafka' } as Config;
+  expect(await killed('embedded', away, async () => existsSync(join(folder, 'vault.db.part')))).toBe('SIGKILL');
+  const { startGateway } = await import('../../services/main.ts');
+  await expect(startGateway({ EDUK_DATA: folder })).rejects.toThrow('did not come to its end');
+  const again = await openDatabases(config);
+  await again.runToIdle();
+  await again.stop();
+  await move(away, 'embedded', quiet, now);
+  expect(await resume(away, false, now)).toEqual({ engine: 'kafka', asked: true });
+  await expect(startGateway({ EDUK_DATA: folder })).rejects.toThrow('was moved to');
+}, 240_000);
+
+const SETTINGS = [
+  'EDUK_DATA',
+  'EDUK_ENGINE',
+  'EDUK_DATABASE_URL',
+  'EDUK_VAULT_DATABASE_URL',
+  'EDUK_KAFKA_BROKERS',
+  'EDUK_MASTER_KEY_FILE',
+];

@@ -1,6 +1,8 @@
 /** Every method of the operator's surface: its effect, seen through another method, and that no party may call it. */
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MethodDefinition } from '#kernel';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
@@ -252,6 +254,28 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
     effect: async () => {
       // What an endpoint does not take, and is sent again or given up: webhooks.test.ts.
       expect(await at.operator.resolveDeliveries({ partyOin: las.oin, action: 'drop' })).toEqual({ keys: 0, rows: 0n });
+    },
+  },
+  backup: {
+    call: (as) => as.backup({ folder: tmpdir() }),
+    effect: async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'eduk-backup-'));
+      try {
+        await at.operator.backup({ folder });
+        for (const [name, table] of [
+          ['state.db', 'parties_parties'],
+          ['vault.db', 'learners'],
+        ] as const) {
+          const file = new DatabaseSync(join(folder, name));
+          expect(
+            (file.prepare(`SELECT count(*) AS rows FROM ${table}`).get() as { rows: number }).rows,
+          ).toBeGreaterThan(1);
+          file.close();
+        }
+        expect(await codeOf(at.operator.backup({ folder: 'here' }))).toBe('wire.invalid');
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
     },
   },
 };

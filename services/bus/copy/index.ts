@@ -15,7 +15,7 @@ import { laneName, SqliteStore } from '../sqlite.ts';
 import { engineTables } from '../tables.ts';
 import { connectForCopy, PostgresPlace } from './postgres.ts';
 import { SqlitePlace, type SqliteUse } from './sqlite.ts';
-import { postgresWays, sqliteWays, stateTables } from './state.ts';
+import { lanesIn, postgresWays, sqliteWays } from './state.ts';
 
 export { appendToLedger, ledgerOf, type Remembered, readLedger } from '../ledger.ts';
 export { makeLedger, noteInLedger, readLedgerIn } from '../postgres/ledger.ts';
@@ -246,6 +246,7 @@ export const lanesOf = (place: SqlitePlace): (LaneHead & { first: number })[] =>
 
 /** Whether a lane holds a message that a door took in above a number. */
 export const acceptedSince = (place: SqlitePlace, stream: string, partition: number, number: number): boolean =>
+  lanesIn(place.db).some((lane) => lane.stream === stream && lane.partition === partition) &&
   place.db
     .prepare(`SELECT 1 FROM ${laneName(stream, partition)} WHERE number > ? AND type LIKE '%Submitted' LIMIT 1`)
     .get(number) !== undefined;
@@ -270,7 +271,7 @@ export function newTo<R extends Remembered>(
   const place = openStateFile(file, modules, 'source');
   try {
     const known = new Set<string>();
-    for (const { stream, partition } of lanesOf(place))
+    for (const { stream, partition } of lanesIn(place.db))
       for (const { id } of place.db
         .prepare(`SELECT id FROM ${laneName(stream, partition)} WHERE time_ms >= ?`)
         .iterate(sinceMs) as unknown as Iterable<{ id: Uint8Array }>)

@@ -106,7 +106,10 @@ export class SqlitePlace implements CopyPlace {
 
   /** The whole file as it is, into another. */
   async backup(file: string): Promise<void> {
+    // The lock stays when the transaction ends.
+    this.#db.exec('COMMIT');
     await backup(this.#db, file);
+    this.#db.exec('BEGIN IMMEDIATE');
   }
 
   /** What was added is on disk when this returns. */

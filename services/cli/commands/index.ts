@@ -4,6 +4,7 @@ import { doctor } from './doctor.ts';
 import { showFlow, whyBlocked } from './flow.ts';
 import { approveHold, listHolds, rejectHold } from './hold.ts';
 import { importCatalogue, importRoster } from './import.ts';
+import { backup, move, restore } from './keep.ts';
 import { forgetLearners } from './learner.ts';
 import { confirmMandate, grantMandate, listMandates, mandateKey, withdrawMandate } from './mandate.ts';
 import { addParty, listParties, showParty } from './party.ts';
@@ -32,6 +33,9 @@ export const commands: readonly Command[] = [
   retryDead,
   dropDead,
   forgetLearners,
+  move,
+  backup,
+  restore,
 ];
 
 /** Names that the design gives to later versions: who types one is told so, instead of being sent to another command. */
@@ -55,7 +59,4 @@ export const later: readonly string[] = [
   'conform',
   'key rotate',
   'key',
-  'move',
-  'backup',
-  'restore',
 ];

@@ -1,3 +1,4 @@
+import { isAbsolute } from 'node:path';
 import { outcomes } from '#adapters/eckdt';
 import { GatewayError, newId } from '#kernel';
 import { type Mandate, MandateState, type Party, Role } from '#proto/eduk/core/v1/party';
@@ -284,6 +285,13 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
       version: gate.version,
       events: BigInt(head),
     };
+  },
+  backup: async ({ folder }: op.BackupRequest, gate): Promise<op.BackupResponse> => {
+    if (!gate.backup)
+      throw new GatewayError('state.conflict', 'This gateway keeps all in databases: eduk backup copies them itself.');
+    if (!isAbsolute(folder)) throw new GatewayError('wire.invalid', undefined, { where: 'folder' });
+    await gate.backup(folder);
+    return {};
   },
   listParked: async (request: op.ListParkedRequest, gate) => {
     const { log, delivery } = gate.door.services;

@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
+import { standingOfDatabase, standingRefusal } from '#bus';
 import { type Clock, ConfigError, describeError, GatewayError, log } from '#kernel';
 import { serveVault } from '../calls.ts';
 import { type MasterKeys, masterKeys } from '../keys.ts';
@@ -55,6 +56,7 @@ export async function openPostgresVault({
   lanes: count = 4,
 }: PostgresVaultOptions): Promise<Vault> {
   if (masterKey.length !== 32) throw new ConfigError(['a master key has 32 bytes']);
+  await refuseMoved(url, schema);
   await migrate(url, schema);
   const { master, ...made } = await keysOf(url, schema, masterKey, devKey);
   const ledger = new PostgresLedger(ledgerUrl, `${schema}_ledger`);
@@ -71,6 +73,18 @@ export async function openPostgresVault({
   } catch (error) {
     await vault.stop();
     throw error;
+  }
+}
+
+/** A database that was moved elsewhere, or a copy that did not come to its end, is left alone. */
+async function refuseMoved(url: string, schema: string): Promise<void> {
+  const connection = await Connection.open(url, schema, 'standing');
+  try {
+    const query = async (text: string) => ({ rows: (await connection.send([{ text }]))[0]! });
+    const words = standingRefusal(await standingOfDatabase({ query } as never), 'the vault’s database');
+    if (words !== undefined) throw new ConfigError([words]);
+  } finally {
+    connection.close();
   }
 }
 

@@ -340,6 +340,16 @@ export interface ResolveDeliveriesResponse {
   rows: bigint;
 }
 
+/** Into which folder; it must be there and hold neither file. */
+export interface BackupRequest {
+  /** Absolute. */
+  folder: string;
+}
+
+/** Both files are whole and on disk. */
+export interface BackupResponse {
+}
+
 function createBaseAddPartyRequest(): AddPartyRequest {
   return { party: undefined };
 }
@@ -4493,6 +4503,125 @@ export const ResolveDeliveriesResponse: MessageFns<ResolveDeliveriesResponse> = 
   },
 };
 
+function createBaseBackupRequest(): BackupRequest {
+  return { folder: "" };
+}
+
+export const BackupRequest: MessageFns<BackupRequest> = {
+  encode(message: BackupRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.folder !== "") {
+      writer.uint32(10).string(message.folder);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackupRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackupRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.folder = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BackupRequest {
+    return { folder: isSet(object.folder) ? globalThis.String(object.folder) : "" };
+  },
+
+  toJSON(message: BackupRequest): unknown {
+    const obj: any = {};
+    if (message.folder !== "") {
+      obj.folder = message.folder;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BackupRequest>): BackupRequest {
+    return BackupRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BackupRequest>): BackupRequest {
+    const message = createBaseBackupRequest();
+    message.folder = object.folder ?? "";
+    return message;
+  },
+};
+
+function createBaseBackupResponse(): BackupResponse {
+  return {};
+}
+
+export const BackupResponse: MessageFns<BackupResponse> = {
+  encode(_: BackupResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackupResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackupResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): BackupResponse {
+    return {};
+  },
+
+  toJSON(_: BackupResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<BackupResponse>): BackupResponse {
+    return BackupResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<BackupResponse>): BackupResponse {
+    const message = createBaseBackupResponse();
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -4649,6 +4778,15 @@ export const OperatorServiceDefinition = {
       requestType: ResolveDeliveriesRequest as typeof ResolveDeliveriesRequest,
       requestStream: false,
       responseType: ResolveDeliveriesResponse as typeof ResolveDeliveriesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Copies the files of an embedded gateway into an empty folder on its machine, while it runs: the state, then the vault. */
+    backup: {
+      name: "Backup",
+      requestType: BackupRequest as typeof BackupRequest,
+      requestStream: false,
+      responseType: BackupResponse as typeof BackupResponse,
       responseStream: false,
       options: {},
     },
