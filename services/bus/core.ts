@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import {
   asGatewayError,
   type Clock,
@@ -7,6 +6,7 @@ import {
   log,
   PARTITIONS,
   partitionOf,
+  sha256,
   uuid7,
   uuidText,
 } from '#kernel';
@@ -135,18 +135,30 @@ const ILL_MS = 60_000;
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
+/** Where claims are put together. */
+const desk = Buffer.alloc(1024);
+
 /** What a reference is found by: 16 bytes over sender, method and reference. */
 export function claimOf(partyOin: string, method: string, referenceKey: Uint8Array): Uint8Array {
-  const names = encoder.encode(`${partyOin}\0${method}\0`);
-  const all = new Uint8Array(names.length + referenceKey.length);
-  all.set(names);
-  all.set(referenceKey, names.length);
-  return new Uint8Array(hash('sha256', all, 'buffer').subarray(0, 16));
+  const names = `${partyOin}\0${method}\0`;
+  // A character takes three bytes at most.
+  const most = names.length * 3 + referenceKey.length;
+  const on = most <= desk.length ? desk : Buffer.alloc(most);
+  const end = on.write(names);
+  on.set(referenceKey, end);
+  return first16(sha256(on.subarray(0, end + referenceKey.length)));
+}
+
+/** The first 16 bytes of a digest that is Latin-1 characters. */
+function first16(digest: string): Uint8Array {
+  const bytes = new Uint8Array(16);
+  for (let i = 0; i < 16; i++) bytes[i] = digest.charCodeAt(i);
+  return bytes;
 }
 
 /** An id that is the same each time the same thing is done: the form of UUIDv7, its random bits a digest. */
 function derivedId(ms: number, ...parts: readonly (string | number)[]): Uint8Array {
-  const id = new Uint8Array(hash('sha256', parts.join('\0'), 'buffer').subarray(0, 16));
+  const id = first16(sha256(parts.join('\0')));
   const view = new DataView(id.buffer);
   view.setUint32(0, Math.floor(ms / 2 ** 16));
   view.setUint16(4, ms % 2 ** 16);
