@@ -16,6 +16,7 @@ export interface Layout {
   readonly columns: readonly string[];
   readonly types: readonly ColumnType[];
   readonly keySize: number;
+  readonly names: ReadonlySet<string>;
   /** Columns of each index, the key's columns appended where missing; '' is the key. */
   readonly orders: ReadonlyMap<string, readonly number[]>;
 }
@@ -54,6 +55,7 @@ export function layoutOf(table: Table): Layout {
     columns: names,
     types: names.map((column) => columns[column]!),
     keySize: key.length,
+    names: new Set(names),
     orders,
   };
   layouts.set(table, layout);
@@ -92,11 +94,18 @@ function cell(layout: Layout, at: number, value: unknown): Cell {
 export function encodeRow(layout: Layout, row: object): Cell[] {
   const { columns } = layout;
   const cells: Cell[] = new Array(columns.length);
-  for (let at = 0; at < columns.length; at++)
-    cells[at] = cell(layout, at, (row as Record<string, unknown>)[columns[at]!]);
-  for (const name in row)
-    if (!columns.includes(name))
-      throw new GatewayError('gateway.bug', `table ${layout.name} has no column ${name}`, { where: layout.name });
+  let given = 0;
+  for (let at = 0; at < columns.length; at++) {
+    const value = (row as Record<string, unknown>)[columns[at]!];
+    if (value !== undefined) given++;
+    cells[at] = cell(layout, at, value);
+  }
+  for (const _ in row) given--;
+  // It has more than the values that were found: absent ones, or what is no column.
+  if (given !== 0)
+    for (const name in row)
+      if (!layout.names.has(name))
+        throw new GatewayError('gateway.bug', `table ${layout.name} has no column ${name}`, { where: layout.name });
   return cells;
 }
 

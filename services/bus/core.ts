@@ -667,7 +667,13 @@ export class Core implements Reader {
     for (const record of records) {
       if (record.number <= seat.position) continue;
       if (record.number !== seat.position + 1) break;
-      this.#softly(() => this.#deliver(member, record));
+      // Goes on with the next where something was not loaded, so that one look finds all that is missing.
+      try {
+        this.#deliver(member, record);
+      } catch (thrown) {
+        if (!(thrown instanceof Missing)) throw thrown;
+        this.#missed = true;
+      }
       seat.position = record.number;
       seat.moved = true;
       taken += 1;

@@ -180,6 +180,15 @@ export interface Pending {
   timeMs: number;
 }
 
+/** A change of the record at hand. */
+interface OwnChange extends Change {
+  layout: Layout;
+  text: string;
+}
+
+/** From this many changes on, those of a record are found by their key; most records have two or three. */
+const MANY = 12;
+
 /**
  * What one record does, over the rows of its group. `keep` merges it into them; `drop` leaves no trace. One object
  * serves every record in turn.
@@ -189,8 +198,10 @@ export class RecordUnit implements Unit {
   readonly #rows: Rows;
   #consumer = '';
   #record: Pick<LogRecord, 'flowId' | 'school' | 'traceparent'> = { flowId: '', school: '', traceparent: '' };
-  #eventId: (index: number) => Uint8Array = () => uuid7();
-  readonly #changes = new Map<Layout, Map<string, Change>>();
+  #eventId: ((index: number) => Uint8Array) | undefined;
+  #changes: OwnChange[] = [];
+  /** The same by table and key, where they are many. */
+  #found: Map<Layout, Map<string, OwnChange>> | undefined;
   #appended: Pending[] = [];
 
   readonly #isWanted: (consumer: string, what: string) => boolean;
@@ -212,21 +223,20 @@ export class RecordUnit implements Unit {
     this.now = now;
     this.#consumer = consumer;
     this.#record = record;
-    this.#eventId = eventId ?? (() => uuid7(now));
+    this.#eventId = eventId;
   }
 
   /** Merges what the record did into the rows of the group; answers its events. */
   keep(): readonly Pending[] {
-    for (const [layout, changes] of this.#changes)
-      for (const [text, { key, cells }] of changes) this.#rows.set(layout, text, key, cells);
+    for (const { layout, text, key, cells } of this.#changes) this.#rows.set(layout, text, key, cells);
     const appended = this.#appended;
-    this.#changes.clear();
-    this.#appended = [];
+    this.drop();
     return appended;
   }
 
   drop(): void {
-    this.#changes.clear();
+    if (this.#changes.length > 0) this.#changes = [];
+    this.#found = undefined;
     if (this.#appended.length > 0) this.#appended = [];
   }
 
@@ -234,7 +244,7 @@ export class RecordUnit implements Unit {
     const layout = this.#rows.layout(table);
     const at = encodeKey(layout, key);
     const text = keyText(layout, at);
-    const changed = this.#changes.get(layout)?.get(text);
+    const changed = this.#changed(layout, text);
     const cells = changed === undefined ? this.#rows.cells(layout, text, at) : changed.cells;
     return cells === null ? undefined : decodeRow<Row>(layout, cells);
   }
@@ -269,7 +279,7 @@ export class RecordUnit implements Unit {
       type,
       key,
       data: encoded(message, value),
-      id: this.#eventId(this.#appended.length),
+      id: this.#eventId?.(this.#appended.length) ?? uuid7(this.now),
       flowId: options?.flowId ?? this.#record.flowId,
       school: options?.school ?? this.#record.school,
       traceparent: this.#record.traceparent,
@@ -303,13 +313,29 @@ export class RecordUnit implements Unit {
   }
 
   #change(layout: Layout, text: string, key: readonly Cell[], cells: Cells | null): void {
-    let changes = this.#changes.get(layout);
-    if (changes === undefined) {
-      changes = new Map();
-      this.#changes.set(layout, changes);
+    const known = this.#changed(layout, text);
+    if (known !== undefined) {
+      known.cells = cells;
+      return;
     }
-    const change = changes.get(text);
-    if (change === undefined) changes.set(text, { key, cells });
-    else change.cells = cells;
+    const made: OwnChange = { layout, text, key, cells };
+    this.#changes.push(made);
+    if (this.#found !== undefined) this.#find(made);
+    else if (this.#changes.length > MANY) {
+      this.#found = new Map();
+      for (const change of this.#changes) this.#find(change);
+    }
+  }
+
+  #find(change: OwnChange): void {
+    const of = this.#found!.get(change.layout);
+    if (of === undefined) this.#found!.set(change.layout, new Map([[change.text, change]]));
+    else of.set(change.text, change);
+  }
+
+  #changed(layout: Layout, text: string): OwnChange | undefined {
+    if (this.#found !== undefined) return this.#found.get(layout)?.get(text);
+    for (const change of this.#changes) if (change.layout === layout && change.text === text) return change;
+    return undefined;
   }
 }
