@@ -21,8 +21,21 @@ const ANNOUNCED =
   /(?:\b|_)(?:bsn|pgn|sofi(?:nummer|nr)?|onderwijs(?:nummer|nr)|burgerservicenummer|persoonsgebonden[ _]nummer)(?![a-z])[^0-9]{0,12}(\d[\d .-]{6,12}\d)/i;
 const NUMBERS = /(?<![\d-])\d(?:[ .]?\d){7,8}(?![\d-])/g;
 
+/** Digits of the shortest number of a person. */
+const SHORTEST = 8;
+/** Most words have fewer digits than any number of a person, and are looked at no further. */
+function hasEnoughDigits(words: string): boolean {
+  let count = 0;
+  for (let at = 0; at < words.length; at++) {
+    const code = words.charCodeAt(at);
+    if (code >= 48 && code <= 57 && ++count === SHORTEST) return true;
+  }
+  return false;
+}
+
 /** Whether words hold something that must be taken for a personal number. */
 export function holdsPgn(words: string, written: boolean): boolean {
+  if (!hasEnoughDigits(words)) return false;
   const announced = ANNOUNCED.exec(words);
   if (announced && passesElevenTest(announced[1]!.replace(/\D/g, ''))) return true;
   if (!written) return false;
@@ -54,7 +67,7 @@ function lookAt(type: string, message: Record<string, unknown>, of: number, colu
   const places: Where[] = [];
   eachString(type, message, (value, field, path) => {
     if (field.label === Label.NUMBER) {
-      const name = path.replace(/\[\d+\]/g, '[]');
+      const name = path.includes('[') ? path.replace(/\[\d+\]/g, '[]') : path;
       const column = columns.get(name) ?? { keys: 0, passing: [] };
       columns.set(name, column);
       column.keys++;
@@ -110,10 +123,17 @@ export interface Looked {
  */
 export function findPgn(batch: readonly Looked[], memory = new ColumnMemory()): (GatewayError | undefined)[] {
   const bySchool = new Map<string, Map<string, Column>>();
-  const places = batch.map(({ type, message, sender, school }, i) => {
-    const of = `${sender}|${type}|${school}`;
-    const columns = bySchool.get(of) ?? new Map<string, Column>();
-    bySchool.set(of, columns);
+  let before: Looked | undefined;
+  let columns = new Map<string, Column>();
+  const places = batch.map((looked, i) => {
+    const { type, message, sender, school } = looked;
+    // Mostly all of a batch is of one sender and school.
+    if (before === undefined || before.school !== school || before.sender !== sender || before.type !== type) {
+      const of = `${sender}|${type}|${school}`;
+      columns = bySchool.get(of) ?? new Map<string, Column>();
+      bySchool.set(of, columns);
+    }
+    before = looked;
     return lookAt(type, message, i, columns);
   });
   for (const [of, columns] of bySchool)

@@ -35,7 +35,7 @@ class Reader extends BinaryReader {
 
   constructor(bytes: Uint8Array) {
     super(bytes);
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   override string(): string {

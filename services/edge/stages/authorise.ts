@@ -9,15 +9,18 @@ import { each } from './each.ts';
  * Faults: party.forbidden, wire.invalid (no school), state.missing (school), mandate.missing, mandate.unconfirmed, mandate.ended.
  */
 export function authorise(batch: readonly Submission[], door: Door): void {
-  each(batch, ({ intake, caller, school }) => {
+  /** One that may: what follows it is mostly the same caller's, of the same kind and for the same school. */
+  let allowed: Submission | undefined;
+  each(batch, (submission) => {
+    const { intake, caller, school } = submission;
+    if (allowed?.caller === caller && allowed.intake === intake && allowed.school === school) return;
     requireRole(caller, intake.roles);
     if (!school) {
       // What needs a school's agreement and names no school has nobody's.
       if (intake.service !== undefined)
         throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
-      return;
-    }
-    requireMandate(door, caller, school, intake.service, intake.fresh);
+    } else requireMandate(door, caller, school, intake.service, intake.fresh);
+    allowed = submission;
   });
 }
 
