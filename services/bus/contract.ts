@@ -648,6 +648,35 @@ export function busContract(name: string, make: () => Place | Promise<Place>): v
       expect((await view((of) => of.ages())).some(({ gap }) => gap)).toBe(false);
     });
 
+    test('takes what was appended to a stream that comes first before anything else', async () => {
+      await engine.stop();
+      const heard: string[] = [];
+      const judge: ServiceModule = {
+        name: 'judge',
+        tables: [],
+        consumers: [
+          {
+            name: 'judge',
+            streams: ['probe', 'rules'],
+            first: ['rules'],
+            types: ['Asked', 'Ruled'],
+            handle: (record) => void heard.push(record.type),
+          },
+        ],
+        serve: () => [],
+      };
+      engine = await place.open({ modules: [module, judge], clock });
+      const rule = (key: string) => {
+        const made = entry(key, { seq: 1 });
+        return { ...made, events: [{ ...made.events[0]!, stream: 'rules', type: 'Ruled' }] };
+      };
+      for (let i = 0; i < 40; i++) await accept(entry(`k${i}`, { seq: 1 }));
+      await accept(...Array.from({ length: 40 }, (_, i) => rule(`r${i}`)));
+      await engine.runToIdle();
+      expect(heard.slice(0, 40).every((type) => type === 'Ruled')).toBe(true);
+      expect(heard).toHaveLength(80);
+    });
+
     test('refuses a table whose class of retention nobody knows', async () => {
       const odd = table<{ id: string }>({
         name: 'odd_things',

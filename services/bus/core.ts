@@ -84,6 +84,8 @@ interface Lane extends LaneRow {
   seats: Seat[];
   /** The record after `head` is nowhere to be had. */
   lost: boolean;
+  /** With the log elsewhere: number of the newest record that was appended, as far as we were told; it may not have arrived. */
+  announced: number;
 }
 
 /** A consumer in a lane. */
@@ -309,6 +311,7 @@ export class Core implements Reader {
         tailFirst: 1,
         seats: [],
         lost: false,
+        announced: 0,
       }));
       this.#lanes.set(stream, lanes);
     }
@@ -611,8 +614,7 @@ export class Core implements Reader {
         ({ name }) => this.#rows.list(wakes, { equals: [name], limit: 1 }).length > 0,
       );
     if (this.#wakesMayStand || this.nextDueMs() <= now) return true;
-    for (const member of this.#members) for (const seat of member.seats) if (this.#ready(seat)) return true;
-    return false;
+    return this.#members.some((member) => this.#readySeats(member).next().done !== true);
   }
 
   /** When the next timer or deadline is due, Unix milliseconds; Infinity = none. */
@@ -628,6 +630,19 @@ export class Core implements Reader {
     return seat.position < seat.lane.head && !seat.gap && !seat.member.stopped.has(seat.lane.stream);
   }
 
+  /** Seats that can take something now. While streams that come first are behind, only those. */
+  *#readySeats(member: Member): Generator<Seat> {
+    const { first } = member.consumer;
+    const isBehind = first !== undefined && member.seats.some((seat) => first.includes(seat.lane.stream) && owes(seat));
+    for (const seat of member.seats)
+      if (this.#ready(seat) && !(isBehind && !first.includes(seat.lane.stream))) yield seat;
+  }
+
+  /** With the log elsewhere: how far lanes of streams that come first reach, whether it has arrived or not. */
+  announce(lanes: readonly Pick<LaneRow, 'stream' | 'partition' | 'head'>[]): void {
+    for (const { stream, partition, head } of lanes) this.#lane(stream, partition).announced = head;
+  }
+
   /** Within a group: runs units until `goOn` answers false or nothing is left. Answers how many records were taken. */
   run(goOn: () => boolean): number {
     this.#look();
@@ -639,7 +654,7 @@ export class Core implements Reader {
       this.#nextDeadlineMs = undefined;
     }
     if (this.#wakesMayStand) taken += this.#takeUpWoken();
-    const seats = this.#members.flatMap((member) => member.seats.filter((seat) => this.#ready(seat)));
+    const seats = this.#members.flatMap((member) => [...this.#readySeats(member)]);
     // Another seat is first each time, so that a short budget starves none.
     const start = seats.length === 0 ? 0 : this.#turn++ % seats.length;
     for (let i = 0; i < seats.length && goOn(); i++) taken += this.#runLane(seats[(start + i) % seats.length]!, goOn);
@@ -1249,6 +1264,10 @@ export class Core implements Reader {
     return removed;
   }
 }
+
+/** Whether something was appended to its lane that it has not taken and can be expected to. A stream that stopped, or lacks a record, keeps nobody. */
+const owes = ({ position, lane, gap, member }: Seat): boolean =>
+  position < Math.max(lane.head, lane.announced) && !gap && !lane.lost && !member.stopped.has(lane.stream);
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);
 

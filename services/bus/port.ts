@@ -132,6 +132,11 @@ export interface Consumer {
   /** Name of the service; unique. Positions are kept per consumer and lane. */
   readonly name: string;
   readonly streams: readonly string[];
+  /**
+   * Those of its streams that say what the others are judged by (who may receive): what was appended to them before is
+   * taken before. Nothing else is taken while they are behind.
+   */
+  readonly first?: readonly string[];
   /** Types it handles; others of its streams are passed over. A type no consumer of the stream knows parks. */
   readonly types: readonly string[];
   handle(record: LogRecord, unit: Unit): void;

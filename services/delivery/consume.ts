@@ -28,8 +28,9 @@ export const SENDERS = 'senders';
 /** `changed` is told each mailbox that may have new mail, and `SENDERS` when an endpoint may, before the commit. */
 export const consumer = (changed: (mailbox: string) => void): Consumer => ({
   name: 'delivery',
-  // Parties first: who receives is known before what is received, also when much is unread.
   streams: ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'results'],
+  // Who receives is known before what is received: a mandate that stood when a message was accepted counts for it.
+  first: ['parties'],
   types: ['PartyRegistered', 'MandateChanged', ...Object.keys(routes)],
   handle(record, unit) {
     if (record.type === 'PartyRegistered') return onParty(decoded(record, 'PartyRegistered').party!, unit, changed);

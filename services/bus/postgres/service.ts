@@ -151,10 +151,12 @@ export class Service implements Holder {
     const feed = await Feed.open(this.#options, this.#streams, core, this.#signal);
     core.onCommit((touched) => this.#options.changed(touched, false));
     this.#core = core;
+    const firsts = module.consumers.flatMap(({ first = [] }) => first);
     let lookedAt = performance.now();
     try {
       while (!lost.aborted) {
         feed.fill();
+        if (firsts.length > 0) core.announce(await this.#heads(firsts));
         const turns = this.#turns.splice(0);
         const looks = this.#looks.splice(0);
         if (looks.length > 0) await this.#takeRetries(lease, snapshot, core);
@@ -183,6 +185,14 @@ export class Service implements Holder {
 
   #consumers(): string[] {
     return this.#options.module.consumers.map(({ name }) => name);
+  }
+
+  /** How far lanes reach: whoever decides something by these streams has seen what was appended until now. */
+  #heads(streams: readonly string[]): Promise<Pick<LaneRow, 'stream' | 'partition' | 'head'>[]> {
+    return this.#options.database.query(
+      'SELECT stream, partition, head FROM bus.lanes WHERE stream = ANY($1::text[])',
+      [streams],
+    );
   }
 
   /** The oldest record of each lane: where a consumer begins that never read it. */
