@@ -26,12 +26,14 @@ import {
   type Remembered,
   type ServiceModule,
   type Standing,
+  type Survival,
   setStandingOfDatabase,
   setStandingOfFolder,
   standingOfDatabase,
   standingOfFolder,
   standingRefusal,
   stateFile,
+  survival,
   type Tally,
 } from '#bus';
 import { type Config, ConfigError, databaseUrl, GatewayError } from '#kernel';
@@ -102,7 +104,7 @@ function databasesOf(config: Config, kafka: 'needed' | 'where set') {
 const topicsOf = (config: Config) => ({
   kafka: {
     brokers: config.EDUK_KAFKA_BROKERS!.split(',').map((broker) => broker.trim()),
-    clientId: 'eduk move',
+    clientId: 'eduk',
     ...kafkaSecurity(config),
   },
   kafkaClient: config.EDUK_KAFKA_CLIENT as 'kafkajs' | 'platformatic' | undefined,
@@ -1020,4 +1022,15 @@ export async function drill(config: Config, folder: string, now: () => number): 
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+/** What databases and brokers of the settings say of themselves; undefined where a setting is missing. */
+export async function survivalOf(config: Config): Promise<Survival | undefined> {
+  if (config.EDUK_DATABASE_URL === undefined || config.EDUK_KAFKA_BROKERS === undefined) return undefined;
+  const { survivalOf: ask } = await survival();
+  return ask({
+    databaseUrl: databaseUrl(config, 'EDUK_DATABASE'),
+    vaultUrl: config.EDUK_VAULT_DATABASE_URL === undefined ? undefined : databaseUrl(config, 'EDUK_VAULT_DATABASE'),
+    ...topicsOf(config),
+  });
 }

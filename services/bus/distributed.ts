@@ -24,3 +24,6 @@ export const openDistributedLog = async (settings: DistributedLogSettings): Prom
 
 /** What copies a state between a file and a database: loaded by `eduk move`, `backup` and `restore` only. */
 export const copying = () => import('./copy/index.ts');
+
+/** Which failures a set-up survives; asks its databases and brokers. Loaded by `eduk doctor` only. */
+export const survival = () => import('./survival.ts');

@@ -20,3 +20,4 @@ export { leavesOn, type Term, terms, unclassed } from './retention.ts';
 export * from './stepped.ts';
 export * from './stepped-elsewhere.ts';
 export type { Store } from './store.ts';
+export type { Finding, Loss, Survival } from './survival.ts';

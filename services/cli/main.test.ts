@@ -747,7 +747,7 @@ describe('errors', () => {
       '--json',
       'party --json',
       'party add --json',
-      'backup --json',
+      'console --json',
       'party list --jsn --json',
     ]) {
       const { exit, json } = await eduk(line);

@@ -9,6 +9,7 @@ import type { Call, Command, Result } from '../command.ts';
 import { masterKeyFile, modeOf, openToOthers } from '../place.ts';
 import { bytes, counted, dutchTime, paragraph, span, table } from '../print.ts';
 import { asProblem } from '../problem.ts';
+import { keeping } from './keep.ts';
 
 interface Check {
   name: string;
@@ -33,8 +34,17 @@ const WRITTEN = Date.UTC(2026, 0, 1);
 export const doctor: Command = {
   name: 'doctor',
   about: 'Look whether this machine can run the gateway, and how the running one is.',
+  flags: {
+    'restore-drill': {
+      about:
+        'Restore the newest backup in EDUK_BACKUPS aside, compare it with what it was made with, and throw it away.',
+    },
+  },
   alone: true,
-  notes: ['Exit status 1 when something must be mended.'],
+  notes: [
+    'Exit status 1 when something must be mended.',
+    'With EDUK_ENGINE=kafka it asks databases and brokers how they are set, and says which failures that survives.',
+  ],
   async run(call): Promise<Result> {
     const checks: Check[] = [runtime()];
     let config: Config | undefined;
@@ -48,8 +58,8 @@ export const doctor: Command = {
     }
     let status: StatusResponse | undefined;
     if (config) {
-      const asked = await askStatus(call);
-      status = asked.status;
+      const answered = await askStatus(call);
+      status = answered.status;
       checks.push(
         folder(config),
         ...operatorKey(config),
@@ -57,30 +67,76 @@ export const doctor: Command = {
         masterKey(config),
         clock(config, call.streams.now()),
       );
-      checks.push(...(asked.running ? [ok('ports', 'in use by the running gateway')] : await ports(config)));
-      checks.push(asked.check);
+      checks.push(...(answered.running ? [ok('ports', 'in use by the running gateway')] : await ports(config)));
+      checks.push(answered.check);
       if (status) checks.push(...wellbeing(status));
     }
+    const asked = config?.EDUK_ENGINE === 'kafka' ? await (await keeping()).survivalOf(config) : undefined;
+    if (asked) checks.push(...asked.findings);
+    const drilled = config && call.has('restore-drill') ? await drillOf(call, config) : undefined;
+    if (drilled) checks.push(drilled.check);
     // Only what is not at the head: a wall of zeros hides the one line that matters. --json has all.
     const busy = (status?.ages ?? []).filter(({ unread, parkedKeys, gap }) => unread > 0n || parkedKeys > 0 || gap);
-    const survives = ['process'];
+    const survives = config?.EDUK_ENGINE === 'kafka' ? (asked?.survives ?? []) : ['process'];
     const healthy = !checks.some(({ state }) => state === 'fail');
     return {
-      json: { ok: healthy, checks, survives, gateway: status ? statusJson(status) : null },
+      json: {
+        ok: healthy,
+        checks,
+        survives,
+        gateway: status ? statusJson(status) : null,
+        ...(call.has('restore-drill') ? { restoreDrill: drilled?.json ?? null } : {}),
+      },
       text: [
         table(
           ['check', 'state', 'what we saw'],
           checks.map(({ name, state, says }) => [name, state, says]),
         ),
-        paragraph(
-          'This set-up survives the loss of its process: everything accepted is on this machine’s disk. It does not survive the loss of the machine or of the site.',
-        ),
+        paragraph(survivalWords(config?.EDUK_ENGINE === 'kafka', survives)),
         ...(busy.length > 0 ? [agesTable(busy)] : []),
       ].join('\n\n'),
       exit: healthy ? 0 : 1,
     };
   },
 };
+
+const losses: Readonly<Record<string, string>> = {
+  process: 'of any of its processes',
+  broker: 'of one broker, without a stop',
+  machine: 'of a database’s machine',
+};
+
+/** Which failures this set-up survives. Nobody here can know of sites. */
+function survivalWords(distributed: boolean, survives: readonly string[]): string {
+  if (!distributed)
+    return 'This set-up survives the loss of its process: everything accepted is on this machine’s disk. It does not survive the loss of the machine or of the site; a backup elsewhere, and the lists beside the data folder, are what is left then.';
+  const [kept, lost] = [true, false].map((is) =>
+    Object.entries(losses)
+      .filter(([loss]) => survives.includes(loss) === is)
+      .map(([, words]) => words)
+      .join('; '),
+  );
+  return [
+    kept === '' ? 'This set-up is not known to survive any failure.' : `This set-up survives the loss ${kept}.`,
+    `It does not survive the loss ${[lost, 'of the site, as far as can be seen from here'].filter(Boolean).join('; ')}.`,
+  ].join(' ');
+}
+
+/** A backup older than this was forgotten. Milliseconds. */
+const OLD_BACKUP_MS = 2 * 86_400_000;
+
+async function drillOf(call: Call, config: Config): Promise<{ check: Check; json: object | null }> {
+  const name = 'restore drill';
+  const { backupsFolder, drill } = await keeping();
+  try {
+    const done = await drill(config, backupsFolder(config), call.streams.now);
+    const says = `${done.backup}, ${span(done.ageMs)} old, restored and the same in ${span(done.tookMs)}: ${counted(done.rows, 'row')}`;
+    return { check: done.ageMs > OLD_BACKUP_MS ? warn(name, says) : ok(name, says), json: done };
+  } catch (thrown) {
+    const says = thrown instanceof ConfigError ? thrown.problems.join('\n') : asProblem(thrown).message;
+    return { check: fail(name, says), json: null };
+  }
+}
 
 const runtime = (): Check => {
   const major = Number.parseInt(process.versions.node, 10);

@@ -5,11 +5,19 @@ import type { Call, Command, Result } from '../command.ts';
 import { bytes, counted, list, span } from '../print.ts';
 import { asProblem, misuse, Problem } from '../problem.ts';
 
-const keeping = async () => (await import('../../main.ts')).keeping();
+/** What works on a gateway's holdings; loaded only by those commands. */
+export const keeping = async () => (await import('../../main.ts')).keeping();
 
 /** A setting or a place that stands in the way is a refusal here, not wrong use of the command line. */
 const refused = (thrown: unknown): unknown =>
   thrown instanceof ConfigError ? new Problem('state.conflict', thrown.problems.join('\n'), { who: 'us' }) : thrown;
+
+/** Settings of the databases, and of Kafka, that are missing. */
+const unset = (config: Config, databases: boolean, kafka: boolean): string[] =>
+  [
+    ...(databases ? (['EDUK_DATABASE_URL', 'EDUK_VAULT_DATABASE_URL'] as const) : []),
+    ...(kafka ? (['EDUK_KAFKA_BROKERS'] as const) : []),
+  ].flatMap((name) => (config[name] === undefined ? [`${name} is needed`] : []));
 
 const sayTo = (call: Call) => (words: string) => call.streams.err(`${words}\n`);
 
@@ -38,7 +46,7 @@ export const move: Command = {
     const [to, resumes] = [call.one('to') as 'kafka' | 'embedded' | undefined, call.has('resume')];
     if (resumes === (to !== undefined)) throw misuse('Say either --to kafka, --to embedded, or --resume.');
     if (call.has('force') && !resumes) throw misuse('--force goes with --resume.');
-    const config = call.config();
+    const config = call.config((read) => unset(read, to !== undefined || read.EDUK_ENGINE === 'kafka', to === 'kafka'));
     const { move, resume } = await keeping();
     try {
       if (to === undefined) {
@@ -97,7 +105,7 @@ export const backup: Command = {
   ],
   alone: true,
   async run(call): Promise<Result> {
-    const config = call.config();
+    const config = call.config((read) => unset(read, read.EDUK_ENGINE === 'kafka', false));
     const { backup, backupsFolder } = await keeping();
     try {
       const ask = await runningGateway(call, config);
@@ -137,7 +145,7 @@ export const restore: Command = {
   async run(call): Promise<Result> {
     const from = call.args('FROM')[0]!;
     if (!existsSync(from)) throw misuse('FROM is not there.');
-    const config = call.config();
+    const config = call.config((read) => unset(read, read.EDUK_ENGINE === 'kafka', false));
     const { restore } = await keeping();
     try {
       const options = { lists: call.one('lists'), withoutLists: call.has('without-lists') };
