@@ -1,4 +1,5 @@
-import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
+import { sha256 } from '#kernel';
 
 /** Secrets of parties: made here, shown once, kept as digests only. */
 
@@ -7,7 +8,7 @@ const random = (bytes: number): string => randomBytes(bytes).toString('base64url
 export const newApiKey = (): string => `eduk_key_${random(32)}`;
 export const newClientSecret = (): string => random(32);
 /** Secrets here have 256 random bits, so a plain digest hides them; it is compared in constant time. */
-export const digestOf = (secret: string): Uint8Array => createHash('sha256').update(secret).digest();
+export const digestOf = (secret: string): Uint8Array => Buffer.from(sha256(secret), 'latin1');
 export const sameDigest = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && a.length > 0 && timingSafeEqual(a, b);
 

@@ -107,11 +107,12 @@ const waitOf = (deadline: Date | number): number => Number(deadline) - Date.now(
 
 const hostOf = (authority: string): string => authority.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
 
+const configuredHost = (publicUrl: string): string => new URL(publicUrl).hostname.replace(/^\[|\]$/g, '');
+
 /** Refuses an :authority that was not configured (as every listener does with Host), and notes who stands between. */
 function peerOf(call: AnyCall, listenerOnLoopback: boolean, gate: Gate): Peer {
   const authority = hostOf(call.getHost() ?? '');
-  const configured = new URL(gate.door.publicUrl()).hostname.replace(/^\[|\]$/g, '');
-  if (authority !== '' && !isLoopback(authority) && authority !== configured)
+  if (authority !== '' && !isLoopback(authority) && authority !== configuredHost(gate.door.publicUrl()))
     throw new GatewayError('party.unknown', 'This host name is not configured here.');
   const names = Object.keys(call.metadata.getMap());
   return {

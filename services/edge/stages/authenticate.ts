@@ -1,4 +1,5 @@
 import { GatewayError, isLoopback } from '#kernel';
+import type { Party } from '#proto/eduk/core/v1/party';
 import type { Caller, Peer } from '../caller.ts';
 import { operator } from '../caller.ts';
 import type { Chain } from '../chain.ts';
@@ -56,5 +57,12 @@ export function clientOf(chain: Chain, clientId: string, clientSecret: string): 
 export function partyCaller(chain: Chain, oin: string | undefined): Caller {
   const party = oin === undefined ? undefined : chain.party(oin);
   if (!party) throw notOurs();
-  return { kind: 'party', oin: party.oin, roles: new Set(party.roles) };
+  let caller = callers.get(party);
+  if (caller === undefined) {
+    caller = { kind: 'party', oin: party.oin, roles: new Set(party.roles) };
+    callers.set(party, caller);
+  }
+  return caller;
 }
+/** A party that changes is another object. */
+const callers = new WeakMap<Party, Caller>();
