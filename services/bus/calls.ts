@@ -4,6 +4,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 export interface RunningCall {
   /** When it came, monotonic milliseconds. */
   began: number;
+  /** Loads what it lacks; undefined, or answers undefined = whoever runs it does. */
+  fetch?(): Promise<void> | undefined;
 }
 
 export const runningCall = new AsyncLocalStorage<RunningCall>();

@@ -1,3 +1,4 @@
+import { runningCall } from './calls.ts';
 import type { Cell, Cells, Layout } from './cells.ts';
 import type { ListOptions, LogRecord } from './port.ts';
 
@@ -93,4 +94,9 @@ export class Missing extends StoreFailure {
     delete (this as { stack?: string }).stack;
   }
   static readonly one = new Missing();
+
+  /** Loads what the call that is being answered lacks, for whoever waits within it; undefined = a group does that. */
+  fetch(): Promise<void> | undefined {
+    return runningCall.getStore()?.fetch?.();
+  }
 }

@@ -6,6 +6,16 @@ interface Waiter {
 }
 
 /**
+ * Thrown by a look that lacks what is not at hand: it can be fetched, and then it looks again. Undefined: not from here, who
+ * asked is told. Rejects as the look would.
+ */
+interface Lacking {
+  fetch(): Promise<void> | undefined;
+}
+const isLacking = (thrown: unknown): thrown is Lacking =>
+  typeof (thrown as Partial<Lacking> | null)?.fetch === 'function';
+
+/**
  * Callers that wait until what stands under a key may have changed. It carries no news: who is woken looks again. Thousands
  * may wait; only those whose key is named are woken.
  *
@@ -46,17 +56,32 @@ export class Waiters {
 
   /**
    * Answers what `look` finds, as soon as it finds something, else undefined after `ms`. `look` is asked at once, and again
-   * each time the key may have changed. Throws what it throws, and `gateway.overloaded` when too many wait.
+   * each time the key may have changed. Throws what it throws, and `gateway.overloaded` when too many wait. A look that lacks
+   * something waits for it as a waiter that has come already: what changes meanwhile is seen.
    */
   async until<T>(key: string, ms: number, look: () => T | undefined): Promise<T | undefined> {
-    const found = look();
-    if (found !== undefined || ms <= 0) return found;
-    if (this.#count >= this.#most)
-      throw new GatewayError('gateway.overloaded', 'Too many callers wait already.', { retryAfterS: 1 });
     // Who is woken looks as the call that it is, whoever wakes it.
-    const looks = AsyncResource.bind(look);
+    const call = new AsyncResource('Waiter');
+    let lacking: Promise<void> | undefined;
+    try {
+      const found = look();
+      if (found !== undefined || ms <= 0) return found;
+    } catch (thrown) {
+      lacking = isLacking(thrown) ? thrown.fetch() : undefined;
+      if (lacking === undefined) throw thrown;
+    }
+    if (this.#count >= this.#most) {
+      lacking?.catch(() => undefined);
+      throw new GatewayError('gateway.overloaded', 'Too many callers wait already.', { retryAfterS: 1 });
+    }
     return new Promise((resolve, reject) => {
+      let isFetching = false;
+      let wasWoken = false;
+      let isLast = false;
+      let isOver = false;
       const finish = (end: () => void): void => {
+        if (isOver) return;
+        isOver = true;
         clearTimeout(timer);
         this.#count -= 1;
         this.#fresh.delete(waiter);
@@ -65,21 +90,48 @@ export class Waiters {
         if (of?.size === 0) this.#byKey.delete(key);
         end();
       };
-      const lookAgain = (last: boolean): void => {
+      const fetching = (fetched: Promise<void>): void => {
+        isFetching = true;
+        wasWoken = false;
+        fetched.then(
+          () => {
+            isFetching = false;
+            lookAgain();
+            // It may have been fetched before what it was woken for was there: in a turn of its own it is old, and fetched anew.
+            if (wasWoken && !isFetching) setImmediate(lookAgain);
+          },
+          (thrown) => finish(() => reject(thrown as Error)),
+        );
+      };
+      const lookAgain = (): void => {
+        if (isOver) return;
+        if (isFetching) {
+          wasWoken = true;
+          return;
+        }
         try {
-          const now = looks();
-          if (now !== undefined || last) finish(() => resolve(now));
+          const now = call.runInAsyncScope(look);
+          if (now !== undefined || isLast) finish(() => resolve(now));
         } catch (thrown) {
-          finish(() => reject(thrown as Error));
+          const fetched = isLacking(thrown) ? call.runInAsyncScope(() => thrown.fetch()) : undefined;
+          if (fetched) fetching(fetched);
+          else finish(() => reject(thrown as Error));
         }
       };
-      const waiter: Waiter = { wake: () => lookAgain(false) };
-      const timer = setTimeout(() => lookAgain(true), ms);
+      const waiter: Waiter = { wake: lookAgain };
+      const timer = setTimeout(
+        () => {
+          isLast = true;
+          lookAgain();
+        },
+        Math.max(0, ms),
+      );
       timer.unref();
       const of = this.#byKey.get(key) ?? new Set();
       this.#byKey.set(key, of.add(waiter));
       this.#fresh.add(waiter);
       this.#count += 1;
+      if (lacking) fetching(lacking);
     });
   }
 }

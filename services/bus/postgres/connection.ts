@@ -57,6 +57,13 @@ export function statementName(text: string): string {
   return name;
 }
 
+/** Looks at one moment, over one connection; `end` gives it back. */
+export interface Pinned {
+  /** Rows as arrays of cells. Throws `StoreFailure`. */
+  cells(text: string, values: readonly unknown[]): Promise<unknown[][]>;
+  end(): void;
+}
+
 /** A pool; the connection of a transaction that failed is thrown away, never used again. */
 export class Database {
   readonly #pool: pg.Pool;
@@ -110,6 +117,39 @@ export class Database {
     } catch (thrown) {
       throw failure(thrown);
     }
+  }
+
+  /** Rows as they are at one moment, however long one looks: nothing that is committed from now on. Throws `StoreFailure`. */
+  async pinned(): Promise<Pinned> {
+    let session: Session | undefined;
+    try {
+      session = await this.#pool.connect();
+      await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY');
+    } catch (thrown) {
+      session?.release(true);
+      throw failure(thrown);
+    }
+    const own = session;
+    let failed = false;
+    return {
+      async cells(text, values) {
+        try {
+          const query = { text, values: values as unknown[], name: statementName(text), rowMode: 'array' as const };
+          return (await own.query(query)).rows as unknown[][];
+        } catch (thrown) {
+          failed = true;
+          throw failure(thrown);
+        }
+      },
+      end() {
+        if (failed) own.release(true);
+        else
+          own.query('COMMIT').then(
+            () => own.release(),
+            () => own.release(true),
+          );
+      },
+    };
   }
 
   /** What `work` does in one transaction: committed when this resolves; when it rejects, undone or, after a lost connection, unknown. */

@@ -4,7 +4,7 @@ import { keyText } from '../cells.ts';
 import { orderOf, plain } from '../compare.ts';
 import type { ColumnType, ListOptions } from '../port.ts';
 import type { Change } from '../store.ts';
-import { type Database, type Session, statementName } from './connection.ts';
+import { type Pinned, type Session, statementName } from './connection.ts';
 import { placeOf, quoted } from './schema.ts';
 import type { Snapshot, WantedList } from './snapshot.ts';
 
@@ -60,20 +60,23 @@ function statementsOf(service: string, layout: Layout): Statements {
   return made;
 }
 
-/** Loads everything the snapshot was asked for in vain. Answers whether there was anything. Throws `StoreFailure`. */
-export async function loadWanted(database: Database, service: string, snapshot: Snapshot): Promise<boolean> {
+/** Loads everything the snapshot was asked for in vain. Answers how many statements that took. Throws `StoreFailure`. */
+export async function loadWanted(
+  database: Pick<Pinned, 'cells'>,
+  service: string,
+  snapshot: Snapshot,
+): Promise<number> {
   const wanted = snapshot.takeWanted();
-  await Promise.all(
-    wanted.flatMap(({ layout, keys, lists }) => [
-      ...(keys.size > 0 ? [loadKeys(database, service, snapshot, layout, keys)] : []),
-      ...byShape([...lists.values()]).map((alike) => loadLists(database, service, snapshot, layout, alike)),
-    ]),
-  );
-  return wanted.length > 0;
+  const loads = wanted.flatMap(({ layout, keys, lists }) => [
+    ...(keys.size > 0 ? [loadKeys(database, service, snapshot, layout, keys)] : []),
+    ...byShape([...lists.values()]).map((alike) => loadLists(database, service, snapshot, layout, alike)),
+  ]);
+  await Promise.all(loads);
+  return loads.length;
 }
 
 async function loadKeys(
-  database: Database,
+  database: Pick<Pinned, 'cells'>,
   service: string,
   snapshot: Snapshot,
   layout: Layout,
@@ -109,7 +112,7 @@ function byShape(lists: readonly WantedList[]): WantedList[][] {
 
 /** Lists of one shape: as many ranges of one index, each with its own limit. */
 async function loadLists(
-  database: Database,
+  database: Pick<Pinned, 'cells'>,
   service: string,
   snapshot: Snapshot,
   layout: Layout,

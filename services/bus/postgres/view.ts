@@ -12,7 +12,7 @@ import { Missing } from '../store.ts';
 import { engineTables, parkedKeys, recordOf, waits } from '../tables.ts';
 import { Rows } from '../unit.ts';
 import { ages } from './ages.ts';
-import type { Database } from './connection.ts';
+import type { Database, Pinned } from './connection.ts';
 import { loadWanted } from './load.ts';
 import { Snapshot } from './snapshot.ts';
 
@@ -20,8 +20,16 @@ import { Snapshot } from './snapshot.ts';
 export class WantsOwner extends Error {}
 
 interface Call extends RunningCall {
-  /** Changes of the rows that the call had read when it loaded them; another number = they may have changed. */
+  /** Changes of the rows that were known when the call began to load; another number = they may have changed. */
   change: number;
+  /** Loads that its rows come from. */
+  loads: number;
+  /** How often its rows were thrown away because something had changed. */
+  losses: number;
+  /** What was loaded this very moment is taken as it is, even if something changed while it was on its way. */
+  isFresh: boolean;
+  /** All its rows are of one moment, until it has its answer or waits. */
+  pinned: Pinned | undefined;
   snapshot: Snapshot;
   rows: Rows;
   /** Other things that were asked for, by name. */
@@ -33,6 +41,8 @@ interface Call extends RunningCall {
 
 /** Times one call is run: a handler that always asks for more is a bug. */
 const RUNS = 2_000;
+/** Calls at once whose rows are of one moment: each holds a connection, and the owner needs some as well. */
+const PINNED = 3;
 
 export class View implements EngineView {
   readonly #database: Database;
@@ -42,6 +52,8 @@ export class View implements EngineView {
   readonly #isOwner: () => boolean;
   readonly #listeners: ((touched: ReadonlySet<string>, elsewhere: boolean) => void)[] = [];
   #changes = 0;
+  #pinned = 0;
+  readonly #wantPins: (() => void)[] = [];
 
   constructor(options: {
     database: Database;
@@ -70,13 +82,17 @@ export class View implements EngineView {
   /** Runs `handler` until it finds all it asks for. Within a group of `core`, `Missing` is the group's business. */
   async run<T>(handler: () => T | Promise<T>): Promise<T> {
     const call = this.#call();
-    for (let runs = 0; runs < RUNS; runs++)
-      try {
-        return await runningCall.run(call, handler);
-      } catch (thrown) {
-        if (!(thrown instanceof Missing)) throw thrown;
-        await this.#load(call);
-      }
+    try {
+      for (let runs = 0; runs < RUNS; runs++)
+        try {
+          return await runningCall.run(call, handler);
+        } catch (thrown) {
+          if (!(thrown instanceof Missing)) throw thrown;
+          await this.#load(call);
+        }
+    } finally {
+      this.#unpin(call);
+    }
     throw new GatewayError('gateway.bug', 'a question never stops asking');
   }
 
@@ -93,40 +109,93 @@ export class View implements EngineView {
 
   #call(): Call {
     const snapshot = new Snapshot();
-    return {
+    const call: Call = {
       began: performance.now(),
       change: this.#changes,
+      loads: 0,
+      losses: 0,
+      isFresh: false,
+      pinned: undefined,
       snapshot,
       rows: new Rows(snapshot, this.#tables),
       known: new Map(),
       wanted: new Map(),
       core: undefined,
+      fetch: () => (call.core === undefined ? this.#load(call) : undefined),
     };
+    return call;
+  }
+
+  /** What it knows is old. */
+  #forget(call: Call): void {
+    call.change = this.#changes;
+    call.loads = 0;
+    call.snapshot = new Snapshot();
+    call.rows = new Rows(call.snapshot, this.#tables);
+    call.known.clear();
+  }
+
+  /** From here on all that it loads is of one moment. */
+  async #pin(call: Call): Promise<void> {
+    while (this.#pinned >= PINNED) await new Promise<void>((resolve) => this.#wantPins.push(resolve));
+    this.#pinned += 1;
+    try {
+      // Before the moment: what is committed in between counts as a change.
+      this.#forget(call);
+      call.pinned = await this.#database.pinned();
+    } catch (thrown) {
+      this.#unpinned();
+      throw thrown;
+    }
+  }
+
+  #unpin(call: Call): void {
+    const { pinned } = call;
+    if (pinned === undefined) return;
+    call.pinned = undefined;
+    pinned.end();
+    this.#unpinned();
+  }
+
+  #unpinned(): void {
+    this.#pinned -= 1;
+    this.#wantPins.shift()?.();
   }
 
   async #load(call: Call): Promise<void> {
+    // Rows of several moments may contradict each other; and where something is committed all the time, a question that
+    // began anew each time would never be answered.
+    if (call.pinned === undefined && call.loads > 0 && call.change !== this.#changes) call.losses += 1;
+    if (call.pinned === undefined && call.losses > (call.loads > 0 ? 0 : 2)) await this.#pin(call);
+    if (call.loads === 0 && call.pinned === undefined) call.change = this.#changes;
     const { wanted } = call;
     call.wanted = new Map();
     const found = await Promise.all([
-      loadWanted(this.#database, this.service, call.snapshot),
+      loadWanted(call.pinned ?? this.#database, this.service, call.snapshot),
       ...[...wanted].map(async ([name, load]) => {
         call.known.set(name, await load());
-        return true;
+        return 1;
       }),
     ]);
     // Another call asked for it, and this one only waited for the answer.
-    if (!found.includes(true)) await new Promise((resolve) => setTimeout(resolve, 1));
+    const statements = found.reduce((sum, one) => sum + one, 0);
+    if (statements === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    call.loads += 1;
+    // Several statements are of several moments.
+    if (call.pinned === undefined && statements > 1 && call.change !== this.#changes) return;
+    call.isFresh = true;
+    setImmediate(() => {
+      call.isFresh = false;
+    });
   }
 
   /** The call that is being answered, with what it knows brought up to date. */
   #now(): Call {
     const call = runningCall.getStore() as Call | undefined;
     if (call?.snapshot === undefined) throw new GatewayError('gateway.bug', 'rows are read within a call only');
-    if (call.change !== this.#changes && call.core === undefined) {
-      call.change = this.#changes;
-      call.snapshot = new Snapshot();
-      call.rows = new Rows(call.snapshot, this.#tables);
-      call.known.clear();
+    if (call.change !== this.#changes && !call.isFresh && call.pinned === undefined && call.core === undefined) {
+      if (call.loads > 0) call.losses += 1;
+      this.#forget(call);
     }
     return call;
   }
@@ -150,6 +219,11 @@ export class View implements EngineView {
 
   mayWait(): void {
     if (!this.#isOwner()) throw new WantsOwner();
+    const call = this.#now();
+    // What it goes to wait for may have come while it looked.
+    this.#unpin(call);
+    call.isFresh = false;
+    call.losses = 0;
   }
 
   note(write: Parameters<EngineView['note']>[0]): void {
