@@ -41,3 +41,12 @@ test('without room for bulk only interactive entries are taken', () => {
   expect(names(queue.take(100, 0))).toEqual(['b']);
   expect(queue.hasInteractive).toBe(false);
 });
+
+test('who is busy keeps its parts, the others are served', () => {
+  const queue = new AcceptQueue();
+  for (const party of ['a', 'a', 'b', 'b', 'c']) queue.add(part(party, true, 5));
+  queue.add(part('a', false, 1));
+  expect(names(queue.take(100, 10, new Set(['ba', 'bc'])))).toEqual(['a', 'b bulk', 'b bulk']);
+  expect(names(queue.take(100, 100))).toEqual(['a bulk', 'c bulk', 'a bulk']);
+  expect(queue.size).toBe(0);
+});

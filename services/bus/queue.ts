@@ -36,23 +36,30 @@ export class AcceptQueue {
     this.#entries += part.entries.length;
   }
 
-  /** Parts for one group: about `limit` entries, of which about `bulkLimit` of bulk streams (0 = none). */
-  take(limit: number, bulkLimit: number): Part[] {
+  /**
+   * Parts for one group: about `limit` entries, of which about `bulkLimit` of bulk streams (0 = none). Senders (`senderOf`)
+   * that are `busy` keep theirs.
+   */
+  take(limit: number, bulkLimit: number, busy?: ReadonlySet<string>): Part[] {
     const taken: Part[] = [];
-    const left = fill(this.#interactive, limit, taken);
-    fill(this.#bulk, Math.min(left, bulkLimit), taken);
+    const left = fill(this.#interactive, limit, taken, busy);
+    fill(this.#bulk, Math.min(left, bulkLimit), taken, busy);
     for (const { entries } of taken) this.#entries -= entries.length;
     return taken;
   }
 }
 
-function fill(of: Map<string, Part[]>, limit: number, taken: Part[]): number {
+/** A party and class: what it sends is taken in the order in which it came. */
+export const senderOf = ({ party, isBulk }: Pick<Part, 'party' | 'isBulk'>): string => `${isBulk ? 'b' : 'i'}${party}`;
+
+function fill(of: Map<string, Part[]>, limit: number, taken: Part[], busy?: ReadonlySet<string>): number {
   let left = limit;
-  while (left > 0) {
-    const next = of.entries().next();
-    if (next.done) break;
-    const [party, parts] = next.value;
-    const part = parts.shift()!;
+  // Who is served and has more comes again at the end of the same walk.
+  for (const [party, parts] of of) {
+    if (left <= 0) break;
+    const part = parts[0]!;
+    if (busy?.has(senderOf(part))) continue;
+    parts.shift();
     of.delete(party);
     if (parts.length > 0) of.set(party, parts);
     taken.push(part);

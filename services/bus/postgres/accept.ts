@@ -4,7 +4,7 @@ import type { AcceptRequest, AcceptResponse, Entry } from '#proto/eduk/bus/v1/bu
 import { claimOf, type EntryOutcome } from '../core.ts';
 import { checkEntry, gathered } from '../entries.ts';
 import type { Wants } from '../ledger.ts';
-import { AcceptQueue, type Part } from '../queue.ts';
+import { AcceptQueue, type Part, senderOf } from '../queue.ts';
 import { StoreFailure } from '../store.ts';
 import { appendRecords, type Ground, type Unnumbered } from './append.ts';
 import { type Database, type Session, statementName } from './connection.ts';
@@ -32,8 +32,9 @@ export interface Backlog {
 }
 
 /**
- * Several groups may be under way, each a transaction. A message and its repeat in the group after it are told apart by the
- * database: the second claim waits for the first.
+ * Several groups may be under way, each a transaction; of one sender and class only one, because the second could be
+ * committed first, and streams send their groups without waiting for answers. A message and its repeat in another group are
+ * told apart by the database: the second claim waits for the first.
  */
 export class Acceptor {
   readonly #database: Database;
@@ -45,6 +46,9 @@ export class Acceptor {
   readonly #remembers: Wants | undefined;
   readonly #queue = new AcceptQueue();
   #open = 0;
+  /** Senders with entries in a group that is under way. */
+  readonly #busy = new Set<string>();
+  #looking = false;
   #scheduled = false;
   #closed = false;
   #unread = 0;
@@ -75,7 +79,16 @@ export class Acceptor {
 
   async start(): Promise<void> {
     await this.look();
-    this.#timer = setInterval(() => void this.look().catch(() => undefined), LOOK_MS);
+    this.#timer = setInterval(() => {
+      // One at a time: a database that is slow must not have its connections taken by looks.
+      if (this.#looking) return;
+      this.#looking = true;
+      void this.look()
+        .catch(() => undefined)
+        .finally(() => {
+          this.#looking = false;
+        });
+    }, LOOK_MS);
     this.#timer.unref();
   }
 
@@ -102,11 +115,14 @@ export class Acceptor {
     setImmediate(() => {
       this.#scheduled = false;
       while (this.#open < GROUPS && this.#queue.size > 0) {
-        const parts = this.#queue.take(GROUP, this.#bulkLimit());
+        const parts = this.#queue.take(GROUP, this.#bulkLimit(), this.#busy);
         if (parts.length === 0) break;
         this.#open += 1;
+        const senders = new Set(parts.map(senderOf));
+        for (const sender of senders) this.#busy.add(sender);
         void this.#group(parts).finally(() => {
           this.#open -= 1;
+          for (const sender of senders) this.#busy.delete(sender);
           if (this.#queue.size > 0) this.#kick();
           else if (this.#open === 0) for (const done of this.#idle.splice(0)) done();
         });

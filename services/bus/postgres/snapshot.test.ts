@@ -133,3 +133,33 @@ test('asks once for all that a look lacks, and not again for what it knows', () 
   expect(snapshot.get(layout, ['a', 1])).toBeUndefined();
   expect(wants()).toEqual([]);
 });
+
+test('finds all of what one group needs, however much that is', () => {
+  const snapshot = new Snapshot();
+  const database = new MemoryStore();
+  database.begin();
+  const stored = encodeRow(layout, { id: 'a', place: 0, colour: 'red', size: 1 });
+  database.write(layout, [{ key: ['a', 0], cells: stored }]);
+  database.commit();
+  const missing = (look: () => unknown): number => {
+    try {
+      look();
+      return 0;
+    } catch (thrown) {
+      if (!(thrown instanceof Missing)) throw thrown;
+      return 1;
+    }
+  };
+  const all = () => {
+    let missed = 0;
+    for (let i = 0; i < 7000; i++) missed += missing(() => snapshot.list(layout, { equals: [String(i)], limit: 1 }));
+    for (let i = 0; i < 90_000; i++) missed += missing(() => snapshot.get(layout, ['a', i]));
+    if (missed > 0) throw Missing.one;
+    return snapshot.get(layout, ['a', 0]);
+  };
+  expect(asked(snapshot, database, all)).toEqual(stored);
+  // Between groups it lets go of them.
+  snapshot.commit();
+  snapshot.commit();
+  expect(missing(all)).toBe(1);
+});

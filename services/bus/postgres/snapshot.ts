@@ -39,9 +39,11 @@ interface TableRows {
   written: Map<string, Change>;
 }
 
-/** Rows of one table that are kept in memory: twice as many at most. */
+/**
+ * Rows of one table that are kept in memory over groups: twice as many at most, and lists. Only between two groups: one that
+ * needs more than this must find all of it at once, or it would ask for ever.
+ */
 const KEPT = 40_000;
-/** Lists of one table that are kept in memory. */
 const KEPT_LISTS = 5_000;
 /** What a list asks for beyond its limit, so that rows which this group removed do not lead to another look. */
 const SPARE = 16;
@@ -170,11 +172,16 @@ export class Snapshot implements Store {
   /** What the group wrote is in the database now. */
   commit(): void {
     for (const of of this.#tables.values()) {
-      if (of.written.size === 0) continue;
-      for (const [text, { cells }] of of.written) keep(of, text, cells);
-      // What a list holds may have changed in any of them.
-      of.lists = new Map();
-      of.written = new Map();
+      if (of.written.size > 0) {
+        for (const [text, { cells }] of of.written) keep(of, text, cells);
+        // What a list holds may have changed in any of them.
+        of.lists = new Map();
+        of.written = new Map();
+      } else if (of.lists.size >= KEPT_LISTS) of.lists = new Map();
+      if (of.young.size >= KEPT) {
+        of.old = of.young;
+        of.young = new Map();
+      }
     }
     this.appended = [];
   }
@@ -191,7 +198,6 @@ export class Snapshot implements Store {
 
   knowList(layout: Layout, { id, limit }: WantedList, rows: readonly Cells[]): void {
     const of = this.#of(layout);
-    if (of.lists.size >= KEPT_LISTS) of.lists = new Map();
     of.lists.set(id, { rows, whole: rows.length < limit });
     for (const cells of rows) keep(of, keyText(layout, cells), cells);
   }
@@ -249,10 +255,6 @@ export class Snapshot implements Store {
 }
 
 function keep(of: TableRows, text: string, cells: Cells | null): void {
-  if (of.young.size >= KEPT) {
-    of.old = of.young;
-    of.young = new Map();
-  }
   of.young.set(text, cells);
 }
 
