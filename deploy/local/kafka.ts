@@ -18,6 +18,8 @@ export interface KafkaOptions {
   nodes?: 1 | 3;
   /** Also listens with TLS and a password (SASL/PLAIN), for tests of such settings. */
   security?: boolean;
+  /** Ports on loopback, one for each node, that clients and other nodes are told instead of its own: of proxies before them. */
+  advertised?: readonly number[];
 }
 
 /** The listener with TLS; its certificate is made for this folder, for 127.0.0.1 and localhost. */
@@ -77,7 +79,12 @@ const nodeArgs = (installed: Installed, folder: string, classes: readonly string
   join(folder, 'server.properties'),
 ];
 
-function properties(cluster: Cluster, id: number, folder: string, security: boolean): string {
+function properties(
+  cluster: Cluster,
+  id: number,
+  folder: string,
+  { security = false, advertised }: Pick<KafkaOptions, 'security' | 'advertised'>,
+): string {
   const own = cluster.nodes[id - 1]!;
   const copies = cluster.nodes.length;
   const enough = copies === 3 ? 2 : 1;
@@ -90,7 +97,10 @@ function properties(cluster: Cluster, id: number, folder: string, security: bool
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'BROKER',
     listeners: listed.join(','),
-    'advertised.listeners': listed.filter((one) => !one.startsWith('CONTROLLER')).join(','),
+    'advertised.listeners': listed
+      .filter((one) => !one.startsWith('CONTROLLER'))
+      .map((one) => (advertised && one.startsWith('BROKER') ? `BROKER://127.0.0.1:${advertised[id - 1]}` : one))
+      .join(','),
     'listener.security.protocol.map': 'BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL',
     'log.dirs': join(folder, 'data'),
     'default.replication.factor': copies,
@@ -246,7 +256,7 @@ async function archivedClasses(installed: Installed): Promise<string[]> {
   const making = join(installed.folder, `making-${process.pid}-${randomBytes(4).toString('hex')}`);
   const made = join(making, 'classes.jsa');
   try {
-    const [node] = await prepare(installed, making, 1, false, [`-XX:ArchiveClassesAtExit=${made}`]);
+    const [node] = await prepare(installed, making, 1, {}, [`-XX:ArchiveClassesAtExit=${made}`]);
     await node!.start();
     await node!.stop();
     renameSync(made, archive);
@@ -265,7 +275,7 @@ async function prepare(
   installed: Installed,
   top: string,
   count: 1 | 3,
-  security: boolean,
+  options: Pick<KafkaOptions, 'security' | 'advertised'>,
   classes: readonly string[],
 ): Promise<KafkaNode[]> {
   mkdirSync(top, { recursive: true });
@@ -276,7 +286,7 @@ async function prepare(
     cluster.nodes.map(async ({ broker }, i) => {
       const folder = join(top, `node-${i + 1}`);
       mkdirSync(folder, { recursive: true });
-      writeFileSync(join(folder, 'server.properties'), properties(cluster, i + 1, folder, security), { mode: 0o600 });
+      writeFileSync(join(folder, 'server.properties'), properties(cluster, i + 1, folder, options), { mode: 0o600 });
       await format(installed, cluster.clusterId, folder, formatting);
       return nodeOf(installed, i + 1, `127.0.0.1:${broker}`, folder, classes);
     }),
@@ -296,7 +306,7 @@ export async function startKafka(options: KafkaOptions): Promise<LocalKafka> {
   for (let id = 1; id <= count; id++) await awaitEarlierRun(join(top, `node-${id}`), `Kafka node ${id}`);
   const { nodes: ports, password } = await clusterOf(top, count);
   const ca = security ? await certificate(join(top, 'tls'), password) : '';
-  const nodes = await prepare(installed, top, count, security, classes);
+  const nodes = await prepare(installed, top, count, options, classes);
   const stop = async () => {
     await Promise.all(nodes.map((node) => node.stop()));
   };
