@@ -5,6 +5,8 @@
  *   npm run bench                     everything but the million
  *   npm run bench -- --million        also 1,000,000 grants, with memory by tenth and fairness beside it
  *   npm run bench -- --only stream    one part: start, stream, accept, unary, fairness, edexml
+ *   npm run bench -- distributed      roles on Kafka and PostgreSQL: distributed.ts
+ *   npm run bench -- peers            the same work by us and by others: peers/main.ts
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,6 +23,11 @@ import type { LoadOptions } from './load.ts';
 
 const PRODUCT = '9789000000019';
 const args = process.argv.slice(2);
+const other = { distributed: './distributed.ts', peers: './peers/main.ts' }[args[0] ?? ''];
+if (other !== undefined) {
+  await import(other);
+  process.exit();
+}
 const only = args.includes('--only') ? args[args.indexOf('--only') + 1] : undefined;
 const unknown = args.filter((arg, i) => arg !== '--million' && arg !== '--only' && args[i - 1] !== '--only');
 if (unknown.length > 0) {
