@@ -61,14 +61,16 @@ type FilePlace = ReturnType<Copying['openStateFile']>;
 /** Hears what is going on, in sentences for the operator. */
 export type Say = (words: string) => void;
 
-/** Rows that go over in a second, read, written and verified: measured with 2 cores (README of the bus), halved. */
-const ROWS_PER_S = 12_000;
+/** Rows that go over in a second, read, written and verified: less than was measured on a machine that was busy (docs/moving.md). */
+const ROWS_PER_S = 5_000;
 /** What a move takes whatever it carries, milliseconds. */
 const LEAST_MS = 2_000;
 const VAULT = 'vault.db';
 const STATE = 'state.db';
 /** Where something is written until it is whole. */
 const PART = '.part';
+/** Before the name of a folder in which a backup is made ready. */
+const RESTORING = 'restoring-';
 
 export interface Copied {
   rows: number;
@@ -186,8 +188,13 @@ async function openDatabases({ copy }: Moving, urls: { state: string; vault: str
     throw thrown;
   });
   const close = async () => {
+    // Ends the lock too.
     await Promise.all([state.end(), vault.end()].map((ended) => ended.catch(() => undefined)));
   };
+  await alone(state).catch(async (thrown) => {
+    await close();
+    throw thrown;
+  });
   const nobodyThere = async () => {
     const names = [...(await copy.connectedTo(state)), ...(await copy.connectedTo(vault))];
     if (names.length > 0)
@@ -205,23 +212,43 @@ async function openDatabases({ copy }: Moving, urls: { state: string; vault: str
 }
 type Databases = Awaited<ReturnType<typeof openDatabases>>;
 
+/** Key of the lock under which one move or restore at a time works on a database. */
+const MOVING = 0x65_64_6d_76;
+/** How long the server may take to notice that one which was killed is gone, milliseconds. */
+const GONE_MS = 10_000;
+
+async function alone(client: Databases['state']): Promise<void> {
+  for (const until = performance.now() + GONE_MS; ; ) {
+    const { rows } = await client.query('SELECT pg_try_advisory_lock($1) AS ours', [MOVING]);
+    if ((rows[0] as { ours: boolean }).ours) return;
+    if (performance.now() > until)
+      throw new ConfigError(['another eduk move or restore works on these databases; let it come to its end']);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
 /** Makes the databases ready to take a copy of the vault with this id. Throws `ConfigError` where another gateway's rows are there. */
 async function clearDatabases({ copy, modules }: Moving, to: Databases, id: string, standing: Standing): Promise<void> {
+  await mayTake(copy, to, id);
+  await setStandingOfDatabase(to.state, standing);
+  await setStandingOfDatabase(to.vault, standing);
+  await copy.dropState(to.state, modules);
+  await to.vault.query(VAULT_DROPPED);
+}
+
+/** Throws `ConfigError` unless the databases are empty, hold half a copy, or, with `id`, what this same gateway left there. */
+async function mayTake(copy: Copying, to: Databases, id: string): Promise<void> {
   await to.nobodyThere();
   const before = await standingOfDatabase(to.state);
   const vaultBefore = await standingOfDatabase(to.vault);
   const held = await to.vaultId();
   const used = held !== '' || (await copy.holdsState(to.state));
   const leftover = before?.is === 'copying' || vaultBefore?.is === 'copying';
-  const left = before?.is === 'moved' && (held === '' || held === id);
+  const left = before?.is === 'moved' && id !== '' && held === id;
   if (used && !leftover && !left)
     throw new ConfigError([
       'the databases hold a gateway already; name empty ones, or drop what is there if it is not needed any more',
     ]);
-  await setStandingOfDatabase(to.state, standing);
-  await setStandingOfDatabase(to.vault, standing);
-  await copy.dropState(to.state, modules);
-  await to.vault.query(VAULT_DROPPED);
 }
 
 interface FromFiles {
@@ -244,8 +271,8 @@ function openFiles({ copy, modules }: Moving, at: { state: string; vault: string
 }
 
 /**
- * From files into databases, whole or not at all. `leave` is called when everything is there and verified, before anybody may
- * work on it: it closes the way back to the source.
+ * From files into databases, whole or not at all. `leave`, in a move, is called when everything is there and verified, before
+ * anybody may work on it: from then on the source does not start.
  */
 async function filesToDatabases(
   moving: Moving,
@@ -256,15 +283,16 @@ async function filesToDatabases(
     withdrawn: readonly Remembered[];
   },
   standing: Standing,
-  leave: (lanes: { stream: string; partition: number; head: number }[]) => void,
+  leave: ((lanes: { stream: string; partition: number; head: number }[]) => void) | undefined,
 ): Promise<Copied> {
+  const mayReplace = leave !== undefined;
   const { copy, modules, say } = moving;
   const began = performance.now();
   const to = await openDatabases(moving, urls);
   let state: Place | undefined;
   let vault: Place | undefined;
   try {
-    await clearDatabases(moving, to, from.vaultId, { ...standing, is: 'copying' });
+    await clearDatabases(moving, to, mayReplace ? from.vaultId : '', { ...standing, is: 'copying' });
     const topics = urls.topics ? await copy.readTopics(urls.topics, 'end') : [];
     await makeVaultTables(urls.vault);
     await copy.makeStateTables(urls.state, modules);
@@ -298,7 +326,7 @@ async function filesToDatabases(
     );
     await state.finish();
     const tallies = { state: stateTallies, vault: vaultTallies };
-    leave(copy.lanesOf(from.state));
+    leave?.(copy.lanesOf(from.state));
     const arrived: Standing = { ...standing, is: 'arrived', lanes, tallies: [...stateTallies, ...vaultTallies] };
     await setStandingOfDatabase(to.vault, arrived);
     await setStandingOfDatabase(to.state, arrived);
@@ -424,6 +452,8 @@ function mayLeave(standing: Standing | undefined, place: string): void {
 /** Files that a copy left half done go; what is whole and in use stays. Throws `ConfigError` where a gateway's files are. */
 function clearFolder(folder: string, mayReplace: boolean): void {
   makeFolder(folder);
+  for (const name of readdirSync(folder))
+    if (name.startsWith(RESTORING)) rmSync(join(folder, name), { recursive: true, force: true });
   for (const name of [STATE, VAULT]) {
     for (const part of ['', '-wal', '-shm', '-journal']) rmSync(join(folder, `${name}${PART}${part}`), { force: true });
     if (!existsSync(join(folder, name))) continue;
@@ -462,6 +492,17 @@ async function toFolder(moving: Moving): Promise<Moved> {
       throw new ConfigError(['EDUK_DATABASE_URL and EDUK_VAULT_DATABASE_URL name no databases of a gateway']);
     const standing = standingOfFolder(folder);
     clearFolder(folder, standing?.is === 'copying' || standing?.is === 'moved');
+    if (existsSync(vaultFile(folder))) {
+      const old = new copy.SqlitePlace(vaultFile(folder), 'source', vaultSqliteWays);
+      const row = old.db.prepare("SELECT value FROM meta WHERE name = 'vault_id'").get() as
+        | { value: unknown }
+        | undefined;
+      old.close();
+      if (vaultIdOf(row?.value) !== id)
+        throw new ConfigError([
+          `${folder} holds what another gateway left; EDUK_DATA must name an empty folder, or its own`,
+        ]);
+    }
     const looked = await copy.openStateDatabase(urls.state, modules, 'source');
     const rows = await countOf(looked, copy.stateTables(modules));
     await looked.close();
@@ -877,8 +918,12 @@ export async function restore(
   if (isEmbedded) {
     clearFolder(folder, standingOfFolder0(folder)?.is === 'copying');
   } else makeFolder(folder);
+  if (urls !== undefined) {
+    const there = await openDatabases(moving, urls);
+    await mayTake(copy, there, '').finally(there.close);
+  }
   const lists = await listsFor(moving, urls, options);
-  const work = mkdtempSync(join(folder, 'restoring-'));
+  const work = mkdtempSync(join(folder, RESTORING));
   try {
     const at = { state: join(work, STATE), vault: join(work, VAULT) };
     const { manifest, tallies } = await unpacked(moving, from, at);
@@ -928,7 +973,7 @@ export async function restore(
     } else {
       const files = openFiles(moving, at);
       try {
-        await filesToDatabases(moving, files, urls, lists, standing, () => undefined);
+        await filesToDatabases(moving, files, urls, lists, standing, undefined);
       } finally {
         files.state.close();
         files.vault.close();

@@ -1,8 +1,8 @@
-/** What a restore must not lose, whatever the backup: what a school took back, and whom it wants forgotten. */
+/** What a restore must not lose, whatever the backup: what a school took back, an old key included, and whom it wants forgotten. */
 import { decoded, type LogRecord, type Wants } from '#bus';
 
-/** Changes of a mandate that take something back. */
-const ENDS = ['stop', 'run_off'];
+/** Changes of a mandate that take something back: with `key` the old one stops working. */
+const ENDS = ['stop', 'run_off', 'key'];
 
 export const takesBack: Wants = (record) =>
   record.type === 'LearnerForgetSubmitted' ||
