@@ -47,18 +47,23 @@ export async function unpublished(database: Database, now: number): Promise<{ ev
   return { events: row?.events ?? 0, oldestMs: row?.oldest == null ? 0 : Math.max(0, now - row.oldest) };
 }
 
-/** Events that some consumer has not taken, and the age of the oldest: what doors go by. */
+/**
+ * Events that some consumer has not taken, and the age of the oldest: what doors go by. Who stopped, in a lane or a stream,
+ * does not count for the age, because waiting does not help it, and everybody's bulk would be slow for one that is ill; what
+ * it has not taken counts, because it is kept.
+ */
 export async function backlog(database: Database, now: number): Promise<{ unread: number; oldestMs: number }> {
   const [row] = await database.query<{ unread: number; oldest: number | null }>(
     `SELECT coalesce(sum(l.head - p.number), 0)::bigint AS unread, min(o.time_ms) AS oldest
      FROM bus.lanes l
      CROSS JOIN LATERAL (
-       SELECT min(coalesce(q.number, l.first - 1)) AS number FROM bus.consumers c
+       SELECT min(coalesce(q.number, l.first - 1)) AS number, min(coalesce(q.number, l.first - 1)) FILTER (WHERE NOT EXISTS (
+         SELECT 1 FROM bus.troubles t WHERE t.consumer = c.consumer AND t.stream = c.stream AND (t.kind = 'stopped' OR t.partition = l.partition))) AS going
+       FROM bus.consumers c
        LEFT JOIN bus.bus_positions q ON q.consumer = c.consumer AND q.stream = c.stream AND q.partition = l.partition
        WHERE c.stream = l.stream) p
-     LEFT JOIN LATERAL (SELECT time_ms FROM bus.outbox o WHERE o.stream = l.stream AND o.partition = l.partition AND o.number = p.number + 1) o ON true
-     WHERE l.head > p.number
-       AND NOT EXISTS (SELECT 1 FROM bus.troubles t JOIN bus.consumers c ON c.consumer = t.consumer AND c.stream = t.stream WHERE t.stream = l.stream AND t.partition = l.partition)`,
+     LEFT JOIN LATERAL (SELECT time_ms FROM bus.outbox o WHERE o.stream = l.stream AND o.partition = l.partition AND o.number = p.going + 1 AND l.head > p.going) o ON true
+     WHERE l.head > p.number`,
   );
   return { unread: row?.unread ?? 0, oldestMs: row?.oldest == null ? 0 : Math.max(0, now - row.oldest) };
 }

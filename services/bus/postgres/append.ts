@@ -1,5 +1,6 @@
 /** Puts records on the log, as the last statement of a transaction; the database gives the numbers. */
-import type { AppendedRecord } from '../store.ts';
+import { describeError, log } from '#kernel';
+import { type AppendedRecord, StoreFailure } from '../store.ts';
 import { type Database, type Session, statementName } from './connection.ts';
 import { asBuffer } from './load.ts';
 import { dayOf, makeDays, makeLanes } from './schema.ts';
@@ -33,11 +34,16 @@ export async function appendRecords(session: Session, records: readonly Unnumber
   });
 }
 
+/** A day that could not be made is tried again after this, milliseconds. */
+const DAY_AGAIN_MS = 30_000;
+
 /** Lanes and days of the log, made before the first record of one is appended. */
 export class Ground {
   readonly #database: Database;
   readonly #streams: Set<string>;
   readonly #days = new Set<number>();
+  #making: Promise<void> | undefined;
+  #notBefore = Number.NEGATIVE_INFINITY;
 
   /** `streams`: those whose lanes are there. */
   constructor(database: Database, streams: Iterable<string>) {
@@ -54,9 +60,21 @@ export class Ground {
       for (const stream of missing) this.#streams.add(stream);
     }
     const day = dayOf(ms);
-    if (this.#days.has(day)) return;
-    // Those to come as well, so that midnight finds them made.
-    await makeDays(this.#database, [day, day + 1, day + 2]);
-    this.#days.add(day);
+    if (this.#days.has(day) || performance.now() < this.#notBefore) return;
+    this.#making ??= this.#make(day).finally(() => {
+      this.#making = undefined;
+    });
+    await this.#making;
+  }
+
+  /** Those to come as well, so that midnight finds them made. Without its day a record goes to the rest, which is as good. */
+  async #make(day: number): Promise<void> {
+    try {
+      await makeDays(this.#database, [day, day + 1, day + 2]);
+      this.#days.add(day);
+    } catch (thrown) {
+      this.#notBefore = performance.now() + DAY_AGAIN_MS;
+      log('warn', 'day_not_made', { day, ...describeError(thrown instanceof StoreFailure ? thrown.cause : thrown) });
+    }
   }
 }

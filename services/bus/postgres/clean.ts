@@ -5,6 +5,9 @@ import { StoreFailure } from '../store.ts';
 import { type Database, DatabaseError } from './connection.ts';
 import { dayOf } from './schema.ts';
 
+/** One process cleans at a time; the others leave it to that one. */
+const CLEANING = 0x45_44_55_43;
+
 /**
  * Drops days that lie wholly before the window and that Kafka and every consumer have passed. Answers how many records.
  * A day that cannot be locked at once is left for the next time: nobody waits for cleaning.
@@ -27,22 +30,34 @@ export async function cleanLog(database: Database, now: number): Promise<number>
   return removed + (await cleanRest(database, dayOf(now - LOG_WINDOW_MS)));
 }
 
-/** What was appended before its day was made. */
+/** What was appended before its day was made, a chunk at a time. */
 async function cleanRest(database: Database, before: number): Promise<number> {
-  const removed = await database.query(
-    `DELETE FROM bus.outbox_rest d USING bus.published p
-     WHERE d.day < $1 AND p.stream = d.stream AND p.partition = d.partition AND d.number <= p.number AND NOT EXISTS (
-       SELECT 1 FROM bus.consumers c
-       LEFT JOIN bus.bus_positions q ON q.consumer = c.consumer AND q.stream = c.stream AND q.partition = d.partition
-       WHERE c.stream = d.stream AND coalesce(q.number, 0) < d.number)
-     RETURNING 1`,
+  const removed = await database.query<{ count: number }>(
+    `WITH gone AS (
+       DELETE FROM bus.outbox_rest WHERE (stream, partition, number, day) IN (
+         SELECT d.stream, d.partition, d.number, d.day FROM bus.published p
+         CROSS JOIN LATERAL (
+           SELECT min(coalesce(q.number, 0)) AS number FROM bus.consumers c
+           LEFT JOIN bus.bus_positions q ON q.consumer = c.consumer AND q.stream = c.stream AND q.partition = p.partition
+           WHERE c.stream = p.stream) t
+         CROSS JOIN LATERAL (
+           SELECT * FROM bus.outbox_rest d WHERE d.stream = p.stream AND d.partition = p.partition
+             AND d.number <= least(p.number, t.number) ORDER BY d.number LIMIT ${CLEAN_CHUNK}) d
+         WHERE d.day < $1 LIMIT ${CLEAN_CHUNK})
+       RETURNING stream, partition, number)
+     UPDATE bus.lanes l SET first = greatest(l.first, g.number + 1)
+     FROM (SELECT stream, partition, max(number) AS number, count(*) AS count FROM gone GROUP BY stream, partition ORDER BY stream, partition) g
+     WHERE l.stream = g.stream AND l.partition = g.partition RETURNING g.count`,
     [before],
   );
-  return removed.length;
+  return removed.reduce((sum, { count }) => sum + count, 0);
 }
 
 async function dropDay(database: Database, name: string): Promise<number> {
   return database.transaction(async (session) => {
+    const alone = await session.query<{ mine: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS mine', [CLEANING]);
+    if (!alone.rows[0]!.mine) return 0;
+    // The newest and oldest number of each lane are found by the key, however many records there are.
     const { rows } = await session.query<{
       stream: string;
       partition: number;
@@ -55,8 +70,10 @@ async function dropDay(database: Database, name: string): Promise<number> {
            SELECT 1 FROM bus.consumers c
            LEFT JOIN bus.bus_positions q ON q.consumer = c.consumer AND q.stream = c.stream AND q.partition = d.partition
            WHERE c.stream = d.stream AND coalesce(q.number, 0) < d.last) AS passed
-       FROM (SELECT stream, partition, max(number) AS last, count(*) AS count FROM bus.${name} GROUP BY stream, partition) d
-       JOIN bus.published p ON p.stream = d.stream AND p.partition = d.partition`,
+       FROM bus.published p CROSS JOIN LATERAL (
+         SELECT p.stream, p.partition, n.number AS last, n.number - o.number + 1 AS count FROM
+           (SELECT number FROM bus.${name} r WHERE r.stream = p.stream AND r.partition = p.partition ORDER BY number DESC LIMIT 1) n,
+           (SELECT number FROM bus.${name} r WHERE r.stream = p.stream AND r.partition = p.partition ORDER BY number LIMIT 1) o) d`,
     );
     if (rows.some(({ passed }) => !passed)) return 0;
     // Lanes first, as everybody who appends does.

@@ -3,13 +3,15 @@
  * (columns, indexes, functions under a new name), so that the release before and the one after run on one database; what is
  * no longer used is dropped by a later release.
  */
-import { ConfigError, GatewayError, PARTITIONS } from '#kernel';
+import { setTimeout as rest } from 'node:timers/promises';
+import type pg from 'pg';
+import { ConfigError, GatewayError, log, PARTITIONS } from '#kernel';
 import { events } from '#proto/events';
 import { layoutOf } from '../cells.ts';
 import { refusal, standingOfDatabase } from '../copy/standing.ts';
 import type { ServiceModule, Table } from '../port.ts';
 import { engineTables } from '../tables.ts';
-import type { Database, Session } from './connection.ts';
+import { type Database, DatabaseError, type Session } from './connection.ts';
 import { makeLedger } from './ledger.ts';
 
 /** Of schema `bus`. Raised with each step in `steps`; a database of a newer major than this release knows is refused. */
@@ -18,6 +20,17 @@ const STEPS_KNOWN = 1;
 const OLDEST_READER = 1;
 /** Key of the lock under which one process at a time changes tables. */
 const MIGRATING = 0x45_44_55_4b;
+/** How long one statement of a migration may take, milliseconds: an index over a large table is made as long as it takes. */
+const STEP_MS = 3_600_000;
+/**
+ * How long a change of a table waits for those who use it, and how often all of it is begun again: whoever comes meanwhile
+ * waits behind it, so that a backup under way must not stand all still.
+ */
+const LOCK_MS = 2_000;
+const TRIES = 5;
+const RETRY_MS = 1_000;
+/** The same for the days of the log, which are made a day ahead. */
+const DAY_LOCK_MS = 150;
 
 const sqlType = {
   text: 'text COLLATE "C"',
@@ -180,10 +193,33 @@ export async function migrate(
   modules: readonly ServiceModule[],
   settings: { evenSo?: boolean } = {},
 ): Promise<void> {
+  for (let tries = 1; ; tries++)
+    try {
+      return await migrateOnce(database, modules, settings);
+    } catch (thrown) {
+      // Somebody uses a table that is to be changed, or two waited for each other.
+      if (tries === TRIES || !/^(55P03|40P01)$/.test(codeOf(thrown) ?? '')) throw thrown;
+      log('warn', 'migration_waits', { tries });
+      await rest(RETRY_MS);
+    }
+}
+
+/** What the database said, where it said anything. */
+function codeOf(thrown: unknown): string | undefined {
+  for (let at = thrown; at instanceof Error; at = at.cause) if (at instanceof DatabaseError) return at.code;
+  return undefined;
+}
+
+async function migrateOnce(
+  database: Database,
+  modules: readonly ServiceModule[],
+  settings: { evenSo?: boolean },
+): Promise<void> {
   await database
     .transaction(async (session) => {
-      await session.query('SELECT pg_advisory_xact_lock($1)', [MIGRATING]);
-      await session.query('SET LOCAL statement_timeout = 0');
+      await session.query(`SET LOCAL statement_timeout = ${STEP_MS}`);
+      await slow(session, `SELECT pg_advisory_xact_lock(${MIGRATING})`);
+      await session.query(`SET LOCAL lock_timeout = ${LOCK_MS}`);
       const words = refusal(await standingOfDatabase(session), 'the database of EDUK_DATABASE_URL');
       if (words !== undefined && !settings.evenSo) throw new ConfigErrorInTransaction(words);
       await session.query('CREATE SCHEMA IF NOT EXISTS bus');
@@ -194,7 +230,7 @@ export async function migrate(
       const meta = (await session.query<{ steps: number; oldest_reader: number }>('SELECT * FROM bus.meta')).rows[0];
       if (meta !== undefined && meta.oldest_reader > STEPS_KNOWN)
         throw new ConfigErrorInTransaction('the database belongs to a newer release; start that one');
-      for (const step of steps.slice(meta?.steps ?? 0)) await session.query(step);
+      for (const step of steps.slice(meta?.steps ?? 0)) await slow(session, step);
       if ((meta?.steps ?? 0) < STEPS_KNOWN)
         await session.query(
           'INSERT INTO bus.meta (steps, oldest_reader) VALUES ($1, $2) ON CONFLICT (only_row) DO UPDATE SET steps = excluded.steps, oldest_reader = greatest(bus.meta.oldest_reader, excluded.oldest_reader)',
@@ -210,6 +246,13 @@ export async function migrate(
               'INSERT INTO bus.consumers (consumer, stream, service) VALUES ($1, $2, $3) ON CONFLICT (consumer, stream) DO UPDATE SET service = excluded.service WHERE bus.consumers.service <> excluded.service',
               [name, stream, module.name],
             );
+        // One that this release no longer has reads nothing any more: doors and cleaning do not wait for it. The release before
+        // names it again when it starts.
+        const named = module.consumers.flatMap(({ name, streams }) => streams.map((stream) => ({ name, stream })));
+        await session.query(
+          'DELETE FROM bus.consumers WHERE service = $1 AND NOT (consumer, stream) IN (SELECT * FROM unnest($2::text[], $3::text[]))',
+          [module.name, named.map(({ name }) => name), named.map(({ stream }) => stream)],
+        );
       }
       const streams = new Set([
         ...Object.values(events).map(({ stream }) => stream),
@@ -222,6 +265,12 @@ export async function migrate(
       throw thrown;
     });
 }
+
+/** A statement that takes as long as it takes; elsewhere an answer that does not come ends the connection. */
+const slow = (session: Session, text: string) => {
+  const query: pg.QueryConfig & { query_timeout: number } = { text, query_timeout: STEP_MS };
+  return session.query(query);
+};
 
 /** Carries a `ConfigError` out of a transaction. */
 class ConfigErrorInTransaction extends GatewayError {
@@ -258,11 +307,18 @@ async function makeTable(session: Session, schema: string, table: Table): Promis
   } else {
     const known = new Set(there.rows.map(({ column_name }) => column_name));
     for (const { name, sql } of columns)
-      if (!known.has(name)) await session.query(`ALTER TABLE ${place} ADD COLUMN IF NOT EXISTS ${sql}`);
+      if (!known.has(name)) await slow(session, `ALTER TABLE ${place} ADD COLUMN IF NOT EXISTS ${sql}`);
   }
+  // Looked up first: PostgreSQL locks the table against writers before it sees that there is nothing to do.
+  const made = await session.query<{ indexname: string }>(
+    'SELECT indexname FROM pg_indexes WHERE schemaname = $1 AND tablename = $2',
+    [schema, table.name],
+  );
+  const indexed = new Set(made.rows.map(({ indexname }) => indexname));
   for (const [index, order] of layout.orders)
-    if (index !== '')
-      await session.query(
+    if (index !== '' && !indexed.has(`${table.name}__${index}`))
+      await slow(
+        session,
         `CREATE INDEX IF NOT EXISTS ${quoted(`${table.name}__${index}`)} ON ${place} (${order
           .map((at) => `${quoted(layout.columns[at]!)}${at < layout.keySize ? '' : ' NULLS FIRST'}`)
           .join(', ')})`,
@@ -272,7 +328,10 @@ async function makeTable(session: Session, schema: string, table: Table): Promis
 /** Days since 1970 in UTC, by which the log is cut into partitions. */
 export const dayOf = (ms: number): number => Math.floor(ms / 86_400_000);
 
-/** Makes the log's partitions of these days, where they are missing. Rows that came before them stay in the rest. */
+/**
+ * Makes the log's partitions of these days, where they are missing. Rows that came before them stay in the rest. Rejects
+ * where somebody uses the log for longer than a moment, as a backup does: nobody waits for a day to be made.
+ */
 export async function makeDays(database: Database, days: readonly number[]): Promise<void> {
   for (const day of days) {
     const name = `outbox_${day}`;
@@ -282,6 +341,7 @@ export async function makeDays(database: Database, days: readonly number[]): Pro
     );
     if (there.length > 0) continue;
     await database.transaction(async (session) => {
+      await session.query(`SET LOCAL lock_timeout = ${DAY_LOCK_MS}`);
       await session.query('SELECT pg_advisory_xact_lock($1)', [MIGRATING]);
       const strays = await session.query('SELECT 1 FROM bus.outbox_rest WHERE day = $1 LIMIT 1', [day]);
       if (strays.rows.length > 0) return;
