@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -55,6 +55,20 @@ test('start says ready on one line, answers commands, and ends with 0 within 10 
   expect(existsSync(join(env.EDUK_DATA, 'addresses.json'))).toBe(false);
   expect((await run('party list --json', env)).json.error.code).toBe('peer.unavailable');
 });
+
+test.runIf(process.platform === 'linux')(
+  'the room for young objects is bounded, unless who starts it says how',
+  async () => {
+    const argumentsOf = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(1, 3);
+    const at = (name: string) => ({ EDUK_DATA: join(place, name), EDUK_GRPC: '127.0.0.1:0', EDUK_HTTP: '127.0.0.1:0' });
+    const [bounded, told] = [start(at('bounded')), start({ ...at('told'), NODE_OPTIONS: '--max-semi-space-size=32' })];
+    await Promise.all([bounded.ready, told.ready]);
+    expect(argumentsOf(bounded.child.pid!)).toEqual(['--max-semi-space-size=8', join(import.meta.dirname, 'eduk.js')]);
+    expect(argumentsOf(told.child.pid!)).toEqual([join(import.meta.dirname, 'eduk.js'), 'start']);
+    for (const { child } of [bounded, told]) child.kill('SIGTERM');
+    expect(await Promise.all([bounded.ended, told.ended])).toEqual([0, 0]);
+  },
+);
 
 test('SIGTERM during the start stops it as soon as it is ready', async () => {
   const gateway = start({ EDUK_DATA: join(place, 'early'), EDUK_GRPC: '127.0.0.1:0', EDUK_HTTP: '127.0.0.1:0' });
