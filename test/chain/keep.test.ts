@@ -10,9 +10,9 @@ import { startGateway } from '../../services/main.ts';
 logTo(() => undefined);
 
 /** One command, as a person starts it. */
-const run = (line: string | readonly string[], env: Record<string, string>) =>
+const run = (line: string | readonly string[], env: Record<string, string>, text = '') =>
   new Promise<{ exit: number; out: string; err: string; readonly json: any }>((resolve) => {
-    execFile(
+    const child = execFile(
       process.execPath,
       [join(import.meta.dirname, '../../services/cli/eduk.js'), ...(typeof line === 'string' ? line.split(' ') : line)],
       { env: { PATH: process.env['PATH'], ...env } },
@@ -26,6 +26,7 @@ const run = (line: string | readonly string[], env: Record<string, string>) =>
           },
         }),
     );
+    child.stdin!.end(text);
   });
 
 let home: string;
@@ -36,6 +37,9 @@ const env = (folder = data) => ({
   EDUK_BACKUPS: join(home, 'backups'),
   EDUK_MASTER_KEY_FILE: `${data}.dev.key`,
 });
+/** Keys in the roster that is taken in. */
+const PUPIL = 'L-1001';
+const OTHER = 'L-1002';
 const party = 'party add --oin 00000001000000000001 --name Uitgever --role publisher --json';
 
 beforeAll(async () => {
@@ -76,6 +80,32 @@ test('a running gateway is backed up, the drill restores it, and a restore has a
   const second = await startGateway({ ...env(other), EDUK_GRPC: '127.0.0.1:0', EDUK_HTTP: '127.0.0.1:0' });
   try {
     expect((await run('party list --json', env(other))).json).toMatchObject([{ name: 'Uitgever' }]);
+  } finally {
+    await second.stop();
+  }
+}, 120_000);
+
+test('what a school took back after the backup is taken back in what is restored', async () => {
+  const school = '0000000700099ZX00000';
+  const roster = join(import.meta.dirname, '../../adapters/edexml/examples/01-primary.xml');
+  expect((await run(['roster', 'import', roster, '--json'], env())).exit).toBe(0);
+  const grant = `mandate grant --school ${school} --party 00000001000000000001 --service roster --confirm --json`;
+  const { mandateId } = (await run(grant, env())).json;
+  const { folder } = (await run('backup --json', env())).json;
+  expect((await run(`mandate withdraw ${mandateId} --json`, env())).exit).toBe(0);
+  const forget = `learner forget --school ${school} --now --json`;
+  expect((await run(forget, env(), `${PUPIL}\n`)).exit).toBe(0);
+
+  const other = join(home, 'fourth');
+  const restored = await run(['restore', folder, '--lists', data, '--json'], env(other));
+  expect(restored.json).toMatchObject({ reapplied: 2 });
+  const second = await startGateway({ ...env(other), EDUK_GRPC: '127.0.0.1:0', EDUK_HTTP: '127.0.0.1:0' });
+  try {
+    expect((await run('mandate list --json', env(other))).json).toMatchObject([{ mandateId, state: 'ended' }]);
+    const again = await run(forget, env(other), `${PUPIL}\n`);
+    expect([again.exit, again.json.error.code]).toEqual([1, 'learner.unknown']);
+    // Somebody else is there.
+    expect((await run(forget, env(other), `${OTHER}\n`)).exit).toBe(0);
   } finally {
     await second.stop();
   }
