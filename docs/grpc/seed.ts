@@ -113,7 +113,10 @@ async function main(): Promise<void> {
       AddPartyRequest.fromPartial({ party: { oin, name, roles } }),
     );
     if (added.apiKey) console.log(`export ${variableOf(caller)}=${added.apiKey}`);
-    else console.error(`${caller} (${oin}) was registered before; its key was shown then.`);
+    else
+      console.error(
+        `${caller} (${oin}) was registered before; its key was shown then. To begin anew: docs/grpc/README.md`,
+      );
     if (services.length === 0) continue;
     const { mandates } = await gateway.ask(
       'ListMandates',

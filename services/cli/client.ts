@@ -112,7 +112,7 @@ export function connectGateway(config: Config): Gateway {
     if (error.code === status.UNAUTHENTICATED && token === undefined)
       return new Problem(
         'party.unknown',
-        `${tokenFile(config)} is not there; name the operator's token with EDUK_TOKEN_FILE.`,
+        `${tokenFile(config)} is not there. Was the gateway started in another folder, or with another EDUK_DATA? Else name the operator's token with EDUK_TOKEN_FILE.`,
       );
     if (error.code === status.UNAUTHENTICATED)
       return new Problem(

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -668,6 +668,7 @@ describe('what waits', () => {
     expect((await eduk('dead retry b --json')).json).toEqual({
       retried: [{ consumer: 'orders', stream: 'rosters', key: 'b' }],
       deliveries: { keys: 0, rows: 0 },
+      endpoints: [],
     });
     await eduk('dead retry --all');
     expect(retried).toEqual(['b', 'a', 'b']);
@@ -698,6 +699,27 @@ describe('what waits', () => {
     expect((await eduk(`dead retry --party ${oin} --consumer orders`)).exit).toBe(2);
     answer('resolveDeliveries', { keys: 0, rows: 0n });
     expect((await eduk('dead drop token-2')).exit).toBe(1);
+  });
+
+  test('an endpoint that said 410 is sent to again although no key parked; one that rests says until when', async () => {
+    const endpoint = { partyOin: oin, standard: 'webhook', state: 'gone', status: 410 };
+    answer('resolveDeliveries', { keys: 0, rows: 0n });
+    answer('listParked', { keys: [], rows: [], endpoints: [endpoint], names: [] });
+    const woken = await eduk(`dead retry --party ${oin} --json`);
+    expect(woken).toMatchObject({ exit: 0, json: { endpoints: [{ partyOin: oin, standard: 'webhook' }] } });
+    expect((await eduk(`dead retry --party ${oin}`)).out).toContain('1 endpoint');
+    expect((await eduk(`dead retry --party ${school}`)).exit).toBe(1);
+    const restUntilMs = BigInt(Date.UTC(2026, 10, 22, 7, 30));
+    answer('listParked', {
+      keys: [],
+      rows: [],
+      endpoints: [{ ...endpoint, state: 'resting', restUntilMs }],
+      names: [],
+    });
+    expect((await eduk('dead list')).out).toContain('until 2026-11-22 08:30:00');
+    const resting = await eduk(`dead retry --party ${oin}`);
+    expect(resting.exit).toBe(1);
+    expect(resting.err).toMatch(/rests until\s+2026-11-22\s+08:30:00/);
   });
 });
 
@@ -837,6 +859,17 @@ describe('doctor', () => {
     expect(exit).toBe(0);
     expect(check(json, 'gateway').says).toContain('npm start');
 
+    // npm run start:distributed lets its database pass through the folder: nothing in it can be listed or read by that.
+    mkdirSync(env.EDUK_DATA);
+    for (const [mode, state] of [
+      [0o700, 'ok'],
+      [0o711, 'ok'],
+      [0o755, 'warn'],
+    ] as const) {
+      chmodSync(env.EDUK_DATA, mode);
+      expect(check((await run('doctor --json', env)).json, 'data folder').state).toBe(state);
+    }
+
     const busy = createServer();
     const port = await new Promise<number>((resolve) =>
       busy.listen(0, '127.0.0.1', () => resolve((busy.address() as { port: number }).port)),
@@ -864,7 +897,13 @@ describe('doctor', () => {
       freeDiskBytes: 5_000_000_000n,
       ages: [{ consumer: 'orders', stream: 'orders', unread: 7n, oldestUnreadMs: 240_000n }],
     });
+    answer('listParked', {
+      rows: [{ partyOin: oin, schoolOin: school, service: 3, standard: 'webhook', key: 'token-1', rows: 2n }],
+      endpoints: [{ partyOin: oin, standard: 'webhook', state: 'resting', status: 401 }],
+    });
     const { json } = await eduk('doctor --json');
+    expect(check(json, 'endpoints')).toMatchObject({ state: 'warn' });
+    expect(check(json, 'endpoints').says).toMatch(/1 key .*1 endpoint fails.*eduk dead list/);
     expect(json.gateway).toMatchObject({ events: 12, holds: 1, parkedKeys: 2, devKey: true });
     for (const name of ['consumers', 'parked', 'held', 'gateway’s key']) expect(check(json, name).state).toBe('warn');
     expect(check(json, 'ports').state).toBe('ok');

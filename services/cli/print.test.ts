@@ -36,6 +36,10 @@ test('an id stays whole while other columns can give way, so that it can be copi
   );
   expect(printed.split('\n').filter((line) => line.startsWith(flow))).toHaveLength(1);
   for (const line of printed.split('\n')) expect([...line].length).toBeLessThanOrEqual(WIDTH);
+  // An autorisatiesleutel is shown once: 32 bytes in base64.
+  const key = 'A'.repeat(43);
+  const row = [`0000000700011AB00000\nm-20e02e718b4a72702e994921`, 'roster, order, entitlement', 'unconfirmed', key];
+  expect(table(['school', 'services', 'state', 'autorisatiesleutel'], [row])).toContain(key);
 });
 
 test('nothing a terminal would obey is printed', () => {

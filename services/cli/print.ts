@@ -4,8 +4,8 @@ export const WIDTH = 100;
 const GAP = 2;
 /** A column is never squeezed below this. */
 const NARROWEST = 8;
-/** Words of at most this length stay whole while another column can give way: an id that is cut cannot be copied. */
-const WHOLE = 40;
+/** Words of at most this length stay whole while another column can give way: an id or key that is cut cannot be copied. */
+const WHOLE = 43;
 
 /** Rows under headings. A cell may hold several lines; long ones wrap between words so that all fits `WIDTH`. */
 export function table(head: readonly string[], rows: readonly (readonly (string | number | bigint)[])[]): string {

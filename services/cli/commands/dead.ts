@@ -2,7 +2,7 @@ import { faults, isFault } from '#kernel';
 import type { Parked } from '#proto/eduk/bus/v1/bus';
 import { oin } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
-import { age, counted, isoTime, table } from '../print.ts';
+import { age, counted, dutchTime, isoTime, table } from '../print.ts';
 import { misuse, Problem } from '../problem.ts';
 import { services, whoMustAct } from '../words.ts';
 import { named } from './mandate.ts';
@@ -122,7 +122,7 @@ export const listDead: Command = {
           ['party', 'endpoint', 'answer', 'oldest mail'],
           endpoints.map((one) => [
             named(one.partyOin, names),
-            `${one.standard}\n${one.state}`,
+            `${one.standard}\n${one.state}${one.state === 'gone' ? '' : ` until ${dutchTime(one.restUntilMs)}`}`,
             one.status || one.cause || '',
             one.oldestMs === 0n ? '' : age(one.oldestMs, now),
           ]),
@@ -171,16 +171,30 @@ export const retryDead: Command = {
         'A key is parked by a consumer, or at a party: not both --consumer or --stream and --party or --school.',
       );
     const gateway = call.gateway();
-    const { keys } = isOfDelivery ? { keys: [] } : await gateway.ask('listParked', {});
+    const { keys, endpoints } = await gateway.ask('listParked', {});
     const wanted = keys.filter(
       (one) =>
+        !isOfDelivery &&
         (named.length === 0 || named.includes(one.key)) &&
         (consumer === undefined || one.consumer === consumer) &&
         (stream === undefined || one.stream === stream),
     );
     const sent = isOfLog ? { keys: 0, rows: 0 } : await resolve(call, 'retry');
-    if (wanted.length === 0 && sent.keys === 0 && !call.has('all'))
-      throw new Problem('state.missing', 'Nothing like this is parked.');
+    // An endpoint that said 410 is sent to again, though no key of it had parked.
+    const party = call.one('party') ?? '';
+    const meant = endpoints.filter((one) => !isOfLog && named.length === 0 && (party === '' || one.partyOin === party));
+    const woken = meant.filter(({ state }) => state === 'gone');
+    if (wanted.length === 0 && sent.keys === 0 && woken.length === 0 && !call.has('all'))
+      throw new Problem(
+        'state.missing',
+        [
+          'Nothing like this is parked.',
+          ...meant.map(
+            ({ partyOin, standard, restUntilMs }) =>
+              `The ${standard} of ${partyOin} rests until ${dutchTime(restUntilMs)}, and is then tried again by itself.`,
+          ),
+        ].join(' '),
+      );
     const retried: Parked[] = [];
     // One after the other: each is a unit of work of its own, and a key that parks again should not hide the next.
     for (const key of wanted) {
@@ -189,11 +203,18 @@ export const retryDead: Command = {
     }
     const all = retried.length + sent.keys;
     return {
-      json: { retried: retried.map(({ consumer, stream, key }) => ({ consumer, stream, key })), deliveries: sent },
+      json: {
+        retried: retried.map(({ consumer, stream, key }) => ({ consumer, stream, key })),
+        deliveries: sent,
+        endpoints: woken.map(({ partyOin, standard }) => ({ partyOin, standard })),
+      },
       text:
-        all === 0
+        all === 0 && woken.length === 0
           ? 'Nothing was parked any more.'
-          : `${counted(all, 'key')} taken up again; eduk dead list shows what parks anew.`,
+          : `${[
+              ...(all === 0 ? [] : [`${counted(all, 'key')} taken up again`]),
+              ...(woken.length === 0 ? [] : [`${counted(woken.length, 'endpoint')} sent to again`]),
+            ].join(', ')}; eduk dead list shows what fails anew.`,
     };
   },
 };

@@ -67,9 +67,13 @@ export const doctor: Command = {
         masterKey(config),
         clock(config, call.streams.now()),
       );
-      checks.push(...(answered.running ? [ok('ports', 'in use by the running gateway')] : await ports(config)));
+      checks.push(
+        ...(answered.running
+          ? [ok('ports', status ? 'in use by the running gateway' : 'in use: something answers there')]
+          : await ports(config)),
+      );
       checks.push(answered.check);
-      if (status) checks.push(...wellbeing(status));
+      if (status) checks.push(...wellbeing(status), await unsent(call));
     }
     const asked = config?.EDUK_ENGINE === 'kafka' ? await (await keeping()).survivalOf(config) : undefined;
     if (asked) checks.push(...asked.findings);
@@ -162,7 +166,8 @@ function folder({ EDUK_DATA: data }: Config): Check {
     return fail(name, `${place} cannot be written by this user`);
   }
   if (place !== resolve(data)) return ok(name, `${data} is made at the first start`);
-  return openToOthers(data)
+  // Passing through it to what has a mode of its own is no reading of it.
+  return openToOthers(data) & 0o066
     ? warn(name, `${data} is open to other users (mode ${modeOf(data)}); chmod 700 ${data}`)
     : ok(name, data);
 }
@@ -291,6 +296,23 @@ function wellbeing({ ages, holds, parkedKeys, devKey, freeDiskBytes }: StatusRes
       : []),
     ...(devKey ? [warn('gateway’s key', 'runs on a development key')] : []),
   ];
+}
+
+/** Whether receivers take what is sent to them. */
+async function unsent(call: Call): Promise<Check> {
+  const name = 'endpoints';
+  try {
+    const { rows, endpoints } = await call.gateway().ask('listParked', {});
+    const keys = rows.filter(({ standard }) => standard !== '').length;
+    if (keys === 0 && endpoints.length === 0) return ok(name, 'all take what is sent to them');
+    const says = [
+      ...(keys === 0 ? [] : [`${counted(keys, 'key')} not taken`]),
+      ...(endpoints.length === 0 ? [] : [counted(endpoints.length, 'endpoint fails', 'endpoints fail')]),
+    ];
+    return warn(name, `${says.join(', ')}; see eduk dead list`);
+  } catch (thrown) {
+    return warn(name, `not known: ${asProblem(thrown).message}`);
+  }
 }
 
 const statusJson = (status: StatusResponse) => ({

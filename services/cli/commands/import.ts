@@ -28,7 +28,8 @@ function checkFile(name: string): void {
   try {
     if (!statSync(name).isDirectory()) return;
   } catch (error) {
-    throw misuse(`The file cannot be read (${(error as NodeJS.ErrnoException).code}).`);
+    const { code } = error as NodeJS.ErrnoException;
+    throw misuse(`The file cannot be read: ${code === 'ENOENT' ? 'it is not there' : code}.`);
   }
   throw misuse('The file cannot be read: it is a folder.');
 }

@@ -9,7 +9,7 @@ export const forgetLearners: Command = {
   about: 'Forget learners: their identity is destroyed after 72 hours, or at once.',
   flags: {
     school: { about: 'The school.', value: 'OIN', required: true, check: oin },
-    now: { about: 'Without the 72 hours in which it can be taken back.' },
+    now: { about: 'At once, without the 72 hours.' },
   },
   notes: [
     'Give ECK iDs (URIs) or keys of the administration on standard input, one a line; they are told apart by their form, and not repeated.',
