@@ -1,7 +1,8 @@
 /** Reads while others write: what the view owes them whatever the pace of the owner. */
 import { describe, expect, test } from 'vitest';
-import { systemClock, Waiters } from '#kernel';
+import { GatewayError, systemClock, Waiters } from '#kernel';
 import { table } from '../port.ts';
+import { StoreFailure } from '../store.ts';
 import type { Database } from './connection.ts';
 import { View } from './view.ts';
 
@@ -97,6 +98,33 @@ describe('a question that needs several looks', () => {
     ).rejects.toThrow('as it must');
     expect(counts.open).toBe(0);
   });
+});
+
+test('a database that is away is told as that, also to who waits', async () => {
+  const away = new StoreFailure(new GatewayError('gateway.unavailable', undefined, { retryAfterS: 2 }));
+  const { view, stored, during, commit } = busyDatabase();
+  const waiters = new Waiters(10);
+  view.onCommit((_, elsewhere) => waiters.settled(elsewhere));
+  stored.set('a', '');
+  const unavailable = { fault: 'gateway.unavailable' };
+  during(() => {
+    throw away;
+  });
+  await expect(view.run(() => view.get(rows, 'a'))).rejects.toMatchObject(unavailable);
+  during(() => undefined);
+  const waits = view.run(async () => {
+    view.get(rows, 'b');
+    view.mayWait();
+    return waiters.until('b', 3_000, () => view.get(rows, 'b'));
+  });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  during(() => {
+    throw away;
+  });
+  waiters.hint('b');
+  commit();
+  await expect(waits).rejects.toMatchObject(unavailable);
+  expect(waiters.count).toBe(0);
 });
 
 describe('a question that waits', () => {

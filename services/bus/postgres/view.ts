@@ -3,12 +3,12 @@
  * loaded for it; where it asks for more, that is loaded in one go and the call runs again. Handlers only read, so running
  * them again changes nothing; one that notes something runs at the owner of the service, within a group of it.
  */
-import { type Clock, GatewayError, type Implementation, uuidText } from '#kernel';
+import { asGatewayError, type Clock, GatewayError, type Implementation, uuidText } from '#kernel';
 import { type RunningCall, runningCall } from '../calls.ts';
 import type { Core } from '../core.ts';
 import { claimOf } from '../core.ts';
 import type { AgeRow, EngineView, KeyValue, ListOptions, ParkedRow, Table, WaitingRow } from '../port.ts';
-import { Missing } from '../store.ts';
+import { Missing, StoreFailure } from '../store.ts';
 import { engineTables, parkedKeys, recordOf, waits } from '../tables.ts';
 import { Rows } from '../unit.ts';
 import { ages } from './ages.ts';
@@ -90,6 +90,8 @@ export class View implements EngineView {
           if (!(thrown instanceof Missing)) throw thrown;
           await this.#load(call);
         }
+    } catch (thrown) {
+      throw told(thrown);
     } finally {
       this.#unpin(call);
     }
@@ -300,6 +302,10 @@ export class View implements EngineView {
   }
 }
 
+/** A database that failed is told by what that means for the caller: one that is away comes back. */
+const told = (thrown: unknown): unknown =>
+  thrown instanceof StoreFailure && !(thrown instanceof Missing) ? asGatewayError(thrown.cause) : thrown;
+
 /** How a call that must run at the owner gets there. */
 export interface OwnerCalls {
   /** Runs the handler's synchronous part within a group of the owner in this process; undefined = the owner is elsewhere. */
@@ -337,7 +343,7 @@ export const overDatabase = (
             return await here;
           } catch (thrown) {
             // What it noted is kept; the rest of it goes on as a question.
-            if (!(thrown instanceof Missing || thrown instanceof WantsOwner)) throw thrown;
+            if (!(thrown instanceof Missing || thrown instanceof WantsOwner)) throw told(thrown);
           }
         }
         throw new GatewayError('gateway.bug', 'a question never stops asking');
