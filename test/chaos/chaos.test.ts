@@ -28,7 +28,8 @@ test.skipIf(missing !== undefined)(
         only: [...ROLES.map((role) => `kill ${role}`), 'kill broker', 'kill database'],
         isLong: false,
         // A busy machine may be slow; how quick it is well again is for runs that have one to themselves.
-        patienceMs: 25_000,
+        patienceMs: 15_000,
+        drainMs: 90_000,
         tell: (line) => said.push(line),
       });
       const { lost, outOfOrder, unexplained, secondEffects, strange, problems, examples } = findings;

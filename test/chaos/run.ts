@@ -22,6 +22,8 @@ export interface ChaosOptions {
   isLong: boolean;
   /** Longest wait to be well again before the next fault; two minutes without it. */
   patienceMs?: number;
+  /** Longest wait, after the last fault, for everything to be answered and delivered; five minutes without it. */
+  drainMs?: number;
   tell(line: string): void;
 }
 
@@ -72,7 +74,18 @@ export const quantile = (values: readonly number[], share: number): number =>
   [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? 0;
 
 export async function chaos(options: ChaosOptions): Promise<Findings> {
-  const { folder, seed, nodes, replicas, rate, only, isLong, patienceMs = PATIENCE_MS, tell } = options;
+  const {
+    folder,
+    seed,
+    nodes,
+    replicas,
+    rate,
+    only,
+    isLong,
+    patienceMs = PATIENCE_MS,
+    drainMs = DRAIN_MS,
+    tell,
+  } = options;
   const unknown = only.filter((name) => !allFaults.some((fault) => fault.name === name));
   if (unknown.length > 0) throw new Error(`There is no fault called ${unknown.join(', ')}.`);
   const wanted = allFaults.filter(({ name }) => only.length === 0 || only.includes(name));
@@ -145,9 +158,9 @@ export async function chaos(options: ChaosOptions): Promise<Findings> {
     }
 
     say('no more faults: what is under way is answered and delivered');
-    await traffic.finish(DRAIN_MS / 2);
-    for (const until = performance.now() + DRAIN_MS / 2; ledger.open > 0 && performance.now() < until; )
-      await sleep(100);
+    const drained = performance.now() + drainMs;
+    await traffic.finish(drainMs);
+    while (ledger.open > 0 && performance.now() < drained) await sleep(100);
     // What comes once more comes now.
     await sleep(1_000);
     if (ledger.open > 0)
