@@ -513,6 +513,19 @@ export class Core implements Reader {
     return stopped;
   }
 
+  /** With the log elsewhere: whether the record after the newest of a lane (`stream/partition`) is nowhere to be had. */
+  isLost(lane: string): boolean {
+    const slash = lane.lastIndexOf('/');
+    return this.#lane(lane.slice(0, slash), Number(lane.slice(slash + 1))).lost;
+  }
+
+  /** With the log elsewhere: who cannot go on in which lane, because a record is nowhere to be had. */
+  gaps(): { consumer: string; stream: string; partition: number }[] {
+    return [...this.#allLanes()].flatMap(({ stream, partition, lost, seats }) =>
+      lost ? seats.map(({ member }) => ({ consumer: member.name, stream, partition })) : [],
+    );
+  }
+
   /** With the log elsewhere: number up to which every consumer of this engine has taken the records, as committed. */
   takenThrough(stream: string, partition: number): number {
     const lane = this.#lane(stream, partition);

@@ -42,6 +42,8 @@ export class Owners {
   #timer: NodeJS.Timeout | undefined;
   #ticking: Promise<void> | undefined;
   #stopping = false;
+  /** Whether each name has its row. */
+  #named = false;
   #toldAt = Number.NEGATIVE_INFINITY;
   /** Versions of names as of the last tick: who reads without owning sees by them that something changed. */
   #versions = new Map<string, number>();
@@ -64,10 +66,8 @@ export class Owners {
     this.#onVersion = options.onVersion ?? (() => undefined);
   }
 
+  /** Also where the database is away at this moment: it is looked again. */
   async start(): Promise<void> {
-    await this.#database.query('INSERT INTO bus.owners (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING', [
-      [...this.#holders.keys()],
-    ]);
     await this.#tick();
     this.#timer = setInterval(() => void this.#tick(), TICK_MS);
     this.#timer.unref();
@@ -107,6 +107,14 @@ export class Owners {
 
   async #look(): Promise<void> {
     const names = [...this.#holders.keys()];
+    if (!this.#named) {
+      // Only those that lack: to conflict with a row would be to wait for whoever changes it.
+      await this.#database.query(
+        'INSERT INTO bus.owners (name) SELECT n FROM unnest($1::text[]) n WHERE NOT EXISTS (SELECT 1 FROM bus.owners o WHERE o.name = n) ON CONFLICT DO NOTHING',
+        [names],
+      );
+      this.#named = true;
+    }
     if (!this.#stopping)
       await this.#database.query(
         'INSERT INTO bus.replicas (name, replica, seen) SELECT n, $2, now() FROM unnest($1::text[]) n ORDER BY n ON CONFLICT (name, replica) DO UPDATE SET seen = excluded.seen',
@@ -115,37 +123,41 @@ export class Owners {
     const asked = performance.now();
     const owned = [...this.#held.keys()];
     if (owned.length > 0) {
-      const renewed = await this.#database.query<{ name: string; epoch: number }>(
-        `UPDATE bus.owners SET until = now() + interval '${LEASE_S} s' WHERE owner = $2 AND name = ANY($1::text[]) RETURNING name, epoch`,
+      // A row that is locked is one that its transaction has just renewed, or somebody takes: not waited for, because one
+      // transaction that hangs would hold up the leases of all.
+      await this.#database.query(
+        `UPDATE bus.owners SET until = greatest(until, now() + interval '${LEASE_S} s') WHERE name IN
+           (SELECT name FROM bus.owners WHERE owner = $2 AND name = ANY($1::text[]) FOR UPDATE SKIP LOCKED)`,
         [owned, this.#replica],
       );
-      const ours = new Map(renewed.map(({ name, epoch }) => [name, epoch]));
-      for (const [name, held] of this.#held)
-        if (ours.get(name) === held.epoch) held.confirmedAt = asked;
-        else this.#drop(name, held);
     }
     const rows = await this.#database.query<{
       name: string;
       owner: string;
       address: string;
+      epoch: number;
       version: number;
       is_free: boolean;
       is_long_free: boolean;
       replicas: string[] | null;
     }>(
-      `SELECT o.name, o.owner, o.address, o.version, o.until < now() AS is_free, o.until < now() - interval '1 s' AS is_long_free,
+      `SELECT o.name, o.owner, o.address, o.epoch, o.version, o.until < now() AS is_free, o.until < now() - interval '1 s' AS is_long_free,
          (SELECT array_agg(r.replica) FROM bus.replicas r WHERE r.name = o.name AND r.seen > now() - interval '${GONE_S} s') AS replicas
        FROM bus.owners o WHERE o.name = ANY($1::text[])`,
       [names],
     );
     for (const row of rows) {
       this.#addresses.set(row.name, row.is_free ? '' : row.address);
+      const held = this.#held.get(row.name);
+      if (held !== undefined) {
+        if (row.owner === this.#replica && row.epoch === held.epoch) held.confirmedAt = asked;
+        else this.#drop(row.name, held);
+      }
       const before = this.#versions.get(row.name);
       this.#versions.set(row.name, row.version);
       if (before !== undefined && before !== row.version && !this.#held.has(row.name)) this.#onVersion(row.name);
       if (this.#stopping) continue;
       const first = firstOf(row.name, row.replicas ?? []);
-      const held = this.#held.get(row.name);
       if (held !== undefined) {
         // Another that stands before us has joined.
         if (first !== this.#replica && first !== undefined) this.#drop(row.name, held);
@@ -157,10 +169,12 @@ export class Owners {
     const asked = performance.now();
     const [taken] = await this.#database.query<{ epoch: number }>(
       `UPDATE bus.owners SET owner = $2, address = $3, epoch = epoch + 1, until = now() + interval '${LEASE_S} s'
-       WHERE name = $1 AND until < now() RETURNING epoch`,
+       WHERE name IN (SELECT name FROM bus.owners WHERE name = $1 AND until < now() FOR UPDATE SKIP LOCKED) RETURNING epoch`,
       [name, this.#replica, this.#address],
     );
     if (taken === undefined) return;
+    // Otherwise calls would go to the owner before us, and come back from there.
+    this.#addresses.set(name, this.#address);
     const abort = new AbortController();
     const held: Held = { epoch: taken.epoch, abort, confirmedAt: asked, ended: Promise.resolve() };
     this.#held.set(name, held);

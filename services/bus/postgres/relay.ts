@@ -9,6 +9,7 @@ import type { KafkaProducer, LaneRecords } from '../kafka/port.ts';
 import type { LogRecord } from '../port.ts';
 import type { Database } from './connection.ts';
 import type { Holder, Lease } from './owners.ts';
+import { readLog } from './read.ts';
 import { Signal } from './signal.ts';
 import type { Topics } from './topics.ts';
 
@@ -28,12 +29,18 @@ interface Position {
   number: number;
 }
 
+const nameOf = ({ stream, partition }: Position): string => `${stream}/${partition}`;
+const isSame = (a: Position, b: Position): boolean => a.stream === b.stream && a.partition === b.partition;
+
 export class Relay implements Holder {
   readonly #database: Database;
   readonly #producer: KafkaProducer;
   readonly #topics: Topics;
   readonly #appended: Signal;
   readonly #clock: Clock;
+  /** Lanes that could not be sent, until when they are left alone. */
+  readonly #resting = new Map<string, { untilMs: number; tries: number }>();
+  #turn = 0;
   #toldAt = Number.NEGATIVE_INFINITY;
   /** Since when nothing could be sent, Unix milliseconds; 0 = it goes well. */
   troubledSinceMs = 0;
@@ -55,6 +62,7 @@ export class Relay implements Holder {
   }
 
   async hold({ epoch }: Lease, lost: AbortSignal): Promise<void> {
+    this.#resting.clear();
     // From here on no relay before this one moves anything.
     await this.#tryUntil(lost, () =>
       this.#database.query('UPDATE bus.published SET epoch = $1 WHERE epoch < $1', [epoch]),
@@ -66,7 +74,7 @@ export class Relay implements Holder {
         const sent = await this.#round(epoch, lost);
         if (sent === undefined) return;
         failures = 0;
-        this.troubledSinceMs = 0;
+        if (this.#resting.size === 0) this.troubledSinceMs = 0;
         idle = sent > 0 ? LOOK_MS : Math.min(LOOK_IDLE_MS, idle * 2);
         if (sent === 0) await this.#appended.within(idle, lost);
       } catch (thrown) {
@@ -96,32 +104,45 @@ export class Relay implements Holder {
       [epoch],
     );
     if (behind.some((lane) => lane.epoch > epoch)) return undefined;
-    if (behind.length === 0) return 0;
-    const rows = await this.#database.cells(
-      `SELECT o.stream, o.partition, o.number, o.id, o.key, o.type, o.flow, o.school, o.traceparent, o.time_ms, o.data
-       FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) u (s, p, n, h)
-       CROSS JOIN LATERAL (SELECT * FROM bus.outbox o WHERE o.stream = u.s AND o.partition = u.p AND o.number > u.n AND o.number <= u.h
-         ORDER BY o.number LIMIT ${LANE_RECORDS}) o`,
-      [
-        behind.map(({ stream }) => stream),
-        behind.map(({ partition }) => partition),
-        behind.map(({ number }) => number),
-        behind.map(({ head }) => head),
-      ],
+    if (behind.length === 0) {
+      this.#resting.clear();
+      return 0;
+    }
+    // Another lane first each time, and none that rests: one that nobody leads holds up no other.
+    const now = performance.now();
+    const open = behind.filter((lane) => (this.#resting.get(nameOf(lane))?.untilMs ?? 0) <= now);
+    const turn = this.#turn++ % Math.max(1, open.length);
+    const rows = await readLog(
+      this.#database,
+      [...open.slice(turn), ...open.slice(0, turn)].map(({ number, head, ...lane }) => ({
+        ...lane,
+        after: number,
+        through: head,
+      })),
+      { most: LANE_RECORDS, bytes: ROUND_BYTES },
     );
-    const lanes = this.#lanesOf(rows.map(recordOfRow));
+    const lanes = this.#lanesOf(rows);
     if (lanes.length === 0 || lost.aborted) return 0;
     await this.#topics.have(lanes.map(({ through }) => through.stream));
     const outcomes = await this.#producer.send(lanes.map(({ lane }) => lane));
     const moved: Position[] = [];
     let failed: unknown;
     for (const [i, outcome] of outcomes.entries()) {
-      if (outcome.error === undefined) moved.push(lanes[i]!.through);
-      else failed = outcome.error;
+      const { through } = lanes[i]!;
+      if (outcome.error === undefined) {
+        moved.push(through);
+        this.#resting.delete(nameOf(through));
+      } else {
+        failed = outcome.error;
+        const tries = (this.#resting.get(nameOf(through))?.tries ?? 0) + 1;
+        const untilMs = performance.now() + Math.min(REST_MOST_MS, REST_MS * 2 ** tries);
+        this.#resting.set(nameOf(through), { tries, untilMs });
+      }
     }
     await this.#move(moved, epoch);
-    if (failed !== undefined) throw failed;
-    const sent = lanes.reduce((sum, { lane }) => sum + lane.records.length, 0);
+    if (failed !== undefined && moved.length === 0) throw failed;
+    if (failed !== undefined) this.#tell(failed);
+    const sent = moved.reduce((sum, to) => sum + (to.number - behind.find((lane) => isSame(lane, to))!.number), 0);
     this.published += sent;
     return sent;
   }
@@ -131,9 +152,7 @@ export class Relay implements Holder {
       string,
       { lane: { topic: string; partition: number; records: ReturnType<typeof fromLog>[] }; through: Position }
     >();
-    let bytes = 0;
     for (const record of records) {
-      if (bytes > ROUND_BYTES) break;
       const { stream, partition, number } = record;
       const id = `${stream}/${partition}`;
       let of = lanes.get(id);
@@ -146,7 +165,6 @@ export class Relay implements Holder {
       }
       of.lane.records.push(fromLog(record));
       of.through.number = number;
-      bytes += record.data.length + 400;
     }
     return [...lanes.values()];
   }
@@ -174,18 +192,3 @@ export class Relay implements Holder {
     log('error', 'relay_failed', { cause: name ?? typeof thrown, ...(typeof code === 'string' ? { code } : {}) });
   }
 }
-
-/** Of the columns above, in their order. */
-export const recordOfRow = (row: readonly unknown[]): LogRecord => ({
-  stream: row[0] as string,
-  partition: row[1] as number,
-  number: row[2] as number,
-  id: row[3] as Buffer,
-  key: row[4] as string,
-  type: row[5] as string,
-  flowId: row[6] as string,
-  school: row[7] as string,
-  traceparent: row[8] as string,
-  timeMs: row[9] as number,
-  data: row[10] as Buffer,
-});

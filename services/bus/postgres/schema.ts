@@ -283,7 +283,8 @@ class ConfigErrorInTransaction extends GatewayError {
 export async function makeLanes(session: Pick<Session, 'query'>, streams: readonly string[]): Promise<void> {
   for (const table of ['lanes', 'published'])
     await session.query(
-      `INSERT INTO bus.${table} (stream, partition) SELECT s, p FROM unnest($1::text[]) s CROSS JOIN generate_series(0, ${PARTITIONS - 1}) p ON CONFLICT DO NOTHING`,
+      `INSERT INTO bus.${table} (stream, partition) SELECT s, p FROM unnest($1::text[]) s CROSS JOIN generate_series(0, ${PARTITIONS - 1}) p
+       WHERE NOT EXISTS (SELECT 1 FROM bus.${table} t WHERE t.stream = s AND t.partition = p) ON CONFLICT DO NOTHING`,
       [streams],
     );
 }

@@ -25,7 +25,7 @@ import { appendRecords, type Ground } from './append.ts';
 import type { Database } from './connection.ts';
 import { loadWanted, saveChanges } from './load.ts';
 import { confirm, type Holder, type Lease } from './owners.ts';
-import { recordOfRow } from './relay.ts';
+import { readLog } from './read.ts';
 import { Signal } from './signal.ts';
 import { Snapshot } from './snapshot.ts';
 
@@ -34,8 +34,9 @@ const BACKLOG_RECORDS = 8_000;
 const BACKLOG_BYTES = 16 << 20;
 /** How long one group decides before it is saved, milliseconds. */
 const GROUP_MS = 25;
-/** Records of a lane read from the log's table at once, where Kafka does not have them. */
+/** Records of a lane, and bytes, read from the log's table at once, where Kafka does not have them. */
 const HEAL = 2_000;
+const HEAL_BYTES = 8 << 20;
 /** How often offsets are noted and what should have arrived is looked for, milliseconds. */
 const HOUSEKEEPING_MS = 1_000;
 /** Looks in a row at which a lane stands still although more was published, before the log's table is read instead. */
@@ -306,21 +307,31 @@ export class Service implements Holder {
   async #housekeep(lease: Lease, snapshot: Snapshot, core: Core, feed: Feed): Promise<void> {
     await feed.noteOffsets(lease);
     await feed.heal();
-    await this.#noteStopped(core);
+    await this.#noteTroubles(core);
     await this.#takeRetries(lease, snapshot, core);
   }
 
-  async #noteStopped(core: Core): Promise<void> {
-    const stopped = core.stopped();
+  /** What stands in the database is what is so now: whatever an owner before this one left there, or what is well again, goes. */
+  async #noteTroubles(core: Core): Promise<void> {
     const { database, clock } = this.#options;
+    const troubles = [
+      ...core.stopped().map((of) => ({ ...of, partition: 0, kind: 'stopped' })),
+      ...core.gaps().map((of) => ({ ...of, kind: 'gap' })),
+    ];
+    const columns = [
+      troubles.map(({ consumer }) => consumer),
+      troubles.map(({ stream }) => stream),
+      troubles.map(({ partition }) => partition),
+      troubles.map(({ kind }) => kind),
+    ];
     await database.query(
-      "DELETE FROM bus.troubles WHERE kind = 'stopped' AND consumer = ANY($1::text[]) AND NOT (consumer, stream) IN (SELECT * FROM unnest($2::text[], $3::text[]))",
-      [this.#consumers(), stopped.map(({ consumer }) => consumer), stopped.map(({ stream }) => stream)],
+      'DELETE FROM bus.troubles WHERE consumer = ANY($1::text[]) AND NOT (consumer, stream, partition, kind) IN (SELECT * FROM unnest($2::text[], $3::text[], $4::int[], $5::text[]))',
+      [this.#consumers(), ...columns],
     );
-    if (stopped.length > 0)
+    if (troubles.length > 0)
       await database.query(
-        "INSERT INTO bus.troubles (consumer, stream, partition, kind, since_ms) SELECT c, s, 0, 'stopped', $3 FROM unnest($1::text[], $2::text[]) u (c, s) ON CONFLICT DO NOTHING",
-        [stopped.map(({ consumer }) => consumer), stopped.map(({ stream }) => stream), clock.now()],
+        'INSERT INTO bus.troubles (consumer, stream, partition, kind, since_ms) SELECT c, s, p, k, $5 FROM unnest($1::text[], $2::text[], $3::int[], $4::text[]) u (c, s, p, k) ON CONFLICT DO NOTHING',
+        [...columns, clock.now()],
       );
   }
 
@@ -344,8 +355,15 @@ export class Service implements Holder {
       throw thrown;
     }
     await database.query(
-      'DELETE FROM bus.retries r USING unnest($1::text[], $2::text[], $3::text[]) u (c, s, k) WHERE r.consumer = u.c AND r.stream = u.s AND r.key = u.k',
-      [asked.map(({ consumer }) => consumer), asked.map(({ stream }) => stream), asked.map(({ key }) => key)],
+      // Not by one that slept: what it knows to be parked may be old.
+      'DELETE FROM bus.retries r USING unnest($1::text[], $2::text[], $3::text[]) u (c, s, k) WHERE r.consumer = u.c AND r.stream = u.s AND r.key = u.k AND EXISTS (SELECT 1 FROM bus.owners o WHERE o.name = $4 AND o.epoch = $5)',
+      [
+        asked.map(({ consumer }) => consumer),
+        asked.map(({ stream }) => stream),
+        asked.map(({ key }) => key),
+        lease.name,
+        lease.epoch,
+      ],
     );
   }
 }
@@ -417,9 +435,9 @@ class Feed {
       this.#waiting.set(lane, {
         records,
         taken: () => {
-          const newest = records.at(-1);
-          if (last !== undefined && newest !== undefined)
-            this.#mark(lane, { number: newest.number, offset: last.offset + 1n });
+          // What a relay that slept sent again may stand behind newer ones.
+          const newest = records.reduce((most, { number }) => Math.max(most, number), 0);
+          if (last !== undefined && newest > 0) this.#mark(lane, { number: newest, offset: last.offset + 1n });
           resolve();
         },
       });
@@ -466,6 +484,7 @@ class Feed {
       if (backlog > BACKLOG_RECORDS || bytes > BACKLOG_BYTES) return;
       let at = 0;
       while (at < records.length && this.#core.arrived(records[at]!)) at += 1;
+      if (at > 0 && this.#lostLanes.has(lane) && !this.#core.isLost(lane)) this.#lostLanes.delete(lane);
       if (at < records.length) {
         // One before it did not come: it is looked for in the log itself.
         records.splice(0, at);
@@ -488,14 +507,14 @@ class Feed {
     try {
       const [stream, partition] = [lane.slice(0, lane.lastIndexOf('/')), Number(lane.slice(lane.lastIndexOf('/') + 1))];
       const after = this.#core.arrivedThrough(stream, partition);
-      const rows = await this.#options.database.cells(
-        'SELECT stream, partition, number, id, key, type, flow, school, traceparent, time_ms, data FROM bus.outbox WHERE stream = $1 AND partition = $2 AND number > $3 ORDER BY number LIMIT $4',
-        [stream, partition, after, HEAL],
+      const found = await readLog(
+        this.#options.database,
+        [{ stream, partition, after, through: Number.MAX_SAFE_INTEGER }],
+        { most: HEAL, bytes: HEAL_BYTES },
       );
-      const found = rows.map(recordOfRow);
       if (this.#core.arrivedThrough(stream, partition) !== after) return;
       if (found[0]?.number !== after + 1) {
-        if (found.length > 0 || this.#waiting.has(lane)) await this.#lost(stream, partition);
+        if (found.length > 0 || this.#waiting.has(lane)) this.#lost(stream, partition);
         return;
       }
       log('warn', 'log_healed', { stream, partition, after, records: found.length });
@@ -507,14 +526,9 @@ class Feed {
     }
   }
 
-  async #lost(stream: string, partition: number): Promise<void> {
+  #lost(stream: string, partition: number): void {
     this.#lostLanes.add(`${stream}/${partition}`);
-    const stopped = this.#core.lost(stream, partition);
-    if (stopped.length > 0)
-      await this.#options.database.query(
-        "INSERT INTO bus.troubles (consumer, stream, partition, kind, since_ms) SELECT c, $2, $3, 'gap', $4 FROM unnest($1::text[]) c ON CONFLICT DO NOTHING",
-        [stopped, stream, partition, this.#options.clock.now()],
-      );
+    this.#core.lost(stream, partition);
   }
 
   /** Where the log was published further than what arrived, and nothing moved for a while, the log itself is read. */
@@ -523,14 +537,14 @@ class Feed {
       'SELECT stream, partition, number FROM bus.published WHERE stream = ANY($1::text[])',
       [[...this.#streamOf.values()]],
     );
-    const { records: backlog } = this.#core.backlog();
     for (const { stream, partition, number } of rows) {
+      const { records: backlog, bytes } = this.#core.backlog();
       const lane = `${stream}/${partition}`;
       const at = this.#core.arrivedThrough(stream, partition);
       const before = this.#stoodAt.get(lane);
       const looks = number > at && before?.number === at ? before.looks + 1 : 0;
       this.#stoodAt.set(lane, { number: at, looks });
-      if (looks >= PATIENCE && backlog < BACKLOG_RECORDS) await this.#fillFrom(lane);
+      if (looks >= PATIENCE && backlog < BACKLOG_RECORDS && bytes < BACKLOG_BYTES) await this.#fillFrom(lane);
     }
   }
 
