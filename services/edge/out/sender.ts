@@ -73,6 +73,8 @@ export function startSender(gate: Pick<Gate, 'door'>, version: string, { network
         else start(attempt, since + Number(leaseMs));
     } finally {
       asked -= most;
+      // Who polls may wait for what this call had taken for itself, with nothing under way that would end.
+      freed?.();
     }
   }
 
