@@ -3,7 +3,7 @@
  * mandates for one invented school. `eval "$(npx node docs/grpc/seed.ts)"` leaves each caller's API key in the shell.
  * A gateway shows a key once: a party that was there before keeps the key it has.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { readConfig } from '#kernel';
@@ -83,7 +83,12 @@ interface Codec<T> {
 
 function connect(): { ask<Q, A>(method: string, of: Codec<Q>, to: Codec<A>, request: Q): Promise<A>; close(): void } {
   const { EDUK_DATA: folder, EDUK_TOKEN_FILE: token } = readConfig(process.env);
-  const { grpc } = JSON.parse(readFileSync(join(folder, 'addresses.json'), 'utf8')) as { grpc: string };
+  const addresses = join(folder, 'addresses.json');
+  if (!existsSync(addresses)) {
+    console.error(`No gateway runs on ${folder}: start one with \`npm start\`, or name its folder with EDUK_DATA.`);
+    process.exit(1);
+  }
+  const { grpc } = JSON.parse(readFileSync(addresses, 'utf8')) as { grpc: string };
   const metadata = new Metadata();
   metadata.set('authorization', `Bearer ${readFileSync(token ?? join(folder, 'operator.key'), 'utf8').trim()}`);
   const client = new Client(grpc, credentials.createInsecure(), { 'grpc.enable_http_proxy': 0 });

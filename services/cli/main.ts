@@ -67,7 +67,8 @@ function settingsFor(
     return readConfig(streams.env, file, demands);
   } catch (error) {
     if (error instanceof ConfigError || file === undefined) throw error;
-    throw misuse(`--config names a file that cannot be read (${(error as NodeJS.ErrnoException).code}).`);
+    const { code } = error as NodeJS.ErrnoException;
+    throw misuse(`--config names a file that ${code === 'ENOENT' ? 'is not there' : `cannot be read (${code})`}.`);
   }
 }
 
