@@ -347,3 +347,45 @@ test('a release and the one after it run on one database under load, and the ste
   await expectClean(sender);
   expect(await seen()).toBe(KEYS);
 }, 90_000);
+
+test('a gap is told as long as there is one, and what was missing is taken when it is back', async () => {
+  const sender = new Sender();
+  let engine = await open();
+  sender.start(() => engine);
+  await rest(600);
+  await sender.end();
+  await engine.runToIdle();
+  await engine.stop();
+  // On Kafka and in the log alike one record of a lane is missing, with others behind it.
+  const partition = partitionOf('key 0');
+  const [lane] = await place.query("SELECT head::int FROM bus.lanes WHERE stream = 'asks' AND partition = $1", [
+    partition,
+  ]);
+  const doors = await place.open({ modules: [], replica: 'door' });
+  engines.push(doors);
+  const send = async (count: number) => {
+    const entries = Array.from({ length: count }, () => {
+      const seq = (sender.sent.get('key 0') ?? 0) + 1;
+      sender.sent.set('key 0', seq);
+      return entry('key 0', seq);
+    });
+    await connect(LogServiceDefinition, dispatcher(doors.implementations)).accept({ entries });
+  };
+  await send(3);
+  const [lost] = await place.query(
+    "DELETE FROM bus.outbox WHERE stream = 'asks' AND partition = $1 AND number = $2 RETURNING *",
+    [partition, lane.head + 1],
+  );
+  engine = await open();
+  const troubles = () => place.query('SELECT stream, partition, kind FROM bus.troubles');
+  for (let tries = 0; (await troubles()).length === 0 && tries < 200; tries++) await rest(100);
+  expect(await troubles()).toEqual([{ stream: 'asks', partition, kind: 'gap' }]);
+  const names = Object.keys(lost);
+  await place.query(
+    `INSERT INTO bus.outbox (${names.join(', ')}) VALUES (${names.map((_, i) => `$${i + 1}`).join(', ')})`,
+    Object.values(lost),
+  );
+  for (let tries = 0; (await troubles()).length > 0 && tries < 200; tries++) await rest(100);
+  await engine.runToIdle();
+  await expectClean(sender);
+}, 90_000);
