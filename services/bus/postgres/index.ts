@@ -165,7 +165,8 @@ class Distributed implements DistributedEngine {
       for (const implementation of module.serve(view))
         implementations.push(
           overDatabase(view, module.name, implementation, {
-            here: (name, handler) => this.#services.get(name)!.turn((core) => view.runWithin(core, handler)),
+            here: (name, handler, began) =>
+              this.#services.get(name)!.turn((core) => view.runWithin(core, handler, began)),
             elsewhere: (name, definition, method, request) => {
               const at = this.#owners.addressOf(name);
               if (at === '' || at === address || reach === undefined)

@@ -79,9 +79,12 @@ export class View implements EngineView {
     });
   }
 
-  /** Runs `handler` until it finds all it asks for. Within a group of `core`, `Missing` is the group's business. */
-  async run<T>(handler: () => T | Promise<T>): Promise<T> {
-    const call = this.#call();
+  /**
+   * Runs `handler` until it finds all it asks for. Within a group of `core`, `Missing` is the group's business. `began`: when
+   * the call came (monotonic milliseconds), where this is not the first time that it is run.
+   */
+  async run<T>(handler: () => T | Promise<T>, began?: number): Promise<T> {
+    const call = this.#call(began);
     try {
       for (let runs = 0; runs < RUNS; runs++)
         try {
@@ -99,8 +102,8 @@ export class View implements EngineView {
   }
 
   /** The synchronous part of `handler`, within an open group of `core`: it may note. */
-  runWithin<T>(core: Core, handler: () => T): T {
-    const call: Call = { ...this.#call(), core };
+  runWithin<T>(core: Core, handler: () => T, began?: number): T {
+    const call: Call = { ...this.#call(began), core };
     try {
       return runningCall.run(call, handler);
     } finally {
@@ -109,10 +112,10 @@ export class View implements EngineView {
     }
   }
 
-  #call(): Call {
+  #call(began = performance.now()): Call {
     const snapshot = new Snapshot();
     const call: Call = {
-      began: performance.now(),
+      began,
       change: this.#changes,
       loads: 0,
       losses: 0,
@@ -309,7 +312,7 @@ const told = (thrown: unknown): unknown =>
 /** How a call that must run at the owner gets there. */
 export interface OwnerCalls {
   /** Runs the handler's synchronous part within a group of the owner in this process; undefined = the owner is elsewhere. */
-  here<T>(service: string, handler: () => T): Promise<T> | undefined;
+  here<T>(service: string, handler: () => T, began: number): Promise<T> | undefined;
   /** Sends the call to the process that owns the service. Rejects `gateway.unavailable` when there is none. */
   elsewhere(
     service: string,
@@ -331,13 +334,15 @@ export const overDatabase = (
     Object.entries(implementation.handlers).map(([method, handler]) => [
       method,
       async (request: unknown) => {
+        // However often it is run: who waits for so long waits from here.
+        const began = performance.now();
         for (let runs = 0; runs < RUNS; runs++) {
           try {
-            return await view.run(() => handler(request));
+            return await view.run(() => handler(request), began);
           } catch (thrown) {
             if (!(thrown instanceof WantsOwner)) throw thrown;
           }
-          const here = owners.here(service, () => handler(request));
+          const here = owners.here(service, () => handler(request), began);
           if (here === undefined) return owners.elsewhere(service, implementation.definition, method, request);
           try {
             return await here;
