@@ -194,8 +194,13 @@ async function benchDelivered(country: Country, sink: Sink): Promise<{ from: num
     const sent = await send({ ...base, count, from, perSecond });
     if (sent.failed > 0) throw new Error(`refused: ${sent.words}`);
     from += count;
-    const { distinct } = await sink.until(from);
-    if (distinct < from) throw new Error(`${distinct} of ${from} were delivered`);
+    const seen = await sink.until(from);
+    if (seen.distinct < from) {
+      const { ages } = await country.operator.status({});
+      const behind = ages.filter(({ unread, parkedKeys, gap }) => unread > 0 || parkedKeys > 0 || gap);
+      const words = JSON.stringify({ seen, behind }, (_, value) => (typeof value === 'bigint' ? Number(value) : value));
+      throw new Error(`of ${from} not all were delivered: ${words}`);
+    }
     // Who keeps the state of messages may be behind who delivers them; its CPU counts.
     await country.settled();
     return sent;

@@ -21,7 +21,7 @@ export interface Peer {
   start: { command: string; args: readonly string[] };
   /** Does not count as code of a user. */
   isCode: (path: string) => boolean;
-  /** What a country's chain needs and this does not do. */
+  /** What it does where a receiver fails. */
   lacks: string;
 }
 
@@ -35,7 +35,8 @@ export const peers: readonly Peer[] = [
     ],
     start: { command: process.execPath, args: ['dist/main.js'] },
     isCode: (path) => path.endsWith('.ts'),
-    lacks: '',
+    lacks:
+      'a message that the receiver refuses holds up its partition and is tried again from memory; after five tries the consumer begins anew',
   },
   {
     name: 'Apache Camel 4.22',
@@ -45,7 +46,8 @@ export const peers: readonly Peer[] = [
     ],
     start: { command: 'java', args: ['-Xmx512m', '-cp', 'target/classes:target/dependency/*', 'peer.Gateway'] },
     isCode: (path) => path.endsWith('.java') || path.endsWith('application.properties'),
-    lacks: '',
+    lacks:
+      'a message that the receiver refuses holds up its partition and is tried again from memory, without end; how often is not kept',
   },
   {
     name: 'Watermill 1.5 (Go)',
@@ -53,7 +55,8 @@ export const peers: readonly Peer[] = [
     build: [['go', 'build', '-o', 'gateway', '.']],
     start: { command: './gateway', args: [] },
     isCode: (path) => path.endsWith('.go'),
-    lacks: '',
+    lacks:
+      'a message that the receiver refuses holds up its partition and is tried again at once and without end, unless middleware is added; how often is not kept',
   },
 ];
 
