@@ -510,6 +510,8 @@ export class SqliteStore implements Store {
 
   /** Copies the file a little at a time; what is committed meanwhile is in the copy as well, wholly or not at all. */
   async backup(file: string): Promise<void> {
+    // Made beforehand, so that only its owner ever reads it.
+    if (!existsSync(file)) closeSync(openSync(file, 'wx', 0o600));
     await backup(this.#db, file, { rate: BACKUP_PAGES });
   }
 

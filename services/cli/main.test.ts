@@ -156,6 +156,28 @@ describe('party', () => {
   });
 });
 
+describe('what may be a mistake is said', () => {
+  test('an endpoint to which nothing is sent, a party that nobody registered', async () => {
+    answer('addParty', { party, existed: false, clientId: 'c', clientSecret: 's', apiKey: 'a' });
+    expect((await eduk(`party add --oin ${oin} --name U --role publisher --endpoint webhok=https://a/`)).err).toContain(
+      'Nothing is sent to an endpoint webhok',
+    );
+    answer('grantMandate', {
+      mandateId: 'm-1',
+      state: MandateState.MANDATE_STATE_ACTIVE,
+      autorisatiesleutel: 'k',
+      flowId: 'f',
+      decision: done,
+    });
+    const grant = `mandate grant --school ${school} --party ${oin} --service roster --confirm`;
+    answer('listParties', { parties: [] });
+    const nobody = await eduk(grant);
+    expect([nobody.exit, nobody.err]).toEqual([0, expect.stringContaining(`Nobody is registered as ${oin}`)]);
+    answer('listParties', { parties: [party] });
+    expect((await eduk(grant)).err).toBe('');
+  });
+});
+
 describe('mandate', () => {
   const grant = `mandate grant --school ${school} --party ${oin} --service roster --service access --json`;
   test('grant prints id, state and the key of the pair, or null', async () => {

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { backup, DatabaseSync, type StatementSync } from 'node:sqlite';
 import { ConfigError } from '#kernel';
@@ -347,6 +347,8 @@ export class SqliteFile implements Rows, Writes {
 
   /** Copies the file a little at a time, as of its end. */
   async backup(file: string): Promise<void> {
+    // Made beforehand, so that only its owner ever reads it.
+    if (!existsSync(file)) closeSync(openSync(file, 'wx', 0o600));
     await backup(this.#db, file, { rate: BACKUP_PAGES });
   }
 

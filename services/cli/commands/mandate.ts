@@ -175,10 +175,21 @@ export const grantMandate: Command = {
       .gateway()
       .ask('grantMandate', { mandate, confirm: call.has('confirm') });
     decided(decision, flowId);
-    const unconfirmed = state === MandateState.MANDATE_STATE_UNCONFIRMED;
+    const said: string[] = [];
+    if (state === MandateState.MANDATE_STATE_UNCONFIRMED)
+      said.push(`Nothing is routed until it is confirmed: eduk mandate confirm ${mandateId}`);
+    // The key is shown once: nothing that fails from here on may keep it back.
+    const known = await call
+      .gateway()
+      .ask('listParties', { oin: mandate.partyOin })
+      .catch(() => undefined);
+    if (known?.parties.length === 0)
+      said.push(
+        `Nobody is registered as ${mandate.partyOin} yet; if that is no mistake in the OIN: eduk party add --oin ${mandate.partyOin} …`,
+      );
     return {
       ...told(mandateId, state, autorisatiesleutel, schools),
-      said: unconfirmed ? `Nothing is routed until it is confirmed: eduk mandate confirm ${mandateId}` : undefined,
+      ...(said.length > 0 ? { said: said.join('\n') } : {}),
     };
   },
 };

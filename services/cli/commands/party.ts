@@ -76,6 +76,11 @@ export const addParty: Command = {
       ...(answer.existed
         ? ['This party was registered already; its secrets stay as they are and are not shown again.']
         : []),
+      ...party.endpoints
+        .filter(({ standard }) => !sentTo.includes(standard))
+        .map(
+          ({ standard }) => `Nothing is sent to an endpoint ${standard}: this gateway sends to ${sentTo.join(', ')}.`,
+        ),
       // The secrets exist only in this answer, so it is printed although the decision is still to come.
       ...(answer.decision?.outcome
         ? []
@@ -96,6 +101,9 @@ export const addParty: Command = {
     };
   },
 };
+
+/** Standards that this gateway sends to an endpoint by. */
+const sentTo: readonly string[] = ['webhook'];
 
 export const listParties: Command = {
   name: 'party list',
