@@ -1,6 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,7 +20,10 @@ afterEach(() => {
   rmSync(`${data}.dev.key`, { force: true });
 });
 
-function begin(args: readonly string[] = []): ChildProcess & { out: string; err: string } {
+function begin(
+  args: readonly string[] = [],
+  env: Record<string, string> = {},
+): ChildProcess & { out: string; err: string } {
   const child = spawn(process.execPath, [join(root, 'deploy/distributed.ts'), ...args], {
     env: {
       PATH: process.env['PATH'],
@@ -29,6 +33,7 @@ function begin(args: readonly string[] = []): ChildProcess & { out: string; err:
       EDUK_DATA: data,
       EDUK_GRPC: '127.0.0.1:0',
       EDUK_HTTP: '127.0.0.1:0',
+      ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   }) as unknown as ChildProcess & { out: string; err: string };
@@ -88,7 +93,9 @@ describe.skipIf(missing !== undefined || process.platform !== 'linux')('npm run 
       () => running.err,
       240_000,
     );
-    expect(running.out, running.err).toMatch(/^ready grpc=127\.0\.0\.1:\d+ http=127\.0\.0\.1:\d+ console=127\.0\.0\.1:\d+\n$/);
+    expect(running.out, running.err).toMatch(
+      /^ready grpc=127\.0\.0\.1:\d+ http=127\.0\.0\.1:\d+ console=127\.0\.0\.1:\d+\n$/,
+    );
     expect(processes().map(({ name }) => name)).toEqual(['door', 'core', 'delivery', 'watch', 'vault']);
     const oin = '00000099100000009000';
     await eduk('party', 'add', '--oin', oin, '--name', 'Leerplein', '--role', 'platform');
@@ -142,6 +149,20 @@ describe.skipIf(missing !== undefined || process.platform !== 'linux')('npm run 
       20_000,
     );
   }, 300_000);
+
+  test('a role that never gets ready ends it all, with what it said', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const running = begin([], { EDUK_HTTP: `127.0.0.1:${(taken.address() as { port: number }).port}` });
+    try {
+      expect((await once(running, 'exit'))[0]).toBe(1);
+    } finally {
+      taken.close();
+    }
+    expect(running.err).toContain('door does not start; what it said stands above.');
+    expect(running.err).toContain('names a port that another program uses');
+    expect(left()).toEqual([]);
+  }, 200_000);
 
   test('an option that there is not is wrong use', async () => {
     const running = begin(['--replicas', 'kern=2']);

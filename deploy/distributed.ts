@@ -21,6 +21,8 @@ type Role = (typeof ROLES)[number];
 const BACKOFF_MS = [200, 10_000] as const;
 /** Who ran so long before it ended starts again at once. */
 const WELL_MS = 30_000;
+/** Times that a process may end before it ever was ready. */
+const STARTS = 3;
 /** How long doors, then the others, get to end by themselves. */
 const END_MS = { door: 3_000, others: 2_500 };
 
@@ -33,10 +35,13 @@ class Runner {
   readonly name: string;
   readonly role: Role;
   readonly env: Record<string, string>;
-  /** Resolves with what the first of them printed when it was ready. */
+  /** Resolves with what the first of them printed when it was ready; rejects when none gets there. */
   readonly ready: Promise<string>;
   #child: ChildProcess | undefined;
   #said: (line: string) => void = () => undefined;
+  #gaveUp: (problem: LocalProblem) => void = () => undefined;
+  #isReady = false;
+  #failures = 0;
   #backoffMs: number = BACKOFF_MS[0];
   #ended: Promise<unknown> = Promise.resolve();
   readonly #changed: () => void;
@@ -46,9 +51,12 @@ class Runner {
     this.role = role;
     this.env = env;
     this.#changed = changed;
-    this.ready = new Promise((resolve) => {
+    this.ready = new Promise((resolve, reject) => {
       this.#said = resolve;
+      this.#gaveUp = reject;
     });
+    // Whoever waits for another is told of it by that one.
+    this.ready.catch(() => undefined);
   }
 
   get pid(): number | undefined {
@@ -67,7 +75,9 @@ class Runner {
     this.#child = child;
     this.#changed();
     createInterface(child.stdout!).on('line', (line) => {
-      if (line.startsWith('ready ')) this.#said(line);
+      if (!line.startsWith('ready ')) return;
+      this.#isReady = true;
+      this.#said(line);
     });
     createInterface(child.stderr!).on('line', (line) => process.stderr.write(`${this.name}: ${line}\n`));
     this.#ended = new Promise<void>((resolve) => {
@@ -76,6 +86,11 @@ class Runner {
         resolve();
         if (stopping) return;
         if (performance.now() - began > WELL_MS) this.#backoffMs = BACKOFF_MS[0];
+        // What never ran does not begin to: a port that is taken, a setting that is wrong.
+        if (!this.#isReady && code !== 0 && ++this.#failures >= STARTS) {
+          this.#gaveUp(new LocalProblem(`${this.name} does not start; what it said stands above.`, 1));
+          return;
+        }
         const wait = this.#backoffMs;
         this.#backoffMs = Math.min(BACKOFF_MS[1], wait * 2);
         process.stderr.write(
