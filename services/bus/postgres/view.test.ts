@@ -172,6 +172,24 @@ describe('a question that waits', () => {
     expect(await waitFor(view, waiters, 'a', 3_000)).toBe('there');
   });
 
+  test('holds no moment while it waits, however busy it is', async () => {
+    const { stored, view, commit, counts, during } = busyDatabase();
+    const waiters = new Waiters(10);
+    view.onCommit((_, elsewhere) => waiters.settled(elsewhere));
+    during(commit);
+    const answer = waitFor(view, waiters, 'a', 3_000);
+    for (let n = 0; n < 20; n++) {
+      await new Promise((resolve) => setTimeout(resolve, 3));
+      waiters.hint('a');
+      commit();
+    }
+    expect(counts.open).toBe(0);
+    stored.set('a', 'there');
+    waiters.hint('a');
+    commit();
+    expect(await answer).toBe('there');
+  });
+
   test('ends in its time', async () => {
     const { view, commit, during } = busyDatabase();
     const waiters = new Waiters(10);

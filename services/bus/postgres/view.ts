@@ -126,7 +126,7 @@ export class View implements EngineView {
       known: new Map(),
       wanted: new Map(),
       core: undefined,
-      fetch: () => (call.core === undefined ? this.#load(call) : undefined),
+      fetch: () => (call.core === undefined ? this.#load(call, false) : undefined),
     };
     return call;
   }
@@ -167,11 +167,12 @@ export class View implements EngineView {
     this.#wantPins.shift()?.();
   }
 
-  async #load(call: Call): Promise<void> {
+  /** `mayPin`: not where it waits, because what comes while it waits is what it waits for. */
+  async #load(call: Call, mayPin = true): Promise<void> {
     // Rows of several moments may contradict each other; and where something is committed all the time, a question that
     // began anew each time would never be answered.
     if (call.pinned === undefined && call.loads > 0 && call.change !== this.#changes) call.losses += 1;
-    if (call.pinned === undefined && call.losses > (call.loads > 0 ? 0 : 2)) await this.#pin(call);
+    if (mayPin && call.pinned === undefined && call.losses > (call.loads > 0 ? 0 : 2)) await this.#pin(call);
     if (call.loads === 0 && call.pinned === undefined) call.change = this.#changes;
     const { wanted } = call;
     call.wanted = new Map();
@@ -187,7 +188,7 @@ export class View implements EngineView {
     if (statements === 0) await new Promise((resolve) => setTimeout(resolve, 1));
     call.loads += 1;
     // Several statements are of several moments.
-    if (call.pinned === undefined && statements > 1 && call.change !== this.#changes) return;
+    if (mayPin && call.pinned === undefined && statements > 1 && call.change !== this.#changes) return;
     call.isFresh = true;
     setImmediate(() => {
       call.isFresh = false;
