@@ -1,10 +1,12 @@
 /** The demo with a small school: it must succeed as it is, and fail when one program does something wrong. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
+import { missingHere } from '#deploy/local';
 
 const demo = join(import.meta.dirname, 'main.ts');
 const kept: string[] = [];
@@ -15,8 +17,11 @@ afterEach(() => {
 /** The folder is named in the second line. */
 const folderIn = (out: string): string | undefined => /kept in (\S+) until/.exec(out)?.[1];
 
-function start(args: readonly string[]) {
-  const child = spawn(process.execPath, [demo, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+function start(args: readonly string[], env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, [demo, ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let out = '';
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (part) => {
@@ -44,6 +49,62 @@ const runningIn = (folder: string): string[] =>
         return false; // Ended meanwhile, or not ours to read.
       }
     });
+
+const missing = await missingHere();
+
+describe('the demo against a gateway that runs on Kafka and PostgreSQL', () => {
+  test('says in one line that there is none', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'eduk-none-'));
+    kept.push(folder);
+    const { code, out } = await start(['--engine', 'kafka'], { EDUK_DATA: folder }).ended;
+    expect(out).toBe(`No gateway is running with its data in ${folder}. Start one with: npm run start:distributed\n`);
+    expect(code).toBe(1);
+  });
+
+  test.skipIf(missing !== undefined)(
+    'is played twice on the same one, each time with everything for everybody',
+    { timeout: 600_000 },
+    async () => {
+      const parent = mkdtempSync(join(tmpdir(), 'eduk-demo-distributed-'));
+      kept.push(parent);
+      const data = join(parent, 'data');
+      const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EDUK_')));
+      const running = spawn(process.execPath, [join(import.meta.dirname, '../../deploy/distributed.ts')], {
+        env: {
+          ...own,
+          DOCKER_HOST: 'tcp://127.0.0.1:1',
+          EDUK_DATA: data,
+          EDUK_GRPC: '127.0.0.1:0',
+          EDUK_HTTP: '127.0.0.1:0',
+        },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      const ended = once(running, 'exit');
+      let said = '';
+      for (const stream of [running.stdout, running.stderr])
+        stream.on('data', (part) => {
+          said += part;
+        });
+      try {
+        while (!/^ready /m.test(said) && running.exitCode === null) await wait(100);
+        expect(said).toMatch(/^ready /m);
+        expect(statSync(join(data, 'servers.json')).mode & 0o777).toBe(0o600);
+        for (const round of ['first', 'second']) {
+          const { code, out } = await start(['--engine', 'kafka', '--pupils', '40'], { EDUK_DATA: data }).ended;
+          expect(wrongRows(out), `${round}: ${out}`).toEqual([]);
+          expect(out).toMatch(/All \d+ rows agree\./);
+          expect(out).toMatch(/^State .* what is found of pupils in clear .* nothing .* yes$/m);
+          expect(out).toMatch(/^Kafka .* the school’s public number in clear .* found .* yes$/m);
+          expect(code).toBe(0);
+        }
+      } finally {
+        running.kill('SIGTERM');
+        await ended;
+      }
+      expect(existsSync(join(data, 'servers.json'))).toBe(false);
+    },
+  );
+});
 
 describe('the demo', () => {
   test('ends with every party having exactly what it should have', { timeout: 180_000 }, async () => {
