@@ -93,7 +93,7 @@ export async function startCountry(
       EDUK_DATA: data,
       EDUK_GRPC: '127.0.0.1:0',
       EDUK_HTTP: '127.0.0.1:0',
-      EDUK_LOG: 'error',
+      EDUK_LOG: 'warn',
       EDUK_KAFKA_BROKERS: servers.kafka.brokers.join(','),
       EDUK_DATABASE_URL: servers.postgres.url,
       EDUK_VAULT_DATABASE_URL: servers.postgres.vaultUrl,
@@ -179,7 +179,7 @@ function schoolOf(i: number): string {
  */
 export async function members(
   { grpc, operator }: Country,
-  hook: { url: string; of: 'grants' | 'orders' },
+  hook: { url: string; of: 'grants' | 'orders' | 'nothing' },
   count = 1,
 ): Promise<Seller> {
   const schools = Array.from({ length: count }, (_, i) => schoolOf(i));
@@ -200,7 +200,7 @@ export async function members(
   const seller = await add('Meetuitgever', [Role.ROLE_PUBLISHER, Role.ROLE_DISTRIBUTOR], hook.of === 'orders');
   const buyer = await add('Meetkoper', [Role.ROLE_ADMINISTRATION], false);
   await publish(grpc, seller.authorization, platform.oin);
-  return { schools, authorization: hook.of === 'grants' ? seller.authorization : buyer.authorization };
+  return { schools, authorization: hook.of === 'orders' ? buyer.authorization : seller.authorization };
 }
 
 async function publish(grpc: string, authorization: string, platformOin: string): Promise<void> {
