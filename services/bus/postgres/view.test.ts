@@ -199,3 +199,17 @@ describe('a question that waits', () => {
     expect(waiters.count).toBe(0);
   });
 });
+
+test('a call that was in a group of the owner, and then waits, has its time out like any other', async () => {
+  const { view, commit } = busyDatabase();
+  const waiters = new Waiters(10);
+  view.onCommit(() => waiters.settled());
+  // As an owner's group runs it: its rows are the core's until the group ends.
+  const core = { get: () => undefined } as never;
+  const waiting = view.runWithin(core, async () =>
+    waiters.until('work', 60, () => (view.get(rows, 'work') === undefined ? undefined : true)),
+  );
+  commit();
+  const answer = await Promise.race([waiting, new Promise((resolve) => setTimeout(() => resolve('never'), 2_000))]);
+  expect(answer).toBeUndefined();
+});

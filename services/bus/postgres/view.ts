@@ -103,7 +103,8 @@ export class View implements EngineView {
 
   /** The synchronous part of `handler`, within an open group of `core`: it may note. */
   runWithin<T>(core: Core, handler: () => T, began?: number): T {
-    const call: Call = { ...this.#call(began), core };
+    const call = this.#call(began);
+    call.core = core;
     try {
       return runningCall.run(call, handler);
     } finally {
