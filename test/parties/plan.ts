@@ -219,12 +219,7 @@ const siteScore = (i: number): number => 4 + (i % 7);
 export type Expected = Record<PartyName, Record<string, string[]>>;
 
 /** What every ledger holds when the school start is done, before the mandate is stopped. */
-export function expectedFigures(
-  school: School,
-  plan: Plan,
-  list: { reken: List; taal: List },
-  oins: Oins,
-): Expected {
+export function expectedFigures(school: School, plan: Plan, list: { reken: List; taal: List }, oins: Oins): Expected {
   const isReken = new Set(list.reken.titles.map(({ ean }) => ean));
   const sells = (sellerOin: string, line: OrderLine): boolean =>
     (line.sellerOin ?? (isReken.has(line.productId) ? oins.wilgenblad : oins.zilvermeeuw)) === sellerOin;

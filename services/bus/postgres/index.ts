@@ -81,6 +81,8 @@ export interface DistributedEngine extends Engine {
 }
 
 const CLEAN_EVERY_MS = 60_000;
+/** How long a start waits for brokers that are there but not ready. */
+const START_PATIENCE_MS = 60_000;
 const groundOf = (database: Database): Ground =>
   new Ground(database, new Set(Object.values(events).map(({ stream }) => stream)));
 
@@ -100,7 +102,10 @@ export async function openDistributedEngine(settings: DistributedEngineSettings)
     await migrate(database, modules);
     driver = await openDriver(settings.kafkaClient ?? DEFAULT_DRIVER, settings.kafka);
     const topics = new Topics(driver, topicPrefix, settings.replication);
-    await topics.have(modules.flatMap(({ consumers }) => consumers.flatMap(({ streams }) => streams)));
+    await topics.have(
+      modules.flatMap(({ consumers }) => consumers.flatMap(({ streams }) => streams)),
+      START_PATIENCE_MS,
+    );
     const engine = new Distributed(settings, database, driver, topics, clock, address);
     await engine.open();
     return engine;

@@ -1,7 +1,9 @@
 /** Topics of streams, made before they are first read or written. */
 import { topicOf } from '../kafka/cloudevents.ts';
-import type { KafkaDriver } from '../kafka/port.ts';
+import { type KafkaDriver, KafkaError } from '../kafka/port.ts';
 import { replicationOf, topicSpecs } from '../kafka/topics.ts';
+
+const REST_MS = 500;
 
 export class Topics {
   readonly prefix: string;
@@ -20,10 +22,23 @@ export class Topics {
     return topicOf(this.prefix, stream);
   }
 
-  /** Makes those that are missing. Throws `KafkaError`. */
-  async have(streams: Iterable<string>): Promise<void> {
+  /** Makes those that are missing. Throws `KafkaError`. `patienceMs`: for so long it is tried again where that may help. */
+  async have(streams: Iterable<string>, patienceMs = 0): Promise<void> {
     const missing = [...new Set(streams)].filter((stream) => !this.#known.has(stream));
     if (missing.length === 0) return;
+    const until = performance.now() + patienceMs;
+    for (;;)
+      try {
+        await this.#make(missing);
+        return;
+      } catch (thrown) {
+        // Others may be making the same topics at this moment, and a broker that starts has no leaders yet.
+        if (!(thrown instanceof KafkaError) || !thrown.retriable || performance.now() > until) throw thrown;
+        await new Promise((resolve) => setTimeout(resolve, REST_MS));
+      }
+  }
+
+  async #make(missing: readonly string[]): Promise<void> {
     const admin = this.#driver.admin();
     try {
       const replication = this.#replication ?? replicationOf((await admin.brokers()).brokers.length);
