@@ -41,7 +41,8 @@ function isBounded() {
 
 /** Becomes the same program with the bound: same process, same files and signals. Windows knows no such thing. */
 function startBounded() {
-  if (typeof process.execve !== 'function' || process.platform === 'win32') return;
+  // A channel to whoever started it would be lost: it tells that they are gone.
+  if (typeof process.execve !== 'function' || process.platform === 'win32' || process.send) return;
   process.execve(
     process.execPath,
     [process.execPath, bound].concat(process.execArgv, process.argv.slice(1)),

@@ -1,7 +1,7 @@
 /** The demo with a small school: it must succeed as it is, and fail when one program does something wrong. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -67,6 +67,8 @@ describe('the demo against a gateway that runs on Kafka and PostgreSQL', () => {
     async () => {
       const parent = mkdtempSync(join(tmpdir(), 'eduk-demo-distributed-'));
       kept.push(parent);
+      // Whom PostgreSQL runs as, where root starts it, must pass through.
+      chmodSync(parent, 0o711);
       const data = join(parent, 'data');
       const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EDUK_')));
       const running = spawn(process.execPath, [join(import.meta.dirname, '../../deploy/distributed.ts')], {
