@@ -107,3 +107,18 @@ test('what nobody sent, or sent to another, is strange', () => {
   ledger.arrived({ receiver: 'another', item: 'a1', delivery: 'd', request: 'r', digest: 'a1' });
   expect(ledger.verdict()).toMatchObject({ strange: 2, arrived: 0 });
 });
+
+test('an attempt that is made again as it was had an answer that nobody saw: another one after it has a reason, unless it was answered too', () => {
+  for (const [isAnsweredAgain, unexplained] of [
+    [false, 0],
+    [true, 1],
+  ] as const) {
+    const ledger = begun();
+    comeAll(ledger, ['a1', 'b1', 'b2', 'a2', 'a3', 'b3']);
+    ledger.answered(RECEIVER, 'd-a1', 'r-a1');
+    come(ledger, 'a1');
+    if (isAnsweredAgain) ledger.answered(RECEIVER, 'd-a1', 'r-a1');
+    come(ledger, 'a1', { request: 'r-another' });
+    expect(ledger.verdict()).toMatchObject({ unexplained, repeats: 2 });
+  }
+});

@@ -120,6 +120,8 @@ export class Ledger {
         this.#note('secondEffects', `${receiver} got ${id} under the id of ${before.item}, or with another content`);
       if (before.answered.size > 0 && !before.answered.has(request) && !this.#isExcused(before))
         this.#note('unexplained', `${receiver} had answered ${id} and got it again in another attempt`);
+      // The same attempt once more: its sender did not see that answer. What comes of it now counts.
+      before.answered.delete(request);
       return false;
     }
     this.#deliveries.set(name, { item: id, digest, times: 1, answered: new Set(), answeredAt: 0 });

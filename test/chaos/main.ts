@@ -19,7 +19,7 @@ const usage = `npm run chaos [-- --minutes M] [--seed N] [--nodes 1|3] [--replic
   --replicas R  processes of each role, 1 to 5; 2 without it
   --rate G      grants a second, and a tenth of it orders; 100 without it
   --faults a,b  only these, of: ${faults.map(({ name }) => name).join(', ')}
-  --short       shorter times away and asleep, as in npm test
+  --short       shorter times away and asleep
   --no-results  adds nothing to RESULTS.md`;
 
 function misuse(why: string): never {

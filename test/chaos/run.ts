@@ -51,6 +51,8 @@ export interface Findings extends Verdict {
 }
 
 /** Well is: nothing older than this, for so long. */
+/** How long outcomes may take to be noted in the end. */
+const NOTED_MS = 30_000;
 const WELL_AGE_MS = 1_000;
 const WELL_FOR_MS = 1_000;
 /** Longest that a run waits to be well again, and at the end for everything to arrive. */
@@ -165,6 +167,7 @@ export async function chaos(options: ChaosOptions): Promise<Findings> {
     await sleep(1_000);
     if (ledger.open > 0)
       traffic.complaints.problem(`${ledger.open} were still open in the end, the oldest ${ledger.oldest()}`);
+    await untilNoted(database, traffic.calm.oin);
     ledger.started(
       traffic.calm.receiver,
       await startsOf(database, traffic.calm.oin, [...ledger.repeated(traffic.calm.receiver).keys()]),
@@ -213,6 +216,19 @@ async function wellAgain(ledger: Ledger, patienceMs: number): Promise<number | u
     else if (now - since >= WELL_FOR_MS) return since - from;
     if (now - from > patienceMs) return undefined;
     await sleep(50);
+  }
+}
+
+/** Until no attempt of this party is open any more: what came of it is in the rows then. A lease lasts 12 s. */
+async function untilNoted(database: pg.Pool, party: string): Promise<void> {
+  const until = performance.now() + NOTED_MS;
+  for (;;) {
+    const { rows } = await database.query<{ n: string }>(
+      'SELECT count(*) AS n FROM delivery.delivery_attempts WHERE party = $1',
+      [party],
+    );
+    if (Number(rows[0]!.n) === 0 || performance.now() > until) return;
+    await sleep(200);
   }
 }
 
