@@ -432,7 +432,26 @@ describe('what may not be sent', () => {
     await it.tell(it.outcome(first!, 'withheld', { code: 'mandate.unconfirmed' }));
     expect(await it.claim()).toEqual([]);
     it.bench.advance(300);
-    expect(await it.claim()).toMatchObject([{ attemptId: first!.attemptId, number: 2 }]);
+    const [again] = await it.claim();
+    expect(again).toMatchObject({ attemptId: first!.attemptId, number: 2 });
+    await it.tell(it.answered(again!, 204));
+    // The receiver saw one.
+    expect(it.bench.list(outcomes, { equals: [] })).toMatchObject([{ state: 'delivered', attempts: 1 }]);
+  });
+
+  test('what could not be prepared is no attempt at its receiver', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    it.grant('a');
+    const [first] = await it.claim();
+    await it.tell(it.outcome(first!, 'unsent', { code: 'gateway.overloaded' }));
+    it.bench.advance(2_000);
+    const [second] = await it.claim();
+    await it.tell(it.answered(second!, 503));
+    it.bench.advance(600_000);
+    const [third] = await it.claim();
+    await it.tell(it.answered(third!, 204));
+    expect(it.bench.list(outcomes, { equals: [] })).toMatchObject([{ state: 'delivered', attempts: 2 }]);
   });
 
   test('of a forgotten learner ends as forgotten, also between two attempts', async () => {

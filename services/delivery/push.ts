@@ -191,9 +191,10 @@ function settle(
   call: Call,
 ): EndpointRow {
   const { now } = unit;
-  const waits = (ms: number) => unit.put(attempts, { ...attempt, started: 0, leaseMs: now + ms });
+  const waits = (ms: number, unsent = 0) =>
+    unit.put(attempts, { ...attempt, unsent: (attempt.unsent || 0) + unsent, started: 0, leaseMs: now + ms });
   if (outcome.result === 'withheld') {
-    if (!withhold(unit, attempt, outcome.code, call)) waits(AGAIN_WAIT_MS);
+    if (!withhold(unit, attempt, outcome.code, call)) waits(AGAIN_WAIT_MS, 1);
     return endpoint;
   }
   if (outcome.result === 'unsent') {
@@ -207,7 +208,7 @@ function settle(
         { status: 0, code: outcome.code as Fault, isFinal: false },
         call,
       );
-    else waits(UNSENT_WAIT_MS);
+    else waits(UNSENT_WAIT_MS, 1);
     return endpoint;
   }
   if (outcome.cause === 'stale' && attempt.number < MOST_STALE) {
@@ -236,11 +237,14 @@ function settle(
   return next;
 }
 
+/** How often its rows were sent, or may have been. */
+const sentTimes = ({ failures, number, unsent }: AttemptRow): number => failures + number - (unsent || 0);
+
 function taken(unit: Writer, attempt: Readonly<AttemptRow>, { status, untold }: Outcome, call: Call): void {
   const nothing = new Set(untold.map(Number));
   for (const { flowId, eventId, number } of attempt.members)
     ended(unit, attempt, { flowId, eventId }, nothing.has(number) ? 'untold' : 'delivered', {
-      attempts: attempt.failures + attempt.number,
+      attempts: sentTimes(attempt),
       status: nothing.has(number) ? 0 : status,
     });
   unit.remove(attempts, attempt.party, attempt.standard, attempt.attemptId);
@@ -282,7 +286,7 @@ function failed(
     for (const [i, part] of partsOf(members).entries()) {
       const id = `${attemptId}.${i}`;
       call.changed.add(id);
-      call.parts.push({ ...attempt, attemptId: id, started: 0, leaseMs: now, number: 0, members: part.rows });
+      call.parts.push({ ...attempt, attemptId: id, started: 0, leaseMs: now, number: 0, unsent: 0, members: part.rows });
       unit.put(attempts, call.parts.at(-1)!);
       if (part.behind.length > 0) setBehind(unit, attempt, part.behind, call);
     }
@@ -541,7 +545,7 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
     }
 
   for (const { rows, bytes: _, ...batch } of batches)
-    take({ party, standard, ...batch, ...mark, number: 1, members: rows.map(({ member }) => member) }, rows);
+    take({ party, standard, ...batch, ...mark, number: 1, unsent: 0, members: rows.map(({ member }) => member) }, rows);
 
   const rests = endpoint.restUntilMs > now && room === 0 && underWay === 0;
   if (endpoint.gone) next = NEVER;
@@ -744,7 +748,7 @@ export function standingOf(
       return {
         ...nothing,
         state: attempt.started ? 'sending' : 'failing',
-        attempts: attempt.failures + attempt.number,
+        attempts: sentTimes(attempt),
         status: attempt.started ? 0 : endpoint.status,
         code: attempt.started ? '' : endpoint.gone ? 'peer.refused' : 'peer.unavailable',
         nextMs: attempt.started || endpoint.gone ? 0 : endpoint.restUntilMs,

@@ -314,6 +314,8 @@ export interface AttemptRow {
   startedMs: number;
   /** How often it was started. */
   number: number;
+  /** Of these, how often nothing of it left: not allowed yet by an older copy of the mandates, or not prepared. Absent = 0. */
+  unsent: number;
   /** Attempts of its key that failed before, since when; 0 = the first. */
   failures: number;
   sinceMs: number;
@@ -334,6 +336,7 @@ export const attempts = table<AttemptRow>({
     leaseMs: 'int',
     startedMs: 'int',
     number: 'int',
+    unsent: 'int',
     failures: 'int',
     sinceMs: 'int',
     members: 'json',
