@@ -1,7 +1,6 @@
 /** One chaos run: a gateway, traffic, faults one after the other, and in the end the ledger. One seed decides what happens. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { uuidText } from '#kernel';
 import { type Cluster, mayMount, startCluster } from './cluster.ts';
 import { faults as allFaults, type Fault, type Kind, type Scene } from './faults.ts';
 import { faultsOf, Ledger, type Verdict } from './ledger.ts';
@@ -234,13 +233,13 @@ async function untilNoted(database: pg.Pool, party: string): Promise<void> {
 
 /** How often the gateway began to send these deliveries, as its rows say. */
 async function startsOf(database: pg.Pool, party: string, deliveries: readonly string[]): Promise<Map<string, number>> {
-  const { rows } = await database.query<{ id: Buffer; attempts: string }>(
+  const { rows } = await database.query<{ id: string; attempts: string }>(
     `SELECT "eventId" AS id, sum(attempts) AS attempts FROM delivery.delivery_outcomes WHERE party = $1 GROUP BY 1`,
     [party],
   );
   const wanted = new Set(deliveries);
   return new Map(
-    rows.map(({ id, attempts }) => [uuidText(id), Number(attempts)] as const).filter(([id]) => wanted.has(id)),
+    rows.map(({ id, attempts }) => [id, Number(attempts)] as const).filter(([id]) => wanted.has(id)),
   );
 }
 
