@@ -286,7 +286,15 @@ function failed(
     for (const [i, part] of partsOf(members).entries()) {
       const id = `${attemptId}.${i}`;
       call.changed.add(id);
-      call.parts.push({ ...attempt, attemptId: id, started: 0, leaseMs: now, number: 0, unsent: 0, members: part.rows });
+      call.parts.push({
+        ...attempt,
+        attemptId: id,
+        started: 0,
+        leaseMs: now,
+        number: 0,
+        unsent: 0,
+        members: part.rows,
+      });
       unit.put(attempts, call.parts.at(-1)!);
       if (part.behind.length > 0) setBehind(unit, attempt, part.behind, call);
     }

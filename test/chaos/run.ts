@@ -238,9 +238,7 @@ async function startsOf(database: pg.Pool, party: string, deliveries: readonly s
     [party],
   );
   const wanted = new Set(deliveries);
-  return new Map(
-    rows.map(({ id, attempts }) => [id, Number(attempts)] as const).filter(([id]) => wanted.has(id)),
-  );
+  return new Map(rows.map(({ id, attempts }) => [id, Number(attempts)] as const).filter(([id]) => wanted.has(id)));
 }
 
 /** What the database says of itself when all is done. */
