@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Cluster, fill, type Replica, ROLES, type Role } from './cluster.ts';
-import type { Ledger } from './ledger.ts';
+import { type Ledger, quantile } from './ledger.ts';
 import type { Complaints, Draw } from './traffic.ts';
 
 /** What is broken, by which the time to be well again is counted and judged. */
@@ -20,6 +20,8 @@ export interface Scene {
   /** So many processes were ended by SIGKILL. */
   killed(count: number): void;
   tell(line: string): void;
+  /** A line that stands in the results too. */
+  note(line: string): void;
 }
 
 export interface Fault {
@@ -68,18 +70,30 @@ const frozenOf = (role: Role): Fault => ({
   },
 });
 
+/** What a rolling restart promises, of the messages offered while it goes on. */
+const ROLLING_P99_MS = 3_000;
+/** What was offered during it has arrived by then, or the ledger of the run says that it is lost. */
+const ROLLED_MS = 20_000;
+
 /** Ends replicas one after the other as an upgrade does, each when the one before is ready again. */
 const rolling: Fault = {
   name: 'rolling restart',
   kind: 'service',
-  async run({ cluster, complaints, tell }) {
+  async run({ cluster, complaints, ledger, note }) {
     complaints.mostTries = 0;
+    const timing = ledger.time();
     for (const replica of cluster.replicas) {
       replica.signal('SIGTERM');
       await sleep(300);
       if (!(await untilReady(replica))) complaints.problem(`${replica.name} did not come back`);
     }
-    tell(`the most that one message was sent again: ${complaints.mostTries} times`);
+    timing.end();
+    for (const until = performance.now() + ROLLED_MS; timing.isOpen && performance.now() < until; ) await sleep(50);
+    const p99 = quantile(timing.tookMs, 0.99);
+    note(
+      `rolling restart of ${cluster.replicas.length} processes: ${timing.tookMs.length} messages, accepted → delivered p50 ${quantile(timing.tookMs, 0.5).toFixed(0)} ms, ` +
+        `p99 ${p99.toFixed(0)} ms (promised ${ROLLING_P99_MS}${p99 > ROLLING_P99_MS ? ', missed' : ''}); the most that one message was sent again: ${complaints.mostTries} times`,
+    );
   },
 };
 

@@ -122,3 +122,21 @@ test('an attempt that is made again as it was had an answer that nobody saw: ano
     expect(ledger.verdict()).toMatchObject({ unexplained, repeats: 2 });
   }
 });
+
+test('a span has the times of what was offered in it, whenever that arrives', () => {
+  const ledger = new Ledger();
+  const offer = (id: string) => {
+    ledger.offered({ id, key: id, seq: 1, receivers: [RECEIVER] });
+    ledger.accepted(id);
+  };
+  offer('a');
+  const timing = ledger.time();
+  offer('b');
+  offer('c');
+  come(ledger, 'b');
+  timing.end();
+  expect([timing.isOpen, timing.tookMs.length]).toEqual([true, 1]);
+  offer('d');
+  comeAll(ledger, ['a', 'c', 'd']);
+  expect([timing.isOpen, timing.tookMs.length]).toEqual([false, 2]);
+});

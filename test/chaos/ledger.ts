@@ -48,6 +48,21 @@ export interface Verdict {
   examples: string[];
 }
 
+/** How long messages of a span took, from their offering until everybody had them, milliseconds. */
+export interface Timing {
+  /** The span is over; what was offered in it and is under way still counts when it has arrived. */
+  end(): void;
+  /** Whether something of the span is still under way. */
+  readonly isOpen: boolean;
+  readonly tookMs: readonly number[];
+}
+
+interface Span {
+  from: number;
+  to: number;
+  tookMs: number[];
+}
+
 interface Open extends Item {
   /** Monotonic milliseconds. */
   offeredAt: number;
@@ -87,6 +102,7 @@ export class Ledger {
   };
   readonly #examples = new Map<string, string[]>();
   readonly #excuses: { from: number; to: number }[] = [];
+  readonly #spans: Span[] = [];
 
   /** At its first offering; a repeat under the same reference is no other item. */
   offered(item: Item, at = performance.now()): void {
@@ -182,6 +198,23 @@ export class Ledger {
     }
   }
 
+  /** Measures what is offered from now until its end. */
+  time(): Timing {
+    const span: Span = { from: performance.now(), to: Number.POSITIVE_INFINITY, tookMs: [] };
+    this.#spans.push(span);
+    const isOpen = (): boolean =>
+      [...this.#open.values()].some(({ offeredAt }) => offeredAt >= span.from && offeredAt <= span.to);
+    return {
+      end() {
+        span.to = Math.min(span.to, performance.now());
+      },
+      get isOpen() {
+        return isOpen();
+      },
+      tookMs: span.tookMs,
+    };
+  }
+
   /** Age of the oldest that is not with everybody yet, since it was offered; 0 = none. Milliseconds. */
   age(now = performance.now()): number {
     const [oldest] = this.#open.values();
@@ -213,7 +246,10 @@ export class Ledger {
   }
 
   #close(open: Open): void {
-    if (open.isAccepted && open.missing.size === 0) this.#open.delete(open.id);
+    if (!open.isAccepted || open.missing.size > 0) return;
+    this.#open.delete(open.id);
+    for (const { from, to, tookMs } of this.#spans)
+      if (open.offeredAt >= from && open.offeredAt <= to) tookMs.push(performance.now() - open.offeredAt);
   }
 
   #note(kind: 'outOfOrder' | 'unexplained' | 'secondEffects' | 'strange', what: string): void {
@@ -227,3 +263,7 @@ export class Ledger {
 /** What a clean run has none of. */
 export const faultsOf = ({ lost, outOfOrder, unexplained, secondEffects, strange }: Verdict): number =>
   lost + outOfOrder + unexplained + secondEffects + strange;
+
+/** The value that this share of them stays under; 0 of none. */
+export const quantile = (values: readonly number[], share: number): number =>
+  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? 0;

@@ -2,7 +2,8 @@
 import { appendFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import type { Kind } from './faults.ts';
-import { type ChaosOptions, type Findings, isClean, quantile } from './run.ts';
+import { quantile } from './ledger.ts';
+import { type ChaosOptions, type Findings, isClean } from './run.ts';
 
 /** Well again within, milliseconds: what is promised at half load. */
 const promised: Partial<Record<Kind, number>> = { service: 15_000, broker: 30_000, database: 10_000 };
@@ -11,7 +12,7 @@ const number = (n: number): string => n.toLocaleString('en-US');
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 export function linesOf(findings: Findings, { nodes, replicas, rate }: ChaosOptions): string[] {
-  const { seed, faults, recoveries, refused, skipped, problems, examples } = findings;
+  const { seed, faults, recoveries, refused, skipped, notes, problems, examples } = findings;
   const total = [...faults.values()].reduce((sum, n) => sum + n, 0);
   const rows = kinds.flatMap((kind) => {
     const of = recoveries.filter((one) => one.kind === kind);
@@ -41,6 +42,7 @@ export function linesOf(findings: Findings, { nodes, replicas, rate }: ChaosOpti
     ...(refused.size === 0
       ? []
       : ['', `Sent again by senders: ${[...refused].map(([code, n]) => `${code} ${number(n)}`).join(', ')}.`]),
+    ...[...new Set(notes)].flatMap((line) => ['', `${line[0]!.toUpperCase()}${line.slice(1)}.`]),
     ...skipped.flatMap((line) => ['', `Skipped: ${line}.`]),
     ...[...examples, ...problems].flatMap((line) => ['', `Wrong: ${line}`]),
   ];

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Cluster, mayMount, startCluster } from './cluster.ts';
 import { faults as allFaults, type Fault, type Kind, type Scene } from './faults.ts';
-import { faultsOf, Ledger, type Verdict } from './ledger.ts';
+import { faultsOf, Ledger, quantile, type Verdict } from './ledger.ts';
 import { type Draw, startTraffic, type Traffic } from './traffic.ts';
 
 export interface ChaosOptions {
@@ -45,6 +45,8 @@ export interface Findings extends Verdict {
   /** Age of the oldest, before the first fault: p50 and p99, milliseconds. */
   calmAge: { p50: number; p99: number };
   refused: ReadonlyMap<string, number>;
+  /** What faults measured. */
+  notes: string[];
   /** What else was wrong. */
   problems: string[];
 }
@@ -70,9 +72,6 @@ export function drawFrom(seed: number): Draw {
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
 }
-
-export const quantile = (values: readonly number[], share: number): number =>
-  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? 0;
 
 export async function chaos(options: ChaosOptions): Promise<Findings> {
   const {
@@ -120,6 +119,7 @@ export async function chaos(options: ChaosOptions): Promise<Findings> {
 
     const draw = drawFrom(seed);
     let kills = 0;
+    const notes: string[] = [];
     const scene: Scene = {
       cluster,
       ledger,
@@ -131,6 +131,10 @@ export async function chaos(options: ChaosOptions): Promise<Findings> {
         kills += count;
       },
       tell: (line) => say(`  ${line}`),
+      note: (line) => {
+        notes.push(line);
+        say(`  ${line}`);
+      },
     };
     const skipped = wanted.flatMap((fault) => {
       const why = fault.missing?.(cluster);
@@ -185,6 +189,7 @@ export async function chaos(options: ChaosOptions): Promise<Findings> {
       recoveries,
       calmAge,
       refused: traffic.complaints.refused,
+      notes,
       problems,
     };
   } catch (thrown) {
