@@ -3,8 +3,19 @@
  * them that can be made bad. Who dies is started again, as an orchestrator does.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chmodSync,
+  closeSync,
+  createWriteStream,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  type WriteStream,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePorts, type LocalKafka, type LocalPostgres, startKafka, startPostgres } from '#deploy/local';
@@ -45,12 +56,17 @@ export class Replica {
   /** Ended without having been told to by the run. */
   surprises = 0;
   #killed = new WeakSet<ChildProcess>();
+  /** All that it said, beside its clock: for whoever looks why a run was not clean. */
+  readonly #log: WriteStream;
 
   constructor(name: string, role: Role, env: Record<string, string>, clockFile: string) {
     this.name = name;
     this.role = role;
     this.env = env;
     this.clockFile = clockFile;
+    this.#log = createWriteStream(join(dirname(clockFile), `${name}.log`), { flags: 'a' });
+    // It goes with its folder.
+    this.#log.on('error', () => undefined);
   }
 
   get pid(): number | undefined {
@@ -73,6 +89,7 @@ export class Replica {
     this.#child = child;
     child.stdout!.resume();
     createInterface({ input: child.stderr! }).on('line', (line) => {
+      this.#log.write(`${line}\n`);
       this.words.push(line);
       if (this.words.length > 2000) this.words.splice(0, 1000);
     });
