@@ -1,31 +1,41 @@
 import { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { status } from '@grpc/grpc-js';
 import { expect, test } from 'vitest';
-import { HmacKey } from '#kernel';
+import { GatewayError, HmacKey } from '#kernel';
 import { PublishProductsRequest } from '#proto/eduk/gateway/v1/catalogue';
 import { publishProducts } from '../intake/catalogue.ts';
 import { serveBulk } from './bulk.ts';
 
 const caller = { kind: 'party' as const, oin: '00000099000000001000', roles: new Set([3]) };
 
-test('a group that was quicker than the one before it is not handed to the log before it', async () => {
+/** A stream of so many products at a door whose vault and log do what the test says. */
+async function sendAll(
+  count: number,
+  services: {
+    salts?: (asked: number) => Promise<void> | void;
+    accept?: (keys: number[], asked: number) => Promise<void> | void;
+  },
+) {
   const taken: number[] = [];
-  let asked = 0;
+  let salted = 0;
+  let accepted = 0;
   const door = {
     digestKey: new HmacKey(new Uint8Array(32)),
     clock: { now: () => 1_800_000_000_000 },
     open: () => true,
     services: {
       vault: {
-        // The first group is slow, as one of unknown pupils is.
         salts: async ({ flowIds }: { flowIds: Uint8Array[] }) => {
-          if (asked++ === 0) await sleep(50);
+          await services.salts?.(salted++);
           return { salts: flowIds.map(() => new Uint8Array(16)) };
         },
       },
       log: {
         accept: async ({ entries }: { entries: { events: { key: string }[] }[] }) => {
-          taken.push(...entries.map(({ events }) => Number(events[0]!.key)));
+          const keys = entries.map(({ events }) => Number(events[0]!.key));
+          await services.accept?.(keys, accepted++);
+          taken.push(...keys);
           return { outcomes: entries.map(() => ({ taken: 1, answer: new Uint8Array(0), flowId: new Uint8Array(16) })) };
         },
       },
@@ -40,10 +50,13 @@ test('a group that was quicker than the one before it is not handed to the log b
       done();
     },
   });
-  const ended = new Promise((resolve) => call.on('finish', resolve));
+  const ended = new Promise<{ code?: number } | undefined>((resolve) => {
+    call.on('finish', () => resolve(undefined));
+    call.on('error', (thrown) => resolve(thrown as { code?: number }));
+  });
   const intake = { ...publishProducts, roles: [] };
   serveBulk(call as never, intake, caller as never, door as never, { note: () => undefined } as never);
-  for (let i = 0; i < 600; i++)
+  for (let i = 0; i < count; i++)
     call.push(
       Buffer.from(
         PublishProductsRequest.encode(
@@ -52,8 +65,38 @@ test('a group that was quicker than the one before it is not handed to the log b
       ),
     );
   call.push(null);
-  await ended;
-  expect(taken).toEqual(Array.from({ length: 600 }, (_, i) => i));
+  const error = await ended;
+  // What was handed to the stages before it ended.
+  await sleep(100);
+  return { taken, acks, error };
+}
+const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+test('a group that was quicker than the one before it is not handed to the log before it', async () => {
+  // The first group is slow, as one of unknown pupils is.
+  const { taken, acks } = await sendAll(600, { salts: (asked) => (asked === 0 ? sleep(50) : undefined) });
+  expect(taken).toEqual(upTo(600));
   expect(acks).toEqual([...acks].sort((a, b) => a - b));
   expect(acks.at(-1)).toBe(599);
 });
+
+test.each([
+  ['the vault did not answer', { salts: (asked: number) => failAt(asked, 1) }],
+  ['the log did not take', { accept: (_: number[], asked: number) => failAt(asked, 1) }],
+])(
+  'nothing is taken of what stands behind a group that %s: its sender repeats from there, in order',
+  async (_, services) => {
+    const { taken, acks, error } = await sendAll(600, services);
+    expect(taken).toEqual(upTo(taken.length));
+    expect(taken.length).toBeLessThan(600);
+    expect(acks.at(-1)).toBe(taken.length - 1);
+    expect(error).toMatchObject({ code: status.UNAVAILABLE });
+  },
+);
+
+/** Answers the question of this number later, with a failure. */
+async function failAt(asked: number, at: number): Promise<void> {
+  if (asked !== at) return;
+  await sleep(20);
+  throw new GatewayError('gateway.unavailable');
+}

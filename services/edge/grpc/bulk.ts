@@ -43,8 +43,18 @@ export function serveBulk<Req>(
   /** Answers that lie here because the sender does not read them: beyond a few nothing more is read of it. */
   let unread = 0;
   let last: Promise<void> = Promise.resolve();
-  /** Ends when the group before was handed to the log. */
+  /** Ends when the group before is on the log, or is not and ended the stream. */
   let turn: Promise<void> = Promise.resolve();
+  /** What ended the stream for what follows: nothing behind it may be taken, since its sender repeats from there. */
+  let stopped: GatewayError | undefined;
+
+  /** Refuses what stands behind the first that ends the stream, in this group and those after it. */
+  const stopBehind = (batch: readonly Submission[]): void => {
+    for (const submission of batch) {
+      if (stopped) submission.refused = stopped;
+      else if (submission.refused && endsStream.has(submission.refused.fault)) stopped = submission.refused;
+    }
+  };
 
   const fail = (thrown: unknown): void => {
     if (over) return;
@@ -68,12 +78,13 @@ export function serveBulk<Req>(
     });
     const work = (async () => {
       await pass(batch, door, 'admit', 'check');
-      // A group that was quicker than the one before it waits: what one stream sends of a key never overtakes.
+      // What one stream sends of a key never overtakes, whichever group is quicker, and whichever has to be sent again.
       await before;
-      const accepted = pass(batch, door, 'accept');
-      done();
-      await accepted;
-    })();
+      stopBehind(batch);
+      // Of a call that is over the rest is sent again too, perhaps at another door.
+      if (!over) await pass(batch, door, 'accept');
+      stopBehind(batch);
+    })().finally(done);
     last = last.then(async () => {
       await work;
       underWay--;
