@@ -158,6 +158,14 @@ export class Ledger {
     return true;
   }
 
+  /**
+   * The receiver was asked again in a request that it had answered, and refused it or went away this time: its sender did
+   * not see the first answer, and what comes of this one may be a division of it.
+   */
+  refused(receiver: string, delivery: string, request: string): void {
+    this.#deliveries.get(`${receiver}/${delivery}`)?.answered.delete(request);
+  }
+
   /** The receiver answered that it has it, and its answer left. */
   answered(receiver: string, delivery: string, request: string): void {
     const delivered = this.#deliveries.get(`${receiver}/${delivery}`);
