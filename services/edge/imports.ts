@@ -121,7 +121,7 @@ async function registerSchool(gate: Gate, oin: string): Promise<void> {
     boardOin: '',
     sectors: [],
   };
-  const { flowId } = await take(addParty(party, undefined, gate.door.networks), { party }, operator, gate);
+  const { flowId } = await take(addParty(party, undefined, gate.door.dialler.networks), { party }, operator, gate);
   await decisionOf(gate, flowId, 5_000);
   await gate.door.chain.refresh();
 }

@@ -1,7 +1,17 @@
 /** The inbound door as a whole: what `services/main.ts` starts. */
 
 import { setMaxListeners } from 'node:events';
-import { type Address, type Clock, type Health, HmacKey, isLoopback, type Transport, textOf } from '#kernel';
+import {
+  type Address,
+  type Clock,
+  diallerFor,
+  type Health,
+  HmacKey,
+  isLoopback,
+  networksOf,
+  type Transport,
+  textOf,
+} from '#kernel';
 import { Chain } from './chain.ts';
 import { Cursors } from './cursor.ts';
 import { ForgetWatch } from './forgetting.ts';
@@ -9,7 +19,6 @@ import type { Gate } from './gate.ts';
 import { startGrpc } from './grpc/server.ts';
 import { metricsPage } from './http/metrics.ts';
 import { startHttp } from './http/server.ts';
-import { networksOf } from './out/networks.ts';
 import { RefusalNotes } from './refusals.ts';
 import { AccessTokens, digestOf } from './secrets.ts';
 import { connectServices } from './services.ts';
@@ -70,11 +79,13 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   const closing = new AbortController();
   setMaxListeners(0, closing.signal); // One for each open watch.
   let publicUrl = options.publicUrl ?? '';
+  const onLoopback = isLoopback(options.grpc.host) && isLoopback(options.http.host);
+  const dialler = diallerFor(networksOf(options.allowNetworks, onLoopback));
   const door: Door = {
     services,
     chain,
     clock,
-    networks: networksOf(options.allowNetworks, isLoopback(options.grpc.host) && isLoopback(options.http.host)),
+    dialler,
     digestKey: new HmacKey(digestKey),
     open: () => !closing.signal.aborted,
     closing: closing.signal,
@@ -121,6 +132,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
       await Promise.all([grpc.stop(graceMs), operator?.stop(graceMs), http.stop(graceMs)]);
       await notes.flush();
       notes.stop();
+      dialler.close();
       chain.stop();
       forgetting.stop();
     },

@@ -1,4 +1,4 @@
-import type { Clear, Client, Clock, Codec, GatewayError, HmacKey } from '#kernel';
+import type { Clear, Client, Clock, Codec, Dialler, GatewayError, HmacKey } from '#kernel';
 import type { AccessServiceDefinition } from '#proto/eduk/access/v1/access';
 import type { LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
 import type { CatalogueServiceDefinition } from '#proto/eduk/catalogue/v1/catalogue';
@@ -14,7 +14,6 @@ import type { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
 import type { EventName, EventOf } from '#proto/events';
 import type { Caller } from './caller.ts';
 import type { Chain } from './chain.ts';
-import type { Networks } from './out/networks.ts';
 
 /** The services behind the doors, by their protos. */
 export interface Services {
@@ -38,8 +37,8 @@ export interface Door {
   clock: Clock;
   /** Key of content digests and reference keys. */
   digestKey: HmacKey;
-  /** Where requests to receivers may go. */
-  networks: Networks;
+  /** The way out, to whatever others gave as their address; `dialler.networks` says where that may lead. */
+  dialler: Dialler;
   /** Whether the gateway takes messages in; false once it stops. */
   open(): boolean;
   /** Aborts once it stops: what waits for news ends then. */

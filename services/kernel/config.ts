@@ -144,7 +144,7 @@ export const settings = {
   },
   EDUK_ALLOW_NETWORKS: {
     about:
-      'Networks that webhooks may be sent to although they are not the Internet, comma-separated, such as 10.1.0.0/16. Loopback may be sent to while the gateway listens there itself.',
+      'Networks that the gateway may send to although they are not the Internet, comma-separated, such as 10.1.0.0/16; over plain HTTP too with http:// before it. Loopback may be sent to while the gateway listens there itself.',
     type: 'networks',
   },
   EDUK_MASTER_KEY_FILE: {
@@ -209,16 +209,20 @@ export function parseAddresses(text: string): Address[] | undefined {
   return addresses.some((one) => one === undefined) ? undefined : (addresses as Address[]);
 }
 
-/** Networks (CIDR) of a comma-separated list; undefined = one of them is none. */
+/** Networks (CIDR, `http://` before those for plain HTTP) of a comma-separated list; undefined = one of them is none. */
 export function parseNetworks(text: string): string[] | undefined {
   const networks = text.split(',').map((one) => one.trim());
-  const isNetwork = (one: string): boolean => {
+  const isNetwork = (given: string): boolean => {
+    const one = given.replace(/^http:\/\//, '');
     const [address, bits, ...more] = one.split('/') as [string, string?];
     return (
-      more.length === 0 && /^\d{1,3}$/.test(bits ?? '') && Number(bits) <= [0, 0, 0, 0, 32, 0, 128][isIP(address)]!
+      isIP(address) !== 0 &&
+      more.length === 0 &&
+      /^\d{1,3}$/.test(bits ?? '') &&
+      Number(bits) <= [0, 0, 0, 0, 32, 0, 128][isIP(address)]!
     );
   };
-  return networks.every((one) => isIP(one.split('/')[0]!) !== 0 && isNetwork(one)) ? networks : undefined;
+  return networks.every(isNetwork) ? networks : undefined;
 }
 
 /** What is wrong with the form of one value, to follow the setting's name; never the value, which may be a secret. */

@@ -69,7 +69,7 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
     : undefined;
   const isNewWebhook =
     webhookOf(party) !== undefined && webhookOf(party) !== webhookOf(gate.door.chain.party(party.oin));
-  const { flowId } = await take(addParty(party, credentials, gate.door.networks), request, operator, gate);
+  const { flowId } = await take(addParty(party, credentials, gate.door.dialler.networks), request, operator, gate);
   const decision = await decided(gate, flowId);
   const url = webhookOf(gate.door.chain.party(party.oin));
   const shown = gate.door.chain.credentials(party.oin);

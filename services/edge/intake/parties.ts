@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { GatewayError, isPartyOin, isSchoolOin, newId } from '#kernel';
+import { GatewayError, isPartyOin, isSchoolOin, type Networks, newId } from '#kernel';
 import { type Mandate, MandateState, type Party, Role, Service } from '#proto/eduk/core/v1/party';
 import type { CredentialDigests, DefaultAttributes } from '#proto/eduk/events/v1/parties';
 import { GrantMandateRequest, WithdrawMandateRequest } from '#proto/eduk/gateway/v1/party';
@@ -10,7 +10,6 @@ import {
 } from '#proto/eduk/operator/v1/operator';
 import { defaults, knownAttributes } from '#release';
 import type { Caller } from '../caller.ts';
-import type { Networks } from '../out/networks.ts';
 import { WEBHOOK } from '../out/sign.ts';
 import { digestOf } from '../secrets.ts';
 import type { Door, Intake, OutEvent } from '../submission.ts';

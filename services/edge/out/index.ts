@@ -1,9 +1,8 @@
 /** The outbound door as a whole: what a process starts that sends. */
-import { type Clock, HmacKey, type Transport } from '#kernel';
+import { type Clock, diallerFor, HmacKey, networksOf, type Transport } from '#kernel';
 import { Chain } from '../chain.ts';
 import { connectServices } from '../services.ts';
 import type { Door } from '../submission.ts';
-import { networksOf } from './networks.ts';
 import { type Sender, startSender } from './sender.ts';
 
 export type { Sender } from './sender.ts';
@@ -33,19 +32,19 @@ export async function startOutbound(options: OutboundOptions): Promise<Sender> {
   const chain = new Chain(services.parties, clock);
   await chain.start();
   const closing = new AbortController();
-  const networks = networksOf(options.allowNetworks, options.onLoopback);
+  const dialler = diallerFor(networksOf(options.allowNetworks, options.onLoopback), { ca });
   const door: Door = {
     services,
     chain,
     clock,
-    networks,
+    dialler,
     digestKey: new HmacKey(digestKey),
     open: () => !closing.signal.aborted,
     closing: closing.signal,
     publicUrl: () => '',
     derive: (purpose, id) => secrets.digest(`${purpose}|${id}`).toString('base64url'),
   };
-  const sender = startSender({ door }, version, { networks, alone, ca });
+  const sender = startSender({ door }, version, { dialler, alone });
   return {
     async stop(graceMs) {
       closing.abort();

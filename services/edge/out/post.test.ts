@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { networksOf } from './networks.ts';
+import { diallerFor, networksOf } from '#kernel';
 import { type Poster, posterFor } from './post.ts';
 
 const closing: (() => unknown)[] = [];
@@ -11,9 +11,9 @@ afterEach(async () => {
 
 const TIMEOUT_MS = 300;
 function poster(networks = networksOf([], true)): Poster {
-  const made = posterFor(networks, TIMEOUT_MS);
-  closing.push(() => made.close());
-  return made;
+  const dialler = diallerFor(networks);
+  closing.push(() => dialler.close());
+  return posterFor(dialler, TIMEOUT_MS);
 }
 
 async function serve(listener: RequestListener): Promise<{ url: string; server: Server }> {

@@ -1,13 +1,11 @@
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { isIP } from 'node:net';
-import { hostOf, lookupIn, type Networks, NOT_ALLOWED } from './networks.ts';
+import type { IncomingMessage } from 'node:http';
+import { type DialCause, type Dialler, dialCauseOf } from '#kernel';
 
 /** What came of one request. Words of the receiver go no further: they could hold what we sent. */
 export interface Answer {
   /** HTTP status; 0 = none came, and `cause` says why. */
   status: number;
-  cause: '' | 'refused' | 'unknown_host' | 'address' | 'tls' | 'timeout' | 'reset' | 'stale' | 'expired';
+  cause: '' | Exclude<DialCause, 'too_large' | 'unreadable'> | 'stale' | 'expired';
   /** What the receiver asked for; 0 = nothing. */
   retryAfterS: number;
 }
@@ -16,8 +14,6 @@ export interface Answer {
 export const TIMEOUT_MS = 6_000;
 /** What is read of an answer's body, so that the connection can be used again. */
 const READ_BYTES = 64 * 1024;
-const FREE_MS = 20_000;
-const MOST_FREE = 8;
 
 export interface Poster {
   /**
@@ -25,32 +21,19 @@ export interface Poster {
    * false = nothing is written, and the cause is `expired`.
    */
   post(url: string, headers: Record<string, string>, body: Uint8Array, isMine: () => boolean): Promise<Answer>;
-  close(): void;
 }
 
-/** Requests over connections that are kept. `ca` is for tests: whose certificates are taken besides the system's. */
-export function posterFor(networks: Networks, timeoutMs = TIMEOUT_MS, ca?: string | Buffer): Poster {
-  const kept = { keepAlive: true, maxFreeSockets: MOST_FREE, scheduling: 'lifo' as const, timeout: FREE_MS };
-  const agents = {
-    'http:': new HttpAgent({ ...kept, lookup: lookupIn(networks, 'http:') }),
-    'https:': new HttpsAgent({ ...kept, lookup: lookupIn(networks, 'https:'), ...(ca ? { ca } : {}) }),
-  };
+/** Requests over the connections that a dialler keeps. */
+export function posterFor(dialler: Dialler, timeoutMs = TIMEOUT_MS): Poster {
   return {
     post: (text, headers, body, isMine) =>
       new Promise((resolve) => {
         const url = new URL(text);
-        const protocol = url.protocol as keyof typeof agents;
         const none = (cause: Answer['cause']) => resolve({ status: 0, cause, retryAfterS: 0 });
-        const host = hostOf(url.hostname);
-        if (!(protocol in agents) || (isIP(host) !== 0 && !networks.allows(host, protocol))) return none('address');
-        const send = protocol === 'https:' ? httpsRequest : httpRequest;
+        if (url.protocol !== 'https:' && url.protocol !== 'http:') return none('address');
         let isWritten = false;
         let isLate = false;
-        const request = send(url, {
-          method: 'POST',
-          agent: agents[protocol],
-          headers: { ...headers, 'content-length': body.length },
-        });
+        const request = dialler.open(url, 'POST', { ...headers, 'content-length': body.length });
         const timer = setTimeout(() => {
           isLate = true;
           request.destroy();
@@ -66,7 +49,7 @@ export function posterFor(networks: Networks, timeoutMs = TIMEOUT_MS, ca?: strin
         };
         request.once('socket', (socket) => {
           if (!socket.connecting) write();
-          else socket.once(protocol === 'https:' ? 'secureConnect' : 'connect', write);
+          else socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', write);
         });
         request.once('response', (response) => {
           resolve({ status: response.statusCode ?? 0, cause: '', retryAfterS: retryAfterOf(response) });
@@ -81,10 +64,6 @@ export function posterFor(networks: Networks, timeoutMs = TIMEOUT_MS, ca?: strin
           none(causeOf('', isWritten, isLate, request.reusedSocket));
         });
       }),
-    close() {
-      agents['http:'].destroy();
-      agents['https:'].destroy();
-    },
   };
 }
 
@@ -100,9 +79,8 @@ function drain(response: IncomingMessage, done: () => void): void {
 }
 
 function causeOf(code: string, isWritten: boolean, isLate: boolean, isReused: boolean): Answer['cause'] {
-  if (code === NOT_ALLOWED) return 'address';
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'unknown_host';
-  if (/^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED|EPROTO|HOSTNAME_)/.test(code)) return 'tls';
+  const said = dialCauseOf(code);
+  if (said !== undefined) return said;
   if (!isWritten) return 'refused';
   if (isLate) return 'timeout';
   // A receiver closes what it kept too long just as we use it again.

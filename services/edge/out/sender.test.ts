@@ -1,9 +1,8 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { systemClock } from '#kernel';
+import { diallerFor, networksOf, systemClock } from '#kernel';
 import { Attempt, type ClaimAttemptsRequest, type ClaimAttemptsResponse } from '#proto/eduk/delivery/v1/delivery';
 import type { Gate } from '../gate.ts';
-import { networksOf } from './networks.ts';
 import { startSender } from './sender.ts';
 
 test('it goes on asking for work when outcomes were told with all that was free, and there was none', async () => {
@@ -40,7 +39,7 @@ test('it goes on asking for work when outcomes were told with all that was free,
     expect(calls.length).toBe(count);
   };
   const sender = startSender({ door } as unknown as Pick<Gate, 'door'>, '0', {
-    networks: networksOf([], true),
+    dialler: diallerFor(networksOf([], true)),
     alone: true,
   });
   calls[0]!.answer(['unknown', 'known']);

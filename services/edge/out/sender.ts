@@ -3,22 +3,20 @@
  * nothing that counts: what is under way is in delivery's rows, under a lease that this sender watches.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { asGatewayError, describeError, GatewayError, log, newId, uuidText } from '#kernel';
+import { asGatewayError, type Dialler, describeError, GatewayError, log, newId, uuidText } from '#kernel';
 import { type Attempt, AttemptOutcome } from '#proto/eduk/delivery/v1/delivery';
 import type { Gate } from '../gate.ts';
 import { tryPurpose } from '../purpose.ts';
 import { partyCaller } from '../stages/authenticate.ts';
 import { bodyOf, CONTENT_TYPE } from './body.ts';
-import type { Networks } from './networks.ts';
 import { posterFor, TIMEOUT_MS } from './post.ts';
 import { signed, webhookKey } from './sign.ts';
 
 export interface SenderOptions {
-  networks: Networks;
+  /** What requests go through; closed when the sender stops. */
+  dialler: Dialler;
   /** There is no other sender: what another run of it left is free at once. */
   alone: boolean;
-  /** For tests: whose certificates are taken besides the system's. */
-  ca?: string | undefined;
 }
 
 export interface Sender {
@@ -37,11 +35,11 @@ const GATHER_MS = 2;
 const MOST_BODY_BYTES = 2 * 1024 * 1024;
 
 /** Begins to send. */
-export function startSender(gate: Pick<Gate, 'door'>, version: string, { networks, alone, ca }: SenderOptions): Sender {
+export function startSender(gate: Pick<Gate, 'door'>, version: string, { dialler, alone }: SenderOptions): Sender {
   const { door } = gate;
   const { delivery } = door.services;
   const owner = newId();
-  const poster = posterFor(networks, TIMEOUT_MS, ca);
+  const poster = posterFor(dialler);
   const underWay = new Set<Promise<void>>();
   let asked = 0;
   let outcomes: AttemptOutcome[] = [];
@@ -172,7 +170,7 @@ export function startSender(gate: Pick<Gate, 'door'>, version: string, { network
       const isBusy = () => underWay.size > 0 || asked > 0 || isFlushing || outcomes.length > 0;
       while (isBusy() && performance.now() < until) await sleep(5);
       isCut = true;
-      poster.close();
+      dialler.close();
       await Promise.race([polling, sleep(Math.max(0, until - performance.now()), undefined, { ref: false })]);
     },
   };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { lookupIn, NOT_ALLOWED, networksOf } from './networks.ts';
+import { lookupIn, NOT_ALLOWED, networksOf, plain } from './networks.ts';
 
 const outside = networksOf([], false);
 const onLoopback = networksOf([], true);
@@ -29,6 +29,15 @@ describe('addresses', () => {
     '::ffff:127.0.0.1',
     '::ffff:7f00:1',
     '64:ff9b::a00:1',
+    '64:ff9b::10.0.0.1',
+    '0064:ff9b:0:0:0:0:7f00:1',
+    '64:ff9b:1::1.1.1.1',
+    '0:0:0:0:0:ffff:a9fe:a9fe',
+    '::10.0.0.1',
+    '::ffff:0:10.0.0.1',
+    'fe80::1%eth0',
+    '2001:db8::1%lo',
+    '4000::1',
     '2002:a00:1::',
     '2001:db8::1',
     '2001::1',
@@ -43,6 +52,8 @@ describe('addresses', () => {
     '2a00:1450::1',
     '2606:4700::1111',
     '::ffff:1.1.1.1',
+    '::ffff:101:101',
+    '64:ff9b::1.1.1.1',
   ])('%s is', (address) => {
     expect(outside.allows(address, 'https:')).toBe(true);
     expect(outside.allows(address, 'http:')).toBe(false);
@@ -65,6 +76,31 @@ describe('addresses', () => {
     expect(networks.allows('fd00:2::5', 'https:')).toBe(false);
   });
 
+  test('a network is reached over plain HTTP only where that is said of it', () => {
+    const networks = networksOf(['http://10.1.0.0/16', '10.2.0.0/16'], false);
+    expect(networks.allows('10.1.2.3', 'http:')).toBe(true);
+    expect(networks.allows('::ffff:10.1.2.3', 'http:')).toBe(true);
+    expect(networks.allows('10.1.2.3', 'https:')).toBe(true);
+    expect(networks.allows('10.2.2.3', 'http:')).toBe(false);
+    expect(networks.allows('1.1.1.1', 'http:')).toBe(false);
+    expect(networks.problemWith('http://10.1.2.3/hook')).toBeUndefined();
+    expect(networks.problemWith('http://las.school.example/hook')).toBeUndefined();
+    expect(networks.problemWith('http://10.2.2.3/hook')).toBe('must be https; http is for loopback only');
+    expect(networks.problemWith('http://1.1.1.1/hook')).toBe('must be https; http is for loopback only');
+  });
+
+  test('what stands for an address of IPv4 is judged as that', () => {
+    for (const [written, means] of [
+      ['::ffff:7f00:1', '127.0.0.1'],
+      ['::FFFF:10.0.0.1', '10.0.0.1'],
+      ['64:ff9b::c0a8:1', '192.168.0.1'],
+      ['64:ff9b::1', '0.0.0.1'],
+      ['::1', '::1'],
+      ['2a00:1450::1', '2a00:1450::1'],
+    ])
+      expect(plain(written!)).toBe(means);
+  });
+
   test('no private address of IPv4 is ever allowed, however it is written', () => {
     fc.assert(
       fc.property(fc.nat(255), fc.nat(255), fc.nat(255), (b, c, d) => {
@@ -72,6 +108,7 @@ describe('addresses', () => {
           for (const written of [
             address,
             `::ffff:${address}`,
+            `64:ff9b::${address}`,
             new URL(`http://[::ffff:${address}]/`).hostname.slice(1, -1),
           ])
             expect(outside.allows(written, 'https:')).toBe(false);

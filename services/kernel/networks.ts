@@ -1,6 +1,6 @@
-import { lookup as resolve } from 'node:dns';
+import { type LookupAddress, type LookupAllOptions, lookup } from 'node:dns';
 import { BlockList, isIP, isIPv6, type LookupFunction } from 'node:net';
-import { isLoopback } from '#kernel';
+import { isLoopback } from './config.ts';
 
 /**
  * Where requests may go. An address that a party registered is not trusted: it must not reach the machines behind us. What
@@ -24,19 +24,13 @@ const SPECIAL = [
   '203.0.113.0/24',
   '224.0.0.0/4',
   '240.0.0.0/4',
-  '::/127',
-  '64:ff9b::/96',
-  '64:ff9b:1::/48',
-  '100::/64',
   '2001::/23',
   '2001:db8::/32',
   '2002::/16',
   '3fff::/20',
-  'fc00::/7',
-  'fe80::/10',
-  'fec0::/10',
-  'ff00::/8',
 ];
+/** Of IPv6 only this was ever given out for the Internet (RFC 4291 §2.4); whatever lies outside is special too. */
+const GIVEN_OUT = ['2000::/3'];
 
 function listOf(networks: readonly string[]): BlockList {
   const list = new BlockList();
@@ -48,31 +42,48 @@ function listOf(networks: readonly string[]): BlockList {
 }
 
 const special = listOf(SPECIAL);
+const givenOut = listOf(GIVEN_OUT);
 
-/** Loopback, or an IPv4 address written as one of IPv6: what it stands for. */
-const plain = (address: string): string => /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
+/** IPv4 written as IPv6 (`::ffff:0:0/96`), and IPv4 behind a translator (NAT64, RFC 6052: `64:ff9b::/96`). */
+const HOLDS_IPV4 = /^(?:::ffff:|64:ff9b::)(?:([0-9a-f]{1,4}):)?([0-9a-f]{1,4})$/;
+
+/** The address that is reached in the end: an IPv4 address that one of IPv6 stands for, however that is written. */
+export function plain(address: string): string {
+  if (!isIPv6(address) || address.includes('%')) return address;
+  const held = HOLDS_IPV4.exec(new URL(`http://[${address}]/`).hostname.slice(1, -1));
+  if (!held) return address;
+  const number = Number.parseInt(held[1] ?? '0', 16) * 0x1_00_00 + Number.parseInt(held[2]!, 16);
+  return [24, 16, 8, 0].map((shift) => (number >>> shift) & 255).join('.');
+}
 
 const contains = (list: BlockList, address: string): boolean => list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
+const isInternet = (address: string): boolean =>
+  !contains(special, address) && (!isIPv6(address) || contains(givenOut, address));
 
 export interface Networks {
-  /** Whether a request may go to an address. Over plain HTTP only to loopback. */
+  /** Whether a request may go to an address. Over plain HTTP only to loopback, and to what was opened for it. */
   allows(address: string, protocol: string): boolean;
   /** What is wrong with an address that a party registers; undefined = nothing that shows before it is resolved. */
   problemWith(url: string): string | undefined;
 }
 
-/** `allowed`: networks (CIDR) that are special and may be reached nevertheless. `onLoopback`: the gateway itself listens there. */
+const PLAIN = 'http://';
+
+/**
+ * `allowed`: networks (CIDR) that are special and may be reached nevertheless; over plain HTTP too with `http://` before
+ * them. `onLoopback`: the gateway itself listens there.
+ */
 export function networksOf(allowed: readonly string[], onLoopback: boolean): Networks {
-  const opened = listOf(allowed);
+  const opened = listOf(allowed.map((one) => one.replace(PLAIN, '')));
+  const unsafe = allowed.filter((one) => one.startsWith(PLAIN)).map((one) => one.slice(PLAIN.length));
+  const openedPlain = listOf(unsafe);
   const allows = (given: string, protocol: string): boolean => {
     const address = plain(given);
-    if (isIP(address) === 0) return false;
-    // What is written as IPv6 and is none of ours to take apart, goes nowhere.
-    if (/^::ffff:/i.test(address)) return false;
+    if (isIP(address) === 0 || address.includes('%')) return false;
     const isLocal = isLoopback(address);
-    if (protocol !== 'https:' && !isLocal) return false;
-    if (isLocal && onLoopback) return true;
-    return contains(opened, address) || !contains(special, address);
+    if (isLocal && onLoopback) return protocol === 'https:' || protocol === 'http:';
+    if (protocol === 'http:') return contains(openedPlain, address);
+    return protocol === 'https:' && (contains(opened, address) || isInternet(address));
   };
   return {
     allows,
@@ -82,7 +93,10 @@ export function networksOf(allowed: readonly string[], onLoopback: boolean): Net
       if (protocol !== 'https:' && protocol !== 'http:') return 'must be https';
       if (username !== '' || password !== '') return 'may hold no name or password';
       const host = hostOf(hostname);
-      if (protocol === 'http:' && !isLoopback(host)) return 'must be https; http is for loopback only';
+      // A name may lead into a network that is open for plain HTTP; whether it does shows when it is resolved.
+      const mayBePlain =
+        isLoopback(host) || (isIP(host) === 0 ? unsafe.length > 0 : contains(openedPlain, plain(host)));
+      if (protocol === 'http:' && !mayBePlain) return 'must be https; http is for loopback only';
       if (isIP(host) !== 0 && !allows(host, protocol))
         return 'names a network that the gateway may not reach: see EDUK_ALLOW_NETWORKS';
       if (host === 'localhost' && !onLoopback) return 'names loopback, and the gateway is elsewhere';
@@ -97,16 +111,25 @@ export const hostOf = (hostname: string): string => hostname.replace(/^\[|\]$/g,
 /** Code of the error where a name leads to no address that may be reached. */
 export const NOT_ALLOWED = 'EDUK_ADDRESS';
 
+/** As `dns.lookup` with `all`; another one only in tests. */
+export type Resolve = (
+  hostname: string,
+  options: LookupAllOptions,
+  done: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
 /** Resolves a name to the addresses that may be reached; fails with NOT_ALLOWED where there is none. */
 export const lookupIn =
-  (networks: Networks, protocol: string): LookupFunction =>
+  (networks: Networks, protocol: string, resolve: Resolve = lookup): LookupFunction =>
   (hostname, options, done) => {
     resolve(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return done(error, '', 0);
       const reachable = addresses.filter(({ address }) => networks.allows(address, protocol));
       const [first] = reachable;
-      if (first === undefined) return done(Object.assign(new Error(NOT_ALLOWED), { code: NOT_ALLOWED }), '', 0);
+      if (first === undefined) return done(notAllowed(), '', 0);
       if (options.all) done(null, reachable);
       else done(null, first.address, first.family);
     });
   };
+
+export const notAllowed = (): Error => Object.assign(new Error(NOT_ALLOWED), { code: NOT_ALLOWED });
