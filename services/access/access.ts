@@ -30,6 +30,9 @@ export const missing = {
 
 export const learnerHolder = (learner: string): string => `l:${learner}`;
 export const groupHolder = (group: string): string => `g:${group}`;
+/** Whose right it is; empty where it is a group's or the school's. */
+export const learnerOf = ({ holder }: Pick<Right, 'holder'>): string =>
+  holder.startsWith('l:') ? holder.slice(2) : '';
 
 /** Groups of a learner today; undefined when not at this school today, by roster. */
 export function groupsToday(

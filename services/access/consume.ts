@@ -269,7 +269,7 @@ function refuse(
   emit(unit, 'AccessRefused', { subject, schoolOin, byOin, code, told }, key);
 }
 
-const keyOf = (right: Right): string => (right.holder.startsWith('l:') ? right.holder.slice(2) : right.school);
+const keyOf = (right: Right): string => decide.learnerOf(right) || right.school;
 
 function onGranted(
   { terms, schoolOin, holder, publisherOin, platformOin, unchanged }: EventOf<'EntitlementGranted'>,
@@ -302,8 +302,12 @@ function onChanged(
   if (unchanged) return;
   const right = unit.get(rights, schoolOin, entitlementId);
   if (!right) return;
-  if (cause === 'forgotten') unit.remove(rights, schoolOin, entitlementId);
-  else if (right.state !== state) unit.put(rights, { ...right, state });
+  if (cause === 'forgotten') {
+    unit.remove(rights, schoolOin, entitlementId);
+    // Of a grant that was told after the forgetting: it was open until now, and may have been launched.
+    const learner = decide.learnerOf(right);
+    if (learner !== '') forgetLaunches(unit, schoolOin, learner);
+  } else if (right.state !== state) unit.put(rights, { ...right, state });
   if (!decide.hasEnded({ state }) || unit.get(endings, schoolOin, right.ends)) return;
   unit.put(endings, { school: schoolOin, day: right.ends });
   unit.setTimer({
@@ -342,8 +346,12 @@ function onForgotten({ schoolOin, learner }: EventOf<'LearnerForgotten'>, unit: 
     ({ product, id }) => [product, id],
   ))
     unit.remove(rights, schoolOin, id);
+  forgetLaunches(unit, schoolOin, learner);
+}
+
+function forgetLaunches(unit: Unit, school: string, learner: string): void {
   for (const launch of allOf(
-    (after) => unit.list(launches, { index: 'learner', equals: [schoolOin, learner], after, limit: PAGE }),
+    (after) => unit.list(launches, { index: 'learner', equals: [school, learner], after, limit: PAGE }),
     ({ launch }) => [launch],
   ))
     unit.put(launches, decide.nobodys(launch));

@@ -298,6 +298,19 @@ describe('forgetting', () => {
     create(bench, 'l-3');
     expect(only(bench)).toMatchObject({ value: { code: 'learner.unknown' } });
   });
+
+  test('leaves no token of a launch either that a grant allowed which was told after it', () => {
+    const bench = open();
+    bench.submit('LearnerForgotten', { schoolOin: school, learner: 'anna' }, 'anna');
+    granted(bench);
+    create(bench);
+    expect(bench.get(tables.launches, 'l-1')).toMatchObject({ learner: 'anna', state: 'created' });
+    changed(bench, EntitlementState.ENTITLEMENT_STATE_WITHDRAWN, 'forgotten');
+    for (const table of access.tables) expect(JSON.stringify(bench.list(table, { equals: [] }))).not.toContain('anna');
+    bench.clear();
+    redeem(bench);
+    expect(only(bench)).toMatchObject({ value: { code: 'state.missing' } });
+  });
 });
 
 describe('provisioning', () => {
