@@ -299,7 +299,7 @@ describe('forgetting', () => {
     expect(only(bench)).toMatchObject({ value: { code: 'learner.unknown' } });
   });
 
-  test('leaves no token of a launch either that a grant allowed which was told after it', () => {
+  test('leaves no token of a launch either that a grant allowed which was told after it (simulation, seed 11980)', () => {
     const bench = open();
     bench.submit('LearnerForgotten', { schoolOin: school, learner: 'anna' }, 'anna');
     granted(bench);
