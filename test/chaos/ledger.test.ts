@@ -152,3 +152,13 @@ test('an attempt that was answered, made again and refused then, may come in par
     expect(ledger.verdict().unexplained).toBe(isRefused ? 0 : 1);
   }
 });
+
+test('who is ill by itself makes nothing late, and loses nothing either', () => {
+  const ledger = new Ledger(['ill']);
+  ledger.offered({ id: 'a', key: 'a', seq: 1, receivers: ['ill', RECEIVER] }, performance.now() - 5_000);
+  expect(ledger.age()).toBeGreaterThanOrEqual(5_000);
+  ledger.accepted('a');
+  expect(ledger.age()).toBeGreaterThanOrEqual(5_000);
+  come(ledger, 'a');
+  expect([ledger.age(), ledger.open, ledger.verdict().lost]).toEqual([0, 1, 1]);
+});

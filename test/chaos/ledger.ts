@@ -48,7 +48,7 @@ export interface Verdict {
   examples: string[];
 }
 
-/** How long messages of a span took, from their offering until everybody had them, milliseconds. */
+/** How long messages of a span took, from their offering until everybody who is well had them, milliseconds. */
 export interface Timing {
   /** The span is over; what was offered in it and is under way still counts when it has arrived. */
   end(): void;
@@ -68,6 +68,8 @@ interface Open extends Item {
   offeredAt: number;
   isAccepted: boolean;
   missing: Set<string>;
+  /** Its time was taken. */
+  isTimed: boolean;
 }
 
 interface Delivered {
@@ -103,11 +105,23 @@ export class Ledger {
   readonly #examples = new Map<string, string[]>();
   readonly #excuses: { from: number; to: number }[] = [];
   readonly #spans: Span[] = [];
+  readonly #ill: ReadonlySet<string>;
+
+  /** `ill`: receivers that hang, refuse and go away by themselves. What they make late is not counted as late. */
+  constructor(ill: readonly string[] = []) {
+    this.#ill = new Set(ill);
+  }
 
   /** At its first offering; a repeat under the same reference is no other item. */
   offered(item: Item, at = performance.now()): void {
     this.#items.set(item.id, item);
-    this.#open.set(item.id, { ...item, offeredAt: at, isAccepted: false, missing: new Set(item.receivers) });
+    this.#open.set(item.id, {
+      ...item,
+      offeredAt: at,
+      isAccepted: false,
+      missing: new Set(item.receivers),
+      isTimed: false,
+    });
   }
 
   /** The sender was told that it is taken. */
@@ -211,7 +225,9 @@ export class Ledger {
     const span: Span = { from: performance.now(), to: Number.POSITIVE_INFINITY, tookMs: [] };
     this.#spans.push(span);
     const isOpen = (): boolean =>
-      [...this.#open.values()].some(({ offeredAt }) => offeredAt >= span.from && offeredAt <= span.to);
+      [...this.#open.values()].some(
+        (open) => this.#isLate(open) && open.offeredAt >= span.from && open.offeredAt <= span.to,
+      );
     return {
       end() {
         span.to = Math.min(span.to, performance.now());
@@ -223,10 +239,17 @@ export class Ledger {
     };
   }
 
-  /** Age of the oldest that is not with everybody yet, since it was offered; 0 = none. Milliseconds. */
+  /** Age of the oldest that is not with everybody yet who is well, since it was offered; 0 = none. Milliseconds. */
   age(now = performance.now()): number {
-    const [oldest] = this.#open.values();
-    return oldest === undefined ? 0 : now - oldest.offeredAt;
+    for (const open of this.#open.values()) if (this.#isLate(open)) return now - open.offeredAt;
+    return 0;
+  }
+
+  /** Not answered, or not with somebody who takes what comes. */
+  #isLate({ isAccepted, missing }: Open): boolean {
+    if (!isAccepted) return true;
+    for (const receiver of missing) if (!this.#ill.has(receiver)) return true;
+    return false;
   }
 
   /** How many are not yet with everybody, or not answered. */
@@ -254,10 +277,12 @@ export class Ledger {
   }
 
   #close(open: Open): void {
-    if (!open.isAccepted || open.missing.size > 0) return;
-    this.#open.delete(open.id);
-    for (const { from, to, tookMs } of this.#spans)
-      if (open.offeredAt >= from && open.offeredAt <= to) tookMs.push(performance.now() - open.offeredAt);
+    if (!open.isTimed && !this.#isLate(open)) {
+      open.isTimed = true;
+      for (const { from, to, tookMs } of this.#spans)
+        if (open.offeredAt >= from && open.offeredAt <= to) tookMs.push(performance.now() - open.offeredAt);
+    }
+    if (open.isAccepted && open.missing.size === 0) this.#open.delete(open.id);
   }
 
   #note(kind: 'outOfOrder' | 'unexplained' | 'secondEffects' | 'strange', what: string): void {

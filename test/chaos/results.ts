@@ -28,7 +28,7 @@ export function linesOf(findings: Findings, { nodes, replicas, rate }: ChaosOpti
     `## Seed ${seed}, ${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC: ${isClean(findings) ? 'clean' : 'not clean'}`,
     '',
     `${findings.minutes.toFixed(1)} minutes, ${nodes} broker${nodes === 1 ? '' : 's'}, ${replicas} process${replicas === 1 ? '' : 'es'} of each role, ${rate} grants a second offered, ${cpus().length} cores shared by all of it. ${number(total)} faults, of which ${number(findings.kills)} processes killed.`,
-    `Before any fault the oldest message was ${findings.calmAge.p50.toFixed(0)} ms old (p50), ${findings.calmAge.p99.toFixed(0)} ms (p99).`,
+    `Before any fault accepted → delivered took ${findings.calmTook.p50.toFixed(0)} ms (p50), ${findings.calmTook.p99.toFixed(0)} ms (p99), and the oldest message was ${findings.calmAge.p50.toFixed(0)} ms old (p50), ${findings.calmAge.p99.toFixed(0)} ms (p99).`,
     '',
     '| grants | orders | offered | accepted | first arrivals | lost | out of order | repeats | without reason | second effects | strange |',
     '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',

@@ -4,7 +4,7 @@ import pg from 'pg';
 import { type Cluster, mayMount, startCluster } from './cluster.ts';
 import { faults as allFaults, type Fault, type Kind, type Scene } from './faults.ts';
 import { faultsOf, Ledger, quantile, type Verdict } from './ledger.ts';
-import { type Draw, startTraffic, type Traffic } from './traffic.ts';
+import { type Draw, RUDE, startTraffic, type Traffic } from './traffic.ts';
 
 export interface ChaosOptions {
   /** Of this run alone. */
@@ -44,6 +44,8 @@ export interface Findings extends Verdict {
   recoveries: Recovery[];
   /** Age of the oldest, before the first fault: p50 and p99, milliseconds. */
   calmAge: { p50: number; p99: number };
+  /** From offering until everybody who is well has it, before the first fault, milliseconds. */
+  calmTook: { p50: number; p99: number };
   refused: ReadonlyMap<string, number>;
   /** What faults measured. */
   notes: string[];
@@ -101,7 +103,7 @@ export async function chaos(options: ChaosOptions): Promise<Findings> {
       `${cluster.replicas.length} processes of roles, ${nodes} broker${nodes === 1 ? '' : 's'} and PostgreSQL are ready`,
     );
     // What faults draw must not depend on how many messages there were meanwhile.
-    const ledger = new Ledger();
+    const ledger = new Ledger([RUDE]);
     traffic = await startTraffic({
       doors: cluster.doors,
       operatorKey: cluster.operatorKey(),
@@ -110,11 +112,15 @@ export async function chaos(options: ChaosOptions): Promise<Findings> {
       rate,
     });
     const calm: number[] = [];
+    const timing = ledger.time();
     for (const until = performance.now() + CALM_MS; performance.now() < until; await sleep(100))
       calm.push(ledger.age());
+    timing.end();
     const calmAge = { p50: quantile(calm, 0.5), p99: quantile(calm, 0.99) };
+    const calmTook = { p50: quantile(timing.tookMs, 0.5), p99: quantile(timing.tookMs, 0.99) };
     say(
-      `before any fault the oldest message was ${calmAge.p50.toFixed(0)} ms old (p50), ${calmAge.p99.toFixed(0)} ms (p99)`,
+      `before any fault: accepted → delivered ${calmTook.p50.toFixed(0)} ms (p50), ${calmTook.p99.toFixed(0)} ms (p99); ` +
+        `the oldest message was ${calmAge.p50.toFixed(0)} ms old (p50), ${calmAge.p99.toFixed(0)} ms (p99)`,
     );
 
     const draw = drawFrom(seed);
@@ -188,6 +194,7 @@ export async function chaos(options: ChaosOptions): Promise<Findings> {
       orders: traffic.orders(),
       recoveries,
       calmAge,
+      calmTook,
       refused: traffic.complaints.refused,
       notes,
       problems,

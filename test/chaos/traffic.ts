@@ -26,6 +26,9 @@ import type { Ledger } from './ledger.ts';
 /** Numbers from 0 up to 1, from the run's seed. */
 export type Draw = () => number;
 
+/** The receiver that is ill by itself. */
+export const RUDE = 'rude hook';
+
 const SCHOOL = schoolOin('99ZC');
 const OINS = {
   seller: '00000099200000001000',
@@ -143,7 +146,7 @@ export async function startTraffic({
   const operator = wire(OperatorServiceDefinition, doors.one, `Bearer ${operatorKey}`);
   const hooks = await Promise.all([
     openHook('calm hook', ledger, complaints, calmly(draw)),
-    openHook('rude hook', ledger, complaints, rudely(draw)),
+    openHook(RUDE, ledger, complaints, rudely(draw)),
   ]);
   const added = await addParties(operator, hooks);
   for (const [i, hook] of hooks.entries()) hook.trust(added.secrets[i]!);
@@ -450,7 +453,8 @@ const calmly =
   (draw: Draw): Manners =>
   async () => {
     await sleep(draw() * 20);
-    return draw() < 0.01 ? 503 : 204;
+    // It rests after each, and what waits for it then is older than when all are well.
+    return draw() < 0.001 ? 503 : 204;
   };
 /** It fails, is slow, or goes away, before it has taken the events or after. */
 const rudely =
