@@ -46,6 +46,7 @@ import { serveInternal } from './internal.ts';
 import {
   answersOthers,
   innerAddress,
+  mayCall,
   modulesOf,
   once,
   type RoleName,
@@ -336,7 +337,8 @@ async function listen(
   proof: InnerProof,
 ): Promise<{ server: GrpcServer; address: string }> {
   const address = parseAddress(innerAddress(config, mine)!)!;
-  const server = await serveGrpc({ address, ...proof });
+  const called = [...new Set(mine.map(({ role }) => role))];
+  const server = await serveGrpc({ address, ...proof, mayCall: (names) => mayCall(called, names) });
   // What listens on all addresses of a machine is called by the machine's name.
   const host = /^(0\.0\.0\.0|::)$/.test(address.host) ? hostname() : address.host;
   return { server, address: textOf({ host, port: server.port }) };

@@ -106,6 +106,29 @@ export const services: readonly Service[] = [
   { name: 'pseudonyms', role: 'vault', answers: 'eduk.pseudonyms.v1.VaultService' },
 ];
 
+/** Roles that a certificate is for: by its service's or role's name, alone or at the end of a name (`eduk-gateway-door.chain.svc`). */
+function rolesNamed(names: readonly string[]): Set<RoleName> {
+  // The desk is a door that listens to itself only.
+  const known = new Map<string, RoleName>([
+    ['desk', 'door'],
+    ...services.map(({ name, role }) => [name, role] as const),
+  ]);
+  for (const role of Object.keys(roles) as RoleName[]) known.set(role, role);
+  const found = new Set<RoleName>();
+  for (const name of names) {
+    const label = name.split('.')[0]!;
+    const role = known.get(label) ?? known.get(label.slice(label.lastIndexOf('-') + 1));
+    if (role !== undefined) found.add(role);
+  }
+  return found;
+}
+
+/** Whether somebody with a certificate for these names may call a process of these roles: only who cannot do without one of them. */
+export function mayCall(called: readonly RoleName[], names: readonly string[]): boolean {
+  for (const role of rolesNamed(names)) if (called.some((one) => roles[role].needs.includes(one))) return true;
+  return false;
+}
+
 /**
  * Methods of which a second call has a second effect: not repeated when an answer is lost. All others read, or leave what
  * they have done once. A method that is new must be named here or in the test that lists those.

@@ -128,7 +128,8 @@ export const settings = {
     type: 'path',
   },
   EDUK_INNER_TLS_CERT: {
-    about: 'File with the certificate that this role shows to the others (PEM), for the names they call it by.',
+    about:
+      'File with the certificate that this role shows to the others (PEM), for the names they call it by. One of its names says which role it is (`door`, or `eduk-door.chain.svc`): a role answers only those that need it.',
     type: 'path',
   },
   EDUK_INNER_TLS_KEY: { about: 'File with the key of EDUK_INNER_TLS_CERT (PEM).', type: 'path' },

@@ -333,6 +333,26 @@ describe('who may call', () => {
   });
 });
 
+test('over TLS only those are answered who have business here, by the names of their certificates', async () => {
+  const ours = testAuthority();
+  const asked: (readonly string[])[] = [];
+  const { port } = await server(echo, {
+    tls: ours.issue('vault'),
+    key: undefined,
+    mayCall: (names) => {
+      asked.push(names);
+      return names.includes('door');
+    },
+  });
+  const as = (subject: string) =>
+    client([], { addresses: [`localhost:${port}`], tls: ours.issue(subject), key: undefined, patienceMs: 1_000 })
+      .call(SERVICE, 'echo', bytes('hello'))
+      .then(text, (thrown) => thrown.fault);
+  expect(await as('door')).toBe('hello');
+  expect(await as('watch')).toBe('gateway.unavailable');
+  expect(asked).toContainEqual(['watch', 'localhost']);
+});
+
 test('health says what the process said of itself', async () => {
   const running = await server(echo);
   const ask = (): Promise<number> =>

@@ -3,6 +3,7 @@ import { Server, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import type { ExchangeRequest, ExchangeResponse } from '#proto/eduk/inner/v1/inner';
 import { type Address, textOf } from '../config.ts';
+import { log } from '../log.ts';
 import { type Answer, type Call, type Port, serveOnPort, type Transport } from '../rpc.ts';
 import { answerFrames, callsIn, exchange, LARGEST_FRAME } from './frames.ts';
 import { type InnerProof, KEY_HEADER, serverCredentials } from './security.ts';
@@ -10,6 +11,8 @@ import { type InnerProof, KEY_HEADER, serverCredentials } from './security.ts';
 export interface GrpcServerOptions extends InnerProof {
   /** Port 0 takes a free one. */
   address: Address;
+  /** With TLS: whether who has a certificate for these names (subject's CN, DNS names) may call. Without it every role may. */
+  mayCall?: (names: readonly string[]) => boolean;
 }
 
 export interface GrpcServer {
@@ -32,7 +35,7 @@ export interface GrpcServer {
  * Listens for other roles over gRPC. Rejects with `ConfigError` (an address that is not loopback without TLS) or the error of
  * the listener.
  */
-export async function serveGrpc({ address, ...proof }: GrpcServerOptions): Promise<GrpcServer> {
+export async function serveGrpc({ address, mayCall, ...proof }: GrpcServerOptions): Promise<GrpcServer> {
   const credentials = serverCredentials(address.host, proof);
   const expected = proof.key === undefined ? undefined : digestOf(proof.key);
   const server = new Server({
@@ -50,6 +53,10 @@ export async function serveGrpc({ address, ...proof }: GrpcServerOptions): Promi
       const given = call.metadata.get(KEY_HEADER)[0]?.toString() ?? '';
       if (expected && !timingSafeEqual(digestOf(given), expected))
         return void call.emit('error', { code: status.UNAUTHENTICATED, details: 'not a role of this gateway' });
+      if (proof.tls && mayCall && !mayCall(namesOf(call))) {
+        log('warn', 'role_refused', { names: namesOf(call).join(' ') });
+        return void call.emit('error', { code: status.PERMISSION_DENIED, details: 'a role that has no business here' });
+      }
       if (!opened || leaving) return void call.emit('error', { code: status.UNAVAILABLE, details: 'come back' });
       const stream = new Stream(call);
       streams.add(stream);
@@ -92,6 +99,15 @@ export async function serveGrpc({ address, ...proof }: GrpcServerOptions): Promi
       });
     },
   };
+}
+
+/** Whom the caller's certificate is for. It was verified when the connection was made. */
+function namesOf(call: ServerDuplexStream<ExchangeRequest, ExchangeResponse>): string[] {
+  const certificate = call.getAuthContext().sslPeerCertificate;
+  const alternatives = (certificate?.subjectaltname ?? '')
+    .split(', ')
+    .flatMap((name) => /^DNS:(.+)$/.exec(name)?.[1] ?? []);
+  return [...[certificate?.subject?.CN ?? []].flat(), ...alternatives];
 }
 
 const digestOf = (key: string): Buffer => createHash('sha256').update(key).digest();
