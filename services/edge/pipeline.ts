@@ -4,7 +4,7 @@
  * happen before it, because they differ per transport: stages/authenticate.ts and the adapters.
  */
 import { setImmediate as breath } from 'node:timers/promises';
-import { asGatewayError, Clear, uuid7, uuidText } from '#kernel';
+import { asGatewayError, Clear, traceparentOf, uuid7, uuidText } from '#kernel';
 import type { Caller } from './caller.ts';
 import { mayBeStale } from './chain.ts';
 import { accept } from './stages/accept.ts';
@@ -83,7 +83,7 @@ export function submit<Req>(
     caller,
     message: new Clear(request),
     bulk: more.bulk ?? false,
-    traceparent: more.traceparent ?? '',
+    traceparent: traceparentOf(more.traceparent),
     flow,
     flowId: uuidText(flow),
   };

@@ -12,4 +12,5 @@ export * from './log.ts';
 export * from './networks.ts';
 export * from './rpc.ts';
 export * from './thread.ts';
+export * from './traceparent.ts';
 export * from './waiters.ts';
