@@ -24,7 +24,7 @@ export class Cluster {
   readonly #links = new Map<string, Promise<Link>>();
   readonly #end = new AbortController();
   #brokers = new Map<number, { host: string; port: number }>();
-  /** Leaders by topic, in order of partitions; -1 = none. */
+  /** Leaders by topic, in order of partitions (-1 = none), and when they were read, monotonic milliseconds. */
   readonly #leaders = new Map<string, { leaders: number[]; code: number; readMs: number }>();
   #refreshing = new Map<string, Promise<void>>();
   #turn = 0;
@@ -104,7 +104,7 @@ export class Cluster {
    */
   async leaders(topic: string): Promise<readonly number[]> {
     const known = this.#leaders.get(topic);
-    if (known === undefined || known.code !== 0 || Date.now() - known.readMs > METADATA_AGE_MS)
+    if (known === undefined || known.code !== 0 || performance.now() - known.readMs > METADATA_AGE_MS)
       await this.refresh([topic]);
     const { leaders, code } = this.#leaders.get(topic)!;
     if (code !== 0) throw unwritten(answeredTopic(code, topic));
@@ -123,7 +123,7 @@ export class Cluster {
   stale(topics: Iterable<string>): void {
     for (const topic of topics) {
       const known = this.#leaders.get(topic);
-      if (known && Date.now() - known.readMs > LEAST_REFRESH_MS) this.#leaders.delete(topic);
+      if (known && performance.now() - known.readMs > LEAST_REFRESH_MS) this.#leaders.delete(topic);
     }
   }
 
@@ -141,14 +141,18 @@ export class Cluster {
 
   async metadata(topics: readonly string[]): Promise<ClusterMetadata> {
     const metadata = await this.askAny((link) => link.metadata(topics));
-    const readMs = Date.now();
+    const readMs = performance.now();
     if (metadata.brokers.length > 0)
       this.#brokers = new Map(metadata.brokers.map(({ id, host, port }) => [id, { host, port }]));
     for (const { name, code, partitions } of metadata.topics) {
       const leaders: number[] = [];
       for (const { partition, leader } of partitions) leaders[partition] = leader;
       // A topic that is being made has no leaders yet.
-      this.#leaders.set(name, { leaders, code: code === 5 ? 0 : code, readMs: leaders.includes(-1) ? 0 : readMs });
+      this.#leaders.set(name, {
+        leaders,
+        code: code === 5 ? 0 : code,
+        readMs: leaders.includes(-1) ? Number.NEGATIVE_INFINITY : readMs,
+      });
     }
     return metadata;
   }
@@ -165,7 +169,7 @@ export class Cluster {
 
   /** Tries `what` until it succeeds, cannot, or `requestTimeoutMs` has passed. */
   async insist<T>(what: () => Promise<T>): Promise<T> {
-    const until = Date.now() + this.settings.requestTimeoutMs;
+    const until = performance.now() + this.settings.requestTimeoutMs;
     for (let tries = 0; ; tries++) {
       try {
         if (this.closed) throw closed();
@@ -175,7 +179,7 @@ export class Cluster {
         const restFor = restMs(tries);
         // What was made a moment ago may not be known everywhere; what is unknown for longer does not exist.
         const unknown = told.code === 'UNKNOWN_TOPIC_OR_PARTITION' && tries >= UNKNOWN_TRIES;
-        if (!told.retriable || unknown || Date.now() + restFor > until) throw told;
+        if (!told.retriable || unknown || performance.now() + restFor > until) throw told;
         await rest(restFor, undefined, { signal: this.signal }).catch(() => {
           throw closed();
         });

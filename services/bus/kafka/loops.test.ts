@@ -296,6 +296,46 @@ test('a leader that fails is asked at growing rests, and told of', async () => {
   expect(new Set(troubles.map(({ sinceMs }) => sinceMs)).size).toBe(1);
 });
 
+test('a clock that is set back an hour makes nobody rest longer, nor trust leaders that moved', async () => {
+  const wire = new MadeUp();
+  const now = Date.now;
+  wire.fetch = async (broker, { maxWaitMs }) => {
+    if (broker === 1) {
+      // Between an answer and the rest after it.
+      Date.now = () => now() - 3_600_000;
+      wire.leaders = [2, 2];
+      throw network();
+    }
+    await rest(maxWaitMs, undefined, { ref: false });
+    return [];
+  };
+  try {
+    readerOf(wire);
+    await until('the new leader is asked', () => wire.fetches.some(({ broker }) => broker === 2), 5000);
+  } finally {
+    Date.now = now;
+  }
+});
+
+test('a clock that is set forward makes nobody give up before the time', async () => {
+  const wire = new MadeUp();
+  const now = Date.now;
+  let asked = 0;
+  wire.metadata = async () => {
+    asked += 1;
+    Date.now = () => now() + asked * 3_600_000;
+    if (asked < 3) throw network();
+  };
+  const cluster = clusterOf(wire, ['b:1']);
+  open.push(cluster);
+  try {
+    await cluster.insist(() => cluster.refresh(['t']));
+  } finally {
+    Date.now = now;
+  }
+  expect(asked).toBe(3);
+});
+
 test('places are host and port', () => {
   expect(place('kafka-1.example:9092')).toEqual({ host: 'kafka-1.example', port: 9092 });
   expect(place('[::1]:9092')).toEqual({ host: '::1', port: 9092 });

@@ -20,7 +20,7 @@ interface LaneState {
   fromEarliest: boolean;
   /** Raised by `seek`: what was asked for before is not handed. */
   epoch: number;
-  /** Since when a handler is open; 0 = none is. */
+  /** Since when a handler is open, monotonic milliseconds as all times here that are not told; 0 = none is. */
   busyMs: number;
   paused: boolean;
   gap: boolean;
@@ -28,6 +28,7 @@ interface LaneState {
   /** Not before this time, after something failed. */
   restsUntilMs: number;
   tries: number;
+  /** Unix milliseconds. */
   failsSinceMs: number;
 }
 
@@ -109,7 +110,7 @@ export class Reader implements KafkaReader {
   /** Finds leaders for lanes that have none, and starts a loop for each leader. */
   async #lead(): Promise<void> {
     while (!this.#cluster.closed) {
-      const now = Date.now();
+      const now = performance.now();
       const leaderless = [...this.#lanes.values()].filter(({ leader }) => leader < 0);
       const due = leaderless.filter(({ restsUntilMs }) => restsUntilMs <= now);
       await Promise.all(
@@ -132,7 +133,7 @@ export class Reader implements KafkaReader {
       }
       const rests = [...this.#lanes.values()]
         .filter(({ leader }) => leader < 0)
-        .map(({ restsUntilMs }) => restsUntilMs - Date.now());
+        .map(({ restsUntilMs }) => restsUntilMs - performance.now());
       await this.#sleep(Math.max(LEAST_WAIT_MS, Math.min(...rests)), (wake) => {
         this.#wakeLeading = wake;
       });
@@ -149,7 +150,7 @@ export class Reader implements KafkaReader {
     while (!this.#cluster.closed) {
       const led = [...this.#lanes.values()].filter((state) => state.leader === leader);
       if (led.length === 0) return;
-      const now = Date.now();
+      const now = performance.now();
       const free = led.filter(({ busyMs, paused, gap }) => busyMs === 0 && !paused && !gap);
       const ready = free.filter(({ restsUntilMs }) => restsUntilMs <= now);
       if (ready.length === 0) {
@@ -255,7 +256,7 @@ export class Reader implements KafkaReader {
       const handled = this.#options.onRecords(state.lane, first === 0 ? records : records.slice(first), end);
       if (handled === undefined) done();
       else {
-        state.busyMs = Date.now();
+        state.busyMs = performance.now();
         handled.then(done, failed).finally(() => {
           state.busyMs = 0;
           this.#wake(state);
@@ -296,9 +297,8 @@ export class Reader implements KafkaReader {
 
   #trouble(state: LaneState, error: KafkaError, of: 'lane' | 'broker' | 'quiet' = 'lane'): void {
     if (this.#cluster.closed) return;
-    const now = Date.now();
-    state.failsSinceMs ||= now;
-    state.restsUntilMs = now + Math.max(state.leader < 0 ? LEADERLESS_MS : 0, restMs(state.tries++));
+    state.failsSinceMs ||= Date.now();
+    state.restsUntilMs = performance.now() + Math.max(state.leader < 0 ? LEADERLESS_MS : 0, restMs(state.tries++));
     if (of !== 'quiet')
       this.#options.onTrouble?.({ ...(of === 'lane' && { lane: state.lane }), error, sinceMs: state.failsSinceMs });
   }
@@ -323,8 +323,8 @@ const keyOf = ({ topic, partition }: Lane): string => `${topic}/${partition}`;
  * most as long as the youngest handler has been open: a lane loses no more time than it used itself.
  */
 function waitMs(led: readonly LaneState[], maxWaitMs: number): number {
-  const now = Date.now();
+  const now = performance.now();
   let wait = maxWaitMs;
   for (const { busyMs } of led) if (busyMs > 0) wait = Math.min(wait, Math.max(LEAST_WAIT_MS, now - busyMs));
-  return wait;
+  return Math.round(wait);
 }
