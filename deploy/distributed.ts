@@ -7,7 +7,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -154,8 +154,9 @@ async function main(): Promise<void> {
   });
   const runners: Runner[] = [];
   const servers = join(data, 'servers.json');
-  // Made anew, so that its mode is what we say.
-  rmSync(servers, { force: true });
+  const settings = join(data, 'settings.sh');
+  // Made anew, so that their mode is what we say.
+  for (const file of [servers, settings]) rmSync(file, { force: true });
   try {
     if (stopping) return;
     // There is a password in it. For whoever looks into what the gateway keeps, as the demo does.
@@ -191,6 +192,16 @@ async function main(): Promise<void> {
       watch: { ...database, EDUK_KAFKA_BROKERS: brokers.join(',') },
       vault: { EDUK_VAULT_DATABASE_URL: vaultUrl, EDUK_DATABASE_URL: '', EDUK_KAFKA_BROKERS: '' },
     };
+    // For the shell of whoever looks after it: `. settings.sh` and then any command knows where everything is.
+    const all = {
+      ...shared,
+      EDUK_DATA: resolve(data),
+      EDUK_DATABASE_URL: databaseUrl,
+      EDUK_VAULT_DATABASE_URL: vaultUrl,
+      EDUK_KAFKA_BROKERS: brokers.join(','),
+    };
+    const lines = Object.entries(all).map(([name, value]) => `export ${name}='${value.replaceAll("'", "'\\''")}'\n`);
+    writeFileSync(settings, lines.join(''), { mode: 0o600 });
     const file = join(data, 'processes.json');
     const write = () => {
       writeFileSync(
@@ -246,7 +257,7 @@ async function main(): Promise<void> {
     await stop();
     rmSync(join(data, 'processes.json'), { force: true });
     rmSync(join(data, 'addresses.json'), { force: true });
-    rmSync(servers, { force: true });
+    for (const file of [servers, settings]) rmSync(file, { force: true });
   }
 }
 

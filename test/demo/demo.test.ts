@@ -1,5 +1,5 @@
 /** The demo with a small school: it must succeed as it is, and fail when one program does something wrong. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { missingHere } from '#deploy/local';
 
 const demo = join(import.meta.dirname, 'main.ts');
+const cli = join(import.meta.dirname, '../../services/cli/eduk.js');
 const kept: string[] = [];
 afterEach(() => {
   for (const folder of kept.splice(0)) rmSync(folder, { recursive: true, force: true });
@@ -90,7 +91,8 @@ describe('the demo against a gateway that runs on Kafka and PostgreSQL', () => {
       try {
         while (!/^ready /m.test(said) && running.exitCode === null) await wait(100);
         expect(said).toMatch(/^ready /m);
-        expect(statSync(join(data, 'servers.json')).mode & 0o777).toBe(0o600);
+        for (const file of ['servers.json', 'settings.sh'])
+          expect([file, statSync(join(data, file)).mode & 0o777]).toEqual([file, 0o600]);
         for (const round of ['first', 'second']) {
           const { code, out } = await start(['--engine', 'kafka', '--pupils', '40'], { EDUK_DATA: data }).ended;
           expect(wrongRows(out), `${round}: ${out}`).toEqual([]);
@@ -99,11 +101,16 @@ describe('the demo against a gateway that runs on Kafka and PostgreSQL', () => {
           expect(out).toMatch(/^Kafka .* the school’s public number in clear .* found .* yes$/m);
           expect(code).toBe(0);
         }
+        const commands = `. '${data}/settings.sh' && exec '${process.execPath}' '${cli}' doctor`;
+        const { stdout } = spawnSync('sh', ['-c', commands], { encoding: 'utf8', env: own });
+        expect(stdout).toMatch(/^topics +ok/m);
+        expect(stdout).toMatch(/This set-up survives the loss of any of its processes\./);
       } finally {
         running.kill('SIGTERM');
         await ended;
       }
-      expect(existsSync(join(data, 'servers.json'))).toBe(false);
+      for (const file of ['servers.json', 'settings.sh'])
+        expect([file, existsSync(join(data, file))]).toEqual([file, false]);
     },
   );
 });
