@@ -4,7 +4,7 @@ import { systemClock, uuid7 } from '#kernel';
 import type { Entry } from '#proto/eduk/bus/v1/bus';
 import { Acceptor } from './accept.ts';
 import { APPEND, type Ground } from './append.ts';
-import type { Database, Session } from './connection.ts';
+import type { Database, Send, Session } from './connection.ts';
 
 const entry = (party: string, key: string): Entry => ({
   flowId: Buffer.from(uuid7()),
@@ -26,17 +26,14 @@ function slowDatabase(takes: (transaction: number) => number) {
   const log: string[] = [];
   const counts = { begun: 0, open: 0, mostOpen: 0 };
   const database = {
-    async transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    async transaction<T>(work: (session: Session, send: Send) => Promise<T>): Promise<T> {
       const ms = takes(counts.begun++);
       counts.mostOpen = Math.max(counts.mostOpen, ++counts.open);
       const keys: string[] = [];
-      const session = {
-        query: async ({ text, values }: { text: string; values: unknown[] }) => {
-          if (text === APPEND) keys.push(...(values[4] as string[]));
-          return { rows: [] };
-        },
-      } as unknown as Session;
-      const result = await work(session);
+      const session = { query: async () => ({ rows: [] }) } as unknown as Session;
+      const result = await work(session, ({ text, values }) => {
+        if (text === APPEND) keys.push(...(values![4] as string[]));
+      });
       await new Promise((resolve) => setTimeout(resolve, ms));
       log.push(...keys);
       counts.open -= 1;
@@ -91,7 +88,39 @@ test('looks at the backlog do not pile up while the database is slow', async () 
   });
   await acceptor.start();
   slow = true;
+  const senders = setInterval(() => void acceptor.accept({ entries: [] }), 100);
   await new Promise((resolve) => setTimeout(resolve, 1500));
+  clearInterval(senders);
   expect(most).toBe(1);
+  await acceptor.stop();
+});
+
+test('the backlog is looked at while messages come, also when they are refused', async () => {
+  let looks = 0;
+  let unread = 0;
+  const acceptor = new Acceptor({
+    database: {} as Database,
+    ground: {} as Ground,
+    clock: systemClock,
+    outboxMax: 1000,
+    backlog: async () => {
+      looks += 1;
+      return { unread, oldestMs: 0 };
+    },
+    accepted: () => undefined,
+  });
+  const turn = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+  await acceptor.start();
+  await turn(600);
+  expect(looks).toBe(1);
+  unread = 2000;
+  await acceptor.accept({ entries: [] });
+  while (looks === 1) await turn(10);
+  unread = 0;
+  await turn(1);
+  expect(() => acceptor.accept({ entries: [] })).toThrow(expect.objectContaining({ fault: 'gateway.overloaded' }));
+  while (looks === 2) await turn(10);
+  await turn(1);
+  await acceptor.accept({ entries: [] });
   await acceptor.stop();
 });

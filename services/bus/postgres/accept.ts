@@ -17,7 +17,7 @@ const GROUP = 200;
 const QUEUE_MAX = 50_000;
 /** Groups under way at once: while one waits for the disk the next is being claimed. */
 const GROUPS = 3;
-/** How often the size of what is not yet published or read is looked at, milliseconds. */
+/** How often the size of what is not yet published or read is looked at while messages come, milliseconds. */
 const LOOK_MS = 250;
 /** Bulk is taken slower from the first age of the oldest unread event, and at a trickle from the second, milliseconds. */
 const SLOWER_MS = 500;
@@ -49,6 +49,8 @@ export class Acceptor {
   /** Senders with entries in a group that is under way. */
   readonly #busy = new Set<string>();
   #looking = false;
+  /** Something came since the last look. */
+  #asked = false;
   #scheduled = false;
   #closed = false;
   #unread = 0;
@@ -80,8 +82,9 @@ export class Acceptor {
   async start(): Promise<void> {
     await this.look();
     this.#timer = setInterval(() => {
-      // One at a time: a database that is slow must not have its connections taken by looks.
-      if (this.#looking) return;
+      // One at a time: a database that is slow must not have its connections taken by looks. Where nothing is accepted, as in
+      // all roles but the doors, nobody needs to know.
+      if (this.#looking || !(this.#asked || this.#queue.size > 0)) return;
       this.#looking = true;
       void this.look()
         .catch(() => undefined)
@@ -94,6 +97,7 @@ export class Acceptor {
 
   /** Looks now how far the readers are behind. */
   async look(): Promise<void> {
+    this.#asked = false;
     const { unread, oldestMs } = await this.#backlog();
     this.#unread = unread;
     this.#oldestMs = oldestMs;
@@ -102,6 +106,7 @@ export class Acceptor {
 
   accept({ entries }: AcceptRequest): Promise<AcceptResponse> {
     if (this.#closed) throw new GatewayError('gateway.stopping', undefined, { retryAfterS: 5 });
+    this.#asked = true;
     if (this.#unread > this.#outboxMax || this.#queue.size + entries.length > QUEUE_MAX)
       throw new GatewayError('gateway.overloaded', undefined, { retryAfterS: 2 });
     for (const [i, entry] of entries.entries()) checkEntry(entry, `entries[${i}]`);
@@ -167,7 +172,7 @@ export class Acceptor {
       const id = claim && hexOf(claim);
       if (id !== undefined && !firsts.has(id)) firsts.set(id, i);
     }
-    return this.#database.transaction(async (session) => {
+    return this.#database.transaction(async (session, send) => {
       const standing = await claimAll(session, entries, claims, [...firsts.values()], now);
       const outcomes: EntryOutcome[] = [];
       const records: Unnumbered[] = [];
@@ -188,7 +193,7 @@ export class Acceptor {
         outcomes.push({ taken: 'accepted', answer: entry.answer, flowId: entry.flowId });
       }
       if (this.#remembers) await noteInLedger(session, records.filter(this.#remembers));
-      if (records.length > 0) await appendRecords(session, records);
+      if (records.length > 0) appendRecords(send, records);
       this.#unread += records.length;
       return outcomes;
     });

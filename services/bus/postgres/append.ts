@@ -1,7 +1,7 @@
 /** Puts records on the log, as the last statement of a transaction; the database gives the numbers. */
 import { describeError, log } from '#kernel';
 import { type AppendedRecord, StoreFailure } from '../store.ts';
-import { type Database, type Session, statementName } from './connection.ts';
+import { type Database, type Send, statementName } from './connection.ts';
 import { asBuffer } from './load.ts';
 import { dayOf, makeDays, makeLanes } from './schema.ts';
 
@@ -10,9 +10,9 @@ export type Unnumbered = Omit<AppendedRecord, 'number'>;
 export const APPEND =
   'SELECT bus.append_1($1::text[], $2::int[], $3::int[], $4::bytea[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::bytea[], $12::bytea[], $13::bytea[], $14::int[])';
 
-/** Throws what the database says. The lanes must be there. */
-export async function appendRecords(session: Session, records: readonly Unnumbered[]): Promise<void> {
-  await session.query({
+/** The lanes must be there. */
+export function appendRecords(send: Send, records: readonly Unnumbered[]): void {
+  send({
     name: statementName(APPEND),
     text: APPEND,
     values: [

@@ -1,4 +1,5 @@
 /** Connections to PostgreSQL, with every wait bounded, and its errors as this gateway names them. */
+import type { Socket } from 'node:net';
 import pg from 'pg';
 import { GatewayError } from '#kernel';
 import { Missing, StoreFailure } from '../store.ts';
@@ -46,6 +47,12 @@ const SESSION = [
 
 export type Session = pg.PoolClient;
 
+/**
+ * Sends a statement of a transaction whose outcome nobody needs before the commit. It goes out together with what is asked
+ * for in the same moment, the commit too: where it fails, PostgreSQL commits nothing and the transaction rejects with that.
+ */
+export type Send = (statement: pg.QueryConfig) => void;
+
 const names = new Map<string, string>();
 /** PostgreSQL keeps 63 letters of a name: so it is a number. */
 export function statementName(text: string): string {
@@ -76,6 +83,8 @@ export class Database {
       connectionTimeoutMillis: CONNECT_MS,
       query_timeout: ANSWER_MS,
       idleTimeoutMillis: 30_000,
+      // Statements of a transaction do not wait for each other's answers.
+      pipeline: true,
       keepAlive: true,
       keepAliveInitialDelayMillis: 5_000,
       options: SESSION.map((setting) => `-c ${setting}`).join(' '),
@@ -152,15 +161,29 @@ export class Database {
     };
   }
 
-  /** What `work` does in one transaction: committed when this resolves; when it rejects, undone or, after a lost connection, unknown. */
-  async transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
+  /**
+   * What `work` does in one transaction: committed when this resolves; when it rejects, undone or, after a lost connection,
+   * unknown. What it sends counts like what it awaits.
+   */
+  async transaction<T>(work: (session: Session, send: Send) => T | Promise<T>): Promise<T> {
     let session: Session | undefined;
     try {
       session = await this.#pool.connect();
-      await session.query('BEGIN');
-      const result = await work(session);
-      await session.query('COMMIT');
-      session.release();
+      const own = session;
+      const sent: Promise<unknown>[] = [];
+      const send = (statement: pg.QueryConfig | string): void => {
+        const answer = own.query(statement);
+        // Told below, or by what fails before.
+        answer.catch(() => undefined);
+        sent.push(answer);
+      };
+      inOnePiece(own);
+      send('BEGIN');
+      const result = await work(own, send);
+      inOnePiece(own);
+      send('COMMIT');
+      await Promise.all(sent);
+      own.release();
       return result;
     } catch (thrown) {
       session?.release(true);
@@ -173,6 +196,13 @@ export class Database {
     const ended = this.#pool.end();
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 1000).unref())]);
   }
+}
+
+/** What is written until this moment is over goes to the network in one piece. */
+function inOnePiece(session: Session): void {
+  const { stream } = (session as unknown as { connection: { stream: Socket } }).connection;
+  stream.cork();
+  process.nextTick(() => stream.uncork());
 }
 
 /**

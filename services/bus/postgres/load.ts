@@ -4,7 +4,7 @@ import { keyText } from '../cells.ts';
 import { orderOf, plain } from '../compare.ts';
 import type { ColumnType, ListOptions } from '../port.ts';
 import type { Change } from '../store.ts';
-import { type Pinned, type Session, statementName } from './connection.ts';
+import { type Pinned, type Send, statementName } from './connection.ts';
 import { placeOf, quoted } from './schema.ts';
 import type { Snapshot, WantedList } from './snapshot.ts';
 
@@ -151,24 +151,19 @@ async function loadLists(
   for (const [i, list] of alike.entries()) snapshot.knowList(layout, list, found[i]!);
 }
 
-/** Writes what a group left of one table's rows. Throws what the database says. */
-export async function saveChanges(
-  session: Session,
-  service: string,
-  layout: Layout,
-  changes: readonly Change[],
-): Promise<void> {
+/** Writes what a group left of one table's rows. */
+export function saveChanges(send: Send, service: string, layout: Layout, changes: readonly Change[]): void {
   const { put, remove } = statementsOf(service, layout);
   const kept = changes.flatMap(({ cells }) => (cells === null ? [] : [cells]));
   const removed = changes.flatMap(({ key, cells }) => (cells === null ? [key] : []));
   if (removed.length > 0)
-    await session.query({
+    send({
       name: statementName(remove),
       text: remove,
       values: layout.types.slice(0, layout.keySize).map((type, at) => columnOf(removed, at, type)),
     });
   if (kept.length > 0)
-    await session.query({
+    send({
       name: statementName(put),
       text: put,
       values: layout.types.map((type, at) => columnOf(kept, at, type)),

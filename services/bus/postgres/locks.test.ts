@@ -11,6 +11,7 @@ import { ages, backlog } from './ages.ts';
 import { appendRecords, Ground, type Unnumbered } from './append.ts';
 import { cleanLog } from './clean.ts';
 import { Database } from './connection.ts';
+import { confirming, NOT_OWNER } from './owners.ts';
 import { dayOf, migrate } from './schema.ts';
 
 const DAY = 86_400_000;
@@ -86,13 +87,55 @@ const record = (key: string, timeMs: number, data = 'x'): Unnumbered => ({
   data: Buffer.from(data),
   origin: null,
 });
-const append = (...records: Unnumbered[]) => database.transaction((session) => appendRecords(session, records));
+const append = (...records: Unnumbered[]) => database.transaction((_, send) => appendRecords(send, records));
 const took = async (work: () => Promise<unknown>): Promise<number> => {
   const began = performance.now();
   await work();
   return performance.now() - began;
 };
 const rest = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+test('what is sent ahead of the commit is committed whole or not at all', async () => {
+  await migrate(database, release([]));
+  const note = (key: string) => ({
+    text: 'INSERT INTO bus.retries (consumer, stream, key) VALUES ($1, $2, $3)',
+    values: ['c', 's', key],
+  });
+  const noted = async () =>
+    (await database.query<{ key: string }>('SELECT key FROM bus.retries ORDER BY 1')).map(({ key }) => key);
+  const failing = database.transaction((_, send) => {
+    send(note('before'));
+    send({ text: 'SELECT 1 / 0' });
+    send(note('behind'));
+  });
+  await expect(failing).rejects.toMatchObject({ cause: { code: '22012' } });
+  expect(await noted()).toEqual([]);
+  const answer = await database.transaction(async (session, send) => {
+    send(note('a'));
+    const { rows } = await session.query('SELECT count(*)::int AS n FROM bus.retries');
+    send(note('b'));
+    return rows;
+  });
+  expect(answer).toEqual([{ n: 1 }]);
+  expect(await noted()).toEqual(['a', 'b']);
+});
+
+test('an owner that another has taken over from writes nothing, although it commits without asking first', async () => {
+  await migrate(database, release([]));
+  const ground = new Ground(database, []);
+  await ground.have(['asks'], NOW);
+  await database.query("INSERT INTO bus.owners (name, owner, epoch) VALUES ('probe', 'other', 5)");
+  const saved = (epoch: number) =>
+    database.transaction((_, send) => {
+      send(confirming({ name: 'probe', epoch }));
+      appendRecords(send, [record('a', NOW)]);
+    });
+  const heads = () => database.query('SELECT 1 FROM bus.lanes WHERE head > 0');
+  await expect(saved(4)).rejects.toMatchObject({ cause: { code: NOT_OWNER } });
+  expect(await heads()).toEqual([]);
+  await saved(5);
+  expect(await heads()).toHaveLength(1);
+});
 
 test('midnight comes while a backup reads the log: doors go on, and the day is made later', async () => {
   await migrate(database, release([consumer('reader', 'asks')]));

@@ -6,8 +6,9 @@
  * both names; when another joins that stands before the owner, the owner lets go after the group it is in.
  */
 import { hash } from 'node:crypto';
+import type { QueryConfig } from 'pg';
 import { log } from '#kernel';
-import type { Database, Session } from './connection.ts';
+import type { Database } from './connection.ts';
 
 /** How long a lease lasts when it is not renewed. */
 export const LEASE_S = 5;
@@ -228,15 +229,17 @@ function firstOf(name: string, replicas: readonly string[]): string | undefined 
   return first;
 }
 
+/** What the statement below fails with where another has taken over. */
+export const NOT_OWNER = '22012';
+
 /**
  * First statement of an owner's transaction: locks its row, checks that it is still the owner, renews the lease and counts
- * the change. Answers false when another has taken over: then nothing may be written.
+ * the change. It fails when another has taken over (a division by the number of rows it found), and what is sent behind it
+ * is undone with it: so it needs no answer before the commit is sent.
  */
-export async function confirm(session: Session, { name, epoch }: Lease): Promise<boolean> {
-  const { rowCount } = await session.query({
-    name: 'confirm owner',
-    text: `UPDATE bus.owners SET version = version + 1, until = greatest(until, now() + interval '${LEASE_S} s') WHERE name = $1 AND epoch = $2`,
-    values: [name, epoch],
-  });
-  return rowCount === 1;
-}
+export const confirming = ({ name, epoch }: Lease): QueryConfig => ({
+  name: 'confirm owner',
+  text: `WITH mine AS (UPDATE bus.owners SET version = version + 1, until = greatest(until, now() + interval '${LEASE_S} s') WHERE name = $1 AND epoch = $2 RETURNING 1)
+    SELECT 1 / count(*) FROM mine`,
+  values: [name, epoch],
+});

@@ -46,9 +46,9 @@ beforeEach(async () => {
 afterEach(() => database.close());
 
 const append = (partition: number, sizes: readonly number[]) =>
-  database.transaction((session) =>
+  database.transaction((_, send) =>
     appendRecords(
-      session,
+      send,
       sizes.map((size) => ({
         stream: 'asks',
         partition,

@@ -19,12 +19,12 @@ import {
   type LaneOffset,
 } from '../kafka/port.ts';
 import type { LogRecord, ServiceModule } from '../port.ts';
-import { type LaneRow, Missing } from '../store.ts';
+import { type Change, type LaneRow, Missing, StoreFailure } from '../store.ts';
 import { positions } from '../tables.ts';
 import { appendRecords, type Ground } from './append.ts';
-import type { Database } from './connection.ts';
+import { type Database, DatabaseError } from './connection.ts';
 import { loadWanted, saveChanges } from './load.ts';
-import { confirm, type Holder, type Lease } from './owners.ts';
+import { confirming, type Holder, type Lease, NOT_OWNER } from './owners.ts';
 import { readLog } from './read.ts';
 import { Signal } from './signal.ts';
 import { Snapshot } from './snapshot.ts';
@@ -45,6 +45,11 @@ const PATIENCE = 4;
 const SHOW_MS = 10_000;
 const REST_MS = 25;
 const REST_MOST_MS = 2_000;
+/**
+ * How long positions wait for another change to be saved with, milliseconds, where nothing else came of the records: a
+ * service reads much that is not for it, and a commit for each of them would cost more than all the rest.
+ */
+const POSITIONS_MS = 100;
 /** How often the same trouble is told, milliseconds. */
 const TELL_MS = 5_000;
 /** Looks at what is missing in one group, after which the service says that it gets nowhere. */
@@ -83,6 +88,9 @@ export class Service implements Holder {
   readonly #signal = new Signal();
   #turns: Turn[] = [];
   #core: Core | undefined;
+  /** Positions that are not saved yet, by their keys, and since when, monotonic milliseconds. */
+  readonly #unsaved = new Map<string, Change>();
+  #unsavedSince = Number.POSITIVE_INFINITY;
   /** Who wants to know that nothing is left to do. */
   #looks: (() => void)[] = [];
 
@@ -157,26 +165,37 @@ export class Service implements Holder {
     try {
       while (!lost.aborted) {
         feed.fill();
-        if (firsts.length > 0) core.announce(await this.#heads(firsts));
         const turns = this.#turns.splice(0);
         const looks = this.#looks.splice(0);
         if (looks.length > 0) await this.#takeRetries(lease, snapshot, core);
-        const busy = await this.#loaded(snapshot, () => core.hasWork());
+        const hasWork = () => this.#loaded(snapshot, () => core.hasWork());
+        let busy = await hasWork();
+        if (busy && firsts.length > 0) {
+          core.announce(await this.#heads(firsts));
+          busy = await hasWork();
+        }
         if (busy || turns.length > 0) {
           this.#looks.push(...looks);
           await this.#group(lease, snapshot, core, turns, busy);
         } else {
+          if (looks.length > 0) await this.#savePositions(lease);
           for (const idle of looks) idle();
           const due = await this.#loaded(snapshot, () => core.nextDueMs());
-          await this.#signal.within(Math.max(1, Math.min(HOUSEKEEPING_MS, due - clock.now())), lost);
+          const unsaved = this.#unsavedSince + POSITIONS_MS - performance.now();
+          await this.#signal.within(Math.max(1, Math.min(HOUSEKEEPING_MS, due - clock.now(), unsaved)), lost);
         }
+        if (performance.now() - this.#unsavedSince >= POSITIONS_MS) await this.#savePositions(lease);
         if (performance.now() - lookedAt > HOUSEKEEPING_MS) {
           lookedAt = performance.now();
           await this.#housekeep(lease, snapshot, core, feed);
         }
       }
-      await feed.noteOffsets(lease).catch(() => undefined);
+      // The next owner need not read again what was read.
+      await this.#savePositions(lease)
+        .then(() => feed.noteOffsets(lease))
+        .catch(() => undefined);
     } finally {
+      this.#forgetPositions();
       await feed.close();
       await database
         .query('DELETE FROM bus.troubles WHERE consumer = ANY($1::text[])', [this.#consumers()])
@@ -287,24 +306,59 @@ export class Service implements Holder {
     const core = this.#core!;
     const changes = snapshot.changes();
     const records = snapshot.appended;
+    if (records.length === 0 && changes.every(({ layout }) => layout.name === positions.name)) {
+      for (const { layout, changes: of } of changes)
+        for (const change of of) this.#unsaved.set(keyText(layout, change.key), change);
+      if (this.#unsaved.size > 0) this.#unsavedSince = Math.min(this.#unsavedSince, performance.now());
+      snapshot.commit();
+      core.settle();
+      return;
+    }
     if (records.length > 0)
       await this.#options.ground.have(
         records.map(({ stream }) => stream),
         records[0]!.timeMs,
       );
-    if (changes.length > 0 || records.length > 0)
-      await this.#options.database.transaction(async (session) => {
-        if (!(await confirm(session, lease))) throw new Lost();
-        for (const { layout, changes: of } of changes) await saveChanges(session, lease.name, layout, of);
-        if (records.length > 0) await appendRecords(session, records);
-      });
+    await this.#write(lease, changes, records);
     snapshot.commit();
     core.settle();
     if (records.length > 0) this.#options.appended.raise();
   }
 
+  /** One transaction; with the positions that were not saved yet. */
+  async #write(lease: Lease, changes: ReturnType<Snapshot['changes']>, records: Snapshot['appended']): Promise<void> {
+    const layout = layoutOf(positions);
+    const moved = new Map(this.#unsaved);
+    for (const of of changes)
+      if (of.layout.name === layout.name)
+        for (const change of of.changes) moved.set(keyText(layout, change.key), change);
+    await this.#options.database
+      .transaction((_, send) => {
+        send(confirming(lease));
+        for (const of of changes)
+          if (of.layout.name !== layout.name) saveChanges(send, lease.name, of.layout, of.changes);
+        if (moved.size > 0) saveChanges(send, lease.name, layout, [...moved.values()]);
+        if (records.length > 0) appendRecords(send, records);
+      })
+      .catch((thrown: unknown) => {
+        throw isNotOwner(thrown) ? new Lost() : thrown;
+      });
+    this.#forgetPositions();
+  }
+
+  async #savePositions(lease: Lease): Promise<void> {
+    if (this.#unsaved.size > 0) await this.#write(lease, [], []);
+  }
+
+  #forgetPositions(): void {
+    this.#unsaved.clear();
+    this.#unsavedSince = Number.POSITIVE_INFINITY;
+  }
+
   /** Notes offsets and what is stuck, takes up retries that were asked for, and looks whether Kafka owes us records. */
   async #housekeep(lease: Lease, snapshot: Snapshot, core: Core, feed: Feed): Promise<void> {
+    // An offset must not be noted before the position that it belongs to.
+    await this.#savePositions(lease);
     await feed.noteOffsets(lease);
     await feed.heal();
     await this.#noteTroubles(core);
@@ -368,6 +422,9 @@ export class Service implements Holder {
   }
 }
 
+const isNotOwner = (thrown: unknown): boolean =>
+  thrown instanceof StoreFailure && thrown.cause instanceof DatabaseError && thrown.cause.code === NOT_OWNER;
+
 const asError = (thrown: unknown): unknown =>
   thrown instanceof Error && 'cause' in thrown && thrown.name === 'StoreFailure' ? thrown.cause : thrown;
 
@@ -377,8 +434,10 @@ class Feed {
   readonly #core: Core;
   readonly #signal: Signal;
   #reader!: KafkaReader;
-  /** Handed by Kafka and not yet in the core, by lane, with whoever waits until they are. */
-  readonly #waiting = new Map<string, { records: LogRecord[]; taken: () => void }>();
+  /** Handed by Kafka and not yet in the core, by lane; `taken` is called once they are. */
+  readonly #waiting = new Map<string, { records: LogRecord[]; taken: () => void }[]>();
+  /** Records of all these. */
+  #held = 0;
   readonly #streamOf = new Map<string, string>();
   readonly #marks = new Map<string, Mark[]>();
   readonly #noted = new Map<string, number>();
@@ -417,32 +476,37 @@ class Feed {
       ),
       onRecords: (lane, records) => feed.#take(lane, records),
       onGap: (gap) => feed.#gap(gap),
-      maxWaitMs: 250,
+      maxWaitMs: 1_000,
     });
     return feed;
   }
 
-  #take({ topic, partition }: Lane, fetched: readonly FetchedRecord[]): Promise<void> {
+  /**
+   * The lane is read on at once, as long as there is room: one whose handler is open is left out of a fetch, and waits for
+   * the next. Undefined = there is.
+   */
+  #take({ topic, partition }: Lane, fetched: readonly FetchedRecord[]): Promise<void> | undefined {
+    if (this.#closed) return undefined;
     const stream = this.#streamOf.get(topic)!;
     const records = this.#ours({ topic, partition }, fetched);
-    const last = fetched.at(-1);
     const lane = `${stream}/${partition}`;
-    return new Promise<void>((resolve) => {
-      if (this.#closed) {
-        resolve();
-        return;
-      }
-      this.#waiting.set(lane, {
-        records,
-        taken: () => {
-          // What a relay that slept sent again may stand behind newer ones.
-          const newest = records.reduce((most, { number }) => Math.max(most, number), 0);
-          if (last !== undefined && newest > 0) this.#mark(lane, { number: newest, offset: last.offset + 1n });
-          resolve();
-        },
-      });
-      this.#signal.raise();
-    });
+    // What a relay that slept sent again may stand behind newer ones.
+    const newest = records.reduce((most, { number }) => Math.max(most, number), 0);
+    const { length } = records;
+    this.#held += length;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const before = this.#waiting.get(lane) ?? [];
+    const taken = () => {
+      this.#held -= length;
+      const last = fetched.at(-1);
+      if (last !== undefined && newest > 0) this.#mark(lane, { number: newest, offset: last.offset + 1n });
+      resolve();
+    };
+    this.#waiting.set(lane, [...before, { records, taken }]);
+    this.#signal.raise();
+    const { records: backlog, bytes } = this.#core.backlog();
+    const hasRoom = before.length === 0 && backlog + this.#held <= BACKLOG_RECORDS && bytes <= BACKLOG_BYTES;
+    return hasRoom ? undefined : promise;
   }
 
   /** What somebody else wrote to our topic has no number, is told of, and is passed over. */
@@ -479,21 +543,24 @@ class Feed {
 
   /** Hands on what has come, as far as the core has room. */
   fill(): void {
-    for (const [lane, { records, taken }] of this.#waiting) {
-      const { records: backlog, bytes } = this.#core.backlog();
-      if (backlog > BACKLOG_RECORDS || bytes > BACKLOG_BYTES) return;
-      let at = 0;
-      while (at < records.length && this.#core.arrived(records[at]!)) at += 1;
-      if (at > 0 && this.#lostLanes.has(lane) && !this.#core.isLost(lane)) this.#lostLanes.delete(lane);
-      if (at < records.length) {
-        // One before it did not come: it is looked for in the log itself.
-        records.splice(0, at);
-        if (!this.#lostLanes.has(lane)) void this.#fillFrom(lane).catch(() => undefined);
-        continue;
-      }
-      this.#waiting.delete(lane);
-      taken();
+    for (const [lane, waiting] of this.#waiting) {
+      while (waiting.length > 0 && this.#fillLane(lane, waiting[0]!.records)) waiting.shift()!.taken();
+      if (waiting.length === 0) this.#waiting.delete(lane);
     }
+  }
+
+  /** False where some of them are left. */
+  #fillLane(lane: string, records: LogRecord[]): boolean {
+    const { records: backlog, bytes } = this.#core.backlog();
+    if (backlog > BACKLOG_RECORDS || bytes > BACKLOG_BYTES) return false;
+    let at = 0;
+    while (at < records.length && this.#core.arrived(records[at]!)) at += 1;
+    if (at > 0 && this.#lostLanes.has(lane) && !this.#core.isLost(lane)) this.#lostLanes.delete(lane);
+    if (at === records.length) return true;
+    // One before it did not come: it is looked for in the log itself.
+    records.splice(0, at);
+    if (!this.#lostLanes.has(lane)) void this.#fillFrom(lane).catch(() => undefined);
+    return false;
   }
 
   readonly #healing = new Set<string>();
@@ -596,7 +663,7 @@ class Feed {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const { taken } of this.#waiting.values()) taken();
+    for (const waiting of this.#waiting.values()) for (const { taken } of waiting) taken();
     this.#waiting.clear();
     await Promise.all([this.#reader.close(), this.#admin?.close()]);
   }

@@ -134,6 +134,31 @@ test('asks once for all that a look lacks, and not again for what it knows', () 
   expect(wants()).toEqual([]);
 });
 
+test('a short list that is asked for after each group is loaded once, and has what they wrote', () => {
+  const snapshot = new Snapshot();
+  const database = new MemoryStore();
+  let loads = 0;
+  const listed = () => {
+    for (;;)
+      try {
+        return snapshot.list(layout, { index: 'size', equals: [] }).map((cells) => cells[0]);
+      } catch (thrown) {
+        if (!(thrown instanceof Missing)) throw thrown;
+        loads += 1;
+        for (const { lists } of snapshot.takeWanted())
+          for (const list of lists.values())
+            snapshot.knowList(layout, list, database.list(layout, { ...list.options, limit: list.limit }));
+      }
+  };
+  for (let i = 0; i < 40; i++) {
+    expect(listed()).toEqual(Array.from({ length: i }, (_, at) => `k${100 - i + at}`));
+    const cells = encodeRow(layout, { id: `k${99 - i}`, place: 0, size: 100 - i });
+    snapshot.write(layout, [{ key: [`k${99 - i}`, 0], cells }]);
+    snapshot.commit();
+  }
+  expect(loads).toBe(1);
+});
+
 test('finds all of what one group needs, however much that is', () => {
   const snapshot = new Snapshot();
   const database = new MemoryStore();

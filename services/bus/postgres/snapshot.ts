@@ -11,9 +11,12 @@ import { type AppendedRecord, type Change, type LaneRow, Missing, type Reference
 
 /** A list that was loaded: its first rows, at most as many as were asked for. */
 interface Loaded {
+  options: ListOptions;
   rows: readonly Cells[];
   /** There are no more. */
   whole: boolean;
+  /** Groups that wrote to its table since it was asked for. */
+  unused: number;
 }
 
 /** A list that is wanted, by its shape and values. */
@@ -45,6 +48,13 @@ interface TableRows {
  */
 const KEPT = 40_000;
 const KEPT_LISTS = 5_000;
+/**
+ * Short lists that are asked for again and again are kept up to date by what a group wrote, instead of being loaded anew: so
+ * many rows at most, as long as one of so many groups asks, and as long as that is little work.
+ */
+const CARRIED_ROWS = 64;
+const CARRIED_GROUPS = 16;
+const CARRIED_WORK = 20_000;
 /** What a list asks for beyond its limit, so that rows which this group removed do not lead to another look. */
 const SPARE = 16;
 /** Asked without a limit: enough for every list that deciders make; more are loaded when there are more. */
@@ -101,6 +111,7 @@ export class Snapshot implements Store {
       this.#wantList(layout, id, options, Math.min(UNLIMITED, needs + (replaced > 0 ? SPARE : 0)));
       throw Missing.one;
     }
+    loaded.unused = 0;
     const rows = this.#merge(of, loaded, mine, compare);
     return rows.length > limit ? rows.slice(0, limit) : rows;
   }
@@ -173,9 +184,8 @@ export class Snapshot implements Store {
   commit(): void {
     for (const of of this.#tables.values()) {
       if (of.written.size > 0) {
+        of.lists = this.#carried(of);
         for (const [text, { cells }] of of.written) keep(of, text, cells);
-        // What a list holds may have changed in any of them.
-        of.lists = new Map();
         of.written = new Map();
       } else if (of.lists.size >= KEPT_LISTS) of.lists = new Map();
       if (of.young.size >= KEPT) {
@@ -184,6 +194,24 @@ export class Snapshot implements Store {
       }
     }
     this.appended = [];
+  }
+
+  /** Lists with what the group wrote in them; the others are loaded again when they are asked for. */
+  #carried(of: TableRows): Map<string, Loaded> {
+    const carried = new Map<string, Loaded>();
+    if (of.lists.size * of.written.size > CARRIED_WORK) return carried;
+    for (const [id, loaded] of of.lists) {
+      const { options, whole, unused } = loaded;
+      if (loaded.rows.length > CARRIED_ROWS || unused >= CARRIED_GROUPS) continue;
+      const order = orderOf(of.layout, options.index ?? '');
+      const mine: Cells[] = [];
+      for (const { cells } of of.written.values())
+        if (cells !== null && isListed(cells, order, options)) mine.push(cells);
+      const rows = this.#merge(of, loaded, mine, byOrder(order, options.descending));
+      // How far a list is certain is told by its last row.
+      if (whole || rows.length > 0) carried.set(id, { options, rows, whole, unused: unused + 1 });
+    }
+    return carried;
   }
 
   rollback(): void {
@@ -196,9 +224,9 @@ export class Snapshot implements Store {
     keep(this.#of(layout), text, cells);
   }
 
-  knowList(layout: Layout, { id, limit }: WantedList, rows: readonly Cells[]): void {
+  knowList(layout: Layout, { id, options, limit }: WantedList, rows: readonly Cells[]): void {
     const of = this.#of(layout);
-    of.lists.set(id, { rows, whole: rows.length < limit });
+    of.lists.set(id, { options, rows, whole: rows.length < limit, unused: 0 });
     for (const cells of rows) keep(of, keyText(layout, cells), cells);
   }
 
