@@ -55,6 +55,8 @@ export function asProblem(thrown: unknown): Problem {
   if (thrown instanceof ConfigError) return new Problem('wire.invalid', thrown.problems.join('\n'), { exit: 2 });
   if (thrown instanceof GatewayError) return new Problem(thrown.fault, thrown.told, { where: thrown.where });
   if (isServiceError(thrown)) return fromStatus(thrown);
+  // A store that fails says why in its cause: a database that does not answer is no error of ours.
+  if (thrown instanceof Error && thrown.cause instanceof GatewayError) return asProblem(thrown.cause);
   const kind = thrown instanceof Error ? ((thrown as NodeJS.ErrnoException).code ?? thrown.name) : typeof thrown;
   return new Problem('gateway.bug', `eduk made an error (${kind}).`);
 }

@@ -141,15 +141,15 @@ test('a span has the times of what was offered in it, whenever that arrives', ()
   expect([timing.isOpen, timing.tookMs.length]).toEqual([false, 2]);
 });
 
-test('an attempt that was answered, made again and refused then, may come in parts; one that was answered may not', () => {
-  for (const isRefused of [true, false]) {
+test('an attempt that was answered and is made again may come in parts; one that is not made again may not', () => {
+  for (const isAsked of [true, false]) {
     const ledger = begun();
     comeAll(ledger, ['b1', 'b2', 'a2', 'a3', 'b3']);
     come(ledger, 'a1', { request: 'both' });
     ledger.answered(RECEIVER, 'd-a1', 'both');
-    if (isRefused) ledger.refused(RECEIVER, 'd-a1', 'both');
+    if (isAsked) ledger.asked(RECEIVER, 'd-a1', 'both');
     come(ledger, 'a1', { request: 'part' });
-    expect(ledger.verdict().unexplained).toBe(isRefused ? 0 : 1);
+    expect(ledger.verdict().unexplained).toBe(isAsked ? 0 : 1);
   }
 });
 

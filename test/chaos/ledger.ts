@@ -173,10 +173,10 @@ export class Ledger {
   }
 
   /**
-   * The receiver was asked again in a request that it had answered, and refused it or went away this time: its sender did
-   * not see the first answer, and what comes of this one may be a division of it.
+   * The receiver is asked in this request; if it had answered it, its sender did not see that answer, and what comes of it
+   * now counts, be it a division.
    */
-  refused(receiver: string, delivery: string, request: string): void {
+  asked(receiver: string, delivery: string, request: string): void {
     this.#deliveries.get(`${receiver}/${delivery}`)?.answered.delete(request);
   }
 

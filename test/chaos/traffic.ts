@@ -511,9 +511,8 @@ async function openHook(receiver: string, ledger: Ledger, complaints: Complaints
         return;
       }
       const id = String(request.headers['webhook-id']);
+      for (const event of events) ledger.asked(receiver, event.id, id);
       const how = await answer();
-      if (how === 'cut' || (typeof how === 'number' && how >= 300))
-        for (const event of events) ledger.refused(receiver, event.id, id);
       if (how === 'cut') return void request.socket.destroy();
       if (how === 'taken, cut') {
         take(id, events);
