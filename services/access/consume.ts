@@ -1,11 +1,12 @@
 /** Records in, rows and events out: keeps the copies, asks `access.ts`, writes what it says. */
-import { type Consumer, decoded, emit, type LogRecord, type TimerRow, type Unit } from '#bus';
+import { type Consumer, decoded, emit, ForgottenLearners, type LogRecord, type TimerRow, type Unit } from '#bus';
 import { dutchDay, endOfDutchDay, startOfDutchDay } from '#kernel';
 import { EntitlementState } from '#proto/eduk/core/v1/ordering';
 import type { EventOf } from '#proto/events';
 import * as decide from './access.ts';
-import { endings, launchDays, launches, learners, products, type Right, rights } from './tables.ts';
+import { endings, forgotten, launchDays, launches, learners, products, type Right, rights } from './tables.ts';
 
+const gone = new ForgottenLearners(forgotten);
 const ENTITLEMENT_WAIT_MS = 60_000;
 const LAUNCH_WAIT_MS = 5_000;
 /** A launch that names an entitlement nobody has told of yet: its grant may be decided in this moment. A pupil is waiting. */
@@ -276,6 +277,11 @@ function onGranted(
   unit: Unit,
 ): void {
   if (!terms || unchanged) return;
+  // Granted before, and told after it: what ended before the forgetting is not told as forgotten.
+  if (holder?.learner && gone.has(unit, schoolOin, holder.learner)) {
+    unit.wake(entitlementWanted(schoolOin, terms.entitlementId));
+    return;
+  }
   unit.put(rights, {
     school: schoolOin,
     id: terms.entitlementId,
@@ -302,12 +308,8 @@ function onChanged(
   if (unchanged) return;
   const right = unit.get(rights, schoolOin, entitlementId);
   if (!right) return;
-  if (cause === 'forgotten') {
-    unit.remove(rights, schoolOin, entitlementId);
-    // Of a grant that was told after the forgetting: it was open until now, and may have been launched.
-    const learner = decide.learnerOf(right);
-    if (learner !== '') forgetLaunches(unit, schoolOin, learner);
-  } else if (right.state !== state) unit.put(rights, { ...right, state });
+  if (cause === 'forgotten') unit.remove(rights, schoolOin, entitlementId);
+  else if (right.state !== state) unit.put(rights, { ...right, state });
   if (!decide.hasEnded({ state }) || unit.get(endings, schoolOin, right.ends)) return;
   unit.put(endings, { school: schoolOin, day: right.ends });
   unit.setTimer({
@@ -320,6 +322,8 @@ function onChanged(
 
 function onEnrolled({ schoolOin, schoolYear, learner }: EventOf<'LearnerJoined' | 'LearnerMoved'>, unit: Unit): void {
   if (!learner) return;
+  // A forgetting that was undone shows as a learner who is there again.
+  gone.remove(unit, schoolOin, learner.learner);
   const years = { ...unit.get(learners, schoolOin, learner.learner)?.years };
   // Two years stand side by side at most; what is older has no say.
   for (const year of Object.keys(years))
@@ -339,6 +343,7 @@ function onLeft({ schoolOin, schoolYear, learner, leftOn }: EventOf<'LearnerLeft
 }
 
 function onForgotten({ schoolOin, learner }: EventOf<'LearnerForgotten'>, unit: Unit): void {
+  gone.add(unit, schoolOin, learner);
   unit.remove(learners, schoolOin, learner);
   const holder = decide.learnerHolder(learner);
   for (const { id } of allOf(
@@ -346,12 +351,8 @@ function onForgotten({ schoolOin, learner }: EventOf<'LearnerForgotten'>, unit: 
     ({ product, id }) => [product, id],
   ))
     unit.remove(rights, schoolOin, id);
-  forgetLaunches(unit, schoolOin, learner);
-}
-
-function forgetLaunches(unit: Unit, school: string, learner: string): void {
   for (const launch of allOf(
-    (after) => unit.list(launches, { index: 'learner', equals: [school, learner], after, limit: PAGE }),
+    (after) => unit.list(launches, { index: 'learner', equals: [schoolOin, learner], after, limit: PAGE }),
     ({ launch }) => [launch],
   ))
     unit.put(launches, decide.nobodys(launch));
@@ -371,6 +372,7 @@ function* allOf<Row>(
 
 /** Retention, a page a firing: launches of a day become coarse and then go; ended rights go. */
 function onTimer(timer: TimerRow, unit: Unit): void {
+  if (gone.onTimer(timer, unit)) return;
   const [what, day = '', school = '', from] = timer.payload.split('|');
   const after = from === undefined ? {} : { after: [from] };
   let next: string | undefined;

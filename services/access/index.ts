@@ -6,7 +6,15 @@ import * as tables from './tables.ts';
 
 export const access: ServiceModule = {
   name: 'access',
-  tables: [tables.rights, tables.learners, tables.products, tables.launches, tables.launchDays, tables.endings],
+  tables: [
+    tables.rights,
+    tables.learners,
+    tables.products,
+    tables.launches,
+    tables.launchDays,
+    tables.endings,
+    tables.forgotten,
+  ],
   consumers: [consumer],
   serve,
 };

@@ -1,5 +1,5 @@
 /** Rows of this service: copies of what it must know to let someone in, and the launches it decided. */
-import { table } from '#bus';
+import { forgottenTable, table } from '#bus';
 import type { EntitlementState } from '#proto/eduk/core/v1/ordering';
 
 /** A copy of an entitlement: who may open what, and when. */
@@ -120,6 +120,9 @@ export const launches = table<Launch>({
   indexes: { learner: ['school', 'learner'], day: ['day'] },
   retention: 'RETENTION_ACCESS',
 });
+
+/** So that neither a right that is told late, nor a launch that waited, names who was forgotten. */
+export const forgotten = forgottenTable('access_forgotten', 'RETENTION_ROSTER');
 
 /** Days for which the timer stands that makes their launches' times coarse. */
 export interface LaunchDay {

@@ -13,6 +13,7 @@ export {
 } from './copy/standing.ts';
 export * from './distributed.ts';
 export * from './engine.ts';
+export { ForgottenLearners, type ForgottenRow, forgottenTable } from './forgotten.ts';
 export type { Remembered, Wants } from './ledger.ts';
 export * from './memory.ts';
 export * from './port.ts';

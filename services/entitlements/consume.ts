@@ -2,18 +2,15 @@
  * Records in, rows and events out. Reads what a decision needs, asks `entitlement.ts`, writes what it says. Repeating a
  * record from the same rows gives the same, so a unit that is decided again after a crash changes nothing.
  */
-import { type Consumer, decoded, emit, type LogRecord, type TimerRow, type Unit } from '#bus';
+import { type Consumer, decoded, emit, ForgottenLearners, type LogRecord, type TimerRow, type Unit } from '#bus';
 import { endOfDutchDay, startOfDutchDay } from '#kernel';
 import type { EventOf } from '#proto/events';
 import * as decide from './entitlement.ts';
 import { type Entitlement, entitlements, forgotten, fulfilments, lastDays, products } from './tables.ts';
 
+const gone = new ForgottenLearners(forgotten);
 const PRODUCT_WAIT_MS = 24 * 3_600_000;
 const ENTITLEMENT_WAIT_MS = 60_000;
-/** Longer than any grant waits, with those that wait behind it. */
-const FORGOTTEN_MS = 3 * 24 * 3_600_000;
-/** A timer that fires later than this says that the gateway was away. */
-const AWAY_MS = 3_600_000;
 /** What is read late, or stood behind another, still gets this long: what it lacks may be as late. */
 const GRACE_MS = 10_000;
 const deadline = (record: LogRecord, unit: Unit, waitMs: number): number =>
@@ -90,7 +87,7 @@ function settle(record: LogRecord, unit: Unit, final: boolean): void {
       const { schoolOin, learner } = decoded(record, 'LearnerJoined');
       unit.cancelTimer(leavingTimer(schoolOin, learner?.learner ?? ''));
       // A forgetting that was undone shows as a learner who is there again.
-      remember(unit, schoolOin, learner?.learner ?? '');
+      gone.remove(unit, schoolOin, learner?.learner ?? '');
       break;
     }
     case 'LearnerLeft':
@@ -124,7 +121,7 @@ function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
   const terms = submitted.terms!;
   const learner = holder?.learner ?? '';
   const group = holder?.group ?? '';
-  const gone = learner !== '' && isForgotten(unit, school, learner);
+  const isForgotten = learner !== '' && gone.has(unit, school, learner);
   const existing = unit.get(entitlements, school, terms.entitlementId);
   const events = decide.grant(
     {
@@ -132,7 +129,7 @@ function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
       existing,
       product: unit.get(products, terms.productId),
       pool: terms.fromEntitlementId ? unit.get(entitlements, school, terms.fromEntitlementId) : undefined,
-      forgotten: gone,
+      forgotten: isForgotten,
     },
     {
       terms,
@@ -162,7 +159,7 @@ function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
     const refused: Entitlement = {
       school,
       id: terms.entitlementId,
-      holder: gone ? decide.FORGOTTEN_HOLDER : decide.holderOf(learner, group),
+      holder: isForgotten ? decide.FORGOTTEN_HOLDER : decide.holderOf(learner, group),
       product: terms.productId,
       state: decide.REFUSED,
       starts: terms.startsOn,
@@ -277,52 +274,15 @@ function takeAllBack(school: string, learner: string, schoolYear: string, leftOn
 
 function onForgotten({ schoolOin: school, learner }: EventOf<'LearnerForgotten'>, unit: Unit): void {
   unit.cancelTimer(leavingTimer(school, learner));
-  markForgotten(unit, school, learner);
+  gone.add(unit, school, learner);
   // Rows no longer name the learner, but the event must: those who were told of the entitlement know it by the token.
   for (const existing of heldBy(unit, school, learner))
     tell(unit, existing, decide.forget({ existing, pool: poolOf(unit, existing), now: unit.now }), undefined, learner);
 }
 
-function isForgotten(unit: Unit, school: string, learner: string): boolean {
-  return unit.get(forgotten, school, '') !== undefined && unit.get(forgotten, school, learner) !== undefined;
-}
-
-function markForgotten(unit: Unit, school: string, learner: string): void {
-  keepMark(unit, school, learner);
-  if (isForgotten(unit, school, learner)) return;
-  unit.put(forgotten, { school, learner: '', learners: (unit.get(forgotten, school, '')?.learners ?? 0) + 1 });
-  unit.put(forgotten, { school, learner, learners: 1 });
-}
-
-function keepMark(unit: Unit, school: string, learner: string): void {
-  unit.setTimer({
-    id: forgottenTimer(school, learner),
-    atMs: unit.now + FORGOTTEN_MS,
-    key: learner,
-    payload: ['forgotten', school, learner].join('|'),
-  });
-}
-
-function remember(unit: Unit, school: string, learner: string): void {
-  if (!isForgotten(unit, school, learner)) return;
-  const { learners } = unit.get(forgotten, school, '')!;
-  unit.cancelTimer(forgottenTimer(school, learner));
-  unit.remove(forgotten, school, learner);
-  if (learners > 1) unit.put(forgotten, { school, learner: '', learners: learners - 1 });
-  else unit.remove(forgotten, school, '');
-}
-
-const forgottenTimer = (school: string, learner: string): string => `forgotten:${school}:${learner}`;
-
 function onTimer(timer: TimerRow, unit: Unit): void {
+  if (gone.onTimer(timer, unit)) return;
   const [what, school = '', ...rest] = timer.payload.split('|');
-  if (what === 'forgotten') {
-    const [learner = ''] = rest;
-    // What was accepted before the gateway went away is decided only now.
-    if (unit.now - timer.atMs > AWAY_MS) keepMark(unit, school, learner);
-    else remember(unit, school, learner);
-    return;
-  }
   if (what === 'left') {
     const [learner = '', schoolYear = '', leftOn = ''] = rest;
     takeAllBack(school, learner, schoolYear, leftOn, unit);

@@ -1,5 +1,5 @@
 /** Rows of this service. */
-import { table } from '#bus';
+import { forgottenTable, table } from '#bus';
 import type { EntitlementState } from '#proto/eduk/core/v1/ordering';
 
 /** What most entitlements do not have; absent = none, so that a plain row stays small. */
@@ -120,19 +120,5 @@ export const lastDays = table<LastDay>({
   retention: 'RETENTION_ORDER',
 });
 
-/**
- * Learners forgotten in the last days, so that a grant which waited meanwhile is not given to them after all. The row
- * without a learner counts those of the school: most schools have none, and a grant looks no further.
- */
-export interface Forgotten {
-  school: string;
-  learner: string;
-  learners: number;
-}
-
-export const forgotten = table<Forgotten>({
-  name: 'entitlements_forgotten',
-  key: ['school', 'learner'],
-  columns: { school: 'text', learner: 'text', learners: 'int' },
-  retention: 'RETENTION_ORDER',
-});
+/** So that a grant which waited meanwhile is not given to who was forgotten after all. */
+export const forgotten = forgottenTable('entitlements_forgotten', 'RETENTION_ORDER');
