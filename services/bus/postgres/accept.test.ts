@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { systemClock, uuid7 } from '#kernel';
 import type { Entry } from '#proto/eduk/bus/v1/bus';
-import { Acceptor } from './accept.ts';
+import { Acceptor, type Backlog } from './accept.ts';
 import { APPEND, type Ground } from './append.ts';
 import type { Database, Send, Session } from './connection.ts';
 
@@ -22,7 +22,10 @@ const entry = (party: string, key: string): Entry => ({
 });
 
 /** A database whose transactions take as long as they are told; what they appended stands in `log` once committed. */
-function slowDatabase(takes: (transaction: number) => number) {
+function slowDatabase(
+  takes: (transaction: number) => number,
+  { outboxMax = 1000, backlog = async (): Promise<Backlog> => ({ unread: 0, oldestMs: 0 }) } = {},
+) {
   const log: string[] = [];
   const counts = { begun: 0, open: 0, mostOpen: 0 };
   const database = {
@@ -44,8 +47,8 @@ function slowDatabase(takes: (transaction: number) => number) {
     database,
     ground: { have: async () => undefined } as unknown as Ground,
     clock: systemClock,
-    outboxMax: 1000,
-    backlog: async () => ({ unread: 0, oldestMs: 0 }),
+    outboxMax,
+    backlog,
     accepted: () => undefined,
   });
   return { acceptor, log, counts };
@@ -66,6 +69,19 @@ test('what one sender sends is committed in the order in which it came, whatever
     expect(log.filter((key) => key.startsWith(party))).toEqual([0, 1, 2, 3].map((i) => `${party}${i}`));
   // Others do not wait for it.
   expect(counts.mostOpen).toBeGreaterThan(1);
+  await acceptor.stop();
+});
+
+test('a look at the backlog that was long under way does not hide what was taken meanwhile', async () => {
+  const { promise, resolve } = Promise.withResolvers<Backlog>();
+  const { acceptor } = slowDatabase(() => 1, { outboxMax: 3, backlog: () => promise });
+  const looking = acceptor.look();
+  for (let i = 0; i < 4; i++) await acceptor.accept({ entries: [entry('a', 'a')] });
+  resolve({ unread: 0, oldestMs: 0 });
+  await looking;
+  expect(() => acceptor.accept({ entries: [entry('a', 'a')] })).toThrow(
+    expect.objectContaining({ fault: 'gateway.overloaded' }),
+  );
   await acceptor.stop();
 });
 

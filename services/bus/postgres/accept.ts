@@ -54,6 +54,8 @@ export class Acceptor {
   #scheduled = false;
   #closed = false;
   #unread = 0;
+  /** Events of this process, ever. */
+  #appended = 0;
   #oldestMs = 0;
   #trickledAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
@@ -98,8 +100,10 @@ export class Acceptor {
   /** Looks now how far the readers are behind. */
   async look(): Promise<void> {
     this.#asked = false;
+    const before = this.#appended;
     const { unread, oldestMs } = await this.#backlog();
-    this.#unread = unread;
+    // What was committed meanwhile may not be in it.
+    this.#unread = unread + this.#appended - before;
     this.#oldestMs = oldestMs;
     if (this.#queue.size > 0) this.#kick();
   }
@@ -146,7 +150,9 @@ export class Acceptor {
 
   async #group(parts: readonly Part[]): Promise<void> {
     try {
-      const outcomes = await this.#take(parts.flatMap(({ entries }) => entries as readonly Entry[]));
+      const { outcomes, appended } = await this.#take(parts.flatMap(({ entries }) => entries as readonly Entry[]));
+      this.#unread += appended;
+      this.#appended += appended;
       let at = 0;
       for (const part of parts) part.done(outcomes.slice(at, (at += part.entries.length)));
       this.#accepted();
@@ -157,7 +163,7 @@ export class Acceptor {
     }
   }
 
-  async #take(entries: readonly Entry[]): Promise<EntryOutcome[]> {
+  async #take(entries: readonly Entry[]): Promise<{ outcomes: EntryOutcome[]; appended: number }> {
     const now = this.#clock.now();
     await this.#ground.have(
       entries.flatMap(({ events }) => events.map(({ stream }) => stream)),
@@ -194,8 +200,7 @@ export class Acceptor {
       }
       if (this.#remembers) await noteInLedger(session, records.filter(this.#remembers));
       if (records.length > 0) appendRecords(send, records);
-      this.#unread += records.length;
-      return outcomes;
+      return { outcomes, appended: records.length };
     });
   }
 
