@@ -55,9 +55,8 @@ export function pushing(engine: EngineView, waiters: Waiters) {
       const until = callBegan() + Math.min(Number(request.waitMs), LONGEST_WAIT_MS);
       const ask = { owner, isAlone: request.alone };
       let told: readonly AttemptOutcome[] = outcomes;
-      for (;;) {
-        const due = most === 0 ? NEVER : nextDue(engine);
-        if (told.length > 0 || due <= engine.now()) {
+      for (let isWoken = false; ; ) {
+        if (told.length > 0 || isWoken || (most === 0 ? NEVER : nextDue(engine)) <= engine.now()) {
           const started = await committed(told, ask, most);
           told = [];
           if (started.length > 0) return { attempts: started.map(attemptOf), leaseMs: BigInt(LEASE_MS) };
@@ -66,7 +65,17 @@ export function pushing(engine: EngineView, waiters: Waiters) {
         if (left <= 0) return { attempts: [], leaseMs: BigInt(LEASE_MS) };
         const rests = Math.min(left, Math.max(1, nextDue(engine) - engine.now()));
         engine.mayWait();
-        await waiters.until(SENDERS, rests, () => (nextDue(engine) <= engine.now() ? true : undefined));
+        const isDue = (): true | undefined => (nextDue(engine) <= engine.now() ? true : undefined);
+        const look = (isNews: boolean) => {
+          try {
+            return isDue();
+          } catch (thrown) {
+            // Where the row is not at hand, news is taken to be work: the question goes to where the rows are.
+            if (isNews) return true;
+            throw thrown;
+          }
+        };
+        isWoken = (await waiters.until(SENDERS, rests, look)) === true;
       }
     },
     async reportOutcomes({ owner, outcomes }: ReportOutcomesRequest): Promise<Record<string, never>> {

@@ -32,6 +32,23 @@ describe('waiters', () => {
     expect(waiters.count).toBe(0);
   });
 
+  test('a look is told whether its key may have changed, also when that was while it fetched', async () => {
+    const waiters = new Waiters(10);
+    const told: boolean[] = [];
+    const { promise: fetched, resolve } = Promise.withResolvers<void>();
+    const waiting = waiters.until('a', 5000, (isWoken) => {
+      told.push(isWoken);
+      if (told.length === 1) throw { fetch: () => fetched };
+      return isWoken || undefined;
+    });
+    waiters.hint('a');
+    waiters.settled();
+    expect(told).toEqual([false]);
+    resolve();
+    expect(await waiting).toBe(true);
+    expect(told).toEqual([false, false, true]);
+  });
+
   test('more than may wait are told so, and a failing look reaches its caller', async () => {
     const waiters = new Waiters(1);
     let fails = false;

@@ -56,15 +56,15 @@ export class Waiters {
 
   /**
    * Answers what `look` finds, as soon as it finds something, else undefined after `ms`. `look` is asked at once, and again
-   * each time the key may have changed. Throws what it throws, and `gateway.overloaded` when too many wait. A look that lacks
-   * something waits for it as a waiter that has come already: what changes meanwhile is seen.
+   * each time the key may have changed, which it is told. Throws what it throws, and `gateway.overloaded` when too many wait.
+   * A look that lacks something waits for it as a waiter that has come already: what changes meanwhile is seen.
    */
-  async until<T>(key: string, ms: number, look: () => T | undefined): Promise<T | undefined> {
+  async until<T>(key: string, ms: number, look: (isWoken: boolean) => T | undefined): Promise<T | undefined> {
     // Who is woken looks as the call that it is, whoever wakes it.
     const call = new AsyncResource('Waiter');
     let lacking: Promise<void> | undefined;
     try {
-      const found = look();
+      const found = look(false);
       if (found !== undefined || ms <= 0) return found;
     } catch (thrown) {
       lacking = isLacking(thrown) ? thrown.fetch() : undefined;
@@ -96,21 +96,21 @@ export class Waiters {
         fetched.then(
           () => {
             isFetching = false;
-            lookAgain();
+            lookAgain(false);
             // It may have been fetched before what it was woken for was there: in a turn of its own it is old, and fetched anew.
-            if (wasWoken && !isFetching) setImmediate(lookAgain);
+            if (wasWoken && !isFetching) setImmediate(lookAgain, true);
           },
           (thrown) => finish(() => reject(thrown as Error)),
         );
       };
-      const lookAgain = (): void => {
+      const lookAgain = (isWoken: boolean): void => {
         if (isOver) return;
         if (isFetching) {
           wasWoken = true;
           return;
         }
         try {
-          const now = call.runInAsyncScope(look);
+          const now = call.runInAsyncScope(look, undefined, isWoken);
           if (now !== undefined || isLast) finish(() => resolve(now));
         } catch (thrown) {
           const fetched = isLacking(thrown) ? call.runInAsyncScope(() => thrown.fetch()) : undefined;
@@ -118,11 +118,11 @@ export class Waiters {
           else finish(() => reject(thrown as Error));
         }
       };
-      const waiter: Waiter = { wake: lookAgain };
+      const waiter: Waiter = { wake: () => lookAgain(true) };
       const timer = setTimeout(
         () => {
           isLast = true;
-          lookAgain();
+          lookAgain(false);
         },
         Math.max(0, ms),
       );

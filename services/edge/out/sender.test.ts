@@ -45,6 +45,8 @@ test('it goes on asking for work when outcomes were told with all that was free,
   calls[0]!.answer(['unknown', 'known']);
   // It asks again, and tells what became of the first; the second ends while both wait for their answers.
   await until(3);
+  // What an outcome frees can be started with the commit that takes it in: who polls has not asked for all that is free.
+  expect(calls.slice(0, 3).map(({ request }) => request.attempts)).toEqual([128, 127, 128]);
   refreshed();
   await turn();
   calls[2]!.answer();

@@ -54,7 +54,8 @@ export function startSender(gate: Pick<Gate, 'door'>, version: string, { dialler
 
   /** Tells what there is to tell and starts what there is to start. */
   async function exchange(told: AttemptOutcome[], waitMs: number): Promise<void> {
-    const most = isStopping ? 0 : Math.max(0, free());
+    // Who polls leaves half to those who tell: what an outcome frees is started with the commit that takes it in.
+    const most = isStopping ? 0 : told.length > 0 ? Math.max(0, free()) : Math.ceil(free() / 2);
     asked += most;
     // Before the call: the lease begins no earlier than that, and ends no earlier than here reckoned.
     const since = performance.now();
