@@ -4,10 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type LocalKafka, type LocalPostgres, startKafka, startPostgres } from '#deploy/local';
-import { asGatewayError, connect, dispatcher, partitionOf, uuid7 } from '#kernel';
+import { asGatewayError, connect, dispatcher, GatewayError, implement, partitionOf, uuid7 } from '#kernel';
 import { LogServiceDefinition, Taken } from '#proto/eduk/bus/v1/bus';
+import { FlowsServiceDefinition } from '#proto/eduk/flows/v1/flows';
 import { openDriver } from '../kafka/index.ts';
 import { type MessageType, type ServiceModule, table, type Unit } from '../port.ts';
+import { StoreFailure } from '../store.ts';
+import { Database } from './connection.ts';
 import type { DistributedEngine } from './index.ts';
 import { type DatabasePlace, makePlace } from './places.ts';
 
@@ -389,3 +392,63 @@ test('a gap is told as long as there is one, and what was missing is taken when 
   await engine.runToIdle();
   await expectClean(sender);
 }, 90_000);
+
+test('whoever waits for a group is told when the database fails right before it', async () => {
+  const counted = sums('hearer_sums');
+  const notes = { ...FlowsServiceDefinition, methods: { noteRefusals: FlowsServiceDefinition.methods.noteRefusals } };
+  let within: { note(work: (unit: Unit) => void): unknown } | undefined;
+  const hearer: ServiceModule = {
+    name: 'hearer',
+    tables: [counted],
+    // It asks how far a lane reaches before each group.
+    consumers: [{ ...adding(counted, 'Asked', false), streams: ['asks'], first: ['asks'] }],
+    serve: (engine) => {
+      within = engine as never;
+      const noteRefusals = async () => {
+        await within!.note((unit) => unit.put(counted, { key: 'note', count: 1, last: 0, inOrder: 1 }));
+        return {};
+      };
+      return [implement(notes, { noteRefusals } as never)];
+    },
+  };
+  const engine = await open([hearer]);
+  const services = dispatcher(engine.implementations);
+  const log = connect(LogServiceDefinition, services);
+  const flows = connect(notes, services);
+  let seq = 0;
+  const say = () => log.accept({ entries: [entry('key', ++seq)] });
+  await say();
+  await engine.runToIdle();
+  await flows.noteRefusals({ notes: [] });
+
+  const query = Database.prototype.query;
+  let heads = 0;
+  let goOn = () => {};
+  const held = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  Database.prototype.query = async function (this: Database, text: string, values?: readonly unknown[]) {
+    if (text.startsWith('SELECT stream, partition, head FROM bus.lanes')) {
+      heads += 1;
+      if (heads === 1) await held;
+      if (heads === 2) throw new StoreFailure(new GatewayError('gateway.unavailable'));
+    }
+    return query.call(this, text, values) as never;
+  };
+  try {
+    await say();
+    while (heads === 0) await rest(5);
+    // A call and more work: both are there when the next group begins.
+    const note = flows.noteRefusals({ notes: [] }).then(
+      () => 'noted',
+      (thrown) => asGatewayError(thrown).fault,
+    );
+    await say();
+    await rest(1_500);
+    goOn();
+    while (heads < 2) await rest(5);
+    expect(await Promise.race([note, rest(5_000).then(() => 'nothing')])).toMatch(/^(noted|gateway.unavailable)$/);
+  } finally {
+    Database.prototype.query = query;
+  }
+}, 60_000);

@@ -165,7 +165,6 @@ export class Service implements Holder {
     try {
       while (!lost.aborted) {
         feed.fill();
-        const turns = this.#turns.splice(0);
         const looks = this.#looks.splice(0);
         if (looks.length > 0) await this.#takeRetries(lease, snapshot, core);
         const hasWork = () => this.#loaded(snapshot, () => core.hasWork());
@@ -174,6 +173,8 @@ export class Service implements Holder {
           core.announce(await this.#heads(firsts));
           busy = await hasWork();
         }
+        // Only now: whoever waits in the queue is told when one of these questions fails.
+        const turns = this.#turns.splice(0);
         if (busy || turns.length > 0) {
           this.#looks.push(...looks);
           await this.#group(lease, snapshot, core, turns, busy);
