@@ -11,6 +11,7 @@ export * from './ids.ts';
 export * from './log.ts';
 export * from './networks.ts';
 export * from './rpc.ts';
+export * from './seldom.ts';
 export * from './thread.ts';
 export * from './traceparent.ts';
 export * from './waiters.ts';

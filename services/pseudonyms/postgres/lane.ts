@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { asGatewayError, ConfigError, describeError, GatewayError, log } from '#kernel';
+import { asGatewayError, ConfigError, describeError, GatewayError, logSeldom } from '#kernel';
 import type { Call, Desk } from '../calls.ts';
 import { Forgetting } from '../forgetting.ts';
 import type { MasterKeys } from '../keys.ts';
@@ -25,6 +25,9 @@ export interface LaneOptions {
   maxCached: number;
   ledger: PostgresLedger;
 }
+
+/** While the database is away every group fails. */
+const tell = logSeldom();
 
 type Outcome = { answers: unknown[] } | { thrown: unknown };
 
@@ -105,7 +108,7 @@ export class Lane {
         return this.#answer(calls, true);
       const error =
         thrown instanceof ConfigError ? new GatewayError('gateway.unavailable', undefined, { cause: thrown }) : thrown;
-      log('warn', 'vault.group_failed', { calls: calls.length, ...describeError(error) });
+      tell('warn', 'vault.group_failed', { calls: calls.length, ...describeError(error) });
       for (const { reject } of calls) reject(error);
     }
   }

@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
 import { standingOfDatabase, standingRefusal } from '#bus';
-import { type Clock, ConfigError, describeError, GatewayError, log } from '#kernel';
+import { type Clock, ConfigError, describeError, GatewayError, log, logSeldom } from '#kernel';
 import { serveVault } from '../calls.ts';
 import { type MasterKeys, masterKeys } from '../keys.ts';
 import { OLD_NAMES_MS, type Touched } from '../people.ts';
@@ -30,6 +30,8 @@ export interface PostgresVaultOptions {
   lanes?: number;
 }
 
+/** While the database is away every second fails. */
+const tell = logSeldom();
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /** Up to this size the parts are written anew as soon as someone was forgotten; above it once a day. */
@@ -178,7 +180,7 @@ class PostgresVault implements Vault {
     this.#timer ??= setInterval(() => {
       this.#ticking ??= this.tick()
         // A database that is away must not end the vault: what is due is tried again in a second.
-        .catch((error) => log('error', 'vault.tick_failed', describeError(error)))
+        .catch((error) => tell('error', 'vault.tick_failed', describeError(error)))
         .finally(() => {
           this.#ticking = undefined;
         });
@@ -209,7 +211,7 @@ class PostgresVault implements Vault {
     await this.#ticking;
     await Promise.all(this.#lanes.map((lane) => lane.idle()));
     // What cannot be saved now only makes names go a day earlier.
-    await this.#saveTouched().catch((error) => log('warn', 'vault.touched_lost', describeError(error)));
+    await this.#saveTouched().catch((error) => tell('warn', 'vault.touched_lost', describeError(error)));
     for (const lane of this.#lanes) lane.close();
     this.#connection?.close();
     await this.#ledger.close();
