@@ -8,17 +8,59 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { credentials, Client as GrpcClient, Metadata } from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Engine, engineOver, MemoryStore } from '#bus';
-import { ConfigError, logTo, type MethodDefinition, readConfig } from '#kernel';
+import { ConfigError, GatewayError, logTo, type MethodDefinition, readConfig } from '#kernel';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import { OrderServiceDefinition } from '#proto/eduk/gateway/v1/order';
 import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import { openVault, readMasterKey } from '#services/pseudonyms';
-import { kafkaSecurity, type Parts, type RunningRoles, startRoles } from './distributed.ts';
+import { kafkaSecurity, onceThere, type Parts, type RunningRoles, startRoles } from './distributed.ts';
 import { testAuthority } from './kernel/grpc/testing.ts';
 import { missing, modulesOf, once, services } from './roles.ts';
 
 logTo(() => undefined);
+
+describe('a database that is not there yet', () => {
+  const away = (code: string) =>
+    new Error('store failed', {
+      cause: new GatewayError('gateway.unavailable', undefined, {
+        cause: Object.assign(new Error(`database: ${code}`), { name: 'DatabaseError', code }),
+      }),
+    });
+  const opens = (...ends: unknown[]) => {
+    let tries = 0;
+    const open = async () => {
+      const end = ends[Math.min(tries++, ends.length - 1)];
+      if (end instanceof Error) throw end;
+      return end;
+    };
+    return { open, tries: () => tries };
+  };
+
+  test('is waited for', async () => {
+    const { open, tries } = opens(away('ECONNREFUSED'), away('57P03'), 'open');
+    expect(await onceThere('EDUK_DATABASE_URL', open, undefined)).toBe('open');
+    expect(tries()).toBe(3);
+  });
+  test('and when it does not come, the setting is named, not its value', async () => {
+    const given = onceThere('EDUK_VAULT_DATABASE_URL', opens(away('ECONNREFUSED')).open, undefined, 0);
+    await expect(given).rejects.toThrow(/does not answer at EDUK_VAULT_DATABASE_URL \(ECONNREFUSED\)/);
+    await expect(given).rejects.toBeInstanceOf(ConfigError);
+  });
+  test('a user that it does not know, or an error of another kind, is told at once', async () => {
+    const user = opens(away('28P01'));
+    await expect(onceThere('EDUK_DATABASE_URL', user.open, undefined)).rejects.toThrow(
+      /lets nobody in by EDUK_DATABASE_URL/,
+    );
+    const other = opens(new GatewayError('gateway.bug', 'a table of a newer release'));
+    await expect(onceThere('EDUK_DATABASE_URL', other.open, undefined)).rejects.toMatchObject({ fault: 'gateway.bug' });
+    expect([user.tries(), other.tries()]).toEqual([1, 1]);
+  });
+  test('a stop ends the waiting', async () => {
+    const given = onceThere('EDUK_DATABASE_URL', opens(away('ECONNREFUSED')).open, AbortSignal.timeout(100));
+    await expect(given).rejects.toMatchObject({ fault: 'gateway.stopping' });
+  });
+});
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {

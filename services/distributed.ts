@@ -19,6 +19,7 @@ import {
   type Implementation,
   isLoopback,
   log,
+  logSeldom,
   operatorAddress,
   parseAddress,
   parseNetworks,
@@ -156,8 +157,9 @@ export async function startRoles(
 
     const owners = waysByAddress(proof, namesOf(config, mine));
     opened.push(() => owners.close());
+    const openEngine = (given: EngineParts) => onceThere('EDUK_DATABASE_URL', () => parts.engine(given), signal);
     const engine = mine.some(({ module }) => module)
-      ? await parts.engine({
+      ? await openEngine({
           databaseUrl: databaseUrl(config, 'EDUK_DATABASE'),
           kafka: {
             brokers: config.EDUK_KAFKA_BROKERS!.split(',').map((broker) => broker.trim()),
@@ -174,15 +176,22 @@ export async function startRoles(
         })
       : undefined;
     if (engine) opened.push(() => engine.stop());
-    const vault = has('vault') ? await openVault(config, parts) : undefined;
+    const vault = has('vault')
+      ? await onceThere('EDUK_VAULT_DATABASE_URL', () => openVault(config, parts), signal)
+      : undefined;
     if (vault) opened.push(() => vault.stop());
     const doorLog = has('door')
-      ? await parts.log({
-          databaseUrl: databaseUrl(config, 'EDUK_DATABASE'),
-          outboxMax: Number(config.EDUK_OUTBOX_MAX),
-          replica,
-          clock: systemClock,
-        })
+      ? await onceThere(
+          'EDUK_DATABASE_URL',
+          () =>
+            parts.log({
+              databaseUrl: databaseUrl(config, 'EDUK_DATABASE'),
+              outboxMax: Number(config.EDUK_OUTBOX_MAX),
+              replica,
+              clock: systemClock,
+            }),
+          signal,
+        )
       : undefined;
     if (doorLog) opened.push(() => doorLog.stop());
 
@@ -464,6 +473,47 @@ async function othersAreThere(
     }
     await sleep(50);
   }
+}
+
+/**
+ * What a database holds, once it answers: it may be started later than this, or again right now. Rejects with `ConfigError`
+ * when it does not come, or lets nobody in.
+ */
+export async function onceThere<T>(
+  setting: 'EDUK_DATABASE_URL' | 'EDUK_VAULT_DATABASE_URL',
+  open: () => Promise<T>,
+  signal: AbortSignal | undefined,
+  waitMs = OTHERS_MS,
+): Promise<T> {
+  const until = performance.now() + waitMs;
+  const tell = logSeldom(10_000);
+  for (;;)
+    try {
+      return await open();
+    } catch (thrown) {
+      const code = codeOfAway(thrown);
+      if (code === undefined) throw thrown;
+      if (signal?.aborted) throw new GatewayError('gateway.stopping');
+      // 28: its user, or the password.
+      if (code.startsWith('28')) throw new ConfigError([`the database lets nobody in by ${setting} (${code})`]);
+      if (performance.now() > until)
+        throw new ConfigError([
+          `the database does not answer at ${setting} (${code}): start it, or correct ${setting}`,
+        ]);
+      tell('info', 'waiting_for', { missing: 'database', code });
+      await sleep(500);
+    }
+}
+
+/** What the network or the database said, where a database is away; undefined = something else is wrong. */
+function codeOfAway(thrown: unknown): string | undefined {
+  let isAway = false;
+  for (let at = thrown; at instanceof Error; at = at.cause) {
+    if (at instanceof GatewayError) isAway = at.fault === 'gateway.unavailable';
+    if (at.name === 'DatabaseError' || at.name === 'DatabaseFailure')
+      return isAway ? String((at as { code?: unknown }).code) : undefined;
+  }
+  return undefined;
 }
 
 async function openVault(config: Config, parts: Parts) {
