@@ -43,8 +43,8 @@ import { allOf, together } from './together.ts';
 
 /** The only standard so far. */
 export const WEBHOOK = 'webhook';
-/** How long a sender has an attempt for itself: its request, and 5 s and more. */
-export const LEASE_MS = 12_000;
+/** How long a sender has an attempt for itself: its request, and 3 s before it. Keys of one that died wait for so long. */
+export const LEASE_MS = 9_000;
 /** Rows and bytes of one attempt. */
 const MOST_ROWS = 100;
 const MOST_BYTES = 512 * 1024;

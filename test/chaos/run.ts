@@ -230,7 +230,7 @@ async function wellAgain(ledger: Ledger, patienceMs: number): Promise<number | u
   }
 }
 
-/** Until no attempt of this party is open any more: what came of it is in the rows then. A lease lasts 12 s. */
+/** Until no attempt of this party is open any more: what came of it is in the rows then. A lease lasts 9 s. */
 async function untilNoted(database: pg.Pool, party: string): Promise<void> {
   const until = performance.now() + NOTED_MS;
   for (;;) {
