@@ -162,3 +162,17 @@ test('who is ill by itself makes nothing late, and loses nothing either', () => 
   come(ledger, 'a');
   expect([ledger.age(), ledger.open, ledger.verdict().lost]).toEqual([0, 1, 1]);
 });
+
+test('what a receiver takes long after it was asked is judged by when it was asked', () => {
+  for (const isSlow of [true, false]) {
+    const ledger = begun();
+    comeAll(ledger, ['b1', 'b2', 'a2', 'a3', 'b3']);
+    if (isSlow) ledger.asked(RECEIVER, 'd-a1', 'both');
+    ledger.asked(RECEIVER, 'd-a1', 'part');
+    come(ledger, 'a1', { request: 'part' });
+    ledger.answered(RECEIVER, 'd-a1', 'part');
+    if (!isSlow) ledger.asked(RECEIVER, 'd-a1', 'both');
+    come(ledger, 'a1', { request: 'both' });
+    expect(ledger.verdict()).toMatchObject({ repeats: 1, unexplained: isSlow ? 0 : 1 });
+  }
+});

@@ -73,6 +73,7 @@ interface Open extends Item {
 }
 
 interface Delivered {
+  receiver: string;
   item: string;
   digest: string;
   times: number;
@@ -105,6 +106,8 @@ export class Ledger {
   readonly #examples = new Map<string, string[]>();
   readonly #excuses: { from: number; to: number }[] = [];
   readonly #spans: Span[] = [];
+  /** Delivery and request. */
+  readonly #asked = new Set<string>();
   readonly #ill: ReadonlySet<string>;
 
   /** `ill`: receivers that hang, refuse and go away by themselves. What they make late is not counted as late. */
@@ -148,13 +151,11 @@ export class Ledger {
       this.#counts.repeats += 1;
       if (before.item !== id || before.digest !== digest)
         this.#note('secondEffects', `${receiver} got ${id} under the id of ${before.item}, or with another content`);
-      if (before.answered.size > 0 && !before.answered.has(request) && !this.#isExcused(before))
-        this.#note('unexplained', `${receiver} had answered ${id} and got it again in another attempt`);
-      // The same attempt once more: its sender did not see that answer. What comes of it now counts.
-      before.answered.delete(request);
+      // Judged when it was asked, where that is known: what was begun before an answer may come after it.
+      if (!this.#asked.has(`${name} ${request}`)) this.#begun(before, request);
       return false;
     }
-    this.#deliveries.set(name, { item: id, digest, times: 1, answered: new Set(), answeredAt: 0 });
+    this.#deliveries.set(name, { receiver, item: id, digest, times: 1, answered: new Set(), answeredAt: 0 });
     const mine = `${receiver}/${id}`;
     if (this.#byItem.has(mine)) {
       this.#note('secondEffects', `${receiver} got ${id} under two ids`);
@@ -173,11 +174,23 @@ export class Ledger {
   }
 
   /**
-   * The receiver is asked in this request; if it had answered it, its sender did not see that answer, and what comes of it
-   * now counts, be it a division.
+   * The receiver is asked in this request, which it may take much later, or never. If it had answered the same request, its
+   * sender did not see that answer, and what comes of it now counts, be it a division.
    */
   asked(receiver: string, delivery: string, request: string): void {
-    this.#deliveries.get(`${receiver}/${delivery}`)?.answered.delete(request);
+    const name = `${receiver}/${delivery}`;
+    this.#asked.add(`${name} ${request}`);
+    const before = this.#deliveries.get(name);
+    if (before !== undefined) this.#begun(before, request);
+  }
+
+  /** An attempt to tell what had come before. */
+  #begun(delivered: Delivered, request: string): void {
+    const { answered, item } = delivered;
+    if (answered.size > 0 && !answered.has(request) && !this.#isExcused(delivered))
+      this.#note('unexplained', `${delivered.receiver} had answered ${item} and got it again in another attempt`);
+    // The same attempt once more: its sender did not see that answer. What comes of it now counts.
+    answered.delete(request);
   }
 
   /** The receiver answered that it has it, and its answer left. */
