@@ -1,6 +1,17 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ConfigError } from '#kernel';
 import { devKeyFile, findMasterKey, readMasterKey } from './master.ts';
@@ -57,6 +68,22 @@ describe('the master key', () => {
     expect(readFileSync(first.file, 'utf8')).toBe(key);
     expect(devKeyFile(`${data}/`)).toBe(first.file);
     expect(findMasterKey({ ...settings, data: join(newFolder(), 'other') }).file).not.toBe(first.file);
+  });
+
+  test('of first starts at once one makes it, and all have the same', async () => {
+    const data = join(newFolder(), 'data');
+    const from = JSON.stringify(join(import.meta.dirname, 'master.ts'));
+    const run = `const { findMasterKey } = await import(${from});
+      while (Date.now() < Number(process.argv[1]));
+      console.log(findMasterKey({ data: ${JSON.stringify(data)}, keyFile: undefined, loopback: true, vaultFile: '' }).made);`;
+    const at = String(Date.now() + 1_500);
+    const starts = Array.from({ length: 4 }, () =>
+      promisify(execFile)(process.execPath, ['--input-type=module', '-e', run, at]),
+    );
+    const made = (await Promise.all(starts)).map(({ stdout }) => stdout.trim()).sort();
+    expect(made).toEqual(['false', 'false', 'false', 'true']);
+    expect(readMasterKey(devKeyFile(data))).toHaveLength(32);
+    expect(readdirSync(join(data, '..'))).toEqual(['data.dev.key']);
   });
 
   test('a named file is used as it is; elsewhere than on loopback one must be named', () => {

@@ -1,5 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { ConfigError } from '#kernel';
 
 /** Where the master key rests. Only the vault's own thread or process reads it. */
@@ -47,12 +57,22 @@ export function findMasterKey({ data, keyFile, loopback, vaultFile }: MasterKeyS
     throw new ConfigError([
       `${file} is gone, and ${vaultFile} cannot be opened without it; put it back, or name the key with EDUK_MASTER_KEY_FILE`,
     ]);
-  // `wx`: two first starts at once cannot each make a key.
-  const descriptor = openSync(file, 'wx', 0o600);
-  writeSync(descriptor, `${randomBytes(32).toString('hex')}\n`);
-  fsyncSync(descriptor);
-  closeSync(descriptor);
-  return { file, devKey: true, made: true };
+  // Of two first starts at once one makes the key, and the other finds it whole.
+  const made = `${file}.${process.pid}.new`;
+  const descriptor = openSync(made, 'wx', 0o600);
+  try {
+    writeSync(descriptor, `${randomBytes(32).toString('hex')}\n`);
+    fsyncSync(descriptor);
+    linkSync(made, file);
+    return { file, devKey: true, made: true };
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
+    readMasterKey(file);
+    return { file, devKey: true, made: false };
+  } finally {
+    closeSync(descriptor);
+    rmSync(made, { force: true });
+  }
 }
 
 /** 32 bytes from a file of 64 hexadecimal digits that only its owner can read. Throws `ConfigError`, never with content. */
