@@ -16,6 +16,8 @@ const { values } = parseArgs({
 });
 /** From so many seeds on the result is kept. */
 const RECORDED = 1000;
+/** So often it says how far it is, seeds. */
+const PROGRESS = 500;
 /** So many failing seeds are made shorter; more say the same. */
 const SHORTENED = 3;
 const kind = kinds.find(({ name }) => name === (values.engine ?? 'embedded'));
@@ -34,7 +36,18 @@ logTo(() => undefined);
 const started = performance.now();
 const sum = { accepted: 0, records: 0, delivered: 0, groups: 0, crashes: 0, failures: 0 };
 const failed: number[] = [];
-for (let seed = first; seed < first + count; seed++) {
+// A run that is ended says how far it came.
+let isEnded = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => {
+    isEnded = true;
+  });
+let last = first - 1;
+for (let seed = first; seed < first + count && !isEnded; seed++) {
+  last = seed;
+  if (seed > first && (seed - first) % PROGRESS === 0) process.stderr.write(`${seed - first} of ${count}\n`);
+  // Signals are heard between seeds.
+  await new Promise((resolve) => setImmediate(resolve));
   const plan = planOf(seed);
   const found = await simulate(plan, { kind });
   for (const name of Object.keys(sum) as (keyof typeof sum)[]) sum[name] += found[name];
@@ -48,9 +61,9 @@ for (let seed = first; seed < first + count; seed++) {
 }
 const seconds = (performance.now() - started) / 1000;
 const line =
-  `${new Date().toISOString().slice(0, 10)}: ${kind.name}, seeds ${first} to ${first + count - 1}, ${failed.length} failed${failed.length > 0 ? ` (${failed.slice(0, 20).join(', ')})` : ''}; ` +
+  `${new Date().toISOString().slice(0, 10)}: ${kind.name}, seeds ${first} to ${last}, ${failed.length} failed${failed.length > 0 ? ` (${failed.slice(0, 20).join(', ')})` : ''}; ` +
   `${sum.accepted} messages, ${sum.records} records, ${sum.delivered} deliveries, ${sum.groups} groups, ` +
   `${sum.crashes} crashes, ${sum.failures} failed groups; ${seconds.toFixed(0)} s`;
 process.stdout.write(`${line}\n`);
-if (count >= RECORDED) appendFileSync(join(import.meta.dirname, 'RESULTS.md'), `- ${line}\n`);
+if (last - first + 1 >= RECORDED) appendFileSync(join(import.meta.dirname, 'RESULTS.md'), `- ${line}\n`);
 process.exit(failed.length > 0 ? 1 : 0);
