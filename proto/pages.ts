@@ -1,7 +1,7 @@
 /** Pages of docs/ that are tables of the code: written by npm run generate, so that they cannot say anything else. */
 import { faults, settings } from '#kernel';
 import { Role, Service } from '#proto/eduk/core/v1/party';
-import { attributes, defaults } from '#release';
+import { attributes, defaults, pseudonymous, rolePolicy } from '#release';
 import { bulks, writes } from '../services/edge/grpc/writes.ts';
 
 const head = (title: string, about: string): string[] => [
@@ -46,13 +46,34 @@ export function configurationPage(): string {
 export function attributesPage(): string {
   const lines = head(
     'Attributes',
-    'What a receiver may have of a person. A mandate lists attributes; without a list the default of its service applies. What is not listed is not released.',
+    'What a receiver may have of a person: an attribute that the receiver declares (`eduk party add --attributes`), that the policy for one of its roles allows, and that the mandate of the school names. A mandate without a list, and a party that declared nothing, mean the default of each service. `eduk release preview` says what that comes to for one party and school.',
   );
   lines.push('| attribute | what | rests in |', '| --- | --- | --- |');
   for (const [name, { about, from }] of Object.entries(attributes)) lines.push(`| \`${name}\` | ${about} | ${from} |`);
   lines.push('', '## Defaults', '', '| service | attributes |', '| --- | --- |');
   for (const [service, names] of Object.entries(defaults))
     lines.push(`| ${nameOf(Service, Number(service))} | ${names.map((name) => `\`${name}\``).join(', ')} |`);
+  lines.push(
+    '',
+    '## Pseudonyms',
+    '',
+    `Where a mandate says \`pairwise\`, a party gets pseudonyms of its own for ${[...pseudonymous].map((name) => `\`${name}\``).join(', ')}: of groups and sites for their keys, not for their names. They hold for all services of school and party, and are understood when the party sends them back.`,
+    '',
+    '## By role',
+    '',
+    'What a role may have at most, whatever a mandate names. A party with several roles may have what any of them may; a role that is not here may have nothing of a person. The school itself and its board see everything.',
+    '',
+    `| attribute | ${Object.keys(rolePolicy)
+      .map((role) => nameOf(Role, Number(role)))
+      .join(' | ')} |`,
+    `| --- |${' --- |'.repeat(Object.keys(rolePolicy).length)}`,
+  );
+  for (const name of Object.keys(attributes) as (keyof typeof attributes)[])
+    lines.push(
+      `| \`${name}\` | ${Object.values(rolePolicy)
+        .map((allowed) => (allowed.includes(name) ? 'yes' : ''))
+        .join(' | ')} |`,
+    );
   return `${lines.join('\n')}\n`;
 }
 

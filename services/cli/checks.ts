@@ -1,8 +1,16 @@
-import { isDay, isPartyOin, isSchoolYear, isSiteCode } from '#kernel';
+import { isBrin, isDay, isPartyOin, isSchoolYear, isSiteCode, schoolOin } from '#kernel';
 
 /** Forms of values on the command line. Each says what is wrong, without the value. */
 export const oin = (value: string): string | undefined =>
   isPartyOin(value) ? undefined : 'must be an OIN: 20 digits, or for a school 00000007000, its BRIN and five digits';
+
+/** A school by its BRIN or its OIN. */
+export const school = (value: string): string | undefined =>
+  isBrin(value.toUpperCase()) ? undefined : oin(value)?.replace('an OIN', 'a BRIN or an OIN');
+
+/** The OIN of a school that was named in either way. */
+export const schoolNamed = (value: string): string =>
+  isBrin(value.toUpperCase()) ? schoolOin(value.toUpperCase()) : value;
 
 export const day = (value: string): string | undefined => (isDay(value) ? undefined : 'must be a day, YYYY-MM-DD');
 

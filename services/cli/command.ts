@@ -67,7 +67,7 @@ export interface Result {
 }
 
 export interface Command {
-  /** One or two words. */
+  /** One to three words; the first says which kind of thing it is about. */
   name: string;
   about: string;
   arguments?: readonly Argument[];

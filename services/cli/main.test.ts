@@ -20,6 +20,7 @@ const party = {
   endpoints: [{ standard: 'uwlr', url: 'https://a/' }],
   boardOin: '',
   sectors: [],
+  attributes: [],
 };
 
 const answers: Record<string, (request: any, token: string | undefined) => unknown> = {};
@@ -109,6 +110,21 @@ describe('party', () => {
     });
   });
 
+  test('add takes what a party declares, and endpoint remove says what is left', async () => {
+    answer('addParty', { party, existed: false, ...secrets });
+    await eduk(`${add} --attributes eck_id,groups`);
+    expect(asked['addParty'].party.attributes).toEqual(['eck_id', 'groups']);
+    answer('removeEndpoint', { party: { ...party, endpoints: [] }, flowId: 'f', decision: done });
+    const remove = `party endpoint remove --oin ${oin} --standard uwlr`;
+    expect((await eduk(`${remove} --json`)).json).toEqual({ oin, endpoints: [] });
+    expect(asked['removeEndpoint']).toEqual({ oin, standard: 'uwlr' });
+    expect((await eduk(remove)).out).toBe('It has no endpoint any more.\n');
+    answer('removeEndpoint', { party, flowId: 'f', decision: done });
+    expect((await eduk(remove)).out).toBe('uwlr  https://a/\n');
+    expect((await eduk('party endpoint')).exit).toBe(2);
+    expect((await eduk('party endpoint lose')).err).toContain('did you mean party endpoint remove?');
+  });
+
   test('list and show read well, and in JSON use words', async () => {
     answer('listParties', { parties: [party] });
     answer('listMandates', { mandates: [] });
@@ -120,6 +136,7 @@ describe('party', () => {
         endpoints: [{ standard: 'uwlr', url: 'https://a/' }],
         boardOin: null,
         sectors: [],
+        attributes: [],
       },
     ]);
     expect((await eduk('party list')).out).toBe(
@@ -178,6 +195,70 @@ describe('what may be a mistake is said', () => {
   });
 });
 
+describe('release preview', () => {
+  const attribute = (name: string, given: boolean, reasons: string[], told: string) => ({
+    name,
+    about: `What ${name} is.`,
+    given,
+    pairwise: given,
+    reasons,
+    told,
+  });
+  const preview = {
+    services: [
+      {
+        service: Service.SERVICE_ROSTER,
+        code: '',
+        told: 'Volgens mandaat m-1.',
+        mandateIds: ['m-1'],
+        pairwise: true,
+        linkableBy: ['email'],
+        linkableTold: 'De partij krijgt eigen pseudoniemen, te koppelen via email.',
+        attributes: [
+          attribute('eck_id', true, ['mandate'], 'Het mandaat noemt het.'),
+          attribute('email', false, ['not_in_mandate', 'role'], 'Het mandaat noemt het niet. Geen rol mag het hebben.'),
+        ],
+      },
+    ],
+    names: [{ oin, name: 'Uitgever' }],
+  };
+
+  test('asks for a school by BRIN or OIN, and prints each attribute with its reasons', async () => {
+    answer('previewRelease', preview);
+    const { json, exit } = await eduk(`release preview --party ${oin} --school 99ab --service roster --json`);
+    expect(asked['previewRelease']).toEqual({
+      partyOin: oin,
+      schoolOin: '0000000700099AB00000',
+      service: Service.SERVICE_ROSTER,
+      lang: 'en',
+    });
+    expect(json).toEqual({
+      partyOin: oin,
+      partyName: 'Uitgever',
+      schoolOin: '0000000700099AB00000',
+      schoolName: null,
+      services: [{ ...preview.services[0], service: 'roster', code: null }],
+    });
+    expect(exit).toBe(0);
+    const { out } = await eduk(`release preview --party ${oin} --school 0000000700099AB00000 --lang nl`);
+    expect(asked['previewRelease']).toMatchObject({ service: Service.SERVICE_UNSPECIFIED, lang: 'nl' });
+    expect(out).toMatch(/partij +Uitgever, /);
+    expect(out).toMatch(/GEGEVEN +KRIJGT +WAAROM/);
+    expect(out).toContain('te koppelen via email.');
+    expect(out).toMatch(/eck_id +als pseudoniem +Het mandaat noemt het\./);
+    expect(out).toMatch(/email +nee +Het mandaat noemt het niet\./);
+    for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+  });
+
+  test('without a mandate says so, and a school that is none is misuse', async () => {
+    answer('previewRelease', { services: [], names: [] });
+    expect((await eduk(`release preview --party ${oin} --school 99AB`)).out).toContain('gave this party no mandate');
+    expect((await eduk(`release preview --party ${oin} --school 99AB --lang nl`)).out).toContain('geen mandaat');
+    expect((await eduk(`release preview --party ${oin} --school 7`)).err).toContain('a BRIN or an OIN');
+    expect((await eduk(`release preview --party ${oin} --school 99AB --lang fr`)).exit).toBe(2);
+  });
+});
+
 describe('mandate', () => {
   const grant = `mandate grant --school ${school} --party ${oin} --service roster --service access --json`;
   test('grant prints id, state and the key of the pair, or null', async () => {
@@ -207,12 +288,12 @@ describe('mandate', () => {
       flowId: 'f',
       decision: done,
     });
-    expect((await eduk(`${grant} --confirm --attributes a,b`)).json).toEqual({
+    expect((await eduk(`${grant} --confirm --pairwise --attributes a,b`)).json).toEqual({
       mandateId: 'm-2',
       state: 'active',
       autorisatiesleutel: null,
     });
-    expect(asked['grantMandate']).toMatchObject({ confirm: true, mandate: { attributes: ['a', 'b'] } });
+    expect(asked['grantMandate']).toMatchObject({ confirm: true, mandate: { attributes: ['a', 'b'], pairwise: true } });
   });
 
   test('grant for a board prints what each of its schools has, and one id to confirm or withdraw it by', async () => {
@@ -833,6 +914,8 @@ describe('errors', () => {
     const words: Record<string, string[]> = {
       'party add': ['--oin', oin, '--name', 'X', '--role', 'publisher'],
       'party show': [oin],
+      'party endpoint remove': ['--oin', oin, '--standard', 'webhook'],
+      'release preview': ['--party', oin, '--school', '99AB'],
       'mandate grant': ['--school', school, '--party', oin, '--service', 'roster'],
       'mandate confirm': ['m'],
       'mandate withdraw': ['m'],

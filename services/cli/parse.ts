@@ -30,8 +30,12 @@ export function parse(argv: readonly string[], commands: readonly Command[], lat
     refuseUnknown(rest);
     return { kind: 'overview', group: undefined, asked: helped };
   }
-  const two = second === undefined ? undefined : commands.find(({ name }) => name === `${first} ${second}`);
-  const command = two ?? commands.find(({ name }) => name === first);
+  // The longest name that the words begin with.
+  const named = [3, 2, 1]
+    .filter((count) => count <= words.length)
+    .map((count) => ({ count, command: commands.find(({ name }) => name === words.slice(0, count).join(' ')) }))
+    .find((found) => found.command !== undefined);
+  const command = named?.command;
   if (!command) {
     if (!groups.has(first)) throw unknownCommand(second === undefined ? first : `${first} ${second}`, commands, later);
     if (second === undefined) return { kind: 'overview', group: first, asked: helped };
@@ -41,7 +45,7 @@ export function parse(argv: readonly string[], commands: readonly Command[], lat
   return {
     kind: 'run',
     command,
-    given: give(command, [...words.slice(command === two ? 2 : 1), ...rest], words.length - (command === two ? 2 : 1)),
+    given: give(command, [...words.slice(named!.count), ...rest], words.length - named!.count),
   };
 }
 
@@ -172,6 +176,8 @@ function unknownCommand(typed: string, commands: readonly Command[], later: read
   const known = later.find((name) => name === typed || name === first);
   if (known !== undefined) return misuse(`This version does not have eduk ${known} yet; see eduk --help.`);
   const groups = [...new Set(commands.map(({ name }) => name.split(' ')[0]!))];
+  const longer = commands.find(({ name }) => name.startsWith(`${typed} `));
+  if (longer && typed !== first) return misuse(`There is no command ${shown(typed)}${suggestion(longer.name)}`);
   // The second word may be an argument, so it counts only where a group of this name has commands.
   const near = groups.includes(first)
     ? nearest(

@@ -5,7 +5,7 @@ import { type Mandate, MandateState, type Party, type Service } from '#proto/edu
 import type { EventName } from '#proto/events';
 import { type Address, arrive, beginRelease, clean, gather, headOf, KEPT_MS, send, type Way } from './mailbox.ts';
 import { boardOf, copyMandate, copyParty, holdersIn, schoolsUnder, stands } from './mandates.ts';
-import { cleanAside, forgetOutcome, hasEndpoint, takeEndpoint, WEBHOOK, wake } from './push.ts';
+import { cleanAside, forgetOutcome, hasEndpoint, leaveEndpoint, takeEndpoint, WEBHOOK, wake } from './push.ts';
 import { type Route, routes } from './routes.ts';
 import { bodies, forgotten, mandateCopies, parkedKeys } from './tables.ts';
 
@@ -106,7 +106,7 @@ function onParty(party: Party, unit: Unit, changed: (mailbox: string) => void): 
   if (url !== undefined) {
     takeEndpoint(unit, party.oin, url);
     changed(SENDERS);
-  }
+  } else leaveEndpoint(unit, party.oin);
   if (party.boardOin === '' || party.boardOin === board) return;
   for (const mandate of unit.list(mandateCopies, { equals: [party.boardOin] }))
     if (stands(mandate, dutchDay(unit.now))) release(unit, mandate.party, mandate.services, [party.oin]);

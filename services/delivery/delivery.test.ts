@@ -26,7 +26,7 @@ function chain() {
   const party = (oin: string, role: Role, boardOin = '') =>
     bench.submit(
       'PartyRegistered',
-      { party: { oin, name: '', roles: [role], endpoints: [], boardOin, sectors: [] } },
+      { party: { oin, name: '', roles: [role], endpoints: [], boardOin, sectors: [], attributes: [] } },
       oin,
     );
   const mandate = (
@@ -53,6 +53,7 @@ function chain() {
           boardMandateId: '',
           narrowed: [],
           enteredBy: '',
+          pairwise: false,
           ...more,
         },
       },

@@ -29,9 +29,10 @@ function pushed(bench: Bench = testBench(delivery)) {
           oin,
           name: '',
           roles: [Role.ROLE_PLATFORM],
-          endpoints: [{ standard: 'webhook', url }],
+          endpoints: url === '' ? [] : [{ standard: 'webhook', url }],
           boardOin: '',
           sectors: [],
+          attributes: [],
         },
       },
       oin,
@@ -357,6 +358,32 @@ describe('what fails', () => {
     const started = await it.claim();
     expect(started.map(keys)).toEqual([['a'], ['b']]);
     expect(started[0]!.url).toBe('https://b.example/other');
+  });
+
+  test('an endpoint that was taken away gets nothing, shows no trouble, and has what waited once there is one again', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    it.grant('a');
+    const [underWay] = await it.claim();
+    it.endpoint(PLATFORM, '');
+    await it.tell(it.answered(underWay!, 503));
+    const { flowId } = it.grant('b');
+    it.bench.advance(86_400_000);
+    await it.client.resolveKeys({ partyOin: PLATFORM, schoolOin: '', key: '', action: 'retry' });
+    expect(await it.claim()).toEqual([]);
+    for (const partyOin of ['', PLATFORM])
+      expect((await it.client.listEndpoints({ idle: true, partyOin })).endpoints).toEqual([]);
+    const mailbox = {
+      partyOin: PLATFORM,
+      service: SERVICE_ENTITLEMENT,
+      catalogue: false,
+      after: 0n,
+      limit: 0,
+      waitMs: 0n,
+    };
+    expect((await it.client.readMailbox(mailbox)).rows.map((row) => row.flowId)).toContain(flowId);
+    it.endpoint(PLATFORM);
+    expect((await it.drain()).sort()).toEqual(['a', 'b']);
   });
 
   test('repeats of keys that failed are few at once', async () => {

@@ -83,6 +83,12 @@ export function takeEndpoint(unit: Writer, party: string, url: string): void {
   unit.put(endpoints, { ...row, url, gone: 0, doubts: 0, rests: 0, restUntilMs: 0, full: 0, dueMs: unit.now });
 }
 
+/** A party has no endpoint any more: nothing is sent, and what waits stays where it is, until it is named with one again. */
+export function leaveEndpoint(unit: Writer, party: string): void {
+  const row = unit.get(endpoints, party, WEBHOOK);
+  if (row !== undefined && row.url !== '') unit.put(endpoints, { ...row, url: '', gone: 1, dueMs: NEVER });
+}
+
 /** What became of an attempt, as its sender tells it. */
 export interface Outcome {
   attemptId: string;
@@ -689,7 +695,7 @@ export function resolve(unit: Writer, which: Selection, action: string): { keys:
   }
   if (action === 'retry')
     for (const endpoint of unit.list(endpoints, { equals: which.party === '' ? [] : [which.party] }))
-      if (parties.has(endpoint.party) || (which.key === '' && endpoint.gone))
+      if (endpoint.url !== '' && (parties.has(endpoint.party) || (which.key === '' && endpoint.gone)))
         unit.put(endpoints, { ...endpoint, gone: 0, restUntilMs: 0, full: 0, dueMs: unit.now });
   return { keys, rows };
 }
@@ -761,6 +767,7 @@ export function standingOf(
         code: attempt.started ? '' : endpoint.gone ? 'peer.refused' : 'peer.unavailable',
         nextMs: attempt.started || endpoint.gone ? 0 : endpoint.restUntilMs,
       };
+  if (endpoint.url === '') return undefined;
   if (endpoint.gone)
     return { ...nothing, state: 'failing', attempts: 0, status: endpoint.status, code: 'peer.refused' };
   return { ...nothing, state: 'waiting', attempts: 0 };

@@ -91,7 +91,7 @@ export function pushing(engine: EngineView, waiters: Waiters) {
           : engine.list(endpoints, { index: 'by_due', equals: [], limit: SHOWN });
       return {
         endpoints: allOf(
-          all.filter((row) => idle || partyOin !== '' || row.dueMs < NEVER || row.full || row.gone),
+          all.filter((row) => row.url !== '' && (idle || partyOin !== '' || row.dueMs < NEVER || row.full || row.gone)),
           (row) => statusOf(engine, row),
         ),
       };

@@ -202,6 +202,17 @@ export class Chain {
     return [...(this.#pairs.get(`${school}|${party}`)?.values() ?? [])];
   }
 
+  /**
+   * Whether a party gets pseudonyms of its own of this school: while any mandate of the two that holds says so, for all
+   * services, since those of one would mean nothing beside the numbers of another.
+   */
+  isPairwise(school: string, party: string): boolean {
+    const today = dutchDay(this.#clock.now());
+    return this.between(school, party).some(
+      (mandate) => mandate.pairwise && judgeOne(mandate, today, false) === undefined,
+    );
+  }
+
   /** Schools for which a party has any mandate. */
   schoolsOf(party: string): string[] {
     const schools = new Set<string>();
@@ -211,29 +222,27 @@ export class Chain {
 
   /**
    * Whether `party` may have `service` for `school` now. `fresh` = new orders and grants, which a run-off refuses.
-   * Gives the mandate that allows it, or the fault that says why not.
+   * Gives the mandates that allow it, by id, or the fault that says why not with the mandate that comes nearest.
    */
-  judge(
-    school: string,
-    party: string,
-    service: Service,
-    fresh = false,
-  ): { mandate: Mandate; fault?: undefined } | { mandate?: Mandate; fault: Fault } {
+  judge(school: string, party: string, service: Service, fresh = false): { mandates: Mandate[]; fault?: Fault } {
     if (this.#clock.now() - this.#freshMs > 5_000)
       throw new GatewayError('gateway.overloaded', 'The copy of the mandates is too old to judge by.', {
         retryAfterS: 1,
       });
     const today = dutchDay(this.#clock.now());
+    const holding: Mandate[] = [];
     let best: { mandate: Mandate; fault: Fault } | undefined;
     for (const mandate of this.between(school, party)) {
       const names = mandate.services.includes(service);
       if (!names && !mandate.narrowed.includes(service)) continue;
       // Of a board's, what the school took out has ended there, whatever became of the rest.
       const fault = names ? judgeOne(mandate, today, fresh) : 'mandate.ended';
-      if (fault === undefined) return { mandate };
-      if (!best || rank(fault) > rank(best.fault)) best = { mandate, fault };
+      if (fault === undefined) holding.push(mandate);
+      else if (!best || rank(fault) > rank(best.fault)) best = { mandate, fault };
     }
-    return best ?? { fault: 'mandate.missing' };
+    // What stands adds up, whichever of it this door heard of first.
+    if (holding.length > 0) return { mandates: holding.sort((a, b) => (a.mandateId < b.mandateId ? -1 : 1)) };
+    return best ? { mandates: [best.mandate], fault: best.fault } : { mandates: [], fault: 'mandate.missing' };
   }
 }
 

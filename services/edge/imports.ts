@@ -120,6 +120,7 @@ async function registerSchool(gate: Gate, oin: string): Promise<void> {
     endpoints: [],
     boardOin: '',
     sectors: [],
+    attributes: [],
   };
   const { flowId } = await take(addParty(party, undefined, gate.door.dialler.networks), { party }, operator, gate);
   await decisionOf(gate, flowId, 5_000);

@@ -53,7 +53,8 @@ export interface Door {
 
 /** One identity in a message, and where it stands. */
 export interface PersonAsk {
-  identity: Identity;
+  /** Who names them so, `identify` says. */
+  identity: Omit<Identity, 'partyOin'>;
   /** Whether an unknown one gets a token. */
   create: boolean;
   path: string;

@@ -43,6 +43,21 @@ describe('a party', () => {
     expect(JSON.stringify(event)).not.toContain('c1');
   });
 
+  test('declares the attributes that it was last given, and leaves an endpoint that it no longer has', () => {
+    const first = decideParty(standing, named({ attributes: ['groups', 'eck_id', 'groups'] }), nobody).standing!;
+    expect(first.party.attributes).toEqual(['eck_id', 'groups']);
+    expect(decideParty(first, named({}), nobody).standing!.party.attributes).toEqual(['eck_id', 'groups']);
+    expect(decideParty(first, named({ attributes: ['eck_id'] }), nobody).standing!.party.attributes).toEqual([
+      'eck_id',
+    ]);
+    const without = PartySubmitted.fromPartial({ party: { oin: OIN }, withoutEndpoints: ['uwlr', 'none'] });
+    expect(decideParty(standing, without, nobody)).toMatchObject({
+      event: { type: 'PartyRegistered', value: { party: { endpoints: [], name: 'Uitgeverij' } } },
+      standing: { party: { endpoints: [] }, credentials: standing.credentials },
+    });
+    expect(code(decideParty(undefined, without, nobody))).toBe('wire.invalid');
+  });
+
   test('named again gains roles, sectors and endpoints, and keeps what is not given', () => {
     const again = named({
       roles: [Role.ROLE_PLATFORM],

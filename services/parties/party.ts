@@ -49,7 +49,7 @@ export function decideParty(
     if (fresh[credential] !== '' && inUse(credential, fresh[credential]))
       return no('state.conflict', 'These credentials belong to another party.');
   const next = {
-    party: mergeParty(standing?.party, given),
+    party: mergeParty(standing?.party, given, new Set(submitted.withoutEndpoints)),
     credentials: mergeCredentials(standing?.credentials, fresh),
   };
   return { event: { type: 'PartyRegistered', value: { party: next.party } }, standing: next };
@@ -61,16 +61,29 @@ function isEndpoint(endpoint: Endpoint): boolean {
   return (protocol === 'https:' || protocol === 'http:') && username === '' && password === '';
 }
 
-/** Roles and sectors add up; an endpoint replaces the one of its standard; what is not given stays. */
-function mergeParty(before: Party | undefined, given: Party): Party {
-  if (!before) return { ...given, roles: sorted(new Set(given.roles)), endpoints: byStandard([], given.endpoints) };
+/**
+ * Roles and sectors add up; an endpoint replaces the one of its standard; attributes replace those declared before, so that
+ * a party may come to need less; what is not given stays.
+ */
+function mergeParty(before: Party | undefined, given: Party, without: ReadonlySet<string>): Party {
+  if (!before)
+    return {
+      ...given,
+      roles: sorted(new Set(given.roles)),
+      endpoints: byStandard([], given.endpoints),
+      attributes: [...new Set(given.attributes)].sort(),
+    };
   return {
     oin: given.oin,
     name: given.name || before.name,
     roles: sorted(new Set([...before.roles, ...given.roles])),
-    endpoints: byStandard(before.endpoints, given.endpoints),
+    endpoints: byStandard(
+      before.endpoints.filter(({ standard }) => !without.has(standard)),
+      given.endpoints,
+    ),
     boardOin: given.boardOin || before.boardOin,
     sectors: [...new Set([...before.sectors, ...given.sectors])].sort(),
+    attributes: given.attributes.length > 0 ? [...new Set(given.attributes)].sort() : before.attributes,
   };
 }
 

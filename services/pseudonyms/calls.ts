@@ -1,7 +1,8 @@
-import { type Implementation, implement } from '#kernel';
+import { GatewayError, type Implementation, implement } from '#kernel';
 import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import type { Forgetting } from './forgetting.ts';
 import type { MasterKeys } from './keys.ts';
+import { readPseudonym } from './pairwise.ts';
 import { checkIdentify, findLearner, identify, reveal, type Touched } from './people.ts';
 import { each } from './rows.ts';
 import { base32, mac } from './seal.ts';
@@ -80,20 +81,31 @@ export function serveVault(
     async reveal(request) {
       const revealed = await grouped(request.schoolOin, ({ shelf }) => reveal(shelf, request, touched));
       const known = revealed.filter((one) => one.known).length;
+      // A pseudonym reveals no number.
       for (const what of ['numbers', 'names', 'contact'] as const)
-        if (request[what]) count(request.partyOin, request.purpose, what, known);
+        if (request[what] && !(what === 'numbers' && request.pairwise))
+          count(request.partyOin, request.purpose, what, known);
       return { revealed };
     },
-    sealTexts: ({ schoolOin, texts }) =>
+    sealTexts: ({ schoolOin, texts, partyOin }) =>
       grouped(schoolOin, ({ shelf }) => {
         const school = shelf.school(schoolOin, true);
-        return { tokens: each(texts, (text) => sealText(shelf, school, text)) };
+        return { tokens: each(texts, (text) => sealText(shelf, school, text, partyOin)) };
       }),
-    openTexts: ({ schoolOin, tokens }) =>
-      grouped(schoolOin, ({ shelf }) => {
+    openTexts: ({ schoolOin, tokens, keys, partyOin }) => {
+      if (keys.length > 0 && partyOin === '')
+        throw new GatewayError('gateway.bug', 'Pseudonyms are of a party.', { where: 'party_oin' });
+      return grouped(schoolOin, ({ shelf }) => {
         const school = shelf.school(schoolOin, false);
-        return { texts: each(tokens, (token) => (school ? openText(shelf, school, token) : '')) };
-      }),
+        return {
+          texts: each(tokens, (token) => (school ? openText(shelf, school, token) : '')),
+          keys: each(keys, (token) => {
+            const known = school && shelf.rows.text(school.id, token);
+            return known ? shelf.pseudonyms(school, partyOin, 'text').of(token) : '';
+          }),
+        };
+      });
+    },
     sealPayloads: ({ schoolOin, payloads }) =>
       grouped(schoolOin, ({ shelf }) => {
         const school = shelf.school(schoolOin, true);
@@ -132,9 +144,18 @@ export function serveVault(
   return { implementation, reveals: () => [...counts.values()] };
 }
 
-/** A school's text → its token, always the same: HMAC under a key that serves nothing else. */
-function sealText(shelf: Shelf, school: School, text: string): string {
+/**
+ * A school's text → its token, always the same: HMAC under a key that serves nothing else. A pseudonym of the party's own
+ * leads to the token of its text, or to none.
+ */
+function sealText(shelf: Shelf, school: School, text: string, party: string): string {
   if (text === '') return '';
+  const pseudonym = readPseudonym(text);
+  if (pseudonym) {
+    const { version, characters } = pseudonym;
+    const own = party && shelf.pseudonyms(school, party, 'text', version)?.tokenOf(characters);
+    return own && shelf.rows.text(school.id, own) ? own : '';
+  }
   const { hmac, version } = shelf.key(school, 'text_tokens');
   const token = `tx_${base32(mac(hmac, 'text', text))}`;
   const now = shelf.clock.now();

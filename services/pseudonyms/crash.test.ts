@@ -29,7 +29,7 @@ const call = connect(VaultServiceDefinition, dispatcher(vault.implementations));
 for (let i = 0; ; i++)
   await Promise.all(Array.from({ length: 8 }, async (_, j) => {
     const lasKey = round + '-' + i + '-' + j;
-    const identities = [{ kind: 'learner', eckId: '', lasKey, person: undefined }];
+    const identities = [{ kind: 'learner', eckId: '', lasKey, person: undefined, partyOin: '' }];
     const { identified } = await call.identify({ schoolOin: '${SCHOOL}', sector: '', create: true, saltFor: [Buffer.from(lasKey)], identities });
     const { token, salt } = identified[0];
     process.stdout.write('+ ' + lasKey + ' ' + token + ' ' + Buffer.from(salt).toString('hex') + '\\n');
@@ -70,7 +70,7 @@ test('killed at any moment: every token that was answered resolves, nobody who w
   const call = connect(VaultServiceDefinition, dispatcher(vault.implementations));
   const ledger = readFileSync(`${file}.forgotten`, 'utf8');
   for (const [token, { key, salt }] of answered) {
-    const identities = [{ kind: 'learner', eckId: '', lasKey: key, person: undefined }];
+    const identities = [{ kind: 'learner', eckId: '', lasKey: key, person: undefined, partyOin: '' }];
     const saltFor = [Buffer.from(key)];
     const { identified } = await call.identify({ schoolOin: SCHOOL, sector: '', create: false, saltFor, identities });
     const found = identified[0]!;

@@ -11,6 +11,11 @@ export interface MasterKeys {
   readonly check: Buffer;
   /** Wraps the data keys of one school. */
   wrapping(schoolOin: string): KeyObject;
+  /**
+   * The first key of a school for pairwise pseudonyms. Made, not drawn: a backup from before the school had one gives the
+   * same one again, and what a receiver has once been shown stays.
+   */
+  pairwise(schoolOin: string): Buffer;
   /** 32 bytes each, for the doors. */
   readonly digestKey: Buffer;
   readonly cursorKey: Buffer;
@@ -23,16 +28,18 @@ export const WRAPPED_BY = 'master:1';
 export function masterKeys(master: Uint8Array, vaultId: Uint8Array): MasterKeys {
   const derive = (label: string): Buffer => Buffer.from(hkdfSync('sha256', master, vaultId, `eduk vault ${label}`, 32));
   const schools = new HmacKey(derive('schools 1'));
+  const pairwise = derive('pairwise 1');
   return {
     check: mac(new HmacKey(derive('check 1')), 'check', vaultId),
     wrapping: (schoolOin) => keyOf(mac(schools, WRAPPED_BY, schoolOin)),
+    pairwise: (schoolOin) => Buffer.from(hkdfSync('sha256', pairwise, vaultId, `eduk vault pairwise ${schoolOin}`, 32)),
     digestKey: derive('door digest 1'),
     cursorKey: derive('door cursor 1'),
     tokenKey: derive('door token 1'),
   };
 }
 
-/** The data keys of a school: random, one for each use, each with versions of its own. */
+/** The data keys of a school: random but for `pairwise`, one for each use, each with versions of its own. */
 export const purposes = [
   /** HMAC: finds a number without holding it. */
   'index',
@@ -48,5 +55,7 @@ export const purposes = [
   'salts',
   /** Wraps the secrets of learners. */
   'learners',
+  /** Pseudonyms of one receiver each; keys of receivers are made from it. */
+  'pairwise',
 ] as const;
 export type Purpose = (typeof purposes)[number];

@@ -11,7 +11,9 @@ import pg from 'pg';
 import { type Client, systemClock, uuid7 } from '#kernel';
 import { Person } from '#proto/eduk/core/v1/learner';
 import type { Identity, VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import { Pseudonyms } from './pairwise.ts';
 import { openPostgresVault } from './postgres/vault.ts';
+import { base32 } from './seal.ts';
 import { openVault } from './vault.ts';
 
 const LEARNERS = Number(process.argv[2] ?? 20_000);
@@ -46,6 +48,7 @@ const learner = (i: number, numbersOnly: boolean): Identity => ({
         birthDate: '2012-03-04',
         gender: '1',
       }),
+  partyOin: '',
 });
 const flowIds = Array.from({ length: BATCH }, () => Buffer.from(uuid7()));
 
@@ -83,6 +86,12 @@ await measure('bare HMAC-SHA-256 of an ECK iD', (from) => {
   for (let i = from; i < from + BATCH; i++) createHmac('sha256', hmacKey).update(learner(i, true).eckId).digest();
 });
 
+const pseudonyms = new Pseudonyms(hmacKey, 1, SCHOOL, '00000001234567890000', 'learner');
+const bareTokens = Array.from({ length: BATCH }, () => `lt_${base32(randomBytes(16))}`);
+await measure('bare pseudonym of a token', () => bareTokens.map((token) => pseudonyms.of(token)), 10);
+const bare = bareTokens.map((token) => pseudonyms.of(token).slice(-26));
+await measure('bare token of a pseudonym', () => bare.map((one) => pseudonyms.tokenOf(one)), 10);
+
 let { vault, call } = await start(1e9);
 const identify = (offset: number, numbersOnly: boolean, salts: boolean) => (from: number) =>
   call.identify({
@@ -97,6 +106,24 @@ await measure('new, ECK iD, key, names, birth date, salt', identify(0, false, tr
 await measure('known, cached, ECK iD', identify(0, true, false), 5);
 await measure('known, cached, ECK iD, with salt', identify(0, true, true), 3);
 await measure('known, cached, ECK iD, key, same names', identify(0, false, false), 3);
+const known: string[] = [];
+for (let from = 0; from < LEARNERS; from += BATCH)
+  known.push(...(await identify(0, true, false)(from)).identified.map(({ token }) => token));
+await measure(
+  'pseudonyms, cached',
+  (from) =>
+    call.reveal({
+      schoolOin: SCHOOL,
+      wanted: known.slice(from, from + BATCH).map((token) => ({ token, nameMark: new Uint8Array() })),
+      numbers: true,
+      names: false,
+      contact: false,
+      partyOin: '00000001234567890000',
+      purpose: 'roster',
+      pairwise: true,
+    }),
+  3,
+);
 await vault.stop();
 
 ({ vault, call } = await start(BATCH));
@@ -115,8 +142,22 @@ await measure('reveal numbers and names, stored', (from) =>
     contact: false,
     partyOin: '00000001234567890000',
     purpose: 'roster',
+    pairwise: false,
   }),
 );
+const reveal = (pairwise: boolean) => async (from: number) =>
+  call.reveal({
+    schoolOin: SCHOOL,
+    wanted: tokens.slice(from, from + BATCH).map((token) => ({ token, nameMark: mark })),
+    numbers: true,
+    names: false,
+    contact: false,
+    partyOin: '00000001234567890000',
+    purpose: 'roster',
+    pairwise,
+  });
+await measure('reveal numbers, stored', reveal(false));
+await measure('reveal pseudonyms instead, stored', reveal(true));
 await measure('seal a payload of 200 bytes, stored', (from) =>
   call.sealPayloads({
     schoolOin: SCHOOL,

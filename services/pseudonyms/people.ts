@@ -9,6 +9,7 @@ import type {
   Revealed,
   RevealRequest,
 } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import { asUri, readPseudonym } from './pairwise.ts';
 import { each, type Kind, type Part } from './rows.ts';
 import { textOf } from './seal.ts';
 import type { Learner, NumberColumn, School, Shelf } from './shelf.ts';
@@ -59,19 +60,30 @@ export function identify(shelf: Shelf, request: IdentifyRequest): IdentifyRespon
   const { create } = request;
   const school = shelf.school(request.schoolOin, create);
   const slot = school && slotOf(shelf, school, request.sector, create);
-  const identified = each(request.identities, ({ kind, eckId, lasKey, person }, i) => {
+  const identified = each(request.identities, ({ kind, eckId, lasKey, person, partyOin }, i) => {
     const answer: Identified = { token: '', nameMark: EMPTY, salt: EMPTY, code: '', created: false };
     if (!school || (eckId === '' && lasKey === '')) {
       answer.code = 'learner.unknown';
       return answer;
     }
-    const byEckId = eckId === '' ? undefined : lookup(shelf, school, kind as Kind, slot!, 'eck_id', eckId);
-    const byLasKey = lasKey === '' ? undefined : lookup(shelf, school, kind as Kind, slot!, 'las_key', lasKey);
-    if (contradicts(byEckId, byLasKey)) {
+    const find = (column: NumberColumn, number: string): Lookup | undefined =>
+      number === '' || readPseudonym(number) ? undefined : lookup(shelf, school, kind as Kind, slot!, column, number);
+    const [byEckId, byLasKey] = [find('eck_id', eckId), find('las_key', lasKey)];
+    const own = [eckId, lasKey].filter((number) => readPseudonym(number));
+    const named = own.map((pseudonym) => byPseudonym(shelf, school, kind as Kind, partyOin, pseudonym));
+    if (contradicts(byEckId, byLasKey) || named.some((one) => one !== named[0])) {
       answer.code = 'state.conflict';
       return answer;
     }
     let learner = byEckId?.learner ?? byLasKey?.learner;
+    if (own.length > 0) {
+      // A pseudonym leads to somebody or to nobody: nobody is made for it, and no number is linked on its word.
+      if (named[0] === undefined || (learner !== undefined && learner !== named[0])) {
+        answer.code = named[0] === undefined ? 'learner.unknown' : 'state.conflict';
+        return answer;
+      }
+      learner = named[0];
+    }
     if (!learner) {
       if (!create) {
         answer.code = 'learner.unknown';
@@ -80,7 +92,7 @@ export function identify(shelf: Shelf, request: IdentifyRequest): IdentifyRespon
       learner = shelf.addLearner(school, kind as Kind);
       answer.created = true;
     }
-    if (create) link(shelf, school, learner, byEckId, byLasKey, answer.created);
+    if (create && own.length === 0) link(shelf, school, learner, byEckId, byLasKey, answer.created);
     answer.token = learner.token;
     if (person) answer.nameMark = keepPerson(shelf, school, learner, person, create);
     const flowId = request.saltFor[i];
@@ -88,6 +100,14 @@ export function identify(shelf: Shelf, request: IdentifyRequest): IdentifyRespon
     return answer;
   });
   return { identified };
+}
+
+/** Whom a pseudonym of this party's own stands for. */
+function byPseudonym(shelf: Shelf, school: School, kind: Kind, party: string, pseudonym: string): Learner | undefined {
+  const { version, characters } = readPseudonym(pseudonym)!;
+  const token = party && shelf.pseudonyms(school, party, kind, version)?.tokenOf(characters);
+  const learner = token ? shelf.byToken(school, token) : undefined;
+  return learner?.kind === kind ? learner : undefined;
 }
 
 interface Lookup {
@@ -234,6 +254,11 @@ export type Touched = Map<string, { school: number; learner: number; mark: strin
 
 export function reveal(shelf: Shelf, request: RevealRequest, touched: Touched): Revealed[] {
   const school = shelf.school(request.schoolOin, false);
+  if (request.pairwise && request.partyOin === '')
+    throw new GatewayError('gateway.bug', 'Pseudonyms are of a party.', { where: 'party_oin' });
+  const pairwise = request.pairwise
+    ? ({ kind, token }: Learner) => shelf.pseudonyms(school!, request.partyOin, kind).of(token)
+    : undefined;
   return each(request.wanted, ({ token, nameMark }) => {
     const learner = school && shelf.byToken(school, token);
     if (!learner) return { known: false, ref: undefined, person: undefined, forgetting: false };
@@ -246,9 +271,13 @@ export function reveal(shelf: Shelf, request: RevealRequest, touched: Touched): 
     }
     if (request.contact) {
       const { email, accountName } = particularsOf(shelf, school, learner, 'contact');
-      Object.assign(person!, { email, accountName });
+      Object.assign(person!, { email, accountName: accountName && pairwise ? pairwise(learner) : accountName });
     }
-    const ref = request.numbers ? numbersOf(shelf, school, learner) : undefined;
+    const ref = !request.numbers
+      ? undefined
+      : pairwise
+        ? { eckId: asUri(pairwise(learner)), lasKey: pairwise(learner) }
+        : numbersOf(shelf, school, learner);
     return { known: true, ref, person, forgetting: learner.waitsMs !== undefined };
   });
 }

@@ -106,6 +106,29 @@ export function random(length: number): Buffer {
 }
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
+const values = new Uint8Array(128).fill(255);
+for (let i = 0; i < 32; i++) values[ALPHABET.charCodeAt(i)] = i;
+/** Back to 16 bytes; undefined for what `base32` never gives. */
+export function bytesOfBase32(text: string): Buffer | undefined {
+  if (text.length !== 26) return undefined;
+  const bytes = Buffer.allocUnsafe(16);
+  let held = 0;
+  let bits = 0;
+  for (let i = 0, at = 0; i < 26; i++) {
+    const value = values[text.charCodeAt(i)] ?? 255;
+    if (value === 255) return undefined;
+    held = (held << 5) | value;
+    bits += 5;
+    if (bits >= 8) {
+      bits -= 8;
+      bytes[at++] = held >>> bits;
+      held &= (1 << bits) - 1;
+    }
+  }
+  // Two bits are left over, and are zero in what was made here.
+  return held === 0 ? bytes : undefined;
+}
+
 /** 16 bytes as 26 characters of lower-case base32 (RFC 4648 §6, without padding). */
 export function base32(bytes: Uint8Array): string {
   let text = '';

@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { type Clock, GatewayError, HmacKey } from '#kernel';
 import { type MasterKeys, type Purpose, purposes, WRAPPED_BY } from './keys.ts';
+import { type Pseudonymous, Pseudonyms } from './pairwise.ts';
 import type { Kind, LearnerRow, Rows, SchoolKeyRow } from './rows.ts';
 import { base32, bytesOf, keyOf, mac, open, type Place, random, seal, shortMac, textOf, versionsOf } from './seal.ts';
 
@@ -45,11 +46,16 @@ export interface School {
   readonly keys: ReadonlyMap<Purpose, readonly SchoolKey[]>;
   readonly byHash: Map<string, Learner>;
   readonly byToken: Map<string, Learner>;
+  /** Of receivers that were asked for, by version, kind and OIN. */
+  readonly pseudonyms: Map<string, Pseudonyms>;
 }
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** The three tables, each under a key of its own. */
 export type PeopleTable = 'numbers' | 'names' | 'contact';
+
+/** Receivers of one school whose keys are kept, kinds and versions counted each. */
+const MAX_RECEIVERS = 300;
 
 const broken = (table: string) =>
   new GatewayError('gateway.bug', `A row of ${table} in the vault does not open under its key.`);
@@ -138,7 +144,12 @@ export class Shelf {
     const row = this.rows.school(oin);
     if (!row && !create) return undefined;
     const wrapping = this.#master.wrapping(oin);
-    const school = { oin, byHash: new Map<string, Learner>(), byToken: new Map<string, Learner>() };
+    const school = {
+      oin,
+      byHash: new Map<string, Learner>(),
+      byToken: new Map<string, Learner>(),
+      pseudonyms: new Map<string, Pseudonyms>(),
+    };
     if (row) {
       const keys = new Map<Purpose, SchoolKey[]>();
       for (const { purpose, version, wrapped } of row.keys) {
@@ -146,13 +157,15 @@ export class Shelf {
         if (!bytes) throw broken('school_keys');
         keys.set(purpose, [...(keys.get(purpose) ?? []), schoolKey(version, bytes)]);
       }
+      // A school from before there were such keys has no row of it.
+      if (!keys.has('pairwise')) keys.set('pairwise', [schoolKey(1, this.#master.pairwise(oin))]);
       const { id, firstSector, version } = row;
       return this.#cache({ ...school, id, firstSector, version, sectors: new Set(row.sectors), keys });
     }
     const { write } = this.rows;
     const keys = new Map<Purpose, SchoolKey[]>();
     const keyRows = purposes.map((purpose): SchoolKeyRow => {
-      const bytes = random(32);
+      const bytes = purpose === 'pairwise' ? this.#master.pairwise(oin) : random(32);
       keys.set(purpose, [schoolKey(1, bytes)]);
       const wrapped = seal(wrapping, { school: 0, learner: 0 }, keyPlace(oin, purpose, 1), bytes);
       return { purpose, version: 1, wrapped };
@@ -190,6 +203,22 @@ export class Shelf {
   key(school: School, purpose: Purpose, version?: number): SchoolKey | undefined {
     const keys = school.keys.get(purpose)!;
     return version === undefined ? keys[keys.length - 1]! : keys.find((key) => key.version === version);
+  }
+
+  /** The pseudonyms of one receiver, under the key that is used now or the one of a version. */
+  pseudonyms(school: School, party: string, kind: Pseudonymous): Pseudonyms;
+  pseudonyms(school: School, party: string, kind: Pseudonymous, version: number): Pseudonyms | undefined;
+  pseudonyms(school: School, party: string, kind: Pseudonymous, version?: number): Pseudonyms | undefined {
+    const key = version === undefined ? this.key(school, 'pairwise') : this.key(school, 'pairwise', version);
+    if (!key) return undefined;
+    const name = `${key.version} ${kind} ${party}`;
+    let known = school.pseudonyms.get(name);
+    if (!known) {
+      if (school.pseudonyms.size >= MAX_RECEIVERS) school.pseudonyms.clear();
+      known = new Pseudonyms(key.key, key.version, school.oin, party, kind);
+      school.pseudonyms.set(name, known);
+    }
+    return known;
   }
 
   /** Where a number would stand in the index: a hash under the school's key, so that two schools have nothing in common. */

@@ -24,7 +24,7 @@ const ask = (lasKey: string, kind = 'learner') => ({
   sector: '',
   create: true,
   saltFor: [],
-  identities: [{ kind, eckId: '', lasKey, person: undefined }],
+  identities: [{ kind, eckId: '', lasKey, person: undefined, partyOin: '' }],
 });
 
 describe('the vault in a thread of its own', () => {

@@ -104,6 +104,8 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, modelRu
     eck?: string;
     las?: string;
     person?: Partial<Person>;
+    /** Whose pseudonyms are understood. */
+    by?: string;
   }
 
   async function identifyAll(
@@ -116,11 +118,12 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, modelRu
       sector: more.sector ?? '',
       create: more.create ?? true,
       saltFor: (more.saltFor ?? []).map((id) => Buffer.from(id)),
-      identities: whos.map(({ kind = 'learner', eck = '', las = '', person }) => ({
+      identities: whos.map(({ kind = 'learner', eck = '', las = '', person, by = '' }) => ({
         kind,
-        eckId: eck === '' ? '' : eckId(eck),
+        eckId: eck === '' || eck.startsWith('urn:') ? eck : eckId(eck),
         lasKey: las,
         person: person && Person.fromPartial(person),
+        partyOin: by,
       })),
     });
     return identified;
@@ -138,6 +141,7 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, modelRu
         contact: true,
         partyOin: PARTY,
         purpose: 'roster',
+        pairwise: false,
       })
     ).revealed[0]!;
 
@@ -255,7 +259,7 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, modelRu
         sector: '',
         create: true,
         saltFor: [],
-        identities: [{ kind: 'learner', eckId: number, lasKey: '', person: undefined }],
+        identities: [{ kind: 'learner', eckId: number, lasKey: '', person: undefined, partyOin: '' }],
       });
       const error = await asked.then(
         () => undefined,
@@ -311,6 +315,7 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, modelRu
         contact: true,
         partyOin: PARTY,
         purpose: 'access',
+        pairwise: false,
       });
       expect(revealed).toEqual([
         {
@@ -387,27 +392,120 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, modelRu
     });
   });
 
+  describe('pseudonyms of one receiver', () => {
+    const RIVAL = '00000001000000000777';
+    const told = async ({ call }: Opened, token: string, partyOin = PARTY, schoolOin = SCHOOL) =>
+      (
+        await call.reveal({
+          schoolOin,
+          wanted: [{ token, nameMark: NONE }],
+          numbers: true,
+          names: false,
+          contact: true,
+          partyOin,
+          purpose: 'access',
+          pairwise: true,
+        })
+      ).revealed[0]!;
+
+    test('stand for numbers and account name, differ by receiver and school, and stay', async () => {
+      const vault = await opened();
+      const { token } = await identifyOne(vault, { eck: 'faye', las: '100', person: FAYE });
+      const there = await identifyOne(vault, { eck: 'faye', las: '100' }, { school: OTHER });
+      const first = await told(vault, token);
+      expect(first.ref!.lasKey).toMatch(/^pw1-[a-z2-7]{26}$/);
+      expect(first.ref!.eckId).toBe(`urn:eduk:${first.ref!.lasKey}`);
+      expect(first.person).toEqual(Person.fromPartial({ email: FAYE.email!, accountName: first.ref!.lasKey }));
+      const elsewhere = [await told(vault, token, RIVAL), await told(vault, there.token, PARTY, OTHER)];
+      const all = [first, ...elsewhere].map(({ ref }) => ref!.lasKey);
+      expect(new Set(all).size).toBe(3);
+      for (const one of all) expect(one).not.toContain(token.slice(3));
+      // A number was told to nobody.
+      expect(vault.vault.reveals().every(({ numbers }) => numbers === 0)).toBe(true);
+      const again = await vault.reopen();
+      expect(await told(again, token)).toEqual(first);
+      // Nor does it matter that a school was there before it had a key for them, or came back from before.
+      await again.vault.stop();
+      await again.place.sql(`DELETE FROM school_keys WHERE purpose = 'pairwise'`);
+      const last = await again.reopen();
+      expect(await told(last, token)).toEqual(first);
+      await expect(told(last, token, '')).rejects.toMatchObject({ fault: 'gateway.bug' });
+    });
+
+    test('are understood of who was told them, and of nobody else; nobody is made for one', async () => {
+      const vault = await opened();
+      const [faye, sam] = await identifyAll(vault, [{ eck: 'faye', las: '100' }, { las: '101' }]);
+      const teacher = await identifyOne(vault, { kind: 'staff', las: '100' });
+      const { eckId: eck, lasKey: las } = (await told(vault, faye!.token)).ref!;
+      const whose = async (who: Who) => {
+        const { token, code, created } = await identifyOne(vault, who);
+        expect(created).toBe(false);
+        return token || code;
+      };
+      for (const who of [{ eck }, { las }, { eck, las }, { eck, las: '100' }, { eck: 'faye', las }])
+        expect(await whose({ ...who, by: PARTY }), JSON.stringify(who)).toBe(faye!.token);
+      expect(await whose({ las, by: RIVAL })).toBe('learner.unknown');
+      expect(await whose({ eck, by: '' })).toBe('learner.unknown');
+      expect(await whose({ eck: eck.replace('pw1', 'pw2'), by: PARTY })).toBe('learner.unknown');
+      expect(await whose({ las: `pw1-${'a'.repeat(26)}`, by: PARTY })).toBe('learner.unknown');
+      expect(await whose({ las, kind: 'staff', by: PARTY })).toBe('learner.unknown');
+      expect(await whose({ eck, las: '101', by: PARTY })).toBe('state.conflict');
+      expect(await whose({ eck, las: (await told(vault, sam!.token)).ref!.lasKey, by: PARTY })).toBe('state.conflict');
+      // Another number beside one is not linked on its word.
+      expect(await whose({ eck: 'new', las, by: PARTY })).toBe(faye!.token);
+      expect(await identifyOne(vault, { eck: 'new' }, { create: false })).toMatchObject({ code: 'learner.unknown' });
+      const member = (await told(vault, teacher.token)).ref!.lasKey;
+      expect(await whose({ las: member, kind: 'staff', by: PARTY })).toBe(teacher.token);
+      await forget(vault, faye!.token);
+      expect(await whose({ eck, by: PARTY })).toBe('learner.unknown');
+      expect(await told(vault, faye!.token)).toMatchObject({ known: false, ref: undefined });
+    });
+
+    test('of texts are keys of the receiver, and lead back to their token', async () => {
+      const vault = await opened();
+      const seal = async (texts: string[], partyOin: string) =>
+        (await vault.call.sealTexts({ schoolOin: SCHOOL, texts, partyOin })).tokens;
+      const [token] = await seal(['7a'], '');
+      const asked = { schoolOin: SCHOOL, tokens: [token!], keys: [token!, 'tx_unknown', ''], partyOin: PARTY };
+      const { texts, keys } = await vault.call.openTexts(asked);
+      expect(texts).toEqual(['7a']);
+      expect(keys).toEqual([expect.stringMatching(/^pw1-[a-z2-7]{26}$/), '', '']);
+      const other = await vault.call.openTexts({ ...asked, partyOin: RIVAL });
+      expect(other.keys[0]).not.toBe(keys[0]);
+      expect(await seal([keys[0]!, '7a'], PARTY)).toEqual([token, token]);
+      expect([...(await seal([keys[0]!], RIVAL)), ...(await seal([keys[0]!], ''))]).toEqual(['', '']);
+      await expect(vault.call.openTexts({ ...asked, partyOin: '' })).rejects.toMatchObject({ fault: 'gateway.bug' });
+    });
+  });
+
   describe('texts, payloads, salts, door keys', () => {
     test('the same text of a school has the same token; another school’s has another', async () => {
       const vault = await opened();
       const { tokens } = await vault.call.sealTexts({
         schoolOin: SCHOOL,
         texts: ['Groep 7b', 'Groep 8', 'Groep 7b', ''],
+        partyOin: '',
       });
       expect(tokens[0]).toMatch(/^tx_[a-z2-7]{26}$/);
       expect(tokens[2]).toBe(tokens[0]);
       expect(tokens[1]).not.toBe(tokens[0]);
       expect(tokens[3]).toBe('');
-      const other = await vault.call.sealTexts({ schoolOin: OTHER, texts: ['Groep 7b'] });
+      const other = await vault.call.sealTexts({ schoolOin: OTHER, texts: ['Groep 7b'], partyOin: '' });
       expect(other.tokens[0]).not.toBe(tokens[0]);
       const again = await vault.reopen();
-      expect((await again.call.sealTexts({ schoolOin: SCHOOL, texts: ['Groep 8'] })).tokens).toEqual([tokens[1]]);
+      expect((await again.call.sealTexts({ schoolOin: SCHOOL, texts: ['Groep 8'], partyOin: '' })).tokens).toEqual([
+        tokens[1],
+      ]);
       const opens = await again.call.openTexts({
         schoolOin: SCHOOL,
         tokens: [tokens[1]!, other.tokens[0]!, '', tokens[0]!],
+        keys: [],
+        partyOin: '',
       });
       expect(opens.texts).toEqual(['Groep 8', '', '', 'Groep 7b']);
-      expect((await again.call.openTexts({ schoolOin: 'nowhere', tokens: [tokens[0]!] })).texts).toEqual(['']);
+      expect(
+        (await again.call.openTexts({ schoolOin: 'nowhere', tokens: [tokens[0]!], keys: [], partyOin: '' })).texts,
+      ).toEqual(['']);
     });
 
     test('a payload opens for its learner, school and context only', async () => {
@@ -630,7 +728,7 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, modelRu
         { eck: 'faye', las: 'administration-key-of-faye', person: FAYE },
         { kind: 'staff', las: 'administration-key-of-juf', person: { familyName: 'Quispelaar', callName: 'Juf Anka' } },
       ]);
-      await vault.call.sealTexts({ schoolOin: SCHOOL, texts: ['De Bonte Specht groep 7'] });
+      await vault.call.sealTexts({ schoolOin: SCHOOL, texts: ['De Bonte Specht groep 7'], partyOin: '' });
       const check = async () => {
         const bytes = await vault.place.bytes();
         const folded = bytes.toString('latin1').toLowerCase();
@@ -665,7 +763,7 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, modelRu
           { las: '2', person: { callName: 'Sam' } },
         ];
         const answers = await identifyAll(vault, people, { saltFor: [Buffer.alloc(16), Buffer.alloc(16)] });
-        const texts = await vault.call.sealTexts({ schoolOin: SCHOOL, texts: ['Groep 7'] });
+        const texts = await vault.call.sealTexts({ schoolOin: SCHOOL, texts: ['Groep 7'], partyOin: '' });
         const keys = await vault.call.doorKeys({});
         await vault.vault.stop();
         const blobs: unknown[] = [];
@@ -698,7 +796,7 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, modelRu
         { eck: 'b', las: '2', person: { ...FAYE, callName: 'B' } },
       ]);
       const c = await identifyOne(vault, { eck: 'a', las: '1', person: FAYE }, { school: OTHER });
-      const { tokens } = await vault.call.sealTexts({ schoolOin: SCHOOL, texts: ['one', 'two'] });
+      const { tokens } = await vault.call.sealTexts({ schoolOin: SCHOOL, texts: ['one', 'two'], partyOin: '' });
       const idOf = (token: string) => `(SELECT id FROM learners WHERE token = '${token}')`;
       const swaps: [string, () => Promise<unknown>][] = [];
       const reveals =
@@ -734,7 +832,7 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, modelRu
       ]);
       swaps.push([
         `UPDATE texts SET sealed = (SELECT sealed FROM texts WHERE token = '${tokens[1]}') WHERE token = '${tokens[0]}'`,
-        () => opening!.call.openTexts({ schoolOin: SCHOOL, tokens: [tokens[0]!] }),
+        () => opening!.call.openTexts({ schoolOin: SCHOOL, tokens: [tokens[0]!], keys: [], partyOin: '' }),
       ]);
       swaps.push([
         `UPDATE school_keys SET wrapped = (SELECT k.wrapped FROM school_keys k WHERE k.school = school_keys.school AND k.purpose = 'names') WHERE purpose = 'numbers'`,

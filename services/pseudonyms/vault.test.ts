@@ -62,7 +62,7 @@ describe('a file', () => {
   });
   const callOf = (vault: Vault) => connect(VaultServiceDefinition, dispatcher(vault.implementations));
   const identify = async (vault: Vault, lasKey: string) => {
-    const identities = [{ kind: 'learner', eckId: '', lasKey, person: undefined }];
+    const identities = [{ kind: 'learner', eckId: '', lasKey, person: undefined, partyOin: '' }];
     const asked = { schoolOin: SCHOOL, sector: '', create: true, saltFor: [], identities };
     return (await callOf(vault).identify(asked)).identified[0]!.token;
   };

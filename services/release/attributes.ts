@@ -1,35 +1,46 @@
 /**
- * What a receiver may have of a person, by name. A mandate lists attributes; without a list the service's default applies.
- * Deny by default: what is not listed here, or not in the mandate, is not released. docs/attributes.md prints this table.
+ * What a receiver may have of a person, by name, and who has which of it. Deny by default: an attribute is released when the
+ * receiver declares that it needs it, the policy for its roles allows it and the school's agreement names it.
+ * docs/attributes.md prints the tables.
  */
-import { Service } from '#proto/eduk/core/v1/party';
+import type { Fault } from '#kernel';
+import { Role, Service } from '#proto/eduk/core/v1/party';
 
 export interface Attribute {
   about: string;
+  /** The same in Dutch. */
+  nl: string;
   /** Table of the vault that holds it; `roster` = an open column of the roster. */
   from: 'numbers' | 'names' | 'contact' | 'roster' | 'text';
 }
 
 export const attributes = {
-  eck_id: { about: 'Chain identifier of the learner.', from: 'numbers' },
-  las_key: { about: 'Key in the administration.', from: 'numbers' },
-  call_name: { about: 'The name one is called by.', from: 'names' },
-  family_name: { about: 'Family name and its prefix.', from: 'names' },
-  given_names: { about: 'Given names.', from: 'names' },
-  initials: { about: 'Initials.', from: 'names' },
-  birth_date: { about: 'Date of birth.', from: 'names' },
-  gender: { about: 'Gender as registered.', from: 'names' },
-  email: { about: 'E-mail address.', from: 'contact' },
-  account_name: { about: 'Account name at school.', from: 'contact' },
-  year_group: { about: 'Year group.', from: 'roster' },
-  groups: { about: 'Keys and names of base and composite groups.', from: 'text' },
-  sites: { about: 'Sites of the school.', from: 'text' },
-  period: { about: 'First and last day at school.', from: 'roster' },
-  staff: { about: 'Staff with names and groups.', from: 'names' },
+  eck_id: { about: 'Chain identifier of the learner.', nl: 'Ketenidentificatie van de leerling.', from: 'numbers' },
+  las_key: { about: 'Key in the administration.', nl: 'Sleutel in de administratie.', from: 'numbers' },
+  call_name: { about: 'The name one is called by.', nl: 'Roepnaam.', from: 'names' },
+  family_name: { about: 'Family name and its prefix.', nl: 'Achternaam met voorvoegsel.', from: 'names' },
+  given_names: { about: 'Given names.', nl: 'Voornamen.', from: 'names' },
+  initials: { about: 'Initials.', nl: 'Voorletters.', from: 'names' },
+  birth_date: { about: 'Date of birth.', nl: 'Geboortedatum.', from: 'names' },
+  gender: { about: 'Gender as registered.', nl: 'Geslacht zoals geregistreerd.', from: 'names' },
+  email: { about: 'E-mail address.', nl: 'E-mailadres.', from: 'contact' },
+  account_name: { about: 'Account name at school.', nl: 'Accountnaam op school.', from: 'contact' },
+  year_group: { about: 'Year group.', nl: 'Jaargroep.', from: 'roster' },
+  groups: {
+    about: 'Keys and names of base and composite groups.',
+    nl: 'Sleutels en namen van stamgroepen en samengestelde groepen.',
+    from: 'text',
+  },
+  sites: { about: 'Sites of the school.', nl: 'Vestigingen van de school.', from: 'text' },
+  period: { about: 'First and last day at school.', nl: 'Eerste en laatste dag op school.', from: 'roster' },
+  staff: { about: 'Staff with names and groups.', nl: 'Medewerkers met namen en groepen.', from: 'names' },
 } as const satisfies Record<string, Attribute>;
 
 export type AttributeName = keyof typeof attributes;
-export const knownAttributes: ReadonlySet<string> = new Set(Object.keys(attributes));
+const names = Object.keys(attributes) as AttributeName[];
+export const knownAttributes: ReadonlySet<string> = new Set(names);
+/** Everything: what the school itself sees, and the operator who acts for it. */
+export const everything: ReadonlySet<AttributeName> = new Set(names);
 
 /** UWLR profile Smalle set. */
 const SMALLE_SET: readonly AttributeName[] = [
@@ -44,6 +55,7 @@ const SMALLE_SET: readonly AttributeName[] = [
 ];
 const KEYS: readonly AttributeName[] = ['eck_id'];
 
+/** What a service needs by its standard: what a mandate without a list releases, and a receiver that declared nothing declares. */
 export const defaults: Readonly<Record<number, readonly AttributeName[]>> = {
   [Service.SERVICE_ROSTER]: SMALLE_SET,
   [Service.SERVICE_ORDER]: ['eck_id', 'groups'],
@@ -55,14 +67,175 @@ export const defaults: Readonly<Record<number, readonly AttributeName[]>> = {
   [Service.SERVICE_STAFF]: ['las_key', 'staff', 'groups'],
 };
 
-/** Attributes that a mandate releases for one service. */
-export function released(mandateAttributes: readonly string[], service: Service): ReadonlySet<AttributeName> {
-  const chosen =
-    mandateAttributes.length > 0
-      ? mandateAttributes.filter((name) => knownAttributes.has(name))
-      : (defaults[service] ?? []);
-  return new Set(chosen as AttributeName[]);
+/**
+ * What a role may have at most, whatever a mandate names (ours). A party with several roles may have what any of them may; a
+ * role that is not here may have nothing of a person.
+ */
+export const rolePolicy: Readonly<Record<number, readonly AttributeName[]>> = {
+  [Role.ROLE_BOARD]: names,
+  [Role.ROLE_SCHOOL]: names,
+  [Role.ROLE_ADMINISTRATION]: names,
+  // Who sells and delivers needs to know for whom, not who they are.
+  [Role.ROLE_DISTRIBUTOR]: [
+    'eck_id',
+    'las_key',
+    'call_name',
+    'family_name',
+    'initials',
+    'year_group',
+    'groups',
+    'sites',
+    'period',
+  ],
+  [Role.ROLE_PUBLISHER]: ['eck_id', 'las_key', 'call_name', 'year_group', 'groups', 'sites', 'period'],
+  [Role.ROLE_PLATFORM]: names,
+  // Who shows how a group does has no use for how old somebody is, or for a way to write to them.
+  [Role.ROLE_DASHBOARD]: [
+    'eck_id',
+    'las_key',
+    'call_name',
+    'family_name',
+    'initials',
+    'account_name',
+    'year_group',
+    'groups',
+    'sites',
+    'period',
+    'staff',
+  ],
+  [Role.ROLE_FEDERATION]: [
+    'eck_id',
+    'las_key',
+    'call_name',
+    'family_name',
+    'initials',
+    'email',
+    'account_name',
+    'year_group',
+    'groups',
+    'sites',
+    'staff',
+  ],
+};
+
+/** Who is to receive. */
+export interface Receiver {
+  roles: Iterable<Role>;
+  /** What it declares that it needs; empty = the default of each service. */
+  declared: readonly string[];
 }
 
-/** Everything: for the school itself and its operator's tests of a mandate. */
-export const everything: ReadonlySet<AttributeName> = new Set(Object.keys(attributes) as AttributeName[]);
+/** What a school agreed to about one service: its mandates, and the fault where none of them holds. */
+export interface Agreement {
+  /** Those that hold for the service now; with a fault, the one that comes nearest to it, if any. */
+  mandates: readonly { mandateId: string; attributes: readonly string[] }[];
+  fault?: Fault | undefined;
+  /** The receiver is the school itself, or acts for it: it needs no mandate. */
+  own?: boolean;
+}
+
+/**
+ * Why an attribute is given: `own`, or named by the `mandate`, or the `default` of a mandate without a list. Why it is not:
+ * `not_declared`, `role`, `not_in_mandate`, or the fault of the mandate.
+ */
+export type Reason = 'own' | 'mandate' | 'default' | 'not_declared' | 'role' | 'not_in_mandate' | Fault;
+
+/** What becomes of one attribute. */
+export interface Verdict {
+  name: AttributeName;
+  given: boolean;
+  /** All that stand in its way, the agreement first; or the one why it is given. */
+  reasons: readonly Reason[];
+}
+
+/** What an agreement or a declaration without a list means for a service. */
+const listed = (list: readonly string[], service: Service): readonly string[] =>
+  list.length > 0 ? list : (defaults[service] ?? []);
+
+/**
+ * The evaluation: declared ∩ role policy ∩ agreement, for one receiver, school and service. What is released and what a
+ * preview says are both this. Pure.
+ */
+export function judgeAttributes(receiver: Receiver, agreement: Agreement, service: Service): Verdict[] {
+  if (agreement.own) return names.map((name) => ({ name, given: true, reasons: ['own'] }));
+  const { fault, mandates } = agreement;
+  const declared = new Set(listed(receiver.declared, service));
+  const allowed = new Set<string>([...receiver.roles].flatMap((role) => rolePolicy[role] ?? []));
+  const byList = new Set(mandates.flatMap((mandate) => mandate.attributes));
+  const agreed = new Set(mandates.flatMap((mandate) => listed(mandate.attributes, service)));
+  return names.map((name) => {
+    const against: Reason[] = [];
+    if (fault !== undefined) against.push(fault);
+    if (mandates.length > 0 && !agreed.has(name)) against.push('not_in_mandate');
+    if (!declared.has(name)) against.push('not_declared');
+    if (!allowed.has(name)) against.push('role');
+    const given = against.length === 0 && agreed.has(name);
+    return { name, given, reasons: given ? [byList.has(name) ? 'mandate' : 'default'] : against };
+  });
+}
+
+/** What one attribute says to two receivers that compare what they have, where both get pseudonyms. */
+type Link =
+  /** One value is enough to say that two pupils are one. */
+  | 'alone'
+  /** Not by itself, but with others of its kind. */
+  | 'together'
+  /** It is a pseudonym itself. */
+  | 'no';
+const links: Readonly<Record<AttributeName, Link>> = {
+  eck_id: 'no',
+  las_key: 'no',
+  account_name: 'no',
+  email: 'alone',
+  family_name: 'alone',
+  given_names: 'alone',
+  birth_date: 'alone',
+  call_name: 'together',
+  initials: 'together',
+  gender: 'together',
+  year_group: 'together',
+  // Their keys are pseudonyms, their names are not.
+  groups: 'together',
+  sites: 'together',
+  period: 'together',
+  staff: 'no',
+};
+/** Told as pseudonyms to a receiver that has them; of groups and sites their keys. */
+export const pseudonymous: ReadonlySet<AttributeName> = new Set([
+  'eck_id',
+  'las_key',
+  'account_name',
+  'groups',
+  'sites',
+]);
+
+/** Ids in the messages of a service that are the same for whoever else gets them. */
+const sharedIds: Readonly<Record<number, readonly string[]>> = {
+  [Service.SERVICE_ORDER]: ['order_id'],
+  [Service.SERVICE_ENTITLEMENT]: ['entitlement_id', 'order_id'],
+  [Service.SERVICE_ACCESS]: ['entitlement_id'],
+  [Service.SERVICE_USAGE]: ['entitlement_id'],
+  [Service.SERVICE_RESULT]: ['result_id'],
+};
+
+/**
+ * By what a receiver's pseudonyms can be linked with what others have, among what one service gives: attributes, ids, and
+ * `earlier` where it may have had the numbers themselves before.
+ */
+export function linkableBy(verdicts: readonly Verdict[], service: Service, earlier: boolean): string[] {
+  const given = [...givenOf(verdicts)];
+  if (given.length === 0) return [];
+  const of = (link: Link) => given.filter((name) => links[name] === link);
+  const together = of('together');
+  return [
+    ...of('alone'),
+    // One alone says little; with another, or beside what says who it is, it adds to it.
+    ...(together.length > 1 ? together : []),
+    ...(sharedIds[service] ?? []),
+    ...(earlier ? ['earlier'] : []),
+  ];
+}
+
+/** Those that are given. */
+export const givenOf = (verdicts: readonly Verdict[]): ReadonlySet<AttributeName> =>
+  new Set(verdicts.filter(({ given }) => given).map(({ name }) => name));

@@ -1,3 +1,4 @@
 export * from './attributes.ts';
 export * from './progress.ts';
 export * from './reveal.ts';
+export * from './words.ts';

@@ -15,6 +15,8 @@ export interface Purpose {
   party: string;
   service: Service;
   released: ReadonlySet<AttributeName>;
+  /** Whether the receiver gets pseudonyms of its own instead of numbers, keys and account names. */
+  pairwise: boolean;
 }
 
 type Vault = Client<typeof VaultServiceDefinition>;
@@ -33,7 +35,6 @@ const wants = (released: ReadonlySet<AttributeName>, table: 'numbers' | 'names' 
 
 export const noRef: LearnerRef = { eckId: '', lasKey: '' };
 
-/** A key that says only "the same learner as before" to this receiver is a pairwise pseudonym; it comes with issue C's agreements. */
 function reduceRef(ref: LearnerRef | undefined, released: ReadonlySet<AttributeName>): LearnerRef {
   return {
     eckId: released.has('eck_id') ? (ref?.eckId ?? '') : '',
@@ -80,6 +81,7 @@ export async function revealPeople(
     contact: wants(released, 'contact'),
     partyOin: purpose.party,
     purpose: purposeName(purpose.service),
+    pairwise: purpose.pairwise,
   });
   return new Clear(
     revealed.map((one) =>
@@ -88,17 +90,27 @@ export async function revealPeople(
   );
 }
 
-/** Token → text, for those the receiver may have. */
+/** Texts of a school as a receiver may have them: keys, by which it names groups and sites, and words. By token. */
+export interface Texts {
+  keys: ReadonlyMap<string, string>;
+  words: ReadonlyMap<string, string>;
+}
+
+/** Keys and words, for those the receiver may have. */
 export async function revealTexts(
   vault: Vault,
   purpose: Purpose,
-  tokens: Iterable<string>,
-): Promise<Clear<Map<string, string>>> {
-  const wanted = [...new Set(tokens)].filter((token) => token !== '');
-  if (wanted.length === 0 || !(purpose.released.has('groups') || purpose.released.has('sites')))
-    return new Clear(new Map());
-  const { texts } = await vault.openTexts({ schoolOin: purpose.school, tokens: wanted });
-  return new Clear(new Map(wanted.map((token, i) => [token, texts[i]!])));
+  tokens: { keys: Iterable<string>; words?: Iterable<string> },
+): Promise<Clear<Texts>> {
+  const distinct = (some: Iterable<string>) => [...new Set(some)].filter((token) => token !== '');
+  const [keys, words] = [distinct(tokens.keys), distinct(tokens.words ?? [])];
+  if (keys.length + words.length === 0 || !(purpose.released.has('groups') || purpose.released.has('sites')))
+    return new Clear({ keys: new Map(), words: new Map() });
+  const asked = purpose.pairwise ? { tokens: words, keys } : { tokens: distinct([...keys, ...words]), keys: [] };
+  const told = await vault.openTexts({ schoolOin: purpose.school, partyOin: purpose.party, ...asked });
+  const opened = new Map(asked.tokens.map((token, i) => [token, told.texts[i]!]));
+  const pseudonyms = new Map(asked.keys.map((token, i) => [token, told.keys[i]!]));
+  return new Clear({ keys: purpose.pairwise ? pseudonyms : opened, words: opened });
 }
 
 export interface RosterEntries {
@@ -116,22 +128,28 @@ export async function revealRoster(
   entries: RosterEntries,
 ): Promise<Clear<Roster>> {
   const { released } = purpose;
-  const tokens = new Set<string>();
+  const [keys, words] = [new Set<string>(), new Set<string>()];
   if (released.has('groups')) {
-    for (const group of entries.groups) tokens.add(group.group).add(group.name).add(group.description);
-    for (const learner of entries.learners) {
-      tokens.add(learner.group);
-      for (const group of learner.compositeGroups) tokens.add(group);
+    for (const group of entries.groups) {
+      keys.add(group.group);
+      words.add(group.name).add(group.description);
     }
-    for (const staff of entries.staff) for (const group of staff.groups) tokens.add(group.group);
+    for (const learner of entries.learners) {
+      keys.add(learner.group);
+      for (const group of learner.compositeGroups) keys.add(group);
+    }
+    for (const staff of entries.staff) for (const group of staff.groups) keys.add(group.group);
   }
   if (released.has('sites')) {
-    for (const site of entries.sites) tokens.add(site.site).add(site.name).add(site.description);
-    for (const learner of entries.learners) tokens.add(learner.site);
+    for (const site of entries.sites) {
+      keys.add(site.site);
+      words.add(site.name).add(site.description);
+    }
+    for (const learner of entries.learners) keys.add(learner.site);
   }
   const shownStaff = released.has('staff') ? entries.staff : [];
   const [texts, people, staffPeople] = await Promise.all([
-    revealTexts(vault, purpose, tokens),
+    revealTexts(vault, purpose, { keys, words }),
     revealPeople(
       vault,
       purpose,
@@ -148,8 +166,9 @@ export async function revealRoster(
     texts.reveal((text) =>
       people.reveal((learners) =>
         staffPeople.reveal((staff) => {
-          const words = (token: string, name: 'groups' | 'sites') =>
-            released.has(name) ? (text.get(token) ?? '') : '';
+          const shown = (from: ReadonlyMap<string, string>) => (token: string, name: 'groups' | 'sites') =>
+            released.has(name) ? (from.get(token) ?? '') : '';
+          const [key, word] = [shown(text.keys), shown(text.words)];
           return {
             schoolOin: purpose.school,
             schoolYear: about.schoolYear,
@@ -159,17 +178,17 @@ export async function revealRoster(
             administration: '',
             sites: released.has('sites')
               ? entries.sites.map((site) => ({
-                  key: words(site.site, 'sites'),
-                  name: words(site.name, 'sites'),
-                  description: words(site.description, 'sites'),
+                  key: key(site.site, 'sites'),
+                  name: word(site.name, 'sites'),
+                  description: word(site.description, 'sites'),
                 }))
               : [],
             groups: released.has('groups')
               ? entries.groups.map(
                   (group): RosterGroup => ({
-                    key: words(group.group, 'groups'),
-                    name: words(group.name, 'groups'),
-                    description: words(group.description, 'groups'),
+                    key: key(group.group, 'groups'),
+                    name: word(group.name, 'groups'),
+                    description: word(group.description, 'groups'),
                     yearGroup: group.yearGroup,
                     composite: group.composite,
                   }),
@@ -177,7 +196,7 @@ export async function revealRoster(
               : [],
             learners: entries.learners.flatMap((entry, i): RosterLearner[] => {
               const known = learners[i];
-              return known ? [{ ref: known.ref, person: known.person, ...reduceEntry(entry, released, words) }] : [];
+              return known ? [{ ref: known.ref, person: known.person, ...reduceEntry(entry, released, key) }] : [];
             }),
             staff: shownStaff.flatMap((entry, i): RosterStaff[] => {
               const known = staff[i];
@@ -188,7 +207,7 @@ export async function revealRoster(
                       ref: known.ref,
                       person: known.person,
                       groups: released.has('groups')
-                        ? entry.groups.map((group) => ({ key: words(group.group, 'groups'), duties: group.duties }))
+                        ? entry.groups.map((group) => ({ key: key(group.group, 'groups'), duties: group.duties }))
                         : [],
                       duties: entry.duties,
                     },
@@ -205,13 +224,13 @@ export async function revealRoster(
 function reduceEntry(
   entry: LearnerEntry,
   released: ReadonlySet<AttributeName>,
-  words: (token: string, name: 'groups' | 'sites') => string,
+  key: (token: string, name: 'groups' | 'sites') => string,
 ): Omit<RosterLearner, 'ref' | 'person'> {
   return {
     yearGroup: released.has('year_group') ? entry.yearGroup : '',
-    groupKey: words(entry.group, 'groups'),
-    compositeGroupKeys: released.has('groups') ? entry.compositeGroups.map((group) => words(group, 'groups')) : [],
-    siteKey: words(entry.site, 'sites'),
+    groupKey: key(entry.group, 'groups'),
+    compositeGroupKeys: released.has('groups') ? entry.compositeGroups.map((group) => key(group, 'groups')) : [],
+    siteKey: key(entry.site, 'sites'),
     entersOn: released.has('period') ? entry.entersOn : '',
     leavesOn: released.has('period') ? entry.leavesOn : '',
     siteCodes: released.has('sites') ? entry.siteCodes : [],

@@ -39,10 +39,10 @@ export async function edexmlRatios(rounds = 15): Promise<{ kb: number; first: Ra
     const started = performance.now();
     const roster = toCore(read(bytes));
     await roster.reveal(async (it) => {
-      const identities = rosterPeople(it).map(({ identity }) => identity);
+      const identities = rosterPeople(it).map(({ identity }) => ({ ...identity, partyOin: '' }));
       await Promise.all([
         client.identify({ schoolOin: school, sector: '', identities, create: true, saltFor: [] }),
-        client.sealTexts({ schoolOin: school, texts: rosterTexts(it) }),
+        client.sealTexts({ schoolOin: school, texts: rosterTexts(it), partyOin: '' }),
       ]);
     });
     return performance.now() - started;

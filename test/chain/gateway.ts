@@ -126,8 +126,8 @@ export interface TestGateway {
   http: string;
   operator: WireClient<typeof OperatorServiceDefinition>;
   channel: GrpcClient;
-  /** Registers a party and gives its clients. */
-  party(name: string, roles: Role[], oin?: string): Promise<TestParty>;
+  /** Registers a party and gives its clients. `attributes`: what it declares that it needs. */
+  party(name: string, roles: Role[], oin?: string, attributes?: readonly string[]): Promise<TestParty>;
   /** Grants and confirms; gives mandate id and key. */
   mandate(
     school: string,
@@ -165,8 +165,8 @@ export async function startTestGateway(env: Record<string, string> = {}): Promis
   Object.assign(self, {
     folder,
     as: (authorization: string) => clientsOf(self.channel, authorization),
-    party: async (name: string, roles: Role[], oin = newOin()) => {
-      const added = await self.operator.addParty({ party: { oin, name, roles } });
+    party: async (name: string, roles: Role[], oin = newOin(), attributes: readonly string[] = []) => {
+      const added = await self.operator.addParty({ party: { oin, name, roles, attributes: [...attributes] } });
       return {
         oin,
         apiKey: added.apiKey,

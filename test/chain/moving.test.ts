@@ -113,7 +113,7 @@ const invent = (seed: number): Entries => {
 };
 
 const SCHOOL = '0000000700099ZX00000';
-const identity = (lasKey: string) => ({ kind: 'learner', eckId: '', lasKey, person: undefined });
+const identity = (lasKey: string) => ({ kind: 'learner', eckId: '', lasKey, person: undefined, partyOin: '' });
 const ask = (keys: readonly string[], create = true) => ({
   schoolOin: SCHOOL,
   sector: '',

@@ -72,6 +72,23 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect((await added.parties.getParty({ oin: added.oin })).party!.roles).toContain(Role.ROLE_PLATFORM);
     },
   },
+  removeEndpoint: {
+    call: (as) => as.removeEndpoint({ oin: las.oin, standard: 'uwlr' }),
+    effect: async () => {
+      const url = 'https://plein.example/uwlr';
+      const oin = newOin();
+      const party = { oin, name: 'Plein', roles: [Role.ROLE_PLATFORM], endpoints: [{ standard: 'uwlr', url }] };
+      await at.operator.addParty({ party });
+      const { party: left, decision } = await at.operator.removeEndpoint({ oin, standard: 'uwlr' });
+      expect([left!.endpoints, decision!.code]).toEqual([[], '']);
+      expect((await at.operator.listParties({ oin })).parties).toMatchObject([{ name: 'Plein', endpoints: [] }]);
+      expect(await codeOf(at.operator.removeEndpoint({ oin, standard: 'uwlr' }))).toBe('state.missing');
+      expect(await codeOf(at.operator.removeEndpoint({ oin: newOin(), standard: 'uwlr' }))).toBe('state.missing');
+      // Nor is a board taken for granted.
+      const ofNobody = { party: { oin: newOin(), name: 'De Es', roles: [Role.ROLE_SCHOOL], boardOin: newOin() } };
+      expect(await codeOf(at.operator.addParty(ofNobody))).toBe('state.missing');
+    },
+  },
   listParties: {
     call: (as) => as.listParties({}),
     effect: async () => {
@@ -124,6 +141,18 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       const added = await at.party('Volmacht', [Role.ROLE_PLATFORM]);
       const { mandateId } = await at.mandate(school, added.oin, [Service.SERVICE_ROSTER]);
       expect((await at.operator.listMandates({ partyOin: added.oin })).mandates).toMatchObject([{ mandateId }]);
+    },
+  },
+  previewRelease: {
+    call: (as) => as.previewRelease({ partyOin: las.oin, schoolOin: school }),
+    effect: async () => {
+      const added = await at.party('Leerplein', [Role.ROLE_PLATFORM], undefined, ['eck_id', 'email']);
+      await at.mandate(school, added.oin, [Service.SERVICE_ROSTER], { attributes: ['email', 'gender'] });
+      const asked = { partyOin: added.oin, schoolOin: school, lang: 'nl' };
+      const { services, names } = await at.operator.previewRelease(asked);
+      expect(services).toMatchObject([{ service: Service.SERVICE_ROSTER, code: '' }]);
+      expect(services[0]!.attributes.filter(({ given }) => given).map(({ name }) => name)).toEqual(['email']);
+      expect(names).toContainEqual({ oin: added.oin, name: 'Leerplein' });
     },
   },
   showFlow: {

@@ -17,9 +17,22 @@ let app: TestParty;
 beforeAll(async () => {
   at = await startTestGateway();
   las = await at.party('De Leerlijst', [Role.ROLE_ADMINISTRATION]);
-  app = await at.party('Leerplein', [Role.ROLE_PLATFORM]);
+  app = await at.party('Leerplein', [Role.ROLE_PLATFORM], undefined, attributes);
 }, 30_000);
 afterAll(() => at?.stop());
+
+/** All that a roster can hold of where somebody is. */
+const attributes = [
+  'las_key',
+  'eck_id',
+  'call_name',
+  'family_name',
+  'groups',
+  'sites',
+  'year_group',
+  'period',
+  'staff',
+];
 
 interface Place {
   school: string;
@@ -30,17 +43,6 @@ interface Place {
 async function newPlace(): Promise<Place> {
   const school = newSchool();
   await at.mandate(school, las.oin, [Service.SERVICE_ROSTER]);
-  const attributes = [
-    'las_key',
-    'eck_id',
-    'call_name',
-    'family_name',
-    'groups',
-    'sites',
-    'year_group',
-    'period',
-    'staff',
-  ];
   const { autorisatiesleutel } = await at.mandate(school, app.oin, [Service.SERVICE_ROSTER], { attributes });
   return { school, sleutel: autorisatiesleutel };
 }

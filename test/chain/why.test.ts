@@ -429,6 +429,11 @@ test('nothing known and nothing wrong: empty, in a sentence', async () => {
     earlier: [],
     partial: false,
   });
+  // Of an order that nobody placed there is not nothing to say: it is not there.
+  await expect(of.school.flows.whyBlocked({ schoolOin: of.oin, orderId: 'never' })).rejects.toMatchObject({
+    code: 'state.missing',
+  });
+  await expect(at.operator.whyBlocked({ orderId: 'never' })).rejects.toMatchObject({ code: 'state.missing' });
   await place(of);
   await confirm(of);
   await grant(of);

@@ -43,6 +43,7 @@ const { revealed } = await call.reveal({
   contact: true,
   partyOin: '',
   purpose: 'demo',
+  pairwise: false,
 });
 await vault.stop();
 

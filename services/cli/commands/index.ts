@@ -7,7 +7,8 @@ import { importCatalogue, importRoster } from './import.ts';
 import { backup, move, restore } from './keep.ts';
 import { forgetLearners } from './learner.ts';
 import { confirmMandate, grantMandate, listMandates, mandateKey, withdrawMandate } from './mandate.ts';
-import { addParty, listParties, showParty } from './party.ts';
+import { addParty, listParties, removeEndpoint, showParty } from './party.ts';
+import { previewRelease } from './release.ts';
 import { start } from './start.ts';
 
 /** Every command, in the order of help. */
@@ -15,6 +16,7 @@ export const commands: readonly Command[] = [
   start,
   doctor,
   addParty,
+  removeEndpoint,
   listParties,
   showParty,
   grantMandate,
@@ -22,6 +24,7 @@ export const commands: readonly Command[] = [
   withdrawMandate,
   listMandates,
   mandateKey,
+  previewRelease,
   importRoster,
   importCatalogue,
   showFlow,
@@ -41,8 +44,6 @@ export const commands: readonly Command[] = [
 /** Names that the design gives to later versions: who types one is told so, instead of being sent to another command. */
 export const later: readonly string[] = [
   'console',
-  'release preview',
-  'release',
   'replay',
   'school export',
   'school merge',

@@ -17,6 +17,7 @@ export const mandateJson = (mandate: Mandate) => ({
   validUntil: mandate.validUntil || null,
   runOffUntil: mandate.runOffUntil || null,
   agreement: mandate.agreement || null,
+  pairwise: mandate.pairwise,
   boardOin: mandate.boardOin || null,
   boardMandateId: mandate.boardMandateId || null,
   narrowed: mandate.narrowed.map(services.word),
@@ -50,8 +51,8 @@ function from({ boardOin, boardMandateId, enteredBy }: Mandate, names: readonly 
 }
 
 /** What holds, and of a board's what the school took out of it. */
-function serviceWords({ services: holding, narrowed, state }: Mandate): string {
-  const held = holding.map(services.word).join(', ');
+function serviceWords({ services: holding, narrowed, state, pairwise }: Mandate): string {
+  const held = `${holding.map(services.word).join(', ')}${pairwise && holding.length > 0 ? '\nunder pseudonyms' : ''}`;
   const out = narrowed.filter((service) => !holding.includes(service)).map(services.word);
   if (out.length === 0 || state === MandateState.MANDATE_STATE_ENDED) return held || out.join(', ');
   return [held, `not ${out.join(', ')}: the school decides`].filter(Boolean).join('\n');
@@ -154,6 +155,9 @@ export const grantMandate: Command = {
     'valid-from': { about: 'First Dutch day.', value: 'DAY', check: day },
     'valid-until': { about: 'Last Dutch day.', value: 'DAY', check: day },
     agreement: { about: 'Reference and version of the processing agreement.', value: 'REFERENCE' },
+    pairwise: {
+      about: 'The party gets pseudonyms of its own instead of ECK iDs, keys and account names, for all services.',
+    },
     confirm: { about: 'Confirm it at once, standing in for the school.' },
   },
   notes: [
@@ -170,6 +174,7 @@ export const grantMandate: Command = {
       validFrom: call.one('valid-from') ?? '',
       validUntil: call.one('valid-until') ?? '',
       agreement: call.one('agreement') ?? '',
+      pairwise: call.has('pairwise'),
     });
     const { mandateId, state, autorisatiesleutel, flowId, decision, schools } = await call
       .gateway()

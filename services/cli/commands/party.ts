@@ -8,13 +8,14 @@ import { Problem, refusalIn } from '../problem.ts';
 import { roles } from '../words.ts';
 import { mandateJson, mandateTable } from './mandate.ts';
 
-const partyJson = ({ oin, name, roles: numbers, endpoints, boardOin, sectors }: Party) => ({
+const partyJson = ({ oin, name, roles: numbers, endpoints, boardOin, sectors, attributes }: Party) => ({
   oin,
   name,
   roles: numbers.map(roles.word),
   endpoints: endpoints.map(({ standard, url }) => ({ standard, url })),
   boardOin: boardOin || null,
   sectors,
+  attributes,
 });
 
 const rolesOf = (party: Party): string => party.roles.map(roles.word).join(', ');
@@ -33,17 +34,23 @@ export const addParty: Command = {
       check: endpoint,
       split: /,(?=[A-Za-z][\w.-]*=[a-z]+:)/,
     },
-    board: { about: 'For a school: its board.', value: 'OIN', check: oin },
+    board: { about: 'For a school: its board, which is registered.', value: 'OIN', check: oin },
     sector: {
       about: 'For a school: the sectors of its enrolments.',
       value: 'SECTOR',
       many: true,
       choices: ['po', 'vo', 'mbo'],
     },
+    attributes: {
+      about: 'What it declares that it needs of a learner: it gets nothing else. Without it the service’s default.',
+      value: 'NAME',
+      many: true,
+    },
   },
   notes: [
     'Mail is sent to an endpoint webhook=URL, signed with the secret that is printed when its address is new: docs/webhooks.md.',
     'A party that is registered already gets these roles and endpoints and keeps its secrets: they are printed as null.',
+    'Attributes named again replace those declared before: docs/attributes.md; eduk release preview says what they come to.',
   ],
   async run(call): Promise<Result> {
     const party: Party = {
@@ -56,6 +63,7 @@ export const addParty: Command = {
       }),
       boardOin: call.one('board') ?? '',
       sectors: [...call.all('sector')],
+      attributes: [...call.all('attributes')],
     };
     const answer = await call.gateway().ask('addParty', { party });
     const refusal = refusalIn(answer.decision);
@@ -104,6 +112,29 @@ export const addParty: Command = {
 
 /** Standards that this gateway sends to an endpoint by. */
 const sentTo: readonly string[] = ['webhook'];
+
+export const removeEndpoint: Command = {
+  name: 'party endpoint remove',
+  about: 'Take an endpoint from a party; nothing is sent there any more, and what waits stays in its mailbox.',
+  flags: {
+    oin: { about: 'The party.', value: 'OIN', required: true, check: oin },
+    standard: { about: 'Of which standard: webhook, uwlr …', value: 'STANDARD', required: true },
+  },
+  notes: ['With eduk party add --endpoint it gets one again, and what waited is sent.'],
+  async run(call): Promise<Result> {
+    const { party, flowId, decision } = await call
+      .gateway()
+      .ask('removeEndpoint', { oin: call.one('oin')!, standard: call.one('standard')! });
+    const refusal = refusalIn(decision);
+    if (refusal) throw refusal;
+    const left = party?.endpoints ?? [];
+    return {
+      json: { oin: call.one('oin')!, endpoints: left.map(({ standard, url }) => ({ standard, url })) },
+      text: left.length === 0 ? 'It has no endpoint any more.' : list(left.map(({ standard, url }) => [standard, url])),
+      ...(decision?.outcome ? {} : { said: `Accepted, not decided yet; follow it with eduk flow show ${flowId}` }),
+    };
+  },
+};
 
 export const listParties: Command = {
   name: 'party list',
@@ -181,6 +212,7 @@ export const showParty: Command = {
       ['board', party.boardOin],
       ['schools', ofBoard.map(({ name, oin }) => `${name}, ${oin}`).join('\n')],
       ['sectors', party.sectors.join(', ')],
+      ['declares', party.attributes.join(', ')],
       ...party.endpoints.map(({ standard, url }): [string, string] => [standard, url]),
     ]);
     return {

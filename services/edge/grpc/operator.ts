@@ -14,6 +14,7 @@ import {
   mandateIdOf,
   operatorChange,
   operatorGrant,
+  removeEndpoint,
   type SchoolsMeant,
   sleutelOf,
   sleutelTold,
@@ -23,6 +24,7 @@ import { forgetLearner } from '../intake/rosters.ts';
 import { WEBHOOK, webhookKey, webhookSecret } from '../out/sign.ts';
 import { flowOf, present } from '../reads/flows.ts';
 import { isOfSchool } from '../reads/mandates.ts';
+import { previewRelease } from '../reads/preview.ts';
 import { whyBlocked } from '../reads/why.ts';
 import { digestOf, newApiKey, newClientSecret } from '../secrets.ts';
 import { partyCaller } from '../stages/authenticate.ts';
@@ -178,6 +180,11 @@ async function holdNamed(gate: Gate, holdId: string) {
 
 export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise<unknown>> = {
   addParty: addPartyAnswer,
+  removeEndpoint: async (request: op.RemoveEndpointRequest, gate): Promise<op.RemoveEndpointResponse> => {
+    const { flowId } = await take(removeEndpoint(request.oin), request, operator, gate);
+    const decision = await decided(gate, flowId);
+    return { party: gate.door.chain.party(request.oin), flowId, decision };
+  },
   listParties: async (request: op.ListPartiesRequest, { door }) => ({
     parties: door.chain
       .parties()
@@ -202,6 +209,10 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
     const named = mandates.flatMap(({ schoolOin, partyOin, boardOin }) => [schoolOin, partyOin, boardOin]);
     return { mandates, names: namesOf(door.chain, named) };
   },
+  previewRelease: async (request: op.PreviewReleaseRequest, { door }): Promise<op.PreviewReleaseResponse> => ({
+    services: previewRelease(door, request),
+    names: namesOf(door.chain, [request.partyOin, request.schoolOin]),
+  }),
   showFlow: async (request: op.ShowFlowRequest, gate) => {
     const row = await flowOf(gate, operator, { ...request, method: '' });
     return {
@@ -219,7 +230,12 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
           const { texts } =
             hold.groupsClosing.length === 0
               ? { texts: [] }
-              : await gate.door.services.vault.openTexts({ schoolOin: hold.schoolOin, tokens: hold.groupsClosing });
+              : await gate.door.services.vault.openTexts({
+                  schoolOin: hold.schoolOin,
+                  tokens: hold.groupsClosing,
+                  keys: [],
+                  partyOin: '',
+                });
           const { holdId, schoolOin, schoolYear, reason, difference, sinceMs, state, byOin, flowId } = hold;
           const { siteCode, administration } = hold;
           return {

@@ -234,7 +234,7 @@ async function redeemAnswer(
     revealPeople(door.services.vault, purpose, [
       { token: located.learner, ...(entry ? { nameMark: entry.nameMark } : {}) },
     ]),
-    purpose.released.has('groups') ? revealTexts(door.services.vault, purpose, groups) : undefined,
+    purpose.released.has('groups') ? revealTexts(door.services.vault, purpose, { keys: groups }) : undefined,
   ]);
   const known = people.reveal((list) => list[0]);
   return {
@@ -244,7 +244,7 @@ async function redeemAnswer(
     learner: known?.ref,
     person: known?.person,
     groupKeys: texts
-      ? texts.reveal((text) => groups.map((group) => text.get(group) ?? '').filter((key) => key !== ''))
+      ? texts.reveal((text) => groups.map((group) => text.keys.get(group) ?? '').filter((key) => key !== ''))
       : [],
   };
 }

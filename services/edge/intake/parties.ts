@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { GatewayError, isPartyOin, isSchoolOin, type Networks, newId } from '#kernel';
-import { type Mandate, MandateState, type Party, Role, Service } from '#proto/eduk/core/v1/party';
+import { type Mandate, MandateState, Party, Role, Service } from '#proto/eduk/core/v1/party';
 import type { CredentialDigests, DefaultAttributes } from '#proto/eduk/events/v1/parties';
 import { GrantMandateRequest, WithdrawMandateRequest } from '#proto/eduk/gateway/v1/party';
 import {
   AddPartyRequest,
   ChangeMandateRequest,
   GrantMandateRequest as OperatorGrantMandateRequest,
+  RemoveEndpointRequest,
 } from '#proto/eduk/operator/v1/operator';
 import { defaults, knownAttributes } from '#release';
 import type { Caller } from '../caller.ts';
@@ -41,13 +42,17 @@ export function checkMandate(
       'Name at least one service: roster, order, entitlement, access, result, progress, usage, staff.',
       { where: `${at}services` },
     );
-  for (const [i, attribute] of mandate.attributes.entries())
+  checkAttributes(mandate.attributes, at);
+  if (mandate.validFrom && mandate.validUntil && mandate.validUntil < mandate.validFrom)
+    throw new GatewayError('wire.invalid', 'valid_until is before valid_from.', { where: `${at}valid_until` });
+}
+
+function checkAttributes(attributes: readonly string[], at: string): void {
+  for (const [i, attribute] of attributes.entries())
     if (!knownAttributes.has(attribute))
       throw new GatewayError('wire.invalid', `This attribute is not one of: ${[...knownAttributes].join(', ')}.`, {
         where: `${at}attributes[${i}]`,
       });
-  if (mandate.validFrom && mandate.validUntil && mandate.validUntil < mandate.validFrom)
-    throw new GatewayError('wire.invalid', 'valid_until is before valid_from.', { where: `${at}valid_until` });
 }
 
 export interface SchoolsMeant {
@@ -92,7 +97,10 @@ export function sleutelTold(door: Door, flowId: string, { schoolOin, partyOin }:
 const defaultsOf = (services: readonly Service[]): DefaultAttributes[] =>
   [...new Set(services)].map((service) => ({ service, attributes: [...(defaults[service] ?? [])] }));
 
-type Given = Pick<Mandate, 'partyOin' | 'services' | 'attributes' | 'validFrom' | 'validUntil' | 'agreement'>;
+type Given = Pick<
+  Mandate,
+  'partyOin' | 'services' | 'attributes' | 'validFrom' | 'validUntil' | 'agreement' | 'pairwise'
+>;
 
 /** One mandate a school: of the board's schools each its own part, named after the whole and the school. */
 function grants(
@@ -101,7 +109,7 @@ function grants(
   from: { mandateId: string; confirm: boolean; byOin: string; flowId: string; door: Door; boardOin?: string },
 ): OutEvent[] {
   const { mandateId, confirm, byOin, flowId, door } = from;
-  const { partyOin, services, attributes, validFrom, validUntil, agreement } = given;
+  const { partyOin, services, attributes, validFrom, validUntil, agreement, pairwise } = given;
   return schools.map((schoolOin) =>
     event(
       'MandateSubmitted',
@@ -121,6 +129,7 @@ function grants(
           boardMandateId: board ? mandateId : '',
           narrowed: [],
           enteredBy: byOin,
+          pairwise,
         },
         keyDigest: door.chain.hasKey(schoolOin, partyOin)
           ? new Uint8Array(0)
@@ -247,6 +256,19 @@ export function addParty(
     remember: 35,
     reference: () => reference,
     school: () => (party.roles.includes(Role.ROLE_SCHOOL) ? party.oin : ''),
+    locate: async (_request, { chain }) => {
+      const { boardOin } = party;
+      // A board that is registered by the same call is the school itself.
+      if (boardOin === '' || (boardOin === party.oin && party.roles.includes(Role.ROLE_BOARD))) return;
+      if (chain.isBoard(boardOin)) return;
+      await chain.refresh();
+      if (!chain.isBoard(boardOin))
+        throw new GatewayError(
+          'state.missing',
+          'No board is registered under this OIN: register it first, with the role board.',
+          { where: 'party.board_oin' },
+        );
+    },
     check: () => {
       if (!isPartyOin(party.oin))
         throw new GatewayError(
@@ -257,6 +279,7 @@ export function addParty(
       if (!party.name.trim()) throw new GatewayError('wire.invalid', 'A party needs a name.', { where: 'party.name' });
       if (party.roles.length === 0)
         throw new GatewayError('wire.invalid', 'A party needs a role.', { where: 'party.roles' });
+      checkAttributes(party.attributes, 'party.');
       for (const [i, { standard, url }] of party.endpoints.entries()) {
         const problem = standard === WEBHOOK ? networks.problemWith(url) : undefined;
         if (problem)
@@ -265,7 +288,36 @@ export function addParty(
           });
       }
     },
-    events: () => [event('PartySubmitted', { party, credentials }, party.oin)],
+    events: () => [event('PartySubmitted', { party, credentials, withoutEndpoints: [] }, party.oin)],
+  };
+}
+
+/** A party no longer answers by one standard; else it is as before. */
+export function removeEndpoint(oin: string): Intake<RemoveEndpointRequest> {
+  const reference = newId();
+  return {
+    method: 'OperatorService/RemoveEndpoint',
+    type: 'eduk.operator.v1.RemoveEndpointRequest',
+    codec: RemoveEndpointRequest,
+    roles: [Role.ROLE_OPERATOR],
+    remember: 35,
+    reference: () => reference,
+    school: () => '',
+    locate: async ({ standard }, { chain }) => {
+      const has = () => chain.party(oin)?.endpoints.some((endpoint) => endpoint.standard === standard) === true;
+      if (has()) return;
+      await chain.refresh();
+      if (!chain.party(oin)) throw new GatewayError('state.missing', 'No party has this OIN.', { where: 'oin' });
+      if (!has())
+        throw new GatewayError('state.missing', 'The party has no endpoint of this standard.', { where: 'standard' });
+    },
+    events: ({ standard }) => [
+      event(
+        'PartySubmitted',
+        { party: Party.fromPartial({ oin }), credentials: undefined, withoutEndpoints: [standard] },
+        oin,
+      ),
+    ],
   };
 }
 

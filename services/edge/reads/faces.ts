@@ -14,6 +14,7 @@ export async function facesOf(
   door: Door,
   purpose: Purpose,
   learners: Iterable<string>,
+  /** Keys of groups. */
   texts: Iterable<string>,
 ): Promise<Clear<Faces>> {
   const tokens = [...new Set(learners)].filter((token) => token !== '');
@@ -23,7 +24,7 @@ export async function facesOf(
       purpose,
       tokens.map((token) => ({ token })),
     ),
-    revealTexts(door.services.vault, purpose, texts),
+    revealTexts(door.services.vault, purpose, { keys: texts }),
   ]);
   return new Clear(
     people.reveal((list) =>
@@ -31,7 +32,8 @@ export async function facesOf(
         const refs = new Map(tokens.map((token, i) => [token, list[i]?.ref ?? noRef]));
         return {
           ref: (token: string) => (token === '' ? undefined : refs.get(token)),
-          text: (token: string) => (token === '' || !purpose.released.has('groups') ? '' : (text.get(token) ?? '')),
+          text: (token: string) =>
+            token === '' || !purpose.released.has('groups') ? '' : (text.keys.get(token) ?? ''),
         };
       }),
     ),

@@ -296,7 +296,7 @@ const listEntitlements: Read = async (request: ListEntitlementsRequest, caller, 
   if (!request.schoolOin) throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
   purposeFor(door, caller, request.schoolOin, Service.SERVICE_ENTITLEMENT);
   const watchCursor = request.cursor ? '' : await headCursor(door, cursors, caller, Service.SERVICE_ENTITLEMENT);
-  const learner = hasRef(request.learner) ? await tokenOf(gate, request.schoolOin, request.learner) : '';
+  const learner = hasRef(request.learner) ? await tokenOf(gate, caller, request.schoolOin, request.learner) : '';
   const groups = learner ? await groupsOf(gate, request.schoolOin, learner) : [];
   const of = `entitlements|${request.schoolOin}|${learner}|${request.productId}`;
   const { entitlements, next } = await door.services.entitlements.listEntitlements({
@@ -322,7 +322,7 @@ const listResults: Read = async (request: ListResultsRequest, caller, gate) => {
   if (!request.schoolOin) throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
   purposeFor(door, caller, request.schoolOin, Service.SERVICE_RESULT);
   const watchCursor = request.cursor ? '' : await headCursor(door, cursors, caller, Service.SERVICE_RESULT);
-  const learner = hasRef(request.learner) ? await tokenOf(gate, request.schoolOin, request.learner) : '';
+  const learner = hasRef(request.learner) ? await tokenOf(gate, caller, request.schoolOin, request.learner) : '';
   const of = `results|${request.schoolOin}|${learner}|${request.productId}`;
   // A supplier sees what it sent; an administration and the school see all.
   const sees =

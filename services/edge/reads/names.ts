@@ -1,26 +1,42 @@
 import { GatewayError, schoolYearOf } from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
+import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 
-/** Token of a learner whom the caller names; learner.unknown where the vault knows nobody so. */
-export async function tokenOf(gate: Gate, school: string, ref: LearnerRef, where = 'learner'): Promise<string> {
+/** Token of a learner whom the caller names, by a pseudonym of its own too; learner.unknown where the vault knows nobody so. */
+export async function tokenOf(gate: Gate, caller: Caller, school: string, ref: LearnerRef): Promise<string> {
   const { identified } = await gate.door.services.vault.identify({
     schoolOin: school,
     sector: '',
-    identities: [{ kind: 'learner', eckId: ref.eckId, lasKey: ref.eckId ? '' : ref.lasKey, person: undefined }],
+    identities: [
+      {
+        kind: 'learner',
+        eckId: ref.eckId,
+        lasKey: ref.eckId ? '' : ref.lasKey,
+        person: undefined,
+        partyOin: partyOf(caller),
+      },
+    ],
     create: false,
     saltFor: [],
   });
   const token = identified[0]?.token;
-  if (!token) throw new GatewayError('learner.unknown', undefined, { where });
+  if (!token) throw new GatewayError('learner.unknown', undefined, { where: 'learner' });
   return token;
 }
 
-/** Token of a group named by its key in the administration. The same text gives the same token; a text nobody knows finds nothing. */
-export async function groupToken(gate: Gate, school: string, key: string): Promise<string> {
-  const { tokens } = await gate.door.services.vault.sealTexts({ schoolOin: school, texts: [key] });
-  return tokens[0]!;
+/**
+ * Token of a group that the caller names by its key in the administration, or by its own pseudonym. The same text gives the
+ * same token; a text nobody knows finds nothing. state.missing for a pseudonym that stands for no text here.
+ */
+export async function groupToken(gate: Gate, caller: Caller, school: string, key: string): Promise<string> {
+  const asked = { schoolOin: school, texts: [key], partyOin: partyOf(caller) };
+  const { tokens } = await gate.door.services.vault.sealTexts(asked);
+  if (!tokens[0]) throw new GatewayError('state.missing', 'No group has this key here.', { where: 'group_key' });
+  return tokens[0];
 }
+
+const partyOf = (caller: Caller): string => (caller.kind === 'operator' ? '' : caller.oin);
 
 /** Groups of a learner in the running school year. */
 export async function groupsOf({ door }: Gate, school: string, learner: string): Promise<string[]> {

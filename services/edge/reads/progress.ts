@@ -36,8 +36,8 @@ export async function progress(request: GetProgressRequest, caller: Caller, gate
     !hasRef(request.learner)
   )
     throw new GatewayError('wire.invalid', 'This audience sees one learner.', { where: 'learner' });
-  const learner = hasRef(request.learner) ? await tokenOf(gate, request.schoolOin, request.learner) : '';
-  const group = request.groupKey ? await groupToken(gate, request.schoolOin, request.groupKey) : '';
+  const learner = hasRef(request.learner) ? await tokenOf(gate, caller, request.schoolOin, request.learner) : '';
+  const group = request.groupKey ? await groupToken(gate, caller, request.schoolOin, request.groupKey) : '';
 
   const home = group === '' ? undefined : await baseGroups(gate, request.schoolOin);
   const entries: ResultEntry[] = [];

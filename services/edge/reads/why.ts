@@ -92,7 +92,7 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
 
   // What the owners know.
   const learner = hasRef(request.learner)
-    ? await tokenOf(gate, request.schoolOin, request.learner).catch(unknownLearner)
+    ? await tokenOf(gate, caller, request.schoolOin, request.learner).catch(unknownLearner)
     : '';
   if (learner === undefined) found.push({ code: 'learner.unknown', lastStep: 'none', learners: 1 });
   let orders: OrderRow[] = [];
@@ -314,9 +314,11 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
         told: `The ${standard} of ${chain.party(partyOin)?.name ?? 'a party'} ${answered(status)}; ${state === 'gone' ? 'nothing is sent there any more' : `it is tried again after ${new Date(Number(restUntilMs)).toISOString()}`}.`,
       });
 
-  // Another party's order is not there for a party.
-  if (!all && request.orderId && orders.length === 0 && found.length === 0)
-    throw new GatewayError('state.missing', 'No order of yours has this id.', { where: 'order_id' });
+  // Another party's order is not there for a party. An order that was refused at the door is known by that.
+  if (request.orderId && orders.length === 0 && entitlements.length === 0 && found.length === 0)
+    throw new GatewayError('state.missing', all ? 'No order has this id.' : 'No order of yours has this id.', {
+      where: 'order_id',
+    });
   const ranked = folded(dedupe(found)).sort((a, b) => rank(a) - rank(b));
   const told = (of: readonly Found[]) => of.map((cause) => complete(cause, gate, school));
   const blockers = told(ranked.filter(({ earlier }) => !earlier));

@@ -30,7 +30,7 @@ export function requireRole(caller: Caller, roles: readonly Role[]): void {
 }
 
 /** Whether the caller is the school itself, or its board. */
-export function actsForSchool(door: Door, caller: Caller, school: string): boolean {
+export function actsForSchool(door: Pick<Door, 'chain'>, caller: Caller, school: string): boolean {
   return (
     caller.oin === school || (caller.roles.has(Role.ROLE_BOARD) && door.chain.party(school)?.boardOin === caller.oin)
   );

@@ -1,4 +1,5 @@
 import { GatewayError, isFault } from '#kernel';
+import type { Identity } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import type { Door, Found, PersonAsk, Submission } from '../submission.ts';
 
 const none: Found = { tokens: [], marks: [], texts: new Map(), sealed: [] };
@@ -6,7 +7,7 @@ const none: Found = { tokens: [], marks: [], texts: new Map(), sealed: [] };
 /**
  * Trades identity for tokens: one call of the vault per school and batch. Tokens, texts and salts are durable there
  * before the message is accepted.
- * Faults: learner.unknown, state.conflict (two numbers of one message name two learners).
+ * Faults: learner.unknown, state.conflict (two numbers of one message name two learners), state.missing (a pseudonym of no group).
  */
 export async function identify(batch: readonly Submission[], door: Door): Promise<void> {
   const bySchool = new Map<string, Submission[]>();
@@ -19,15 +20,23 @@ export async function identify(batch: readonly Submission[], door: Door): Promis
   await Promise.all([...bySchool].map(([school, of]) => identifySchool(school, of, door)));
 }
 
+const partyOf = ({ caller }: Submission): string => (caller.kind === 'operator' ? '' : caller.oin);
+
+/** A pseudonym of no text that there is, or of another party, has no token. */
+const namesUnknownText = ({ message, intake }: Submission, own: ReadonlyMap<string, string>): boolean =>
+  [...own.values()].includes('') &&
+  message.reveal((request) => (intake.texts?.(request) ?? []).some((text) => text !== '' && own.get(text) === ''));
+
 async function identifySchool(school: string, batch: readonly Submission[], door: Door): Promise<void> {
   const { vault } = door.services;
   const asks: { submission: Submission; people: PersonAsk[]; at: number[] }[] = [];
   // Two calls at most: those that may create, and those that may not.
   const lists = {
-    create: { identities: [] as PersonAsk['identity'][], salts: [] as Uint8Array[] },
-    find: { identities: [] as PersonAsk['identity'][], salts: [] as Uint8Array[] },
+    create: { identities: [] as Identity[], salts: [] as Uint8Array[] },
+    find: { identities: [] as Identity[], salts: [] as Uint8Array[] },
   };
-  const texts = new Map<string, string>();
+  /** By who says them: what is a pseudonym of one party is nothing from another. */
+  const texts = new Map<string, Map<string, string>>();
   const saltless: Submission[] = [];
   for (const submission of batch) {
     submission.message.reveal((request) => {
@@ -36,38 +45,48 @@ async function identifySchool(school: string, batch: readonly Submission[], door
       for (const ask of people) {
         const list = ask.create ? lists.create : lists.find;
         at.push(list.identities.length);
-        list.identities.push(ask.identity);
+        list.identities.push({ ...ask.identity, partyOin: partyOf(submission) });
         list.salts.push(submission.flow);
       }
       asks.push({ submission, people, at });
       // A message about one learner is salted under that learner's key: forgetting destroys the salt. Others under the school's.
       if (people.length !== 1) saltless.push(submission);
-      for (const text of submission.intake.texts?.(request) ?? []) if (text !== '') texts.set(text, '');
+      const own = texts.get(partyOf(submission)) ?? new Map<string, string>();
+      for (const text of submission.intake.texts?.(request) ?? []) if (text !== '') own.set(text, '');
+      if (own.size > 0) texts.set(partyOf(submission), own);
     });
   }
-  const words = [...texts.keys()];
+  const sealTexts = async ([partyOin, own]: [string, Map<string, string>]) => {
+    const words = [...own.keys()];
+    const { tokens } = await vault.sealTexts({ schoolOin: school, texts: words, partyOin });
+    for (const [i, word] of words.entries()) own.set(word, tokens[i]!);
+  };
   const ask = (list: typeof lists.create, create: boolean) =>
     list.identities.length === 0
       ? undefined
       : vault.identify({ schoolOin: school, sector: '', identities: list.identities, create, saltFor: list.salts });
-  const [created, found, sealedTexts, salts] = await Promise.all([
+  const [created, found, salts] = await Promise.all([
     ask(lists.create, true),
     ask(lists.find, false),
-    words.length === 0 ? undefined : vault.sealTexts({ schoolOin: school, texts: words }),
     saltless.length === 0
       ? undefined
       : vault.salts({ schoolOin: school, flowIds: saltless.map((submission) => submission.flow) }),
+    ...[...texts].map(sealTexts),
   ]);
-  if (sealedTexts) for (const [i, word] of words.entries()) texts.set(word, sealedTexts.tokens[i]!);
   if (salts) for (const [i, submission] of saltless.entries()) submission.salt = salts.salts[i]!;
 
   const payloads: { token: string; data: Uint8Array; context: string }[] = [];
   const payloadsOf: { submission: Submission; from: number; count: number }[] = [];
   for (const { submission, people, at } of asks) {
-    if (people.length === 0 && texts.size === 0 && !submission.intake.payloads) {
+    const own = texts.get(partyOf(submission));
+    if (people.length === 0 && own === undefined && !submission.intake.payloads) {
       submission.found = none;
       continue;
     }
+    if (own && namesUnknownText(submission, own))
+      submission.refused ??= new GatewayError('state.missing', 'No group or site has this key here.', {
+        where: 'group_key',
+      });
     const tokens: string[] = [];
     const marks: Uint8Array[] = [];
     for (const [i, person] of people.entries()) {
@@ -85,7 +104,7 @@ async function identifySchool(school: string, batch: readonly Submission[], door
       if (people.length === 1) submission.salt = answer.salt;
     }
     if (submission.refused) continue;
-    submission.found = { tokens, marks, texts, sealed: [] };
+    submission.found = { tokens, marks, texts: own ?? none.texts, sealed: [] };
     const wanted = submission.message.reveal((request) => submission.intake.payloads?.(request)) ?? [];
     if (wanted.length > 0) {
       payloadsOf.push({ submission, from: payloads.length, count: wanted.length });

@@ -39,7 +39,7 @@ const call = connect(VaultServiceDefinition, dispatcher(vault.implementations));
 for (let i = 0; ; i++)
   await Promise.all(Array.from({ length: 8 }, async (_, j) => {
     const lasKey = round + '-' + i + '-' + j;
-    const identities = [{ kind: 'learner', eckId: '', lasKey, person: undefined }];
+    const identities = [{ kind: 'learner', eckId: '', lasKey, person: undefined, partyOin: '' }];
     const { identified } = await call.identify({ schoolOin: '${SCHOOL}', sector: '', create: true, saltFor: [Buffer.from(lasKey)], identities });
     const { token, salt } = identified[0];
     process.stdout.write('+ ' + lasKey + ' ' + token + ' ' + Buffer.from(salt).toString('hex') + '\\n');
@@ -197,6 +197,7 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
         eckId: `eck-${lasKey}`,
         lasKey,
         person: more.name === undefined ? undefined : personOf(more.name),
+        partyOin: '',
       })),
     });
     const personOf = (callName: string) => ({
@@ -220,6 +221,7 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
           contact: true,
           partyOin: PARTY,
           purpose: 'roster',
+          pairwise: false,
         })
       ).revealed[0]!;
     const forget = (on: Calls, token: string) => on.forget({ schoolOin: SCHOOL, token, atMs: 0n });
@@ -575,7 +577,7 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
       const list = (await sql(`SELECT token FROM ${schema}_ledger.forgotten`)).map(({ token }) => token);
       for (const token of forgotten) expect(list).toContain(token);
       for (const [token, { key, salt }] of answered) {
-        const identities = [{ kind: 'learner', eckId: '', lasKey: key, person: undefined }];
+        const identities = [{ kind: 'learner', eckId: '', lasKey: key, person: undefined, partyOin: '' }];
         const asked = { schoolOin: SCHOOL, sector: '', create: false, saltFor: [Buffer.from(key)], identities };
         const found = (await on.identify(asked)).identified[0]!;
         // A forget that was asked and not answered may have happened; the list knows.

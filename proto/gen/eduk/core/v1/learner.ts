@@ -14,7 +14,8 @@ export const protobufFileName = "eduk/core/v1/learner.proto";
 /** How a party names a learner of a school on the wire. Identifying: exists at the doors only. */
 export interface LearnerRef {
   /**
-   * Exactly one is needed; where both are given the ECK iD decides.
+   * Exactly one is needed; where both are given the ECK iD decides. A party whose mandate says `pairwise` is told pseudonyms of
+   * its own in both, and may name learners by them.
    * The chain identifier, a URI of at most 256 characters.
    */
   eckId: string;

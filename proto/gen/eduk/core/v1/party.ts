@@ -282,6 +282,11 @@ export interface Party {
   boardOin: string;
   /** For a school: the sectors of its enrolments: `po`, `vo`, `mbo`. */
   sectors: string[];
+  /**
+   * Attributes it declares that it needs, of docs/attributes.md: it gets no others, whatever a mandate names. Empty = what
+   * each service releases by default.
+   */
+  attributes: string[];
 }
 
 /** A school's agreement that a party may have something, for a service. */
@@ -312,6 +317,11 @@ export interface Mandate {
   narrowed: Service[];
   /** Who entered it: OIN of the school or board, or `operator`. */
   enteredBy: string;
+  /**
+   * The party gets pseudonyms of its own instead of ECK iDs, keys of the administration and account names: as long as one
+   * mandate of school and party that holds says so, for all services.
+   */
+  pairwise: boolean;
 }
 
 /** A mandate of one school with the key that its grant made. */
@@ -409,7 +419,7 @@ export const Endpoint: MessageFns<Endpoint> = {
 };
 
 function createBaseParty(): Party {
-  return { oin: "", name: "", roles: [], endpoints: [], boardOin: "", sectors: [] };
+  return { oin: "", name: "", roles: [], endpoints: [], boardOin: "", sectors: [], attributes: [] };
 }
 
 export const Party: MessageFns<Party> = {
@@ -435,6 +445,9 @@ export const Party: MessageFns<Party> = {
     }
     for (const v of message.sectors) {
       writer.uint32(50).string(v!);
+    }
+    for (const v of message.attributes) {
+      writer.uint32(58).string(v!);
     }
     return writer;
   },
@@ -510,6 +523,14 @@ export const Party: MessageFns<Party> = {
             message.sectors.push(reader.string());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.attributes.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -536,6 +557,9 @@ export const Party: MessageFns<Party> = {
         ? globalThis.String(object.board_oin)
         : "",
       sectors: globalThis.Array.isArray(object?.sectors) ? object.sectors.map((e: any) => globalThis.String(e)) : [],
+      attributes: globalThis.Array.isArray(object?.attributes)
+        ? object.attributes.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -559,6 +583,9 @@ export const Party: MessageFns<Party> = {
     if (message.sectors?.length) {
       obj.sectors = message.sectors;
     }
+    if (message.attributes?.length) {
+      obj.attributes = message.attributes;
+    }
     return obj;
   },
 
@@ -573,6 +600,7 @@ export const Party: MessageFns<Party> = {
     message.endpoints = object.endpoints?.map((e) => Endpoint.fromPartial(e)) || [];
     message.boardOin = object.boardOin ?? "";
     message.sectors = object.sectors?.map((e) => e) || [];
+    message.attributes = object.attributes?.map((e) => e) || [];
     return message;
   },
 };
@@ -593,6 +621,7 @@ function createBaseMandate(): Mandate {
     boardMandateId: "",
     narrowed: [],
     enteredBy: "",
+    pairwise: false,
   };
 }
 
@@ -647,6 +676,9 @@ export const Mandate: MessageFns<Mandate> = {
     }
     if (message.enteredBy !== "") {
       writer.uint32(114).string(message.enteredBy);
+    }
+    if (message.pairwise !== false) {
+      writer.uint32(120).bool(message.pairwise);
     }
     return writer;
   },
@@ -796,6 +828,14 @@ export const Mandate: MessageFns<Mandate> = {
             message.enteredBy = reader.string();
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.pairwise = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -864,6 +904,7 @@ export const Mandate: MessageFns<Mandate> = {
         : isSet(object.entered_by)
         ? globalThis.String(object.entered_by)
         : "",
+      pairwise: isSet(object.pairwise) ? globalThis.Boolean(object.pairwise) : false,
     };
   },
 
@@ -911,6 +952,9 @@ export const Mandate: MessageFns<Mandate> = {
     if (message.enteredBy !== "") {
       obj.enteredBy = message.enteredBy;
     }
+    if (message.pairwise !== false) {
+      obj.pairwise = message.pairwise;
+    }
     return obj;
   },
 
@@ -933,6 +977,7 @@ export const Mandate: MessageFns<Mandate> = {
     message.boardMandateId = object.boardMandateId ?? "";
     message.narrowed = object.narrowed?.map((e) => e) || [];
     message.enteredBy = object.enteredBy ?? "";
+    message.pairwise = object.pairwise ?? false;
     return message;
   },
 };

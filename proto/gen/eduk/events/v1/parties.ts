@@ -26,7 +26,11 @@ export interface CredentialDigests {
 /** A party was named by an operator. */
 export interface PartySubmitted {
   party: Party | undefined;
-  credentials: CredentialDigests | undefined;
+  credentials:
+    | CredentialDigests
+    | undefined;
+  /** Standards by which it no longer answers. */
+  withoutEndpoints: string[];
 }
 
 /** What a service releases where a mandate lists no attributes: without it nobody can say which of two mandates is narrower. */
@@ -230,7 +234,7 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
 };
 
 function createBasePartySubmitted(): PartySubmitted {
-  return { party: undefined, credentials: undefined };
+  return { party: undefined, credentials: undefined, withoutEndpoints: [] };
 }
 
 export const PartySubmitted: MessageFns<PartySubmitted> = {
@@ -240,6 +244,9 @@ export const PartySubmitted: MessageFns<PartySubmitted> = {
     }
     if (message.credentials !== undefined) {
       CredentialDigests.encode(message.credentials, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.withoutEndpoints) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -273,6 +280,14 @@ export const PartySubmitted: MessageFns<PartySubmitted> = {
             message.credentials = CredentialDigests.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.withoutEndpoints.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -289,6 +304,11 @@ export const PartySubmitted: MessageFns<PartySubmitted> = {
     return {
       party: isSet(object.party) ? Party.fromJSON(object.party) : undefined,
       credentials: isSet(object.credentials) ? CredentialDigests.fromJSON(object.credentials) : undefined,
+      withoutEndpoints: globalThis.Array.isArray(object?.withoutEndpoints)
+        ? object.withoutEndpoints.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.without_endpoints)
+        ? object.without_endpoints.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -299,6 +319,9 @@ export const PartySubmitted: MessageFns<PartySubmitted> = {
     }
     if (message.credentials !== undefined) {
       obj.credentials = CredentialDigests.toJSON(message.credentials);
+    }
+    if (message.withoutEndpoints?.length) {
+      obj.withoutEndpoints = message.withoutEndpoints;
     }
     return obj;
   },
@@ -312,6 +335,7 @@ export const PartySubmitted: MessageFns<PartySubmitted> = {
     message.credentials = (object.credentials !== undefined && object.credentials !== null)
       ? CredentialDigests.fromPartial(object.credentials)
       : undefined;
+    message.withoutEndpoints = object.withoutEndpoints?.map((e) => e) || [];
     return message;
   },
 };

@@ -72,6 +72,8 @@ export interface GrantMandateRequest {
   agreement: string;
   /** How long the answer may wait for the first decision, milliseconds, at most 30,000; 0 = answer once accepted. */
   waitMs: bigint;
+  /** The party gets pseudonyms of its own instead of ECK iDs, keys of the administration and account names. */
+  pairwise: boolean;
 }
 
 /** The mandate as asked; its state follows in ListMandates. */
@@ -469,6 +471,7 @@ function createBaseGrantMandateRequest(): GrantMandateRequest {
     validUntil: "",
     agreement: "",
     waitMs: 0n,
+    pairwise: false,
   };
 }
 
@@ -507,6 +510,9 @@ export const GrantMandateRequest: MessageFns<GrantMandateRequest> = {
         throw new globalThis.Error("value provided for field message.waitMs of type int64 too large");
       }
       writer.uint32(72).int64(message.waitMs);
+    }
+    if (message.pairwise !== false) {
+      writer.uint32(80).bool(message.pairwise);
     }
     return writer;
   },
@@ -606,6 +612,14 @@ export const GrantMandateRequest: MessageFns<GrantMandateRequest> = {
             message.waitMs = reader.int64() as bigint;
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.pairwise = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -647,6 +661,7 @@ export const GrantMandateRequest: MessageFns<GrantMandateRequest> = {
         : "",
       agreement: isSet(object.agreement) ? globalThis.String(object.agreement) : "",
       waitMs: isSet(object.waitMs) ? BigInt(object.waitMs) : isSet(object.wait_ms) ? BigInt(object.wait_ms) : 0n,
+      pairwise: isSet(object.pairwise) ? globalThis.Boolean(object.pairwise) : false,
     };
   },
 
@@ -679,6 +694,9 @@ export const GrantMandateRequest: MessageFns<GrantMandateRequest> = {
     if (message.waitMs !== 0n) {
       obj.waitMs = message.waitMs.toString();
     }
+    if (message.pairwise !== false) {
+      obj.pairwise = message.pairwise;
+    }
     return obj;
   },
 
@@ -696,6 +714,7 @@ export const GrantMandateRequest: MessageFns<GrantMandateRequest> = {
     message.validUntil = object.validUntil ?? "";
     message.agreement = object.agreement ?? "";
     message.waitMs = (object.waitMs !== undefined && object.waitMs !== null) ? BigInt(object.waitMs) : 0n;
+    message.pairwise = object.pairwise ?? false;
     return message;
   },
 };

@@ -18,6 +18,9 @@ import {
   roleFromJSON,
   roleToJSON,
   SchoolMandate,
+  Service,
+  serviceFromJSON,
+  serviceToJSON,
 } from "../../core/v1/party.ts";
 import { Decision, Refusal } from "../../core/v1/receipt.ts";
 import { EndpointStatus, ParkedRows } from "../../delivery/v1/delivery.ts";
@@ -50,6 +53,23 @@ export interface AddPartyResponse {
     | undefined;
   /** By which its webhook knows that a message is ours; empty when this address was registered before. */
   webhookSecret: string;
+}
+
+/** Which endpoint of whom. */
+export interface RemoveEndpointRequest {
+  oin: string;
+  /** As it was registered: `webhook` … */
+  standard: string;
+}
+
+/** The party without it. */
+export interface RemoveEndpointResponse {
+  party:
+    | Party
+    | undefined;
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision: Decision | undefined;
 }
 
 /** Filters. */
@@ -126,6 +146,58 @@ export interface PartyName {
 export interface ListMandatesResponse {
   mandates: Mandate[];
   /** Of the parties, schools and boards in them that are registered. */
+  names: PartyName[];
+}
+
+/** Whom, and of whose learners. */
+export interface PreviewReleaseRequest {
+  partyOin: string;
+  schoolOin: string;
+  /** Unspecified = each service that a mandate of the two names, or named. */
+  service: Service;
+  /** Of the words in the answer: `nl` or `en`; empty = `en`. */
+  lang: string;
+}
+
+/** One attribute towards one receiver. */
+export interface PreviewedAttribute {
+  name: string;
+  given: boolean;
+  /** Why not, or why: `mandate`, `default`, `own`; `not_declared`, `role`, `not_in_mandate`, or a fault of the mandate. */
+  reasons: string[];
+  /** The reasons in words. */
+  told: string;
+  /** What it is, in words. */
+  about: string;
+  /** Given as a pseudonym of the party's own; of groups and sites their keys. */
+  pairwise: boolean;
+}
+
+/** What one service would release. */
+export interface PreviewedService {
+  service: Service;
+  /** Fault of the mandate where nothing is released. */
+  code: string;
+  /** In words: whether it has the service, and by which right. */
+  told: string;
+  /** Mandates that hold for it now. */
+  mandateIds: string[];
+  attributes: PreviewedAttribute[];
+  /** The party gets pseudonyms of its own. */
+  pairwise: boolean;
+  /**
+   * What it gets besides by which these pseudonyms can be linked with what others have: attributes, ids of messages, and
+   * `earlier`: what it may have had before.
+   */
+  linkableBy: string[];
+  /** The same in words; empty where nothing links, or there are no pseudonyms. */
+  linkableTold: string;
+}
+
+/** By service. */
+export interface PreviewReleaseResponse {
+  services: PreviewedService[];
+  /** Of the party and the school, where they are registered. */
   names: PartyName[];
 }
 
@@ -659,6 +731,198 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
       ? Decision.fromPartial(object.decision)
       : undefined;
     message.webhookSecret = object.webhookSecret ?? "";
+    return message;
+  },
+};
+
+function createBaseRemoveEndpointRequest(): RemoveEndpointRequest {
+  return { oin: "", standard: "" };
+}
+
+export const RemoveEndpointRequest: MessageFns<RemoveEndpointRequest> = {
+  encode(message: RemoveEndpointRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.oin !== "") {
+      writer.uint32(10).string(message.oin);
+    }
+    if (message.standard !== "") {
+      writer.uint32(18).string(message.standard);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveEndpointRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveEndpointRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.oin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.standard = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RemoveEndpointRequest {
+    return {
+      oin: isSet(object.oin) ? globalThis.String(object.oin) : "",
+      standard: isSet(object.standard) ? globalThis.String(object.standard) : "",
+    };
+  },
+
+  toJSON(message: RemoveEndpointRequest): unknown {
+    const obj: any = {};
+    if (message.oin !== "") {
+      obj.oin = message.oin;
+    }
+    if (message.standard !== "") {
+      obj.standard = message.standard;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RemoveEndpointRequest>): RemoveEndpointRequest {
+    return RemoveEndpointRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemoveEndpointRequest>): RemoveEndpointRequest {
+    const message = createBaseRemoveEndpointRequest();
+    message.oin = object.oin ?? "";
+    message.standard = object.standard ?? "";
+    return message;
+  },
+};
+
+function createBaseRemoveEndpointResponse(): RemoveEndpointResponse {
+  return { party: undefined, flowId: "", decision: undefined };
+}
+
+export const RemoveEndpointResponse: MessageFns<RemoveEndpointResponse> = {
+  encode(message: RemoveEndpointResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.party !== undefined) {
+      Party.encode(message.party, writer.uint32(10).fork()).join();
+    }
+    if (message.flowId !== "") {
+      writer.uint32(18).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveEndpointResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveEndpointResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.party = Party.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RemoveEndpointResponse {
+    return {
+      party: isSet(object.party) ? Party.fromJSON(object.party) : undefined,
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+    };
+  },
+
+  toJSON(message: RemoveEndpointResponse): unknown {
+    const obj: any = {};
+    if (message.party !== undefined) {
+      obj.party = Party.toJSON(message.party);
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RemoveEndpointResponse>): RemoveEndpointResponse {
+    return RemoveEndpointResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemoveEndpointResponse>): RemoveEndpointResponse {
+    const message = createBaseRemoveEndpointResponse();
+    message.party = (object.party !== undefined && object.party !== null) ? Party.fromPartial(object.party) : undefined;
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
     return message;
   },
 };
@@ -1571,6 +1835,571 @@ export const ListMandatesResponse: MessageFns<ListMandatesResponse> = {
   fromPartial(object: DeepPartial<ListMandatesResponse>): ListMandatesResponse {
     const message = createBaseListMandatesResponse();
     message.mandates = object.mandates?.map((e) => Mandate.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePreviewReleaseRequest(): PreviewReleaseRequest {
+  return { partyOin: "", schoolOin: "", service: 0, lang: "" };
+}
+
+export const PreviewReleaseRequest: MessageFns<PreviewReleaseRequest> = {
+  encode(message: PreviewReleaseRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.service !== 0) {
+      writer.uint32(24).int32(message.service);
+    }
+    if (message.lang !== "") {
+      writer.uint32(34).string(message.lang);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewReleaseRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewReleaseRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.service = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.lang = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewReleaseRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      service: isSet(object.service) ? serviceFromJSON(object.service) : 0,
+      lang: isSet(object.lang) ? globalThis.String(object.lang) : "",
+    };
+  },
+
+  toJSON(message: PreviewReleaseRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.service !== 0) {
+      obj.service = serviceToJSON(message.service);
+    }
+    if (message.lang !== "") {
+      obj.lang = message.lang;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewReleaseRequest>): PreviewReleaseRequest {
+    return PreviewReleaseRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewReleaseRequest>): PreviewReleaseRequest {
+    const message = createBasePreviewReleaseRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.service = object.service ?? 0;
+    message.lang = object.lang ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewedAttribute(): PreviewedAttribute {
+  return { name: "", given: false, reasons: [], told: "", about: "", pairwise: false };
+}
+
+export const PreviewedAttribute: MessageFns<PreviewedAttribute> = {
+  encode(message: PreviewedAttribute, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.given !== false) {
+      writer.uint32(16).bool(message.given);
+    }
+    for (const v of message.reasons) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.told !== "") {
+      writer.uint32(34).string(message.told);
+    }
+    if (message.about !== "") {
+      writer.uint32(42).string(message.about);
+    }
+    if (message.pairwise !== false) {
+      writer.uint32(48).bool(message.pairwise);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewedAttribute {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewedAttribute();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.given = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reasons.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.about = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.pairwise = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewedAttribute {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      given: isSet(object.given) ? globalThis.Boolean(object.given) : false,
+      reasons: globalThis.Array.isArray(object?.reasons) ? object.reasons.map((e: any) => globalThis.String(e)) : [],
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+      about: isSet(object.about) ? globalThis.String(object.about) : "",
+      pairwise: isSet(object.pairwise) ? globalThis.Boolean(object.pairwise) : false,
+    };
+  },
+
+  toJSON(message: PreviewedAttribute): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.given !== false) {
+      obj.given = message.given;
+    }
+    if (message.reasons?.length) {
+      obj.reasons = message.reasons;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    if (message.about !== "") {
+      obj.about = message.about;
+    }
+    if (message.pairwise !== false) {
+      obj.pairwise = message.pairwise;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewedAttribute>): PreviewedAttribute {
+    return PreviewedAttribute.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewedAttribute>): PreviewedAttribute {
+    const message = createBasePreviewedAttribute();
+    message.name = object.name ?? "";
+    message.given = object.given ?? false;
+    message.reasons = object.reasons?.map((e) => e) || [];
+    message.told = object.told ?? "";
+    message.about = object.about ?? "";
+    message.pairwise = object.pairwise ?? false;
+    return message;
+  },
+};
+
+function createBasePreviewedService(): PreviewedService {
+  return {
+    service: 0,
+    code: "",
+    told: "",
+    mandateIds: [],
+    attributes: [],
+    pairwise: false,
+    linkableBy: [],
+    linkableTold: "",
+  };
+}
+
+export const PreviewedService: MessageFns<PreviewedService> = {
+  encode(message: PreviewedService, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== 0) {
+      writer.uint32(8).int32(message.service);
+    }
+    if (message.code !== "") {
+      writer.uint32(18).string(message.code);
+    }
+    if (message.told !== "") {
+      writer.uint32(26).string(message.told);
+    }
+    for (const v of message.mandateIds) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.attributes) {
+      PreviewedAttribute.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.pairwise !== false) {
+      writer.uint32(48).bool(message.pairwise);
+    }
+    for (const v of message.linkableBy) {
+      writer.uint32(58).string(v!);
+    }
+    if (message.linkableTold !== "") {
+      writer.uint32(66).string(message.linkableTold);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewedService {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewedService();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.service = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.mandateIds.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.attributes.push(PreviewedAttribute.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.pairwise = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.linkableBy.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.linkableTold = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewedService {
+    return {
+      service: isSet(object.service) ? serviceFromJSON(object.service) : 0,
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+      mandateIds: globalThis.Array.isArray(object?.mandateIds)
+        ? object.mandateIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.mandate_ids)
+        ? object.mandate_ids.map((e: any) => globalThis.String(e))
+        : [],
+      attributes: globalThis.Array.isArray(object?.attributes)
+        ? object.attributes.map((e: any) => PreviewedAttribute.fromJSON(e))
+        : [],
+      pairwise: isSet(object.pairwise) ? globalThis.Boolean(object.pairwise) : false,
+      linkableBy: globalThis.Array.isArray(object?.linkableBy)
+        ? object.linkableBy.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.linkable_by)
+        ? object.linkable_by.map((e: any) => globalThis.String(e))
+        : [],
+      linkableTold: isSet(object.linkableTold)
+        ? globalThis.String(object.linkableTold)
+        : isSet(object.linkable_told)
+        ? globalThis.String(object.linkable_told)
+        : "",
+    };
+  },
+
+  toJSON(message: PreviewedService): unknown {
+    const obj: any = {};
+    if (message.service !== 0) {
+      obj.service = serviceToJSON(message.service);
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    if (message.mandateIds?.length) {
+      obj.mandateIds = message.mandateIds;
+    }
+    if (message.attributes?.length) {
+      obj.attributes = message.attributes.map((e) => PreviewedAttribute.toJSON(e));
+    }
+    if (message.pairwise !== false) {
+      obj.pairwise = message.pairwise;
+    }
+    if (message.linkableBy?.length) {
+      obj.linkableBy = message.linkableBy;
+    }
+    if (message.linkableTold !== "") {
+      obj.linkableTold = message.linkableTold;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewedService>): PreviewedService {
+    return PreviewedService.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewedService>): PreviewedService {
+    const message = createBasePreviewedService();
+    message.service = object.service ?? 0;
+    message.code = object.code ?? "";
+    message.told = object.told ?? "";
+    message.mandateIds = object.mandateIds?.map((e) => e) || [];
+    message.attributes = object.attributes?.map((e) => PreviewedAttribute.fromPartial(e)) || [];
+    message.pairwise = object.pairwise ?? false;
+    message.linkableBy = object.linkableBy?.map((e) => e) || [];
+    message.linkableTold = object.linkableTold ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewReleaseResponse(): PreviewReleaseResponse {
+  return { services: [], names: [] };
+}
+
+export const PreviewReleaseResponse: MessageFns<PreviewReleaseResponse> = {
+  encode(message: PreviewReleaseResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.services) {
+      PreviewedService.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewReleaseResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewReleaseResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.services.push(PreviewedService.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewReleaseResponse {
+    return {
+      services: globalThis.Array.isArray(object?.services)
+        ? object.services.map((e: any) => PreviewedService.fromJSON(e))
+        : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: PreviewReleaseResponse): unknown {
+    const obj: any = {};
+    if (message.services?.length) {
+      obj.services = message.services.map((e) => PreviewedService.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewReleaseResponse>): PreviewReleaseResponse {
+    return PreviewReleaseResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewReleaseResponse>): PreviewReleaseResponse {
+    const message = createBasePreviewReleaseResponse();
+    message.services = object.services?.map((e) => PreviewedService.fromPartial(e)) || [];
     message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
     return message;
   },
@@ -4637,6 +5466,15 @@ export const OperatorServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** A party no longer answers at an endpoint; what waits for it stays in its mailbox. */
+    removeEndpoint: {
+      name: "RemoveEndpoint",
+      requestType: RemoveEndpointRequest as typeof RemoveEndpointRequest,
+      requestStream: false,
+      responseType: RemoveEndpointResponse as typeof RemoveEndpointResponse,
+      responseStream: false,
+      options: {},
+    },
     /** All parties. */
     listParties: {
       name: "ListParties",
@@ -4670,6 +5508,15 @@ export const OperatorServiceDefinition = {
       requestType: ListMandatesRequest as typeof ListMandatesRequest,
       requestStream: false,
       responseType: ListMandatesResponse as typeof ListMandatesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What a party would receive of a school now, and why: made by the function that releases. */
+    previewRelease: {
+      name: "PreviewRelease",
+      requestType: PreviewReleaseRequest as typeof PreviewReleaseRequest,
+      requestStream: false,
+      responseType: PreviewReleaseResponse as typeof PreviewReleaseResponse,
       responseStream: false,
       options: {},
     },

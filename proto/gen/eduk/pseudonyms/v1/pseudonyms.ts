@@ -19,7 +19,11 @@ export interface Identity {
   eckId: string;
   lasKey: string;
   /** Names and contact to keep; absent, or an empty field of birth or contact = leave as it is. */
-  person: Person | undefined;
+  person:
+    | Person
+    | undefined;
+  /** Who names them so: its own pseudonyms lead to whom they stand for. Empty = nobody's do. */
+  partyOin: string;
 }
 
 /** Of one school. */
@@ -90,6 +94,8 @@ export interface RevealRequest {
   partyOin: string;
   /** Service it is for. */
   purpose: string;
+  /** Numbers and account names as pseudonyms of this party's own. */
+  pairwise: boolean;
 }
 
 /** One person; empty where unknown or forgotten. */
@@ -112,9 +118,11 @@ export interface RevealResponse {
 export interface SealTextsRequest {
   schoolOin: string;
   texts: string[];
+  /** Who names them so, as in Identity. */
+  partyOin: string;
 }
 
-/** The same text gives the same token. */
+/** The same text gives the same token. Empty for a pseudonym that is not of this party, or of no text. */
 export interface SealTextsResponse {
   tokens: string[];
 }
@@ -123,11 +131,17 @@ export interface SealTextsResponse {
 export interface OpenTextsRequest {
   schoolOin: string;
   tokens: string[];
+  /** Those wanted as pseudonyms of a party's own. */
+  keys: string[];
+  /** Receiver; needed for keys. */
+  partyOin: string;
 }
 
 /** Empty where unknown. */
 export interface OpenTextsResponse {
   texts: string[];
+  /** In the order asked. */
+  keys: string[];
 }
 
 /** One payload. */
@@ -212,7 +226,7 @@ export interface DoorKeysResponse {
 }
 
 function createBaseIdentity(): Identity {
-  return { kind: "", eckId: "", lasKey: "", person: undefined };
+  return { kind: "", eckId: "", lasKey: "", person: undefined, partyOin: "" };
 }
 
 export const Identity: MessageFns<Identity> = {
@@ -228,6 +242,9 @@ export const Identity: MessageFns<Identity> = {
     }
     if (message.person !== undefined) {
       Person.encode(message.person, writer.uint32(34).fork()).join();
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(42).string(message.partyOin);
     }
     return writer;
   },
@@ -277,6 +294,14 @@ export const Identity: MessageFns<Identity> = {
             message.person = Person.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -303,6 +328,11 @@ export const Identity: MessageFns<Identity> = {
         ? globalThis.String(object.las_key)
         : "",
       person: isSet(object.person) ? Person.fromJSON(object.person) : undefined,
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
     };
   },
 
@@ -320,6 +350,9 @@ export const Identity: MessageFns<Identity> = {
     if (message.person !== undefined) {
       obj.person = Person.toJSON(message.person);
     }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
     return obj;
   },
 
@@ -334,6 +367,7 @@ export const Identity: MessageFns<Identity> = {
     message.person = (object.person !== undefined && object.person !== null)
       ? Person.fromPartial(object.person)
       : undefined;
+    message.partyOin = object.partyOin ?? "";
     return message;
   },
 };
@@ -1028,7 +1062,16 @@ export const Wanted: MessageFns<Wanted> = {
 };
 
 function createBaseRevealRequest(): RevealRequest {
-  return { schoolOin: "", wanted: [], numbers: false, names: false, contact: false, partyOin: "", purpose: "" };
+  return {
+    schoolOin: "",
+    wanted: [],
+    numbers: false,
+    names: false,
+    contact: false,
+    partyOin: "",
+    purpose: "",
+    pairwise: false,
+  };
 }
 
 export const RevealRequest: MessageFns<RevealRequest> = {
@@ -1053,6 +1096,9 @@ export const RevealRequest: MessageFns<RevealRequest> = {
     }
     if (message.purpose !== "") {
       writer.uint32(58).string(message.purpose);
+    }
+    if (message.pairwise !== false) {
+      writer.uint32(64).bool(message.pairwise);
     }
     return writer;
   },
@@ -1126,6 +1172,14 @@ export const RevealRequest: MessageFns<RevealRequest> = {
             message.purpose = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.pairwise = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1155,6 +1209,7 @@ export const RevealRequest: MessageFns<RevealRequest> = {
         ? globalThis.String(object.party_oin)
         : "",
       purpose: isSet(object.purpose) ? globalThis.String(object.purpose) : "",
+      pairwise: isSet(object.pairwise) ? globalThis.Boolean(object.pairwise) : false,
     };
   },
 
@@ -1181,6 +1236,9 @@ export const RevealRequest: MessageFns<RevealRequest> = {
     if (message.purpose !== "") {
       obj.purpose = message.purpose;
     }
+    if (message.pairwise !== false) {
+      obj.pairwise = message.pairwise;
+    }
     return obj;
   },
 
@@ -1196,6 +1254,7 @@ export const RevealRequest: MessageFns<RevealRequest> = {
     message.contact = object.contact ?? false;
     message.partyOin = object.partyOin ?? "";
     message.purpose = object.purpose ?? "";
+    message.pairwise = object.pairwise ?? false;
     return message;
   },
 };
@@ -1389,7 +1448,7 @@ export const RevealResponse: MessageFns<RevealResponse> = {
 };
 
 function createBaseSealTextsRequest(): SealTextsRequest {
-  return { schoolOin: "", texts: [] };
+  return { schoolOin: "", texts: [], partyOin: "" };
 }
 
 export const SealTextsRequest: MessageFns<SealTextsRequest> = {
@@ -1399,6 +1458,9 @@ export const SealTextsRequest: MessageFns<SealTextsRequest> = {
     }
     for (const v of message.texts) {
       writer.uint32(18).string(v!);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(26).string(message.partyOin);
     }
     return writer;
   },
@@ -1432,6 +1494,14 @@ export const SealTextsRequest: MessageFns<SealTextsRequest> = {
             message.texts.push(reader.string());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1452,6 +1522,11 @@ export const SealTextsRequest: MessageFns<SealTextsRequest> = {
         ? globalThis.String(object.school_oin)
         : "",
       texts: globalThis.Array.isArray(object?.texts) ? object.texts.map((e: any) => globalThis.String(e)) : [],
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
     };
   },
 
@@ -1463,6 +1538,9 @@ export const SealTextsRequest: MessageFns<SealTextsRequest> = {
     if (message.texts?.length) {
       obj.texts = message.texts;
     }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
     return obj;
   },
 
@@ -1473,6 +1551,7 @@ export const SealTextsRequest: MessageFns<SealTextsRequest> = {
     const message = createBaseSealTextsRequest();
     message.schoolOin = object.schoolOin ?? "";
     message.texts = object.texts?.map((e) => e) || [];
+    message.partyOin = object.partyOin ?? "";
     return message;
   },
 };
@@ -1547,7 +1626,7 @@ export const SealTextsResponse: MessageFns<SealTextsResponse> = {
 };
 
 function createBaseOpenTextsRequest(): OpenTextsRequest {
-  return { schoolOin: "", tokens: [] };
+  return { schoolOin: "", tokens: [], keys: [], partyOin: "" };
 }
 
 export const OpenTextsRequest: MessageFns<OpenTextsRequest> = {
@@ -1557,6 +1636,12 @@ export const OpenTextsRequest: MessageFns<OpenTextsRequest> = {
     }
     for (const v of message.tokens) {
       writer.uint32(18).string(v!);
+    }
+    for (const v of message.keys) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(34).string(message.partyOin);
     }
     return writer;
   },
@@ -1590,6 +1675,22 @@ export const OpenTextsRequest: MessageFns<OpenTextsRequest> = {
             message.tokens.push(reader.string());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.keys.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1610,6 +1711,12 @@ export const OpenTextsRequest: MessageFns<OpenTextsRequest> = {
         ? globalThis.String(object.school_oin)
         : "",
       tokens: globalThis.Array.isArray(object?.tokens) ? object.tokens.map((e: any) => globalThis.String(e)) : [],
+      keys: globalThis.Array.isArray(object?.keys) ? object.keys.map((e: any) => globalThis.String(e)) : [],
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
     };
   },
 
@@ -1621,6 +1728,12 @@ export const OpenTextsRequest: MessageFns<OpenTextsRequest> = {
     if (message.tokens?.length) {
       obj.tokens = message.tokens;
     }
+    if (message.keys?.length) {
+      obj.keys = message.keys;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
     return obj;
   },
 
@@ -1631,18 +1744,23 @@ export const OpenTextsRequest: MessageFns<OpenTextsRequest> = {
     const message = createBaseOpenTextsRequest();
     message.schoolOin = object.schoolOin ?? "";
     message.tokens = object.tokens?.map((e) => e) || [];
+    message.keys = object.keys?.map((e) => e) || [];
+    message.partyOin = object.partyOin ?? "";
     return message;
   },
 };
 
 function createBaseOpenTextsResponse(): OpenTextsResponse {
-  return { texts: [] };
+  return { texts: [], keys: [] };
 }
 
 export const OpenTextsResponse: MessageFns<OpenTextsResponse> = {
   encode(message: OpenTextsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.texts) {
       writer.uint32(10).string(v!);
+    }
+    for (const v of message.keys) {
+      writer.uint32(18).string(v!);
     }
     return writer;
   },
@@ -1668,6 +1786,14 @@ export const OpenTextsResponse: MessageFns<OpenTextsResponse> = {
             message.texts.push(reader.string());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.keys.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1681,13 +1807,19 @@ export const OpenTextsResponse: MessageFns<OpenTextsResponse> = {
   },
 
   fromJSON(object: any): OpenTextsResponse {
-    return { texts: globalThis.Array.isArray(object?.texts) ? object.texts.map((e: any) => globalThis.String(e)) : [] };
+    return {
+      texts: globalThis.Array.isArray(object?.texts) ? object.texts.map((e: any) => globalThis.String(e)) : [],
+      keys: globalThis.Array.isArray(object?.keys) ? object.keys.map((e: any) => globalThis.String(e)) : [],
+    };
   },
 
   toJSON(message: OpenTextsResponse): unknown {
     const obj: any = {};
     if (message.texts?.length) {
       obj.texts = message.texts;
+    }
+    if (message.keys?.length) {
+      obj.keys = message.keys;
     }
     return obj;
   },
@@ -1698,6 +1830,7 @@ export const OpenTextsResponse: MessageFns<OpenTextsResponse> = {
   fromPartial(object: DeepPartial<OpenTextsResponse>): OpenTextsResponse {
     const message = createBaseOpenTextsResponse();
     message.texts = object.texts?.map((e) => e) || [];
+    message.keys = object.keys?.map((e) => e) || [];
     return message;
   },
 };
