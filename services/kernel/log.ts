@@ -1,6 +1,8 @@
 /**
  * Structured log lines on standard error: one JSON object a line. Fields are numbers, booleans, ids and fault codes;
- * text that a person or a sender wrote has no place here, and an Error shows only its fault or its class.
+ * text that a person or a sender wrote has no place here, and an Error shows only its fault or its class. What is text is
+ * redacted unless its field is on the list below and it has the form that the list gives: a new field shows nothing until
+ * somebody has said what it holds.
  */
 import { GatewayError } from './errors.ts';
 
@@ -11,6 +13,43 @@ let out: (line: string) => void = (line) => process.stderr.write(line + '\n');
 let threshold: Level = (process.env['EDUK_LOG'] as Level) ?? 'info';
 const order: Record<Level, number> = { debug: 0, info: 1, warn: 2, error: 3 };
 
+/** A name, a code or an id of ours. */
+const WORD = /^[\w.:/@+#=-]{0,200}$/;
+/** Several, such as paths into a document, or a place in our own code. */
+const WORDS = /^[\w.:/@+#=()<>[\]*,$ -]{0,4000}$/;
+
+/** Fields that may hold text. */
+const texts: Readonly<Record<string, RegExp>> = {
+  fault: WORD,
+  where: WORDS,
+  cause: WORD,
+  code: WORD,
+  at_code: WORDS,
+  consumer: WORD,
+  stream: WORD,
+  type: WORD,
+  topic: WORD,
+  flow_id: WORD,
+  service: WORD,
+  method: WORD,
+  // Of an owner: the name of a service.
+  name: WORD,
+  // Of a certificate of a role.
+  names: WORDS,
+  role: WORD,
+  roles: WORDS,
+  missing: WORDS,
+  path: WORD,
+  port: WORD,
+  status: WORD,
+  why: WORD,
+  day: WORD,
+};
+
+/** What is shown of a field. Numbers and yes or no say nothing of a person by themselves. */
+const shown = (name: string, value: Field): Field =>
+  typeof value !== 'string' || (Object.hasOwn(texts, name) && texts[name]!.test(value)) ? value : '[redacted]';
+
 /** Tests read what would be logged. */
 export function logTo(write: (line: string) => void, level: Level = 'debug'): void {
   out = write;
@@ -19,7 +58,8 @@ export function logTo(write: (line: string) => void, level: Level = 'debug'): vo
 
 export function log(level: Level, event: string, fields: Record<string, Field> = {}): void {
   if (order[level] < order[threshold]) return;
-  out(JSON.stringify({ at: new Date().toISOString(), level, event, ...fields }));
+  const safe = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, shown(name, value)]));
+  out(JSON.stringify({ at: new Date().toISOString(), level, event, ...safe }));
 }
 
 /** What may be said of a thrown thing: its fault, or its class and where in our own code it arose. */
