@@ -5,6 +5,7 @@ import type { Entry } from '#proto/eduk/bus/v1/bus';
 import { Acceptor, type Backlog } from './accept.ts';
 import { APPEND, type Ground } from './append.ts';
 import type { Database, Send, Session } from './connection.ts';
+import { textsOf } from './testing.ts';
 
 const entry = (party: string, key: string): Entry => ({
   flowId: Buffer.from(uuid7()),
@@ -35,7 +36,7 @@ function slowDatabase(
       const keys: string[] = [];
       const session = { query: async () => ({ rows: [] }) } as unknown as Session;
       const result = await work(session, ({ text, values }) => {
-        if (text === APPEND) keys.push(...(values![4] as string[]));
+        if (text === APPEND) keys.push(...textsOf(values![4] as Buffer));
       });
       await new Promise((resolve) => setTimeout(resolve, ms));
       log.push(...keys);

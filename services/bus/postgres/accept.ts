@@ -7,9 +7,9 @@ import type { Wants } from '../ledger.ts';
 import { AcceptQueue, type Part, senderOf } from '../queue.ts';
 import { StoreFailure } from '../store.ts';
 import { appendRecords, type Ground, type Unnumbered } from './append.ts';
+import { arrayOf, type Element } from './arrays.ts';
 import { type Database, type Session, statementName } from './connection.ts';
 import { noteInLedger } from './ledger.ts';
-import { asBuffer } from './load.ts';
 
 /** Entries in one group. */
 const GROUP = 200;
@@ -188,7 +188,7 @@ export class Acceptor {
         const stands =
           id === undefined
             ? undefined
-            : (standing.get(id) ?? (firsts.get(id) === i ? undefined : of(entries[firsts.get(id)!]!)));
+            : (standing.get(id) ?? (firsts.get(id) === i ? undefined : standingOf(entries[firsts.get(id)!]!)));
         if (stands !== undefined) {
           const conflict =
             stands.digestVersion === entry.digestVersion && !Buffer.from(stands.digest).equals(entry.digest);
@@ -221,7 +221,7 @@ const hexOf = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
 
 type Standing = Pick<Entry, 'digest' | 'digestVersion' | 'answer' | 'flowId'>;
-const of = (entry: Entry): Standing => entry;
+const standingOf = (entry: Entry): Standing => entry;
 
 const CLAIM =
   'SELECT claim, digest, digest_version, answer, flow FROM bus.claim_1($1::bytea[], $2::bytea[], $3::int[], $4::bytea[], $5::bytea[], $6::bigint[], $7::bigint)';
@@ -235,6 +235,11 @@ async function claimAll(
   now: number,
 ): Promise<Map<string, Standing>> {
   if (places.length === 0) return new Map();
+  const of = (element: Element, value: (entry: Entry, i: number) => number | Uint8Array) =>
+    arrayOf(
+      element,
+      places.map((i) => value(entries[i]!, i)),
+    );
   const { rows } = await session.query<{
     claim: Buffer;
     digest: Buffer;
@@ -245,12 +250,12 @@ async function claimAll(
     name: statementName(CLAIM),
     text: CLAIM,
     values: [
-      places.map((i) => asBuffer(claims[i])),
-      places.map((i) => asBuffer(entries[i]!.digest)),
-      places.map((i) => entries[i]!.digestVersion),
-      places.map((i) => asBuffer(entries[i]!.answer)),
-      places.map((i) => asBuffer(entries[i]!.flowId)),
-      places.map((i) => now + entries[i]!.rememberDays * 86_400_000),
+      of('bytea', (_, i) => claims[i]!),
+      of('bytea', ({ digest }) => digest),
+      of('int', ({ digestVersion }) => digestVersion),
+      of('bytea', ({ answer }) => answer),
+      of('bytea', ({ flowId }) => flowId),
+      of('bigint', ({ rememberDays }) => now + rememberDays * 86_400_000),
       now,
     ],
   });

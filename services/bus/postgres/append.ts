@@ -1,8 +1,8 @@
 /** Puts records on the log, as the last statement of a transaction; the database gives the numbers. */
 import { describeError, log } from '#kernel';
 import { type AppendedRecord, StoreFailure } from '../store.ts';
+import { arrayOf, type Element } from './arrays.ts';
 import { type Database, type Send, statementName } from './connection.ts';
-import { asBuffer } from './load.ts';
 import { dayOf, makeDays, makeLanes } from './schema.ts';
 
 export type Unnumbered = Omit<AppendedRecord, 'number'>;
@@ -12,24 +12,26 @@ export const APPEND =
 
 /** The lanes must be there. */
 export function appendRecords(send: Send, records: readonly Unnumbered[]): void {
+  const of = (element: Element, value: (record: Unnumbered) => string | number | Uint8Array | null) =>
+    arrayOf(element, records.map(value));
   send({
     name: statementName(APPEND),
     text: APPEND,
     values: [
-      records.map(({ stream }) => stream),
-      records.map(({ partition }) => partition),
-      records.map(({ timeMs }) => dayOf(timeMs)),
-      records.map(({ id }) => asBuffer(id)),
-      records.map(({ key }) => key),
-      records.map(({ type }) => type),
-      records.map(({ flowId }) => flowId),
-      records.map(({ school }) => school),
-      records.map(({ traceparent }) => traceparent),
-      records.map(({ timeMs }) => timeMs),
-      records.map(({ data }) => asBuffer(data)),
-      records.map(({ origin }) => asBuffer(origin?.claim)),
-      records.map(({ origin }) => asBuffer(origin?.digest)),
-      records.map(({ origin }) => origin?.digestVersion ?? null),
+      of('text', ({ stream }) => stream),
+      of('int', ({ partition }) => partition),
+      of('int', ({ timeMs }) => dayOf(timeMs)),
+      of('bytea', ({ id }) => id),
+      of('text', ({ key }) => key),
+      of('text', ({ type }) => type),
+      of('text', ({ flowId }) => flowId),
+      of('text', ({ school }) => school),
+      of('text', ({ traceparent }) => traceparent),
+      of('bigint', ({ timeMs }) => timeMs),
+      of('bytea', ({ data }) => data),
+      of('bytea', ({ origin }) => origin?.claim ?? null),
+      of('bytea', ({ origin }) => origin?.digest ?? null),
+      of('int', ({ origin }) => origin?.digestVersion ?? null),
     ],
   });
 }

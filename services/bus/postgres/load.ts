@@ -4,15 +4,20 @@ import { keyText } from '../cells.ts';
 import { orderOf, plain } from '../compare.ts';
 import type { ColumnType, ListOptions } from '../port.ts';
 import type { Change } from '../store.ts';
+import { arrayOf } from './arrays.ts';
 import { type Pinned, type Send, statementName } from './connection.ts';
 import { placeOf, quoted } from './schema.ts';
 import type { Snapshot, WantedList } from './snapshot.ts';
 
-const arrayType = { text: 'text[]', int: 'bigint[]', real: 'float8[]', blob: 'bytea[]', json: 'text[]' } as const;
+const elements = { text: 'text', int: 'bigint', real: 'float8', blob: 'bytea', json: 'text' } as const;
+const arrayType = (type: ColumnType): string => `${elements[type]}[]`;
 
 /** Values of one column for PostgreSQL. */
-export const columnOf = (rows: readonly (readonly Cell[])[], at: number, type: ColumnType): unknown =>
-  type === 'blob' ? rows.map((row) => asBuffer(row[at] as Uint8Array | null)) : rows.map((row) => row[at]);
+export const columnOf = (rows: readonly (readonly Cell[])[], at: number, type: ColumnType): Buffer =>
+  arrayOf(
+    elements[type],
+    rows.map((row) => row[at] ?? null),
+  );
 
 /** A view of the same memory; the database library takes nothing else for bytes. */
 export const asBuffer = (bytes: Uint8Array | null | undefined): Buffer | null =>
@@ -42,14 +47,14 @@ function statementsOf(service: string, layout: Layout): Statements {
   const { columns, types, keySize } = layout;
   const all = columns.map(quoted).join(', ');
   const keys = columns.slice(0, keySize);
-  const keyArrays = keys.map((_, at) => `$${at + 1}::${arrayType[types[at]!]}`).join(', ');
+  const keyArrays = keys.map((_, at) => `$${at + 1}::${arrayType(types[at]!)}`).join(', ');
   const keyNames = keys.map((_, at) => `k${at}`).join(', ');
   const onKey = keys.map((name, at) => `t.${quoted(name)} = u.k${at}`).join(' AND ');
   const values = columns.slice(keySize);
   const made: Statements = {
     columns: columns.map((name) => `t.${quoted(name)}`).join(', '),
     get: `SELECT ${columns.map((name) => `t.${quoted(name)}`).join(', ')} FROM unnest(${keyArrays}) u (${keyNames}) JOIN ${place} t ON ${onKey}`,
-    put: `INSERT INTO ${place} (${all}) SELECT * FROM unnest(${types.map((type, at) => `$${at + 1}::${arrayType[type]}`).join(', ')}) ON CONFLICT (${keys.map(quoted).join(', ')}) DO ${
+    put: `INSERT INTO ${place} (${all}) SELECT * FROM unnest(${types.map((type, at) => `$${at + 1}::${arrayType(type)}`).join(', ')}) ON CONFLICT (${keys.map(quoted).join(', ')}) DO ${
       values.length === 0
         ? 'NOTHING'
         : `UPDATE SET ${values.map((name) => `${quoted(name)} = excluded.${quoted(name)}`).join(', ')}`
@@ -134,7 +139,7 @@ async function loadLists(
         `${name(at)}${descending ? ' DESC' : ''}${at < layout.keySize ? '' : descending ? ' NULLS LAST' : ' NULLS FIRST'}`,
     )
     .join(', ');
-  const arrays = bounds.map((at, i) => `$${i + 1}::${arrayType[layout.types[at]!]}`);
+  const arrays = bounds.map((at, i) => `$${i + 1}::${arrayType(layout.types[at]!)}`);
   const limits = `$${bounds.length + 1}::bigint[]`;
   const names = [...bounds.map((_, i) => `b${i}`), 'most', 'ord'].join(', ');
   const { columns } = statementsOf(service, layout);
@@ -144,7 +149,10 @@ async function loadLists(
   const asked = alike.map(({ options }) => [...options.equals, ...(options.after ?? [])].map(plain));
   const rows = await database.cells(text, [
     ...bounds.map((at, i) => columnOf(asked, i, layout.types[at]!)),
-    alike.map(({ limit }) => limit),
+    arrayOf(
+      'bigint',
+      alike.map(({ limit }) => limit),
+    ),
   ]);
   const found = alike.map((): Cells[] => []);
   for (const [ord, ...cells] of rows) found[Number(ord) - 1]!.push(cells as Cells);

@@ -4,6 +4,7 @@ import { GatewayError, systemClock, Waiters } from '#kernel';
 import { table } from '../port.ts';
 import { StoreFailure } from '../store.ts';
 import type { Database } from './connection.ts';
+import { textsOf } from './testing.ts';
 import { View } from './view.ts';
 
 const rows = table<{ key: string; next: string }>({
@@ -26,13 +27,13 @@ function busyDatabase() {
   };
   let onStatement = () => {};
   const database = {
-    cells: (_: string, [keys]: [readonly string[]]) => select(keys, stored),
+    cells: (_: string, [keys]: [Buffer]) => select(textsOf(keys), stored),
     async pinned() {
       counts.pinned += 1;
       counts.open += 1;
       const then = new Map(stored);
       return {
-        cells: (_: string, [keys]: [readonly string[]]) => select(keys, then),
+        cells: (_: string, [keys]: [Buffer]) => select(textsOf(keys), then),
         end: () => {
           counts.open -= 1;
         },
