@@ -20,6 +20,12 @@ const ROUND_BYTES = 8 << 20;
 /** How often the log is looked at when nothing is heard of it, milliseconds: at first, and when nothing comes. */
 const LOOK_MS = 5;
 const LOOK_IDLE_MS = 40;
+/**
+ * After a round it rests as long as the round took, at most so long: what comes meanwhile shares the next, of which each
+ * makes every reader come for it. Not where so many records were sent.
+ */
+const GATHER_MS = 10;
+const MANY = 256;
 const REST_MS = 50;
 const REST_MOST_MS = 1000;
 
@@ -71,11 +77,13 @@ export class Relay implements Holder {
     let failures = 0;
     while (!lost.aborted) {
       try {
+        const began = performance.now();
         const sent = await this.#round(epoch, lost);
         if (sent === undefined) return;
         failures = 0;
         if (this.#resting.size === 0) this.troubledSinceMs = 0;
         idle = sent > 0 ? LOOK_MS : Math.min(LOOK_IDLE_MS, idle * 2);
+        if (sent > 0 && sent < MANY) await new Signal().within(Math.min(GATHER_MS, performance.now() - began), lost);
         if (sent === 0) await this.#appended.within(idle, lost);
       } catch (thrown) {
         failures += 1;

@@ -37,6 +37,13 @@ const GROUP_MS = 25;
 /** Records of a lane, and bytes, read from the log's table at once, where Kafka does not have them. */
 const HEAL = 2_000;
 const HEAL_BYTES = 8 << 20;
+/**
+ * After a group its service rests as long as the group took, at most so long: what comes meanwhile shares the next load and
+ * commit, which cost the same for one record as for many. Not where somebody waits for an answer, nor where so many records
+ * are at hand.
+ */
+const GATHER_MS = 15;
+const MANY = 256;
 /** How often offsets are noted and what should have arrived is looked for, milliseconds. */
 const HOUSEKEEPING_MS = 1_000;
 /** Looks in a row at which a lane stands still although more was published, before the log's table is read instead. */
@@ -86,6 +93,8 @@ export class Service implements Holder {
   readonly #options: ServiceOptions;
   readonly #streams: readonly string[];
   readonly #signal = new Signal();
+  /** Raised by who waits for an answer while a service rests between groups. */
+  #hurry: Signal | undefined;
   #turns: Turn[] = [];
   #core: Core | undefined;
   /** Positions that are not saved yet, by their keys, and since when, monotonic milliseconds. */
@@ -105,6 +114,7 @@ export class Service implements Holder {
 
   /** Something may be due: the clock moved, or a retry was asked for. */
   kick(): void {
+    this.#hurry?.raise();
     this.#signal.raise();
   }
 
@@ -112,7 +122,7 @@ export class Service implements Holder {
   untilIdle(): Promise<void> {
     return new Promise((resolve) => {
       this.#looks.push(resolve);
-      this.#signal.raise();
+      this.kick();
     });
   }
 
@@ -121,7 +131,7 @@ export class Service implements Holder {
     if (this.#core === undefined) return undefined;
     return new Promise<T>((resolve, reject) => {
       this.#turns.push({ run: work, resolve: resolve as (value: unknown) => void, reject });
-      this.#signal.raise();
+      this.kick();
     });
   }
 
@@ -177,7 +187,9 @@ export class Service implements Holder {
         const turns = this.#turns.splice(0);
         if (busy || turns.length > 0) {
           this.#looks.push(...looks);
+          const began = performance.now();
           await this.#group(lease, snapshot, core, turns, busy);
+          if (busy && feed.atHand < MANY) await this.#gather(performance.now() - began, lost);
         } else {
           if (looks.length > 0) await this.#savePositions(lease);
           for (const idle of looks) idle();
@@ -202,6 +214,13 @@ export class Service implements Holder {
         .query('DELETE FROM bus.troubles WHERE consumer = ANY($1::text[])', [this.#consumers()])
         .catch(() => undefined);
     }
+  }
+
+  async #gather(ms: number, lost: AbortSignal): Promise<void> {
+    if (this.#turns.length > 0 || this.#looks.length > 0) return;
+    this.#hurry = new Signal();
+    await this.#hurry.within(Math.min(ms, GATHER_MS), lost);
+    this.#hurry = undefined;
   }
 
   #consumers(): string[] {
@@ -540,6 +559,11 @@ class Feed {
       end: Number(end),
     });
     this.#reader.seek({ topic, partition }, 'earliest');
+  }
+
+  /** Records that are here and not yet taken by everybody. */
+  get atHand(): number {
+    return this.#core.backlog().records + this.#held;
   }
 
   /** Hands on what has come, as far as the core has room. */
