@@ -195,6 +195,28 @@ describe('what may be a mistake is said', () => {
   });
 });
 
+describe('a grant', () => {
+  test('says which attributes of it are not released, and how to see why', async () => {
+    const said = { state: MandateState.MANDATE_STATE_ACTIVE, autorisatiesleutel: 'k', flowId: 'f', decision: done };
+    answer('grantMandate', { mandateId: 'm-1', ...said });
+    answer('listParties', { parties: [party] });
+    const services = [[], ['not_declared']].map((reasons) => ({
+      service: Service.SERVICE_ROSTER,
+      attributes: [
+        { name: 'email', given: false, reasons: ['role'] },
+        { name: 'groups', given: reasons.length === 0, reasons },
+      ],
+    }));
+    answer('previewRelease', { services, names: [] });
+    const grant = `mandate grant --school ${school} --party ${oin} --service roster --confirm`;
+    const { err, exit } = await eduk(`${grant} --attributes groups,email`);
+    expect(exit).toBe(0);
+    expect(err).toContain('Not released, whatever the mandate names: email.');
+    expect(err).toContain(`eduk release preview --party ${oin} --school ${school}`);
+    expect((await eduk(`${grant} --attributes groups`)).err).toBe('');
+  });
+});
+
 describe('release preview', () => {
   const attribute = (name: string, given: boolean, reasons: string[], told: string) => ({
     name,

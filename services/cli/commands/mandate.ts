@@ -192,12 +192,33 @@ export const grantMandate: Command = {
       said.push(
         `Nobody is registered as ${mandate.partyOin} yet; if that is no mistake in the OIN: eduk party add --oin ${mandate.partyOin} …`,
       );
+    said.push(...(await withheld(call, mandate, schools[0]?.mandate?.schoolOin ?? mandate.schoolOin)));
     return {
       ...told(mandateId, state, autorisatiesleutel, schools),
       ...(said.length > 0 ? { said: said.join('\n') } : {}),
     };
   },
 };
+
+/** Which of the attributes that a mandate names the party gets for none of its services, and how to see why. */
+async function withheld(call: Call, { partyOin, attributes }: Mandate, schoolOin: string): Promise<string[]> {
+  if (attributes.length === 0) return [];
+  const preview = await call
+    .gateway()
+    .ask('previewRelease', { partyOin, schoolOin })
+    .catch(() => undefined);
+  if (!preview || preview.services.length === 0) return [];
+  const against = ['not_declared', 'role'];
+  const never = attributes.filter((name) =>
+    preview.services.every((service) =>
+      service.attributes.some((one) => one.name === name && one.reasons.some((reason) => against.includes(reason))),
+    ),
+  );
+  if (never.length === 0) return [];
+  return [
+    `Not released, whatever the mandate names: ${never.join(', ')}. To see why: eduk release preview --party ${partyOin} --school ${schoolOin}`,
+  ];
+}
 
 async function change(
   call: Call,
