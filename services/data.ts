@@ -87,13 +87,21 @@ export const operatorKey = (config: Config): string =>
 export const innerKey = (config: Config): string =>
   secretFile(config, 'EDUK_INNER_KEY_FILE', 'inner.key', 'eduk_inner_', 'a key of roles');
 
-/** Certificate and key of the doors; undefined = they speak without TLS, on loopback. */
+/** Certificate and key of the doors, and whose they take; undefined = they speak without TLS, on loopback. */
 export function tlsOfDoors(config: Config): DoorTls | undefined {
   if (config.EDUK_TLS_CERT === undefined) return undefined;
+  const named = ['EDUK_TLS_CERT', 'EDUK_TLS_KEY', 'EDUK_TLS_CLIENT_CA', 'EDUK_TLS_CLIENT_CRL'] as const;
+  const file = (name: (typeof named)[number]) =>
+    config[name] === undefined ? undefined : readSettingFile(config, name);
   return {
-    cert: readSettingFile(config, 'EDUK_TLS_CERT'),
-    key: readSettingFile(config, 'EDUK_TLS_KEY'),
-    clientCa: config.EDUK_TLS_CLIENT_CA === undefined ? undefined : readSettingFile(config, 'EDUK_TLS_CLIENT_CA'),
+    read: () => ({
+      cert: file('EDUK_TLS_CERT')!,
+      key: file('EDUK_TLS_KEY')!,
+      clientCa: file('EDUK_TLS_CLIENT_CA'),
+      clientCrl: file('EDUK_TLS_CLIENT_CRL'),
+    }),
+    files: named.flatMap((name) => config[name] ?? []),
+    required: config.EDUK_TLS_CLIENT !== 'optional',
   };
 }
 

@@ -1,9 +1,10 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { ConfigError } from '#kernel';
+import { ConfigError, issueCertificate, issueRevocationList } from '#kernel';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { commands } from './commands/index.ts';
 import { refused } from './commands/start.ts';
@@ -1011,6 +1012,56 @@ describe('doctor', () => {
     expect(check(ill.json, 'master key')).toMatchObject({ state: 'fail' });
     expect(ill.out).not.toContain('secret');
     expect((await run('doctor', { EDUK_NOTHING: '1' })).exit).toBe(1);
+    rmSync(place, { recursive: true });
+  });
+
+  test('warns thirty days before a certificate, list or party’s certificate ends', async () => {
+    const place = mkdtempSync(join(tmpdir(), 'eduk-doctor-'));
+    const { privateKey: key, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const by = { subject: { commonName: 'door' }, key };
+    const lasts = (days: number): string => {
+      const times = { notBeforeMs: NOW - 1_000, notAfterMs: NOW + days * 86_400_000 };
+      return issueCertificate({ subject: by.subject, publicKey, by, ...times });
+    };
+    const put = (name: string, text: string) => {
+      writeFileSync(join(place, name), text);
+      return join(place, name);
+    };
+    const list = issueRevocationList({
+      by,
+      thisUpdateMs: NOW - 1_000,
+      nextUpdateMs: NOW + 29 * 86_400_000,
+      revoked: [],
+    });
+    const settings = {
+      EDUK_TLS_CERT: put('cert', lasts(31) + lasts(400)),
+      EDUK_TLS_KEY: put('key', ''),
+      EDUK_TLS_CLIENT_CA: put('ca', lasts(400) + lasts(29)),
+      EDUK_TLS_CLIENT_CRL: put('crl', list),
+      EDUK_INNER_TLS_CA: put('inner-ca', 'nothing'),
+      EDUK_INNER_TLS_CERT: put('inner', lasts(-0.001)),
+      EDUK_INNER_TLS_KEY: put('inner-key', ''),
+    };
+    answer('status', {
+      version: '0.1.0',
+      certificates: [
+        { partyOin: oin, partyName: 'Alpha', notAfterMs: BigInt(NOW + 29 * 86_400_000) },
+        { partyOin: school, partyName: 'Beta', notAfterMs: BigInt(NOW + 31 * 86_400_000) },
+      ],
+    });
+    answer('listParked', {});
+    const { exit, json } = await run('doctor --json', { ...gateway.env, EDUK_OPERATOR: gateway.grpc, ...settings });
+    const states = Object.fromEntries(json.checks.map(({ name, state }: any) => [name, state]));
+    expect(states).toMatchObject({
+      EDUK_TLS_CERT: 'ok',
+      EDUK_TLS_CLIENT_CA: 'warn',
+      EDUK_TLS_CLIENT_CRL: 'warn',
+      EDUK_INNER_TLS_CA: 'fail',
+      EDUK_INNER_TLS_CERT: 'fail',
+      'party certificate': 'warn',
+    });
+    expect(check(json, 'party certificate').says).toMatch(/^Alpha \(.*ends .* in 29 d/);
+    expect(exit).toBe(1);
     rmSync(place, { recursive: true });
   });
 

@@ -1,4 +1,5 @@
 import type { Role } from '#proto/eduk/core/v1/party';
+import type { ClientCertificate } from './certificates.ts';
 
 /** Who is at the door, after authentication. */
 export interface Caller {
@@ -18,4 +19,6 @@ export interface Peer {
   listenerOnLoopback: boolean;
   /** Whether a header says that someone stands between: Forwarded, Via, X-Forwarded-*. */
   proxied: boolean;
+  /** What it showed, where it showed a certificate that is good. */
+  certificate?: ClientCertificate | undefined;
 }

@@ -1,4 +1,5 @@
 import type { Health } from '#kernel';
+import type { Certificates } from './certificates.ts';
 import type { Cursors } from './cursor.ts';
 import type { RefusalNotes } from './refusals.ts';
 import type { Proofs } from './stages/authenticate.ts';
@@ -10,6 +11,8 @@ export interface Gate {
   proofs: Proofs;
   cursors: Cursors;
   notes: RefusalNotes;
+  /** TLS of the doors; undefined = they have none. */
+  certificates: Certificates | undefined;
   /** Whether the master key is a development key. */
   devKey: boolean;
   version: string;

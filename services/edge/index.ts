@@ -12,6 +12,7 @@ import {
   type Transport,
   textOf,
 } from '#kernel';
+import { Certificates, type DoorTls } from './certificates.ts';
 import { Chain } from './chain.ts';
 import { Cursors } from './cursor.ts';
 import { ForgetWatch } from './forgetting.ts';
@@ -24,15 +25,8 @@ import { AccessTokens, digestOf } from './secrets.ts';
 import { connectServices } from './services.ts';
 import type { Door } from './submission.ts';
 
+export { Certificates, type DoorPem, type DoorTls } from './certificates.ts';
 export { type OutboundOptions, type Sender, startOutbound } from './out/index.ts';
-
-/** What the doors show, and whose certificates they take. PEM. */
-export interface DoorTls {
-  cert: Buffer;
-  key: Buffer;
-  /** Given: whoever calls must show a certificate of one of these. */
-  clientCa?: Buffer | undefined;
-}
 
 export interface DoorOptions {
   grpc: Address;
@@ -69,6 +63,7 @@ export interface Doors {
 
 export async function startDoors(options: DoorOptions): Promise<Doors> {
   const { state, vault, clock } = options;
+  const tls = options.tls && new Certificates(options.tls, () => clock.now());
   const services = connectServices(state, vault);
   const { digestKey, cursorKey, tokenKey, devKey } = await services.vault.doorKeys({});
   const secrets = new HmacKey(tokenKey);
@@ -103,6 +98,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     },
     cursors: new Cursors(cursorKey),
     notes,
+    certificates: tls,
     devKey,
     version: options.version,
     backup: options.backup,
@@ -116,12 +112,13 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     },
   };
   // HTTP first: the bound port is part of the public address.
-  const { tls } = options;
-  publicUrl ||= urlOf(options.http, tls);
+  const isTls = tls !== undefined;
+  publicUrl ||= urlOf(options.http, isTls);
   const http = await startHttp(options.http, gate, { tls, servesHealth: options.servesHealth });
-  if (!options.publicUrl) publicUrl = urlOf({ ...options.http, port: http.port }, tls);
+  if (!options.publicUrl) publicUrl = urlOf({ ...options.http, port: http.port }, isTls);
   const grpc = await startGrpc(options.grpc, gate, tls);
   const operator = options.operator && (await startGrpc(options.operator, gate));
+  tls?.start();
   return {
     grpc: textOf({ ...options.grpc, port: grpc.port }),
     http: textOf({ ...options.http, port: http.port }),
@@ -135,8 +132,9 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
       dialler.close();
       chain.stop();
       forgetting.stop();
+      tls?.stop();
     },
   };
 }
 
-const urlOf = (address: Address, tls: DoorTls | undefined): string => `${tls ? 'https' : 'http'}://${textOf(address)}`;
+const urlOf = (address: Address, isTls: boolean): string => `${isTls ? 'https' : 'http'}://${textOf(address)}`;

@@ -37,7 +37,7 @@ export const settings = {
   },
   EDUK_OPERATOR: {
     about:
-      'Where the command line reaches the gRPC door when EDUK_GRPC is not on loopback: an address on loopback, without TLS. Else nothing listens there.',
+      'Where the command line reaches the gRPC door when EDUK_GRPC is not on loopback, or speaks TLS: an address on loopback, without TLS. Else nothing listens there.',
     type: 'address',
     default: '127.0.0.1:50052',
   },
@@ -64,8 +64,21 @@ export const settings = {
   },
   EDUK_TLS_KEY: { about: 'File with the key of EDUK_TLS_CERT (PEM).', type: 'path' },
   EDUK_TLS_CLIENT_CA: {
-    about: 'File with the authorities (PEM) one of which must have signed the certificate of whoever calls the doors.',
+    about:
+      'File with the authorities (PEM) one of which must have signed the certificate of whoever calls the doors. A certificate with an OIN in subject.serialNumber says which party calls.',
     type: 'path',
+  },
+  EDUK_TLS_CLIENT_CRL: {
+    about:
+      'File with the revocation lists (PEM) of each authority in EDUK_TLS_CLIENT_CA. A list that is over lets nobody in.',
+    type: 'path',
+  },
+  EDUK_TLS_CLIENT: {
+    about:
+      'Whether who calls the doors must show a certificate of EDUK_TLS_CLIENT_CA, or may come without one and prove itself by a token.',
+    type: 'choice',
+    choices: ['required', 'optional'],
+    default: 'required',
   },
   EDUK_KAFKA_BROKERS: {
     about: 'Brokers by which the Kafka cluster is found, comma-separated host:port.',
@@ -260,6 +273,7 @@ function incomplete(config: Config): string[] {
   };
   pair('EDUK_TLS_CERT', 'EDUK_TLS_KEY');
   need('EDUK_TLS_CLIENT_CA', 'EDUK_TLS_CERT');
+  need('EDUK_TLS_CLIENT_CRL', 'EDUK_TLS_CLIENT_CA');
   pair('EDUK_INNER_TLS_CERT', 'EDUK_INNER_TLS_KEY');
   pair('EDUK_INNER_TLS_CERT', 'EDUK_INNER_TLS_CA');
   need('EDUK_KAFKA_SASL', 'EDUK_KAFKA_SASL_USERNAME');
@@ -354,7 +368,8 @@ export class ConfigError extends Error {
 /** Where the command line reaches the doors of this machine; undefined = at EDUK_GRPC itself. */
 export function operatorAddress(config: Config): Address | undefined {
   const grpc = parseAddress(config.EDUK_GRPC);
-  return grpc && !isLoopback(grpc.host) ? parseAddress(config.EDUK_OPERATOR) : undefined;
+  const isPlain = grpc && isLoopback(grpc.host) && config.EDUK_TLS_CERT === undefined;
+  return isPlain ? undefined : parseAddress(config.EDUK_OPERATOR);
 }
 
 /** What a file holds that a setting names. Throws `ConfigError`, never with content. */

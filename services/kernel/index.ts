@@ -15,3 +15,4 @@ export * from './seldom.ts';
 export * from './thread.ts';
 export * from './traceparent.ts';
 export * from './waiters.ts';
+export * from './x509/index.ts';

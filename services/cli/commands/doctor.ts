@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { type Config, ConfigError, parseAddress } from '#kernel';
 import type { Age } from '#proto/eduk/bus/v1/bus';
 import type { StatusResponse } from '#proto/eduk/operator/v1/operator';
+import { endsOfFiles, endsOfParties } from '../certificates.ts';
 import { howToStart, tokenFile } from '../client.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { masterKeyFile, modeOf, openToOthers } from '../place.ts';
@@ -66,6 +67,8 @@ export const doctor: Command = {
         disk(config),
         masterKey(config),
         clock(config, call.streams.now()),
+        ...endsOfFiles(config, call.streams.now()),
+        ...endsOfParties(status?.certificates ?? [], call.streams.now()),
       );
       checks.push(
         ...(answered.running
@@ -322,6 +325,11 @@ const statusJson = (status: StatusResponse) => ({
   parkedKeys: status.parkedKeys,
   devKey: status.devKey,
   freeDiskBytes: Number(status.freeDiskBytes),
+  certificates: status.certificates.map(({ partyOin, partyName, notAfterMs }) => ({
+    oin: partyOin,
+    name: partyName,
+    endsMs: Number(notAfterMs),
+  })),
   ages: status.ages.map(({ consumer, stream, unread, oldestUnreadMs, parkedKeys, gap }) => ({
     consumer,
     stream,

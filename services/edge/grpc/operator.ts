@@ -300,6 +300,14 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
       devKey: gate.devKey,
       version: gate.version,
       events: BigInt(head),
+      certificates: [...(gate.certificates?.seen() ?? [])]
+        .filter(([oin]) => gate.door.chain.party(oin) !== undefined)
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([oin, notAfterMs]) => ({
+          partyOin: oin,
+          partyName: gate.door.chain.party(oin)!.name,
+          notAfterMs: BigInt(notAfterMs),
+        })),
     };
   },
   backup: async ({ folder }: op.BackupRequest, gate): Promise<op.BackupResponse> => {

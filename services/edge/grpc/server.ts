@@ -1,3 +1,4 @@
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
 import {
   type handleBidiStreamingCall,
   type handleServerStreamingCall,
@@ -22,8 +23,8 @@ import {
 import { PartyServiceDefinition } from '#proto/eduk/gateway/v1/party';
 import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import type { Caller, Peer } from '../caller.ts';
+import type { Certificates, Guard } from '../certificates.ts';
 import type { Gate } from '../gate.ts';
-import type { DoorTls } from '../index.ts';
 import { checkGrammar } from '../labels.ts';
 import { reads } from '../reads/index.ts';
 import { authenticate } from '../stages/authenticate.ts';
@@ -51,7 +52,7 @@ export interface GrpcDoor {
   stop(graceMs: number): Promise<void>;
 }
 
-export async function startGrpc(address: Address, gate: Gate, tls?: DoorTls): Promise<GrpcDoor> {
+export async function startGrpc(address: Address, gate: Gate, tls?: Certificates): Promise<GrpcDoor> {
   const server = new Server({
     'grpc.max_receive_message_length': LARGEST,
     'grpc.max_send_message_length': LARGEST,
@@ -59,9 +60,14 @@ export async function startGrpc(address: Address, gate: Gate, tls?: DoorTls): Pr
     'grpc.keepalive_permit_without_calls': 1,
   });
   const onLoopback = isLoopback(address.host);
+  const listener = tls && listenerOf(server, tls);
   const callerOf = (call: AnyCall): Promise<Caller> =>
     gate.door.chain.afresh(() =>
-      authenticate(header(call.metadata, 'authorization'), peerOf(call, onLoopback, gate), gate.proofs),
+      authenticate(
+        header(call.metadata, 'authorization'),
+        peerOf(call, onLoopback, gate, listener?.guard),
+        gate.proofs,
+      ),
     );
   for (const definition of [...publicServices, OperatorServiceDefinition]) {
     const handlers = Object.fromEntries(
@@ -73,24 +79,19 @@ export async function startGrpc(address: Address, gate: Gate, tls?: DoorTls): Pr
     server.addService(grpcDefinition(definition), handlers as never);
   }
   const health = await addReflection(server, onLoopback);
-  const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync(
-      textOf(address),
-      tls
-        ? ServerCredentials.createSsl(
-            tls.clientCa ?? null,
-            [{ private_key: tls.key, cert_chain: tls.cert }],
-            tls.clientCa !== undefined,
-          )
-        : ServerCredentials.createInsecure(),
-      (error, bound) => (error ? reject(error) : resolve(bound)),
-    ),
-  );
+  const port = await (listener
+    ? listen(listener.server, address)
+    : new Promise<number>((resolve, reject) =>
+        server.bindAsync(textOf(address), ServerCredentials.createInsecure(), (error, bound) =>
+          error ? reject(error) : resolve(bound),
+        ),
+      ));
   return {
     port,
     stop: (graceMs) =>
       new Promise((resolve) => {
         health.leave();
+        listener?.server.close();
         const cut = setTimeout(() => server.forceShutdown(), graceMs);
         server.tryShutdown(() => {
           clearTimeout(cut);
@@ -99,6 +100,32 @@ export async function startGrpc(address: Address, gate: Gate, tls?: DoorTls): Pr
       }),
   };
 }
+
+/**
+ * TLS in a server of our own, which hands its connections over: grpc-js takes no revocation list, and tells of no
+ * connection that could be ended.
+ */
+function listenerOf(grpc: Server, tls: Certificates): { server: TlsServer; guard: Guard } {
+  const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
+  const server = createTlsServer({ ...tls.options(), ALPNProtocols: ['h2'] });
+  server.maxConnections = 10_000;
+  const guard = tls.guard(server);
+  server.on('secureConnection', (socket) => {
+    if (socket.destroyed || socket.alpnProtocol !== 'h2') return void socket.destroy();
+    socket.setNoDelay(true);
+    injector.injectConnection(socket);
+  });
+  return { server, guard };
+}
+
+const listen = (server: TlsServer, { host, port }: Address): Promise<number> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve((server.address() as { port: number }).port);
+    });
+  });
 
 const header = (metadata: Metadata, name: string): string | undefined => metadata.get(name)[0]?.toString();
 
@@ -110,7 +137,7 @@ const hostOf = (authority: string): string => authority.replace(/:\d+$/, '').rep
 const configuredHost = (publicUrl: string): string => new URL(publicUrl).hostname.replace(/^\[|\]$/g, '');
 
 /** Refuses an :authority that was not configured (as every listener does with Host), and notes who stands between. */
-function peerOf(call: AnyCall, listenerOnLoopback: boolean, gate: Gate): Peer {
+function peerOf(call: AnyCall, listenerOnLoopback: boolean, gate: Gate, guard: Guard | undefined): Peer {
   const authority = hostOf(call.getHost() ?? '');
   if (authority !== '' && !isLoopback(authority) && authority !== configuredHost(gate.door.publicUrl()))
     throw new GatewayError('party.unknown', 'This host name is not configured here.');
@@ -122,6 +149,7 @@ function peerOf(call: AnyCall, listenerOnLoopback: boolean, gate: Gate): Peer {
       .replace(/^\[|\]$/g, ''),
     listenerOnLoopback,
     proxied: names.some((name) => name === 'forwarded' || name === 'via' || name.startsWith('x-forwarded-')),
+    certificate: guard?.clientOf(call.getPeer()),
   };
 }
 

@@ -1,12 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError, isSchoolOin, isSchoolYear, isSiteCode, routingOf } from '#kernel';
 import { Role, Service } from '#proto/eduk/core/v1/party';
+import type { Peer } from '../caller.ts';
 import { readRosterFile } from '../files.ts';
 import type { Gate } from '../gate.ts';
 import { importRoster } from '../imports.ts';
 import { authenticate } from '../stages/authenticate.ts';
 import { requireMandate, requireRole } from '../stages/authorise.ts';
-import { bodyOf, peerOfRequest, sendJson } from './exchange.ts';
+import { bodyOf, sendJson } from './exchange.ts';
 
 /**
  * POST /edexml: an EDEXML file in the body. `?school=OIN` (or a routing id, which also names the administration),
@@ -17,14 +18,14 @@ export async function serveEdexml(
   request: IncomingMessage,
   response: ServerResponse,
   gate: Gate,
-  listenerOnLoopback: boolean,
+  peer: Peer,
   url: URL,
 ): Promise<void> {
   if (request.method !== 'POST')
     throw new GatewayError('wire.invalid', 'Send the file with POST.', { where: 'method' });
   const { chain } = gate.door;
   const caller = await chain.afresh(() => {
-    const found = authenticate(request.headers.authorization, peerOfRequest(request, listenerOnLoopback), gate.proofs);
+    const found = authenticate(request.headers.authorization, peer, gate.proofs);
     requireRole(found, [Role.ROLE_ADMINISTRATION, Role.ROLE_SCHOOL, Role.ROLE_BOARD]);
     return found;
   });

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asGatewayError, faults, GatewayError } from '#kernel';
 import type { Peer } from '../caller.ts';
+import type { Guard } from '../certificates.ts';
 
 /** One request as the HTTP door sees it, and its answer. */
 
@@ -61,12 +62,13 @@ function linger(request: IncomingMessage, done: () => void): void {
 const hasUnreadBody = ({ req }: ServerResponse): boolean =>
   !req.complete && (Number(req.headers['content-length'] ?? 0) > 0 || req.headers['transfer-encoding'] !== undefined);
 
-export function peerOfRequest(request: IncomingMessage, listenerOnLoopback: boolean): Peer {
+export function peerOfRequest(request: IncomingMessage, listenerOnLoopback: boolean, guard?: Guard): Peer {
   const names = Object.keys(request.headers);
   return {
     address: request.socket.remoteAddress ?? '',
     listenerOnLoopback,
     proxied: names.some((name) => name === 'forwarded' || name === 'via' || name.startsWith('x-forwarded-')),
+    certificate: guard?.clientAt(request.socket.remoteAddress, request.socket.remotePort),
   };
 }
 

@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
+import type { Server as TlsServer } from 'node:tls';
 import { type Address, answerHealth, asGatewayError, describeError, GatewayError, isLoopback, log } from '#kernel';
+import type { Certificates, Guard } from '../certificates.ts';
 import type { Gate } from '../gate.ts';
-import type { DoorTls } from '../index.ts';
 import { serveEdexml } from './edexml.ts';
-import { checkOrigin, isTooLong, languageOf, send, sendJson, sendProblem } from './exchange.ts';
+import { checkOrigin, isTooLong, languageOf, peerOfRequest, send, sendJson, sendProblem } from './exchange.ts';
 import { serveToken } from './oauth.ts';
 import { openApi } from './openapi.ts';
 import { serveUwlr } from './uwlr.ts';
@@ -18,25 +19,16 @@ export interface HttpDoor {
 export async function startHttp(
   address: Address,
   gate: Gate,
-  { tls, servesHealth }: { tls: DoorTls | undefined; servesHealth: boolean },
+  { tls, servesHealth }: { tls: Certificates | undefined; servesHealth: boolean },
 ): Promise<HttpDoor> {
   const onLoopback = isLoopback(address.host);
   let port = address.port;
   const limits = { maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 120_000, keepAliveTimeout: 5_000 };
   const listener = (request: IncomingMessage, response: ServerResponse): void => handle(request, response);
-  const server = tls
-    ? createTlsServer(
-        {
-          ...limits,
-          cert: tls.cert,
-          key: tls.key,
-          ...(tls.clientCa ? { ca: tls.clientCa, requestCert: true, rejectUnauthorized: true } : {}),
-        },
-        listener,
-      )
-    : createServer(limits, listener);
+  const server = tls ? createTlsServer({ ...limits, ...tls.options() }, listener) : createServer(limits, listener);
+  const guard = tls?.guard(server as unknown as TlsServer);
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
-    answer(request, response, gate, { onLoopback, port, servesHealth }).catch((thrown) => {
+    answer(request, response, gate, { onLoopback, port, servesHealth, guard }).catch((thrown) => {
       const error = asGatewayError(thrown);
       if (error.fault === 'gateway.bug') log('error', 'http_bug', { path: pathOf(request), ...describeError(error) });
       if (!response.headersSent) sendProblem(response, error, languageOf(request));
@@ -92,6 +84,7 @@ interface Listener {
   onLoopback: boolean;
   port: number;
   servesHealth: boolean;
+  guard: Guard | undefined;
 }
 
 async function answer(
@@ -116,11 +109,25 @@ async function answer(
     case '/oauth2/token':
       return serveToken(request, response, gate);
     case '/edexml':
-      return serveEdexml(request, response, gate, listener.onLoopback, url);
+      return serveEdexml(request, response, gate, peerOfRequest(request, listener.onLoopback, listener.guard), url);
     case '/soap/uwlr/v2/leerlinggegevens':
-      return serveUwlr(request, response, gate, 'leerlinggegevens', url);
+      return serveUwlr(
+        request,
+        response,
+        gate,
+        'leerlinggegevens',
+        url,
+        peerOfRequest(request, listener.onLoopback, listener.guard),
+      );
     case '/soap/uwlr/v2/leerresultaten':
-      return serveUwlr(request, response, gate, 'leerresultaten', url);
+      return serveUwlr(
+        request,
+        response,
+        gate,
+        'leerresultaten',
+        url,
+        peerOfRequest(request, listener.onLoopback, listener.guard),
+      );
   }
   const description = openApi(path, gate.door.publicUrl());
   if (description) return sendJson(response, 200, description);

@@ -18,13 +18,13 @@ import { readXmlApart } from '#adapters/xml';
 import { asGatewayError, type Clear, GatewayError, isSchoolYear, newId, routingOf, schoolYearOf } from '#kernel';
 import { Service } from '#proto/eduk/core/v1/party';
 import { revealRoster } from '#release';
-import type { Caller } from '../caller.ts';
+import type { Caller, Peer } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { returnResults } from '../intake/results.ts';
 import { pass, submit } from '../pipeline.ts';
 import { purposeFor } from '../purpose.ts';
 import { digestOf } from '../secrets.ts';
-import { partyCaller } from '../stages/authenticate.ts';
+import { isItsOwn, partyCaller } from '../stages/authenticate.ts';
 import { requireMandate } from '../stages/authorise.ts';
 import type { Intake } from '../submission.ts';
 import { bodyOf, send, sendProblem } from './exchange.ts';
@@ -37,6 +37,7 @@ export async function serveUwlr(
   gate: Gate,
   service: UwlrService,
   url: URL,
+  peer: Peer,
 ): Promise<void> {
   const address = `${gate.door.publicUrl()}${url.pathname}`;
   if (request.method === 'GET') {
@@ -54,7 +55,7 @@ export async function serveUwlr(
     if (asked.operation === 'HaalLeerlinggegevens') {
       const question = rosterQuestion(asked.body);
       const { chain } = gate.door;
-      const { caller, school } = await chain.afresh(() => callerOf(gate, asked.header, question.school));
+      const { caller, school } = await chain.afresh(() => callerOf(gate, peer, asked.header, question.school));
       send(
         response,
         200,
@@ -74,7 +75,9 @@ export async function serveUwlr(
       );
     } else {
       const delivery = resultsDelivery(asked.body);
-      const { caller, school } = await gate.door.chain.afresh(() => callerOf(gate, asked.header, delivery.school));
+      const { caller, school } = await gate.door.chain.afresh(() =>
+        callerOf(gate, peer, asked.header, delivery.school),
+      );
       checkYear(delivery.schoolYear, 'leerresultaten_verzoek/school/schooljaar');
       await takeResults(gate, caller, school, delivery.results);
       send(response, 200, XML, writeBevestiging());
@@ -90,12 +93,18 @@ export async function serveUwlr(
  * Who calls and for which school (UWLR 2.2 §3.1): klantcode and klantnaam name the system, autorisatiesleutel the school.
  * Faults: party.unknown (klant), mandate.missing (sleutel), state.missing (school).
  */
-function callerOf(gate: Gate, header: Clear<Autorisatie>, asked: SchoolRef): { caller: Caller; school: string } {
+function callerOf(
+  gate: Gate,
+  peer: Peer,
+  header: Clear<Autorisatie>,
+  asked: SchoolRef,
+): { caller: Caller; school: string } {
   const { chain } = gate.door;
   return header.reveal(({ klantcode, klantnaam, autorisatiesleutel }) => {
     const oin = chain.byKlantcode(klantcode);
     if (!oin || chain.credentials(oin)?.klantnaam !== klantnaam)
       throw new GatewayError('party.unknown', 'klantcode and klantnaam name no party here.');
+    isItsOwn(peer, oin);
     const pair = chain.byAutorisatiesleutel(digestOf(autorisatiesleutel));
     if (!pair || pair.party !== oin)
       throw new GatewayError('mandate.missing', 'This autorisatiesleutel was not given to this caller.');

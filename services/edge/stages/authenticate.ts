@@ -15,7 +15,10 @@ export interface Proofs {
 }
 
 const unknown = (): GatewayError =>
-  new GatewayError('party.unknown', 'Send authorization: Bearer and an access token, or on loopback an API key.');
+  new GatewayError(
+    'party.unknown',
+    'Show a certificate with your OIN, or send authorization: Bearer and an access token, or on loopback an API key.',
+  );
 /** For one who sent what looks right: the same words whether it never was, or is no longer. */
 const notOurs = (): GatewayError =>
   new GatewayError('party.unknown', 'This API key or access token is not known here, or no longer.');
@@ -23,12 +26,21 @@ const notOurs = (): GatewayError =>
 /** Loopback is an address, not an identity: a key from the environment of one machine works on that machine only. */
 const local = (peer: Peer): boolean => peer.listenerOnLoopback && isLoopback(peer.address) && !peer.proxied;
 
-/** Who calls, from an `authorization` header. Faults: party.unknown. */
+/**
+ * Who calls, from an `authorization` header, else from the certificate of the connection. Where both say who it is, they
+ * must say the same. Faults: party.unknown.
+ */
 export function authenticate(
   authorization: string | undefined,
   peer: Peer,
   { chain, tokens, operatorKey, now }: Proofs,
 ): Caller {
+  if (authorization === undefined && peer.certificate?.oin !== undefined) {
+    const { oin } = peer.certificate;
+    if (!chain.party(oin))
+      throw new GatewayError('party.unknown', 'The OIN in this certificate is not that of a party here.');
+    return partyCaller(chain, oin);
+  }
   const bearer = /^Bearer ([\x21-\x7e]{1,4096})$/i.exec(authorization ?? '')?.[1];
   if (!bearer) throw unknown();
   if (bearer.startsWith('eduk_operator_')) {
@@ -38,10 +50,18 @@ export function authenticate(
   if (bearer.startsWith('eduk_key_')) {
     if (!local(peer))
       throw new GatewayError('party.unknown', 'API keys work on loopback only, without a proxy between.');
-    return partyCaller(chain, chain.byApiKey(digestOf(bearer)));
+    return isItsOwn(peer, partyCaller(chain, chain.byApiKey(digestOf(bearer))));
   }
-  if (bearer.startsWith('eduk_at_')) return partyCaller(chain, tokens.verify(bearer, now()));
+  if (bearer.startsWith('eduk_at_')) return isItsOwn(peer, partyCaller(chain, tokens.verify(bearer, now())));
   throw unknown();
+}
+
+/** Refuses a party whose connection shows another one's certificate; gives back what it was given. Faults: party.unknown. */
+export function isItsOwn<T extends string | Caller>(peer: Peer, party: T): T {
+  const shown = peer.certificate?.oin;
+  if (shown !== undefined && shown !== (typeof party === 'string' ? party : party.oin))
+    throw new GatewayError('party.unknown', 'The certificate of this connection is that of another party.');
+  return party;
 }
 
 /** OAuth 2.0 client credentials (RFC 6749 §2.3.1) → OIN. */

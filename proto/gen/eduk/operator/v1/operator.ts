@@ -358,6 +358,14 @@ export interface ForgetLearnerResponse {
 export interface StatusRequest {
 }
 
+/** A certificate by which a party is known. */
+export interface PartyCertificate {
+  partyOin: string;
+  partyName: string;
+  /** Unix milliseconds. */
+  notAfterMs: bigint;
+}
+
 /** How the gateway is. */
 export interface StatusResponse {
   ages: Age[];
@@ -368,6 +376,8 @@ export interface StatusResponse {
   devKey: boolean;
   version: string;
   events: bigint;
+  /** Which parties showed last to the door that answers, by OIN. */
+  certificates: PartyCertificate[];
 }
 
 /** Filters. */
@@ -4574,8 +4584,135 @@ export const StatusRequest: MessageFns<StatusRequest> = {
   },
 };
 
+function createBasePartyCertificate(): PartyCertificate {
+  return { partyOin: "", partyName: "", notAfterMs: 0n };
+}
+
+export const PartyCertificate: MessageFns<PartyCertificate> = {
+  encode(message: PartyCertificate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.partyName !== "") {
+      writer.uint32(18).string(message.partyName);
+    }
+    if (message.notAfterMs !== 0n) {
+      if (BigInt.asIntN(64, message.notAfterMs) !== message.notAfterMs) {
+        throw new globalThis.Error("value provided for field message.notAfterMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.notAfterMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PartyCertificate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePartyCertificate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.notAfterMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PartyCertificate {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      partyName: isSet(object.partyName)
+        ? globalThis.String(object.partyName)
+        : isSet(object.party_name)
+        ? globalThis.String(object.party_name)
+        : "",
+      notAfterMs: isSet(object.notAfterMs)
+        ? BigInt(object.notAfterMs)
+        : isSet(object.not_after_ms)
+        ? BigInt(object.not_after_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: PartyCertificate): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.partyName !== "") {
+      obj.partyName = message.partyName;
+    }
+    if (message.notAfterMs !== 0n) {
+      obj.notAfterMs = message.notAfterMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PartyCertificate>): PartyCertificate {
+    return PartyCertificate.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PartyCertificate>): PartyCertificate {
+    const message = createBasePartyCertificate();
+    message.partyOin = object.partyOin ?? "";
+    message.partyName = object.partyName ?? "";
+    message.notAfterMs = (object.notAfterMs !== undefined && object.notAfterMs !== null)
+      ? BigInt(object.notAfterMs)
+      : 0n;
+    return message;
+  },
+};
+
 function createBaseStatusResponse(): StatusResponse {
-  return { ages: [], freeDiskBytes: 0n, holds: 0, parkedKeys: 0, devKey: false, version: "", events: 0n };
+  return {
+    ages: [],
+    freeDiskBytes: 0n,
+    holds: 0,
+    parkedKeys: 0,
+    devKey: false,
+    version: "",
+    events: 0n,
+    certificates: [],
+  };
 }
 
 export const StatusResponse: MessageFns<StatusResponse> = {
@@ -4606,6 +4743,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
         throw new globalThis.Error("value provided for field message.events of type uint64 too large");
       }
       writer.uint32(56).uint64(message.events);
+    }
+    for (const v of message.certificates) {
+      PartyCertificate.encode(v!, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -4679,6 +4819,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.events = reader.uint64() as bigint;
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.certificates.push(PartyCertificate.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4712,6 +4860,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
         : false,
       version: isSet(object.version) ? globalThis.String(object.version) : "",
       events: isSet(object.events) ? BigInt(object.events) : 0n,
+      certificates: globalThis.Array.isArray(object?.certificates)
+        ? object.certificates.map((e: any) => PartyCertificate.fromJSON(e))
+        : [],
     };
   },
 
@@ -4738,6 +4889,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     if (message.events !== 0n) {
       obj.events = message.events.toString();
     }
+    if (message.certificates?.length) {
+      obj.certificates = message.certificates.map((e) => PartyCertificate.toJSON(e));
+    }
     return obj;
   },
 
@@ -4755,6 +4909,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     message.devKey = object.devKey ?? false;
     message.version = object.version ?? "";
     message.events = (object.events !== undefined && object.events !== null) ? BigInt(object.events) : 0n;
+    message.certificates = object.certificates?.map((e) => PartyCertificate.fromPartial(e)) || [];
     return message;
   },
 };
