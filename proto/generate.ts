@@ -7,7 +7,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventsModule, labelsModule, readImage, streamsPage } from './labels.ts';
-import { attributesPage, configurationPage, faultsPage, rolesPage } from './pages.ts';
+import { attributesPage, configurationPage, faultsPage, limitsPage, rolesPage } from './pages.ts';
 
 const root = join(import.meta.dirname, '..');
 const bin = (name: string) => join(root, 'node_modules', '.bin', name);
@@ -31,6 +31,7 @@ try {
     'docs/streams.md': streamsPage(image),
     'docs/faults.md': faultsPage(),
     'docs/configuration.md': configurationPage(),
+    'docs/limits.md': limitsPage(),
     'docs/attributes.md': attributesPage(),
     'docs/roles.md': rolesPage(),
   };

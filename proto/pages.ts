@@ -3,6 +3,7 @@ import { faults, settings } from '#kernel';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import { attributes, defaults, pseudonymous, rolePolicy } from '#release';
 import { bulks, writes } from '../services/edge/grpc/writes.ts';
+import { type LimitRow, limits } from '../services/edge/limits.ts';
 
 const head = (title: string, about: string): string[] => [
   `# ${title}`,
@@ -95,5 +96,23 @@ export function rolesPage(): string {
     '',
     'Reads and watches need the mandate of their service, judged when the answer is sent: `roster` for GetRoster and WatchRosters, `order` for orders, `entitlement` for entitlements, `result` for ListResults and WatchResults, `progress` for GetProgress. The catalogue needs none.',
   );
+  return `${lines.join('\n')}\n`;
+}
+
+const units: Record<LimitRow['unit'], (at: number) => string> = {
+  bytes: (at) => (at >= 1 << 20 ? `${at / (1 << 20)} MiB` : `${at / 1024} KiB`),
+  ms: (at) => (at >= 10 * 60_000 ? `${at / 60_000} min` : `${at / 1000} s`),
+  count: (at) => at.toLocaleString('en'),
+  'per second': (at) => `${at.toLocaleString('en')} a second`,
+};
+
+export function limitsPage(): string {
+  const lines = head(
+    'Limits',
+    'What a door takes at most. Each process that has doors counts for itself. Who is told to come back is told when: `RetryInfo` in the details of a gRPC status, `Retry-After` over HTTP and SOAP.',
+  );
+  lines.push('| what | at most | instead | setting |', '| --- | --- | --- | --- |');
+  for (const { at, unit, what, instead, setting } of Object.values(limits) as LimitRow[])
+    lines.push(`| ${what} | ${units[unit](at)} | ${instead} | ${setting ? `\`${setting}\`` : ''} |`);
   return `${lines.join('\n')}\n`;
 }

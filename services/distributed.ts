@@ -282,6 +282,7 @@ export async function startRoles(
       operatorKey: operatorKey(configured),
       version: packageVersion,
       allowNetworks: parseNetworks(configured.EDUK_ALLOW_NETWORKS ?? '') ?? [],
+      pace: { calls: Number(configured.EDUK_PARTY_CALLS), items: Number(configured.EDUK_PARTY_ITEMS) },
     });
   }
 }

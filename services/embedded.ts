@@ -52,6 +52,7 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
       operatorKey: operatorKey(config),
       version: packageVersion,
       allowNetworks,
+      pace: { calls: Number(config.EDUK_PARTY_CALLS), items: Number(config.EDUK_PARTY_ITEMS) },
       async backup(to) {
         // The state first: the vault that is copied after it knows every token in it.
         await state.backup(join(to, 'state.db'));

@@ -203,8 +203,10 @@ function autorisatie(blocks: readonly XmlElement[]): Clear<Autorisatie> {
   const at = 'Envelope/Header/autorisatie';
   const missing = (path: string, line?: number) =>
     new GatewayError('party.unknown', 'The header autorisatie is missing or incomplete.', { where: [{ path, line }] });
-  const block = blocks.find((it) => it.name === 'autorisatie' && (it.ns === NS.autorisatie || it.ns === ''));
-  if (!block) throw missing(at);
+  const [block, second] = blocks.filter(
+    (it) => it.name === 'autorisatie' && (it.ns === NS.autorisatie || it.ns === ''),
+  );
+  if (!block || second) throw missing(at);
   const value = (name: keyof Autorisatie): string => {
     const found = block.children.filter((it) => it.name === name && (it.ns === NS.autorisatie || it.ns === ''));
     const text = found[0]?.text.trim() ?? '';

@@ -1,7 +1,15 @@
 export { closeWorker, readXmlApart, WORKER_BYTES } from './apart.ts';
 export { decode, type Encoding } from './decode.ts';
 export { openDocuments } from './libxml.ts';
-export { MAX_BYTES, MAX_DEPTH, type ReadOptions, readXml, validateElement, type XmlRead } from './read.ts';
+export {
+  MAX_ATTRIBUTES,
+  MAX_BYTES,
+  MAX_DEPTH,
+  type ReadOptions,
+  readXml,
+  validateElement,
+  type XmlRead,
+} from './read.ts';
 export { compileSchema, type Schema } from './schema.ts';
 export * from './soap.ts';
 export * from './tree.ts';

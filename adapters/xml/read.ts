@@ -49,6 +49,7 @@ export function readXml(bytes: Uint8Array, options: ReadOptions = {}): XmlRead {
   const { utf8, encoding } = decode(bytes);
   refuseDoctype(utf8);
   refuseCrowd(utf8);
+  refuseFlood(utf8);
   const { doc, findings } = parse(utf8);
   if (!doc) throw notXml(findings);
   try {
@@ -121,6 +122,33 @@ function refuseDoctype(utf8: Uint8Array): void {
 
 /** A document within the size limit can still be all tags: 32 MiB of `<a/>` takes 4 GB as a tree. Real ones have 16 bytes a tag. */
 const MAX_TAGS = 2_500_000;
+
+/** Of one element; a standard's has a handful. In less than so many bytes there is no room for a flood. */
+export const MAX_ATTRIBUTES = 1_000;
+const NO_FLOOD = 64 * 1024;
+const [LESS, MORE, EQUALS, QUOTE, APOSTROPHE, BANG, QUERY] = [60, 62, 61, 34, 39, 33, 63];
+
+/** Counts before anything is made of them: the parser makes a node of each, and looks each up among the others. */
+function refuseFlood(utf8: Uint8Array): void {
+  if (utf8.length <= NO_FLOOD) return;
+  let isTag = false;
+  let quote = 0;
+  let attributes = 0;
+  for (let at = 0; at < utf8.length; at++) {
+    const byte = utf8[at]!;
+    if (quote !== 0) {
+      if (byte === quote) quote = 0;
+    } else if (byte === LESS) {
+      const next = utf8[at + 1];
+      isTag = next !== BANG && next !== QUERY;
+      attributes = 0;
+    } else if (!isTag) continue;
+    else if (byte === MORE) isTag = false;
+    else if (byte === QUOTE || byte === APOSTROPHE) quote = byte;
+    else if (byte === EQUALS && ++attributes > MAX_ATTRIBUTES)
+      throw new GatewayError('wire.too_large', `An element has more than ${MAX_ATTRIBUTES} attributes.`);
+  }
+}
 
 function refuseCrowd(utf8: Uint8Array): void {
   if (utf8.length <= MAX_TAGS) return;

@@ -31,10 +31,14 @@ export function envelopeOf(root: XmlElement): Envelope {
     });
   const bodies = root.children.filter((it) => it.name === 'Body' && it.ns === SOAP11);
   if (bodies.length !== 1) throw invalid('Envelope', 'An envelope has exactly one body.');
-  const body = bodies[0]!.children[0];
+  const [body, second] = bodies[0]!.children;
   if (!body) throw invalid('Envelope/Body', 'The body is empty.');
-  const header = root.children.find((it) => it.name === 'Header' && it.ns === SOAP11);
-  return { header: header?.children ?? [], body };
+  // Who stands before us may have judged the other of two: what may be read in two ways is not read.
+  if (second) throw invalid('Envelope/Body', 'A body has exactly one element.');
+  const headers = root.children.filter((it) => it.name === 'Header' && it.ns === SOAP11);
+  if (headers.length > 1 || (headers[0] && headers[0] !== root.children[0]))
+    throw invalid('Envelope/Header', 'An envelope has at most one header, and it stands first.');
+  return { header: headers[0]?.children ?? [], body };
 }
 
 /**

@@ -239,6 +239,21 @@ describe('what is refused', () => {
     expect(refused(() => readXml(utf8('<a>12345</a>'), { maxBytes: 10 })).fault).toBe('wire.too_large');
   });
 
+  test('attribute floods: more attributes of one element than any standard has, quickly', () => {
+    const flood = (count: number, name: (i: number) => string) =>
+      utf8(`<shop ${Array.from({ length: count }, (_, i) => `${name(i)}=">"`).join(' ')}/>`);
+    const began = performance.now();
+    for (const name of [(i: number) => `a${i}`, (i: number) => `xmlns:n${i}`, () => 'a'])
+      expect(refused(() => readXml(flood(200_000, name))).fault).toBe('wire.too_large');
+    expect(performance.now() - began).toBeLessThan(5_000);
+    // What looks like attributes in text, comments and values is none.
+    const words = `${'= '.repeat(40_000)}`;
+    expect(
+      readXml(utf8(`<shop a="${words}"><!-- it's ${words} --><b c='"'>${words}</b><![CDATA[${words}]]></shop>`)).root
+        .name,
+    ).toBe('shop');
+  });
+
   test('nothing but tags, quickly', () => {
     const began = performance.now();
     expect(refused(() => readXml(utf8('<a>' + '<b/>'.repeat(4_000_000) + '</a>'))).fault).toBe('wire.too_large');
@@ -411,9 +426,45 @@ describe('SOAP', () => {
     ],
     ['no body', `<e:Envelope xmlns:e="${SOAP11}"/>`, 'wire.invalid'],
     ['two bodies', `<e:Envelope xmlns:e="${SOAP11}"><e:Body><a/></e:Body><e:Body/></e:Envelope>`, 'wire.invalid'],
+    [
+      'two requests in a body',
+      `<e:Envelope xmlns:e="${SOAP11}"><e:Body><a/><b/></e:Body></e:Envelope>`,
+      'wire.invalid',
+    ],
+    [
+      'a header smuggled in behind another',
+      `<e:Envelope xmlns:e="${SOAP11}"><e:Header><k/></e:Header><e:Header><l/></e:Header><e:Body><a/></e:Body></e:Envelope>`,
+      'wire.invalid',
+    ],
+    [
+      'a header smuggled in behind the body',
+      `<e:Envelope xmlns:e="${SOAP11}"><e:Body><a/></e:Body><e:Header><k/></e:Header></e:Envelope>`,
+      'wire.invalid',
+    ],
     ['an empty body', `<e:Envelope xmlns:e="${SOAP11}"><e:Body> </e:Body></e:Envelope>`, 'wire.invalid'],
     ['a DOCTYPE', `<!DOCTYPE x><e:Envelope xmlns:e="${SOAP11}"><e:Body><a/></e:Body></e:Envelope>`, 'wire.unreadable'],
   ])('%s is refused', (_, text, fault) => expect(refused(() => readEnvelope(utf8(text))).fault).toBe(fault));
+});
+
+test('XML signature wrapping: what is read is the one body of the envelope, wherever a signed copy stands', () => {
+  const signed = '<e:Body Id="b1"><pay><to>wilg</to></pay></e:Body>';
+  const security =
+    '<w:Security xmlns:w="urn:w"><Signature xmlns="http://www.w3.org/2000/09/xmldsig#"><SignedInfo><Reference URI="#b1"/></SignedInfo></Signature>';
+  const envelope = (header: string, rest: string) =>
+    readEnvelope(utf8(`<e:Envelope xmlns:e="${SOAP11}"><e:Header>${header}</e:Header>${rest}</e:Envelope>`));
+  const forged = '<e:Body Id="b2"><pay><to>berk</to></pay></e:Body>';
+  // The signed body moved into the header, another one put in its place: nobody says that what is read was signed.
+  for (const header of [`${security}${signed}</w:Security>`, `${security}</w:Security><x>${signed}</x>`]) {
+    const { body, header: blocks } = envelope(header, forged);
+    expect(child(body, 'to')?.text).toBe('berk');
+    expect(blocks.some(({ name }) => name === 'Body')).toBe(false);
+  }
+  expect(refused(() => envelope(`${security}</w:Security>`, signed + forged)).fault).toBe('wire.invalid');
+  // A body within the body is an element like any other, and no second one to choose.
+  expect(refused(() => envelope(`${security}</w:Security>`, `<e:Body><e:Body/><pay/></e:Body>`)).fault).toBe(
+    'wire.invalid',
+  );
+  expect(envelope('', `<e:Body><wrapper>${signed}</wrapper></e:Body>`).body.name).toBe('wrapper');
 });
 
 describe('large documents', () => {

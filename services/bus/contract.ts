@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Clock, connect, dispatcher, partitionOf, uuid7, uuidText } from '#kernel';
+import { type Clock, connect, dispatcher, Gone, partitionOf, uuid7, uuidText, within } from '#kernel';
 import { LogServiceDefinition, Taken } from '#proto/eduk/bus/v1/bus';
 import type { Engine } from './engine.ts';
 import { type LogRecord, type MessageType, type ServiceModule, table, type Unit } from './port.ts';
@@ -275,6 +275,17 @@ export function busContract(name: string, make: () => Place | Promise<Place>): v
         now += 36 * DAY;
         expect((await accept(entry('a', { seq: 2 }, 'ref', { days: 35 })))[0]!.taken).toBe(Taken.TAKEN_ACCEPTED);
         expect((await accept(entry('a', { seq: 2 }, 'ref', { days: 35 })))[0]!.taken).toBe(Taken.TAKEN_REPEATED);
+      });
+
+      test('nothing of a caller who left before its turn, and all of those behind it', async () => {
+        const gone = new Gone();
+        const left = within(undefined, () => accept(entry('a', { seq: 1 }, 'ref')), gone);
+        const stays = accept(entry('b', { seq: 1 }, 'other'));
+        gone.leave();
+        await expect(left).rejects.toMatchObject({ fault: 'gateway.late' });
+        expect((await stays).map((o) => o.taken)).toEqual([Taken.TAKEN_ACCEPTED]);
+        // Nothing was claimed for it: it may come again.
+        expect((await accept(entry('a', { seq: 1 }, 'ref'))).map((o) => o.taken)).toEqual([Taken.TAKEN_ACCEPTED]);
       });
 
       test('nothing above the stated number of unread events', async () => {

@@ -1,5 +1,5 @@
 /** What both engines do with a door's entries: check them, part them by party and class, answer in their order. */
-import { GatewayError } from '#kernel';
+import { GatewayError, lateness } from '#kernel';
 import { type AcceptResponse, type Entry, type Outcome, Taken } from '#proto/eduk/bus/v1/bus';
 import type { EntryOutcome } from './core.ts';
 import type { AcceptQueue } from './queue.ts';
@@ -36,6 +36,7 @@ export function gathered(entries: readonly Entry[], queue: AcceptQueue, kick: ()
       }
     }
     let open = parts.size;
+    const isLate = lateness();
     for (const part of parts.values())
       queue.add({
         party: part.entries[0]!.partyOin,
@@ -47,6 +48,7 @@ export function gathered(entries: readonly Entry[], queue: AcceptQueue, kick: ()
           if (open === 0) resolve({ outcomes });
         },
         failed: reject,
+        isLate,
       });
     kick();
   });

@@ -24,6 +24,19 @@ test('a group takes one part of each party in turn, interactive before bulk', ()
   expect(queue.size).toBe(0);
 });
 
+test('what nobody waits for any more is not taken, and does not stand before others', () => {
+  const queue = new AcceptQueue();
+  const failed: unknown[] = [];
+  for (let i = 0; i < 3; i++)
+    queue.add({ ...part('a', false, 10), isLate: () => true, failed: (error) => failed.push(error) });
+  queue.add(part('a', false, 1));
+  queue.add({ ...part('b', true, 1), isLate: () => false });
+  expect(names(queue.take(5, 5))).toEqual(['a', 'b bulk']);
+  expect(failed).toHaveLength(3);
+  expect(failed[0]).toMatchObject({ fault: 'gateway.late' });
+  expect(queue.size).toBe(0);
+});
+
 test('the party that was served is last the next time', () => {
   const queue = new AcceptQueue();
   for (const party of ['a', 'a', 'b', 'b']) queue.add(part(party, true, 5));

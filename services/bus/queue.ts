@@ -1,3 +1,4 @@
+import { tooLate } from '#kernel';
 import type { EntryOutcome, NewEntry } from './core.ts';
 
 /** Entries of one caller, party and class: taken by one group, whole and in their order. */
@@ -7,6 +8,8 @@ export interface Part {
   entries: readonly NewEntry[];
   done(outcomes: readonly EntryOutcome[]): void;
   failed(error: unknown): void;
+  /** Whether nobody waits for the answer any more: then it is not taken at all. */
+  isLate?: (() => boolean) | undefined;
 }
 
 /**
@@ -41,12 +44,22 @@ export class AcceptQueue {
    * that are `busy` keep theirs.
    */
   take(limit: number, bulkLimit: number, busy?: ReadonlySet<string>): Part[] {
-    const taken: Part[] = [];
-    const left = fill(this.#interactive, limit, taken, busy);
-    fill(this.#bulk, Math.min(left, bulkLimit), taken, busy);
-    for (const { entries } of taken) this.#entries -= entries.length;
-    return taken;
+    for (;;) {
+      const taken: Part[] = [];
+      const left = fill(this.#interactive, limit, taken, busy);
+      fill(this.#bulk, Math.min(left, bulkLimit), taken, busy);
+      for (const { entries } of taken) this.#entries -= entries.length;
+      const wanted = taken.some(({ isLate }) => isLate?.()) ? taken.filter(stillWanted) : taken;
+      // Nobody waited for any of these: others may wait behind them.
+      if (wanted.length > 0 || taken.length === 0) return wanted;
+    }
   }
+}
+
+function stillWanted(part: Part): boolean {
+  if (!part.isLate?.()) return true;
+  part.failed(tooLate());
+  return false;
 }
 
 /** A party and class: what it sends is taken in the order in which it came. */

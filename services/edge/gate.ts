@@ -4,6 +4,8 @@ import type { Cursors } from './cursor.ts';
 import type { RefusalNotes } from './refusals.ts';
 import type { Proofs } from './stages/authenticate.ts';
 import type { Door } from './submission.ts';
+import type { Turns } from './turns.ts';
+import type { Unfinished } from './unfinished.ts';
 
 /** Everything a transport of the inbound door needs. */
 export interface Gate {
@@ -20,4 +22,8 @@ export interface Gate {
   backup: ((folder: string) => Promise<void>) | undefined;
   /** What this process says of itself at /healthz, /readyz and /metrics. */
   health: Health;
+  /** Whose call is answered next. */
+  turns: Turns;
+  /** What is not whole yet, of all senders. */
+  unfinished: Unfinished;
 }

@@ -20,10 +20,13 @@ import type { Gate } from './gate.ts';
 import { startGrpc } from './grpc/server.ts';
 import { metricsPage } from './http/metrics.ts';
 import { startHttp } from './http/server.ts';
+import { limits } from './limits.ts';
 import { RefusalNotes } from './refusals.ts';
 import { AccessTokens, digestOf } from './secrets.ts';
 import { connectServices } from './services.ts';
 import type { Door } from './submission.ts';
+import { paceOf, Turns } from './turns.ts';
+import { Unfinished } from './unfinished.ts';
 
 export { Certificates, type DoorPem, type DoorTls } from './certificates.ts';
 export { type OutboundOptions, type Sender, startOutbound } from './out/index.ts';
@@ -48,6 +51,8 @@ export interface DoorOptions {
   version: string;
   /** Networks (CIDR) beyond the Internet in which receivers may be. */
   allowNetworks: readonly string[];
+  /** Calls and bulk items of one party a second. */
+  pace: { calls: number; items: number };
   /** Copies the gateway's files into a folder; undefined = it has none. */
   backup?: ((folder: string) => Promise<void>) | undefined;
 }
@@ -102,6 +107,8 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     devKey,
     version: options.version,
     backup: options.backup,
+    turns: new Turns(paceOf(options.pace.calls, options.pace.items)),
+    unfinished: new Unfinished(limits.unfinished.at),
     health: {
       async ready() {
         if (closing.signal.aborted) return { status: 'stopping', missing: [] };

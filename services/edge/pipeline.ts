@@ -4,7 +4,7 @@
  * happen before it, because they differ per transport: stages/authenticate.ts and the adapters.
  */
 import { setImmediate as breath } from 'node:timers/promises';
-import { asGatewayError, Clear, traceparentOf, uuid7, uuidText } from '#kernel';
+import { asGatewayError, Clear, stopIfLate, traceparentOf, uuid7, uuidText } from '#kernel';
 import type { Caller } from './caller.ts';
 import { mayBeStale } from './chain.ts';
 import { accept } from './stages/accept.ts';
@@ -53,6 +53,7 @@ export async function pass(
       : batch;
     if (open.length === 0) return;
     try {
+      stopIfLate();
       const done = stages[name](open, door);
       if (done) await done;
       if (asksTheCopy.has(name)) {

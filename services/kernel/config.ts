@@ -175,6 +175,18 @@ export const settings = {
     type: 'integer',
     default: '500000',
   },
+  EDUK_PARTY_CALLS: {
+    about:
+      'Calls a second that one party may make at one door, and twice as many at once; beyond it is told when to come back. See docs/limits.md.',
+    type: 'integer',
+    default: '5000',
+  },
+  EDUK_PARTY_ITEMS: {
+    about:
+      'Items a second that one party’s bulk streams may bring to one door, and twice as many at once; beyond they are read no faster.',
+    type: 'integer',
+    default: '50000',
+  },
   EDUK_HOLD_THRESHOLD_PERCENT: {
     about:
       'A roster that removes or renames more than this share of a school waits for approval, in percent. Below 20 pupils only one that leaves nobody waits.',

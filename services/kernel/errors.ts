@@ -96,6 +96,14 @@ export const faults = {
     en: 'A part of the gateway does not answer; come back. The same reference has no second effect.',
     nl: 'Een deel van de gateway antwoordt niet; probeer het zo opnieuw. Dezelfde referentie heeft geen tweede gevolg.',
   },
+  'gateway.late': {
+    who: 'us',
+    retry: 'backoff',
+    grpc: 'DEADLINE_EXCEEDED',
+    http: 504,
+    en: 'It took longer than a call may take; come back. The same reference has no second effect.',
+    nl: 'Het duurde langer dan een aanroep mag duren; probeer het opnieuw. Dezelfde referentie heeft geen tweede gevolg.',
+  },
   'party.unknown': {
     who: 'sender',
     retry: 'never',
@@ -315,7 +323,7 @@ export class GatewayError extends Error {
   readonly fault: Fault;
   readonly told: string;
   readonly where: readonly Where[];
-  /** Seconds after which a repeat makes sense, where we know. */
+  /** Seconds after which a repeat makes sense, where we know: always where the gateway itself is why. */
   readonly retryAfterS: number | undefined;
 
   constructor(
@@ -328,13 +336,22 @@ export class GatewayError extends Error {
     this.fault = fault;
     this.told = told ?? faults[fault].en;
     this.where = typeof more.where === 'string' ? [{ path: more.where }] : (more.where ?? []);
-    this.retryAfterS = more.retryAfterS;
+    this.retryAfterS = more.retryAfterS ?? comeBackS[fault];
   }
 
   get row(): FaultRow {
     return faults[this.fault];
   }
 }
+
+/** When to come back at the earliest, in seconds, where whoever refuses knows nothing better. */
+export const comeBackS: Partial<Record<Fault, number>> = {
+  'gateway.overloaded': 1,
+  'gateway.stopping': 5,
+  'gateway.unavailable': 1,
+  'gateway.late': 1,
+  'gateway.disk_full': 60,
+};
 
 export const isFault = (code: string): code is Fault => Object.hasOwn(faults, code);
 

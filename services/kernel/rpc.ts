@@ -3,7 +3,7 @@
  * what ts-proto writes (`generic-definitions`); errors travel as fault, words and paths.
  */
 import { type Decoder, decodedWith, type Encoder, encoded } from './codec.ts';
-import { within } from './deadline.ts';
+import { callerGone, Gone, timeLeft, tooLate, within } from './deadline.ts';
 import { asGatewayError, type Fault, GatewayError, isFault, type Where } from './errors.ts';
 
 export interface Codec<T> extends Encoder<T>, Decoder<T> {}
@@ -104,7 +104,7 @@ export interface Answer {
 }
 
 export interface PortTransport extends Transport {
-  /** As `Transport.call`; with `timeoutMs` the other side is told how long the caller waits. */
+  /** As `Transport.call`. The other side is told how long the caller waits (by default what it said), and when it leaves. */
   call(service: string, method: string, request: Uint8Array, timeoutMs?: number): Promise<Uint8Array>;
   /** The other side is gone: everything under way and to come fails so. */
   fail(error: GatewayError): void;
@@ -121,6 +121,12 @@ const IDS = 2 ** 31;
 export function portTransport(port: Port): PortTransport {
   let next = 1;
   let outgoing: Call[] = [];
+  let cancels: number[] = [];
+  const send = (): void => {
+    const [calls, left] = [outgoing, cancels];
+    [outgoing, cancels] = [[], []];
+    port.postMessage(left.length > 0 ? { calls, cancels: left } : { calls }, transferable(calls));
+  };
   const waiting = new Map<
     number,
     { resolve(bytes: Uint8Array): void; reject(error: unknown): void; untilMs: number | undefined }
@@ -135,22 +141,32 @@ export function portTransport(port: Port): PortTransport {
     }
   });
   return {
-    call(service, method, bytes, timeoutMs) {
+    call(service, method, bytes, timeoutMs = timeLeft()) {
       if (failed) return Promise.reject(failed);
+      const gone = callerGone();
+      if (gone?.isGone) return Promise.reject(tooLate());
       return new Promise((resolve, reject) => {
         const id = next;
         next = (next + 1) % IDS;
+        const stays = gone?.onGone(() => {
+          if (!waiting.delete(id)) return;
+          if (outgoing.length + cancels.length === 0) queueMicrotask(send);
+          cancels.push(id);
+          reject(tooLate());
+        });
         waiting.set(id, {
-          resolve,
-          reject,
+          resolve(result) {
+            stays?.();
+            resolve(result);
+          },
+          reject(error) {
+            stays?.();
+            reject(error);
+          },
           untilMs: timeoutMs === undefined ? undefined : performance.now() + timeoutMs,
         });
-        if (outgoing.push({ id, service, method, bytes, timeoutMs }) === 1)
-          queueMicrotask(() => {
-            const calls = outgoing;
-            outgoing = [];
-            port.postMessage({ calls }, transferable(calls));
-          });
+        if (outgoing.length + cancels.length === 0) queueMicrotask(send);
+        outgoing.push({ id, service, method, bytes, timeoutMs });
       });
     },
     fail(error) {
@@ -183,11 +199,19 @@ export function serveOnPort(port: Port, target: Transport): void {
         port.postMessage({ answers }, transferable(answers));
       });
   };
-  port.on('message', (message: { calls?: Call[] }) => {
-    for (const { id, service, method, bytes, timeoutMs } of message.calls ?? [])
-      within(timeoutMs, () => target.call(service, method, bytes)).then(
-        (result) => answer({ id, bytes: result }),
+  /** Callers that wait for an answer. */
+  const callers = new Map<number, Gone>();
+  port.on('message', (message: { calls?: Call[]; cancels?: number[] }) => {
+    for (const { id, service, method, bytes, timeoutMs } of message.calls ?? []) {
+      const gone = new Gone();
+      callers.set(id, gone);
+      within(timeoutMs, () => target.call(service, method, bytes), gone).then(
+        (result) => {
+          callers.delete(id);
+          answer({ id, bytes: result });
+        },
         (thrown) => {
+          callers.delete(id);
           const error = asGatewayError(thrown);
           if (error.fault === 'gateway.bug') onBug?.(error, service, method);
           answer({
@@ -196,6 +220,8 @@ export function serveOnPort(port: Port, target: Transport): void {
           });
         },
       );
+    }
+    for (const id of message.cancels ?? []) callers.get(id)?.leave();
   });
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { Gone, within } from './deadline.ts';
 import { Waiters } from './waiters.ts';
 
 describe('waiters', () => {
@@ -47,6 +48,24 @@ describe('waiters', () => {
     resolve();
     expect(await waiting).toBe(true);
     expect(told).toEqual([false, false, true]);
+  });
+
+  test('who leaves waits no longer, and nobody waits beyond the time of his own', async () => {
+    const waiters = new Waiters(2);
+    const gone = new Gone();
+    const left = within(undefined, () => waiters.until('a', 60_000, () => undefined), gone);
+    const late = within(20, () => waiters.until('a', 60_000, () => undefined));
+    expect(waiters.count).toBe(2);
+    gone.leave();
+    await expect(left).rejects.toMatchObject({ fault: 'gateway.late' });
+    expect(waiters.count).toBe(1);
+    expect(await late).toBeUndefined();
+    expect(waiters.count).toBe(0);
+    // Who has left already does not begin to wait.
+    await expect(within(undefined, () => waiters.until('a', 60_000, () => undefined), gone)).rejects.toMatchObject({
+      fault: 'gateway.late',
+    });
+    expect(waiters.count).toBe(0);
   });
 
   test('more than may wait are told so, and a failing look reaches its caller', async () => {

@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
+import { callerGone, timeLeft, tooLate } from './deadline.ts';
 import { GatewayError } from './errors.ts';
 
 interface Waiter {
@@ -55,9 +56,10 @@ export class Waiters {
   }
 
   /**
-   * Answers what `look` finds, as soon as it finds something, else undefined after `ms`. `look` is asked at once, and again
-   * each time the key may have changed, which it is told. Throws what it throws, and `gateway.overloaded` when too many wait.
-   * A look that lacks something waits for it as a waiter that has come already: what changes meanwhile is seen.
+   * Answers what `look` finds, as soon as it finds something, else undefined after `ms`, or when the caller's own time is over;
+   * who left waits no longer. `look` is asked at once, and again each time the key may have changed, which it is told. Throws
+   * what it throws, `gateway.overloaded` when too many wait, `gateway.late` for who left. A look that lacks something waits for
+   * it as a waiter that has come already: what changes meanwhile is seen.
    */
   async until<T>(key: string, ms: number, look: (isWoken: boolean) => T | undefined): Promise<T | undefined> {
     // Who is woken looks as the call that it is, whoever wakes it.
@@ -79,10 +81,12 @@ export class Waiters {
       let wasWoken = false;
       let isLast = false;
       let isOver = false;
+      let stays: (() => void) | undefined;
       const finish = (end: () => void): void => {
         if (isOver) return;
         isOver = true;
         clearTimeout(timer);
+        stays?.();
         this.#count -= 1;
         this.#fresh.delete(waiter);
         const of = this.#byKey.get(key);
@@ -124,13 +128,14 @@ export class Waiters {
           isLast = true;
           lookAgain(false);
         },
-        Math.max(0, ms),
+        Math.max(0, Math.min(ms, timeLeft() ?? ms)),
       );
       timer.unref();
       const of = this.#byKey.get(key) ?? new Set();
       this.#byKey.set(key, of.add(waiter));
       this.#fresh.add(waiter);
       this.#count += 1;
+      stays = callerGone()?.onGone(() => finish(() => reject(tooLate())));
       if (lacking) fetching(lacking);
     });
   }

@@ -6,7 +6,16 @@ import { Role, Service } from '#proto/eduk/core/v1/party';
 import { GrantEntitlementsRequest, GrantEntitlementsResponse } from '#proto/eduk/gateway/v1/entitlement';
 import { PlaceOrderRequest } from '#proto/eduk/gateway/v1/order';
 import { PushRosterRequest, PushRosterResponse } from '#proto/eduk/gateway/v1/roster';
-import { eckId, Fault, newSchool, sendAll, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
+import {
+  clientsOf,
+  eckId,
+  Fault,
+  newSchool,
+  sendAll,
+  startTestGateway,
+  type TestGateway,
+  type TestParty,
+} from './gateway.ts';
 
 const BOOK = '9789000000019';
 const school = newSchool();
@@ -116,17 +125,23 @@ describe('a stream whose answers nobody reads', () => {
 
   test('200 of them hold little, and others go on', async () => {
     const before = process.memoryUsage().rss;
-    const client = new GrpcClient(at.gateway.addresses.grpc, credentials.createInsecure(), {
-      'grpc.use_local_subchannel_pool': 1,
-    });
-    const calls = Array.from({ length: 200 }, () =>
-      raw(client, grants, publisher, (bytes) => GrantEntitlementsResponse.decode(bytes)),
+    // A connection holds 100 calls.
+    const clients = Array.from(
+      { length: 5 },
+      () =>
+        new GrpcClient(at.gateway.addresses.grpc, credentials.createInsecure(), {
+          'grpc.use_local_subchannel_pool': 1,
+        }),
+    );
+    const calls = Array.from({ length: 200 }, (_, i) =>
+      raw(clients[i % 5]!, grants, publisher, (bytes) => GrantEntitlementsResponse.decode(bytes)),
     );
     for (const call of calls) {
       call.on('error', () => undefined);
       for (let i = 0; i < 200; i++) call.write(Buffer.from([0xff]));
     }
-    const watches = Array.from({ length: 200 }, () => publisher.entitlements.watchEntitlements({}));
+    const watching = clients.map((client) => clientsOf(client, `Bearer ${publisher.apiKey}`));
+    const watches = Array.from({ length: 200 }, (_, i) => watching[i % 5]!.entitlements.watchEntitlements({}));
     for (const watch of watches) watch.on('error', () => undefined);
     await sleep(1_000);
     await answersSoon();
@@ -136,7 +151,7 @@ describe('a stream whose answers nobody reads', () => {
     expect(answers.flatMap(({ refusals }) => refusals)).toEqual([]);
     const grown = (process.memoryUsage().rss - before) / 1e6;
     for (const call of [...calls, ...watches]) call.cancel();
-    client.close();
+    for (const client of clients) client.close();
     console.log(`200 streams and 200 watches: ${Math.round(grown)} MB more in the process of gateway and clients`);
     expect(grown).toBeLessThan(250);
   }, 60_000);

@@ -3,7 +3,7 @@
  * loaded for it; where it asks for more, that is loaded in one go and the call runs again. Handlers only read, so running
  * them again changes nothing; one that notes something runs at the owner of the service, within a group of it.
  */
-import { asGatewayError, type Clock, GatewayError, type Implementation, uuidText } from '#kernel';
+import { asGatewayError, type Clock, GatewayError, type Implementation, stopIfLate, uuidText } from '#kernel';
 import { type RunningCall, runningCall } from '../calls.ts';
 import type { Core } from '../core.ts';
 import { claimOf } from '../core.ts';
@@ -91,6 +91,8 @@ export class View implements EngineView {
           return await runningCall.run(call, handler);
         } catch (thrown) {
           if (!(thrown instanceof Missing)) throw thrown;
+          // Nobody waits for it: nothing more is asked of the database.
+          stopIfLate();
           await this.#load(call);
         }
     } catch (thrown) {

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { GatewayError, HmacKey } from '#kernel';
 import { PublishProductsRequest } from '#proto/eduk/gateway/v1/catalogue';
 import { publishProducts } from '../intake/catalogue.ts';
+import { paceOf, Turns } from '../turns.ts';
 import { serveBulk } from './bulk.ts';
 
 const caller = { kind: 'party' as const, oin: '00000099000000001000', roles: new Set([3]) };
@@ -16,6 +17,8 @@ async function sendAll(
     salts?: (asked: number) => Promise<void> | void;
     accept?: (keys: number[], asked: number) => Promise<void> | void;
   },
+  leaving: AbortSignal = new AbortController().signal,
+  itemsPerS = 100_000,
 ) {
   const taken: number[] = [];
   let salted = 0;
@@ -55,7 +58,8 @@ async function sendAll(
     call.on('error', (thrown) => resolve(thrown as { code?: number }));
   });
   const intake = { ...publishProducts, roles: [] };
-  serveBulk(call as never, intake, caller as never, door as never, { note: () => undefined } as never);
+  const gate = { door, notes: { note: () => undefined }, turns: new Turns(paceOf(100_000, itemsPerS)) };
+  serveBulk(call as never, intake, caller as never, gate as never, leaving);
   for (let i = 0; i < count; i++)
     call.push(
       Buffer.from(
@@ -100,3 +104,47 @@ async function failAt(asked: number, at: number): Promise<void> {
   await sleep(20);
   throw new GatewayError('gateway.unavailable');
 }
+
+test('a stream that must leave answers what is under way, reads no more and says why', async () => {
+  const leaving = new AbortController();
+  const why = new GatewayError('gateway.unavailable', undefined, { retryAfterS: 1 });
+  const { taken, acks, error } = await sendAll(
+    2_000,
+    {
+      accept: async (_keys, asked) => {
+        if (asked === 0) leaving.abort(why);
+        await sleep(20);
+      },
+    },
+    leaving.signal,
+  );
+  expect(error).toMatchObject({ code: status.UNAVAILABLE });
+  // All that was taken is answered, and nothing else.
+  expect(taken.length).toBeGreaterThanOrEqual(200);
+  expect(taken.length).toBeLessThanOrEqual(600);
+  expect(acks.at(-1)).toBe(taken.length - 1);
+});
+
+test('of a sender whom nobody knows any more nothing is taken that was not on its way to the log', async () => {
+  const leaving = new AbortController();
+  const { taken, error } = await sendAll(
+    2_000,
+    {
+      accept: async (_keys, asked) => {
+        if (asked === 0) leaving.abort(new GatewayError('party.unknown'));
+        await sleep(20);
+      },
+    },
+    leaving.signal,
+  );
+  expect(error).toMatchObject({ code: status.UNAUTHENTICATED });
+  expect(taken).toEqual(upTo(200));
+});
+
+test('a party that sends faster than it may is read no faster', async () => {
+  const began = performance.now();
+  // Two seconds' worth at once, then 1,000 a second.
+  const { taken } = await sendAll(2_400, {}, undefined, 1_000);
+  expect(taken).toEqual(upTo(2_400));
+  expect(performance.now() - began).toBeGreaterThan(250);
+});

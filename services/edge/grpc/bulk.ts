@@ -2,11 +2,11 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { asGatewayError, decodedWith, GatewayError } from '#kernel';
 import type { Receipt, Refusal } from '#proto/eduk/core/v1/receipt';
 import type { Caller } from '../caller.ts';
+import type { Gate } from '../gate.ts';
 import { pass, submit } from '../pipeline.ts';
 import { merkleRoot } from '../receipts.ts';
-import type { RefusalNotes } from '../refusals.ts';
 import { LARGEST, tooLarge } from '../stages/check.ts';
-import type { Door, Intake, Submission } from '../submission.ts';
+import type { Intake, Submission } from '../submission.ts';
 import { statusOf } from './status.ts';
 
 /** Items of one group, which is one transaction and one answer. */
@@ -30,8 +30,9 @@ export function serveBulk<Req>(
   call: ServerDuplexStream<Buffer, Ack>,
   intake: Intake<Req>,
   caller: Caller,
-  door: Door,
-  notes: RefusalNotes,
+  { door, notes, turns }: Pick<Gate, 'door' | 'notes' | 'turns'>,
+  /** Aborts with why the stream must end; what is under way is answered first. */
+  leaving: AbortSignal,
 ): void {
   let group: Submission<Req>[] = [];
   let groupBytes = 0;
@@ -40,6 +41,8 @@ export function serveBulk<Req>(
   let underWay = 0;
   let ended = false;
   let over = false;
+  /** Faster than its party may: it is read on after a while. */
+  let isResting = false;
   /** Answers that lie here because the sender does not read them: beyond a few nothing more is read of it. */
   let unread = 0;
   let last: Promise<void> = Promise.resolve();
@@ -62,6 +65,19 @@ export function serveBulk<Req>(
     call.emit('error', statusOf(thrown));
   };
 
+  /** Ends the stream from outside: nothing more is read, what is under way is answered. */
+  const leave = (): void => {
+    if (over) return;
+    const why = leaving.reason as GatewayError;
+    // Nobody knows this sender any more: what is not accepted by now stays outside.
+    if (why.fault === 'party.unknown') stopped ??= why;
+    group = [];
+    ended = true;
+    call.pause();
+    last = last.then(() => fail(why));
+    last.catch(fail);
+  };
+
   const flush = (): void => {
     if (group.length === 0 || over) return;
     const batch = group;
@@ -71,6 +87,7 @@ export function serveBulk<Req>(
     groupBytes = 0;
     index += BigInt(batch.length);
     underWay++;
+    rest(turns.items(caller.oin, batch.length));
     const before = turn;
     let done = () => {};
     turn = new Promise((resolve) => {
@@ -106,17 +123,35 @@ export function serveBulk<Req>(
     last.catch(fail);
   };
 
+  const rest = (ms: number): void => {
+    if (ms === 0 || isResting) return;
+    isResting = true;
+    call.pause();
+    setTimeout(() => {
+      isResting = false;
+      resume();
+    }, ms).unref();
+  };
+
   const resume = (): void => {
-    if (over) return;
+    if (over || leaving.aborted) return;
     if (group.length > 0 && (group.length >= GROUP || ended || underWay === 0)) flush();
     if (ended && group.length === 0 && underWay === 0) {
       over = true;
       call.end();
-    } else if (!ended && call.isPaused() && unread < UNDER_WAY && unanswered < BUDGET && underWay < UNDER_WAY)
+    } else if (
+      !ended &&
+      !isResting &&
+      call.isPaused() &&
+      unread < UNDER_WAY &&
+      unanswered < BUDGET &&
+      underWay < UNDER_WAY
+    )
       call.resume();
   };
 
   call.on('data', (bytes: Buffer) => {
+    if (leaving.aborted) return;
     group.push(itemOf(bytes, intake, caller));
     groupBytes += bytes.length;
     unanswered += bytes.length;
@@ -125,6 +160,8 @@ export function serveBulk<Req>(
     else if (underWay === 0 && group.length === 1) setImmediate(resume);
     if (unread >= UNDER_WAY || unanswered >= BUDGET || underWay >= UNDER_WAY) call.pause();
   });
+  if (leaving.aborted) leave();
+  leaving.addEventListener('abort', leave, { once: true });
   call.on('end', () => {
     ended = true;
     resume();

@@ -1,8 +1,9 @@
 import type { Decision } from '#proto/eduk/core/v1/receipt';
 import type { Gate } from '../gate.ts';
+import { limits } from '../limits.ts';
 
 /** Longest that an answer waits for a decision. */
-export const MAX_WAIT_MS = 30_000;
+export const MAX_WAIT_MS = limits.waitMs.at;
 
 export const undecided: Decision = { outcome: '', code: '', told: '' };
 

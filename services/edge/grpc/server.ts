@@ -14,10 +14,13 @@ import {
 import {
   type Address,
   GatewayError,
+  Gone,
   isLoopback,
   type MethodDefinition,
   type ServiceDefinition,
+  stopIfLate,
   textOf,
+  tooLate,
   within,
 } from '#kernel';
 import { PartyServiceDefinition } from '#proto/eduk/gateway/v1/party';
@@ -26,14 +29,17 @@ import type { Caller, Peer } from '../caller.ts';
 import type { Certificates, Guard } from '../certificates.ts';
 import type { Gate } from '../gate.ts';
 import { checkGrammar } from '../labels.ts';
+import { limits } from '../limits.ts';
 import { reads } from '../reads/index.ts';
 import { authenticate } from '../stages/authenticate.ts';
 import { serveBulk } from './bulk.ts';
+import { type Connections, guardConnections, serverOptions } from './connections.ts';
 import { grpcDefinition } from './definition.ts';
 import { operatorStreams, operatorUnary } from './operator.ts';
 import { addReflection } from './reflection.ts';
 import { publicServices } from './services.ts';
 import { statusOf } from './status.ts';
+import { Streams } from './streams.ts';
 import { serveWatch, serveWatchFlow, watches, watchFlow } from './watch.ts';
 import { bulks, serveWrite, writes } from './writes.ts';
 
@@ -43,9 +49,6 @@ type AnyCall =
   | ServerWritableStream<Buffer, unknown>
   | ServerReadableStream<Buffer, unknown>;
 
-/** Largest message, bytes. */
-const LARGEST = 4 * 1024 * 1024;
-
 export interface GrpcDoor {
   port: number;
   /** Lets calls under way end for at most `graceMs`, then cuts them. */
@@ -53,12 +56,9 @@ export interface GrpcDoor {
 }
 
 export async function startGrpc(address: Address, gate: Gate, tls?: Certificates): Promise<GrpcDoor> {
-  const server = new Server({
-    'grpc.max_receive_message_length': LARGEST,
-    'grpc.max_send_message_length': LARGEST,
-    'grpc.keepalive_time_ms': 30_000,
-    'grpc.keepalive_permit_without_calls': 1,
-  });
+  const server = new Server(serverOptions);
+  const connections = guardConnections(server, gate.unfinished, (path) => unaryPaths.has(path));
+  const streams = new Streams();
   const onLoopback = isLoopback(address.host);
   const listener = tls && listenerOf(server, tls);
   const callerOf = (call: AnyCall): Promise<Caller> =>
@@ -73,7 +73,7 @@ export async function startGrpc(address: Address, gate: Gate, tls?: Certificates
     const handlers = Object.fromEntries(
       Object.entries(definition.methods as Record<string, MethodDefinition>).map(([key, method]) => [
         key,
-        handlerOf(definition, key, method, callerOf, gate),
+        handlerOf(definition, key, method, { callerOf, gate, connections, streams }),
       ]),
     );
     server.addService(grpcDefinition(definition), handlers as never);
@@ -95,6 +95,8 @@ export async function startGrpc(address: Address, gate: Gate, tls?: Certificates
         const cut = setTimeout(() => server.forceShutdown(), graceMs);
         server.tryShutdown(() => {
           clearTimeout(cut);
+          connections.stop();
+          streams.stop();
           resolve();
         });
       }),
@@ -108,7 +110,7 @@ export async function startGrpc(address: Address, gate: Gate, tls?: Certificates
 function listenerOf(grpc: Server, tls: Certificates): { server: TlsServer; guard: Guard } {
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
   const server = createTlsServer({ ...tls.options(), ALPNProtocols: ['h2'] });
-  server.maxConnections = 10_000;
+  server.maxConnections = limits.connections.at;
   const guard = tls.guard(server);
   server.on('secureConnection', (socket) => {
     if (socket.destroyed || socket.alpnProtocol !== 'h2') return void socket.destroy();
@@ -129,8 +131,17 @@ const listen = (server: TlsServer, { host, port }: Address): Promise<number> =>
 
 const header = (metadata: Metadata, name: string): string | undefined => metadata.get(name)[0]?.toString();
 
-/** Milliseconds that a caller waits. */
-const waitOf = (deadline: Date | number): number => Number(deadline) - Date.now();
+/** Milliseconds that a caller waits, and no longer than a call may take. */
+const waitOf = (deadline: Date | number): number => Math.min(Number(deadline) - Date.now(), limits.deadline.at);
+
+/** Methods of one message each way: who calls them sends that message at once. */
+const unaryPaths: ReadonlySet<string> = new Set(
+  [...publicServices, OperatorServiceDefinition].flatMap(({ fullName, methods }) =>
+    (Object.values(methods) as MethodDefinition[])
+      .filter(({ requestStream }) => !requestStream)
+      .map(({ name }) => `/${fullName}/${name}`),
+  ),
+);
 
 const hostOf = (authority: string): string => authority.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
 
@@ -160,13 +171,20 @@ const find = <T>(
 ): T | undefined =>
   tables.find(({ definition, methods }) => definition.fullName === fullName && methods[key])?.methods[key];
 
+/** What all methods of a listener share. */
+interface Serving {
+  callerOf: (call: AnyCall) => Promise<Caller>;
+  gate: Gate;
+  connections: Connections;
+  streams: Streams;
+}
+
 /** Chooses what answers a method; one without an answer stops the start, so that nothing is UNIMPLEMENTED. */
 function handlerOf(
   definition: ServiceDefinition,
   key: string,
   method: MethodDefinition,
-  callerOf: (call: AnyCall) => Promise<Caller>,
-  gate: Gate,
+  { callerOf, gate, connections, streams }: Serving,
 ): unknown {
   const { fullName } = definition;
   const type = `${fullName.slice(0, fullName.lastIndexOf('.'))}.${method.name}Request`;
@@ -184,16 +202,39 @@ function handlerOf(
       answer: (request: any, caller: Caller, traceparent: string) => Promise<unknown>,
     ): handleUnaryCall<Buffer, unknown> =>
     (call, callback) => {
+      const gone = new Gone();
+      let isAnswered = false;
+      const say: typeof callback = (error, message) => {
+        if (isAnswered) return;
+        isAnswered = true;
+        clearTimeout(cut);
+        callback(error, message);
+      };
+      const cut = setTimeout(() => {
+        say(statusOf(tooLate()));
+        gone.leave();
+      }, limits.deadline.at).unref();
+      call.once('cancelled', () => {
+        clearTimeout(cut);
+        gone.leave();
+      });
       const run = async () => {
         // Who calls comes first: nothing is decoded for somebody unknown.
         const caller = await callerOf(call);
-        return answer(decode(call.request), caller, header(call.metadata, 'traceparent') ?? '');
+        const work = () => {
+          stopIfLate();
+          return answer(decode(call.request), caller, header(call.metadata, 'traceparent') ?? '');
+        };
+        return caller.kind === 'operator' ? work() : gate.turns.call(caller.oin, work);
       };
-      within(waitOf(call.getDeadline()), run).then(
-        (message) => callback(null, message),
-        (thrown) => callback(statusOf(thrown)),
+      within(waitOf(call.getDeadline()), run, gone).then(
+        (message) => say(null, message),
+        (thrown) => say(statusOf(thrown)),
       );
     };
+  /** Notes a stream that stays open: it ends when its credential, its connection or the gateway does. */
+  const kept = (call: AnyCall, caller: Caller): AbortSignal =>
+    streams.add(call, caller.oin, () => callerOf(call), [gate.door.closing, connections.leaving(call.getPeer())]);
   const party = (caller: Caller): Caller => {
     if (caller.kind !== 'party') throw new GatewayError('party.forbidden', 'The operator uses eduk.operator.v1.');
     return caller;
@@ -214,7 +255,7 @@ function handlerOf(
     return ((call) => {
       callerOf(call)
         .then((caller) => {
-          if (!call.cancelled) serveBulk(call as never, intake, party(caller), gate.door, gate.notes);
+          if (!call.cancelled) serveBulk(call as never, intake, party(caller), gate, kept(call, caller));
         })
         .catch((thrown) => call.emit('error', statusOf(thrown)));
     }) satisfies handleBidiStreamingCall<Buffer, unknown>;
@@ -226,9 +267,10 @@ function handlerOf(
         const caller = party(await callerOf(call));
         const request = decode(call.request);
         checkGrammar(type, request);
+        const over = kept(call, caller);
         await (mailbox
-          ? serveWatch(call, mailbox, request, caller, gate)
-          : serveWatchFlow(call, request, caller, gate));
+          ? serveWatch(call, mailbox, request, caller, gate, over)
+          : serveWatchFlow(call, request, caller, gate, over));
         call.end();
       };
       run().catch((thrown) => call.emit('error', statusOf(thrown)));

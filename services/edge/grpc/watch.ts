@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerWritableStream } from '@grpc/grpc-js';
-import { GatewayError, isAtSite, isSiteCode, schoolYearOf } from '#kernel';
+import { GatewayError, Gone, isAtSite, isSiteCode, schoolYearOf, within } from '#kernel';
 import { EntitlementState } from '#proto/eduk/core/v1/ordering';
 import { Service } from '#proto/eduk/core/v1/party';
 import type { MailboxRow } from '#proto/eduk/delivery/v1/delivery';
@@ -365,6 +365,8 @@ export async function serveWatch(
   request: { cursor: string; schoolOin?: string; siteCode?: string },
   caller: Caller,
   gate: Gate,
+  /** Aborts with why the watch must end. */
+  over: AbortSignal,
 ): Promise<void> {
   const { door, cursors } = gate;
   const site = request.siteCode ?? '';
@@ -373,19 +375,28 @@ export async function serveWatch(
       where: 'site_code',
     });
   const of = watchOf(mailbox.catalogue ? 'catalogue' : mailbox.service, request.schoolOin, site);
+  // With the watch ends what waits for its mail, in whichever process.
+  const gone = new Gone();
+  over.addEventListener('abort', () => gone.leave(), { once: true });
+  if (over.aborted) gone.leave();
   let after = BigInt(cursors.open(caller.oin, of, request.cursor) || '0');
   let first = true;
-  while (!call.cancelled && door.open()) {
-    const read = await unlessClosing(
-      door.closing,
-      door.services.delivery.readMailbox({
-        partyOin: caller.oin,
-        service: mailbox.service,
-        catalogue: mailbox.catalogue ?? false,
-        after,
-        limit: PAGE,
-        waitMs: BigInt(first ? 0 : POLL_MS),
-      }),
+  while (!call.cancelled && !over.aborted) {
+    const read = await unlessOver(
+      over,
+      within(
+        undefined,
+        () =>
+          door.services.delivery.readMailbox({
+            partyOin: caller.oin,
+            service: mailbox.service,
+            catalogue: mailbox.catalogue ?? false,
+            after,
+            limit: PAGE,
+            waitMs: BigInt(first ? 0 : POLL_MS),
+          }),
+        gone,
+      ),
     );
     if (!read) break;
     const { rows, oldest, through } = read;
@@ -411,11 +422,12 @@ export async function serveWatch(
       const shown = await mailbox.show(run.rows, purpose?.purpose as Purpose, caller, gate, site);
       for (const [i, message] of shown.entries()) {
         if (call.cancelled) return;
+        if (over.aborted) throw over.reason;
         if (!message) continue;
         const { number } = run.rows[i]!;
         if (call.write({ ...message, cursor: cursors.seal(caller.oin, of, String(number)) })) continue;
         const since = performance.now();
-        await drained(call);
+        await drained(call, over);
         if (performance.now() - since < STALE_MS) continue;
         // A slow reader's rows were released a while ago: the mandate may have ended, a learner may be forgotten.
         after = number;
@@ -423,11 +435,11 @@ export async function serveWatch(
       }
     }
   }
-  if (!call.cancelled) throw new GatewayError('gateway.stopping', undefined, { retryAfterS: 5 });
+  if (!call.cancelled) throw over.reason;
 }
 
-/** What was asked, or undefined as soon as the gateway stops. */
-function unlessClosing<T>(closing: AbortSignal, asked: Promise<T>): Promise<T | undefined> {
+/** What was asked, or undefined as soon as the watch must end. */
+function unlessOver<T>(closing: AbortSignal, asked: Promise<T>): Promise<T | undefined> {
   return new Promise((resolve, reject) => {
     const stop = () => resolve(undefined);
     if (closing.aborted) stop();
@@ -448,15 +460,18 @@ function runs(rows: readonly MailboxRow[], mailbox: Mailbox): { school: string; 
   return list;
 }
 
-const drained = (call: ServerWritableStream<Buffer, unknown>): Promise<void> =>
+const drained = (call: ServerWritableStream<Buffer, unknown>, over: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     const done = () => {
       call.off('drain', done);
       call.off('cancelled', done);
+      over.removeEventListener('abort', done);
       resolve();
     };
     call.on('drain', done);
     call.on('cancelled', done);
+    over.addEventListener('abort', done);
+    if (over.aborted) done();
   });
 
 /** WatchFlow: the flow each time it changes, until nothing more happens by itself. */
@@ -465,19 +480,20 @@ export async function serveWatchFlow(
   request: WatchFlowRequest,
   caller: Caller,
   gate: Gate,
+  over: AbortSignal,
 ): Promise<void> {
   let told = '';
-  while (!call.cancelled && gate.door.open()) {
+  while (!call.cancelled && !over.aborted) {
     const flow = await present(gate, await flowOf(gate, caller, request), request.reference);
     const now = `${flow.state} ${flow.steps.length} ${flow.steps.map(({ state }) => state).join()}`;
     if (now !== told) {
       told = now;
-      if (!call.write({ flow })) await drained(call);
+      if (!call.write({ flow })) await drained(call, over);
     }
     if (flow.ended) return;
     await sleep(200);
   }
-  if (!call.cancelled) throw new GatewayError('gateway.stopping', undefined, { retryAfterS: 5 });
+  if (!call.cancelled) throw over.reason;
 }
 
 export const watchFlow = { definition: FlowServiceDefinition, key: 'watchFlow' } as const;

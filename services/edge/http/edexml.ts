@@ -38,10 +38,11 @@ export async function serveEdexml(
   const siteCode = url.searchParams.get('dependancecode') ?? '';
   if (!isSiteCode(siteCode))
     throw new GatewayError('wire.invalid', 'dependancecode is two digits.', { where: 'dependancecode' });
-  const roster = await readRosterFile(await bodyOf(request));
+  const roster = await readRosterFile(await bodyOf(request, gate.unfinished));
   const school = roster.reveal((it) => it.schoolOin) || routingOf(schoolOin).schoolOin;
   await chain.afresh(() => requireMandate(gate.door, caller, school, Service.SERVICE_ROSTER));
-  const taken = await importRoster(gate, caller, roster, { schoolOin, schoolYear, siteCode }, 5_000);
+  const named = { schoolOin, schoolYear, siteCode };
+  const taken = await gate.turns.call(caller.oin, () => importRoster(gate, caller, roster, named, 5_000));
   const { flowId, learners, groups, staff, decision, holdId, difference } = taken;
   sendJson(response, holdId ? 409 : 202, {
     flowId,

@@ -2,14 +2,19 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asGatewayError, faults, GatewayError } from '#kernel';
 import type { Peer } from '../caller.ts';
 import type { Guard } from '../certificates.ts';
+import { limits } from '../limits.ts';
+import type { Unfinished } from '../unfinished.ts';
 
 /** One request as the HTTP door sees it, and its answer. */
 
 /** Largest body, bytes. */
-export const LARGEST_BODY = 32 * 1024 * 1024;
+export const LARGEST_BODY = limits.body.at;
 
-/** Reads a body up to the limit; a longer one is refused before it is read whole. Faults: wire.too_large, wire.unreadable. */
-export function bodyOf(request: IncomingMessage): Promise<Uint8Array> {
+/**
+ * Reads a body up to the limit; a longer one is refused before it is read whole. Of many slow senders the slowest is cut
+ * off. Faults: wire.too_large, wire.unreadable, gateway.overloaded.
+ */
+export function bodyOf(request: IncomingMessage, unfinished: Unfinished): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const tooLarge = () => new GatewayError('wire.too_large', 'A body may hold 32 MiB.');
     if (isTooLong(request)) return reject(tooLarge());
@@ -20,13 +25,16 @@ export function bodyOf(request: IncomingMessage): Promise<Uint8Array> {
     const chunks: Buffer[] = [];
     let size = 0;
     // Events instead of `for await`, which would close the connection under the answer of a refusal.
+    const arriving = unfinished.begin(() => stop(() => reject(tooSlow())));
     const stop = (then: () => void) => {
+      arriving.end();
       request.off('data', take).off('end', end).off('close', cut).off('error', cut);
       then();
     };
     const take = (chunk: Buffer) => {
       size += chunk.length;
       chunks.push(chunk);
+      arriving.grow(chunk.length);
       if (size > LARGEST_BODY) stop(() => reject(tooLarge()));
     };
     const end = () => stop(() => resolve(Buffer.concat(chunks)));
@@ -34,6 +42,9 @@ export function bodyOf(request: IncomingMessage): Promise<Uint8Array> {
     request.on('data', take).on('end', end).on('close', cut).on('error', cut);
   });
 }
+
+const tooSlow = (): GatewayError =>
+  new GatewayError('gateway.overloaded', 'Too much is on its way, and this came slowest.', { retryAfterS: 5 });
 
 /** Whether a request says beforehand that its body is too large. */
 export const isTooLong = (request: IncomingMessage): boolean =>
@@ -77,6 +88,9 @@ export function peerOfRequest(request: IncomingMessage, listenerOnLoopback: bool
  * port. A request that can change something must not come from a page of another origin.
  */
 export function checkOrigin(request: IncomingMessage, publicUrl: string, port: number): void {
+  // Node answers by the first of several; who stands before us may have looked at another.
+  if (request.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length > 1)
+    throw new GatewayError('wire.unreadable', 'A request has one Host.', { where: 'Host' });
   const host = request.headers.host ?? '';
   const own = new URL(publicUrl);
   const loopback = /^(localhost|127\.0\.0\.1|\[::1\])(?::(\d+))?$/.exec(host);

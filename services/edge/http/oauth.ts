@@ -14,7 +14,7 @@ export async function serveToken(request: IncomingMessage, response: ServerRespo
       status === 401 ? { 'www-authenticate': 'Basic realm="eduk"', pragma: 'no-cache' } : { pragma: 'no-cache' },
     );
   if (request.method !== 'POST') return refuse(405, 'invalid_request', 'Use POST.');
-  const form = new URLSearchParams(Buffer.from(await bodyOf(request)).toString('utf8'));
+  const form = new URLSearchParams(Buffer.from(await bodyOf(request, gate.unfinished)).toString('utf8'));
   const basic = /^Basic ([A-Za-z0-9+/=]+)$/i.exec(request.headers.authorization ?? '')?.[1];
   if (!basic) return refuse(401, 'invalid_client', 'Send client id and secret with HTTP Basic.');
   if (form.get('grant_type') !== 'client_credentials')

@@ -4,6 +4,7 @@ import type { Server as TlsServer } from 'node:tls';
 import { type Address, answerHealth, asGatewayError, describeError, GatewayError, isLoopback, log } from '#kernel';
 import type { Certificates, Guard } from '../certificates.ts';
 import type { Gate } from '../gate.ts';
+import { limits } from '../limits.ts';
 import { serveEdexml } from './edexml.ts';
 import { checkOrigin, isTooLong, languageOf, peerOfRequest, send, sendJson, sendProblem } from './exchange.ts';
 import { serveToken } from './oauth.ts';
@@ -23,9 +24,16 @@ export async function startHttp(
 ): Promise<HttpDoor> {
   const onLoopback = isLoopback(address.host);
   let port = address.port;
-  const limits = { maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 120_000, keepAliveTimeout: 5_000 };
+  const most = {
+    maxHeaderSize: limits.metadata.at,
+    headersTimeout: limits.handshake.at,
+    requestTimeout: limits.request.at,
+    // How often it is looked whether one of these is over.
+    connectionsCheckingInterval: 2_000,
+    keepAliveTimeout: 5_000,
+  };
   const listener = (request: IncomingMessage, response: ServerResponse): void => handle(request, response);
-  const server = tls ? createTlsServer({ ...limits, ...tls.options() }, listener) : createServer(limits, listener);
+  const server = tls ? createTlsServer({ ...most, ...tls.options() }, listener) : createServer(most, listener);
   const guard = tls?.guard(server as unknown as TlsServer);
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     answer(request, response, gate, { onLoopback, port, servesHealth, guard }).catch((thrown) => {
@@ -39,7 +47,9 @@ export async function startHttp(
     if (!isTooLong(request)) response.writeContinue();
     handle(request, response);
   });
-  server.maxConnections = 10_000;
+  server.maxConnections = limits.connections.at;
+  // Beyond its own count Node would drop headers silently, those that a proxy adds at the end among them.
+  server.maxHeadersCount = 0;
   await listen(server, address);
   port = (server.address() as { port: number }).port;
   return {
@@ -93,6 +103,8 @@ async function answer(
   gate: Gate,
   listener: Listener,
 ): Promise<void> {
+  if (request.rawHeaders.length > 2 * limits.metadataPairs.at)
+    throw new GatewayError('wire.too_large', `A request may have ${limits.metadataPairs.at} headers.`);
   checkOrigin(request, gate.door.publicUrl(), listener.port);
   let url: URL;
   try {

@@ -51,7 +51,7 @@ export async function serveUwlr(
   if (request.method !== 'POST')
     return void sendProblem(response, new GatewayError('wire.invalid', 'SOAP 1.1 uses POST.', { where: 'method' }));
   try {
-    const asked = requestOf((await readXmlApart(await bodyOf(request))).root);
+    const asked = requestOf((await readXmlApart(await bodyOf(request, gate.unfinished))).root);
     if (asked.operation === 'HaalLeerlinggegevens') {
       const question = rosterQuestion(asked.body);
       const { chain } = gate.door;
@@ -62,13 +62,15 @@ export async function serveUwlr(
         XML,
         writeLeerlinggegevens(
           rosterAnswer(
-            await chain.afresh(() =>
-              answerRoster(gate, caller, {
-                school,
-                site: question.school.siteCode,
-                asked: question.schoolYear,
-                changedSince: question.changedSince,
-              }),
+            await gate.turns.call(caller.oin, () =>
+              chain.afresh(() =>
+                answerRoster(gate, caller, {
+                  school,
+                  site: question.school.siteCode,
+                  asked: question.schoolYear,
+                  changedSince: question.changedSince,
+                }),
+              ),
             ),
           ),
         ),
@@ -79,12 +81,14 @@ export async function serveUwlr(
         callerOf(gate, peer, asked.header, delivery.school),
       );
       checkYear(delivery.schoolYear, 'leerresultaten_verzoek/school/schooljaar');
-      await takeResults(gate, caller, school, delivery.results);
+      await gate.turns.call(caller.oin, () => takeResults(gate, caller, school, delivery.results));
       send(response, 200, XML, writeBevestiging());
     }
   } catch (thrown) {
     const error = asGatewayError(thrown);
-    send(response, 500, XML, uwlr.sayFault(error));
+    const retryAfter: Record<string, string> =
+      error.retryAfterS === undefined ? {} : { 'retry-after': String(error.retryAfterS) };
+    send(response, 500, XML, uwlr.sayFault(error), retryAfter);
     if (error.fault === 'gateway.bug') throw error; // Answered; the server still has to record it.
   }
 }

@@ -1,10 +1,11 @@
 import { GatewayError } from '#kernel';
+import { limits } from '../limits.ts';
 import { leafOf } from '../receipts.ts';
 import type { Submission } from '../submission.ts';
 import { each } from './each.ts';
 
 /** Items of a bulk stream and other messages: the largest that is taken, bytes. */
-export const LARGEST = { bulk: 256 * 1024, unary: 4 * 1024 * 1024 };
+export const LARGEST = { bulk: limits.item.at, unary: limits.message.at };
 
 export const tooLarge = (): GatewayError =>
   new GatewayError(

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import type { ExchangeRequest, ExchangeResponse } from '#proto/eduk/inner/v1/inner';
 import { type Address, ConfigError, parseAddress, textOf } from '../config.ts';
-import { timeLeft } from '../deadline.ts';
+import { callerGone, timeLeft, tooLate } from '../deadline.ts';
 import { GatewayError } from '../errors.ts';
 import { log } from '../log.ts';
 import { type Answer, type Call, type PortTransport, portTransport, type Transport } from '../rpc.ts';
@@ -101,6 +101,7 @@ class Replicas implements GrpcTransport {
 
   async call(service: string, method: string, request: Uint8Array): Promise<Uint8Array> {
     this.#calls++;
+    if (callerGone()?.isGone) throw tooLate();
     const until = performance.now() + Math.min(timeLeft() ?? Number.POSITIVE_INFINITY, this.#options.callMs ?? CALL_MS);
     const persist = Math.min(until, performance.now() + (this.#options.persistMs ?? 0));
     let pauseMs = PAUSE_MS[0] as number;
@@ -335,7 +336,10 @@ class Replica {
     this.#unsent = 0;
     let deliver: (message: { answers: Answer[] }) => void = () => undefined;
     this.#transport = portTransport({
-      postMessage: (message) => this.#send(stream, (message as { calls: readonly Call[] }).calls),
+      postMessage: (message) => {
+        const { calls, cancels } = message as { calls: readonly Call[]; cancels?: number[] };
+        this.#send(stream, calls, cancels);
+      },
       on: (_event, listener) => {
         deliver = listener;
       },
@@ -369,7 +373,11 @@ class Replica {
     stream.on('end', () => lost());
   }
 
-  #send(stream: ClientDuplexStream<ExchangeRequest, ExchangeResponse>, calls: readonly Call[]): void {
+  #send(
+    stream: ClientDuplexStream<ExchangeRequest, ExchangeResponse>,
+    calls: readonly Call[],
+    cancels: number[] | undefined,
+  ): void {
     if (stream !== this.#stream) return; // Lost in this very turn; the callers were told.
     for (const { frame, size } of callFrames(calls)) {
       this.#unsent += size;
@@ -377,6 +385,7 @@ class Replica {
         this.#unsent -= size;
       });
     }
+    if (cancels) stream.write({ calls: [], cancels });
   }
 
   #endWhenAnswered(): void {

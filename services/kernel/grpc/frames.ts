@@ -63,6 +63,7 @@ export function* callFrames(calls: readonly Call[]): Generator<{ frame: Exchange
           // Rounded up: 0 means that nothing was said.
           timeoutMs: timeoutMs === undefined ? 0 : Math.max(1, Math.ceil(timeoutMs)),
         })),
+        cancels: [],
       },
       size,
     };

@@ -4,7 +4,17 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, credentials } from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
-import { ConfigError, GatewayError, logTo, type Transport, timeLeft, within } from '../index.ts';
+import {
+  ConfigError,
+  callerGone,
+  GatewayError,
+  Gone,
+  logTo,
+  type Transport,
+  timeLeft,
+  tooLate,
+  within,
+} from '../index.ts';
 import { type GrpcTransport, type GrpcTransportOptions, grpcTransport, serveGrpc } from './index.ts';
 import { testAuthority } from './testing.ts';
 
@@ -136,6 +146,33 @@ describe('calls between roles', () => {
       fault: 'gateway.unavailable',
     });
     expect(seen).toHaveLength(2);
+  });
+
+  test('that the caller left crosses, and frees it at once', async () => {
+    const left: string[] = [];
+    const { port } = await server({
+      call: async (_service, method, request) => {
+        if (method !== 'slow') return request;
+        return new Promise((_resolve, reject) => {
+          callerGone()!.onGone(() => {
+            left.push(method);
+            reject(tooLate());
+          });
+        });
+      },
+    });
+    const transport = client([port]);
+    await transport.call(SERVICE, 'echo', bytes(''));
+    const gone = new Gone();
+    const slow = within(undefined, () => transport.call(SERVICE, 'slow', bytes('')), gone);
+    const other = transport.call(SERVICE, 'echo', bytes('other'));
+    setTimeout(() => gone.leave(), 50);
+    await expect(slow).rejects.toMatchObject({ fault: 'gateway.late' });
+    await until(() => left.length === 1);
+    expect(Buffer.from(await other).toString()).toBe('other');
+    await expect(within(undefined, () => transport.call(SERVICE, 'echo', bytes('')), gone)).rejects.toMatchObject({
+      fault: 'gateway.late',
+    });
   });
 
   test('several replicas share the calls; one that leaves gets no more and answers what it has', async () => {

@@ -134,11 +134,11 @@ class Stream implements Port {
     });
   }
 
-  on(_event: 'message', listener: (message: { calls: Call[] }) => void): void {
+  on(_event: 'message', listener: (message: { calls: Call[]; cancels: number[] }) => void): void {
     this.#call.on('data', (frame: ExchangeRequest) => {
       const calls = callsIn(frame);
       this.#underWay += calls.length;
-      listener({ calls });
+      listener({ calls, cancels: frame.cancels });
     });
   }
 

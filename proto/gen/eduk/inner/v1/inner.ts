@@ -28,6 +28,8 @@ export interface Call {
 /** A frame of calls. */
 export interface ExchangeRequest {
   calls: Call[];
+  /** Ids of earlier calls whose callers have left: nobody waits for their answers any more. */
+  cancels: number[];
 }
 
 /** A place in a document that is wrong. */
@@ -199,13 +201,20 @@ export const Call: MessageFns<Call> = {
 };
 
 function createBaseExchangeRequest(): ExchangeRequest {
-  return { calls: [] };
+  return { calls: [], cancels: [] };
 }
 
 export const ExchangeRequest: MessageFns<ExchangeRequest> = {
   encode(message: ExchangeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.calls) {
       Call.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.cancels.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.cancels) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -231,6 +240,24 @@ export const ExchangeRequest: MessageFns<ExchangeRequest> = {
             message.calls.push(Call.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag === 16) {
+              message.cancels.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.cancels.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -244,13 +271,19 @@ export const ExchangeRequest: MessageFns<ExchangeRequest> = {
   },
 
   fromJSON(object: any): ExchangeRequest {
-    return { calls: globalThis.Array.isArray(object?.calls) ? object.calls.map((e: any) => Call.fromJSON(e)) : [] };
+    return {
+      calls: globalThis.Array.isArray(object?.calls) ? object.calls.map((e: any) => Call.fromJSON(e)) : [],
+      cancels: globalThis.Array.isArray(object?.cancels) ? object.cancels.map((e: any) => globalThis.Number(e)) : [],
+    };
   },
 
   toJSON(message: ExchangeRequest): unknown {
     const obj: any = {};
     if (message.calls?.length) {
       obj.calls = message.calls.map((e) => Call.toJSON(e));
+    }
+    if (message.cancels?.length) {
+      obj.cancels = message.cancels.map((e) => Math.round(e));
     }
     return obj;
   },
@@ -261,6 +294,7 @@ export const ExchangeRequest: MessageFns<ExchangeRequest> = {
   fromPartial(object: DeepPartial<ExchangeRequest>): ExchangeRequest {
     const message = createBaseExchangeRequest();
     message.calls = object.calls?.map((e) => Call.fromPartial(e)) || [];
+    message.cancels = object.cancels?.map((e) => e) || [];
     return message;
   },
 };
