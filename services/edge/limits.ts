@@ -59,7 +59,7 @@ export const limits = {
     instead: 'the next waits in its client for one that ends',
   },
   connections: {
-    at: 10_000,
+    at: 12_000,
     unit: 'count',
     what: 'Connections of one door, of gRPC and of HTTP each',
     instead: 'the next is closed at once',

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { GatewayError } from '#kernel';
-import { type Pace, Turns } from './turns.ts';
+import { type Pace, paceOf, Turns } from './turns.ts';
 
 const pace: Pace = { calls: 100, items: 1_000, atOnce: 4, waiting: 50, turn: 2 };
 const [wilg, berk] = ['wilg', 'berk'];
@@ -97,6 +97,13 @@ describe('calls', () => {
     expect(turns.counts()).toMatchObject({ parties: 1, waiting: 50 });
     expect(await refusal(call(wilg))).toMatchObject({ fault: 'gateway.overloaded', retryAfterS: 1 });
   });
+});
+
+test('without a limit nobody waits', async () => {
+  const turns = new Turns(paceOf(0, 0));
+  for (let i = 0; i < 3; i++) expect(turns.items(wilg, 1_000_000)).toBe(0);
+  await Promise.all(Array.from({ length: 500 }, () => turns.call(wilg, () => undefined)));
+  expect(turns.counts().refused).toBe(0);
 });
 
 test('items of streams are read no faster than the rate, after a burst', () => {

@@ -12,9 +12,13 @@ export interface Pace {
   turn: number;
 }
 
+/** As much as no machine does. */
+const UNLIMITED = 1e9;
+
+/** `calls` and `items` a second; 0 = without limit. */
 export const paceOf = (calls: number, items: number): Pace => ({
-  calls,
-  items,
+  calls: calls || UNLIMITED,
+  items: items || UNLIMITED,
   atOnce: limits.atOnce.at,
   waiting: limits.waiting.at,
   turn: limits.turn.at,

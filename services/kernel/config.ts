@@ -177,13 +177,13 @@ export const settings = {
   },
   EDUK_PARTY_CALLS: {
     about:
-      'Calls a second that one party may make at one door, and twice as many at once; beyond it is told when to come back. See docs/limits.md.',
+      'Calls a second that one party may make at one door, and twice as many at once; beyond it is told when to come back. 0 = without limit. See docs/limits.md.',
     type: 'integer',
     default: '5000',
   },
   EDUK_PARTY_ITEMS: {
     about:
-      'Items a second that one party’s bulk streams may bring to one door, and twice as many at once; beyond they are read no faster.',
+      'Items a second that one party’s bulk streams may bring to one door, and twice as many at once; beyond they are read no faster. 0 = without limit.',
     type: 'integer',
     default: '50000',
   },

@@ -7,6 +7,7 @@
  *   npm run bench -- --only stream    one part: start, stream, accept, unary, fairness, edexml
  *   npm run bench -- distributed      roles on Kafka and PostgreSQL: distributed.ts
  *   npm run bench -- peers            the same work by us and by others: peers/main.ts
+ *   npm run bench -- connections      memory under 10,000 idle and 1,000 slow connections: idle.ts
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,7 +24,7 @@ import type { LoadOptions } from './load.ts';
 
 const PRODUCT = '9789000000019';
 const args = process.argv.slice(2);
-const other = { distributed: './distributed.ts', peers: './peers/main.ts' }[args[0] ?? ''];
+const other = { distributed: './distributed.ts', peers: './peers/main.ts', connections: './idle.ts' }[args[0] ?? ''];
 if (other !== undefined) {
   await import(other);
   process.exit();

@@ -173,7 +173,7 @@ test('metadata beyond 16 KiB, or beyond 100 of them, ends the call and nothing e
 });
 
 test('a connection of that age gets no more calls, its calls may end, and then it is cut', async () => {
-  const { port, connections } = await serve({ ageMs: 500, graceMs: 1_000 });
+  const { port, connections } = await serve({ ageMs: 2_500, graceMs: 2_500 });
   const on = session(port);
   const call = open(on);
   call.write(message(Buffer.from('x')));
