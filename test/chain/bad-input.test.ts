@@ -367,7 +367,7 @@ describe('who, and for which school', () => {
     const wrongKey = await refusedCall(at.as('Bearer eduk_key_wrong').orders.placeOrder(order(school)));
     expect(wrongKey.all).toContain('This API key or access token is not known here, or no longer.');
     const noKey = await refusedCall(at.as('').orders.placeOrder(order(school)));
-    expect(noKey.all).toContain('Send authorization: Bearer');
+    expect(noKey.all).toContain('send authorization: Bearer and an access token, or on loopback an API key');
     expectTold(await toldOver(await post('/edexml', plantedFile())), 'party.unknown', values);
     for (const wrong of [
       { ...ask, klantcode: planted.id },

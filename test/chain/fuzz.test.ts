@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Metadata, type ServiceError } from '@grpc/grpc-js';
+import { credentials, Client as GrpcClient, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { MethodDefinition } from '#kernel';
 import { Audience } from '#proto/eduk/core/v1/ordering';
@@ -214,8 +214,17 @@ function send({ method, path, caller }: Body, messages: Record<string, unknown>[
       for (const message of messages) call.write(message);
       call.end();
     } else if (method.responseStream) {
-      const call = client.makeServerStreamRequest(path, write, read, messages[0], md);
-      call.on('data', () => undefined).on('error', failed);
+      // On a connection of its own: so many calls that are taken back would end the one of all others.
+      const own = new GrpcClient(at.gateway.addresses.grpc, credentials.createInsecure(), {
+        'grpc.use_local_subchannel_pool': 1,
+      });
+      const call = own.makeServerStreamRequest(path, write, read, messages[0], md);
+      call
+        .on('data', () => undefined)
+        .on('error', (error: ServiceError) => {
+          own.close();
+          failed(error);
+        });
       setTimeout(() => call.cancel(), 30);
     } else
       client.makeUnaryRequest(path, write, read, messages[0], md, (error, answer) => {

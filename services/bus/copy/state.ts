@@ -156,7 +156,7 @@ export function postgresWays(modules: readonly ServiceModule[]): ReadonlyMap<str
         select: 'SELECT stream, partition, head, first FROM bus.lanes WHERE head > 0 ORDER BY stream, partition',
         adds: [
           {
-            text: `INSERT INTO bus.lanes (stream, partition, head, first) SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[])
+            text: `INSERT INTO bus.lanes (stream, partition, head, first) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
               ON CONFLICT (stream, partition) DO UPDATE SET head = excluded.head, first = excluded.first`,
             columns: [0, 1, 2, 3],
           },
