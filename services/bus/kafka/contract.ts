@@ -464,8 +464,17 @@ export function driverContract(name: DriverName, broker: () => Broker): void {
       expect(calls).toBe(4);
       // A batch of 500 kB comes whole.
       expect(held).toBeLessThanOrEqual(4 * 1_100_000);
-      for (let at = 0; handed < 2000; await rest(1)) while (at < open.length) open[at++]!();
-      await until('all were handed', () => handed === 2000);
+      let at = 0;
+      const goOn = () => {
+        while (at < open.length) open[at++]!();
+        return handed >= 2000;
+      };
+      await until('all were handed', goOn, 30_000).catch((thrown: Error) => {
+        const where = lanes.map((lane) => `${lane.partition} at ${reading.reader.position(lane)}`).join(', ');
+        const told = reading.troubles.map(({ error: { code } }) => code).join(' ');
+        throw new Error(`${thrown.message}: ${handed} in ${calls} calls, lanes ${where}; troubles: ${told || 'none'}`);
+      });
+      expect(handed).toBe(2000);
       for (const done of open) done();
       await reading.reader.close();
     });
