@@ -2,9 +2,8 @@
 import pg from 'pg';
 import { ConfigError, GatewayError } from '#kernel';
 import type { Cells } from '../cells.ts';
-import type { ColumnType } from '../port.ts';
 import { DatabaseError } from '../postgres/connection.ts';
-import { columnOf } from '../postgres/load.ts';
+import { arrayType, columnOf } from '../postgres/load.ts';
 import { BATCH_ROWS, type CopiedTable, type CopyPlace } from './place.ts';
 
 /** How rows of one table lie in the database. */
@@ -17,13 +16,6 @@ export interface PostgresWay {
   count: string;
 }
 
-export const arrayType: Readonly<Record<ColumnType, string>> = {
-  text: 'text[]',
-  int: 'bigint[]',
-  real: 'float8[]',
-  blob: 'bytea[]',
-  json: 'text[]',
-};
 export const quoted = (name: string): string => `"${name}"`;
 
 /** The usual way: a table of these columns at a place such as `"orders"."orders_orders"`. */
@@ -33,7 +25,7 @@ export function tableAt(place: string, { columns, types, keySize }: CopiedTable)
     select: `SELECT ${names} FROM ${place} ORDER BY ${columns.slice(0, keySize).map(quoted).join(', ')}`,
     adds: [
       {
-        text: `INSERT INTO ${place} (${names}) SELECT * FROM unnest(${types.map((type, at) => `$${at + 1}::${arrayType[type]}`).join(', ')})`,
+        text: `INSERT INTO ${place} (${names}) SELECT * FROM unnest(${types.map((type, at) => `$${at + 1}::${arrayType(type)}`).join(', ')})`,
         columns: columns.map((_, at) => at),
       },
     ],

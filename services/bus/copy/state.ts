@@ -3,11 +3,12 @@ import type { DatabaseSync } from 'node:sqlite';
 import { uuidText } from '#kernel';
 import { type Cells, layoutOf } from '../cells.ts';
 import type { ServiceModule } from '../port.ts';
+import { arrayType } from '../postgres/load.ts';
 import { placeOf } from '../postgres/schema.ts';
 import { flowCell, LOG_TABLE, laneName, placeOfAnswer } from '../sqlite.ts';
 import { engineTables } from '../tables.ts';
 import type { CopiedTable } from './place.ts';
-import { arrayType, type PostgresWay, quoted, tableAt } from './postgres.ts';
+import { type PostgresWay, quoted, tableAt } from './postgres.ts';
 import type { SqliteWay } from './sqlite.ts';
 
 export const lanesTable: CopiedTable = {
@@ -171,7 +172,7 @@ export function postgresWays(modules: readonly ServiceModule[]): ReadonlyMap<str
         adds: [
           {
             text: `INSERT INTO bus.outbox (${logTable.columns.map(quoted).join(', ')}, day) SELECT *, floor(u.t / 86400000)::int
-              FROM unnest(${logTable.types.map((type, at) => `$${at + 1}::${arrayType[type]}`).join(', ')}) u (a, b, c, d, e, f, g, h, i, t)`,
+              FROM unnest(${logTable.types.map((type, at) => `$${at + 1}::${arrayType(type)}`).join(', ')}) u (a, b, c, d, e, f, g, h, i, t)`,
             columns: logTable.columns.map((_, at) => at),
           },
         ],

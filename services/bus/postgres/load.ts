@@ -10,7 +10,8 @@ import { placeOf, quoted } from './schema.ts';
 import type { Snapshot, WantedList } from './snapshot.ts';
 
 const elements = { text: 'text', int: 'bigint', real: 'float8', blob: 'bytea', json: 'text' } as const;
-const arrayType = (type: ColumnType): string => `${elements[type]}[]`;
+/** What `columnOf` gives, as a statement casts it. */
+export const arrayType = (type: ColumnType): string => `${elements[type]}[]`;
 
 /** Values of one column for PostgreSQL. */
 export const columnOf = (rows: readonly (readonly Cell[])[], at: number, type: ColumnType): Buffer =>

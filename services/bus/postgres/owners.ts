@@ -7,7 +7,7 @@
  */
 import { hash } from 'node:crypto';
 import type { QueryConfig } from 'pg';
-import { log } from '#kernel';
+import { log, logSeldom } from '#kernel';
 import type { Database } from './connection.ts';
 
 /** How long a lease lasts when it is not renewed. */
@@ -45,7 +45,7 @@ export class Owners {
   #stopping = false;
   /** Whether each name has its row. */
   #named = false;
-  #toldAt = Number.NEGATIVE_INFINITY;
+  readonly #tell = logSeldom();
   /** Versions of names as of the last tick: who reads without owning sees by them that something changed. */
   #versions = new Map<string, number>();
   readonly #onVersion: (name: string) => void;
@@ -92,11 +92,7 @@ export class Owners {
   #tick(): Promise<void> {
     this.#ticking ??= this.#look()
       .catch((thrown: unknown) => {
-        const now = performance.now();
-        if (now - this.#toldAt > 5000) {
-          this.#toldAt = now;
-          log('error', 'leases_not_renewed', { cause: thrown instanceof Error ? thrown.name : typeof thrown });
-        }
+        this.#tell('error', 'leases_not_renewed', { cause: thrown instanceof Error ? thrown.name : typeof thrown });
         for (const [name, held] of this.#held)
           if (performance.now() - held.confirmedAt > LEASE_S * 1000) this.#drop(name, held);
       })

@@ -3,7 +3,7 @@
  * a lane, and moves `published` where its epoch is still the newest. One that slept can repeat, never be first out of order:
  * what it sends has been sent before, and readers drop by number what they know.
  */
-import { type Clock, log } from '#kernel';
+import { type Clock, logSeldom } from '#kernel';
 import { fromLog } from '../kafka/cloudevents.ts';
 import type { KafkaProducer, LaneRecords } from '../kafka/port.ts';
 import type { LogRecord } from '../port.ts';
@@ -47,7 +47,7 @@ export class Relay implements Holder {
   /** Lanes that could not be sent, until when they are left alone. */
   readonly #resting = new Map<string, { untilMs: number; tries: number }>();
   #turn = 0;
-  #toldAt = Number.NEGATIVE_INFINITY;
+  readonly #log = logSeldom();
   /** Since when nothing could be sent, Unix milliseconds; 0 = it goes well. */
   troubledSinceMs = 0;
   published = 0;
@@ -193,10 +193,7 @@ export class Relay implements Holder {
 
   #tell(thrown: unknown): void {
     this.troubledSinceMs ||= this.#clock.now();
-    const now = performance.now();
-    if (now - this.#toldAt < 5000) return;
-    this.#toldAt = now;
     const { name, code } = thrown as { name?: string; code?: string };
-    log('error', 'relay_failed', { cause: name ?? typeof thrown, ...(typeof code === 'string' ? { code } : {}) });
+    this.#log('error', 'relay_failed', { cause: name ?? typeof thrown, ...(typeof code === 'string' ? { code } : {}) });
   }
 }

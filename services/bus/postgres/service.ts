@@ -4,7 +4,7 @@
  * its commit; after a failure whose outcome is unknown everything is forgotten and begun again from the positions in the
  * database.
  */
-import { type Clock, describeError, GatewayError, log, PARTITIONS } from '#kernel';
+import { type Clock, describeError, GatewayError, log, logSeldom, PARTITIONS } from '#kernel';
 import { keyText, layoutOf } from '../cells.ts';
 import { Core } from '../core.ts';
 import { toLog, topicOf } from '../kafka/cloudevents.ts';
@@ -57,8 +57,6 @@ const REST_MOST_MS = 2_000;
  * service reads much that is not for it, and a commit for each of them would cost more than all the rest.
  */
 const POSITIONS_MS = 100;
-/** How often the same trouble is told, milliseconds. */
-const TELL_MS = 5_000;
 /** Looks at what is missing in one group, after which the service says that it gets nowhere. */
 const LOOKS = 10_000;
 
@@ -136,7 +134,7 @@ export class Service implements Holder {
   }
 
   async hold(lease: Lease, lost: AbortSignal): Promise<void> {
-    let toldAt = Number.NEGATIVE_INFINITY;
+    const tell = logSeldom();
     for (let failures = 0; !lost.aborted; ) {
       const began = performance.now();
       try {
@@ -144,10 +142,7 @@ export class Service implements Holder {
       } catch (thrown) {
         if (thrown instanceof Lost) return;
         failures = performance.now() - began > 10_000 ? 1 : failures + 1;
-        if (performance.now() - toldAt > TELL_MS) {
-          toldAt = performance.now();
-          log('error', 'service_begins_again', { service: lease.name, failures, ...describeError(asError(thrown)) });
-        }
+        tell('error', 'service_begins_again', { service: lease.name, failures, ...describeError(asError(thrown)) });
         await new Signal().within(Math.min(REST_MOST_MS, REST_MS * 2 ** failures), lost);
       } finally {
         this.#core = undefined;

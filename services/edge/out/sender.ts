@@ -3,7 +3,7 @@
  * nothing that counts: what is under way is in delivery's rows, under a lease that this sender watches.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { asGatewayError, type Dialler, describeError, GatewayError, log, newId, uuidText } from '#kernel';
+import { asGatewayError, type Dialler, describeError, GatewayError, log, logSeldom, newId, uuidText } from '#kernel';
 import { type Attempt, AttemptOutcome } from '#proto/eduk/delivery/v1/delivery';
 import type { Gate } from '../gate.ts';
 import { tryPurpose } from '../purpose.ts';
@@ -48,7 +48,8 @@ export function startSender(gate: Pick<Gate, 'door'>, version: string, { dialler
   /** Its connections were cut: what comes of them now says nothing of the receivers. */
   let isCut = false;
   let freed: (() => void) | undefined;
-  const failed = onceASecond((thrown) => log('warn', 'sender_failed', describeError(asGatewayError(thrown))));
+  const tellSeldom = logSeldom();
+  const failed = (thrown: unknown): void => tellSeldom('warn', 'sender_failed', describeError(asGatewayError(thrown)));
 
   const free = (): number => MOST_UNDER_WAY - underWay.size - asked;
 
@@ -174,16 +175,5 @@ export function startSender(gate: Pick<Gate, 'door'>, version: string, { dialler
       dialler.close();
       await Promise.race([polling, sleep(Math.max(0, until - performance.now()), undefined, { ref: false })]);
     },
-  };
-}
-
-/** Calls no more often than that, and drops the rest. */
-function onceASecond<A>(tell: (about: A) => void): (about: A) => void {
-  let last = Number.NEGATIVE_INFINITY;
-  return (about) => {
-    const now = performance.now();
-    if (now - last < 1_000) return;
-    last = now;
-    tell(about);
   };
 }
