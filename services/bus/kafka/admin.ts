@@ -70,7 +70,7 @@ export class Admin implements KafkaAdmin {
           await ranges(
             this.#cluster,
             partitions.map(({ partition }) => ({ topic: name, partition })),
-          );
+          ).catch(heardLater);
       }
       return [...created];
     });
@@ -146,6 +146,11 @@ export async function ranges(cluster: Cluster, lanes: readonly Lane[]): Promise<
       throw new KafkaError('DRIVER', `the answer lacks ${key}`, { retriable: true });
     return { topic, partition, earliest: earliest.get(key)!, end: end.get(key)! };
   });
+}
+
+/** What we made does exist: a leader that does not know it has not heard of it yet, however long that takes. */
+function heardLater(error: KafkaError): never {
+  throw error.code === 'UNKNOWN_TOPIC_OR_PARTITION' ? answered(LEADER_NOT_AVAILABLE, error.message) : error;
 }
 
 function stale(cluster: Cluster, { topic, partition }: Lane, code: number): KafkaError {

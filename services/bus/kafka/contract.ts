@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as rest } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openDriver } from './driver.ts';
+import { openDriver, openWire } from './driver.ts';
 import { fromEarliest, lanesOf, until } from './ledger.ts';
 import {
   type DriverName,
@@ -53,11 +53,13 @@ export function driverContract(name: DriverName, broker: () => Broker): void {
       await driver?.close();
     });
 
-    /** A topic of its own for each test. */
+    /** A topic of its own for each test. It keeps all: a record's time is made up, and retention goes by it. */
     const topic = async (partitions = 2, configs: Record<string, string> = {}): Promise<string> => {
       const topic = `contract.${name}.${++made}`;
       const admin = driver.admin();
-      await admin.createTopics([{ name: topic, partitions, replication: 1, configs }]);
+      await admin.createTopics([
+        { name: topic, partitions, replication: 1, configs: { 'retention.ms': '-1', ...configs } },
+      ]);
       await admin.close();
       return topic;
     };
@@ -94,6 +96,20 @@ export function driverContract(name: DriverName, broker: () => Broker): void {
     test('names itself and its library', () => {
       expect(driver.name).toBe(name);
       expect(driver.library).toMatch(/kafka.* \d+\.\d+\.\d+$/);
+    });
+
+    test('a connection that has ended refuses what is asked of it, at once', async () => {
+      const wire = await openWire(name, settings());
+      const [host, port] = broker().brokers[0]!.split(':') as [string, string];
+      const end = new AbortController();
+      const link = await wire.connect(host, Number(port), end.signal);
+      const open = link.metadata([]);
+      expect((await open).brokers.length).toBe(1);
+      end.abort();
+      await link.ended;
+      const from = performance.now();
+      await expect(link.metadata([])).rejects.toMatchObject({ code: 'CONNECTION', retriable: true });
+      expect(performance.now() - from).toBeLessThan(1000);
     });
 
     test('what is written comes back as it was, in its order', async () => {
@@ -471,8 +487,10 @@ export function driverContract(name: DriverName, broker: () => Broker): void {
       };
       await until('all were handed', goOn, 30_000).catch((thrown: Error) => {
         const where = lanes.map((lane) => `${lane.partition} at ${reading.reader.position(lane)}`).join(', ');
-        const told = reading.troubles.map(({ error: { code } }) => code).join(' ');
-        throw new Error(`${thrown.message}: ${handed} in ${calls} calls, lanes ${where}; troubles: ${told || 'none'}`);
+        const told = [...reading.troubles.map(({ error: { code } }) => code), ...reading.gaps.map(() => 'gap')].join(
+          ' ',
+        );
+        throw new Error(`${thrown.message}: ${handed} in ${calls} calls, lanes ${where}; told: ${told || 'nothing'}`);
       });
       expect(handed).toBe(2000);
       for (const done of open) done();

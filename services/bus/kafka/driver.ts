@@ -31,9 +31,18 @@ const wires: Readonly<Record<DriverName, () => Promise<WireOf>>> = {
 export async function openDriver(name: DriverName, settings: DriverSettings): Promise<KafkaDriver> {
   settings.brokers.forEach(place);
   if (settings.brokers.length === 0) throw new KafkaError('DRIVER', 'no broker is named', { retriable: false });
-  const all = { connectTimeoutMs: CONNECT_TIMEOUT_MS, requestTimeoutMs: REQUEST_TIMEOUT_MS, ...settings };
-  return new Driver((await wires[name]())(all), all);
+  return new Driver(await openWire(name, settings), timed(settings));
 }
+
+/** Connections of a library by themselves, without leaders, tries and loops. */
+export const openWire = async (name: DriverName, settings: DriverSettings): Promise<Wire> =>
+  (await wires[name]())(timed(settings));
+
+const timed = (settings: DriverSettings): Cluster['settings'] => ({
+  connectTimeoutMs: CONNECT_TIMEOUT_MS,
+  requestTimeoutMs: REQUEST_TIMEOUT_MS,
+  ...settings,
+});
 
 class Driver implements KafkaDriver {
   readonly #wire: Wire;

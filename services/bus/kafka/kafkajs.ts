@@ -4,7 +4,8 @@
  * modules are not promised to anybody, but the library is at rest: its version is pinned, and `contract.ts` holds it to this use.
  *
  * Mended from here: `TimeoutNegativeWarning` on Node 24; a request without an answer left its connection open, so that the
- * next one could wait behind it; closing waited for answers; a broker that wants TLS was waited for. Record batches are ours.
+ * next one could wait behind it; one on a connection that had ended waited for ever; closing waited for answers; a broker that
+ * wants TLS was waited for. Record batches are ours.
  */
 import { createRequire } from 'node:module';
 import { connect as connectPlain, isIP, type Socket } from 'node:net';
@@ -48,6 +49,7 @@ interface KafkajsConnection {
     pending: unknown[];
     throttledUntil: number;
     throttleCheckTimeoutId: NodeJS.Timeout | null;
+    push(request: object): void;
     checkPendingRequests(): void;
     scheduleCheckPendingRequests(): void;
     destroy(): void;
@@ -132,6 +134,12 @@ export const kafkajs: WireOf = ({ clientId, sasl, tls, connectTimeoutMs, request
         },
         Math.max(10, queue.throttledUntil - Date.now()),
       );
+    };
+    // The library writes to a socket that is gone, and its clock stopped with it: nobody would ever answer.
+    const push = queue.push.bind(queue);
+    queue.push = (request) => {
+      if (connection.socket === undefined || connection.socket.destroyed) throw new Error('closed');
+      push(request);
     };
     const end = () => {
       connection.socket?.destroy();

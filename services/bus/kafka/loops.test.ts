@@ -29,6 +29,8 @@ class MadeUp implements Wire {
     return [];
   };
   range = { earliest: 0n, end: 10n };
+  /** Code with which offsets of a lane are answered. */
+  offsets = (): number => 0;
 
   async connect(_host: string, port: number, signal: AbortSignal): Promise<Link> {
     this.connects.push(port);
@@ -73,8 +75,8 @@ class MadeUp implements Wire {
         return ask('fetch', () => this.fetch(port, request));
       },
       offsets: (lanes, which) =>
-        ask('offsets', async () => lanes.map((lane) => ({ ...lane, code: 0, offset: this.range[which] }))),
-      createTopics: none,
+        ask('offsets', async () => lanes.map((lane) => ({ ...lane, code: this.offsets(), offset: this.range[which] }))),
+      createTopics: (specs) => ask('createTopics', async () => specs.map(({ name }) => ({ name, code: 0, words: '' }))),
       configs: none,
       coordinator: none,
       commit: none,
@@ -179,6 +181,16 @@ test('a broker that takes connections and answers nothing does not hold up who a
   open.push(admin);
   expect((await admin.brokers()).brokers.length).toBe(2);
   expect(Date.now() - from).toBeLessThan(2900);
+});
+
+test('a topic that was made is waited for, however often a broker has not heard of it', async () => {
+  const wire = new MadeUp();
+  let asked = 0;
+  wire.offsets = () => (asked++ < 10 ? 3 : 0);
+  const admin = new Admin(clusterOf(wire));
+  open.push(admin);
+  expect(await admin.createTopics([{ name: 't', partitions: 2, replication: 1, configs: {} }])).toEqual(['t']);
+  expect(asked).toBeGreaterThan(10);
 });
 
 test('a password that is refused is not tried at every broker', async () => {

@@ -143,13 +143,13 @@ export class Reader implements KafkaReader {
   #start(leader: number): void {
     const loop = { wake: () => {}, done: Promise.resolve() };
     this.#loops.set(leader, loop);
-    loop.done = this.#loop(leader, loop).finally(() => this.#loops.delete(leader));
+    loop.done = this.#loop(leader, loop);
   }
 
   async #loop(leader: number, loop: { wake: () => void }): Promise<void> {
     while (!this.#cluster.closed) {
       const led = [...this.#lanes.values()].filter((state) => state.leader === leader);
-      if (led.length === 0) return;
+      if (led.length === 0) break;
       const now = performance.now();
       const free = led.filter(({ busyMs, paused, gap }) => busyMs === 0 && !paused && !gap);
       const ready = free.filter(({ restsUntilMs }) => restsUntilMs <= now);
@@ -167,7 +167,7 @@ export class Reader implements KafkaReader {
         if (asked.length === 0) continue;
         await this.#fetch(link, asked, led);
       } catch (error) {
-        if (this.#cluster.closed) return;
+        if (this.#cluster.closed) break;
         const failed = error as KafkaError;
         this.#cluster.stale(new Set(ready.map(({ lane }) => lane.topic)));
         let first = true;
@@ -180,6 +180,8 @@ export class Reader implements KafkaReader {
         this.#wakeLeading();
       }
     }
+    // In the same turn as it ends: nobody is to wake a loop that no longer listens.
+    this.#loops.delete(leader);
   }
 
   async #resolveEarliest(link: Link, ready: readonly LaneState[]): Promise<void> {

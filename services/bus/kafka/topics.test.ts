@@ -51,7 +51,7 @@ test('what breaks a promise is told as grave', () => {
   ]);
   expect(told([as({}, { 'retention.ms': '3600000' })])).toEqual(['retention.ms 604800000 3600000 !']);
   expect(told([as({}, { 'message.timestamp.type': 'CreateTime' })])).toEqual([
-    'message.timestamp.type LogAppendTime CreateTime',
+    'message.timestamp.type LogAppendTime CreateTime !',
   ]);
 });
 

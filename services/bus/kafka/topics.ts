@@ -51,7 +51,14 @@ export interface TopicFault {
 }
 
 /** Settings with which promises fall; the others are ours to prefer. */
-const grave = new Set(['cleanup.policy', 'min.insync.replicas', 'unclean.leader.election.enable', 'max.message.bytes']);
+const grave = new Set([
+  'cleanup.policy',
+  'min.insync.replicas',
+  'unclean.leader.election.enable',
+  'max.message.bytes',
+  // By the time of the event itself what is old when it is written, as after a move, would be dropped at once.
+  'message.timestamp.type',
+]);
 
 /** Compares topics with what was declared. More retention, more copies and larger messages than declared are no fault. */
 export function checkTopics(specs: readonly TopicSpec[], found: readonly TopicDescription[]): TopicFault[] {
