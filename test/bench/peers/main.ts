@@ -242,27 +242,36 @@ async function ourselves(country: Country, sink: Sink, kind: 'stream' | 'unary')
 
 const only = values.only;
 const sink = await startSink();
-const servers = await startServers();
 const rows: Row[] = [];
+/** On servers of its own: what one left there, such as the product of another seller, is not the next one's. */
+async function onServers(run: (servers: Servers) => Promise<Row>): Promise<void> {
+  const servers = await startServers();
+  try {
+    rows.push(await run(servers));
+  } finally {
+    await servers.stop();
+  }
+}
 try {
-  for (const peer of peers) if (!only || only === peer.folder) rows.push(await peerOf(servers, sink, peer));
+  for (const peer of peers)
+    if (!only || only === peer.folder) await onServers((servers) => peerOf(servers, sink, peer));
   const kinds = (
     [
       ['bulk', 'stream'],
       ['unary', 'unary'],
     ] as const
   ).filter(([name]) => !only || only === name);
-  for (const [, kind] of kinds) {
-    const country = await startCountry(servers);
-    try {
-      rows.push(await ourselves(country, sink, kind));
-    } finally {
-      await country.stop();
-    }
-  }
+  for (const [, kind] of kinds)
+    await onServers(async (servers) => {
+      const country = await startCountry(servers);
+      try {
+        return await ourselves(country, sink, kind);
+      } finally {
+        await country.stop();
+      }
+    });
 } finally {
   await endAll();
-  await servers.stop();
 }
 
 note('Peers', [
