@@ -219,8 +219,8 @@ export class Core implements Reader {
   readonly #logElsewhere: boolean;
   /** Something that was not loaded was asked for: nothing of this group counts. */
   #missed = false;
-  /** What this group parked, told once it is committed. */
-  #parkings: (() => void)[] = [];
+  /** What parked keys and retries of this group mean to the process, which no rollback undoes: done once it is committed. */
+  #onceCommitted: (() => void)[] = [];
 
   /**
    * `appended` is told of records after their commit. With `logElsewhere` the store's lanes are ignored: records come by
@@ -404,8 +404,8 @@ export class Core implements Reader {
     if (touched.has(timers.name)) this.#nextTimerMs = undefined;
     if (touched.has(waits.name)) this.#nextDeadlineMs = undefined;
     if (touched.has(wakes.name)) this.#wakesMayStand = true;
-    for (const told of this.#parkings) told();
-    this.#parkings = [];
+    for (const then of this.#onceCommitted) then();
+    this.#onceCommitted = [];
     this.#inGroup = false;
     if (touched.size > 0) this.#tell(touched);
   }
@@ -421,7 +421,7 @@ export class Core implements Reader {
     this.#rows.forget();
     this.#pending = [];
     this.#numbered = NOTHING;
-    this.#parkings = [];
+    this.#onceCommitted = [];
     this.#missed = false;
     this.#inGroup = false;
     this.#nextTimerMs = undefined;
@@ -790,7 +790,7 @@ export class Core implements Reader {
         return { what: thrown.what, deadlineMs: thrown.deadlineMs };
       const error =
         thrown instanceof Waiting ? new GatewayError('gateway.bug', 'a deadline cannot wait') : asGatewayError(thrown);
-      this.#parkings.push(() =>
+      this.#onceCommitted.push(() =>
         log('error', 'record_parked', {
           consumer: member.name,
           stream: record.stream,
@@ -1031,7 +1031,7 @@ export class Core implements Reader {
         nextSeq: 1,
       };
       member.parked = true;
-      this.#parkings.push(() => this.#countParked(member, parkedIn));
+      this.#onceCommitted.push(() => this.#countParked(member, parkedIn));
     }
     this.#rows.put(parkedRecords, { ...record0(record), consumer: member.name, parkedIn, seq: row.nextSeq });
     this.#rows.put(parkedKeys, { ...row, nextSeq: row.nextSeq + 1 });
@@ -1113,9 +1113,11 @@ export class Core implements Reader {
   retryParked(consumer: string, stream: string, key: string): boolean {
     const member = this.#byName.get(consumer);
     if (member === undefined || this.#rows.get(parkedKeys, consumer, stream, key) === undefined) return false;
-    // Somebody looked at it: the stream may go on as well.
-    member.stopped.delete(stream);
-    member.parkedAt.delete(stream);
+    // Somebody looked at it: the stream may go on as well, unless that person is told that the retry failed.
+    this.#onceCommitted.push(() => {
+      member.stopped.delete(stream);
+      member.parkedAt.delete(stream);
+    });
     this.#wake(member, 'parked', `${stream}/${key}`);
     return true;
   }

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { GatewayError } from '#kernel';
 import { decoded, emit, type ServiceModule, table } from './index.ts';
-import { testBench } from './memory.ts';
+import { MemoryStore, testBench } from './memory.ts';
+import { StoreFailure } from './store.ts';
 
 interface Row {
   productId: string;
@@ -91,6 +93,41 @@ describe('a bench', () => {
     submit(bench, 'poison');
     submit(bench, 'a');
     expect(bench.parked()).toMatchObject([{ consumer: 'shelf', key: 'poison', code: 'gateway.bug', events: 2 }]);
+    expect(bench.get(seen, 'a')?.times).toBe(1);
+  });
+
+  test('lets a stopped stream go on by a retry that was committed, not by one that failed', () => {
+    let isFull = false;
+    const store = new (class extends MemoryStore {
+      override commit(): void {
+        if (isFull) throw new StoreFailure(new GatewayError('gateway.disk_full'));
+        super.commit();
+      }
+    })();
+    const ill: ServiceModule = {
+      ...shelf,
+      consumers: shelf.consumers.map((consumer) => ({
+        ...consumer,
+        handle(record, unit) {
+          if (record.key.startsWith('ill')) throw new Error('poison');
+          consumer.handle(record, unit);
+        },
+      })),
+    };
+    const bench = testBench(ill, { store });
+    for (let n = 1; n <= 5; n++) submit(bench, `ill ${n}`);
+    const stopped = () => bench.ages().find(({ stream }) => stream === 'catalogue')?.stopped;
+    expect(stopped()).toBe(true);
+    isFull = true;
+    expect(() => bench.retryParked('shelf', 'catalogue', 'ill 1')).toThrow(
+      expect.objectContaining({ fault: 'gateway.disk_full' }),
+    );
+    isFull = false;
+    expect(stopped()).toBe(true);
+    submit(bench, 'a');
+    expect(bench.get(seen, 'a')).toBeUndefined();
+    expect(bench.retryParked('shelf', 'catalogue', 'ill 1')).toBe(true);
+    expect(stopped()).toBe(false);
     expect(bench.get(seen, 'a')?.times).toBe(1);
   });
 

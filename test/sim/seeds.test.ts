@@ -23,10 +23,10 @@ const message = (
   value: Record<string, unknown>,
 ): Message => ({ n, party, method, remember: 400, school: school.oin, events: [{ name, key, value }] });
 
-const published = (n: number): Message =>
-  message(n, product.publisher, 'CatalogueService/PublishProducts', 'ProductSubmitted', product.id, {
-    product: { productId: product.id, title: 'Method' },
-    byOin: product.publisher,
+const published = (n: number, { id, publisher } = product): Message =>
+  message(n, publisher, 'CatalogueService/PublishProducts', 'ProductSubmitted', id, {
+    product: { productId: id, title: 'Method' },
+    byOin: publisher,
   });
 const granted = (n: number): Message =>
   message(n, product.publisher, 'EntitlementService/GrantEntitlements', 'GrantSubmitted', learner, {
@@ -73,5 +73,26 @@ describe('found by a seed', () => {
     const { problems, accepted } = await simulate(plan);
     expect(problems).toEqual([]);
     expect(accepted).toBe(3);
+  });
+
+  test('49682: a retry that a full disk undoes does not let a stopped stream go on', async () => {
+    // Keys are taken up again in their order: were the sixth parked as well, its mail would be the first and not the last.
+    const ill = [1, 2, 3, 4, 5, 0].map((n) => ({ ...product, id: `${product.id}-${n}` }));
+    const works: Step = { ...(sends(0) as Step & { do: 'group' }), send: [] };
+    const plan = planWith(
+      ill.map((of, n) => published(n, of)),
+      [
+        { do: 'poison', messages: ill.map((_, n) => n), service: 'delivery' },
+        // Five keys are parked: the stream stops, and the sixth stays on the log.
+        ...ill.flatMap((_, n) => [sends(n), works]),
+        { do: 'full' },
+        { do: 'retry' },
+        { do: 'room' },
+        works,
+      ],
+    );
+    const { problems, accepted } = await simulate(plan);
+    expect(problems).toEqual([]);
+    expect(accepted).toBe(6);
   });
 });
