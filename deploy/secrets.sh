@@ -30,6 +30,7 @@ secret database-password 'openssl rand -hex 24' ''
 secret vault-database-password 'openssl rand -hex 24' ''
 secret operator-key "openssl rand -hex 32" eduk_operator_
 secret master-key 'openssl rand -hex 32' ''
+secret log-key 'openssl genpkey -algorithm ed25519' ''
 
 curve='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
 if missing inner-ca.crt; then

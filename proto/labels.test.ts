@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Consumer, ServiceModule } from '#bus';
 import { access } from '#services/access';
+import { audit } from '#services/audit';
 import { catalogue } from '#services/catalogue';
 import { delivery } from '#services/delivery';
 import { entitlements } from '#services/entitlements';
@@ -27,6 +28,7 @@ const modules: readonly ServiceModule[] = [
   results,
   delivery,
   flows,
+  audit,
 ];
 const short = (name: string): string => name.split('.').at(-1)!;
 

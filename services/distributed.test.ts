@@ -255,7 +255,10 @@ describe('roles as processes', () => {
     const rest = ['rosters', 'orders', 'entitlements', 'access', 'results'];
     const other = `127.0.0.1:${await freePort()}`;
     const core = { EDUK_CORE: `${env['EDUK_CORE']},${other}` };
-    await start(['parties', 'catalogue', ...rest, 'delivery', 'flows'], { EDUK_INNER: env['EDUK_CORE']!, ...core });
+    await start(['parties', 'catalogue', ...rest, 'delivery', 'flows', 'audit'], {
+      EDUK_INNER: env['EDUK_CORE']!,
+      ...core,
+    });
     const door = await start(['edge', 'pseudonyms'], { ...core, EDUK_INNER: '127.0.0.1:0' });
     const { granted } = await registerAt(ask(door.addresses!.grpc, operatorKey()));
     expect(granted.decision.code).toBe('');
@@ -384,6 +387,12 @@ describe('the list of roles and services', () => {
 /** Methods of which a second call reads again, or finds done what it would do. */
 const harmless = [
   'eduk.access.v1.AccessService/getLaunch',
+  'eduk.audit.v1.AuditService/getConsistency',
+  'eduk.audit.v1.AuditService/getHead',
+  'eduk.audit.v1.AuditService/getProof',
+  'eduk.audit.v1.AuditService/listAccess',
+  'eduk.audit.v1.AuditService/listHeads',
+  'eduk.audit.v1.AuditService/listLeaves',
   'eduk.catalogue.v1.CatalogueService/getProducts',
   'eduk.catalogue.v1.CatalogueService/searchProducts',
   'eduk.delivery.v1.DeliveryService/flowRows',

@@ -50,6 +50,7 @@ import {
   mayCall,
   modulesOf,
   once,
+  prepare,
   type RoleName,
   roles,
   rolesOf,
@@ -176,6 +177,7 @@ export async function startRoles(
         })
       : undefined;
     if (engine) opened.push(() => engine.stop());
+    await prepare(mine, config);
     const vault = has('vault')
       ? await onceThere('EDUK_VAULT_DATABASE_URL', () => openVault(config, parts), signal)
       : undefined;
@@ -194,6 +196,8 @@ export async function startRoles(
         )
       : undefined;
     if (doorLog) opened.push(() => doorLog.stop());
+    // Who sends says what was released on the log of its own engine.
+    const engineLog = engine?.implementations.find(({ definition }) => definition.fullName === LOG_SERVICE);
 
     const own = [...(engine?.implementations ?? []), ...(vault?.implementations ?? [])].filter(
       // The doors' own log is the one way in.
@@ -224,7 +228,7 @@ export async function startRoles(
       : undefined;
     if (doors) opened.push(() => doors.stop(0));
     const outbound = has('delivery')
-      ? sendOnce(() => missing(), config, route(mine, here, ways, doorLog?.implementation))
+      ? sendOnce(() => missing(), config, route(mine, here, ways, doorLog?.implementation ?? engineLog))
       : undefined;
     if (outbound) opened.push(() => outbound.stop(0));
     const health: Health = doors?.health ?? {

@@ -33,7 +33,7 @@ export const roles: Readonly<Record<RoleName, Role>> = {
     needs: ['engine', 'core', 'vault'],
     at: 'EDUK_DELIVERY',
   },
-  watch: { about: 'where every message is', needs: ['engine'], at: 'EDUK_WATCH' },
+  watch: { about: 'where every message is, and proof of what was done', needs: ['engine'], at: 'EDUK_WATCH' },
   vault: { about: 'keys and identities', needs: ['vault database'], at: 'EDUK_VAULT' },
 };
 
@@ -44,6 +44,8 @@ export interface Service {
   answers?: string;
   /** What it brings to an engine; loaded only where it runs. */
   module?: (config: Config) => Promise<ServiceModule>;
+  /** What is made or looked for before it runs. Rejects with `ConfigError`. */
+  prepare?: (config: Config) => Promise<void>;
 }
 
 export const services: readonly Service[] = [
@@ -103,6 +105,16 @@ export const services: readonly Service[] = [
     answers: 'eduk.flows.v1.FlowsService',
     module: async () => (await import('#services/flows')).flows,
   },
+  {
+    name: 'audit',
+    role: 'watch',
+    answers: 'eduk.audit.v1.AuditService',
+    module: async (config) => {
+      const { auditWith, logKey } = await import('#services/audit');
+      return auditWith({ key: () => logKey(config) });
+    },
+    prepare: async (config) => void (await import('#services/audit')).logKey(config),
+  },
   { name: 'pseudonyms', role: 'vault', answers: 'eduk.pseudonyms.v1.VaultService' },
 ];
 
@@ -143,6 +155,11 @@ export const once: ReadonlySet<string> = new Set([
 /** Modules of some services, in the order of the list. */
 export const modulesOf = (some: readonly Service[], config: Config): Promise<ServiceModule[]> =>
   Promise.all(some.flatMap(({ module }) => (module ? [module(config)] : [])));
+
+/** Before some services run in this process. Rejects with `ConfigError`. */
+export async function prepare(some: readonly Service[], config: Config): Promise<void> {
+  for (const { prepare: own } of some) await own?.(config);
+}
 
 /**
  * The services that some names of roles or services stand for; no names = all. Throws `ConfigError` for an unknown name.

@@ -16,7 +16,7 @@ import {
   recordBugs,
   serveOnPort,
 } from '#kernel';
-import { modulesOf, services } from './roles.ts';
+import { modulesOf, prepare, services } from './roles.ts';
 import { takesBack } from './withdrawn.ts';
 
 export interface StateData {
@@ -34,6 +34,11 @@ try {
     outboxMax: Number(config.EDUK_OUTBOX_MAX),
     modules: await modulesOf(services, config),
     remembers: takesBack,
+  });
+  // A folder that cannot be used is left as it is: only now something is made in it.
+  await prepare(services, config).catch(async (thrown) => {
+    await engine.stop();
+    throw thrown;
   });
   recordBugs((error, service, method) => log('error', 'state_bug', { service, method, ...describeError(error) }));
   serveOnPort(port, dispatcher(engine.implementations));

@@ -213,6 +213,7 @@ function keysProblems(deployments: readonly KubernetesObject[]): string[] {
     'vault-database-password': ['vault'],
     'door.key': ['door'],
     'operator-key': ['desk', 'door'],
+    'log-key': ['watch'],
     'database-password': ['core', 'delivery', 'desk', 'door', 'watch'],
   };
   const problems = Object.entries(expected).flatMap(([file, who]) =>

@@ -1,6 +1,7 @@
 // Written by proto/generate.ts. Do not edit.
 
 import * as access from './eduk/events/v1/access.ts';
+import * as audit from './eduk/events/v1/audit.ts';
 import * as catalogue from './eduk/events/v1/catalogue.ts';
 import * as entitlements from './eduk/events/v1/entitlements.ts';
 import * as orders from './eduk/events/v1/orders.ts';
@@ -13,6 +14,7 @@ export const events = {
   AccessProvisioned: { stream: 'access', codec: access.AccessProvisioned },
   AccessRefused: { stream: 'access', codec: access.AccessRefused },
   AccessRevoked: { stream: 'access', codec: access.AccessRevoked },
+  AuditSubmitted: { stream: 'audit', codec: audit.AuditSubmitted },
   EntitlementChangeRefused: { stream: 'entitlements', codec: entitlements.EntitlementChangeRefused },
   EntitlementChanged: { stream: 'entitlements', codec: entitlements.EntitlementChanged },
   EntitlementGranted: { stream: 'entitlements', codec: entitlements.EntitlementGranted },

@@ -952,6 +952,8 @@ describe('errors', () => {
       'dead retry': ['--all'],
       'dead drop': ['key'],
       'learner forget': ['--school', school],
+      'audit access': ['--school', school],
+      'receipt fetch': ['r'],
     };
     const killed = await fakeGateway({});
     killed.kill();

@@ -1,6 +1,7 @@
 import type { Health } from '#kernel';
 import type { Certificates } from './certificates.ts';
 import type { Cursors } from './cursor.ts';
+import type { Heads } from './heads.ts';
 import type { RefusalNotes } from './refusals.ts';
 import type { Proofs } from './stages/authenticate.ts';
 import type { Door } from './submission.ts';
@@ -15,6 +16,7 @@ export interface Gate {
   notes: RefusalNotes;
   /** TLS of the doors; undefined = they have none. */
   certificates: Certificates | undefined;
+  heads: Heads;
   /** Whether the master key is a development key. */
   devKey: boolean;
   version: string;

@@ -12,12 +12,15 @@ import {
   type Transport,
   textOf,
 } from '#kernel';
+import { AuditNotes, audited } from './audit.ts';
+import { operator as operatorCaller } from './caller.ts';
 import { Certificates, type DoorTls } from './certificates.ts';
 import { Chain } from './chain.ts';
 import { Cursors } from './cursor.ts';
 import { ForgetWatch } from './forgetting.ts';
 import type { Gate } from './gate.ts';
 import { startGrpc } from './grpc/server.ts';
+import { Heads } from './heads.ts';
 import { metricsPage } from './http/metrics.ts';
 import { startHttp } from './http/server.ts';
 import { limits } from './limits.ts';
@@ -69,7 +72,9 @@ export interface Doors {
 export async function startDoors(options: DoorOptions): Promise<Doors> {
   const { state, vault, clock } = options;
   const tls = options.tls && new Certificates(options.tls, () => clock.now());
-  const services = connectServices(state, vault);
+  const reached = connectServices(state, vault);
+  const audit = new AuditNotes(reached.log, clock);
+  const services = { ...reached, vault: audited(reached.vault, audit, operatorCaller.oin) };
   const { digestKey, cursorKey, tokenKey, devKey } = await services.vault.doorKeys({});
   const secrets = new HmacKey(tokenKey);
   const chain = new Chain(services.parties, clock);
@@ -87,12 +92,15 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     clock,
     dialler,
     digestKey: new HmacKey(digestKey),
+    audit,
     open: () => !closing.signal.aborted,
     closing: closing.signal,
     publicUrl: () => publicUrl,
     derive: (purpose, id) => secrets.digest(`${purpose}|${id}`).toString('base64url'),
   };
-  const notes = new RefusalNotes(services.flows);
+  const notes = new RefusalNotes(services.flows, audit);
+  const heads = new Heads(services.audit);
+  heads.start();
   const gate: Gate = {
     door,
     proofs: {
@@ -104,6 +112,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     cursors: new Cursors(cursorKey),
     notes,
     certificates: tls,
+    heads,
     devKey,
     version: options.version,
     backup: options.backup,
@@ -137,6 +146,8 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
       await notes.flush();
       notes.stop();
       dialler.close();
+      heads.stop();
+      await audit.stop();
       chain.stop();
       forgetting.stop();
       tls?.stop();

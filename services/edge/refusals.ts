@@ -1,21 +1,32 @@
 import { type GatewayError, log } from '#kernel';
+import { AuditKind } from '#proto/eduk/core/v1/audit';
 import type { RefusalNote } from '#proto/eduk/flows/v1/flows';
+import type { AuditNotes } from './audit.ts';
 import type { Services, Submission } from './submission.ts';
 
 /** What doors refuse is counted and told to flows once a second, so that an operator finds what never was accepted. */
 export class RefusalNotes {
   readonly #flows: Services['flows'];
+  readonly #audit: AuditNotes;
   readonly #notes = new Map<string, RefusalNote>();
   readonly #timer: NodeJS.Timeout;
 
-  constructor(flows: Services['flows']) {
+  constructor(flows: Services['flows'], audit: AuditNotes) {
     this.#flows = flows;
+    this.#audit = audit;
     this.#timer = setInterval(() => void this.flush(), 1000);
     this.#timer.unref();
   }
 
   note(submission: Submission, error: GatewayError): void {
     const about = submission.message.reveal((request) => submission.intake.about?.(request)) ?? {};
+    this.#audit.note({
+      kind: AuditKind.AUDIT_KIND_REFUSED,
+      partyOin: submission.caller.oin,
+      schoolOin: idOr(submission.school),
+      method: submission.intake.method,
+      code: error.fault,
+    });
     const note: RefusalNote = {
       partyOin: submission.caller.oin,
       method: submission.intake.method,

@@ -1,5 +1,6 @@
 import { connect, type Transport } from '#kernel';
 import { AccessServiceDefinition } from '#proto/eduk/access/v1/access';
+import { AuditServiceDefinition } from '#proto/eduk/audit/v1/audit';
 import { LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
 import { CatalogueServiceDefinition } from '#proto/eduk/catalogue/v1/catalogue';
 import { DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
@@ -24,5 +25,6 @@ export const connectServices = (state: Transport, vault: Transport): Services =>
   results: connect(ResultsServiceDefinition, state),
   flows: connect(FlowsServiceDefinition, state),
   delivery: connect(DeliveryServiceDefinition, state),
+  audit: connect(AuditServiceDefinition, state),
   vault: connect(VaultServiceDefinition, vault),
 });

@@ -1,5 +1,6 @@
 import type { Clear, Client, Clock, Codec, Dialler, GatewayError, HmacKey } from '#kernel';
 import type { AccessServiceDefinition } from '#proto/eduk/access/v1/access';
+import type { AuditServiceDefinition } from '#proto/eduk/audit/v1/audit';
 import type { LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
 import type { CatalogueServiceDefinition } from '#proto/eduk/catalogue/v1/catalogue';
 import type { Role, Service } from '#proto/eduk/core/v1/party';
@@ -12,6 +13,7 @@ import type { Identity, VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1
 import type { ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
 import type { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
 import type { EventName, EventOf } from '#proto/events';
+import type { AuditNotes } from './audit.ts';
 import type { Caller } from './caller.ts';
 import type { Chain } from './chain.ts';
 
@@ -27,6 +29,7 @@ export interface Services {
   results: Client<typeof ResultsServiceDefinition>;
   flows: Client<typeof FlowsServiceDefinition>;
   delivery: Client<typeof DeliveryServiceDefinition>;
+  audit: Client<typeof AuditServiceDefinition>;
   vault: Client<typeof VaultServiceDefinition>;
 }
 
@@ -39,6 +42,8 @@ export interface Door {
   digestKey: HmacKey;
   /** The way out, to whatever others gave as their address; `dialler.networks` says where that may lead. */
   dialler: Dialler;
+  /** What is done here that no accepted message says. */
+  audit: AuditNotes;
   /** Whether the gateway takes messages in; false once it stops. */
   open(): boolean;
   /** Aborts once it stops: what waits for news ends then. */
@@ -145,6 +150,8 @@ export interface Submission<Req = any> {
   salt?: Uint8Array;
   leaf?: Uint8Array;
   acceptedMs?: number;
+  /** Accepted in a group: its receipt, and the root over the leaves of all that it holds. */
+  group?: { receiptId: string; root: Uint8Array; atMs: number };
   /** True when the reference was known with the same content. */
   repeated?: boolean;
 }

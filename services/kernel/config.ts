@@ -156,6 +156,11 @@ export const settings = {
       'File (mode 0600) with the operator’s key, the same for all doors. Default: operator.key in the data folder, made at the first start.',
     type: 'path',
   },
+  EDUK_LOG_KEY_FILE: {
+    about:
+      'File (mode 0600) with the Ed25519 key (PEM) that signs heads of the log of what was done, the same for all replicas of the service audit. Default: log.key in the data folder, made at the first start.',
+    type: 'path',
+  },
   EDUK_ALLOW_NETWORKS: {
     about:
       'Networks that the gateway may send to although they are not the Internet, comma-separated, such as 10.1.0.0/16; over plain HTTP too with http:// before it. Loopback may be sent to while the gateway listens there itself.',

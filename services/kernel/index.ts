@@ -9,6 +9,8 @@ export * from './health.ts';
 export * from './hmac.ts';
 export * from './ids.ts';
 export * from './log.ts';
+export * from './loghead.ts';
+export * from './merkle.ts';
 export * from './networks.ts';
 export * from './rpc.ts';
 export * from './seldom.ts';

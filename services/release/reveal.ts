@@ -82,6 +82,7 @@ export async function revealPeople(
     partyOin: purpose.party,
     purpose: purposeName(purpose.service),
     pairwise: purpose.pairwise,
+    attributes: [...released].join(','),
   });
   return new Clear(
     revealed.map((one) =>

@@ -1,4 +1,5 @@
 /** The real services say the same on both engines: over PostgreSQL and Kafka, with replicas that come and go, as in memory. */
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,8 +7,12 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type DistributedEngine, type NewEntry, type Table, testBench } from '#bus';
 import { type Infrastructure, localInfrastructure } from '#deploy/local';
-import { connect, dispatcher } from '#kernel';
+import { connect, dispatcher, encoded, proofProblem, recordOf, succession, uuid7 } from '#kernel';
+import { AuditServiceDefinition } from '#proto/eduk/audit/v1/audit';
 import { LogServiceDefinition, Taken } from '#proto/eduk/bus/v1/bus';
+import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
+import { AuditSubmitted } from '#proto/eduk/events/v1/audit';
+import { auditWith } from '#services/audit';
 import { makePlace } from '../../services/bus/postgres/places.ts';
 import { randomFrom } from '../parties/random.ts';
 import { entriesOf } from '../sim/entries.ts';
@@ -128,6 +133,81 @@ test.each([11, 23, 37])('of world %i', async (seed) => {
           lasting(table, bench.list(table, { equals: [] })),
         );
     expect(await place.query('SELECT * FROM bus.troubles')).toEqual([]);
+  } finally {
+    for (const replica of replicas) await replica.stop();
+    await place.remove();
+  }
+});
+
+test('the log of what was done has each record once, under one head after the other, whoever of the replicas has it', async () => {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const place = await makePlace(servers, 'platformatic');
+  let now = NOW;
+  const replicas: DistributedEngine[] = [];
+  const join = async (): Promise<void> => {
+    const modules = [auditWith({ key: () => privateKey })];
+    const replica = await place.open({ modules, clock: { now: () => now } });
+    replica.start();
+    replicas.push(replica);
+  };
+  const none = new Uint8Array(0);
+  const entry = (n: number) => {
+    const record = AuditRecord.fromPartial({
+      kind: AuditKind.AUDIT_KIND_ACCEPTED,
+      receiptId: `r-${n}`,
+      partyOin: 'p',
+      times: 1n,
+    });
+    const items = [{ salt: Buffer.alloc(16, n % 256), record: encoded(AuditRecord, record) }];
+    return {
+      flowId: uuid7(),
+      partyOin: 'p',
+      method: 'Audit/Note',
+      referenceKey: none,
+      digest: none,
+      digestVersion: 1,
+      rememberDays: 35,
+      events: [{ stream: 'audit', type: 'AuditSubmitted', key: `k${n}`, data: encoded(AuditSubmitted, { items }) }],
+      answer: none,
+      schoolOin: '',
+      traceparent: '',
+      bulk: false,
+    };
+  };
+  const call = () => connect(AuditServiceDefinition, dispatcher(replicas.at(-1)!.implementations));
+  const add = async (from: number, to: number): Promise<void> => {
+    const log = connect(LogServiceDefinition, dispatcher(replicas.at(-1)!.implementations));
+    await log.accept({ entries: Array.from({ length: to - from }, (_, i) => entry(from + i)) });
+  };
+  const head = async (size: bigint) => {
+    await replicas[0]!.runToIdle();
+    now += 5_000;
+    const { head: found } = await expect
+      .poll(async () => call().getHead({}), { timeout: 20_000 })
+      .toMatchObject({ head: { size } })
+      .then(() => call().getHead({}));
+    return found!;
+  };
+  try {
+    await join();
+    await add(0, 300);
+    const first = await head(300n);
+    await join();
+    await add(300, 500);
+    await replicas.shift()!.stop();
+    await add(500, 520);
+    const second = await head(520n);
+    const { path } = await call().getConsistency({ fromSize: first.size, toSize: second.size });
+    expect(succession(first, second, path)).toBe('grown');
+    const { leaves } = await call().listLeaves({ from: 0n, limit: 2000 });
+    const ids = leaves.map(({ record }) => AuditRecord.decode(record).receiptId);
+    expect(ids).toHaveLength(520);
+    expect(new Set(ids).size).toBe(520);
+    for (const id of ['r-0', 'r-255', 'r-256', 'r-299', 'r-519']) {
+      const { proof } = await call().getProof({ receiptId: id, partyOin: 'p', waitMs: 1000n });
+      expect([proofProblem(proof!), recordOf(proof!).receiptId]).toEqual([undefined, id]);
+    }
+    expect((await call().getHead({})).keys).toHaveLength(1);
   } finally {
     for (const replica of replicas) await replica.stop();
     await place.remove();

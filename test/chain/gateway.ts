@@ -13,6 +13,7 @@ import {
 import { type ServiceDefinition, schoolOin } from '#kernel';
 import type { Role, Service } from '#proto/eduk/core/v1/party';
 import { AccessServiceDefinition } from '#proto/eduk/gateway/v1/access';
+import { AuditServiceDefinition } from '#proto/eduk/gateway/v1/audit';
 import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
 import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement';
 import { FlowServiceDefinition } from '#proto/eduk/gateway/v1/flow';
@@ -106,6 +107,7 @@ export function clientsOf(client: GrpcClient, authorization: string | undefined)
     results: wire(ResultServiceDefinition, client, authorization),
     identity: wire(IdentityServiceDefinition, client, authorization),
     flows: wire(FlowServiceDefinition, client, authorization),
+    audit: wire(AuditServiceDefinition, client, authorization),
   };
 }
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { ClientDuplexStream, ClientReadableStream } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MethodDefinition } from '#kernel';
+import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import { Audience, EntitlementState, LineState, ResultKind } from '#proto/eduk/core/v1/ordering';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { publicServices } from '../../services/edge/grpc/services.ts';
@@ -937,6 +938,52 @@ const cases: Record<string, Case> = {
           schoolOin: school,
         });
       expect(await codeOf(colleague.flows.getFlow({ reference: sent.reference }))).toBe('state.missing');
+    },
+  },
+  'AuditService.GetReceipt': {
+    call: async (as) =>
+      as.audit.getReceipt({ receiptId: (await las.orders.getOrder({ orderId: 'o-1' })).order!.flowId }),
+    stranger: 'state.missing',
+    colleague: 'state.missing',
+    effect: async () => {
+      // What a proof proves, and that it does without the gateway: audit.test.ts.
+      const sent = order(fresh('o'));
+      const { receipt, flowId } = await las.orders.placeOrder(sent);
+      expect(receipt!.receiptId).toBe(flowId);
+      const { proof } = await las.audit.getReceipt({ receiptId: flowId, waitMs: 20_000n });
+      expect(AuditRecord.decode(proof!.record)).toMatchObject({
+        receiptId: flowId,
+        partyOin: las.oin,
+        schoolOin: school,
+      });
+      const { proof: same } = await las.audit.getReceipt({ reference: sent.reference });
+      expect(same!.index).toBe(proof!.index);
+      expect(await codeOf(colleague.audit.getReceipt({ reference: sent.reference }))).toBe('state.missing');
+      expect(await codeOf(las.audit.getReceipt({}))).toBe('wire.invalid');
+      expect(await codeOf(las.audit.getReceipt({ receiptId: flowId, waitMs: 30_001n }))).toBe('wire.invalid');
+    },
+  },
+  'AuditService.GetLogHead': {
+    call: (as) => as.audit.getLogHead({}),
+    stranger: '',
+    effect: async () => {
+      const { flowId } = await las.orders.placeOrder(order(fresh('o')));
+      const { proof } = await las.audit.getReceipt({ receiptId: flowId, waitMs: 20_000n });
+      const { head, keys } = await stranger.audit.getLogHead({});
+      expect(head!.size).toBeGreaterThanOrEqual(proof!.head!.size);
+      expect(keys).toHaveLength(1);
+    },
+  },
+  'AuditService.GetLogConsistency': {
+    call: (as) => as.audit.getLogConsistency({ fromSize: 0n }),
+    stranger: '',
+    effect: async () => {
+      const { head } = await las.audit.getLogHead({});
+      const answer = await las.audit.getLogConsistency({ fromSize: 1n });
+      expect(answer.path.length).toBeGreaterThan(0);
+      expect(answer.head!.size).toBeGreaterThanOrEqual(head!.size);
+      expect(await codeOf(las.audit.getLogConsistency({ fromSize: 2n, toSize: 1n }))).toBe('wire.invalid');
+      expect(await codeOf(las.audit.getLogConsistency({ fromSize: 1n, toSize: 1_000_000_000n }))).toBe('wire.invalid');
     },
   },
   'FlowService.WatchFlow': {

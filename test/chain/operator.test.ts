@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MethodDefinition } from '#kernel';
+import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import { edexml } from './files.ts';
@@ -283,6 +284,38 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
     effect: async () => {
       // What an endpoint does not take, and is sent again or given up: webhooks.test.ts.
       expect(await at.operator.resolveDeliveries({ partyOin: las.oin, action: 'drop' })).toEqual({ keys: 0, rows: 0n });
+    },
+  },
+  readAuditLog: {
+    call: (as) => as.readAuditLog({ limit: 10 }),
+    effect: async () => {
+      const { flowId } = await las.orders.placeOrder(order('read-log', 'onbekend'));
+      await at.operator.showReceipt({ receiptId: flowId, waitMs: 20_000n });
+      const { head, leaves, keys } = await at.operator.readAuditLog({ limit: 2000 });
+      expect(leaves).toHaveLength(Number(head!.size));
+      expect(keys).toHaveLength(1);
+      expect(leaves.map(({ record }) => AuditRecord.decode(record).receiptId)).toContain(flowId);
+      const more = await at.operator.readAuditLog({ from: 1n, limit: 2, sinceSize: 1n, headsAbove: 0n });
+      expect(more.leaves.map(({ index }) => index)).toEqual([1n, 2n]);
+      expect(more.consistency.length).toBeGreaterThan(0);
+      expect(more.heads.length).toBeGreaterThan(0);
+    },
+  },
+  showReceipt: {
+    call: (as) => as.showReceipt({ receiptId: 'r-none' }),
+    effect: async () => {
+      const { flowId } = await las.orders.placeOrder(order('show-receipt', 'onbekend'));
+      const { proof } = await at.operator.showReceipt({ receiptId: flowId, waitMs: 20_000n });
+      expect(AuditRecord.decode(proof!.record)).toMatchObject({ receiptId: flowId, partyOin: las.oin });
+      expect(await codeOf(at.operator.showReceipt({ receiptId: 'r-none' }))).toBe('state.missing');
+    },
+  },
+  listAccess: {
+    call: (as) => as.listAccess({ schoolOin: school }),
+    effect: async () => {
+      // Whom it counts: audit.test.ts.
+      expect((await at.operator.listAccess({ schoolOin: newSchool() })).rows).toEqual([]);
+      expect(await codeOf(at.operator.listAccess({}))).toBe('wire.invalid');
     },
   },
   backup: {

@@ -11,7 +11,7 @@ import { results } from '#services/results';
 import { rosters } from '#services/rosters';
 import { FUTURE_STREAM, FUTURE_TYPE } from './messages.ts';
 
-/** As services/state.ts lists them. */
+/** As services/roles.ts lists them, but audit: its rows stand in the order in which things came, which faults are there to change. */
 export const services: readonly ServiceModule[] = [
   parties,
   catalogue,

@@ -183,7 +183,7 @@ describe('what breaks a rule is found', () => {
       "import { startKafka } from '#deploy/local';",
       'may not import deploy/local',
     ],
-    ['a service without arrows', 'services/audit/audit.ts', "import { Clear } from '#kernel';", 'has no arrows'],
+    ['a service without arrows', 'services/unheard/unheard.ts', "import { Clear } from '#kernel';", 'has no arrows'],
     [
       'a name that is not there',
       'services/edge/chain.ts',

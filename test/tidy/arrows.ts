@@ -18,7 +18,17 @@ export interface Exception {
   why: string;
 }
 
-const CAPABILITIES = ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'access', 'results', 'flows'];
+const CAPABILITIES = [
+  'parties',
+  'catalogue',
+  'rosters',
+  'orders',
+  'entitlements',
+  'access',
+  'results',
+  'flows',
+  'audit',
+];
 const DECIDER = ['services/kernel', 'services/bus', 'proto'];
 
 /** Folder → folders it may import; `adapters` stands for every folder under it. Its own files are always allowed. */

@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { auditAccess, auditHead, auditVerify } from './audit.ts';
 import { dropDead, listDead, retryDead } from './dead.ts';
 import { doctor } from './doctor.ts';
 import { showFlow, whyBlocked } from './flow.ts';
@@ -9,6 +10,7 @@ import { forgetLearners } from './learner.ts';
 import { confirmMandate, grantMandate, listMandates, mandateKey, withdrawMandate } from './mandate.ts';
 import { addParty, listParties, removeEndpoint, showParty } from './party.ts';
 import { previewRelease } from './release.ts';
+import { fetchReceipt, verifyReceipt } from './receipt.ts';
 import { start } from './start.ts';
 
 /** Every command, in the order of help. */
@@ -36,6 +38,11 @@ export const commands: readonly Command[] = [
   retryDead,
   dropDead,
   forgetLearners,
+  auditHead,
+  auditVerify,
+  auditAccess,
+  fetchReceipt,
+  verifyReceipt,
   move,
   backup,
   restore,
@@ -51,10 +58,6 @@ export const later: readonly string[] = [
   'school transfer',
   'school',
   'switch',
-  'audit verify',
-  'audit',
-  'receipt verify',
-  'receipt',
   'eckid hash',
   'eckid',
   'conform',

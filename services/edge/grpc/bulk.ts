@@ -1,10 +1,10 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { asGatewayError, decodedWith, GatewayError } from '#kernel';
 import type { Receipt, Refusal } from '#proto/eduk/core/v1/receipt';
+import { MERGE_MS } from '../audit.ts';
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { pass, submit } from '../pipeline.ts';
-import { merkleRoot } from '../receipts.ts';
 import { LARGEST, tooLarge } from '../stages/check.ts';
 import type { Intake, Submission } from '../submission.ts';
 import { statusOf } from './status.ts';
@@ -203,7 +203,7 @@ const endsStream: ReadonlySet<string> = new Set([
 
 function ackOf(batch: readonly Submission[], first: bigint): Ack {
   const refusals: Refusal[] = [];
-  const leaves: Uint8Array[] = [];
+  let group: Submission['group'];
   let acceptedMs = 0;
   let remembered = Number.POSITIVE_INFINITY;
   for (const [i, submission] of batch.entries()) {
@@ -211,7 +211,7 @@ function ackOf(batch: readonly Submission[], first: bigint): Ack {
       const { fault, told, where } = asGatewayError(submission.refused);
       refusals.push({ index: first + BigInt(i), code: fault, where: where.map((w) => w.path).join(' '), told });
     } else {
-      leaves.push(submission.leaf!);
+      group = submission.group;
       // Of a group that holds repeats: when all of it was accepted, and how long all of it is remembered.
       acceptedMs = Math.max(acceptedMs, submission.acceptedMs!);
       remembered = Math.min(remembered, submission.acceptedMs! + submission.intake.remember * 86_400_000);
@@ -221,10 +221,12 @@ function ackOf(batch: readonly Submission[], first: bigint): Ack {
     through: first + BigInt(batch.length - 1),
     receipt: {
       version: 1,
-      leaf: leaves.length > 0 ? merkleRoot(leaves) : new Uint8Array(0),
+      leaf: group?.root ?? new Uint8Array(0),
       salt: new Uint8Array(0),
       acceptedMs: BigInt(acceptedMs),
-      rememberedUntilMs: leaves.length > 0 ? BigInt(remembered) : 0n,
+      rememberedUntilMs: group ? BigInt(remembered) : 0n,
+      receiptId: group?.receiptId ?? '',
+      mergedByMs: group ? BigInt(group.atMs + MERGE_MS) : 0n,
     },
     refusals,
   };

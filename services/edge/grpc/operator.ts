@@ -25,6 +25,7 @@ import { WEBHOOK, webhookKey, webhookSecret } from '../out/sign.ts';
 import { flowOf, present } from '../reads/flows.ts';
 import { isOfSchool } from '../reads/mandates.ts';
 import { previewRelease } from '../reads/preview.ts';
+import { getReceipt } from '../reads/receipts.ts';
 import { whyBlocked } from '../reads/why.ts';
 import { digestOf, newApiKey, newClientSecret } from '../secrets.ts';
 import { partyCaller } from '../stages/authenticate.ts';
@@ -316,6 +317,30 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
     if (!isAbsolute(folder)) throw new GatewayError('wire.invalid', undefined, { where: 'folder' });
     await gate.backup(folder);
     return {};
+  },
+  readAuditLog: async ({ from, limit, sinceSize, headsAbove }: op.ReadAuditLogRequest, { door }) => {
+    const { audit } = door.services;
+    const { head, keys } = await audit.getHead({});
+    const size = head?.size ?? 0n;
+    const [{ leaves, trunks }, { path }, { heads }] = await Promise.all([
+      limit > 0 && from < size ? audit.listLeaves({ from, limit }) : { leaves: [], trunks: [] },
+      sinceSize > 0n && sinceSize <= size
+        ? // Leaves that lack are for whoever asks to find.
+          audit.getConsistency({ fromSize: sinceSize, toSize: size }).catch((thrown: unknown) => {
+            if (thrown instanceof GatewayError && thrown.fault === 'state.missing') return { path: [] };
+            throw thrown;
+          })
+        : { path: [] },
+      headsAbove === undefined ? { heads: [] } : audit.listHeads({ aboveSize: headsAbove, limit: 500 }),
+    ]);
+    // What came after the head is the next one's.
+    return { head, keys, leaves: leaves.filter(({ index }) => index < size), trunks, consistency: path, heads };
+  },
+  showReceipt: ({ receiptId, waitMs }: op.ShowReceiptRequest, gate) =>
+    getReceipt({ receiptId, waitMs, reference: '', method: '' }, operator, gate),
+  listAccess: async (request: op.ListAccessRequest, { door }): Promise<op.ListAccessResponse> => {
+    const { rows } = await door.services.audit.listAccess(request);
+    return { rows, names: namesOf(door.chain, [request.schoolOin, ...rows.map(({ partyOin }) => partyOin)]) };
   },
   listParked: async (request: op.ListParkedRequest, gate) => {
     const { log, delivery } = gate.door.services;

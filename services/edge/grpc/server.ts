@@ -3,7 +3,7 @@ import {
   type handleBidiStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
-  type Metadata,
+  Metadata,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
@@ -13,6 +13,7 @@ import {
 } from '@grpc/grpc-js';
 import {
   type Address,
+  asGatewayError,
   GatewayError,
   Gone,
   isLoopback,
@@ -23,9 +24,10 @@ import {
   tooLate,
   within,
 } from '#kernel';
+import { AuditKind } from '#proto/eduk/core/v1/audit';
 import { PartyServiceDefinition } from '#proto/eduk/gateway/v1/party';
 import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
-import type { Caller, Peer } from '../caller.ts';
+import { type Caller, operator as operatorCaller, type Peer } from '../caller.ts';
 import type { Certificates, Guard } from '../certificates.ts';
 import type { Gate } from '../gate.ts';
 import { checkGrammar } from '../labels.ts';
@@ -203,12 +205,13 @@ function handlerOf(
     ): handleUnaryCall<Buffer, unknown> =>
     (call, callback) => {
       const gone = new Gone();
+      let caller: Caller | undefined;
       let isAnswered = false;
-      const say: typeof callback = (error, message) => {
+      const say: typeof callback = (error, message, trailer) => {
         if (isAnswered) return;
         isAnswered = true;
         clearTimeout(cut);
-        callback(error, message);
+        callback(error, message, trailer);
       };
       const cut = setTimeout(() => {
         say(statusOf(tooLate()));
@@ -220,15 +223,19 @@ function handlerOf(
       });
       const run = async () => {
         // Who calls comes first: nothing is decoded for somebody unknown.
-        const caller = await callerOf(call);
+        const known = await callerOf(call).catch((thrown) => {
+          refused(gate, '', `${definition.name}/${method.name}`, thrown);
+          throw thrown;
+        });
+        caller = known;
         const work = () => {
           stopIfLate();
-          return answer(decode(call.request), caller, header(call.metadata, 'traceparent') ?? '');
+          return answer(decode(call.request), known, header(call.metadata, 'traceparent') ?? '');
         };
-        return caller.kind === 'operator' ? work() : gate.turns.call(caller.oin, work);
+        return known.kind === 'operator' ? work() : gate.turns.call(known.oin, work);
       };
       within(waitOf(call.getDeadline()), run, gone).then(
-        (message) => say(null, message),
+        (message) => say(null, message, headFor(gate, caller)),
         (thrown) => say(statusOf(thrown)),
       );
     };
@@ -248,14 +255,21 @@ function handlerOf(
       checkGrammar(type, request);
       // Its answers are this copy; they hold what the caller did through another door.
       if (fullName === PartyServiceDefinition.fullName) await gate.door.chain.refresh();
-      return gate.door.chain.afresh(() => read(request, party(caller), gate));
+      return gate.door.chain
+        .afresh(() => read(request, party(caller), gate))
+        .catch((thrown) => {
+          refused(gate, caller.oin, `${definition.name}/${method.name}`, thrown);
+          throw thrown;
+        });
     });
   const intake = find(bulks, fullName, key);
   if (intake)
     return ((call) => {
       callerOf(call)
         .then((caller) => {
-          if (!call.cancelled) serveBulk(call as never, intake, party(caller), gate, kept(call, caller));
+          if (call.cancelled) return;
+          giveHead(call, gate, caller);
+          serveBulk(call as never, intake, party(caller), gate, kept(call, caller));
         })
         .catch((thrown) => call.emit('error', statusOf(thrown)));
     }) satisfies handleBidiStreamingCall<Buffer, unknown>;
@@ -267,6 +281,7 @@ function handlerOf(
         const caller = party(await callerOf(call));
         const request = decode(call.request);
         checkGrammar(type, request);
+        giveHead(call, gate, caller);
         const over = kept(call, caller);
         await (mailbox
           ? serveWatch(call, mailbox, request, caller, gate, over)
@@ -286,7 +301,7 @@ function handlerOf(
         operator(caller);
         checkGrammar(type, request);
         await gate.door.chain.refresh();
-        return answer(request, gate);
+        return operated(gate, method.name, request?.schoolOin, answer(request, gate));
       });
     const stream = operatorStreams[key];
     if (stream)
@@ -294,7 +309,7 @@ function handlerOf(
         const run = async () => {
           operator(await callerOf(call));
           await gate.door.chain.refresh();
-          return stream(requests(call, decode), gate);
+          return operated(gate, method.name, '', stream(requests(call, decode), gate));
         };
         run().then(
           (message) => callback(null, message),
@@ -306,6 +321,59 @@ function handlerOf(
       }) as unknown;
   }
   throw new Error(`${fullName}/${method.name} has no answer`);
+}
+
+/** In which metadata a party gets a head of the log of what was done. */
+const HEAD = 'eduk-log-head-bin';
+
+/** A head that this party has not got yet, to go with its answer. */
+function headFor(gate: Gate, caller: Caller | undefined): Metadata | undefined {
+  const head = caller?.kind === 'party' ? gate.heads.newFor(caller.oin) : undefined;
+  if (head === undefined) return undefined;
+  const metadata = new Metadata();
+  metadata.set(HEAD, head);
+  return metadata;
+}
+
+/** The same at the beginning of a stream. */
+function giveHead(call: { sendMetadata(metadata: Metadata): void }, gate: Gate, caller: Caller): void {
+  const metadata = headFor(gate, caller);
+  if (metadata) call.sendMetadata(metadata);
+}
+
+/** Notes what was refused to somebody who asked or who is not known. */
+const refused = (gate: Gate, partyOin: string, method: string, thrown: unknown): void =>
+  gate.door.audit.note({
+    kind: AuditKind.AUDIT_KIND_REFUSED,
+    partyOin,
+    method,
+    code: asGatewayError(thrown).fault,
+  });
+
+/** What a looking operator does not do. */
+const looks: ReadonlySet<string> = new Set(['Status', 'ReadAuditLog']);
+
+/** Notes what the operator did, and whether it was refused. */
+function operated<T>(gate: Gate, method: string, school: unknown, answer: Promise<T>): Promise<T> {
+  if (looks.has(method)) return answer;
+  const note = (code: string): void =>
+    gate.door.audit.note({
+      kind: AuditKind.AUDIT_KIND_OPERATOR,
+      partyOin: operatorCaller.oin,
+      schoolOin: typeof school === 'string' && /^\d{20}$/.test(school) ? school : '',
+      method: `OperatorService/${method}`,
+      code,
+    });
+  return answer.then(
+    (given) => {
+      note('');
+      return given;
+    },
+    (thrown) => {
+      note(asGatewayError(thrown).fault);
+      throw thrown;
+    },
+  );
 }
 
 async function* requests(

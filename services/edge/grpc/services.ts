@@ -1,5 +1,6 @@
 import type { ServiceDefinition } from '#kernel';
 import { AccessServiceDefinition } from '#proto/eduk/gateway/v1/access';
+import { AuditServiceDefinition } from '#proto/eduk/gateway/v1/audit';
 import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
 import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement';
 import { FlowServiceDefinition } from '#proto/eduk/gateway/v1/flow';
@@ -20,4 +21,5 @@ export const publicServices = [
   ResultServiceDefinition,
   IdentityServiceDefinition,
   FlowServiceDefinition,
+  AuditServiceDefinition,
 ] as const satisfies readonly ServiceDefinition[];

@@ -7,6 +7,7 @@ import type { Gate } from '../gate.ts';
 import { limits } from '../limits.ts';
 import { serveEdexml } from './edexml.ts';
 import { checkOrigin, isTooLong, languageOf, peerOfRequest, send, sendJson, sendProblem } from './exchange.ts';
+import { serveLogKeys } from './log-keys.ts';
 import { serveToken } from './oauth.ts';
 import { openApi } from './openapi.ts';
 import { serveUwlr } from './uwlr.ts';
@@ -85,6 +86,7 @@ const ours: ReadonlySet<string> = new Set([
   '/readyz',
   '/metrics',
   '/oauth2/token',
+  '/.well-known/eduk-log-keys',
   '/edexml',
   '/soap/uwlr/v2/leerlinggegevens',
   '/soap/uwlr/v2/leerresultaten',
@@ -118,6 +120,8 @@ async function answer(
     if (health) return send(response, health.status, health.type, health.body);
   }
   switch (path) {
+    case '/.well-known/eduk-log-keys':
+      return serveLogKeys(request, response, gate.heads);
     case '/oauth2/token':
       return serveToken(request, response, gate);
     case '/edexml':

@@ -16,6 +16,7 @@ import uwlr, {
 } from '#adapters/uwlr';
 import { readXmlApart } from '#adapters/xml';
 import { asGatewayError, type Clear, GatewayError, isSchoolYear, newId, routingOf, schoolYearOf } from '#kernel';
+import { AuditKind } from '#proto/eduk/core/v1/audit';
 import { Service } from '#proto/eduk/core/v1/party';
 import { revealRoster } from '#release';
 import type { Caller, Peer } from '../caller.ts';
@@ -50,12 +51,21 @@ export async function serveUwlr(
   }
   if (request.method !== 'POST')
     return void sendProblem(response, new GatewayError('wire.invalid', 'SOAP 1.1 uses POST.', { where: 'method' }));
+  let known: { caller: Caller; school: string } | undefined;
+  let roster = false;
+  const giveHead = (caller: Caller): void => {
+    const head = gate.heads.newFor(caller.oin);
+    if (head) response.setHeader('eduk-log-head', head.toString('base64'));
+  };
   try {
     const asked = requestOf((await readXmlApart(await bodyOf(request, gate.unfinished))).root);
     if (asked.operation === 'HaalLeerlinggegevens') {
       const question = rosterQuestion(asked.body);
       const { chain } = gate.door;
-      const { caller, school } = await chain.afresh(() => callerOf(gate, peer, asked.header, question.school));
+      roster = true;
+      known = await chain.afresh(() => callerOf(gate, peer, asked.header, question.school));
+      const { caller, school } = known;
+      giveHead(caller);
       send(
         response,
         200,
@@ -77,15 +87,24 @@ export async function serveUwlr(
       );
     } else {
       const delivery = resultsDelivery(asked.body);
-      const { caller, school } = await gate.door.chain.afresh(() =>
-        callerOf(gate, peer, asked.header, delivery.school),
-      );
+      known = await gate.door.chain.afresh(() => callerOf(gate, peer, asked.header, delivery.school));
+      const { caller, school } = known;
+      giveHead(caller);
       checkYear(delivery.schoolYear, 'leerresultaten_verzoek/school/schooljaar');
       await gate.turns.call(caller.oin, () => takeResults(gate, caller, school, delivery.results));
       send(response, 200, XML, writeBevestiging());
     }
   } catch (thrown) {
     const error = asGatewayError(thrown);
+    // What is refused of a delivery of a known caller is noted where it is refused.
+    if (roster || !known)
+      gate.door.audit.note({
+        kind: AuditKind.AUDIT_KIND_REFUSED,
+        partyOin: known?.caller.oin ?? '',
+        schoolOin: known?.school ?? '',
+        method: `uwlr/${service}`,
+        code: error.fault,
+      });
     const retryAfter: Record<string, string> =
       error.retryAfterS === undefined ? {} : { 'retry-after': String(error.retryAfterS) };
     send(response, 500, XML, uwlr.sayFault(error), retryAfter);

@@ -1,5 +1,7 @@
 /** The outbound door as a whole: what a process starts that sends. */
 import { type Clock, diallerFor, HmacKey, networksOf, type Transport } from '#kernel';
+import { AuditNotes, audited } from '../audit.ts';
+import { operator } from '../caller.ts';
 import { Chain } from '../chain.ts';
 import { connectServices } from '../services.ts';
 import type { Door } from '../submission.ts';
@@ -26,7 +28,9 @@ export interface OutboundOptions {
 /** Begins to send. Rejects when the vault or the parties do not answer. */
 export async function startOutbound(options: OutboundOptions): Promise<Sender> {
   const { clock, alone, version, ca } = options;
-  const services = connectServices(options.state, options.vault);
+  const reached = connectServices(options.state, options.vault);
+  const audit = new AuditNotes(reached.log, clock);
+  const services = { ...reached, vault: audited(reached.vault, audit, operator.oin) };
   const { digestKey, tokenKey } = await services.vault.doorKeys({});
   const secrets = new HmacKey(tokenKey);
   const chain = new Chain(services.parties, clock);
@@ -39,6 +43,7 @@ export async function startOutbound(options: OutboundOptions): Promise<Sender> {
     clock,
     dialler,
     digestKey: new HmacKey(digestKey),
+    audit,
     open: () => !closing.signal.aborted,
     closing: closing.signal,
     publicUrl: () => '',
@@ -50,6 +55,7 @@ export async function startOutbound(options: OutboundOptions): Promise<Sender> {
       closing.abort();
       await sender.stop(graceMs);
       chain.stop();
+      await audit.stop();
     },
   };
 }

@@ -4,6 +4,7 @@ import { EntitlementState, EntitlementTerms } from '#proto/eduk/core/v1/ordering
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import type { Decision } from '#proto/eduk/core/v1/receipt';
 import type { FlowRow } from '#proto/eduk/flows/v1/flows';
+import { AuditServiceDefinition } from '#proto/eduk/gateway/v1/audit';
 import {
   CatalogueServiceDefinition,
   type GetProductRequest,
@@ -50,6 +51,7 @@ import { isOfSchool } from './mandates.ts';
 import { groupsOf, tokenOf } from './names.ts';
 import { showOrder } from './orders.ts';
 import { progress } from './progress.ts';
+import { getLogConsistency, getLogHead, getReceipt } from './receipts.ts';
 import { showResults } from './results.ts';
 import { whyBlocked } from './why.ts';
 
@@ -379,4 +381,5 @@ export const reads: readonly { definition: { fullName: string }; methods: Record
       },
     },
   },
+  { definition: AuditServiceDefinition, methods: { getReceipt, getLogHead, getLogConsistency } },
 ];

@@ -26,6 +26,13 @@ export interface Receipt {
   acceptedMs: bigint;
   /** Until when a repeat of the reference gets the same answer, Unix milliseconds. */
   rememberedUntilMs: bigint;
+  /**
+   * AuditService.GetReceipt makes of this promise a proof: where the leaf stands in the log of what was done. Of a message
+   * it is its flow id; a group has one of its own.
+   */
+  receiptId: string;
+  /** The promise: it stands in a signed head of that log by then, Unix milliseconds. */
+  mergedByMs: bigint;
 }
 
 /** One thing in a message that was refused. */
@@ -50,7 +57,15 @@ export interface Decision {
 }
 
 function createBaseReceipt(): Receipt {
-  return { version: 0, leaf: new Uint8Array(0), salt: new Uint8Array(0), acceptedMs: 0n, rememberedUntilMs: 0n };
+  return {
+    version: 0,
+    leaf: new Uint8Array(0),
+    salt: new Uint8Array(0),
+    acceptedMs: 0n,
+    rememberedUntilMs: 0n,
+    receiptId: "",
+    mergedByMs: 0n,
+  };
 }
 
 export const Receipt: MessageFns<Receipt> = {
@@ -75,6 +90,15 @@ export const Receipt: MessageFns<Receipt> = {
         throw new globalThis.Error("value provided for field message.rememberedUntilMs of type int64 too large");
       }
       writer.uint32(40).int64(message.rememberedUntilMs);
+    }
+    if (message.receiptId !== "") {
+      writer.uint32(50).string(message.receiptId);
+    }
+    if (message.mergedByMs !== 0n) {
+      if (BigInt.asIntN(64, message.mergedByMs) !== message.mergedByMs) {
+        throw new globalThis.Error("value provided for field message.mergedByMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.mergedByMs);
     }
     return writer;
   },
@@ -132,6 +156,22 @@ export const Receipt: MessageFns<Receipt> = {
             message.rememberedUntilMs = reader.int64() as bigint;
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.receiptId = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.mergedByMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -159,6 +199,16 @@ export const Receipt: MessageFns<Receipt> = {
         : isSet(object.remembered_until_ms)
         ? BigInt(object.remembered_until_ms)
         : 0n,
+      receiptId: isSet(object.receiptId)
+        ? globalThis.String(object.receiptId)
+        : isSet(object.receipt_id)
+        ? globalThis.String(object.receipt_id)
+        : "",
+      mergedByMs: isSet(object.mergedByMs)
+        ? BigInt(object.mergedByMs)
+        : isSet(object.merged_by_ms)
+        ? BigInt(object.merged_by_ms)
+        : 0n,
     };
   },
 
@@ -179,6 +229,12 @@ export const Receipt: MessageFns<Receipt> = {
     if (message.rememberedUntilMs !== 0n) {
       obj.rememberedUntilMs = message.rememberedUntilMs.toString();
     }
+    if (message.receiptId !== "") {
+      obj.receiptId = message.receiptId;
+    }
+    if (message.mergedByMs !== 0n) {
+      obj.mergedByMs = message.mergedByMs.toString();
+    }
     return obj;
   },
 
@@ -195,6 +251,10 @@ export const Receipt: MessageFns<Receipt> = {
       : 0n;
     message.rememberedUntilMs = (object.rememberedUntilMs !== undefined && object.rememberedUntilMs !== null)
       ? BigInt(object.rememberedUntilMs)
+      : 0n;
+    message.receiptId = object.receiptId ?? "";
+    message.mergedByMs = (object.mergedByMs !== undefined && object.mergedByMs !== null)
+      ? BigInt(object.mergedByMs)
       : 0n;
     return message;
   },

@@ -6,7 +6,9 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { AccessRow, Leaf, Trunk } from "../../audit/v1/audit.ts";
 import { Age, Parked } from "../../bus/v1/bus.ts";
+import { LogHead, LogKey, LogProof } from "../../core/v1/audit.ts";
 import { LearnerRef } from "../../core/v1/learner.ts";
 import {
   Mandate,
@@ -430,6 +432,57 @@ export interface BackupRequest {
 
 /** Both files are whole and on disk. */
 export interface BackupResponse {
+}
+
+/** A page. */
+export interface ReadAuditLogRequest {
+  /** First leaf wanted. */
+  from: bigint;
+  /** At most 2,000; 0 = no leaves. */
+  limit: number;
+  /** For the proof; 0 = none wanted. */
+  sinceSize: bigint;
+  /** Signed heads above this size are wanted, at most 500; absent = none. */
+  headsAbove?: bigint | undefined;
+}
+
+/** As asked. */
+export interface ReadAuditLogResponse {
+  /** The newest; absent = nothing was signed yet. */
+  head: LogHead | undefined;
+  keys: LogKey[];
+  leaves: Leaf[];
+  /** Instead of leaves that are no longer kept. */
+  trunks: Trunk[];
+  /** From since_size to the newest head; empty where that has fewer leaves. */
+  consistency: Uint8Array[];
+  heads: LogHead[];
+}
+
+/** Which. */
+export interface ShowReceiptRequest {
+  receiptId: string;
+  /** At most 30,000. */
+  waitMs: bigint;
+}
+
+/** Absent = no signed head holds it, yet. */
+export interface ShowReceiptResponse {
+  proof: LogProof | undefined;
+}
+
+/** Whose, and which Dutch days; empty = any. */
+export interface ListAccessRequest {
+  schoolOin: string;
+  fromDay: string;
+  toDay: string;
+}
+
+/** By party, purpose and day. */
+export interface ListAccessResponse {
+  rows: AccessRow[];
+  /** Of the parties in them that are registered. */
+  names: PartyName[];
 }
 
 function createBaseAddPartyRequest(): AddPartyRequest {
@@ -5606,6 +5659,652 @@ export const BackupResponse: MessageFns<BackupResponse> = {
   },
 };
 
+function createBaseReadAuditLogRequest(): ReadAuditLogRequest {
+  return { from: 0n, limit: 0, sinceSize: 0n, headsAbove: undefined };
+}
+
+export const ReadAuditLogRequest: MessageFns<ReadAuditLogRequest> = {
+  encode(message: ReadAuditLogRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.from !== 0n) {
+      if (BigInt.asUintN(64, message.from) !== message.from) {
+        throw new globalThis.Error("value provided for field message.from of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.from);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).uint32(message.limit);
+    }
+    if (message.sinceSize !== 0n) {
+      if (BigInt.asUintN(64, message.sinceSize) !== message.sinceSize) {
+        throw new globalThis.Error("value provided for field message.sinceSize of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.sinceSize);
+    }
+    if (message.headsAbove !== undefined) {
+      if (BigInt.asUintN(64, message.headsAbove) !== message.headsAbove) {
+        throw new globalThis.Error("value provided for field message.headsAbove of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.headsAbove);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadAuditLogRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadAuditLogRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.from = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sinceSize = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.headsAbove = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReadAuditLogRequest {
+    return {
+      from: isSet(object.from) ? BigInt(object.from) : 0n,
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      sinceSize: isSet(object.sinceSize)
+        ? BigInt(object.sinceSize)
+        : isSet(object.since_size)
+        ? BigInt(object.since_size)
+        : 0n,
+      headsAbove: isSet(object.headsAbove)
+        ? BigInt(object.headsAbove)
+        : isSet(object.heads_above)
+        ? BigInt(object.heads_above)
+        : undefined,
+    };
+  },
+
+  toJSON(message: ReadAuditLogRequest): unknown {
+    const obj: any = {};
+    if (message.from !== 0n) {
+      obj.from = message.from.toString();
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    if (message.sinceSize !== 0n) {
+      obj.sinceSize = message.sinceSize.toString();
+    }
+    if (message.headsAbove !== undefined) {
+      obj.headsAbove = message.headsAbove.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReadAuditLogRequest>): ReadAuditLogRequest {
+    return ReadAuditLogRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadAuditLogRequest>): ReadAuditLogRequest {
+    const message = createBaseReadAuditLogRequest();
+    message.from = (object.from !== undefined && object.from !== null) ? BigInt(object.from) : 0n;
+    message.limit = object.limit ?? 0;
+    message.sinceSize = (object.sinceSize !== undefined && object.sinceSize !== null) ? BigInt(object.sinceSize) : 0n;
+    message.headsAbove = (object.headsAbove !== undefined && object.headsAbove !== null)
+      ? BigInt(object.headsAbove)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseReadAuditLogResponse(): ReadAuditLogResponse {
+  return { head: undefined, keys: [], leaves: [], trunks: [], consistency: [], heads: [] };
+}
+
+export const ReadAuditLogResponse: MessageFns<ReadAuditLogResponse> = {
+  encode(message: ReadAuditLogResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.head !== undefined) {
+      LogHead.encode(message.head, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.keys) {
+      LogKey.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.leaves) {
+      Leaf.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.trunks) {
+      Trunk.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.consistency) {
+      writer.uint32(42).bytes(v!);
+    }
+    for (const v of message.heads) {
+      LogHead.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadAuditLogResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadAuditLogResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.head = LogHead.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.keys.push(LogKey.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.leaves.push(Leaf.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.trunks.push(Trunk.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.consistency.push(reader.bytes());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.heads.push(LogHead.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReadAuditLogResponse {
+    return {
+      head: isSet(object.head) ? LogHead.fromJSON(object.head) : undefined,
+      keys: globalThis.Array.isArray(object?.keys) ? object.keys.map((e: any) => LogKey.fromJSON(e)) : [],
+      leaves: globalThis.Array.isArray(object?.leaves) ? object.leaves.map((e: any) => Leaf.fromJSON(e)) : [],
+      trunks: globalThis.Array.isArray(object?.trunks) ? object.trunks.map((e: any) => Trunk.fromJSON(e)) : [],
+      consistency: globalThis.Array.isArray(object?.consistency)
+        ? object.consistency.map((e: any) => bytesFromBase64(e))
+        : [],
+      heads: globalThis.Array.isArray(object?.heads) ? object.heads.map((e: any) => LogHead.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ReadAuditLogResponse): unknown {
+    const obj: any = {};
+    if (message.head !== undefined) {
+      obj.head = LogHead.toJSON(message.head);
+    }
+    if (message.keys?.length) {
+      obj.keys = message.keys.map((e) => LogKey.toJSON(e));
+    }
+    if (message.leaves?.length) {
+      obj.leaves = message.leaves.map((e) => Leaf.toJSON(e));
+    }
+    if (message.trunks?.length) {
+      obj.trunks = message.trunks.map((e) => Trunk.toJSON(e));
+    }
+    if (message.consistency?.length) {
+      obj.consistency = message.consistency.map((e) => base64FromBytes(e));
+    }
+    if (message.heads?.length) {
+      obj.heads = message.heads.map((e) => LogHead.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReadAuditLogResponse>): ReadAuditLogResponse {
+    return ReadAuditLogResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadAuditLogResponse>): ReadAuditLogResponse {
+    const message = createBaseReadAuditLogResponse();
+    message.head = (object.head !== undefined && object.head !== null) ? LogHead.fromPartial(object.head) : undefined;
+    message.keys = object.keys?.map((e) => LogKey.fromPartial(e)) || [];
+    message.leaves = object.leaves?.map((e) => Leaf.fromPartial(e)) || [];
+    message.trunks = object.trunks?.map((e) => Trunk.fromPartial(e)) || [];
+    message.consistency = object.consistency?.map((e) => e) || [];
+    message.heads = object.heads?.map((e) => LogHead.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseShowReceiptRequest(): ShowReceiptRequest {
+  return { receiptId: "", waitMs: 0n };
+}
+
+export const ShowReceiptRequest: MessageFns<ShowReceiptRequest> = {
+  encode(message: ShowReceiptRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.receiptId !== "") {
+      writer.uint32(10).string(message.receiptId);
+    }
+    if (message.waitMs !== 0n) {
+      if (BigInt.asIntN(64, message.waitMs) !== message.waitMs) {
+        throw new globalThis.Error("value provided for field message.waitMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.waitMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowReceiptRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowReceiptRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.receiptId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.waitMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowReceiptRequest {
+    return {
+      receiptId: isSet(object.receiptId)
+        ? globalThis.String(object.receiptId)
+        : isSet(object.receipt_id)
+        ? globalThis.String(object.receipt_id)
+        : "",
+      waitMs: isSet(object.waitMs) ? BigInt(object.waitMs) : isSet(object.wait_ms) ? BigInt(object.wait_ms) : 0n,
+    };
+  },
+
+  toJSON(message: ShowReceiptRequest): unknown {
+    const obj: any = {};
+    if (message.receiptId !== "") {
+      obj.receiptId = message.receiptId;
+    }
+    if (message.waitMs !== 0n) {
+      obj.waitMs = message.waitMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowReceiptRequest>): ShowReceiptRequest {
+    return ShowReceiptRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowReceiptRequest>): ShowReceiptRequest {
+    const message = createBaseShowReceiptRequest();
+    message.receiptId = object.receiptId ?? "";
+    message.waitMs = (object.waitMs !== undefined && object.waitMs !== null) ? BigInt(object.waitMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseShowReceiptResponse(): ShowReceiptResponse {
+  return { proof: undefined };
+}
+
+export const ShowReceiptResponse: MessageFns<ShowReceiptResponse> = {
+  encode(message: ShowReceiptResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.proof !== undefined) {
+      LogProof.encode(message.proof, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowReceiptResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowReceiptResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.proof = LogProof.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowReceiptResponse {
+    return { proof: isSet(object.proof) ? LogProof.fromJSON(object.proof) : undefined };
+  },
+
+  toJSON(message: ShowReceiptResponse): unknown {
+    const obj: any = {};
+    if (message.proof !== undefined) {
+      obj.proof = LogProof.toJSON(message.proof);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowReceiptResponse>): ShowReceiptResponse {
+    return ShowReceiptResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowReceiptResponse>): ShowReceiptResponse {
+    const message = createBaseShowReceiptResponse();
+    message.proof = (object.proof !== undefined && object.proof !== null)
+      ? LogProof.fromPartial(object.proof)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListAccessRequest(): ListAccessRequest {
+  return { schoolOin: "", fromDay: "", toDay: "" };
+}
+
+export const ListAccessRequest: MessageFns<ListAccessRequest> = {
+  encode(message: ListAccessRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.fromDay !== "") {
+      writer.uint32(18).string(message.fromDay);
+    }
+    if (message.toDay !== "") {
+      writer.uint32(26).string(message.toDay);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAccessRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAccessRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fromDay = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.toDay = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListAccessRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      fromDay: isSet(object.fromDay)
+        ? globalThis.String(object.fromDay)
+        : isSet(object.from_day)
+        ? globalThis.String(object.from_day)
+        : "",
+      toDay: isSet(object.toDay)
+        ? globalThis.String(object.toDay)
+        : isSet(object.to_day)
+        ? globalThis.String(object.to_day)
+        : "",
+    };
+  },
+
+  toJSON(message: ListAccessRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.fromDay !== "") {
+      obj.fromDay = message.fromDay;
+    }
+    if (message.toDay !== "") {
+      obj.toDay = message.toDay;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListAccessRequest>): ListAccessRequest {
+    return ListAccessRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListAccessRequest>): ListAccessRequest {
+    const message = createBaseListAccessRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.fromDay = object.fromDay ?? "";
+    message.toDay = object.toDay ?? "";
+    return message;
+  },
+};
+
+function createBaseListAccessResponse(): ListAccessResponse {
+  return { rows: [], names: [] };
+}
+
+export const ListAccessResponse: MessageFns<ListAccessResponse> = {
+  encode(message: ListAccessResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rows) {
+      AccessRow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAccessResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAccessResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rows.push(AccessRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListAccessResponse {
+    return {
+      rows: globalThis.Array.isArray(object?.rows) ? object.rows.map((e: any) => AccessRow.fromJSON(e)) : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListAccessResponse): unknown {
+    const obj: any = {};
+    if (message.rows?.length) {
+      obj.rows = message.rows.map((e) => AccessRow.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListAccessResponse>): ListAccessResponse {
+    return ListAccessResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListAccessResponse>): ListAccessResponse {
+    const message = createBaseListAccessResponse();
+    message.rows = object.rows?.map((e) => AccessRow.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -5789,6 +6488,33 @@ export const OperatorServiceDefinition = {
       requestType: BackupRequest as typeof BackupRequest,
       requestStream: false,
       responseType: BackupResponse as typeof BackupResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A page of the log of what was done: its leaves, with what proves that an earlier size is its beginning. */
+    readAuditLog: {
+      name: "ReadAuditLog",
+      requestType: ReadAuditLogRequest as typeof ReadAuditLogRequest,
+      requestStream: false,
+      responseType: ReadAuditLogResponse as typeof ReadAuditLogResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Proof of a receipt of any party. */
+    showReceipt: {
+      name: "ShowReceipt",
+      requestType: ShowReceiptRequest as typeof ShowReceiptRequest,
+      requestStream: false,
+      responseType: ShowReceiptResponse as typeof ShowReceiptResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Who was given data of a school's persons, by day. */
+    listAccess: {
+      name: "ListAccess",
+      requestType: ListAccessRequest as typeof ListAccessRequest,
+      requestStream: false,
+      responseType: ListAccessResponse as typeof ListAccessResponse,
       responseStream: false,
       options: {},
     },

@@ -96,6 +96,8 @@ export interface RevealRequest {
   purpose: string;
   /** Numbers and account names as pseudonyms of this party's own. */
   pairwise: boolean;
+  /** What the receiver is given of it: names of attributes, comma-separated. */
+  attributes?: string | undefined;
 }
 
 /** One person; empty where unknown or forgotten. */
@@ -1071,6 +1073,7 @@ function createBaseRevealRequest(): RevealRequest {
     partyOin: "",
     purpose: "",
     pairwise: false,
+    attributes: undefined,
   };
 }
 
@@ -1099,6 +1102,9 @@ export const RevealRequest: MessageFns<RevealRequest> = {
     }
     if (message.pairwise !== false) {
       writer.uint32(64).bool(message.pairwise);
+    }
+    if (message.attributes !== undefined) {
+      writer.uint32(122).string(message.attributes);
     }
     return writer;
   },
@@ -1180,6 +1186,14 @@ export const RevealRequest: MessageFns<RevealRequest> = {
             message.pairwise = reader.bool();
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.attributes = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1210,6 +1224,7 @@ export const RevealRequest: MessageFns<RevealRequest> = {
         : "",
       purpose: isSet(object.purpose) ? globalThis.String(object.purpose) : "",
       pairwise: isSet(object.pairwise) ? globalThis.Boolean(object.pairwise) : false,
+      attributes: isSet(object.attributes) ? globalThis.String(object.attributes) : undefined,
     };
   },
 
@@ -1239,6 +1254,9 @@ export const RevealRequest: MessageFns<RevealRequest> = {
     if (message.pairwise !== false) {
       obj.pairwise = message.pairwise;
     }
+    if (message.attributes !== undefined) {
+      obj.attributes = message.attributes;
+    }
     return obj;
   },
 
@@ -1255,6 +1273,7 @@ export const RevealRequest: MessageFns<RevealRequest> = {
     message.partyOin = object.partyOin ?? "";
     message.purpose = object.purpose ?? "";
     message.pairwise = object.pairwise ?? false;
+    message.attributes = object.attributes ?? undefined;
     return message;
   },
 };

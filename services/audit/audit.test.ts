@@ -1,0 +1,366 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, describe, expect, test } from 'vitest';
+import { type Table, testBench } from '#bus';
+import {
+  ConfigError,
+  encoded,
+  HmacKey,
+  headDigest,
+  isSignedBy,
+  leafHash,
+  merkleRoot,
+  Peaks,
+  proofProblem,
+  readConfig,
+  recordLeaf,
+  recordOf,
+  succession,
+} from '#kernel';
+import { AuditServiceDefinition } from '#proto/eduk/audit/v1/audit';
+import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
+import { MandateState } from '#proto/eduk/core/v1/party';
+import type { AuditItem } from '#proto/eduk/events/v1/audit';
+import { HEAD_MS } from './consume.ts';
+import { audit, auditWith, logKey } from './index.ts';
+import { headsTable, keysTable, leavesTable, logTable } from './tables.ts';
+import { TILE } from './tree.ts';
+
+const PARTY = '00000099000000001000';
+const SCHOOL = '00000007000099AA00000';
+const DAY_MS = 86_400_000;
+const newKey = () => generateKeyPairSync('ed25519').privateKey;
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+let made = 0;
+function item(more: Partial<AuditRecord> = {}): AuditItem {
+  made += 1;
+  const record = AuditRecord.fromPartial({
+    kind: AuditKind.AUDIT_KIND_ACCEPTED,
+    atMs: BigInt(Date.parse('2026-08-17T08:00:00Z')),
+    partyOin: PARTY,
+    method: 'OrderService/PlaceOrder',
+    receiptId: `r-${made}`,
+    content: Buffer.alloc(32, made % 256),
+    times: 1n,
+    ...more,
+  });
+  return { salt: Buffer.alloc(16, made % 251), record: encoded(AuditRecord, record) };
+}
+const items = (count: number): AuditItem[] => Array.from({ length: count }, () => item());
+
+function opened(key = newKey()) {
+  const bench = testBench(auditWith({ key: () => key }));
+  const call = bench.client(AuditServiceDefinition);
+  return {
+    bench,
+    call,
+    add: (some: AuditItem[]) => bench.submit('AuditSubmitted', { items: some }, PARTY),
+    head: async () => (await call.getHead({})).head!,
+    proof: async (receiptId: string, partyOin = '') => (await call.getProof({ receiptId, partyOin, waitMs: 0n })).proof,
+  };
+}
+
+describe('the tree', () => {
+  test('has a leaf for each record in its order, and the root that RFC 9162 gives it', async () => {
+    const on = opened();
+    const all = items(700);
+    on.add(all.slice(0, 1));
+    on.add(all.slice(1, 300));
+    on.add(all.slice(300));
+    on.bench.advance(HEAD_MS);
+    const head = await on.head();
+    expect(head.size).toBe(700n);
+    expect(Buffer.from(head.root)).toEqual(merkleRoot(all.map(({ salt, record }) => new HmacKey(salt).digest(record))));
+    const { leaves } = await on.call.listLeaves({ from: 0n, limit: 2000 });
+    expect(leaves.map(({ record }) => Buffer.from(record))).toEqual(all.map(({ record }) => Buffer.from(record)));
+  });
+  test('gives inclusion and consistency of any size, as whoever has only the answer checks them', async () => {
+    const on = opened();
+    const heads = [];
+    const all: AuditItem[] = [];
+    for (const count of [1, 2, 5, 248, 1, 300, 513]) {
+      const some = items(count);
+      all.push(...some);
+      on.add(some);
+      on.bench.advance(HEAD_MS);
+      heads.push(await on.head());
+    }
+    const last = heads.at(-1)!;
+    for (const earlier of heads) {
+      const { path } = await on.call.getConsistency({ fromSize: earlier.size, toSize: last.size });
+      expect(succession(earlier, last, path)).toBe(earlier === last ? 'same' : 'grown');
+    }
+    await fc.assert(
+      fc.asyncProperty(fc.nat({ max: all.length - 1 }), async (n) => {
+        const proof = (await on.proof(AuditRecord.decode(all[n]!.record).receiptId))!;
+        expect(proof.index).toBe(BigInt(n));
+        expect(proofProblem(proof)).toBeUndefined();
+        expect(recordOf(proof)).toEqual(AuditRecord.decode(all[n]!.record));
+        // Another record, place or root is not proven.
+        const other = all[(n + 1) % all.length]!;
+        expect(proofProblem({ ...proof, record: other.record })).toBe('path');
+        expect(proofProblem({ ...proof, recordSalt: Buffer.alloc(16, 255) })).toBe('path');
+        expect(proofProblem({ ...proof, index: proof.index + 1n })).toBe('path');
+        expect(proofProblem({ ...proof, head: { ...proof.head!, root: leafHash(other.salt) } })).toBe('signature');
+        expect(proofProblem({ ...proof, head: undefined })).toBe('incomplete');
+      }),
+      { numRuns: 25 },
+    );
+  });
+  test('is the same however its events come in groups, and after a restart', async () => {
+    const key = newKey();
+    const one = testBench(auditWith({ key: () => key }));
+    const other = testBench(auditWith({ key: () => key }));
+    const some = items(20);
+    one.submit('AuditSubmitted', { items: some.slice(0, 10) }, PARTY);
+    one.submit('AuditSubmitted', { items: some.slice(10) }, PARTY);
+    other.append('AuditSubmitted', { items: some.slice(0, 10) }, PARTY);
+    other.append('AuditSubmitted', { items: some.slice(10) }, PARTY);
+    other.run();
+    const [a, b] = [one.restart(), other.restart()];
+    for (const bench of [a, b]) bench.advance(HEAD_MS);
+    const heads = [a, b].map((bench) => bench.get(headsTable, 20)!);
+    expect(heads[0]!.root).toEqual(heads[1]!.root);
+    expect(Buffer.from(heads[0]!.signature)).toEqual(Buffer.from(heads[1]!.signature));
+  });
+  test('takes mandates in from the log of parties', async () => {
+    const on = opened();
+    on.bench.submit(
+      'MandateChanged',
+      {
+        mandate: {
+          mandateId: 'm-1',
+          schoolOin: SCHOOL,
+          partyOin: PARTY,
+          services: [1],
+          attributes: ['eck_id'],
+          state: MandateState.MANDATE_STATE_ENDED,
+          validFrom: '',
+          validUntil: '',
+          runOffUntil: '',
+          agreement: '',
+          boardOin: '',
+          boardMandateId: '',
+          narrowed: [],
+          enteredBy: 'operator',
+          pairwise: false,
+        },
+        byOin: 'operator',
+        unchanged: false,
+      },
+      SCHOOL,
+    );
+    const { leaves } = await on.call.listLeaves({ from: 0n, limit: 10 });
+    expect(leaves).toHaveLength(1);
+    expect(AuditRecord.decode(leaves[0]!.record)).toMatchObject({
+      kind: AuditKind.AUDIT_KIND_MANDATE,
+      schoolOin: SCHOOL,
+      partyOin: PARTY,
+      code: 'ended',
+      attributes: ['eck_id'],
+    });
+  });
+});
+
+describe('heads', () => {
+  test('follow each other, each signed and naming the one before', async () => {
+    const on = opened();
+    for (let i = 0; i < 4; i++) {
+      on.add(items(3));
+      on.bench.advance(HEAD_MS);
+    }
+    const { heads } = await on.call.listHeads({ aboveSize: 0n, limit: 0 });
+    const { keys } = await on.call.getHead({});
+    expect(heads.map(({ size }) => size)).toEqual([3n, 6n, 9n, 12n]);
+    expect(keys).toHaveLength(1);
+    let previous: Uint8Array = new Uint8Array(32);
+    for (const head of heads) {
+      expect(isSignedBy(head, keys[0]!.publicKey)).toBe(true);
+      expect(isSignedBy({ ...head, timeMs: head.timeMs + 1n }, keys[0]!.publicKey)).toBe(false);
+      expect(Buffer.from(head.previous)).toEqual(Buffer.from(previous));
+      previous = headDigest(head);
+    }
+  });
+  test('are signed within 5 s of the first leaf, and not again while nothing is added', async () => {
+    const on = opened();
+    on.add(items(1));
+    on.bench.advance(HEAD_MS - 1);
+    expect(await on.head()).toBeUndefined();
+    expect(await on.proof(`r-${made}`)).toBeUndefined();
+    on.bench.advance(1);
+    expect((await on.head()).size).toBe(1n);
+    expect(await on.proof(`r-${made}`)).toBeDefined();
+    on.bench.advance(10 * HEAD_MS);
+    expect((await on.call.listHeads({ aboveSize: 0n, limit: 0 })).heads).toHaveLength(1);
+  });
+  test('of another key go on in the same log, and the history says from when', async () => {
+    const first = opened();
+    first.add(items(2));
+    first.bench.advance(HEAD_MS);
+    const before = await first.head();
+    const store = first.bench;
+    const rows = store.list(logTable, { equals: [] });
+    expect(rows).toHaveLength(1);
+    const second = newKey();
+    // The same rows, under a service with another key.
+    const key = signerOfRows(first.bench, second);
+    key.add(items(1));
+    key.bench.advance(HEAD_MS);
+    const after = await key.head();
+    expect(Buffer.from(after.logId)).toEqual(Buffer.from(before.logId));
+    expect(Buffer.from(after.previous)).toEqual(headDigest(before));
+    const { keys } = await key.call.getHead({});
+    expect(keys.map(({ untilMs }) => untilMs > 0n)).toEqual([true, false]);
+    expect(keys[0]!.untilMs).toBe(keys[1]!.fromMs);
+    expect(isSignedBy(before, keys[0]!.publicKey)).toBe(true);
+    expect(isSignedBy(after, keys[1]!.publicKey)).toBe(true);
+    expect(isSignedBy(after, keys[0]!.publicKey)).toBe(false);
+  });
+  test('without a key there are none, and leaves all the same', async () => {
+    const bench = testBench(audit);
+    bench.submit('AuditSubmitted', { items: items(2) }, PARTY);
+    bench.advance(HEAD_MS);
+    expect(bench.list(leavesTable, { equals: [] })).toHaveLength(2);
+    expect((await bench.client(AuditServiceDefinition).getHead({})).head).toBeUndefined();
+  });
+});
+
+/** What `bench` holds, as another release or machine opens it: with another key. */
+function signerOfRows(bench: ReturnType<typeof opened>['bench'], key: ReturnType<typeof newKey>) {
+  const restarted = testBench(auditWith({ key: () => key }), { now: bench.now() });
+  restarted.view.note((unit) => {
+    for (const table of [logTable, leavesTable, headsTable, keysTable] as readonly Table[])
+      for (const row of bench.list(table, { equals: [] })) unit.put(table, row);
+  });
+  const call = restarted.client(AuditServiceDefinition);
+  return {
+    bench: restarted,
+    call,
+    add: (some: AuditItem[]) => restarted.submit('AuditSubmitted', { items: some }, PARTY),
+    head: async () => (await call.getHead({})).head!,
+  };
+}
+
+describe('receipts', () => {
+  test('of another party are as if they were not there', async () => {
+    const on = opened();
+    on.add([item({ receiptId: 'mine' })]);
+    on.bench.advance(HEAD_MS);
+    expect(await on.proof('mine', PARTY)).toBeDefined();
+    expect(await on.proof('mine', '00000099000000002000')).toBeUndefined();
+    expect(await on.proof('nobody', PARTY)).toBeUndefined();
+  });
+  test('are only of what was accepted', async () => {
+    const on = opened();
+    on.add([item({ receiptId: 'flow', kind: AuditKind.AUDIT_KIND_REFUSED }), item({ receiptId: 'flow', method: 'x' })]);
+    on.bench.advance(HEAD_MS);
+    expect(recordOf((await on.proof('flow'))!).method).toBe('x');
+  });
+});
+
+test('who was given what is counted by school, party, purpose, day and attributes', async () => {
+  const on = opened();
+  const released = (more: Partial<AuditRecord>) =>
+    item({
+      kind: AuditKind.AUDIT_KIND_RELEASED,
+      receiptId: '',
+      method: '',
+      schoolOin: SCHOOL,
+      purpose: 'roster',
+      attributes: ['groups', 'eck_id'],
+      people: 24n,
+      ...more,
+    });
+  on.add([
+    released({}),
+    released({ people: 6n, times: 2n }),
+    released({ partyOin: 'other' }),
+    released({ schoolOin: 'x' }),
+  ]);
+  on.add([released({ atMs: BigInt(Date.parse('2026-08-18T08:00:00Z')) })]);
+  const { rows } = await on.call.listAccess({ schoolOin: SCHOOL, fromDay: '', toDay: '2026-08-17' });
+  expect(
+    rows.map(({ partyOin, day, times, people, attributes, lastIndex }) => [
+      partyOin,
+      day,
+      times,
+      people,
+      attributes,
+      lastIndex,
+    ]),
+  ).toEqual([
+    [PARTY, '2026-08-17', 3n, 30n, ['eck_id', 'groups'], 1n],
+    ['other', '2026-08-17', 1n, 24n, ['eck_id', 'groups'], 2n],
+  ]);
+  expect((await on.call.listAccess({ schoolOin: SCHOOL, fromDay: '', toDay: '' })).rows).toHaveLength(3);
+});
+
+test('after three years whole tiles, heads and counts leave; what stands is still proven, and heads of then still are the beginning', async () => {
+  const on = opened();
+  const old = items(TILE + 10);
+  on.add(old);
+  on.bench.advance(HEAD_MS);
+  const early = await on.head();
+  on.bench.advance(3 * 366 * DAY_MS - 10 * DAY_MS);
+  const late = BigInt(on.bench.now());
+  const young = Array.from({ length: 300 }, () => item({ atMs: late }));
+  on.add(young);
+  on.bench.advance(20 * DAY_MS);
+  expect(on.bench.get(logTable, 'log')!.firstKept).toBe(TILE);
+  expect(on.bench.list(leavesTable, { equals: [] })[0]!.n).toBe(TILE);
+  const head = await on.head();
+  const { path } = await on.call.getConsistency({ fromSize: BigInt(TILE), toSize: head.size });
+  expect(path.length).toBeGreaterThan(0);
+  const exact = await on.call.getConsistency({ fromSize: early.size, toSize: head.size });
+  expect(succession(early, head, exact.path)).toBe('grown');
+  expect(proofProblem((await on.proof(AuditRecord.decode(young[5]!.record).receiptId))!)).toBeUndefined();
+  expect(await on.proof(AuditRecord.decode(old[5]!.record).receiptId)).toBeUndefined();
+  // The tree is made anew from trunks and leaves.
+  const { trunks } = await on.call.listLeaves({ from: 0n, limit: 0 });
+  const { leaves } = await on.call.listLeaves({ from: BigInt(TILE), limit: 2000 });
+  expect(trunks).toHaveLength(1);
+  const peaks = new Peaks();
+  peaks.addWhole(trunks[0]!.level, trunks[0]!.hash);
+  for (const { salt, record } of leaves) peaks.add(recordLeaf(salt, record));
+  expect(peaks.root()).toEqual(Buffer.from(head.root));
+});
+
+describe('the key', () => {
+  const config = (more: Record<string, string> = {}) => {
+    const folder = mkdtempSync(join(tmpdir(), 'eduk-log-'));
+    folders.push(folder);
+    return { folder, config: readConfig({ EDUK_DATA: folder, ...more }) };
+  };
+  test('is made at the first start, readable by its owner only, and found again', () => {
+    const { folder, config: settings } = config();
+    const first = logKey(settings);
+    const file = join(folder, 'log.key');
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(readFileSync(file, 'utf8')).toContain('PRIVATE KEY');
+    expect(logKey(settings).equals(first)).toBe(true);
+    expect(logKey(config().config).equals(first)).toBe(false);
+  });
+  test('of a file that is named, or none', () => {
+    const { folder } = config();
+    const file = join(folder, 'other.key');
+    const named = config({ EDUK_LOG_KEY_FILE: file }).config;
+    expect(() => logKey(named)).toThrow(ConfigError);
+    writeFileSync(file, 'nothing of the kind', { mode: 0o600 });
+    expect(() => logKey(named)).toThrow(/Ed25519/);
+    const key = newKey();
+    writeFileSync(file, key.export({ type: 'pkcs8', format: 'pem' }));
+    expect(logKey(named).equals(key)).toBe(true);
+    writeFileSync(
+      file,
+      generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' }),
+    );
+    expect(() => logKey(named)).toThrow(/Ed25519/);
+  });
+});

@@ -1,0 +1,182 @@
+/** What was done → leaves of the tree; a timer signs its heads, another removes what has had its time. */
+import type { KeyObject } from 'node:crypto';
+import { type Consumer, decoded, terms, type Unit } from '#bus';
+import {
+  decodedWith,
+  dutchDay,
+  HmacKey,
+  headDigest,
+  keyIdOf,
+  Peaks,
+  publicKeyBytes,
+  recordLeaf,
+  sha256,
+  signHead,
+} from '#kernel';
+import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
+import { accessOf, mandateRecord } from './record.ts';
+import { accessTable, headsTable, keysTable, type LogRow, leavesTable, logTable, nodesTable } from './tables.ts';
+import { TILE, TILE_LEVELS } from './tree.ts';
+
+/** From the first leaf that no head holds until one is signed, milliseconds: a receipt promises 60 s. */
+export const HEAD_MS = 5_000;
+const HEAD = 'head';
+const SWEEP = 'sweep';
+const DAY_MS = 86_400_000;
+/** Tiles, heads or rows that one unit of a sweep removes, and the rest between two, milliseconds. */
+const SWEPT_TILES = 4;
+const SWEPT_ROWS = 1000;
+const SWEEP_REST_MS = 200;
+const NONE = new Uint8Array(0);
+const DIGEST = 32;
+const LOG = 'log';
+
+const empty: LogRow = {
+  name: LOG,
+  size: 0,
+  peaks: NONE,
+  firstKept: 0,
+  headSize: 0,
+  logId: NONE,
+  previous: NONE,
+  headDueMs: 0,
+};
+
+export const logOf = (reader: Pick<Unit, 'get'>): Readonly<LogRow> => reader.get(logTable, LOG) ?? empty;
+
+/** What the log signs with. Without a key it grows, and no head is signed. */
+export interface Signer {
+  key: KeyObject;
+  publicKey: Uint8Array;
+  keyId: Uint8Array;
+}
+
+export const signerOf = (key: KeyObject): Signer => {
+  const publicKey = publicKeyBytes(key);
+  return { key, publicKey, keyId: keyIdOf(publicKey) };
+};
+
+/** `changed` is told when a head is signed, before the commit. */
+export function consumer(signer: (() => Signer) | undefined, changed: () => void): Consumer {
+  return {
+    name: 'audit',
+    streams: ['audit', 'parties'],
+    types: ['AuditSubmitted', 'MandateChanged'],
+    handle(record, unit) {
+      if (record.type === 'AuditSubmitted') {
+        append(unit, decoded(record, 'AuditSubmitted').items, signer !== undefined);
+        return;
+      }
+      // Its salt need not be secret from the two who know the mandate; others do not know the event's id.
+      const salts = new HmacKey(record.id);
+      const made = mandateRecord(
+        decoded(record, 'MandateChanged'),
+        { atMs: record.timeMs, flowId: record.flowId },
+        (bytes) => salts.digest('mandate', bytes),
+      );
+      if (made) append(unit, [{ salt: salts.digest('salt').subarray(0, 16), record: made }], signer !== undefined);
+    },
+    onTimer(timer, unit) {
+      if (timer.id === HEAD) {
+        if (signer) sign(unit, signer());
+        changed();
+      } else sweep(unit);
+    },
+  };
+}
+
+function append(unit: Unit, items: readonly { salt: Uint8Array; record: Uint8Array }[], signs: boolean): void {
+  if (items.length === 0) return;
+  const log = logOf(unit);
+  const peaks = new Peaks(log.size, log.peaks);
+  for (const { salt, record } of items) {
+    const n = peaks.size;
+    const said = decodedWith(AuditRecord, record);
+    const receiptId = said.kind === AuditKind.AUDIT_KIND_ACCEPTED ? said.receiptId : '';
+    unit.put(leavesTable, { n, receiptId, atMs: Number(said.atMs), salt, record });
+    peaks.add(recordLeaf(salt, record), (level, index, hash) => {
+      if (level > 0 && level % TILE_LEVELS === 0) unit.put(nodesTable, { level, n: index, hash });
+    });
+    const access = accessOf(said, n);
+    if (access) {
+      const { school, day, party, purpose, attributes } = access;
+      const known = unit.get(accessTable, school, day, party, purpose, attributes);
+      unit.put(accessTable, {
+        ...access,
+        times: (known?.times ?? 0) + access.times,
+        people: (known?.people ?? 0) + access.people,
+      });
+    }
+  }
+  let { headDueMs } = log;
+  if (signs && headDueMs === 0) {
+    headDueMs = unit.now + HEAD_MS;
+    unit.setTimer({ id: HEAD, atMs: headDueMs, key: HEAD, payload: '' });
+  }
+  if (log.size === 0) unit.setTimer({ id: SWEEP, atMs: unit.now + DAY_MS, key: SWEEP, payload: '' });
+  unit.put(logTable, { ...log, size: peaks.size, peaks: peaks.bytes(), headDueMs });
+}
+
+const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+function sign(unit: Unit, { key, publicKey, keyId }: Signer): void {
+  const log = logOf(unit);
+  if (log.size === log.headSize) {
+    unit.put(logTable, { ...log, headDueMs: 0 });
+    return;
+  }
+  const name = hexOf(keyId);
+  const known = unit.get(keysTable, name);
+  if (known === undefined || known.untilMs > 0) {
+    for (const other of unit.list(keysTable, { equals: [] }))
+      if (other.keyId !== name && other.untilMs === 0) unit.put(keysTable, { ...other, untilMs: unit.now });
+    unit.put(keysTable, { keyId: name, publicKey, fromMs: known?.fromMs ?? unit.now, untilMs: 0 });
+  }
+  // The name of the log: of the key and the moment of its first head, so that no two are called alike.
+  const logId =
+    log.logId.length > 0
+      ? log.logId
+      : Buffer.from(sha256(`eduk log ${name} ${unit.now} ${hexOf(log.peaks)}`), 'latin1');
+  const previous = log.previous.length > 0 ? log.previous : new Uint8Array(DIGEST);
+  const root = new Peaks(log.size, log.peaks).root();
+  const head = signHead({ logId, size: BigInt(log.size), root, timeMs: BigInt(unit.now), previous, keyId }, key);
+  unit.put(headsTable, {
+    size: log.size,
+    timeMs: unit.now,
+    root,
+    previous,
+    keyId: name,
+    signature: head.signature,
+  });
+  unit.put(logTable, { ...log, headSize: log.size, logId, previous: headDigest(head), headDueMs: 0 });
+}
+
+/** Removes tiles of leaves, heads and counts that are older than their class says, a little at a time. The newest head stays. */
+function sweep(unit: Unit): void {
+  const isOld = (ms: number): boolean => terms['RETENTION_AUDIT']!.end(ms) <= unit.now;
+  let log = logOf(unit);
+  let removed = 0;
+  for (let tile = 0; tile < SWEPT_TILES && log.firstKept + TILE <= log.headSize; tile++) {
+    const last = log.firstKept + TILE - 1;
+    if (!isOld(unit.get(leavesTable, last)?.atMs ?? Infinity)) break;
+    for (let n = log.firstKept; n <= last; n++) unit.remove(leavesTable, n);
+    log = { ...log, firstKept: log.firstKept + TILE };
+    removed += 1;
+  }
+  if (removed > 0) unit.put(logTable, log);
+  for (const { size, timeMs } of unit.list(headsTable, { equals: [], limit: SWEPT_ROWS })) {
+    if (!isOld(timeMs) || size >= log.headSize) break;
+    unit.remove(headsTable, size);
+    removed += 1;
+  }
+  for (const { school, day, party, purpose, attributes } of unit.list(accessTable, {
+    index: 'by_day',
+    equals: [],
+    limit: SWEPT_ROWS,
+  })) {
+    if (dutchDay(unit.now) <= day || !isOld(Date.parse(day))) break;
+    unit.remove(accessTable, school, day, party, purpose, attributes);
+    removed += 1;
+  }
+  unit.setTimer({ id: SWEEP, atMs: unit.now + (removed > 0 ? SWEEP_REST_MS : DAY_MS), key: SWEEP, payload: '' });
+}

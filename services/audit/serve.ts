@@ -1,0 +1,139 @@
+/** Answers eduk.audit.v1 from rows as of the last commit. */
+import { callBegan, type EngineView } from '#bus';
+import {
+  consistencyPath,
+  decodedWith,
+  GatewayError,
+  type Handlers,
+  type Implementation,
+  implement,
+  inclusionPath,
+  type Waiters,
+} from '#kernel';
+import { type AccessRow as AccessAnswer, AuditServiceDefinition, type Trunk } from '#proto/eduk/audit/v1/audit';
+import { AuditRecord, type LogHead, type LogKey, type LogProof } from '#proto/eduk/core/v1/audit';
+import { logOf } from './consume.ts';
+import { accessTable, type HeadRow, headsTable, keysTable, type LeafRow, leavesTable } from './tables.ts';
+import { subtreesOf, TILE } from './tree.ts';
+
+const LONGEST_WAIT_MS = 60_000;
+const MOST_LEAVES = 2000;
+const MOST_HEADS = 500;
+const MOST_ROWS = 10_000;
+/** Under which those wait who want a head. */
+export const HEADS = 'heads';
+
+const bytesOf = (hex: string): Uint8Array => Buffer.from(hex, 'hex');
+
+export function serve(engine: EngineView, waiters: Waiters): readonly Implementation[] {
+  engine.onCommit((_touched, elsewhere) => waiters.settled(elsewhere));
+  const headOf = (row: Readonly<HeadRow>): LogHead => ({
+    logId: logOf(engine).logId,
+    size: BigInt(row.size),
+    root: row.root,
+    timeMs: BigInt(row.timeMs),
+    previous: row.previous,
+    keyId: bytesOf(row.keyId),
+    signature: row.signature,
+  });
+  const newest = (): LogHead | undefined => {
+    const row = engine.get(headsTable, logOf(engine).headSize);
+    return row && headOf(row);
+  };
+  const keys = (): LogKey[] =>
+    engine
+      .list(keysTable, { equals: [] })
+      .map(({ publicKey, fromMs, untilMs }) => ({ publicKey, fromMs: BigInt(fromMs), untilMs: BigInt(untilMs) }))
+      .sort((a, b) => Number(a.fromMs - b.fromMs));
+  const leafOf = (receiptId: string, partyOin: string): Readonly<LeafRow> | undefined => {
+    const [leaf] = engine.list(leavesTable, { index: 'by_receipt', equals: [receiptId], limit: 1 });
+    if (!leaf || partyOin === '') return leaf;
+    return decodedWith(AuditRecord, leaf.record).partyOin === partyOin ? leaf : undefined;
+  };
+  /** Once a head holds its leaf. */
+  const proofOf = (receiptId: string, partyOin: string): LogProof | undefined => {
+    const leaf = leafOf(receiptId, partyOin);
+    const { headSize } = logOf(engine);
+    const row = engine.get(headsTable, headSize);
+    if (!leaf || !row || leaf.n >= headSize) return undefined;
+    const { publicKey, fromMs, untilMs } = engine.get(keysTable, row.keyId)!;
+    return {
+      record: leaf.record,
+      recordSalt: leaf.salt,
+      index: BigInt(leaf.n),
+      path: inclusionPath(leaf.n, headSize, subtreesOf(engine)),
+      head: headOf(row),
+      key: { publicKey, fromMs: BigInt(fromMs), untilMs: BigInt(untilMs) },
+    };
+  };
+
+  const handlers: Handlers<typeof AuditServiceDefinition> = {
+    async getProof({ receiptId, partyOin, waitMs }) {
+      if (receiptId === '') throw new GatewayError('wire.invalid', 'Name a receipt.', { where: 'receipt_id' });
+      const ms = callBegan() + Math.min(Number(waitMs), LONGEST_WAIT_MS) - performance.now();
+      if (ms > 0) engine.mayWait();
+      const proof = await waiters.until(HEADS, ms, () => proofOf(receiptId, partyOin));
+      return { proof, known: proof !== undefined || leafOf(receiptId, partyOin) !== undefined };
+    },
+    getHead: () => ({ head: newest(), keys: keys() }),
+    getConsistency({ fromSize, toSize }) {
+      const [from, to] = [Number(fromSize), Number(toSize)];
+      if (from > to || to > logOf(engine).size)
+        throw new GatewayError('wire.invalid', 'The log has not that many leaves, or the earlier size is the larger.', {
+          where: 'from_size',
+        });
+      return { path: consistencyPath(from, to, subtreesOf(engine)) };
+    },
+    listHeads: ({ aboveSize, limit }) => ({
+      heads: engine
+        .list(headsTable, { equals: [], after: [Number(aboveSize)], limit: Math.min(limit || MOST_HEADS, MOST_HEADS) })
+        .map(headOf),
+    }),
+    listLeaves({ from, limit }) {
+      const { size, firstKept } = logOf(engine);
+      const first = Number(from);
+      const trunks: Trunk[] = [];
+      const subtree = subtreesOf(engine);
+      if (first < firstKept) {
+        if (first % TILE !== 0)
+          throw new GatewayError('wire.invalid', 'Of what is no longer kept begin at a multiple of 256.', {
+            where: 'from',
+          });
+        for (let at = first; at < firstKept && trunks.length < MOST_HEADS; at += TILE)
+          trunks.push({ level: 8, index: BigInt(at / TILE), hash: subtree(8, at / TILE) });
+        return { leaves: [], trunks, size: BigInt(size) };
+      }
+      const leaves = engine.list(leavesTable, {
+        equals: [],
+        after: [first - 1],
+        limit: Math.min(limit || MOST_LEAVES, MOST_LEAVES),
+      });
+      return {
+        leaves: leaves.map(({ n, salt, record }) => ({ index: BigInt(n), salt, record })),
+        trunks,
+        size: BigInt(size),
+      };
+    },
+    listAccess({ schoolOin, fromDay, toDay }) {
+      if (schoolOin === '') throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
+      const rows = engine
+        .list(accessTable, { equals: [schoolOin], limit: MOST_ROWS })
+        .filter(({ day }) => (fromDay === '' || day >= fromDay) && (toDay === '' || day <= toDay));
+      return {
+        rows: rows.map(
+          ({ school, party, purpose, day, attributes, times, people, lastLeaf }): AccessAnswer => ({
+            schoolOin: school,
+            partyOin: party,
+            purpose,
+            day,
+            attributes: attributes === '' ? [] : attributes.split(','),
+            times: BigInt(times),
+            people: BigInt(people),
+            lastIndex: BigInt(lastLeaf),
+          }),
+        ),
+      };
+    },
+  };
+  return [implement(AuditServiceDefinition, handlers)];
+}

@@ -1,0 +1,137 @@
+/** The log of what was done: its leaves, what is needed to prove them, its signed heads, and who was given what. */
+import { table } from '#bus';
+
+/** The log as a whole, one row. */
+export interface LogRow {
+  name: string;
+  /** Leaves. */
+  size: number;
+  /** Hashes of its largest perfect subtrees, one after the other (`Peaks`). */
+  peaks: Uint8Array;
+  /** First leaf that is still kept; a multiple of `TILE`. */
+  firstKept: number;
+  /** Of the newest head; 0 = none was signed. */
+  headSize: number;
+  /** Made with the first head. */
+  logId: Uint8Array;
+  /** Digest of what was signed of the newest head. */
+  previous: Uint8Array;
+  /** When the next head is signed; 0 = nothing is to be signed. */
+  headDueMs: number;
+}
+
+export const logTable = table<LogRow>({
+  name: 'audit_log',
+  key: ['name'],
+  columns: {
+    name: 'text',
+    size: 'int',
+    peaks: 'blob',
+    firstKept: 'int',
+    headSize: 'int',
+    logId: 'blob',
+    previous: 'blob',
+    headDueMs: 'int',
+  },
+  retention: 'RETENTION_PUBLIC',
+});
+
+/** One thing that was done. */
+export interface LeafRow {
+  /** From 0. */
+  n: number;
+  /** Of what was accepted; empty = nobody holds a receipt of it. */
+  receiptId: string;
+  atMs: number;
+  salt: Uint8Array;
+  /** Encoded eduk.core.v1.AuditRecord. */
+  record: Uint8Array;
+}
+
+export const leavesTable = table<LeafRow>({
+  name: 'audit_leaves',
+  key: ['n'],
+  columns: { n: 'int', receiptId: 'text', atMs: 'int', salt: 'blob', record: 'blob' },
+  // Ids rise with time, so that it grows at its right edge.
+  indexes: { by_receipt: ['receiptId'] },
+  retention: 'RETENTION_AUDIT',
+});
+
+/** Hash of a perfect subtree of 256, 65,536 … leaves: says nothing of any of them, and is kept when they go. */
+export interface NodeRow {
+  level: number;
+  n: number;
+  hash: Uint8Array;
+}
+
+export const nodesTable = table<NodeRow>({
+  name: 'audit_nodes',
+  key: ['level', 'n'],
+  columns: { level: 'int', n: 'int', hash: 'blob' },
+  retention: 'RETENTION_PUBLIC',
+});
+
+export interface HeadRow {
+  size: number;
+  timeMs: number;
+  root: Uint8Array;
+  previous: Uint8Array;
+  keyId: string;
+  signature: Uint8Array;
+}
+
+export const headsTable = table<HeadRow>({
+  name: 'audit_heads',
+  key: ['size'],
+  columns: { size: 'int', timeMs: 'int', root: 'blob', previous: 'blob', keyId: 'text', signature: 'blob' },
+  retention: 'RETENTION_AUDIT',
+});
+
+/** A key that signed heads. */
+export interface KeyRow {
+  /** Hexadecimal. */
+  keyId: string;
+  publicKey: Uint8Array;
+  fromMs: number;
+  /** 0 = it signs now. */
+  untilMs: number;
+}
+
+export const keysTable = table<KeyRow>({
+  name: 'audit_keys',
+  key: ['keyId'],
+  columns: { keyId: 'text', publicKey: 'blob', fromMs: 'int', untilMs: 'int' },
+  retention: 'RETENTION_PUBLIC',
+});
+
+/** What one party was given of a school's persons on one Dutch day. */
+export interface AccessRow {
+  school: string;
+  day: string;
+  party: string;
+  purpose: string;
+  /** Names, comma-separated. */
+  attributes: string;
+  times: number;
+  people: number;
+  lastLeaf: number;
+}
+
+export const accessTable = table<AccessRow>({
+  name: 'audit_access',
+  key: ['school', 'day', 'party', 'purpose', 'attributes'],
+  columns: {
+    school: 'text',
+    day: 'text',
+    party: 'text',
+    purpose: 'text',
+    attributes: 'text',
+    times: 'int',
+    people: 'int',
+    lastLeaf: 'int',
+  },
+  indexes: { by_day: ['day'] },
+  retention: 'RETENTION_AUDIT',
+});
+
+export const tables = [logTable, leavesTable, nodesTable, headsTable, keysTable, accessTable];

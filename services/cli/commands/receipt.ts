@@ -1,0 +1,198 @@
+/** Receipts: made whole by the gateway, checked without it. */
+import { keyIdOf, type ProofProblem, proofProblem, recordOf } from '#kernel';
+import { AuditKind, LogKey, LogProof } from '#proto/eduk/core/v1/audit';
+import { Receipt } from '#proto/eduk/core/v1/receipt';
+import { hex } from '../audit-log.ts';
+import type { Call, Command, Result } from '../command.ts';
+import { dutchTime, isoTime, list } from '../print.ts';
+import { asProblem, misuse, Problem } from '../problem.ts';
+import { readFileNamed, writeFileNamed } from './audit.ts';
+
+/** What a file may hold: the answer of a write, that of GetReceipt, or both, as JSON. */
+interface Kept {
+  receipt: Receipt | undefined;
+  proof: LogProof | undefined;
+}
+
+const WAIT_MS = 15_000n;
+
+function readKept(name: string): { kept: Kept; json: Record<string, unknown> } {
+  let json: Record<string, unknown>;
+  try {
+    json = JSON.parse(readFileNamed(name).toString('utf8')) as Record<string, unknown>;
+    const { receipt, proof } = json;
+    const kept = {
+      receipt: receipt ? Receipt.fromJSON(receipt) : undefined,
+      proof: proof ? LogProof.fromJSON(proof) : undefined,
+    };
+    if (kept.receipt || kept.proof) return { kept, json };
+  } catch (thrown) {
+    if (thrown instanceof Problem) throw thrown;
+    // What the parser says may quote the file.
+  }
+  throw new Problem(
+    'wire.unreadable',
+    `${name} holds neither a receipt nor a proof (JSON with \`receipt\` or \`proof\`).`,
+  );
+}
+
+const problems: Record<ProofProblem, string> = {
+  incomplete: 'The proof lacks a part.',
+  signature: 'The head was not signed by the key in the proof.',
+  path: 'The record is not proven to stand in the log of that head: record, salt, place or path was changed.',
+};
+
+/** Key ids in a file: of /.well-known/eduk-log-keys, of eduk audit head, or a public key in base64 or PEM. */
+function keysIn(name: string): Set<string> {
+  const text = readFileNamed(name).toString('utf8').trim();
+  const bytes: Uint8Array[] = [];
+  try {
+    if (text.startsWith('{')) {
+      const { keys } = JSON.parse(text) as { keys?: unknown[] };
+      for (const key of keys ?? []) bytes.push(LogKey.fromJSON(key).publicKey);
+    } else bytes.push(Buffer.from(text.replace(/-----[A-Z ]+-----/g, ''), 'base64'));
+  } catch {
+    // Told below.
+  }
+  if (bytes.length === 0 || bytes.some(({ length }) => length !== 44))
+    throw new Problem('wire.unreadable', `${name} holds no Ed25519 public key.`);
+  return new Set(bytes.map((key) => hex(keyIdOf(key))));
+}
+
+const kinds = new Map<number, string>(
+  Object.entries(AuditKind).map(([name, number]) => [number, name.replace('AUDIT_KIND_', '').toLowerCase()]),
+);
+
+/** Asks the running gateway for the proof; undefined = none is running. */
+async function askProof(call: Call, receiptId: string): Promise<LogProof | undefined> {
+  try {
+    const { proof } = await call.gateway().ask('showReceipt', { receiptId, waitMs: WAIT_MS });
+    return proof;
+  } catch (thrown) {
+    if (asProblem(thrown).code === 'peer.unavailable') return undefined;
+    throw thrown;
+  }
+}
+
+export const fetchReceipt: Command = {
+  name: 'receipt fetch',
+  about: 'Get the proof of a receipt: where its record stands in the log of what was done.',
+  arguments: [{ name: 'RECEIPT', about: 'Its id (`receipt_id`); of a message that is its flow id.' }],
+  flags: { out: { about: 'Write the proof to this file, for eduk receipt verify.', value: 'FILE' } },
+  async run(call): Promise<Result> {
+    const receiptId = call.args('RECEIPT')[0]!;
+    const { proof } = await call.gateway().ask('showReceipt', { receiptId, waitMs: WAIT_MS });
+    if (!proof)
+      throw new Problem(
+        'state.missing',
+        'No signed head holds this receipt: it is not known, or was accepted less than a minute ago.',
+      );
+    const json = { receiptId, proof: LogProof.toJSON(proof) };
+    const file = call.one('out');
+    if (file !== undefined) writeFileNamed(file, `${JSON.stringify(json, null, 2)}\n`);
+    return { json, text: list(rowsOf(proof)), said: file === undefined ? undefined : `Written to ${file}.` };
+  },
+};
+
+function rowsOf(proof: LogProof): [string, string | bigint][] {
+  const record = recordOf(proof);
+  return [
+    ['what', kinds.get(record.kind) ?? ''],
+    ['when', dutchTime(record.atMs)],
+    ['party', record.partyOin],
+    ['school', record.schoolOin],
+    ['method', record.method],
+    ['receipt', record.receiptId],
+    ['messages', record.times],
+    ['leaf', `${proof.index} of ${proof.head?.size ?? 0n}`],
+    ['signed at', dutchTime(proof.head?.timeMs ?? 0n)],
+    ['key', hex(proof.head?.keyId ?? new Uint8Array(0))],
+  ];
+}
+
+export const verifyReceipt: Command = {
+  name: 'receipt verify',
+  about: 'Check a receipt with nothing but its file; a promise is made whole first, by the running gateway.',
+  arguments: [{ name: 'FILE', about: 'JSON: the answer of a write (`receipt`), of GetReceipt (`proof`), or both.' }],
+  flags: {
+    key: {
+      about:
+        'File with the key that is believed: /.well-known/eduk-log-keys as it was kept, a head of eduk audit head, or a public key.',
+      value: 'FILE',
+    },
+  },
+  notes: [
+    'Without --key it says by which key the head was signed: whoever made up the file could have made up the key.',
+    'A promise that is made whole is written back to the file.',
+  ],
+  alone: true,
+  async run(call): Promise<Result> {
+    const name = call.args('FILE')[0]!;
+    const { kept, json } = readKept(name);
+    const pinned = call.one('key') === undefined ? undefined : keysIn(call.one('key')!);
+    let { proof } = kept;
+    let completed = false;
+    if (!proof) {
+      const { receiptId, mergedByMs } = kept.receipt!;
+      if (receiptId === '')
+        throw misuse('This receipt is of a version without an id: nothing more can be proven of it.');
+      proof = await askProof(call, receiptId);
+      if (!proof) return promised(call, receiptId, mergedByMs);
+      completed = true;
+      writeFileNamed(name, `${JSON.stringify({ ...json, proof: LogProof.toJSON(proof) }, null, 2)}\n`);
+    }
+    const problem = proofProblem(proof);
+    const wrong =
+      (problem && problems[problem]) ??
+      unlike(kept.receipt, proof) ??
+      (pinned && !pinned.has(hex(proof.head!.keyId))
+        ? 'The head was signed by another key than the one that is believed.'
+        : undefined);
+    if (wrong) throw new Problem('state.conflict', wrong, { who: 'us' });
+    const record = recordOf(proof);
+    return {
+      json: {
+        valid: true,
+        keyBelieved: pinned !== undefined,
+        keyId: hex(proof.head!.keyId),
+        completed,
+        kind: kinds.get(record.kind) ?? '',
+        at: isoTime(record.atMs),
+        partyOin: record.partyOin,
+        schoolOin: record.schoolOin || null,
+        method: record.method,
+        receiptId: record.receiptId,
+        messages: Number(record.times),
+        leaf: hex(record.content),
+        index: Number(proof.index),
+        head: { logId: hex(proof.head!.logId), size: Number(proof.head!.size), time: isoTime(proof.head!.timeMs) },
+      },
+      text: `It is proven to stand in the log.\n\n${list(rowsOf(proof))}`,
+      said:
+        pinned === undefined
+          ? 'The key stands in the file itself: compare it with the one that you kept, or name that with --key.'
+          : undefined,
+    };
+  },
+};
+
+/** What a receipt says otherwise than the record that was proven. */
+function unlike(receipt: Receipt | undefined, proof: LogProof): string | undefined {
+  if (!receipt) return undefined;
+  const record = recordOf(proof);
+  if (record.receiptId !== receipt.receiptId) return 'The proof is of another receipt.';
+  if (!Buffer.from(record.content).equals(Buffer.from(receipt.leaf)))
+    return 'The log holds another leaf for this receipt: the message that was accepted is not the one that was answered.';
+  return undefined;
+}
+
+function promised(call: Call, receiptId: string, mergedByMs: bigint): Result {
+  const late = Number(mergedByMs) < call.streams.now();
+  throw new Problem(
+    'state.missing',
+    late
+      ? `This is a promise that ought to have been kept at ${dutchTime(mergedByMs)}, and no head that can be reached here holds receipt ${receiptId}: where the gateway answers, it has broken it.`
+      : `This is a promise until ${dutchTime(mergedByMs)}: ask again where a gateway answers, or fetch its proof with AuditService.GetReceipt.`,
+    { who: 'us' },
+  );
+}

@@ -1,0 +1,228 @@
+/**
+ * What the doors add to the log of what was done. What is accepted says so in its own transaction; refusals, releases and what
+ * the operator does are gathered for a second and taken in together.
+ */
+import { randomFillSync } from 'node:crypto';
+import { setTimeout as rest } from 'node:timers/promises';
+import { type Client, type Clock, describeError, type Encoder, encoded, log, uuid7 } from '#kernel';
+import type { LogServiceDefinition, Event as NewEvent } from '#proto/eduk/bus/v1/bus';
+import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
+import { Service } from '#proto/eduk/core/v1/party';
+import type { AuditItem } from '#proto/eduk/events/v1/audit';
+import type { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import { events } from '#proto/events';
+import { event } from './submission.ts';
+
+/** A receipt promises that what it is for stands in a signed head by then, milliseconds after it was accepted. */
+export const MERGE_MS = 60_000;
+/** How long things are gathered, milliseconds. */
+const GATHER_MS = 1000;
+/** How long the end of a process waits for the last of them, milliseconds. */
+const STOP_MS = 2000;
+/** Kinds that are gathered at once; at more they are taken in right away. */
+const MOST_KINDS = 2000;
+/** Records in one event. */
+const MOST_ITEMS = 200;
+const NONE = new Uint8Array(0);
+const SALT = 16;
+
+const pool = Buffer.alloc(256 * SALT);
+let used = pool.length;
+/** 16 random bytes: whoever has the leaf of a record cannot try what was in it. */
+function newSalt(): Uint8Array {
+  if (used === pool.length) {
+    randomFillSync(pool);
+    used = 0;
+  }
+  const salt = new Uint8Array(SALT);
+  for (let i = 0; i < SALT; i++) salt[i] = pool[used++]!;
+  return salt;
+}
+
+export const itemOf = (record: AuditRecord): AuditItem => ({ salt: newSalt(), record: encoded(AuditRecord, record) });
+
+/** Records as an event to accept. Its key keeps those of one party in their order. */
+export function auditEvent(items: AuditItem[], party: string): NewEvent {
+  const { name, value, key } = event('AuditSubmitted', { items }, party || 'nobody');
+  const { stream, codec } = events[name];
+  return { stream, type: name, key, data: encoded(codec as Encoder<unknown>, value) };
+}
+
+const nothing: AuditRecord = AuditRecord.fromPartial({});
+export const recordOf = (of: Partial<AuditRecord> & Pick<AuditRecord, 'kind'>): AuditRecord => ({ ...nothing, ...of });
+
+/** What is gathered: everything that tells one kind from another, and how much of it. */
+export interface Done {
+  kind: AuditKind;
+  /** Who asked or received; empty = nobody we know. */
+  partyOin: string;
+  schoolOin?: string;
+  method?: string;
+  code?: string;
+  purpose?: string;
+  attributes?: readonly string[];
+  people?: number;
+}
+
+type Log = Pick<Client<typeof LogServiceDefinition>, 'accept'>;
+
+/**
+ * Counts what was done, by kind, and has the log accept it once a second. What cannot be accepted stays and is tried again;
+ * a process that dies loses its last second.
+ */
+export class AuditNotes {
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #timer: NodeJS.Timeout;
+  #kinds = new Map<string, AuditRecord>();
+  /** Records that were made and are not accepted yet. */
+  #made: { item: AuditItem; party: string }[] = [];
+  #flushing: Promise<void> | undefined;
+  #told = false;
+
+  constructor(services: Log, clock: Clock) {
+    this.#log = services;
+    this.#clock = clock;
+    this.#timer = setInterval(() => void this.flush(), GATHER_MS);
+    this.#timer.unref();
+  }
+
+  note(done: Done): void {
+    const { kind, partyOin, schoolOin = '', method = '', code = '', purpose = '', attributes = [], people = 0 } = done;
+    const key = [kind, partyOin, schoolOin, method, code, purpose, attributes.join(',')].join('|');
+    const known = this.#kinds.get(key);
+    if (known) {
+      known.times += 1n;
+      known.people += BigInt(people);
+      return;
+    }
+    this.#kinds.set(
+      key,
+      recordOf({
+        kind,
+        atMs: BigInt(this.#clock.now()),
+        partyOin,
+        schoolOin,
+        method,
+        code,
+        purpose,
+        attributes: [...attributes],
+        times: 1n,
+        people: BigInt(people),
+      }),
+    );
+    if (this.#kinds.size >= MOST_KINDS) void this.flush();
+  }
+
+  /** Answers when all that was noted before is accepted, or could not be. */
+  async flush(): Promise<void> {
+    await this.#flushing;
+    this.#flushing ??= this.#flush().finally(() => {
+      this.#flushing = undefined;
+    });
+    return this.#flushing;
+  }
+
+  async #flush(): Promise<void> {
+    for (const record of this.#kinds.values()) this.#made.push({ item: itemOf(record), party: record.partyOin });
+    this.#kinds = new Map();
+    try {
+      while (this.#made.length > 0) {
+        const some = this.#made.slice(0, MOST_ITEMS);
+        await this.#accept(some);
+        this.#made = this.#made.slice(some.length);
+      }
+      this.#told = false;
+    } catch (thrown) {
+      // Tried again in a second, and told once until it works again.
+      if (!this.#told) log('warn', 'audit_waits', { records: this.#made.length, ...describeError(thrown) });
+      this.#told = true;
+    }
+  }
+
+  async #accept(some: readonly { item: AuditItem; party: string }[]): Promise<void> {
+    await this.#log.accept({
+      entries: [
+        {
+          flowId: uuid7(this.#clock.now()),
+          partyOin: 'audit',
+          method: 'Audit/Note',
+          referenceKey: NONE,
+          digest: NONE,
+          digestVersion: 1,
+          rememberDays: 35,
+          events: [
+            auditEvent(
+              some.map(({ item }) => item),
+              some[0]!.party,
+            ),
+          ],
+          answer: NONE,
+          schoolOin: '',
+          traceparent: '',
+          bulk: false,
+        },
+      ],
+    });
+  }
+
+  /** After the last note. A log that does not answer holds nobody up for long. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    const given = new AbortController();
+    await Promise.race([this.flush(), rest(STOP_MS, undefined, { signal: given.signal }).catch(() => undefined)]);
+    given.abort();
+  }
+}
+
+type Vault = Client<typeof VaultServiceDefinition>;
+
+/** As the vault is told a purpose, and as people know it. */
+const serviceNames: ReadonlyMap<string, string> = new Map(
+  Object.entries(Service).map(([name, number]) => [`service_${number}`, name.replace('SERVICE_', '').toLowerCase()]),
+);
+
+/** The vault, with what it is asked to reveal noted: there is no other way to it from a door, so none is forgotten. */
+export function audited(vault: Vault, notes: AuditNotes, operatorOin: string): Vault {
+  const revealed = (
+    partyOin: string,
+    schoolOin: string,
+    purpose: string,
+    attributes: readonly string[],
+    people: number,
+  ) =>
+    notes.note({
+      kind: partyOin === operatorOin ? AuditKind.AUDIT_KIND_REVEALED : AuditKind.AUDIT_KIND_RELEASED,
+      partyOin,
+      schoolOin,
+      purpose: serviceNames.get(purpose) ?? purpose,
+      attributes,
+      people,
+    });
+  return {
+    ...vault,
+    async reveal(request) {
+      const answer = await vault.reveal({ ...request });
+      const people = answer.revealed.filter(({ known }) => known).length;
+      const tables = (['numbers', 'names', 'contact'] as const).filter((name) => request[name]);
+      // Of a person of whom nothing is shown, nothing was revealed.
+      if (people > 0 && tables.length > 0)
+        revealed(
+          request.partyOin,
+          request.schoolOin,
+          request.purpose,
+          request.attributes?.split(',') ?? tables,
+          people,
+        );
+      return answer;
+    },
+    async openPayloads(request) {
+      const answer = await vault.openPayloads(request);
+      // What is sealed under the school's key is about nobody.
+      const theirs = request.sealed.filter(({ token }, i) => token !== '' && answer.data[i]!.length > 0);
+      const what = [...new Set(theirs.map(({ context }) => context))];
+      if (theirs.length > 0) revealed(request.partyOin, request.schoolOin, request.purpose, what, theirs.length);
+      return answer;
+    },
+  };
+}

@@ -1,0 +1,500 @@
+/**
+ * The log of what was done, over the whole gateway: what stands in it, receipts that are checked by a process which has their file and
+ * nothing else, heads that come with answers, and a log that somebody worked on while the gateway was stopped.
+ */
+import { execFile } from 'node:child_process';
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { Metadata } from '@grpc/grpc-js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  HmacKey,
+  headDigest,
+  isSignedBy,
+  keyIdOf,
+  Peaks,
+  proofProblem,
+  publicKeyBytes,
+  recordLeaf,
+  recordOf,
+  signHead,
+} from '#kernel';
+import { AuditKind, AuditRecord, LogHead, LogKey, LogProof } from '#proto/eduk/core/v1/audit';
+import { ResultKind } from '#proto/eduk/core/v1/ordering';
+import { Role, Service } from '#proto/eduk/core/v1/party';
+import { Receipt } from '#proto/eduk/core/v1/receipt';
+import { OrderServiceDefinition, PlaceOrderRequest, PlaceOrderResponse } from '#proto/eduk/gateway/v1/order';
+import type { ReturnResultsResponse } from '#proto/eduk/gateway/v1/result';
+import { edexml } from './files.ts';
+import { eckId, newSchool, readUntil, sendAll, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
+
+const YEAR = '2026-2027';
+const BOOK = '9789000000019';
+const school = newSchool();
+const WAIT = 20_000n;
+let at: TestGateway;
+let las: TestParty;
+let platform: TestParty;
+let stranger: TestParty;
+let folder: string;
+
+const eduk = join(import.meta.dirname, '../../services/cli/eduk.js');
+/** The command line in a process of its own; without `env` it knows no gateway and no data folder. */
+function cli(
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<{ exit: number; json: any; err: string }> {
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      [eduk, ...args, '--json'],
+      {
+        cwd: folder,
+        env: { PATH: process.env['PATH'], EDUK_DATA: join(folder, 'none'), EDUK_GRPC: '127.0.0.1:1', ...env },
+      },
+      (error, stdout, stderr) =>
+        resolve({
+          exit: error ? Number(error.code) : 0,
+          json: stdout === '' ? undefined : JSON.parse(stdout),
+          err: stderr,
+        }),
+    );
+  });
+}
+const here = () => ({ EDUK_DATA: at.folder, EDUK_GRPC: at.gateway.addresses.grpc });
+const file = (name: string, content: unknown): string => {
+  const path = join(folder, name);
+  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
+  return path;
+};
+
+let orders = 0;
+const order = (more: object = {}) => {
+  orders += 1;
+  return {
+    reference: `audit-${orders}`,
+    orderId: `audit-${orders}`,
+    schoolOin: school,
+    lines: [{ terms: { lineId: '1', productId: BOOK, quantity: 1 } }],
+    ...more,
+  };
+};
+
+/** Every record of the log, once a head holds all that was done before. */
+async function records(): Promise<AuditRecord[]> {
+  const { flowId } = await las.orders.placeOrder(order());
+  await las.audit.getReceipt({ receiptId: flowId, waitMs: WAIT });
+  const { leaves } = await at.operator.readAuditLog({ limit: 2000 });
+  return leaves.map(({ record }) => AuditRecord.decode(record));
+}
+const only = (all: readonly AuditRecord[], wanted: Partial<AuditRecord>): AuditRecord[] =>
+  all.filter((record) => Object.entries(wanted).every(([name, value]) => record[name as keyof AuditRecord] === value));
+
+const item = (n: number, resultId = `res-${n}`) => ({
+  reference: `res-${n}`,
+  schoolOin: school,
+  result: {
+    resultId,
+    learner: { eckId: eckId(9000 + (n % 24)) },
+    productId: BOOK,
+    kind: ResultKind.RESULT_KIND_PROGRESS,
+    payload: { activityId: 'a' },
+  },
+});
+const results = (...items: ReturnType<typeof item>[]) => sendAll(platform.results.returnResults(), items);
+
+/** What was done before the tests, and what the log then held. */
+const sent = order();
+let first: PlaceOrderResponse;
+let proof: LogProof;
+let acks: { whole: ReturnResultsResponse[]; partly: ReturnResultsResponse[]; conflict: ReturnResultsResponse[] };
+let all: AuditRecord[];
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'eduk-receipts-'));
+  at = await startTestGateway();
+  las = await at.party('De Leerlijst', [Role.ROLE_ADMINISTRATION]);
+  platform = await at.party('Leerplein', [Role.ROLE_PLATFORM]);
+  stranger = await at.party('Vreemdeling', [Role.ROLE_ADMINISTRATION]);
+  await at.mandate(school, las.oin, [Service.SERVICE_ROSTER, Service.SERVICE_ORDER]);
+  await at.mandate(school, platform.oin, [Service.SERVICE_ROSTER, Service.SERVICE_RESULT], {
+    attributes: ['eck_id', 'groups'],
+  });
+  const pupils = Array.from({ length: 24 }, (_, i) => ({ key: `k${i}`, eckId: eckId(9000 + i), name: 'Esdoorn' }));
+  await at.operator.importRoster([
+    { schoolOin: school, schoolYear: YEAR, chunk: Buffer.from(edexml({ school, asOf: '2026-08-20', pupils })) },
+  ]);
+
+  first = await las.orders.placeOrder(sent);
+  expect((await las.orders.placeOrder(sent)).receipt).toEqual(first.receipt);
+  acks = {
+    whole: await results(item(1), item(2), item(3)),
+    partly: await results(item(1), item(2), item(3), item(4)),
+    conflict: await results(item(4, 'other')),
+  };
+  const refused = await Promise.allSettled([
+    stranger.orders.placeOrder(order()),
+    stranger.orders.placeOrder(order()),
+    stranger.rosters.getRoster({ schoolOin: school, schoolYear: YEAR }),
+    at.as('Bearer eduk_key_nobody').orders.placeOrder(order()),
+  ]);
+  expect(refused.map(({ status }) => status)).toEqual(Array(4).fill('rejected'));
+  await platform.rosters.getRoster({ schoolOin: school, schoolYear: YEAR });
+  await readUntil(platform.rosters.watchRosters({}), (seen) => seen.length >= 24);
+  const { mandateId } = await at.mandate(school, stranger.oin, [Service.SERVICE_ORDER]);
+  await at.operator.changeMandate({ mandateId, change: 'stop' });
+  await new Promise((resolve) => setTimeout(resolve, 1200));
+  all = await records();
+  proof = (await las.audit.getReceipt({ receiptId: first.flowId })).proof!;
+}, 60_000);
+afterAll(async () => {
+  await at?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe('in the log stands', () => {
+  test('what was accepted: once, with the leaf that its receipt has', () => {
+    const mine = only(all, { receiptId: first.flowId, kind: AuditKind.AUDIT_KIND_ACCEPTED });
+    expect(mine).toHaveLength(1);
+    expect(mine[0]).toMatchObject({
+      partyOin: las.oin,
+      schoolOin: school,
+      method: 'OrderService/PlaceOrder',
+      times: 1n,
+    });
+    const receipt = first.receipt!;
+    expect(Buffer.from(mine[0]!.content)).toEqual(Buffer.from(receipt.leaf));
+    expect(receipt.mergedByMs).toBe(receipt.acceptedMs + 60_000n);
+    const message = PlaceOrderRequest.encode(PlaceOrderRequest.fromPartial({ ...sent, waitMs: 0n })).finish();
+    expect(new HmacKey(receipt.salt).digest(message)).toEqual(Buffer.from(receipt.leaf));
+  });
+  test('a group of a stream: one leaf, the root over its items; of one that came again in part another, for the first', async () => {
+    const recordOf = ({ receipt }: ReturnResultsResponse): AuditRecord => {
+      const found = only(all, { receiptId: receipt!.receiptId });
+      expect(found).toHaveLength(1);
+      expect(Buffer.from(found[0]!.content)).toEqual(Buffer.from(receipt!.leaf));
+      return found[0]!;
+    };
+    const sum = (list: readonly AuditRecord[]) => list.reduce((n, { times }) => n + times, 0n);
+    const whole = acks.whole.map(recordOf);
+    expect([sum(whole), whole.map(({ replaces, schoolOin }) => [replaces, schoolOin])]).toEqual([
+      3n,
+      whole.map(() => ['', school]),
+    ]);
+    const partly = acks.partly.map(recordOf);
+    expect(sum(partly)).toBe(4n);
+    const instead = partly.filter(({ replaces }) => replaces !== '');
+    expect(instead.length).toBeGreaterThan(0);
+    for (const { replaces } of instead) expect(only(all, { receiptId: replaces })).toHaveLength(1);
+    expect(acks.conflict.flatMap(({ refusals }) => refusals)).toMatchObject([{ code: 'state.conflict' }]);
+    // Nothing of the last was taken, and the record that says so stands for the one that could not know.
+    expect(all.filter(({ replaces, times }) => replaces !== '' && times === 0n)).toHaveLength(1);
+    const { receiptId } = acks.whole[0]!.receipt!;
+    expect(proofProblem((await platform.audit.getReceipt({ receiptId })).proof!)).toBeUndefined();
+    await expect(las.audit.getReceipt({ receiptId })).rejects.toMatchObject({ code: 'state.missing' });
+  });
+  test('what was refused, at writes, reads and to nobody we know, counted', () => {
+    const refused = only(all, { kind: AuditKind.AUDIT_KIND_REFUSED });
+    const writes = only(refused, {
+      partyOin: stranger.oin,
+      method: 'OrderService/PlaceOrder',
+      code: 'mandate.missing',
+    });
+    expect(writes.reduce((sum, { times }) => sum + times, 0n)).toBe(2n);
+    expect(writes[0]!.schoolOin).toBe(school);
+    expect(only(refused, { partyOin: stranger.oin, method: 'RosterService/GetRoster' })).toHaveLength(1);
+    expect(only(refused, { partyOin: '', code: 'party.unknown', method: 'OrderService/PlaceOrder' })).toHaveLength(1);
+  });
+  test('whom was shown whose data: by pull and by watch, answered for the school', async () => {
+    const released = only(all, { kind: AuditKind.AUDIT_KIND_RELEASED, partyOin: platform.oin });
+    expect(released.reduce((sum, { people }) => sum + people, 0n)).toBeGreaterThanOrEqual(48n);
+    for (const { attributes, purpose, schoolOin } of released) {
+      expect([...attributes].sort()).toEqual(['eck_id', 'groups']);
+      expect([purpose, schoolOin]).toEqual(['roster', school]);
+    }
+    const { exit, json } = await cli(['audit', 'access', '--school', school], here());
+    expect(exit).toBe(0);
+    const row = json.find(({ partyOin }: { partyOin: string }) => partyOin === platform.oin);
+    expect(row).toMatchObject({ partyName: 'Leerplein', purpose: 'roster', attributes: ['eck_id', 'groups'] });
+    expect(row.people).toBeGreaterThanOrEqual(48);
+  });
+  test('mandates in each state, and what the operator did', () => {
+    const states = only(all, { kind: AuditKind.AUDIT_KIND_MANDATE, partyOin: stranger.oin, schoolOin: school });
+    expect(states.map(({ code }) => code)).toEqual(['active', 'ended']);
+    const did = only(all, { kind: AuditKind.AUDIT_KIND_OPERATOR }).map(({ method }) => method);
+    for (const method of ['AddParty', 'GrantMandate', 'ChangeMandate', 'ImportRoster'])
+      expect(did).toContain(`OperatorService/${method}`);
+  });
+  test('nobody: no name, number or key of a learner, and no reference', () => {
+    const bytes = Buffer.concat(all.map((record) => AuditRecord.encode(record).finish())).toString('latin1');
+    for (const value of ['Esdoorn', eckId(9001).slice(-40), 'lt_', 'audit-1', 'res-1'])
+      expect(bytes).not.toContain(value);
+  });
+});
+
+describe('a receipt', () => {
+  let keys: string;
+  beforeAll(async () => {
+    keys = file('keys.json', await (await fetch(`${at.http}/.well-known/eduk-log-keys`)).json());
+  });
+
+  test('is checked by a process that has its file and nothing else', async () => {
+    const path = file('receipt.json', { receipt: Receipt.toJSON(first.receipt!), proof: LogProof.toJSON(proof) });
+    const alone = await cli(['receipt', 'verify', path]);
+    expect(alone.err).toContain('The key stands in the file itself');
+    expect(alone.exit).toBe(0);
+    expect(alone.json).toMatchObject({ valid: true, keyBelieved: false, receiptId: first.flowId, partyOin: las.oin });
+    // With the key as anybody reads it at the well-known address, kept before.
+    expect((await cli(['receipt', 'verify', path, '--key', keys])).json).toMatchObject({ keyBelieved: true });
+    const bare = file('key.txt', JSON.parse(readFileSync(keys, 'utf8')).keys[0].publicKey);
+    expect((await cli(['receipt', 'verify', path, '--key', bare])).exit).toBe(0);
+  });
+  const withRecord = (of: LogProof, more: Partial<AuditRecord>): LogProof => ({
+    ...of,
+    record: AuditRecord.encode({ ...recordOf(of), ...more }).finish(),
+  });
+  test.each<[string, (of: LogProof) => LogProof]>([
+    ['of another message', (of) => withRecord(of, { content: Buffer.alloc(32) })],
+    ['at another time', (of) => withRecord(of, { atMs: 1n })],
+    ['of another party', (of) => withRecord(of, { partyOin: '' })],
+    ['with another salt', (of) => ({ ...of, recordSalt: Buffer.alloc(16) })],
+    ['at another place', (of) => ({ ...of, index: of.index - 1n })],
+    ['with another path', (of) => ({ ...of, path: of.path.slice(1) })],
+    ['under another root', (of) => ({ ...of, head: { ...of.head!, root: Buffer.alloc(32) } })],
+    ['under a head of another time', (of) => ({ ...of, head: { ...of.head!, timeMs: 5n } })],
+    ['without a head', (of) => ({ ...of, head: undefined })],
+  ])('%s is refused', (_, change) => {
+    expect(proofProblem(proof)).toBeUndefined();
+    expect(proofProblem(change(proof))).toBeDefined();
+  });
+  test('that was made up under a key of its own is refused by who kept the key; one that is bent, by anybody', async () => {
+    const { privateKey } = generateKeyPairSync('ed25519');
+    const publicKey = publicKeyBytes(privateKey);
+    const madeUp = {
+      ...proof,
+      head: signHead({ ...proof.head!, keyId: keyIdOf(publicKey) }, privateKey),
+      key: { publicKey, fromMs: 0n, untilMs: 0n },
+    };
+    const path = file('made-up.json', { proof: LogProof.toJSON(madeUp) });
+    expect((await cli(['receipt', 'verify', path])).json).toMatchObject({ keyBelieved: false });
+    const refused = await cli(['receipt', 'verify', path, '--key', keys]);
+    expect([refused.exit, refused.json.error.code]).toEqual([1, 'state.conflict']);
+    const bent = file('bent.json', {
+      receipt: Receipt.toJSON({ ...first.receipt!, leaf: Buffer.alloc(32, 7) }),
+      proof: LogProof.toJSON(proof),
+    });
+    expect((await cli(['receipt', 'verify', bent])).json.error.message).toContain('another leaf');
+    expect((await cli(['receipt', 'verify', file('not.json', 'nothing')])).json.error.code).toBe('wire.unreadable');
+  });
+  test('that is a promise is made whole where the gateway answers, and said to be one elsewhere', async () => {
+    const { receipt, flowId } = await las.orders.placeOrder(order());
+    const path = file('promise.json', { receipt: Receipt.toJSON(receipt!) });
+    const away = await cli(['receipt', 'verify', path]);
+    expect([away.exit, away.json.error.code]).toEqual([1, 'state.missing']);
+    expect(away.json.error.message).toContain('promise until');
+    expect((await cli(['receipt', 'verify', path], here())).json).toMatchObject({ valid: true, completed: true });
+    expect((await cli(['receipt', 'verify', path])).json).toMatchObject({ valid: true, completed: false });
+    const fetched = join(folder, 'fetched.json');
+    expect((await cli(['receipt', 'fetch', flowId, '--out', fetched], here())).exit).toBe(0);
+    expect((await cli(['receipt', 'verify', fetched])).json).toMatchObject({ valid: true, receiptId: flowId });
+  });
+});
+
+test('each new head goes to a party once, with whatever it is answered', async () => {
+  const { path, requestSerialize, responseDeserialize } = {
+    path: `/${OrderServiceDefinition.fullName}/PlaceOrder`,
+    requestSerialize: (message: unknown) =>
+      Buffer.from(PlaceOrderRequest.encode(PlaceOrderRequest.fromPartial(message as never)).finish()),
+    responseDeserialize: (bytes: Buffer) => PlaceOrderResponse.decode(bytes),
+  };
+  const metadata = new Metadata();
+  metadata.set('authorization', `Bearer ${las.apiKey}`);
+  const heads: LogHead[] = [];
+  const place = () =>
+    new Promise<void>((resolve, reject) => {
+      const call = at.channel.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        order(),
+        metadata,
+        (error) => (error ? reject(error) : undefined),
+      );
+      call.on('status', (status) => {
+        for (const bytes of status.metadata.get('eduk-log-head-bin')) heads.push(LogHead.decode(bytes as Buffer));
+        resolve();
+      });
+    });
+  for (let i = 0; i < 40 && heads.length < 2; i++) {
+    await place();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+  expect(heads.length).toBeGreaterThanOrEqual(2);
+  expect(new Set(heads.map(({ size }) => size)).size).toBe(heads.length);
+  const { keys } = await las.audit.getLogHead({});
+  for (const head of heads) expect(isSignedBy(head, keys[0]!.publicKey)).toBe(true);
+  // With one that a party kept, as bytes in base64, the log is checked.
+  const kept = file('head.txt', Buffer.from(LogHead.encode(heads[0]!).finish()).toString('base64'));
+  const { exit, json } = await cli(['audit', 'verify', '--since-head', kept], here());
+  expect([exit, json.ok, json.cannotSee]).toEqual([0, true, null]);
+});
+
+describe('a log that somebody worked on', () => {
+  let kept: string;
+  let whole: Buffer;
+  const state = () => join(at.folder, 'state.db');
+  /** Stops the gateway, puts its file back as it was, changes it, starts it again, and verifies. */
+  async function worked(change: (database: DatabaseSync) => void, since = kept) {
+    await at.restart(() => {
+      for (const end of ['-wal', '-shm']) rmSync(`${state()}${end}`, { force: true });
+      writeFileSync(state(), whole);
+      const database = new DatabaseSync(state());
+      change(database);
+      database.close();
+    });
+    const said = await cli(['audit', 'verify', ...(since ? ['--since-head', since] : [])], here());
+    return { ...said, kinds: (said.json?.findings ?? []).map(({ kind }: { kind: string }) => kind) as string[] };
+  }
+
+  beforeAll(async () => {
+    kept = join(folder, 'kept.json');
+    expect((await cli(['audit', 'head', '--out', kept], here())).exit).toBe(0);
+    await records();
+    await at.restart(() => {
+      whole = readFileSync(state());
+    });
+  }, 60_000);
+
+  test('is told from one that nobody did', async () => {
+    const { exit, json, kinds } = await worked(() => undefined);
+    expect([exit, kinds]).toEqual([0, []]);
+    expect(json.size).toBeGreaterThan(json.since);
+    const blind = await worked(() => undefined, '');
+    expect(blind.exit).toBe(0);
+    expect(blind.json.cannotSee).toContain('Without an earlier head');
+    expect(blind.err).toContain('Without an earlier head');
+  }, 60_000);
+  test('a leaf that was taken out', async () => {
+    const { exit, kinds } = await worked((database) => database.exec('DELETE FROM audit_leaves WHERE n = 3'));
+    expect(exit).toBe(1);
+    expect(kinds).toContain('removed');
+  }, 60_000);
+  test('a leaf that was taken out, the others moved up', async () => {
+    const { exit, kinds } = await worked((database) => {
+      database.exec('DELETE FROM audit_leaves WHERE n = 3');
+      database.exec('UPDATE audit_leaves SET n = -n WHERE n > 3');
+      database.exec('UPDATE audit_leaves SET n = -n - 1 WHERE n < 0');
+    });
+    expect(exit).toBe(1);
+    expect(kinds).toContain('changed');
+  }, 60_000);
+  test('a leaf that was changed', async () => {
+    const { exit, kinds, json } = await worked((database) => {
+      const row = database.prepare('SELECT record FROM audit_leaves WHERE n = 2').get() as { record: Uint8Array };
+      const record = AuditRecord.encode({
+        ...AuditRecord.decode(row.record),
+        partyOin: '00000099000000009000',
+      }).finish();
+      database.prepare('UPDATE audit_leaves SET record = ? WHERE n = 2').run(record);
+    });
+    expect(exit).toBe(1);
+    expect(kinds).toContain('changed');
+    expect(JSON.stringify(json)).not.toContain('00000099000000009000');
+  }, 60_000);
+  test('a leaf that was put in', async () => {
+    const { exit, kinds } = await worked((database) => {
+      database.exec('UPDATE audit_leaves SET n = -n WHERE n >= 2');
+      database.exec('UPDATE audit_leaves SET n = -n + 1 WHERE n < 0');
+      database.exec(
+        'INSERT INTO audit_leaves (n, receiptId, atMs, salt, record) SELECT 2, receiptId, atMs, salt, record FROM audit_leaves WHERE n = 1',
+      );
+    });
+    expect(exit).toBe(1);
+    expect(kinds).toContain('changed');
+  }, 60_000);
+
+  /** Writes the log anew up to a size, and signs it with the gateway's own key: what its operator could do. */
+  function resign(database: DatabaseSync, size: number, more: (row: any) => any = (row) => row): void {
+    const key = createPrivateKey(readFileSync(join(at.folder, 'log.key')));
+    const rows = (database.prepare('SELECT * FROM audit_leaves WHERE n < ? ORDER BY n').all(size) as any[]).map(more);
+    const peaks = new Peaks();
+    for (const { salt, record } of rows) peaks.add(recordLeaf(salt, record));
+    const log = database.prepare('SELECT * FROM audit_log').get() as any;
+    const keyId = keyIdOf(publicKeyBytes(key));
+    const head = signHead(
+      {
+        logId: log.logId,
+        size: BigInt(size),
+        root: peaks.root(),
+        timeMs: BigInt(Date.now()),
+        previous: Buffer.alloc(32),
+        keyId,
+      },
+      key,
+    );
+    database.exec('DELETE FROM audit_leaves');
+    database.exec('DELETE FROM audit_heads');
+    for (const { n, receiptId, atMs, salt, record } of rows)
+      database
+        .prepare('INSERT INTO audit_leaves (n, receiptId, atMs, salt, record) VALUES (?, ?, ?, ?, ?)')
+        .run(n, receiptId, atMs, salt, record);
+    database
+      .prepare('INSERT INTO audit_heads (size, timeMs, root, previous, keyId, signature) VALUES (?, ?, ?, ?, ?, ?)')
+      .run(size, Number(head.timeMs), head.root, head.previous, Buffer.from(keyId).toString('hex'), head.signature);
+    database
+      .prepare('UPDATE audit_log SET size = ?, peaks = ?, headSize = ?, previous = ?, headDueMs = 0')
+      .run(size, peaks.bytes(), size, headDigest(head));
+  }
+  const sizeOf = (database: DatabaseSync): number =>
+    (database.prepare('SELECT headSize FROM audit_log').get() as { headSize: number }).headSize;
+
+  test('one that was cut off and signed again', async () => {
+    const since = JSON.parse(readFileSync(kept, 'utf8')).head.size as string;
+    const { exit, kinds } = await worked((database) => resign(database, Number(since) - 5));
+    expect(exit).toBe(1);
+    expect(kinds).toContain('truncated');
+    // Nobody could see it without the head of then.
+    const blind = await worked((database) => resign(database, Number(since) - 5), '');
+    expect([blind.exit, blind.kinds]).toEqual([0, []]);
+    expect(blind.json.cannotSee).not.toBeNull();
+  }, 60_000);
+  test('one that was written anew from an early leaf and signed again', async () => {
+    const change = (row: any) =>
+      row.n === 2
+        ? { ...row, record: AuditRecord.encode({ ...AuditRecord.decode(row.record), times: 9n }).finish() }
+        : row;
+    const { exit, kinds } = await worked((database) => resign(database, sizeOf(database), change));
+    expect(exit).toBe(1);
+    expect(kinds).toContain('forked');
+  }, 60_000);
+  test('a head that was signed by another key, or taken out from between others', async () => {
+    const other = await worked((database) => database.exec('UPDATE audit_heads SET signature = zeroblob(64)'));
+    expect(other.exit).toBe(1);
+    expect(other.kinds).toContain('signature');
+    const gap = await worked((database) =>
+      database.exec(
+        'DELETE FROM audit_heads WHERE size = (SELECT size FROM audit_heads ORDER BY size LIMIT 1 OFFSET 1)',
+      ),
+    );
+    expect(gap.kinds).toContain('head');
+  }, 60_000);
+  test('another log', async () => {
+    const elsewhere = JSON.parse(readFileSync(kept, 'utf8'));
+    const key = LogKey.fromJSON(elsewhere.keys[0]);
+    expect(key.publicKey).toHaveLength(44);
+    elsewhere.head.logId = Buffer.alloc(32, 1).toString('base64');
+    const { exit, json } = await cli(['audit', 'verify', '--since-head', file('elsewhere.json', elsewhere)], here());
+    expect(exit).toBe(1);
+    expect(json.findings.map(({ kind }: { kind: string }) => kind)).toContain('other_log');
+  });
+});
+
+test('the key is in the data folder, for its owner only, and neither in the file of the state nor in what is told of it', () => {
+  const path = join(at.folder, 'log.key');
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  const secret = createPrivateKey(readFileSync(path)).export({ type: 'pkcs8', format: 'der' }).subarray(-32);
+  expect(readFileSync(join(at.folder, 'state.db')).includes(secret)).toBe(false);
+});
