@@ -16,6 +16,7 @@ import {
   Peaks,
   proofProblem,
   readConfig,
+  receiptsIn,
   recordLeaf,
   recordOf,
   succession,
@@ -26,7 +27,7 @@ import { MandateState } from '#proto/eduk/core/v1/party';
 import type { AuditItem } from '#proto/eduk/events/v1/audit';
 import { HEAD_MS } from './consume.ts';
 import { audit, auditWith, logKey } from './index.ts';
-import { headsTable, keysTable, leavesTable, logTable } from './tables.ts';
+import { headsTable, keysTable, leavesTable, logTable, receiptsTable } from './tables.ts';
 import { TILE } from './tree.ts';
 
 const PARTY = '00000099000000001000';
@@ -257,6 +258,48 @@ describe('receipts', () => {
     expect(await on.proof('mine', '00000099000000002000')).toBeUndefined();
     expect(await on.proof('nobody', PARTY)).toBeUndefined();
   });
+  const together = (receiptIds: readonly string[], more: Partial<AuditRecord> = {}): AuditItem =>
+    item({
+      receiptId: '',
+      content: Buffer.alloc(0),
+      times: BigInt(receiptIds.length),
+      messages: receiptIds.map((receiptId) => ({
+        receiptId,
+        content: Buffer.alloc(32, receiptId),
+        schoolOin: '',
+        method: '',
+      })),
+      ...more,
+    });
+  test('of messages that were accepted together are each found in the one leaf', async () => {
+    const on = opened();
+    on.add([together(['m-1', 'm-2', 'm-3']), together(['m-4', 'm-5'])]);
+    on.bench.advance(HEAD_MS);
+    expect((await on.head()).size).toBe(2n);
+    for (const [receiptId, index] of [
+      ['m-1', 0n],
+      ['m-3', 0n],
+      ['m-4', 1n],
+    ] as const) {
+      const proof = (await on.proof(receiptId, PARTY))!;
+      expect([proof.index, proofProblem(proof)]).toEqual([index, undefined]);
+      expect(receiptsIn(recordOf(proof)).find((one) => one.receiptId === receiptId)).toEqual({
+        receiptId,
+        content: new Uint8Array(Buffer.alloc(32, receiptId)),
+        schoolOin: '',
+        method: 'OrderService/PlaceOrder',
+        times: 1n,
+      });
+    }
+  });
+  test('of a group that was not wholly new are found in the record that stands for the first', async () => {
+    const on = opened();
+    on.add([together(['n-1', 'n-2', 'n-3'])]);
+    on.add([together(['n-1', 'n-3'], { replaces: 'n-1' })]);
+    on.bench.advance(HEAD_MS);
+    expect((await on.proof('n-1'))!.index).toBe(1n);
+    expect((await on.proof('n-3'))!.index).toBe(1n);
+  });
   test('are only of what was accepted', async () => {
     const on = opened();
     on.add([item({ receiptId: 'flow', kind: AuditKind.AUDIT_KIND_REFUSED }), item({ receiptId: 'flow', method: 'x' })]);
@@ -304,13 +347,13 @@ test('who was given what is counted by school, party, purpose, day and attribute
 
 test('after three years whole tiles, heads and counts leave; what stands is still proven, and heads of then still are the beginning', async () => {
   const on = opened();
-  const old = items(TILE + 10);
+  const old = [item({ receiptId: 'twice' }), ...items(TILE + 9)];
   on.add(old);
   on.bench.advance(HEAD_MS);
   const early = await on.head();
   on.bench.advance(3 * 366 * DAY_MS - 10 * DAY_MS);
   const late = BigInt(on.bench.now());
-  const young = Array.from({ length: 300 }, () => item({ atMs: late }));
+  const young = [item({ atMs: late, receiptId: 'twice' }), ...Array.from({ length: 299 }, () => item({ atMs: late }))];
   on.add(young);
   on.bench.advance(20 * DAY_MS);
   expect(on.bench.get(logTable, 'log')!.firstKept).toBe(TILE);
@@ -322,6 +365,9 @@ test('after three years whole tiles, heads and counts leave; what stands is stil
   expect(succession(early, head, exact.path)).toBe('grown');
   expect(proofProblem((await on.proof(AuditRecord.decode(young[5]!.record).receiptId))!)).toBeUndefined();
   expect(await on.proof(AuditRecord.decode(old[5]!.record).receiptId)).toBeUndefined();
+  // What stands in a leaf that is kept too is found there; of the others there is no trace.
+  expect((await on.proof('twice'))!.index).toBe(BigInt(old.length));
+  expect(on.bench.list(receiptsTable, { equals: [] })).toHaveLength(10 + young.length);
   // The tree is made anew from trunks and leaves.
   const { trunks } = await on.call.listLeaves({ from: 0n, limit: 0 });
   const { leaves } = await on.call.listLeaves({ from: BigInt(TILE), limit: 2000 });

@@ -9,13 +9,23 @@ import {
   keyIdOf,
   Peaks,
   publicKeyBytes,
+  receiptsIn,
   recordLeaf,
   sha256,
   signHead,
 } from '#kernel';
-import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
+import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import { accessOf, mandateRecord } from './record.ts';
-import { accessTable, headsTable, keysTable, type LogRow, leavesTable, logTable, nodesTable } from './tables.ts';
+import {
+  accessTable,
+  headsTable,
+  keysTable,
+  type LogRow,
+  leavesTable,
+  logTable,
+  nodesTable,
+  receiptsTable,
+} from './tables.ts';
 import { TILE, TILE_LEVELS } from './tree.ts';
 
 /** From the first leaf that no head holds until one is signed, milliseconds: a receipt promises 60 s. */
@@ -92,8 +102,8 @@ function append(unit: Unit, items: readonly { salt: Uint8Array; record: Uint8Arr
   for (const { salt, record } of items) {
     const n = peaks.size;
     const said = decodedWith(AuditRecord, record);
-    const receiptId = said.kind === AuditKind.AUDIT_KIND_ACCEPTED ? said.receiptId : '';
-    unit.put(leavesTable, { n, receiptId, atMs: Number(said.atMs), salt, record });
+    unit.put(leavesTable, { n, atMs: Number(said.atMs), salt, record });
+    for (const { receiptId } of receiptsIn(said)) unit.put(receiptsTable, { receiptId, n });
     peaks.add(recordLeaf(salt, record), (level, index, hash) => {
       if (level > 0 && level % TILE_LEVELS === 0) unit.put(nodesTable, { level, n: index, hash });
     });
@@ -159,7 +169,12 @@ function sweep(unit: Unit): void {
   for (let tile = 0; tile < SWEPT_TILES && log.firstKept + TILE <= log.headSize; tile++) {
     const last = log.firstKept + TILE - 1;
     if (!isOld(unit.get(leavesTable, last)?.atMs ?? Infinity)) break;
-    for (let n = log.firstKept; n <= last; n++) unit.remove(leavesTable, n);
+    for (let n = log.firstKept; n <= last; n++) {
+      // What stands in a later leaf too is found there.
+      for (const { receiptId } of receiptsIn(decodedWith(AuditRecord, unit.get(leavesTable, n)!.record)))
+        if (unit.get(receiptsTable, receiptId)?.n === n) unit.remove(receiptsTable, receiptId);
+      unit.remove(leavesTable, n);
+    }
     log = { ...log, firstKept: log.firstKept + TILE };
     removed += 1;
   }

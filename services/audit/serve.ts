@@ -13,7 +13,15 @@ import {
 import { type AccessRow as AccessAnswer, AuditServiceDefinition, type Trunk } from '#proto/eduk/audit/v1/audit';
 import { AuditRecord, type LogHead, type LogKey, type LogProof } from '#proto/eduk/core/v1/audit';
 import { logOf } from './consume.ts';
-import { accessTable, type HeadRow, headsTable, keysTable, type LeafRow, leavesTable } from './tables.ts';
+import {
+  accessTable,
+  type HeadRow,
+  headsTable,
+  keysTable,
+  type LeafRow,
+  leavesTable,
+  receiptsTable,
+} from './tables.ts';
 import { subtreesOf, TILE } from './tree.ts';
 
 const LONGEST_WAIT_MS = 60_000;
@@ -46,7 +54,8 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
       .map(({ publicKey, fromMs, untilMs }) => ({ publicKey, fromMs: BigInt(fromMs), untilMs: BigInt(untilMs) }))
       .sort((a, b) => Number(a.fromMs - b.fromMs));
   const leafOf = (receiptId: string, partyOin: string): Readonly<LeafRow> | undefined => {
-    const [leaf] = engine.list(leavesTable, { index: 'by_receipt', equals: [receiptId], limit: 1 });
+    const row = engine.get(receiptsTable, receiptId);
+    const leaf = row && engine.get(leavesTable, row.n);
     if (!leaf || partyOin === '') return leaf;
     return decodedWith(AuditRecord, leaf.record).partyOin === partyOin ? leaf : undefined;
   };

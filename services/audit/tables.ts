@@ -40,8 +40,6 @@ export const logTable = table<LogRow>({
 export interface LeafRow {
   /** From 0. */
   n: number;
-  /** Of what was accepted; empty = nobody holds a receipt of it. */
-  receiptId: string;
   atMs: number;
   salt: Uint8Array;
   /** Encoded eduk.core.v1.AuditRecord. */
@@ -51,9 +49,20 @@ export interface LeafRow {
 export const leavesTable = table<LeafRow>({
   name: 'audit_leaves',
   key: ['n'],
-  columns: { n: 'int', receiptId: 'text', atMs: 'int', salt: 'blob', record: 'blob' },
-  // Ids rise with time, so that it grows at its right edge.
-  indexes: { by_receipt: ['receiptId'] },
+  columns: { n: 'int', atMs: 'int', salt: 'blob', record: 'blob' },
+  retention: 'RETENTION_AUDIT',
+});
+
+/** In which leaf something stands that has a receipt. Ids rise with time, so that it grows at its right edge. */
+export interface ReceiptRow {
+  receiptId: string;
+  n: number;
+}
+
+export const receiptsTable = table<ReceiptRow>({
+  name: 'audit_receipts',
+  key: ['receiptId'],
+  columns: { receiptId: 'text', n: 'int' },
   retention: 'RETENTION_AUDIT',
 });
 
@@ -134,4 +143,4 @@ export const accessTable = table<AccessRow>({
   retention: 'RETENTION_AUDIT',
 });
 
-export const tables = [logTable, leavesTable, nodesTable, headsTable, keysTable, accessTable];
+export const tables = [logTable, leavesTable, receiptsTable, nodesTable, headsTable, keysTable, accessTable];

@@ -27,7 +27,9 @@ import { limits } from './limits.ts';
 import { RefusalNotes } from './refusals.ts';
 import { AccessTokens, digestOf } from './secrets.ts';
 import { connectServices } from './services.ts';
+import { acceptTogether } from './stages/accept.ts';
 import type { Door } from './submission.ts';
+import { Together } from './together.ts';
 import { paceOf, Turns } from './turns.ts';
 import { Unfinished } from './unfinished.ts';
 
@@ -93,6 +95,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     dialler,
     digestKey: new HmacKey(digestKey),
     audit,
+    together: new Together((these) => acceptTogether(these, { services, clock })),
     open: () => !closing.signal.aborted,
     closing: closing.signal,
     publicUrl: () => publicUrl,

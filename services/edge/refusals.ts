@@ -9,6 +9,7 @@ export class RefusalNotes {
   readonly #flows: Services['flows'];
   readonly #audit: AuditNotes;
   readonly #notes = new Map<string, RefusalNote>();
+  readonly #noted = new WeakSet<GatewayError>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(flows: Services['flows'], audit: AuditNotes) {
@@ -18,7 +19,19 @@ export class RefusalNotes {
     this.#timer.unref();
   }
 
+  /** Whether an error was noted as what refused a message: then nobody notes it of the call too. */
+  has(error: GatewayError): boolean {
+    return this.#noted.has(error);
+  }
+
+  /** Says that what an error tells of was noted message by message. */
+  noted(error: GatewayError): GatewayError {
+    this.#noted.add(error);
+    return error;
+  }
+
   note(submission: Submission, error: GatewayError): void {
+    this.#noted.add(error);
     const about = submission.message.reveal((request) => submission.intake.about?.(request)) ?? {};
     this.#audit.note({
       kind: AuditKind.AUDIT_KIND_REFUSED,

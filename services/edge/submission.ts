@@ -16,6 +16,8 @@ import type { EventName, EventOf } from '#proto/events';
 import type { AuditNotes } from './audit.ts';
 import type { Caller } from './caller.ts';
 import type { Chain } from './chain.ts';
+import type { Made } from './stages/accept.ts';
+import type { Together } from './together.ts';
 
 /** The services behind the doors, by their protos. */
 export interface Services {
@@ -44,6 +46,8 @@ export interface Door {
   dialler: Dialler;
   /** What is done here that no accepted message says. */
   audit: AuditNotes;
+  /** Messages that come alone, on their way to the log. */
+  together: Together<Made>;
   /** Whether the gateway takes messages in; false once it stops. */
   open(): boolean;
   /** Aborts once it stops: what waits for news ends then. */

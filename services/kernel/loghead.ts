@@ -1,6 +1,6 @@
 /** Heads of the log of what was done: the bytes that are signed, signing, and what whoever holds one can check with it alone. */
 import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
-import { AuditRecord, type LogHead, type LogProof } from '#proto/eduk/core/v1/audit';
+import { AuditKind, AuditRecord, type LogHead, type LogProof } from '#proto/eduk/core/v1/audit';
 import { HmacKey, sha256 } from './hmac.ts';
 import { DIGEST, leafHash, provesConsistency, provesInclusion } from './merkle.ts';
 
@@ -72,6 +72,29 @@ export function proofProblem({ record, recordSalt, index, path, head, key }: Log
 
 /** The record in a proof. Throws what the codec throws. */
 export const recordOf = ({ record }: Pick<LogProof, 'record'>): AuditRecord => AuditRecord.decode(record);
+
+/** What a record says of one thing that has a receipt. */
+export type OfReceipt = Pick<AuditRecord, 'receiptId' | 'content' | 'schoolOin' | 'method' | 'times'>;
+
+/**
+ * What stands in a record under receipts: itself (a message, or a group of a stream), or each message that was accepted together
+ * with others. Nothing, of what nobody has a receipt of.
+ */
+export function receiptsIn(record: AuditRecord): OfReceipt[] {
+  const { kind, receiptId, content, schoolOin, method, times, messages } = record;
+  if (kind !== AuditKind.AUDIT_KIND_ACCEPTED) return [];
+  const own = receiptId === '' ? [] : [{ receiptId, content, schoolOin, method, times }];
+  return [
+    ...own,
+    ...messages.map((message) => ({
+      receiptId: message.receiptId,
+      content: message.content,
+      schoolOin: schoolOin || message.schoolOin,
+      method: method || message.method,
+      times: 1n,
+    })),
+  ];
+}
 
 /**
  * How a later head stands to an earlier one of the same log: `same`, `grown` (proven by the path), `truncated` (fewer leaves), `forked`

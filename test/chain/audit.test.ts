@@ -18,6 +18,7 @@ import {
   Peaks,
   proofProblem,
   publicKeyBytes,
+  receiptsIn,
   recordLeaf,
   recordOf,
   signHead,
@@ -28,8 +29,18 @@ import { Role, Service } from '#proto/eduk/core/v1/party';
 import { Receipt } from '#proto/eduk/core/v1/receipt';
 import { OrderServiceDefinition, PlaceOrderRequest, PlaceOrderResponse } from '#proto/eduk/gateway/v1/order';
 import type { ReturnResultsResponse } from '#proto/eduk/gateway/v1/result';
+import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import { edexml } from './files.ts';
-import { eckId, newSchool, readUntil, sendAll, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
+import {
+  eckId,
+  newSchool,
+  readUntil,
+  sendAll,
+  startTestGateway,
+  type TestGateway,
+  type TestParty,
+  wire,
+} from './gateway.ts';
 
 const YEAR = '2026-2027';
 const BOOK = '9789000000019';
@@ -70,6 +81,11 @@ const file = (name: string, content: unknown): string => {
   writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
   return path;
 };
+
+const both = (receipt: Receipt, proof: LogProof) => ({
+  receipt: Receipt.toJSON(receipt),
+  proof: LogProof.toJSON(proof),
+});
 
 let orders = 0;
 const order = (more: object = {}) => {
@@ -140,8 +156,22 @@ beforeAll(async () => {
     stranger.orders.placeOrder(order()),
     stranger.rosters.getRoster({ schoolOin: school, schoolYear: YEAR }),
     at.as('Bearer eduk_key_nobody').orders.placeOrder(order()),
+    stranger.orders.placeOrder(order({ waitMs: -1n })),
+    wire(OperatorServiceDefinition, at.channel, `Bearer ${stranger.apiKey}`).status({}),
+    sendAll(at.as('Bearer eduk_key_nobody').results.returnResults(), [item(1)]),
   ]);
-  expect(refused.map(({ status }) => status)).toEqual(Array(4).fill('rejected'));
+  expect(refused.map(({ status }) => status)).toEqual(Array(7).fill('rejected'));
+  const watch = stranger.rosters.watchRosters({ siteCode: 'none' });
+  watch.resume();
+  await new Promise((resolve) => watch.once('error', resolve));
+  const authorization = `Basic ${Buffer.from('nobody:nothing').toString('base64')}`;
+  const body = new URLSearchParams({ grant_type: 'client_credentials' });
+  expect((await fetch(`${at.http}/oauth2/token`, { method: 'POST', headers: { authorization }, body })).status).toBe(
+    401,
+  );
+  expect((await fetch(`${at.http}/edexml`, { method: 'POST', headers: { authorization: 'Bearer x' } })).status).toBe(
+    401,
+  );
   await platform.rosters.getRoster({ schoolOin: school, schoolYear: YEAR });
   await readUntil(platform.rosters.watchRosters({}), (seen) => seen.length >= 24);
   const { mandateId } = await at.mandate(school, stranger.oin, [Service.SERVICE_ORDER]);
@@ -196,6 +226,46 @@ describe('in the log stands', () => {
     expect(proofProblem((await platform.audit.getReceipt({ receiptId })).proof!)).toBeUndefined();
     await expect(las.audit.getReceipt({ receiptId })).rejects.toMatchObject({ code: 'state.missing' });
   });
+  test('messages that came at once: one leaf for several, each found under its own receipt', async () => {
+    const sent = Array.from({ length: 40 }, () => order());
+    const answers = await Promise.all(sent.map((message) => las.orders.placeOrder(message)));
+    // Some of them again, among others; and one reference with other content.
+    const more = await Promise.all([
+      ...sent.slice(0, 3).map((message) => las.orders.placeOrder(message)),
+      ...Array.from({ length: 5 }, () => las.orders.placeOrder(order())),
+    ]);
+    expect(more.slice(0, 3).map(({ receipt }) => receipt)).toEqual(answers.slice(0, 3).map(({ receipt }) => receipt));
+    const [conflict, beside] = await Promise.allSettled([
+      las.orders.placeOrder({ ...order(), reference: sent[0]!.reference }),
+      las.orders.placeOrder(order()),
+    ]);
+    expect([conflict!.status, beside!.status]).toEqual(['rejected', 'fulfilled']);
+    const now = await records();
+    const taken = [...answers, ...more.slice(3), (beside as PromiseFulfilledResult<PlaceOrderResponse>).value];
+    const leaves = now.filter(({ kind, partyOin }) => kind === AuditKind.AUDIT_KIND_ACCEPTED && partyOin === las.oin);
+    expect(Math.max(...leaves.map(({ messages }) => messages.length))).toBeGreaterThan(1);
+    for (const { messages, times } of leaves) if (messages.length > 0) expect(times).toBe(BigInt(messages.length));
+    for (const { flowId, receipt } of taken) {
+      const { proof, receiptId } = await las.audit.getReceipt({ receiptId: flowId });
+      expect([receiptId, proofProblem(proof!)]).toEqual([flowId, undefined]);
+      const of = receiptsIn(recordOf(proof!)).find((one) => one.receiptId === flowId)!;
+      expect(Buffer.from(of.content)).toEqual(Buffer.from(receipt!.leaf));
+      expect([of.schoolOin, of.method]).toEqual([school, 'OrderService/PlaceOrder']);
+    }
+    const sum = leaves.filter(({ messages }) => messages.length > 0).find(({ messages }) => messages.length > 1)!;
+    const [one, other] = sum.messages;
+    const { proof } = await las.audit.getReceipt({ receiptId: one!.receiptId });
+    const mine = taken.find(({ flowId }) => flowId === one!.receiptId)!.receipt!;
+    const verified = await cli(['receipt', 'verify', file('one.json', both(mine, proof!))]);
+    expect(verified.json).toMatchObject({ valid: true, receiptId: one!.receiptId, messages: 1, schoolOin: school });
+    // The same proof is one of the other's too, of nobody else's, and of no other content.
+    const theirs = taken.find(({ flowId }) => flowId === other!.receiptId)!.receipt!;
+    expect((await cli(['receipt', 'verify', file('other.json', both(theirs, proof!))])).exit).toBe(0);
+    const said = async (receipt: Receipt) =>
+      (await cli(['receipt', 'verify', file('wrong.json', both(receipt, proof!))])).json.error.message;
+    expect(await said(first.receipt!)).toContain('another receipt');
+    expect(await said({ ...mine, leaf: theirs.leaf })).toContain('another leaf');
+  }, 30_000);
   test('what was refused, at writes, reads and to nobody we know, counted', () => {
     const refused = only(all, { kind: AuditKind.AUDIT_KIND_REFUSED });
     const writes = only(refused, {
@@ -207,6 +277,16 @@ describe('in the log stands', () => {
     expect(writes[0]!.schoolOin).toBe(school);
     expect(only(refused, { partyOin: stranger.oin, method: 'RosterService/GetRoster' })).toHaveLength(1);
     expect(only(refused, { partyOin: '', code: 'party.unknown', method: 'OrderService/PlaceOrder' })).toHaveLength(1);
+    // And before a message is looked at: what is the operator's, streams, files and tokens.
+    for (const [partyOin, method, code] of [
+      [stranger.oin, 'OperatorService/Status', 'party.forbidden'],
+      [stranger.oin, 'OrderService/PlaceOrder', 'wire.invalid'],
+      [stranger.oin, 'RosterService/WatchRosters', 'wire.invalid'],
+      ['', 'ResultService/ReturnResults', 'party.unknown'],
+      ['', 'edexml', 'party.unknown'],
+      ['', 'oauth2/token', 'party.unknown'],
+    ] as const)
+      expect(only(refused, { partyOin, method, code }), method).toHaveLength(1);
   });
   test('whom was shown whose data: by pull and by watch, answered for the school', async () => {
     const released = only(all, { kind: AuditKind.AUDIT_KIND_RELEASED, partyOin: platform.oin });
@@ -336,6 +416,14 @@ test('each new head goes to a party once, with whatever it is answered', async (
   expect(new Set(heads.map(({ size }) => size)).size).toBe(heads.length);
   const { keys } = await las.audit.getLogHead({});
   for (const head of heads) expect(isSignedBy(head, keys[0]!.publicKey)).toBe(true);
+  // Over HTTP, whatever the answer is.
+  const { apiKey } = await at.party('Schriftje', [Role.ROLE_ADMINISTRATION]);
+  const post = () =>
+    fetch(`${at.http}/edexml`, { method: 'POST', headers: { authorization: `Bearer ${apiKey}` }, body: 'none' });
+  const answered = await post();
+  expect(answered.ok).toBe(false);
+  const head = LogHead.decode(Buffer.from(answered.headers.get('eduk-log-head')!, 'base64'));
+  expect(isSignedBy(head, keys[0]!.publicKey)).toBe(true);
   // With one that a party kept, as bytes in base64, the log is checked.
   const kept = file('head.txt', Buffer.from(LogHead.encode(heads[0]!).finish()).toString('base64'));
   const { exit, json } = await cli(['audit', 'verify', '--since-head', kept], here());
@@ -409,7 +497,7 @@ describe('a log that somebody worked on', () => {
       database.exec('UPDATE audit_leaves SET n = -n WHERE n >= 2');
       database.exec('UPDATE audit_leaves SET n = -n + 1 WHERE n < 0');
       database.exec(
-        'INSERT INTO audit_leaves (n, receiptId, atMs, salt, record) SELECT 2, receiptId, atMs, salt, record FROM audit_leaves WHERE n = 1',
+        'INSERT INTO audit_leaves (n, atMs, salt, record) SELECT 2, atMs, salt, record FROM audit_leaves WHERE n = 1',
       );
     });
     expect(exit).toBe(1);
@@ -437,10 +525,10 @@ describe('a log that somebody worked on', () => {
     );
     database.exec('DELETE FROM audit_leaves');
     database.exec('DELETE FROM audit_heads');
-    for (const { n, receiptId, atMs, salt, record } of rows)
+    for (const { n, atMs, salt, record } of rows)
       database
-        .prepare('INSERT INTO audit_leaves (n, receiptId, atMs, salt, record) VALUES (?, ?, ?, ?, ?)')
-        .run(n, receiptId, atMs, salt, record);
+        .prepare('INSERT INTO audit_leaves (n, atMs, salt, record) VALUES (?, ?, ?, ?)')
+        .run(n, atMs, salt, record);
     database
       .prepare('INSERT INTO audit_heads (size, timeMs, root, previous, keyId, signature) VALUES (?, ?, ?, ?, ?, ?)')
       .run(size, Number(head.timeMs), head.root, head.previous, Buffer.from(keyId).toString('hex'), head.signature);

@@ -9,8 +9,8 @@ import { backup, move, restore } from './keep.ts';
 import { forgetLearners } from './learner.ts';
 import { confirmMandate, grantMandate, listMandates, mandateKey, withdrawMandate } from './mandate.ts';
 import { addParty, listParties, removeEndpoint, showParty } from './party.ts';
-import { previewRelease } from './release.ts';
 import { fetchReceipt, verifyReceipt } from './receipt.ts';
+import { previewRelease } from './release.ts';
 import { start } from './start.ts';
 
 /** Every command, in the order of help. */

@@ -1,6 +1,6 @@
 /** Receipts: made whole by the gateway, checked without it. */
-import { keyIdOf, type ProofProblem, proofProblem, recordOf } from '#kernel';
-import { AuditKind, LogKey, LogProof } from '#proto/eduk/core/v1/audit';
+import { keyIdOf, type OfReceipt, type ProofProblem, proofProblem, receiptsIn, recordOf } from '#kernel';
+import { AuditKind, type AuditRecord, LogKey, LogProof } from '#proto/eduk/core/v1/audit';
 import { Receipt } from '#proto/eduk/core/v1/receipt';
 import { hex } from '../audit-log.ts';
 import type { Call, Command, Result } from '../command.ts';
@@ -12,6 +12,8 @@ import { readFileNamed, writeFileNamed } from './audit.ts';
 interface Kept {
   receipt: Receipt | undefined;
   proof: LogProof | undefined;
+  /** Which of the receipts that the record is about; empty = not said. */
+  receiptId: string;
 }
 
 const WAIT_MS = 15_000n;
@@ -20,11 +22,13 @@ function readKept(name: string): { kept: Kept; json: Record<string, unknown> } {
   let json: Record<string, unknown>;
   try {
     json = JSON.parse(readFileNamed(name).toString('utf8')) as Record<string, unknown>;
-    const { receipt, proof } = json;
-    const kept = {
+    const { receipt, proof, receiptId } = json;
+    const kept: Kept = {
       receipt: receipt ? Receipt.fromJSON(receipt) : undefined,
       proof: proof ? LogProof.fromJSON(proof) : undefined,
+      receiptId: typeof receiptId === 'string' ? receiptId : '',
     };
+    kept.receiptId = kept.receipt?.receiptId || kept.receiptId;
     if (kept.receipt || kept.proof) return { kept, json };
   } catch (thrown) {
     if (thrown instanceof Problem) throw thrown;
@@ -90,20 +94,27 @@ export const fetchReceipt: Command = {
     const json = { receiptId, proof: LogProof.toJSON(proof) };
     const file = call.one('out');
     if (file !== undefined) writeFileNamed(file, `${JSON.stringify(json, null, 2)}\n`);
-    return { json, text: list(rowsOf(proof)), said: file === undefined ? undefined : `Written to ${file}.` };
+    return { json, text: list(rowsOf(proof, receiptId)), said: file === undefined ? undefined : `Written to ${file}.` };
   },
 };
 
-function rowsOf(proof: LogProof): [string, string | bigint][] {
+/** What the record of a proof says of a receipt; where none is named, of the only one that it is about. */
+function ofReceipt(record: AuditRecord, receiptId: string): OfReceipt | undefined {
+  const all = receiptsIn(record);
+  return receiptId === '' ? (all.length === 1 ? all[0] : undefined) : all.find((one) => one.receiptId === receiptId);
+}
+
+function rowsOf(proof: LogProof, receiptId: string): [string, string | bigint][] {
   const record = recordOf(proof);
+  const of = ofReceipt(record, receiptId) ?? record;
   return [
     ['what', kinds.get(record.kind) ?? ''],
     ['when', dutchTime(record.atMs)],
     ['party', record.partyOin],
-    ['school', record.schoolOin],
-    ['method', record.method],
-    ['receipt', record.receiptId],
-    ['messages', record.times],
+    ['school', of.schoolOin],
+    ['method', of.method],
+    ['receipt', of.receiptId],
+    ['messages', of.times],
     ['leaf', `${proof.index} of ${proof.head?.size ?? 0n}`],
     ['signed at', dutchTime(proof.head?.timeMs ?? 0n)],
     ['key', hex(proof.head?.keyId ?? new Uint8Array(0))],
@@ -144,12 +155,13 @@ export const verifyReceipt: Command = {
     const problem = proofProblem(proof);
     const wrong =
       (problem && problems[problem]) ??
-      unlike(kept.receipt, proof) ??
+      unlike(kept, proof) ??
       (pinned && !pinned.has(hex(proof.head!.keyId))
         ? 'The head was signed by another key than the one that is believed.'
         : undefined);
     if (wrong) throw new Problem('state.conflict', wrong, { who: 'us' });
     const record = recordOf(proof);
+    const of = ofReceipt(record, kept.receiptId);
     return {
       json: {
         valid: true,
@@ -159,15 +171,15 @@ export const verifyReceipt: Command = {
         kind: kinds.get(record.kind) ?? '',
         at: isoTime(record.atMs),
         partyOin: record.partyOin,
-        schoolOin: record.schoolOin || null,
-        method: record.method,
-        receiptId: record.receiptId,
-        messages: Number(record.times),
-        leaf: hex(record.content),
+        schoolOin: (of ?? record).schoolOin || null,
+        method: (of ?? record).method,
+        receiptId: of?.receiptId ?? null,
+        messages: Number((of ?? record).times),
+        leaf: of ? hex(of.content) : null,
         index: Number(proof.index),
         head: { logId: hex(proof.head!.logId), size: Number(proof.head!.size), time: isoTime(proof.head!.timeMs) },
       },
-      text: `It is proven to stand in the log.\n\n${list(rowsOf(proof))}`,
+      text: `It is proven to stand in the log.\n\n${list(rowsOf(proof, kept.receiptId))}`,
       said:
         pinned === undefined
           ? 'The key stands in the file itself: compare it with the one that you kept, or name that with --key.'
@@ -177,11 +189,11 @@ export const verifyReceipt: Command = {
 };
 
 /** What a receipt says otherwise than the record that was proven. */
-function unlike(receipt: Receipt | undefined, proof: LogProof): string | undefined {
-  if (!receipt) return undefined;
-  const record = recordOf(proof);
-  if (record.receiptId !== receipt.receiptId) return 'The proof is of another receipt.';
-  if (!Buffer.from(record.content).equals(Buffer.from(receipt.leaf)))
+function unlike({ receipt, receiptId }: Kept, proof: LogProof): string | undefined {
+  if (receiptId === '') return undefined;
+  const of = ofReceipt(recordOf(proof), receiptId);
+  if (of === undefined) return 'The proof is of another receipt.';
+  if (receipt && !Buffer.from(of.content).equals(Buffer.from(receipt.leaf)))
     return 'The log holds another leaf for this receipt: the message that was accepted is not the one that was answered.';
   return undefined;
 }

@@ -189,6 +189,7 @@ function handlerOf(
   { callerOf, gate, connections, streams }: Serving,
 ): unknown {
   const { fullName } = definition;
+  const isOperators = fullName === OperatorServiceDefinition.fullName;
   const type = `${fullName.slice(0, fullName.lastIndexOf('.'))}.${method.name}Request`;
   const decode = (bytes: Buffer): any => {
     let request: unknown;
@@ -198,6 +199,18 @@ function handlerOf(
       throw new GatewayError('wire.unreadable', 'These bytes are no message of this type.', { cause });
     }
     return request;
+  };
+  /** Notes what was refused to who called, or to somebody who is not known, unless that was done where it was refused. */
+  const refused = (caller: Caller | undefined, thrown: unknown): void => {
+    const error = asGatewayError(thrown);
+    // What the operator does is noted with how it ended.
+    if (noRefusal.has(error.fault) || gate.notes.has(error) || (caller?.kind === 'operator' && isOperators)) return;
+    gate.door.audit.note({
+      kind: AuditKind.AUDIT_KIND_REFUSED,
+      partyOin: caller?.oin ?? '',
+      method: `${definition.name}/${method.name}`,
+      code: error.fault,
+    });
   };
   const unary =
     (
@@ -223,10 +236,7 @@ function handlerOf(
       });
       const run = async () => {
         // Who calls comes first: nothing is decoded for somebody unknown.
-        const known = await callerOf(call).catch((thrown) => {
-          refused(gate, '', `${definition.name}/${method.name}`, thrown);
-          throw thrown;
-        });
+        const known = await callerOf(call);
         caller = known;
         const work = () => {
           stopIfLate();
@@ -236,7 +246,10 @@ function handlerOf(
       };
       within(waitOf(call.getDeadline()), run, gone).then(
         (message) => say(null, message, headFor(gate, caller)),
-        (thrown) => say(statusOf(thrown)),
+        (thrown) => {
+          refused(caller, thrown);
+          say(statusOf(thrown));
+        },
       );
     };
   /** Notes a stream that stays open: it ends when its credential, its connection or the gateway does. */
@@ -255,42 +268,47 @@ function handlerOf(
       checkGrammar(type, request);
       // Its answers are this copy; they hold what the caller did through another door.
       if (fullName === PartyServiceDefinition.fullName) await gate.door.chain.refresh();
-      return gate.door.chain
-        .afresh(() => read(request, party(caller), gate))
-        .catch((thrown) => {
-          refused(gate, caller.oin, `${definition.name}/${method.name}`, thrown);
-          throw thrown;
-        });
+      return gate.door.chain.afresh(() => read(request, party(caller), gate));
     });
   const intake = find(bulks, fullName, key);
   if (intake)
     return ((call) => {
+      let caller: Caller | undefined;
       callerOf(call)
-        .then((caller) => {
+        .then((known) => {
+          caller = known;
           if (call.cancelled) return;
-          giveHead(call, gate, caller);
-          serveBulk(call as never, intake, party(caller), gate, kept(call, caller));
+          giveHead(call, gate, known);
+          serveBulk(call as never, intake, party(known), gate, kept(call, known));
         })
-        .catch((thrown) => call.emit('error', statusOf(thrown)));
+        .catch((thrown) => {
+          refused(caller, thrown);
+          call.emit('error', statusOf(thrown));
+        });
     }) satisfies handleBidiStreamingCall<Buffer, unknown>;
   const mailbox = find(watches, fullName, key);
   const flow = watchFlow.definition.fullName === fullName && watchFlow.key === key;
   if (mailbox || flow)
     return ((call) => {
+      let caller: Caller | undefined;
       const run = async () => {
-        const caller = party(await callerOf(call));
+        caller = await callerOf(call);
+        const known = party(caller);
         const request = decode(call.request);
         checkGrammar(type, request);
-        giveHead(call, gate, caller);
-        const over = kept(call, caller);
+        giveHead(call, gate, known);
+        const over = kept(call, known);
         await (mailbox
-          ? serveWatch(call, mailbox, request, caller, gate, over)
-          : serveWatchFlow(call, request, caller, gate, over));
+          ? serveWatch(call, mailbox, request, known, gate, over)
+          : serveWatchFlow(call, request, known, gate, over));
         call.end();
       };
-      run().catch((thrown) => call.emit('error', statusOf(thrown)));
+      run().catch((thrown) => {
+        refused(caller, thrown);
+        call.emit('error', statusOf(thrown));
+      });
     }) satisfies handleServerStreamingCall<Buffer, unknown>;
-  if (fullName === OperatorServiceDefinition.fullName) {
+  if (isOperators) {
     const operator = (caller: Caller): Caller => {
       if (caller.kind !== 'operator') throw new GatewayError('party.forbidden', 'Only the operator may do this.');
       return caller;
@@ -299,21 +317,28 @@ function handlerOf(
     if (answer)
       return unary(async (request, caller) => {
         operator(caller);
-        checkGrammar(type, request);
-        await gate.door.chain.refresh();
-        return operated(gate, method.name, request?.schoolOin, answer(request, gate));
+        return operated(gate, method.name, request?.schoolOin, async () => {
+          checkGrammar(type, request);
+          await gate.door.chain.refresh();
+          return answer(request, gate);
+        });
       });
     const stream = operatorStreams[key];
     if (stream)
       return ((call: ServerReadableStream<Buffer, unknown>, callback: (error: unknown, message?: unknown) => void) => {
+        let caller: Caller | undefined;
         const run = async () => {
-          operator(await callerOf(call));
-          await gate.door.chain.refresh();
-          return operated(gate, method.name, '', stream(requests(call, decode), gate));
+          caller = await callerOf(call);
+          operator(caller);
+          return operated(gate, method.name, '', async () => {
+            await gate.door.chain.refresh();
+            return stream(requests(call, decode), gate);
+          });
         };
         run().then(
           (message) => callback(null, message),
           (thrown) => {
+            refused(caller, thrown);
             call.resume(); // What still comes is read and dropped, so that the answer arrives.
             callback(statusOf(thrown));
           },
@@ -341,21 +366,15 @@ function giveHead(call: { sendMetadata(metadata: Metadata): void }, gate: Gate, 
   if (metadata) call.sendMetadata(metadata);
 }
 
-/** Notes what was refused to somebody who asked or who is not known. */
-const refused = (gate: Gate, partyOin: string, method: string, thrown: unknown): void =>
-  gate.door.audit.note({
-    kind: AuditKind.AUDIT_KIND_REFUSED,
-    partyOin,
-    method,
-    code: asGatewayError(thrown).fault,
-  });
+/** What says nothing of who called: the call took too long or was left, or the gateway stops. */
+const noRefusal: ReadonlySet<string> = new Set(['gateway.late', 'gateway.stopping']);
 
 /** What a looking operator does not do. */
 const looks: ReadonlySet<string> = new Set(['Status', 'ReadAuditLog']);
 
 /** Notes what the operator did, and whether it was refused. */
-function operated<T>(gate: Gate, method: string, school: unknown, answer: Promise<T>): Promise<T> {
-  if (looks.has(method)) return answer;
+async function operated<T>(gate: Gate, method: string, school: unknown, answer: () => Promise<T>): Promise<T> {
+  if (looks.has(method)) return answer();
   const note = (code: string): void =>
     gate.door.audit.note({
       kind: AuditKind.AUDIT_KIND_OPERATOR,
@@ -364,16 +383,14 @@ function operated<T>(gate: Gate, method: string, school: unknown, answer: Promis
       method: `OperatorService/${method}`,
       code,
     });
-  return answer.then(
-    (given) => {
-      note('');
-      return given;
-    },
-    (thrown) => {
-      note(asGatewayError(thrown).fault);
-      throw thrown;
-    },
-  );
+  try {
+    const given = await answer();
+    note('');
+    return given;
+  } catch (thrown) {
+    note(asGatewayError(thrown).fault);
+    throw thrown;
+  }
 }
 
 async function* requests(

@@ -1,13 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { GatewayError, isSchoolOin, isSchoolYear, isSiteCode, routingOf } from '#kernel';
+import { asGatewayError, GatewayError, isSchoolOin, isSchoolYear, isSiteCode, routingOf } from '#kernel';
+import { AuditKind } from '#proto/eduk/core/v1/audit';
 import { Role, Service } from '#proto/eduk/core/v1/party';
-import type { Peer } from '../caller.ts';
+import type { Caller, Peer } from '../caller.ts';
 import { readRosterFile } from '../files.ts';
 import type { Gate } from '../gate.ts';
 import { importRoster } from '../imports.ts';
 import { authenticate } from '../stages/authenticate.ts';
 import { requireMandate, requireRole } from '../stages/authorise.ts';
 import { bodyOf, sendJson } from './exchange.ts';
+import { giveHead } from './log-keys.ts';
 
 /**
  * POST /edexml: an EDEXML file in the body. `?school=OIN` (or a routing id, which also names the administration),
@@ -23,12 +25,31 @@ export async function serveEdexml(
 ): Promise<void> {
   if (request.method !== 'POST')
     throw new GatewayError('wire.invalid', 'Send the file with POST.', { where: 'method' });
+  let caller: Caller | undefined;
+  try {
+    caller = await gate.door.chain.afresh(() => authenticate(request.headers.authorization, peer, gate.proofs));
+    giveHead(response, gate.heads, caller);
+    await takeFile(request, response, gate, caller, url);
+  } catch (thrown) {
+    gate.door.audit.note({
+      kind: AuditKind.AUDIT_KIND_REFUSED,
+      partyOin: caller?.oin ?? '',
+      method: 'edexml',
+      code: asGatewayError(thrown).fault,
+    });
+    throw thrown;
+  }
+}
+
+async function takeFile(
+  request: IncomingMessage,
+  response: ServerResponse,
+  gate: Gate,
+  caller: Caller,
+  url: URL,
+): Promise<void> {
   const { chain } = gate.door;
-  const caller = await chain.afresh(() => {
-    const found = authenticate(request.headers.authorization, peer, gate.proofs);
-    requireRole(found, [Role.ROLE_ADMINISTRATION, Role.ROLE_SCHOOL, Role.ROLE_BOARD]);
-    return found;
-  });
+  await chain.afresh(() => requireRole(caller, [Role.ROLE_ADMINISTRATION, Role.ROLE_SCHOOL, Role.ROLE_BOARD]));
   const schoolOin = url.searchParams.get('school') ?? '';
   const schoolYear = url.searchParams.get('schooljaar') ?? '';
   if (schoolOin && !isSchoolOin(schoolOin))

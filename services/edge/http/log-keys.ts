@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError, keyIdOf } from '#kernel';
+import type { Caller } from '../caller.ts';
 import type { Heads } from '../heads.ts';
 import { sendJson } from './exchange.ts';
 
@@ -35,4 +36,10 @@ export function serveLogKeys(request: IncomingMessage, response: ServerResponse,
         }
       : null,
   });
+}
+
+/** A head that this party has not got yet, to go with its answer. */
+export function giveHead(response: ServerResponse, heads: Heads, { kind, oin }: Caller): void {
+  const head = kind === 'party' ? heads.newFor(oin) : undefined;
+  if (head) response.setHeader('eduk-log-head', head.toString('base64'));
 }

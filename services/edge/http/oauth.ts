@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError } from '#kernel';
+import { AuditKind } from '#proto/eduk/core/v1/audit';
 import type { Gate } from '../gate.ts';
 import { clientOf } from '../stages/authenticate.ts';
 import { bodyOf, sendJson } from './exchange.ts';
@@ -31,8 +32,16 @@ export async function serveToken(request: IncomingMessage, response: ServerRespo
       { pragma: 'no-cache' },
     );
   } catch (thrown) {
-    if ((thrown instanceof GatewayError && thrown.fault === 'party.unknown') || thrown instanceof URIError)
+    if ((thrown instanceof GatewayError && thrown.fault === 'party.unknown') || thrown instanceof URIError) {
+      // Nobody we know: which id was tried is not said, it may be anything.
+      gate.door.audit.note({
+        kind: AuditKind.AUDIT_KIND_REFUSED,
+        partyOin: '',
+        method: 'oauth2/token',
+        code: 'party.unknown',
+      });
       return refuse(401, 'invalid_client', 'Client id or secret is wrong.');
+    }
     throw thrown;
   }
 }

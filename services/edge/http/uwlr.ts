@@ -29,6 +29,7 @@ import { isItsOwn, partyCaller } from '../stages/authenticate.ts';
 import { requireMandate } from '../stages/authorise.ts';
 import type { Intake } from '../submission.ts';
 import { bodyOf, send, sendProblem } from './exchange.ts';
+import { giveHead } from './log-keys.ts';
 
 const XML = 'text/xml; charset=utf-8';
 
@@ -52,20 +53,14 @@ export async function serveUwlr(
   if (request.method !== 'POST')
     return void sendProblem(response, new GatewayError('wire.invalid', 'SOAP 1.1 uses POST.', { where: 'method' }));
   let known: { caller: Caller; school: string } | undefined;
-  let roster = false;
-  const giveHead = (caller: Caller): void => {
-    const head = gate.heads.newFor(caller.oin);
-    if (head) response.setHeader('eduk-log-head', head.toString('base64'));
-  };
   try {
     const asked = requestOf((await readXmlApart(await bodyOf(request, gate.unfinished))).root);
     if (asked.operation === 'HaalLeerlinggegevens') {
       const question = rosterQuestion(asked.body);
       const { chain } = gate.door;
-      roster = true;
       known = await chain.afresh(() => callerOf(gate, peer, asked.header, question.school));
       const { caller, school } = known;
-      giveHead(caller);
+      giveHead(response, gate.heads, caller);
       send(
         response,
         200,
@@ -89,15 +84,14 @@ export async function serveUwlr(
       const delivery = resultsDelivery(asked.body);
       known = await gate.door.chain.afresh(() => callerOf(gate, peer, asked.header, delivery.school));
       const { caller, school } = known;
-      giveHead(caller);
+      giveHead(response, gate.heads, caller);
       checkYear(delivery.schoolYear, 'leerresultaten_verzoek/school/schooljaar');
       await gate.turns.call(caller.oin, () => takeResults(gate, caller, school, delivery.results));
       send(response, 200, XML, writeBevestiging());
     }
   } catch (thrown) {
     const error = asGatewayError(thrown);
-    // What is refused of a delivery of a known caller is noted where it is refused.
-    if (roster || !known)
+    if (!gate.notes.has(error))
       gate.door.audit.note({
         kind: AuditKind.AUDIT_KIND_REFUSED,
         partyOin: known?.caller.oin ?? '',
@@ -224,11 +218,13 @@ async function takeResults(
   if (refused.length > 0) {
     for (const { i } of refused) gate.notes.note(batch[i]!, batch[i]!.refused!);
     const first = refused[0]!.refused;
-    throw new GatewayError(first.fault, first.told, {
-      where: refused.slice(0, 100).map(({ i, refused }) => ({
-        path: `Envelope/Body/leerresultaten_verzoek/toetsafnames/resultaat[${i + 1}]${refused.where[0] ? ` ${refused.where[0].path}` : ''}`,
-      })),
-    });
+    throw gate.notes.noted(
+      new GatewayError(first.fault, first.told, {
+        where: refused.slice(0, 100).map(({ i, refused }) => ({
+          path: `Envelope/Body/leerresultaten_verzoek/toetsafnames/resultaat[${i + 1}]${refused.where[0] ? ` ${refused.where[0].path}` : ''}`,
+        })),
+      }),
+    );
   }
   await pass(batch, gate.door, 'accept');
   const failed = batch.find(({ refused }) => refused);

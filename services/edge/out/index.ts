@@ -4,7 +4,9 @@ import { AuditNotes, audited } from '../audit.ts';
 import { operator } from '../caller.ts';
 import { Chain } from '../chain.ts';
 import { connectServices } from '../services.ts';
+import { acceptTogether } from '../stages/accept.ts';
 import type { Door } from '../submission.ts';
+import { Together } from '../together.ts';
 import { type Sender, startSender } from './sender.ts';
 
 export type { Sender } from './sender.ts';
@@ -44,6 +46,7 @@ export async function startOutbound(options: OutboundOptions): Promise<Sender> {
     dialler,
     digestKey: new HmacKey(digestKey),
     audit,
+    together: new Together((these) => acceptTogether(these, { services, clock })),
     open: () => !closing.signal.aborted,
     closing: closing.signal,
     publicUrl: () => '',

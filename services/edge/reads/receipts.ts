@@ -17,7 +17,7 @@ export async function getReceipt(request: GetReceiptRequest, caller: Caller, gat
   const { audit } = gate.door.services;
   const ask = (id: string, ms: bigint) => audit.getProof({ receiptId: id, partyOin, waitMs: ms });
   const now = receiptId === '' ? undefined : await ask(receiptId, 0n);
-  if (now?.proof) return { proof: now.proof };
+  if (now?.proof) return { proof: now.proof, receiptId };
   // Whose it is comes first: nobody waits for another's.
   let id = receiptId;
   if (!now?.known)
@@ -28,7 +28,7 @@ export async function getReceipt(request: GetReceiptRequest, caller: Caller, gat
       if (receiptId === '' || !(await ask(receiptId, 0n)).known) throw thrown;
     }
   const { proof } = await ask(id, waitMs);
-  return { proof };
+  return { proof, receiptId: id };
 }
 
 export const getLogHead = (_request: unknown, _caller: Caller, { door }: Gate) => door.services.audit.getHead({});

@@ -1,6 +1,5 @@
-import { type Encoder, encoded, GatewayError, merkleRoot, uuid7, uuidText } from '#kernel';
-import type { Entry } from '#proto/eduk/bus/v1/bus';
-import { Taken } from '#proto/eduk/bus/v1/bus';
+import { type Encoder, encoded, GatewayError, merkleRoot, newId, uuid7, uuidText } from '#kernel';
+import { type Entry, type Outcome, Taken } from '#proto/eduk/bus/v1/bus';
 import { AuditKind, type AuditRecord } from '#proto/eduk/core/v1/audit';
 import { Receipt } from '#proto/eduk/core/v1/receipt';
 import { events } from '#proto/events';
@@ -20,6 +19,12 @@ export function referenceKey(
   return door.digestKey.digest(`reference|${party}|${method}|${reference}`).subarray(0, 16);
 }
 
+/** A message, and what the log is to take of it. */
+export interface Made {
+  submission: Submission;
+  entry: Entry;
+}
+
 /**
  * One transaction per group in the engine: the reference is claimed and the events appended, or neither; and with them what the log
  * of what was done says of it.
@@ -27,86 +32,118 @@ export function referenceKey(
  */
 export async function accept(batch: readonly Submission[], door: Door): Promise<void> {
   const now = door.clock.now();
-  const entries: Entry[] = [];
-  const sent: Submission[] = [];
+  const made: Made[] = [];
   each(batch, (submission) => {
-    entries.push(entryOf(submission, door, now));
-    sent.push(submission);
+    made.push({ submission, entry: entryOf(submission, door, now) });
   });
-  if (entries.length === 0) return;
-  const isGroup = sent[0]!.bulk || sent.length > 1;
-  if (isGroup) entries.push(groupEntry(sent, now));
-  // A message alone says it itself: where it is a repeat, nothing happened.
-  else entries[0]!.events.push(auditEvent([itemOf(acceptedRecord(sent[0]!, now))], sent[0]!.caller.oin));
-  const { outcomes } = await door.services.log.accept({ entries });
-  let isWhole = true;
-  for (const [i, submission] of sent.entries()) {
-    const outcome = outcomes[i]!;
-    if (outcome.taken === Taken.TAKEN_CONFLICT)
-      submission.refused = new GatewayError('state.conflict', 'This reference was used before with other content.', {
-        where: 'reference',
-      });
-    else if (outcome.taken === Taken.TAKEN_REPEATED) takeFirstAnswer(submission, outcome.answer, outcome.flowId);
-    else continue;
-    isWhole = false;
-  }
-  // Not all of the group was new: what it is now is said by another record, before anybody is answered.
-  if (isGroup && !isWhole) {
-    const of = sent.filter(({ refused }) => !refused);
-    const entry = groupEntry(of.length > 0 ? of : sent, now, {
-      times: of.length,
-      replaces: sent[0]!.group!.receiptId,
-    });
-    await door.services.log.accept({ entries: [entry] });
-  }
+  const first = made[0]?.submission;
+  if (first === undefined) return;
+  if (first.bulk || made.length > 1) await take(made, door, ofStream);
+  else await door.together.add(first.caller.oin, made[0]!, first.bytes!.length);
 }
 
-/** A message that was accepted, as the log of what was done has it. */
-const acceptedRecord = ({ intake, caller, school, flowId, leaf }: Submission, now: number): AuditRecord =>
-  recordOf({
+/** Messages of one party that each came alone. */
+export async function acceptTogether(made: readonly Made[], door: Pick<Door, 'services' | 'clock'>): Promise<void> {
+  if (made.length > 1) return take(made, door, ofSeveral);
+  const { submission, entry } = made[0]!;
+  // A message alone says it itself: where it is a repeat, nothing happened.
+  const record: AuditRecord = {
+    ...accepted([submission], door.clock.now()),
+    receiptId: submission.flowId,
+    content: submission.leaf!,
+  };
+  entry.events.push(auditEvent([itemOf(record)], submission.caller.oin));
+  const { outcomes } = await door.services.log.accept({ entries: [entry] });
+  settle(submission, outcomes[0]!);
+}
+
+/** Several messages of one party, with an entry beside theirs that says so. */
+async function take(
+  made: readonly Made[],
+  door: Pick<Door, 'services' | 'clock'>,
+  say: (group: readonly Submission[], now: number) => Said,
+): Promise<void> {
+  const now = door.clock.now();
+  const sent = made.map(({ submission }) => submission);
+  const said = say(sent, now);
+  const entries = [...made.map(({ entry }) => entry), entryFor(said.record, sent[0]!)];
+  const { outcomes } = await door.services.log.accept({ entries });
+  const isNew = sent.map((submission, i) => settle(submission, outcomes[i]!));
+  if (!isNew.includes(false)) return;
+  // Not all of the group was new: what it is now is said by another record, before anybody is answered.
+  const stands = sent.filter(({ refused }) => !refused);
+  const { record } = say(stands.length > 0 ? stands : sent, now);
+  const none = { content: new Uint8Array(0), times: 0n, messages: [] };
+  const instead = { ...record, ...(stands.length > 0 ? {} : none), replaces: said.id };
+  await door.services.log.accept({ entries: [entryFor(instead, sent[0]!)] });
+}
+
+/** What became of a message; false = it did not add to the log. */
+function settle(submission: Submission, { taken, answer, flowId }: Outcome): boolean {
+  if (taken === Taken.TAKEN_CONFLICT)
+    submission.refused = new GatewayError('state.conflict', 'This reference was used before with other content.', {
+      where: 'reference',
+    });
+  else if (taken === Taken.TAKEN_REPEATED) takeFirstAnswer(submission, answer, flowId);
+  else return true;
+  return false;
+}
+
+/** A record of a group, and the receipt by which it is found. */
+interface Said {
+  record: AuditRecord;
+  id: string;
+}
+
+/** What the log of what was done says of messages of one party, whichever way they came. */
+function accepted(group: readonly Submission[], now: number): AuditRecord {
+  const { intake, caller, school } = group[0]!;
+  return recordOf({
     kind: AuditKind.AUDIT_KIND_ACCEPTED,
     atMs: BigInt(now),
     partyOin: caller.oin,
-    schoolOin: school ?? '',
-    method: intake.method,
+    // Of a group about several schools, or of several kinds, none is named.
+    schoolOin: group.every((one) => one.school === school) ? (school ?? '') : '',
+    method: group.every((one) => one.intake.method === intake.method) ? intake.method : '',
+    times: BigInt(group.length),
+  });
+}
+
+/** A group of a stream: one receipt, over the root of all. */
+function ofStream(group: readonly Submission[], now: number): Said {
+  const of = { receiptId: newId(), root: merkleRoot(group.map(({ leaf }) => leaf!)), atMs: now };
+  for (const submission of group) submission.group = of;
+  return { record: { ...accepted(group, now), receiptId: of.receiptId, content: of.root }, id: of.receiptId };
+}
+
+/** Messages that came alone: each has a receipt, under which it is found; a repeat, where it was accepted first. */
+function ofSeveral(group: readonly Submission[], now: number): Said {
+  const fresh = group.filter(({ repeated }) => !repeated);
+  const record = { ...accepted(group, now), times: BigInt(fresh.length) };
+  const messages = fresh.map(({ flowId, leaf, school = '', intake }) => ({
     receiptId: flowId,
     content: leaf!,
-    times: 1n,
-  });
-
-/** What says of a group that it was accepted: an entry beside those of its messages, in their transaction. */
-function groupEntry(group: readonly Submission[], now: number, instead?: { times: number; replaces: string }): Entry {
-  const { intake, caller, school, bulk, traceparent } = group[0]!;
-  const flow = uuid7();
-  const of = { receiptId: uuidText(flow), root: merkleRoot(group.map(({ leaf }) => leaf!)), atMs: now };
-  for (const submission of group) submission.group = of;
-  const record = recordOf({
-    kind: AuditKind.AUDIT_KIND_ACCEPTED,
-    atMs: BigInt(now),
-    partyOin: caller.oin,
-    // Of a group about several schools none is named.
-    schoolOin: group.every((one) => one.school === school) ? (school ?? '') : '',
-    method: intake.method,
-    receiptId: of.receiptId,
-    content: instead?.times === 0 ? new Uint8Array(0) : of.root,
-    times: BigInt(instead?.times ?? group.length),
-    replaces: instead?.replaces ?? '',
-  });
-  return {
-    flowId: flow,
-    partyOin: caller.oin,
-    method: intake.method,
-    referenceKey: new Uint8Array(0),
-    digest: new Uint8Array(0),
-    digestVersion: DIGEST_VERSION,
-    rememberDays: intake.remember,
-    events: [auditEvent([itemOf(record)], caller.oin)],
-    answer: new Uint8Array(0),
-    schoolOin: '',
-    traceparent,
-    bulk,
-  };
+    schoolOin: record.schoolOin === '' ? school : '',
+    method: record.method === '' ? intake.method : '',
+  }));
+  return { record: { ...record, messages }, id: group[0]!.flowId };
 }
+
+/** What has the log take a record by itself. */
+const entryFor = (record: AuditRecord, { intake, caller, bulk, traceparent }: Submission): Entry => ({
+  flowId: uuid7(),
+  partyOin: caller.oin,
+  method: intake.method,
+  referenceKey: new Uint8Array(0),
+  digest: new Uint8Array(0),
+  digestVersion: DIGEST_VERSION,
+  rememberDays: intake.remember,
+  events: [auditEvent([itemOf(record)], caller.oin)],
+  answer: new Uint8Array(0),
+  schoolOin: '',
+  traceparent,
+  bulk,
+});
 
 function entryOf(submission: Submission, door: Door, now: number): Entry {
   const { intake, caller, school = '', bytes, found } = submission;

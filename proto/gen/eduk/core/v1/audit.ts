@@ -120,8 +120,22 @@ export interface AuditRecord {
   /** Service of the mandate that allowed it. */
   purpose: string;
   attributes: string[];
-  /** Receipt id of a record of a group that this one stands for: not all of that group was new. */
+  /** Receipt id of a record of a group, or of its first message, that this one stands for: not all of that group was new. */
   replaces: string;
+  /** Messages of one party that came alone and were accepted together: each has its own receipt, the record has none. */
+  messages: AuditMessage[];
+}
+
+/** One of the messages that were accepted together. */
+export interface AuditMessage {
+  /** Of its receipt: its flow id. */
+  receiptId: string;
+  /** The leaf of its receipt. */
+  content: Uint8Array;
+  /** Where the record names none, because the messages are about several. */
+  schoolOin: string;
+  /** The same of its method. */
+  method: string;
 }
 
 /**
@@ -186,6 +200,7 @@ function createBaseAuditRecord(): AuditRecord {
     purpose: "",
     attributes: [],
     replaces: "",
+    messages: [],
   };
 }
 
@@ -238,6 +253,9 @@ export const AuditRecord: MessageFns<AuditRecord> = {
     }
     if (message.replaces !== "") {
       writer.uint32(106).string(message.replaces);
+    }
+    for (const v of message.messages) {
+      AuditMessage.encode(v!, writer.uint32(114).fork()).join();
     }
     return writer;
   },
@@ -359,6 +377,14 @@ export const AuditRecord: MessageFns<AuditRecord> = {
             message.replaces = reader.string();
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.messages.push(AuditMessage.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -400,6 +426,9 @@ export const AuditRecord: MessageFns<AuditRecord> = {
         ? object.attributes.map((e: any) => globalThis.String(e))
         : [],
       replaces: isSet(object.replaces) ? globalThis.String(object.replaces) : "",
+      messages: globalThis.Array.isArray(object?.messages)
+        ? object.messages.map((e: any) => AuditMessage.fromJSON(e))
+        : [],
     };
   },
 
@@ -444,6 +473,9 @@ export const AuditRecord: MessageFns<AuditRecord> = {
     if (message.replaces !== "") {
       obj.replaces = message.replaces;
     }
+    if (message.messages?.length) {
+      obj.messages = message.messages.map((e) => AuditMessage.toJSON(e));
+    }
     return obj;
   },
 
@@ -465,6 +497,132 @@ export const AuditRecord: MessageFns<AuditRecord> = {
     message.purpose = object.purpose ?? "";
     message.attributes = object.attributes?.map((e) => e) || [];
     message.replaces = object.replaces ?? "";
+    message.messages = object.messages?.map((e) => AuditMessage.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAuditMessage(): AuditMessage {
+  return { receiptId: "", content: new Uint8Array(0), schoolOin: "", method: "" };
+}
+
+export const AuditMessage: MessageFns<AuditMessage> = {
+  encode(message: AuditMessage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.receiptId !== "") {
+      writer.uint32(10).string(message.receiptId);
+    }
+    if (message.content.length !== 0) {
+      writer.uint32(18).bytes(message.content);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(26).string(message.schoolOin);
+    }
+    if (message.method !== "") {
+      writer.uint32(34).string(message.method);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditMessage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditMessage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.receiptId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.content = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AuditMessage {
+    return {
+      receiptId: isSet(object.receiptId)
+        ? globalThis.String(object.receiptId)
+        : isSet(object.receipt_id)
+        ? globalThis.String(object.receipt_id)
+        : "",
+      content: isSet(object.content) ? bytesFromBase64(object.content) : new Uint8Array(0),
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      method: isSet(object.method) ? globalThis.String(object.method) : "",
+    };
+  },
+
+  toJSON(message: AuditMessage): unknown {
+    const obj: any = {};
+    if (message.receiptId !== "") {
+      obj.receiptId = message.receiptId;
+    }
+    if (message.content.length !== 0) {
+      obj.content = base64FromBytes(message.content);
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.method !== "") {
+      obj.method = message.method;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AuditMessage>): AuditMessage {
+    return AuditMessage.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AuditMessage>): AuditMessage {
+    const message = createBaseAuditMessage();
+    message.receiptId = object.receiptId ?? "";
+    message.content = object.content ?? new Uint8Array(0);
+    message.schoolOin = object.schoolOin ?? "";
+    message.method = object.method ?? "";
     return message;
   },
 };

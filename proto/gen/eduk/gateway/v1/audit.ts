@@ -26,7 +26,11 @@ export interface GetReceiptRequest {
 
 /** The proof; absent = no signed head holds it yet: ask again within a minute. */
 export interface GetReceiptResponse {
-  proof: LogProof | undefined;
+  proof:
+    | LogProof
+    | undefined;
+  /** Which receipt: a record may hold several messages. */
+  receiptId: string;
 }
 
 /** Nothing to ask. */
@@ -176,13 +180,16 @@ export const GetReceiptRequest: MessageFns<GetReceiptRequest> = {
 };
 
 function createBaseGetReceiptResponse(): GetReceiptResponse {
-  return { proof: undefined };
+  return { proof: undefined, receiptId: "" };
 }
 
 export const GetReceiptResponse: MessageFns<GetReceiptResponse> = {
   encode(message: GetReceiptResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.proof !== undefined) {
       LogProof.encode(message.proof, writer.uint32(10).fork()).join();
+    }
+    if (message.receiptId !== "") {
+      writer.uint32(18).string(message.receiptId);
     }
     return writer;
   },
@@ -208,6 +215,14 @@ export const GetReceiptResponse: MessageFns<GetReceiptResponse> = {
             message.proof = LogProof.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.receiptId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -221,13 +236,23 @@ export const GetReceiptResponse: MessageFns<GetReceiptResponse> = {
   },
 
   fromJSON(object: any): GetReceiptResponse {
-    return { proof: isSet(object.proof) ? LogProof.fromJSON(object.proof) : undefined };
+    return {
+      proof: isSet(object.proof) ? LogProof.fromJSON(object.proof) : undefined,
+      receiptId: isSet(object.receiptId)
+        ? globalThis.String(object.receiptId)
+        : isSet(object.receipt_id)
+        ? globalThis.String(object.receipt_id)
+        : "",
+    };
   },
 
   toJSON(message: GetReceiptResponse): unknown {
     const obj: any = {};
     if (message.proof !== undefined) {
       obj.proof = LogProof.toJSON(message.proof);
+    }
+    if (message.receiptId !== "") {
+      obj.receiptId = message.receiptId;
     }
     return obj;
   },
@@ -240,6 +265,7 @@ export const GetReceiptResponse: MessageFns<GetReceiptResponse> = {
     message.proof = (object.proof !== undefined && object.proof !== null)
       ? LogProof.fromPartial(object.proof)
       : undefined;
+    message.receiptId = object.receiptId ?? "";
     return message;
   },
 };
