@@ -1,5 +1,6 @@
 import type { Command } from '../command.ts';
 import { auditAccess, auditHead, auditVerify } from './audit.ts';
+import { certsDev } from './certs.ts';
 import { dropDead, listDead, retryDead } from './dead.ts';
 import { doctor } from './doctor.ts';
 import { showFlow, whyBlocked } from './flow.ts';
@@ -17,6 +18,7 @@ import { start } from './start.ts';
 export const commands: readonly Command[] = [
   start,
   doctor,
+  certsDev,
   addParty,
   removeEndpoint,
   listParties,
