@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type Config, ConfigError, type GatewayError, readSettingFile, type SettingName } from '#kernel';
-import type { DoorTls } from '#services/edge';
+import type { DoorTls, Duty, OperatorSignIn } from '#services/edge';
 
 export interface Addresses {
   grpc: string;
@@ -87,21 +87,42 @@ export const operatorKey = (config: Config): string =>
 export const innerKey = (config: Config): string =>
   secretFile(config, 'EDUK_INNER_KEY_FILE', 'inner.key', 'eduk_inner_', 'a key of roles');
 
-/** Certificate and key of the doors, and whose they take; undefined = they speak without TLS, on loopback. */
+/** Certificate and key of the doors, and whose they take; undefined = they know of no certificates, on loopback. */
 export function tlsOfDoors(config: Config): DoorTls | undefined {
-  if (config.EDUK_TLS_CERT === undefined) return undefined;
+  if (config.EDUK_TLS_CERT === undefined && config.EDUK_TLS_CLIENT_CA === undefined) return undefined;
   const named = ['EDUK_TLS_CERT', 'EDUK_TLS_KEY', 'EDUK_TLS_CLIENT_CA', 'EDUK_TLS_CLIENT_CRL'] as const;
   const file = (name: (typeof named)[number]) =>
     config[name] === undefined ? undefined : readSettingFile(config, name);
   return {
     read: () => ({
-      cert: file('EDUK_TLS_CERT')!,
-      key: file('EDUK_TLS_KEY')!,
+      cert: file('EDUK_TLS_CERT'),
+      key: file('EDUK_TLS_KEY'),
       clientCa: file('EDUK_TLS_CLIENT_CA'),
       clientCrl: file('EDUK_TLS_CLIENT_CRL'),
     }),
     files: named.flatMap((name) => config[name] ?? []),
+    ends: config.EDUK_TLS_CERT !== undefined,
     required: config.EDUK_TLS_CLIENT !== 'optional',
+  };
+}
+
+/** Where operators sign in; undefined = with the operator's key only. Throws `ConfigError`. */
+export function signInOf(config: Config): OperatorSignIn | undefined {
+  if (config.EDUK_OIDC_ISSUER === undefined) return undefined;
+  const parts = config
+    .EDUK_OIDC_ROLES!.split(',')
+    .map((part) => /^(operator|privacy|read)=(\S{1,128})$/.exec(part.trim()));
+  if (parts.some((part) => part === null))
+    throw new ConfigError(['EDUK_OIDC_ROLES must be operator=ROLE, privacy=ROLE, read=ROLE, several comma-separated']);
+  const duties = parts.map((part): [string, Duty] => [part![2]!, part![1] as Duty]);
+  if (new Set(duties.map(([role]) => role)).size < duties.length)
+    throw new ConfigError(['EDUK_OIDC_ROLES names a role twice']);
+  return {
+    issuer: config.EDUK_OIDC_ISSUER,
+    audience: config.EDUK_OIDC_AUDIENCE!,
+    jwksUrl: config.EDUK_OIDC_JWKS,
+    roleClaim: config.EDUK_OIDC_ROLE_CLAIM!,
+    duties: new Map(duties),
   };
 }
 

@@ -39,6 +39,7 @@ import {
   operatorKey,
   packageVersion,
   type Running,
+  signInOf,
   tlsOfDoors,
   tlsOfRoles,
   writeAddresses,
@@ -284,9 +285,11 @@ export async function startRoles(
       vault: router,
       clock: systemClock,
       operatorKey: operatorKey(configured),
+      signIn: signInOf(configured),
       version: packageVersion,
       allowNetworks: parseNetworks(configured.EDUK_ALLOW_NETWORKS ?? '') ?? [],
       pace: { calls: Number(configured.EDUK_PARTY_CALLS), items: Number(configured.EDUK_PARTY_ITEMS) },
+      trustedProxies: parseNetworks(configured.EDUK_TRUSTED_PROXY ?? '') ?? [],
     });
   }
 }

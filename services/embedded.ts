@@ -19,7 +19,7 @@ import {
 } from '#kernel';
 import { type Sender, startDoors, startOutbound } from '#services/edge';
 import { findMasterKey, startVaultThread } from '#services/pseudonyms';
-import { type Gateway, makeFolder, operatorKey, packageVersion, tlsOfDoors, writeAddresses } from './data.ts';
+import { type Gateway, makeFolder, operatorKey, packageVersion, signInOf, tlsOfDoors, writeAddresses } from './data.ts';
 import { serveInternal } from './internal.ts';
 import type { StateData } from './state.ts';
 
@@ -50,9 +50,11 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
       vault: vault.transport,
       clock: systemClock,
       operatorKey: operatorKey(config),
+      signIn: signInOf(config),
       version: packageVersion,
       allowNetworks,
       pace: { calls: Number(config.EDUK_PARTY_CALLS), items: Number(config.EDUK_PARTY_ITEMS) },
+      trustedProxies: parseNetworks(config.EDUK_TRUSTED_PROXY ?? '') ?? [],
       async backup(to) {
         // The state first: the vault that is copied after it knows every token in it.
         await state.backup(join(to, 'state.db'));

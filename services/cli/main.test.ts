@@ -126,6 +126,47 @@ describe('party', () => {
     expect((await eduk('party endpoint lose')).err).toContain('did you mean party endpoint remove?');
   });
 
+  test('secret renew prints the new ones, and until when the old hold', async () => {
+    const renewed = { clientId: 'eduk-1', clientSecret: 's', apiKey: 'eduk_key_2', flowId: 'f', decision: done };
+    answer('renewSecret', { ...renewed, beforeUntilMs: BigInt(NOW) });
+    expect((await eduk(`party secret renew ${oin} --json`)).json).toEqual({
+      oin,
+      clientId: 'eduk-1',
+      clientSecret: 's',
+      apiKey: 'eduk_key_2',
+      oldUntil: new Date(NOW).toISOString(),
+    });
+    expect(asked['renewSecret']).toEqual({ oin, overlapS: 86_400 });
+    answer('renewSecret', { ...renewed, beforeUntilMs: 0n });
+    expect((await eduk(`party secret renew ${oin} --overlap 0`)).out).toMatch(/old ones hold +no longer/);
+    expect(asked['renewSecret'].overlapS).toBe(0);
+    // A secret that exists in this answer only is printed although its decision is still to come.
+    answer('renewSecret', { ...renewed, beforeUntilMs: 0n, decision: undefined });
+    const undecided = await eduk(`party secret renew ${oin}`);
+    expect([undecided.exit, undecided.out.includes('eduk_key_2'), undecided.err.includes('flow show f')]).toEqual([
+      0,
+      true,
+      true,
+    ]);
+    for (const wrong of ['12', `${oin} --overlap 721`, `${oin} --overlap -1`])
+      expect((await eduk(`party secret renew ${wrong}`)).exit).toBe(2);
+  });
+
+  test('keys takes an address or a file', async () => {
+    answer('setKeys', { clientId: 'eduk-1', flowId: 'f', decision: done });
+    const jwks = 'https://keys.example/jwks.json';
+    expect((await eduk(`party keys ${oin} --jwks ${jwks} --json`)).json).toEqual({ oin, clientId: 'eduk-1', jwks });
+    expect([asked['setKeys'].oin, asked['setKeys'].jwksUrl, asked['setKeys'].jwks.length]).toEqual([oin, jwks, 0]);
+    const file = join(gateway.data, 'jwks.json');
+    writeFileSync(file, '{"keys":[]}');
+    expect((await eduk(['party', 'keys', oin, '--jwks', file])).out).toContain('as in the file');
+    expect(asked['setKeys'].jwksUrl).toBe('');
+    expect(Buffer.from(asked['setKeys'].jwks).toString()).toBe('{"keys":[]}');
+    expect((await eduk(['party', 'keys', oin, '--jwks', `${file}.gone`])).exit).toBe(2);
+    answer('setKeys', { decision: { outcome: '', code: 'wire.invalid', told: 'The set of keys holds no keys.' } });
+    expect((await eduk(['party', 'keys', oin, '--jwks', file])).exit).toBe(1);
+  });
+
   test('list and show read well, and in JSON use words', async () => {
     answer('listParties', { parties: [party] });
     answer('listMandates', { mandates: [] });
@@ -938,6 +979,8 @@ describe('errors', () => {
       'party add': ['--oin', oin, '--name', 'X', '--role', 'publisher'],
       'party show': [oin],
       'party endpoint remove': ['--oin', oin, '--standard', 'webhook'],
+      'party secret renew': [oin],
+      'party keys': [oin, '--jwks', 'https://keys.example/'],
       'release preview': ['--party', oin, '--school', '99AB'],
       'mandate grant': ['--school', school, '--party', oin, '--service', 'roster'],
       'mandate confirm': ['m'],

@@ -1,19 +1,28 @@
 import type { Role } from '#proto/eduk/core/v1/party';
 import type { ClientCertificate } from './certificates.ts';
 
+/** What an operator is there for: everything, learners' and schools' rights, or looking. */
+export type Duty = 'operator' | 'privacy' | 'read';
+
 /** Who is at the door, after authentication. */
 export interface Caller {
   kind: 'party' | 'operator';
   /** OIN of the party; `operator` for the operator. */
   oin: string;
   roles: ReadonlySet<Role>;
+  /** Of its token: the services that it may call; undefined = each. */
+  scopes?: ReadonlySet<string> | undefined;
+  /** Of its token: OIN of the only school that it may act for or read of; undefined = each. */
+  school?: string | undefined;
+  /** Of an operator; undefined = everything. */
+  duty?: Duty;
 }
 
 export const operator: Caller = { kind: 'operator', oin: 'operator', roles: new Set() };
 
 /** What a listener knows of a connection, for the rules about addresses. */
 export interface Peer {
-  /** Address of the peer as the socket says. */
+  /** Address of the peer as the socket says; behind a trusted proxy, as that says. */
   address: string;
   /** Whether the listener itself is bound to loopback. */
   listenerOnLoopback: boolean;

@@ -20,8 +20,9 @@ import {
 
 /** PEM. */
 export interface DoorPem {
-  cert: Buffer;
-  key: Buffer;
+  /** Neither: somebody else ends TLS before the doors. */
+  cert?: Buffer | undefined;
+  key?: Buffer | undefined;
   /** Given: who shows a certificate must show one of these. */
   clientCa?: Buffer | undefined;
   /** Lists of every one of these authorities; without it none is asked for. */
@@ -33,6 +34,8 @@ export interface DoorTls {
   read(): DoorPem;
   /** Whose change is a reason to read again. */
   files: readonly string[];
+  /** Whether the doors end TLS themselves; else a proxy does, on loopback. */
+  ends: boolean;
   /** Whether who shows no certificate is turned away. */
   required: boolean;
 }
@@ -65,6 +68,8 @@ const LOOK_MS = 1_000;
 const MOST_SEEN = 10_000;
 /** Issuers of which `basisOf` is remembered. */
 const MOST_ISSUERS = 100;
+/** Extended key usage: to be shown by a client. */
+const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
 /** Longest handshake, ms. */
 export const HANDSHAKE_MS = 10_000;
 
@@ -174,6 +179,37 @@ export class Certificates {
       .digest('base64');
     if (basis.size < MOST_ISSUERS) basis.set(issuer, made);
     return made;
+  }
+
+  /**
+   * Who shows a certificate that somebody else saw in a handshake: verified here too, without names that its authorities are
+   * limited to, which whoever saw it has to look at. Undefined = it is not taken.
+   */
+  verify(shown: X509Certificate, between: readonly X509Certificate[]): ClientCertificate | undefined {
+    const { authorities, lists } = this.#loaded;
+    const now = this.#now();
+    const isGood = (one: X509Certificate): boolean => {
+      const { issuer, serial, notBeforeMs, notAfterMs } = readCertificate(one.raw);
+      if (notBeforeMs > now || notAfterMs < now) return false;
+      const own = lists.filter((list) => list.issuer === issuer);
+      if (own.some(({ revoked }) => revoked.has(serial))) return false;
+      return lists.length === 0 || own.some(({ nextUpdateMs }) => nextUpdateMs === undefined || nextUpdateMs > now);
+    };
+    const uses = shown.keyUsage as string[] | undefined;
+    if (shown.ca || (uses && !uses.includes(CLIENT_AUTH))) return undefined;
+    const left = [...between];
+    for (let one: X509Certificate | undefined = shown; one && isGood(one); ) {
+      const below: X509Certificate = one;
+      const signs = (above: X509Certificate) => above.ca && below.checkIssued(above) && below.verify(above.publicKey);
+      const anchor = authorities.find(({ x509 }) => signs(x509));
+      if (anchor) {
+        const { oin, thumbprint, notAfterMs } = readCertificate(shown.raw);
+        return anchor.facts.notAfterMs < now ? undefined : { oin, thumbprint, notAfterMs };
+      }
+      const next = left.findIndex(signs);
+      one = next < 0 ? undefined : left.splice(next, 1)[0];
+    }
+    return undefined;
   }
 
   saw({ oin, notAfterMs }: ClientCertificate): void {
@@ -302,8 +338,7 @@ function load({ cert, key, clientCa, clientCrl }: DoorPem): Loaded {
       }
   if (problems.length > 0) throw new ConfigError(problems);
   const context: SecureContextOptions = {
-    cert,
-    key,
+    ...(cert ? { cert, key } : {}),
     minVersion: 'TLSv1.2',
     ...(clientCa
       ? {

@@ -1,6 +1,7 @@
 import { type Client, type Clock, dutchDay, type Fault, GatewayError, log, unhurried } from '#kernel';
 import { type Mandate, MandateState, type Party, Role, type Service } from '#proto/eduk/core/v1/party';
 import type { PartiesServiceDefinition, PartyRow } from '#proto/eduk/parties/v1/parties';
+import { sameDigest } from './secrets.ts';
 
 /**
  * The doors' copy of who is in the chain and what schools agreed to. Refreshed several times a second; a copy older than
@@ -102,11 +103,14 @@ export class Chain {
 
   #takeParty(row: PartyRow): void {
     const party = row.party!;
+    const before = this.#byOin.get(party.oin)?.credentials;
+    for (const digest of [before?.apiKey, before?.apiKeyBefore]) if (digest) this.#byApiKey.delete(nameOf(digest));
     this.#byOin.set(party.oin, row);
     if (party.roles.includes(Role.ROLE_SCHOOL)) this.#schools.add(party.oin);
     const c = row.credentials;
     if (!c) return;
-    if (c.apiKey.length > 0) this.#byApiKey.set(Buffer.from(c.apiKey).toString('base64'), party.oin);
+    for (const digest of [c.apiKey, c.apiKeyBefore])
+      if (digest.length > 0) this.#byApiKey.set(nameOf(digest), party.oin);
     if (c.clientId) this.#byClientId.set(c.clientId, party.oin);
     if (c.klantcode) this.#byKlantcode.set(c.klantcode, party.oin);
   }
@@ -171,7 +175,11 @@ export class Chain {
   }
 
   byApiKey(digest: Uint8Array): string | undefined {
-    return this.#byApiKey.get(Buffer.from(digest).toString('base64'));
+    const oin = this.#byApiKey.get(nameOf(digest));
+    if (oin === undefined) return undefined;
+    const { apiKey, apiKeyBefore, beforeUntilMs } = this.credentials(oin)!;
+    const isOld = !sameDigest(digest, apiKey) && sameDigest(digest, apiKeyBefore);
+    return isOld && this.#clock.now() >= Number(beforeUntilMs) ? undefined : oin;
   }
 
   byClientId(clientId: string): string | undefined {
@@ -245,6 +253,8 @@ export class Chain {
     return best ? { mandates: [best.mandate], fault: best.fault } : { mandates: [], fault: 'mandate.missing' };
   }
 }
+
+const nameOf = (digest: Uint8Array): string => Buffer.from(digest).toString('base64');
 
 /** What names a thing of this copy. */
 const copied: ReadonlySet<string> = new Set(['school_oin', 'party_oin', 'mandate_id', 'oin']);

@@ -1,7 +1,10 @@
 import type { Health } from '#kernel';
+import type { KeySets } from './assertions.ts';
+import type { Attempts } from './attempts.ts';
 import type { Certificates } from './certificates.ts';
 import type { Cursors } from './cursor.ts';
 import type { Heads } from './heads.ts';
+import type { TrustedProxy } from './proxy.ts';
 import type { RefusalNotes } from './refusals.ts';
 import type { Proofs } from './stages/authenticate.ts';
 import type { Door } from './submission.ts';
@@ -17,6 +20,11 @@ export interface Gate {
   /** TLS of the doors; undefined = they have none. */
   certificates: Certificates | undefined;
   heads: Heads;
+  proxy: TrustedProxy;
+  /** Public keys of clients. */
+  keys: KeySets;
+  /** Who failed to prove itself, and how often. */
+  attempts: Attempts;
   /** Whether the master key is a development key. */
   devKey: boolean;
   version: string;

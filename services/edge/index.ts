@@ -12,6 +12,8 @@ import {
   type Transport,
   textOf,
 } from '#kernel';
+import { KeySets } from './assertions.ts';
+import { Attempts } from './attempts.ts';
 import { AuditNotes, audited } from './audit.ts';
 import { operator as operatorCaller } from './caller.ts';
 import { Certificates, type DoorTls } from './certificates.ts';
@@ -24,6 +26,8 @@ import { Heads } from './heads.ts';
 import { metricsPage } from './http/metrics.ts';
 import { startHttp } from './http/server.ts';
 import { limits } from './limits.ts';
+import { type OperatorSignIn, Operators } from './operators.ts';
+import { TrustedProxy } from './proxy.ts';
 import { RefusalNotes } from './refusals.ts';
 import { AccessTokens, digestOf } from './secrets.ts';
 import { connectServices } from './services.ts';
@@ -33,7 +37,9 @@ import { Together } from './together.ts';
 import { paceOf, Turns } from './turns.ts';
 import { Unfinished } from './unfinished.ts';
 
+export type { Duty } from './caller.ts';
 export { Certificates, type DoorPem, type DoorTls } from './certificates.ts';
+export type { OperatorSignIn } from './operators.ts';
 export { type OutboundOptions, type Sender, startOutbound } from './out/index.ts';
 
 export interface DoorOptions {
@@ -51,6 +57,8 @@ export interface DoorOptions {
   state: Transport;
   vault: Transport;
   clock: Clock;
+  /** Where operators sign in at a provider of their own. */
+  signIn?: OperatorSignIn | undefined;
   /** The operator's secret; only its digest is kept. */
   operatorKey: string;
   version: string;
@@ -58,6 +66,8 @@ export interface DoorOptions {
   allowNetworks: readonly string[];
   /** Calls and bulk items of one party a second. */
   pace: { calls: number; items: number };
+  /** Networks (CIDR) of proxies that end TLS before the doors. */
+  trustedProxies: readonly string[];
   /** Copies the gateway's files into a folder; undefined = it has none. */
   backup?: ((folder: string) => Promise<void>) | undefined;
 }
@@ -73,7 +83,8 @@ export interface Doors {
 
 export async function startDoors(options: DoorOptions): Promise<Doors> {
   const { state, vault, clock } = options;
-  const tls = options.tls && new Certificates(options.tls, () => clock.now());
+  const certificates = options.tls && new Certificates(options.tls, () => clock.now());
+  const tls = options.tls?.ends ? certificates : undefined;
   const reached = connectServices(state, vault);
   const audit = new AuditNotes(reached.log, clock);
   const services = { ...reached, vault: audited(reached.vault, audit, operatorCaller.oin) };
@@ -104,18 +115,23 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   const notes = new RefusalNotes(services.flows, audit);
   const heads = new Heads(services.audit);
   heads.start();
+  const keys = new KeySets(dialler);
   const gate: Gate = {
     door,
     proofs: {
       chain,
       tokens: new AccessTokens(tokenKey, () => publicUrl),
       operatorKey: digestOf(options.operatorKey),
+      operators: options.signIn && new Operators(options.signIn, keys, dialler, () => clock.now()),
       now: () => clock.now(),
     },
     cursors: new Cursors(cursorKey),
     notes,
-    certificates: tls,
+    certificates,
     heads,
+    proxy: new TrustedProxy(options.trustedProxies, certificates),
+    keys,
+    attempts: new Attempts(() => performance.now()),
     devKey,
     version: options.version,
     backup: options.backup,
@@ -137,7 +153,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   if (!options.publicUrl) publicUrl = urlOf({ ...options.http, port: http.port }, isTls);
   const grpc = await startGrpc(options.grpc, gate, tls);
   const operator = options.operator && (await startGrpc(options.operator, gate));
-  tls?.start();
+  certificates?.start();
   return {
     grpc: textOf({ ...options.grpc, port: grpc.port }),
     http: textOf({ ...options.http, port: http.port }),
@@ -153,7 +169,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
       await audit.stop();
       chain.stop();
       forgetting.stop();
-      tls?.stop();
+      certificates?.stop();
     },
   };
 }

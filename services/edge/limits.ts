@@ -165,6 +165,18 @@ export const limits = {
     what: 'Calls that begin before the door looks at anything else; of each party one in turn',
     instead: 'they wait for the next round',
   },
+  failures: {
+    at: 10,
+    unit: 'count',
+    what: 'Attempts of one client from one address that fail at `/oauth2/token`; one more each 6 s',
+    instead: '429 with the time to wait, and the attempt is not looked at',
+  },
+  failuresOfPlace: {
+    at: 100,
+    unit: 'count',
+    what: 'The same from one address (of IPv6 a /64), whichever the client; one more each 0.6 s',
+    instead: 'as above',
+  },
   recheck: {
     at: 2_000,
     unit: 'ms',

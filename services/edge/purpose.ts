@@ -2,7 +2,7 @@ import { faults, GatewayError } from '#kernel';
 import type { Service } from '#proto/eduk/core/v1/party';
 import { type Agreement, everything, givenOf, judgeAttributes, type Purpose, type Receiver } from '#release';
 import type { Caller } from './caller.ts';
-import { actsForSchool, SCHOOL_UNKNOWN } from './stages/authorise.ts';
+import { actsForSchool, requireOwnSchool, SCHOOL_UNKNOWN } from './stages/authorise.ts';
 import type { Door } from './submission.ts';
 
 type Copy = Pick<Door, 'chain'>;
@@ -25,6 +25,7 @@ export function agreementOf(door: Copy, caller: Caller, school: string, service:
  * Throws mandate.* or state.missing. The school itself, and the operator acting for it, see what the school sees.
  */
 export function purposeFor(door: Copy, caller: Caller, school: string, service: Service): Purpose {
+  requireOwnSchool(caller, school);
   const base = { school, party: caller.oin, service };
   if (caller.kind === 'operator') return { ...base, released: everything, pairwise: false };
   const agreement = agreementOf(door, caller, school, service);
@@ -44,6 +45,8 @@ export function tryPurpose(
   school: string,
   service: Service,
 ): { purpose: Purpose } | { fault: GatewayError['fault'] } {
+  // What is of another school than the token's is passed over, as if there were no mandate.
+  if (caller.school !== undefined && caller.school !== school) return { fault: 'mandate.missing' };
   try {
     return { purpose: purposeFor(door, caller, school, service) };
   } catch (thrown) {

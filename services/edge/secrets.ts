@@ -14,6 +14,17 @@ export const sameDigest = (a: Uint8Array, b: Uint8Array): boolean =>
 
 const TOKEN_LIFE_S = 600;
 
+/** What a token is for. */
+export interface TokenClaims {
+  oin: string;
+  /** Undefined = all that the party may. */
+  scopes?: readonly string[] | undefined;
+  /** OIN of the only school that it is for; undefined = each. */
+  school?: string | undefined;
+  /** Of the certificate whose holder alone may use it (RFC 8705). */
+  thumbprint?: string | undefined;
+}
+
 /** Access tokens: ours to read only, so their form is our own: payload and HMAC-SHA-256. They live 10 minutes. */
 export class AccessTokens {
   readonly #key: Uint8Array;
@@ -24,23 +35,34 @@ export class AccessTokens {
     this.#audience = audience;
   }
 
-  issue(oin: string, nowMs: number): { token: string; expiresInS: number } {
+  issue({ oin, scopes, school, thumbprint }: TokenClaims, nowMs: number): { token: string; expiresInS: number } {
     const payload = Buffer.from(
-      JSON.stringify({ sub: oin, aud: this.#audience(), exp: Math.floor(nowMs / 1000) + TOKEN_LIFE_S }),
+      JSON.stringify({
+        sub: oin,
+        aud: this.#audience(),
+        exp: Math.floor(nowMs / 1000) + TOKEN_LIFE_S,
+        ...(scopes ? { scope: scopes.join(' ') } : {}),
+        ...(school ? { school } : {}),
+        ...(thumbprint ? { cnf: { 'x5t#S256': thumbprint } } : {}),
+      }),
     ).toString('base64url');
     return { token: `eduk_at_${payload}.${this.#sign(payload)}`, expiresInS: TOKEN_LIFE_S };
   }
 
-  /** OIN of the party, or undefined when the token is not ours, for another audience, or has expired. */
-  verify(token: string, nowMs: number): string | undefined {
+  /** What it was issued for, or undefined when the token is not ours, for another audience, or has expired. */
+  verify(token: string, nowMs: number): TokenClaims | undefined {
     const m = /^eduk_at_([\w-]+)\.([\w-]+)$/.exec(token);
     if (!m || !sameDigest(Buffer.from(this.#sign(m[1]!)), Buffer.from(m[2]!))) return undefined;
-    const { sub, aud, exp } = JSON.parse(Buffer.from(m[1]!, 'base64url').toString()) as {
+    const { sub, aud, exp, scope, school, cnf } = JSON.parse(Buffer.from(m[1]!, 'base64url').toString()) as {
       sub: string;
       aud: string;
       exp: number;
+      scope?: string;
+      school?: string;
+      cnf?: { 'x5t#S256': string };
     };
-    return aud === this.#audience() && exp * 1000 > nowMs ? sub : undefined;
+    if (aud !== this.#audience() || exp * 1000 <= nowMs) return undefined;
+    return { oin: sub, scopes: scope?.split(' '), school, thumbprint: cnf?.['x5t#S256'] };
   }
 
   #sign(payload: string): string {

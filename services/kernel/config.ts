@@ -80,6 +80,11 @@ export const settings = {
     choices: ['required', 'optional'],
     default: 'required',
   },
+  EDUK_TRUSTED_PROXY: {
+    about:
+      'Networks of proxies that end TLS before the doors, comma-separated, such as 10.1.0.5/32: from these, and from nobody else, Client-Cert (RFC 9440) says whose certificate was shown. Needs EDUK_TLS_CLIENT_CA.',
+    type: 'networks',
+  },
   EDUK_KAFKA_BROKERS: {
     about: 'Brokers by which the Kafka cluster is found, comma-separated host:port.',
     type: 'addresses',
@@ -165,6 +170,26 @@ export const settings = {
     about:
       'Networks that the gateway may send to although they are not the Internet, comma-separated, such as 10.1.0.0/16; over plain HTTP too with http:// before it. Loopback may be sent to while the gateway listens there itself.',
     type: 'networks',
+  },
+  EDUK_OIDC_ISSUER: {
+    about:
+      'Provider (OpenID Connect) at which operators sign in, as it writes itself in its tokens. Its tokens are then taken as Bearer at the doors.',
+    type: 'url',
+  },
+  EDUK_OIDC_AUDIENCE: { about: 'For whom tokens of EDUK_OIDC_ISSUER must be (`aud`).', type: 'text' },
+  EDUK_OIDC_JWKS: {
+    about: 'Where the keys of EDUK_OIDC_ISSUER are. Default: where its discovery document says.',
+    type: 'url',
+  },
+  EDUK_OIDC_ROLE_CLAIM: {
+    about: 'Claim of its tokens that holds roles; a dot leads into an object, such as realm_access.roles.',
+    type: 'text',
+    default: 'roles',
+  },
+  EDUK_OIDC_ROLES: {
+    about:
+      'Which of its roles may do what: operator=ROLE (everything), privacy=ROLE (look, forget, end mandates), read=ROLE (look), comma-separated.',
+    type: 'text',
   },
   EDUK_MASTER_KEY_FILE: {
     about:
@@ -289,8 +314,14 @@ function incomplete(config: Config): string[] {
     need(other, one);
   };
   pair('EDUK_TLS_CERT', 'EDUK_TLS_KEY');
-  need('EDUK_TLS_CLIENT_CA', 'EDUK_TLS_CERT');
+  if (config.EDUK_TRUSTED_PROXY === undefined) need('EDUK_TLS_CLIENT_CA', 'EDUK_TLS_CERT');
+  need('EDUK_TRUSTED_PROXY', 'EDUK_TLS_CLIENT_CA');
+  if (config.EDUK_TRUSTED_PROXY?.includes('http'))
+    problems.push('EDUK_TRUSTED_PROXY must be networks such as 10.1.0.5/32');
   need('EDUK_TLS_CLIENT_CRL', 'EDUK_TLS_CLIENT_CA');
+  pair('EDUK_OIDC_ISSUER', 'EDUK_OIDC_AUDIENCE');
+  pair('EDUK_OIDC_ISSUER', 'EDUK_OIDC_ROLES');
+  need('EDUK_OIDC_JWKS', 'EDUK_OIDC_ISSUER');
   pair('EDUK_INNER_TLS_CERT', 'EDUK_INNER_TLS_KEY');
   pair('EDUK_INNER_TLS_CERT', 'EDUK_INNER_TLS_CA');
   need('EDUK_KAFKA_SASL', 'EDUK_KAFKA_SASL_USERNAME');

@@ -4,6 +4,7 @@ import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { MandateChangeSubmitted, MandateSubmitted, PartySubmitted } from '#proto/eduk/events/v1/parties';
 import { PartiesServiceDefinition } from '#proto/eduk/parties/v1/parties';
 import { parties } from './index.ts';
+import { assertionsTable } from './tables.ts';
 
 const SCHOOL = '0000000700001AB00000';
 const BOARD = '00000003444444440000';
@@ -210,5 +211,32 @@ describe('the snapshot', () => {
     expect(await two.snapshot()).toEqual(before);
     two.bench.advance(60 * 86_400_000);
     expect((await two.snapshot(before.version)).mandates).toMatchObject([{ mandate: { state: ENDED } }]);
+  });
+});
+
+describe('an assertion', () => {
+  const take = async (bench: ReturnType<typeof testBench>, n: number, claim: number, party = PARTY) => {
+    const asked = { partyOin: party, digest: digest(n), expiresMs: BigInt(bench.now() + 60_000), claim: digest(claim) };
+    return (await bench.client(PartiesServiceDefinition).claimAssertion(asked)).taken;
+  };
+
+  test('is taken once, of each party, also after a restart; the same call made again is no second one', async () => {
+    const { bench } = start();
+    expect(await take(bench, 1, 1)).toBe(true);
+    expect(await take(bench, 1, 1)).toBe(true);
+    expect(await take(bench, 1, 2)).toBe(false);
+    expect(await take(bench, 1, 3, OTHER)).toBe(true);
+    expect(await take(bench.restart(), 1, 4)).toBe(false);
+  });
+
+  test('rests until its own times refuse it, by any clock of a door, and then leaves as others come', async () => {
+    const { bench } = start();
+    for (let n = 1; n <= 30; n++) await take(bench, n, n);
+    bench.advance(60_000 + 599_000);
+    expect(await take(bench, 1, 99)).toBe(false);
+    bench.advance(2_000);
+    await take(bench, 31, 31);
+    await take(bench, 32, 32);
+    expect(bench.list(assertionsTable, { equals: [] })).toHaveLength(2);
   });
 });

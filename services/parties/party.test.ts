@@ -87,6 +87,40 @@ describe('a party', () => {
     expect(next!.credentials).toEqual({ ...standing.credentials, apiKey: bytes(9), klantcode: 'k2' });
   });
 
+  test('whose secrets are renewed keeps the old beside them until the moment that is named, and none before those', () => {
+    const renewed = (before: StandingParty, n: number, beforeUntilMs: bigint) =>
+      decideParty(before, named({}, { clientSecret: bytes(n), apiKey: bytes(n + 1), beforeUntilMs }), nobody).standing!;
+    const once = renewed(standing, 3, 1_000n);
+    expect(once.credentials).toMatchObject({
+      clientId: 'c1',
+      clientSecret: bytes(3),
+      apiKey: bytes(4),
+      clientSecretBefore: bytes(1),
+      apiKeyBefore: bytes(2),
+      beforeUntilMs: 1_000n,
+    });
+    // What is named otherwise changes nothing of it.
+    const kept = decideParty(once, named({ name: 'Anders' }, { klantcode: 'k2' }), nobody).standing!;
+    expect(kept.credentials).toEqual({ ...once.credentials, klantcode: 'k2' });
+    const leaked = renewed(once, 5, 0n).credentials;
+    expect([leaked.clientSecret, leaked.apiKey]).toEqual([bytes(5), bytes(6)]);
+    expect([leaked.clientSecretBefore, leaked.apiKeyBefore, leaked.beforeUntilMs]).toEqual([
+      new Uint8Array(0),
+      new Uint8Array(0),
+      0n,
+    ]);
+  });
+
+  test('has one set of keys: an address or the keys themselves, whichever was given last', () => {
+    const at = (before: StandingParty, keys: Partial<CredentialDigests>) =>
+      decideParty(before, named({}, keys), nobody).standing!;
+    const byAddress = at(standing, { jwksUrl: 'https://keys.example/' });
+    expect(byAddress.credentials).toEqual({ ...standing.credentials, jwksUrl: 'https://keys.example/' });
+    const byFile = at(byAddress, { jwks: bytes(7) });
+    expect(byFile.credentials).toEqual({ ...standing.credentials, jwks: bytes(7) });
+    expect(at(byFile, { klantnaam: 'Anders' }).credentials.jwks).toEqual(bytes(7));
+  });
+
   test('named twice alike is the same', () => {
     const once = decideParty(undefined, named({ ...standing.party }, standing.credentials), nobody).standing!;
     expect(decideParty(once, named({ ...standing.party }, standing.credentials), nobody).standing).toEqual(once);

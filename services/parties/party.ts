@@ -102,5 +102,25 @@ function mergeCredentials(before: CredentialDigests | undefined, given: Credenti
     apiKey: given.apiKey.length > 0 ? given.apiKey : before.apiKey,
     klantcode: given.klantcode || before.klantcode,
     klantnaam: given.klantnaam || before.klantnaam,
+    ...whatHeldBefore(before, given),
+    // One set of keys at a time: a new one replaces whichever there was.
+    ...(given.jwksUrl !== '' || given.jwks.length > 0
+      ? { jwksUrl: given.jwksUrl, jwks: given.jwks }
+      : { jwksUrl: before.jwksUrl, jwks: before.jwks }),
+  };
+}
+
+/** Who renews says until when the old ones hold; those before them do not any more. */
+function whatHeldBefore(before: CredentialDigests, given: CredentialDigests) {
+  if (given.clientSecret.length === 0 && given.apiKey.length === 0) {
+    const { clientSecretBefore, apiKeyBefore, beforeUntilMs } = before;
+    return { clientSecretBefore, apiKeyBefore, beforeUntilMs };
+  }
+  const none = new Uint8Array(0);
+  const holds = given.beforeUntilMs > 0n;
+  return {
+    clientSecretBefore: holds && given.clientSecret.length > 0 ? before.clientSecret : none,
+    apiKeyBefore: holds && given.apiKey.length > 0 ? before.apiKey : none,
+    beforeUntilMs: given.beforeUntilMs,
   };
 }

@@ -3,7 +3,12 @@ import type { EngineView } from '#bus';
 import { type Implementation, implement } from '#kernel';
 import { Mandate } from '#proto/eduk/core/v1/party';
 import { PartiesServiceDefinition, PartyRow } from '#proto/eduk/parties/v1/parties';
-import { mandatesTable, pairsTable, partiesTable, versionTable } from './tables.ts';
+import { assertionsTable, mandatesTable, pairsTable, partiesTable, versionTable } from './tables.ts';
+
+/** Assertions that leave with one that comes. */
+const LEAVE_AT_ONCE = 20;
+/** How far the clocks of doors may be apart, ms. */
+const CLOCKS_MS = 600_000;
 
 export function serve(engine: EngineView): readonly Implementation[] {
   return [
@@ -21,6 +26,22 @@ export function serve(engine: EngineView): readonly Implementation[] {
             keyDigest: engine.get(pairsTable, row.schoolOin, row.partyOin)?.keyDigest ?? new Uint8Array(),
           })),
         };
+      },
+      /** Those whose time is over leave as others come. */
+      claimAssertion({ partyOin, digest, expiresMs, claim }) {
+        const name = Buffer.from(digest).toString('hex');
+        const own = Buffer.from(claim).toString('hex');
+        let taken = false;
+        engine.note((unit) => {
+          for (const old of unit.list(assertionsTable, { index: 'by_end', equals: [], limit: LEAVE_AT_ONCE })) {
+            if (old.expiresMs + CLOCKS_MS > unit.now) break;
+            unit.remove(assertionsTable, old.partyOin, old.digest);
+          }
+          const before = unit.get(assertionsTable, partyOin, name);
+          taken = before === undefined || before.claim === own;
+          if (!before) unit.put(assertionsTable, { partyOin, digest: name, claim: own, expiresMs: Number(expiresMs) });
+        });
+        return { taken };
       },
     }),
   ];

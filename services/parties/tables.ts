@@ -74,4 +74,22 @@ export const versionTable = table<VersionTableRow>({
   retention: 'RETENTION_PUBLIC',
 });
 
-export const tables = [partiesTable, mandatesTable, pairsTable, versionTable];
+/** An assertion that a client proved itself by; it rests until its own times refuse it. */
+export interface AssertionTableRow {
+  partyOin: string;
+  /** SHA-256 of its jti, hexadecimal. */
+  digest: string;
+  /** The call that took it, hexadecimal. */
+  claim: string;
+  expiresMs: number;
+}
+
+export const assertionsTable = table<AssertionTableRow>({
+  name: 'parties_assertions',
+  key: ['partyOin', 'digest'],
+  columns: { partyOin: 'text', digest: 'text', claim: 'text', expiresMs: 'int' },
+  indexes: { by_end: ['expiresMs'] },
+  retention: 'RETENTION_ACCESS',
+});
+
+export const tables = [partiesTable, mandatesTable, pairsTable, versionTable, assertionsTable];

@@ -193,17 +193,40 @@ describe('a certificate', () => {
     expect((await post('/oauth2/token', shown)).status).toBe(0);
   });
 
+  const token = async (shown: Issued, oin: string) => {
+    const { clientId, clientSecret } = secrets.get(oin)!;
+    const answer = await post(
+      '/oauth2/token',
+      shown,
+      { authorization: `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString('base64')}` },
+      'grant_type=client_credentials',
+    );
+    return (JSON.parse(answer.body) as { access_token: string }).access_token;
+  };
+
+  test('binds the token that was asked with it: nobody else may use that, the same party’s other certificates included', async () => {
+    const bearer = `Bearer ${await token(certificates.alpha, alpha)}`;
+    expect(await asks(alpha, certificates.alpha, bearer)).toBe('');
+    // Without an OIN in it a certificate says nothing of the party, but is the holder's all the same.
+    for (const another of [authority.issue({ serialNumber: alpha }), authority.issue({})]) {
+      expect(await asks(alpha, another, bearer)).toBe('party.unknown');
+      expect(await edexml(another, { authorization: bearer })).toBe(401);
+      expect(await asks(alpha, another, `Bearer ${await token(another, alpha)}`)).toBe('');
+    }
+  });
+
+  test('is a proof at the token endpoint, for its own party only', async () => {
+    const ask = (shown: Issued, client: string) =>
+      post('/oauth2/token', shown, {}, `grant_type=client_credentials&client_id=${secrets.get(client)!.clientId}`);
+    const { status, body } = await ask(certificates.alpha, alpha);
+    expect(status).toBe(200);
+    const bearer = `Bearer ${(JSON.parse(body) as { access_token: string }).access_token}`;
+    expect(await asks(alpha, certificates.alpha, bearer)).toBe('');
+    expect((await ask(certificates.alpha, beta)).status).toBe(401);
+    expect((await ask(authority.issue({}), alpha)).status).toBe(401);
+  });
+
   test('and a token, key or secret must be of the same party', async () => {
-    const token = async (shown: Issued, oin: string) => {
-      const { clientId, clientSecret } = secrets.get(oin)!;
-      const answer = await post(
-        '/oauth2/token',
-        shown,
-        { authorization: `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString('base64')}` },
-        'grant_type=client_credentials',
-      );
-      return (JSON.parse(answer.body) as { access_token: string }).access_token;
-    };
     const bearer = `Bearer ${await token(certificates.alpha, alpha)}`;
     expect(await asks(alpha, certificates.alpha, bearer)).toBe('');
     expect(await asks(alpha, certificates.beta, bearer)).toBe('party.unknown');
@@ -252,6 +275,7 @@ async function guarded(name: string) {
     {
       read: () => ({ cert: read(cert), key: read(key), clientCa: read(ca), clientCrl: read(crl) }),
       files: names.map(file),
+      ends: true,
       required: true,
     },
     () => Date.now() + ahead,

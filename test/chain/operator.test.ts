@@ -90,6 +90,23 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(await codeOf(at.operator.addParty(ofNobody))).toBe('state.missing');
     },
   },
+  renewSecret: {
+    call: (as) => as.renewSecret({ oin: las.oin, overlapS: 3600 }),
+    effect: async () => {
+      const added = await at.party('Uitgeverij Es', [Role.ROLE_PUBLISHER]);
+      const { apiKey } = await at.operator.renewSecret({ oin: added.oin, overlapS: 0 });
+      const { party } = await at.as(`Bearer ${apiKey}`).parties.getParty({ oin: added.oin });
+      expect(party).toMatchObject({ name: 'Uitgeverij Es', roles: [Role.ROLE_PUBLISHER] });
+      await expect(added.parties.getParty({ oin: added.oin })).rejects.toThrow(/not known here/);
+    },
+  },
+  setKeys: {
+    call: (as) => as.setKeys({ oin: las.oin, jwksUrl: 'https://keys.example/' }),
+    effect: async () => {
+      const { clientId } = await at.operator.setKeys({ oin: las.oin, jwksUrl: 'https://keys.example/' });
+      expect(clientId).toBe(las.clientId);
+    },
+  },
   listParties: {
     call: (as) => as.listParties({}),
     effect: async () => {

@@ -1,6 +1,7 @@
 import type { Command } from '../command.ts';
 import { auditAccess, auditHead, auditVerify } from './audit.ts';
 import { certsDev } from './certs.ts';
+import { partyKeys, renewSecret } from './credentials.ts';
 import { dropDead, listDead, retryDead } from './dead.ts';
 import { doctor } from './doctor.ts';
 import { showFlow, whyBlocked } from './flow.ts';
@@ -23,6 +24,8 @@ export const commands: readonly Command[] = [
   removeEndpoint,
   listParties,
   showParty,
+  renewSecret,
+  partyKeys,
   grantMandate,
   confirmMandate,
   withdrawMandate,

@@ -2,6 +2,7 @@ import { isAbsolute } from 'node:path';
 import { outcomes } from '#adapters/eckdt';
 import { GatewayError, newId } from '#kernel';
 import { type Mandate, MandateState, type Party, Role } from '#proto/eduk/core/v1/party';
+import { CredentialDigests } from '#proto/eduk/events/v1/parties';
 import type { HoldDecisionSubmitted } from '#proto/eduk/events/v1/rosters';
 import type * as op from '#proto/eduk/operator/v1/operator';
 import { DecideHoldRequest } from '#proto/eduk/operator/v1/operator';
@@ -9,6 +10,7 @@ import { type Caller, operator } from '../caller.ts';
 import { readCatalogueFile, readRosterFile } from '../files.ts';
 import type { Gate } from '../gate.ts';
 import { importProducts, importRoster } from '../imports.ts';
+import { renewSecret, setKeys } from '../intake/credentials.ts';
 import {
   addParty,
   mandateIdOf,
@@ -62,13 +64,13 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
         klantnaam: party.name.slice(0, 64),
       };
   const credentials = secrets
-    ? {
+    ? CredentialDigests.fromPartial({
         clientId: secrets.clientId,
         clientSecret: digestOf(secrets.clientSecret),
         apiKey: digestOf(secrets.apiKey),
         klantcode: secrets.klantcode,
         klantnaam: secrets.klantnaam,
-      }
+      })
     : undefined;
   const isNewWebhook =
     webhookOf(party) !== undefined && webhookOf(party) !== webhookOf(gate.door.chain.party(party.oin));
@@ -179,12 +181,28 @@ async function holdNamed(gate: Gate, holdId: string) {
   return hold;
 }
 
+const renewSecretAnswer = async (request: op.RenewSecretRequest, gate: Gate): Promise<op.RenewSecretResponse> => {
+  const [clientSecret, apiKey] = [newClientSecret(), newApiKey()];
+  const beforeUntilMs = request.overlapS === 0 ? 0 : gate.door.clock.now() + request.overlapS * 1000;
+  const digests = { clientSecret: digestOf(clientSecret), apiKey: digestOf(apiKey) };
+  const { flowId } = await take(renewSecret(digests, beforeUntilMs), request, operator, gate);
+  const decision = await decided(gate, flowId);
+  const { clientId } = gate.door.chain.credentials(request.oin)!;
+  return { clientId, clientSecret, apiKey, beforeUntilMs: BigInt(beforeUntilMs), flowId, decision };
+};
+
 export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise<unknown>> = {
   addParty: addPartyAnswer,
   removeEndpoint: async (request: op.RemoveEndpointRequest, gate): Promise<op.RemoveEndpointResponse> => {
     const { flowId } = await take(removeEndpoint(request.oin), request, operator, gate);
     const decision = await decided(gate, flowId);
     return { party: gate.door.chain.party(request.oin), flowId, decision };
+  },
+  renewSecret: renewSecretAnswer,
+  setKeys: async (request: op.SetKeysRequest, gate): Promise<op.SetKeysResponse> => {
+    const { flowId } = await take(setKeys(gate.door.dialler.networks), request, operator, gate);
+    const decision = await decided(gate, flowId);
+    return { clientId: gate.door.chain.credentials(request.oin)!.clientId, flowId, decision };
   },
   listParties: async (request: op.ListPartiesRequest, { door }) => ({
     parties: door.chain

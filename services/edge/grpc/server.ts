@@ -32,8 +32,11 @@ import type { Certificates, Guard } from '../certificates.ts';
 import type { Gate } from '../gate.ts';
 import { checkGrammar } from '../labels.ts';
 import { limits } from '../limits.ts';
+import { requireDuty } from '../operators.ts';
+import { isOfProxy } from '../proxy.ts';
 import { reads } from '../reads/index.ts';
-import { authenticate } from '../stages/authenticate.ts';
+import { requireScope, scopeOf, withinSchool } from '../scopes.ts';
+import { signIn } from '../stages/authenticate.ts';
 import { serveBulk } from './bulk.ts';
 import { type Connections, guardConnections, serverOptions } from './connections.ts';
 import { grpcDefinition } from './definition.ts';
@@ -65,11 +68,7 @@ export async function startGrpc(address: Address, gate: Gate, tls?: Certificates
   const listener = tls && listenerOf(server, tls);
   const callerOf = (call: AnyCall): Promise<Caller> =>
     gate.door.chain.afresh(() =>
-      authenticate(
-        header(call.metadata, 'authorization'),
-        peerOf(call, onLoopback, gate, listener?.guard),
-        gate.proofs,
-      ),
+      signIn(header(call.metadata, 'authorization'), peerOf(call, onLoopback, gate, listener?.guard), gate.proofs),
     );
   for (const definition of [...publicServices, OperatorServiceDefinition]) {
     const handlers = Object.fromEntries(
@@ -155,14 +154,18 @@ function peerOf(call: AnyCall, listenerOnLoopback: boolean, gate: Gate, guard: G
   if (authority !== '' && !isLoopback(authority) && authority !== configuredHost(gate.door.publicUrl()))
     throw new GatewayError('party.unknown', 'This host name is not configured here.');
   const names = Object.keys(call.metadata.getMap());
+  const address = call
+    .getPeer()
+    .replace(/:\d+$/, '')
+    .replace(/^\[|\]$/g, '');
+  const text = (name: string): string | undefined => call.metadata.get(name).join(',') || undefined;
+  const proxied = names.some(isOfProxy);
+  const said = { certificate: text('client-cert'), chain: text('client-cert-chain'), proxied };
   return {
-    address: call
-      .getPeer()
-      .replace(/:\d+$/, '')
-      .replace(/^\[|\]$/g, ''),
+    address: gate.proxy.cameFrom(address, text('x-forwarded-for')),
     listenerOnLoopback,
-    proxied: names.some((name) => name === 'forwarded' || name === 'via' || name.startsWith('x-forwarded-')),
-    certificate: guard?.clientOf(call.getPeer()),
+    proxied,
+    certificate: gate.proxy.shownTo(address, said, guard?.clientOf(call.getPeer())),
   };
 }
 
@@ -255,8 +258,10 @@ function handlerOf(
   /** Notes a stream that stays open: it ends when its credential, its connection or the gateway does. */
   const kept = (call: AnyCall, caller: Caller): AbortSignal =>
     streams.add(call, caller.oin, () => callerOf(call), [gate.door.closing, connections.leaving(call.getPeer())]);
+  const scope = scopeOf(fullName);
   const party = (caller: Caller): Caller => {
     if (caller.kind !== 'party') throw new GatewayError('party.forbidden', 'The operator uses eduk.operator.v1.');
+    requireScope(caller, scope);
     return caller;
   };
   const write = find(writes, fullName, key);
@@ -268,7 +273,8 @@ function handlerOf(
       checkGrammar(type, request);
       // Its answers are this copy; they hold what the caller did through another door.
       if (fullName === PartyServiceDefinition.fullName) await gate.door.chain.refresh();
-      return gate.door.chain.afresh(() => read(request, party(caller), gate));
+      const asked = withinSchool(request, party(caller), scope, key);
+      return gate.door.chain.afresh(() => read(asked, caller, gate));
     });
   const intake = find(bulks, fullName, key);
   if (intake)
@@ -309,14 +315,15 @@ function handlerOf(
       });
     }) satisfies handleServerStreamingCall<Buffer, unknown>;
   if (isOperators) {
-    const operator = (caller: Caller): Caller => {
+    const operator = (caller: Caller, request = {}): Caller => {
       if (caller.kind !== 'operator') throw new GatewayError('party.forbidden', 'Only the operator may do this.');
+      requireDuty(caller, key, request);
       return caller;
     };
     const answer = operatorUnary[key];
     if (answer)
       return unary(async (request, caller) => {
-        operator(caller);
+        operator(caller, request);
         return operated(gate, method.name, request?.schoolOin, async () => {
           checkGrammar(type, request);
           await gate.door.chain.refresh();

@@ -22,6 +22,7 @@ import { showEntitlements } from '../reads/entitlements.ts';
 import { flowOf, present } from '../reads/flows.ts';
 import { showOrder } from '../reads/orders.ts';
 import { showResults } from '../reads/results.ts';
+import { requireOwnSchool } from '../stages/authorise.ts';
 
 /** Rows read of a mailbox at once, and released in one call of the vault per school. */
 const PAGE = 200;
@@ -374,6 +375,7 @@ export async function serveWatch(
     throw new GatewayError('wire.invalid', 'The code of a site is two digits, and needs its school.', {
       where: 'site_code',
     });
+  if (request.schoolOin && !mailbox.catalogue) requireOwnSchool(caller, request.schoolOin);
   const of = watchOf(mailbox.catalogue ? 'catalogue' : mailbox.service, request.schoolOin, site);
   // With the watch ends what waits for its mail, in whichever process.
   const gone = new Gone();
@@ -404,6 +406,8 @@ export async function serveWatch(
     first = false;
     after = through;
     page: for (const run of runs(rows, mailbox)) {
+      // Nothing is parked for a token that is for another school.
+      if (!mailbox.catalogue && caller.school !== undefined && caller.school !== run.school) continue;
       const purpose = mailbox.catalogue ? undefined : tryPurpose(door, caller, run.school, mailbox.service);
       if (purpose && 'fault' in purpose) {
         const { again } = await door.services.delivery.parkRows({

@@ -6,7 +6,9 @@ import type { Caller, Peer } from '../caller.ts';
 import { readRosterFile } from '../files.ts';
 import type { Gate } from '../gate.ts';
 import { importRoster } from '../imports.ts';
-import { authenticate } from '../stages/authenticate.ts';
+import { requireDuty } from '../operators.ts';
+import { requireScope } from '../scopes.ts';
+import { signIn } from '../stages/authenticate.ts';
 import { requireMandate, requireRole } from '../stages/authorise.ts';
 import { bodyOf, sendJson } from './exchange.ts';
 import { giveHead } from './log-keys.ts';
@@ -27,7 +29,9 @@ export async function serveEdexml(
     throw new GatewayError('wire.invalid', 'Send the file with POST.', { where: 'method' });
   let caller: Caller | undefined;
   try {
-    caller = await gate.door.chain.afresh(() => authenticate(request.headers.authorization, peer, gate.proofs));
+    caller = await gate.door.chain.afresh(() => signIn(request.headers.authorization, peer, gate.proofs));
+    requireScope(caller, 'roster');
+    if (caller.kind === 'operator') requireDuty(caller, 'importRoster');
     giveHead(response, gate.heads, caller);
     await takeFile(request, response, gate, caller, url);
   } catch (thrown) {

@@ -3,6 +3,7 @@ import { asGatewayError, faults, GatewayError } from '#kernel';
 import type { Peer } from '../caller.ts';
 import type { Guard } from '../certificates.ts';
 import { limits } from '../limits.ts';
+import { isOfProxy, type TrustedProxy } from '../proxy.ts';
 import type { Unfinished } from '../unfinished.ts';
 
 /** One request as the HTTP door sees it, and its answer. */
@@ -73,13 +74,23 @@ function linger(request: IncomingMessage, done: () => void): void {
 const hasUnreadBody = ({ req }: ServerResponse): boolean =>
   !req.complete && (Number(req.headers['content-length'] ?? 0) > 0 || req.headers['transfer-encoding'] !== undefined);
 
-export function peerOfRequest(request: IncomingMessage, listenerOnLoopback: boolean, guard?: Guard): Peer {
-  const names = Object.keys(request.headers);
+export function peerOfRequest(
+  request: IncomingMessage,
+  listenerOnLoopback: boolean,
+  proxy: TrustedProxy,
+  guard?: Guard,
+): Peer {
+  const { headers, socket } = request;
+  const names = Object.keys(headers);
+  const address = socket.remoteAddress ?? '';
+  const text = (name: string): string | undefined => (headers[name] === undefined ? undefined : String(headers[name]));
+  const proxied = names.some(isOfProxy);
+  const said = { certificate: text('client-cert'), chain: text('client-cert-chain'), proxied };
   return {
-    address: request.socket.remoteAddress ?? '',
+    address: proxy.cameFrom(address, text('x-forwarded-for')),
     listenerOnLoopback,
-    proxied: names.some((name) => name === 'forwarded' || name === 'via' || name.startsWith('x-forwarded-')),
-    certificate: guard?.clientAt(request.socket.remoteAddress, request.socket.remotePort),
+    proxied,
+    certificate: proxy.shownTo(address, said, guard?.clientAt(address, socket.remotePort)),
   };
 }
 

@@ -1,38 +1,147 @@
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { GatewayError } from '#kernel';
+import { GatewayError, isSchoolOin } from '#kernel';
 import { AuditKind } from '#proto/eduk/core/v1/audit';
+import { ALGORITHMS, claimedClient, verifyAssertion } from '../assertions.ts';
+import type { Peer } from '../caller.ts';
 import type { Gate } from '../gate.ts';
-import { clientOf } from '../stages/authenticate.ts';
+import { scopes as known } from '../scopes.ts';
+import { clientOf, isItsOwn } from '../stages/authenticate.ts';
 import { bodyOf, sendJson } from './exchange.ts';
 
-/** OAuth 2.0 token endpoint (RFC 6749 §4.4): client credentials, with the secret in the Authorization header. */
-export async function serveToken(request: IncomingMessage, response: ServerResponse, gate: Gate): Promise<void> {
-  const refuse = (status: number, error: string, description: string) =>
-    sendJson(
-      response,
-      status,
-      { error, error_description: description },
-      status === 401 ? { 'www-authenticate': 'Basic realm="eduk"', pragma: 'no-cache' } : { pragma: 'no-cache' },
-    );
-  if (request.method !== 'POST') return refuse(405, 'invalid_request', 'Use POST.');
-  const form = new URLSearchParams(Buffer.from(await bodyOf(request, gate.unfinished)).toString('utf8'));
-  const basic = /^Basic ([A-Za-z0-9+/=]+)$/i.exec(request.headers.authorization ?? '')?.[1];
-  if (!basic) return refuse(401, 'invalid_client', 'Send client id and secret with HTTP Basic.');
-  if (form.get('grant_type') !== 'client_credentials')
-    return refuse(400, 'unsupported_grant_type', 'Use grant_type=client_credentials.');
-  const [id = '', secret = ''] = splitOnce(Buffer.from(basic, 'base64').toString('utf8'));
+const PATH = '/oauth2/token';
+const ASSERTION = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+
+/** An answer of RFC 6749 §5.2. */
+class Refusal extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly headers: Record<string, string>;
+  constructor(status: number, code: string, told: string, headers: Record<string, string> = {}) {
+    super(told);
+    this.status = status;
+    this.code = code;
+    this.headers = headers;
+  }
+}
+
+/** How a client proves itself; exactly one way. */
+type Proof =
+  | { way: 'secret'; client: string; secret: string }
+  | { way: 'assertion'; client: string; assertion: string }
+  | { way: 'certificate'; client: string };
+
+/**
+ * OAuth 2.0 token endpoint (RFC 6749 §4.4), client credentials: by secret in the Authorization header, by a signed assertion
+ * (RFC 7523 §2.2), or by the certificate of the connection (RFC 8705 §2.1). `scope` and `school` narrow the token.
+ */
+export async function serveToken(
+  request: IncomingMessage,
+  response: ServerResponse,
+  gate: Gate,
+  peer: Peer,
+): Promise<void> {
   try {
-    const { chain } = gate.door;
-    const oin = await chain.afresh(() => clientOf(chain, decodeURIComponent(id), decodeURIComponent(secret)));
-    const { token, expiresInS } = gate.proofs.tokens.issue(oin, gate.proofs.now());
+    if (request.method !== 'POST') throw new Refusal(405, 'invalid_request', 'Use POST.');
+    const form = new URLSearchParams(Buffer.from(await bodyOf(request, gate.unfinished)).toString('utf8'));
+    const proof = proofOf(request, form, peer);
+    const { grant_type, scope, school } = Object.fromEntries(form) as Record<string, string | undefined>;
+    if (grant_type !== 'client_credentials')
+      throw new Refusal(400, 'unsupported_grant_type', 'Use grant_type=client_credentials.');
+    const scopes = scope?.split(' ').filter((one) => one !== '');
+    if (scopes?.some((one) => !known.includes(one)) || scopes?.length === 0)
+      throw new Refusal(400, 'invalid_scope', `A scope is one of: ${known.join(', ')}.`);
+    if (school !== undefined && !isSchoolOin(school))
+      throw new Refusal(400, 'invalid_request', 'school is the OIN of a school.');
+    const oin = await slowly(proof, peer, gate);
+    const { token, expiresInS } = gate.proofs.tokens.issue(
+      { oin, scopes, school, thumbprint: peer.certificate?.thumbprint },
+      gate.proofs.now(),
+    );
     sendJson(
       response,
       200,
-      { access_token: token, token_type: 'Bearer', expires_in: expiresInS },
+      {
+        access_token: token,
+        token_type: 'Bearer',
+        expires_in: expiresInS,
+        ...(scopes ? { scope: scopes.join(' ') } : {}),
+      },
       { pragma: 'no-cache' },
     );
   } catch (thrown) {
-    if ((thrown instanceof GatewayError && thrown.fault === 'party.unknown') || thrown instanceof URIError) {
+    if (!(thrown instanceof Refusal)) throw thrown;
+    const { status, code, message, headers } = thrown;
+    const challenge: Record<string, string> = status === 401 ? { 'www-authenticate': 'Basic realm="eduk"' } : {};
+    sendJson(
+      response,
+      status,
+      { error: code, error_description: message },
+      { ...challenge, pragma: 'no-cache', ...headers },
+    );
+  }
+}
+
+/** What the endpoint takes (RFC 8414). */
+export const tokenMetadata = (publicUrl: string): object => ({
+  issuer: publicUrl,
+  token_endpoint: `${publicUrl}${PATH}`,
+  grant_types_supported: ['client_credentials'],
+  response_types_supported: [],
+  scopes_supported: known,
+  token_endpoint_auth_methods_supported: ['client_secret_basic', 'private_key_jwt', 'tls_client_auth'],
+  token_endpoint_auth_signing_alg_values_supported: ALGORITHMS,
+  tls_client_certificate_bound_access_tokens: true,
+});
+
+function proofOf(request: IncomingMessage, form: URLSearchParams, peer: Peer): Proof {
+  const basic = /^Basic ([A-Za-z0-9+/=]+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  const assertion = form.get('client_assertion') ?? undefined;
+  const named = form.get('client_id') ?? undefined;
+  if (basic !== undefined && assertion !== undefined)
+    throw new Refusal(400, 'invalid_request', 'Prove yourself in one way.');
+  if (basic !== undefined) {
+    const [id, secret] = splitOnce(Buffer.from(basic, 'base64').toString('utf8'));
+    try {
+      return { way: 'secret', client: decodeURIComponent(id), secret: decodeURIComponent(secret) };
+    } catch {
+      throw wrong();
+    }
+  }
+  if (assertion !== undefined) {
+    if (form.get('client_assertion_type') !== ASSERTION)
+      throw new Refusal(400, 'invalid_request', `client_assertion_type is ${ASSERTION}.`);
+    const client = assertion.length > 16_384 ? undefined : claimedClient(assertion);
+    if (client === undefined || (named !== undefined && named !== client)) throw wrong();
+    return { way: 'assertion', client, assertion };
+  }
+  if (named !== undefined && peer.certificate?.oin !== undefined) return { way: 'certificate', client: named };
+  throw new Refusal(
+    401,
+    'invalid_client',
+    'Send client id and secret with HTTP Basic, or client_assertion, or client_id over a connection with your certificate.',
+  );
+}
+
+/** The same words whoever it was and whatever was wrong. */
+const wrong = (): Refusal => new Refusal(401, 'invalid_client', 'Client id or secret is wrong.');
+
+/** OIN of the client. Who failed often waits, and what it sends meanwhile is not looked at. */
+async function slowly(proof: Proof, peer: Peer, gate: Gate): Promise<string> {
+  const { attempts } = gate;
+  const waitMs = attempts.waitMs(proof.client, peer.address);
+  if (waitMs > 0)
+    throw new Refusal(429, 'temporarily_unavailable', 'Too many attempts failed; wait.', {
+      'retry-after': String(Math.ceil(waitMs / 1000)),
+    });
+  try {
+    const oin = await gate.door.chain.afresh(() => provenBy(proof, peer, gate));
+    attempts.succeeded(proof.client, peer.address);
+    return oin;
+  } catch (thrown) {
+    if (!(thrown instanceof GatewayError)) throw thrown;
+    if (thrown.fault === 'party.unknown') {
+      attempts.failed(proof.client, peer.address);
       // Nobody we know: which id was tried is not said, it may be anything.
       gate.door.audit.note({
         kind: AuditKind.AUDIT_KIND_REFUSED,
@@ -40,10 +149,45 @@ export async function serveToken(request: IncomingMessage, response: ServerRespo
         method: 'oauth2/token',
         code: 'party.unknown',
       });
-      return refuse(401, 'invalid_client', 'Client id or secret is wrong.');
+      throw wrong();
+    }
+    if (thrown.fault === 'peer.unavailable') {
+      // Counted too, or anybody could have us ask for keys that do not come.
+      attempts.failed(proof.client, peer.address);
+      throw new Refusal(503, 'temporarily_unavailable', 'The keys of this client cannot be fetched.', {
+        'retry-after': '30',
+      });
     }
     throw thrown;
   }
+}
+
+async function provenBy(proof: Proof, peer: Peer, gate: Gate): Promise<string> {
+  const { chain } = gate.door;
+  const nowMs = gate.proofs.now();
+  if (proof.way === 'secret') return isItsOwn(peer, clientOf(chain, proof.client, proof.secret, nowMs));
+  const oin = chain.byClientId(proof.client);
+  const unknown = new GatewayError('party.unknown', 'No such client, or it proves itself otherwise.');
+  if (proof.way === 'certificate') {
+    if (oin === undefined) throw unknown;
+    return isItsOwn(peer, oin);
+  }
+  const publicUrl = gate.door.publicUrl();
+  const { digest, expiresMs } = await verifyAssertion(
+    proof.assertion,
+    gate.keys.ofClient(oin === undefined ? undefined : chain.credentials(oin)),
+    { clientId: proof.client, audience: [publicUrl, `${publicUrl}${PATH}`], nowMs },
+  );
+  if (oin === undefined) throw unknown;
+  isItsOwn(peer, oin);
+  const { taken } = await gate.door.services.parties.claimAssertion({
+    partyOin: oin,
+    digest,
+    expiresMs: BigInt(expiresMs),
+    claim: randomBytes(16),
+  });
+  if (!taken) throw new GatewayError('party.unknown', 'This assertion was used before.');
+  return oin;
 }
 
 function splitOnce(text: string): [string, string] {

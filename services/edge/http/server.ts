@@ -8,7 +8,7 @@ import { limits } from '../limits.ts';
 import { serveEdexml } from './edexml.ts';
 import { checkOrigin, isTooLong, languageOf, peerOfRequest, send, sendJson, sendProblem } from './exchange.ts';
 import { serveLogKeys } from './log-keys.ts';
-import { serveToken } from './oauth.ts';
+import { serveToken, tokenMetadata } from './oauth.ts';
 import { openApi } from './openapi.ts';
 import { serveUwlr } from './uwlr.ts';
 
@@ -87,6 +87,7 @@ const ours: ReadonlySet<string> = new Set([
   '/metrics',
   '/oauth2/token',
   '/.well-known/eduk-log-keys',
+  '/.well-known/oauth-authorization-server',
   '/edexml',
   '/soap/uwlr/v2/leerlinggegevens',
   '/soap/uwlr/v2/leerresultaten',
@@ -123,9 +124,22 @@ async function answer(
     case '/.well-known/eduk-log-keys':
       return serveLogKeys(request, response, gate.heads);
     case '/oauth2/token':
-      return serveToken(request, response, gate);
+      return serveToken(
+        request,
+        response,
+        gate,
+        peerOfRequest(request, listener.onLoopback, gate.proxy, listener.guard),
+      );
+    case '/.well-known/oauth-authorization-server':
+      return sendJson(response, 200, tokenMetadata(gate.door.publicUrl()));
     case '/edexml':
-      return serveEdexml(request, response, gate, peerOfRequest(request, listener.onLoopback, listener.guard), url);
+      return serveEdexml(
+        request,
+        response,
+        gate,
+        peerOfRequest(request, listener.onLoopback, gate.proxy, listener.guard),
+        url,
+      );
     case '/soap/uwlr/v2/leerlinggegevens':
       return serveUwlr(
         request,
@@ -133,7 +147,7 @@ async function answer(
         gate,
         'leerlinggegevens',
         url,
-        peerOfRequest(request, listener.onLoopback, listener.guard),
+        peerOfRequest(request, listener.onLoopback, gate.proxy, listener.guard),
       );
     case '/soap/uwlr/v2/leerresultaten':
       return serveUwlr(
@@ -142,7 +156,7 @@ async function answer(
         gate,
         'leerresultaten',
         url,
-        peerOfRequest(request, listener.onLoopback, listener.guard),
+        peerOfRequest(request, listener.onLoopback, gate.proxy, listener.guard),
       );
   }
   const description = openApi(path, gate.door.publicUrl());

@@ -46,7 +46,9 @@ export async function flowOf(
         method: '',
       });
       // Another party's answers as late as nobody's: the time tells nothing of what there is.
-      return flow && (caller.kind === 'operator' || flow.partyOin === caller.oin) ? flow : undefined;
+      return flow && (caller.kind === 'operator' || flow.partyOin === caller.oin) && isWithin(caller, flow)
+        ? flow
+        : undefined;
     }
     if (!asked.reference || !party)
       throw new GatewayError('wire.invalid', 'Name a flow, or a reference and its party.', { where: 'flow_id' });
@@ -57,13 +59,17 @@ export async function flowOf(
         referenceKey: referenceKey(door, party, method, asked.reference),
         method,
       });
-      if (flow) return flow;
+      if (flow && isWithin(caller, flow)) return flow;
     }
     return undefined;
   });
   if (!flow) throw new GatewayError('state.missing', undefined, { where: asked.flowId ? 'flow_id' : 'reference' });
   return flow;
 }
+
+/** What a token for one school may know of: messages about that school. */
+export const isWithin = (caller: Caller, flow: FlowRow): boolean =>
+  caller.school === undefined || flow.schoolOin === caller.school;
 
 /** How a step reads of a delivery; others have the same name. */
 const stepStates: Readonly<Record<string, string>> = {

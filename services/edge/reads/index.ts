@@ -46,7 +46,7 @@ import { settle } from '../settle.ts';
 import { referenceKey } from '../stages/accept.ts';
 import { actsForSchool, requireRole } from '../stages/authorise.ts';
 import { concerns, showEntitlements } from './entitlements.ts';
-import { flowOf, present } from './flows.ts';
+import { flowOf, isWithin, present } from './flows.ts';
 import { isOfSchool } from './mandates.ts';
 import { groupsOf, tokenOf } from './names.ts';
 import { showOrder } from './orders.ts';
@@ -232,7 +232,7 @@ async function sentAs(door: Gate['door'], caller: Caller, reference: string, met
     (await door.services.flows.getFlow({ flowId: '', partyOin: caller.oin, referenceKey: key, method })).flow;
   const flow =
     (await settle(door, async () => await ask().then((row) => (row?.subject ? row : undefined)))) ?? (await ask());
-  if (!flow) throw new GatewayError('state.missing', undefined, { where: 'reference' });
+  if (!flow || !isWithin(caller, flow)) throw new GatewayError('state.missing', undefined, { where: 'reference' });
   return flow;
 }
 

@@ -3,7 +3,8 @@ import type { Party } from '#proto/eduk/core/v1/party';
 import type { Caller, Peer } from '../caller.ts';
 import { operator } from '../caller.ts';
 import type { Chain } from '../chain.ts';
-import { type AccessTokens, digestOf, sameDigest } from '../secrets.ts';
+import type { Operators } from '../operators.ts';
+import { type AccessTokens, digestOf, sameDigest, type TokenClaims } from '../secrets.ts';
 
 /** What proves who calls. */
 export interface Proofs {
@@ -11,6 +12,8 @@ export interface Proofs {
   tokens: AccessTokens;
   /** SHA-256 of the operator's key. */
   operatorKey: Uint8Array;
+  /** Where operators sign in at a provider of their own. */
+  operators: Operators | undefined;
   now(): number;
 }
 
@@ -25,6 +28,15 @@ const notOurs = (): GatewayError =>
 
 /** Loopback is an address, not an identity: a key from the environment of one machine works on that machine only. */
 const local = (peer: Peer): boolean => peer.listenerOnLoopback && isLoopback(peer.address) && !peer.proxied;
+
+/** A signed token with three parts (RFC 7515), which ours never are. */
+const SIGNED = /^Bearer (ey[\w-]{1,2048}\.[\w-]{1,8192}\.[\w-]{0,2048})$/i;
+
+/** The same, with what a provider of operators has issued. Faults: also party.forbidden, peer.unavailable. */
+export function signIn(authorization: string | undefined, peer: Peer, proofs: Proofs): Caller | Promise<Caller> {
+  const token = proofs.operators && SIGNED.exec(authorization ?? '')?.[1];
+  return token ? proofs.operators!.verify(token) : authenticate(authorization, peer, proofs);
+}
 
 /**
  * Who calls, from an `authorization` header, else from the certificate of the connection. Where both say who it is, they
@@ -52,8 +64,17 @@ export function authenticate(
       throw new GatewayError('party.unknown', 'API keys work on loopback only, without a proxy between.');
     return isItsOwn(peer, partyCaller(chain, chain.byApiKey(digestOf(bearer))));
   }
-  if (bearer.startsWith('eduk_at_')) return isItsOwn(peer, partyCaller(chain, tokens.verify(bearer, now())));
+  if (bearer.startsWith('eduk_at_')) return callerOfToken(chain, tokens.verify(bearer, now()), peer);
   throw unknown();
+}
+
+function callerOfToken(chain: Chain, claims: TokenClaims | undefined, peer: Peer): Caller {
+  const { oin, scopes, school, thumbprint } = claims ?? {};
+  const whole = isItsOwn(peer, partyCaller(chain, oin));
+  if (thumbprint !== undefined && thumbprint !== peer.certificate?.thumbprint)
+    throw new GatewayError('party.unknown', 'This token is for the holder of the certificate that it was asked with.');
+  if (scopes === undefined && school === undefined) return whole;
+  return { ...whole, scopes: scopes && new Set(scopes), school };
 }
 
 /** Refuses a party whose connection shows another one's certificate; gives back what it was given. Faults: party.unknown. */
@@ -65,14 +86,20 @@ export function isItsOwn<T extends string | Caller>(peer: Peer, party: T): T {
 }
 
 /** OAuth 2.0 client credentials (RFC 6749 §2.3.1) → OIN. */
-export function clientOf(chain: Chain, clientId: string, clientSecret: string): string {
+export function clientOf(chain: Chain, clientId: string, clientSecret: string, nowMs: number): string {
   const oin = chain.byClientId(clientId);
-  const known = oin ? chain.credentials(oin)?.clientSecret : undefined;
-  // The digest is compared also for an unknown client, so that time tells nothing.
-  const same = sameDigest(digestOf(clientSecret), known ?? digestOf('nobody'));
-  if (!oin || !known || !same) throw new GatewayError('party.unknown', 'Client id or secret is wrong.');
+  const known = oin ? chain.credentials(oin) : undefined;
+  const given = digestOf(clientSecret);
+  // Compared also for an unknown client, and with a secret that was not renewed, so that time tells nothing.
+  const isNew = sameDigest(given, orNobody(known?.clientSecret));
+  const isOld = sameDigest(given, orNobody(known?.clientSecretBefore)) && nowMs < Number(known?.beforeUntilMs ?? 0n);
+  if (!oin || !(isNew || isOld)) throw new GatewayError('party.unknown', 'Client id or secret is wrong.');
   return oin;
 }
+
+/** Nobody has a secret with this digest. */
+const nobody = new Uint8Array(32);
+const orNobody = (digest: Uint8Array | undefined): Uint8Array => (digest && digest.length > 0 ? digest : nobody);
 
 export function partyCaller(chain: Chain, oin: string | undefined): Caller {
   const party = oin === undefined ? undefined : chain.party(oin);

@@ -19,6 +19,7 @@ export function authorise(batch: readonly Submission[], door: Door): void {
       // What needs a school's agreement and names no school has nobody's.
       if (intake.service !== undefined)
         throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
+      if (caller.school !== undefined) throw otherSchool();
     } else requireMandate(door, caller, school, intake.service, intake.fresh);
     allowed = submission;
   });
@@ -40,6 +41,14 @@ export function actsForSchool(door: Pick<Door, 'chain'>, caller: Caller, school:
 export const SCHOOL_UNKNOWN =
   'This school is not known here: name it by its OIN (00000007000, BRIN, five digits); the operator registers schools.';
 
+const otherSchool = (): GatewayError =>
+  new GatewayError('party.forbidden', 'This token is for another school.', { where: 'school_oin' });
+
+/** Refuses a school that the caller's token is not for. Faults: party.forbidden. */
+export function requireOwnSchool(caller: Caller, school: string): void {
+  if (caller.school !== undefined && caller.school !== school) throw otherSchool();
+}
+
 export function requireMandate(
   door: Door,
   caller: Caller,
@@ -47,6 +56,7 @@ export function requireMandate(
   service: Service | undefined,
   fresh = false,
 ): void {
+  requireOwnSchool(caller, school);
   if (caller.kind === 'operator' || actsForSchool(door, caller, school)) return;
   if (!door.chain.knowsSchool(school)) throw new GatewayError('state.missing', SCHOOL_UNKNOWN, { where: 'school_oin' });
   if (service === undefined) return;

@@ -21,6 +21,13 @@ export interface CredentialDigests {
   /** UWLR autorisatie header. */
   klantcode: string;
   klantnaam: string;
+  /** What was renewed holds beside its successor until a moment, Unix milliseconds. */
+  clientSecretBefore: Uint8Array;
+  apiKeyBefore: Uint8Array;
+  beforeUntilMs: bigint;
+  /** Public keys of its assertions: where they are, or they themselves as a JSON Web Key Set. */
+  jwksUrl: string;
+  jwks: Uint8Array;
 }
 
 /** A party was named by an operator. */
@@ -89,7 +96,18 @@ export interface MandateChanged {
 }
 
 function createBaseCredentialDigests(): CredentialDigests {
-  return { clientId: "", clientSecret: new Uint8Array(0), apiKey: new Uint8Array(0), klantcode: "", klantnaam: "" };
+  return {
+    clientId: "",
+    clientSecret: new Uint8Array(0),
+    apiKey: new Uint8Array(0),
+    klantcode: "",
+    klantnaam: "",
+    clientSecretBefore: new Uint8Array(0),
+    apiKeyBefore: new Uint8Array(0),
+    beforeUntilMs: 0n,
+    jwksUrl: "",
+    jwks: new Uint8Array(0),
+  };
 }
 
 export const CredentialDigests: MessageFns<CredentialDigests> = {
@@ -108,6 +126,24 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
     }
     if (message.klantnaam !== "") {
       writer.uint32(42).string(message.klantnaam);
+    }
+    if (message.clientSecretBefore.length !== 0) {
+      writer.uint32(50).bytes(message.clientSecretBefore);
+    }
+    if (message.apiKeyBefore.length !== 0) {
+      writer.uint32(58).bytes(message.apiKeyBefore);
+    }
+    if (message.beforeUntilMs !== 0n) {
+      if (BigInt.asIntN(64, message.beforeUntilMs) !== message.beforeUntilMs) {
+        throw new globalThis.Error("value provided for field message.beforeUntilMs of type int64 too large");
+      }
+      writer.uint32(64).int64(message.beforeUntilMs);
+    }
+    if (message.jwksUrl !== "") {
+      writer.uint32(74).string(message.jwksUrl);
+    }
+    if (message.jwks.length !== 0) {
+      writer.uint32(82).bytes(message.jwks);
     }
     return writer;
   },
@@ -165,6 +201,46 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
             message.klantnaam = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.clientSecretBefore = reader.bytes();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.apiKeyBefore = reader.bytes();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.beforeUntilMs = reader.int64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.jwksUrl = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.jwks = reader.bytes();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -196,6 +272,27 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
         : new Uint8Array(0),
       klantcode: isSet(object.klantcode) ? globalThis.String(object.klantcode) : "",
       klantnaam: isSet(object.klantnaam) ? globalThis.String(object.klantnaam) : "",
+      clientSecretBefore: isSet(object.clientSecretBefore)
+        ? bytesFromBase64(object.clientSecretBefore)
+        : isSet(object.client_secret_before)
+        ? bytesFromBase64(object.client_secret_before)
+        : new Uint8Array(0),
+      apiKeyBefore: isSet(object.apiKeyBefore)
+        ? bytesFromBase64(object.apiKeyBefore)
+        : isSet(object.api_key_before)
+        ? bytesFromBase64(object.api_key_before)
+        : new Uint8Array(0),
+      beforeUntilMs: isSet(object.beforeUntilMs)
+        ? BigInt(object.beforeUntilMs)
+        : isSet(object.before_until_ms)
+        ? BigInt(object.before_until_ms)
+        : 0n,
+      jwksUrl: isSet(object.jwksUrl)
+        ? globalThis.String(object.jwksUrl)
+        : isSet(object.jwks_url)
+        ? globalThis.String(object.jwks_url)
+        : "",
+      jwks: isSet(object.jwks) ? bytesFromBase64(object.jwks) : new Uint8Array(0),
     };
   },
 
@@ -216,6 +313,21 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
     if (message.klantnaam !== "") {
       obj.klantnaam = message.klantnaam;
     }
+    if (message.clientSecretBefore.length !== 0) {
+      obj.clientSecretBefore = base64FromBytes(message.clientSecretBefore);
+    }
+    if (message.apiKeyBefore.length !== 0) {
+      obj.apiKeyBefore = base64FromBytes(message.apiKeyBefore);
+    }
+    if (message.beforeUntilMs !== 0n) {
+      obj.beforeUntilMs = message.beforeUntilMs.toString();
+    }
+    if (message.jwksUrl !== "") {
+      obj.jwksUrl = message.jwksUrl;
+    }
+    if (message.jwks.length !== 0) {
+      obj.jwks = base64FromBytes(message.jwks);
+    }
     return obj;
   },
 
@@ -229,6 +341,13 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
     message.apiKey = object.apiKey ?? new Uint8Array(0);
     message.klantcode = object.klantcode ?? "";
     message.klantnaam = object.klantnaam ?? "";
+    message.clientSecretBefore = object.clientSecretBefore ?? new Uint8Array(0);
+    message.apiKeyBefore = object.apiKeyBefore ?? new Uint8Array(0);
+    message.beforeUntilMs = (object.beforeUntilMs !== undefined && object.beforeUntilMs !== null)
+      ? BigInt(object.beforeUntilMs)
+      : 0n;
+    message.jwksUrl = object.jwksUrl ?? "";
+    message.jwks = object.jwks ?? new Uint8Array(0);
     return message;
   },
 };

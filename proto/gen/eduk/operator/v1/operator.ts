@@ -485,6 +485,42 @@ export interface ListAccessResponse {
   names: PartyName[];
 }
 
+/** Whose. */
+export interface RenewSecretRequest {
+  oin: string;
+  /** How long the old ones hold beside the new, seconds, at most thirty days; 0 = not any more. */
+  overlapS: number;
+}
+
+/** The new ones. */
+export interface RenewSecretResponse {
+  clientId: string;
+  clientSecret: string;
+  apiKey: string;
+  /** Until when the old ones hold, Unix milliseconds; 0 = they hold no longer. */
+  beforeUntilMs: bigint;
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision: Decision | undefined;
+}
+
+/** Exactly one of the two. */
+export interface SetKeysRequest {
+  oin: string;
+  /** Where they are, https. */
+  jwksUrl: string;
+  /** They themselves: a JSON Web Key Set, at most 64 KiB. */
+  jwks: Uint8Array;
+}
+
+/** Done. */
+export interface SetKeysResponse {
+  clientId: string;
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision: Decision | undefined;
+}
+
 function createBaseAddPartyRequest(): AddPartyRequest {
   return { party: undefined };
 }
@@ -6305,6 +6341,487 @@ export const ListAccessResponse: MessageFns<ListAccessResponse> = {
   },
 };
 
+function createBaseRenewSecretRequest(): RenewSecretRequest {
+  return { oin: "", overlapS: 0 };
+}
+
+export const RenewSecretRequest: MessageFns<RenewSecretRequest> = {
+  encode(message: RenewSecretRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.oin !== "") {
+      writer.uint32(10).string(message.oin);
+    }
+    if (message.overlapS !== 0) {
+      writer.uint32(16).uint32(message.overlapS);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewSecretRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewSecretRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.oin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.overlapS = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RenewSecretRequest {
+    return {
+      oin: isSet(object.oin) ? globalThis.String(object.oin) : "",
+      overlapS: isSet(object.overlapS)
+        ? globalThis.Number(object.overlapS)
+        : isSet(object.overlap_s)
+        ? globalThis.Number(object.overlap_s)
+        : 0,
+    };
+  },
+
+  toJSON(message: RenewSecretRequest): unknown {
+    const obj: any = {};
+    if (message.oin !== "") {
+      obj.oin = message.oin;
+    }
+    if (message.overlapS !== 0) {
+      obj.overlapS = Math.round(message.overlapS);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RenewSecretRequest>): RenewSecretRequest {
+    return RenewSecretRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RenewSecretRequest>): RenewSecretRequest {
+    const message = createBaseRenewSecretRequest();
+    message.oin = object.oin ?? "";
+    message.overlapS = object.overlapS ?? 0;
+    return message;
+  },
+};
+
+function createBaseRenewSecretResponse(): RenewSecretResponse {
+  return { clientId: "", clientSecret: "", apiKey: "", beforeUntilMs: 0n, flowId: "", decision: undefined };
+}
+
+export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
+  encode(message: RenewSecretResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clientId !== "") {
+      writer.uint32(10).string(message.clientId);
+    }
+    if (message.clientSecret !== "") {
+      writer.uint32(18).string(message.clientSecret);
+    }
+    if (message.apiKey !== "") {
+      writer.uint32(26).string(message.apiKey);
+    }
+    if (message.beforeUntilMs !== 0n) {
+      if (BigInt.asIntN(64, message.beforeUntilMs) !== message.beforeUntilMs) {
+        throw new globalThis.Error("value provided for field message.beforeUntilMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.beforeUntilMs);
+    }
+    if (message.flowId !== "") {
+      writer.uint32(42).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewSecretResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewSecretResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.clientSecret = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.apiKey = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.beforeUntilMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RenewSecretResponse {
+    return {
+      clientId: isSet(object.clientId)
+        ? globalThis.String(object.clientId)
+        : isSet(object.client_id)
+        ? globalThis.String(object.client_id)
+        : "",
+      clientSecret: isSet(object.clientSecret)
+        ? globalThis.String(object.clientSecret)
+        : isSet(object.client_secret)
+        ? globalThis.String(object.client_secret)
+        : "",
+      apiKey: isSet(object.apiKey)
+        ? globalThis.String(object.apiKey)
+        : isSet(object.api_key)
+        ? globalThis.String(object.api_key)
+        : "",
+      beforeUntilMs: isSet(object.beforeUntilMs)
+        ? BigInt(object.beforeUntilMs)
+        : isSet(object.before_until_ms)
+        ? BigInt(object.before_until_ms)
+        : 0n,
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+    };
+  },
+
+  toJSON(message: RenewSecretResponse): unknown {
+    const obj: any = {};
+    if (message.clientId !== "") {
+      obj.clientId = message.clientId;
+    }
+    if (message.clientSecret !== "") {
+      obj.clientSecret = message.clientSecret;
+    }
+    if (message.apiKey !== "") {
+      obj.apiKey = message.apiKey;
+    }
+    if (message.beforeUntilMs !== 0n) {
+      obj.beforeUntilMs = message.beforeUntilMs.toString();
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RenewSecretResponse>): RenewSecretResponse {
+    return RenewSecretResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RenewSecretResponse>): RenewSecretResponse {
+    const message = createBaseRenewSecretResponse();
+    message.clientId = object.clientId ?? "";
+    message.clientSecret = object.clientSecret ?? "";
+    message.apiKey = object.apiKey ?? "";
+    message.beforeUntilMs = (object.beforeUntilMs !== undefined && object.beforeUntilMs !== null)
+      ? BigInt(object.beforeUntilMs)
+      : 0n;
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSetKeysRequest(): SetKeysRequest {
+  return { oin: "", jwksUrl: "", jwks: new Uint8Array(0) };
+}
+
+export const SetKeysRequest: MessageFns<SetKeysRequest> = {
+  encode(message: SetKeysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.oin !== "") {
+      writer.uint32(10).string(message.oin);
+    }
+    if (message.jwksUrl !== "") {
+      writer.uint32(18).string(message.jwksUrl);
+    }
+    if (message.jwks.length !== 0) {
+      writer.uint32(26).bytes(message.jwks);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetKeysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetKeysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.oin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.jwksUrl = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.jwks = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetKeysRequest {
+    return {
+      oin: isSet(object.oin) ? globalThis.String(object.oin) : "",
+      jwksUrl: isSet(object.jwksUrl)
+        ? globalThis.String(object.jwksUrl)
+        : isSet(object.jwks_url)
+        ? globalThis.String(object.jwks_url)
+        : "",
+      jwks: isSet(object.jwks) ? bytesFromBase64(object.jwks) : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: SetKeysRequest): unknown {
+    const obj: any = {};
+    if (message.oin !== "") {
+      obj.oin = message.oin;
+    }
+    if (message.jwksUrl !== "") {
+      obj.jwksUrl = message.jwksUrl;
+    }
+    if (message.jwks.length !== 0) {
+      obj.jwks = base64FromBytes(message.jwks);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetKeysRequest>): SetKeysRequest {
+    return SetKeysRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetKeysRequest>): SetKeysRequest {
+    const message = createBaseSetKeysRequest();
+    message.oin = object.oin ?? "";
+    message.jwksUrl = object.jwksUrl ?? "";
+    message.jwks = object.jwks ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseSetKeysResponse(): SetKeysResponse {
+  return { clientId: "", flowId: "", decision: undefined };
+}
+
+export const SetKeysResponse: MessageFns<SetKeysResponse> = {
+  encode(message: SetKeysResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clientId !== "") {
+      writer.uint32(10).string(message.clientId);
+    }
+    if (message.flowId !== "") {
+      writer.uint32(18).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetKeysResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetKeysResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetKeysResponse {
+    return {
+      clientId: isSet(object.clientId)
+        ? globalThis.String(object.clientId)
+        : isSet(object.client_id)
+        ? globalThis.String(object.client_id)
+        : "",
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+    };
+  },
+
+  toJSON(message: SetKeysResponse): unknown {
+    const obj: any = {};
+    if (message.clientId !== "") {
+      obj.clientId = message.clientId;
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetKeysResponse>): SetKeysResponse {
+    return SetKeysResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetKeysResponse>): SetKeysResponse {
+    const message = createBaseSetKeysResponse();
+    message.clientId = object.clientId ?? "";
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -6515,6 +7032,24 @@ export const OperatorServiceDefinition = {
       requestType: ListAccessRequest as typeof ListAccessRequest,
       requestStream: false,
       responseType: ListAccessResponse as typeof ListAccessResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Makes a party a new client secret and API key, shown in this answer and never again; the old ones hold for a while. */
+    renewSecret: {
+      name: "RenewSecret",
+      requestType: RenewSecretRequest as typeof RenewSecretRequest,
+      requestStream: false,
+      responseType: RenewSecretResponse as typeof RenewSecretResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Registers the public keys by which a party signs its assertions (private_key_jwt), instead of those it had. */
+    setKeys: {
+      name: "SetKeys",
+      requestType: SetKeysRequest as typeof SetKeysRequest,
+      requestStream: false,
+      responseType: SetKeysResponse as typeof SetKeysResponse,
       responseStream: false,
       options: {},
     },

@@ -41,6 +41,22 @@ export interface SnapshotResponse {
   mandates: MandateRow[];
 }
 
+/** Which. */
+export interface ClaimAssertionRequest {
+  partyOin: string;
+  /** SHA-256 of its jti. */
+  digest: Uint8Array;
+  /** From when on its own times refuse it, Unix milliseconds. */
+  expiresMs: bigint;
+  /** Of this call, 16 random bytes: the same call made again is no second one. */
+  claim: Uint8Array;
+}
+
+/** Whether it was new. */
+export interface ClaimAssertionResponse {
+  taken: boolean;
+}
+
 function createBaseSnapshotRequest(): SnapshotRequest {
   return { since: 0n };
 }
@@ -395,6 +411,201 @@ export const SnapshotResponse: MessageFns<SnapshotResponse> = {
   },
 };
 
+function createBaseClaimAssertionRequest(): ClaimAssertionRequest {
+  return { partyOin: "", digest: new Uint8Array(0), expiresMs: 0n, claim: new Uint8Array(0) };
+}
+
+export const ClaimAssertionRequest: MessageFns<ClaimAssertionRequest> = {
+  encode(message: ClaimAssertionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.digest.length !== 0) {
+      writer.uint32(18).bytes(message.digest);
+    }
+    if (message.expiresMs !== 0n) {
+      if (BigInt.asIntN(64, message.expiresMs) !== message.expiresMs) {
+        throw new globalThis.Error("value provided for field message.expiresMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.expiresMs);
+    }
+    if (message.claim.length !== 0) {
+      writer.uint32(34).bytes(message.claim);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClaimAssertionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClaimAssertionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.digest = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.expiresMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.claim = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ClaimAssertionRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      digest: isSet(object.digest) ? bytesFromBase64(object.digest) : new Uint8Array(0),
+      expiresMs: isSet(object.expiresMs)
+        ? BigInt(object.expiresMs)
+        : isSet(object.expires_ms)
+        ? BigInt(object.expires_ms)
+        : 0n,
+      claim: isSet(object.claim) ? bytesFromBase64(object.claim) : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: ClaimAssertionRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.digest.length !== 0) {
+      obj.digest = base64FromBytes(message.digest);
+    }
+    if (message.expiresMs !== 0n) {
+      obj.expiresMs = message.expiresMs.toString();
+    }
+    if (message.claim.length !== 0) {
+      obj.claim = base64FromBytes(message.claim);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ClaimAssertionRequest>): ClaimAssertionRequest {
+    return ClaimAssertionRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClaimAssertionRequest>): ClaimAssertionRequest {
+    const message = createBaseClaimAssertionRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.digest = object.digest ?? new Uint8Array(0);
+    message.expiresMs = (object.expiresMs !== undefined && object.expiresMs !== null) ? BigInt(object.expiresMs) : 0n;
+    message.claim = object.claim ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseClaimAssertionResponse(): ClaimAssertionResponse {
+  return { taken: false };
+}
+
+export const ClaimAssertionResponse: MessageFns<ClaimAssertionResponse> = {
+  encode(message: ClaimAssertionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taken !== false) {
+      writer.uint32(8).bool(message.taken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClaimAssertionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClaimAssertionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.taken = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ClaimAssertionResponse {
+    return { taken: isSet(object.taken) ? globalThis.Boolean(object.taken) : false };
+  },
+
+  toJSON(message: ClaimAssertionResponse): unknown {
+    const obj: any = {};
+    if (message.taken !== false) {
+      obj.taken = message.taken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ClaimAssertionResponse>): ClaimAssertionResponse {
+    return ClaimAssertionResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClaimAssertionResponse>): ClaimAssertionResponse {
+    const message = createBaseClaimAssertionResponse();
+    message.taken = object.taken ?? false;
+    return message;
+  },
+};
+
 /** Who is in the chain. */
 export type PartiesServiceDefinition = typeof PartiesServiceDefinition;
 export const PartiesServiceDefinition = {
@@ -407,6 +618,15 @@ export const PartiesServiceDefinition = {
       requestType: SnapshotRequest as typeof SnapshotRequest,
       requestStream: false,
       responseType: SnapshotResponse as typeof SnapshotResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Takes an assertion by which a client proves itself: once, whichever door it comes to. */
+    claimAssertion: {
+      name: "ClaimAssertion",
+      requestType: ClaimAssertionRequest as typeof ClaimAssertionRequest,
+      requestStream: false,
+      responseType: ClaimAssertionResponse as typeof ClaimAssertionResponse,
       responseStream: false,
       options: {},
     },

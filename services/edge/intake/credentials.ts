@@ -1,0 +1,86 @@
+import { GatewayError, type Networks, newId } from '#kernel';
+import { Party, Role } from '#proto/eduk/core/v1/party';
+import { CredentialDigests } from '#proto/eduk/events/v1/parties';
+import { RenewSecretRequest, SetKeysRequest } from '#proto/eduk/operator/v1/operator';
+import { problemWithKeys } from '../assertions.ts';
+import type { Door, Intake } from '../submission.ts';
+import { event } from '../submission.ts';
+
+/** By what a party proves itself, as the operator registers it. */
+
+/** Longest that what was renewed may hold on, seconds. */
+export const LONGEST_OVERLAP_S = 30 * 86_400;
+const LARGEST_KEYS = 64 * 1024;
+
+const submitted = (oin: string, credentials: Partial<CredentialDigests>) => [
+  event(
+    'PartySubmitted',
+    {
+      party: Party.fromPartial({ oin }),
+      credentials: CredentialDigests.fromPartial(credentials),
+      withoutEndpoints: [],
+    },
+    oin,
+  ),
+];
+
+/** Faults: state.missing (no such party, or it has no secrets). */
+async function isRegistered(oin: string, { chain }: Pick<Door, 'chain'>): Promise<void> {
+  const has = () => chain.party(oin) !== undefined && chain.credentials(oin)?.clientId !== '';
+  if (has()) return;
+  await chain.refresh();
+  if (!has())
+    throw new GatewayError('state.missing', 'No party with secrets is registered under this OIN.', { where: 'oin' });
+}
+
+/** `digests`: of the new secret and key. */
+export function renewSecret(
+  digests: Pick<CredentialDigests, 'clientSecret' | 'apiKey'>,
+  beforeUntilMs: number,
+): Intake<RenewSecretRequest> {
+  const reference = newId();
+  return {
+    method: 'OperatorService/RenewSecret',
+    type: 'eduk.operator.v1.RenewSecretRequest',
+    codec: RenewSecretRequest,
+    roles: [Role.ROLE_OPERATOR],
+    remember: 35,
+    reference: () => reference,
+    school: () => '',
+    locate: ({ oin }, door) => isRegistered(oin, door),
+    check: ({ overlapS }) => {
+      if (overlapS > LONGEST_OVERLAP_S)
+        throw new GatewayError('wire.invalid', 'Old secrets hold for thirty days at most.', { where: 'overlap_s' });
+    },
+    events: ({ oin }) => submitted(oin, { ...digests, beforeUntilMs: BigInt(beforeUntilMs) }),
+  };
+}
+
+export function setKeys(networks: Networks): Intake<SetKeysRequest> {
+  const reference = newId();
+  return {
+    method: 'OperatorService/SetKeys',
+    type: 'eduk.operator.v1.SetKeysRequest',
+    codec: SetKeysRequest,
+    roles: [Role.ROLE_OPERATOR],
+    remember: 35,
+    reference: () => reference,
+    school: () => '',
+    locate: ({ oin }, door) => isRegistered(oin, door),
+    check: ({ jwksUrl, jwks }) => {
+      if ((jwksUrl === '') === (jwks.length === 0))
+        throw new GatewayError('wire.invalid', 'Give the address of the keys, or the keys.', { where: 'jwks_url' });
+      if (jwksUrl !== '') {
+        const problem = networks.problemWith(jwksUrl);
+        if (problem)
+          throw new GatewayError('wire.invalid', `The address of the keys ${problem}.`, { where: 'jwks_url' });
+        return;
+      }
+      if (jwks.length > LARGEST_KEYS)
+        throw new GatewayError('wire.invalid', 'A set of keys holds 64 KiB at most.', { where: 'jwks' });
+      const problem = problemWithKeys(jwks);
+      if (problem) throw new GatewayError('wire.invalid', `The set of keys ${problem}.`, { where: 'jwks' });
+    },
+    events: ({ oin, jwksUrl, jwks }) => submitted(oin, { jwksUrl, jwks }),
+  };
+}

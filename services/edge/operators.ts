@@ -1,0 +1,143 @@
+import { type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { type Dialler, GatewayError } from '#kernel';
+import { ALGORITHMS, isOfKeys, type KeySets } from './assertions.ts';
+import { type Caller, type Duty, operator } from './caller.ts';
+
+/** Operators who sign in at a provider of their own (OpenID Connect), and what each may do. */
+
+export interface OperatorSignIn {
+  /** As the provider writes itself in its tokens. */
+  issuer: string;
+  /** For whom its tokens must be. */
+  audience: string;
+  /** Where its keys are; undefined = where its discovery document says. */
+  jwksUrl: string | undefined;
+  /** Claim that holds roles; a dot leads into an object. */
+  roleClaim: string;
+  /** Role of the provider → duty here. */
+  duties: ReadonlyMap<string, Duty>;
+}
+
+/**
+ * What of eduk.operator.v1 a duty may call besides the operator, who may call all: a method that is new is the operator's
+ * until it is named here.
+ */
+const reads: ReadonlySet<string> = new Set([
+  'listParties',
+  'listMandates',
+  'showFlow',
+  'whyBlocked',
+  'listHolds',
+  'listSites',
+  'status',
+  'listParked',
+  'previewRelease',
+]);
+/** A privacy officer forgets, and ends what was agreed. */
+const isForPrivacy = (key: string, request: { change?: string }): boolean =>
+  key === 'forgetLearner' || (key === 'changeMandate' && (request.change === 'stop' || request.change === 'run_off'));
+
+/** Faults: party.forbidden. */
+export function requireDuty(caller: Caller, key: string, request: object = {}): void {
+  const { duty = 'operator' } = caller;
+  if (duty === 'operator' || reads.has(key) || (duty === 'privacy' && isForPrivacy(key, request))) return;
+  throw new GatewayError('party.forbidden', 'This is for an operator with another role.');
+}
+
+/** From the least to the greatest. */
+const RANK: readonly Duty[] = ['read', 'privacy', 'operator'];
+
+/** Longest wait for what the provider says of itself, and how soon it is asked again after that failed, ms. */
+const WAIT_MS = 5_000;
+const REST_MS = 5_000;
+const SLACK_S = 30;
+/** Longest that a token of a provider may have to run, seconds: who is dismissed must not go on for days. */
+const LONGEST_S = 12 * 3600;
+
+/** Verifies what a provider issued. */
+export class Operators {
+  readonly #given: OperatorSignIn;
+  readonly #keySets: KeySets;
+  readonly #dialler: Dialler;
+  readonly #now: () => number;
+  /** Where the keys are, once that is known. */
+  #at: string | undefined;
+  #finding: Promise<string> | undefined;
+  #restsUntil = 0;
+
+  constructor(given: OperatorSignIn, keySets: KeySets, dialler: Dialler, now: () => number) {
+    this.#given = given;
+    this.#keySets = keySets;
+    this.#at = given.jwksUrl;
+    this.#dialler = dialler;
+    this.#now = now;
+  }
+
+  /** Faults: party.unknown (no token that holds), party.forbidden (none of the roles), peer.unavailable (no keys). */
+  async verify(token: string): Promise<Caller> {
+    const { issuer, audience, roleClaim, duties } = this.#given;
+    const keys = await this.#keys();
+    let payload: Record<string, unknown>;
+    try {
+      ({ payload } = await jwtVerify(token, keys, {
+        algorithms: ALGORITHMS,
+        issuer,
+        audience,
+        clockTolerance: SLACK_S,
+        currentDate: new Date(this.#now()),
+        requiredClaims: ['exp', 'sub'],
+      }));
+    } catch (thrown) {
+      if (thrown instanceof GatewayError) throw thrown;
+      if (isOfKeys(thrown)) throw new GatewayError('peer.unavailable', 'The operators’ provider gives no keys.');
+      throw new GatewayError('party.unknown', 'This is no token of the operators’ provider that holds now.', {
+        cause: thrown,
+      });
+    }
+    if (Number(payload['exp']) * 1000 > this.#now() + LONGEST_S * 1000)
+      throw new GatewayError('party.unknown', 'A token of an operator may hold twelve hours.');
+    const held = rolesIn(payload, roleClaim);
+    const duty = [...RANK].reverse().find((one) => held.some((role) => duties.get(role) === one));
+    if (!duty) throw new GatewayError('party.forbidden', 'The provider gives you no role here.');
+    return { ...operator, duty };
+  }
+
+  /** Where they are is looked for once, and again some time after that failed. */
+  async #keys(): Promise<JWTVerifyGetKey> {
+    if (this.#at === undefined) {
+      this.#finding ??= this.#find().finally(() => {
+        this.#finding = undefined;
+      });
+      this.#at = await this.#finding;
+    }
+    return this.#keySets.at(this.#at);
+  }
+
+  async #find(): Promise<string> {
+    const { issuer } = this.#given;
+    if (performance.now() < this.#restsUntil)
+      throw new GatewayError('peer.unavailable', 'The operators’ provider does not answer.');
+    this.#restsUntil = performance.now() + REST_MS;
+    const found = (await this.#dialler.fetchJson(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`, {
+      timeoutMs: WAIT_MS,
+    })) as { issuer?: unknown; jwks_uri?: unknown } | null;
+    if (found?.issuer !== issuer || typeof found.jwks_uri !== 'string' || !URL.canParse(found.jwks_uri))
+      throw new GatewayError('peer.unavailable', 'The operators’ provider describes itself as another.');
+    return found.jwks_uri;
+  }
+}
+
+/** Roles in a claim: texts of a list, or one text with spaces. */
+function rolesIn(payload: Record<string, unknown>, claim: string): readonly string[] {
+  let value: unknown = Object.hasOwn(payload, claim) ? payload[claim] : undefined;
+  if (value === undefined) {
+    value = payload;
+    for (const step of claim.split('.'))
+      value =
+        typeof value === 'object' && value !== null && Object.hasOwn(value, step)
+          ? (value as Record<string, unknown>)[step]
+          : undefined;
+  }
+  if (typeof value === 'string') return value.split(' ');
+  return Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string') : [];
+}

@@ -1,0 +1,138 @@
+/** Operators who sign in at a provider: whose tokens are taken, and what each duty may do. */
+import { createHmac, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createServer, type Server } from 'node:http';
+import { exportJWK, type JWTPayload, SignJWT } from 'jose';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { MandateState, Service } from '#proto/eduk/core/v1/party';
+import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
+import { Fault, newOin, newSchool, startTestGateway, type TestGateway, wire } from './gateway.ts';
+
+const pair = () => generateKeyPairSync('rsa', { modulusLength: 2048 });
+const own = pair();
+let server: Server;
+let issuer: string;
+let at: TestGateway;
+
+beforeAll(async () => {
+  server = createServer(async (request, response) => {
+    const answer =
+      request.url === '/.well-known/openid-configuration'
+        ? { issuer, jwks_uri: `${issuer}/keys` }
+        : { keys: [{ ...(await exportJWK(own.publicKey)), kid: 'one', alg: 'PS256' }] };
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  issuer = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+  at = await startTestGateway({
+    EDUK_OIDC_ISSUER: issuer,
+    EDUK_OIDC_AUDIENCE: 'eduk',
+    EDUK_OIDC_ROLES: 'operator=admins,privacy=officers,read=helpdesk',
+    EDUK_OIDC_ROLE_CLAIM: 'realm_access.roles',
+  });
+});
+afterAll(async () => {
+  await at?.stop();
+  server.close();
+});
+
+const seconds = () => Math.floor(Date.now() / 1000);
+const claims = (roles: unknown, more: JWTPayload = {}): JWTPayload => ({
+  iss: issuer,
+  aud: 'eduk',
+  sub: 'somebody',
+  exp: seconds() + 300,
+  realm_access: { roles },
+  ...more,
+});
+const signed = (
+  payload: JWTPayload,
+  key: KeyObject = own.privateKey,
+  header: Record<string, unknown> = { kid: 'one' },
+) => new SignJWT(payload).setProtectedHeader({ alg: 'PS256', ...header }).sign(key);
+const as = (token: string) => wire(OperatorServiceDefinition, at.channel, `Bearer ${token}`);
+async function told(answer: Promise<unknown>): Promise<string> {
+  try {
+    await answer;
+    return '';
+  } catch (thrown) {
+    if (thrown instanceof Fault && thrown.code) return thrown.code;
+    throw thrown;
+  }
+}
+
+describe('what is refused', () => {
+  const base64 = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const forger = pair();
+  test.each<[string, string, () => Promise<string> | string]>([
+    ['alg none', 'party.unknown', () => `${base64({ alg: 'none' })}.${base64(claims(['admins']))}.`],
+    [
+      'a public key as the secret of an HMAC',
+      'party.unknown',
+      () => {
+        const body = `${base64({ alg: 'HS256', kid: 'one' })}.${base64(claims(['admins']))}`;
+        const pem = own.publicKey.export({ type: 'spki', format: 'pem' });
+        return `${body}.${createHmac('sha256', pem).update(body).digest('base64url')}`;
+      },
+    ],
+    ['another key', 'party.unknown', () => signed(claims(['admins']), forger.privateKey)],
+    ['another issuer', 'party.unknown', () => signed(claims(['admins'], { iss: 'https://elsewhere.example' }))],
+    ['another audience', 'party.unknown', () => signed(claims(['admins'], { aud: 'another' }))],
+    ['what is over', 'party.unknown', () => signed(claims(['admins'], { exp: seconds() - 60 }))],
+    ['what holds for a year', 'party.unknown', () => signed(claims(['admins'], { exp: seconds() + 31_536_000 }))],
+    ['what has no end', 'party.unknown', () => signed(claims(['admins'], { exp: undefined as never }))],
+    ['what names nobody', 'party.unknown', () => signed(claims(['admins'], { sub: undefined as never }))],
+    ['no role', 'party.forbidden', () => signed(claims([]))],
+    ['a role of no meaning here', 'party.forbidden', () => signed(claims(['admin', 'Admins', 'operator']))],
+    ['roles that are no list', 'party.forbidden', () => signed(claims({ admins: true }))],
+    ['roles elsewhere', 'party.forbidden', () => signed(claims([], { roles: ['admins'] }))],
+  ])('%s', async (_what, code, make) => {
+    expect(await told(as(await make()).status({}))).toBe(code);
+  });
+
+  test('any of it where no provider is named', async () => {
+    const plain = await startTestGateway();
+    const client = wire(OperatorServiceDefinition, plain.channel, `Bearer ${await signed(claims(['admins']))}`);
+    expect(await told(client.status({}))).toBe('party.unknown');
+    await plain.stop();
+  });
+});
+
+describe('what each may do', () => {
+  test('read: look, and nothing else of all there is', async () => {
+    const reader = as(await signed(claims(['helpdesk']))) as unknown as Record<
+      string,
+      (request?: unknown) => Promise<unknown>
+    >;
+    const may: string[] = [];
+    for (const [key, { requestStream }] of Object.entries(OperatorServiceDefinition.methods)) {
+      const code = await told(reader[key]!(requestStream ? [] : {})).catch(() => 'another');
+      if (code !== 'party.forbidden') may.push(key);
+    }
+    for (const key of may) expect(key).toMatch(/^(list|show|why|status|preview)/);
+    expect(may).toEqual(expect.arrayContaining(['listParties', 'listMandates', 'showFlow', 'whyBlocked', 'status']));
+    const edexml = await fetch(`${at.http}/edexml`, {
+      method: 'POST',
+      body: '<EDEX/>',
+      headers: { authorization: `Bearer ${await signed(claims(['helpdesk']))}` },
+    });
+    expect(edexml.status).toBe(403);
+  });
+
+  test('privacy: end what was agreed, never make it', async () => {
+    const officer = as(await signed(claims(['helpdesk', 'officers'])));
+    const party = { oin: newOin(), name: 'Een Partij', roles: [5 as const] };
+    expect(await told(officer.addParty({ party }))).toBe('party.forbidden');
+    const admin = as(await signed(claims(['admins'])));
+    await admin.addParty({ party });
+    const mandate = { schoolOin: newSchool(), partyOin: party.oin, services: [Service.SERVICE_ORDER] };
+    const { mandateId } = await admin.grantMandate({ mandate, confirm: true });
+    expect(await told(officer.grantMandate({ mandate, confirm: true }))).toBe('party.forbidden');
+    for (const change of ['confirm', 'key'])
+      expect(await told(officer.changeMandate({ mandateId, change }))).toBe('party.forbidden');
+    expect((await officer.changeMandate({ mandateId, change: 'stop' })).state).toBe(MandateState.MANDATE_STATE_ENDED);
+    // No operator calls as a party.
+    expect(await told(at.as(`Bearer ${await signed(claims(['admins']))}`).parties.getParty({ oin: party.oin }))).toBe(
+      'party.forbidden',
+    );
+  });
+});
