@@ -32,6 +32,9 @@ const reads: ReadonlySet<string> = new Set([
   'status',
   'listParked',
   'previewRelease',
+  'readAuditLog',
+  'showReceipt',
+  'listAccess',
 ]);
 /** A privacy officer forgets, and ends what was agreed. */
 const isForPrivacy = (key: string, request: { change?: string }): boolean =>
