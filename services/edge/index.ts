@@ -106,7 +106,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     dialler,
     digestKey: new HmacKey(digestKey),
     audit,
-    together: new Together((these) => acceptTogether(these, { services, clock })),
+    together: new Together((these) => acceptTogether(these, { services })),
     open: () => !closing.signal.aborted,
     closing: closing.signal,
     publicUrl: () => publicUrl,

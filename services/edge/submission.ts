@@ -156,6 +156,8 @@ export interface Submission<Req = any> {
   acceptedMs?: number;
   /** Accepted in a group: its receipt, and the root over the leaves of all that it holds. */
   group?: { receiptId: string; root: Uint8Array; atMs: number };
+  /** Of a repeat in a stream: which group it was accepted in. */
+  before?: Buffer;
   /** True when the reference was known with the same content. */
   repeated?: boolean;
 }

@@ -46,7 +46,7 @@ export async function startOutbound(options: OutboundOptions): Promise<Sender> {
     dialler,
     digestKey: new HmacKey(digestKey),
     audit,
-    together: new Together((these) => acceptTogether(these, { services, clock })),
+    together: new Together((these) => acceptTogether(these, { services })),
     open: () => !closing.signal.aborted,
     closing: closing.signal,
     publicUrl: () => '',

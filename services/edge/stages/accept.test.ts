@@ -53,7 +53,7 @@ async function taken(these: readonly Made[], said: readonly Taken[]) {
     );
     return { outcomes };
   };
-  await acceptTogether(these, { services: { log: { accept } }, clock: { now: () => NOW } } as never);
+  await acceptTogether(these, { services: { log: { accept } } } as never);
   return calls;
 }
 const ids = ({ messages }: AuditRecord) => messages.map(({ receiptId }) => receiptId);

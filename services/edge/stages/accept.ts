@@ -43,12 +43,12 @@ export async function accept(batch: readonly Submission[], door: Door): Promise<
 }
 
 /** Messages of one party that each came alone. */
-export async function acceptTogether(made: readonly Made[], door: Pick<Door, 'services' | 'clock'>): Promise<void> {
+export async function acceptTogether(made: readonly Made[], door: Pick<Door, 'services'>): Promise<void> {
   if (made.length > 1) return take(made, door, ofSeveral);
   const { submission, entry } = made[0]!;
   // A message alone says it itself: where it is a repeat, nothing happened.
   const record: AuditRecord = {
-    ...accepted([submission], door.clock.now()),
+    ...accepted([submission], submission.acceptedMs!),
     receiptId: submission.flowId,
     content: submission.leaf!,
   };
@@ -60,21 +60,21 @@ export async function acceptTogether(made: readonly Made[], door: Pick<Door, 'se
 /** Several messages of one party, with an entry beside theirs that says so. */
 async function take(
   made: readonly Made[],
-  door: Pick<Door, 'services' | 'clock'>,
+  door: Pick<Door, 'services'>,
   say: (group: readonly Submission[], now: number) => Said,
 ): Promise<void> {
-  const now = door.clock.now();
   const sent = made.map(({ submission }) => submission);
+  const now = Math.max(...sent.map(({ acceptedMs }) => acceptedMs!));
   const said = say(sent, now);
+  for (const { submission, entry } of made) if (submission.bulk) entry.answer = answerInGroup(submission);
   const entries = [...made.map(({ entry }) => entry), entryFor(said.record, sent[0]!)];
   const { outcomes } = await door.services.log.accept({ entries });
   const isNew = sent.map((submission, i) => settle(submission, outcomes[i]!));
   if (!isNew.includes(false)) return;
   // Not all of the group was new: what it is now is said by another record, before anybody is answered.
-  const stands = sent.filter(({ refused }) => !refused);
-  const { record } = say(stands.length > 0 ? stands : sent, now);
-  const none = { content: new Uint8Array(0), times: 0n, messages: [] };
-  const instead = { ...record, ...(stands.length > 0 ? {} : none), replaces: said.id };
+  const stands = said.isFirst() ? [] : sent.filter(({ refused }) => !refused);
+  const none = { ...said.record, content: new Uint8Array(0), times: 0n, messages: [], receiptId: '' };
+  const instead = { ...(stands.length > 0 ? say(stands, now).record : none), replaces: said.id };
   await door.services.log.accept({ entries: [entryFor(instead, sent[0]!)] });
 }
 
@@ -93,6 +93,8 @@ function settle(submission: Submission, { taken, answer, flowId }: Outcome): boo
 interface Said {
   record: AuditRecord;
   id: string;
+  /** Asked once it is known what became of them: whether all stands in another group already, which is what its sender is told of. */
+  isFirst(): boolean;
 }
 
 /** What the log of what was done says of messages of one party, whichever way they came. */
@@ -113,8 +115,36 @@ function accepted(group: readonly Submission[], now: number): AuditRecord {
 function ofStream(group: readonly Submission[], now: number): Said {
   const of = { receiptId: newId(), root: merkleRoot(group.map(({ leaf }) => leaf!)), atMs: now };
   for (const submission of group) submission.group = of;
-  return { record: { ...accepted(group, now), receiptId: of.receiptId, content: of.root }, id: of.receiptId };
+  return {
+    record: { ...accepted(group, now), receiptId: of.receiptId, content: of.root },
+    id: of.receiptId,
+    isFirst() {
+      const first = group[0]!;
+      const { before, acceptedMs = now } = first;
+      const root = merkleRoot(group.map(({ leaf }) => leaf!));
+      const isSame = (one: Submission): boolean => before !== undefined && one.before?.equals(before) === true;
+      if (!group.every(isSame) || !before!.subarray(ID).equals(root.subarray(0, TAG))) return false;
+      // The same group came again, whole: it has the receipt that it had.
+      const known = { receiptId: uuidText(before!.subarray(0, ID)), root, atMs: acceptedMs };
+      for (const submission of group) submission.group = known;
+      return true;
+    },
+  };
 }
+
+/** Bytes of a receipt's id, and of the root of its group, by which a group that comes again is known. */
+const ID = 16;
+const TAG = 8;
+
+/**
+ * What a repeat of an item of a stream is answered by. A group's receipt is made from the leaves and times of its items; in the place of
+ * a salt stands which group that was.
+ */
+const answerInGroup = (submission: Submission): Uint8Array => {
+  const { receiptId, root } = submission.group!;
+  const salt = Buffer.concat([Buffer.from(receiptId.replaceAll('-', ''), 'hex'), root.subarray(0, TAG)]);
+  return encoded(Receipt, { ...kept(submission), salt, rememberedUntilMs: 0n });
+};
 
 /** Messages that came alone: each has a receipt, under which it is found; a repeat, where it was accepted first. */
 function ofSeveral(group: readonly Submission[], now: number): Said {
@@ -126,7 +156,7 @@ function ofSeveral(group: readonly Submission[], now: number): Said {
     schoolOin: record.schoolOin === '' ? school : '',
     method: record.method === '' ? intake.method : '',
   }));
-  return { record: { ...record, messages }, id: group[0]!.flowId };
+  return { record: { ...record, messages }, id: group[0]!.flowId, isFirst: () => false };
 }
 
 /** What has the log take a record by itself. */
@@ -172,11 +202,8 @@ function entryOf(submission: Submission, door: Door, now: number): Entry {
       key,
       data: encoded(events[name].codec as Encoder<unknown>, value),
     })),
-    // A group's receipt is made from the leaves and times of its items, so an item needs no more than those.
-    answer: encoded(
-      Receipt,
-      submission.bulk ? { ...kept(submission), salt: new Uint8Array(0), rememberedUntilMs: 0n } : kept(submission),
-    ),
+    // Of an item of a stream it follows once its group is known.
+    answer: submission.bulk ? new Uint8Array(0) : encoded(Receipt, kept(submission)),
     schoolOin: school,
     traceparent: submission.traceparent,
     bulk: submission.bulk,
@@ -207,6 +234,7 @@ function takeFirstAnswer(submission: Submission, answer: Uint8Array, flow: Uint8
   submission.flowId = uuidText(flow);
   const first = Receipt.decode(answer);
   submission.leaf = first.leaf;
-  if (!submission.bulk) submission.salt = first.salt;
+  if (submission.bulk) submission.before = Buffer.from(first.salt);
+  else submission.salt = first.salt;
   submission.acceptedMs = Number(first.acceptedMs);
 }
