@@ -2,7 +2,7 @@
 import { openDistributedEngine, openDistributedLog } from '#bus';
 import { agesLines, connect, dispatcher } from '#kernel';
 import { LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
-import { openPostgresVault, readMasterKey } from '#services/pseudonyms';
+import { openPostgresVault, readMasterKey, readNextKey } from '#services/pseudonyms';
 import type { Parts } from './distributed.ts';
 import { takesBack } from './withdrawn.ts';
 
@@ -50,7 +50,7 @@ export const parts: Parts = {
   async vault({ keyFile, ...options }) {
     const masterKey = readMasterKey(keyFile);
     try {
-      return await openPostgresVault({ ...options, masterKey });
+      return await openPostgresVault({ ...options, masterKey, nextKey: () => readNextKey(keyFile) });
     } finally {
       masterKey.fill(0);
     }

@@ -150,6 +150,8 @@ export const once: ReadonlySet<string> = new Set([
   'eduk.flows.v1.FlowsService/noteRefusals',
   // Starts attempts; a repeat would start others, and the first would rest until their lease ends.
   'eduk.delivery.v1.DeliveryService/claimAttempts',
+  // Each time makes new keys.
+  'eduk.pseudonyms.v1.VaultService/rotateKeys',
 ]);
 
 /** Modules of some services, in the order of the list. */

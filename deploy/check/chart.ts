@@ -181,7 +181,9 @@ function settingsProblems(pod: any, main: Container): string[] {
       named.add(file);
       if (!path.startsWith(`${FILES}/`) || !files.has(file)) problems.push(`${name} names a file that is not there`);
     }
-  for (const file of files.keys()) if (!named.has(file)) problems.push(`it is given ${file}, which no setting names`);
+  // What is to follow a file stands beside it.
+  for (const file of files.keys())
+    if (!named.has(file.replace(/\.next$/, ''))) problems.push(`it is given ${file}, which no setting names`);
   const port = (name: string) => (main['ports'] as any[]).find((one) => one.name === name)?.containerPort;
   const at = (setting: string) => Number(env[setting]?.split(':').at(-1) ?? Number.NaN);
   if (at('EDUK_INTERNAL') !== port('internal')) problems.push('health is not where the probes look');
@@ -210,6 +212,7 @@ function keysProblems(deployments: readonly KubernetesObject[]): string[] {
       .sort();
   const expected: Record<string, string[]> = {
     'master-key': ['vault'],
+    'master-key.next': ['vault'],
     'vault-database-password': ['vault'],
     'door.key': ['door'],
     'operator-key': ['desk', 'door'],

@@ -259,6 +259,51 @@ describe('a grant', () => {
   });
 });
 
+describe('keys', () => {
+  const keys = (left: number, more: object = {}) => ({
+    keys: {
+      master: 1,
+      schools: 12,
+      rotating: left > 0,
+      heldMs: 0n,
+      skipped: 0,
+      keys: ['master', 'data', 'index', 'pairwise'].map((kind) => ({
+        kind,
+        askedMs: kind === 'data' ? BigInt(NOW) : 0n,
+        schoolsLeft: kind === 'data' ? left : 0,
+      })),
+      ...more,
+    },
+  });
+
+  test('key rotate begins, and with --follow waits until it is done', async () => {
+    answer('rotateKeys', keys(2));
+    let left = 2;
+    answers['showKeys'] = () => keys(--left);
+    const { out, err, exit } = await eduk('key rotate data index --school 99ab --follow');
+    expect(asked['rotateKeys']).toEqual({ kinds: ['data', 'index'], schoolOin: '0000000700099AB00000' });
+    expect(err).toBe('data: 2 schools to do\ndata: 1 school to do\n');
+    expect(out).toMatch(/renewing +nothing/);
+    expect(exit).toBe(0);
+    const { json } = await eduk('key rotate data --json');
+    expect(json).toMatchObject({ master: 1, rotating: true, keys: [{ kind: 'master' }, { schoolsLeft: 2 }, {}, {}] });
+  });
+
+  test('key rotate refuses what is no kind, and the master key of one school', async () => {
+    for (const line of ['key rotate names', 'key rotate master --school 99ab', 'key rotate'])
+      expect((await eduk(line)).exit).toBe(2);
+  });
+
+  test('key list says who holds the master key up, and which schools were left', async () => {
+    answer('showKeys', keys(3, { heldMs: BigInt(NOW - 60_000), skipped: 2 }));
+    const { out } = await eduk('key list');
+    expect(out).toMatch(/data +seal what rests in the vault +3 /);
+    expect(out.replaceAll(/\s+/g, ' ')).toContain('lacked the new master key 1 min ago');
+    expect(out.replaceAll(/\s+/g, ' ')).toContain('2 schools keep their keys');
+    for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+  });
+});
+
 describe('release preview', () => {
   const attribute = (name: string, given: boolean, reasons: string[], told: string) => ({
     name,
@@ -997,6 +1042,7 @@ describe('errors', () => {
       'learner forget': ['--school', school],
       'audit access': ['--school', school],
       'receipt fetch': ['r'],
+      'key rotate': ['data'],
     };
     const killed = await fakeGateway({});
     killed.kill();

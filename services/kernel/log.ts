@@ -44,6 +44,10 @@ const texts: Readonly<Record<string, RegExp>> = {
   status: WORD,
   why: WORD,
   day: WORD,
+  // Of a school, never of a person.
+  school_oin: WORD,
+  // Of keys.
+  kinds: WORDS,
 };
 
 /** What is shown of a field. Numbers and yes or no say nothing of a person by themselves. */

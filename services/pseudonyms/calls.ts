@@ -1,9 +1,10 @@
 import { GatewayError, type Implementation, implement } from '#kernel';
 import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import type { Forgetting } from './forgetting.ts';
-import type { MasterKeys } from './keys.ts';
+import type { DoorKeys } from './keys.ts';
 import { readPseudonym } from './pairwise.ts';
 import { checkIdentify, findLearner, identify, reveal, type Touched } from './people.ts';
+import type { KeyRotation } from './rotation.ts';
 import { each } from './rows.ts';
 import { base32, mac } from './seal.ts';
 import type { School, Shelf } from './shelf.ts';
@@ -38,16 +39,23 @@ const TOUCH_TEXT_MS = 30 * DAY_MS;
 const MAX_COUNTS = 10_000;
 const EMPTY = Buffer.alloc(0);
 
-/**
- * `VaultService` over any database. `grouped` runs a call together with others, in one transaction if it writes, and
- * resolves when that is committed; it is told a school so that calls of one school may be kept together.
- */
-export function serveVault(
-  master: MasterKeys,
-  devKey: boolean,
-  touched: Touched,
-  grouped: <T>(school: string, run: (desk: Desk) => T) => Promise<T>,
-): { implementation: Implementation; reveals(): readonly RevealCount[] } {
+export interface ServedVault {
+  doors: DoorKeys;
+  devKey: boolean;
+  touched: Touched;
+  rotation: Pick<KeyRotation, 'begin' | 'state'>;
+  /**
+   * Runs a call together with others, in one transaction if it writes, and resolves when that is committed; it is told a
+   * school so that calls of one school may be kept together.
+   */
+  grouped<T>(school: string, run: (desk: Desk) => T): Promise<T>;
+}
+
+/** `VaultService` over any database. */
+export function serveVault({ doors, devKey, touched, rotation, grouped }: ServedVault): {
+  implementation: Implementation;
+  reveals(): readonly RevealCount[];
+} {
   const counts = new Map<string, RevealCount>();
   const count = (
     partyOin: string,
@@ -129,20 +137,25 @@ export function serveVault(
     },
     salts: ({ schoolOin, flowIds }) =>
       grouped(schoolOin, ({ shelf }) => {
-        const { hmac } = shelf.key(shelf.school(schoolOin, true), 'salts');
-        return { salts: flowIds.map((flowId) => mac(hmac, 'salt', flowId).subarray(0, 16)) };
+        const school = shelf.school(schoolOin, true);
+        const salt = (flowId: Uint8Array) => mac(shelf.saltKey(school, beganMs(flowId)), 'salt', flowId);
+        return { salts: flowIds.map((flowId) => salt(flowId).subarray(0, 16)) };
       }),
     forget: ({ schoolOin, token, atMs }) =>
       grouped(schoolOin, ({ forgetting }) => forgetting.decide(schoolOin, token, Number(atMs))),
-    doorKeys: () => ({
-      digestKey: master.digestKey,
-      cursorKey: master.cursorKey,
-      tokenKey: master.tokenKey,
-      devKey,
-    }),
+    doorKeys: () => ({ ...doors, devKey }),
+    async rotateKeys({ kinds, schoolOin }) {
+      await rotation.begin(kinds, schoolOin);
+      return {};
+    },
+    showKeys: () => rotation.state(),
   });
   return { implementation, reveals: () => [...counts.values()] };
 }
+
+/** When a flow began, by its id, which is a UUID of version 7. */
+const beganMs = (flowId: Uint8Array): number =>
+  flowId.length < 6 ? 0 : Buffer.from(flowId.buffer, flowId.byteOffset, 6).readUIntBE(0, 6);
 
 /**
  * A school's text → its token, always the same: HMAC under a key that serves nothing else. A pseudonym of the party's own
@@ -156,8 +169,16 @@ function sealText(shelf: Shelf, school: School, text: string, party: string): st
     const own = party && shelf.pseudonyms(school, party, 'text', version)?.tokenOf(characters);
     return own && shelf.rows.text(school.id, own) ? own : '';
   }
-  const { hmac, version } = shelf.key(school, 'text_tokens');
-  const token = `tx_${base32(mac(hmac, 'text', text))}`;
+  const { version } = shelf.key(school, 'text_tokens');
+  const tokenUnder = (keyVersion: number) =>
+    `tx_${base32(mac(shelf.key(school, 'text_tokens', keyVersion)!.hmac, 'text', text))}`;
+  const newest = tokenUnder(version);
+  // A text keeps the token that it has, which stands in events and groups.
+  const token =
+    shelf
+      .olderVersions(school, 'text_tokens')
+      .map(tokenUnder)
+      .find((older) => shelf.rows.text(school.id, older)) ?? newest;
   const now = shelf.clock.now();
   const row = shelf.rows.text(school.id, token);
   if (!row) {

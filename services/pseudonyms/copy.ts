@@ -5,11 +5,12 @@
 import { closeSync, existsSync, openSync } from 'node:fs';
 import type { CopiedTable, PostgresWay, SqliteWay } from '#bus';
 import { ConfigError, GatewayError } from '#kernel';
+import { rotationKinds } from './keys.ts';
 import { openLedger } from './ledger.ts';
 import { Connection } from './postgres/connection.ts';
 import { PostgresLedger } from './postgres/ledger.ts';
-import { migrate } from './postgres/schema.ts';
-import { FORM, openSqliteFile } from './sqlite.ts';
+import { migrate, RENEWED } from './postgres/schema.ts';
+import { openSqliteFile } from './sqlite.ts';
 
 /** Where the vault stands in its database, unless it is told otherwise. */
 const SCHEMA = 'vault';
@@ -58,7 +59,21 @@ export const vaultTables: readonly CopiedTable[] = [
 ];
 
 /** What belongs to the vault and not to the file or database that it rests in. */
-const KEPT_META = "('check', 'dev_key', 'vault_id')";
+const KEPT_META = `(${[
+  'check',
+  'dev_key',
+  'kept',
+  'master',
+  'next_check',
+  'next_held_ms',
+  'next_kept',
+  'next_ms',
+  'rotating',
+  ...rotationKinds.map((kind) => `rotate_${kind}_ms`),
+  'vault_id',
+]
+  .map((name) => `'${name}'`)
+  .join(', ')})`;
 
 export const vaultSqliteWays: ReadonlyMap<string, SqliteWay> = new Map<string, SqliteWay>([
   [
@@ -132,13 +147,22 @@ export function makeVaultFile(file: string): void {
   if (existsSync(file)) throw new ConfigError([`${file} is there already`]);
   closeSync(openSync(file, 'wx', 0o600));
   const rows = openSqliteFile(file);
-  rows.setMeta('form', FORM);
+  // What is copied may hold renewed keys.
+  rows.prepareRenewing();
   rows.commit();
   rows.close();
 }
 
-/** Makes the vault's tables in a database, where they are not yet. */
-export const makeVaultTables = (url: string): Promise<void> => migrate(url, SCHEMA);
+/** Makes the vault's tables in a database, where they are not yet, also for renewed keys. */
+export async function makeVaultTables(url: string): Promise<void> {
+  await migrate(url, SCHEMA);
+  const connection = await Connection.open(url, SCHEMA, 'copy');
+  try {
+    await connection.send([{ text: RENEWED }]);
+  } finally {
+    connection.close();
+  }
+}
 
 /** After a copy: ids that are given from now on are above those that there are. */
 export const VAULT_SETTLED = `SELECT setval('${SCHEMA}.ids', greatest(1, (SELECT max(id) FROM ${SCHEMA}.schools), (SELECT max(id) FROM ${SCHEMA}.learners)))`;

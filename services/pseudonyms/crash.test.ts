@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, expect, test } from 'vitest';
 import { connect, dispatcher, systemClock } from '#kernel';
 import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
@@ -18,7 +19,7 @@ afterEach(() => {
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
-/** A process that tells each answer only after it has it: `+ key token salt` and `- token`. */
+/** A process that tells each answer only after it has it: `+ key token salt` and `- token`; meanwhile it renews its keys. */
 const PROGRAM = `
 import { connect, dispatcher, systemClock } from '#kernel';
 import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
@@ -26,6 +27,13 @@ import { openVault, readMasterKey } from '#services/pseudonyms';
 const [file, keyFile, round] = process.argv.slice(-3);
 const vault = openVault({ file, masterKey: readMasterKey(keyFile), clock: systemClock });
 const call = connect(VaultServiceDefinition, dispatcher(vault.implementations));
+await call.rotateKeys({ kinds: ['data', 'index'], schoolOin: '' });
+void (async () => {
+  for (;;) {
+    await vault.tick();
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+})();
 for (let i = 0; ; i++)
   await Promise.all(Array.from({ length: 8 }, async (_, j) => {
     const lasKey = round + '-' + i + '-' + j;
@@ -39,7 +47,7 @@ for (let i = 0; ; i++)
   }));
 `;
 
-test('killed at any moment: every token that was answered resolves, nobody who was forgotten returns', async () => {
+test('killed at any moment: every token that was answered resolves, nobody who was forgotten returns, and keys that were being renewed go on being so', async () => {
   folder = mkdtempSync(join(tmpdir(), 'eduk-vault-crash-'));
   const file = join(folder, 'vault.db');
   const keyFile = join(folder, 'key');
@@ -68,6 +76,7 @@ test('killed at any moment: every token that was answered resolves, nobody who w
 
   const vault = openVault({ file, masterKey: readMasterKey(keyFile), clock: systemClock });
   const call = connect(VaultServiceDefinition, dispatcher(vault.implementations));
+  while ((await call.showKeys({})).rotating) await vault.tick();
   const ledger = readFileSync(`${file}.forgotten`, 'utf8');
   for (const [token, { key, salt }] of answered) {
     const identities = [{ kind: 'learner', eckId: '', lasKey: key, person: undefined, partyOin: '' }];
@@ -84,4 +93,9 @@ test('killed at any moment: every token that was answered resolves, nobody who w
   }
   for (const token of forgotten) expect(ledger).toContain(`${token} destroyed`);
   await vault.stop();
-});
+  const db = new DatabaseSync(file);
+  const keys = db.prepare("SELECT version FROM school_keys WHERE purpose IN ('index', 'numbers')").all();
+  db.close();
+  expect(keys).toHaveLength(2);
+  for (const { version } of keys) expect(version).toBeGreaterThan(3);
+}, 120_000);

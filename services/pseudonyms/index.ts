@@ -12,7 +12,15 @@ export {
   vaultSqliteWays,
   vaultTables,
 } from './copy.ts';
-export { devKeyFile, findMasterKey, type MasterKeyFile, type MasterKeySettings, readMasterKey } from './master.ts';
+export {
+  devKeyFile,
+  findMasterKey,
+  type MasterKeyFile,
+  type MasterKeySettings,
+  nextKeyFile,
+  readMasterKey,
+  readNextKey,
+} from './master.ts';
 export { openPostgresVault, type PostgresVaultOptions } from './postgres/vault.ts';
 export { startVaultThread, type VaultThread } from './spawn.ts';
 export { openVault, type Vault, type VaultOptions } from './vault.ts';

@@ -98,3 +98,10 @@ export function readMasterKey(file: string): Uint8Array {
     closeSync(descriptor);
   }
 }
+
+/** Beside the master key: the one that is to follow it, until that takes its place. */
+export const nextKeyFile = (file: string): string => `${file}.next`;
+
+/** The master key that is to follow, 32 bytes; undefined where there is none. Throws `ConfigError`, never with content. */
+export const readNextKey = (file: string): Uint8Array | undefined =>
+  existsSync(nextKeyFile(file)) ? readMasterKey(nextKeyFile(file)) : undefined;

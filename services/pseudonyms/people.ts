@@ -21,7 +21,7 @@ const DAY_MS = 86_400_000;
 /** How long names that are not the newest stay after they were last asked for. */
 export const OLD_NAMES_MS = 30 * DAY_MS;
 /** The slot of the sector that a school has first, whatever its name; a second sector stands under its own. */
-const FIRST = '1';
+export const FIRST = '1';
 
 /** Refuses what no door lets through, before anything is looked up; says where, never what. */
 export function checkIdentify(request: IdentifyRequest): void {
@@ -119,7 +119,12 @@ interface Lookup {
 
 function lookup(shelf: Shelf, school: School, kind: Kind, slot: string, column: NumberColumn, number: string): Lookup {
   const hash = shelf.hash(school, kind, slot, column, number);
-  return { column, number, hash, learner: shelf.byHash(school, hash) };
+  let learner = shelf.byHash(school, hash);
+  // While the key of the index is renewed, some still stand under the one before.
+  if (!learner)
+    for (const version of shelf.olderVersions(school, 'index'))
+      learner ??= shelf.byHash(school, shelf.hash(school, kind, slot, column, number, version));
+  return { column, number, hash, learner };
 }
 
 /**
@@ -147,7 +152,7 @@ function link(
   for (const one of [eckId, lasKey]) if (one) shelf.addLookup(school, one.hash, learner, version);
   const ordinal = fresh ? 0 : shelf.rows.numbers(school.id, learner.id).length;
   const ref = LearnerRef.encode({ eckId: eckId?.number ?? '', lasKey: lasKey?.number ?? '' }).finish();
-  shelf.rows.write.addNumbers(school.id, learner.id, {
+  shelf.rows.write.putNumbers(school.id, learner.id, {
     ordinal,
     eckId: eckId?.hash,
     lasKey: lasKey?.hash,

@@ -27,12 +27,20 @@ export interface Rows {
 }
 
 export interface Writes {
-  addSchool(oin: string, keys: readonly SchoolKeyRow[], nowMs: number): number;
+  addSchool(oin: string, keys: readonly SchoolKeyRow[]): number;
+  /** Inserts or replaces. */
+  putSchoolKeys(school: number, keys: readonly SchoolKeyRow[]): void;
+  dropSchoolKeys(school: number, keys: readonly Pick<SchoolKeyRow, 'purpose' | 'version'>[]): void;
   nameSector(school: number, sector: string): void;
   addSector(school: number, sector: string): void;
   addLearner(school: number, row: Pick<LearnerRow, 'token' | 'kind' | 'secretVersion' | 'wrapped'>): number;
   addLookup(school: number, hash: string, learner: number, keyVersion: number): void;
-  addNumbers(school: number, learner: number, row: NumbersRow): void;
+  /** Another hash leads to the same learner, and this one to nobody. */
+  moveLookup(school: number, from: string, to: string, learner: number, keyVersion: number): void;
+  /** The same secret under another key. */
+  putSecret(school: number, learner: number, wrapped: Uint8Array): void;
+  /** Inserts or replaces. */
+  putNumbers(school: number, learner: number, row: NumbersRow): void;
   /** Inserts or replaces. */
   putNames(school: number, learner: number, row: NamesRow): void;
   putParticulars(
@@ -43,6 +51,8 @@ export interface Writes {
     sealed: Uint8Array,
     touchedMs: number,
   ): void;
+  /** The same content under another key. */
+  resealParticulars(part: Part, school: number, learner: number, sealed: Uint8Array): void;
   /** Inserts or replaces. */
   putText(school: number, row: TextRow): void;
   /** Undefined = not after all. */
@@ -58,7 +68,11 @@ export type Part = 'birth' | 'contact';
 export interface SchoolKeyRow {
   purpose: Purpose;
   version: number;
+  /** Name of the `Wrapper`. */
+  wrappedBy: string;
   wrapped: Uint8Array;
+  /** From when it is used. */
+  madeMs: number;
 }
 
 export interface SchoolRow {

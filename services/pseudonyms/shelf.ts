@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { type Clock, GatewayError, HmacKey } from '#kernel';
-import { type MasterKeys, type Purpose, purposes, WRAPPED_BY } from './keys.ts';
+import { type MasterRing, type Purpose, purposes, SALTS_AFTER_MS, type Wrapper } from './keys.ts';
 import { type Pseudonymous, Pseudonyms } from './pairwise.ts';
 import type { Kind, LearnerRow, Rows, SchoolKeyRow } from './rows.ts';
 import { base32, bytesOf, keyOf, mac, open, type Place, random, seal, shortMac, textOf, versionsOf } from './seal.ts';
@@ -28,9 +28,12 @@ interface SchoolKey {
   key: KeyObject;
   /** The same, for digests. */
   hmac: HmacKey;
+  /** From when it is used. */
+  madeMs: number;
 }
-const schoolKey = (version: number, bytes: Uint8Array): SchoolKey => ({
+const schoolKey = (version: number, bytes: Uint8Array, madeMs: number): SchoolKey => ({
   version,
+  madeMs,
   key: keyOf(bytes),
   hmac: new HmacKey(bytes),
 });
@@ -67,7 +70,7 @@ const broken = (table: string) =>
 export class Shelf {
   readonly rows: Rows;
   readonly clock: Clock;
-  readonly #master: MasterKeys;
+  readonly #master: MasterRing;
   readonly #maxLearners: number;
   /** Least recently used first. */
   readonly #schools = new Map<string, School>();
@@ -76,7 +79,7 @@ export class Shelf {
   #undo: (() => void)[] = [];
   #last: { learner: Learner; key: HmacKey } | undefined;
 
-  constructor(rows: Rows, master: MasterKeys, clock: Clock, maxLearners: number) {
+  constructor(rows: Rows, master: MasterRing, clock: Clock, maxLearners: number) {
     this.rows = rows;
     this.#master = master;
     this.clock = clock;
@@ -143,7 +146,6 @@ export class Shelf {
     }
     const row = this.rows.school(oin);
     if (!row && !create) return undefined;
-    const wrapping = this.#master.wrapping(oin);
     const school = {
       oin,
       byHash: new Map<string, Learner>(),
@@ -151,28 +153,90 @@ export class Shelf {
       pseudonyms: new Map<string, Pseudonyms>(),
     };
     if (row) {
-      const keys = new Map<Purpose, SchoolKey[]>();
-      for (const { purpose, version, wrapped } of row.keys) {
-        const bytes = open(wrapping, keyPlace(oin, purpose, version), wrapped);
-        if (!bytes) throw broken('school_keys');
-        keys.set(purpose, [...(keys.get(purpose) ?? []), schoolKey(version, bytes)]);
-      }
-      // A school from before there were such keys has no row of it.
-      if (!keys.has('pairwise')) keys.set('pairwise', [schoolKey(1, this.#master.pairwise(oin))]);
+      const keys = this.#unwrapped(oin, row.keys);
       const { id, firstSector, version } = row;
       return this.#cache({ ...school, id, firstSector, version, sectors: new Set(row.sectors), keys });
     }
     const { write } = this.rows;
+    const { wraps } = this.#master;
+    const madeMs = this.clock.now();
     const keys = new Map<Purpose, SchoolKey[]>();
-    const keyRows = purposes.map((purpose): SchoolKeyRow => {
-      const bytes = purpose === 'pairwise' ? this.#master.pairwise(oin) : random(32);
-      keys.set(purpose, [schoolKey(1, bytes)]);
-      const wrapped = seal(wrapping, { school: 0, learner: 0 }, keyPlace(oin, purpose, 1), bytes);
-      return { purpose, version: 1, wrapped };
-    });
-    const id = write.addSchool(oin, keyRows, this.clock.now());
+    for (const purpose of purposes)
+      keys.set(purpose, [schoolKey(1, purpose === 'pairwise' ? wraps.pairwise(oin) : random(32), madeMs)]);
+    const id = write.addSchool(oin, wrappedKeys(wraps, oin, keys));
     this.#undo.push(() => this.#schools.delete(oin));
     return this.#cache({ ...school, id, firstSector: undefined, version: '', sectors: new Set(), keys });
+  }
+
+  #unwrapped(oin: string, rows: readonly SchoolKeyRow[]): Map<Purpose, SchoolKey[]> {
+    const keys = new Map<Purpose, SchoolKey[]>();
+    const wrapping = new Map<string, KeyObject>();
+    for (const { purpose, version, wrapped, wrappedBy, madeMs } of rows) {
+      const wrapper = this.#master.of(wrappedBy);
+      // Another replica has begun to use a master key that this one has not read yet.
+      if (!wrapper) throw new GatewayError('gateway.unavailable', 'The vault has not read its new master key yet.');
+      if (!wrapping.has(wrappedBy)) wrapping.set(wrappedBy, wrapper.wrapping(oin));
+      const bytes = open(wrapping.get(wrappedBy)!, keyPlace(oin, purpose, version, wrappedBy), wrapped);
+      if (!bytes) throw broken('school_keys');
+      keys.set(purpose, [...(keys.get(purpose) ?? []), schoolKey(version, bytes, madeMs)]);
+    }
+    // A school from before there were such keys has no row of it, and its keys are still under the master key of then.
+    if (!keys.has('pairwise'))
+      keys.set('pairwise', [schoolKey(1, this.#master.of(rows[0]!.wrappedBy)!.pairwise(oin), 0)]);
+    return keys;
+  }
+
+  /** New versions of these keys, which seal from now on. `madeMs` at the earliest. */
+  renewKeys(school: School, renewed: readonly Purpose[], madeMs: number): void {
+    const fromMs = Math.max(madeMs, this.clock.now());
+    const added = new Map<Purpose, SchoolKey[]>();
+    for (const purpose of renewed) {
+      const { version } = this.key(school, purpose);
+      if (version >= MAX_VERSION) throw new GatewayError('gateway.bug', 'A key of a school has no version left.');
+      const key = schoolKey(version + 1, random(32), purpose === 'salts' ? fromMs + SALTS_AFTER_MS : fromMs);
+      added.set(purpose, [key]);
+    }
+    // All of them, so that one that was never written down is.
+    const all = new Map(school.keys);
+    for (const [purpose, [key]] of added) all.set(purpose, [...all.get(purpose)!, key!]);
+    this.rows.write.putSchoolKeys(school.id, wrappedKeys(this.#master.wraps, school.oin, all));
+    for (const purpose of renewed) this.#setKeys(school, purpose, all.get(purpose)!);
+  }
+
+  /** The same keys, all under the master key that wraps now. */
+  rewrap(school: School): void {
+    this.rows.write.putSchoolKeys(school.id, wrappedKeys(this.#master.wraps, school.oin, school.keys));
+  }
+
+  /** The newest version alone stays. Says how many went. */
+  dropOlder(school: School, dropped: readonly Purpose[]): number {
+    const older = dropped.flatMap((purpose) =>
+      this.olderVersions(school, purpose).map((version) => ({ purpose, version })),
+    );
+    if (older.length === 0) return 0;
+    this.rows.write.dropSchoolKeys(school.id, older);
+    for (const purpose of new Set(older.map((one) => one.purpose)))
+      this.#setKeys(school, purpose, [this.key(school, purpose)]);
+    return older.length;
+  }
+
+  #setKeys(school: School, purpose: Purpose, keys: readonly SchoolKey[]): void {
+    const held = school.keys as Map<Purpose, readonly SchoolKey[]>;
+    const before = held.get(purpose)!;
+    held.set(purpose, keys);
+    this.#undo.push(() => held.set(purpose, before));
+  }
+
+  /** Versions of a key that are held beside the newest; most often none. */
+  olderVersions(school: School, purpose: Purpose): readonly number[] {
+    const keys = school.keys.get(purpose)!;
+    return keys.length === 1 ? NO_VERSIONS : keys.slice(0, -1).map(({ version }) => version);
+  }
+
+  /** The key that makes the salts of what began at this moment. */
+  saltKey(school: School, beganMs: number): HmacKey {
+    const keys = school.keys.get('salts')!;
+    return (keys.findLast(({ madeMs }) => madeMs <= beganMs) ?? keys[0]!).hmac;
   }
 
   #cache(school: School): School {
@@ -222,9 +286,16 @@ export class Shelf {
   }
 
   /** Where a number would stand in the index: a hash under the school's key, so that two schools have nothing in common. */
-  hash(school: School, kind: Kind, sector: string, column: NumberColumn, number: string): string {
+  hash(
+    school: School,
+    kind: Kind,
+    sector: string,
+    column: NumberColumn,
+    number: string,
+    version = this.key(school, 'index').version,
+  ): string {
     return shortMac(
-      this.key(school, 'index').hmac,
+      this.key(school, 'index', version)!.hmac,
       kind === 'staff' ? `staff ${column}` : `learner ${sector} ${column}`,
       number,
     );
@@ -298,6 +369,43 @@ export class Shelf {
     this.rows.write.addLookup(school.id, hash, learner.id, keyVersion);
     school.byHash.set(hash, learner);
     this.#undo.push(() => school.byHash.delete(hash));
+  }
+
+  /** The hash under a newer key leads to this person, and the one before to nobody. */
+  moveLookup(school: School, from: string, to: string, learner: Learner, keyVersion: number): void {
+    this.rows.write.moveLookup(school.id, from, to, learner.id, keyVersion);
+    school.byHash.delete(from);
+    school.byHash.set(to, learner);
+    this.#undo.push(() => {
+      school.byHash.delete(to);
+      school.byHash.delete(from);
+    });
+  }
+
+  /** The secret, as the row has it, under the key that seals now. False when it was. */
+  rewrapSecret(school: School, learner: Learner): boolean {
+    const stored = this.rows.learnerByToken(school.id, learner.token)?.wrapped;
+    const { key, version } = this.key(school, 'learners');
+    if (!stored || versionsOf(stored)?.school === version) return false;
+    learner.secret ??= this.#unwrap(school, learner);
+    learner.wrapped = undefined;
+    const versions = { school: version, learner: learner.secretVersion };
+    const secret = bytesOf(learner.secret);
+    this.rows.write.putSecret(school.id, learner.id, seal(key, versions, secretPlace(school, learner.token), secret));
+    secret.fill(0);
+    return true;
+  }
+
+  /** The value again under the key that seals now; undefined when that is what it stands under. */
+  resealed(
+    school: School,
+    learner: Learner,
+    table: PeopleTable,
+    column: Place,
+    sealed: Uint8Array,
+  ): Buffer | undefined {
+    if (versionsOf(sealed)?.school === this.key(school, table).version) return undefined;
+    return this.sealFor(school, learner, table, column, this.openFor(school, learner, table, column, sealed));
   }
 
   /** Notes what a write has changed; the write is the caller's. */
@@ -396,16 +504,43 @@ export class Shelf {
     return text.toString();
   }
 
+  /** As `resealed`. */
+  resealedText(school: School, token: string, sealed: Uint8Array): Buffer | undefined {
+    if (versionsOf(sealed)?.school === this.key(school, 'texts').version) return undefined;
+    return this.sealText(school, token, this.openText(school, token, sealed));
+  }
+
   #payloadKey(school: School, learner: Learner): KeyObject {
     return keyOf(mac(this.#secret(school, learner), 'payload', ''));
   }
 }
 
-const keyPlace = (oin: string, purpose: string, version: number): Place => [
+const NO_VERSIONS: readonly number[] = [];
+/** A version stands in two bytes. */
+const MAX_VERSION = 0xffff;
+
+const keyPlace = (oin: string, purpose: string, version: number, wrappedBy: string): Place => [
   'school_keys',
   oin,
   purpose,
   version,
-  WRAPPED_BY,
+  wrappedBy,
 ];
+
+function wrappedKeys(
+  wraps: Wrapper,
+  oin: string,
+  keys: ReadonlyMap<Purpose, readonly SchoolKey[]>,
+): readonly SchoolKeyRow[] {
+  const wrapping = wraps.wrapping(oin);
+  return [...keys].flatMap(([purpose, versions]) =>
+    versions.map(({ version, key, madeMs }) => {
+      const bytes = key.export();
+      const place = keyPlace(oin, purpose, version, wraps.name);
+      const wrapped = seal(wrapping, { school: 0, learner: 0 }, place, bytes);
+      bytes.fill(0);
+      return { purpose, version, wrappedBy: wraps.name, wrapped, madeMs };
+    }),
+  );
+}
 const secretPlace = (school: School, token: string): Place => ['learners', school.oin, token];

@@ -2,7 +2,6 @@ import { closeSync, existsSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { backup, DatabaseSync, type StatementSync } from 'node:sqlite';
 import { ConfigError } from '#kernel';
-import { WRAPPED_BY } from './keys.ts';
 import type {
   Kind,
   LearnerRow,
@@ -17,8 +16,10 @@ import type {
 } from './rows.ts';
 import { bytesOf, textOf } from './seal.ts';
 
-/** The form of the file. A vault of a newer form is refused, never guessed at. */
+/** The form of a file that is made. A vault of a newer form than we know is refused, never guessed at. */
 export const FORM = 1;
+/** The form of a file whose keys were ever renewed: a release that knows nothing of that would misread it. */
+const RENEWED_FORM = 2;
 /** Pages copied in one go by a backup: about a millisecond. */
 const BACKUP_PAGES = 256;
 
@@ -65,6 +66,8 @@ const LEARNER = `
   FROM learners l`;
 
 const STATEMENTS = {
+  metas: 'SELECT name, value FROM meta',
+  dropMeta: 'DELETE FROM meta WHERE name = ?',
   getMeta: 'SELECT value FROM meta WHERE name = ?',
   putMeta: 'INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
   school: 'SELECT id, first_sector AS firstSector FROM schools WHERE oin = ?',
@@ -73,14 +76,19 @@ const STATEMENTS = {
   nameSector: 'UPDATE schools SET first_sector = ? WHERE id = ?',
   sectors: 'SELECT sector FROM school_sectors WHERE school = ?',
   addSector: 'INSERT INTO school_sectors VALUES (?, ?) ON CONFLICT DO NOTHING',
-  schoolKeys: 'SELECT purpose, version, wrapped FROM school_keys WHERE school = ? ORDER BY version',
-  addSchoolKey: 'INSERT INTO school_keys VALUES (?, ?, ?, ?, ?, ?)',
+  schoolKeys: `SELECT purpose, version, wrapped_by AS wrappedBy, wrapped, made_ms AS madeMs
+    FROM school_keys WHERE school = ? ORDER BY version`,
+  putSchoolKey: `INSERT INTO school_keys VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (school, purpose, version)
+    DO UPDATE SET wrapped_by = excluded.wrapped_by, wrapped = excluded.wrapped`,
+  dropSchoolKey: 'DELETE FROM school_keys WHERE school = ? AND purpose = ? AND version = ?',
   addLearner: 'INSERT INTO learners (token, school, kind, secret_version, wrapped) VALUES (?, ?, ?, ?, ?)',
   learnerOfHash: 'SELECT learner FROM lookups WHERE school = ? AND hash = ?',
   learnerById: `SELECT ${LEARNER} WHERE l.id = ?`,
   learnerByToken: `SELECT ${LEARNER} WHERE l.token = ? AND l.school = ?`,
   addLookup: 'INSERT INTO lookups VALUES (?, ?, ?, ?)',
-  addNumbers: 'INSERT INTO numbers VALUES (?, ?, ?, ?, ?)',
+  putSecret: 'UPDATE learners SET wrapped = ? WHERE id = ? AND forgotten_ms IS NULL',
+  putNumbers: `INSERT INTO numbers VALUES (?, ?, ?, ?, ?) ON CONFLICT (learner, ordinal)
+    DO UPDATE SET eck_id_hash = excluded.eck_id_hash, las_key_hash = excluded.las_key_hash, sealed = excluded.sealed`,
   numbers:
     'SELECT ordinal, eck_id_hash AS eckId, las_key_hash AS lasKey, sealed FROM numbers WHERE learner = ? ORDER BY ordinal',
   names: 'SELECT mark, rank, touched_ms AS touchedMs, sealed FROM names WHERE learner = ?',
@@ -91,6 +99,8 @@ const STATEMENTS = {
   birth: 'SELECT sealed FROM births WHERE learner = ?',
   putBirth:
     'INSERT INTO births VALUES (?, ?, ?) ON CONFLICT (learner) DO UPDATE SET content = excluded.content, sealed = excluded.sealed',
+  resealBirth: 'UPDATE births SET sealed = ? WHERE learner = ?',
+  resealContact: 'UPDATE contact SET sealed = ? WHERE learner = ?',
   contact: 'SELECT sealed FROM contact WHERE learner = ?',
   putContact:
     'INSERT INTO contact VALUES (?, ?, ?, ?) ON CONFLICT (learner) DO UPDATE SET content = excluded.content, touched_ms = excluded.touched_ms, sealed = excluded.sealed',
@@ -250,11 +260,26 @@ export class SqliteFile implements Rows, Writes {
     return this.#run.due.all(nowMs) as { token: string; oin: string }[];
   }
 
-  addSchool(oin: string, keys: readonly SchoolKeyRow[], nowMs: number): number {
+  addSchool(oin: string, keys: readonly SchoolKeyRow[]): number {
     const id = Number(this.#run.addSchool.run(oin).lastInsertRowid);
-    for (const { purpose, version, wrapped } of keys)
-      this.#run.addSchoolKey.run(id, purpose, version, WRAPPED_BY, wrapped, nowMs);
+    this.putSchoolKeys(id, keys);
     return id;
+  }
+
+  putSchoolKeys(school: number, keys: readonly SchoolKeyRow[]): void {
+    for (const { purpose, version, wrappedBy, wrapped, madeMs } of keys)
+      this.#run.putSchoolKey.run(school, purpose, version, wrappedBy, wrapped, madeMs);
+  }
+
+  dropSchoolKeys(school: number, keys: readonly Pick<SchoolKeyRow, 'purpose' | 'version'>[]): void {
+    for (const { purpose, version } of keys) this.#run.dropSchoolKey.run(school, purpose, version);
+    this.#noteDestroyed();
+  }
+
+  /** What was deleted leaves the log at the commit, and copies of it the file when that is written anew. */
+  #noteDestroyed(): void {
+    this.setMeta('unvacuumed', Number(this.meta('unvacuumed') ?? 0) + 1);
+    this.#unwiped = true;
   }
 
   nameSector(school: number, sector: string): void {
@@ -276,8 +301,17 @@ export class SqliteFile implements Rows, Writes {
     this.#run.addLookup.run(school, bytesOf(hash), learner, keyVersion);
   }
 
-  addNumbers(_school: number, learner: number, { ordinal, eckId, lasKey, sealed }: NumbersRow): void {
-    this.#run.addNumbers.run(learner, ordinal, bytesOrNull(eckId), bytesOrNull(lasKey), sealed);
+  moveLookup(school: number, from: string, to: string, learner: number, keyVersion: number): void {
+    this.#run.dropLookup.run(school, bytesOf(from));
+    this.#run.addLookup.run(school, bytesOf(to), learner, keyVersion);
+  }
+
+  putSecret(_school: number, learner: number, wrapped: Uint8Array): void {
+    this.#run.putSecret.run(wrapped, learner);
+  }
+
+  putNumbers(_school: number, learner: number, { ordinal, eckId, lasKey, sealed }: NumbersRow): void {
+    this.#run.putNumbers.run(learner, ordinal, bytesOrNull(eckId), bytesOrNull(lasKey), sealed);
   }
 
   putNames(_school: number, learner: number, { mark, rank, touchedMs, sealed }: NamesRow): void {
@@ -294,6 +328,10 @@ export class SqliteFile implements Rows, Writes {
   ): void {
     if (part === 'birth') this.#run.putBirth.run(learner, bytesOf(content), sealed);
     else this.#run.putContact.run(learner, bytesOf(content), touchedMs, sealed);
+  }
+
+  resealParticulars(part: Part, _school: number, learner: number, sealed: Uint8Array): void {
+    this.#run[part === 'birth' ? 'resealBirth' : 'resealContact'].run(sealed, learner);
   }
 
   putText(school: number, { token, keyVersion, touchedMs, sealed }: TextRow): void {
@@ -313,8 +351,7 @@ export class SqliteFile implements Rows, Writes {
     this.#run.dropContact.run(id);
     this.#run.dropWaiting.run(id);
     this.#run.entomb.run(nowMs, id);
-    this.setMeta('unvacuumed', Number(this.meta('unvacuumed') ?? 0) + 1);
-    this.#unwiped = true;
+    this.#noteDestroyed();
   }
 
   /** Names that are not the newest and were asked for. */
@@ -333,6 +370,27 @@ export class SqliteFile implements Rows, Writes {
 
   setMeta(name: string, value: number | Uint8Array): void {
     this.#run.putMeta.run(name, value);
+  }
+
+  /** All that the vault says of itself. */
+  metas(): Map<string, number | Uint8Array> {
+    const rows = this.#run.metas.all() as { name: string; value: number | Uint8Array }[];
+    return new Map(rows.map(({ name, value }) => [name, value]));
+  }
+
+  dropMeta(name: string): void {
+    this.#run.dropMeta.run(name);
+  }
+
+  /** What renewing keys needs and other work does not. */
+  prepareRenewing(): void {
+    this.setMeta('form', RENEWED_FORM);
+    this.#db.exec('CREATE INDEX IF NOT EXISTS learners_of_school ON learners (school, id)');
+  }
+
+  /** All or some rows of what is asked now and then only. */
+  ask<T>(sql: string, ...values: (string | number)[]): T[] {
+    return this.#db.prepare(sql).all(...values) as T[];
   }
 
   /** Brings everything into the database file and cuts the write-ahead log to nothing. */
@@ -387,8 +445,10 @@ export function openSqliteFile(file: string): SqliteFile {
     else if (!tables.some(({ name }) => name === 'meta')) throw new ConfigError([`${file} is no vault`]);
     else {
       const form = Number(db.prepare("SELECT value FROM meta WHERE name = 'form'").get()?.['value']);
-      if (!(form <= FORM))
-        throw new ConfigError([`${file} was made by a newer release (form ${form}; this release knows ${FORM})`]);
+      if (!(form <= RENEWED_FORM))
+        throw new ConfigError([
+          `${file} was made by a newer release (form ${form}; this release knows ${RENEWED_FORM})`,
+        ]);
       db.exec('COMMIT');
     }
     return new SqliteFile(db, file, fresh);

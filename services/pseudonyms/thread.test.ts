@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -47,6 +47,31 @@ describe('the vault in a thread of its own', () => {
     const again = await connect(VaultServiceDefinition, second.transport).identify(ask('2'));
     expect(again.identified[0]).toMatchObject({ token: tokens[1], created: false });
     await second.stop();
+  });
+
+  test('replaces its master key by the file beside it, while it answers, and opens under either name', async () => {
+    const data = newData();
+    const first = await startVaultThread(data);
+    const call = connect(VaultServiceDefinition, first.transport);
+    const { token } = (await call.identify(ask('1'))).identified[0]!;
+    const next = `${data.keyFile}.next`;
+    writeFileSync(next, randomBytes(32).toString('hex'), { mode: 0o644 });
+    const rotate = () => call.rotateKeys({ kinds: ['master', 'data', 'index'], schoolOin: '' });
+    await expect(rotate()).rejects.toMatchObject({ fault: 'state.conflict' });
+    chmodSync(next, 0o600);
+    await rotate();
+    await expect.poll(async () => (await call.showKeys({})).rotating, { timeout: 20_000, interval: 50 }).toBe(false);
+    expect((await call.identify(ask('1'))).identified[0]!.token).toBe(token);
+    await first.stop();
+    for (const renamed of [false, true]) {
+      if (renamed) renameSync(next, data.keyFile);
+      const again = await startVaultThread(data);
+      // Somebody made this key on purpose.
+      expect(again.devKey).toBe(false);
+      const found = await connect(VaultServiceDefinition, again.transport).identify(ask('1'));
+      expect(found.identified[0]).toMatchObject({ token, created: false });
+      await again.stop();
+    }
   });
 
   test('says why it does not open', async () => {

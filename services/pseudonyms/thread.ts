@@ -10,7 +10,7 @@ import {
   serveOnPort,
   systemClock,
 } from '#kernel';
-import { readMasterKey } from './master.ts';
+import { readMasterKey, readNextKey } from './master.ts';
 import { openVault } from './vault.ts';
 
 /**
@@ -28,7 +28,7 @@ const port = parentPort!;
 const { file, keyFile, devKey } = workerData as ThreadData;
 try {
   const masterKey = readMasterKey(keyFile);
-  const vault = openVault({ file, masterKey, devKey, clock: systemClock });
+  const vault = openVault({ file, masterKey, nextKey: () => readNextKey(keyFile), devKey, clock: systemClock });
   masterKey.fill(0);
   recordBugs((error, service, method) => log('error', 'vault.bug', { service, method, ...describeError(error) }));
   serveOnPort(port, dispatcher(vault.implementations));

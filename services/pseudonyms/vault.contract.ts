@@ -55,12 +55,14 @@ const TABLES = [
 export interface Particulars {
   /** The table in which the secrets of learners stand, and its column of whose they are. */
   secrets: { table: string; learner: string };
+  /** Bytes in an SQL statement. */
+  bytesInSql(hex: string): string;
   /** How many series of steps are compared with the model. */
   modelRuns: number;
 }
 
 /** What every vault owes the gateway, whatever database it rests in. */
-export function vaultContract(newPlace: () => Promise<Place>, { secrets, modelRuns }: Particulars): void {
+export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesInSql, modelRuns }: Particulars): void {
   const places: Place[] = [];
   const vaults: Vault[] = [];
   afterEach(async () => {
@@ -69,7 +71,13 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, modelRu
   });
 
   async function opened(
-    options: { place?: Place; masterKey?: Uint8Array; clock?: Opened['clock']; maxCached?: number } = {},
+    options: {
+      place?: Place;
+      masterKey?: Uint8Array;
+      nextKey?: VaultOptions['nextKey'];
+      clock?: Opened['clock'];
+      maxCached?: number;
+    } = {},
   ): Promise<Opened> {
     const place = options.place ?? (await newPlace());
     if (!options.place) places.push(place);
@@ -83,6 +91,7 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, modelRu
     const vault = await place.open({
       masterKey,
       clock,
+      ...(options.nextKey ? { nextKey: options.nextKey } : {}),
       ...(options.maxCached ? { maxCached: options.maxCached } : {}),
     });
     vaults.push(vault);
@@ -872,6 +881,313 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, modelRu
       const later = await place.open({ masterKey, clock });
       expect(later.devKey).toBe(true);
       await later.stop();
+    });
+  });
+
+  describe('renewing keys', () => {
+    const keysOf = async ({ call }: Opened) => {
+      const { keys, ...state } = await call.showKeys({});
+      return { ...state, left: Object.fromEntries(keys.map(({ kind, schoolsLeft }) => [kind, schoolsLeft])) };
+    };
+    const rotate = ({ call }: Opened, ...kinds: string[]) => call.rotateKeys({ kinds, schoolOin: '' });
+    /** Until it is done; `between` each two lots. */
+    async function finish(on: Opened, between: (lot: number) => Promise<unknown> = async () => undefined) {
+      for (let lot = 0; lot < 300; lot++) {
+        await on.vault.tick();
+        await between(lot);
+        if (!(await keysOf(on)).rotating) return lot;
+        on.clock.ms += 1000;
+      }
+      throw new Error('It comes to no end.');
+    }
+    /** Id of a flow that began then. */
+    const flowAt = (ms: number) => {
+      const id = Buffer.alloc(16, 7);
+      id.writeUIntBE(ms, 0, 6);
+      return id;
+    };
+    const NONE_LEFT = { master: 0, data: 0, index: 0, pairwise: 0 };
+    const MARK: Partial<Person> = { email: 'a@b.example', birthDate: '2013-02-29', callName: 'Mark' };
+    const pupils = Array.from({ length: 90 }, (_, i) => ({ eck: `e${i}`, las: `k${i}`, person: MARK }));
+
+    /** A school of two sectors with staff, texts, a payload and a salt; and another. */
+    async function fill(on: Opened) {
+      const [payload, flow] = [{ data: Buffer.from('score'), context: 'result' }, flowAt(on.clock.ms)];
+      const first = (await identifyAll(on, pupils, { sector: 'po' })).map(({ token }) => token);
+      const [vo, staff, there] = [
+        await identifyOne(on, { eck: 'e0' }, { sector: 'vo' }),
+        await identifyOne(on, { kind: 'staff', las: 'k0' }),
+        await identifyOne(on, { eck: 'e0', person: MARK }, { school: OTHER }),
+      ];
+      const texts = await on.call.sealTexts({ schoolOin: SCHOOL, texts: ['Groep 7', 'Groep 8'], partyOin: '' });
+      const seal = async (token: string) =>
+        (await on.call.sealPayloads({ schoolOin: SCHOOL, payloads: [{ token, ...payload }] })).sealed[0]!;
+      const sealed = [
+        { token: first[1]!, context: 'result', sealed: await seal(first[1]!) },
+        { token: '', context: 'result', sealed: await seal('') },
+      ];
+      const salts = async (of: Opened) => [
+        (await of.call.salts({ schoolOin: SCHOOL, flowIds: [flow] })).salts[0]!,
+        (await identifyOne(of, { eck: 'e1' }, { saltFor: [flow] })).salt,
+      ];
+      const made = await salts(on);
+      const face = async (of: Opened) =>
+        (
+          await of.call.reveal({
+            schoolOin: SCHOOL,
+            wanted: [{ token: first[1]!, nameMark: NONE }],
+            numbers: true,
+            names: false,
+            contact: false,
+            partyOin: PARTY,
+            purpose: 'roster',
+            pairwise: true,
+          })
+        ).revealed[0]!.ref!.lasKey;
+      const known = await face(on);
+      return {
+        first,
+        known,
+        face,
+        async holds(of: Opened) {
+          const again = await identifyAll(
+            of,
+            pupils.slice(1).map(({ eck, las }, i) => (i % 2 ? { eck } : { las })),
+          );
+          expect(again.map(({ token, created }) => (created ? 'new' : token))).toEqual(first.slice(1));
+          expect((await identifyOne(of, { eck: 'e0' }, { sector: 'vo' })).token).toBe(vo.token);
+          expect((await identifyOne(of, { kind: 'staff', las: 'k0' })).token).toBe(staff.token);
+          expect((await identifyOne(of, { eck: 'e0' }, { school: OTHER })).token).toBe(there.token);
+          expect(await revealOne(of, first[1]!)).toMatchObject({
+            ref: { eckId: eckId('e1'), lasKey: 'k1' },
+            person: { callName: 'Mark', email: 'a@b.example', birthDate: '2013-02-29' },
+          });
+          const opened = await of.call.openTexts({ schoolOin: SCHOOL, tokens: texts.tokens, keys: [], partyOin: '' });
+          expect(opened.texts).toEqual(['Groep 7', 'Groep 8']);
+          const anew = await of.call.sealTexts({ schoolOin: SCHOOL, texts: ['Groep 7', 'Groep 8'], partyOin: '' });
+          expect(anew).toEqual(texts);
+          const { data } = await of.call.openPayloads({
+            schoolOin: SCHOOL,
+            sealed,
+            partyOin: PARTY,
+            purpose: 'result',
+          });
+          expect(data.map((one) => Buffer.from(one).toString())).toEqual(['score', 'score']);
+          expect(await salts(of)).toEqual(made);
+          const byFace = await identifyOne(of, { las: known, by: PARTY }, { create: false });
+          expect(byFace.token).toBe(first[1]);
+        },
+      };
+    }
+    const versionsHeld = async ({ place }: Opened) =>
+      (
+        await place.sql(
+          'SELECT purpose, count(*) AS n, max(version) AS newest FROM school_keys GROUP BY purpose ORDER BY purpose',
+        )
+      ).map(({ purpose, n, newest }) => `${purpose} ${Number(n)} ${Number(newest)}`);
+
+    test('of what rests and is found: under load everything holds, and the old keys go', async () => {
+      const vault = await opened();
+      const held = await fill(vault);
+      await rotate(vault, 'data', 'index');
+      expect(await keysOf(vault)).toMatchObject({
+        rotating: true,
+        schools: 2,
+        left: { data: 2, index: 2, pairwise: 0 },
+      });
+      const newcomers: string[] = [];
+      let gone = '';
+      const lots = await finish(vault, async (lot) => {
+        if (lot % 2 === 1) return;
+        await held.holds(vault);
+        newcomers.push((await identifyOne(vault, { eck: `new${lot}`, las: `n${lot}`, person: MARK })).token);
+        if (lot === 2) gone = (await identifyOne(vault, { eck: 'e0' })).token;
+        if (lot === 2) await forget(vault, gone);
+      });
+      expect(lots).toBeGreaterThan(2);
+      expect(await keysOf(vault)).toMatchObject({ rotating: false, left: NONE_LEFT });
+      let last = vault;
+      for (const reopened of [false, true]) {
+        if (reopened) last = await vault.reopen();
+        await held.holds(last);
+        for (const [i, token] of newcomers.entries())
+          expect((await identifyOne(last, { las: `n${i * 2}` })).token).toBe(token);
+        expect((await revealOne(last, gone)).known).toBe(false);
+      }
+      await last.vault.stop();
+      // Two schools; what rests elsewhere keeps its keys.
+      expect(await versionsHeld(last)).toEqual([
+        'contact 2 2',
+        'index 2 2',
+        'learners 2 2',
+        'names 2 2',
+        'numbers 2 2',
+        'pairwise 2 1',
+        'payloads 4 2',
+        'salts 4 2',
+        'text_tokens 4 2',
+        'texts 2 2',
+      ]);
+      const versions = await last.place.sql(
+        `SELECT DISTINCT sealed FROM numbers UNION ALL SELECT sealed FROM names UNION ALL SELECT sealed FROM births
+          UNION ALL SELECT sealed FROM contact UNION ALL SELECT sealed FROM texts
+          UNION ALL SELECT wrapped FROM ${secrets.table} WHERE wrapped IS NOT NULL`,
+      );
+      expect(versions.length).toBeGreaterThan(400);
+      for (const { sealed } of versions) expect((sealed as Uint8Array)[2]).toBe(2);
+    });
+
+    test('of one school only; texts and salts of before stay what they are, those of after are under new keys', async () => {
+      const vault = await opened();
+      const held = await fill(vault);
+      await expect(vault.call.rotateKeys({ kinds: ['index'], schoolOin: 'none' })).rejects.toMatchObject({
+        fault: 'state.missing',
+      });
+      for (const [kinds, schoolOin] of [
+        [[], ''],
+        [['master'], SCHOOL],
+        [['names'], ''],
+      ] as [string[], string][])
+        await expect(vault.call.rotateKeys({ kinds, schoolOin })).rejects.toMatchObject({ fault: 'wire.invalid' });
+      const later = flowAt(vault.clock.ms + 2 * 3_600_000);
+      const saltOf = async () => (await vault.call.salts({ schoolOin: SCHOOL, flowIds: [later] })).salts[0];
+      const before = await saltOf();
+      await vault.call.rotateKeys({ kinds: ['index', 'data'], schoolOin: SCHOOL });
+      await finish(vault, () => held.holds(vault));
+      expect(await saltOf()).not.toEqual(before);
+      await vault.vault.stop();
+      expect(
+        await vault.place.sql(
+          "SELECT DISTINCT s.oin, k.version FROM school_keys k JOIN schools s ON s.id = k.school WHERE k.purpose = 'names' ORDER BY s.oin",
+        ),
+      ).toEqual([
+        { oin: SCHOOL, version: 2 },
+        { oin: OTHER, version: 1 },
+      ]);
+    });
+
+    test('of pseudonyms: others are shown from then on, and both are understood', async () => {
+      const vault = await opened();
+      const held = await fill(vault);
+      await rotate(vault, 'pairwise');
+      await finish(vault);
+      const shown = await held.face(vault);
+      expect(shown).toMatch(/^pw2-/);
+      const again = await vault.reopen();
+      await held.holds(again);
+      expect((await identifyOne(again, { las: shown, by: PARTY }, { create: false })).token).toBe(held.first[1]);
+    });
+
+    test('stopped at any lot it goes on from there; asked again meanwhile it ends under the newest', async () => {
+      let vault = await opened();
+      const held = await fill(vault);
+      await rotate(vault, 'data', 'index');
+      for (let lot = 0; (await keysOf(vault)).rotating; lot++) {
+        expect(lot).toBeLessThan(40);
+        await vault.vault.tick();
+        if (lot === 3) await rotate(vault, 'data');
+        vault.clock.ms += 1000;
+        if (lot % 2 === 1) vault = await vault.reopen();
+        if (lot % 4 === 1) await held.holds(vault);
+      }
+      expect(await keysOf(vault)).toMatchObject({ left: NONE_LEFT, skipped: 0 });
+      await held.holds(vault);
+      await vault.vault.stop();
+      expect((await versionsHeld(vault)).filter((one) => /^(index|names|learners)/.test(one))).toEqual([
+        'index 2 2',
+        'learners 2 3',
+        'names 2 3',
+      ]);
+    });
+
+    test('of the master: all that parties know stays, the new key opens and the old one does not', async () => {
+      const [oldKey, newKey] = [randomBytes(32), randomBytes(32)];
+      let laid: Uint8Array | undefined;
+      const nextKey = () => laid && Uint8Array.from(laid);
+      const vault = await opened({ masterKey: oldKey, nextKey });
+      const held = await fill(vault);
+      const doors = await vault.call.doorKeys({});
+      await expect(rotate(vault, 'master')).rejects.toMatchObject({ fault: 'state.missing' });
+      laid = oldKey;
+      await expect(rotate(vault, 'master')).rejects.toMatchObject({ fault: 'state.conflict' });
+      laid = newKey;
+      await rotate(vault, 'master');
+      expect(await keysOf(vault)).toMatchObject({ master: 1, left: { master: 2 } });
+      await held.holds(vault);
+      await vault.vault.stop();
+      // As when it was killed between the one and the other.
+      await vault.place.sql("DELETE FROM meta WHERE name = 'rotating'");
+      const at = { place: vault.place, clock: vault.clock };
+      // Halfway: the old one does not suffice, whatever lies beside it.
+      await expect(opened({ ...at, masterKey: oldKey })).rejects.toThrow(
+        /being replaced, and the new one is not there/,
+      );
+      await expect(opened({ ...at, masterKey: randomBytes(32), nextKey: () => randomBytes(32) })).rejects.toThrow(
+        /master key is not the one/,
+      );
+      const renamed = await opened({ ...at, masterKey: newKey });
+      await held.holds(renamed);
+      await renamed.vault.stop();
+      const on = await opened({ ...at, masterKey: oldKey, nextKey });
+      await finish(on, () => held.holds(on));
+      expect(await keysOf(on)).toMatchObject({ master: 2, left: NONE_LEFT });
+      await on.vault.stop();
+      const names = await vault.place.sql('SELECT DISTINCT wrapped_by FROM school_keys');
+      expect(names).toEqual([{ wrapped_by: 'master:2' }]);
+
+      // As long as nobody has renamed the files, and after.
+      await expect(opened({ ...at, masterKey: oldKey })).rejects.toThrow(/master key is not the one/);
+      for (const given of [{ masterKey: oldKey, nextKey }, { masterKey: newKey }]) {
+        const again = await opened({ ...at, ...given });
+        await held.holds(again);
+        expect(await again.call.doorKeys({})).toEqual(doors);
+        await again.vault.stop();
+      }
+      // And once more.
+      const third = randomBytes(32);
+      const more = await opened({ ...at, masterKey: newKey, nextKey: () => Uint8Array.from(third) });
+      await identifyOne(more, { eck: 'x' }, { school: 'another' });
+      await rotate(more, 'master');
+      await finish(more);
+      await more.vault.stop();
+      const last = await opened({ ...at, masterKey: third });
+      await held.holds(last);
+      expect(await last.call.doorKeys({})).toEqual(doors);
+    });
+
+    test('a key, or a value under one, that was put in another’s place does not open', async () => {
+      const vault = await opened();
+      const held = await fill(vault);
+      await vault.vault.stop();
+      const before = (await vault.place.sql('SELECT learner, sealed FROM contact')) as {
+        learner: number;
+        sealed: Uint8Array;
+      }[];
+      const on = await opened({ place: vault.place, masterKey: vault.masterKey, clock: vault.clock });
+      await rotate(on, 'data');
+      await finish(on);
+      await on.vault.stop();
+      const restore = await vault.place.backup();
+      const key = (purpose: string, version: number, oin = SCHOOL) =>
+        `(SELECT k.wrapped FROM school_keys k JOIN schools s ON s.id = k.school WHERE k.purpose = '${purpose}' AND k.version = ${version} AND s.oin = '${oin}')`;
+      const ours = `school = (SELECT id FROM schools WHERE oin = '${SCHOOL}')`;
+      const id = (await vault.place.sql(`SELECT id FROM learners WHERE token = '${held.first[1]}'`))[0]!['id'];
+      const hex = Buffer.from(before.find(({ learner }) => learner === id)!.sealed).toString('hex');
+      for (const sql of [
+        `UPDATE school_keys SET wrapped = ${key('payloads', 1)} WHERE purpose = 'payloads' AND version = 2 AND ${ours}`,
+        `UPDATE school_keys SET wrapped = ${key('contact', 2, OTHER)} WHERE purpose = 'contact' AND ${ours}`,
+        `UPDATE school_keys SET wrapped_by = 'master:2' WHERE purpose = 'contact' AND ${ours}`,
+        `UPDATE school_keys SET version = 3 WHERE purpose = 'contact' AND ${ours}`,
+        // What rested there before, whose key is gone.
+        `UPDATE contact SET sealed = ${bytesInSql(hex)} WHERE learner = ${id}`,
+      ]) {
+        await restore();
+        await vault.place.sql(sql);
+        const opening = await opened({ place: vault.place, masterKey: vault.masterKey, clock: vault.clock });
+        const fault = sql.includes('master:2') ? 'gateway.unavailable' : 'gateway.bug';
+        await expect(revealOne(opening, held.first[1]!), sql).rejects.toMatchObject({ fault });
+        await opening.vault.stop();
+      }
     });
   });
 

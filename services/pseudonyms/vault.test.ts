@@ -41,7 +41,11 @@ async function newPlace(): Promise<Place> {
 }
 
 describe('the vault in SQLite', () =>
-  vaultContract(newPlace, { secrets: { table: 'learners', learner: 'id' }, modelRuns: 60 }));
+  vaultContract(newPlace, {
+    secrets: { table: 'learners', learner: 'id' },
+    bytesInSql: (hex) => `x'${hex}'`,
+    modelRuns: 60,
+  }));
 
 describe('a file', () => {
   const SCHOOL = '0000000700099XX00000';
@@ -76,7 +80,7 @@ describe('a file', () => {
     expect(() => open({ file, masterKey: randomBytes(32) })).toThrow(/master key is not the one/);
     expect(readFileSync(file)).toEqual(whole);
     const db = new DatabaseSync(file);
-    db.exec("UPDATE meta SET value = 2 WHERE name = 'form'");
+    db.exec("UPDATE meta SET value = 3 WHERE name = 'form'");
     db.close();
     expect(() => open({ file })).toThrow(/newer release/);
     writeFileSync(file, 'not a database, but long enough to be looked at '.repeat(40));

@@ -1,19 +1,23 @@
-import { timingSafeEqual } from 'node:crypto';
 import { type Clock, ConfigError, describeError, GatewayError, type Implementation, log } from '#kernel';
 import { type Call, type Desk, type RevealCount, serveVault } from './calls.ts';
 import { Forgetting } from './forgetting.ts';
-import { type MasterKeys, masterKeys } from './keys.ts';
+import { type MasterRing, masterKeys } from './keys.ts';
 import { openLedger } from './ledger.ts';
 import { OLD_NAMES_MS, type Touched } from './people.ts';
+import { type NextKey, openRing } from './ring.ts';
+import { KeyRotation } from './rotation.ts';
 import { random } from './seal.ts';
 import { Shelf } from './shelf.ts';
 import { FORM, openSqliteFile, type SqliteFile } from './sqlite.ts';
+import { sqliteRotation } from './sqlite-rotation.ts';
 
 export interface VaultOptions {
   /** The database, made when absent; `<file>.forgotten` is the ledger beside it. */
   file: string;
   /** 32 bytes. */
   masterKey: Uint8Array;
+  /** Where a master key that is to follow this one is found. */
+  nextKey?: NextKey;
   clock: Clock;
   /** Whether the key is a development key; remembered by a vault that is made now. */
   devKey?: boolean;
@@ -27,8 +31,8 @@ export interface Vault {
   readonly devKey: boolean;
   /** Begins to run what is due: forgetting, old names, wiping. Every second, until `stop`. */
   start(): void;
-  /** What `start` does each second, once. */
-  tick(): void | Promise<void>;
+  /** What `start` does each second, once; of renewing keys one lot. */
+  tick(): Promise<void>;
   /** Answers what was asked, then closes the file. Later calls are refused with gateway.stopping. */
   stop(): Promise<void>;
   reveals(): readonly RevealCount[];
@@ -48,23 +52,27 @@ const VACUUM_AT_ONCE_BYTES = 64 * 1024 * 1024;
  * Opens the vault, or makes it where the file does not exist. A wrong master key, a newer form, a damaged file or one in
  * use is a `ConfigError`; nothing is changed then. Before it returns, the ledger is applied and what is due is destroyed.
  */
-export function openVault({ file, masterKey, clock, devKey = false, maxCached = 30_000 }: VaultOptions): FileVault {
+export function openVault({
+  file,
+  masterKey,
+  nextKey = () => undefined,
+  clock,
+  devKey = false,
+  maxCached = 30_000,
+}: VaultOptions): FileVault {
   if (masterKey.length !== 32) throw new ConfigError(['a master key has 32 bytes']);
   const rows = openSqliteFile(file);
   try {
-    const vaultId = rows.fresh ? random(16) : (rows.meta('vault_id') as Uint8Array);
-    const master = masterKeys(masterKey, vaultId);
     if (rows.fresh) {
+      const vaultId = random(16);
       rows.setMeta('form', FORM);
       rows.setMeta('vault_id', vaultId);
-      rows.setMeta('check', master.check);
+      rows.setMeta('check', masterKeys(masterKey, vaultId).check);
       rows.setMeta('dev_key', devKey ? 1 : 0);
       rows.commit();
-    } else if (!timingSafeEqual(master.check, rows.meta('check') as Uint8Array))
-      throw new ConfigError([
-        `the master key is not the one that ${file} was made under; nothing was changed. Put the right key back: without it no identity can be opened`,
-      ]);
-    return vaultOn(rows, master, file, clock, maxCached);
+    }
+    const ring = openRing(rows.metas(), masterKey, nextKey, file);
+    return vaultOn(rows, ring, nextKey, file, clock, maxCached);
   } catch (error) {
     rows.rollback();
     rows.close();
@@ -72,8 +80,15 @@ export function openVault({ file, masterKey, clock, devKey = false, maxCached = 
   }
 }
 
-function vaultOn(rows: SqliteFile, master: MasterKeys, file: string, clock: Clock, maxCached: number): FileVault {
-  const shelf = new Shelf(rows, master, clock, maxCached);
+function vaultOn(
+  rows: SqliteFile,
+  ring: MasterRing,
+  nextKey: NextKey,
+  file: string,
+  clock: Clock,
+  maxCached: number,
+): FileVault {
+  const shelf = new Shelf(rows, ring, clock, maxCached);
   const ledger = openLedger(`${file}.forgotten`);
   const forgetting = new Forgetting(shelf);
   const desk: Desk = { shelf, forgetting };
@@ -100,7 +115,7 @@ function vaultOn(rows: SqliteFile, master: MasterKeys, file: string, clock: Cloc
 
   // Calls that arrive in one turn of the event loop share one transaction, for it is the wait for the disk that costs.
   let queue: Call[] = [];
-  let stopped = false;
+  let stopping: Promise<void> | undefined;
   const flush = (): void => {
     const calls = queue;
     queue = [];
@@ -120,15 +135,18 @@ function vaultOn(rows: SqliteFile, master: MasterKeys, file: string, clock: Cloc
           }
     }
   };
-  const { implementation, reveals } = serveVault(master, devKey, touched, (_school, run) => {
-    if (stopped) return Promise.reject(new GatewayError('gateway.stopping'));
-    return new Promise((resolve, reject) => {
+  const enqueue = <T>(_school: string, run: (desk: Desk) => T): Promise<T> =>
+    new Promise((resolve, reject) => {
       if (queue.push({ run, resolve: resolve as (answer: unknown) => void, reject }) === 1) setImmediate(flush);
     });
-  });
+  const grouped: typeof enqueue = (school, run) =>
+    stopping ? Promise.reject(new GatewayError('gateway.stopping')) : enqueue(school, run);
+  const store = sqliteRotation(rows, enqueue, together);
+  const rotation = new KeyRotation({ store, ring, clock, nextKey, othersMs: 0 });
+  const { implementation, reveals } = serveVault({ doors: ring.doors, devKey, touched, grouped, rotation });
 
   let sweptMs = 0;
-  function tick(): void {
+  function runChores(): void {
     const now = clock.now();
     const destroyed = together(() => runDue(now));
     if (destroyed > 0) log('info', 'vault.forgot', { learners: destroyed });
@@ -182,6 +200,8 @@ function vaultOn(rows: SqliteFile, master: MasterKeys, file: string, clock: Cloc
   together(() => runDue(clock.now()));
 
   let timer: NodeJS.Timeout | undefined;
+  let renewing: Promise<void> | undefined;
+  const failed = (error: unknown) => log('error', 'vault.tick_failed', describeError(error));
   return {
     implementations: [implementation],
     devKey,
@@ -189,23 +209,36 @@ function vaultOn(rows: SqliteFile, master: MasterKeys, file: string, clock: Cloc
     start() {
       timer ??= setInterval(() => {
         try {
-          tick();
+          runChores();
         } catch (error) {
           // A full disk must not end the vault: what is due is tried again in a second.
-          log('error', 'vault.tick_failed', describeError(error));
+          failed(error);
         }
+        renewing ??= rotation
+          .run()
+          .catch(failed)
+          .finally(() => {
+            renewing = undefined;
+          });
       }, 1000).unref();
     },
-    tick,
-    async stop() {
-      if (stopped) return;
-      stopped = true;
-      clearInterval(timer);
-      flush();
-      saveTouched();
-      rows.checkpoint();
-      rows.close();
-      ledger.close();
+    async tick() {
+      runChores();
+      await rotation.step();
+    },
+    stop() {
+      stopping ??= (async () => {
+        rotation.stop();
+        clearInterval(timer);
+        // A lot that is under way still needs the file.
+        await renewing;
+        flush();
+        saveTouched();
+        rows.checkpoint();
+        rows.close();
+        ledger.close();
+      })();
+      return stopping;
     },
     reveals,
   };

@@ -335,6 +335,28 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(await codeOf(at.operator.listAccess({}))).toBe('wire.invalid');
     },
   },
+  rotateKeys: {
+    call: (as) => as.rotateKeys({ kinds: ['data'] }),
+    effect: async () => {
+      const { keys } = await at.operator.rotateKeys({ kinds: ['data', 'index'], schoolOin: school });
+      expect(keys).toMatchObject({ master: 1, rotating: true });
+      await expect
+        .poll(async () => (await at.operator.showKeys({})).keys!.rotating, { timeout: 30_000, interval: 200 })
+        .toBe(false);
+      expect(await codeOf(at.operator.rotateKeys({ kinds: ['data'], schoolOin: newOin() }))).toBe('state.missing');
+      expect(await codeOf(at.operator.rotateKeys({ kinds: ['names'] }))).toBe('wire.invalid');
+      // Nobody has put a new one beside it.
+      expect(await codeOf(at.operator.rotateKeys({ kinds: ['master'] }))).toBe('state.missing');
+    },
+  },
+  showKeys: {
+    call: (as) => as.showKeys({}),
+    effect: async () => {
+      const { keys } = await at.operator.showKeys({});
+      expect(keys!.keys.map(({ kind }) => kind)).toEqual(['master', 'data', 'index', 'pairwise']);
+      expect(keys!.schools).toBeGreaterThan(0);
+    },
+  },
   backup: {
     call: (as) => as.backup({ folder: tmpdir() }),
     effect: async () => {

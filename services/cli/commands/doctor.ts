@@ -207,6 +207,14 @@ function masterKey(config: Config): Check {
     return warn(name, `none named: the first start makes a development key, ${file}`);
   }
   if (openToOthers(file)) return fail(name, `${file} can be read by others (mode ${modeOf(file)}); chmod 600 ${file}`);
+  const next = `${file}.next`;
+  if (existsSync(next))
+    return openToOthers(next)
+      ? fail(name, `${next} can be read by others (mode ${modeOf(next)}); chmod 600 ${next}`)
+      : warn(
+          name,
+          `a new one stands beside it, ${next}: begin to use it with eduk key rotate master, or, where eduk key list says that this is done, put it in the place of ${file}`,
+        );
   return devKey
     ? warn(name, `a development key, ${file} (mode ${modeOf(file)}): for trying out, on loopback only`)
     : ok(name, `${file} (mode ${modeOf(file)})`);

@@ -8,6 +8,7 @@ import { showFlow, whyBlocked } from './flow.ts';
 import { approveHold, listHolds, rejectHold } from './hold.ts';
 import { importCatalogue, importRoster } from './import.ts';
 import { backup, move, restore } from './keep.ts';
+import { listKeys, rotateKeys } from './key.ts';
 import { forgetLearners } from './learner.ts';
 import { confirmMandate, grantMandate, listMandates, mandateKey, withdrawMandate } from './mandate.ts';
 import { addParty, listParties, removeEndpoint, showParty } from './party.ts';
@@ -48,6 +49,8 @@ export const commands: readonly Command[] = [
   auditAccess,
   fetchReceipt,
   verifyReceipt,
+  listKeys,
+  rotateKeys,
   move,
   backup,
   restore,
@@ -66,6 +69,4 @@ export const later: readonly string[] = [
   'eckid hash',
   'eckid',
   'conform',
-  'key rotate',
-  'key',
 ];

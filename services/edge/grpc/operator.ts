@@ -360,6 +360,13 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
     const { rows } = await door.services.audit.listAccess(request);
     return { rows, names: namesOf(door.chain, [request.schoolOin, ...rows.map(({ partyOin }) => partyOin)]) };
   },
+  rotateKeys: async (request: op.RotateKeysRequest, { door }): Promise<op.RotateKeysResponse> => {
+    await door.services.vault.rotateKeys(request);
+    return { keys: await door.services.vault.showKeys({}) };
+  },
+  showKeys: async (_request: op.ShowKeysRequest, { door }): Promise<op.ShowKeysResponse> => ({
+    keys: await door.services.vault.showKeys({}),
+  }),
   listParked: async (request: op.ListParkedRequest, gate) => {
     const { log, delivery } = gate.door.services;
     const [{ parked: keys }, { parked: rows }, { endpoints: all }] = await Promise.all([

@@ -82,7 +82,9 @@ export interface Loaded {
 export interface Changes {
   /** Schools of which something is written; new ones too. */
   dirty: Set<number>;
-  schools: { id: number; oin: string; keys: readonly SchoolKeyRow[]; madeMs: number }[];
+  schools: { id: number; oin: string }[];
+  schoolKeys: (SchoolKeyRow & { school: number })[];
+  droppedSchoolKeys: { school: number; purpose: string; version: number }[];
   firstSectors: { school: number; sector: string }[];
   sectors: { school: number; sector: string }[];
   learners: { school: number; id: number; token: string; kind: string; secretVersion: number }[];
@@ -92,6 +94,8 @@ export interface Changes {
   names: Map<string, NamesRow & { learner: number }>;
   birth: Map<number, { content: string; sealed: Uint8Array }>;
   contact: Map<number, { content: string; sealed: Uint8Array; touchedMs: number }>;
+  /** Particulars whose content stays. */
+  resealed: Record<Part, Map<number, Uint8Array>>;
   texts: Map<string, TextRow & { school: number }>;
   waiting: Map<number, number | undefined>;
   destroyed: { school: number; learner: number; nowMs: number }[];
@@ -100,6 +104,8 @@ export interface Changes {
 const unchanged = (): Changes => ({
   dirty: new Set(),
   schools: [],
+  schoolKeys: [],
+  droppedSchoolKeys: [],
   firstSectors: [],
   sectors: [],
   learners: [],
@@ -109,6 +115,7 @@ const unchanged = (): Changes => ({
   names: new Map(),
   birth: new Map(),
   contact: new Map(),
+  resealed: { birth: new Map(), contact: new Map() },
   texts: new Map(),
   waiting: new Map(),
   destroyed: [],
@@ -271,12 +278,34 @@ export class Image implements Rows, Writes {
     return id;
   }
 
-  addSchool(oin: string, keys: readonly SchoolKeyRow[], madeMs: number): number {
+  addSchool(oin: string, keys: readonly SchoolKeyRow[]): number {
     const id = this.#newId();
     this.#made.add(id);
-    this.changes.schools.push({ id, oin, keys, madeMs });
-    this.changes.dirty.add(id);
+    this.changes.schools.push({ id, oin });
+    this.putSchoolKeys(id, keys);
     return id;
+  }
+
+  putSchoolKeys(school: number, keys: readonly SchoolKeyRow[]): void {
+    const { changes } = this;
+    const put = new Set(keys.map(({ purpose, version }) => `${purpose} ${version}`));
+    // The same key twice in one group: the last one counts.
+    changes.schoolKeys = changes.schoolKeys.filter(
+      (one) => one.school !== school || !put.has(`${one.purpose} ${one.version}`),
+    );
+    changes.schoolKeys.push(...keys.map((key) => ({ ...key, school })));
+    changes.dirty.add(school);
+  }
+
+  dropSchoolKeys(school: number, keys: readonly Pick<SchoolKeyRow, 'purpose' | 'version'>[]): void {
+    const { changes } = this;
+    for (const { purpose, version } of keys) {
+      changes.schoolKeys = changes.schoolKeys.filter(
+        (one) => one.school !== school || one.purpose !== purpose || one.version !== version,
+      );
+      changes.droppedSchoolKeys.push({ school, purpose, version });
+    }
+    changes.dirty.add(school);
   }
 
   nameSector(school: number, sector: string): void {
@@ -308,12 +337,27 @@ export class Image implements Rows, Writes {
     this.changes.dirty.add(school);
   }
 
-  addNumbers(school: number, learner: number, row: NumbersRow): void {
+  moveLookup(school: number, from: string, to: string, learner: number, keyVersion: number): void {
+    this.changes.lookups.delete(`${school} ${from}`);
+    this.changes.droppedLookups.push({ school, hash: from, learner });
+    this.#written.of(school).set(byHash(from), undefined);
+    this.addLookup(school, to, learner, keyVersion);
+  }
+
+  putSecret(school: number, learner: number, wrapped: Uint8Array): void {
+    this.changes.secrets.set(learner, wrapped);
+    this.changes.dirty.add(school);
+  }
+
+  putNumbers(school: number, learner: number, row: NumbersRow): void {
     this.changes.numbers.set(`${learner} ${row.ordinal}`, { ...row, learner });
     this.changes.dirty.add(school);
-    this.#written
-      .of(school)
-      .set(numbersOf(learner), [...(this.#held<NumbersRow[]>(school, numbersOf(learner)) ?? []), row]);
+    const held = this.#held<NumbersRow[]>(school, numbersOf(learner)) ?? [];
+    const others = held.filter(({ ordinal }) => ordinal !== row.ordinal);
+    this.#written.of(school).set(
+      numbersOf(learner),
+      [...others, row].sort((a, b) => a.ordinal - b.ordinal),
+    );
   }
 
   putNames(school: number, learner: number, row: NamesRow): void {
@@ -333,6 +377,12 @@ export class Image implements Rows, Writes {
   ): void {
     if (part === 'birth') this.changes.birth.set(learner, { content, sealed });
     else this.changes.contact.set(learner, { content, sealed, touchedMs });
+    this.changes.dirty.add(school);
+    this.#written.of(school).set(particularsOf(part, learner), sealed);
+  }
+
+  resealParticulars(part: Part, school: number, learner: number, sealed: Uint8Array): void {
+    this.changes.resealed[part].set(learner, sealed);
     this.changes.dirty.add(school);
     this.#written.of(school).set(particularsOf(part, learner), sealed);
   }
@@ -368,6 +418,8 @@ export class Image implements Rows, Writes {
     changes.secrets.delete(learner);
     changes.birth.delete(learner);
     changes.contact.delete(learner);
+    changes.resealed.birth.delete(learner);
+    changes.resealed.contact.delete(learner);
     changes.waiting.delete(learner);
     for (const rows of [changes.numbers, changes.names])
       for (const [key, row] of rows) if (row.learner === learner) rows.delete(key);

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { asGatewayError, ConfigError, describeError, GatewayError, logSeldom } from '#kernel';
 import type { Call, Desk } from '../calls.ts';
 import { Forgetting } from '../forgetting.ts';
-import type { MasterKeys } from '../keys.ts';
+import type { MasterRing } from '../keys.ts';
 import { MISSING } from '../rows.ts';
 import { type School, Shelf } from '../shelf.ts';
 import { Conflict, Connection } from './connection.ts';
@@ -20,7 +20,7 @@ const MOST_RUNS = 100;
 export interface LaneOptions {
   url: string;
   schema: string;
-  master: MasterKeys;
+  master: MasterRing;
   clock: Desk['shelf']['clock'];
   maxCached: number;
   ledger: PostgresLedger;

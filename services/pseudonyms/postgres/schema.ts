@@ -75,7 +75,16 @@ const FORMS: readonly Form[] = [
       'CREATE TABLE unwiped (part text PRIMARY KEY, since_ms bigint NOT NULL, marks bigint NOT NULL DEFAULT 0)',
     ],
   },
+  {
+    form: 2,
+    // Until keys are renewed for the first time: then `RENEWED`.
+    oldestReader: 1,
+    // Renewing keys reads the learners of one school in order.
+    statements: ['CREATE INDEX learners_of_school ON learners (school, id)'],
+  },
 ];
+/** From the first renewed key on a release of the form before would look numbers up under one key only. */
+export const RENEWED = 'UPDATE forms SET oldest_reader = 2 WHERE form = 2';
 /** The form that this release works on, the newest that it makes. */
 export const FORM = FORMS.at(-1)!.form;
 

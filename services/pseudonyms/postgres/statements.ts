@@ -1,5 +1,4 @@
 /** Every statement on the vault's rows in PostgreSQL: what a group wants and what it wrote, as arrays, one statement a table. */
-import { WRAPPED_BY } from '../keys.ts';
 import type { LearnerRow, NumbersRow, SchoolKeyRow } from '../rows.ts';
 import { bytesOf, textOf } from '../seal.ts';
 import type { Connection, Statement } from './connection.ts';
@@ -20,7 +19,7 @@ const SELECT = {
   locked: 'SELECT id, version FROM schools WHERE id = ANY($1) ORDER BY id FOR UPDATE',
   schools: `SELECT id, oin, first_sector AS "firstSector", version,
     ARRAY(SELECT sector FROM school_sectors WHERE school = schools.id) AS sectors FROM schools WHERE oin = ANY($1)`,
-  schoolKeys: `SELECT k.school, k.purpose, k.version, k.wrapped FROM schools s JOIN school_keys k ON k.school = s.id
+  schoolKeys: `SELECT k.school, k.purpose, k.version, k.wrapped_by AS "wrappedBy", k.wrapped, k.made_ms AS "madeMs" FROM schools s JOIN school_keys k ON k.school = s.id
     WHERE s.oin = ANY($1) ORDER BY k.version`,
   hashes: `SELECT w.school, w.hash, ${LEARNER} FROM unnest($1::bigint[], $2::bytea[]) AS w(school, hash)
     JOIN lookups k ON k.school = w.school AND k.hash = w.hash JOIN learners l ON l.id = k.learner`,
@@ -240,6 +239,19 @@ const wipe = (table: string, which: string, values: unknown[]): Statement => ({
   values,
 });
 
+function reseal(part: 'birth' | 'contact', sealed: ReadonlyMap<number, Uint8Array>): Statement[] {
+  if (sealed.size === 0) return [];
+  const table = part === 'birth' ? 'births' : 'contact';
+  return [
+    {
+      name: `reseal ${table}`,
+      text: `UPDATE ${table} SET sealed = w.sealed FROM unnest($1::bigint[], $2::bytea[]) AS w(learner, sealed)
+        WHERE ${table}.learner = w.learner`,
+      values: [[...sealed.keys()], [...sealed.values()]],
+    },
+  ];
+}
+
 /**
  * Saves what a group wrote and commits, in the transaction that holds its schools; each of them has `version` from then on.
  * One way there and back.
@@ -247,8 +259,7 @@ const wipe = (table: string, which: string, values: unknown[]): Statement => ({
 export async function save(connection: Connection, changes: Changes, version: number, nowMs: number): Promise<void> {
   const { schools, firstSectors, sectors, learners, destroyed, droppedLookups } = changes;
   const statements: Statement[] = [];
-  if (destroyed.length > 0) {
-    const gone = destroyed.map(({ learner }) => learner);
+  if (droppedLookups.length > 0)
     statements.push(
       // First, for the same number may lead to somebody new in this group.
       wipe(
@@ -262,6 +273,10 @@ export async function save(connection: Connection, changes: Changes, version: nu
           nowMs,
         ],
       ),
+    );
+  if (destroyed.length > 0) {
+    const gone = destroyed.map(({ learner }) => learner);
+    statements.push(
       ...['secrets', 'numbers', 'names', 'births', 'contact'].map((table) =>
         wipe(table, 'WHERE learner = ANY($1)', [gone, nowMs]),
       ),
@@ -274,16 +289,34 @@ export async function save(connection: Connection, changes: Changes, version: nu
       ['version', 'bigint', schools.map(() => version)],
     ]),
   );
-  const keys = schools.flatMap(({ id, keys, madeMs }) => keys.map((key) => ({ ...key, id, madeMs })));
+  const { schoolKeys: keys, droppedSchoolKeys } = changes;
+  if (droppedSchoolKeys.length > 0)
+    statements.push(
+      wipe(
+        'school_keys',
+        `USING unnest($1::bigint[], $2::text[], $3::int[]) AS w(school, purpose, version)
+          WHERE school_keys.school = w.school AND school_keys.purpose = w.purpose AND school_keys.version = w.version`,
+        [
+          droppedSchoolKeys.map(({ school }) => school),
+          droppedSchoolKeys.map(({ purpose }) => purpose),
+          droppedSchoolKeys.map((one) => one.version),
+          nowMs,
+        ],
+      ),
+    );
   statements.push(
-    ...insert('school_keys', [
-      ['school', 'bigint', keys.map(({ id }) => id)],
-      ['purpose', 'text', keys.map(({ purpose }) => purpose)],
-      ['version', 'int', keys.map((key) => key.version)],
-      ['wrapped_by', 'text', keys.map(() => WRAPPED_BY)],
-      ['wrapped', 'bytea', keys.map(({ wrapped }) => wrapped)],
-      ['made_ms', 'bigint', keys.map(({ madeMs }) => madeMs)],
-    ]),
+    ...insert(
+      'school_keys',
+      [
+        ['school', 'bigint', keys.map(({ school }) => school)],
+        ['purpose', 'text', keys.map(({ purpose }) => purpose)],
+        ['version', 'int', keys.map((key) => key.version)],
+        ['wrapped_by', 'text', keys.map(({ wrappedBy }) => wrappedBy)],
+        ['wrapped', 'bytea', keys.map(({ wrapped }) => wrapped)],
+        ['made_ms', 'bigint', keys.map(({ madeMs }) => madeMs)],
+      ],
+      ['school', 'purpose', 'version'],
+    ),
     ...insert('school_sectors', [
       ['school', 'bigint', sectors.map(({ school }) => school)],
       ['sector', 'text', sectors.map(({ sector }) => sector)],
@@ -295,10 +328,14 @@ export async function save(connection: Connection, changes: Changes, version: nu
       ['kind', 'text', learners.map(({ kind }) => kind)],
       ['secret_version', 'int', learners.map(({ secretVersion }) => secretVersion)],
     ]),
-    ...insert('secrets', [
-      ['learner', 'bigint', [...changes.secrets.keys()]],
-      ['wrapped', 'bytea', [...changes.secrets.values()]],
-    ]),
+    ...insert(
+      'secrets',
+      [
+        ['learner', 'bigint', [...changes.secrets.keys()]],
+        ['wrapped', 'bytea', [...changes.secrets.values()]],
+      ],
+      ['learner'],
+    ),
   );
   const lookups = [...changes.lookups.values()];
   const numbers = [...changes.numbers.values()];
@@ -315,13 +352,18 @@ export async function save(connection: Connection, changes: Changes, version: nu
       ['learner', 'bigint', lookups.map(({ learner }) => learner)],
       ['key_version', 'int', lookups.map(({ keyVersion }) => keyVersion)],
     ]),
-    ...insert('numbers', [
-      ['learner', 'bigint', numbers.map(({ learner }) => learner)],
-      ['ordinal', 'int', numbers.map(({ ordinal }) => ordinal)],
-      ['eck_id_hash', 'bytea', numbers.map(({ eckId }) => bytesOrNull(eckId))],
-      ['las_key_hash', 'bytea', numbers.map(({ lasKey }) => bytesOrNull(lasKey))],
-      ['sealed', 'bytea', numbers.map(({ sealed }) => sealed)],
-    ]),
+    ...insert(
+      'numbers',
+      [
+        ['learner', 'bigint', numbers.map(({ learner }) => learner)],
+        ['ordinal', 'int', numbers.map(({ ordinal }) => ordinal)],
+        ['eck_id_hash', 'bytea', numbers.map(({ eckId }) => bytesOrNull(eckId))],
+        ['las_key_hash', 'bytea', numbers.map(({ lasKey }) => bytesOrNull(lasKey))],
+        ['sealed', 'bytea', numbers.map(({ sealed }) => sealed)],
+      ],
+      ['learner', 'ordinal'],
+    ),
+    ...(['birth', 'contact'] as const).flatMap((part) => reseal(part, changes.resealed[part])),
     ...insert(
       'names',
       [

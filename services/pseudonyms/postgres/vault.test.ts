@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type LocalPostgres, missingHere, startPostgres } from '#deploy/local';
 import { type Client, connect, dispatcher, type GatewayError } from '#kernel';
 import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
-import { masterKeys } from '../keys.ts';
+import { MasterRing, masterKeys } from '../keys.ts';
 import { identify } from '../people.ts';
 import { type Place, vaultContract } from '../vault.contract.ts';
 import type { Vault } from '../vault.ts';
@@ -27,7 +27,7 @@ const PARTY = '00000001234567890000';
 
 /**
  * A process that tells each answer only after it has it: `+ key token salt` and `- token`. Two of them have the same keys,
- * so that each meets what the other has made and forgotten.
+ * so that each meets what the other has made and forgotten. Meanwhile they renew the keys.
  */
 const PROGRAM = `
 import { connect, dispatcher, systemClock } from '#kernel';
@@ -36,6 +36,13 @@ import { openPostgresVault, readMasterKey } from '#services/pseudonyms';
 const [url, schema, keyFile, round] = process.argv.slice(-4);
 const vault = await openPostgresVault({ url, schema, masterKey: readMasterKey(keyFile), clock: systemClock });
 const call = connect(VaultServiceDefinition, dispatcher(vault.implementations));
+await call.rotateKeys({ kinds: ['data', 'index'], schoolOin: '' });
+void (async () => {
+  for (;;) {
+    await vault.tick();
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+})();
 for (let i = 0; ; i++)
   await Promise.all(Array.from({ length: 8 }, async (_, j) => {
     const lasKey = round + '-' + i + '-' + j;
@@ -371,10 +378,11 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
       const [{ bytes: vaultId }] = (await sql("SELECT bytes FROM meta WHERE name = 'vault_id'", schema)) as [
         { bytes: Uint8Array },
       ];
+      const keys = masterKeys(masterKey, vaultId);
       const two = new Lane({
         url: server.vaultUrl,
         schema,
-        master: masterKeys(masterKey, vaultId),
+        master: new MasterRing(keys, undefined, keys.doors),
         clock,
         maxCached: 100,
         ledger: new PostgresLedger(server.vaultUrl, `${schema}_ledger`),
@@ -422,20 +430,50 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
       const schema = newSchema();
       const before = await replica(schema);
       const { token } = (await before.identify(ask(['a'], { name: 'Faye' }))).identified[0]!;
-      const next = { form: 2, oldestReader: 1, statements: ['ALTER TABLE learners ADD COLUMN note text'] };
+      const next = { form: 3, oldestReader: 1, statements: ['ALTER TABLE learners ADD COLUMN note text'] };
       await migrate(server.vaultUrl, schema, [next]);
       // The release before goes on, and is started anew, beside it.
       expect((await before.identify(ask(['a', 'b']))).identified[0]!.token).toBe(token);
       const again = await replica(schema);
       expect((await reveal(again, token)).person?.callName).toBe('Faye');
-      const last = { form: 3, oldestReader: 3, statements: ['ALTER TABLE learners DROP COLUMN note'] };
+      const last = { form: 4, oldestReader: 4, statements: ['ALTER TABLE learners DROP COLUMN note'] };
       await migrate(server.vaultUrl, schema, [next, last]);
-      await expect(replica(schema)).rejects.toThrow(/form 3 by a newer release; this release knows 1/);
+      await expect(replica(schema)).rejects.toThrow(/form 4 by a newer release; this release knows 2/);
       expect(await sql('SELECT form FROM forms ORDER BY form', schema)).toEqual([
         { form: 1 },
         { form: 2 },
         { form: 3 },
+        { form: 4 },
       ]);
+    });
+
+    test('a replica without the new master key holds its use up, and says so; one that has it catches up', async () => {
+      const schema = newSchema();
+      const newKey = randomBytes(32);
+      let laid: Uint8Array | undefined;
+      const one = await replica(schema, { nextKey: () => Uint8Array.from(newKey) });
+      const two = await replica(schema, { nextKey: () => laid && Uint8Array.from(laid) });
+      const { token } = (await one.identify(ask(['a'], { name: 'Faye' }))).identified[0]!;
+      await one.rotateKeys({ kinds: ['master'], schoolOin: '' });
+      const wraps = async () => {
+        clock.ms += 11_000;
+        await two.vault.tick();
+        await one.vault.tick();
+        return (await sql('SELECT DISTINCT wrapped_by AS by FROM school_keys', schema)).map(({ by }) => by);
+      };
+      for (let i = 0; i < 3; i++) expect(await wraps()).toEqual(['master:1']);
+      expect((await one.showKeys({})).heldMs).toBeGreaterThan(0n);
+      // A wrong one is as good as none.
+      laid = randomBytes(32);
+      expect(await wraps()).toEqual(['master:1']);
+      laid = newKey;
+      await wraps();
+      expect(await wraps()).toEqual(['master:2']);
+      while ((await one.showKeys({})).rotating) await wraps();
+      expect(await two.showKeys({})).toMatchObject({ master: 2, heldMs: 0n });
+      for (const on of [one, two]) expect((await reveal(on, token)).person?.callName).toBe('Faye');
+      const three = await openPostgresVault({ url: server.vaultUrl, schema, masterKey: newKey, clock });
+      vaults.push(three);
     });
 
     test('a list elsewhere outlives a database that came back as a whole', async () => {
@@ -574,6 +612,10 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
       for (let round = 0; round < 5; round++) await Promise.all([runOne(round, 0), runOne(round, 1)]);
       expect(forgotten.size).toBeGreaterThan(10);
       const on = await replica(schema);
+      while ((await on.showKeys({})).rotating) await on.vault.tick();
+      const keys = await sql("SELECT version FROM school_keys WHERE purpose IN ('index', 'numbers')", schema);
+      expect(keys).toHaveLength(2);
+      for (const { version } of keys) expect(version).toBeGreaterThan(2);
       const list = (await sql(`SELECT token FROM ${schema}_ledger.forgotten`)).map(({ token }) => token);
       for (const token of forgotten) expect(list).toContain(token);
       for (const [token, { key, salt }] of answered) {
@@ -620,5 +662,9 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
     });
   });
 
-  vaultContract(newPlace, { secrets: { table: 'secrets', learner: 'learner' }, modelRuns: 12 });
+  vaultContract(newPlace, {
+    secrets: { table: 'secrets', learner: 'learner' },
+    bytesInSql: (hex) => `'\\x${hex}'::bytea`,
+    modelRuns: 12,
+  });
 });

@@ -1,14 +1,16 @@
-import { timingSafeEqual } from 'node:crypto';
 import { standingOfDatabase, standingRefusal } from '#bus';
 import { type Clock, ConfigError, describeError, GatewayError, log, logSeldom } from '#kernel';
 import { serveVault } from '../calls.ts';
-import { type MasterKeys, masterKeys } from '../keys.ts';
+import { type MasterRing, masterKeys } from '../keys.ts';
 import { OLD_NAMES_MS, type Touched } from '../people.ts';
+import { type NextKey, openRing } from '../ring.ts';
+import { KeyRotation } from '../rotation.ts';
 import { bytesOf, random } from '../seal.ts';
 import type { Vault } from '../vault.ts';
 import { Connection } from './connection.ts';
 import { Lane } from './lane.ts';
 import { PostgresLedger } from './ledger.ts';
+import { PostgresRotation } from './rotation.ts';
 import { migrate } from './schema.ts';
 import { markUnwiped } from './statements.ts';
 
@@ -17,6 +19,8 @@ export interface PostgresVaultOptions {
   url: string;
   /** 32 bytes; the same for all replicas. */
   masterKey: Uint8Array;
+  /** Where a master key that is to follow this one is found. */
+  nextKey?: NextKey;
   clock: Clock;
   /** Whether the key is a development key; remembered by a vault that is made now. */
   devKey?: boolean;
@@ -38,6 +42,8 @@ const DAY_MS = 24 * HOUR_MS;
 const WIPE_AT_ONCE_BYTES = 64 * 1024 * 1024;
 /** How long a replica may keep in memory, unused, what another has changed or destroyed. */
 const REFRESH_MS = 10_000;
+/** Within this time every replica has read that the master key is being replaced, and has said so if it lacks the new one. */
+const OTHERS_MS = 10_000;
 /** Rows that one statement of the tick deals with. */
 const DUE = 500;
 
@@ -50,6 +56,7 @@ const DUE = 500;
 export async function openPostgresVault({
   url,
   masterKey,
+  nextKey = () => undefined,
   clock,
   devKey = false,
   maxCached = 30_000,
@@ -60,13 +67,13 @@ export async function openPostgresVault({
   if (masterKey.length !== 32) throw new ConfigError(['a master key has 32 bytes']);
   await refuseMoved(url, schema);
   await migrate(url, schema);
-  const { master, ...made } = await keysOf(url, schema, masterKey, devKey);
+  const { ring, ...made } = await keysOf(url, schema, masterKey, nextKey, devKey);
   const ledger = new PostgresLedger(ledgerUrl, `${schema}_ledger`);
   const lanes = Array.from(
     { length: count },
-    () => new Lane({ url, schema, master, clock, maxCached: Math.ceil(maxCached / count), ledger }),
+    () => new Lane({ url, schema, master: ring, clock, maxCached: Math.ceil(maxCached / count), ledger }),
   );
-  const vault = new PostgresVault(url, schema, clock, master, ledger, lanes, made.devKey);
+  const vault = new PostgresVault({ url, schema, clock, ring, nextKey, ledger, lanes, devKey: made.devKey });
   try {
     await ledger.prepare();
     await vault.catchUp();
@@ -95,8 +102,9 @@ async function keysOf(
   url: string,
   schema: string,
   masterKey: Uint8Array,
+  nextKey: NextKey,
   devKey: boolean,
-): Promise<{ master: MasterKeys; devKey: boolean }> {
+): Promise<{ ring: MasterRing; devKey: boolean }> {
   const connection = await Connection.open(url, schema);
   try {
     const fresh = random(16);
@@ -106,24 +114,30 @@ async function keysOf(
       { text: 'LOCK TABLE meta IN SHARE ROW EXCLUSIVE MODE' },
       { text: 'SELECT name, number, bytes FROM meta' },
     ]);
-    const meta = new Map((rows as { name: string; number: number; bytes: Uint8Array }[]).map((row) => [row.name, row]));
-    const vaultId = meta.get('vault_id')?.bytes;
-    const master = masterKeys(masterKey, vaultId ?? fresh);
-    if (!vaultId) {
+    const meta = new Map(
+      (rows as { name: string; number: number | null; bytes: Uint8Array | null }[]).map(({ name, number, bytes }) => [
+        name,
+        (bytes ?? number)!,
+      ]),
+    );
+    if (!meta.has('vault_id')) {
+      const { check } = masterKeys(masterKey, fresh);
       await connection.send([
         {
           text: "INSERT INTO meta (name, number, bytes) VALUES ('vault_id', NULL, $1), ('check', NULL, $2), ('dev_key', $3, NULL)",
-          values: [fresh, master.check, devKey ? 1 : 0],
+          values: [fresh, check, devKey ? 1 : 0],
         },
         { text: 'COMMIT' },
       ]);
-      return { master, devKey };
+      meta
+        .set('vault_id', fresh)
+        .set('check', check)
+        .set('dev_key', devKey ? 1 : 0);
     }
-    if (!timingSafeEqual(master.check, meta.get('check')!.bytes))
-      throw new ConfigError([
-        'the master key is not the one that the vault’s database was made under; nothing was changed. Put the right key back: without it no identity can be opened',
-      ]);
-    return { master, devKey: meta.get('dev_key')?.number === 1 };
+    return {
+      ring: openRing(meta, masterKey, nextKey, 'the vault’s database'),
+      devKey: meta.get('dev_key') === 1,
+    };
   } finally {
     connection.close();
   }
@@ -139,6 +153,9 @@ class PostgresVault implements Vault {
   readonly #ledger: PostgresLedger;
   readonly #lanes: readonly Lane[];
   readonly #touched: Touched = new Map();
+  readonly #store: PostgresRotation;
+  readonly #rotation: KeyRotation;
+  #renewing: Promise<void> | undefined;
   /** Of what is done now and then, beside the lanes. */
   #connection: Connection | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -147,24 +164,34 @@ class PostgresVault implements Vault {
   #sweptMs = 0;
   #stopped = false;
 
-  constructor(
-    url: string,
-    schema: string,
-    clock: Clock,
-    master: MasterKeys,
-    ledger: PostgresLedger,
-    lanes: readonly Lane[],
-    devKey: boolean,
-  ) {
+  constructor(given: {
+    url: string;
+    schema: string;
+    clock: Clock;
+    ring: MasterRing;
+    nextKey: NextKey;
+    ledger: PostgresLedger;
+    lanes: readonly Lane[];
+    devKey: boolean;
+  }) {
+    const { url, schema, clock, ring, nextKey, ledger, lanes, devKey } = given;
     this.#url = url;
     this.#schema = schema;
     this.#clock = clock;
     this.#ledger = ledger;
     this.#lanes = lanes;
     this.devKey = devKey;
-    const { implementation, reveals } = serveVault(master, devKey, this.#touched, (school, run) =>
-      this.#stopped ? Promise.reject(new GatewayError('gateway.stopping')) : this.#laneOf(school).submit(run),
-    );
+    this.#store = new PostgresRotation(url, schema, (school, run) => this.#laneOf(school).submit(run));
+    const rotation = new KeyRotation({ store: this.#store, ring, clock, nextKey, othersMs: OTHERS_MS });
+    this.#rotation = rotation;
+    const { implementation, reveals } = serveVault({
+      doors: ring.doors,
+      devKey,
+      touched: this.#touched,
+      rotation,
+      grouped: (school, run) =>
+        this.#stopped ? Promise.reject(new GatewayError('gateway.stopping')) : this.#laneOf(school).submit(run),
+    });
     this.implementations = [implementation];
     this.reveals = reveals;
   }
@@ -178,16 +205,28 @@ class PostgresVault implements Vault {
 
   start(): void {
     this.#timer ??= setInterval(() => {
-      this.#ticking ??= this.tick()
-        // A database that is away must not end the vault: what is due is tried again in a second.
-        .catch((error) => tell('error', 'vault.tick_failed', describeError(error)))
+      // A database that is away must not end the vault: what is due is tried again in a second.
+      const failed = (error: unknown) => tell('error', 'vault.tick_failed', describeError(error));
+      this.#ticking ??= this.#chores()
+        .catch(failed)
         .finally(() => {
           this.#ticking = undefined;
+        });
+      this.#renewing ??= this.#rotation
+        .run()
+        .catch(failed)
+        .finally(() => {
+          this.#renewing = undefined;
         });
     }, 1000).unref();
   }
 
   async tick(): Promise<void> {
+    await this.#chores();
+    await this.#rotation.step();
+  }
+
+  async #chores(): Promise<void> {
     const now = this.#clock.now();
     await this.runDue();
     if (now - this.#refreshedMs >= REFRESH_MS) {
@@ -207,13 +246,15 @@ class PostgresVault implements Vault {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.#rotation.stop();
     clearInterval(this.#timer);
-    await this.#ticking;
+    await Promise.all([this.#ticking, this.#renewing]);
     await Promise.all(this.#lanes.map((lane) => lane.idle()));
     // What cannot be saved now only makes names go a day earlier.
     await this.#saveTouched().catch((error) => tell('warn', 'vault.touched_lost', describeError(error)));
     for (const lane of this.#lanes) lane.close();
     this.#connection?.close();
+    this.#store.close();
     await this.#ledger.close();
   }
 

@@ -28,6 +28,7 @@ import { Decision, Refusal } from "../../core/v1/receipt.ts";
 import { EndpointStatus, ParkedRows } from "../../delivery/v1/delivery.ts";
 import { RosterDifference } from "../../events/v1/rosters.ts";
 import { ActiveLicence, Blocker, Flow } from "../../gateway/v1/flow.ts";
+import { ShowKeysResponse as ShowKeysResponse1 } from "../../pseudonyms/v1/pseudonyms.ts";
 import { SchoolRoster } from "../../rosters/v1/rosters.ts";
 
 export const protobufPackage = "eduk.operator.v1";
@@ -519,6 +520,28 @@ export interface SetKeysResponse {
   /** Follow it with ShowFlow. */
   flowId: string;
   decision: Decision | undefined;
+}
+
+/** Which keys to renew. */
+export interface RotateKeysRequest {
+  /** `master`, `data`, `index`, `pairwise`. */
+  kinds: string[];
+  /** Empty = of all schools. */
+  schoolOin: string;
+}
+
+/** As it is when it has begun. */
+export interface RotateKeysResponse {
+  keys: ShowKeysResponse1 | undefined;
+}
+
+/** Nothing to ask. */
+export interface ShowKeysRequest {
+}
+
+/** Counts only. */
+export interface ShowKeysResponse {
+  keys: ShowKeysResponse1 | undefined;
 }
 
 function createBaseAddPartyRequest(): AddPartyRequest {
@@ -6822,6 +6845,285 @@ export const SetKeysResponse: MessageFns<SetKeysResponse> = {
   },
 };
 
+function createBaseRotateKeysRequest(): RotateKeysRequest {
+  return { kinds: [], schoolOin: "" };
+}
+
+export const RotateKeysRequest: MessageFns<RotateKeysRequest> = {
+  encode(message: RotateKeysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.kinds) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateKeysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateKeysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kinds.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RotateKeysRequest {
+    return {
+      kinds: globalThis.Array.isArray(object?.kinds) ? object.kinds.map((e: any) => globalThis.String(e)) : [],
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: RotateKeysRequest): unknown {
+    const obj: any = {};
+    if (message.kinds?.length) {
+      obj.kinds = message.kinds;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RotateKeysRequest>): RotateKeysRequest {
+    return RotateKeysRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RotateKeysRequest>): RotateKeysRequest {
+    const message = createBaseRotateKeysRequest();
+    message.kinds = object.kinds?.map((e) => e) || [];
+    message.schoolOin = object.schoolOin ?? "";
+    return message;
+  },
+};
+
+function createBaseRotateKeysResponse(): RotateKeysResponse {
+  return { keys: undefined };
+}
+
+export const RotateKeysResponse: MessageFns<RotateKeysResponse> = {
+  encode(message: RotateKeysResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.keys !== undefined) {
+      ShowKeysResponse1.encode(message.keys, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateKeysResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateKeysResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keys = ShowKeysResponse1.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RotateKeysResponse {
+    return { keys: isSet(object.keys) ? ShowKeysResponse1.fromJSON(object.keys) : undefined };
+  },
+
+  toJSON(message: RotateKeysResponse): unknown {
+    const obj: any = {};
+    if (message.keys !== undefined) {
+      obj.keys = ShowKeysResponse1.toJSON(message.keys);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RotateKeysResponse>): RotateKeysResponse {
+    return RotateKeysResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RotateKeysResponse>): RotateKeysResponse {
+    const message = createBaseRotateKeysResponse();
+    message.keys = (object.keys !== undefined && object.keys !== null)
+      ? ShowKeysResponse1.fromPartial(object.keys)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseShowKeysRequest(): ShowKeysRequest {
+  return {};
+}
+
+export const ShowKeysRequest: MessageFns<ShowKeysRequest> = {
+  encode(_: ShowKeysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowKeysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowKeysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ShowKeysRequest {
+    return {};
+  },
+
+  toJSON(_: ShowKeysRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowKeysRequest>): ShowKeysRequest {
+    return ShowKeysRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ShowKeysRequest>): ShowKeysRequest {
+    const message = createBaseShowKeysRequest();
+    return message;
+  },
+};
+
+function createBaseShowKeysResponse(): ShowKeysResponse {
+  return { keys: undefined };
+}
+
+export const ShowKeysResponse: MessageFns<ShowKeysResponse> = {
+  encode(message: ShowKeysResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.keys !== undefined) {
+      ShowKeysResponse1.encode(message.keys, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowKeysResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowKeysResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keys = ShowKeysResponse1.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowKeysResponse {
+    return { keys: isSet(object.keys) ? ShowKeysResponse1.fromJSON(object.keys) : undefined };
+  },
+
+  toJSON(message: ShowKeysResponse): unknown {
+    const obj: any = {};
+    if (message.keys !== undefined) {
+      obj.keys = ShowKeysResponse1.toJSON(message.keys);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowKeysResponse>): ShowKeysResponse {
+    return ShowKeysResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowKeysResponse>): ShowKeysResponse {
+    const message = createBaseShowKeysResponse();
+    message.keys = (object.keys !== undefined && object.keys !== null)
+      ? ShowKeysResponse1.fromPartial(object.keys)
+      : undefined;
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -7050,6 +7352,24 @@ export const OperatorServiceDefinition = {
       requestType: SetKeysRequest as typeof SetKeysRequest,
       requestStream: false,
       responseType: SetKeysResponse as typeof SetKeysResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Begins to renew keys of the vault; calls are answered meanwhile, and it goes on after a restart. */
+    rotateKeys: {
+      name: "RotateKeys",
+      requestType: RotateKeysRequest as typeof RotateKeysRequest,
+      requestStream: false,
+      responseType: RotateKeysResponse as typeof RotateKeysResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Which keys the vault has, and how far renewing them is. */
+    showKeys: {
+      name: "ShowKeys",
+      requestType: ShowKeysRequest as typeof ShowKeysRequest,
+      requestStream: false,
+      responseType: ShowKeysResponse as typeof ShowKeysResponse,
       responseStream: false,
       options: {},
     },

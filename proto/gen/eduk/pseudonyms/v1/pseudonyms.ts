@@ -227,6 +227,46 @@ export interface DoorKeysResponse {
   devKey: boolean;
 }
 
+/** Which keys to renew. */
+export interface RotateKeysRequest {
+  /** `master`, `data`, `index`, `pairwise`. The new master key stands beside the old one already. */
+  kinds: string[];
+  /** Empty = of all schools. */
+  schoolOin: string;
+}
+
+/** It has begun, and goes on after a restart. */
+export interface RotateKeysResponse {
+}
+
+/** Nothing to ask. */
+export interface ShowKeysRequest {
+}
+
+/** Keys of one kind. */
+export interface KeysOfKind {
+  /** As in RotateKeysRequest. */
+  kind: string;
+  /** When all schools were last asked to renew them; 0 = never. Of the master key: while it is being replaced. */
+  askedMs: bigint;
+  /** Schools that are not done yet. */
+  schoolsLeft: number;
+}
+
+/** Counts only. */
+export interface ShowKeysResponse {
+  /** Which master key is used, counted from the first. */
+  master: number;
+  schools: number;
+  keys: KeysOfKind[];
+  /** Something is being renewed. */
+  rotating: boolean;
+  /** When a process last missed the new master key, which holds its use up; 0 = none did. */
+  heldMs: bigint;
+  /** Schools of which a value did not open: they keep their keys, and are tried again each hour. */
+  skipped: number;
+}
+
 function createBaseIdentity(): Identity {
   return { kind: "", eckId: "", lasKey: "", person: undefined, partyOin: "" };
 }
@@ -2944,6 +2984,459 @@ export const DoorKeysResponse: MessageFns<DoorKeysResponse> = {
   },
 };
 
+function createBaseRotateKeysRequest(): RotateKeysRequest {
+  return { kinds: [], schoolOin: "" };
+}
+
+export const RotateKeysRequest: MessageFns<RotateKeysRequest> = {
+  encode(message: RotateKeysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.kinds) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateKeysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateKeysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kinds.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RotateKeysRequest {
+    return {
+      kinds: globalThis.Array.isArray(object?.kinds) ? object.kinds.map((e: any) => globalThis.String(e)) : [],
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: RotateKeysRequest): unknown {
+    const obj: any = {};
+    if (message.kinds?.length) {
+      obj.kinds = message.kinds;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RotateKeysRequest>): RotateKeysRequest {
+    return RotateKeysRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RotateKeysRequest>): RotateKeysRequest {
+    const message = createBaseRotateKeysRequest();
+    message.kinds = object.kinds?.map((e) => e) || [];
+    message.schoolOin = object.schoolOin ?? "";
+    return message;
+  },
+};
+
+function createBaseRotateKeysResponse(): RotateKeysResponse {
+  return {};
+}
+
+export const RotateKeysResponse: MessageFns<RotateKeysResponse> = {
+  encode(_: RotateKeysResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateKeysResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateKeysResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): RotateKeysResponse {
+    return {};
+  },
+
+  toJSON(_: RotateKeysResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<RotateKeysResponse>): RotateKeysResponse {
+    return RotateKeysResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RotateKeysResponse>): RotateKeysResponse {
+    const message = createBaseRotateKeysResponse();
+    return message;
+  },
+};
+
+function createBaseShowKeysRequest(): ShowKeysRequest {
+  return {};
+}
+
+export const ShowKeysRequest: MessageFns<ShowKeysRequest> = {
+  encode(_: ShowKeysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowKeysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowKeysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ShowKeysRequest {
+    return {};
+  },
+
+  toJSON(_: ShowKeysRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowKeysRequest>): ShowKeysRequest {
+    return ShowKeysRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ShowKeysRequest>): ShowKeysRequest {
+    const message = createBaseShowKeysRequest();
+    return message;
+  },
+};
+
+function createBaseKeysOfKind(): KeysOfKind {
+  return { kind: "", askedMs: 0n, schoolsLeft: 0 };
+}
+
+export const KeysOfKind: MessageFns<KeysOfKind> = {
+  encode(message: KeysOfKind, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.askedMs !== 0n) {
+      if (BigInt.asIntN(64, message.askedMs) !== message.askedMs) {
+        throw new globalThis.Error("value provided for field message.askedMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.askedMs);
+    }
+    if (message.schoolsLeft !== 0) {
+      writer.uint32(24).uint32(message.schoolsLeft);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeysOfKind {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeysOfKind();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.askedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.schoolsLeft = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): KeysOfKind {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      askedMs: isSet(object.askedMs) ? BigInt(object.askedMs) : isSet(object.asked_ms) ? BigInt(object.asked_ms) : 0n,
+      schoolsLeft: isSet(object.schoolsLeft)
+        ? globalThis.Number(object.schoolsLeft)
+        : isSet(object.schools_left)
+        ? globalThis.Number(object.schools_left)
+        : 0,
+    };
+  },
+
+  toJSON(message: KeysOfKind): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.askedMs !== 0n) {
+      obj.askedMs = message.askedMs.toString();
+    }
+    if (message.schoolsLeft !== 0) {
+      obj.schoolsLeft = Math.round(message.schoolsLeft);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<KeysOfKind>): KeysOfKind {
+    return KeysOfKind.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeysOfKind>): KeysOfKind {
+    const message = createBaseKeysOfKind();
+    message.kind = object.kind ?? "";
+    message.askedMs = (object.askedMs !== undefined && object.askedMs !== null) ? BigInt(object.askedMs) : 0n;
+    message.schoolsLeft = object.schoolsLeft ?? 0;
+    return message;
+  },
+};
+
+function createBaseShowKeysResponse(): ShowKeysResponse {
+  return { master: 0, schools: 0, keys: [], rotating: false, heldMs: 0n, skipped: 0 };
+}
+
+export const ShowKeysResponse: MessageFns<ShowKeysResponse> = {
+  encode(message: ShowKeysResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.master !== 0) {
+      writer.uint32(8).uint32(message.master);
+    }
+    if (message.schools !== 0) {
+      writer.uint32(16).uint32(message.schools);
+    }
+    for (const v of message.keys) {
+      KeysOfKind.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.rotating !== false) {
+      writer.uint32(32).bool(message.rotating);
+    }
+    if (message.heldMs !== 0n) {
+      if (BigInt.asIntN(64, message.heldMs) !== message.heldMs) {
+        throw new globalThis.Error("value provided for field message.heldMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.heldMs);
+    }
+    if (message.skipped !== 0) {
+      writer.uint32(48).uint32(message.skipped);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowKeysResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowKeysResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.master = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.schools = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.keys.push(KeysOfKind.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.rotating = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.heldMs = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.skipped = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowKeysResponse {
+    return {
+      master: isSet(object.master) ? globalThis.Number(object.master) : 0,
+      schools: isSet(object.schools) ? globalThis.Number(object.schools) : 0,
+      keys: globalThis.Array.isArray(object?.keys) ? object.keys.map((e: any) => KeysOfKind.fromJSON(e)) : [],
+      rotating: isSet(object.rotating) ? globalThis.Boolean(object.rotating) : false,
+      heldMs: isSet(object.heldMs) ? BigInt(object.heldMs) : isSet(object.held_ms) ? BigInt(object.held_ms) : 0n,
+      skipped: isSet(object.skipped) ? globalThis.Number(object.skipped) : 0,
+    };
+  },
+
+  toJSON(message: ShowKeysResponse): unknown {
+    const obj: any = {};
+    if (message.master !== 0) {
+      obj.master = Math.round(message.master);
+    }
+    if (message.schools !== 0) {
+      obj.schools = Math.round(message.schools);
+    }
+    if (message.keys?.length) {
+      obj.keys = message.keys.map((e) => KeysOfKind.toJSON(e));
+    }
+    if (message.rotating !== false) {
+      obj.rotating = message.rotating;
+    }
+    if (message.heldMs !== 0n) {
+      obj.heldMs = message.heldMs.toString();
+    }
+    if (message.skipped !== 0) {
+      obj.skipped = Math.round(message.skipped);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowKeysResponse>): ShowKeysResponse {
+    return ShowKeysResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowKeysResponse>): ShowKeysResponse {
+    const message = createBaseShowKeysResponse();
+    message.master = object.master ?? 0;
+    message.schools = object.schools ?? 0;
+    message.keys = object.keys?.map((e) => KeysOfKind.fromPartial(e)) || [];
+    message.rotating = object.rotating ?? false;
+    message.heldMs = (object.heldMs !== undefined && object.heldMs !== null) ? BigInt(object.heldMs) : 0n;
+    message.skipped = object.skipped ?? 0;
+    return message;
+  },
+};
+
 /** The vault: the only process with keys, the only place with identities. */
 export type VaultServiceDefinition = typeof VaultServiceDefinition;
 export const VaultServiceDefinition = {
@@ -3037,6 +3530,24 @@ export const VaultServiceDefinition = {
       requestType: DoorKeysRequest as typeof DoorKeysRequest,
       requestStream: false,
       responseType: DoorKeysResponse as typeof DoorKeysResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Begins to renew keys; what rests under them is sealed anew in the background, while calls are answered. */
+    rotateKeys: {
+      name: "RotateKeys",
+      requestType: RotateKeysRequest as typeof RotateKeysRequest,
+      requestStream: false,
+      responseType: RotateKeysResponse as typeof RotateKeysResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Which keys there are, and how far renewing them is. */
+    showKeys: {
+      name: "ShowKeys",
+      requestType: ShowKeysRequest as typeof ShowKeysRequest,
+      requestStream: false,
+      responseType: ShowKeysResponse as typeof ShowKeysResponse,
       responseStream: false,
       options: {},
     },
