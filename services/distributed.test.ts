@@ -429,6 +429,7 @@ const harmless = [
   'eduk.pseudonyms.v1.VaultService/sealPayloads',
   'eduk.pseudonyms.v1.VaultService/sealTexts',
   'eduk.pseudonyms.v1.VaultService/showKeys',
+  'eduk.pseudonyms.v1.VaultService/showReveals',
   'eduk.results.v1.ResultsService/listResults',
   'eduk.rosters.v1.RostersService/getLearners',
   'eduk.rosters.v1.RostersService/getRoster',

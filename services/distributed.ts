@@ -107,6 +107,7 @@ export interface Parts {
     keyFile: string;
     devKey: boolean;
     clock: Clock;
+    revealsPerHour: number;
   }): Promise<Pick<Vault, 'implementations' | 'devKey' | 'start' | 'stop'> & Reached>;
 }
 
@@ -541,6 +542,7 @@ async function openVault(config: Config, parts: Parts) {
     keyFile: key.file,
     devKey: key.devKey,
     clock: systemClock,
+    revealsPerHour: Number(config.EDUK_REVEALS_PER_HOUR),
   });
 }
 

@@ -33,7 +33,12 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
   const onLoopback = isLoopback(addresses.grpc.host) && isLoopback(addresses.http.host);
   const vaultFile = join(folder, 'vault.db');
   const key = findMasterKey({ data: folder, keyFile: config.EDUK_MASTER_KEY_FILE, loopback: onLoopback, vaultFile });
-  const startVault = startVaultThread({ file: vaultFile, keyFile: key.file, devKey: key.devKey });
+  const startVault = startVaultThread({
+    file: vaultFile,
+    keyFile: key.file,
+    devKey: key.devKey,
+    revealsPerHour: Number(config.EDUK_REVEALS_PER_HOUR),
+  });
   const [vault, state] = await bothOrNone(startVault, startState({ file: stateFile(folder), config }, startVault));
   let doors: Awaited<ReturnType<typeof startDoors>>;
   let internal: Awaited<ReturnType<typeof serveInternal>> | undefined;

@@ -1165,6 +1165,8 @@ describe('doctor', () => {
       devKey: true,
       freeDiskBytes: 5_000_000_000n,
       ages: [{ consumer: 'orders', stream: 'orders', unread: 7n, oldestUnreadMs: 240_000n }],
+      revealsPerHour: 100_000n,
+      bulkReveals: [{ partyOin: oin, partyName: 'Alpha', hourMs: BigInt(NOW), learners: 250_000n }],
     });
     answer('listParked', {
       rows: [{ partyOin: oin, schoolOin: school, service: 3, standard: 'webhook', key: 'token-1', rows: 2n }],
@@ -1176,6 +1178,8 @@ describe('doctor', () => {
     expect(json.gateway).toMatchObject({ events: 12, holds: 1, parkedKeys: 2, devKey: true });
     for (const name of ['consumers', 'parked', 'held', 'gateway’s key']) expect(check(json, name).state).toBe('warn');
     expect(check(json, 'ports').state).toBe('ok');
+    expect(check(json, 'reveals')).toMatchObject({ state: 'warn' });
+    expect(check(json, 'reveals').says).toMatch(/^Alpha, \d+ was shown 250000 learners .* above 100000/);
     const { out } = await eduk('doctor');
     expect(out).toMatch(/orders +orders +7 +4 min/);
   });

@@ -217,6 +217,12 @@ export const settings = {
     type: 'integer',
     default: '50000',
   },
+  EDUK_REVEALS_PER_HOUR: {
+    about:
+      'Learners whose identity one party may be shown in one hour of the clock before somebody is paged (vault.bulk_reveal in the log). Nothing is kept back. 0 = any number.',
+    type: 'integer',
+    default: '100000',
+  },
   EDUK_HOLD_THRESHOLD_PERCENT: {
     about:
       'A roster that removes or renames more than this share of a school waits for approval, in percent. Below 20 pupils only one that leaves nobody waits.',

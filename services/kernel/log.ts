@@ -46,6 +46,7 @@ const texts: Readonly<Record<string, RegExp>> = {
   day: WORD,
   // Of a school, never of a person.
   school_oin: WORD,
+  party_oin: WORD,
   // Of keys.
   kinds: WORDS,
 };

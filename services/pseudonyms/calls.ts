@@ -4,6 +4,7 @@ import type { Forgetting } from './forgetting.ts';
 import type { DoorKeys } from './keys.ts';
 import { readPseudonym } from './pairwise.ts';
 import { checkIdentify, findLearner, identify, reveal, type Touched } from './people.ts';
+import type { RevealWatch } from './reveals.ts';
 import type { KeyRotation } from './rotation.ts';
 import { each } from './rows.ts';
 import { base32, mac } from './seal.ts';
@@ -44,6 +45,7 @@ export interface ServedVault {
   devKey: boolean;
   touched: Touched;
   rotation: Pick<KeyRotation, 'begin' | 'state'>;
+  watch: Pick<RevealWatch, 'note' | 'state'>;
   /**
    * Runs a call together with others, in one transaction if it writes, and resolves when that is committed; it is told a
    * school so that calls of one school may be kept together.
@@ -52,7 +54,7 @@ export interface ServedVault {
 }
 
 /** `VaultService` over any database. */
-export function serveVault({ doors, devKey, touched, rotation, grouped }: ServedVault): {
+export function serveVault({ doors, devKey, touched, rotation, watch, grouped }: ServedVault): {
   implementation: Implementation;
   reveals(): readonly RevealCount[];
 } {
@@ -93,6 +95,8 @@ export function serveVault({ doors, devKey, touched, rotation, grouped }: Served
       for (const what of ['numbers', 'names', 'contact'] as const)
         if (request[what] && !(what === 'numbers' && request.pairwise))
           count(request.partyOin, request.purpose, what, known);
+      if (request.names || request.contact || (request.numbers && !request.pairwise))
+        watch.note(request.partyOin, known);
       return { revealed };
     },
     sealTexts: ({ schoolOin, texts, partyOin }) =>
@@ -149,6 +153,7 @@ export function serveVault({ doors, devKey, touched, rotation, grouped }: Served
       return {};
     },
     showKeys: () => rotation.state(),
+    showReveals: () => watch.state(),
   });
   return { implementation, reveals: () => [...counts.values()] };
 }

@@ -388,6 +388,11 @@ export class SqliteFile implements Rows, Writes {
     this.#db.exec('CREATE INDEX IF NOT EXISTS learners_of_school ON learners (school, id)');
   }
 
+  /** A table that is made when it is first needed. */
+  make(sql: string): void {
+    this.#db.exec(sql);
+  }
+
   /** All or some rows of what is asked now and then only. */
   ask<T>(sql: string, ...values: (string | number)[]): T[] {
     return this.#db.prepare(sql).all(...values) as T[];

@@ -22,13 +22,22 @@ export interface ThreadData {
   keyFile: string;
   /** Whether `keyFile` is a development key. */
   devKey: boolean;
+  /** As in `VaultOptions`. */
+  revealsPerHour?: number;
 }
 
 const port = parentPort!;
-const { file, keyFile, devKey } = workerData as ThreadData;
+const { file, keyFile, devKey, revealsPerHour } = workerData as ThreadData;
 try {
   const masterKey = readMasterKey(keyFile);
-  const vault = openVault({ file, masterKey, nextKey: () => readNextKey(keyFile), devKey, clock: systemClock });
+  const vault = openVault({
+    file,
+    masterKey,
+    nextKey: () => readNextKey(keyFile),
+    devKey,
+    clock: systemClock,
+    ...(revealsPerHour === undefined ? {} : { revealsPerHour }),
+  });
   masterKey.fill(0);
   recordBugs((error, service, method) => log('error', 'vault.bug', { service, method, ...describeError(error) }));
   serveOnPort(port, dispatcher(vault.implementations));

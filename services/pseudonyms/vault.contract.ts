@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type Client, connect, dispatcher, type GatewayError, uuid7 } from '#kernel';
+import { type Client, connect, dispatcher, type GatewayError, logTo, uuid7 } from '#kernel';
 import { Person } from '#proto/eduk/core/v1/learner';
 import { type Identified, VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import type { Vault, VaultOptions } from './vault.ts';
@@ -77,6 +77,7 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
       nextKey?: VaultOptions['nextKey'];
       clock?: Opened['clock'];
       maxCached?: number;
+      revealsPerHour?: number;
     } = {},
   ): Promise<Opened> {
     const place = options.place ?? (await newPlace());
@@ -91,6 +92,7 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
     const vault = await place.open({
       masterKey,
       clock,
+      ...(options.revealsPerHour ? { revealsPerHour: options.revealsPerHour } : {}),
       ...(options.nextKey ? { nextKey: options.nextKey } : {}),
       ...(options.maxCached ? { maxCached: options.maxCached } : {}),
     });
@@ -881,6 +883,61 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
       const later = await place.open({ masterKey, clock });
       expect(later.devKey).toBe(true);
       await later.stop();
+    });
+  });
+
+  describe('bulk', () => {
+    const lines: Record<string, unknown>[] = [];
+    afterEach(() => {
+      logTo((line) => process.stderr.write(`${line}\n`), 'error');
+      lines.length = 0;
+    });
+
+    test('above a number in an hour somebody is paged, once, whoever of the processes has shown them', async () => {
+      logTo((line) => lines.push(JSON.parse(line)));
+      const vault = await opened({ revealsPerHour: 10 });
+      const tokens = (await identifyAll(vault, [{ eck: 'a' }, { eck: 'b' }, { eck: 'c' }])).map(({ token }) => token);
+      const show = (more: object = {}) =>
+        vault.call.reveal({
+          schoolOin: SCHOOL,
+          wanted: [...tokens, 'lt_nobody'].map((token) => ({ token, nameMark: NONE })),
+          numbers: true,
+          names: true,
+          contact: false,
+          partyOin: PARTY,
+          purpose: 'roster',
+          pairwise: false,
+          ...more,
+        });
+      const tick = async () => {
+        vault.clock.ms += 6_000;
+        await vault.vault.tick();
+      };
+      const paged = () => lines.filter(({ event }) => event === 'vault.bulk_reveal');
+      for (let i = 0; i < 3; i++) await show();
+      // Nobody is known by a pseudonym.
+      for (let i = 0; i < 9; i++) await show({ numbers: true, names: false, pairwise: true });
+      await tick();
+      expect(paged()).toEqual([]);
+      for (let i = 0; i < 3; i++) {
+        await show();
+        await tick();
+      }
+      expect(paged()).toMatchObject([{ level: 'error', party_oin: PARTY, per_hour: 10 }]);
+      const hour = { partyOin: PARTY, hourMs: BigInt(vault.clock.ms - (vault.clock.ms % 3_600_000)), learners: 18n };
+      expect(await vault.call.showReveals({})).toEqual({ perHour: 10n, thisHour: [hour], tooMany: [hour] });
+      const again = await vault.reopen();
+      again.clock.ms += 3_600_000;
+      await revealOne(again, tokens[0]!);
+      again.clock.ms += 6_000;
+      await again.vault.tick();
+      expect(await again.call.showReveals({})).toMatchObject({ thisHour: [{ learners: 1n }], tooMany: [hour] });
+      again.clock.ms += 2 * DAY_MS;
+      expect(await again.call.showReveals({})).toMatchObject({ thisHour: [], tooMany: [] });
+      again.clock.ms += 100 * DAY_MS;
+      await again.vault.tick();
+      await again.vault.stop();
+      expect(await again.place.sql('SELECT * FROM reveal_hours')).toEqual([]);
     });
   });
 

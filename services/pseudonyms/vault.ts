@@ -4,11 +4,13 @@ import { Forgetting } from './forgetting.ts';
 import { type MasterRing, masterKeys } from './keys.ts';
 import { openLedger } from './ledger.ts';
 import { OLD_NAMES_MS, type Touched } from './people.ts';
+import { REVEALS_PER_HOUR, RevealWatch } from './reveals.ts';
 import { type NextKey, openRing } from './ring.ts';
 import { KeyRotation } from './rotation.ts';
 import { random } from './seal.ts';
 import { Shelf } from './shelf.ts';
 import { FORM, openSqliteFile, type SqliteFile } from './sqlite.ts';
+import { sqliteReveals } from './sqlite-reveals.ts';
 import { sqliteRotation } from './sqlite-rotation.ts';
 
 export interface VaultOptions {
@@ -23,6 +25,8 @@ export interface VaultOptions {
   devKey?: boolean;
   /** How many learners stay in memory, with their secrets and without numbers or names; under 1 kB each. */
   maxCached?: number;
+  /** How many learners a party may be shown in an hour before somebody is paged; 0 = any. */
+  revealsPerHour?: number;
 }
 
 export interface Vault {
@@ -59,6 +63,7 @@ export function openVault({
   clock,
   devKey = false,
   maxCached = 30_000,
+  revealsPerHour = REVEALS_PER_HOUR,
 }: VaultOptions): FileVault {
   if (masterKey.length !== 32) throw new ConfigError(['a master key has 32 bytes']);
   const rows = openSqliteFile(file);
@@ -72,7 +77,7 @@ export function openVault({
       rows.commit();
     }
     const ring = openRing(rows.metas(), masterKey, nextKey, file);
-    return vaultOn(rows, ring, nextKey, file, clock, maxCached);
+    return vaultOn(rows, ring, { file, nextKey, clock, maxCached, revealsPerHour });
   } catch (error) {
     rows.rollback();
     rows.close();
@@ -83,11 +88,9 @@ export function openVault({
 function vaultOn(
   rows: SqliteFile,
   ring: MasterRing,
-  nextKey: NextKey,
-  file: string,
-  clock: Clock,
-  maxCached: number,
+  given: Required<Pick<VaultOptions, 'file' | 'nextKey' | 'clock' | 'maxCached' | 'revealsPerHour'>>,
 ): FileVault {
+  const { file, nextKey, clock, maxCached } = given;
   const shelf = new Shelf(rows, ring, clock, maxCached);
   const ledger = openLedger(`${file}.forgotten`);
   const forgetting = new Forgetting(shelf);
@@ -142,8 +145,9 @@ function vaultOn(
   const grouped: typeof enqueue = (school, run) =>
     stopping ? Promise.reject(new GatewayError('gateway.stopping')) : enqueue(school, run);
   const store = sqliteRotation(rows, enqueue, together);
+  const watch = new RevealWatch(sqliteReveals(rows, together), clock, given.revealsPerHour);
   const rotation = new KeyRotation({ store, ring, clock, nextKey, othersMs: 0 });
-  const { implementation, reveals } = serveVault({ doors: ring.doors, devKey, touched, grouped, rotation });
+  const { implementation, reveals } = serveVault({ doors: ring.doors, devKey, touched, grouped, rotation, watch });
 
   let sweptMs = 0;
   function runChores(): void {
@@ -214,8 +218,9 @@ function vaultOn(
           // A full disk must not end the vault: what is due is tried again in a second.
           failed(error);
         }
-        renewing ??= rotation
-          .run()
+        renewing ??= watch
+          .tick()
+          .then(() => rotation.run())
           .catch(failed)
           .finally(() => {
             renewing = undefined;
@@ -224,6 +229,7 @@ function vaultOn(
     },
     async tick() {
       runChores();
+      await watch.tick();
       await rotation.step();
     },
     stop() {
@@ -233,6 +239,7 @@ function vaultOn(
         // A lot that is under way still needs the file.
         await renewing;
         flush();
+        await watch.save();
         saveTouched();
         rows.checkpoint();
         rows.close();

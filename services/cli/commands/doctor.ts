@@ -286,7 +286,15 @@ async function askStatus(call: Call): Promise<{ running: boolean; status?: Statu
   }
 }
 
-function wellbeing({ ages, holds, parkedKeys, devKey, freeDiskBytes }: StatusResponse): Check[] {
+function wellbeing({
+  ages,
+  holds,
+  parkedKeys,
+  devKey,
+  freeDiskBytes,
+  bulkReveals,
+  revealsPerHour,
+}: StatusResponse): Check[] {
   const gaps = ages.filter(({ gap }) => gap);
   const behind = ages.filter((one) => Number(one.oldestUnreadMs) > BEHIND_MS);
   const names = (some: readonly Age[]): string =>
@@ -304,6 +312,15 @@ function wellbeing({ ages, holds, parkedKeys, devKey, freeDiskBytes }: StatusRes
       : ok('held', 'nothing waits for approval'),
     ...(freeDiskBytes > 0n && freeDiskBytes < BigInt(LITTLE_DISK)
       ? [warn('gateway’s disk', `${bytes(freeDiskBytes)} free`)]
+      : []),
+    ...bulkReveals.map(({ partyOin, partyName, hourMs, learners }) =>
+      warn(
+        'reveals',
+        `${[partyName, partyOin].filter(Boolean).join(', ')} was shown ${learners} learners in the hour of ${dutchTime(hourMs)}; above ${revealsPerHour} (EDUK_REVEALS_PER_HOUR) somebody looks why`,
+      ),
+    ),
+    ...(bulkReveals.length === 0 && revealsPerHour > 0n
+      ? [ok('reveals', `no party was shown more than ${revealsPerHour} learners in an hour of the last day`)]
       : []),
     ...(devKey ? [warn('gateway’s key', 'runs on a development key')] : []),
   ];
@@ -333,6 +350,12 @@ const statusJson = (status: StatusResponse) => ({
   parkedKeys: status.parkedKeys,
   devKey: status.devKey,
   freeDiskBytes: Number(status.freeDiskBytes),
+  bulkReveals: status.bulkReveals.map(({ partyOin, partyName, hourMs, learners }) => ({
+    oin: partyOin,
+    name: partyName || null,
+    hourMs: Number(hourMs),
+    learners: Number(learners),
+  })),
   certificates: status.certificates.map(({ partyOin, partyName, notAfterMs }) => ({
     oin: partyOin,
     name: partyName,

@@ -306,12 +306,19 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
     return { flowId: submission.flowId, decision, destroyedMs: BigInt(at) };
   },
   status: async (_request: op.StatusRequest, gate): Promise<op.StatusResponse> => {
-    const [{ ages, freeDiskBytes, head }, { holds }, { parked }] = await Promise.all([
+    const [{ ages, freeDiskBytes, head }, { holds }, { parked }, reveals] = await Promise.all([
       gate.door.services.log.ages({}),
       gate.door.services.rosters.listHolds({ schoolOin: '', decided: false }),
       gate.door.services.log.listParked({ limit: 1000 }),
+      // How the rest is must be told also while the vault is away.
+      gate.door.services.vault.showReveals({}).catch(() => ({ perHour: 0n, tooMany: [] })),
     ]);
     return {
+      bulkReveals: reveals.tooMany.map((one) => ({
+        ...one,
+        partyName: gate.door.chain.party(one.partyOin)?.name ?? '',
+      })),
+      revealsPerHour: reveals.perHour,
       ages,
       freeDiskBytes: BigInt(freeDiskBytes),
       holds: holds.length,

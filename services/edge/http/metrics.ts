@@ -5,9 +5,11 @@ import { letThrough } from '../pgn.ts';
 
 /** What an operator asks of a door, as Prometheus reads it. */
 export async function metricsPage(gate: Gate): Promise<string> {
-  const [{ ages, head, freeDiskBytes }, { endpoints }] = await Promise.all([
+  const [{ ages, head, freeDiskBytes }, { endpoints }, { thisHour, tooMany }] = await Promise.all([
     gate.door.services.log.ages({}),
     gate.door.services.delivery.listEndpoints({ idle: false, partyOin: '' }),
+    // Without the vault the rest is told.
+    gate.door.services.vault.showReveals({}).catch(() => ({ thisHour: [], tooMany: [] })),
   ]);
   const lines = agesLines(ages);
   lines.push('# TYPE eduk_log_events_total counter', `eduk_log_events_total ${head}`);
@@ -27,6 +29,14 @@ export async function metricsPage(gate: Gate): Promise<string> {
     state === 'up' ? 0 : 1,
   );
   gauge('eduk_endpoint_parked_keys', 'Keys that an endpoint did not take.', ({ parkedKeys }) => parkedKeys);
+  lines.push(
+    '# HELP eduk_revealed_learners Learners whose identity a party was shown in this hour of the clock.',
+    '# TYPE eduk_revealed_learners gauge',
+    ...thisHour.map(({ partyOin, learners }) => `eduk_revealed_learners{party="${partyOin}"} ${learners}`),
+    '# HELP eduk_bulk_reveals Hours of the last day in which a party was shown more than EDUK_REVEALS_PER_HOUR: look who, and why.',
+    '# TYPE eduk_bulk_reveals gauge',
+    `eduk_bulk_reveals ${tooMany.length}`,
+  );
   lines.push(
     '# HELP eduk_keys_like_pgn_total Single keys that pass the eleven test and were taken.',
     '# TYPE eduk_keys_like_pgn_total counter',

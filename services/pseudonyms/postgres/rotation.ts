@@ -51,7 +51,8 @@ export class PostgresRotation implements RotationStore {
     this.#connection?.close();
   }
 
-  async #send(...statements: Statement[]): Promise<any[][]> {
+  /** All at once; over the connection that the tick has for what is not a call. */
+  async send(...statements: Statement[]): Promise<any[][]> {
     if (!this.#connection?.usable) {
       this.#connection?.close();
       this.#connection = await Connection.open(this.#url, this.#schema, 'keys', true);
@@ -60,7 +61,7 @@ export class PostgresRotation implements RotationStore {
   }
 
   async #rows<T>(text: string, ...values: unknown[]): Promise<T[]> {
-    const [rows] = await this.#send({ text, values });
+    const [rows] = await this.send({ text, values });
     return rows as T[];
   }
 
@@ -72,7 +73,7 @@ export class PostgresRotation implements RotationStore {
   }
 
   async putMeta(values: Parameters<RotationStore['putMeta']>[0]): Promise<void> {
-    await this.#send(
+    await this.send(
       { text: 'BEGIN' },
       ...Object.entries(values).map(([name, value]) =>
         value === undefined
@@ -88,11 +89,11 @@ export class PostgresRotation implements RotationStore {
   }
 
   async settle(rotating: number): Promise<void> {
-    await this.#send({ text: "DELETE FROM meta WHERE name = 'rotating' AND number = $1", values: [rotating] });
+    await this.send({ text: "DELETE FROM meta WHERE name = 'rotating' AND number = $1", values: [rotating] });
   }
 
   async prepare(): Promise<void> {
-    await this.#send({ text: RENEWED });
+    await this.send({ text: RENEWED });
   }
 
   async countSchools(wrapper: string): Promise<{ schools: number; otherwise: number }> {

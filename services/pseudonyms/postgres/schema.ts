@@ -82,9 +82,18 @@ const FORMS: readonly Form[] = [
     // Renewing keys reads the learners of one school in order.
     statements: ['CREATE INDEX learners_of_school ON learners (school, id)'],
   },
+  {
+    form: 3,
+    oldestReader: 1,
+    // How many learners were shown to whom.
+    statements: [
+      `CREATE TABLE reveal_hours (
+        hour_ms bigint NOT NULL, party_oin ${TEXT}, learners bigint NOT NULL, PRIMARY KEY (hour_ms, party_oin))`,
+    ],
+  },
 ];
 /** From the first renewed key on a release of the form before would look numbers up under one key only. */
-export const RENEWED = 'UPDATE forms SET oldest_reader = 2 WHERE form = 2';
+export const RENEWED = 'UPDATE forms SET oldest_reader = 2 WHERE form >= 2 AND oldest_reader < 2';
 /** The form that this release works on, the newest that it makes. */
 export const FORM = FORMS.at(-1)!.form;
 

@@ -3,6 +3,7 @@ import { type Clock, ConfigError, describeError, GatewayError, log, logSeldom } 
 import { serveVault } from '../calls.ts';
 import { type MasterRing, masterKeys } from '../keys.ts';
 import { OLD_NAMES_MS, type Touched } from '../people.ts';
+import { REVEALS_PER_HOUR, RevealWatch } from '../reveals.ts';
 import { type NextKey, openRing } from '../ring.ts';
 import { KeyRotation } from '../rotation.ts';
 import { bytesOf, random } from '../seal.ts';
@@ -10,6 +11,7 @@ import type { Vault } from '../vault.ts';
 import { Connection } from './connection.ts';
 import { Lane } from './lane.ts';
 import { PostgresLedger } from './ledger.ts';
+import { postgresReveals } from './reveals.ts';
 import { PostgresRotation } from './rotation.ts';
 import { migrate } from './schema.ts';
 import { markUnwiped } from './statements.ts';
@@ -30,6 +32,8 @@ export interface PostgresVaultOptions {
   ledgerUrl?: string;
   /** Where its tables stand, and the list under this name with `_ledger`. Lower-case letters, digits and `_`. */
   schema?: string;
+  /** How many learners a party may be shown in an hour before somebody is paged; 0 = any. */
+  revealsPerHour?: number;
   /** Groups of calls that are answered at the same time, each with a connection of its own. */
   lanes?: number;
 }
@@ -63,6 +67,7 @@ export async function openPostgresVault({
   ledgerUrl = url,
   schema = 'vault',
   lanes: count = 4,
+  revealsPerHour = REVEALS_PER_HOUR,
 }: PostgresVaultOptions): Promise<Vault> {
   if (masterKey.length !== 32) throw new ConfigError(['a master key has 32 bytes']);
   await refuseMoved(url, schema);
@@ -73,7 +78,17 @@ export async function openPostgresVault({
     { length: count },
     () => new Lane({ url, schema, master: ring, clock, maxCached: Math.ceil(maxCached / count), ledger }),
   );
-  const vault = new PostgresVault({ url, schema, clock, ring, nextKey, ledger, lanes, devKey: made.devKey });
+  const vault = new PostgresVault({
+    url,
+    schema,
+    clock,
+    ring,
+    nextKey,
+    ledger,
+    lanes,
+    devKey: made.devKey,
+    revealsPerHour,
+  });
   try {
     await ledger.prepare();
     await vault.catchUp();
@@ -155,6 +170,7 @@ class PostgresVault implements Vault {
   readonly #touched: Touched = new Map();
   readonly #store: PostgresRotation;
   readonly #rotation: KeyRotation;
+  readonly #watch: RevealWatch;
   #renewing: Promise<void> | undefined;
   /** Of what is done now and then, beside the lanes. */
   #connection: Connection | undefined;
@@ -173,6 +189,7 @@ class PostgresVault implements Vault {
     ledger: PostgresLedger;
     lanes: readonly Lane[];
     devKey: boolean;
+    revealsPerHour: number;
   }) {
     const { url, schema, clock, ring, nextKey, ledger, lanes, devKey } = given;
     this.#url = url;
@@ -184,11 +201,17 @@ class PostgresVault implements Vault {
     this.#store = new PostgresRotation(url, schema, (school, run) => this.#laneOf(school).submit(run));
     const rotation = new KeyRotation({ store: this.#store, ring, clock, nextKey, othersMs: OTHERS_MS });
     this.#rotation = rotation;
+    this.#watch = new RevealWatch(
+      postgresReveals((...statements) => this.#store.send(...statements)),
+      clock,
+      given.revealsPerHour,
+    );
     const { implementation, reveals } = serveVault({
       doors: ring.doors,
       devKey,
       touched: this.#touched,
       rotation,
+      watch: this.#watch,
       grouped: (school, run) =>
         this.#stopped ? Promise.reject(new GatewayError('gateway.stopping')) : this.#laneOf(school).submit(run),
     });
@@ -212,8 +235,9 @@ class PostgresVault implements Vault {
         .finally(() => {
           this.#ticking = undefined;
         });
-      this.#renewing ??= this.#rotation
-        .run()
+      this.#renewing ??= this.#watch
+        .tick()
+        .then(() => this.#rotation.run())
         .catch(failed)
         .finally(() => {
           this.#renewing = undefined;
@@ -223,6 +247,7 @@ class PostgresVault implements Vault {
 
   async tick(): Promise<void> {
     await this.#chores();
+    await this.#watch.tick();
     await this.#rotation.step();
   }
 
@@ -252,6 +277,7 @@ class PostgresVault implements Vault {
     await Promise.all(this.#lanes.map((lane) => lane.idle()));
     // What cannot be saved now only makes names go a day earlier.
     await this.#saveTouched().catch((error) => tell('warn', 'vault.touched_lost', describeError(error)));
+    await this.#watch.save();
     for (const lane of this.#lanes) lane.close();
     this.#connection?.close();
     this.#store.close();

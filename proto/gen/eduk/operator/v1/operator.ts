@@ -381,6 +381,18 @@ export interface StatusResponse {
   events: bigint;
   /** Which parties showed last to the door that answers, by OIN. */
   certificates: PartyCertificate[];
+  /** Hours of the last day in which a party was shown more learners than one may be. */
+  bulkReveals: BulkReveal[];
+  /** How many that is; 0 = it is not looked at, or the vault does not answer. */
+  revealsPerHour: bigint;
+}
+
+/** What one party was shown in one hour of the clock. */
+export interface BulkReveal {
+  partyOin: string;
+  partyName: string;
+  hourMs: bigint;
+  learners: bigint;
 }
 
 /** Filters. */
@@ -4824,6 +4836,8 @@ function createBaseStatusResponse(): StatusResponse {
     version: "",
     events: 0n,
     certificates: [],
+    bulkReveals: [],
+    revealsPerHour: 0n,
   };
 }
 
@@ -4858,6 +4872,15 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     }
     for (const v of message.certificates) {
       PartyCertificate.encode(v!, writer.uint32(66).fork()).join();
+    }
+    for (const v of message.bulkReveals) {
+      BulkReveal.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.revealsPerHour !== 0n) {
+      if (BigInt.asUintN(64, message.revealsPerHour) !== message.revealsPerHour) {
+        throw new globalThis.Error("value provided for field message.revealsPerHour of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.revealsPerHour);
     }
     return writer;
   },
@@ -4939,6 +4962,22 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.certificates.push(PartyCertificate.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.bulkReveals.push(BulkReveal.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.revealsPerHour = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4975,6 +5014,16 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       certificates: globalThis.Array.isArray(object?.certificates)
         ? object.certificates.map((e: any) => PartyCertificate.fromJSON(e))
         : [],
+      bulkReveals: globalThis.Array.isArray(object?.bulkReveals)
+        ? object.bulkReveals.map((e: any) => BulkReveal.fromJSON(e))
+        : globalThis.Array.isArray(object?.bulk_reveals)
+        ? object.bulk_reveals.map((e: any) => BulkReveal.fromJSON(e))
+        : [],
+      revealsPerHour: isSet(object.revealsPerHour)
+        ? BigInt(object.revealsPerHour)
+        : isSet(object.reveals_per_hour)
+        ? BigInt(object.reveals_per_hour)
+        : 0n,
     };
   },
 
@@ -5004,6 +5053,12 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     if (message.certificates?.length) {
       obj.certificates = message.certificates.map((e) => PartyCertificate.toJSON(e));
     }
+    if (message.bulkReveals?.length) {
+      obj.bulkReveals = message.bulkReveals.map((e) => BulkReveal.toJSON(e));
+    }
+    if (message.revealsPerHour !== 0n) {
+      obj.revealsPerHour = message.revealsPerHour.toString();
+    }
     return obj;
   },
 
@@ -5022,6 +5077,141 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     message.version = object.version ?? "";
     message.events = (object.events !== undefined && object.events !== null) ? BigInt(object.events) : 0n;
     message.certificates = object.certificates?.map((e) => PartyCertificate.fromPartial(e)) || [];
+    message.bulkReveals = object.bulkReveals?.map((e) => BulkReveal.fromPartial(e)) || [];
+    message.revealsPerHour = (object.revealsPerHour !== undefined && object.revealsPerHour !== null)
+      ? BigInt(object.revealsPerHour)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseBulkReveal(): BulkReveal {
+  return { partyOin: "", partyName: "", hourMs: 0n, learners: 0n };
+}
+
+export const BulkReveal: MessageFns<BulkReveal> = {
+  encode(message: BulkReveal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.partyName !== "") {
+      writer.uint32(18).string(message.partyName);
+    }
+    if (message.hourMs !== 0n) {
+      if (BigInt.asIntN(64, message.hourMs) !== message.hourMs) {
+        throw new globalThis.Error("value provided for field message.hourMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.hourMs);
+    }
+    if (message.learners !== 0n) {
+      if (BigInt.asUintN(64, message.learners) !== message.learners) {
+        throw new globalThis.Error("value provided for field message.learners of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.learners);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BulkReveal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBulkReveal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.hourMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.learners = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BulkReveal {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      partyName: isSet(object.partyName)
+        ? globalThis.String(object.partyName)
+        : isSet(object.party_name)
+        ? globalThis.String(object.party_name)
+        : "",
+      hourMs: isSet(object.hourMs) ? BigInt(object.hourMs) : isSet(object.hour_ms) ? BigInt(object.hour_ms) : 0n,
+      learners: isSet(object.learners) ? BigInt(object.learners) : 0n,
+    };
+  },
+
+  toJSON(message: BulkReveal): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.partyName !== "") {
+      obj.partyName = message.partyName;
+    }
+    if (message.hourMs !== 0n) {
+      obj.hourMs = message.hourMs.toString();
+    }
+    if (message.learners !== 0n) {
+      obj.learners = message.learners.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BulkReveal>): BulkReveal {
+    return BulkReveal.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BulkReveal>): BulkReveal {
+    const message = createBaseBulkReveal();
+    message.partyOin = object.partyOin ?? "";
+    message.partyName = object.partyName ?? "";
+    message.hourMs = (object.hourMs !== undefined && object.hourMs !== null) ? BigInt(object.hourMs) : 0n;
+    message.learners = (object.learners !== undefined && object.learners !== null) ? BigInt(object.learners) : 0n;
     return message;
   },
 };

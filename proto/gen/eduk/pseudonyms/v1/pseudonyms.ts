@@ -267,6 +267,28 @@ export interface ShowKeysResponse {
   skipped: number;
 }
 
+/** Nothing to ask. */
+export interface ShowRevealsRequest {
+}
+
+/** What one party was shown in one hour of the clock. */
+export interface BulkReveal {
+  partyOin: string;
+  /** Its beginning. */
+  hourMs: bigint;
+  /** Each time that one is shown counts. */
+  learners: bigint;
+}
+
+/** Counts only; of all processes of the vault. */
+export interface ShowRevealsResponse {
+  /** Above it somebody is paged; 0 = never. */
+  perHour: bigint;
+  thisHour: BulkReveal[];
+  /** Hours of the last day in which it was more. */
+  tooMany: BulkReveal[];
+}
+
 function createBaseIdentity(): Identity {
   return { kind: "", eckId: "", lasKey: "", person: undefined, partyOin: "" };
 }
@@ -3437,6 +3459,281 @@ export const ShowKeysResponse: MessageFns<ShowKeysResponse> = {
   },
 };
 
+function createBaseShowRevealsRequest(): ShowRevealsRequest {
+  return {};
+}
+
+export const ShowRevealsRequest: MessageFns<ShowRevealsRequest> = {
+  encode(_: ShowRevealsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowRevealsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowRevealsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ShowRevealsRequest {
+    return {};
+  },
+
+  toJSON(_: ShowRevealsRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowRevealsRequest>): ShowRevealsRequest {
+    return ShowRevealsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ShowRevealsRequest>): ShowRevealsRequest {
+    const message = createBaseShowRevealsRequest();
+    return message;
+  },
+};
+
+function createBaseBulkReveal(): BulkReveal {
+  return { partyOin: "", hourMs: 0n, learners: 0n };
+}
+
+export const BulkReveal: MessageFns<BulkReveal> = {
+  encode(message: BulkReveal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.hourMs !== 0n) {
+      if (BigInt.asIntN(64, message.hourMs) !== message.hourMs) {
+        throw new globalThis.Error("value provided for field message.hourMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.hourMs);
+    }
+    if (message.learners !== 0n) {
+      if (BigInt.asUintN(64, message.learners) !== message.learners) {
+        throw new globalThis.Error("value provided for field message.learners of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.learners);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BulkReveal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBulkReveal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.hourMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.learners = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BulkReveal {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      hourMs: isSet(object.hourMs) ? BigInt(object.hourMs) : isSet(object.hour_ms) ? BigInt(object.hour_ms) : 0n,
+      learners: isSet(object.learners) ? BigInt(object.learners) : 0n,
+    };
+  },
+
+  toJSON(message: BulkReveal): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.hourMs !== 0n) {
+      obj.hourMs = message.hourMs.toString();
+    }
+    if (message.learners !== 0n) {
+      obj.learners = message.learners.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BulkReveal>): BulkReveal {
+    return BulkReveal.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BulkReveal>): BulkReveal {
+    const message = createBaseBulkReveal();
+    message.partyOin = object.partyOin ?? "";
+    message.hourMs = (object.hourMs !== undefined && object.hourMs !== null) ? BigInt(object.hourMs) : 0n;
+    message.learners = (object.learners !== undefined && object.learners !== null) ? BigInt(object.learners) : 0n;
+    return message;
+  },
+};
+
+function createBaseShowRevealsResponse(): ShowRevealsResponse {
+  return { perHour: 0n, thisHour: [], tooMany: [] };
+}
+
+export const ShowRevealsResponse: MessageFns<ShowRevealsResponse> = {
+  encode(message: ShowRevealsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.perHour !== 0n) {
+      if (BigInt.asUintN(64, message.perHour) !== message.perHour) {
+        throw new globalThis.Error("value provided for field message.perHour of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.perHour);
+    }
+    for (const v of message.thisHour) {
+      BulkReveal.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.tooMany) {
+      BulkReveal.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowRevealsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowRevealsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.perHour = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.thisHour.push(BulkReveal.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.tooMany.push(BulkReveal.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowRevealsResponse {
+    return {
+      perHour: isSet(object.perHour) ? BigInt(object.perHour) : isSet(object.per_hour) ? BigInt(object.per_hour) : 0n,
+      thisHour: globalThis.Array.isArray(object?.thisHour)
+        ? object.thisHour.map((e: any) => BulkReveal.fromJSON(e))
+        : globalThis.Array.isArray(object?.this_hour)
+        ? object.this_hour.map((e: any) => BulkReveal.fromJSON(e))
+        : [],
+      tooMany: globalThis.Array.isArray(object?.tooMany)
+        ? object.tooMany.map((e: any) => BulkReveal.fromJSON(e))
+        : globalThis.Array.isArray(object?.too_many)
+        ? object.too_many.map((e: any) => BulkReveal.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ShowRevealsResponse): unknown {
+    const obj: any = {};
+    if (message.perHour !== 0n) {
+      obj.perHour = message.perHour.toString();
+    }
+    if (message.thisHour?.length) {
+      obj.thisHour = message.thisHour.map((e) => BulkReveal.toJSON(e));
+    }
+    if (message.tooMany?.length) {
+      obj.tooMany = message.tooMany.map((e) => BulkReveal.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowRevealsResponse>): ShowRevealsResponse {
+    return ShowRevealsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowRevealsResponse>): ShowRevealsResponse {
+    const message = createBaseShowRevealsResponse();
+    message.perHour = (object.perHour !== undefined && object.perHour !== null) ? BigInt(object.perHour) : 0n;
+    message.thisHour = object.thisHour?.map((e) => BulkReveal.fromPartial(e)) || [];
+    message.tooMany = object.tooMany?.map((e) => BulkReveal.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** The vault: the only process with keys, the only place with identities. */
 export type VaultServiceDefinition = typeof VaultServiceDefinition;
 export const VaultServiceDefinition = {
@@ -3548,6 +3845,15 @@ export const VaultServiceDefinition = {
       requestType: ShowKeysRequest as typeof ShowKeysRequest,
       requestStream: false,
       responseType: ShowKeysResponse as typeof ShowKeysResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How many learners were shown to whom. */
+    showReveals: {
+      name: "ShowReveals",
+      requestType: ShowRevealsRequest as typeof ShowRevealsRequest,
+      requestStream: false,
+      responseType: ShowRevealsResponse as typeof ShowRevealsResponse,
       responseStream: false,
       options: {},
     },
