@@ -1102,6 +1102,16 @@ describe('doctor', () => {
     expect(check(ill.json, 'EDUK_HTTP')).toMatchObject({ state: 'fail' });
     expect(check(ill.json, 'master key')).toMatchObject({ state: 'fail' });
     expect(ill.out).not.toContain('secret');
+    chmodSync(key, 0o600);
+    for (const [mode, state, says] of [
+      [0o600, 'warn', 'eduk key rotate master'],
+      [0o644, 'fail', 'can be read by others'],
+    ] as const) {
+      writeFileSync(`${key}.next`, 'secret');
+      chmodSync(`${key}.next`, mode);
+      const { json } = await run('doctor --json', { ...env, EDUK_MASTER_KEY_FILE: key });
+      expect(check(json, 'master key')).toMatchObject({ state, says: expect.stringContaining(says) });
+    }
     expect((await run('doctor', { EDUK_NOTHING: '1' })).exit).toBe(1);
     rmSync(place, { recursive: true });
   });

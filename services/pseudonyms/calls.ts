@@ -89,6 +89,7 @@ export function serveVault({ doors, devKey, touched, rotation, watch, grouped }:
     },
     findLearner: (request) => grouped('', ({ shelf }) => findLearner(shelf, request)),
     async reveal(request) {
+      mustBeFor(request);
       const revealed = await grouped(request.schoolOin, ({ shelf }) => reveal(shelf, request, touched));
       const known = revealed.filter((one) => one.known).length;
       // A pseudonym reveals no number.
@@ -128,6 +129,7 @@ export function serveVault({ doors, devKey, touched, rotation, watch, grouped }:
         return { sealed };
       }),
     async openPayloads({ schoolOin, sealed, partyOin, purpose }) {
+      mustBeFor({ partyOin, purpose });
       const data = await grouped(schoolOin, ({ shelf }) => {
         const school = shelf.school(schoolOin, false);
         return each(sealed, (one) => {
@@ -156,6 +158,12 @@ export function serveVault({ doors, devKey, touched, rotation, watch, grouped }:
     showReveals: () => watch.state(),
   });
   return { implementation, reveals: () => [...counts.values()] };
+}
+
+/** Nobody is shown for nobody, or for nothing. */
+function mustBeFor({ partyOin, purpose }: { partyOin: string; purpose: string }): void {
+  if (partyOin === '') throw new GatewayError('gateway.bug', 'What is shown is for a party.', { where: 'party_oin' });
+  if (purpose === '') throw new GatewayError('gateway.bug', 'What is shown has a purpose.', { where: 'purpose' });
 }
 
 /** When a flow began, by its id, which is a UUID of version 7. */

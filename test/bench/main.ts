@@ -4,7 +4,7 @@
  *
  *   npm run bench                     everything but the million
  *   npm run bench -- --million        also 1,000,000 grants, with memory by tenth and fairness beside it
- *   npm run bench -- --only stream    one part: start, stream, accept, unary, fairness, edexml
+ *   npm run bench -- --only stream    one part: start, stream, accept, unary, fairness, edexml, vault
  *   npm run bench -- distributed      roles on Kafka and PostgreSQL: distributed.ts
  *   npm run bench -- peers            the same work by us and by others: peers/main.ts
  *   npm run bench -- connections      memory under 10,000 idle and 1,000 slow connections: idle.ts
@@ -21,6 +21,7 @@ import { newOin, newSchool, sendAll, type WireClient, wire } from '../chain/gate
 import { acceptAlone } from './accept.ts';
 import { edexmlRatios } from './edexml.ts';
 import type { LoadOptions } from './load.ts';
+import { vaultRates } from './vault.ts';
 
 const PRODUCT = '9789000000019';
 const args = process.argv.slice(2);
@@ -447,9 +448,21 @@ async function benchEdexml(): Promise<void> {
   );
 }
 
+async function benchVault(): Promise<void> {
+  const { hmac, ...rates } = await vaultRates();
+  for (const [what, rate, wanted] of [
+    ['vault: ECK iD to token, in memory, a second and core', rates.cached, 200_000],
+    ['vault: ECK iD to token, stored, in batches, a second and core', rates.stored, 20_000],
+    ['vault: pairwise pseudonyms, a second and core', rates.pairwise, 100_000],
+  ] as const)
+    row(what, round(rate), `${round(hmac)} bare HMACs`, rate / hmac, `≥ ${round(wanted)}/s`, rate >= wanted);
+  say(`       vault: learners whose keys are renewed, a second and core: ${round(rates.renewed)}`);
+}
+
 const parts: Record<string, () => Promise<void>> = {
   start: benchStart,
   edexml: benchEdexml,
+  vault: benchVault,
   accept: benchAccept,
   unary: benchUnary,
   stream: benchStream,

@@ -31,7 +31,7 @@ const call = connect(VaultServiceDefinition, dispatcher(vault.implementations));
 const { data } = await call.openPayloads({
   schoolOin: school,
   sealed: sealed.map(({ learner, payload }) => ({ token: learner, sealed: payload, context: 'result' })),
-  partyOin: '',
+  partyOin: 'demo',
   purpose: 'demo',
 });
 const tokens = [...new Set(sealed.map(({ learner }) => learner))];
@@ -41,7 +41,7 @@ const { revealed } = await call.reveal({
   numbers: true,
   names: true,
   contact: true,
-  partyOin: '',
+  partyOin: 'demo',
   purpose: 'demo',
   pairwise: false,
 });
