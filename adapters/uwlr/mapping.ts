@@ -52,9 +52,12 @@ export interface RosterQuestion {
   schoolYear: string;
   /** Milliseconds since 1970; undefined = whatever there is, changed or not. */
   changedSince: number | undefined;
-  /** Name of the set of fields asked for (gegevenssetid); advice only, the school's agreement decides. Empty when absent. */
+  /** Name of the set of fields asked for (gegevenssetid); advice only, the school's agreement decides. Empty when absent, or when it is no name. */
   setName: string;
 }
+
+/** The standard allows any text of 64 characters; what is no name may be somebody's. */
+const SET_NAME = /^[\w.:-]{1,64}$/;
 
 /** UWLR 2.2 §3.2, `leerlinggegevens_verzoek`. */
 export function rosterQuestion(wire: LeerlinggegevensVerzoek): RosterQuestion {
@@ -63,7 +66,7 @@ export function rosterQuestion(wire: LeerlinggegevensVerzoek): RosterQuestion {
     school: schoolRef(wire),
     schoolYear: wire.schooljaar ?? '',
     changedSince: since === undefined ? undefined : Date.parse(zoned(since)),
-    setName: wire.gegevenssetid ?? '',
+    setName: SET_NAME.test(wire.gegevenssetid ?? '') ? wire.gegevenssetid! : '',
   };
 }
 

@@ -138,6 +138,17 @@ describe('questions for a roster', () => {
     );
   });
 
+  test('keeps the name of a set only where it is a name: anything else that was written there is let go of', () => {
+    const named = (name: string): string => {
+      const asked = question.replace('</q:xsdversie>', `</q:xsdversie><q:gegevenssetid>${name}</q:gegevenssetid>`);
+      expect(asked).not.toBe(question);
+      return leerlinggegevens.toCore(leerlinggegevens.read(Buffer.from(asked))).setName;
+    };
+    expect(named('Smalle-set_2.2')).toBe('Smalle-set_2.2');
+    for (const text of ['Van der Beuk', '<![CDATA[Beukstraat 12 bis]]>', 'noor@school.example'])
+      expect(named(text)).toBe('');
+  });
+
   test('a request at the wrong service is refused', () => {
     expect(caught(() => leerresultaten.read(open('01-question.xml'))).fault).toBe('wire.invalid');
     expect(caught(() => leerlinggegevens.read(open('10-results.xml'))).fault).toBe('wire.invalid');
