@@ -167,7 +167,7 @@ describe('two gateways to which the same happened', () => {
 
   test('made other keys for themselves, and no two of one are the same', () => {
     const [one, other] = made;
-    expect(Object.keys(one.files).sort()).toEqual(['data.dev.key', 'data/operator.key']);
+    expect(Object.keys(one.files).sort()).toEqual(['data.dev.key', 'data/log.key', 'data/operator.key']);
     const all = [...Object.values(one.files), ...Object.values(other.files)];
     expect(new Set(all).size).toBe(all.length);
     for (const key of all) expect(key.length).toBeGreaterThanOrEqual(43);
