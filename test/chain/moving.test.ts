@@ -15,15 +15,19 @@ import { MandateState } from '#proto/eduk/core/v1/party';
 import { PartiesServiceDefinition } from '#proto/eduk/parties/v1/parties';
 import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import { events } from '#proto/events';
+import { audit } from '#services/audit';
 import { openPostgresVault, openVault, readMasterKey, vaultSqliteWays, vaultTables } from '#services/pseudonyms';
 import { keeping } from '../../services/main.ts';
 import { randomFrom } from '../parties/random.ts';
 import { entriesOf } from '../sim/entries.ts';
 import { inventMessages } from '../sim/messages.ts';
-import { services } from '../sim/watched.ts';
+import { services as watched } from '../sim/watched.ts';
 import { inventWorld } from '../sim/world.ts';
 
 logTo(() => undefined);
+
+/** All that a gateway runs: a move that left one out would lose its rows. */
+const services = [...watched, audit];
 
 let home: string;
 let servers: Infrastructure;
