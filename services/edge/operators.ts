@@ -35,6 +35,7 @@ const reads: ReadonlySet<string> = new Set([
   'readAuditLog',
   'showReceipt',
   'listAccess',
+  'showKeys',
 ]);
 /** A privacy officer forgets, and ends what was agreed. */
 const isForPrivacy = (key: string, request: { change?: string }): boolean =>

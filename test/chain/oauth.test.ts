@@ -248,6 +248,7 @@ describe('a token', () => {
     expect(known).toMatchObject({ issuer: at.http, token_endpoint: `${at.http}/oauth2/token` });
     expect(known.scopes_supported).toEqual([
       'access',
+      'audit',
       'catalogue',
       'entitlement',
       'flow',

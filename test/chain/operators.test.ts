@@ -108,7 +108,7 @@ describe('what each may do', () => {
       const code = await told(reader[key]!(requestStream ? [] : {})).catch(() => 'another');
       if (code !== 'party.forbidden') may.push(key);
     }
-    for (const key of may) expect(key).toMatch(/^(list|show|why|status|preview)/);
+    for (const key of may) expect(key).toMatch(/^(list|show|why|status|preview|read)/);
     expect(may).toEqual(expect.arrayContaining(['listParties', 'listMandates', 'showFlow', 'whyBlocked', 'status']));
     const edexml = await fetch(`${at.http}/edexml`, {
       method: 'POST',
