@@ -139,7 +139,10 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
   PartyChangeRefused: refusal('PartySubmitted', 'MandateSubmitted', 'MandateChangeSubmitted'),
 };
 
-/** Events that touch no flow. A roster of a school has thousands of them, and its outcome says how many. */
+/**
+ * Events that touch no flow. A roster of a school has thousands of them, and its outcome says how many; what was done is told
+ * of to the audit log only, whose stream is not read here.
+ */
 export const passedOver: readonly EventName[] = [
   'LearnerJoined',
   'LearnerMoved',
@@ -148,4 +151,5 @@ export const passedOver: readonly EventName[] = [
   'GroupChanged',
   'StaffChanged',
   'LearnerLineOrdered',
+  'AuditSubmitted',
 ];
