@@ -65,7 +65,7 @@ export function write(
   lanes: readonly Lane[],
   ledger: Ledger,
   { batch = 20, paceMs = 5, bytes = 0 }: { batch?: number; paceMs?: number; bytes?: number } = {},
-): { stop(): Promise<WriterReport> } {
+): { report: WriterReport; stop(): Promise<WriterReport> } {
   const report: WriterReport = { failures: new Map(), longestMs: 0 };
   let going = true;
   const each = async (lane: Lane): Promise<void> => {
@@ -94,6 +94,7 @@ export function write(
   };
   const writing = Promise.all(lanes.map(each));
   return {
+    report,
     async stop() {
       going = false;
       await writing;

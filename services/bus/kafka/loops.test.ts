@@ -173,6 +173,19 @@ test('one request a leader for all its lanes; a leader that moved is looked up b
   expect(wire.asked.filter(({ what }) => what === 'produce')).toEqual([{ broker: 2, what: 'produce' }]);
 });
 
+test('leaders are not asked for again while all goes well', async () => {
+  const wire = new MadeUp();
+  const producer = producerOf(wire);
+  const send = () => producer.send([0, 1].map((partition) => ({ ...lane(partition), records })));
+  await send();
+  const looked = wire.asked.filter(({ what }) => what === 'metadata').length;
+  for (let i = 0; i < 3; i++) {
+    await rest(60);
+    expect(await send()).toEqual([{ offset: 7n }, { offset: 7n }]);
+  }
+  expect(wire.asked.filter(({ what }) => what === 'metadata').length).toBe(looked);
+});
+
 test('a broker that takes connections and answers nothing does not hold up who asks for leaders', async () => {
   const wire = new MadeUp();
   wire.metadata = (broker) => (broker === 1 ? new Promise(() => {}) : Promise.resolve());

@@ -111,7 +111,8 @@ export class Producer implements KafkaProducer {
               this.#cluster.stale([topic]);
             }
           }
-          fail(new KafkaError('DRIVER', 'the answer lacks a lane', { retriable: true, written: 'unknown' }));
+          if (indexes.some((at) => outcomes[at] === undefined))
+            fail(new KafkaError('DRIVER', 'the answer lacks a lane', { retriable: true, written: 'unknown' }));
         } catch (error) {
           const { code, message, retriable, cause } = error as KafkaError;
           fail(new KafkaError(code, message, { retriable, written: 'unknown', cause }));
