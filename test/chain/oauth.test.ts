@@ -307,10 +307,22 @@ describe('a token', () => {
     await whole.orders.placeOrder(order('of-b', schoolB));
     expect(await told(whole.orders.getOrder({ orderId: 'of-b' }))).toBe('');
     expect(await told(as.orders.getOrder({ orderId: 'of-b' }))).toBe('party.forbidden');
+    // Why it waits neither, whichever school is named beside it.
+    expect(await told(whole.flows.whyBlocked({ orderId: 'of-b' }))).toBe('');
+    expect(await told(as.flows.whyBlocked({ orderId: 'of-b' }))).toBe('state.missing');
+    expect(await told(as.flows.whyBlocked({ schoolOin: schoolA, orderId: 'of-b' }))).toBe('state.missing');
     expect(await told(as.orders.placeOrder(order('of-b-2', schoolB)))).toBe('party.forbidden');
     expect(await told(readUntil(as.rosters.watchRosters({ schoolOin: schoolB }), () => false, 5_000))).toBe(
       'party.forbidden',
     );
+    // It passes over the mail of others, so its cursor is none for a watch of all.
+    const { watchCursor: cursor } = await as.orders.listOrders({});
+    const watched = (by: typeof as) =>
+      readUntil(by.orders.watchOrders({ cursor }), () => false, 300).catch((thrown) =>
+        thrown instanceof Fault ? thrown.code : 'waits',
+      );
+    expect(await watched(whole)).toBe('wire.invalid');
+    expect(await watched(as)).toBe('waits');
     const grant = (schoolOin: string) => ({
       reference: `grant-${schoolOin}`,
       schoolOin,

@@ -213,3 +213,19 @@ test('by product the whole school is read, and many alike are counted', async ()
   expect(later).toHaveLength(50);
   expect(later.reduce((sum, { learners }) => sum + learners, 0)).toBe(80);
 });
+
+test('an order of another school is not there for a school, nor why it waits', async () => {
+  const place = await school.orders.placeOrder({
+    reference: 'theirs',
+    orderId: 'theirs',
+    schoolOin: oin,
+    lines: [{ terms: { lineId: '1', productId: '9789999999999', quantity: 1 } }],
+    waitMs: 500n,
+  } as never);
+  expect(place.flowId).not.toBe('');
+  expect((await why({ orderId: 'theirs' })).blockers.length).toBeGreaterThan(0);
+  const elsewhere = await at.party('Basisschool De Eik', [Role.ROLE_SCHOOL], newSchool());
+  expect(
+    await refusedCall(elsewhere.flows.whyBlocked({ schoolOin: elsewhere.oin, orderId: 'theirs' } as never)),
+  ).toMatchObject({ code: 'state.missing' });
+});

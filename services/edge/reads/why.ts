@@ -104,7 +104,10 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
       orders =
         (await settle(door, async () => {
           const asked = { orderId: request.orderId, buyerOin: '', partyOin: party };
-          const found = (await services.orders.getOrder(asked)).orders;
+          // Who may see all of the school that it names may not see the orders of another.
+          const found = (await services.orders.getOrder(asked)).orders.filter(
+            ({ schoolOin }) => caller.kind === 'operator' || ['', schoolOin].includes(request.schoolOin),
+          );
           return found.length > 0 ? found : undefined;
         })) ?? [];
     else
