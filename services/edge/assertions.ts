@@ -123,7 +123,8 @@ export const isOfKeys = (thrown: unknown): boolean =>
 export function claimedClient(assertion: string): string | undefined {
   try {
     const { iss, sub } = decodeJwt(assertion);
-    return iss !== undefined && iss === sub ? iss : undefined;
+    // It is any JSON so far, whatever the type says.
+    return typeof iss === 'string' && iss === sub ? iss : undefined;
   } catch {
     return undefined;
   }
@@ -149,10 +150,13 @@ export async function verifyAssertion(
       currentDate: new Date(nowMs),
       requiredClaims: ['exp', 'jti'],
     });
-    const { exp, jti } = payload;
+    const { exp, jti, aud } = payload;
+    // One that is for others too could have been shown to them first, and they could show it here.
+    if ([aud!].flat().some((one) => !audience.includes(one))) throw wrong('An assertion is for this gateway alone.');
     if (typeof jti !== 'string' || jti === '' || jti.length > 256) throw wrong('An assertion needs a jti.');
     if (exp! * 1000 > nowMs + (LONGEST_S + SLACK_S) * 1000) throw wrong('An assertion may hold five minutes.');
-    return { digest: Buffer.from(sha256(jti), 'latin1'), expiresMs: (exp! + SLACK_S) * 1000 };
+    // A date may have parts of a second (RFC 7519 §2).
+    return { digest: Buffer.from(sha256(jti), 'latin1'), expiresMs: Math.ceil((exp! + SLACK_S) * 1000) };
   } catch (thrown) {
     if (thrown instanceof GatewayError) throw thrown;
     if (isOfKeys(thrown)) throw new GatewayError('peer.unavailable', 'The keys of this client cannot be fetched.');

@@ -110,6 +110,23 @@ describe('private_key_jwt', () => {
     await at.operator.setKeys({ oin: las.oin, jwks: textOf(await jwksOf([own.publicKey, 'one'])) });
   });
 
+  test('may end within a second, and is for us alone', async () => {
+    const ends = seconds() + 60.1234;
+    const broken = await signed(claims({ exp: ends }));
+    expect((await asked(broken)).status).toBe(200);
+    expect((await asked(broken)).status).toBe(401);
+    expect((await asked(await signed(claims({ aud: [at.http, `${at.http}/oauth2/token`] })))).status).toBe(200);
+    // Who else it is for could show it here.
+    expect((await asked(await signed(claims({ aud: [at.http, 'https://elsewhere.example'] })))).status).toBe(401);
+  });
+
+  test('of what is no name is refused like any other, and counted', async () => {
+    for (const name of [5, true, null, ['a'], { a: 1 }]) {
+      const assertion = `${base64({ alg: 'ES256' })}.${base64({ ...claims(), iss: name, sub: name })}.AAAA`;
+      expect((await asked(assertion)).status).toBe(401);
+    }
+  });
+
   test('is taken once, also by another door of the same gateway', async () => {
     const assertion = await signed(claims());
     expect((await asked(assertion)).status).toBe(200);
