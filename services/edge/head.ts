@@ -8,7 +8,7 @@ const END = BigInt(Number.MAX_SAFE_INTEGER);
 
 /**
  * What a cursor of a watch is sealed for. A watch of one school, or one site, passes over the others' rows, so its cursor is
- * none for a watch of all.
+ * none for a watch of all; nor is that of a watch with a token for one school, whether or not it names that.
  */
 export const watchOf = (service: Service | 'catalogue', school = '', site = ''): string =>
   service === 'catalogue' ? 'watch|catalogue' : `watch|${service}|${school}${site && `|${site}`}`;
@@ -34,5 +34,5 @@ export async function headCursor(
     limit: 1,
     waitMs: 0n,
   });
-  return cursors.seal(caller.oin, watchOf(service, school, site), String(head));
+  return cursors.seal(caller.oin, watchOf(service, school || caller.school, site), String(head));
 }

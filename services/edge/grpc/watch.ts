@@ -376,7 +376,7 @@ export async function serveWatch(
       where: 'site_code',
     });
   if (request.schoolOin && !mailbox.catalogue) requireOwnSchool(caller, request.schoolOin);
-  const of = watchOf(mailbox.catalogue ? 'catalogue' : mailbox.service, request.schoolOin, site);
+  const of = watchOf(mailbox.catalogue ? 'catalogue' : mailbox.service, request.schoolOin || caller.school, site);
   // With the watch ends what waits for its mail, in whichever process.
   const gone = new Gone();
   over.addEventListener('abort', () => gone.leave(), { once: true });
