@@ -257,7 +257,7 @@ function handlerOf(
     };
   /** Notes a stream that stays open: it ends when its credential, its connection or the gateway does. */
   const kept = (call: AnyCall, caller: Caller): AbortSignal =>
-    streams.add(call, caller.oin, () => callerOf(call), [gate.door.closing, connections.leaving(call.getPeer())]);
+    streams.add(call, caller, () => callerOf(call), [gate.door.closing, connections.leaving(call.getPeer())]);
   const scope = scopeOf(fullName);
   const party = (caller: Caller): Caller => {
     if (caller.kind !== 'party') throw new GatewayError('party.forbidden', 'The operator uses eduk.operator.v1.');

@@ -10,7 +10,7 @@ interface Call {
 
 interface Open {
   call: Call;
-  oin: string;
+  caller: Caller;
   over: AbortController;
   again: () => Promise<Caller>;
 }
@@ -40,13 +40,19 @@ export class Streams {
    * Notes a stream of a party until it ends. `again` finds out who calls, as at its beginning. The signal aborts with the
    * `GatewayError` to end it with. Faults: gateway.overloaded.
    */
-  add(call: Call, oin: string, again: () => Promise<Caller>, ends: readonly (AbortSignal | undefined)[]): AbortSignal {
+  add(
+    call: Call,
+    caller: Caller,
+    again: () => Promise<Caller>,
+    ends: readonly (AbortSignal | undefined)[],
+  ): AbortSignal {
+    const { oin } = caller;
     const had = this.#byParty.get(oin) ?? 0;
     if (had >= this.#most)
       throw new GatewayError('gateway.overloaded', 'Too many streams of this party are open.', { retryAfterS: 5 });
     this.#byParty.set(oin, had + 1);
     const over = new AbortController();
-    const one: Open = { call, oin, over, again };
+    const one: Open = { call, caller, over, again };
     this.#open.add(one);
     const [closing, leaving] = ends;
     const stops = () => over.abort(new GatewayError('gateway.stopping', undefined, { retryAfterS: 5 }));
@@ -81,11 +87,16 @@ export class Streams {
     this.#isChecking = true;
     // At once: where many expire together, they share one look at whether the door's copy is old.
     await Promise.all(
-      [...this.#open].map(async ({ call, oin, over, again }) => {
+      [...this.#open].map(async ({ call, caller, over, again }) => {
         if (over.signal.aborted || call.cancelled) return;
         try {
-          const caller = await again();
-          if (caller.oin !== oin) over.abort(new GatewayError('party.unknown'));
+          const { oin, roles } = await again();
+          if (oin !== caller.oin) over.abort(new GatewayError('party.unknown'));
+          else if (!isSame(roles, caller.roles))
+            // What it carries is judged by those of its beginning; of the next one by those of now.
+            over.abort(
+              new GatewayError('gateway.unavailable', 'Your roles were changed; begin anew.', { retryAfterS: 1 }),
+            );
         } catch (thrown) {
           const error = asGatewayError(thrown);
           // Where it cannot be found out now, the copy of the parties is too old: what is sent is judged by that itself.
@@ -96,3 +107,6 @@ export class Streams {
     this.#isChecking = false;
   }
 }
+
+const isSame = <T>(some: ReadonlySet<T>, others: ReadonlySet<T>): boolean =>
+  some.size === others.size && [...some].every((one) => others.has(one));
