@@ -111,7 +111,8 @@ export class AuditNotes {
         people: BigInt(people),
       }),
     );
-    if (this.#kinds.size >= MOST_KINDS) void this.flush();
+    // Once: where the log takes nothing in, each more would ask it again.
+    if (this.#kinds.size === MOST_KINDS) void this.flush();
   }
 
   /** Answers when all that was noted before is accepted, or could not be. */
@@ -124,19 +125,25 @@ export class AuditNotes {
   }
 
   async #flush(): Promise<void> {
-    for (const record of this.#kinds.values()) this.#made.push({ item: itemOf(record), party: record.partyOin });
-    this.#kinds = new Map();
     try {
-      while (this.#made.length > 0) {
-        const some = this.#made.slice(0, MOST_ITEMS);
-        await this.#accept(some);
-        this.#made = this.#made.slice(some.length);
-      }
+      // What was made before goes first: until that is accepted, what came since is counted by its kind.
+      await this.#send();
+      for (const record of this.#kinds.values()) this.#made.push({ item: itemOf(record), party: record.partyOin });
+      this.#kinds = new Map();
+      await this.#send();
       this.#told = false;
     } catch (thrown) {
       // Tried again in a second, and told once until it works again.
       if (!this.#told) log('warn', 'audit_waits', { records: this.#made.length, ...describeError(thrown) });
       this.#told = true;
+    }
+  }
+
+  async #send(): Promise<void> {
+    while (this.#made.length > 0) {
+      const some = this.#made.slice(0, MOST_ITEMS);
+      await this.#accept(some);
+      this.#made = this.#made.slice(some.length);
     }
   }
 

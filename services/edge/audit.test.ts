@@ -1,0 +1,38 @@
+import { afterEach, expect, test, vi } from 'vitest';
+import { GatewayError } from '#kernel';
+import type { AcceptRequest } from '#proto/eduk/bus/v1/bus';
+import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
+import { AuditSubmitted } from '#proto/eduk/events/v1/audit';
+import { AuditNotes } from './audit.ts';
+
+/** What is gathered while the log is away takes the place of its kinds, not of the time that it is away. */
+
+afterEach(() => vi.useRealTimers());
+
+test('while the log takes nothing in, what is noted is counted with what waits already', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval'] });
+  let isAway = true;
+  const records: AuditRecord[] = [];
+  const log = {
+    accept({ entries }: AcceptRequest) {
+      if (isAway) return Promise.reject(new GatewayError('gateway.unavailable'));
+      for (const { events } of entries)
+        for (const { data } of events)
+          records.push(...AuditSubmitted.decode(data).items.map(({ record }) => AuditRecord.decode(record)));
+      return Promise.resolve({ outcomes: [] });
+    },
+  };
+  const notes = new AuditNotes(log as never, { now: Date.now } as never);
+  const refused = (method: string) =>
+    notes.note({ kind: AuditKind.AUDIT_KIND_REFUSED, partyOin: '', method, code: 'party.unknown' });
+  for (let second = 0; second < 100; second++) {
+    for (let n = 0; n < 20; n++) refused(`m-${n}`);
+    await notes.flush();
+  }
+  isAway = false;
+  await notes.flush();
+  await notes.stop();
+  expect(records.reduce((sum, { times }) => sum + times, 0n)).toBe(2_000n);
+  // Those of the first second were made already; the others are one record of each kind.
+  expect(records.length).toBe(40);
+});
