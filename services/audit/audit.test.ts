@@ -345,6 +345,32 @@ test('who was given what is counted by school, party, purpose, day and attribute
   expect((await on.call.listAccess({ schoolOin: SCHOOL, fromDay: '', toDay: '' })).rows).toHaveLength(3);
 });
 
+test('of a school with many rows the newest are told too, or that they are too many', async () => {
+  const on = opened();
+  const first = Date.parse('2026-01-01T11:00:00Z');
+  const some: AuditItem[] = [];
+  for (let day = 0; day < 51; day++)
+    for (let n = 0; n < 200; n++)
+      some.push(
+        item({
+          kind: AuditKind.AUDIT_KIND_RELEASED,
+          receiptId: '',
+          schoolOin: SCHOOL,
+          partyOin: String(n),
+          purpose: 'roster',
+          atMs: BigInt(first + day * DAY_MS),
+        }),
+      );
+  on.add(some);
+  const rows = async (fromDay: string, toDay: string) =>
+    (await on.call.listAccess({ schoolOin: SCHOOL, fromDay, toDay })).rows.map(({ day }) => day);
+  expect((await rows('2026-02-20', '')).length).toBe(200);
+  expect(new Set(await rows('2026-02-19', '2026-02-19'))).toEqual(new Set(['2026-02-19']));
+  expect((await rows('', '2026-02-19')).length).toBe(50 * 200);
+  // What is too much for one answer is not cut off.
+  await expect(rows('', '')).rejects.toMatchObject({ fault: 'wire.invalid' });
+});
+
 test('after three years whole tiles, heads and counts leave; what stands is still proven, and heads of then still are the beginning', async () => {
   const on = opened();
   const old = [item({ receiptId: 'twice' }), ...items(TILE + 9)];

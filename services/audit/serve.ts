@@ -126,8 +126,14 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
     listAccess({ schoolOin, fromDay, toDay }) {
       if (schoolOin === '') throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
       const rows = engine
-        .list(accessTable, { equals: [schoolOin], limit: MOST_ROWS })
-        .filter(({ day }) => (fromDay === '' || day >= fromDay) && (toDay === '' || day <= toDay));
+        // Each row has a party, so that the first of its day is behind none.
+        .list(accessTable, { equals: [schoolOin], after: [fromDay, ''], limit: MOST_ROWS + 1 })
+        .filter(({ day }) => toDay === '' || day <= toDay);
+      // The first of them alone would look like all.
+      if (rows.length > MOST_ROWS)
+        throw new GatewayError('wire.invalid', `These are more than ${MOST_ROWS} rows: name fewer days.`, {
+          where: 'to_day',
+        });
       return {
         rows: rows.map(
           ({ school, party, purpose, day, attributes, times, people, lastLeaf }): AccessAnswer => ({
