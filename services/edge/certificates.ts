@@ -57,6 +57,8 @@ interface Authority {
 interface Loaded {
   context: SecureContextOptions;
   authorities: readonly Authority[];
+  /** Those of them that no list revokes. */
+  standing: readonly Authority[];
   lists: readonly RevocationList[];
   /** `basisOf`, by issuer. */
   basis: Map<string, string>;
@@ -152,14 +154,14 @@ export class Certificates {
   /** Why a certificate that the handshake took is good no more; undefined = it is. */
   problemWith(shown: Shown): Ended | undefined {
     const { facts, x509, basis } = shown;
-    const { authorities, lists } = this.#loaded;
+    const { standing, lists } = this.#loaded;
     const now = this.#now();
     if (facts.notAfterMs < now) return 'expired';
     if (facts.notBeforeMs > now) return 'not_yet';
     if (lists.some(({ issuer, revoked }) => issuer === facts.issuer && revoked.has(facts.serial))) return 'revoked';
     // Signatures are looked at once for each reading of the files.
     if (shown.judgedBy === this.#loaded) return undefined;
-    const isDirect = authorities.some((one) => x509.checkIssued(one.x509) && x509.verify(one.x509.publicKey));
+    const isDirect = standing.some((one) => x509.checkIssued(one.x509) && x509.verify(one.x509.publicKey));
     if (!isDirect && basis !== this.basisOf(facts.issuer)) return 'authority';
     shown.judgedBy = this.#loaded;
     return undefined;
@@ -186,7 +188,7 @@ export class Certificates {
    * limited to, which whoever saw it has to look at. Undefined = it is not taken.
    */
   verify(shown: X509Certificate, between: readonly X509Certificate[]): ClientCertificate | undefined {
-    const { authorities, lists } = this.#loaded;
+    const { standing, lists } = this.#loaded;
     const now = this.#now();
     const isGood = (one: X509Certificate): boolean => {
       const { issuer, serial, notBeforeMs, notAfterMs } = readCertificate(one.raw);
@@ -201,7 +203,7 @@ export class Certificates {
     for (let one: X509Certificate | undefined = shown; one && isGood(one); ) {
       const below: X509Certificate = one;
       const signs = (above: X509Certificate) => above.ca && below.checkIssued(above) && below.verify(above.publicKey);
-      const anchor = authorities.find(({ x509 }) => signs(x509));
+      const anchor = standing.find(({ x509 }) => signs(x509));
       if (anchor) {
         const { oin, thumbprint, notAfterMs } = readCertificate(shown.raw);
         return anchor.facts.notAfterMs < now ? undefined : { oin, thumbprint, notAfterMs };
@@ -356,7 +358,26 @@ function load({ cert, key, clientCa, clientCrl }: DoorPem): Loaded {
       `EDUK_TLS_CERT and EDUK_TLS_KEY cannot be used (${(thrown as { code?: string }).code ?? 'unreadable'}): they must be a certificate and its own key, in PEM`,
     ]);
   }
-  return { context, authorities, lists, basis: new Map() };
+  return { context, authorities, standing: standingOf(authorities, lists), lists, basis: new Map() };
+}
+
+/**
+ * Without those that a list of another revokes, and without whom only these have signed: OpenSSL asks the lists of the whole
+ * chain, whichever of it stands in the file of authorities.
+ */
+function standingOf(all: readonly Authority[], lists: readonly RevocationList[]): readonly Authority[] {
+  let standing = all.filter(
+    ({ facts }) => !lists.some(({ issuer, revoked }) => issuer === facts.issuer && revoked.has(facts.serial)),
+  );
+  for (;;) {
+    const left = standing.filter((one) => {
+      if (one.facts.subject === one.facts.issuer) return true;
+      const above = all.filter(({ x509 }) => one.x509.checkIssued(x509));
+      return above.length === 0 || above.some((other) => standing.includes(other));
+    });
+    if (left.length === standing.length) return left;
+    standing = left;
+  }
 }
 
 /** Each in a text of its own: of several lists in one, only the first is read. */

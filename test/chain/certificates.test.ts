@@ -398,6 +398,21 @@ describe('without a restart', () => {
     stop();
   });
 
+  test('nor does it help an authority that is revoked that it stands in the file of authorities', async () => {
+    const { come, change, stop } = await guarded('named');
+    const between = authority.under('Between CA');
+    const issued = between.issue({ serialNumber: alpha });
+    change({ ca: authority.ca + between.ca, crl: authority.revokes([]) + between.revokes([]) });
+    const [lost, kept] = [await come(issued), await come(certificates.alpha)];
+    expect(await lost!.isHeard()).toBe(true);
+    const { serial } = readCertificate(pemBlocks(between.ca, 'CERTIFICATE')[0]!);
+    change({ crl: authority.revokes([serial]) + between.revokes([]) });
+    await lost!.ended;
+    expect(await come(issued)).toBeUndefined();
+    expect(await kept!.isHeard()).toBe(true);
+    stop();
+  });
+
   test('a revocation list that is over lets nobody in', async () => {
     const { come, change, stop } = await guarded('over');
     change({ crl: authority.revokes([], Date.now() - 1_000) });

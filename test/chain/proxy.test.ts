@@ -1,12 +1,14 @@
 /** Behind a proxy that ends TLS: Client-Cert (RFC 9440) is believed from its address, and from nobody else. */
+import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { pemBlocks } from '#kernel';
+import { pemBlocks, readCertificate } from '#kernel';
 import { Role } from '#proto/eduk/core/v1/party';
 import { PartyServiceDefinition } from '#proto/eduk/gateway/v1/party';
+import { Certificates } from '#services/edge';
 import { type Issued, testAuthority } from './authority.ts';
 import { newOin, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
 
@@ -83,6 +85,21 @@ test('a certificate that a trusted proxy tells of names the party', async () => 
     '',
     403,
   ]);
+});
+
+test('an authority that is revoked is none, though it stands in the file of authorities', () => {
+  const { serial } = readCertificate(pemBlocks(between.ca, 'CERTIFICATE')[0]!);
+  const indirect = new X509Certificate(between.issue({ serialNumber: oin }).cert);
+  const takes = (lists: string, chain: X509Certificate[] = []) =>
+    new Certificates({
+      read: () => ({ clientCa: Buffer.from(authority.ca + between.ca), clientCrl: Buffer.from(lists) }),
+      files: [],
+      ends: false,
+      required: true,
+    }).verify(indirect, chain)?.oin;
+  expect(takes(authority.revokes([]) + between.revokes([]))).toBe(oin);
+  expect(takes(authority.revokes([serial]) + between.revokes([]))).toBeUndefined();
+  expect(takes(authority.revokes([serial]) + between.revokes([]), [new X509Certificate(between.ca)])).toBeUndefined();
 });
 
 test('a token that was asked with it is for its holder', async () => {
