@@ -375,6 +375,14 @@ describe('a receipt', () => {
       proof: LogProof.toJSON(proof),
     });
     expect((await cli(['receipt', 'verify', bent])).json.error.message).toContain('another leaf');
+    // One that does not say its id is held to its leaf all the same.
+    const nameless = (leaf: Uint8Array) =>
+      file(`nameless-${leaf[0]}.json`, {
+        receipt: Receipt.toJSON({ ...first.receipt!, receiptId: '', leaf }),
+        proof: LogProof.toJSON(proof),
+      });
+    expect((await cli(['receipt', 'verify', nameless(first.receipt!.leaf)])).json).toMatchObject({ valid: true });
+    expect((await cli(['receipt', 'verify', nameless(Buffer.alloc(32, 7))])).exit).toBe(1);
     expect((await cli(['receipt', 'verify', file('not.json', 'nothing')])).json.error.code).toBe('wire.unreadable');
   });
   test('that is a promise is made whole where the gateway answers, and said to be one elsewhere', async () => {

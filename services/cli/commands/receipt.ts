@@ -190,10 +190,15 @@ export const verifyReceipt: Command = {
 
 /** What a receipt says otherwise than the record that was proven. */
 function unlike({ receipt, receiptId }: Kept, proof: LogProof): string | undefined {
-  if (receiptId === '') return undefined;
-  const of = ofReceipt(recordOf(proof), receiptId);
+  const record = recordOf(proof);
+  const isIts = ({ content }: OfReceipt): boolean =>
+    receipt === undefined || Buffer.from(content).equals(Buffer.from(receipt.leaf));
+  // A receipt that does not say its id is known by its leaf alone.
+  if (receiptId === '')
+    return receipt === undefined || receiptsIn(record).some(isIts) ? undefined : 'The proof is of another receipt.';
+  const of = ofReceipt(record, receiptId);
   if (of === undefined) return 'The proof is of another receipt.';
-  if (receipt && !Buffer.from(of.content).equals(Buffer.from(receipt.leaf)))
+  if (!isIts(of))
     return 'The log holds another leaf for this receipt: the message that was accepted is not the one that was answered.';
   return undefined;
 }
