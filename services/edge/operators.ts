@@ -1,5 +1,6 @@
 import { type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { type Dialler, GatewayError } from '#kernel';
+import { type Mandate, MandateState } from '#proto/eduk/core/v1/party';
 import { ALGORITHMS, isOfKeys, type KeySets } from './assertions.ts';
 import { type Caller, type Duty, operator } from './caller.ts';
 
@@ -46,6 +47,24 @@ export function requireDuty(caller: Caller, key: string, request: object = {}): 
   const { duty = 'operator' } = caller;
   if (duty === 'operator' || reads.has(key) || (duty === 'privacy' && isForPrivacy(key, request))) return;
   throw new GatewayError('party.forbidden', 'This is for an operator with another role.');
+}
+
+/**
+ * Refuses a privacy officer a run-off that is longer than the one that a mandate has: that would give, not end.
+ * `mandates`: those that are named. Faults: party.forbidden.
+ */
+export function requireEnding(
+  { duty }: Caller,
+  key: string,
+  request: { runOffUntil?: string },
+  mandates: () => readonly Mandate[],
+): void {
+  if (duty !== 'privacy' || key !== 'changeMandate' || !request.runOffUntil) return;
+  const { runOffUntil } = request;
+  if (mandates().some((one) => one.state === MandateState.MANDATE_STATE_RUN_OFF && one.runOffUntil < runOffUntil))
+    throw new GatewayError('party.forbidden', 'A run-off is made longer by an operator with another role.', {
+      where: 'run_off_until',
+    });
 }
 
 /** From the least to the greatest. */

@@ -129,6 +129,13 @@ describe('what each may do', () => {
     expect(await told(officer.grantMandate({ mandate, confirm: true }))).toBe('party.forbidden');
     for (const change of ['confirm', 'key'])
       expect(await told(officer.changeMandate({ mandateId, change }))).toBe('party.forbidden');
+    const runOff = (as: typeof officer, runOffUntil: string) =>
+      told(as.changeMandate({ mandateId, change: 'run_off', runOffUntil }));
+    expect(await runOff(officer, '2099-07-31')).toBe('');
+    expect(await runOff(officer, '2098-07-31')).toBe('');
+    // Longer than it runs would be to give.
+    expect(await runOff(officer, '2099-07-31')).toBe('party.forbidden');
+    expect(await runOff(admin, '2099-07-31')).toBe('');
     expect((await officer.changeMandate({ mandateId, change: 'stop' })).state).toBe(MandateState.MANDATE_STATE_ENDED);
     // No operator calls as a party.
     expect(await told(at.as(`Bearer ${await signed(claims(['admins']))}`).parties.getParty({ oin: party.oin }))).toBe(

@@ -32,7 +32,7 @@ import type { Certificates, Guard } from '../certificates.ts';
 import type { Gate } from '../gate.ts';
 import { checkGrammar } from '../labels.ts';
 import { limits } from '../limits.ts';
-import { requireDuty } from '../operators.ts';
+import { requireDuty, requireEnding } from '../operators.ts';
 import { isOfProxy } from '../proxy.ts';
 import { reads } from '../reads/index.ts';
 import { requireScope, scopeOf, withinSchool } from '../scopes.ts';
@@ -326,7 +326,12 @@ function handlerOf(
         operator(caller, request);
         return operated(gate, method.name, request?.schoolOin, async () => {
           checkGrammar(type, request);
-          await gate.door.chain.refresh();
+          const { chain } = gate.door;
+          await chain.refresh();
+          requireEnding(caller, key, request, () => {
+            const one = chain.mandate(request.mandateId);
+            return one ? [one] : chain.partsOf(request.mandateId);
+          });
           return answer(request, gate);
         });
       });
