@@ -105,14 +105,14 @@ function proofOf(request: IncomingMessage, form: URLSearchParams, peer: Peer): P
     try {
       return { way: 'secret', client: decodeURIComponent(id), secret: decodeURIComponent(secret) };
     } catch {
-      throw wrong();
+      throw wrong('secret');
     }
   }
   if (assertion !== undefined) {
     if (form.get('client_assertion_type') !== ASSERTION)
       throw new Refusal(400, 'invalid_request', `client_assertion_type is ${ASSERTION}.`);
     const client = assertion.length > 16_384 ? undefined : claimedClient(assertion);
-    if (client === undefined || (named !== undefined && named !== client)) throw wrong();
+    if (client === undefined || (named !== undefined && named !== client)) throw wrong('assertion');
     return { way: 'assertion', client, assertion };
   }
   if (named !== undefined && peer.certificate?.oin !== undefined) return { way: 'certificate', client: named };
@@ -123,8 +123,15 @@ function proofOf(request: IncomingMessage, form: URLSearchParams, peer: Peer): P
   );
 }
 
-/** The same words whoever it was and whatever was wrong. */
-const wrong = (): Refusal => new Refusal(401, 'invalid_client', 'Client id or secret is wrong.');
+/** For each way of proof the same words, whoever it was and whatever was wrong: what its sender can look at by itself. */
+const wrongWords: Record<Proof['way'], string> = {
+  secret: 'Client id or secret is wrong.',
+  assertion:
+    'This assertion is not taken. Look at iss and sub (both the client id), aud, exp (at most five minutes ahead), jti (new each time), and whether the key that kid names is registered.',
+  certificate: 'Client id is wrong, or is not that of this certificate.',
+};
+
+const wrong = (way: Proof['way']): Refusal => new Refusal(401, 'invalid_client', wrongWords[way]);
 
 /** OIN of the client. Who failed often waits, and what it sends meanwhile is not looked at. */
 async function slowly(proof: Proof, peer: Peer, gate: Gate): Promise<string> {
@@ -149,7 +156,7 @@ async function slowly(proof: Proof, peer: Peer, gate: Gate): Promise<string> {
         method: 'oauth2/token',
         code: 'party.unknown',
       });
-      throw wrong();
+      throw wrong(proof.way);
     }
     if (thrown.fault === 'peer.unavailable') {
       // Counted too, or anybody could have us ask for keys that do not come.
