@@ -38,7 +38,7 @@ test('one command makes an authority, the doors’ certificate, parties’, and 
     ...readRevocationList(pemBlocks(readFileSync(json.revocationList), 'X509 CRL')[0]!).revoked,
   ];
   expect(await revoked()).toEqual([]);
-  await run(`certs dev --revoke ${oin}`, env);
+  expect((await run(`certs dev --revoke ${oin}`, env)).err).toContain(oin);
   expect(await revoked()).toEqual([serial]);
   // The next one for this party is another, and the list keeps the first.
   await run(`certs dev --oin ${oin}`, env);

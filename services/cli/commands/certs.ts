@@ -55,6 +55,10 @@ export const certsDev: Command = {
             ['', privateKey],
           ]),
         ]),
+        said:
+          call.all('revoke').length > 0
+            ? `On the list: ${call.all('revoke').join(', ')}. A running gateway ends their connections within five seconds.`
+            : undefined,
       };
     } catch (thrown) {
       if (thrown instanceof Problem) throw thrown;
