@@ -1056,6 +1056,16 @@ describe('errors', () => {
     killed.stop();
   });
 
+  test('a school whose number has a slip is not said to have been shown to nobody', async () => {
+    answer('listAccess', { rows: [], names: [{ oin: school, name: 'De Wilgenhof' }] });
+    expect((await eduk(`audit access --school ${school}`)).out).toContain('Nobody was given anything');
+    answer('listAccess', { rows: [], names: [] });
+    const { exit, json } = await eduk(`audit access --school ${school} --json`);
+    expect([exit, json.error.code]).toEqual([1, 'state.missing']);
+    const turned = await eduk(`audit access --school ${school} --from 2026-12-01 --to 2026-11-01`);
+    expect([turned.exit, turned.err]).toEqual([2, '--from is a later day than --to.\n']);
+  });
+
   test('the token does not leave this machine', async () => {
     const elsewhere = mkdtempSync(join(tmpdir(), 'eduk-far-'));
     writeFileSync(join(elsewhere, 'addresses.json'), '{"grpc":"192.0.2.1:50051"}');

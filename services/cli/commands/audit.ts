@@ -137,18 +137,24 @@ export const auditAccess: Command = {
   name: 'audit access',
   about: 'List who was given data of a school’s people, for which purpose, and how often.',
   flags: {
-    school: { about: 'Whose.', value: 'OIN', required: true, check: oin },
+    school: { about: 'The school whose people it is about.', value: 'OIN', required: true, check: oin },
     from: { about: 'From this day.', value: 'DAY', check: day },
     to: { about: 'Up to and with this day.', value: 'DAY', check: day },
   },
   notes: ['Each answer and delivery counts its people: who was shown twice counts twice. Days are Dutch.'],
   async run(call: Call): Promise<Result> {
+    const schoolOin = call.one('school')!;
+    const [from, to] = [call.one('from'), call.one('to')];
+    if (from !== undefined && to !== undefined && from > to) throw misuse('--from is a later day than --to.');
     const { rows: given, names } = await call.gateway().ask('listAccess', {
-      schoolOin: call.one('school')!,
-      fromDay: call.one('from') ?? '',
-      toDay: call.one('to') ?? '',
+      schoolOin,
+      fromDay: from ?? '',
+      toDay: to ?? '',
     });
     const nameOf = new Map(names.map(({ oin: of, name }) => [of, name]));
+    // A slip in the number must not read as a school that nobody was shown.
+    if (given.length === 0 && !nameOf.has(schoolOin))
+      throw new Problem('state.missing', 'No school is registered under this OIN.');
     return {
       json: given.map(({ partyOin, purpose, day: on, attributes, times, people, lastIndex }) => ({
         partyOin,
