@@ -1066,6 +1066,12 @@ describe('errors', () => {
     expect([turned.exit, turned.err]).toEqual([2, '--from is a later day than --to.\n']);
   });
 
+  test('a proof that proves nothing is not shown as one', async () => {
+    answer('showReceipt', { proof: { record: Buffer.alloc(40), recordSalt: Buffer.alloc(16), index: 3n, path: [] } });
+    const { exit, json } = await eduk('receipt fetch r --json');
+    expect([exit, json.error.code, json.error.who]).toEqual([1, 'state.conflict', 'us']);
+  });
+
   test('the token does not leave this machine', async () => {
     const elsewhere = mkdtempSync(join(tmpdir(), 'eduk-far-'));
     writeFileSync(join(elsewhere, 'addresses.json'), '{"grpc":"192.0.2.1:50051"}');

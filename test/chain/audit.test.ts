@@ -391,6 +391,12 @@ describe('a receipt', () => {
     const away = await cli(['receipt', 'verify', path]);
     expect([away.exit, away.json.error.code]).toEqual([1, 'state.missing']);
     expect(away.json.error.message).toContain('promise until');
+    // Where no gateway answers, a promise whose time is over is not said to be broken: nobody was asked.
+    const over = file('over.json', { receipt: Receipt.toJSON({ ...receipt!, mergedByMs: 1n }) });
+    const { error } = (await cli(['receipt', 'verify', over])).json;
+    expect([error.code, error.who]).toEqual(['state.missing', 'sender']);
+    expect(error.message).toMatch(/no gateway answers here: fetch its proof/);
+    expect(error.message).not.toContain('broken');
     expect((await cli(['receipt', 'verify', path], here())).json).toMatchObject({ valid: true, completed: true });
     expect((await cli(['receipt', 'verify', path])).json).toMatchObject({ valid: true, completed: false });
     const fetched = join(folder, 'fetched.json');

@@ -67,13 +67,13 @@ const kinds = new Map<number, string>(
   Object.entries(AuditKind).map(([name, number]) => [number, name.replace('AUDIT_KIND_', '').toLowerCase()]),
 );
 
-/** Asks the running gateway for the proof; undefined = none is running. */
-async function askProof(call: Call, receiptId: string): Promise<LogProof | undefined> {
+/** Asks the running gateway for the proof. `answered` = one is running; no proof then = no signed head holds it. */
+async function askProof(call: Call, receiptId: string): Promise<{ answered: boolean; proof: LogProof | undefined }> {
   try {
     const { proof } = await call.gateway().ask('showReceipt', { receiptId, waitMs: WAIT_MS });
-    return proof;
+    return { answered: true, proof };
   } catch (thrown) {
-    if (asProblem(thrown).code === 'peer.unavailable') return undefined;
+    if (asProblem(thrown).code === 'peer.unavailable') return { answered: false, proof: undefined };
     throw thrown;
   }
 }
@@ -94,6 +94,10 @@ export const fetchReceipt: Command = {
     const json = { receiptId, proof: LogProof.toJSON(proof) };
     const file = call.one('out');
     if (file !== undefined) writeFileNamed(file, `${JSON.stringify(json, null, 2)}\n`);
+    // What the gateway keeps may have been changed; the file is evidence of that too.
+    const problem = proofProblem(proof);
+    if (problem)
+      throw new Problem('state.conflict', `What the gateway gave proves nothing. ${problems[problem]}`, { who: 'us' });
     return { json, text: list(rowsOf(proof, receiptId)), said: file === undefined ? undefined : `Written to ${file}.` };
   },
 };
@@ -147,8 +151,9 @@ export const verifyReceipt: Command = {
       const { receiptId, mergedByMs } = kept.receipt!;
       if (receiptId === '')
         throw misuse('This receipt is of a version without an id: nothing more can be proven of it.');
-      proof = await askProof(call, receiptId);
-      if (!proof) return promised(call, receiptId, mergedByMs);
+      const asked = await askProof(call, receiptId);
+      proof = asked.proof;
+      if (!proof) return promised(call, receiptId, mergedByMs, asked.answered);
       completed = true;
       writeFileNamed(name, `${JSON.stringify({ ...json, proof: LogProof.toJSON(proof) }, null, 2)}\n`);
     }
@@ -181,9 +186,14 @@ export const verifyReceipt: Command = {
       },
       text: `It is proven to stand in the log.\n\n${list(rowsOf(proof, kept.receiptId))}`,
       said:
-        pinned === undefined
-          ? 'The key stands in the file itself: compare it with the one that you kept, or name that with --key.'
-          : undefined,
+        [
+          completed ? `The proof was asked of the gateway, and is in ${name} now.` : '',
+          pinned === undefined
+            ? 'The key stands in the file itself: compare it with the one that you kept, or name that with --key.'
+            : '',
+        ]
+          .filter(Boolean)
+          .join('\n') || undefined,
     };
   },
 };
@@ -203,13 +213,21 @@ function unlike({ receipt, receiptId }: Kept, proof: LogProof): string | undefin
   return undefined;
 }
 
-function promised(call: Call, receiptId: string, mergedByMs: bigint): Result {
+function promised(call: Call, receiptId: string, mergedByMs: bigint, answered: boolean): Result {
+  const by = dutchTime(mergedByMs);
   const late = Number(mergedByMs) < call.streams.now();
+  if (!answered)
+    // Whether the promise was kept cannot be known here, and its holder is the one who can ask.
+    throw new Problem(
+      'state.missing',
+      `This is a promise ${late ? 'that a signed head would hold it by' : 'until'} ${by}, and no gateway answers here: fetch its proof with AuditService.GetReceipt.`,
+      { who: 'sender' },
+    );
   throw new Problem(
     'state.missing',
     late
-      ? `This is a promise that ought to have been kept at ${dutchTime(mergedByMs)}, and no head that can be reached here holds receipt ${receiptId}: where the gateway answers, it has broken it.`
-      : `This is a promise until ${dutchTime(mergedByMs)}: ask again where a gateway answers, or fetch its proof with AuditService.GetReceipt.`,
+      ? `This was promised for ${by}, and the gateway that answers here has no signed head that holds receipt ${receiptId}: it is of another gateway, or the promise is broken.`
+      : `This is a promise until ${by}: ask again then.`,
     { who: 'us' },
   );
 }
