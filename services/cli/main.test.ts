@@ -1072,6 +1072,19 @@ describe('errors', () => {
     expect([exit, json.error.code, json.error.who]).toEqual([1, 'state.conflict', 'us']);
   });
 
+  test('a promise that the gateway knows nothing of was broken, or is of another', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'eduk-promise-'));
+    const path = join(folder, 'r.json');
+    answer('showReceipt', new Refusal('state.missing', 'Nothing is known under this id.'));
+    writeFileSync(path, JSON.stringify({ receipt: { version: 1, receiptId: 'r', mergedByMs: '1' } }));
+    const late = (await eduk(['receipt', 'verify', path, '--json'])).json.error;
+    expect([late.code, late.who]).toEqual(['state.missing', 'us']);
+    expect(late.message).toContain('another gateway, or the promise is broken');
+    writeFileSync(path, JSON.stringify({ receipt: { version: 1, receiptId: 'r', mergedByMs: String(NOW + 60_000) } }));
+    expect((await eduk(['receipt', 'verify', path, '--json'])).json.error.message).toContain('promise until');
+    rmSync(folder, { recursive: true });
+  });
+
   test('the token does not leave this machine', async () => {
     const elsewhere = mkdtempSync(join(tmpdir(), 'eduk-far-'));
     writeFileSync(join(elsewhere, 'addresses.json'), '{"grpc":"192.0.2.1:50051"}');

@@ -73,7 +73,10 @@ async function askProof(call: Call, receiptId: string): Promise<{ answered: bool
     const { proof } = await call.gateway().ask('showReceipt', { receiptId, waitMs: WAIT_MS });
     return { answered: true, proof };
   } catch (thrown) {
-    if (asProblem(thrown).code === 'peer.unavailable') return { answered: false, proof: undefined };
+    const { code } = asProblem(thrown);
+    if (code === 'peer.unavailable') return { answered: false, proof: undefined };
+    // A gateway that knows nothing of a receipt has no head that holds it either.
+    if (code === 'state.missing') return { answered: true, proof: undefined };
     throw thrown;
   }
 }
