@@ -100,7 +100,8 @@ export function problemWithKeys(jwks: Uint8Array): string | undefined {
   } catch {
     return 'is no JSON';
   }
-  const keys = (set as { keys?: unknown } | null)?.keys;
+  const { keys, kty } = (set ?? {}) as { keys?: unknown; kty?: unknown };
+  if (keys === undefined && kty !== undefined) return 'is a single key: write {"keys": [KEY]}';
   if (!Array.isArray(keys) || keys.length === 0) return 'holds no keys';
   if (keys.length > MOST_KEYS) return `holds more than ${MOST_KEYS} keys`;
   for (const key of keys as Record<string, unknown>[]) {

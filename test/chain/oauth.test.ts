@@ -258,6 +258,9 @@ describe('keys by address', () => {
     ])
       expect(await told(at.operator.setKeys({ oin: other.oin, jwks: textOf(set) }))).toBe('wire.invalid');
     expect(await told(at.operator.setKeys({ oin: other.oin, jwks: Buffer.from('{') }))).toBe('wire.invalid');
+    // A key without its set is what is tried first: it is told how to write one.
+    const single = textOf(await exportJWK(pair.publicKey));
+    await expect(at.operator.setKeys({ oin: other.oin, jwks: single })).rejects.toThrow('{"keys": [KEY]}');
     expect(await told(at.operator.setKeys({ oin: other.oin }))).toBe('wire.invalid');
   });
 });
