@@ -402,6 +402,10 @@ describe('a receipt', () => {
     const fetched = join(folder, 'fetched.json');
     expect((await cli(['receipt', 'fetch', flowId, '--out', fetched], here())).exit).toBe(0);
     expect((await cli(['receipt', 'verify', fetched])).json).toMatchObject({ valid: true, receiptId: flowId });
+    expect((await cli(['receipt', 'fetch', 'unknown'], here())).json.error).toMatchObject({
+      code: 'state.missing',
+      where: [{ path: 'receipt_id' }],
+    });
   });
 });
 

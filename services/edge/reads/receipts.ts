@@ -25,7 +25,11 @@ export async function getReceipt(request: GetReceiptRequest, caller: Caller, gat
       id = (await flowOf(gate, caller, { flowId: receiptId, reference, method })).flowId;
     } catch (thrown) {
       // A group has no flow; the log may have taken it in meanwhile.
-      if (receiptId === '' || !(await ask(receiptId, 0n)).known) throw thrown;
+      if (receiptId === '') throw thrown;
+      if (!(await ask(receiptId, 0n)).known)
+        throw thrown instanceof GatewayError && thrown.fault === 'state.missing'
+          ? new GatewayError('state.missing', undefined, { where: 'receipt_id' })
+          : thrown;
     }
   const { proof } = await ask(id, waitMs);
   return { proof, receiptId: id };
