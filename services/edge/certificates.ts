@@ -6,6 +6,7 @@ import {
   ConfigError,
   describeError,
   log,
+  logSeldom,
   pem,
   pemBlocks,
   type RevocationList,
@@ -247,12 +248,23 @@ export class Guard {
   readonly #server: Server;
   /** By address and port of the other end. */
   readonly #open = new Map<string, Open>();
+  readonly #tell = logSeldom();
 
   constructor(certificates: Certificates, server: Server) {
     this.#certificates = certificates;
     this.#server = server;
     // Before anybody reads of it.
     server.prependListener('secureConnection', (socket) => this.#take(socket));
+    // Whoever is refused in the handshake sees a connection that ends: only here can be read why.
+    server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+      const why = socket.authorizationError as unknown;
+      if (why) this.#refused(codeOf(why));
+      else if (error.code !== 'ECONNRESET') this.#tell('info', 'tls_handshake_failed', { why: error.code });
+    });
+  }
+
+  #refused(why: string, partyOin?: string): void {
+    this.#tell('warn', 'client_certificate_refused', { why, party_oin: partyOin });
   }
 
   renew(context: SecureContextOptions): void {
@@ -268,7 +280,11 @@ export class Guard {
       const { oin, thumbprint, notAfterMs } = facts;
       const basis = this.#certificates.basisOf(facts.issuer);
       const open: Open = { socket, facts, x509, basis, client: { oin, thumbprint, notAfterMs } };
-      if (!socket.authorized || this.#certificates.problemWith(open)) return void socket.destroy();
+      const why = socket.authorized ? this.#certificates.problemWith(open) : codeOf(socket.authorizationError);
+      if (why) {
+        this.#refused(why, oin);
+        return void socket.destroy();
+      }
       const key = keyOf(socket.remoteAddress, socket.remotePort);
       this.#open.set(key, open);
       socket.once('close', () => {
@@ -286,7 +302,7 @@ export class Guard {
     for (const open of this.#open.values()) {
       const why = this.#certificates.problemWith(open);
       if (!why) continue;
-      log('warn', 'client_certificate_ended', { why, party: open.client.oin });
+      log('warn', 'client_certificate_ended', { why, party_oin: open.client.oin });
       open.socket.destroy();
     }
   }
@@ -301,6 +317,10 @@ export class Guard {
     return this.#open.get(peer)?.client;
   }
 }
+
+/** Node's code of what is wrong with a certificate, such as CERT_REVOKED: text or error, whatever the types say. */
+const codeOf = (why: unknown): string =>
+  typeof why === 'string' ? why : ((why as { code?: string } | null)?.code ?? 'unverified');
 
 const keyOf = (address: string | undefined, port: number | undefined): string => `${address}:${port}`;
 

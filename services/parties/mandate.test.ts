@@ -195,6 +195,20 @@ describe('a school beside its board', () => {
       s: { state: RUN_OFF, runOffUntil: '2026-12-31' },
     });
   });
+
+  test('ends no later than the school said itself, whatever its board says', () => {
+    const pair = changedBy(
+      grant(board, mandate('s'), SCHOOL),
+      change('s', 'run_off', { runOffUntil: '2026-12-31', byOin: SCHOOL }),
+    );
+    expect(stands(changedBy(pair, change('b', 'run_off', { runOffUntil: '2027-03-31' })))).toMatchObject({
+      b: { state: RUN_OFF, runOffUntil: '2027-03-31' },
+      s: { state: RUN_OFF, runOffUntil: '2026-12-31' },
+    });
+    expect(stands(changedBy(pair, change('b', 'run_off', { runOffUntil: '2026-11-30' })))['s']!.runOffUntil).toBe(
+      '2026-11-30',
+    );
+  });
 });
 
 describe('a grant of a board for all its schools, at one of them', () => {

@@ -112,8 +112,9 @@ export function decideMandateChange(pair: Pair, asked: MandateChangeSubmitted, w
         return [refused(id, 'wire.invalid', 'A run-off needs a last day that is not past.')];
       if (mandate.state === UNCONFIRMED)
         return [refused(id, 'state.conflict', 'A mandate that was never confirmed has nothing to run off.')];
+      // What the school lets end sooner by itself is not made longer by its board.
       return toldToEnd(pair, standing, asked, world).map((m) =>
-        changed({ ...m, state: RUN_OFF, runOffUntil: until }, by),
+        changed({ ...m, state: RUN_OFF, runOffUntil: m.mandateId === id ? until : sooner(m, until) }, by),
       );
     }
     case 'stop':
@@ -304,6 +305,9 @@ function toldToEnd(
     );
   return [told, ...below];
 }
+
+const sooner = ({ state, runOffUntil }: Mandate, until: string): string =>
+  state === RUN_OFF && runOffUntil < until ? runOffUntil : until;
 
 /** Whether two grants say the same; the state, and what the school decides itself, is what became of them. */
 const sameGrant = (a: Mandate, b: Mandate): boolean => {

@@ -85,7 +85,13 @@ afterAll(async () => {
     .map((line) => JSON.parse(line) as Record<string, unknown>)
     .filter(({ event }) => /cert|crl/.test(String(event)));
   expect(new Set(told.map(({ event }) => event))).toEqual(
-    new Set(['certificates_reloaded', 'certificates_not_reloaded', 'client_certificate_ended', 'client_crl_expired']),
+    new Set([
+      'certificates_reloaded',
+      'certificates_not_reloaded',
+      'client_certificate_ended',
+      'client_certificate_refused',
+      'client_crl_expired',
+    ]),
   );
   for (const channel of opened) channel.close();
   await at?.stop();
@@ -441,6 +447,31 @@ describe('without a restart', () => {
     clearInterval(clock);
     expect(await asks(alpha, revoked)).toBe('no way in');
     expect((await post('/oauth2/token', revoked)).status).toBe(0);
+  });
+});
+
+describe('the operator reads why a certificate was refused, and of which party where that is sure', () => {
+  const last = (event: string) =>
+    lines.map((line) => JSON.parse(line) as Record<string, unknown>).findLast((line) => line['event'] === event);
+  test('in the handshake', async () => {
+    const before = lines.length;
+    await expect
+      .poll(
+        async () => {
+          expect((await post('/oauth2/token', elsewhere.issue({ serialNumber: beta }))).status).toBe(0);
+          return lines.slice(before).some((line) => line.includes('client_certificate_refused'));
+        },
+        { timeout: 15_000, interval: 500 },
+      )
+      .toBe(true);
+    expect(last('client_certificate_refused')).toMatchObject({
+      level: 'warn',
+      why: expect.stringMatching(/^[A-Z_]+$/),
+    });
+  });
+
+  test('on an open connection', () => {
+    expect(last('client_certificate_ended')).toMatchObject({ party_oin: expect.stringMatching(/^\d{20}$/) });
   });
 });
 
