@@ -15,7 +15,35 @@ export interface KeptHead {
 export const headFile = ({ head, keys }: KeptHead): string =>
   `${JSON.stringify({ eduk: 'log-head-1', head: LogHead.toJSON(head), keys: keys.map((key) => LogKey.toJSON(key)) }, null, 2)}\n`;
 
-/** A file of `eduk audit head`, or a head as it came with an answer: bytes, or those in base64. Throws `Problem`. */
+/** What `/.well-known/eduk-log-keys` answers. */
+interface WellKnown {
+  logId: string;
+  keys: { publicKey: string; from: string | null; until: string | null }[];
+  head: { size: number; root: string; time: string; previous: string; keyId: string; signature: string };
+}
+
+function keptOf(known: WellKnown): KeptHead {
+  const ms = (time: string | null): bigint => (time === null ? 0n : BigInt(Date.parse(time)));
+  const { size, root, time, previous, keyId, signature } = known.head;
+  const head = LogHead.fromPartial({
+    logId: Buffer.from(known.logId, 'hex'),
+    size: BigInt(size),
+    root: Buffer.from(root, 'base64'),
+    timeMs: ms(time),
+    previous: Buffer.from(previous, 'base64'),
+    keyId: Buffer.from(keyId, 'hex'),
+    signature: Buffer.from(signature, 'base64'),
+  });
+  const keys = known.keys.map(({ publicKey, from, until }) =>
+    LogKey.fromPartial({ publicKey: Buffer.from(publicKey, 'base64'), fromMs: ms(from), untilMs: ms(until) }),
+  );
+  return { head, keys };
+}
+
+/**
+ * A head as somebody may hold one: a file of `eduk audit head`, the saved answer of `/.well-known/eduk-log-keys`, a receipt with
+ * its proof, or a head as it came with an answer (bytes, or those in base64). Throws `Problem`.
+ */
 export function readHead(bytes: Buffer, name: string): KeptHead {
   const fail = (): never => {
     throw new Problem('wire.unreadable', `${name} holds no head of a log.`);
@@ -24,11 +52,14 @@ export function readHead(bytes: Buffer, name: string): KeptHead {
   let kept: KeptHead;
   try {
     if (text.startsWith('{')) {
-      const read = JSON.parse(text) as { head?: unknown; keys?: unknown };
-      kept = {
-        head: LogHead.fromJSON(read.head ?? {}),
-        keys: Array.isArray(read.keys) ? read.keys.map((key) => LogKey.fromJSON(key)) : [],
-      };
+      const read = JSON.parse(text) as { logId?: string; head?: unknown; keys?: unknown; proof?: { head?: unknown } };
+      kept =
+        typeof read.logId === 'string'
+          ? keptOf(read as WellKnown)
+          : {
+              head: LogHead.fromJSON(read.head ?? read.proof?.head ?? {}),
+              keys: Array.isArray(read.keys) ? read.keys.map((key) => LogKey.fromJSON(key)) : [],
+            };
     } else
       kept = {
         head: LogHead.decode(/^[\w+/=-]+$/.test(text) ? Buffer.from(text, 'base64') : bytes),

@@ -454,6 +454,16 @@ test('each new head goes to a party once, with whatever it is answered', async (
   const kept = file('head.txt', Buffer.from(LogHead.encode(heads[0]!).finish()).toString('base64'));
   const { exit, json } = await cli(['audit', 'verify', '--since-head', kept], here());
   expect([exit, json.ok, json.cannotSee]).toEqual([0, true, null]);
+  // Or as it stands at the well-known address, or in a receipt with its proof.
+  const published = file('published.json', await (await fetch(`${at.http}/.well-known/eduk-log-keys`)).json());
+  const { flowId } = await las.orders.placeOrder(order());
+  await las.audit.getReceipt({ receiptId: flowId, waitMs: WAIT });
+  const proven = join(folder, 'proven.json');
+  expect((await cli(['receipt', 'fetch', flowId, '--out', proven], here())).exit).toBe(0);
+  for (const held of [published, proven]) {
+    const { exit, json } = await cli(['audit', 'verify', '--since-head', held], here());
+    expect([held, exit, json.ok, json.cannotSee]).toEqual([held, 0, true, null]);
+  }
 });
 
 describe('a log that somebody worked on', () => {

@@ -45,16 +45,24 @@ export const certsDev: Command = {
       const files = make(folder, now, call.all('oin'), call.all('revoke'));
       return {
         json: { folder, ...files },
-        text: list([
-          ['EDUK_TLS_CERT', files.door.certificate],
-          ['EDUK_TLS_KEY', files.door.privateKey],
-          ['EDUK_TLS_CLIENT_CA', files.authority],
-          ['EDUK_TLS_CLIENT_CRL', files.revocationList],
-          ...files.parties.flatMap(({ oin, certificate, privateKey }): [string, string][] => [
-            [oin, certificate],
-            ['', privateKey],
-          ]),
-        ]),
+        // To be pasted before a command, or into a file of settings.
+        text: [
+          `EDUK_TLS_CERT=${quoted(files.door.certificate)}`,
+          `EDUK_TLS_KEY=${quoted(files.door.privateKey)}`,
+          `EDUK_TLS_CLIENT_CA=${quoted(files.authority)}`,
+          `EDUK_TLS_CLIENT_CRL=${quoted(files.revocationList)}`,
+          ...(files.parties.length > 0
+            ? [
+                '',
+                list(
+                  files.parties.flatMap(({ oin, certificate, privateKey }): [string, string][] => [
+                    [oin, certificate],
+                    ['', privateKey],
+                  ]),
+                ),
+              ]
+            : []),
+        ].join('\n'),
         said:
           call.all('revoke').length > 0
             ? `On the list: ${call.all('revoke').join(', ')}. A running gateway ends their connections within five seconds.`
@@ -73,6 +81,9 @@ export const certsDev: Command = {
     }
   },
 };
+
+/** As a shell takes it. */
+const quoted = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
 
 interface Pair {
   certificate: string;
