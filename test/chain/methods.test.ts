@@ -88,7 +88,7 @@ async function bulk<Q>(call: ClientDuplexStream<Q, unknown>, ...items: Q[]) {
 }
 
 /** What a watch shows within a moment. */
-function glance<A>(call: ClientReadableStream<A>, ms = 400): Promise<A[]> {
+function glance<A>(call: ClientReadableStream<A>, ms = 800): Promise<A[]> {
   return new Promise((resolve, reject) => {
     const seen: A[] = [];
     const timer = setTimeout(() => {
