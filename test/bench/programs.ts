@@ -12,17 +12,24 @@ export interface Place {
   args: readonly string[];
   env?: Readonly<Record<string, string>>;
   cwd?: string;
+  /** Its standard input. A list of thousands of schools is longer than an argument may be. */
+  input?: string;
 }
 
 /** Without `command`: a program of this folder. Settings of whoever started the bench are not its own. */
-export function program({ command, args, env, cwd }: Place): ChildProcess {
+export function program({ command, args, env, cwd, input }: Place): ChildProcess {
   const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EDUK_')));
   const [file = '', ...rest] = args;
   const child = spawn(
     command ?? process.execPath,
     command === undefined ? [join(import.meta.dirname, file), ...rest] : [...args],
-    { stdio: ['ignore', 'pipe', 'inherit'], env: { ...own, ...env }, ...(cwd === undefined ? {} : { cwd }) },
+    {
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'inherit'],
+      env: { ...own, ...env },
+      ...(cwd === undefined ? {} : { cwd }),
+    },
   );
+  child.stdin?.end(input);
   running.add(child);
   child.once('exit', () => running.delete(child));
   return child;
@@ -103,5 +110,5 @@ export async function startSink(): Promise<Sink> {
 
 /** A sender; resolves when all were answered. */
 export async function send(options: SendOptions): Promise<Sent> {
-  return JSON.parse(await lineOf(program({ args: ['send.ts', JSON.stringify(options)] }))) as Sent;
+  return JSON.parse(await lineOf(program({ args: ['send.ts'], input: JSON.stringify(options) }))) as Sent;
 }

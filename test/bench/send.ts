@@ -3,6 +3,7 @@
  * one line of JSON: when each was to be sent, and when it was answered (milliseconds since 1970).
  */
 import { Agent, request as httpRequest } from 'node:http';
+import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { GrantEntitlementsRequest, GrantEntitlementsResponse } from '#proto/eduk/gateway/v1/entitlement';
@@ -41,7 +42,7 @@ export interface Sent {
   words: string;
 }
 
-const options = JSON.parse(process.argv[2]!) as SendOptions;
+const options = (await json(process.stdin)) as SendOptions;
 const { count, from, learners, perSecond, schools, product } = options;
 const schoolOf = (i: number): string => schools[(from + i) % schools.length]!;
 const due: number[] = [];
