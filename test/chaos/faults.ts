@@ -55,12 +55,15 @@ const killOf = (role: Role): Fault => ({
   },
 });
 
+/** Half of them as long as the promise names, past every lease; the others end before, at or after any of them. */
+const asleepMs = (draw: Draw): number => (draw() < 0.5 ? 60_000 : between(draw, 2_000, 60_000));
+
 const frozenOf = (role: Role): Fault => ({
   name: `freeze ${role}`,
   kind: 'service',
   async run({ cluster, draw, isLong, ledger, tell }) {
     const replica = pick(draw, of(cluster, role));
-    const forMs = isLong ? between(draw, 2_000, 60_000) : 8_000;
+    const forMs = isLong ? asleepMs(draw) : 8_000;
     tell(`${replica.name} sleeps for ${(forMs / 1000).toFixed(0)} s`);
     const isOver = ledger.excuse();
     replica.signal('SIGSTOP');
@@ -162,7 +165,7 @@ const brokers: readonly Fault[] = [
     async run({ cluster, draw, isLong }) {
       const node = pick(draw, cluster.kafka.nodes);
       node.pause();
-      await sleep(isLong ? between(draw, 2_000, 60_000) : 8_000);
+      await sleep(isLong ? asleepMs(draw) : 8_000);
       node.resume();
     },
   },
@@ -201,7 +204,7 @@ const databases: readonly Fault[] = [
     async run({ cluster: { postgres }, draw, isLong, ledger }) {
       const isOver = ledger.excuse();
       postgres.pause();
-      await sleep(isLong ? between(draw, 2_000, 60_000) : 6_000);
+      await sleep(isLong ? asleepMs(draw) : 6_000);
       postgres.resume();
       isOver();
     },
