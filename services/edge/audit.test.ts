@@ -36,3 +36,40 @@ test('while the log takes nothing in, what is noted is counted with what waits a
   // Those of the first second were made already; the others are one record of each kind.
   expect(records.length).toBe(40);
 });
+
+test('a note whose answer is lost is taken once: it is sent again as it was, under one reference', async () => {
+  const asked: AcceptRequest[] = [];
+  let isLost = true;
+  const log = {
+    // Takes it, and cannot say so.
+    accept(request: AcceptRequest) {
+      asked.push(structuredClone(request));
+      return isLost ? Promise.reject(new GatewayError('gateway.unavailable')) : Promise.resolve({ outcomes: [] });
+    },
+  };
+  const notes = new AuditNotes(log as never, { now: Date.now } as never);
+  const released = (partyOin: string) =>
+    notes.note({ kind: AuditKind.AUDIT_KIND_RELEASED, partyOin, schoolOin: '', people: 1 });
+  released('a');
+  await notes.flush();
+  released('a');
+  await notes.flush();
+  isLost = false;
+  await notes.flush();
+  await notes.stop();
+  const entries = asked.flatMap((request) => request.entries);
+  // Three times the first, then what came since.
+  expect(entries.length).toBe(4);
+  expect(entries[1]).toEqual(entries[0]);
+  expect(entries[2]).toEqual(entries[0]);
+  expect(entries[0]!.referenceKey.length).toBe(16);
+  expect(entries[0]!.digest.length).toBe(16);
+  expect(Buffer.from(entries[3]!.referenceKey)).not.toEqual(Buffer.from(entries[0]!.referenceKey));
+  const people = new Map(
+    entries.map(({ referenceKey, events }) => [
+      Buffer.from(referenceKey).toString('hex'),
+      AuditSubmitted.decode(events[0]!.data).items.map(({ record }) => AuditRecord.decode(record).people),
+    ]),
+  );
+  expect([...people.values()].flat()).toEqual([1n, 1n]);
+});

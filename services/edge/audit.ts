@@ -4,8 +4,8 @@
  */
 import { randomFillSync } from 'node:crypto';
 import { setTimeout as rest } from 'node:timers/promises';
-import { type Client, type Clock, describeError, type Encoder, encoded, log, uuid7 } from '#kernel';
-import type { LogServiceDefinition, Event as NewEvent } from '#proto/eduk/bus/v1/bus';
+import { type Client, type Clock, describeError, type Encoder, encoded, log, sha256, uuid7 } from '#kernel';
+import type { Entry, LogServiceDefinition, Event as NewEvent } from '#proto/eduk/bus/v1/bus';
 import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
 import { Service } from '#proto/eduk/core/v1/party';
 import type { AuditItem } from '#proto/eduk/events/v1/audit';
@@ -23,6 +23,8 @@ const STOP_MS = 2000;
 const MOST_KINDS = 2000;
 /** Records in one event. */
 const MOST_ITEMS = 200;
+/** How long the log remembers that it took one: until its answer comes, or the process that asks has died. */
+const REMEMBER_DAYS = 1;
 const NONE = new Uint8Array(0);
 const SALT = 16;
 
@@ -67,16 +69,16 @@ export interface Done {
 type Log = Pick<Client<typeof LogServiceDefinition>, 'accept'>;
 
 /**
- * Counts what was done, by kind, and has the log accept it once a second. What cannot be accepted stays and is tried again;
- * a process that dies loses its last second.
+ * Counts what was done, by kind, and has the log accept it once a second. What cannot be accepted stays and is tried again, under the
+ * reference that it had: where only the answer was lost, nothing is counted twice. A process that dies loses its last second.
  */
 export class AuditNotes {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #timer: NodeJS.Timeout;
   #kinds = new Map<string, AuditRecord>();
-  /** Records that were made and are not accepted yet. */
-  #made: { item: AuditItem; party: string }[] = [];
+  /** What the log was asked, or is to be asked, and has not answered: the same entries until it does. */
+  #made: { entry: Entry; records: number }[] = [];
   #flushing: Promise<void> | undefined;
   #told = false;
 
@@ -128,49 +130,25 @@ export class AuditNotes {
     try {
       // What was made before goes first: until that is accepted, what came since is counted by its kind.
       await this.#send();
-      for (const record of this.#kinds.values()) this.#made.push({ item: itemOf(record), party: record.partyOin });
+      const records = [...this.#kinds.values()];
       this.#kinds = new Map();
+      for (let from = 0; from < records.length; from += MOST_ITEMS)
+        this.#made.push(noted(records.slice(from, from + MOST_ITEMS), this.#clock.now()));
       await this.#send();
       this.#told = false;
     } catch (thrown) {
       // Tried again in a second, and told once until it works again.
-      if (!this.#told) log('warn', 'audit_waits', { records: this.#made.length, ...describeError(thrown) });
+      const waiting = this.#made.reduce((sum, { records }) => sum + records, 0);
+      if (!this.#told) log('warn', 'audit_waits', { records: waiting, ...describeError(thrown) });
       this.#told = true;
     }
   }
 
   async #send(): Promise<void> {
-    while (this.#made.length > 0) {
-      const some = this.#made.slice(0, MOST_ITEMS);
-      await this.#accept(some);
-      this.#made = this.#made.slice(some.length);
+    for (let first = this.#made[0]; first !== undefined; first = this.#made[0]) {
+      await this.#log.accept({ entries: [first.entry] });
+      this.#made.shift();
     }
-  }
-
-  async #accept(some: readonly { item: AuditItem; party: string }[]): Promise<void> {
-    await this.#log.accept({
-      entries: [
-        {
-          flowId: uuid7(this.#clock.now()),
-          partyOin: 'audit',
-          method: 'Audit/Note',
-          referenceKey: NONE,
-          digest: NONE,
-          digestVersion: 1,
-          rememberDays: 35,
-          events: [
-            auditEvent(
-              some.map(({ item }) => item),
-              some[0]!.party,
-            ),
-          ],
-          answer: NONE,
-          schoolOin: '',
-          traceparent: '',
-          bulk: false,
-        },
-      ],
-    });
   }
 
   /** After the last note. A log that does not answer holds nobody up for long. */
@@ -180,6 +158,30 @@ export class AuditNotes {
     await Promise.race([this.flush(), rest(STOP_MS, undefined, { signal: given.signal }).catch(() => undefined)]);
     given.abort();
   }
+}
+
+/** Records as what the log takes once, however often it is asked. */
+function noted(records: readonly AuditRecord[], now: number): { entry: Entry; records: number } {
+  const flowId = uuid7(now);
+  const said = auditEvent(records.map(itemOf), records[0]!.partyOin);
+  return {
+    records: records.length,
+    entry: {
+      flowId,
+      partyOin: 'audit',
+      method: 'Audit/Note',
+      // No sender names these; their own id does as well, and is as hard to guess.
+      referenceKey: flowId,
+      digest: Buffer.from(sha256(said.data), 'latin1').subarray(0, 16),
+      digestVersion: 1,
+      rememberDays: REMEMBER_DAYS,
+      events: [said],
+      answer: NONE,
+      schoolOin: '',
+      traceparent: '',
+      bulk: false,
+    },
+  };
 }
 
 type Vault = Client<typeof VaultServiceDefinition>;
