@@ -7,6 +7,7 @@ import { auditEvent, itemOf, MERGE_MS, recordOf } from '../audit.ts';
 import type { Door, Submission } from '../submission.ts';
 import { each } from './each.ts';
 
+const NONE = new Uint8Array(0);
 /** Version of the digest of gRPC messages; a change of what is digested raises it. */
 const DIGEST_VERSION = 1;
 
@@ -38,7 +39,7 @@ export async function accept(batch: readonly Submission[], door: Door): Promise<
   });
   const first = made[0]?.submission;
   if (first === undefined) return;
-  if (first.bulk || made.length > 1) await take(made, door, ofStream);
+  if (first.bulk || made.length > 1) await take(made, door, ofStream, first.bulk ? tagOf(made, door) : undefined);
   else await door.together.add(first.caller.oin, made[0]!, first.bytes!.length);
 }
 
@@ -57,25 +58,31 @@ export async function acceptTogether(made: readonly Made[], door: Pick<Door, 'se
   settle(submission, outcomes[0]!);
 }
 
-/** Several messages of one party, with an entry beside theirs that says so. */
+/** Several messages of one party, with an entry beside theirs that says so; `tag`, of a stream's, by which they are known together. */
 async function take(
   made: readonly Made[],
   door: Pick<Door, 'services'>,
-  say: (group: readonly Submission[], now: number) => Said,
+  say: (group: readonly Submission[], now: number, receiptId?: string) => Said,
+  tag?: Uint8Array,
 ): Promise<void> {
   const sent = made.map(({ submission }) => submission);
   const now = Math.max(...sent.map(({ acceptedMs }) => acceptedMs!));
   const said = say(sent, now);
-  for (const { submission, entry } of made) if (submission.bulk) entry.answer = answerInGroup(submission);
+  const which = tag && Buffer.concat([bytesOfId(said.id), tag]);
+  if (which) for (const { submission, entry } of made) entry.answer = answerInGroup(submission, which);
   const entries = [...made.map(({ entry }) => entry), entryFor(said.record, sent[0]!)];
   const { outcomes } = await door.services.log.accept({ entries });
   const isNew = sent.map((submission, i) => settle(submission, outcomes[i]!));
   if (!isNew.includes(false)) return;
   // Not all of the group was new: what it is now is said by another record, before anybody is answered.
-  const stands = said.isFirst() ? [] : sent.filter(({ refused }) => !refused);
-  const none = { ...said.record, content: new Uint8Array(0), times: 0n, messages: [], receiptId: '' };
-  const instead = { ...(stands.length > 0 ? say(stands, now).record : none), replaces: said.id };
-  await door.services.log.accept({ entries: [entryFor(instead, sent[0]!)] });
+  const stands = sent.filter(({ refused }) => !refused);
+  const known = which && !isNew.includes(true) ? cameBefore(sent, which) : undefined;
+  let instead: AuditRecord = { ...said.record, content: NONE, times: 0n, messages: [], receiptId: '' };
+  if (known?.isWhole) for (const submission of stands) submission.group = known.group;
+  // That of a group of which this was said already is said again: whoever said it may have died before the log had it.
+  else if (stands.length > 0)
+    instead = say(stands, known?.group.atMs ?? now, ofRest(known?.group.receiptId ?? said.id)).record;
+  await door.services.log.accept({ entries: [entryFor({ ...instead, replaces: said.id }, sent[0]!)] });
 }
 
 /** What became of a message; false = it did not add to the log. */
@@ -89,12 +96,10 @@ function settle(submission: Submission, { taken, answer, flowId }: Outcome): boo
   return false;
 }
 
-/** A record of a group, and the receipt by which it is found. */
+/** A record of a group, and the id by which another record names it. */
 interface Said {
   record: AuditRecord;
   id: string;
-  /** Asked once it is known what became of them: whether all stands in another group already, which is what its sender is told of. */
-  isFirst(): boolean;
 }
 
 /** What the log of what was done says of messages of one party, whichever way they came. */
@@ -112,39 +117,55 @@ function accepted(group: readonly Submission[], now: number): AuditRecord {
 }
 
 /** A group of a stream: one receipt, over the root of all. */
-function ofStream(group: readonly Submission[], now: number): Said {
-  const of = { receiptId: newId(), root: merkleRoot(group.map(({ leaf }) => leaf!)), atMs: now };
+function ofStream(group: readonly Submission[], now: number, receiptId = newId()): Said {
+  const of = { receiptId, root: merkleRoot(group.map(({ leaf }) => leaf!)), atMs: now };
   for (const submission of group) submission.group = of;
-  return {
-    record: { ...accepted(group, now), receiptId: of.receiptId, content: of.root },
-    id: of.receiptId,
-    isFirst() {
-      const first = group[0]!;
-      const { before, acceptedMs = now } = first;
-      const root = merkleRoot(group.map(({ leaf }) => leaf!));
-      const isSame = (one: Submission): boolean => before !== undefined && one.before?.equals(before) === true;
-      if (!group.every(isSame) || !before!.subarray(ID).equals(root.subarray(0, TAG))) return false;
-      // The same group came again, whole: it has the receipt that it had.
-      const known = { receiptId: uuidText(before!.subarray(0, ID)), root, atMs: acceptedMs };
-      for (const submission of group) submission.group = known;
-      return true;
-    },
-  };
+  return { record: { ...accepted(group, now), receiptId, content: of.root }, id: receiptId };
 }
 
-/** Bytes of a receipt's id, and of the root of its group, by which a group that comes again is known. */
+/** Bytes of a group's id, and of what was sent in it, by which one that comes again is known. */
 const ID = 16;
 const TAG = 8;
+const bytesOfId = (id: string): Buffer => Buffer.from(id.replaceAll('-', ''), 'hex');
+
+/** The same for a group that comes again as it was: references and contents, in their order. */
+const tagOf = (made: readonly Made[], { digestKey }: Pick<Door, 'digestKey'>): Buffer =>
+  digestKey
+    .digest('group|', Buffer.concat(made.flatMap(({ entry }) => [entry.referenceKey, entry.digest])))
+    .subarray(0, TAG);
+
+/**
+ * Under which receipt stands what was left of a group that held repeats or conflicts: made of the id that the whole would have had, since
+ * that is what its new items were kept with. The last bit tells the two apart.
+ */
+const ofRest = (id: string): string => {
+  const bytes = bytesOfId(id);
+  bytes[ID - 1]! ^= 1;
+  return uuidText(bytes);
+};
+
+/** A group of which nothing is new now, and which was sent before as it is. `isWhole`: all of it was new then. */
+function cameBefore(sent: readonly Submission[], which: Buffer) {
+  const tag = which.subarray(ID);
+  const then = sent.filter(({ before }) => before?.subarray(ID).equals(tag));
+  const first = then[0];
+  if (first === undefined || !then.every(({ before }) => before!.equals(first.before!))) return undefined;
+  const group = {
+    receiptId: uuidText(first.before!.subarray(0, ID)),
+    root: merkleRoot(then.map(({ leaf }) => leaf!)),
+    atMs: first.acceptedMs!,
+  };
+  // An item that was in it twice was new once.
+  const isWhole = then.length === sent.length && new Set(sent.map(({ flowId }) => flowId)).size === sent.length;
+  return { group, isWhole };
+}
 
 /**
  * What a repeat of an item of a stream is answered by. A group's receipt is made from the leaves and times of its items; in the place of
  * a salt stands which group that was.
  */
-const answerInGroup = (submission: Submission): Uint8Array => {
-  const { receiptId, root } = submission.group!;
-  const salt = Buffer.concat([Buffer.from(receiptId.replaceAll('-', ''), 'hex'), root.subarray(0, TAG)]);
-  return encoded(Receipt, { ...kept(submission), salt, rememberedUntilMs: 0n });
-};
+const answerInGroup = (submission: Submission, which: Uint8Array): Uint8Array =>
+  encoded(Receipt, { ...kept(submission), salt: which, rememberedUntilMs: 0n });
 
 /** Messages that came alone: each has a receipt, under which it is found; a repeat, where it was accepted first. */
 function ofSeveral(group: readonly Submission[], now: number): Said {
@@ -156,7 +177,7 @@ function ofSeveral(group: readonly Submission[], now: number): Said {
     schoolOin: record.schoolOin === '' ? school : '',
     method: record.method === '' ? intake.method : '',
   }));
-  return { record: { ...record, messages }, id: group[0]!.flowId, isFirst: () => false };
+  return { record: { ...record, messages }, id: group[0]!.flowId };
 }
 
 /** What has the log take a record by itself. */
@@ -164,12 +185,12 @@ const entryFor = (record: AuditRecord, { intake, caller, bulk, traceparent }: Su
   flowId: uuid7(),
   partyOin: caller.oin,
   method: intake.method,
-  referenceKey: new Uint8Array(0),
-  digest: new Uint8Array(0),
+  referenceKey: NONE,
+  digest: NONE,
   digestVersion: DIGEST_VERSION,
   rememberDays: intake.remember,
   events: [auditEvent([itemOf(record)], caller.oin)],
-  answer: new Uint8Array(0),
+  answer: NONE,
   schoolOin: '',
   traceparent,
   bulk,
@@ -203,7 +224,7 @@ function entryOf(submission: Submission, door: Door, now: number): Entry {
       data: encoded(events[name].codec as Encoder<unknown>, value),
     })),
     // Of an item of a stream it follows once its group is known.
-    answer: submission.bulk ? new Uint8Array(0) : encoded(Receipt, kept(submission)),
+    answer: submission.bulk ? NONE : encoded(Receipt, kept(submission)),
     schoolOin: school,
     traceparent: submission.traceparent,
     bulk: submission.bulk,
