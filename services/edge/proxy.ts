@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { BlockList, isIPv6 } from 'node:net';
-import { GatewayError } from '#kernel';
+import { addressIn, GatewayError } from '#kernel';
 import type { Certificates, ClientCertificate } from './certificates.ts';
 
 /**
@@ -58,10 +58,13 @@ export class TrustedProxy {
     return client;
   }
 
-  /** Where a call came from: behind a trusted proxy what it added last to X-Forwarded-For. */
+  /**
+   * Where a call came from: behind a trusted proxy what it added last to X-Forwarded-For, without a port that it may add; the proxy itself
+   * where that is no address.
+   */
   cameFrom(address: string, forwardedFor: string | undefined): string {
     if (forwardedFor === undefined || !this.trusts(address)) return address;
-    return forwardedFor.split(',').at(-1)!.trim() || address;
+    return addressIn(forwardedFor.split(',').at(-1)!) ?? address;
   }
 }
 

@@ -56,6 +56,20 @@ export function plain(address: string): string {
   return [24, 16, 8, 0].map((shift) => (number >>> shift) & 255).join('.');
 }
 
+/**
+ * The address in what a proxy or a socket says of where a call came from, written one way: without port, brackets, quotes and zone, IPv4 as
+ * IPv4. Undefined = it is none (`unknown`, a name).
+ */
+export function addressIn(text: string): string | undefined {
+  const bare = text.trim().replace(/^"(.*)"$/, '$1');
+  const bracketed = /^\[([^[\]]*)\](?::\d{1,5})?$/.exec(bare)?.[1];
+  const address = (bracketed ?? bare.replace(/^([\d.]+):\d{1,5}$/, '$1')).replace(/%.*$/s, '');
+  const version = isIP(address);
+  if (version === 0 || (bracketed !== undefined && version !== 6)) return undefined;
+  const short = plain(address);
+  return isIPv6(short) ? new URL(`http://[${short}]/`).hostname.slice(1, -1) : short;
+}
+
 const contains = (list: BlockList, address: string): boolean => list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
 const isInternet = (address: string): boolean =>
   !contains(special, address) && (!isIPv6(address) || contains(givenOut, address));
