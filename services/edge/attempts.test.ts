@@ -48,3 +48,44 @@ test('whatever is tried, memory is bounded', () => {
   expect(attempts.size).toBeGreaterThan(4_000);
   expect(attempts.size).toBeLessThanOrEqual(10_000);
 });
+
+test('guesses that come at once get no further than those that come one after the other', async () => {
+  const attempts = made();
+  let looked = 0;
+  const guess = async () => {
+    const attempt = await attempts.begin('a', '192.0.2.1');
+    if (typeof attempt === 'number') return attempt;
+    looked += 1;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    attempt.failed();
+    attempt.ended();
+    return 0;
+  };
+  const waits = await Promise.all(Array.from({ length: 60 }, guess));
+  expect(looked).toBe(10);
+  expect(waits.filter((ms) => ms === 6_000)).toHaveLength(50);
+});
+
+test('who is right is not refused for coming many times at once, nor for what the gateway could not find out', async () => {
+  const attempts = made();
+  const ask = async (ends: 'succeeded' | 'neither') => {
+    const attempt = await attempts.begin('a', '192.0.2.1');
+    if (typeof attempt === 'number') return attempt;
+    await new Promise((resolve) => setImmediate(resolve));
+    if (ends === 'succeeded') attempt.succeeded();
+    attempt.ended();
+    return 0;
+  };
+  expect(new Set(await Promise.all(Array.from({ length: 60 }, () => ask('succeeded'))))).toEqual(new Set([0]));
+  expect(new Set(await Promise.all(Array.from({ length: 60 }, () => ask('neither'))))).toEqual(new Set([0]));
+  // Beyond a hundred that wait nobody is kept any longer.
+  expect(new Set(await Promise.all(Array.from({ length: 120 }, () => ask('succeeded'))))).toEqual(new Set([0, 6_000]));
+  expect(attempts.waitMs('a', '192.0.2.1')).toBe(0);
+});
+
+test('one place is one, however it is written', () => {
+  const attempts = made();
+  const places = ['2001:DB8:1:2::1', '2001:0db8:0001:0002::2', '2001:db8:1:2::3%eth0', '[2001:db8:1:2::4]:4711'];
+  for (let i = 0; i < 100; i++) attempts.failed(`client ${i}`, places[i % places.length]!);
+  expect(attempts.waitMs('another', '2001:db8:1:2:ffff::1')).toBe(600);
+});

@@ -1,8 +1,10 @@
+import { addressIn } from '#kernel';
 import { limits } from './limits.ts';
 
 /**
  * Slows who guesses: failures are counted by whoever is asked for and from where, and by where alone. In each door's own
- * memory, of bounded size: secrets have 256 bits, so this keeps guessing cheap to refuse, not secrets safe.
+ * memory, of bounded size: secrets have 256 bits, so this keeps guessing cheap to refuse, not secrets safe. What is being looked at counts as
+ * if it had failed already: guesses that come at once get no further than those that come one after the other.
  */
 
 /** Failures that one place may have at once for one name, and how often one more, ms. */
@@ -11,6 +13,8 @@ const OF_NAME = { most: limits.failures.at, everyMs: 6_000 };
 const OF_PLACE = { most: limits.failuresOfPlace.at, everyMs: 600 };
 /** What came at once counts so far beyond, so that the longest wait is a minute. */
 const OVER = 9;
+/** Attempts that wait at most until those before them are looked at, of one name or place. */
+const MOST_WAITING = 100;
 /** Names and places that are remembered; those unseen for longest are forgotten. */
 const MOST_KEPT = 10_000;
 
@@ -20,11 +24,21 @@ interface Bucket {
   atMs: number;
 }
 
+/** One that is being looked at. */
+export interface Attempt {
+  failed(): void;
+  succeeded(): void;
+  /** It is looked at no more, whatever came of it; without a word of what came of it nothing is counted. */
+  ended(): void;
+}
+
 export class Attempts {
   readonly #now: () => number;
   /** Seen since the last turn of generations, and before: to forget one by one would cost more than to count. */
   #young = new Map<string, Bucket>();
   #old = new Map<string, Bucket>();
+  /** What is being looked at, and who waits for that. */
+  readonly #open = new Map<string, { count: number; waiting: (() => void)[] }>();
 
   constructor(now: () => number) {
     this.#now = now;
@@ -38,6 +52,45 @@ export class Attempts {
         return over <= 0 ? 0 : Math.ceil(over * everyMs);
       }),
     );
+  }
+
+  /**
+   * Begins an attempt, once so few are being looked at that all of them may fail; whoever is right waits for them no longer than that.
+   * Gives the milliseconds to wait where it may not try.
+   */
+  async begin(name: string, address: string): Promise<Attempt | number> {
+    const keys = both(name, address);
+    for (;;) {
+      const waitMs = this.waitMs(name, address);
+      if (waitMs > 0) return waitMs;
+      const busy = keys.find(([key, { most, everyMs }]) => {
+        const open = this.#open.get(key)?.count ?? 0;
+        return open > 0 && this.#full(key, everyMs) + open >= most;
+      });
+      if (busy === undefined) break;
+      const { waiting } = this.#open.get(busy[0])!;
+      if (waiting.length >= MOST_WAITING) return busy[1].everyMs;
+      await new Promise<void>((resolve) => waiting.push(resolve));
+    }
+    for (const [key] of keys) {
+      const open = this.#open.get(key);
+      if (open) open.count += 1;
+      else this.#open.set(key, { count: 1, waiting: [] });
+    }
+    return {
+      failed: () => this.failed(name, address),
+      succeeded: () => this.succeeded(name, address),
+      ended: () => {
+        for (const [key] of keys) this.#ended(key);
+      },
+    };
+  }
+
+  #ended(key: string): void {
+    const open = this.#open.get(key)!;
+    open.count -= 1;
+    if (open.count === 0) this.#open.delete(key);
+    for (const go of open.waiting.splice(0)) go();
   }
 
   failed(name: string, address: string): void {
@@ -79,7 +132,7 @@ function both(name: string, address: string) {
 
 /** Of IPv6 the network that one customer has: within it addresses cost nothing. */
 function placeOf(address: string): string {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '');
+  const plain = addressIn(address) ?? address;
   if (!plain.includes(':')) return plain;
   const [head = '', tail] = plain.split('::');
   const groups = head.split(':').filter((group) => group !== '');

@@ -136,19 +136,19 @@ const wrong = (way: Proof['way']): Refusal => new Refusal(401, 'invalid_client',
 /** OIN of the client. Who failed often waits, and what it sends meanwhile is not looked at. */
 async function slowly(proof: Proof, peer: Peer, gate: Gate): Promise<string> {
   const { attempts } = gate;
-  const waitMs = attempts.waitMs(proof.client, peer.address);
-  if (waitMs > 0)
+  const attempt = await attempts.begin(proof.client, peer.address);
+  if (typeof attempt === 'number')
     throw new Refusal(429, 'temporarily_unavailable', 'Too many attempts failed; wait.', {
-      'retry-after': String(Math.ceil(waitMs / 1000)),
+      'retry-after': String(Math.ceil(attempt / 1000)),
     });
   try {
     const oin = await gate.door.chain.afresh(() => provenBy(proof, peer, gate));
-    attempts.succeeded(proof.client, peer.address);
+    attempt.succeeded();
     return oin;
   } catch (thrown) {
     if (!(thrown instanceof GatewayError)) throw thrown;
     if (thrown.fault === 'party.unknown') {
-      attempts.failed(proof.client, peer.address);
+      attempt.failed();
       // Nobody we know: which id was tried is not said, it may be anything.
       gate.door.audit.note({
         kind: AuditKind.AUDIT_KIND_REFUSED,
@@ -160,12 +160,14 @@ async function slowly(proof: Proof, peer: Peer, gate: Gate): Promise<string> {
     }
     if (thrown.fault === 'peer.unavailable') {
       // Counted too, or anybody could have us ask for keys that do not come.
-      attempts.failed(proof.client, peer.address);
+      attempt.failed();
       throw new Refusal(503, 'temporarily_unavailable', 'The keys of this client cannot be fetched.', {
         'retry-after': '30',
       });
     }
     throw thrown;
+  } finally {
+    attempt.ended();
   }
 }
 
