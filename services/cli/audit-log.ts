@@ -143,14 +143,18 @@ export async function verifyLog(
       head.root,
       since.head.size === head.size ? [] : first.consistency,
     );
-    if (made.since === false)
+    // Where leaves are not what the log itself signed, nothing that is made of them says whether the earlier head is one of its own: its heads do.
+    const own = heads.get(Number(since.head.size));
+    if (own && !same(own.root, since.head.root))
+      find('forked', `Of its first ${since.head.size} leaves the log signed another head than the earlier one.`);
+    else if (made.newest && made.since === false)
       find('forked', `The first ${since.head.size} leaves are not those that the earlier head was signed over.`);
-    else if (!proven && made.since && made.newest)
+    else if (made.newest && made.since && !proven)
       find(
         'proof',
         'The leaves are those of both heads, but the proof that the gateway gave is not: what it stores of the tree is damaged.',
       );
-    else if (!proven) find('forked', 'The earlier head is not proven to be the beginning of the log.');
+    else if (!own && !proven) find('forked', 'The earlier head is not proven to be the beginning of the log.');
   }
   return { head, keys, leaves: made.leaves, past: made.past, findings };
 }
@@ -267,7 +271,8 @@ async function makeAnew(
       look();
     }
     if (page.leaves.length === 0 && page.trunks.length === 0) {
-      find('removed', `Leaves from ${peaks.size} up to ${size} are not there.`);
+      // Where one was taken out further back and the others moved up, that is told already.
+      if (!wrong) find('removed', `Leaves from ${peaks.size} up to ${size} are not there.`);
       return { leaves, past, ...(since === undefined ? {} : { since }), newest: false };
     }
   }

@@ -14,8 +14,8 @@ export class Heads {
   #head: LogHead | undefined;
   #bytes: Buffer | undefined;
   #keys: readonly LogKey[] = [];
-  /** Size of the newest head that each party was given here. */
-  readonly #given = new Map<string, bigint>();
+  /** The newest head that each party was given here. */
+  readonly #given = new Map<string, LogHead>();
   #isLooking = false;
   #told = false;
 
@@ -40,7 +40,8 @@ export class Heads {
     try {
       const { head, keys } = await this.#audit.getHead({});
       this.#keys = keys;
-      if (head && head.size !== this.#head?.size) {
+      // After a restore the log may have as many leaves as before, and others: that is what parties are to see.
+      if (head && !(this.#head && isSame(head, this.#head))) {
         this.#head = head;
         this.#bytes = Buffer.from(encoded(LogHead, head));
       }
@@ -66,9 +67,14 @@ export class Heads {
   /** The newest head, encoded, where this party was not given it here before. */
   newFor(party: string): Buffer | undefined {
     const head = this.#head;
-    if (head === undefined || this.#given.get(party) === head.size) return undefined;
+    if (head === undefined || this.#given.get(party) === head) return undefined;
     if (this.#given.size >= MOST_PARTIES) this.#given.clear();
-    this.#given.set(party, head.size);
+    this.#given.set(party, head);
     return this.#bytes;
   }
 }
+
+const isSame = (one: LogHead, other: LogHead): boolean =>
+  one.size === other.size &&
+  Buffer.from(one.root).equals(Buffer.from(other.root)) &&
+  Buffer.from(one.logId).equals(Buffer.from(other.logId));
