@@ -4,6 +4,7 @@ import { AuditKind, type AuditRecord, LogKey, LogProof } from '#proto/eduk/core/
 import { Receipt } from '#proto/eduk/core/v1/receipt';
 import { hex } from '../audit-log.ts';
 import type { Call, Command, Result } from '../command.ts';
+import { isOfMessage } from '../messages.ts';
 import { dutchTime, isoTime, list } from '../print.ts';
 import { asProblem, misuse, Problem } from '../problem.ts';
 import { readFileNamed, writeFileNamed } from './audit.ts';
@@ -17,6 +18,8 @@ interface Kept {
 }
 
 const WAIT_MS = 15_000n;
+/** How long messages of one record may have waited for each other: a call ends after that. */
+const TOGETHER_MS = 60_000n;
 
 function readKept(name: string): { kept: Kept; json: Record<string, unknown> } {
   let json: Record<string, unknown>;
@@ -138,10 +141,15 @@ export const verifyReceipt: Command = {
         'File with the key that is believed: /.well-known/eduk-log-keys as it was kept, a head of eduk audit head, or a public key.',
       value: 'FILE',
     },
+    message: {
+      about: 'File with the message as it was sent, JSON or encoded: check that the receipt is of it.',
+      value: 'FILE',
+    },
   },
   notes: [
     'Without --key it says by which key the head was signed: whoever made up the file could have made up the key.',
     'A promise that is made whole is written back to the file.',
+    '--message needs the receipt in the file, for its salt. A group of a stream has none: its sender proves it.',
   ],
   alone: true,
   async run(call): Promise<Result> {
@@ -170,9 +178,12 @@ export const verifyReceipt: Command = {
     if (wrong) throw new Problem('state.conflict', wrong, { who: 'us' });
     const record = recordOf(proof);
     const of = ofReceipt(record, kept.receiptId);
+    const file = call.one('message');
+    if (file !== undefined) await checkMessage(kept, (of ?? record).method, readFileNamed(file));
     return {
       json: {
         valid: true,
+        messageChecked: file !== undefined,
         keyBelieved: pinned !== undefined,
         keyId: hex(proof.head!.keyId),
         completed,
@@ -187,7 +198,7 @@ export const verifyReceipt: Command = {
         index: Number(proof.index),
         head: { logId: hex(proof.head!.logId), size: Number(proof.head!.size), time: isoTime(proof.head!.timeMs) },
       },
-      text: `It is proven to stand in the log.\n\n${list(rowsOf(proof, kept.receiptId))}`,
+      text: `It is proven to stand in the log${file === undefined ? '' : ', and to be of this message'}.\n\n${list(rowsOf(proof, kept.receiptId))}`,
       said:
         [
           completed ? `The proof was asked of the gateway, and is in ${name} now.` : '',
@@ -201,6 +212,28 @@ export const verifyReceipt: Command = {
   },
 };
 
+/** Throws `Problem` where a receipt is not of this message. */
+async function checkMessage({ receipt }: Kept, method: string, file: Uint8Array): Promise<void> {
+  if (receipt === undefined)
+    throw misuse('--message needs the receipt in the file beside the proof: its salt stands in no proof.');
+  const { salt, leaf } = receipt;
+  if (salt.length === 0)
+    throw misuse('This receipt is of a group of a stream: it has no salt, and no message of its own.');
+  if (!(await isOfMessage(file, { method, salt, leaf })))
+    throw new Problem('state.conflict', 'The receipt is of another message than the one in the file.', {
+      who: 'sender',
+    });
+}
+
+/**
+ * Whether a receipt may say this moment: that of its record, or as much earlier as messages wait for each other. What of a group was
+ * accepted before, was that long ago.
+ */
+function mayBeAt(acceptedMs: bigint, { atMs, messages, replaces }: AuditRecord): boolean {
+  if (messages.length > 0) return acceptedMs <= atMs && atMs - acceptedMs <= TOGETHER_MS;
+  return replaces === '' ? acceptedMs === atMs : acceptedMs <= atMs;
+}
+
 /** What a receipt says otherwise than the record that was proven. */
 function unlike({ receipt, receiptId }: Kept, proof: LogProof): string | undefined {
   const record = recordOf(proof);
@@ -213,6 +246,8 @@ function unlike({ receipt, receiptId }: Kept, proof: LogProof): string | undefin
   if (of === undefined) return 'The proof is of another receipt.';
   if (!isIts(of))
     return 'The log holds another leaf for this receipt: the message that was accepted is not the one that was answered.';
+  if (receipt !== undefined && !mayBeAt(receipt.acceptedMs, record))
+    return 'The receipt says another moment than the log: it was changed since it was given.';
   return undefined;
 }
 
