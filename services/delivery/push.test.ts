@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Table, testBench } from '#bus';
-import { newId } from '#kernel';
+import { logTo, newId } from '#kernel';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { type Attempt, AttemptOutcome, DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
 import { LONGEST_TRY_MS, MOST_FAILURES, MOST_REPEATS, MOST_REQUESTS } from './endpoint.ts';
@@ -110,6 +110,34 @@ function pushed(bench: Bench = testBench(delivery)) {
     },
   };
 }
+
+test('what becomes of an endpoint is a line in the log each, and says nothing of its address', async () => {
+  const lines: Record<string, unknown>[] = [];
+  logTo((line) => void lines.push(JSON.parse(line)));
+  try {
+    const it = pushed();
+    it.endpoint(PLATFORM, 'https://a.example/hook?token=geheim');
+    it.mandate(MANDATE_STATE_ACTIVE);
+    it.grant('a');
+    const [first] = await it.claim();
+    await it.tell(it.answered(first!, 503));
+    it.bench.advance(5_000);
+    const [again] = await it.claim();
+    await it.tell(it.answered(again!, 200));
+    it.grant('b');
+    const [refused] = await it.claim();
+    await it.tell(it.answered(refused!, 422));
+  } finally {
+    logTo((line) => void process.stderr.write(`${line}\n`), 'info');
+  }
+  const ours = lines.filter(({ event }) => String(event).startsWith('endpoint_'));
+  expect(ours).toMatchObject([
+    { event: 'endpoint_resting', party_oin: PLATFORM, standard: 'webhook', status: 503 },
+    { event: 'endpoint_recovered', party_oin: PLATFORM },
+    { event: 'endpoint_keys_parked', party_oin: PLATFORM, keys: 1, code: 'peer.refused', status: 422 },
+  ]);
+  expect(JSON.stringify(ours)).not.toMatch(/example|geheim/);
+});
 
 const keys = (attempt: Attempt | undefined) => attempt?.rows.map(({ key }) => key);
 

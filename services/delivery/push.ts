@@ -19,6 +19,7 @@ import {
   spend,
   verdictOf,
 } from './endpoint.ts';
+import type { Seen } from './lines.ts';
 import { isForgotten, KEPT_MS, park, standsBehind, type Writer } from './mailbox.ts';
 import { mayHave } from './mandates.ts';
 import {
@@ -116,6 +117,8 @@ export interface Ask {
   isHeld(attemptId: string): boolean;
   /** Ids for new attempts: so many are started at most, old ones included. */
   ids: readonly string[];
+  /** What became of endpoints and keys, for whoever tells of it after the commit. */
+  saw?(seen: Seen): void;
 }
 
 interface Call extends Ask {
@@ -184,6 +187,7 @@ function takeIn(unit: Writer, outcome: Outcome, call: Call): void {
   if (!attempt?.started || attempt.owner !== call.owner || attempt.number !== outcome.number || !endpoint) return;
   call.changed.add(attempt.attemptId);
   const next = settle(unit, attempt, endpoint, outcome, call);
+  call.saw?.({ before: endpoint, after: next });
   const row = { ...next, full: 0, dueMs: unit.now };
   unit.put(endpoints, row);
   call.woken.set(endpointName(row), row);
@@ -309,6 +313,7 @@ function failed(
   const failures = attempt.failures + 1;
   const sinceMs = attempt.sinceMs || now;
   const parks = isFinal || parksKey(failures, sinceMs, endpoint, now);
+  if (parks) call.saw?.({ parked: endpoint, code, status });
   const dueMs = parks ? NEVER : now + keyWaitMs(failures, `${attemptId}/${attempt.number}`);
   const lane = laneOf(attempt, members[0]!.key);
   unit.put(setAside, { ...lane, ...members[0]! });

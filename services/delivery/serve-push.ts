@@ -14,6 +14,7 @@ import type {
   ResolveKeysResponse,
 } from '#proto/eduk/delivery/v1/delivery';
 import { SENDERS } from './consume.ts';
+import { EndpointLines, type Seen } from './lines.ts';
 import { type Ask, exchange, failing, LEASE_MS, nextDue, oldestOf, resolve, type Started } from './push.ts';
 import { attempts, type EndpointRow, endpoints, NEVER } from './tables.ts';
 import { allOf } from './together.ts';
@@ -28,9 +29,10 @@ const SHOWN = 10_000;
 export function pushing(engine: EngineView, waiters: Waiters) {
   /** Attempts that were given out here, and until when by the monotonic clock: a jump of the other frees none of them. */
   const held = new Map<string, number>();
+  const lines = new EndpointLines();
 
   /** One transaction. Its function may be run again, and draws nothing. */
-  async function committed(told: readonly AttemptOutcome[], ask: Omit<Ask, 'ids' | 'isHeld'>, most: number) {
+  async function committed(told: readonly AttemptOutcome[], ask: Omit<Ask, 'ids' | 'isHeld' | 'saw'>, most: number) {
     const ids = Array.from({ length: most }, newId);
     const now = performance.now();
     for (const { attemptId } of told) held.delete(attemptId);
@@ -38,11 +40,14 @@ export function pushing(engine: EngineView, waiters: Waiters) {
     // What was given out just now may be undone and asked anew; until then the lease by the other clock is enough.
     const isHeld = (id: string) => (held.get(id) ?? Infinity) <= now + LEASE_MS - SETTLED_MS;
     let started: Started[] = [];
+    let seen: Seen[] = [];
     await engine.note((unit) => {
-      started = exchange(unit, told, { ...ask, ids, isHeld });
+      seen = [];
+      started = exchange(unit, told, { ...ask, ids, isHeld, saw: (one) => seen.push(one) });
       // Others who wait for work look whether any is left.
       waiters.hint(SENDERS);
     });
+    lines.saw(seen);
     for (const { attempt } of started) held.set(attempt.attemptId, performance.now() + LEASE_MS);
     return started;
   }

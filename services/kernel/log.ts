@@ -31,6 +31,8 @@ const texts: Readonly<Record<string, RegExp>> = {
   topic: WORD,
   flow_id: WORD,
   service: WORD,
+  // By which an endpoint is sent to.
+  standard: WORD,
   method: WORD,
   // Of an owner: the name of a service.
   name: WORD,
