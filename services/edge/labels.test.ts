@@ -26,3 +26,14 @@ test('a moment may be a day', () => {
   for (const no of ['2026-2027', '22-11-2026', '2026-11-22Tgisteren'])
     expect(wrong(type, { takenAt: no })).toEqual(['taken_at']);
 });
+
+test('a gender is one of the four of the standards, or absent: other text in its place is refused by its path, not repeated', () => {
+  const type = 'eduk.gateway.v1.RegisterLearnersRequest';
+  const of = (gender: string) => ({
+    learners: [{ ref: { lasKey: 'L1', eckId: '' }, person: { callName: 'x', gender } }],
+  });
+  for (const yes of ['', '0', '1', '2', '9']) expect(wrong(type, of(yes))).toEqual([]);
+  for (const no of ['3', '01', 'M', 'meisje', ' 1', '1\n', 'Noor Beuk', '١'])
+    expect(wrong(type, of(no))).toEqual(['learners[0].person.gender']);
+  expect(() => checkGrammar(type, of('Noor Beuk'))).not.toThrow(/Noor/);
+});

@@ -36,6 +36,12 @@ const longest: Record<number, number> = {
   [Label.TOLD]: 2_000,
 };
 
+/** Fields of persons that hold one of a few values; what any of the standards writes there is brought to these. */
+const closed: Readonly<Record<string, RegExp>> = {
+  // EDEXML and UWLR, geslacht: unknown, boy, girl, unspecified.
+  gender: /^[0129]$/,
+};
+
 type Visit = (value: string, field: FieldInfo, path: string) => void;
 
 /** Compiled once per message type: which fields lead to strings. */
@@ -93,6 +99,9 @@ export function checkGrammar(type: string, message: Record<string, unknown>): vo
         break;
       case Label.TIME:
         ok = isTime(field.protoName, value);
+        break;
+      case Label.NAME:
+        ok = closed[field.protoName]?.test(value) ?? value.length <= longest[Label.NAME]!;
         break;
       default:
         ok = value.length <= (longest[field.label] ?? 64);
