@@ -56,6 +56,7 @@ import {
   roles,
   rolesOf,
   type Service,
+  services,
   servicesOf,
 } from './roles.ts';
 
@@ -72,6 +73,8 @@ export interface EngineParts {
   kafka: KafkaSecurity & { brokers: readonly string[]; clientId: string };
   kafkaClient: 'kafkajs' | 'platformatic' | undefined;
   modules: readonly ServiceModule[];
+  /** Names of all services that this release has, wherever they run. */
+  release: readonly string[];
   /** Unlike any other process. */
   replica: string;
   /** Where other processes call this one; empty = nowhere. */
@@ -171,6 +174,7 @@ export async function startRoles(
           },
           kafkaClient: config.EDUK_KAFKA_CLIENT as EngineParts['kafkaClient'],
           modules: await modulesOf(mine, config),
+          release: services.map(({ name }) => name),
           replica,
           address: inner?.address ?? '',
           reach: owners.to,

@@ -49,6 +49,8 @@ export interface DistributedLogSettings extends DistributedSettings {
 
 export interface DistributedEngineSettings extends DistributedSettings {
   modules: readonly ServiceModule[];
+  /** Names of all services that this release has, wherever they run; others that nobody runs are not waited for any more. */
+  release?: readonly string[];
   kafka: DriverSettings;
   /** Default: `DEFAULT_DRIVER`. */
   kafkaClient?: DriverName | undefined;
@@ -99,7 +101,7 @@ export async function openDistributedEngine(settings: DistributedEngineSettings)
   });
   let driver: KafkaDriver | undefined;
   try {
-    await migrate(database, modules);
+    await migrate(database, modules, { release: settings.release });
     driver = await openDriver(settings.kafkaClient ?? DEFAULT_DRIVER, settings.kafka);
     const topics = new Topics(driver, topicPrefix, settings.replication);
     await topics.have(

@@ -254,3 +254,37 @@ test('days and the rest are cleaned by several at once, each record once', async
   expect(await database.query("SELECT * FROM bus.lanes WHERE stream = 'asks' AND first <> head + 1")).toEqual([]);
   expect(await database.query('SELECT * FROM bus.outbox')).toEqual([]);
 }, 60_000);
+
+test('consumers of a service that no release has any more go once nobody runs it; its positions stay', async () => {
+  const other = (name: string): ServiceModule[] => [
+    { name, tables: [], consumers: [consumer(name, 'asks')], serve: () => [] },
+  ];
+  await migrate(database, other('older'));
+  await migrate(database, other('newer'));
+  await database.query(
+    "INSERT INTO bus.bus_positions (consumer, stream, partition, number) VALUES ('older', 'asks', 0, 7)",
+  );
+  const left = async () =>
+    (await database.query<{ consumer: string }>('SELECT consumer FROM bus.consumers ORDER BY 1')).map(
+      (row) => row.consumer,
+    );
+  // Who does not say what its release has takes nothing away.
+  await migrate(database, other('newer'));
+  expect(await left()).toContain('older');
+  await database.query("INSERT INTO bus.replicas (name, replica, seen) VALUES ('older', 'r', now() - interval '30 s')");
+  await migrate(database, other('newer'), { release: ['newer', 'probe'] });
+  expect(await left()).toContain('older');
+  await database.query("UPDATE bus.replicas SET seen = now() - interval '2 min'");
+  await database.query("INSERT INTO bus.owners (name, owner, until) VALUES ('older', 'r', now() + interval '1 s')");
+  await migrate(database, other('newer'), { release: ['newer', 'probe'] });
+  expect(await left()).toContain('older');
+  await database.query("UPDATE bus.owners SET until = '-infinity'");
+  await migrate(database, other('newer'), { release: ['newer', 'probe'] });
+  expect(await left()).toEqual(['newer']);
+  expect(await database.query("SELECT number FROM bus.bus_positions WHERE consumer = 'older'")).toEqual([
+    { number: 7 },
+  ]);
+  // The release before names it again.
+  await migrate(database, other('older'), { release: ['older', 'newer'] });
+  expect(await left()).toEqual(['newer', 'older']);
+});

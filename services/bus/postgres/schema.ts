@@ -184,14 +184,23 @@ END $$;
 `,
 ];
 
+/** A service of which no process was heard of for so long runs nowhere, seconds. */
+const UNSEEN_S = 60;
+
+interface MigrateSettings {
+  evenSo?: boolean;
+  release?: readonly string[] | undefined;
+}
+
 /**
  * Makes or widens what this release needs; at most one process does so at a time. Throws `ConfigError` when the database
  * belongs to a release that this one cannot run beside, or, unless `evenSo`, when it was moved elsewhere or is an unfinished copy.
+ * `release`: names of all services that this release has; absent = of others nothing is known, and they stay.
  */
 export async function migrate(
   database: Database,
   modules: readonly ServiceModule[],
-  settings: { evenSo?: boolean } = {},
+  settings: MigrateSettings = {},
 ): Promise<void> {
   for (let tries = 1; ; tries++)
     try {
@@ -213,7 +222,7 @@ function codeOf(thrown: unknown): string | undefined {
 async function migrateOnce(
   database: Database,
   modules: readonly ServiceModule[],
-  settings: { evenSo?: boolean },
+  settings: MigrateSettings,
 ): Promise<void> {
   await database
     .transaction(async (session) => {
@@ -254,6 +263,7 @@ async function migrateOnce(
           [module.name, named.map(({ name }) => name), named.map(({ stream }) => stream)],
         );
       }
+      if (settings.release) await forgetServices(session, settings.release);
       const streams = new Set([
         ...Object.values(events).map(({ stream }) => stream),
         ...modules.flatMap(({ consumers }) => consumers.flatMap(({ streams: of }) => of)),
@@ -264,6 +274,21 @@ async function migrateOnce(
       if (thrown instanceof GatewayError && thrown.cause instanceof ConfigError) throw thrown.cause;
       throw thrown;
     });
+}
+
+/**
+ * Consumers of services that this release does not have, and that nobody runs, read nothing any more: doors and cleaning do not wait for
+ * them. Their positions stay, so that the release before goes on where it was; what is older than the log's window may be gone by then.
+ */
+async function forgetServices(session: Session, release: readonly string[]): Promise<void> {
+  const { rows } = await session.query<{ consumer: string; stream: string }>(
+    `DELETE FROM bus.consumers c WHERE NOT c.service = ANY($1::text[])
+       AND NOT EXISTS (SELECT 1 FROM bus.owners o WHERE o.name = c.service AND o.until > now() - interval '${UNSEEN_S} s')
+       AND NOT EXISTS (SELECT 1 FROM bus.replicas r WHERE r.name = c.service AND r.seen > now() - interval '${UNSEEN_S} s')
+     RETURNING c.consumer, c.stream`,
+    [release],
+  );
+  for (const { consumer, stream } of rows) log('warn', 'consumer_removed', { consumer, stream });
 }
 
 /** A statement that takes as long as it takes; elsewhere an answer that does not come ends the connection. */

@@ -76,7 +76,11 @@ export const doctor: Command = {
           : await ports(config)),
       );
       checks.push(answered.check);
-      if (status) checks.push(...wellbeing(status), await unsent(call));
+      if (status) {
+        const { services } = await import('../../roles.ts');
+        const known = new Set(services.map(({ name }) => name));
+        checks.push(...wellbeing({ ...status, known }), await unsent(call));
+      }
     }
     const asked = config?.EDUK_ENGINE === 'kafka' ? await (await keeping()).survivalOf(config) : undefined;
     if (asked) checks.push(...asked.findings);
@@ -294,12 +298,22 @@ function wellbeing({
   freeDiskBytes,
   bulkReveals,
   revealsPerHour,
-}: StatusResponse): Check[] {
+  known,
+}: StatusResponse & { known: ReadonlySet<string> }): Check[] {
   const gaps = ages.filter(({ gap }) => gap);
   const behind = ages.filter((one) => Number(one.oldestUnreadMs) > BEHIND_MS);
   const names = (some: readonly Age[]): string =>
     some.map(({ consumer, stream }) => `${consumer} on ${stream}`).join(', ');
+  const strange = [...new Set(ages.map(({ consumer }) => consumer))].filter((name) => !known.has(name));
   return [
+    ...(strange.length > 0
+      ? [
+          warn(
+            'services',
+            `this release has no ${strange.join(', ')}, and doors and cleaning wait for it; a role that is started once nobody has run it for a minute takes it away`,
+          ),
+        ]
+      : []),
     gaps.length > 0
       ? fail('log', `log.gap: a number is missing, stopped: ${names(gaps)}`)
       : ok('log', 'no number is missing'),
