@@ -141,10 +141,17 @@ function stream(
       resolve({ taken, refused, fault: error.metadata?.get('eduk-fault')[0]?.toString() ?? error.message }),
     );
     call.on('end', () => resolve({ taken, refused, fault: '' }));
+    // One listener: a gateway that was killed drains nothing, and each item would leave another behind.
+    let drained = (): void => undefined;
+    call.on('drain', () => drained());
     const feed = async () => {
       for (const item of items) {
         if (call.destroyed) return;
-        if (!call.write(item as never)) await Promise.race([new Promise((go) => call.once('drain', go)), sleep(200)]);
+        if (call.write(item as never)) continue;
+        const drain = new Promise<void>((go) => {
+          drained = go;
+        });
+        await Promise.race([drain, sleep(200)]);
       }
       call.end();
     };

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are pieces of source.
 import { describe, expect, test } from 'vitest';
 import { toldProblems } from './told.ts';
 import { read, sources } from './tree.ts';
