@@ -16,7 +16,7 @@ export interface ConnectionFigures {
   idleMb: number;
   slowMb: number;
   afterMb: number;
-  /** Connections that stand when the slow ones send. */
+  /** Idle connections that stand when the slow ones have sent, and slow ones that were opened. */
   idle: number;
   slow: number;
   /** Slow senders that the gateway cut off. */
@@ -40,7 +40,7 @@ const rssOf = (pid: number): number =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
 
 /** Greets in HTTP/2, answers what must be answered, and says nothing more. */
-function idleOne(port: number): Promise<Socket> {
+function idleOne(port: number, closed: () => void): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => socket.write(PREFACE));
     let rest: Buffer = Buffer.alloc(0);
@@ -63,7 +63,10 @@ function idleOne(port: number): Promise<Socket> {
       }
     });
     socket.once('error', reject);
-    socket.once('close', () => reject(new Error('an idle connection was closed')));
+    socket.once('close', () => {
+      closed();
+      reject(new Error('an idle connection was closed'));
+    });
   });
 }
 
@@ -113,6 +116,10 @@ export async function connectionFigures(idle: number, slow: number): Promise<Con
   const gone = () => {
     if (!isEnding) cut++;
   };
+  let lost = 0;
+  const closed = () => {
+    if (!isEnding) lost++;
+  };
   try {
     await lineOf(gateway, (line) => line.startsWith('ready '));
     const addresses = JSON.parse(readFileSync(join(env.EDUK_DATA, 'addresses.json'), 'utf8')) as {
@@ -133,7 +140,9 @@ export async function connectionFigures(idle: number, slow: number): Promise<Con
     const beforeMb = rssOf(gateway.pid!);
     while (open.length < idle)
       open.push(
-        ...(await Promise.all(Array.from({ length: Math.min(AT_ONCE, idle - open.length) }, () => idleOne(grpc)))),
+        ...(await Promise.all(
+          Array.from({ length: Math.min(AT_ONCE, idle - open.length) }, () => idleOne(grpc, closed)),
+        )),
       );
     await sleep(500);
     const idleMb = rssOf(gateway.pid!);
@@ -149,10 +158,11 @@ export async function connectionFigures(idle: number, slow: number): Promise<Con
       slowMb = Math.max(slowMb, rssOf(gateway.pid!));
       await sleep(20);
     }
+    const standing = idle - lost;
     isEnding = true;
     for (const one of open) one.destroy();
     await sleep(1_000);
-    return { beforeMb, idleMb, slowMb, afterMb: rssOf(gateway.pid!), idle, slow, cut, aloneMs, slowestMs };
+    return { beforeMb, idleMb, slowMb, afterMb: rssOf(gateway.pid!), idle: standing, slow, cut, aloneMs, slowestMs };
   } finally {
     isEnding = true;
     for (const one of open) one.destroy();

@@ -4,15 +4,18 @@
  *
  *   npm run bench                     everything but the million
  *   npm run bench -- --million        also 1,000,000 grants, with memory by tenth and fairness beside it
- *   npm run bench -- --only stream    one part: start, stream, accept, unary, fairness, edexml, vault
+ *   npm run bench -- --only stream    one part: start, stream, accept, unary, fairness, edexml, vault, trust
+ *   npm run bench -- trust            the same as --only trust: what identity, mandates, pseudonyms and the log of what was done cost intake;
+ *                                     with --short a few calls, to see that it works, written nowhere
  *   npm run bench -- distributed      roles on Kafka and PostgreSQL: distributed.ts
  *   npm run bench -- peers            the same work by us and by others: peers/main.ts
- *   npm run bench -- connections      memory under 10,000 idle and 1,000 slow connections: idle.ts
+ *   npm run bench -- connections      memory under 10,000 idle and 1,000 slow connections, or --idle N --slow N: idle.ts
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { Client, credentials } from '@grpc/grpc-js';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
@@ -21,6 +24,8 @@ import { newOin, newSchool, sendAll, type WireClient, wire } from '../chain/gate
 import { acceptAlone } from './accept.ts';
 import { edexmlRatios } from './edexml.ts';
 import type { LoadOptions } from './load.ts';
+import { profileClock } from './profile.ts';
+import { intakeOf, trustParts } from './trust.ts';
 import { vaultRates } from './vault.ts';
 
 const PRODUCT = '9789000000019';
@@ -30,8 +35,10 @@ if (other !== undefined) {
   await import(other);
   process.exit();
 }
+if (args[0] === 'trust') args.splice(0, 1, '--only', 'trust');
 const only = args.includes('--only') ? args[args.indexOf('--only') + 1] : undefined;
-const unknown = args.filter((arg, i) => arg !== '--million' && arg !== '--only' && args[i - 1] !== '--only');
+const isShort = args.includes('--short');
+const unknown = args.filter((arg, i) => !['--million', '--only', '--short'].includes(arg) && args[i - 1] !== '--only');
 if (unknown.length > 0) {
   process.stderr.write(`bench does not know ${unknown[0]}\n`);
   process.exit(2);
@@ -101,7 +108,8 @@ interface Gateway {
   stop(): Promise<void>;
 }
 
-async function startGateway(): Promise<Gateway> {
+/** `env`: what its process has besides. */
+async function startGateway(env: Record<string, string> = {}): Promise<Gateway> {
   const parent = mkdtempSync(join(tmpdir(), 'eduk-bench-'));
   const data = join(parent, 'data');
   const started = performance.now();
@@ -110,6 +118,7 @@ async function startGateway(): Promise<Gateway> {
     EDUK_GRPC: '127.0.0.1:0',
     EDUK_HTTP: '127.0.0.1:0',
     EDUK_LOG: 'error',
+    ...env,
   });
   const line = await firstLine(run);
   const readyMs = performance.now() - started;
@@ -459,6 +468,102 @@ async function benchVault(): Promise<void> {
   say(`       vault: learners whose keys are renewed, a second and core: ${round(rates.renewed)}`);
 }
 
+/** What a gateway that was loaded with orders and grants took: a second, and seconds of processor time for a thousand. */
+async function loaded(at: Gateway, of: Awaited<ReturnType<typeof seller>>, kind: 'unary' | 'stream', from: number) {
+  const count = isShort ? 200 : kind === 'unary' ? 3_000 : 20_000;
+  const cpu = cpuOf(at.process.pid!);
+  const path = kind === 'unary' ? orderPath : grantPath;
+  const went = await load({
+    ...common,
+    ...{ authorization: `Bearer ${of.apiKey}`, school: of.school, address: at.grpc },
+    ...{ kind, path, count, from },
+  });
+  if (went['failed'] > 0 || went['refused'] > 0) throw new Error(`the load was refused: ${went['first']}`);
+  // With all that follows, records of what was done included.
+  await atHead(at);
+  return { perSecond: went['perSecond'] as number, cpu: ((cpuOf(at.process.pid!) - cpu) / count) * 1000 };
+}
+
+/** By turns with and without records of what is accepted; then with a profile of each thread. */
+async function benchTrust(): Promise<void> {
+  const without = pathToFileURL(join(import.meta.dirname, 'without-audit.ts')).href;
+  const gateways = [
+    await startGateway(),
+    await startGateway({ NODE_OPTIONS: `--import=${without}`, BENCH_WITHOUT_AUDIT: 'yes' }),
+  ] as const;
+  const sellers = [];
+  for (const at of gateways) {
+    await publish(at);
+    sellers.push(await seller(at, 'Meetvertrouwen'));
+  }
+  let from = 0;
+  const next = (): number => {
+    from += 1_000_000;
+    return from;
+  };
+  for (const [i, at] of gateways.entries()) await loaded(at, sellers[i]!, 'unary', next());
+  for (const kind of ['unary', 'stream'] as const) {
+    const slower: number[] = [];
+    const dearer: number[] = [];
+    const seen: { perSecond: number; cpu: number }[][] = [[], []];
+    for (let round = 0; round < (isShort ? 1 : 7); round++) {
+      // Who begins changes each time: what the machine does meanwhile is nobody's.
+      for (const i of round % 2 === 0 ? [0, 1] : [1, 0])
+        seen[i]!.push(await loaded(gateways[i]!, sellers[i]!, kind, next()));
+      const [ours, bare] = [seen[0]!.at(-1)!, seen[1]!.at(-1)!];
+      slower.push(1 - ours.perSecond / bare.perSecond);
+      dearer.push(ours.cpu / bare.cpu - 1);
+    }
+    const of = (i: 0 | 1, what: 'perSecond' | 'cpu') => median(seen[i]!.map((one) => one[what]));
+    const what = kind === 'unary' ? 'orders, 32 at once' : 'a stream of grants';
+    row(
+      `audit lowers intake of ${what}, median of ${slower.length}`,
+      `${round(of(0, 'perSecond'))}/s`,
+      `${round(of(1, 'perSecond'))}/s without it`,
+      median(slower),
+      '≤ 0.10',
+      median(slower) <= 0.1,
+      3,
+    );
+    row(
+      `the same in processor time of the whole gateway, for 1,000`,
+      `${round(of(0, 'cpu'), 3)} s`,
+      `${round(of(1, 'cpu'), 3)} s without it`,
+      median(dearer),
+      'written down',
+      true,
+      3,
+    );
+  }
+  for (const at of gateways) await at.stop();
+
+  const folder = mkdtempSync(join(tmpdir(), 'eduk-bench-trust-'));
+  for (const kind of ['unary', 'stream'] as const) {
+    const at = await startGateway({ NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${folder}` });
+    await publish(at);
+    const by = await seller(at, 'Meetvertrouwen');
+    await loaded(at, by, kind, next());
+    const span = { from: profileClock(), to: 0 };
+    for (let round = 0; round < (isShort ? 1 : 3); round++) await loaded(at, by, kind, next());
+    span.to = profileClock();
+    const pid = at.process.pid!;
+    await at.stop();
+    const took = intakeOf(folder, pid, span);
+    const all = Object.values(took).reduce((sum, ms) => sum + ms, 0);
+    const share = trustParts.reduce((sum, part) => sum + took[part]!, 0) / all;
+    row(
+      `trust part of intake's processor time, ${kind === 'unary' ? 'orders, 32 at once' : 'a stream of grants'}`,
+      trustParts.map((part) => `${part} ${round((took[part]! / all) * 100, 1)} %`).join(', '),
+      `${round(all)} ms`,
+      share,
+      '≤ 0.35',
+      share <= 0.35,
+      3,
+    );
+  }
+  rmSync(folder, { recursive: true, force: true });
+}
+
 const parts: Record<string, () => Promise<void>> = {
   start: benchStart,
   edexml: benchEdexml,
@@ -466,6 +571,7 @@ const parts: Record<string, () => Promise<void>> = {
   accept: benchAccept,
   unary: benchUnary,
   stream: benchStream,
+  trust: benchTrust,
   fairness: () => benchFairness(args.includes('--million') ? 1_000_000 : 100_000),
 };
 if (only && !parts[only]) {
@@ -489,6 +595,10 @@ try {
   end();
 }
 
+if (isShort) {
+  say(`${rows.length} figures, too short to mean anything: written nowhere`);
+  process.exit();
+}
 const results = join(import.meta.dirname, 'RESULTS.md');
 if (!existsSync(results))
   writeFileSync(
