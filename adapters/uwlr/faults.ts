@@ -31,7 +31,21 @@ export const faultcodes: Partial<Record<Fault, Faultcode>> = {
 };
 
 /** Faults whose faultcode follows from the place, when all places agree. */
-export const faultcodesByPlace: readonly { fault: Fault; place: RegExp; words: string; code: Faultcode }[] = [
+export const faultcodesByPlace: readonly {
+  fault: Fault;
+  place: RegExp;
+  words: string;
+  code: Faultcode;
+  /** Instead of the fault's own sentence, where that would send its reader to the wrong place. */
+  nl?: string;
+}[] = [
+  {
+    fault: 'party.unknown',
+    place: /^Envelope\/Header\/autorisatie\/autorisatiesleutel$/,
+    words: 'when the `autorisatiesleutel` is missing, or is not the one that this caller was given',
+    code: 'Client.AutorisatieOngeldig',
+    nl: 'De autorisatiesleutel ontbreekt of is niet die van deze afzender.',
+  },
   {
     fault: 'party.unknown',
     place: /^Envelope\/Header\/autorisatie/,
@@ -58,10 +72,15 @@ export const faultcodesByPlace: readonly { fault: Fault; place: RegExp; words: s
   },
 ];
 
+const byPlace = ({ fault, where }: GatewayError) =>
+  where.length === 0
+    ? undefined
+    : faultcodesByPlace.find((one) => one.fault === fault && where.every(({ path }) => one.place.test(path)));
+
 /** The standard's faultcode of an error of ours (UWLR 2.2 §3.8). */
 export function faultcode(error: GatewayError): Faultcode {
-  for (const { fault, place, code } of faultcodesByPlace)
-    if (error.fault === fault && error.where.length > 0 && error.where.every((w) => place.test(w.path))) return code;
+  const placed = byPlace(error);
+  if (placed) return placed.code;
   const own = faultcodes[error.fault];
   if (own) return own;
   const { who, retry } = error.row;
@@ -72,4 +91,8 @@ export function faultcode(error: GatewayError): Faultcode {
 
 /** The whole SOAP document that answers an error. */
 export const sayFault = (error: GatewayError): string =>
-  writeFault({ faultcode: faultcode(error), faultstring: faults[error.fault].nl, detail: faultDetail(error) });
+  writeFault({
+    faultcode: faultcode(error),
+    faultstring: byPlace(error)?.nl ?? faults[error.fault].nl,
+    detail: faultDetail(error),
+  });

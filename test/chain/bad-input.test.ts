@@ -376,8 +376,9 @@ describe('who, and for which school', () => {
       expectTold(await toldOver(await post(pull, uwlrQuestion(wrong), xml)), 'party.unknown', [...values, ask.sleutel]);
     }
     const otherKey = await toldOver(await post(pull, uwlrQuestion({ ...ask, sleutel: planted.key }), xml));
-    expectTold(otherKey, 'mandate.missing', values);
-    expect(otherKey.all).toContain('This autorisatiesleutel was not given to this caller.');
+    expectTold(otherKey, 'party.unknown', values);
+    expect(otherKey.all).toContain('This autorisatiesleutel was not given to this caller');
+    expect(otherKey.all).toContain('De autorisatiesleutel ontbreekt of is niet die van deze afzender.');
   });
   test('a party without the role', async () => {
     expectTold(await refusedCall(publisher.orders.placeOrder(order(school))), 'party.forbidden', values);

@@ -108,7 +108,7 @@ export async function serveUwlr(
 
 /**
  * Who calls and for which school (UWLR 2.2 §3.1): klantcode and klantnaam name the system, autorisatiesleutel the school.
- * Faults: party.unknown (klant), mandate.missing (sleutel), state.missing (school).
+ * Faults: party.unknown (klant, sleutel), mandate.missing, state.missing (school).
  */
 function callerOf(
   gate: Gate,
@@ -124,7 +124,12 @@ function callerOf(
     isItsOwn(peer, oin);
     const pair = chain.byAutorisatiesleutel(digestOf(autorisatiesleutel));
     if (!pair || pair.party !== oin)
-      throw new GatewayError('mandate.missing', 'This autorisatiesleutel was not given to this caller.');
+      // The same for one that is nobody's and for another party's: whoever does not have it learns nothing of it, nor of any mandate.
+      throw new GatewayError(
+        'party.unknown',
+        'This autorisatiesleutel was not given to this caller; a party gets one with the first mandate of a school.',
+        { where: 'Envelope/Header/autorisatie/autorisatiesleutel' },
+      );
     // A school names itself by BRIN; administrations without one by a schoolkey, for which the OIN or a routing id serves.
     const school = asked.schoolOin || routingOf(asked.schoolKey).schoolOin;
     if (school !== pair.school)
