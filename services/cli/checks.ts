@@ -1,4 +1,5 @@
 import { isBrin, isDay, isPartyOin, isSchoolYear, isSiteCode, schoolOin } from '#kernel';
+import type { Flag } from './command.ts';
 
 /** Forms of values on the command line. Each says what is wrong, without the value. */
 export const oin = (value: string): string | undefined =>
@@ -11,6 +12,9 @@ export const school = (value: string): string | undefined =>
 /** The OIN of a school that was named in either way. */
 export const schoolNamed = (value: string): string =>
   isBrin(value.toUpperCase()) ? schoolOin(value.toUpperCase()) : value;
+
+/** A flag that names a school by either; the command gets its OIN. */
+export const schoolFlag = (about: string): Flag => ({ about, value: 'BRIN|OIN', check: school, as: schoolNamed });
 
 export const day = (value: string): string | undefined => (isDay(value) ? undefined : 'must be a day, YYYY-MM-DD');
 

@@ -13,6 +13,8 @@ export interface Flag {
   choices?: readonly string[];
   /** What is wrong with a value, to follow the flag's name; the value itself is not repeated. */
   check?: (value: string) => string | undefined;
+  /** What the command gets of a value that was checked, where it may be written in several ways. */
+  as?: (value: string) => string;
   /** Where one comma-separated value ends, when a value may hold commas itself. */
   split?: RegExp;
 }

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { ConfigError, issueCertificate, issueRevocationList } from '#kernel';
+import { ConfigError, issueCertificate, issueRevocationList, schoolOin } from '#kernel';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { commands } from './commands/index.ts';
 import { refused } from './commands/start.ts';
@@ -206,6 +206,26 @@ describe('party', () => {
       byOin: oin,
       replacedAt: null,
     });
+    expect((await eduk('party show 01ab')).out).toContain(school);
+    const keys = [
+      { kid: 'k-1', alg: 'ES256', kty: 'EC', untilMs: BigInt(NOW) },
+      { kid: '', alg: '', kty: 'OKP', untilMs: 0n },
+    ];
+    const proofs = { clientId: 'eduk-1', hasSecret: true, beforeUntilMs: BigInt(NOW), jwksUrl: '', keys };
+    answer('listParties', { parties: [party], proofs });
+    const { out } = await eduk(`party show ${oin}`);
+    expect(out).toMatch(/client secret +given; the one before holds until 2026-11-22 08:30:00/);
+    expect(out).toMatch(/signs with +k-1, ES256, until 2026-11-22 08:30:00\n +a key without name, OKP\n/);
+    expect((await eduk(`party show ${oin} --json`)).json.proofs).toEqual({
+      clientId: 'eduk-1',
+      secret: true,
+      oldSecretUntil: '2026-11-22T07:30:00.000Z',
+      jwksUrl: null,
+      keys: [
+        { kid: 'k-1', alg: 'ES256', kty: 'EC', until: '2026-11-22T07:30:00.000Z' },
+        { kid: null, alg: null, kty: 'OKP', until: null },
+      ],
+    });
     answer('listParties', { parties: [] });
     expect(await eduk(`party show ${oin} --json`)).toMatchObject({
       exit: 1,
@@ -270,6 +290,7 @@ describe('keys', () => {
       keys: ['master', 'data', 'index', 'pairwise'].map((kind) => ({
         kind,
         askedMs: kind === 'data' ? BigInt(NOW) : 0n,
+        renewedMs: kind === 'index' ? BigInt(NOW) : 0n,
         schoolsLeft: kind === 'data' ? left : 0,
       })),
       ...more,
@@ -297,7 +318,12 @@ describe('keys', () => {
   test('key list says who holds the master key up, and which schools were left', async () => {
     answer('showKeys', keys(3, { heldMs: BigInt(NOW - 60_000), skipped: 2 }));
     const { out } = await eduk('key list');
-    expect(out).toMatch(/data +seal what rests in the vault +3 /);
+    expect(out).toMatch(/data +seal what rests in the vault +never +3 /);
+    expect(out).toMatch(/index +find numbers and texts, make +2026-11-22 08:30:00 +0/);
+    expect((await eduk('key list --json')).json.keys[2]).toMatchObject({
+      kind: 'index',
+      renewed: '2026-11-22T07:30:00.000Z',
+    });
     expect(out.replaceAll(/\s+/g, ' ')).toContain('lacked the new master key 1 min ago');
     expect(out.replaceAll(/\s+/g, ' ')).toContain('2 schools keep their keys');
     for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
@@ -871,6 +897,10 @@ describe('what waits', () => {
     const { out } = await eduk('dead list');
     for (const text of ['2 keys parked', 'mandate.unconfirmed', 'the school', 'De Regenboog', oin])
       expect(out).toContain(text);
+    // A line for each key.
+    expect(out).toMatch(
+      /^CONSUMER +STREAM +KEY +CODE +EVENTS +SINCE\norders +orders +a +gateway\.bug +2\norders +rosters +b +/m,
+    );
     const retried: string[] = [];
     answers['retryParked'] = ({ key }) => {
       retried.push(key);
@@ -896,8 +926,9 @@ describe('what waits', () => {
     const resting = { partyOin: oin, standard: 'webhook', state: 'resting', status: 503, restUntilMs: BigInt(NOW) };
     answer('listParked', { keys: [], rows: [parked], endpoints: [resting], names: [] });
     const { out } = await eduk('dead list');
-    for (const text of ['token-1', '422 to attempt 1', 'the other party', 'resting', '503'])
-      expect(out).toContain(text);
+    expect(out).toContain(`${oin}, webhook; who must act: the other party\nKEY`);
+    expect(out).toMatch(/^token-1 +entitlement +peer\.refused +422 +1 +2$/m);
+    for (const text of ['resting', '503']) expect(out).toContain(text);
     const { json } = await eduk('dead list --json');
     expect(json.rows).toEqual([]);
     expect(json.deliveries).toMatchObject([{ key: 'token-1', status: 422, rows: 2, service: 'entitlement' }]);
@@ -935,6 +966,22 @@ describe('what waits', () => {
   });
 });
 
+test.each([
+  ['hold list', 'listHolds', {}],
+  ['dead list', 'listParked', {}],
+  ['dead drop', 'resolveDeliveries', { keys: 1, rows: 1n }],
+  ['mandate list', 'listMandates', {}],
+  ['audit access', 'listAccess', {}],
+])('a school is named by BRIN or by OIN: %s', async (command, method, said) => {
+  answer(method as 'listHolds', said);
+  for (const named of ['99zx', '99ZX', schoolOin('99ZX')]) {
+    delete asked[method];
+    await eduk(`${command} --school ${named} --json`);
+    expect(asked[method]).toMatchObject({ schoolOin: schoolOin('99ZX') });
+  }
+  expect((await eduk(`${command} --school 99Z`)).err).toMatch(/must be a BRIN or an OIN/);
+});
+
 describe('errors', () => {
   test('have one shape in JSON, with places and never a value', async () => {
     answer(
@@ -956,6 +1003,10 @@ describe('errors', () => {
       '',
       'Not yet.\n  mandate.unconfirmed; who must act: the school\n  at a.b\n  at EDEX/x (line 7)\n',
     ]);
+    // Whoever types the command is the sender.
+    answer('listParties', { parties: [] });
+    answer('listMandates', {});
+    expect((await eduk(`party show ${oin}`)).err).toBe('No party has this OIN.\n  state.missing; who must act: you\n');
   });
 
   test('show a person ten places, and JSON all of them', async () => {
@@ -1221,6 +1272,11 @@ describe('doctor', () => {
     expect(check(json, 'reveals').says).toMatch(/^Alpha, \d+ was shown 250000 learners .* above 100000/);
     const { out } = await eduk('doctor');
     expect(out).toMatch(/orders +orders +7 +4 min/);
+    expect(json.checks.map(({ name }: { name: string }) => name)).not.toContain('services');
+    answer('status', { version: '0.1.0', ages: [{ consumer: 'loans', stream: 'orders', unread: 7n }] });
+    const strange = check((await eduk('doctor --json')).json, 'services');
+    expect(strange).toMatchObject({ state: 'warn' });
+    expect(strange.says).toMatch(/this release has no loans, and doors and cleaning wait for it/);
   });
 });
 

@@ -78,7 +78,7 @@ const version = (): string =>
 /** Places in a file that a person is shown at once. */
 const PLACES = 10;
 
-/** A problem in words for a person. Wrong use needs no code: there is nothing to look up. */
+/** A problem in words for a person, who is the sender of what the command sent. Wrong use needs no code: there is nothing to look up. */
 function say(problem: Problem): string {
   const words = problem.message.split('\n').map((line) => paragraph(line));
   if (problem.exit === 2) return words.join('\n');
@@ -87,7 +87,7 @@ function say(problem: Problem): string {
     .filter((place) => place !== '');
   return [
     ...words,
-    `  ${problem.code}; who must act: ${whoMustAct(problem.who)}`,
+    `  ${problem.code}; who must act: ${problem.who === 'sender' ? 'you' : whoMustAct(problem.who)}`,
     ...places.slice(0, PLACES).map((place) => `  at ${place}`),
     ...(places.length > PLACES ? [`  and ${places.length - PLACES} places more; --json names them`] : []),
   ].join('\n');

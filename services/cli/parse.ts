@@ -119,6 +119,10 @@ function give(command: Command, tokens: readonly string[], free: number): Given 
     values.set(name, [...(values.get(name) ?? []), ...several]);
   }
   checkFlags(command.flags ?? {}, values);
+  for (const [name, { as }] of Object.entries(command.flags ?? {})) {
+    const given = values.get(name);
+    if (as && given) values.set(name, given.map(as));
+  }
   const args = place(command, loose);
   return {
     one: (flag) => values.get(flag)?.[0],

@@ -114,6 +114,20 @@ export function problemWithKeys(jwks: Uint8Array): string | undefined {
   return undefined;
 }
 
+const words = (value: unknown): string => (typeof value === 'string' ? value.slice(0, 128) : '');
+
+/** What a registered set says of its keys: no key, and nothing that could be one. */
+export function keysIn(jwks: Uint8Array): { kid: string; alg: string; kty: string; untilMs: bigint }[] {
+  if (jwks.length === 0) return [];
+  const { keys } = JSON.parse(Buffer.from(jwks).toString('utf8')) as { keys: Record<string, unknown>[] };
+  return keys.map(({ kid, alg, kty, exp }) => ({
+    kid: words(kid),
+    alg: words(alg),
+    kty: words(kty),
+    untilMs: typeof exp === 'number' && exp > 0 && exp < 1e11 ? BigInt(Math.floor(exp * 1000)) : 0n,
+  }));
+}
+
 /** Whether an error is of the address of keys, not of what was signed by them. */
 export const isOfKeys = (thrown: unknown): boolean =>
   thrown instanceof errors.JWKSTimeout ||

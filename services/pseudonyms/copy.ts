@@ -64,6 +64,7 @@ const KEPT_META = `(${[
   'dev_key',
   'kept',
   'master',
+  'master_ms',
   'next_check',
   'next_held_ms',
   'next_kept',

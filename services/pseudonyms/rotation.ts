@@ -34,6 +34,8 @@ export interface RotationStore {
   several(kind: Kind, limit: number): Promise<{ count: number; oins: string[] }>;
   /** Schools whose newest key of this kind was made before; how many, and one of them. */
   madeBefore(kind: Kind, ms: number): Promise<{ count: number; oin: string | undefined }>;
+  /** When the newest key of this kind was made that took the place of another; 0 = none did. Milliseconds. */
+  renewedMs(kind: Kind): Promise<number>;
   /** Who is not forgotten, in the order of ids. */
   learnersAfter(oin: string, id: number, limit: number): Promise<{ id: number; token: string }[]>;
   textsAfter(oin: string, token: string, limit: number): Promise<string[]>;
@@ -168,15 +170,21 @@ export class KeyRotation {
       heldMs: meta.has('next_check') ? at('next_held_ms') : 0n,
       skipped: this.#skipped.size,
       keys: [
-        { kind: 'master', askedMs: at('next_ms'), schoolsLeft: meta.has('next_check') ? otherwise : 0 },
+        {
+          kind: 'master',
+          askedMs: at('next_ms'),
+          schoolsLeft: meta.has('next_check') ? otherwise : 0,
+          renewedMs: at('master_ms'),
+        },
         ...(await Promise.all(
           rotationKinds.map(async (kind) => {
             const askedMs = at(`rotate_${kind}_ms`);
-            const [{ count: old }, { count: several }] = await Promise.all([
+            const [{ count: old }, { count: several }, renewedMs] = await Promise.all([
               askedMs === 0n ? { count: 0 } : store.madeBefore(kind, Number(askedMs)),
               store.several(kind, 0),
+              store.renewedMs(kind),
             ]);
-            return { kind, askedMs, schoolsLeft: old + several };
+            return { kind, askedMs, schoolsLeft: old + several, renewedMs: BigInt(renewedMs) };
           }),
         )),
       ],
@@ -243,6 +251,7 @@ export class KeyRotation {
       master: masterNumber(meta) + 1,
       check: meta.get('next_check')!,
       kept: meta.get('next_kept')!,
+      master_ms: now,
       // Somebody made this key on purpose.
       dev_key: 0,
       next_check: undefined,

@@ -90,6 +90,13 @@ export function sqliteRotation(
       );
       return { count: found!.count, oin: found!.oin ?? undefined };
     },
+    async renewedMs(kind) {
+      const [found] = rows.ask<{ ms: number | null }>(
+        'SELECT max(made_ms) AS ms FROM school_keys WHERE purpose = ? AND version > 1',
+        rotations[kind][0],
+      );
+      return found!.ms ?? 0;
+    },
     async learnersAfter(oin, id, limit) {
       return rows.ask<{ id: number; token: string }>(
         `SELECT id, token FROM learners WHERE school = (SELECT id FROM schools WHERE oin = ?) AND id > ?

@@ -959,6 +959,9 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
       const { keys, ...state } = await call.showKeys({});
       return { ...state, left: Object.fromEntries(keys.map(({ kind, schoolsLeft }) => [kind, schoolsLeft])) };
     };
+    /** When each kind was last renewed. */
+    const renewedOf = async ({ call }: Opened) =>
+      Object.fromEntries((await call.showKeys({})).keys.map(({ kind, renewedMs }) => [kind, Number(renewedMs)]));
     const rotate = ({ call }: Opened, ...kinds: string[]) => call.rotateKeys({ kinds, schoolOin: '' });
     /** Until it is done; `between` each two lots. */
     async function finish(on: Opened, between: (lot: number) => Promise<unknown> = async () => undefined) {
@@ -1059,6 +1062,8 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
     test('of what rests and is found: under load everything holds, and the old keys go', async () => {
       const vault = await opened();
       const held = await fill(vault);
+      expect(await renewedOf(vault)).toEqual(NONE_LEFT);
+      const beganMs = vault.clock.ms;
       await rotate(vault, 'data', 'index');
       expect(await keysOf(vault)).toMatchObject({
         rotating: true,
@@ -1076,6 +1081,9 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
       });
       expect(lots).toBeGreaterThan(2);
       expect(await keysOf(vault)).toMatchObject({ rotating: false, left: NONE_LEFT });
+      const renewed = await renewedOf(vault);
+      expect(renewed).toMatchObject({ master: 0, pairwise: 0 });
+      for (const kind of ['data', 'index']) expect(renewed[kind]).toBeGreaterThanOrEqual(beganMs);
       let last = vault;
       for (const reopened of [false, true]) {
         if (reopened) last = await vault.reopen();
@@ -1205,6 +1213,9 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
       const on = await opened({ ...at, masterKey: oldKey, nextKey });
       await finish(on, () => held.holds(on));
       expect(await keysOf(on)).toMatchObject({ master: 2, left: NONE_LEFT });
+      const { master, ...others } = await renewedOf(on);
+      expect(master).toBeGreaterThan(0);
+      expect(others).toEqual({ data: 0, index: 0, pairwise: 0 });
       await on.vault.stop();
       const names = await vault.place.sql('SELECT DISTINCT wrapped_by FROM school_keys');
       expect(names).toEqual([{ wrapped_by: 'master:2' }]);

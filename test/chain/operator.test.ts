@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MethodDefinition } from '#kernel';
 import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
-import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
+import { ListPartiesResponse, OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import { edexml } from './files.ts';
 import {
   eckId,
@@ -113,7 +113,25 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       const added = await at.party('Lijstduwer', [Role.ROLE_DASHBOARD]);
       const { parties } = await at.operator.listParties({ role: Role.ROLE_DASHBOARD });
       expect(parties.map(({ oin }) => oin)).toContain(added.oin);
-      expect((await at.operator.listParties({ oin: added.oin })).parties).toHaveLength(1);
+      const jwk = {
+        kty: 'OKP',
+        crv: 'Ed25519',
+        x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo',
+        kid: 'k-1',
+        alg: 'EdDSA',
+      };
+      await at.operator.setKeys({ oin: added.oin, jwks: Buffer.from(JSON.stringify({ keys: [jwk] })) });
+      const shown = await at.operator.listParties({ oin: added.oin });
+      expect(shown.parties).toHaveLength(1);
+      // By what it proves itself, and nothing by which anybody else could.
+      expect(shown.proofs).toMatchObject({
+        clientId: added.clientId,
+        hasSecret: true,
+        keys: [{ kid: 'k-1', alg: 'EdDSA', kty: 'OKP', untilMs: 0n }],
+      });
+      expect(
+        Buffer.from(ListPartiesResponse.encode(ListPartiesResponse.fromPartial(shown)).finish()).includes(jwk.x),
+      ).toBe(false);
     },
   },
   grantMandate: {

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { keyIdOf } from '#kernel';
 import { type Asked, headFile, hex, type KeptHead, readHead, verifyLog } from '../audit-log.ts';
-import { day, oin } from '../checks.ts';
+import { day, schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { counted, dutchTime, isoTime, list, paragraph, table } from '../print.ts';
 import { misuse, Problem } from '../problem.ts';
@@ -137,7 +137,7 @@ export const auditAccess: Command = {
   name: 'audit access',
   about: 'List who was given data of a school’s people, for which purpose, and how often.',
   flags: {
-    school: { about: 'The school whose people it is about.', value: 'OIN', required: true, check: oin },
+    school: { ...schoolFlag('The school whose people it is about.'), required: true },
     from: { about: 'From this day.', value: 'DAY', check: day },
     to: { about: 'Up to and with this day.', value: 'DAY', check: day },
   },

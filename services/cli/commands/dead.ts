@@ -1,8 +1,10 @@
 import { faults, isFault } from '#kernel';
 import type { Parked } from '#proto/eduk/bus/v1/bus';
-import { oin } from '../checks.ts';
+import type { ParkedRows } from '#proto/eduk/delivery/v1/delivery';
+import type { PartyName } from '#proto/eduk/operator/v1/operator';
+import { oin, schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
-import { age, counted, dutchTime, isoTime, table } from '../print.ts';
+import { age, counted, dutchTime, isoTime, paragraph, table } from '../print.ts';
 import { misuse, Problem } from '../problem.ts';
 import { services, whoMustAct } from '../words.ts';
 import { named } from './mandate.ts';
@@ -12,7 +14,7 @@ const whoFor = (code: string): string => (isFault(code) ? faults[code].who : 'us
 export const listDead: Command = {
   name: 'dead list',
   about: 'List what waits because it failed: parked keys, and rows of mailboxes that may not be sent.',
-  flags: { school: { about: 'Rows of this school only.', value: 'OIN', check: oin } },
+  flags: { school: schoolFlag('Rows of this school only.') },
   async run(call): Promise<Result> {
     const answer = await call.gateway().ask('listParked', { schoolOin: call.one('school') ?? '' });
     const { keys, names, endpoints } = answer;
@@ -71,16 +73,10 @@ export const listDead: Command = {
         ? []
         : [
             `${counted(keys.length, 'key')} parked; eduk dead retry takes them up again.`,
+            // A line for each; what its flow is says --json.
             table(
-              ['consumer', 'key', 'code', 'events', 'since', 'flow'],
-              keys.map((key) => [
-                `${key.consumer}\non ${key.stream}`,
-                key.key,
-                key.code,
-                key.events,
-                age(key.sinceMs, now),
-                key.flowId,
-              ]),
+              ['consumer', 'stream', 'key', 'code', 'events', 'since'],
+              keys.map((key) => [key.consumer, key.stream, key.key, key.code, key.events, age(key.sinceMs, now)]),
             ),
           ]),
       ...(rows.length === 0
@@ -103,17 +99,7 @@ export const listDead: Command = {
     if (unsent.length > 0)
       texts.push(
         `${counted(unsent.length, 'key')} that an endpoint did not take; eduk dead retry sends them again, eduk dead drop gives them up.`,
-        table(
-          ['party\nschool', 'key', 'answer', 'rows', 'since', 'who must act'],
-          unsent.map((row) => [
-            [named(row.partyOin, names), row.schoolOin].filter(Boolean).join('\n'),
-            `${row.key}\n${services.word(row.service)} by ${row.standard}`,
-            `${row.code}\n${row.status || 'no answer'} to attempt ${row.attempts}`,
-            row.rows,
-            age(row.sinceMs, now),
-            whoMustAct(whoFor(row.code)),
-          ]),
-        ),
+        ...unsentTables(unsent, names, now),
       );
     if (endpoints.length > 0)
       texts.push(
@@ -132,9 +118,33 @@ export const listDead: Command = {
   },
 };
 
+/** For each endpoint whose it is and who must act, and a line for each key. */
+function unsentTables(unsent: readonly ParkedRows[], names: readonly PartyName[], now: number): string[] {
+  const groups = new Map<string, ParkedRows[]>();
+  for (const row of unsent) {
+    const head = `${named(row.partyOin, names).replace('\n', ', ')}, ${row.standard}; who must act: ${whoMustAct(whoFor(row.code))}`;
+    groups.set(head, [...(groups.get(head) ?? []), row]);
+  }
+  return [...groups].map(
+    ([head, rows]) =>
+      `${paragraph(head)}\n${table(
+        ['key', 'service', 'code', 'answer', 'tries', 'rows', 'since'],
+        rows.map((row) => [
+          row.key,
+          services.word(row.service),
+          row.code,
+          row.status || 'none',
+          row.attempts,
+          row.rows,
+          age(row.sinceMs, now),
+        ]),
+      )}`,
+  );
+}
+
 const selection = {
   party: { about: 'Only what this party did not take.', value: 'OIN', check: oin },
-  school: { about: 'Only deliveries of this school.', value: 'OIN', check: oin },
+  school: schoolFlag('Only deliveries of this school.'),
 } as const;
 
 /** Deliveries that the command line names: by key, party or school. */

@@ -1,6 +1,6 @@
 import type { ActiveLicence, Blocker, FlowStep } from '#proto/eduk/gateway/v1/flow';
 import type { WhyBlockedResponse } from '#proto/eduk/operator/v1/operator';
-import { oin } from '../checks.ts';
+import { oin, schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { readLearners } from '../learners.ts';
 import { age, dutchTime, isoTime, list, paragraph, table } from '../print.ts';
@@ -111,13 +111,13 @@ export const whyBlocked: Command = {
     order: { about: 'By order.', value: 'ORDER' },
     product: { about: 'By product, at a school.', value: 'PRODUCT' },
     learner: { about: 'By learner: ECK iDs or keys of the administration on standard input, one a line.' },
-    school: { about: 'The school; needed for a product or learner.', value: 'OIN', check: oin },
+    school: schoolFlag('The school; needed for a product or learner.'),
   },
   async run(call): Promise<Result> {
     const [order, product, schoolOin] = [call.one('order'), call.one('product'), call.one('school') ?? ''];
     if ([order !== undefined, product !== undefined, call.has('learner')].filter(Boolean).length !== 1)
       throw misuse('Ask by --order, by --product or by --learner.');
-    if (order === undefined && schoolOin === '') throw misuse('Name the school: --school OIN.');
+    if (order === undefined && schoolOin === '') throw misuse('Name the school: --school BRIN|OIN.');
     if (call.has('learner')) return byLearner(call, schoolOin);
     const answer = await call
       .gateway()

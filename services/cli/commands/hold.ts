@@ -1,5 +1,5 @@
 import type { RosterDifference } from '#proto/eduk/events/v1/rosters';
-import { oin } from '../checks.ts';
+import { schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { age, counted, dutchTime, isoTime, list } from '../print.ts';
 import { asProblem, Problem, refusalIn } from '../problem.ts';
@@ -54,7 +54,7 @@ export const listHolds: Command = {
   name: 'hold list',
   about: 'List rosters that wait for approval, with what they would change.',
   flags: {
-    school: { about: 'Of this school.', value: 'OIN', check: oin },
+    school: schoolFlag('Of this school.'),
     decided: { about: 'Those that were decided too.' },
   },
   async run(call): Promise<Result> {

@@ -1,7 +1,7 @@
 import { createReadStream, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { faults, isFault } from '#kernel';
-import { siteCode as isSite, oin, schoolYear } from '../checks.ts';
+import { siteCode as isSite, oin, schoolFlag, schoolYear } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { list, table } from '../print.ts';
 import { errorJson, misuse, Problem, refusalIn } from '../problem.ts';
@@ -58,11 +58,7 @@ export const importRoster: Command = {
   about: 'Take in an EDEXML file of a school, or of one of its sites; registers the school.',
   arguments: file,
   flags: {
-    school: {
-      about: 'The school, when the file names none; a routing id names its administration too.',
-      value: 'OIN',
-      check: oin,
-    },
+    school: schoolFlag('The school, when the file names none; a routing id names its administration too.'),
     schooljaar: { about: 'The school year, when the file names none.', value: 'YEAR', check: schoolYear },
     site: { about: 'The site (dependancecode), when the file names none.', value: 'CODE', check: isSite },
     'whole-school': { about: 'The file is of the whole school, whatever site it names.' },

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ShowKeysResponse } from '#proto/eduk/pseudonyms/v1/pseudonyms';
-import { school, schoolNamed } from '../checks.ts';
+import { schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { age, counted, dutchTime, isoTime, list, paragraph, table } from '../print.ts';
 import { misuse } from '../problem.ts';
@@ -23,7 +23,12 @@ const json = (keys: ShowKeysResponse) => ({
   rotating: keys.rotating,
   heldSince: isoTime(keys.heldMs),
   skipped: keys.skipped,
-  keys: keys.keys.map(({ kind, askedMs, schoolsLeft }) => ({ kind, asked: isoTime(askedMs), schoolsLeft })),
+  keys: keys.keys.map(({ kind, askedMs, schoolsLeft, renewedMs }) => ({
+    kind,
+    asked: isoTime(askedMs),
+    schoolsLeft,
+    renewed: isoTime(renewedMs),
+  })),
 });
 
 function text(keys: ShowKeysResponse, now: number): string {
@@ -42,8 +47,14 @@ function text(keys: ShowKeysResponse, now: number): string {
       ['renewing', keys.rotating ? 'under way' : 'nothing'],
     ]),
     table(
-      ['keys', 'what they do', 'schools to do', 'asked for'],
-      keys.keys.map(({ kind, askedMs, schoolsLeft }) => [kind, about[kind] ?? '', schoolsLeft, dutchTime(askedMs)]),
+      ['keys', 'what they do', 'last renewed', 'schools to do', 'asked for'],
+      keys.keys.map(({ kind, askedMs, schoolsLeft, renewedMs }) => [
+        kind,
+        about[kind] ?? '',
+        renewedMs === 0n ? 'never' : dutchTime(renewedMs),
+        schoolsLeft,
+        dutchTime(askedMs),
+      ]),
     ),
     ...words.map((one) => paragraph(one)),
   ].join('\n\n');
@@ -71,7 +82,7 @@ export const rotateKeys: Command = {
   about: 'Renew keys of the vault while it works: the master key, or keys of all schools or of one.',
   arguments: [{ name: 'KIND', about: `Which: ${kinds.join(', ')}.`, many: true }],
   flags: {
-    school: { about: 'Of this school only; not the master key.', value: 'BRIN|OIN', check: school },
+    school: schoolFlag('Of this school only; not the master key.'),
     follow: { about: 'Wait until it is done, and say how far it is. It goes on without this command too.' },
   },
   notes: [
@@ -85,16 +96,14 @@ export const rotateKeys: Command = {
     if (wrong.length > 0) throw misuse(`KIND is one of ${kinds.join(', ')}.`);
     const oin = call.one('school');
     if (oin !== undefined && asked.includes('master')) throw misuse('The master key is of all schools.');
-    const { keys } = await call
-      .gateway()
-      .ask('rotateKeys', { kinds: [...new Set(asked)], schoolOin: oin === undefined ? '' : schoolNamed(oin) });
+    const { keys } = await call.gateway().ask('rotateKeys', { kinds: [...new Set(asked)], schoolOin: oin ?? '' });
     return result(call.has('follow') ? await follow(call, keys) : keys, call);
   },
 };
 
 export const listKeys: Command = {
   name: 'key list',
-  about: 'Say which keys the vault has, and how far renewing them is. No key is shown.',
+  about: 'Say which keys the vault has, when they were last renewed, and how far that is. No key is shown.',
   async run(call): Promise<Result> {
     const { keys } = await call.gateway().ask('showKeys', {});
     return result(keys, call);

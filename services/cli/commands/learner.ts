@@ -1,4 +1,4 @@
-import { oin } from '../checks.ts';
+import { schoolFlag } from '../checks.ts';
 import type { Command, Result } from '../command.ts';
 import { readLearners } from '../learners.ts';
 import { dutchTime, isoTime, table } from '../print.ts';
@@ -8,7 +8,7 @@ export const forgetLearners: Command = {
   name: 'learner forget',
   about: 'Forget learners: their identity is destroyed after 72 hours, or at once.',
   flags: {
-    school: { about: 'The school.', value: 'OIN', required: true, check: oin },
+    school: { ...schoolFlag('The school.'), required: true },
     now: { about: 'At once, without the 72 hours.' },
   },
   notes: [

@@ -1,6 +1,6 @@
 import { Mandate, MandateState, type SchoolMandate } from '#proto/eduk/core/v1/party';
 import type { ChangeMandateRequest, PartyName } from '#proto/eduk/operator/v1/operator';
-import { day, oin } from '../checks.ts';
+import { day, oin, schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { counted, list, table } from '../print.ts';
 import { misuse, Problem, refusalIn } from '../problem.ts';
@@ -144,10 +144,8 @@ export const grantMandate: Command = {
   about: 'Enter a school’s agreement that a party may have something; nothing is routed until it is confirmed.',
   flags: {
     school: {
-      about: 'The school, registered or not yet; or a board, for all its schools.',
-      value: 'OIN',
+      ...schoolFlag('The school, registered or not yet; or a board by its OIN, for all its schools.'),
       required: true,
-      check: oin,
     },
     party: { about: 'The party that may have it.', value: 'OIN', required: true, check: oin },
     service: { about: 'What it is for.', value: 'SERVICE', required: true, many: true, choices: services.all },
@@ -265,7 +263,7 @@ export const withdrawMandate: Command = {
 };
 
 const filters = {
-  school: { about: 'Of this school, or of the schools of this board.', value: 'OIN', check: oin },
+  school: schoolFlag('Of this school, or of the schools of this board.'),
   party: { about: 'Of this party.', value: 'OIN', check: oin },
 } as const;
 
@@ -304,7 +302,7 @@ export const mandateKey: Command = {
     if (mandateId !== undefined) return change(call, asked, mandateId);
     const [schoolOin, partyOin] = [call.one('school'), call.one('party')];
     if (schoolOin === undefined || partyOin === undefined)
-      throw misuse('Name the mandate, or --school OIN and --party OIN.');
+      throw misuse('Name the mandate, or --school BRIN|OIN and --party OIN.');
     const { mandates } = await call.gateway().ask('listMandates', { schoolOin, partyOin });
     // Any mandate of the pair leads to its key; one that still holds is the likelier to be taken.
     const mandate = mandates.find(({ state }) => state !== MandateState.MANDATE_STATE_ENDED) ?? mandates[0];

@@ -1,7 +1,8 @@
 import { isSchoolOin } from '#kernel';
 import { type Mandate, type Party, Role } from '#proto/eduk/core/v1/party';
+import type { RegisteredProofs } from '#proto/eduk/operator/v1/operator';
 import type { SchoolRoster } from '#proto/eduk/rosters/v1/rosters';
-import { endpoint, oin, splitEndpoint } from '../checks.ts';
+import { endpoint, oin, school, schoolNamed, splitEndpoint } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { dutchTime, isoTime, list, table } from '../print.ts';
 import { Problem, refusalIn } from '../problem.ts';
@@ -186,14 +187,47 @@ const sitesTable = (years: readonly SchoolRoster[]): string =>
     ),
   );
 
+const proofsJson = ({ clientId, hasSecret, beforeUntilMs, jwksUrl, keys }: RegisteredProofs) => ({
+  clientId: clientId || null,
+  secret: hasSecret,
+  oldSecretUntil: isoTime(beforeUntilMs),
+  jwksUrl: jwksUrl || null,
+  keys: keys.map(({ kid, alg, kty, untilMs }) => ({
+    kid: kid || null,
+    alg: alg || null,
+    kty,
+    until: isoTime(untilMs),
+  })),
+});
+
+/** By what it can prove itself; never the thing itself. */
+const proofRows = ({ clientId, hasSecret, beforeUntilMs, jwksUrl, keys }: RegisteredProofs): [string, string][] => [
+  ['client id', clientId],
+  [
+    'client secret',
+    hasSecret ? `given${beforeUntilMs > 0n ? `; the one before holds until ${dutchTime(beforeUntilMs)}` : ''}` : '',
+  ],
+  [
+    'signs with',
+    [
+      ...(jwksUrl === '' ? [] : [`keys at ${jwksUrl}`]),
+      ...keys.map(({ kid, alg, kty, untilMs }) =>
+        [kid || 'a key without name', alg || kty, untilMs > 0n ? `until ${dutchTime(untilMs)}` : '']
+          .filter(Boolean)
+          .join(', '),
+      ),
+    ].join('\n'),
+  ],
+];
+
 export const showParty: Command = {
   name: 'party show',
-  about: 'Show a party with its endpoints and the mandates it has or gave; of a school also its sites.',
-  arguments: [{ name: 'OIN', about: 'The party.' }],
+  about: 'Show a party with its endpoints, keys and the mandates it has or gave; of a school also its sites.',
+  arguments: [{ name: 'OIN', about: 'The party; a school also by its BRIN.' }],
   async run(call): Promise<Result> {
     const named = partyNamed(call);
     const gateway = call.gateway();
-    const [{ parties }, { parties: schools }, has, gave, { years }] = await Promise.all([
+    const [{ parties, proofs }, { parties: schools }, has, gave, { years }] = await Promise.all([
       gateway.ask('listParties', { oin: named }),
       gateway.ask('listParties', { role: Role.ROLE_SCHOOL }),
       gateway.ask('listMandates', { partyOin: named }),
@@ -214,11 +248,13 @@ export const showParty: Command = {
       ['sectors', party.sectors.join(', ')],
       ['declares', party.attributes.join(', ')],
       ...party.endpoints.map(({ standard, url }): [string, string] => [standard, url]),
+      ...(proofs ? proofRows(proofs) : []),
     ]);
     return {
       json: {
         ...partyJson(party),
         schools: ofBoard.map(({ oin, name }) => ({ oin, name })),
+        proofs: proofs ? proofsJson(proofs) : null,
         sites: sitesJson(years),
         mandates: mandates.map(mandateJson),
       },
@@ -232,8 +268,8 @@ export const showParty: Command = {
 };
 
 function partyNamed(call: Call): string {
-  const [named] = call.args('OIN');
-  const wrong = oin(named!);
+  const named = call.args('OIN')[0]!;
+  const wrong = school(named);
   if (wrong) throw new Problem('wire.invalid', `OIN ${wrong}.`, { exit: 2 });
-  return named!;
+  return schoolNamed(named);
 }

@@ -1,5 +1,5 @@
 import type { PreviewedService, PreviewReleaseResponse } from '#proto/eduk/operator/v1/operator';
-import { oin, school, schoolNamed } from '../checks.ts';
+import { oin, schoolFlag } from '../checks.ts';
 import type { Command, Result } from '../command.ts';
 import { list, paragraph, table } from '../print.ts';
 import { services } from '../words.ts';
@@ -81,7 +81,7 @@ export const previewRelease: Command = {
   about: 'Say what a party would receive of a school’s learners now, attribute by attribute, and why.',
   flags: {
     party: { about: 'Who would receive it.', value: 'OIN', required: true, check: oin },
-    school: { about: 'Of which school.', value: 'BRIN|OIN', required: true, check: school },
+    school: { ...schoolFlag('Of which school.'), required: true },
     service: {
       about: 'For one service; without it each that a mandate of the two names.',
       value: 'SERVICE',
@@ -94,7 +94,7 @@ export const previewRelease: Command = {
   ],
   async run(call): Promise<Result> {
     const lang = (call.one('lang') ?? 'en') as Lang;
-    const [partyOin, schoolOin] = [call.one('party')!, schoolNamed(call.one('school')!)];
+    const [partyOin, schoolOin] = [call.one('party')!, call.one('school')!];
     const service = call.one('service');
     const answer = await call.gateway().ask('previewRelease', {
       partyOin,

@@ -6,6 +6,7 @@ import { CredentialDigests } from '#proto/eduk/events/v1/parties';
 import type { HoldDecisionSubmitted } from '#proto/eduk/events/v1/rosters';
 import type * as op from '#proto/eduk/operator/v1/operator';
 import { DecideHoldRequest } from '#proto/eduk/operator/v1/operator';
+import { keysIn } from '../assertions.ts';
 import { type Caller, operator } from '../caller.ts';
 import { readCatalogueFile, readRosterFile } from '../files.ts';
 import type { Gate } from '../gate.ts';
@@ -48,6 +49,19 @@ async function decided(gate: Gate, flowId: string) {
 const _none = new Uint8Array(0);
 /** Keys that delivery resolves in one call. */
 const RESOLVED_AT_ONCE = 1000;
+
+/** By what a party can prove itself, without any of it. */
+function proofsOf(of: ReturnType<Gate['door']['chain']['credentials']>, now: number): op.RegisteredProofs | undefined {
+  if (of === undefined) return undefined;
+  const holds = of.clientSecretBefore.length > 0 && Number(of.beforeUntilMs) > now;
+  return {
+    clientId: of.clientId,
+    hasSecret: of.clientSecret.length > 0,
+    beforeUntilMs: holds ? of.beforeUntilMs : 0n,
+    jwksUrl: of.jwksUrl,
+    keys: keysIn(of.jwks),
+  };
+}
 
 const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<op.AddPartyResponse> => {
   const party = request.party;
@@ -205,6 +219,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
     return { clientId: gate.door.chain.credentials(request.oin)!.clientId, flowId, decision };
   },
   listParties: async (request: op.ListPartiesRequest, { door }) => ({
+    proofs: request.oin === '' ? undefined : proofsOf(door.chain.credentials(request.oin), door.clock.now()),
     parties: door.chain
       .parties()
       .filter(

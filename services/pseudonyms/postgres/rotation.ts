@@ -134,6 +134,14 @@ export class PostgresRotation implements RotationStore {
     return { count: found!.count, oin: found!.oin ?? undefined };
   }
 
+  async renewedMs(kind: Rotation): Promise<number> {
+    const [found] = await this.#rows<{ ms: number | bigint | string | null }>(
+      'SELECT max(made_ms) AS ms FROM school_keys WHERE purpose = $1 AND version > 1',
+      rotations[kind][0],
+    );
+    return Number(found!.ms ?? 0);
+  }
+
   learnersAfter(oin: string, id: number, limit: number): Promise<{ id: number; token: string }[]> {
     return this.#rows(
       `SELECT id, token FROM learners WHERE school = (SELECT id FROM schools WHERE oin = $1) AND id > $2

@@ -84,6 +84,34 @@ export interface ListPartiesRequest {
 /** Parties by OIN. */
 export interface ListPartiesResponse {
   parties: Party[];
+  /** Of a party that was asked for by its OIN: by what it can prove itself. No secret, and no key itself. */
+  proofs: RegisteredProofs | undefined;
+}
+
+/** By what a party can prove itself. */
+export interface RegisteredProofs {
+  /** Of the token endpoint. */
+  clientId: string;
+  /** It was given a client secret and an API key. */
+  hasSecret: boolean;
+  /** Until when those before them hold, Unix milliseconds; 0 = there are none. */
+  beforeUntilMs: bigint;
+  /** Where its keys are fetched (private_key_jwt). */
+  jwksUrl: string;
+  /** Keys that were registered themselves. */
+  keys: RegisteredKey[];
+}
+
+/** The public half of a key by which a party signs. */
+export interface RegisteredKey {
+  /** Its name in the set; empty = it has none. */
+  kid: string;
+  /** `ES256` …; empty = it does not say. */
+  alg: string;
+  /** `EC`, `RSA` or `OKP`. */
+  kty: string;
+  /** Until when it holds, by what the set itself says (`exp`), Unix milliseconds; 0 = it does not say. */
+  untilMs: bigint;
 }
 
 /** A mandate. */
@@ -1147,13 +1175,16 @@ export const ListPartiesRequest: MessageFns<ListPartiesRequest> = {
 };
 
 function createBaseListPartiesResponse(): ListPartiesResponse {
-  return { parties: [] };
+  return { parties: [], proofs: undefined };
 }
 
 export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
   encode(message: ListPartiesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.parties) {
       Party.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.proofs !== undefined) {
+      RegisteredProofs.encode(message.proofs, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1179,6 +1210,14 @@ export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
             message.parties.push(Party.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.proofs = RegisteredProofs.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1194,6 +1233,7 @@ export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
   fromJSON(object: any): ListPartiesResponse {
     return {
       parties: globalThis.Array.isArray(object?.parties) ? object.parties.map((e: any) => Party.fromJSON(e)) : [],
+      proofs: isSet(object.proofs) ? RegisteredProofs.fromJSON(object.proofs) : undefined,
     };
   },
 
@@ -1201,6 +1241,9 @@ export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
     const obj: any = {};
     if (message.parties?.length) {
       obj.parties = message.parties.map((e) => Party.toJSON(e));
+    }
+    if (message.proofs !== undefined) {
+      obj.proofs = RegisteredProofs.toJSON(message.proofs);
     }
     return obj;
   },
@@ -1211,6 +1254,285 @@ export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
   fromPartial(object: DeepPartial<ListPartiesResponse>): ListPartiesResponse {
     const message = createBaseListPartiesResponse();
     message.parties = object.parties?.map((e) => Party.fromPartial(e)) || [];
+    message.proofs = (object.proofs !== undefined && object.proofs !== null)
+      ? RegisteredProofs.fromPartial(object.proofs)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRegisteredProofs(): RegisteredProofs {
+  return { clientId: "", hasSecret: false, beforeUntilMs: 0n, jwksUrl: "", keys: [] };
+}
+
+export const RegisteredProofs: MessageFns<RegisteredProofs> = {
+  encode(message: RegisteredProofs, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clientId !== "") {
+      writer.uint32(10).string(message.clientId);
+    }
+    if (message.hasSecret !== false) {
+      writer.uint32(16).bool(message.hasSecret);
+    }
+    if (message.beforeUntilMs !== 0n) {
+      if (BigInt.asIntN(64, message.beforeUntilMs) !== message.beforeUntilMs) {
+        throw new globalThis.Error("value provided for field message.beforeUntilMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.beforeUntilMs);
+    }
+    if (message.jwksUrl !== "") {
+      writer.uint32(34).string(message.jwksUrl);
+    }
+    for (const v of message.keys) {
+      RegisteredKey.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RegisteredProofs {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRegisteredProofs();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.hasSecret = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.beforeUntilMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.jwksUrl = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.keys.push(RegisteredKey.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RegisteredProofs {
+    return {
+      clientId: isSet(object.clientId)
+        ? globalThis.String(object.clientId)
+        : isSet(object.client_id)
+        ? globalThis.String(object.client_id)
+        : "",
+      hasSecret: isSet(object.hasSecret)
+        ? globalThis.Boolean(object.hasSecret)
+        : isSet(object.has_secret)
+        ? globalThis.Boolean(object.has_secret)
+        : false,
+      beforeUntilMs: isSet(object.beforeUntilMs)
+        ? BigInt(object.beforeUntilMs)
+        : isSet(object.before_until_ms)
+        ? BigInt(object.before_until_ms)
+        : 0n,
+      jwksUrl: isSet(object.jwksUrl)
+        ? globalThis.String(object.jwksUrl)
+        : isSet(object.jwks_url)
+        ? globalThis.String(object.jwks_url)
+        : "",
+      keys: globalThis.Array.isArray(object?.keys)
+        ? object.keys.map((e: any) => RegisteredKey.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: RegisteredProofs): unknown {
+    const obj: any = {};
+    if (message.clientId !== "") {
+      obj.clientId = message.clientId;
+    }
+    if (message.hasSecret !== false) {
+      obj.hasSecret = message.hasSecret;
+    }
+    if (message.beforeUntilMs !== 0n) {
+      obj.beforeUntilMs = message.beforeUntilMs.toString();
+    }
+    if (message.jwksUrl !== "") {
+      obj.jwksUrl = message.jwksUrl;
+    }
+    if (message.keys?.length) {
+      obj.keys = message.keys.map((e) => RegisteredKey.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RegisteredProofs>): RegisteredProofs {
+    return RegisteredProofs.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RegisteredProofs>): RegisteredProofs {
+    const message = createBaseRegisteredProofs();
+    message.clientId = object.clientId ?? "";
+    message.hasSecret = object.hasSecret ?? false;
+    message.beforeUntilMs = (object.beforeUntilMs !== undefined && object.beforeUntilMs !== null)
+      ? BigInt(object.beforeUntilMs)
+      : 0n;
+    message.jwksUrl = object.jwksUrl ?? "";
+    message.keys = object.keys?.map((e) => RegisteredKey.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRegisteredKey(): RegisteredKey {
+  return { kid: "", alg: "", kty: "", untilMs: 0n };
+}
+
+export const RegisteredKey: MessageFns<RegisteredKey> = {
+  encode(message: RegisteredKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kid !== "") {
+      writer.uint32(10).string(message.kid);
+    }
+    if (message.alg !== "") {
+      writer.uint32(18).string(message.alg);
+    }
+    if (message.kty !== "") {
+      writer.uint32(26).string(message.kty);
+    }
+    if (message.untilMs !== 0n) {
+      if (BigInt.asIntN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.untilMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RegisteredKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRegisteredKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kid = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.alg = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kty = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.untilMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RegisteredKey {
+    return {
+      kid: isSet(object.kid) ? globalThis.String(object.kid) : "",
+      alg: isSet(object.alg) ? globalThis.String(object.alg) : "",
+      kty: isSet(object.kty) ? globalThis.String(object.kty) : "",
+      untilMs: isSet(object.untilMs) ? BigInt(object.untilMs) : isSet(object.until_ms) ? BigInt(object.until_ms) : 0n,
+    };
+  },
+
+  toJSON(message: RegisteredKey): unknown {
+    const obj: any = {};
+    if (message.kid !== "") {
+      obj.kid = message.kid;
+    }
+    if (message.alg !== "") {
+      obj.alg = message.alg;
+    }
+    if (message.kty !== "") {
+      obj.kty = message.kty;
+    }
+    if (message.untilMs !== 0n) {
+      obj.untilMs = message.untilMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RegisteredKey>): RegisteredKey {
+    return RegisteredKey.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RegisteredKey>): RegisteredKey {
+    const message = createBaseRegisteredKey();
+    message.kid = object.kid ?? "";
+    message.alg = object.alg ?? "";
+    message.kty = object.kty ?? "";
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
     return message;
   },
 };

@@ -251,6 +251,8 @@ export interface KeysOfKind {
   askedMs: bigint;
   /** Schools that are not done yet. */
   schoolsLeft: number;
+  /** When the newest key was made that took the place of another; 0 = every one is still the first. */
+  renewedMs: bigint;
 }
 
 /** Counts only. */
@@ -3200,7 +3202,7 @@ export const ShowKeysRequest: MessageFns<ShowKeysRequest> = {
 };
 
 function createBaseKeysOfKind(): KeysOfKind {
-  return { kind: "", askedMs: 0n, schoolsLeft: 0 };
+  return { kind: "", askedMs: 0n, schoolsLeft: 0, renewedMs: 0n };
 }
 
 export const KeysOfKind: MessageFns<KeysOfKind> = {
@@ -3216,6 +3218,12 @@ export const KeysOfKind: MessageFns<KeysOfKind> = {
     }
     if (message.schoolsLeft !== 0) {
       writer.uint32(24).uint32(message.schoolsLeft);
+    }
+    if (message.renewedMs !== 0n) {
+      if (BigInt.asIntN(64, message.renewedMs) !== message.renewedMs) {
+        throw new globalThis.Error("value provided for field message.renewedMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.renewedMs);
     }
     return writer;
   },
@@ -3257,6 +3265,14 @@ export const KeysOfKind: MessageFns<KeysOfKind> = {
             message.schoolsLeft = reader.uint32();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.renewedMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3278,6 +3294,11 @@ export const KeysOfKind: MessageFns<KeysOfKind> = {
         : isSet(object.schools_left)
         ? globalThis.Number(object.schools_left)
         : 0,
+      renewedMs: isSet(object.renewedMs)
+        ? BigInt(object.renewedMs)
+        : isSet(object.renewed_ms)
+        ? BigInt(object.renewed_ms)
+        : 0n,
     };
   },
 
@@ -3292,6 +3313,9 @@ export const KeysOfKind: MessageFns<KeysOfKind> = {
     if (message.schoolsLeft !== 0) {
       obj.schoolsLeft = Math.round(message.schoolsLeft);
     }
+    if (message.renewedMs !== 0n) {
+      obj.renewedMs = message.renewedMs.toString();
+    }
     return obj;
   },
 
@@ -3303,6 +3327,7 @@ export const KeysOfKind: MessageFns<KeysOfKind> = {
     message.kind = object.kind ?? "";
     message.askedMs = (object.askedMs !== undefined && object.askedMs !== null) ? BigInt(object.askedMs) : 0n;
     message.schoolsLeft = object.schoolsLeft ?? 0;
+    message.renewedMs = (object.renewedMs !== undefined && object.renewedMs !== null) ? BigInt(object.renewedMs) : 0n;
     return message;
   },
 };
