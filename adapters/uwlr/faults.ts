@@ -24,6 +24,7 @@ export const faultcodes: Partial<Record<Fault, Faultcode>> = {
   'party.forbidden': 'Client.AutorisatieOngeldig',
   'mandate.missing': 'Client.AutorisatieOngeldig',
   'mandate.unconfirmed': 'Client.AutorisatieOngeldig',
+  'mandate.unaccepted': 'Client.AutorisatieOngeldig',
   'mandate.ended': 'Client.AutorisatieOngeldig',
   'learner.unknown': 'Client.LeerlingOngeldig',
   'state.missing': 'Client.OngeldigeKlantIdentificatie',

@@ -152,6 +152,13 @@ describe('the tree', () => {
           narrowed: [],
           enteredBy: 'operator',
           pairwise: false,
+          agreementVersion: '',
+          purposes: [1, 5],
+          siteCodes: [],
+          requiresAcceptance: false,
+          confirmedBy: '',
+          acceptedBy: '',
+          endedBy: 'operator',
         },
         byOin: 'operator',
         unchanged: false,
@@ -162,6 +169,8 @@ describe('the tree', () => {
     expect(leaves).toHaveLength(1);
     expect(AuditRecord.decode(leaves[0]!.record)).toMatchObject({
       kind: AuditKind.AUDIT_KIND_MANDATE,
+      purpose: 'teaching,results',
+      actedBy: 'operator',
       schoolOin: SCHOOL,
       partyOin: PARTY,
       code: 'ended',

@@ -1,7 +1,7 @@
 /** What each thing that was done adds to the log: pure functions from an event to records, and from a record to rows. */
 import { dutchDay, encoded } from '#kernel';
 import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
-import { Mandate, MandateState } from '#proto/eduk/core/v1/party';
+import { Mandate, MandateState, type ProcessingPurpose, processingPurposeToJSON } from '#proto/eduk/core/v1/party';
 import type { MandateChanged } from '#proto/eduk/events/v1/parties';
 import type { AccessRow } from './tables.ts';
 
@@ -14,7 +14,7 @@ const states: Readonly<Record<number, string>> = {
 
 /** A mandate in a new state. `digest` commits to all of it. */
 export function mandateRecord(
-  { mandate }: MandateChanged,
+  { mandate, byOin }: MandateChanged,
   at: { atMs: number; flowId: string },
   digest: (bytes: Uint8Array) => Uint8Array,
 ): Uint8Array | undefined {
@@ -31,10 +31,16 @@ export function mandateRecord(
       content: digest(encoded(Mandate, mandate)),
       times: 1n,
       code: states[mandate.state] ?? '',
+      purpose: mandate.purposes.map(purposeName).join(','),
       attributes: mandate.attributes,
+      actedBy: byOin,
     }),
   );
 }
+
+/** `PROCESSING_PURPOSE_TEACHING` → `teaching`. */
+const purposeName = (purpose: ProcessingPurpose): string =>
+  processingPurposeToJSON(purpose).replace('PROCESSING_PURPOSE_', '').toLowerCase();
 
 /** Where a record is counted for the school whose persons it is about; undefined = it gave nobody anything. */
 export function accessOf(

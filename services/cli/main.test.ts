@@ -22,6 +22,7 @@ const party = {
   boardOin: '',
   sectors: [],
   attributes: [],
+  requiresAcceptance: false,
 };
 
 const answers: Record<string, (request: any, token: string | undefined) => unknown> = {};
@@ -179,6 +180,7 @@ describe('party', () => {
         boardOin: null,
         sectors: [],
         attributes: [],
+        requiresAcceptance: false,
       },
     ]);
     expect((await eduk('party list')).out).toBe(
@@ -498,6 +500,8 @@ describe('mandate', () => {
     const changes = [];
     for (const line of [
       'mandate confirm m-1',
+      'mandate accept m-1',
+      'mandate refuse m-1',
       'mandate withdraw m-1',
       'mandate withdraw m-1 --run-off-until 2026-12-31',
       'mandate key m-1 --renew',
@@ -509,12 +513,54 @@ describe('mandate', () => {
     }
     expect(changes).toEqual([
       ['m-1', 'confirm', ''],
+      ['m-1', 'accept', ''],
+      ['m-1', 'refuse', ''],
       ['m-1', 'stop', ''],
       ['m-1', 'run_off', '2026-12-31'],
       ['m-1', 'key', ''],
       ['m-7', 'key', ''],
     ]);
     expect((await eduk('mandate key m-1')).exit).toBe(2);
+  });
+
+  test('names agreement, purposes and sites, and says whose word is wanting', async () => {
+    answer('grantMandate', { mandateId: 'm-1', state: 1, autorisatiesleutel: '', flowId: 'f', decision: done });
+    const said = await eduk(
+      `${grant} --confirm --agreement VO-7 --agreement-version 3 --purpose supply,results --site 01 --site 02 --requires-acceptance`,
+    );
+    expect(said.err).toContain('eduk mandate accept m-1');
+    expect(asked['grantMandate'].mandate).toMatchObject({
+      agreement: 'VO-7',
+      agreementVersion: '3',
+      purposes: [3, 5],
+      siteCodes: ['01', '02'],
+      requiresAcceptance: true,
+    });
+    for (const wrong of ['--site 1', '--purpose fun']) expect((await eduk(`${grant} ${wrong}`)).exit).toBe(2);
+    const of = {
+      schoolOin: school,
+      partyOin: oin,
+      services: [2],
+      requiresAcceptance: true,
+      purposes: [3],
+      siteCodes: ['01'],
+    };
+    answer('listMandates', {
+      mandates: [
+        { mandateId: 'm-1', ...of, state: 1, confirmedBy: school },
+        { mandateId: 'm-2', ...of, state: 1 },
+        { mandateId: 'm-3', ...of, state: 4, endedBy: oin },
+      ],
+    });
+    const { out } = await eduk('mandate list');
+    for (const words of [
+      'waits for the party',
+      'waits for the school',
+      'refused by the party',
+      'for supply',
+      'only site 01',
+    ])
+      expect(out).toContain(words);
   });
 
   test('list fits the width', async () => {
@@ -918,6 +964,22 @@ describe('what waits', () => {
     expect((await eduk('dead retry')).exit).toBe(2);
   });
 
+  test('what was dropped is told with its number', async () => {
+    const dropped = { partyOin: oin, schoolOin: school, service: 2, code: 'mandate.ended', rows: 7n };
+    answer('listParked', {
+      keys: [],
+      rows: [],
+      names: [],
+      dropped: [{ ...dropped, fromMs: BigInt(NOW), untilMs: BigInt(NOW) }],
+    });
+    const { out } = await eduk('dead list');
+    for (const text of ['Nothing waits.', 'thirty days', 'mandate.ended', '7', 'order', oin])
+      expect(out).toContain(text);
+    expect((await eduk('dead list --json')).json.dropped).toMatchObject([
+      { rows: 7, code: 'mandate.ended', service: 'order' },
+    ]);
+  });
+
   test('what an endpoint did not take is listed with its last status, sent again or given up', async () => {
     const parked = {
       ...{ partyOin: oin, schoolOin: school, service: 3, standard: 'webhook', key: 'token-1' },
@@ -1080,6 +1142,8 @@ describe('errors', () => {
       'release preview': ['--party', oin, '--school', '99AB'],
       'mandate grant': ['--school', school, '--party', oin, '--service', 'roster'],
       'mandate confirm': ['m'],
+      'mandate accept': ['m'],
+      'mandate refuse': ['m'],
       'mandate withdraw': ['m'],
       'mandate key': ['m', '--renew'],
       'roster import': ['-'],

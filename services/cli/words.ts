@@ -1,4 +1,4 @@
-import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
+import { MandateState, ProcessingPurpose, Role, Service } from '#proto/eduk/core/v1/party';
 
 /** Enums as the words that a person types: lower case, without their prefix. */
 interface Words<E extends number> {
@@ -24,7 +24,12 @@ function words<E extends number>(numbers: Readonly<Record<string, E>>, prefix: s
 
 export const roles = words<Role>(Role, 'ROLE_');
 export const services = words<Service>(Service, 'SERVICE_');
+export const purposes = words<ProcessingPurpose>(ProcessingPurpose, 'PROCESSING_PURPOSE_');
 export const mandateStates = words<MandateState>(MandateState, 'MANDATE_STATE_');
+
+/** Which mailbox; that of one's own mandates needs no service. */
+export const mailboxWord = (service: Service): string =>
+  service === Service.SERVICE_UNSPECIFIED ? 'mandates' : services.word(service);
 
 const people: Record<string, string> = {
   sender: 'the sender',

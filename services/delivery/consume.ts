@@ -5,7 +5,16 @@ import { type Mandate, MandateState, type Party, type Service } from '#proto/edu
 import type { EventName } from '#proto/events';
 import { type Address, arrive, beginRelease, clean, gather, headOf, KEPT_MS, send, type Way } from './mailbox.ts';
 import { boardOf, copyMandate, copyParty, holdersIn, schoolsUnder, stands } from './mandates.ts';
-import { cleanAside, forgetOutcome, hasEndpoint, leaveEndpoint, takeEndpoint, WEBHOOK, wake } from './push.ts';
+import {
+  cleanAside,
+  forgetOutcome,
+  hasEndpoint,
+  leaveEndpoint,
+  takeEndpoint,
+  WATCHED_ONLY,
+  WEBHOOK,
+  wake,
+} from './push.ts';
 import { type Route, routes } from './routes.ts';
 import { bodies, forgotten, mandateCopies, parkedKeys } from './tables.ts';
 
@@ -31,10 +40,10 @@ export const consumer = (changed: (mailbox: string) => void): Consumer => ({
   streams: ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'results'],
   // Who receives is known before what is received: a mandate that stood when a message was accepted counts for it.
   first: ['parties'],
-  types: ['PartyRegistered', 'MandateChanged', ...Object.keys(routes)],
+  types: ['PartyRegistered', ...Object.keys(routes)],
   handle(record, unit) {
     if (record.type === 'PartyRegistered') return onParty(decoded(record, 'PartyRegistered').party!, unit, changed);
-    if (record.type === 'MandateChanged') return onMandate(decoded(record, 'MandateChanged').mandate!, unit);
+    if (record.type === 'MandateChanged') onMandate(decoded(record, 'MandateChanged').mandate!, unit);
     if (record.type === 'LearnerForgotten') onForgotten(record, unit);
     fanOut(record, unit, changed);
   },
@@ -75,11 +84,13 @@ function fanOut(record: LogRecord, unit: Unit, changed: (mailbox: string) => voi
   const name = record.type as EventName;
   const route = routes[name] as Route<EventName> | undefined;
   if (route === undefined) return;
-  const receivers = new Set(route.receivers(decoded(record, name), holdersIn(unit)));
+  const event = decoded(record, name);
+  const receivers = new Set(route.receivers(event, holdersIn(unit)));
   receivers.delete('');
   if (receivers.size === 0) return;
   const { service } = route;
-  const { flowId, type, school, key, timeMs, data } = record;
+  const { flowId, type, key, timeMs, data } = record;
+  const school = route.school?.(event) ?? record.school;
   const body = { flowId, eventId: uuidText(record.id), type, school, key, timeMs, data };
   let told = '';
   for (const party of receivers) {
@@ -87,7 +98,7 @@ function fanOut(record: LogRecord, unit: Unit, changed: (mailbox: string) => voi
     if (number === 1) order(unit, { do: 'clean', party, service }, unit.now + KEPT_MS);
     told += `${told === '' ? '' : ' '}${party}/${service}/${number}`;
     changed(mailboxName({ party, service }));
-    if (wake(unit, party)) changed(SENDERS);
+    if (service !== WATCHED_ONLY && wake(unit, party)) changed(SENDERS);
   }
   unit.put(bodies, { ...body, receivers: told });
 }

@@ -26,7 +26,18 @@ function chain() {
   const party = (oin: string, role: Role, boardOin = '') =>
     bench.submit(
       'PartyRegistered',
-      { party: { oin, name: '', roles: [role], endpoints: [], boardOin, sectors: [], attributes: [] } },
+      {
+        party: {
+          oin,
+          name: '',
+          roles: [role],
+          endpoints: [],
+          boardOin,
+          sectors: [],
+          attributes: [],
+          requiresAcceptance: false,
+        },
+      },
       oin,
     );
   const mandate = (
@@ -54,6 +65,13 @@ function chain() {
           narrowed: [],
           enteredBy: '',
           pairwise: false,
+          agreementVersion: '',
+          purposes: [],
+          siteCodes: [],
+          requiresAcceptance: false,
+          confirmedBy: '',
+          acceptedBy: '',
+          endedBy: '',
           ...more,
         },
       },
@@ -137,7 +155,11 @@ describe('fan-out', () => {
     it.mandate(SELLER, [SERVICE_ORDER]);
     it.mandate(OTHER, [SERVICE_ROSTER]); // Not registered yet.
     it.joined('learner-1');
-    const receivers = it.bench.list(heads, { equals: [] }).map(({ party, service }) => `${party}/${service}`);
+    const receivers = it.bench
+      .list(heads, { equals: [] })
+      // Beside those that have news of their mandates.
+      .filter(({ service }) => service !== Service.SERVICE_UNSPECIFIED)
+      .map(({ party, service }) => `${party}/${service}`);
     expect(receivers.sort()).toEqual([`${PLATFORM}/${SERVICE_ROSTER}`, `${OTHER}/${SERVICE_ROSTER}`].sort());
     it.mandate(PLATFORM, [SERVICE_ROSTER], MANDATE_STATE_ENDED);
     it.joined('learner-2');
@@ -389,6 +411,66 @@ describe('parking', () => {
     expect(it.bench.list(parkedKeys, { equals: [] })).toEqual([]);
     expect(it.bench.list(bodies, { equals: [] })).toEqual([]);
     expect(it.bench.get(heads, PLATFORM, SERVICE_ROSTER)).toMatchObject({ parkedKeys: 0 });
+    // How much that was, and why, is told on; of another school it says nothing.
+    expect(await it.client.listParkedRows({ schoolOin: SCHOOL, partyOin: PLATFORM })).toMatchObject({
+      parked: [],
+      dropped: [
+        { partyOin: PLATFORM, schoolOin: SCHOOL, service: SERVICE_ROSTER, code: 'mandate.unconfirmed', rows: 2n },
+      ],
+    });
+    expect((await it.client.listParkedRows({ schoolOin: '', partyOin: SELLER })).dropped).toEqual([]);
+    // A mailbox without mail is looked after once in thirty days.
+    it.bench.advance((3 * 366 + 31) * DAY);
+    expect((await it.client.listParkedRows({ schoolOin: '', partyOin: '' })).dropped).toEqual([]);
+  });
+
+  test('of a stopped mandate it is dropped after thirty days with a count; given back in time, it goes in order', async () => {
+    const [kept, lost] = [chain(), chain()];
+    for (const it of [kept, lost]) {
+      it.mandate(PLATFORM, [SERVICE_ROSTER]);
+      for (const learner of ['learner-1', 'learner-2', 'learner-1']) it.joined(learner);
+      it.mandate(PLATFORM, [SERVICE_ROSTER], MANDATE_STATE_ENDED);
+      await it.park(PLATFORM, SERVICE_ROSTER, [1n, 2n, 3n], 'mandate.ended');
+      expect(await learners(it)).toEqual([]);
+      it.bench.advance(29 * DAY);
+    }
+    // Another mandate, as a new one has another id.
+    kept.mandate(PLATFORM, [SERVICE_ROSTER], MANDATE_STATE_ACTIVE, { mandateId: 'again' });
+    expect((await learners(kept)).filter((one) => one === 'learner-1')).toHaveLength(2);
+    const { rows } = await kept.read(PLATFORM, SERVICE_ROSTER);
+    expect(rows.map(({ key, keyNumber }) => [key, keyNumber])).toEqual([
+      ['learner-1', 1n],
+      ['learner-1', 3n],
+      ['learner-2', 2n],
+    ]);
+    lost.bench.advance(3 * DAY);
+    lost.mandate(PLATFORM, [SERVICE_ROSTER], MANDATE_STATE_ACTIVE, { mandateId: 'again' });
+    expect(await learners(lost)).toEqual([]);
+    expect((await lost.client.listParkedRows({ schoolOin: SCHOOL, partyOin: '' })).dropped).toMatchObject([
+      { code: 'mandate.ended', rows: 3n },
+    ]);
+  });
+});
+
+describe('news of mandates', () => {
+  test('goes to school, board and party, who need no mandate for it; not what stood already', async () => {
+    const it = chain();
+    it.party(SCHOOL, Role.ROLE_SCHOOL, BOARD);
+    it.mandate(PLATFORM, [SERVICE_ROSTER], MANDATE_STATE_UNCONFIRMED);
+    it.mandate(PLATFORM, [SERVICE_ROSTER], MANDATE_STATE_ACTIVE);
+    const of = (party: string) => it.read(party, Service.SERVICE_UNSPECIFIED);
+    for (const party of [SCHOOL, BOARD, PLATFORM])
+      expect((await of(party)).rows.map(({ schoolOin, type }) => [schoolOin, type])).toEqual([
+        [SCHOOL, 'MandateChanged'],
+        [SCHOOL, 'MandateChanged'],
+      ]);
+    expect((await of(SELLER)).rows).toEqual([]);
+    it.bench.submit(
+      'MandateChanged',
+      { mandate: { schoolOin: SCHOOL, partyOin: PLATFORM, mandateId: 'm' } as never, unchanged: true },
+      SCHOOL,
+    );
+    expect((await of(PLATFORM)).head).toBe(2n);
   });
 });
 

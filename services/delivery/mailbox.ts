@@ -6,10 +6,11 @@
  * `fromFirst` on is out of reach. A release first gathers what still lies in the mailbox behind the parked rows, then
  * appends all of a key at once. So nothing of a key is ever read before what arrived earlier.
  */
-import type { Unit } from '#bus';
+import { terms, type Unit } from '#bus';
 import {
   type BodyRow,
   bodies,
+  dropped,
   forgotten,
   type HeadRow,
   heads,
@@ -179,7 +180,25 @@ export function clean(unit: Writer, { party, service }: Address, ended?: (row: R
   return Math.max((rows[old.length]?.atMs ?? unit.now) + KEPT_MS, unit.now + DAY_MS);
 }
 
+/** What nobody may have any more is still told of, by its number. */
+function countDropped(unit: Writer, { party, service, school, code }: ParkedKeyRow, rows: number): void {
+  if (rows === 0) return;
+  const before = unit.get(dropped, party, service, school, code);
+  unit.put(dropped, {
+    party,
+    service,
+    school,
+    code,
+    rows: (before?.rows ?? 0) + rows,
+    fromMs: before?.fromMs ?? unit.now,
+    untilMs: unit.now,
+  });
+}
+
 function cleanParked(unit: Writer, { party, service }: Address, before: number): number {
+  for (const row of unit.list(dropped, { equals: [party, service] }))
+    if (terms[dropped.retention]!.end(row.untilMs) <= unit.now)
+      unit.remove(dropped, party, service, row.school, row.code);
   let removed = 0;
   let after: [string, string] | undefined;
   for (;;) {
@@ -198,6 +217,7 @@ function cleanParked(unit: Writer, { party, service }: Address, before: number):
         unit.remove(bodies, flowId, eventId);
       }
       removed += old.length;
+      countDropped(unit, parked, old.length);
       if (old.length < rows.length)
         unit.put(parkedKeys, {
           ...parked,

@@ -18,6 +18,7 @@ export function holdersIn(reader: Get): Holders {
       return board === '' ? own : [...own, ...(reader.get(holders, board, service)?.parties ?? [])];
     },
     rolesOf: (party: string) => reader.get(partyCopies, party)?.roles,
+    boardOf: (school: string) => boardOf(reader, school),
   };
 }
 

@@ -4,9 +4,9 @@ import { Service } from '#proto/eduk/core/v1/party';
 import { type EventName, events } from '#proto/events';
 import { routes, untold } from './routes.ts';
 
-const serviceName = (service: Service): string =>
+const mailboxOf = ({ service, mailbox = 'catalogue' }: { service: Service; mailbox?: string }): string =>
   service === Service.SERVICE_UNSPECIFIED
-    ? '`catalogue`, no mandate'
+    ? `\`${mailbox}\`, no mandate`
     : `\`${Object.entries(Service)
         .find(([, value]) => value === service)![0]
         .replace('SERVICE_', '')
@@ -14,8 +14,7 @@ const serviceName = (service: Service): string =>
 
 export function routesPage(): string {
   const rows = Object.entries(routes).map(
-    ([name, route]) =>
-      `| \`${name}\` | ${events[name as EventName].stream} | ${serviceName(route.service)} | ${route.to} |`,
+    ([name, route]) => `| \`${name}\` | ${events[name as EventName].stream} | ${mailboxOf(route)} | ${route.to} |`,
   );
   const others = Object.entries(untold).map(
     ([name, why]) => `| \`${name}\` | ${events[name as EventName].stream} | ${why} |`,

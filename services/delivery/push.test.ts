@@ -33,6 +33,7 @@ function pushed(bench: Bench = testBench(delivery)) {
           boardOin: '',
           sectors: [],
           attributes: [],
+          requiresAcceptance: false,
         },
       },
       oin,

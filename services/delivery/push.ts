@@ -7,7 +7,7 @@
  * holds that key. So nothing of a key is sent before what arrived earlier is taken or parked.
  */
 import type { Fault } from '#kernel';
-import type { Service } from '#proto/eduk/core/v1/party';
+import { Service } from '#proto/eduk/core/v1/party';
 import {
   type Answered,
   afterAnswer,
@@ -164,6 +164,9 @@ export function exchange(unit: Writer, told: readonly Outcome[], ask: Ask): Star
 }
 
 const endpointName = ({ party, standard }: Pick<EndpointRow, 'party' | 'standard'>): string => `${party}/${standard}`;
+
+/** The mailbox of news of a party's own mandates is read by a watch, and not sent: an endpoint takes data of a service. */
+export const WATCHED_ONLY = Service.SERVICE_UNSPECIFIED;
 
 type Lane = Pick<PushKeyRow, 'party' | 'standard' | 'service' | 'school' | 'key'>;
 const laneName = ({ party, standard, service, school, key }: Lane): string =>
@@ -652,6 +655,7 @@ function unread(unit: Writer, party: string, standard: string, most: number): Un
   const found: Unread[] = [];
   for (const head of unit.list(heads, { equals: [party] })) {
     const { service } = head;
+    if (service === WATCHED_ONLY) continue;
     const after = unit.get(pushCursors, party, standard, service)?.after ?? head.first - 1;
     if (head.number <= after) continue;
     const page = unit.list(mail, { equals: [party, service], after: [after], limit });
@@ -715,6 +719,7 @@ export const failing = (reader: Pick<Writer, 'list'>, { party, school, key }: Se
 export function oldestOf(reader: Pick<Writer, 'get' | 'list'>, { party, standard }: EndpointRow): number {
   let oldest = NEVER;
   for (const head of reader.list(heads, { equals: [party] })) {
+    if (head.service === WATCHED_ONLY) continue;
     const after = reader.get(pushCursors, party, standard, head.service)?.after ?? head.first - 1;
     const [row] =
       head.number <= after ? [] : reader.list(mail, { equals: [party, head.service], after: [after], limit: 1 });
@@ -748,7 +753,7 @@ export function standingOf(
   { flowId, eventId, school, key, timeMs }: Pick<BodyRow, 'flowId' | 'eventId' | 'school' | 'key' | 'timeMs'>,
 ): Standing | undefined {
   const endpoint = reader.get(endpoints, party, WEBHOOK);
-  if (endpoint === undefined) return undefined;
+  if (endpoint === undefined || service === WATCHED_ONLY) return undefined;
   const end = reader.get(outcomes, flowId, eventId, party, WEBHOOK);
   if (end !== undefined) return { ...end, code: '', nextMs: 0 };
   const nothing = { status: 0, code: '', nextMs: 0, atMs: timeMs };

@@ -13,15 +13,21 @@ export interface Holders {
   of(school: string, service: Service): readonly string[];
   /** Undefined = the party is not registered yet. */
   rolesOf(party: string): readonly Role[] | undefined;
+  /** OIN of a school's board; empty = it has none here. */
+  boardOf(school: string): string;
 }
 
 export interface Route<N extends EventName> {
-  /** Service of the mandate that its reader needs; 0 = the mailbox `catalogue`, which needs none. */
+  /** Service of the mandate that its reader needs; 0 = none: the mailbox `catalogue`, and that of one's own mandates. */
   service: Service;
   /** In words, for the page. */
   to: string;
   /** Receivers; empty and repeated ones do not count. */
   receivers(event: EventOf<N>, holders: Holders): readonly string[];
+  /** School that it is told of; absent = that of its flow. */
+  school?(event: EventOf<N>): string;
+  /** What the mailbox is called, where no service names it. */
+  mailbox?: string;
 }
 
 const route = <N extends EventName>(service: Service, to: string, receivers: Route<N>['receivers']): Route<N> => ({
@@ -118,10 +124,20 @@ export const routes: { readonly [N in EventName]?: Route<N> } = {
             ),
   ),
   ResultRefused: route(Service.SERVICE_RESULT, 'the sender', (event) => [event.byOin]),
+
+  MandateChanged: {
+    service: Service.SERVICE_UNSPECIFIED,
+    mailbox: 'mandates',
+    to: 'both sides: the school, its board and the board that gave it, and the party; nobody where nothing changed',
+    receivers: ({ mandate, unchanged }, holders) =>
+      mandate === undefined || unchanged
+        ? []
+        : [mandate.schoolOin, mandate.boardOin, holders.boardOf(mandate.schoolOin), mandate.partyOin],
+    school: ({ mandate }) => mandate?.schoolOin ?? '',
+  },
 };
 
 /** Events that delivery reads and that go into no mailbox. */
 export const untold: { readonly [N in EventName]?: string } = {
   PartyRegistered: 'copied, to know roles and boards',
-  MandateChanged: 'copied, to know who receives; an active one releases what is parked',
 };

@@ -5,6 +5,7 @@ import { type Handlers, type Implementation, implement, uuidBytes, type Waiters 
 import type { Service } from '#proto/eduk/core/v1/party';
 import {
   DeliveryServiceDefinition,
+  type DroppedRows,
   type FlowDelivery,
   type MailboxRow,
   type ReadMailboxResponse,
@@ -17,6 +18,7 @@ import { pushing } from './serve-push.ts';
 import {
   type BodyRow,
   bodies,
+  dropped,
   EVERYONE,
   forgotten,
   type MailRow,
@@ -88,6 +90,7 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
         }
       }
       return {
+        dropped: droppedOf(engine, partyOin, schoolOin),
         parked: [...groups.values()]
           .map(({ row, rows, sinceMs }) => ({
             partyOin: row.party,
@@ -123,6 +126,22 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
   };
   return [implement(DeliveryServiceDefinition, { ...handlers, ...pushing(engine, waiters) })];
 }
+
+/** What was dropped, the last first. */
+const droppedOf = (engine: EngineView, party: string, school: string): DroppedRows[] =>
+  engine
+    .list(dropped, { equals: party === '' ? [] : [party], limit: COUNTED })
+    .filter((row) => school === '' || row.school === school)
+    .sort((a, b) => b.untilMs - a.untilMs)
+    .map((row) => ({
+      partyOin: row.party,
+      schoolOin: row.school,
+      service: row.service as Service,
+      code: row.code,
+      rows: BigInt(row.rows),
+      fromMs: BigInt(row.fromMs),
+      untilMs: BigInt(row.untilMs),
+    }));
 
 const answer = (rows: MailboxRow[], through: number, head: { number: number; first: number }): ReadMailboxResponse => ({
   rows,

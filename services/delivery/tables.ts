@@ -146,6 +146,34 @@ export const parkedMail = table<ParkedMailRow>({
   retention: 'RETENTION_DELIVERY',
 });
 
+/** Mail that was parked for thirty days and is gone: how much, by whose and why. */
+export interface DroppedRow {
+  party: string;
+  service: number;
+  school: string;
+  /** Why it was parked. */
+  code: string;
+  rows: number;
+  /** First and last, Unix milliseconds. */
+  fromMs: number;
+  untilMs: number;
+}
+
+export const dropped = table<DroppedRow>({
+  name: 'delivery_dropped',
+  key: ['party', 'service', 'school', 'code'],
+  columns: {
+    party: 'text',
+    service: 'int',
+    school: 'text',
+    code: 'text',
+    rows: 'int',
+    fromMs: 'int',
+    untilMs: 'int',
+  },
+  retention: 'RETENTION_AUDIT',
+});
+
 /** Learners of whom nothing older is delivered. */
 export interface ForgottenRow {
   learner: string;
@@ -445,6 +473,7 @@ export const tables = [
   mail,
   parkedKeys,
   parkedMail,
+  dropped,
   forgotten,
   partyCopies,
   mandateCopies,

@@ -64,6 +64,8 @@ export interface Done {
   purpose?: string;
   attributes?: readonly string[];
   people?: number;
+  /** Who acted for it. */
+  actedBy?: string;
 }
 
 type Log = Pick<Client<typeof LogServiceDefinition>, 'accept'>;
@@ -91,7 +93,8 @@ export class AuditNotes {
 
   note(done: Done): void {
     const { kind, partyOin, schoolOin = '', method = '', code = '', purpose = '', attributes = [], people = 0 } = done;
-    const key = [kind, partyOin, schoolOin, method, code, purpose, attributes.join(',')].join('|');
+    const { actedBy = '' } = done;
+    const key = [kind, partyOin, schoolOin, method, code, purpose, attributes.join(','), actedBy].join('|');
     const known = this.#kinds.get(key);
     if (known) {
       known.times += 1n;
@@ -111,6 +114,7 @@ export class AuditNotes {
         attributes: [...attributes],
         times: 1n,
         people: BigInt(people),
+        actedBy,
       }),
     );
     // Once: where the log takes nothing in, each more would ask it again.

@@ -14,9 +14,14 @@ export interface Caller {
   scopes?: ReadonlySet<string> | undefined;
   /** Of its token: OIN of the only school that it may act for or read of; undefined = each. */
   school?: string | undefined;
+  /** OIN of the party that calls in the name of `oin`; undefined = it calls itself. */
+  actor?: string | undefined;
   /** Of an operator; undefined = everything. */
   duty?: Duty;
 }
+
+/** OIN of who is at the other end: whose turn, whose streams and whose news of the log it is. */
+export const whoCalls = ({ oin, actor }: Caller): string => actor ?? oin;
 
 export const operator: Caller = { kind: 'operator', oin: 'operator', roles: new Set() };
 

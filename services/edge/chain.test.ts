@@ -34,6 +34,7 @@ function owner() {
           services: [Service.SERVICE_ORDER],
           state: MandateState.MANDATE_STATE_ACTIVE,
           boardMandateId: '',
+          siteCodes: [],
         },
         keyDigest: new Uint8Array(0),
       });

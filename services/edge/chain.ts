@@ -1,5 +1,5 @@
 import { type Client, type Clock, dutchDay, type Fault, GatewayError, log, unhurried } from '#kernel';
-import { type Mandate, MandateState, type Party, Role, type Service } from '#proto/eduk/core/v1/party';
+import { type Mandate, MandateState, type Party, Role, Service } from '#proto/eduk/core/v1/party';
 import type { PartiesServiceDefinition, PartyRow } from '#proto/eduk/parties/v1/parties';
 import { sameDigest } from './secrets.ts';
 
@@ -28,6 +28,8 @@ export class Chain {
   readonly #byKey = new Map<string, { school: string; party: string }>();
   readonly #keyOfPair = new Map<string, string>();
   readonly #schools = new Set<string>();
+  /** Ids of mandates for some sites of their school that have not ended. */
+  readonly #bySite = new Set<string>();
 
   constructor(parties: Client<typeof PartiesServiceDefinition>, clock: Clock) {
     this.#parties = parties;
@@ -117,6 +119,9 @@ export class Chain {
 
   #takeMandate(mandate: Mandate, keyDigest: Uint8Array): void {
     this.#mandates.set(mandate.mandateId, mandate);
+    if (mandate.siteCodes.length > 0 && mandate.state !== MandateState.MANDATE_STATE_ENDED)
+      this.#bySite.add(mandate.mandateId);
+    else this.#bySite.delete(mandate.mandateId);
     const pair = `${mandate.schoolOin}|${mandate.partyOin}`;
     const of = this.#pairs.get(pair) ?? new Map<string, Mandate>();
     of.set(mandate.mandateId, mandate);
@@ -233,10 +238,7 @@ export class Chain {
    * Gives the mandates that allow it, by id, or the fault that says why not with the mandate that comes nearest.
    */
   judge(school: string, party: string, service: Service, fresh = false): { mandates: Mandate[]; fault?: Fault } {
-    if (this.#clock.now() - this.#freshMs > 5_000)
-      throw new GatewayError('gateway.overloaded', 'The copy of the mandates is too old to judge by.', {
-        retryAfterS: 1,
-      });
+    this.#mustBeFresh();
     const today = dutchDay(this.#clock.now());
     const holding: Mandate[] = [];
     let best: { mandate: Mandate; fault: Fault } | undefined;
@@ -252,7 +254,38 @@ export class Chain {
     if (holding.length > 0) return { mandates: holding.sort((a, b) => (a.mandateId < b.mandateId ? -1 : 1)) };
     return best ? { mandates: [best.mandate], fault: best.fault } : { mandates: [], fault: 'mandate.missing' };
   }
+
+  /**
+   * Whether `party` may send messages of `service` in the name of `school` now: a mandate that holds names `act` and the
+   * service. Without a service: whether it may for any.
+   */
+  judgeActing(school: string, party: string, service?: Service, fresh = false): { mandates: Mandate[]; fault?: Fault } {
+    const { mandates, fault } = this.judge(school, party, Service.SERVICE_ACT);
+    if (fault !== undefined) return { mandates, fault };
+    if (service === undefined) return { mandates };
+    const today = dutchDay(this.#clock.now());
+    const naming = mandates.filter((mandate) => mandate.services.includes(service));
+    const holding = naming.filter((mandate) => judgeOne(mandate, today, fresh) === undefined);
+    if (holding.length > 0) return { mandates: holding };
+    return { mandates: naming, fault: naming.length > 0 ? 'mandate.ended' : 'mandate.missing' };
+  }
+
+  /** Whether any mandate is for some sites of its school only: where none is, nobody has to ask. */
+  get namesSites(): boolean {
+    return this.#bySite.size > 0;
+  }
+
+  #mustBeFresh(): void {
+    if (this.#clock.now() - this.#freshMs > 5_000)
+      throw new GatewayError('gateway.overloaded', 'The copy of the mandates is too old to judge by.', {
+        retryAfterS: 1,
+      });
+  }
 }
+
+/** What only the party's word is wanting to is confirmed by its school. */
+export const awaitsParty = ({ state, confirmedBy, requiresAcceptance, acceptedBy }: Mandate): boolean =>
+  state === MandateState.MANDATE_STATE_UNCONFIRMED && confirmedBy !== '' && requiresAcceptance && acceptedBy === '';
 
 const nameOf = (digest: Uint8Array): string => Buffer.from(digest).toString('base64');
 
@@ -266,11 +299,13 @@ export function mayBeStale(thrown: unknown): boolean {
   return fault === 'party.unknown' || fault === 'party.forbidden' || fault.startsWith('mandate.');
 }
 
-const rank = (fault: Fault): number => (fault === 'mandate.unconfirmed' ? 2 : fault === 'mandate.ended' ? 1 : 0);
+const ranks: readonly Fault[] = ['mandate.missing', 'mandate.ended', 'mandate.unconfirmed', 'mandate.unaccepted'];
+const rank = (fault: Fault): number => ranks.indexOf(fault);
 
 /** The fault of one mandate on a Dutch day; undefined = it holds. */
 export function judgeOne(mandate: Mandate, today: string, fresh: boolean): Fault | undefined {
-  if (mandate.state === MandateState.MANDATE_STATE_UNCONFIRMED) return 'mandate.unconfirmed';
+  if (mandate.state === MandateState.MANDATE_STATE_UNCONFIRMED)
+    return awaitsParty(mandate) ? 'mandate.unaccepted' : 'mandate.unconfirmed';
   if (mandate.state === MandateState.MANDATE_STATE_ENDED) return 'mandate.ended';
   if (mandate.validUntil && today > mandate.validUntil) return 'mandate.ended';
   if (mandate.validFrom && today < mandate.validFrom) return 'mandate.unconfirmed';

@@ -121,6 +121,7 @@ async function registerSchool(gate: Gate, oin: string): Promise<void> {
     boardOin: '',
     sectors: [],
     attributes: [],
+    requiresAcceptance: false,
   };
   const { flowId } = await take(addParty(party, undefined, gate.door.dialler.networks), { party }, operator, gate);
   await decisionOf(gate, flowId, 5_000);

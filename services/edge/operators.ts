@@ -67,6 +67,26 @@ export function requireEnding(
     });
 }
 
+/** Changes of a mandate that are the word of the school or of the party. */
+const words: ReadonlySet<string | undefined> = new Set(['confirm', 'accept', 'refuse']);
+
+/**
+ * An operator stands in for school and party on loopback only, to try things out; elsewhere each says it itself.
+ * Faults: party.forbidden.
+ */
+export function requireLoopback(
+  key: string,
+  request: { confirm?: boolean; change?: string },
+  listenerOnLoopback: boolean,
+): void {
+  if (listenerOnLoopback) return;
+  if ((key === 'grantMandate' && request.confirm) || (key === 'changeMandate' && words.has(request.change)))
+    throw new GatewayError(
+      'party.forbidden',
+      'An operator stands in for school and party on loopback only: here they say it themselves, by PartyService.',
+    );
+}
+
 /** From the least to the greatest. */
 const RANK: readonly Duty[] = ['read', 'privacy', 'operator'];
 

@@ -13,6 +13,7 @@ import { authorise } from './stages/authorise.ts';
 import { check } from './stages/check.ts';
 import { identify } from './stages/identify.ts';
 import { locate } from './stages/locate.ts';
+import { place } from './stages/place.ts';
 import { read } from './stages/read.ts';
 import { refusePersonalNumbers } from './stages/refuse-pgn.ts';
 import type { Door, Intake, Submission } from './submission.ts';
@@ -27,13 +28,14 @@ export const stages = {
   locate,
   authorise,
   identify,
+  place,
   check,
   accept,
 } as const satisfies Record<string, Stage>;
 export type StageName = keyof typeof stages;
 const order = Object.keys(stages) as StageName[];
 /** Stages that judge by the door's copy of parties and mandates: what they refuse they judge again where that was old. */
-const asksTheCopy: ReadonlySet<StageName> = new Set(['locate', 'authorise']);
+const asksTheCopy: ReadonlySet<StageName> = new Set(['locate', 'authorise', 'place']);
 /** From this many messages on, others are let in between two stages: together the stages of such a batch take long. */
 const MANY = 50;
 

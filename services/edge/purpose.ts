@@ -1,11 +1,14 @@
 import { faults, GatewayError } from '#kernel';
-import type { Service } from '#proto/eduk/core/v1/party';
-import { type Agreement, everything, givenOf, judgeAttributes, type Purpose, type Receiver } from '#release';
+import { Service } from '#proto/eduk/core/v1/party';
+import { type Agreement, everything, givenOf, judgeAttributes, type Purpose, type Receiver, sitesOf } from '#release';
 import type { Caller } from './caller.ts';
+import { learnersAt } from './sites.ts';
 import { actsForSchool, requireOwnSchool, SCHOOL_UNKNOWN } from './stages/authorise.ts';
 import type { Door } from './submission.ts';
 
 type Copy = Pick<Door, 'chain'>;
+/** What of a door release needs: for mandates of some sites, who is where. */
+type Releasing = Copy & Partial<Pick<Door, 'services' | 'clock'>>;
 
 /** What a receiver is, and what it declares, as the doors' copy has it. */
 export const receiverOf = ({ chain }: Copy, { oin, roles }: Caller): Receiver => ({
@@ -15,6 +18,8 @@ export const receiverOf = ({ chain }: Copy, { oin, roles }: Caller): Receiver =>
 
 /** What the school agreed to about one service of one receiver, today. Throws state.missing for a school nobody knows. */
 export function agreementOf(door: Copy, caller: Caller, school: string, service: Service): Agreement {
+  // Who acts for a school is given nothing as that school.
+  if (caller.actor !== undefined) return door.chain.judge(school, caller.actor, service);
   if (actsForSchool(door, caller, school)) return { mandates: [], own: true };
   if (!door.chain.knowsSchool(school)) throw new GatewayError('state.missing', SCHOOL_UNKNOWN, { where: 'school_oin' });
   return door.chain.judge(school, caller.oin, service);
@@ -24,23 +29,43 @@ export function agreementOf(door: Copy, caller: Caller, school: string, service:
  * First stage of release: whether this receiver may have this service of this school now, and with which attributes.
  * Throws mandate.* or state.missing. The school itself, and the operator acting for it, see what the school sees.
  */
-export function purposeFor(door: Copy, caller: Caller, school: string, service: Service): Purpose {
+export function purposeFor(door: Releasing, caller: Caller, school: string, service: Service): Purpose {
   requireOwnSchool(caller, school);
-  const base = { school, party: caller.oin, service };
+  const base = { school, party: caller.actor ?? caller.oin, service };
   if (caller.kind === 'operator') return { ...base, released: everything, pairwise: false };
   const agreement = agreementOf(door, caller, school, service);
   const { fault } = agreement;
   if (fault !== undefined) throw new GatewayError(fault, faults[fault].en, { where: 'school_oin' });
+  const sites = agreement.own ? undefined : sitesOf(agreement.mandates);
   return {
     ...base,
+    ...(sites ? { sites, within: (tokens) => whoIsAt(door, school, sites, tokens) } : {}),
     released: givenOf(judgeAttributes(receiverOf(door, caller), agreement, service)),
-    pairwise: !agreement.own && door.chain.isPairwise(school, caller.oin),
+    pairwise: !agreement.own && door.chain.isPairwise(school, base.party),
   };
 }
 
+/** Without a way to find out nobody is at a site. */
+const whoIsAt = async (
+  { services, clock }: Releasing,
+  school: string,
+  sites: ReadonlySet<string>,
+  tokens: readonly string[],
+): Promise<ReadonlySet<string>> =>
+  services && clock ? learnersAt({ services, clock }, school, sites, tokens) : new Set();
+
+/** News of a mandate, for the two whom it is between: it is released by no mandate, and holds nothing of a person. */
+export const ofAgreements = (school: string, party: string): Purpose => ({
+  school,
+  party,
+  service: Service.SERVICE_UNSPECIFIED,
+  released: new Set(),
+  pairwise: false,
+});
+
 /** The same, but with the fault instead of a throw: for rows of a mailbox. */
 export function tryPurpose(
-  door: Copy,
+  door: Releasing,
   caller: Caller,
   school: string,
   service: Service,
@@ -54,4 +79,10 @@ export function tryPurpose(
       return { fault: thrown.fault === 'state.missing' ? 'mandate.missing' : thrown.fault };
     throw thrown;
   }
+}
+
+/** Refuses a site that is asked for and that the mandates are not about. Faults: mandate.missing. */
+export function requireSite({ sites }: Purpose, asked: string): void {
+  if (asked !== '' && sites !== undefined && !sites.has(asked))
+    throw new GatewayError('mandate.missing', 'The mandate is for other sites of this school.', { where: 'site_code' });
 }

@@ -36,6 +36,7 @@ export class RefusalNotes {
     this.#audit.note({
       kind: AuditKind.AUDIT_KIND_REFUSED,
       partyOin: submission.caller.oin,
+      actedBy: submission.caller.actor ?? '',
       schoolOin: idOr(submission.school),
       method: submission.intake.method,
       code: error.fault,

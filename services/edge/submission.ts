@@ -112,6 +112,10 @@ export interface Intake<Req = any> {
   roles: readonly Role[];
   /** Mandate the caller needs at the school; absent = none. */
   service?: Service;
+  /** Code of the site that all of it is about; empty = the whole school. Absent = it is about the people that it names. */
+  site?(request: Req): string;
+  /** Where that stands. */
+  siteAt?: string;
   /** New business, which a run-off refuses. */
   fresh?: boolean;
   remember: 400 | 35;

@@ -19,7 +19,7 @@ export interface Answer<N extends EventName = EventName> {
   kind: 'answer';
   /** What it can answer; in another flow it is a step that followed. */
   to: readonly EventName[];
-  /** `decided`: receivers are told. `done`: nobody else is. */
+  /** `decided`: receivers are told. `done`: nobody else is, but for news of mandates, which nobody waits for. */
   says(event: EventOf<N>): 'decided' | 'done' | 'held' | 'refused';
   code?(event: EventOf<N>): string;
   told?(event: EventOf<N>): string;
@@ -52,6 +52,13 @@ const unlessUnchanged = ({ unchanged }: { unchanged: boolean }): 'done' | 'decid
 const by = ({ byOin }: { byOin: string }): string => byOin;
 const byOperator = ({ byOin }: { byOin: string }, mine: string, theirs: string): string =>
   byOin === 'operator' ? theirs : mine;
+
+/** What a school, board or party calls to ask for a change of a mandate; others withdraw it. */
+const asksOf: Readonly<Record<string, string>> = {
+  confirm: 'PartyService/ConfirmMandate',
+  accept: 'PartyService/AcceptMandate',
+  refuse: 'PartyService/RefuseMandate',
+};
 
 export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
   ProductSubmitted: asked('CatalogueService/PublishProducts', by, (e) => e.product?.productId ?? ''),
@@ -130,7 +137,7 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
     (e) => e.mandate?.mandateId ?? '',
   ),
   MandateChangeSubmitted: asked(
-    (e) => byOperator(e, 'PartyService/WithdrawMandate', 'OperatorService/ChangeMandate'),
+    (e) => byOperator(e, asksOf[e.change] ?? 'PartyService/WithdrawMandate', 'OperatorService/ChangeMandate'),
     by,
     (e) => e.mandateId,
   ),

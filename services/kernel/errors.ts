@@ -136,6 +136,14 @@ export const faults = {
     en: 'The school has not confirmed the mandate yet.',
     nl: 'De school heeft het mandaat nog niet bevestigd.',
   },
+  'mandate.unaccepted': {
+    who: 'peer',
+    retry: 'backoff',
+    grpc: 'PERMISSION_DENIED',
+    http: 403,
+    en: 'The party has not accepted the mandate yet.',
+    nl: 'De partij heeft het mandaat nog niet aanvaard.',
+  },
   'mandate.ended': {
     who: 'school',
     retry: 'after_school',

@@ -78,13 +78,17 @@ function onMandateChange(asked: MandateChangeSubmitted, record: LogRecord, unit:
   conclude(unit, pair, events, asked.change === 'key' ? keyAfter(pair, asked.keyDigest, true) : pair.keyDigest, record);
 }
 
-const world = (unit: Unit): MandateWorld => ({
-  now: unit.now,
-  isBoard(oin) {
+function world(unit: Unit): MandateWorld {
+  const party = (oin: string) => {
     const row = unit.get(partiesTable, oin);
-    return row !== undefined && PartyRow.decode(row.row).party?.roles.includes(Role.ROLE_BOARD) === true;
-  },
-});
+    return row && PartyRow.decode(row.row).party;
+  };
+  return {
+    now: unit.now,
+    isBoard: (oin) => party(oin)?.roles.includes(Role.ROLE_BOARD) === true,
+    requiresAcceptance: (oin) => party(oin)?.requiresAcceptance === true,
+  };
+}
 
 function loadPair(unit: Unit, school: string, party: string): Pair {
   return {

@@ -25,9 +25,13 @@ const {
   MANDATE_STATE_RUN_OFF: RUN_OFF,
   MANDATE_STATE_ENDED: ENDED,
 } = MandateState;
-const { SERVICE_ROSTER: ROSTER, SERVICE_ORDER: ORDER, SERVICE_RESULT: RESULT } = Service;
+const { SERVICE_ROSTER: ROSTER, SERVICE_ORDER: ORDER, SERVICE_RESULT: RESULT, SERVICE_ACT: ACT } = Service;
 
-const world: MandateWorld = { now: Date.parse('2026-11-22T10:00:00Z'), isBoard: (oin) => oin === BOARD };
+const world: MandateWorld = {
+  now: Date.parse('2026-11-22T10:00:00Z'),
+  isBoard: (oin) => oin === BOARD,
+  requiresAcceptance: () => false,
+};
 const at = (moment: string): MandateWorld => ({ ...world, now: Date.parse(moment) });
 const mandate = (mandateId: string, more: Partial<Mandate> = {}) =>
   Mandate.fromPartial({
@@ -411,4 +415,92 @@ test('whatever is asked in whatever order: never wider than the board, never bac
     }),
     { numRuns: 300 },
   );
+});
+
+describe('a mandate that both must accept', () => {
+  const two = mandate('m', { requiresAcceptance: true });
+  const state = (pair: Pair) => {
+    const { state, confirmedBy, acceptedBy, endedBy } = stands(pair)['m']!;
+    return { state, confirmedBy, acceptedBy, endedBy };
+  };
+  const accept = change('m', 'accept', { byOin: PARTY });
+  const confirm = change('m', 'confirm', { byOin: SCHOOL });
+
+  test('holds once school and party have both said so, whoever is first', () => {
+    const given = grant(noPair, two, SCHOOL);
+    expect(state(given)).toMatchObject({ state: UNCONFIRMED, confirmedBy: SCHOOL, acceptedBy: '' });
+    expect(state(changedBy(given, accept))).toMatchObject({ state: ACTIVE, confirmedBy: SCHOOL, acceptedBy: PARTY });
+
+    const entered = grant(noPair, two, OPERATOR, false);
+    const accepted = changedBy(entered, accept);
+    expect(state(accepted)).toMatchObject({ state: UNCONFIRMED, confirmedBy: '', acceptedBy: PARTY });
+    expect(state(changedBy(accepted, confirm))).toMatchObject({ state: ACTIVE, confirmedBy: SCHOOL });
+    const confirmed = changedBy(entered, confirm);
+    expect(state(confirmed)).toMatchObject({ state: UNCONFIRMED, confirmedBy: SCHOOL });
+    expect(state(changedBy(confirmed, accept))).toMatchObject({ state: ACTIVE, acceptedBy: PARTY });
+  });
+
+  test('is needed where the party asks for it, and nowhere else', () => {
+    const asks = { ...world, requiresAcceptance: (oin: string) => oin === PARTY };
+    const given = decideMandate(noPair, entered(mandate('m'), SCHOOL), false, asks).reduce(evolve, noPair);
+    expect(stands(given)['m']).toMatchObject({ state: UNCONFIRMED, requiresAcceptance: true });
+    expect(stands(grant(noPair, mandate('m'), SCHOOL))['m']).toMatchObject({
+      state: ACTIVE,
+      requiresAcceptance: false,
+    });
+    // What the party asks since makes the same grant no other.
+    expect(decideMandate(given, entered(mandate('m'), SCHOOL), false, world)).toMatchObject([
+      { value: { unchanged: true, mandate: { state: UNCONFIRMED } } },
+    ]);
+  });
+
+  test('tells each change by its word, and said twice is said once', () => {
+    const given = grant(noPair, two, OPERATOR, false);
+    const words = (pair: Pair, asked: MandateChangeSubmitted) =>
+      decideMandateChange(pair, asked, world).map(({ value }) => value as { change: string; unchanged: boolean });
+    expect(words(given, accept)).toMatchObject([{ change: 'accepted', unchanged: false }]);
+    const accepted = changedBy(given, accept);
+    expect(words(accepted, accept)).toMatchObject([{ unchanged: true }]);
+    expect(words(accepted, confirm)).toMatchObject([{ change: 'confirmed', unchanged: false }]);
+    const active = changedBy(accepted, confirm);
+    for (const asked of [accept, confirm]) expect(words(active, asked)).toMatchObject([{ unchanged: true }]);
+  });
+
+  test('ends when the party refuses it, also later, and then nothing brings it back', () => {
+    for (const pair of [grant(noPair, two, SCHOOL), changedBy(grant(noPair, two, SCHOOL), accept)]) {
+      const refused = changedBy(pair, change('m', 'refuse', { byOin: PARTY }));
+      expect(state(refused)).toMatchObject({ state: ENDED, endedBy: PARTY });
+      for (const asked of [accept, confirm])
+        expect(code(decideMandateChange(refused, asked, world))).toBe('mandate.ended');
+    }
+  });
+
+  test('takes over from its board’s only once it holds', () => {
+    const board = grant(noPair, mandate('all', { services: [ROSTER, ORDER] }), BOARD);
+    const narrower = mandate('m', { requiresAcceptance: true, attributes: ['a'] });
+    const given = grant(board, narrower, SCHOOL);
+    expect(stands(given)['all']).toMatchObject({ services: [ROSTER, ORDER], narrowed: [] });
+    const both = decideMandateChange(given, { ...accept, defaults }, world).reduce(evolve, given);
+    expect(stands(both)['all']).toMatchObject({ services: [ORDER], narrowed: [ROSTER] });
+    expect(stands(both)['m']).toMatchObject({ state: ACTIVE, attributes: ['a'] });
+  });
+});
+
+describe('sites and purposes of a mandate', () => {
+  test('are kept once each, in order; what is none is refused', () => {
+    const given = grant(noPair, mandate('m', { siteCodes: ['02', '01', '02'], purposes: [5, 1, 5] }));
+    expect(stands(given)['m']).toMatchObject({ siteCodes: ['01', '02'], purposes: [1, 5] });
+    for (const wrong of [{ siteCodes: ['1'] }, { siteCodes: [''] }, { purposes: [77 as never] }, { services: [ACT] }])
+      expect(code(decideMandate(noPair, entered(mandate('m', wrong)), false, world))).toBe('wire.invalid');
+  });
+
+  test('of a school’s own are those that its board gave', () => {
+    const board = grant(noPair, mandate('all', { siteCodes: ['01', '02'] }), BOARD);
+    const sites = (siteCodes: string[]) => stands(grant(board, mandate('m', { siteCodes }), SCHOOL))['m']?.siteCodes;
+    expect(sites([])).toEqual(['01', '02']);
+    expect(sites(['02', '03'])).toEqual(['02']);
+    expect(code(decideMandate(board, entered(mandate('m', { siteCodes: ['03'] }), SCHOOL), false, world))).toBe(
+      'party.forbidden',
+    );
+  });
 });

@@ -5,8 +5,8 @@
  * Dates are for the doors: a mandate with `valid_from` in the future is active here, and each door judges it by the
  * clock. Only ends are decided here, by timers, so that an end is an event that everyone hears.
  */
-import { dutchDay, endOfDutchDay, isDay, isPartyOin } from '#kernel';
-import { Mandate, MandateState, Service } from '#proto/eduk/core/v1/party';
+import { dutchDay, endOfDutchDay, isDay, isPartyOin, isSiteCode } from '#kernel';
+import { Mandate, MandateState, ProcessingPurpose, Service } from '#proto/eduk/core/v1/party';
 import type { DefaultAttributes, MandateChangeSubmitted, MandateSubmitted } from '#proto/eduk/events/v1/parties';
 import { type PartyEvent, refused } from './party.ts';
 
@@ -31,6 +31,8 @@ export interface MandateWorld {
   now: number;
   /** Whether this OIN is a registered board. */
   isBoard(oin: string): boolean;
+  /** Whether a party, registered by now, wants to accept each mandate for it. */
+  requiresAcceptance(oin: string): boolean;
 }
 
 export const noPair: Pair = { mandates: [], keyDigest: new Uint8Array() };
@@ -45,10 +47,21 @@ const {
   MANDATE_STATE_ENDED: ENDED,
 } = MandateState;
 
-const changed = (mandate: Mandate, byOin: string, unchanged = false): PartyEvent => ({
+/** What both sides are told of a change; the words of WatchMandates. */
+type Change = 'entered' | 'confirmed' | 'accepted' | 'narrowed' | 'run_off' | 'ended' | 'changed';
+
+const changed = (mandate: Mandate, byOin: string, change: Change): PartyEvent => ({
   type: 'MandateChanged',
-  value: { mandate, byOin, unchanged },
+  value: { mandate, byOin, unchanged: false, change },
 });
+/** It stood so already. */
+const same = (mandate: Mandate, byOin: string): PartyEvent => ({
+  type: 'MandateChanged',
+  value: { mandate, byOin, unchanged: true, change: '' },
+});
+
+/** Whether only the party's word is wanting: the school has confirmed it. */
+const awaitsParty = ({ requiresAcceptance, acceptedBy }: Mandate): boolean => requiresAcceptance && acceptedBy === '';
 
 /**
  * A mandate was entered. School and party need not be registered: that may come later. `idTaken`: another party's mandate
@@ -70,25 +83,32 @@ export function decideMandate(
     ...given,
     services: inOrder(given.services),
     attributes: [...new Set(given.attributes)].sort(),
-    state: submitted.confirm ? ACTIVE : UNCONFIRMED,
+    purposes: inOrder(given.purposes),
+    siteCodes: [...new Set(given.siteCodes)].sort(),
+    state: UNCONFIRMED,
     runOffUntil: '',
+    requiresAcceptance: given.requiresAcceptance || world.requiresAcceptance(given.partyOin),
+    confirmedBy: submitted.confirm ? by : '',
+    acceptedBy: '',
+    endedBy: '',
     boardOin: given.boardOin || (by !== given.schoolOin && world.isBoard(by) ? by : ''),
     narrowed: [],
     enteredBy: by,
   };
+  if (submitted.confirm && !awaitsParty(asked)) asked.state = ACTIVE;
   const mandate = beside(pair, asked, submitted.defaults);
   if (typeof mandate === 'string') return [refused(id, 'party.forbidden', mandate)];
   const before = pair.mandates.find((m) => m.mandate.mandateId === id);
   if (before) {
     // Entering the same mandate twice is entering it once.
     return sameGrant(before.given, mandate)
-      ? [changed(before.mandate, by, true)]
+      ? [same(before.mandate, by)]
       : [refused(id, 'state.conflict', 'Another mandate has this id.')];
   }
-  return [changed(mandate, by), ...(mandate.state === ACTIVE ? takeOver(pair, mandate, by) : [])];
+  return [changed(mandate, by, 'entered'), ...(mandate.state === ACTIVE ? takeOver(pair, mandate, by) : [])];
 }
 
-/** A change of one mandate was asked: `confirm`, `run_off`, `stop` or `key`. */
+/** A change of one mandate was asked: `confirm`, `accept`, `refuse`, `run_off`, `stop` or `key`. */
 export function decideMandateChange(pair: Pair, asked: MandateChangeSubmitted, world: MandateWorld): PartyEvent[] {
   const { mandateId: id, byOin: by } = asked;
   const standing = pair.mandates.find((m) => m.mandate.mandateId === id);
@@ -100,12 +120,23 @@ export function decideMandateChange(pair: Pair, asked: MandateChangeSubmitted, w
     case 'confirm': {
       if (mandate.state === RUN_OFF)
         return [refused(id, 'state.conflict', 'A mandate that runs off cannot be confirmed; give a new one.')];
-      if (mandate.state === ACTIVE) return [changed(mandate, by, true)]; // Confirming twice is confirming once.
-      const full = { ...mandate, services: offered(mandate), narrowed: [], state: ACTIVE };
-      const active = beside(pair, full, asked.defaults);
-      if (typeof active === 'string') return [refused(id, 'party.forbidden', active)];
-      return [changed(active, by), ...takeOver(pair, active, by)];
+      // Confirming twice is confirming once.
+      if (mandate.state === ACTIVE || mandate.confirmedBy !== '') return [same(mandate, by)];
+      const confirmed = { ...mandate, confirmedBy: by };
+      return awaitsParty(confirmed)
+        ? [changed(confirmed, by, 'confirmed')]
+        : activated(pair, confirmed, asked, 'confirmed');
     }
+    case 'accept': {
+      if (mandate.acceptedBy !== '' || mandate.state !== UNCONFIRMED) return [same(mandate, by)];
+      const accepted = { ...mandate, acceptedBy: by };
+      return mandate.confirmedBy === ''
+        ? [changed(accepted, by, 'accepted')]
+        : activated(pair, accepted, asked, 'accepted');
+    }
+    case 'refuse':
+      // Only what it has itself: what the school gave beside it, the party refuses by its own id.
+      return [changed({ ...mandate, state: ENDED, endedBy: by }, by, 'ended')];
     case 'run_off': {
       const until = asked.runOffUntil;
       if (!isDay(until) || until < dutchDay(world.now))
@@ -114,17 +145,28 @@ export function decideMandateChange(pair: Pair, asked: MandateChangeSubmitted, w
         return [refused(id, 'state.conflict', 'A mandate that was never confirmed has nothing to run off.')];
       // What the school lets end sooner by itself is not made longer by its board.
       return toldToEnd(pair, standing, asked, world).map((m) =>
-        changed({ ...m, state: RUN_OFF, runOffUntil: m.mandateId === id ? until : sooner(m, until) }, by),
+        changed({ ...m, state: RUN_OFF, runOffUntil: m.mandateId === id ? until : sooner(m, until) }, by, 'run_off'),
       );
     }
     case 'stop':
-      return toldToEnd(pair, standing, asked, world).map((m) => changed({ ...m, state: ENDED }, by));
+      return toldToEnd(pair, standing, asked, world).map((m) =>
+        changed({ ...m, state: ENDED, endedBy: by }, by, 'ended'),
+      );
     case 'key':
       if (asked.keyDigest.length !== DIGEST_BYTES) return [refused(id, 'wire.invalid', 'A new key needs its digest.')];
-      return [changed(mandate, by)];
+      return [changed(mandate, by, 'changed')];
     default:
       return [refused(id, 'wire.invalid', 'This change is not on the list.')];
   }
+}
+
+/** Both sides have said yes: from now on it holds beside what stands. */
+function activated(pair: Pair, mandate: Mandate, asked: MandateChangeSubmitted, change: Change): PartyEvent[] {
+  const { mandateId, byOin } = asked;
+  const full = { ...mandate, services: offered(mandate), narrowed: [], state: ACTIVE };
+  const active = beside(pair, full, asked.defaults);
+  if (typeof active === 'string') return [refused(mandateId, 'party.forbidden', active)];
+  return [changed(active, byOin, change), ...takeOver(pair, active, byOin)];
 }
 
 /** A day on which a mandate might end is over. Nothing, where it was moved or ended before. */
@@ -133,7 +175,7 @@ export function decideEnd(pair: Pair, mandateId: string, world: MandateWorld): P
   if (!standing || standing.mandate.state === ENDED) return [];
   const endsAt = endOf(standing.mandate);
   if (endsAt === undefined || endsAt > world.now) return [];
-  return [changed({ ...standing.mandate, state: ENDED }, '')];
+  return [changed({ ...standing.mandate, state: ENDED }, '', 'ended')];
 }
 
 /** When a mandate ends by itself, Unix milliseconds: after the last Dutch day of validity or run-off, whichever is first. */
@@ -170,6 +212,10 @@ function whatIsWrong(mandate: Mandate, today: string): string | undefined {
     )
   )
     return 'A service is not on the list.';
+  if (mandate.services.every((service) => service === Service.SERVICE_ACT))
+    return 'To act for the school is for the other services that the mandate names: name one.';
+  if (mandate.purposes.some((purpose) => !purposesKnown.has(purpose))) return 'A purpose is not on the list.';
+  if (mandate.siteCodes.some((code) => code === '' || !isSiteCode(code))) return 'The code of a site is two digits.';
   for (const day of [mandate.validFrom, mandate.validUntil])
     if (day !== '' && !isDay(day)) return 'A date must be a day that exists, YYYY-MM-DD.';
   if (mandate.validUntil !== '' && mandate.validUntil < today) return 'The last day is past.';
@@ -178,7 +224,11 @@ function whatIsWrong(mandate: Mandate, today: string): string | undefined {
   return undefined;
 }
 
-const inOrder = (services: Iterable<Service>): Service[] => [...new Set(services)].sort((a, b) => a - b);
+const purposesKnown: ReadonlySet<ProcessingPurpose> = new Set(
+  Object.values(ProcessingPurpose).filter((purpose) => purpose > ProcessingPurpose.PROCESSING_PURPOSE_UNSPECIFIED),
+);
+
+const inOrder = <T extends number>(some: Iterable<T>): T[] => [...new Set(some)].sort((a, b) => a - b);
 
 /** What a board gave: what holds of it, and what the school decides itself. */
 const offered = (mandate: Mandate): Service[] => inOrder([...mandate.services, ...mandate.narrowed]);
@@ -223,13 +273,23 @@ function within(
   const services = asked.services.filter((s) => boards.some((b) => offered(b.given).includes(s)));
   if (services.length === 0) return 'The board did not give this party these services.';
   const sharing = boards.filter((b) => offered(b.given).some((s) => services.includes(s)));
+  const siteCodes = sitesWithin(sharing, asked.siteCodes);
+  if (!siteCodes) return 'The board did not give this party these sites.';
   const attributes = attributesWithin(sharing, { ...asked, services }, defaults);
   if (!attributes) return 'The board did not give this party these attributes for these services.';
   // Empty means no end, so one board mandate without an end sets none.
   const ends = sharing.map((b) => b.given.validUntil);
   const last = ends.includes('') ? '' : ends.sort().at(-1)!;
   const validUntil = last !== '' && (asked.validUntil === '' || asked.validUntil > last) ? last : asked.validUntil;
-  return { ...asked, services, validUntil, attributes };
+  return { ...asked, services, siteCodes, validUntil, attributes };
+}
+
+/** The asked sites that the board gave; no codes are the whole school. Undefined = none is left. */
+function sitesWithin(boards: readonly StandingMandate[], asked: readonly string[]): string[] | undefined {
+  if (boards.some((b) => b.given.siteCodes.length === 0)) return [...asked];
+  const given = new Set(boards.flatMap((b) => b.given.siteCodes));
+  const left = asked.length === 0 ? [...given].sort() : asked.filter((code) => given.has(code));
+  return left.length === 0 ? undefined : left;
 }
 
 /**
@@ -274,6 +334,7 @@ function takeOver(pair: Pair, own: Mandate, byOin: string): PartyEvent[] {
           narrowed: inOrder([...mandate.narrowed, ...mandate.services.filter((s) => own.services.includes(s))]),
         },
         byOin,
+        'narrowed',
       ),
     );
 }
@@ -317,6 +378,9 @@ const sameGrant = (a: Mandate, b: Mandate): boolean => {
       services: offered(m),
       narrowed: [],
       state: MandateState.MANDATE_STATE_UNSPECIFIED,
+      confirmedBy: '',
+      // The party may have changed its mind about all its mandates since.
+      requiresAcceptance: false,
     }).finish();
   return Buffer.compare(bytes(a), bytes(b)) === 0;
 };

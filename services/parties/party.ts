@@ -84,6 +84,8 @@ function mergeParty(before: Party | undefined, given: Party, without: ReadonlySe
     boardOin: given.boardOin || before.boardOin,
     sectors: [...new Set([...before.sectors, ...given.sectors])].sort(),
     attributes: given.attributes.length > 0 ? [...new Set(given.attributes)].sort() : before.attributes,
+    // Once asked it stays: a party that is named again, for another endpoint, has not changed its mind.
+    requiresAcceptance: given.requiresAcceptance || before.requiresAcceptance,
   };
 }
 

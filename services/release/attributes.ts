@@ -4,7 +4,7 @@
  * docs/attributes.md prints the tables.
  */
 import type { Fault } from '#kernel';
-import { Role, Service } from '#proto/eduk/core/v1/party';
+import { type ProcessingPurpose, Role, Service } from '#proto/eduk/core/v1/party';
 
 export interface Attribute {
   about: string;
@@ -125,10 +125,21 @@ export interface Receiver {
   declared: readonly string[];
 }
 
+/** What release needs to know of a mandate. */
+export interface Agreed {
+  mandateId: string;
+  attributes: readonly string[];
+  /** Codes of the sites whose learners it is about; none = the whole school. */
+  siteCodes?: readonly string[];
+  purposes?: readonly ProcessingPurpose[];
+  agreement?: string;
+  agreementVersion?: string;
+}
+
 /** What a school agreed to about one service: its mandates, and the fault where none of them holds. */
 export interface Agreement {
   /** Those that hold for the service now; with a fault, the one that comes nearest to it, if any. */
-  mandates: readonly { mandateId: string; attributes: readonly string[] }[];
+  mandates: readonly Agreed[];
   fault?: Fault | undefined;
   /** The receiver is the school itself, or acts for it: it needs no mandate. */
   own?: boolean;
@@ -162,7 +173,7 @@ export function judgeAttributes(receiver: Receiver, agreement: Agreement, servic
   const declared = new Set(listed(receiver.declared, service));
   const allowed = new Set<string>([...receiver.roles].flatMap((role) => rolePolicy[role] ?? []));
   const byList = new Set(mandates.flatMap((mandate) => mandate.attributes));
-  const agreed = new Set(mandates.flatMap((mandate) => listed(mandate.attributes, service)));
+  const agreed = agreedEverywhere(mandates, service);
   return names.map((name) => {
     const against: Reason[] = [];
     if (fault !== undefined) against.push(fault);
@@ -172,6 +183,28 @@ export function judgeAttributes(receiver: Receiver, agreement: Agreement, servic
     const given = against.length === 0 && agreed.has(name);
     return { name, given, reasons: given ? [byList.has(name) ? 'mandate' : 'default'] : against };
   });
+}
+
+/** Sites that mandates are about together; undefined = the whole school. */
+export const sitesOf = (mandates: readonly Pick<Agreed, 'siteCodes'>[]): ReadonlySet<string> | undefined =>
+  mandates.length === 0 || mandates.some(({ siteCodes = [] }) => siteCodes.length === 0)
+    ? undefined
+    : new Set(mandates.flatMap(({ siteCodes = [] }) => siteCodes));
+
+/**
+ * What mandates give of every place that they are about. They add up; but what one gives of one site only is not given of the
+ * others, so that of mandates for different sites what is left is what all of these places have in common.
+ */
+function agreedEverywhere(mandates: readonly Agreed[], service: Service): ReadonlySet<string> {
+  const places = new Set(mandates.flatMap(({ siteCodes = [] }) => (siteCodes.length > 0 ? siteCodes : [''])));
+  const of = (place: string): Set<string> =>
+    new Set(
+      mandates
+        .filter(({ siteCodes = [] }) => siteCodes.length === 0 || siteCodes.includes(place))
+        .flatMap((mandate) => listed(mandate.attributes, service)),
+    );
+  const [first = new Set<string>(), ...others] = [...places].map(of);
+  return new Set([...first].filter((name) => others.every((other) => other.has(name))));
 }
 
 /** What one attribute says to two receivers that compare what they have, where both get pseudonyms. */

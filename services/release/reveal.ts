@@ -17,6 +17,10 @@ export interface Purpose {
   released: ReadonlySet<AttributeName>;
   /** Whether the receiver gets pseudonyms of its own instead of numbers, keys and account names. */
   pairwise: boolean;
+  /** Of mandates for some sites only: their codes. */
+  sites?: ReadonlySet<string> | undefined;
+  /** The same: those of these learners who are at one of them. Nobody else is revealed. */
+  within?: ((tokens: readonly string[]) => Promise<ReadonlySet<string>>) | undefined;
 }
 
 type Vault = Client<typeof VaultServiceDefinition>;
@@ -64,8 +68,29 @@ function reducePerson(
   return Object.values(reduced).some((value) => value !== '') ? reduced : undefined;
 }
 
-/** In the order asked; undefined where the vault knows nobody any more (forgotten). */
+/**
+ * In the order asked; undefined where the vault knows nobody any more (forgotten), and for a learner of a site that the
+ * mandate is not about.
+ */
 export async function revealPeople(
+  vault: Vault,
+  purpose: Purpose,
+  wanted: readonly { token: string; nameMark?: Uint8Array }[],
+): Promise<Clear<(Revealed | undefined)[]>> {
+  if (purpose.within === undefined || wanted.length === 0) return reveal(vault, purpose, wanted);
+  const here = await purpose.within(wanted.map(({ token }) => token));
+  const known = wanted.filter(({ token }) => here.has(token));
+  const shown = await reveal(vault, purpose, known);
+  return new Clear(
+    shown.reveal((list) => {
+      const byToken = new Map(known.map(({ token }, i) => [token, list[i]]));
+      return wanted.map(({ token }) => byToken.get(token));
+    }),
+  );
+}
+
+/** People of whom it is known that they may be shown. */
+async function reveal(
   vault: Vault,
   purpose: Purpose,
   wanted: readonly { token: string; nameMark?: Uint8Array }[],
@@ -121,14 +146,30 @@ export interface RosterEntries {
   staff: readonly StaffEntry[];
 }
 
+/**
+ * Who and what rosters of these sites name. A list of the school's sites says nothing of a learner, but it is of the whole
+ * school, so it is left out.
+ */
+function atSites(entries: RosterEntries, sites: ReadonlySet<string> | undefined): RosterEntries {
+  if (sites === undefined) return entries;
+  const isHere = ({ siteCodes }: { siteCodes: readonly string[] }) => siteCodes.some((code) => sites.has(code));
+  return {
+    sites: [],
+    groups: entries.groups.filter(isHere),
+    learners: entries.learners.filter(isHere),
+    staff: entries.staff.filter(isHere),
+  };
+}
+
 /** A roster as one receiver may have it. Learners whom the vault no longer knows are left out. */
 export async function revealRoster(
   vault: Vault,
   purpose: Purpose,
   about: { schoolYear: string; asOf: string; madeAt: string; siteCode?: string },
-  entries: RosterEntries,
+  given: RosterEntries,
 ): Promise<Clear<Roster>> {
   const { released } = purpose;
+  const entries = atSites(given, purpose.sites);
   const [keys, words] = [new Set<string>(), new Set<string>()];
   if (released.has('groups')) {
     for (const group of entries.groups) {
@@ -151,12 +192,12 @@ export async function revealRoster(
   const shownStaff = released.has('staff') ? entries.staff : [];
   const [texts, people, staffPeople] = await Promise.all([
     revealTexts(vault, purpose, { keys, words }),
-    revealPeople(
+    reveal(
       vault,
       purpose,
       entries.learners.map(({ learner, nameMark }) => ({ token: learner, nameMark })),
     ),
-    revealPeople(
+    reveal(
       vault,
       purpose,
       shownStaff.map(({ staff, nameMark }) => ({ token: staff, nameMark })),

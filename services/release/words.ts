@@ -1,6 +1,7 @@
 /** What a preview says, in Dutch and English: one table, so that a console says the same as the command line. */
 import { type Fault, faults } from '#kernel';
-import type { Reason } from './attributes.ts';
+import { type Agreed, type Reason, sitesOf } from './attributes.ts';
+import { tellPurposes } from './purposes.ts';
 
 export type Lang = 'nl' | 'en';
 export const langs: readonly Lang[] = ['nl', 'en'];
@@ -44,7 +45,7 @@ export function tellLinks(links: readonly string[], pairwise: boolean, lang: Lan
 
 /** Whether a service is released at all, and by which right. */
 export function tellRight(
-  agreement: { mandates: readonly { mandateId: string }[]; fault?: Fault | undefined; own?: boolean },
+  agreement: { mandates: readonly Agreed[]; fault?: Fault | undefined; own?: boolean },
   lang: Lang,
 ): string {
   if (agreement.own)
@@ -52,6 +53,33 @@ export function tellRight(
       ? 'Deze partij is de school zelf, of handelt voor haar: zij ziet wat de school ziet.'
       : 'This party is the school itself, or acts for it: it sees what the school sees.';
   const ids = agreement.mandates.map(({ mandateId }) => mandateId).join(', ');
-  if (agreement.fault === undefined) return lang === 'nl' ? `Volgens mandaat ${ids}.` : `By mandate ${ids}.`;
+  if (agreement.fault === undefined)
+    return [
+      lang === 'nl' ? `Volgens mandaat ${ids}.` : `By mandate ${ids}.`,
+      ...tellTerms(agreement.mandates, lang),
+    ].join(' ');
   return `${lang === 'nl' ? 'Niets.' : 'Nothing.'} ${faults[agreement.fault][lang]}${ids && ` (${ids})`}`;
+}
+
+/** Under which agreement, for what, and of which sites: a sentence each, where mandates say it. */
+function tellTerms(mandates: readonly Agreed[], lang: Lang): string[] {
+  const papers = [
+    ...new Set(
+      mandates.flatMap(({ agreement = '', agreementVersion = '' }) => {
+        if (agreement === '') return [];
+        if (agreementVersion === '') return [agreement];
+        return [`${agreement}, ${lang === 'nl' ? 'versie' : 'version'} ${agreementVersion}`];
+      }),
+    ),
+  ].join('; ');
+  const purposes = tellPurposes(
+    mandates.flatMap((mandate) => mandate.purposes ?? []),
+    lang,
+  );
+  const sites = [...(sitesOf(mandates) ?? [])].sort().join(', ');
+  return [
+    ...(papers ? [lang === 'nl' ? `Verwerkersovereenkomst: ${papers}.` : `Processing agreement: ${papers}.`] : []),
+    ...(purposes ? [lang === 'nl' ? `Doel: ${purposes}.` : `Purpose: ${purposes}.`] : []),
+    ...(sites ? [lang === 'nl' ? `Alleen leerlingen van vestiging ${sites}.` : `Only learners of site ${sites}.`] : []),
+  ];
 }

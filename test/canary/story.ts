@@ -139,7 +139,7 @@ export async function gather(sowing: Sowing): Promise<Cast> {
 /** A machine with other work is slow; what does not come in this time does not come. */
 const PATIENCE_MS = 60_000;
 /** Ends mandates and learners: kept for the end. */
-const LAST = new Set(['PartyService.WithdrawMandate', 'IdentityService.ForgetLearner']);
+const LAST = new Set(['PartyService.WithdrawMandate', 'PartyService.RefuseMandate', 'IdentityService.ForgetLearner']);
 /** The same identity wherever the bodies have the same value. */
 class Roles {
   readonly #known = new Map<string, Canary>();

@@ -58,8 +58,10 @@ export function wire<D extends ServiceDefinition>(
   definition: D,
   client: GrpcClient,
   authorization?: string,
+  more: Readonly<Record<string, string>> = {},
 ): WireClient<D> {
   const metadata = new Metadata();
+  for (const [name, value] of Object.entries(more)) metadata.set(name, value);
   if (authorization) metadata.set('authorization', authorization);
   const result: Record<string, unknown> = {};
   for (const [key, method] of Object.entries(definition.methods)) {
@@ -95,19 +97,23 @@ export function wire<D extends ServiceDefinition>(
   return result as WireClient<D>;
 }
 
-/** All services as one party calls them. */
-export function clientsOf(client: GrpcClient, authorization: string | undefined) {
+/** All services as one party calls them. `more`: other metadata of each call. */
+export function clientsOf(
+  client: GrpcClient,
+  authorization: string | undefined,
+  more: Readonly<Record<string, string>> = {},
+) {
   return {
-    parties: wire(PartyServiceDefinition, client, authorization),
-    catalogue: wire(CatalogueServiceDefinition, client, authorization),
-    rosters: wire(RosterServiceDefinition, client, authorization),
-    orders: wire(OrderServiceDefinition, client, authorization),
-    entitlements: wire(EntitlementServiceDefinition, client, authorization),
-    access: wire(AccessServiceDefinition, client, authorization),
-    results: wire(ResultServiceDefinition, client, authorization),
-    identity: wire(IdentityServiceDefinition, client, authorization),
-    flows: wire(FlowServiceDefinition, client, authorization),
-    audit: wire(AuditServiceDefinition, client, authorization),
+    parties: wire(PartyServiceDefinition, client, authorization, more),
+    catalogue: wire(CatalogueServiceDefinition, client, authorization, more),
+    rosters: wire(RosterServiceDefinition, client, authorization, more),
+    orders: wire(OrderServiceDefinition, client, authorization, more),
+    entitlements: wire(EntitlementServiceDefinition, client, authorization, more),
+    access: wire(AccessServiceDefinition, client, authorization, more),
+    results: wire(ResultServiceDefinition, client, authorization, more),
+    identity: wire(IdentityServiceDefinition, client, authorization, more),
+    flows: wire(FlowServiceDefinition, client, authorization, more),
+    audit: wire(AuditServiceDefinition, client, authorization, more),
   };
 }
 

@@ -344,6 +344,91 @@ const cases: Record<string, Case> = {
       expect(await codeOf(rosterOf(added))).toBe('mandate.ended');
     },
   },
+  'PartyService.ConfirmMandate': {
+    call: async (as) =>
+      as.parties.confirmMandate({
+        reference: fresh('confirm'),
+        schoolOin: school,
+        mandateId: (await own.parties.listMandates({ partyOin: colleague.oin })).mandates[0]!.mandateId,
+      }),
+    roleless: everyone,
+    stranger: 'state.missing',
+    colleague: 'party.forbidden',
+    effect: async () => {
+      const added = await at.party('Wachtende', [Role.ROLE_PLATFORM]);
+      const { mandateId } = await at.mandate(school, added.oin, [Service.SERVICE_ROSTER], { confirm: false });
+      expect(await codeOf(rosterOf(added))).toBe('mandate.unconfirmed');
+      const sent = { reference: fresh('confirm'), schoolOin: school, mandateId };
+      const given = await own.parties.confirmMandate(sent);
+      expect(given).toMatchObject({ decision: { code: '' }, state: MandateState.MANDATE_STATE_ACTIVE });
+      expect(await codeOf(rosterOf(added))).toBe('');
+      expect((await own.parties.confirmMandate(sent)).flowId).toBe(given.flowId);
+    },
+  },
+  'PartyService.AcceptMandate': {
+    call: async (as) =>
+      as.parties.acceptMandate({
+        reference: fresh('accept'),
+        mandateId: (await own.parties.listMandates({ partyOin: publisher.oin })).mandates[0]!.mandateId,
+      }),
+    stranger: 'state.missing',
+    colleague: 'state.missing',
+    effect: async () => {
+      const added = await at.party('Aanvaarder', [Role.ROLE_PLATFORM]);
+      const { mandateId } = await own.parties.grantMandate({
+        reference: fresh('mandate'),
+        schoolOin: school,
+        partyOin: added.oin,
+        services: [Service.SERVICE_ROSTER],
+        requiresAcceptance: true,
+      });
+      expect(await codeOf(rosterOf(added))).toBe('mandate.unaccepted');
+      expect(await added.parties.acceptMandate({ reference: fresh('accept'), mandateId })).toMatchObject({
+        decision: { code: '' },
+        state: MandateState.MANDATE_STATE_ACTIVE,
+      });
+      expect(await codeOf(rosterOf(added))).toBe('');
+    },
+  },
+  'PartyService.RefuseMandate': {
+    call: async (as) =>
+      as.parties.refuseMandate({
+        reference: fresh('refuse'),
+        mandateId: (await own.parties.listMandates({ partyOin: publisher.oin })).mandates[0]!.mandateId,
+      }),
+    stranger: 'state.missing',
+    colleague: 'state.missing',
+    effect: async () => {
+      const added = await at.party('Weigeraar', [Role.ROLE_PLATFORM]);
+      const { mandateId } = await at.mandate(school, added.oin, [Service.SERVICE_ROSTER]);
+      expect(await codeOf(rosterOf(added))).toBe('');
+      expect(await added.parties.refuseMandate({ reference: fresh('refuse'), mandateId })).toMatchObject({
+        decision: { code: '' },
+        state: MandateState.MANDATE_STATE_ENDED,
+      });
+      expect(await codeOf(rosterOf(added))).toBe('mandate.ended');
+      expect((await own.parties.listMandates({ partyOin: added.oin })).mandates).toMatchObject([
+        { mandateId, endedBy: added.oin },
+      ]);
+    },
+  },
+  'PartyService.WatchMandates': {
+    call: (as) => glance(as.parties.watchMandates({ schoolOin: school })),
+    stranger: 'nothing',
+    rightful: () => own,
+    from: async (as, cursor, limit) =>
+      watched(as.parties.watchMandates({ cursor }), limit, ({ cursor: _, ...rest }) => JSON.stringify(rest)),
+    effect: async () => {
+      const added = await at.party('Volger', [Role.ROLE_PLATFORM]);
+      const seeing = readUntil(added.parties.watchMandates({}), (all) => all.length === 2);
+      const { mandateId } = await at.mandate(school, added.oin, [Service.SERVICE_ROSTER]);
+      await own.parties.withdrawMandate({ reference: fresh('withdraw'), schoolOin: school, mandateId });
+      expect(await seeing).toMatchObject([
+        { change: 'entered', byOin: 'operator', mandate: { mandateId, schoolOin: school } },
+        { change: 'ended', byOin: school, mandate: { mandateId, state: MandateState.MANDATE_STATE_ENDED } },
+      ]);
+    },
+  },
   'PartyService.ListMandates': {
     call: async (as) => (await as.parties.listMandates({ schoolOin: school })).mandates,
     stranger: 'nothing',

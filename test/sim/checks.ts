@@ -235,6 +235,10 @@ function namedReceivers(record: LogRecord): { service: number; parties: string[]
     }
     case 'GrantRefused':
       return to(Service.SERVICE_ENTITLEMENT, read(record, 'GrantRefused').byOin);
+    case 'MandateChanged': {
+      const { unchanged, mandate } = read(record, 'MandateChanged');
+      return unchanged ? undefined : to(0, mandate!.schoolOin, mandate!.boardOin, mandate!.partyOin);
+    }
     case 'ResultRefused':
       return to(Service.SERVICE_RESULT, read(record, 'ResultRefused').byOin);
     default:

@@ -6,7 +6,7 @@ import { oin, schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { age, counted, dutchTime, isoTime, paragraph, table } from '../print.ts';
 import { misuse, Problem } from '../problem.ts';
-import { services, whoMustAct } from '../words.ts';
+import { mailboxWord, whoMustAct } from '../words.ts';
 import { named } from './mandate.ts';
 
 const whoFor = (code: string): string => (isFault(code) ? faults[code].who : 'us');
@@ -17,7 +17,7 @@ export const listDead: Command = {
   flags: { school: schoolFlag('Rows of this school only.') },
   async run(call): Promise<Result> {
     const answer = await call.gateway().ask('listParked', { schoolOin: call.one('school') ?? '' });
-    const { keys, names, endpoints } = answer;
+    const { keys, names, endpoints, dropped } = answer;
     const rows = answer.rows.filter(({ standard }) => standard === '');
     const unsent = answer.rows.filter(({ standard }) => standard !== '');
     const now = call.streams.now();
@@ -37,7 +37,7 @@ export const listDead: Command = {
         partyName: nameOf(row.partyOin),
         schoolOin: row.schoolOin || null,
         schoolName: nameOf(row.schoolOin),
-        service: services.word(row.service),
+        service: mailboxWord(row.service),
         code: row.code,
         rows: Number(row.rows),
         since: isoTime(row.sinceMs),
@@ -47,7 +47,7 @@ export const listDead: Command = {
         partyOin: row.partyOin,
         partyName: nameOf(row.partyOin),
         schoolOin: row.schoolOin || null,
-        service: services.word(row.service),
+        service: mailboxWord(row.service),
         standard: row.standard,
         key: row.key,
         code: row.code,
@@ -66,6 +66,17 @@ export const listDead: Command = {
         cause: one.cause || null,
         retryAt: one.state === 'gone' ? null : isoTime(one.restUntilMs),
         oldest: one.oldestMs === 0n ? null : isoTime(one.oldestMs),
+      })),
+      dropped: dropped.map((row) => ({
+        partyOin: row.partyOin,
+        partyName: nameOf(row.partyOin),
+        schoolOin: row.schoolOin || null,
+        schoolName: nameOf(row.schoolOin),
+        service: mailboxWord(row.service),
+        code: row.code,
+        rows: Number(row.rows),
+        from: isoTime(row.fromMs),
+        until: isoTime(row.untilMs),
       })),
     };
     const texts = [
@@ -87,7 +98,7 @@ export const listDead: Command = {
               ['party\nschool', 'service', 'code', 'rows', 'since', 'who must act'],
               rows.map((row) => [
                 [named(row.partyOin, names), named(row.schoolOin, names)].filter(Boolean).join('\n'),
-                services.word(row.service),
+                mailboxWord(row.service),
                 row.code,
                 row.rows,
                 age(row.sinceMs, now),
@@ -114,7 +125,22 @@ export const listDead: Command = {
           ]),
         ),
       );
-    return { json, text: texts.length === 0 ? 'Nothing waits.' : texts.join('\n\n') };
+    if (texts.length === 0) texts.push('Nothing waits.');
+    if (dropped.length > 0)
+      texts.push(
+        'Rows that were dropped, because they waited for thirty days.',
+        table(
+          ['party\nschool', 'service', 'code', 'rows', 'last'],
+          dropped.map((row) => [
+            [named(row.partyOin, names), named(row.schoolOin, names)].filter(Boolean).join('\n'),
+            mailboxWord(row.service),
+            row.code,
+            row.rows,
+            age(row.untilMs, now),
+          ]),
+        ),
+      );
+    return { json, text: texts.join('\n\n') };
   },
 };
 
@@ -131,7 +157,7 @@ function unsentTables(unsent: readonly ParkedRows[], names: readonly PartyName[]
         ['key', 'service', 'code', 'answer', 'tries', 'rows', 'since'],
         rows.map((row) => [
           row.key,
-          services.word(row.service),
+          mailboxWord(row.service),
           row.code,
           row.status || 'none',
           row.attempts,

@@ -10,7 +10,15 @@ import { importCatalogue, importRoster } from './import.ts';
 import { backup, move, restore } from './keep.ts';
 import { listKeys, rotateKeys } from './key.ts';
 import { forgetLearners } from './learner.ts';
-import { confirmMandate, grantMandate, listMandates, mandateKey, withdrawMandate } from './mandate.ts';
+import {
+  acceptMandate,
+  confirmMandate,
+  grantMandate,
+  listMandates,
+  mandateKey,
+  refuseMandate,
+  withdrawMandate,
+} from './mandate.ts';
 import { addParty, listParties, removeEndpoint, showParty } from './party.ts';
 import { fetchReceipt, verifyReceipt } from './receipt.ts';
 import { previewRelease } from './release.ts';
@@ -29,6 +37,8 @@ export const commands: readonly Command[] = [
   partyKeys,
   grantMandate,
   confirmMandate,
+  acceptMandate,
+  refuseMandate,
   withdrawMandate,
   listMandates,
   mandateKey,

@@ -1,10 +1,10 @@
 import { Mandate, MandateState, type SchoolMandate } from '#proto/eduk/core/v1/party';
 import type { ChangeMandateRequest, PartyName } from '#proto/eduk/operator/v1/operator';
-import { day, oin, schoolFlag } from '../checks.ts';
+import { day, oin, schoolFlag, siteCode } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { counted, list, table } from '../print.ts';
 import { misuse, Problem, refusalIn } from '../problem.ts';
-import { mandateStates, services } from '../words.ts';
+import { mandateStates, purposes, services } from '../words.ts';
 
 export const mandateJson = (mandate: Mandate) => ({
   mandateId: mandate.mandateId,
@@ -17,11 +17,18 @@ export const mandateJson = (mandate: Mandate) => ({
   validUntil: mandate.validUntil || null,
   runOffUntil: mandate.runOffUntil || null,
   agreement: mandate.agreement || null,
+  agreementVersion: mandate.agreementVersion || null,
+  purposes: mandate.purposes.map(purposes.word),
+  siteCodes: mandate.siteCodes,
   pairwise: mandate.pairwise,
   boardOin: mandate.boardOin || null,
   boardMandateId: mandate.boardMandateId || null,
   narrowed: mandate.narrowed.map(services.word),
   enteredBy: mandate.enteredBy || null,
+  requiresAcceptance: mandate.requiresAcceptance,
+  confirmedBy: mandate.confirmedBy || null,
+  acceptedBy: mandate.acceptedBy || null,
+  endedBy: mandate.endedBy || null,
 });
 
 /** An OIN under its name, where the gateway knows one. */
@@ -51,8 +58,13 @@ function from({ boardOin, boardMandateId, enteredBy }: Mandate, names: readonly 
 }
 
 /** What holds, and of a board's what the school took out of it. */
-function serviceWords({ services: holding, narrowed, state, pairwise }: Mandate): string {
-  const held = `${holding.map(services.word).join(', ')}${pairwise && holding.length > 0 ? '\nunder pseudonyms' : ''}`;
+function serviceWords({ services: holding, narrowed, state, pairwise, purposes: why, siteCodes }: Mandate): string {
+  const held = [
+    holding.map(services.word).join(', '),
+    ...(pairwise && holding.length > 0 ? ['under pseudonyms'] : []),
+    ...(why.length > 0 ? [`for ${why.map(purposes.word).join(', ')}`] : []),
+    ...(siteCodes.length > 0 ? [`only site ${siteCodes.join(', ')}`] : []),
+  ].join('\n');
   const out = narrowed.filter((service) => !holding.includes(service)).map(services.word);
   if (out.length === 0 || state === MandateState.MANDATE_STATE_ENDED) return held || out.join(', ');
   return [held, `not ${out.join(', ')}: the school decides`].filter(Boolean).join('\n');
@@ -66,12 +78,32 @@ function stateWords({
   boardOin,
   services: holding,
   narrowed,
+  ...mandate
 }: Mandate): string {
   const word = mandateStates.word(state);
   const bySchool = boardOin !== '' && holding.some((service) => narrowed.includes(service)) ? ['by the school'] : [];
   if (state === MandateState.MANDATE_STATE_RUN_OFF) return [word, ...bySchool, `until ${runOffUntil}`].join('\n');
   const days = [...(validFrom ? [`from ${validFrom}`] : []), ...(validUntil ? [`until ${validUntil}`] : [])];
-  return [word, ...(state === MandateState.MANDATE_STATE_ENDED ? bySchool : []), ...days].join('\n');
+  return [
+    word,
+    ...(state === MandateState.MANDATE_STATE_ENDED ? bySchool : []),
+    ...(state === MandateState.MANDATE_STATE_ENDED && mandate.endedBy !== '' && mandate.endedBy === mandate.partyOin
+      ? ['refused by the party']
+      : []),
+    ...(state === MandateState.MANDATE_STATE_UNCONFIRMED ? waitsFor(mandate) : []),
+    ...days,
+  ].join('\n');
+}
+
+/** Whose word is wanting; a mandate that needs no acceptance waits for its school alone, which its state says. */
+function waitsFor({
+  requiresAcceptance,
+  acceptedBy,
+  confirmedBy,
+}: Pick<Mandate, 'requiresAcceptance' | 'acceptedBy' | 'confirmedBy'>): string[] {
+  if (!requiresAcceptance) return [];
+  const wanting = [...(confirmedBy === '' ? ['the school'] : []), ...(acceptedBy === '' ? ['the party'] : [])];
+  return wanting.length === 0 ? [] : [`waits for ${wanting.join(' and ')}`];
 }
 
 const schoolJson = ({ mandate, autorisatiesleutel }: SchoolMandate) => {
@@ -152,7 +184,16 @@ export const grantMandate: Command = {
     attributes: { about: 'What the party may receive; without it the service’s default.', value: 'NAME', many: true },
     'valid-from': { about: 'First Dutch day.', value: 'DAY', check: day },
     'valid-until': { about: 'Last Dutch day.', value: 'DAY', check: day },
-    agreement: { about: 'Reference and version of the processing agreement.', value: 'REFERENCE' },
+    agreement: { about: 'Reference of the processing agreement.', value: 'REFERENCE' },
+    'agreement-version': { about: 'Its version.', value: 'VERSION' },
+    purpose: { about: 'For what the party may process it.', value: 'PURPOSE', many: true, choices: purposes.all },
+    site: {
+      about: 'Only learners whom a roster of this site names: two digits, repeatable. Without it the whole school.',
+      value: 'CODE',
+      many: true,
+      check: siteCode,
+    },
+    'requires-acceptance': { about: 'It holds only once the party has accepted it too.' },
     pairwise: {
       about: 'The party gets pseudonyms of its own instead of ECK iDs, keys and account names, for all services.',
     },
@@ -172,6 +213,10 @@ export const grantMandate: Command = {
       validFrom: call.one('valid-from') ?? '',
       validUntil: call.one('valid-until') ?? '',
       agreement: call.one('agreement') ?? '',
+      agreementVersion: call.one('agreement-version') ?? '',
+      purposes: call.all('purpose').map(purposes.value),
+      siteCodes: [...call.all('site')],
+      requiresAcceptance: call.has('requires-acceptance'),
       pairwise: call.has('pairwise'),
     });
     const { mandateId, state, autorisatiesleutel, flowId, decision, schools } = await call
@@ -180,7 +225,11 @@ export const grantMandate: Command = {
     decided(decision, flowId);
     const said: string[] = [];
     if (state === MandateState.MANDATE_STATE_UNCONFIRMED)
-      said.push(`Nothing is routed until it is confirmed: eduk mandate confirm ${mandateId}`);
+      said.push(
+        call.has('confirm')
+          ? `Nothing is routed until the party has accepted it: it calls AcceptMandate, or eduk mandate accept ${mandateId}`
+          : `Nothing is routed until it is confirmed: eduk mandate confirm ${mandateId}`,
+      );
     // The key is shown once: nothing that fails from here on may keep it back.
     const known = await call
       .gateway()
@@ -240,6 +289,22 @@ export const confirmMandate: Command = {
   about: 'Confirm a mandate for the school; what waits for it is then sent in order.',
   arguments: which,
   run: (call) => change(call, { change: 'confirm', runOffUntil: '' }),
+};
+
+export const acceptMandate: Command = {
+  name: 'mandate accept',
+  about: 'Accept a mandate, standing in for its party; it holds once the school has confirmed it too.',
+  arguments: which,
+  notes: ['On loopback only: elsewhere the party accepts it itself, by AcceptMandate.'],
+  run: (call) => change(call, { change: 'accept', runOffUntil: '' }),
+};
+
+export const refuseMandate: Command = {
+  name: 'mandate refuse',
+  about: 'Refuse a mandate, standing in for its party; it ends at once.',
+  arguments: which,
+  notes: ['On loopback only: elsewhere the party refuses it itself, by RefuseMandate.'],
+  run: (call) => change(call, { change: 'refuse', runOffUntil: '' }),
 };
 
 export const withdrawMandate: Command = {

@@ -9,7 +9,16 @@ import { Problem, refusalIn } from '../problem.ts';
 import { roles } from '../words.ts';
 import { mandateJson, mandateTable } from './mandate.ts';
 
-const partyJson = ({ oin, name, roles: numbers, endpoints, boardOin, sectors, attributes }: Party) => ({
+const partyJson = ({
+  oin,
+  name,
+  roles: numbers,
+  endpoints,
+  boardOin,
+  sectors,
+  attributes,
+  requiresAcceptance,
+}: Party) => ({
   oin,
   name,
   roles: numbers.map(roles.word),
@@ -17,6 +26,7 @@ const partyJson = ({ oin, name, roles: numbers, endpoints, boardOin, sectors, at
   boardOin: boardOin || null,
   sectors,
   attributes,
+  requiresAcceptance,
 });
 
 const rolesOf = (party: Party): string => party.roles.map(roles.word).join(', ');
@@ -47,6 +57,7 @@ export const addParty: Command = {
       value: 'NAME',
       many: true,
     },
+    'requires-acceptance': { about: 'A mandate for it holds only once it has accepted that one.' },
   },
   notes: [
     'Mail is sent to an endpoint webhook=URL, signed with the secret that is printed when its address is new: docs/webhooks.md.',
@@ -65,6 +76,7 @@ export const addParty: Command = {
       boardOin: call.one('board') ?? '',
       sectors: [...call.all('sector')],
       attributes: [...call.all('attributes')],
+      requiresAcceptance: call.has('requires-acceptance'),
     };
     const answer = await call.gateway().ask('addParty', { party });
     const refusal = refusalIn(answer.decision);

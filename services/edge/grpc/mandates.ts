@@ -7,10 +7,11 @@ import { settle } from '../settle.ts';
 import { decisionOf } from './decision.ts';
 
 /** Whether a mandate is as a change asked. Of a key it says nothing. */
-export const isAs = ({ state }: Mandate, change: string): boolean =>
+export const isAs = ({ state, confirmedBy, acceptedBy }: Mandate, change: string): boolean =>
   state === MandateState.MANDATE_STATE_ENDED ||
   (change === 'run_off' && state === MandateState.MANDATE_STATE_RUN_OFF) ||
-  (change === 'confirm' && state !== MandateState.MANDATE_STATE_UNCONFIRMED);
+  (change === 'confirm' && (state !== MandateState.MANDATE_STATE_UNCONFIRMED || confirmedBy !== '')) ||
+  (change === 'accept' && (state !== MandateState.MANDATE_STATE_UNCONFIRMED || acceptedBy !== ''));
 
 /**
  * The parts of a board's grant, waited for a bit more than a second until `expected` are there and all are as asked; and

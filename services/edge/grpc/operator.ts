@@ -391,17 +391,17 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
   }),
   listParked: async (request: op.ListParkedRequest, gate) => {
     const { log, delivery } = gate.door.services;
-    const [{ parked: keys }, { parked: rows }, { endpoints: all }] = await Promise.all([
+    const [{ parked: keys }, { parked: rows, dropped }, { endpoints: all }] = await Promise.all([
       log.listParked({ limit: 1000 }),
       delivery.listParkedRows({ schoolOin: request.schoolOin, partyOin: '' }),
       delivery.listEndpoints({ idle: false, partyOin: '' }),
     ]);
     const endpoints = all.filter(({ state }) => state !== 'up');
     const named = [
-      ...rows.flatMap(({ partyOin, schoolOin }) => [partyOin, schoolOin]),
+      ...[...rows, ...dropped].flatMap(({ partyOin, schoolOin }) => [partyOin, schoolOin]),
       ...endpoints.map(({ partyOin }) => partyOin),
     ];
-    return { keys, rows, endpoints, names: namesOf(gate.door.chain, named) };
+    return { keys, rows, dropped, endpoints, names: namesOf(gate.door.chain, named) };
   },
   retryParked: (request: op.RetryParkedRequest, gate) => gate.door.services.log.retryParked(request),
   resolveDeliveries: async (request: op.ResolveDeliveriesRequest, { door }): Promise<op.ResolveDeliveriesResponse> => {

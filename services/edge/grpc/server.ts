@@ -27,12 +27,13 @@ import {
 import { AuditKind } from '#proto/eduk/core/v1/audit';
 import { PartyServiceDefinition } from '#proto/eduk/gateway/v1/party';
 import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
-import { type Caller, operator as operatorCaller, type Peer } from '../caller.ts';
+import { FROM, inNameOf, requireOwnName } from '../acting.ts';
+import { type Caller, operator as operatorCaller, type Peer, whoCalls } from '../caller.ts';
 import type { Certificates, Guard } from '../certificates.ts';
 import type { Gate } from '../gate.ts';
 import { checkGrammar } from '../labels.ts';
 import { limits } from '../limits.ts';
-import { requireDuty, requireEnding } from '../operators.ts';
+import { requireDuty, requireEnding, requireLoopback } from '../operators.ts';
 import { isOfProxy } from '../proxy.ts';
 import { reads } from '../reads/index.ts';
 import { requireScope, scopeOf, withinSchool } from '../scopes.ts';
@@ -67,14 +68,16 @@ export async function startGrpc(address: Address, gate: Gate, tls?: Certificates
   const onLoopback = isLoopback(address.host);
   const listener = tls && listenerOf(server, tls);
   const callerOf = (call: AnyCall): Promise<Caller> =>
-    gate.door.chain.afresh(() =>
-      signIn(header(call.metadata, 'authorization'), peerOf(call, onLoopback, gate, listener?.guard), gate.proofs),
-    );
+    gate.door.chain.afresh(async () => {
+      const peer = peerOf(call, onLoopback, gate, listener?.guard);
+      const caller = await signIn(header(call.metadata, 'authorization'), peer, gate.proofs);
+      return inNameOf(caller, header(call.metadata, FROM), gate.door.chain);
+    });
   for (const definition of [...publicServices, OperatorServiceDefinition]) {
     const handlers = Object.fromEntries(
       Object.entries(definition.methods as Record<string, MethodDefinition>).map(([key, method]) => [
         key,
-        handlerOf(definition, key, method, { callerOf, gate, connections, streams }),
+        handlerOf(definition, key, method, { callerOf, gate, connections, streams, onLoopback }),
       ]),
     );
     server.addService(grpcDefinition(definition), handlers as never);
@@ -182,6 +185,8 @@ interface Serving {
   gate: Gate;
   connections: Connections;
   streams: Streams;
+  /** Whether the listener is on loopback. */
+  onLoopback: boolean;
 }
 
 /** Chooses what answers a method; one without an answer stops the start, so that nothing is UNIMPLEMENTED. */
@@ -189,7 +194,7 @@ function handlerOf(
   definition: ServiceDefinition,
   key: string,
   method: MethodDefinition,
-  { callerOf, gate, connections, streams }: Serving,
+  { callerOf, gate, connections, streams, onLoopback }: Serving,
 ): unknown {
   const { fullName } = definition;
   const isOperators = fullName === OperatorServiceDefinition.fullName;
@@ -211,6 +216,7 @@ function handlerOf(
     gate.door.audit.note({
       kind: AuditKind.AUDIT_KIND_REFUSED,
       partyOin: caller?.oin ?? '',
+      actedBy: caller?.actor ?? '',
       method: `${definition.name}/${method.name}`,
       code: error.fault,
     });
@@ -245,7 +251,7 @@ function handlerOf(
           stopIfLate();
           return answer(decode(call.request), known, header(call.metadata, 'traceparent') ?? '');
         };
-        return known.kind === 'operator' ? work() : gate.turns.call(known.oin, work);
+        return known.kind === 'operator' ? work() : gate.turns.call(whoCalls(known), work);
       };
       within(waitOf(call.getDeadline()), run, gone).then(
         (message) => say(null, message, headFor(gate, caller)),
@@ -273,7 +279,9 @@ function handlerOf(
       checkGrammar(type, request);
       // Its answers are this copy; they hold what the caller did through another door.
       if (fullName === PartyServiceDefinition.fullName) await gate.door.chain.refresh();
-      const asked = withinSchool(request, party(caller), scope, key);
+      requireOwnName(party(caller), scope, key);
+      // What may be read in somebody's name is about a message that was sent so.
+      const asked = caller.actor === undefined ? withinSchool(request, caller, scope, key) : request;
       return gate.door.chain.afresh(() => read(asked, caller, gate));
     });
   const intake = find(bulks, fullName, key);
@@ -300,6 +308,7 @@ function handlerOf(
       const run = async () => {
         caller = await callerOf(call);
         const known = party(caller);
+        requireOwnName(known, scope, key);
         const request = decode(call.request);
         checkGrammar(type, request);
         giveHead(call, gate, known);
@@ -324,6 +333,7 @@ function handlerOf(
     if (answer)
       return unary(async (request, caller) => {
         operator(caller, request);
+        requireLoopback(key, request, onLoopback);
         return operated(gate, method.name, request?.schoolOin, async () => {
           checkGrammar(type, request);
           const { chain } = gate.door;
@@ -365,7 +375,7 @@ const HEAD = 'eduk-log-head-bin';
 
 /** A head that this party has not got yet, to go with its answer. */
 function headFor(gate: Gate, caller: Caller | undefined): Metadata | undefined {
-  const head = caller?.kind === 'party' ? gate.heads.newFor(caller.oin) : undefined;
+  const head = caller?.kind === 'party' ? gate.heads.newFor(whoCalls(caller)) : undefined;
   if (head === undefined) return undefined;
   const metadata = new Metadata();
   metadata.set(HEAD, head);

@@ -1,5 +1,5 @@
 import { asGatewayError, GatewayError } from '#kernel';
-import type { Caller } from '../caller.ts';
+import { type Caller, whoCalls } from '../caller.ts';
 import { limits } from '../limits.ts';
 
 /** What a stream of either direction is here. */
@@ -46,7 +46,7 @@ export class Streams {
     again: () => Promise<Caller>,
     ends: readonly (AbortSignal | undefined)[],
   ): AbortSignal {
-    const { oin } = caller;
+    const oin = whoCalls(caller);
     const had = this.#byParty.get(oin) ?? 0;
     if (had >= this.#most)
       throw new GatewayError('gateway.overloaded', 'Too many streams of this party are open.', { retryAfterS: 5 });
@@ -90,8 +90,9 @@ export class Streams {
       [...this.#open].map(async ({ call, caller, over, again }) => {
         if (over.signal.aborted || call.cancelled) return;
         try {
-          const { oin, roles } = await again();
-          if (oin !== caller.oin) over.abort(new GatewayError('party.unknown'));
+          const now = await again();
+          const { oin, roles } = now;
+          if (oin !== caller.oin || now.actor !== caller.actor) over.abort(new GatewayError('party.unknown'));
           else if (!isSame(roles, caller.roles))
             // What it carries is judged by those of its beginning; of the next one by those of now.
             over.abort(
@@ -100,7 +101,9 @@ export class Streams {
         } catch (thrown) {
           const error = asGatewayError(thrown);
           // Where it cannot be found out now, the copy of the parties is too old: what is sent is judged by that itself.
-          if (error.fault === 'party.unknown') over.abort(error);
+          // Who acts for a school does so as long as its mandate says.
+          if (error.fault === 'party.unknown' || (caller.actor !== undefined && error.fault.startsWith('mandate.')))
+            over.abort(error);
         }
       }),
     );

@@ -10,6 +10,7 @@ import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
 import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement';
 import { FlowServiceDefinition, type WatchFlowRequest } from '#proto/eduk/gateway/v1/flow';
 import { OrderServiceDefinition } from '#proto/eduk/gateway/v1/order';
+import { PartyServiceDefinition } from '#proto/eduk/gateway/v1/party';
 import { ResultServiceDefinition } from '#proto/eduk/gateway/v1/result';
 import { RosterServiceDefinition } from '#proto/eduk/gateway/v1/roster';
 import { type EventName, type EventOf, events } from '#proto/events';
@@ -17,8 +18,8 @@ import { type Purpose, revealRoster } from '#release';
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { watchOf } from '../head.ts';
-import { tryPurpose } from '../purpose.ts';
-import { showEntitlements } from '../reads/entitlements.ts';
+import { ofAgreements, tryPurpose } from '../purpose.ts';
+import { entitlementsShown } from '../reads/entitlements.ts';
 import { flowOf, present } from '../reads/flows.ts';
 import { showOrder } from '../reads/orders.ts';
 import { showResults } from '../reads/results.ts';
@@ -42,6 +43,7 @@ type Show = (
 ) => Promise<(Record<string, unknown> | undefined)[]>;
 
 interface Mailbox {
+  /** Of the mandate that it needs; unspecified = news of a party's own mandates, which needs none. */
   service: Service;
   /** The mailbox that every party has. */
   catalogue?: boolean;
@@ -65,7 +67,11 @@ const learnerChanges: Record<string, string> = {
 };
 
 const rosters: Show = async (rows, purpose, _caller, { door }, site) => {
-  const seen = rows.map((row) => rosterChange(row, site));
+  const at = (codes: readonly string[]): boolean =>
+    isAtSite(codes, site) && (purpose.sites === undefined || codes.some((code) => purpose.sites!.has(code)));
+  const seen = rows.map((row) => rosterChange(row, at));
+  // By where they were and are, which an entry alone does not say.
+  const judged = { ...purpose, sites: undefined };
   // Alike entries are revealed together, so the vault is asked once for a run of rows.
   const learners = seen.flatMap(({ learner }) => (learner ? [learner] : []));
   const groups = seen.flatMap(({ group }) => (group ? [group] : []));
@@ -73,7 +79,7 @@ const rosters: Show = async (rows, purpose, _caller, { door }, site) => {
   const reveal = async <E>(entries: readonly E[], as: (entry: E) => Parameters<typeof revealRoster>[3]) =>
     Promise.all(
       entries.map((entry) =>
-        revealRoster(door.services.vault, purpose, { schoolYear: '', asOf: '', madeAt: '' }, as(entry)),
+        revealRoster(door.services.vault, judged, { schoolYear: '', asOf: '', madeAt: '' }, as(entry)),
       ),
     );
   const nothing = { sites: [], groups: [], learners: [], staff: [] };
@@ -117,19 +123,21 @@ interface RosterChange {
   staff?: StaffEntry | undefined;
 }
 
-/** As one site sees it, where one is asked: who comes from another site joins, who goes to another leaves. */
-function rosterChange(row: MailboxRow, site: string): RosterChange {
+/**
+ * As one site sees it, where one is asked or the mandate names some: who comes from another site joins, who goes to another
+ * leaves. `at`: whether what rosters of these sites name is told of.
+ */
+function rosterChange(row: MailboxRow, at: (codes: readonly string[]) => boolean): RosterChange {
   /** One of three words, by whether it was and is at the site; empty = it is another site's affair. */
   const word = (was: readonly string[], is: readonly string[], comes: string, stays: string, goes: string): string => {
-    const [before, after] = [isAtSite(was, site), isAtSite(is, site)];
+    const [before, after] = [at(was), at(is)];
     return before && after ? stays : before ? goes : after ? comes : '';
   };
   switch (row.type) {
     case 'LearnerJoined':
     case 'LearnerChanged': {
       const { learner, schoolYear } = decode(row, 'LearnerJoined');
-      const isHere = isAtSite(learner!.siteCodes, site);
-      return isHere ? { change: learnerChanges[row.type]!, year: schoolYear, learner } : nobody;
+      return at(learner!.siteCodes) ? { change: learnerChanges[row.type]!, year: schoolYear, learner } : nobody;
     }
     case 'LearnerMoved': {
       const { learner, before, schoolYear } = decode(row, 'LearnerMoved');
@@ -146,15 +154,15 @@ function rosterChange(row: MailboxRow, site: string): RosterChange {
     }
     case 'LearnerLeft': {
       const { learner, schoolYear, leftOn, group, siteCodes } = decode(row, 'LearnerLeft');
-      if (!isAtSite(siteCodes, site)) return nobody;
+      if (!at(siteCodes)) return nobody;
       return { change: 'learner_left', year: schoolYear, learner: leaving(learner, group, leftOn) };
     }
     case 'GroupChanged': {
       const { group, change: what, schoolYear, siteCodesBefore: was } = decode(row, 'GroupChanged');
       const is = what === 'closed' ? [] : group!.siteCodes;
       const change = changeOf(what, 'opened', 'closed', () => word(was, is, 'opened', what, 'closed'), {
-        was: isAtSite(was, site),
-        is: isAtSite(is, site),
+        was: at(was),
+        is: at(is),
       });
       return change === '' ? nobody : { change: `group_${change}`, year: schoolYear, group };
     }
@@ -162,8 +170,8 @@ function rosterChange(row: MailboxRow, site: string): RosterChange {
       const { staff, change: what, schoolYear, siteCodesBefore: was } = decode(row, 'StaffChanged');
       const is = what === 'left' ? [] : staff!.siteCodes;
       const change = changeOf(what, 'joined', 'left', () => word(was, is, 'joined', what, 'left'), {
-        was: isAtSite(was, site),
-        is: isAtSite(is, site),
+        was: at(was),
+        is: at(is),
       });
       return change === '' ? nobody : { change: `staff_${change}`, year: schoolYear, staff };
     }
@@ -315,13 +323,13 @@ const entitlements: Show = async (rows, purpose, caller, gate) => {
       },
     };
   });
-  const shown = await showEntitlements(
+  const shown = await entitlementsShown(
     gate.door,
     caller,
     purpose.school,
     shapes.map(({ as }) => as),
   );
-  return shapes.map(({ change, cause }, i) => ({ change, cause, entitlement: shown[i] }));
+  return shapes.map(({ change, cause }, i) => (shown[i] ? { change, cause, entitlement: shown[i] } : undefined));
 };
 
 const results: Show = async (rows, purpose, caller, gate) => {
@@ -335,11 +343,21 @@ const results: Show = async (rows, purpose, caller, gate) => {
   });
 };
 
+const mandates: Show = async (rows) =>
+  rows.map((row) => {
+    const { mandate, byOin, change } = decode(row, 'MandateChanged');
+    return { change: change || 'changed', mandate, byOin };
+  });
+
 /** Watches of mailboxes, by service and key of the method. */
 export const watches: readonly { definition: { fullName: string }; methods: Record<string, Mailbox> }[] = [
   {
     definition: CatalogueServiceDefinition,
     methods: { watchProducts: { service: Service.SERVICE_UNSPECIFIED, catalogue: true, show: products } },
+  },
+  {
+    definition: PartyServiceDefinition,
+    methods: { watchMandates: { service: Service.SERVICE_UNSPECIFIED, show: mandates } },
   },
   {
     definition: RosterServiceDefinition,
@@ -408,7 +426,11 @@ export async function serveWatch(
     page: for (const run of runs(rows, mailbox)) {
       // Nothing is parked for a token that is for another school.
       if (!mailbox.catalogue && caller.school !== undefined && caller.school !== run.school) continue;
-      const purpose = mailbox.catalogue ? undefined : tryPurpose(door, caller, run.school, mailbox.service);
+      const purpose = mailbox.catalogue
+        ? undefined
+        : mailbox.service === Service.SERVICE_UNSPECIFIED
+          ? { purpose: ofAgreements(run.school, caller.oin) }
+          : tryPurpose(door, caller, run.school, mailbox.service);
       if (purpose && 'fault' in purpose) {
         const { again } = await door.services.delivery.parkRows({
           partyOin: caller.oin,

@@ -1,5 +1,5 @@
 import { GatewayError } from '#kernel';
-import { Service } from '#proto/eduk/core/v1/party';
+import { MandateState, Service } from '#proto/eduk/core/v1/party';
 import type { Decision } from '#proto/eduk/core/v1/receipt';
 import {
   AccessServiceDefinition,
@@ -11,8 +11,11 @@ import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement
 import { IdentityServiceDefinition } from '#proto/eduk/gateway/v1/identity';
 import { OrderServiceDefinition } from '#proto/eduk/gateway/v1/order';
 import {
+  type AcceptMandateRequest,
+  type ConfirmMandateRequest,
   type GrantMandateRequest,
   PartyServiceDefinition,
+  type RefuseMandateRequest,
   type WithdrawMandateRequest,
 } from '#proto/eduk/gateway/v1/party';
 import { ResultServiceDefinition } from '#proto/eduk/gateway/v1/result';
@@ -24,7 +27,16 @@ import { createLaunch, launchIdOf, provisionAccess, redeemLaunch, revokeAccess, 
 import { publishProducts } from '../intake/catalogue.ts';
 import { grantEntitlements, reportUsage, withdrawEntitlements } from '../intake/entitlements.ts';
 import { cancelOrder, confirmOrder, placeOrder } from '../intake/orders.ts';
-import { grantMandate, mandateIdOf, type SchoolsMeant, sleutelTold, withdrawMandate } from '../intake/parties.ts';
+import {
+  acceptMandate,
+  confirmMandate,
+  grantMandate,
+  mandateIdOf,
+  refuseMandate,
+  type SchoolsMeant,
+  sleutelTold,
+  withdrawMandate,
+} from '../intake/parties.ts';
 import { returnResults } from '../intake/results.ts';
 import { FORGET_UNDO_MS, forgetLearner, pushRoster, registerLearners } from '../intake/rosters.ts';
 import { pass, submit } from '../pipeline.ts';
@@ -32,7 +44,7 @@ import { purposeFor } from '../purpose.ts';
 import { receiptOf } from '../stages/accept.ts';
 import type { Intake, Submission } from '../submission.ts';
 import { decisionOf, MAX_WAIT_MS } from './decision.ts';
-import { changedParts, grantedParts } from './mandates.ts';
+import { changedParts, grantedParts, stateOf } from './mandates.ts';
 
 /** What a unary write answers beyond flow, receipt and decision. */
 type More = (
@@ -82,6 +94,9 @@ export const writes: readonly { definition: { fullName: string }; methods: Recor
           return { decision: done.decision };
         },
       },
+      confirmMandate: { intake: confirmMandate, defaultWaitMs: 2_000, more: changedState('confirm') },
+      acceptMandate: { intake: acceptMandate, defaultWaitMs: 2_000, more: changedState('accept') },
+      refuseMandate: { intake: refuseMandate, defaultWaitMs: 2_000, more: changedState('refuse') },
     },
   },
   {
@@ -124,6 +139,22 @@ export const writes: readonly { definition: { fullName: string }; methods: Recor
     },
   },
 ];
+
+/** The state of a mandate after a change, or of the parts of a board's grant the first that any of them has. */
+function changedState(change: string): More {
+  return async ({ flowId, message }, decision, gate, caller) => {
+    const { chain } = gate.door;
+    await chain.refresh();
+    const mandateId = message.reveal(
+      (request: ConfirmMandateRequest | AcceptMandateRequest | RefuseMandateRequest) => request.mandateId,
+    );
+    const one = chain.mandate(mandateId);
+    if (one || decision.code) return { state: one?.state ?? MandateState.MANDATE_STATE_UNSPECIFIED };
+    const done = await changedParts(gate, flowId, mandateId, change);
+    const own = done.schools.filter((part) => part.partyOin === caller.oin || part.boardOin === caller.oin);
+    return { decision: done.decision, state: stateOf(own) };
+  };
+}
 
 /** Bulk streams of the public surface. */
 export const bulks: readonly { definition: { fullName: string }; methods: Record<string, Intake> }[] = [
@@ -243,8 +274,10 @@ async function redeemAnswer(
     productId: located.productId,
     learner: known?.ref,
     person: known?.person,
-    groupKeys: texts
-      ? texts.reveal((text) => groups.map((group) => text.keys.get(group) ?? '').filter((key) => key !== ''))
-      : [],
+    // Of a learner of a site that the mandate is not about nothing is told.
+    groupKeys:
+      texts && (known !== undefined || purpose.within === undefined)
+        ? texts.reveal((text) => groups.map((group) => text.keys.get(group) ?? '').filter((key) => key !== ''))
+        : [],
   };
 }

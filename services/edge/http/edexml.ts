@@ -2,7 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asGatewayError, GatewayError, isSchoolOin, isSchoolYear, isSiteCode, routingOf } from '#kernel';
 import { AuditKind } from '#proto/eduk/core/v1/audit';
 import { Role, Service } from '#proto/eduk/core/v1/party';
-import type { Caller, Peer } from '../caller.ts';
+import { FROM, inNameOf } from '../acting.ts';
+import { type Caller, type Peer, whoCalls } from '../caller.ts';
 import { readRosterFile } from '../files.ts';
 import type { Gate } from '../gate.ts';
 import { importRoster } from '../imports.ts';
@@ -29,7 +30,14 @@ export async function serveEdexml(
     throw new GatewayError('wire.invalid', 'Send the file with POST.', { where: 'method' });
   let caller: Caller | undefined;
   try {
-    caller = await gate.door.chain.afresh(() => signIn(request.headers.authorization, peer, gate.proofs));
+    const from = request.headers[FROM];
+    caller = await gate.door.chain.afresh(async () =>
+      inNameOf(
+        await signIn(request.headers.authorization, peer, gate.proofs),
+        Array.isArray(from) ? from.join() : from,
+        gate.door.chain,
+      ),
+    );
     requireScope(caller, 'roster');
     if (caller.kind === 'operator') requireDuty(caller, 'importRoster');
     giveHead(response, gate.heads, caller);
@@ -38,6 +46,7 @@ export async function serveEdexml(
     gate.door.audit.note({
       kind: AuditKind.AUDIT_KIND_REFUSED,
       partyOin: caller?.oin ?? '',
+      actedBy: caller?.actor ?? '',
       method: 'edexml',
       code: asGatewayError(thrown).fault,
     });
@@ -67,7 +76,7 @@ async function takeFile(
   const school = roster.reveal((it) => it.schoolOin) || routingOf(schoolOin).schoolOin;
   await chain.afresh(() => requireMandate(gate.door, caller, school, Service.SERVICE_ROSTER));
   const named = { schoolOin, schoolYear, siteCode };
-  const taken = await gate.turns.call(caller.oin, () => importRoster(gate, caller, roster, named, 5_000));
+  const taken = await gate.turns.call(whoCalls(caller), () => importRoster(gate, caller, roster, named, 5_000));
   const { flowId, learners, groups, staff, decision, holdId, difference } = taken;
   sendJson(response, holdId ? 409 : 202, {
     flowId,

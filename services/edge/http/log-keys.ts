@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError, keyIdOf } from '#kernel';
-import type { Caller } from '../caller.ts';
+import { type Caller, whoCalls } from '../caller.ts';
 import type { Heads } from '../heads.ts';
 import { sendJson } from './exchange.ts';
 
@@ -39,7 +39,7 @@ export function serveLogKeys(request: IncomingMessage, response: ServerResponse,
 }
 
 /** A head that this party has not got yet, to go with its answer. */
-export function giveHead(response: ServerResponse, heads: Heads, { kind, oin }: Caller): void {
-  const head = kind === 'party' ? heads.newFor(oin) : undefined;
+export function giveHead(response: ServerResponse, heads: Heads, caller: Caller): void {
+  const head = caller.kind === 'party' ? heads.newFor(whoCalls(caller)) : undefined;
   if (head) response.setHeader('eduk-log-head', head.toString('base64'));
 }

@@ -5,9 +5,10 @@ import { letThrough } from '../pgn.ts';
 
 /** What an operator asks of a door, as Prometheus reads it. */
 export async function metricsPage(gate: Gate): Promise<string> {
-  const [{ ages, head, freeDiskBytes }, { endpoints }, { thisHour, tooMany }] = await Promise.all([
+  const [{ ages, head, freeDiskBytes }, { endpoints }, { parked, dropped }, { thisHour, tooMany }] = await Promise.all([
     gate.door.services.log.ages({}),
     gate.door.services.delivery.listEndpoints({ idle: false, partyOin: '' }),
+    gate.door.services.delivery.listParkedRows({ schoolOin: '', partyOin: '' }),
     // Without the vault the rest is told.
     gate.door.services.vault.showReveals({}).catch(() => ({ thisHour: [], tooMany: [] })),
   ]);
@@ -29,7 +30,14 @@ export async function metricsPage(gate: Gate): Promise<string> {
     state === 'up' ? 0 : 1,
   );
   gauge('eduk_endpoint_parked_keys', 'Keys that an endpoint did not take.', ({ parkedKeys }) => parkedKeys);
+  const rows = (of: readonly { rows: bigint; standard?: string }[]) => of.reduce((sum, one) => sum + one.rows, 0n);
   lines.push(
+    '# HELP eduk_parked_messages Messages of mailboxes that may not be sent now, such as after a mandate stopped.',
+    '# TYPE eduk_parked_messages gauge',
+    `eduk_parked_messages ${rows(parked.filter(({ standard }) => standard === ''))}`,
+    '# HELP eduk_dropped_messages_total Messages that were parked for thirty days and are gone.',
+    '# TYPE eduk_dropped_messages_total counter',
+    `eduk_dropped_messages_total ${rows(dropped)}`,
     '# HELP eduk_revealed_learners Learners whose identity a party was shown in this hour of the clock.',
     '# TYPE eduk_revealed_learners gauge',
     ...thisHour.map(({ partyOin, learners }) => `eduk_revealed_learners{party="${partyOin}"} ${learners}`),

@@ -23,7 +23,7 @@ import type { Caller, Peer } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { returnResults } from '../intake/results.ts';
 import { pass, submit } from '../pipeline.ts';
-import { purposeFor } from '../purpose.ts';
+import { purposeFor, requireSite } from '../purpose.ts';
 import { digestOf } from '../secrets.ts';
 import { isItsOwn, partyCaller } from '../stages/authenticate.ts';
 import { requireMandate } from '../stages/authorise.ts';
@@ -167,6 +167,7 @@ async function answerRoster(
   const { door } = gate;
   const purpose = purposeFor(door, caller, school, Service.SERVICE_ROSTER);
   checkYear(asked, 'leerlinggegevens_verzoek/schooljaar');
+  requireSite(purpose, site);
   const schoolYear = asked || schoolYearOf(door.clock.now());
   const page = (after: string) =>
     door.services.rosters.getRoster({ schoolOin: school, schoolYear, limit: 1000, after, siteCode: site });

@@ -1,15 +1,21 @@
 import { createHash } from 'node:crypto';
-import { GatewayError, isPartyOin, isSchoolOin, type Networks, newId } from '#kernel';
+import { GatewayError, isPartyOin, isSchoolOin, isSiteCode, type Networks, newId } from '#kernel';
 import { type Mandate, MandateState, Party, Role, Service } from '#proto/eduk/core/v1/party';
 import type { CredentialDigests, DefaultAttributes } from '#proto/eduk/events/v1/parties';
-import { GrantMandateRequest, WithdrawMandateRequest } from '#proto/eduk/gateway/v1/party';
+import {
+  AcceptMandateRequest,
+  ConfirmMandateRequest,
+  GrantMandateRequest,
+  RefuseMandateRequest,
+  WithdrawMandateRequest,
+} from '#proto/eduk/gateway/v1/party';
 import {
   AddPartyRequest,
   ChangeMandateRequest,
   GrantMandateRequest as OperatorGrantMandateRequest,
   RemoveEndpointRequest,
 } from '#proto/eduk/operator/v1/operator';
-import { defaults, knownAttributes } from '#release';
+import { defaults, knownAttributes, purposeWords } from '#release';
 import type { Caller } from '../caller.ts';
 import { WEBHOOK } from '../out/sign.ts';
 import { digestOf } from '../secrets.ts';
@@ -26,7 +32,8 @@ const noSchool = (at: string): GatewayError =>
 
 /** Form of a mandate. Whether the school is one, or a board, is for `schoolsMeant`. */
 export function checkMandate(
-  mandate: Pick<Mandate, 'schoolOin' | 'partyOin' | 'services' | 'attributes' | 'validFrom' | 'validUntil'>,
+  mandate: Pick<Mandate, 'schoolOin' | 'partyOin' | 'services' | 'attributes' | 'validFrom' | 'validUntil'> &
+    Pick<Mandate, 'purposes' | 'siteCodes' | 'agreement' | 'agreementVersion'>,
   /** Path of the mandate in its message, with a dot. */
   at = '',
 ): void {
@@ -35,16 +42,40 @@ export function checkMandate(
     throw new GatewayError('wire.invalid', 'party_oin is not an OIN.', { where: `${at}party_oin` });
   if (
     mandate.services.length === 0 ||
-    mandate.services.some((service) => service <= 0 || service > Service.SERVICE_STAFF)
+    mandate.services.some((service) => service <= 0 || service > Service.SERVICE_ACT)
   )
     throw new GatewayError(
       'wire.invalid',
-      'Name at least one service: roster, order, entitlement, access, result, progress, usage, staff.',
+      'Name at least one service: roster, order, entitlement, access, result, progress, usage, staff, act.',
       { where: `${at}services` },
     );
+  if (mandate.services.every((service) => service === Service.SERVICE_ACT))
+    throw new GatewayError(
+      'wire.invalid',
+      'To act for the school is for the other services that the mandate names: name one.',
+      { where: `${at}services` },
+    );
+  if (mandate.purposes.some((purpose) => purpose <= 0 || !(purpose in purposeWords)))
+    throw new GatewayError('wire.invalid', 'This purpose is not on the list.', { where: `${at}purposes` });
+  checkSites(mandate, at);
+  if (mandate.agreementVersion && !mandate.agreement)
+    throw new GatewayError('wire.invalid', 'A version is of an agreement: name its reference.', {
+      where: `${at}agreement`,
+    });
   checkAttributes(mandate.attributes, at);
   if (mandate.validFrom && mandate.validUntil && mandate.validUntil < mandate.validFrom)
     throw new GatewayError('wire.invalid', 'valid_until is before valid_from.', { where: `${at}valid_until` });
+}
+
+/** Codes of sites mean something at one school only. */
+function checkSites({ schoolOin, siteCodes }: Pick<Mandate, 'schoolOin' | 'siteCodes'>, at: string): void {
+  for (const [i, code] of siteCodes.entries())
+    if (code === '' || !isSiteCode(code))
+      throw new GatewayError('wire.invalid', 'The code of a site is two digits.', { where: `${at}site_codes[${i}]` });
+  if (siteCodes.length > 0 && !isSchoolOin(schoolOin))
+    throw new GatewayError('wire.invalid', 'Sites are named of one school, not of all schools of a board.', {
+      where: `${at}site_codes`,
+    });
 }
 
 function checkAttributes(attributes: readonly string[], at: string): void {
@@ -99,7 +130,17 @@ const defaultsOf = (services: readonly Service[]): DefaultAttributes[] =>
 
 type Given = Pick<
   Mandate,
-  'partyOin' | 'services' | 'attributes' | 'validFrom' | 'validUntil' | 'agreement' | 'pairwise'
+  | 'partyOin'
+  | 'services'
+  | 'attributes'
+  | 'validFrom'
+  | 'validUntil'
+  | 'agreement'
+  | 'agreementVersion'
+  | 'pairwise'
+  | 'purposes'
+  | 'siteCodes'
+  | 'requiresAcceptance'
 >;
 
 /** One mandate a school: of the board's schools each its own part, named after the whole and the school. */
@@ -109,7 +150,8 @@ function grants(
   from: { mandateId: string; confirm: boolean; byOin: string; flowId: string; door: Door; boardOin?: string },
 ): OutEvent[] {
   const { mandateId, confirm, byOin, flowId, door } = from;
-  const { partyOin, services, attributes, validFrom, validUntil, agreement, pairwise } = given;
+  const { partyOin, services, attributes, validFrom, validUntil, agreement, agreementVersion, pairwise } = given;
+  const { purposes, siteCodes, requiresAcceptance } = given;
   return schools.map((schoolOin) =>
     event(
       'MandateSubmitted',
@@ -125,6 +167,13 @@ function grants(
           validUntil,
           runOffUntil: '',
           agreement,
+          agreementVersion,
+          purposes,
+          siteCodes,
+          requiresAcceptance,
+          confirmedBy: '',
+          acceptedBy: '',
+          endedBy: '',
           boardOin: board || (from.boardOin ?? ''),
           boardMandateId: board ? mandateId : '',
           narrowed: [],
@@ -162,7 +211,8 @@ function changes(
         keyDigest,
         byOin,
         boardOin,
-        defaults: change === 'confirm' ? defaultsOf([...services, ...narrowed]) : [],
+        // With either word it may come to hold, and is then compared with what stands.
+        defaults: change === 'confirm' || change === 'accept' ? defaultsOf([...services, ...narrowed]) : [],
       },
       schoolOin,
     ),
@@ -222,15 +272,7 @@ export const withdrawMandate: Intake<WithdrawMandateRequest> = {
   remember: 400,
   reference: (request) => request.reference,
   school: (request) => request.schoolOin,
-  locate: async (request, door, caller) => {
-    const { chain } = door;
-    const parts = caller.oin === request.schoolOin && chain.isBoard(caller.oin) ? chain.partsOf(request.mandateId) : [];
-    if (parts.length > 0 && parts.every(({ boardOin }) => boardOin === caller.oin)) return parts;
-    const mandate = chain.mandate(request.mandateId);
-    if (!mandate || !gives(door, caller, mandate) || mandate.schoolOin !== request.schoolOin)
-      throw new GatewayError('state.missing', undefined, { where: 'mandate_id' });
-    return [mandate];
-  },
+  locate: async (request, door, caller) => named(request, door, caller),
   events: (request, _found, { caller, located }) =>
     changes(located as Mandate[], {
       change: request.runOffUntil ? 'run_off' : 'stop',
@@ -240,6 +282,68 @@ export const withdrawMandate: Intake<WithdrawMandateRequest> = {
       boardOin: caller.roles.has(Role.ROLE_BOARD) ? caller.oin : '',
     }),
 };
+
+/** The mandate that a school or board names, or the parts of the board's grant. Faults: state.missing. */
+function named(request: { schoolOin: string; mandateId: string }, door: Door, caller: Caller): Mandate[] {
+  const { chain } = door;
+  const parts = caller.oin === request.schoolOin && chain.isBoard(caller.oin) ? chain.partsOf(request.mandateId) : [];
+  if (parts.length > 0 && parts.every(({ boardOin }) => boardOin === caller.oin)) return parts;
+  const mandate = chain.mandate(request.mandateId);
+  if (!mandate || !gives(door, caller, mandate) || mandate.schoolOin !== request.schoolOin)
+    throw new GatewayError('state.missing', undefined, { where: 'mandate_id' });
+  return [mandate];
+}
+
+export const confirmMandate: Intake<ConfirmMandateRequest> = {
+  method: 'PartyService/ConfirmMandate',
+  type: 'eduk.gateway.v1.ConfirmMandateRequest',
+  codec: ConfirmMandateRequest,
+  roles: [Role.ROLE_SCHOOL, Role.ROLE_BOARD],
+  remember: 400,
+  reference: (request) => request.reference,
+  school: (request) => request.schoolOin,
+  locate: async (request, door, caller) => named(request, door, caller),
+  events: (_request, _found, { caller, located }) =>
+    changes(located as Mandate[], {
+      change: 'confirm',
+      runOffUntil: '',
+      byOin: caller.oin,
+      boardOin: caller.roles.has(Role.ROLE_BOARD) ? caller.oin : '',
+    }),
+};
+
+/** What a party says of mandates for it, by their ids: of one, or of each part of a board's grant. */
+const fromParty = (
+  change: 'accept' | 'refuse',
+  of: Pick<Intake, 'method' | 'type' | 'codec'>,
+): Intake<AcceptMandateRequest | RefuseMandateRequest> => ({
+  ...of,
+  roles: [],
+  remember: 400,
+  reference: (request) => request.reference,
+  // The parts of a board's grant are of several schools.
+  school: (_request, located) => ((located as Mandate[]).length === 1 ? (located as Mandate[])[0]!.schoolOin : ''),
+  locate: async ({ mandateId }, { chain }, caller) => {
+    const one = chain.mandate(mandateId);
+    const found = (one ? [one] : chain.partsOf(mandateId)).filter(({ partyOin }) => partyOin === caller.oin);
+    if (found.length === 0) throw new GatewayError('state.missing', undefined, { where: 'mandate_id' });
+    return found;
+  },
+  events: (_request, _found, { caller, located }) =>
+    changes(located as Mandate[], { change, runOffUntil: '', byOin: caller.oin, boardOin: '' }),
+});
+
+export const acceptMandate = fromParty('accept', {
+  method: 'PartyService/AcceptMandate',
+  type: 'eduk.gateway.v1.AcceptMandateRequest',
+  codec: AcceptMandateRequest,
+});
+
+export const refuseMandate = fromParty('refuse', {
+  method: 'PartyService/RefuseMandate',
+  type: 'eduk.gateway.v1.RefuseMandateRequest',
+  codec: RefuseMandateRequest,
+});
 
 /** The operator's own messages have a reference made here: each call is its own. */
 export function addParty(
@@ -357,8 +461,10 @@ export function operatorChange(of: readonly Mandate[], board: string): Intake<Ch
     reference: () => reference,
     school: () => board || of[0]!.schoolOin,
     check: (request) => {
-      if (!['confirm', 'run_off', 'stop', 'key'].includes(request.change))
-        throw new GatewayError('wire.invalid', 'A change is confirm, run_off, stop or key.', { where: 'change' });
+      if (!['confirm', 'accept', 'refuse', 'run_off', 'stop', 'key'].includes(request.change))
+        throw new GatewayError('wire.invalid', 'A change is confirm, accept, refuse, run_off, stop or key.', {
+          where: 'change',
+        });
       if (request.change === 'run_off' && !request.runOffUntil)
         throw new GatewayError('wire.invalid', 'A run-off needs its last day.', { where: 'run_off_until' });
       if (request.change === 'key' && board)

@@ -166,6 +166,8 @@ export const pushRoster: Intake<PushRosterRequest> = {
   reference: (request) => request.reference,
   // Administrations of one school name it by their routing id: its pupils, names and mandates are of the school.
   school: (request) => routingOf(request.roster?.schoolOin ?? '').schoolOin,
+  site: (request) => request.roster?.siteCode ?? '',
+  siteAt: 'roster.site_code',
   check: (request) => {
     if (!request.rosterId)
       throw new GatewayError('wire.invalid', 'A roster needs an id, the same in all its parts.', {

@@ -5,20 +5,31 @@ import type { Caller } from '../caller.ts';
 import { purposeFor } from '../purpose.ts';
 import { actsForSchool } from '../stages/authorise.ts';
 import type { Door } from '../submission.ts';
-import { facesOf } from './faces.ts';
+import { facesOf, hereOf } from './faces.ts';
 
 const outcomeNames: Record<string, string> = { granted: 'EntitlementGranted', refused: 'GrantRefused' };
 const utf8 = new TextDecoder();
 
-/** Entitlements of one school as the caller may see them. Throws mandate.*. */
-export async function showEntitlements(
+/** Entitlements of one school as the caller may see them, without those it may not. Throws mandate.*. */
+export const showEntitlements = async (...of: Parameters<typeof entitlementsShown>): Promise<Entitlement[]> =>
+  (await entitlementsShown(...of)).filter((one) => one !== undefined);
+
+/**
+ * The same, in the order of the rows; undefined for one of a learner of a site that the mandate is not about. Throws mandate.*.
+ */
+export async function entitlementsShown(
   door: Door,
   caller: Caller,
   school: string,
-  rows: readonly EntitlementRow[],
+  given: readonly EntitlementRow[],
   service: Service = Service.SERVICE_ENTITLEMENT,
-): Promise<Entitlement[]> {
+): Promise<(Entitlement | undefined)[]> {
   const purpose = purposeFor(door, caller, school, service);
+  const isHere = await hereOf(
+    purpose,
+    given.map(({ holder }) => holder?.learner ?? ''),
+  );
+  const rows = given.filter(({ holder }) => isHere(holder?.learner ?? ''));
   const maySeeCode = (row: EntitlementRow) =>
     row.platformOin === caller.oin ||
     row.publisherOin === caller.oin ||
@@ -42,20 +53,24 @@ export async function showEntitlements(
       : undefined,
   ]);
   let next = 0;
-  return faces.reveal(({ ref, text }) =>
-    rows.map((row, i) => ({
-      terms: row.terms,
-      schoolOin: row.schoolOin,
-      holder: { learner: ref(row.holder?.learner ?? ''), groupKey: text(row.holder?.group ?? '') },
-      state: row.state,
-      taken: row.taken,
-      activationCode: sealed[i] ? utf8.decode(codes!.data[next++]) : '',
-      grantedByOin: row.grantedByOin,
-      decision: { outcome: outcomeNames[row.outcome] ?? '', code: row.code, told: row.told },
-      flowId: row.grantedByOin === caller.oin || caller.kind === 'operator' ? row.flowId : '',
-      firstUsedOn: row.firstUsedOn,
-    })),
+  const shown = faces.reveal(({ ref, text }) =>
+    rows.map(
+      (row, i): Entitlement => ({
+        terms: row.terms,
+        schoolOin: row.schoolOin,
+        holder: { learner: ref(row.holder?.learner ?? ''), groupKey: text(row.holder?.group ?? '') },
+        state: row.state,
+        taken: row.taken,
+        activationCode: sealed[i] ? utf8.decode(codes!.data[next++]) : '',
+        grantedByOin: row.grantedByOin,
+        decision: { outcome: outcomeNames[row.outcome] ?? '', code: row.code, told: row.told },
+        flowId: row.grantedByOin === caller.oin || caller.kind === 'operator' ? row.flowId : '',
+        firstUsedOn: row.firstUsedOn,
+      }),
+    ),
   );
+  const byRow = new Map(rows.map((row, i) => [row, shown[i]]));
+  return given.map((row) => byRow.get(row));
 }
 
 /** Whether a row concerns the caller at all; otherwise it does not exist for it. */

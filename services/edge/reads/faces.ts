@@ -9,6 +9,14 @@ export interface Faces {
   text(token: string): string;
 }
 
+/** Whether a receiver may be told of a learner, or of nobody in particular: of mandates for some sites only who is there. */
+export async function hereOf(purpose: Purpose, learners: readonly string[]): Promise<(token: string) => boolean> {
+  const tokens = [...new Set(learners)].filter((token) => token !== '');
+  if (purpose.within === undefined || tokens.length === 0) return () => true;
+  const here = await purpose.within(tokens);
+  return (token) => token === '' || here.has(token);
+}
+
 /** One call of the vault for everything that an answer names. */
 export async function facesOf(
   door: Door,

@@ -26,6 +26,9 @@ const writeMethods = [
   'IdentityService/ForgetLearner',
   'PartyService/GrantMandate',
   'PartyService/WithdrawMandate',
+  'PartyService/ConfirmMandate',
+  'PartyService/AcceptMandate',
+  'PartyService/RefuseMandate',
   'uwlr/BrengLeerresultaten',
   'edexml/import',
 ];

@@ -41,7 +41,7 @@ import type { Gate } from '../gate.ts';
 import { headCursor } from '../head.ts';
 import { gives } from '../intake/parties.ts';
 import { hasRef } from '../intake/people.ts';
-import { purposeFor, tryPurpose } from '../purpose.ts';
+import { purposeFor, requireSite, tryPurpose } from '../purpose.ts';
 import { settle } from '../settle.ts';
 import { referenceKey } from '../stages/accept.ts';
 import { actsForSchool, requireRole } from '../stages/authorise.ts';
@@ -118,6 +118,11 @@ const listParties: Read = async (request: ListPartiesRequest, caller, gate) => {
 
 const listMandates: Read = async (request: ListMandatesRequest, caller, gate) => {
   const { chain } = gate.door;
+  const watchCursor = request.cursor
+    ? ''
+    : await headCursor(gate.door, gate.cursors, caller, Service.SERVICE_UNSPECIFIED);
+  // What the mailbox had told by then is in the list.
+  if (!request.cursor) await chain.refresh();
   const shown = chain
     .mandates()
     .filter(
@@ -127,7 +132,7 @@ const listMandates: Read = async (request: ListMandatesRequest, caller, gate) =>
         (request.partyOin === '' || mandate.partyOin === request.partyOin),
     );
   const { items, cursor } = page(gate, caller, 'mandates', shown, (mandate) => mandate.mandateId, request);
-  return { mandates: items, cursor };
+  return { mandates: items, cursor, watchCursor };
 };
 
 const getProduct: Read = async ({ productId }: GetProductRequest, _caller, { door }) => {
@@ -160,6 +165,7 @@ const getRoster: Read = async (request: GetRosterRequest, caller, gate) => {
     });
   if (!isSiteCode(request.siteCode))
     throw new GatewayError('wire.invalid', 'The code of a site is two digits.', { where: 'site_code' });
+  requireSite(purpose, request.siteCode);
   const of = `roster|${request.schoolOin}|${schoolYear}${request.siteCode && `|${request.siteCode}`}`;
   const after = gate.cursors.open(caller.oin, of, request.cursor);
   const answer = await door.services.rosters.getRoster({

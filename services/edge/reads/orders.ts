@@ -5,7 +5,7 @@ import type { Caller } from '../caller.ts';
 import { purposeFor } from '../purpose.ts';
 import { actsForSchool } from '../stages/authorise.ts';
 import type { Door } from '../submission.ts';
-import { facesOf } from './faces.ts';
+import { facesOf, hereOf } from './faces.ts';
 
 const outcomeNames: Record<string, string> = { placed: 'OrderPlaced', refused: 'OrderRefused' };
 
@@ -13,7 +13,12 @@ const outcomeNames: Record<string, string> = { placed: 'OrderPlaced', refused: '
 export async function showOrder(door: Door, caller: Caller, row: OrderRow): Promise<Order> {
   const purpose = purposeFor(door, caller, row.schoolOin, Service.SERVICE_ORDER);
   const whole = caller.kind === 'operator' || caller.oin === row.buyerOin || actsForSchool(door, caller, row.schoolOin);
-  const lines = whole ? row.lines : row.lines.filter(({ line }) => line!.sellerOin === caller.oin);
+  const own = whole ? row.lines : row.lines.filter(({ line }) => line!.sellerOin === caller.oin);
+  const isHere = await hereOf(
+    purpose,
+    own.map(({ line }) => line!.learner),
+  );
+  const lines = own.filter(({ line }) => isHere(line!.learner));
   const faces = await facesOf(
     door,
     purpose,

@@ -8,7 +8,7 @@ import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { hasRef } from '../intake/people.ts';
 import { purposeFor } from '../purpose.ts';
-import { facesOf } from './faces.ts';
+import { facesOf, hereOf } from './faces.ts';
 import { groupToken, tokenOf } from './names.ts';
 import { openPayloads } from './results.ts';
 
@@ -78,9 +78,15 @@ export async function progress(request: GetProgressRequest, caller: Caller, gate
     const seen = new Set(entries.slice(0, named).map(nameOf));
     entries.splice(named, Infinity, ...entries.slice(named).filter((entry) => !seen.has(nameOf(entry))));
   }
+  // For mandates of some sites these are the school, in totals too.
+  const isHere = await hereOf(
+    purpose,
+    entries.map(({ learner }) => learner),
+  );
+  const here = entries.filter(({ learner }) => isHere(learner));
   const opened: OpenedResult[] = [];
-  for (let from = 0; from < entries.length; from += PAGE) {
-    const part = entries.slice(from, from + PAGE);
+  for (let from = 0; from < here.length; from += PAGE) {
+    const part = here.slice(from, from + PAGE);
     const payloads = await openPayloads(door, purpose, part);
     for (const [i, payload] of payloads.entries()) {
       const { learner, group, productId, byOin, day, kind } = part[i]!;

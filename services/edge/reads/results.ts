@@ -6,7 +6,7 @@ import type { Purpose } from '#release';
 import type { Caller } from '../caller.ts';
 import { purposeFor } from '../purpose.ts';
 import type { Door } from '../submission.ts';
-import { facesOf } from './faces.ts';
+import { facesOf, hereOf } from './faces.ts';
 
 /** Opens payloads; undefined where the learner is forgotten. */
 export async function openPayloads(
@@ -24,14 +24,19 @@ export async function openPayloads(
   return data.map((bytes) => (bytes.length === 0 ? undefined : ResultPayload.decode(bytes)));
 }
 
-/** Results of one school as the caller may see them; those of forgotten learners are left out. Throws mandate.*. */
+/** Results of one school as the caller may see them; those of forgotten learners, and of other sites, are left out. Throws mandate.*. */
 export async function showResults(
   door: Door,
   caller: Caller,
   school: string,
-  entries: readonly ResultEntry[],
+  given: readonly ResultEntry[],
 ): Promise<ResultRecord[]> {
   const purpose = purposeFor(door, caller, school, Service.SERVICE_RESULT);
+  const isHere = await hereOf(
+    purpose,
+    given.map(({ learner }) => learner),
+  );
+  const entries = given.filter(({ learner }) => isHere(learner));
   const [faces, payloads] = await Promise.all([
     facesOf(
       door,

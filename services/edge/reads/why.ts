@@ -21,6 +21,8 @@ import { tokenOf } from './names.ts';
 export const remedies: Partial<Record<Fault, string>> = {
   'mandate.missing': 'The school grants a mandate for this service to this party.',
   'mandate.unconfirmed': 'The school confirms the mandate; what waits is then sent in order.',
+  'mandate.unaccepted':
+    'The party accepts the mandate (AcceptMandate, or eduk mandate accept) or refuses it; what waits is then sent in order.',
   'mandate.ended': 'The school grants a new mandate, or the order moves to another supplier.',
   'product.unknown':
     'The publisher publishes the product, or the buyer corrects the product id; after 24 hours it is refused.',
@@ -50,6 +52,7 @@ const weight: Partial<Record<Fault, number>> = {
   'gateway.bug': 0,
   'hold.pending': 1,
   'mandate.unconfirmed': 2,
+  'mandate.unaccepted': 2,
   'mandate.ended': 2,
   'mandate.missing': 3,
   'product.unknown': 4,
@@ -215,8 +218,8 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
       if (fault)
         found.push({
           code: fault,
-          partyOin: school,
-          who: 'school',
+          // What the school has confirmed waits for its party.
+          ...(fault === 'mandate.unaccepted' ? { partyOin: oin } : { partyOin: school, who: 'school' }),
           productId,
           lastStep: 'release',
           told: `${chain.party(oin)?.name ?? 'A party'} may not have ${serviceName(service)} of this school: ${faults[fault].en}${otherServices(gate, school, oin, service)}`,

@@ -40,7 +40,11 @@ export async function accept(batch: readonly Submission[], door: Door): Promise<
   const first = made[0]?.submission;
   if (first === undefined) return;
   if (first.bulk || made.length > 1) await take(made, door, ofStream, first.bulk ? tagOf(made, door) : undefined);
-  else await door.together.add(first.caller.oin, made[0]!, first.bytes!.length);
+  else {
+    const { oin, actor } = first.caller;
+    // What is sent in its name is said apart from what it sends itself.
+    await door.together.add(actor === undefined ? oin : `${oin}|${actor}`, made[0]!, first.bytes!.length);
+  }
 }
 
 /** Messages of one party that each came alone. */
@@ -113,6 +117,7 @@ function accepted(group: readonly Submission[], now: number): AuditRecord {
     schoolOin: group.every((one) => one.school === school) ? (school ?? '') : '',
     method: group.every((one) => one.intake.method === intake.method) ? intake.method : '',
     times: BigInt(group.length),
+    actedBy: caller.actor ?? '',
   });
 }
 

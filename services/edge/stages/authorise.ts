@@ -6,7 +6,8 @@ import { each } from './each.ts';
 
 /**
  * Role, school and mandate. A school acts for itself without a mandate, and so does its board.
- * Faults: party.forbidden, wire.invalid (no school), state.missing (school), mandate.missing, mandate.unconfirmed, mandate.ended.
+ * Faults: party.forbidden, wire.invalid (no school), state.missing (school), mandate.missing, mandate.unconfirmed,
+ * mandate.unaccepted, mandate.ended.
  */
 export function authorise(batch: readonly Submission[], door: Door): void {
   /** One that may: what follows it is mostly the same caller's, of the same kind and for the same school. */
@@ -49,6 +50,27 @@ export function requireOwnSchool(caller: Caller, school: string): void {
   if (caller.school !== undefined && caller.school !== school) throw otherSchool();
 }
 
+/**
+ * In the name of a school its actor sends what that school's mandate to act names, of that school; nothing that agrees to
+ * anything.
+ */
+function requireActing(
+  door: Pick<Door, 'chain'>,
+  { oin, actor = '' }: Caller,
+  school: string,
+  service: Service | undefined,
+  fresh: boolean,
+): void {
+  if (school !== oin)
+    throw new GatewayError('party.forbidden', 'This is of another school than the one in whose name you call.', {
+      where: 'school_oin',
+    });
+  if (service === undefined)
+    throw new GatewayError('party.forbidden', 'This a school does itself: nobody does it in its name.');
+  const { fault } = door.chain.judgeActing(school, actor, service, fresh);
+  if (fault) throw new GatewayError(fault, faults[fault].en, { where: 'school_oin' });
+}
+
 export function requireMandate(
   door: Door,
   caller: Caller,
@@ -56,6 +78,10 @@ export function requireMandate(
   service: Service | undefined,
   fresh = false,
 ): void {
+  if (caller.actor !== undefined) {
+    requireActing(door, caller, school, service, fresh);
+    return;
+  }
   requireOwnSchool(caller, school);
   if (caller.kind === 'operator' || actsForSchool(door, caller, school)) return;
   if (!door.chain.knowsSchool(school)) throw new GatewayError('state.missing', SCHOOL_UNKNOWN, { where: 'school_oin' });

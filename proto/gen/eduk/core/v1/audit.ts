@@ -117,13 +117,15 @@ export interface AuditRecord {
   people: bigint;
   /** Fault of a refusal; of a mandate its state. */
   code: string;
-  /** Service of the mandate that allowed it. */
+  /** Service of the mandate that allowed it; of a mandate the purposes that it names, with commas. */
   purpose: string;
   attributes: string[];
   /** Receipt id of a record of a group, or of its first message, that this one stands for: not all of that group was new. */
   replaces: string;
   /** Messages of one party that came alone and were accepted together: each has its own receipt, the record has none. */
   messages: AuditMessage[];
+  /** Who acted for party_oin, where that was another; empty = it did so itself. Of a mandate: who changed it. */
+  actedBy: string;
 }
 
 /** One of the messages that were accepted together. */
@@ -201,6 +203,7 @@ function createBaseAuditRecord(): AuditRecord {
     attributes: [],
     replaces: "",
     messages: [],
+    actedBy: "",
   };
 }
 
@@ -256,6 +259,9 @@ export const AuditRecord: MessageFns<AuditRecord> = {
     }
     for (const v of message.messages) {
       AuditMessage.encode(v!, writer.uint32(114).fork()).join();
+    }
+    if (message.actedBy !== "") {
+      writer.uint32(122).string(message.actedBy);
     }
     return writer;
   },
@@ -385,6 +391,14 @@ export const AuditRecord: MessageFns<AuditRecord> = {
             message.messages.push(AuditMessage.decode(reader, reader.uint32()));
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.actedBy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -429,6 +443,11 @@ export const AuditRecord: MessageFns<AuditRecord> = {
       messages: globalThis.Array.isArray(object?.messages)
         ? object.messages.map((e: any) => AuditMessage.fromJSON(e))
         : [],
+      actedBy: isSet(object.actedBy)
+        ? globalThis.String(object.actedBy)
+        : isSet(object.acted_by)
+        ? globalThis.String(object.acted_by)
+        : "",
     };
   },
 
@@ -476,6 +495,9 @@ export const AuditRecord: MessageFns<AuditRecord> = {
     if (message.messages?.length) {
       obj.messages = message.messages.map((e) => AuditMessage.toJSON(e));
     }
+    if (message.actedBy !== "") {
+      obj.actedBy = message.actedBy;
+    }
     return obj;
   },
 
@@ -498,6 +520,7 @@ export const AuditRecord: MessageFns<AuditRecord> = {
     message.attributes = object.attributes?.map((e) => e) || [];
     message.replaces = object.replaces ?? "";
     message.messages = object.messages?.map((e) => AuditMessage.fromPartial(e)) || [];
+    message.actedBy = object.actedBy ?? "";
     return message;
   },
 };

@@ -120,6 +120,8 @@ export const Service = {
   SERVICE_PROGRESS: 6,
   SERVICE_USAGE: 7,
   SERVICE_STAFF: 8,
+  /** SERVICE_ACT - To send messages in the name of the school, for the services that the same mandate names; gives no data by itself. */
+  SERVICE_ACT: 9,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -135,6 +137,7 @@ export namespace Service {
   export type SERVICE_PROGRESS = typeof Service.SERVICE_PROGRESS;
   export type SERVICE_USAGE = typeof Service.SERVICE_USAGE;
   export type SERVICE_STAFF = typeof Service.SERVICE_STAFF;
+  export type SERVICE_ACT = typeof Service.SERVICE_ACT;
   export type UNRECOGNIZED = typeof Service.UNRECOGNIZED;
 }
 
@@ -167,6 +170,9 @@ export function serviceFromJSON(object: any): Service {
     case 8:
     case "SERVICE_STAFF":
       return Service.SERVICE_STAFF;
+    case 9:
+    case "SERVICE_ACT":
+      return Service.SERVICE_ACT;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -194,7 +200,100 @@ export function serviceToJSON(object: Service): string {
       return "SERVICE_USAGE";
     case Service.SERVICE_STAFF:
       return "SERVICE_STAFF";
+    case Service.SERVICE_ACT:
+      return "SERVICE_ACT";
     case Service.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** For what a school lets a party process data of persons. */
+export const ProcessingPurpose = {
+  PROCESSING_PURPOSE_UNSPECIFIED: 0,
+  /** PROCESSING_PURPOSE_TEACHING - Giving and following education. */
+  PROCESSING_PURPOSE_TEACHING: 1,
+  /** PROCESSING_PURPOSE_GUIDANCE - Guiding and supporting learners. */
+  PROCESSING_PURPOSE_GUIDANCE: 2,
+  /** PROCESSING_PURPOSE_SUPPLY - Ordering and delivering learning material. */
+  PROCESSING_PURPOSE_SUPPLY: 3,
+  /** PROCESSING_PURPOSE_ACCESS - Giving access to learning material. */
+  PROCESSING_PURPOSE_ACCESS: 4,
+  /** PROCESSING_PURPOSE_RESULTS - Getting results of learning and tests back. */
+  PROCESSING_PURPOSE_RESULTS: 5,
+  /** PROCESSING_PURPOSE_ADMINISTRATION - Keeping the school's administration. */
+  PROCESSING_PURPOSE_ADMINISTRATION: 6,
+  /** PROCESSING_PURPOSE_LEGAL_DUTY - Fulfilling a legal duty of the school. */
+  PROCESSING_PURPOSE_LEGAL_DUTY: 7,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type ProcessingPurpose = typeof ProcessingPurpose[keyof typeof ProcessingPurpose];
+
+export namespace ProcessingPurpose {
+  export type PROCESSING_PURPOSE_UNSPECIFIED = typeof ProcessingPurpose.PROCESSING_PURPOSE_UNSPECIFIED;
+  export type PROCESSING_PURPOSE_TEACHING = typeof ProcessingPurpose.PROCESSING_PURPOSE_TEACHING;
+  export type PROCESSING_PURPOSE_GUIDANCE = typeof ProcessingPurpose.PROCESSING_PURPOSE_GUIDANCE;
+  export type PROCESSING_PURPOSE_SUPPLY = typeof ProcessingPurpose.PROCESSING_PURPOSE_SUPPLY;
+  export type PROCESSING_PURPOSE_ACCESS = typeof ProcessingPurpose.PROCESSING_PURPOSE_ACCESS;
+  export type PROCESSING_PURPOSE_RESULTS = typeof ProcessingPurpose.PROCESSING_PURPOSE_RESULTS;
+  export type PROCESSING_PURPOSE_ADMINISTRATION = typeof ProcessingPurpose.PROCESSING_PURPOSE_ADMINISTRATION;
+  export type PROCESSING_PURPOSE_LEGAL_DUTY = typeof ProcessingPurpose.PROCESSING_PURPOSE_LEGAL_DUTY;
+  export type UNRECOGNIZED = typeof ProcessingPurpose.UNRECOGNIZED;
+}
+
+export function processingPurposeFromJSON(object: any): ProcessingPurpose {
+  switch (object) {
+    case 0:
+    case "PROCESSING_PURPOSE_UNSPECIFIED":
+      return ProcessingPurpose.PROCESSING_PURPOSE_UNSPECIFIED;
+    case 1:
+    case "PROCESSING_PURPOSE_TEACHING":
+      return ProcessingPurpose.PROCESSING_PURPOSE_TEACHING;
+    case 2:
+    case "PROCESSING_PURPOSE_GUIDANCE":
+      return ProcessingPurpose.PROCESSING_PURPOSE_GUIDANCE;
+    case 3:
+    case "PROCESSING_PURPOSE_SUPPLY":
+      return ProcessingPurpose.PROCESSING_PURPOSE_SUPPLY;
+    case 4:
+    case "PROCESSING_PURPOSE_ACCESS":
+      return ProcessingPurpose.PROCESSING_PURPOSE_ACCESS;
+    case 5:
+    case "PROCESSING_PURPOSE_RESULTS":
+      return ProcessingPurpose.PROCESSING_PURPOSE_RESULTS;
+    case 6:
+    case "PROCESSING_PURPOSE_ADMINISTRATION":
+      return ProcessingPurpose.PROCESSING_PURPOSE_ADMINISTRATION;
+    case 7:
+    case "PROCESSING_PURPOSE_LEGAL_DUTY":
+      return ProcessingPurpose.PROCESSING_PURPOSE_LEGAL_DUTY;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ProcessingPurpose.UNRECOGNIZED;
+  }
+}
+
+export function processingPurposeToJSON(object: ProcessingPurpose): string {
+  switch (object) {
+    case ProcessingPurpose.PROCESSING_PURPOSE_UNSPECIFIED:
+      return "PROCESSING_PURPOSE_UNSPECIFIED";
+    case ProcessingPurpose.PROCESSING_PURPOSE_TEACHING:
+      return "PROCESSING_PURPOSE_TEACHING";
+    case ProcessingPurpose.PROCESSING_PURPOSE_GUIDANCE:
+      return "PROCESSING_PURPOSE_GUIDANCE";
+    case ProcessingPurpose.PROCESSING_PURPOSE_SUPPLY:
+      return "PROCESSING_PURPOSE_SUPPLY";
+    case ProcessingPurpose.PROCESSING_PURPOSE_ACCESS:
+      return "PROCESSING_PURPOSE_ACCESS";
+    case ProcessingPurpose.PROCESSING_PURPOSE_RESULTS:
+      return "PROCESSING_PURPOSE_RESULTS";
+    case ProcessingPurpose.PROCESSING_PURPOSE_ADMINISTRATION:
+      return "PROCESSING_PURPOSE_ADMINISTRATION";
+    case ProcessingPurpose.PROCESSING_PURPOSE_LEGAL_DUTY:
+      return "PROCESSING_PURPOSE_LEGAL_DUTY";
+    case ProcessingPurpose.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
   }
@@ -202,7 +301,7 @@ export function serviceToJSON(object: Service): string {
 
 export const MandateState = {
   MANDATE_STATE_UNSPECIFIED: 0,
-  /** MANDATE_STATE_UNCONFIRMED - Entered, not yet confirmed by the school; routes nothing. */
+  /** MANDATE_STATE_UNCONFIRMED - Entered, not yet confirmed by the school, or not yet accepted by the party where that is needed; routes nothing. */
   MANDATE_STATE_UNCONFIRMED: 1,
   MANDATE_STATE_ACTIVE: 2,
   /** MANDATE_STATE_RUN_OFF - No new orders or grants; returns, credits, usage and running licences go on until `run_off_until`. */
@@ -287,6 +386,8 @@ export interface Party {
    * each service releases by default.
    */
   attributes: string[];
+  /** Each mandate for it holds only once it has accepted that one. */
+  requiresAcceptance: boolean;
 }
 
 /** A school's agreement that a party may have something, for a service. */
@@ -304,7 +405,7 @@ export interface Mandate {
   validUntil: string;
   /** Last Dutch day of the run-off, where it runs off. */
   runOffUntil: string;
-  /** Reference and version of the processing agreement. */
+  /** Reference of the processing agreement. */
   agreement: string;
   /** OIN of the board that gave it for this school; empty = the school's own. */
   boardOin: string;
@@ -322,6 +423,20 @@ export interface Mandate {
    * mandate of school and party that holds says so, for all services.
    */
   pairwise: boolean;
+  /** Version of the processing agreement. */
+  agreementVersion: string;
+  /** For what it is; empty = not said. */
+  purposes: ProcessingPurpose[];
+  /** Codes (dependancecode) of the sites whose learners it is about; empty = the whole school. Of others nothing is released. */
+  siteCodes: string[];
+  /** It holds only once the party has accepted it. */
+  requiresAcceptance: boolean;
+  /** Who confirmed it for the school: OIN of the school or board, or `operator`; empty = nobody yet, or before this was kept. */
+  confirmedBy: string;
+  /** Who accepted it for the party: its OIN, or `operator`; empty = nobody. */
+  acceptedBy: string;
+  /** Who ended it: OIN or `operator`; of a mandate that the party refused, the party. Empty = it stands, or its days were over. */
+  endedBy: string;
 }
 
 /** A mandate of one school with the key that its grant made. */
@@ -419,7 +534,16 @@ export const Endpoint: MessageFns<Endpoint> = {
 };
 
 function createBaseParty(): Party {
-  return { oin: "", name: "", roles: [], endpoints: [], boardOin: "", sectors: [], attributes: [] };
+  return {
+    oin: "",
+    name: "",
+    roles: [],
+    endpoints: [],
+    boardOin: "",
+    sectors: [],
+    attributes: [],
+    requiresAcceptance: false,
+  };
 }
 
 export const Party: MessageFns<Party> = {
@@ -448,6 +572,9 @@ export const Party: MessageFns<Party> = {
     }
     for (const v of message.attributes) {
       writer.uint32(58).string(v!);
+    }
+    if (message.requiresAcceptance !== false) {
+      writer.uint32(64).bool(message.requiresAcceptance);
     }
     return writer;
   },
@@ -531,6 +658,14 @@ export const Party: MessageFns<Party> = {
             message.attributes.push(reader.string());
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.requiresAcceptance = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -560,6 +695,11 @@ export const Party: MessageFns<Party> = {
       attributes: globalThis.Array.isArray(object?.attributes)
         ? object.attributes.map((e: any) => globalThis.String(e))
         : [],
+      requiresAcceptance: isSet(object.requiresAcceptance)
+        ? globalThis.Boolean(object.requiresAcceptance)
+        : isSet(object.requires_acceptance)
+        ? globalThis.Boolean(object.requires_acceptance)
+        : false,
     };
   },
 
@@ -586,6 +726,9 @@ export const Party: MessageFns<Party> = {
     if (message.attributes?.length) {
       obj.attributes = message.attributes;
     }
+    if (message.requiresAcceptance !== false) {
+      obj.requiresAcceptance = message.requiresAcceptance;
+    }
     return obj;
   },
 
@@ -601,6 +744,7 @@ export const Party: MessageFns<Party> = {
     message.boardOin = object.boardOin ?? "";
     message.sectors = object.sectors?.map((e) => e) || [];
     message.attributes = object.attributes?.map((e) => e) || [];
+    message.requiresAcceptance = object.requiresAcceptance ?? false;
     return message;
   },
 };
@@ -622,6 +766,13 @@ function createBaseMandate(): Mandate {
     narrowed: [],
     enteredBy: "",
     pairwise: false,
+    agreementVersion: "",
+    purposes: [],
+    siteCodes: [],
+    requiresAcceptance: false,
+    confirmedBy: "",
+    acceptedBy: "",
+    endedBy: "",
   };
 }
 
@@ -679,6 +830,31 @@ export const Mandate: MessageFns<Mandate> = {
     }
     if (message.pairwise !== false) {
       writer.uint32(120).bool(message.pairwise);
+    }
+    if (message.agreementVersion !== "") {
+      writer.uint32(130).string(message.agreementVersion);
+    }
+    if (message.purposes.length !== 0) {
+      writer.uint32(138).fork();
+      for (const v of message.purposes) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    for (const v of message.siteCodes) {
+      writer.uint32(146).string(v!);
+    }
+    if (message.requiresAcceptance !== false) {
+      writer.uint32(152).bool(message.requiresAcceptance);
+    }
+    if (message.confirmedBy !== "") {
+      writer.uint32(162).string(message.confirmedBy);
+    }
+    if (message.acceptedBy !== "") {
+      writer.uint32(170).string(message.acceptedBy);
+    }
+    if (message.endedBy !== "") {
+      writer.uint32(178).string(message.endedBy);
     }
     return writer;
   },
@@ -836,6 +1012,72 @@ export const Mandate: MessageFns<Mandate> = {
             message.pairwise = reader.bool();
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.agreementVersion = reader.string();
+            continue;
+          }
+          case 17: {
+            if (tag === 136) {
+              message.purposes.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 138) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.purposes.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.siteCodes.push(reader.string());
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.requiresAcceptance = reader.bool();
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.confirmedBy = reader.string();
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.acceptedBy = reader.string();
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.endedBy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -905,6 +1147,39 @@ export const Mandate: MessageFns<Mandate> = {
         ? globalThis.String(object.entered_by)
         : "",
       pairwise: isSet(object.pairwise) ? globalThis.Boolean(object.pairwise) : false,
+      agreementVersion: isSet(object.agreementVersion)
+        ? globalThis.String(object.agreementVersion)
+        : isSet(object.agreement_version)
+        ? globalThis.String(object.agreement_version)
+        : "",
+      purposes: globalThis.Array.isArray(object?.purposes)
+        ? object.purposes.map((e: any) => processingPurposeFromJSON(e))
+        : [],
+      siteCodes: globalThis.Array.isArray(object?.siteCodes)
+        ? object.siteCodes.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.site_codes)
+        ? object.site_codes.map((e: any) => globalThis.String(e))
+        : [],
+      requiresAcceptance: isSet(object.requiresAcceptance)
+        ? globalThis.Boolean(object.requiresAcceptance)
+        : isSet(object.requires_acceptance)
+        ? globalThis.Boolean(object.requires_acceptance)
+        : false,
+      confirmedBy: isSet(object.confirmedBy)
+        ? globalThis.String(object.confirmedBy)
+        : isSet(object.confirmed_by)
+        ? globalThis.String(object.confirmed_by)
+        : "",
+      acceptedBy: isSet(object.acceptedBy)
+        ? globalThis.String(object.acceptedBy)
+        : isSet(object.accepted_by)
+        ? globalThis.String(object.accepted_by)
+        : "",
+      endedBy: isSet(object.endedBy)
+        ? globalThis.String(object.endedBy)
+        : isSet(object.ended_by)
+        ? globalThis.String(object.ended_by)
+        : "",
     };
   },
 
@@ -955,6 +1230,27 @@ export const Mandate: MessageFns<Mandate> = {
     if (message.pairwise !== false) {
       obj.pairwise = message.pairwise;
     }
+    if (message.agreementVersion !== "") {
+      obj.agreementVersion = message.agreementVersion;
+    }
+    if (message.purposes?.length) {
+      obj.purposes = message.purposes.map((e) => processingPurposeToJSON(e));
+    }
+    if (message.siteCodes?.length) {
+      obj.siteCodes = message.siteCodes;
+    }
+    if (message.requiresAcceptance !== false) {
+      obj.requiresAcceptance = message.requiresAcceptance;
+    }
+    if (message.confirmedBy !== "") {
+      obj.confirmedBy = message.confirmedBy;
+    }
+    if (message.acceptedBy !== "") {
+      obj.acceptedBy = message.acceptedBy;
+    }
+    if (message.endedBy !== "") {
+      obj.endedBy = message.endedBy;
+    }
     return obj;
   },
 
@@ -978,6 +1274,13 @@ export const Mandate: MessageFns<Mandate> = {
     message.narrowed = object.narrowed?.map((e) => e) || [];
     message.enteredBy = object.enteredBy ?? "";
     message.pairwise = object.pairwise ?? false;
+    message.agreementVersion = object.agreementVersion ?? "";
+    message.purposes = object.purposes?.map((e) => e) || [];
+    message.siteCodes = object.siteCodes?.map((e) => e) || [];
+    message.requiresAcceptance = object.requiresAcceptance ?? false;
+    message.confirmedBy = object.confirmedBy ?? "";
+    message.acceptedBy = object.acceptedBy ?? "";
+    message.endedBy = object.endedBy ?? "";
     return message;
   },
 };

@@ -112,6 +112,21 @@ export interface ParkedRows {
 /** Groups of rows. */
 export interface ListParkedRowsResponse {
   parked: ParkedRows[];
+  /** What is not there any more, because it was parked for thirty days. */
+  dropped: DroppedRows[];
+}
+
+/** Messages that were dropped, by whose and why. */
+export interface DroppedRows {
+  partyOin: string;
+  schoolOin: string;
+  service: Service;
+  /** Why they were parked. */
+  code: string;
+  rows: bigint;
+  /** First and last, Unix milliseconds. */
+  fromMs: bigint;
+  untilMs: bigint;
 }
 
 /** What a sender is free for. */
@@ -1652,13 +1667,16 @@ export const ParkedRows: MessageFns<ParkedRows> = {
 };
 
 function createBaseListParkedRowsResponse(): ListParkedRowsResponse {
-  return { parked: [] };
+  return { parked: [], dropped: [] };
 }
 
 export const ListParkedRowsResponse: MessageFns<ListParkedRowsResponse> = {
   encode(message: ListParkedRowsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.parked) {
       ParkedRows.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.dropped) {
+      DroppedRows.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1684,6 +1702,14 @@ export const ListParkedRowsResponse: MessageFns<ListParkedRowsResponse> = {
             message.parked.push(ParkedRows.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.dropped.push(DroppedRows.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1699,6 +1725,7 @@ export const ListParkedRowsResponse: MessageFns<ListParkedRowsResponse> = {
   fromJSON(object: any): ListParkedRowsResponse {
     return {
       parked: globalThis.Array.isArray(object?.parked) ? object.parked.map((e: any) => ParkedRows.fromJSON(e)) : [],
+      dropped: globalThis.Array.isArray(object?.dropped) ? object.dropped.map((e: any) => DroppedRows.fromJSON(e)) : [],
     };
   },
 
@@ -1706,6 +1733,9 @@ export const ListParkedRowsResponse: MessageFns<ListParkedRowsResponse> = {
     const obj: any = {};
     if (message.parked?.length) {
       obj.parked = message.parked.map((e) => ParkedRows.toJSON(e));
+    }
+    if (message.dropped?.length) {
+      obj.dropped = message.dropped.map((e) => DroppedRows.toJSON(e));
     }
     return obj;
   },
@@ -1716,6 +1746,189 @@ export const ListParkedRowsResponse: MessageFns<ListParkedRowsResponse> = {
   fromPartial(object: DeepPartial<ListParkedRowsResponse>): ListParkedRowsResponse {
     const message = createBaseListParkedRowsResponse();
     message.parked = object.parked?.map((e) => ParkedRows.fromPartial(e)) || [];
+    message.dropped = object.dropped?.map((e) => DroppedRows.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDroppedRows(): DroppedRows {
+  return { partyOin: "", schoolOin: "", service: 0, code: "", rows: 0n, fromMs: 0n, untilMs: 0n };
+}
+
+export const DroppedRows: MessageFns<DroppedRows> = {
+  encode(message: DroppedRows, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.service !== 0) {
+      writer.uint32(24).int32(message.service);
+    }
+    if (message.code !== "") {
+      writer.uint32(34).string(message.code);
+    }
+    if (message.rows !== 0n) {
+      if (BigInt.asUintN(64, message.rows) !== message.rows) {
+        throw new globalThis.Error("value provided for field message.rows of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.rows);
+    }
+    if (message.fromMs !== 0n) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.fromMs);
+    }
+    if (message.untilMs !== 0n) {
+      if (BigInt.asIntN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.untilMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DroppedRows {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDroppedRows();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.service = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.rows = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.untilMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DroppedRows {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      service: isSet(object.service) ? serviceFromJSON(object.service) : 0,
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      rows: isSet(object.rows) ? BigInt(object.rows) : 0n,
+      fromMs: isSet(object.fromMs) ? BigInt(object.fromMs) : isSet(object.from_ms) ? BigInt(object.from_ms) : 0n,
+      untilMs: isSet(object.untilMs) ? BigInt(object.untilMs) : isSet(object.until_ms) ? BigInt(object.until_ms) : 0n,
+    };
+  },
+
+  toJSON(message: DroppedRows): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.service !== 0) {
+      obj.service = serviceToJSON(message.service);
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.rows !== 0n) {
+      obj.rows = message.rows.toString();
+    }
+    if (message.fromMs !== 0n) {
+      obj.fromMs = message.fromMs.toString();
+    }
+    if (message.untilMs !== 0n) {
+      obj.untilMs = message.untilMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DroppedRows>): DroppedRows {
+    return DroppedRows.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DroppedRows>): DroppedRows {
+    const message = createBaseDroppedRows();
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.service = object.service ?? 0;
+    message.code = object.code ?? "";
+    message.rows = (object.rows !== undefined && object.rows !== null) ? BigInt(object.rows) : 0n;
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : 0n;
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
     return message;
   },
 };

@@ -64,7 +64,7 @@ export interface MandateSubmitted {
 export interface MandateChangeSubmitted {
   schoolOin: string;
   mandateId: string;
-  /** `confirm`, `run_off`, `stop` or `key`. */
+  /** `confirm`, `accept`, `refuse`, `run_off`, `stop` or `key`. */
   change: string;
   runOffUntil: string;
   keyDigest: Uint8Array;
@@ -93,6 +93,8 @@ export interface MandateChanged {
   byOin: string;
   /** True when it stood so already: it decides that flow. */
   unchanged: boolean;
+  /** What of it changed: `entered`, `confirmed`, `accepted`, `narrowed`, `run_off`, `ended` or `changed`. */
+  change: string;
 }
 
 function createBaseCredentialDigests(): CredentialDigests {
@@ -1076,7 +1078,7 @@ export const PartyChangeRefused: MessageFns<PartyChangeRefused> = {
 };
 
 function createBaseMandateChanged(): MandateChanged {
-  return { mandate: undefined, byOin: "", unchanged: false };
+  return { mandate: undefined, byOin: "", unchanged: false, change: "" };
 }
 
 export const MandateChanged: MessageFns<MandateChanged> = {
@@ -1089,6 +1091,9 @@ export const MandateChanged: MessageFns<MandateChanged> = {
     }
     if (message.unchanged !== false) {
       writer.uint32(24).bool(message.unchanged);
+    }
+    if (message.change !== "") {
+      writer.uint32(34).string(message.change);
     }
     return writer;
   },
@@ -1130,6 +1135,14 @@ export const MandateChanged: MessageFns<MandateChanged> = {
             message.unchanged = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.change = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1151,6 +1164,7 @@ export const MandateChanged: MessageFns<MandateChanged> = {
         ? globalThis.String(object.by_oin)
         : "",
       unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
+      change: isSet(object.change) ? globalThis.String(object.change) : "",
     };
   },
 
@@ -1165,6 +1179,9 @@ export const MandateChanged: MessageFns<MandateChanged> = {
     if (message.unchanged !== false) {
       obj.unchanged = message.unchanged;
     }
+    if (message.change !== "") {
+      obj.change = message.change;
+    }
     return obj;
   },
 
@@ -1178,6 +1195,7 @@ export const MandateChanged: MessageFns<MandateChanged> = {
       : undefined;
     message.byOin = object.byOin ?? "";
     message.unchanged = object.unchanged ?? false;
+    message.change = object.change ?? "";
     return message;
   },
 };

@@ -8,7 +8,13 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
   Mandate,
+  MandateState,
+  mandateStateFromJSON,
+  mandateStateToJSON,
   Party,
+  ProcessingPurpose,
+  processingPurposeFromJSON,
+  processingPurposeToJSON,
   Role,
   roleFromJSON,
   roleToJSON,
@@ -68,12 +74,20 @@ export interface GrantMandateRequest {
   validFrom: string;
   /** YYYY-MM-DD; empty = no end. */
   validUntil: string;
-  /** Reference and version of the processing agreement. */
+  /** Reference of the processing agreement. */
   agreement: string;
   /** How long the answer may wait for the first decision, milliseconds, at most 30,000; 0 = answer once accepted. */
   waitMs: bigint;
   /** The party gets pseudonyms of its own instead of ECK iDs, keys of the administration and account names. */
   pairwise: boolean;
+  /** Version of the processing agreement. */
+  agreementVersion: string;
+  /** For what it is. */
+  purposes: ProcessingPurpose[];
+  /** Two digits each: only learners of these sites; empty = the whole school. Of one school only. */
+  siteCodes: string[];
+  /** It holds only once the party has accepted it, also where that party does not ask for it. */
+  requiresAcceptance: boolean;
 }
 
 /** The mandate as asked; its state follows in ListMandates. */
@@ -122,6 +136,85 @@ export interface WithdrawMandateResponse {
   decision: Decision | undefined;
 }
 
+/** Stands behind a mandate. */
+export interface ConfirmMandateRequest {
+  /**
+   * Chosen by the sender, unique per party and method: a repeat with the same content has the same answer and no second
+   * effect; with other content it is refused as state.conflict.
+   */
+  reference: string;
+  /** OIN of the school; a board's own where mandate_id names its grant for all its schools. */
+  schoolOin: string;
+  mandateId: string;
+  /** How long the answer may wait for the first decision, milliseconds, at most 30,000; 0 = answer once accepted. */
+  waitMs: bigint;
+}
+
+/** Its state follows in ListMandates. */
+export interface ConfirmMandateResponse {
+  /** Follow the message with FlowService by this id. */
+  flowId: string;
+  receipt:
+    | Receipt
+    | undefined;
+  /** Empty outcome = not yet decided when the answer left. */
+  decision: Decision | undefined;
+  state: MandateState;
+}
+
+/** Takes a mandate on. */
+export interface AcceptMandateRequest {
+  /**
+   * Chosen by the sender, unique per party and method: a repeat with the same content has the same answer and no second
+   * effect; with other content it is refused as state.conflict.
+   */
+  reference: string;
+  /** Of a mandate for you, or of a board's grant. */
+  mandateId: string;
+  /** How long the answer may wait for the first decision, milliseconds, at most 30,000; 0 = answer once accepted. */
+  waitMs: bigint;
+}
+
+/** Its state follows in ListMandates. */
+export interface AcceptMandateResponse {
+  /** Follow the message with FlowService by this id. */
+  flowId: string;
+  receipt:
+    | Receipt
+    | undefined;
+  /** Empty outcome = not yet decided when the answer left. */
+  decision:
+    | Decision
+    | undefined;
+  /** Still unconfirmed where the school has not confirmed it. */
+  state: MandateState;
+}
+
+/** Declines a mandate. */
+export interface RefuseMandateRequest {
+  /**
+   * Chosen by the sender, unique per party and method: a repeat with the same content has the same answer and no second
+   * effect; with other content it is refused as state.conflict.
+   */
+  reference: string;
+  /** Of a mandate for you, or of a board's grant. */
+  mandateId: string;
+  /** How long the answer may wait for the first decision, milliseconds, at most 30,000; 0 = answer once accepted. */
+  waitMs: bigint;
+}
+
+/** Accepted; within 5 s the route is closed. */
+export interface RefuseMandateResponse {
+  /** Follow the message with FlowService by this id. */
+  flowId: string;
+  receipt:
+    | Receipt
+    | undefined;
+  /** Empty outcome = not yet decided when the answer left. */
+  decision: Decision | undefined;
+  state: MandateState;
+}
+
 /** Filters; empty = all. */
 export interface ListMandatesRequest {
   /** OIN of the school, or of a board: then of each of its schools, and what it gave. */
@@ -137,6 +230,30 @@ export interface ListMandatesRequest {
 export interface ListMandatesResponse {
   mandates: Mandate[];
   /** Continue from here; empty = no more. */
+  cursor: string;
+  /** Where WatchMandates starts to miss nothing of this list; of the first page. */
+  watchCursor: string;
+}
+
+/** From where. */
+export interface WatchMandatesRequest {
+  /** Where an earlier watch or list stopped; empty = from what is kept. */
+  cursor: string;
+  /** Only of this school; empty = of each. */
+  schoolOin: string;
+}
+
+/** One change of a mandate. */
+export interface WatchMandatesResponse {
+  /** `entered`, `confirmed`, `accepted`, `narrowed`, `run_off`, `ended`, or `changed`. */
+  change: string;
+  /** As it stands after it. */
+  mandate:
+    | Mandate
+    | undefined;
+  /** Who changed it: OIN or `operator`; empty = its days were over. */
+  byOin: string;
+  /** Resume after this change. */
   cursor: string;
 }
 
@@ -472,6 +589,10 @@ function createBaseGrantMandateRequest(): GrantMandateRequest {
     agreement: "",
     waitMs: 0n,
     pairwise: false,
+    agreementVersion: "",
+    purposes: [],
+    siteCodes: [],
+    requiresAcceptance: false,
   };
 }
 
@@ -513,6 +634,22 @@ export const GrantMandateRequest: MessageFns<GrantMandateRequest> = {
     }
     if (message.pairwise !== false) {
       writer.uint32(80).bool(message.pairwise);
+    }
+    if (message.agreementVersion !== "") {
+      writer.uint32(90).string(message.agreementVersion);
+    }
+    if (message.purposes.length !== 0) {
+      writer.uint32(98).fork();
+      for (const v of message.purposes) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    for (const v of message.siteCodes) {
+      writer.uint32(106).string(v!);
+    }
+    if (message.requiresAcceptance !== false) {
+      writer.uint32(112).bool(message.requiresAcceptance);
     }
     return writer;
   },
@@ -620,6 +757,48 @@ export const GrantMandateRequest: MessageFns<GrantMandateRequest> = {
             message.pairwise = reader.bool();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.agreementVersion = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag === 96) {
+              message.purposes.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 98) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.purposes.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.siteCodes.push(reader.string());
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.requiresAcceptance = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -662,6 +841,24 @@ export const GrantMandateRequest: MessageFns<GrantMandateRequest> = {
       agreement: isSet(object.agreement) ? globalThis.String(object.agreement) : "",
       waitMs: isSet(object.waitMs) ? BigInt(object.waitMs) : isSet(object.wait_ms) ? BigInt(object.wait_ms) : 0n,
       pairwise: isSet(object.pairwise) ? globalThis.Boolean(object.pairwise) : false,
+      agreementVersion: isSet(object.agreementVersion)
+        ? globalThis.String(object.agreementVersion)
+        : isSet(object.agreement_version)
+        ? globalThis.String(object.agreement_version)
+        : "",
+      purposes: globalThis.Array.isArray(object?.purposes)
+        ? object.purposes.map((e: any) => processingPurposeFromJSON(e))
+        : [],
+      siteCodes: globalThis.Array.isArray(object?.siteCodes)
+        ? object.siteCodes.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.site_codes)
+        ? object.site_codes.map((e: any) => globalThis.String(e))
+        : [],
+      requiresAcceptance: isSet(object.requiresAcceptance)
+        ? globalThis.Boolean(object.requiresAcceptance)
+        : isSet(object.requires_acceptance)
+        ? globalThis.Boolean(object.requires_acceptance)
+        : false,
     };
   },
 
@@ -697,6 +894,18 @@ export const GrantMandateRequest: MessageFns<GrantMandateRequest> = {
     if (message.pairwise !== false) {
       obj.pairwise = message.pairwise;
     }
+    if (message.agreementVersion !== "") {
+      obj.agreementVersion = message.agreementVersion;
+    }
+    if (message.purposes?.length) {
+      obj.purposes = message.purposes.map((e) => processingPurposeToJSON(e));
+    }
+    if (message.siteCodes?.length) {
+      obj.siteCodes = message.siteCodes;
+    }
+    if (message.requiresAcceptance !== false) {
+      obj.requiresAcceptance = message.requiresAcceptance;
+    }
     return obj;
   },
 
@@ -715,6 +924,10 @@ export const GrantMandateRequest: MessageFns<GrantMandateRequest> = {
     message.agreement = object.agreement ?? "";
     message.waitMs = (object.waitMs !== undefined && object.waitMs !== null) ? BigInt(object.waitMs) : 0n;
     message.pairwise = object.pairwise ?? false;
+    message.agreementVersion = object.agreementVersion ?? "";
+    message.purposes = object.purposes?.map((e) => e) || [];
+    message.siteCodes = object.siteCodes?.map((e) => e) || [];
+    message.requiresAcceptance = object.requiresAcceptance ?? false;
     return message;
   },
 };
@@ -1139,6 +1352,725 @@ export const WithdrawMandateResponse: MessageFns<WithdrawMandateResponse> = {
   },
 };
 
+function createBaseConfirmMandateRequest(): ConfirmMandateRequest {
+  return { reference: "", schoolOin: "", mandateId: "", waitMs: 0n };
+}
+
+export const ConfirmMandateRequest: MessageFns<ConfirmMandateRequest> = {
+  encode(message: ConfirmMandateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reference !== "") {
+      writer.uint32(10).string(message.reference);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.mandateId !== "") {
+      writer.uint32(26).string(message.mandateId);
+    }
+    if (message.waitMs !== 0n) {
+      if (BigInt.asIntN(64, message.waitMs) !== message.waitMs) {
+        throw new globalThis.Error("value provided for field message.waitMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.waitMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfirmMandateRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfirmMandateRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reference = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.mandateId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.waitMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ConfirmMandateRequest {
+    return {
+      reference: isSet(object.reference) ? globalThis.String(object.reference) : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      mandateId: isSet(object.mandateId)
+        ? globalThis.String(object.mandateId)
+        : isSet(object.mandate_id)
+        ? globalThis.String(object.mandate_id)
+        : "",
+      waitMs: isSet(object.waitMs) ? BigInt(object.waitMs) : isSet(object.wait_ms) ? BigInt(object.wait_ms) : 0n,
+    };
+  },
+
+  toJSON(message: ConfirmMandateRequest): unknown {
+    const obj: any = {};
+    if (message.reference !== "") {
+      obj.reference = message.reference;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.mandateId !== "") {
+      obj.mandateId = message.mandateId;
+    }
+    if (message.waitMs !== 0n) {
+      obj.waitMs = message.waitMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ConfirmMandateRequest>): ConfirmMandateRequest {
+    return ConfirmMandateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ConfirmMandateRequest>): ConfirmMandateRequest {
+    const message = createBaseConfirmMandateRequest();
+    message.reference = object.reference ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.mandateId = object.mandateId ?? "";
+    message.waitMs = (object.waitMs !== undefined && object.waitMs !== null) ? BigInt(object.waitMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseConfirmMandateResponse(): ConfirmMandateResponse {
+  return { flowId: "", receipt: undefined, decision: undefined, state: 0 };
+}
+
+export const ConfirmMandateResponse: MessageFns<ConfirmMandateResponse> = {
+  encode(message: ConfirmMandateResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.receipt !== undefined) {
+      Receipt.encode(message.receipt, writer.uint32(18).fork()).join();
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(26).fork()).join();
+    }
+    if (message.state !== 0) {
+      writer.uint32(32).int32(message.state);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfirmMandateResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfirmMandateResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.receipt = Receipt.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ConfirmMandateResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      receipt: isSet(object.receipt) ? Receipt.fromJSON(object.receipt) : undefined,
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      state: isSet(object.state) ? mandateStateFromJSON(object.state) : 0,
+    };
+  },
+
+  toJSON(message: ConfirmMandateResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.receipt !== undefined) {
+      obj.receipt = Receipt.toJSON(message.receipt);
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.state !== 0) {
+      obj.state = mandateStateToJSON(message.state);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ConfirmMandateResponse>): ConfirmMandateResponse {
+    return ConfirmMandateResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ConfirmMandateResponse>): ConfirmMandateResponse {
+    const message = createBaseConfirmMandateResponse();
+    message.flowId = object.flowId ?? "";
+    message.receipt = (object.receipt !== undefined && object.receipt !== null)
+      ? Receipt.fromPartial(object.receipt)
+      : undefined;
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.state = object.state ?? 0;
+    return message;
+  },
+};
+
+function createBaseAcceptMandateRequest(): AcceptMandateRequest {
+  return { reference: "", mandateId: "", waitMs: 0n };
+}
+
+export const AcceptMandateRequest: MessageFns<AcceptMandateRequest> = {
+  encode(message: AcceptMandateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reference !== "") {
+      writer.uint32(10).string(message.reference);
+    }
+    if (message.mandateId !== "") {
+      writer.uint32(18).string(message.mandateId);
+    }
+    if (message.waitMs !== 0n) {
+      if (BigInt.asIntN(64, message.waitMs) !== message.waitMs) {
+        throw new globalThis.Error("value provided for field message.waitMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.waitMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AcceptMandateRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAcceptMandateRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reference = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mandateId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.waitMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AcceptMandateRequest {
+    return {
+      reference: isSet(object.reference) ? globalThis.String(object.reference) : "",
+      mandateId: isSet(object.mandateId)
+        ? globalThis.String(object.mandateId)
+        : isSet(object.mandate_id)
+        ? globalThis.String(object.mandate_id)
+        : "",
+      waitMs: isSet(object.waitMs) ? BigInt(object.waitMs) : isSet(object.wait_ms) ? BigInt(object.wait_ms) : 0n,
+    };
+  },
+
+  toJSON(message: AcceptMandateRequest): unknown {
+    const obj: any = {};
+    if (message.reference !== "") {
+      obj.reference = message.reference;
+    }
+    if (message.mandateId !== "") {
+      obj.mandateId = message.mandateId;
+    }
+    if (message.waitMs !== 0n) {
+      obj.waitMs = message.waitMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AcceptMandateRequest>): AcceptMandateRequest {
+    return AcceptMandateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AcceptMandateRequest>): AcceptMandateRequest {
+    const message = createBaseAcceptMandateRequest();
+    message.reference = object.reference ?? "";
+    message.mandateId = object.mandateId ?? "";
+    message.waitMs = (object.waitMs !== undefined && object.waitMs !== null) ? BigInt(object.waitMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseAcceptMandateResponse(): AcceptMandateResponse {
+  return { flowId: "", receipt: undefined, decision: undefined, state: 0 };
+}
+
+export const AcceptMandateResponse: MessageFns<AcceptMandateResponse> = {
+  encode(message: AcceptMandateResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.receipt !== undefined) {
+      Receipt.encode(message.receipt, writer.uint32(18).fork()).join();
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(26).fork()).join();
+    }
+    if (message.state !== 0) {
+      writer.uint32(32).int32(message.state);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AcceptMandateResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAcceptMandateResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.receipt = Receipt.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AcceptMandateResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      receipt: isSet(object.receipt) ? Receipt.fromJSON(object.receipt) : undefined,
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      state: isSet(object.state) ? mandateStateFromJSON(object.state) : 0,
+    };
+  },
+
+  toJSON(message: AcceptMandateResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.receipt !== undefined) {
+      obj.receipt = Receipt.toJSON(message.receipt);
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.state !== 0) {
+      obj.state = mandateStateToJSON(message.state);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AcceptMandateResponse>): AcceptMandateResponse {
+    return AcceptMandateResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AcceptMandateResponse>): AcceptMandateResponse {
+    const message = createBaseAcceptMandateResponse();
+    message.flowId = object.flowId ?? "";
+    message.receipt = (object.receipt !== undefined && object.receipt !== null)
+      ? Receipt.fromPartial(object.receipt)
+      : undefined;
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.state = object.state ?? 0;
+    return message;
+  },
+};
+
+function createBaseRefuseMandateRequest(): RefuseMandateRequest {
+  return { reference: "", mandateId: "", waitMs: 0n };
+}
+
+export const RefuseMandateRequest: MessageFns<RefuseMandateRequest> = {
+  encode(message: RefuseMandateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reference !== "") {
+      writer.uint32(10).string(message.reference);
+    }
+    if (message.mandateId !== "") {
+      writer.uint32(18).string(message.mandateId);
+    }
+    if (message.waitMs !== 0n) {
+      if (BigInt.asIntN(64, message.waitMs) !== message.waitMs) {
+        throw new globalThis.Error("value provided for field message.waitMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.waitMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RefuseMandateRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefuseMandateRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reference = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mandateId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.waitMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RefuseMandateRequest {
+    return {
+      reference: isSet(object.reference) ? globalThis.String(object.reference) : "",
+      mandateId: isSet(object.mandateId)
+        ? globalThis.String(object.mandateId)
+        : isSet(object.mandate_id)
+        ? globalThis.String(object.mandate_id)
+        : "",
+      waitMs: isSet(object.waitMs) ? BigInt(object.waitMs) : isSet(object.wait_ms) ? BigInt(object.wait_ms) : 0n,
+    };
+  },
+
+  toJSON(message: RefuseMandateRequest): unknown {
+    const obj: any = {};
+    if (message.reference !== "") {
+      obj.reference = message.reference;
+    }
+    if (message.mandateId !== "") {
+      obj.mandateId = message.mandateId;
+    }
+    if (message.waitMs !== 0n) {
+      obj.waitMs = message.waitMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RefuseMandateRequest>): RefuseMandateRequest {
+    return RefuseMandateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RefuseMandateRequest>): RefuseMandateRequest {
+    const message = createBaseRefuseMandateRequest();
+    message.reference = object.reference ?? "";
+    message.mandateId = object.mandateId ?? "";
+    message.waitMs = (object.waitMs !== undefined && object.waitMs !== null) ? BigInt(object.waitMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseRefuseMandateResponse(): RefuseMandateResponse {
+  return { flowId: "", receipt: undefined, decision: undefined, state: 0 };
+}
+
+export const RefuseMandateResponse: MessageFns<RefuseMandateResponse> = {
+  encode(message: RefuseMandateResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.receipt !== undefined) {
+      Receipt.encode(message.receipt, writer.uint32(18).fork()).join();
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(26).fork()).join();
+    }
+    if (message.state !== 0) {
+      writer.uint32(32).int32(message.state);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RefuseMandateResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefuseMandateResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.receipt = Receipt.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RefuseMandateResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      receipt: isSet(object.receipt) ? Receipt.fromJSON(object.receipt) : undefined,
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      state: isSet(object.state) ? mandateStateFromJSON(object.state) : 0,
+    };
+  },
+
+  toJSON(message: RefuseMandateResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.receipt !== undefined) {
+      obj.receipt = Receipt.toJSON(message.receipt);
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.state !== 0) {
+      obj.state = mandateStateToJSON(message.state);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RefuseMandateResponse>): RefuseMandateResponse {
+    return RefuseMandateResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RefuseMandateResponse>): RefuseMandateResponse {
+    const message = createBaseRefuseMandateResponse();
+    message.flowId = object.flowId ?? "";
+    message.receipt = (object.receipt !== undefined && object.receipt !== null)
+      ? Receipt.fromPartial(object.receipt)
+      : undefined;
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.state = object.state ?? 0;
+    return message;
+  },
+};
+
 function createBaseListMandatesRequest(): ListMandatesRequest {
   return { schoolOin: "", partyOin: "", limit: 0, cursor: "" };
 }
@@ -1265,7 +2197,7 @@ export const ListMandatesRequest: MessageFns<ListMandatesRequest> = {
 };
 
 function createBaseListMandatesResponse(): ListMandatesResponse {
-  return { mandates: [], cursor: "" };
+  return { mandates: [], cursor: "", watchCursor: "" };
 }
 
 export const ListMandatesResponse: MessageFns<ListMandatesResponse> = {
@@ -1275,6 +2207,9 @@ export const ListMandatesResponse: MessageFns<ListMandatesResponse> = {
     }
     if (message.cursor !== "") {
       writer.uint32(18).string(message.cursor);
+    }
+    if (message.watchCursor !== "") {
+      writer.uint32(26).string(message.watchCursor);
     }
     return writer;
   },
@@ -1308,6 +2243,14 @@ export const ListMandatesResponse: MessageFns<ListMandatesResponse> = {
             message.cursor = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.watchCursor = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1324,6 +2267,11 @@ export const ListMandatesResponse: MessageFns<ListMandatesResponse> = {
     return {
       mandates: globalThis.Array.isArray(object?.mandates) ? object.mandates.map((e: any) => Mandate.fromJSON(e)) : [],
       cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+      watchCursor: isSet(object.watchCursor)
+        ? globalThis.String(object.watchCursor)
+        : isSet(object.watch_cursor)
+        ? globalThis.String(object.watch_cursor)
+        : "",
     };
   },
 
@@ -1335,6 +2283,9 @@ export const ListMandatesResponse: MessageFns<ListMandatesResponse> = {
     if (message.cursor !== "") {
       obj.cursor = message.cursor;
     }
+    if (message.watchCursor !== "") {
+      obj.watchCursor = message.watchCursor;
+    }
     return obj;
   },
 
@@ -1344,6 +2295,219 @@ export const ListMandatesResponse: MessageFns<ListMandatesResponse> = {
   fromPartial(object: DeepPartial<ListMandatesResponse>): ListMandatesResponse {
     const message = createBaseListMandatesResponse();
     message.mandates = object.mandates?.map((e) => Mandate.fromPartial(e)) || [];
+    message.cursor = object.cursor ?? "";
+    message.watchCursor = object.watchCursor ?? "";
+    return message;
+  },
+};
+
+function createBaseWatchMandatesRequest(): WatchMandatesRequest {
+  return { cursor: "", schoolOin: "" };
+}
+
+export const WatchMandatesRequest: MessageFns<WatchMandatesRequest> = {
+  encode(message: WatchMandatesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cursor !== "") {
+      writer.uint32(10).string(message.cursor);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchMandatesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchMandatesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.cursor = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WatchMandatesRequest {
+    return {
+      cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: WatchMandatesRequest): unknown {
+    const obj: any = {};
+    if (message.cursor !== "") {
+      obj.cursor = message.cursor;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WatchMandatesRequest>): WatchMandatesRequest {
+    return WatchMandatesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WatchMandatesRequest>): WatchMandatesRequest {
+    const message = createBaseWatchMandatesRequest();
+    message.cursor = object.cursor ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    return message;
+  },
+};
+
+function createBaseWatchMandatesResponse(): WatchMandatesResponse {
+  return { change: "", mandate: undefined, byOin: "", cursor: "" };
+}
+
+export const WatchMandatesResponse: MessageFns<WatchMandatesResponse> = {
+  encode(message: WatchMandatesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.change !== "") {
+      writer.uint32(10).string(message.change);
+    }
+    if (message.mandate !== undefined) {
+      Mandate.encode(message.mandate, writer.uint32(18).fork()).join();
+    }
+    if (message.byOin !== "") {
+      writer.uint32(26).string(message.byOin);
+    }
+    if (message.cursor !== "") {
+      writer.uint32(34).string(message.cursor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchMandatesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchMandatesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.change = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mandate = Mandate.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.cursor = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WatchMandatesResponse {
+    return {
+      change: isSet(object.change) ? globalThis.String(object.change) : "",
+      mandate: isSet(object.mandate) ? Mandate.fromJSON(object.mandate) : undefined,
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+      cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+    };
+  },
+
+  toJSON(message: WatchMandatesResponse): unknown {
+    const obj: any = {};
+    if (message.change !== "") {
+      obj.change = message.change;
+    }
+    if (message.mandate !== undefined) {
+      obj.mandate = Mandate.toJSON(message.mandate);
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    if (message.cursor !== "") {
+      obj.cursor = message.cursor;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WatchMandatesResponse>): WatchMandatesResponse {
+    return WatchMandatesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WatchMandatesResponse>): WatchMandatesResponse {
+    const message = createBaseWatchMandatesResponse();
+    message.change = object.change ?? "";
+    message.mandate = (object.mandate !== undefined && object.mandate !== null)
+      ? Mandate.fromPartial(object.mandate)
+      : undefined;
+    message.byOin = object.byOin ?? "";
     message.cursor = object.cursor ?? "";
     return message;
   },
@@ -1398,6 +2562,39 @@ export const PartyServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /**
+     * A school or board stands behind a mandate that was entered for it; what waits for it is then sent in order. A board
+     * confirms what was entered for all its schools by naming itself as school_oin and the id of that grant.
+     */
+    confirmMandate: {
+      name: "ConfirmMandate",
+      requestType: ConfirmMandateRequest as typeof ConfirmMandateRequest,
+      requestStream: false,
+      responseType: ConfirmMandateResponse as typeof ConfirmMandateResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * The party accepts a mandate that needs it; it holds once the school has confirmed it too. The id of a board's grant
+     * stands for its part in each school.
+     */
+    acceptMandate: {
+      name: "AcceptMandate",
+      requestType: AcceptMandateRequest as typeof AcceptMandateRequest,
+      requestStream: false,
+      responseType: AcceptMandateResponse as typeof AcceptMandateResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** The party does not want a mandate, or no longer: it ends at once, for all services that it names. */
+    refuseMandate: {
+      name: "RefuseMandate",
+      requestType: RefuseMandateRequest as typeof RefuseMandateRequest,
+      requestStream: false,
+      responseType: RefuseMandateResponse as typeof RefuseMandateResponse,
+      responseStream: false,
+      options: {},
+    },
     /** Mandates you gave or got. */
     listMandates: {
       name: "ListMandates",
@@ -1405,6 +2602,18 @@ export const PartyServiceDefinition = {
       requestStream: false,
       responseType: ListMandatesResponse as typeof ListMandatesResponse,
       responseStream: false,
+      options: {},
+    },
+    /**
+     * Mandates you gave or got, as they change: also to nothing. Both sides are told each change. Resume with the cursor of the
+     * last change, or start with the watch_cursor of ListMandates.
+     */
+    watchMandates: {
+      name: "WatchMandates",
+      requestType: WatchMandatesRequest as typeof WatchMandatesRequest,
+      requestStream: false,
+      responseType: WatchMandatesResponse as typeof WatchMandatesResponse,
+      responseStream: true,
       options: {},
     },
   },

@@ -25,7 +25,7 @@ import {
   serviceToJSON,
 } from "../../core/v1/party.ts";
 import { Decision, Refusal } from "../../core/v1/receipt.ts";
-import { EndpointStatus, ParkedRows } from "../../delivery/v1/delivery.ts";
+import { DroppedRows, EndpointStatus, ParkedRows } from "../../delivery/v1/delivery.ts";
 import { RosterDifference } from "../../events/v1/rosters.ts";
 import { ActiveLicence, Blocker, Flow } from "../../gateway/v1/flow.ts";
 import { ShowKeysResponse as ShowKeysResponse1 } from "../../pseudonyms/v1/pseudonyms.ts";
@@ -141,7 +141,7 @@ export interface GrantMandateResponse {
 /** What to do with it. */
 export interface ChangeMandateRequest {
   mandateId: string;
-  /** `confirm`, `run_off`, `stop` or `key`. */
+  /** `confirm`, `run_off`, `stop` or `key`; for the party, on loopback only, `accept` or `refuse`. */
   change: string;
   runOffUntil: string;
 }
@@ -436,6 +436,8 @@ export interface ListParkedResponse {
   names: PartyName[];
   /** Endpoints that fail, or are gone. */
   endpoints: EndpointStatus[];
+  /** What was dropped after it was parked for thirty days, within three years. */
+  dropped: DroppedRows[];
 }
 
 /** Names a key. */
@@ -5612,7 +5614,7 @@ export const ListParkedRequest: MessageFns<ListParkedRequest> = {
 };
 
 function createBaseListParkedResponse(): ListParkedResponse {
-  return { keys: [], rows: [], names: [], endpoints: [] };
+  return { keys: [], rows: [], names: [], endpoints: [], dropped: [] };
 }
 
 export const ListParkedResponse: MessageFns<ListParkedResponse> = {
@@ -5628,6 +5630,9 @@ export const ListParkedResponse: MessageFns<ListParkedResponse> = {
     }
     for (const v of message.endpoints) {
       EndpointStatus.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.dropped) {
+      DroppedRows.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -5677,6 +5682,14 @@ export const ListParkedResponse: MessageFns<ListParkedResponse> = {
             message.endpoints.push(EndpointStatus.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.dropped.push(DroppedRows.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5697,6 +5710,7 @@ export const ListParkedResponse: MessageFns<ListParkedResponse> = {
       endpoints: globalThis.Array.isArray(object?.endpoints)
         ? object.endpoints.map((e: any) => EndpointStatus.fromJSON(e))
         : [],
+      dropped: globalThis.Array.isArray(object?.dropped) ? object.dropped.map((e: any) => DroppedRows.fromJSON(e)) : [],
     };
   },
 
@@ -5714,6 +5728,9 @@ export const ListParkedResponse: MessageFns<ListParkedResponse> = {
     if (message.endpoints?.length) {
       obj.endpoints = message.endpoints.map((e) => EndpointStatus.toJSON(e));
     }
+    if (message.dropped?.length) {
+      obj.dropped = message.dropped.map((e) => DroppedRows.toJSON(e));
+    }
     return obj;
   },
 
@@ -5726,6 +5743,7 @@ export const ListParkedResponse: MessageFns<ListParkedResponse> = {
     message.rows = object.rows?.map((e) => ParkedRows.fromPartial(e)) || [];
     message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
     message.endpoints = object.endpoints?.map((e) => EndpointStatus.fromPartial(e)) || [];
+    message.dropped = object.dropped?.map((e) => DroppedRows.fromPartial(e)) || [];
     return message;
   },
 };

@@ -1,0 +1,60 @@
+/** At which sites of a school a learner is: what a mandate for some sites is judged by. */
+import { schoolYearOf } from '#kernel';
+import type { Mandate, Service } from '#proto/eduk/core/v1/party';
+import { sitesOf } from '#release';
+import type { Caller } from './caller.ts';
+import { actsForSchool } from './stages/authorise.ts';
+import type { Door } from './submission.ts';
+
+const YEAR_MS = 365 * 86_400_000;
+/** Learners asked of the owner of rosters at once. */
+const AT_ONCE = 1000;
+
+/** Sites for which a caller may have a service of a school now; undefined = the whole school. */
+export function sitesFor(
+  door: Pick<Door, 'chain'>,
+  caller: Caller,
+  school: string,
+  service: Service,
+): ReadonlySet<string> | undefined {
+  const { chain } = door;
+  if (!chain.namesSites || caller.kind === 'operator') return undefined;
+  const mandates: readonly Mandate[] =
+    caller.actor !== undefined
+      ? chain.judgeActing(school, caller.actor, service).mandates
+      : actsForSchool(door, caller, school)
+        ? []
+        : chain.judge(school, caller.oin, service).mandates;
+  return sitesOf(mandates);
+}
+
+/**
+ * Those of these learners whom a roster of one of the sites names: that of the running school year, else of the next, else of
+ * the one before. Who is in no roster, or in one of the whole school only, is at no site.
+ */
+export async function learnersAt(
+  { services, clock }: Pick<Door, 'services' | 'clock'>,
+  schoolOin: string,
+  sites: ReadonlySet<string>,
+  tokens: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const now = clock.now();
+  const here = new Set<string>();
+  let open = [...new Set(tokens)].filter((token) => token !== '');
+  for (const at of [now, now + YEAR_MS, now - YEAR_MS]) {
+    const found = new Set<string>();
+    for (let from = 0; from < open.length; from += AT_ONCE) {
+      const { learners } = await services.rosters.getLearners({
+        schoolOin,
+        schoolYear: schoolYearOf(at),
+        learners: open.slice(from, from + AT_ONCE),
+      });
+      for (const { learner, siteCodes } of learners) {
+        found.add(learner);
+        if (siteCodes.some((code) => sites.has(code))) here.add(learner);
+      }
+    }
+    open = open.filter((token) => !found.has(token));
+  }
+  return here;
+}
