@@ -13,7 +13,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type Config, ConfigError, type GatewayError, readSettingFile, type SettingName } from '#kernel';
-import type { DoorTls, Duty, OperatorSignIn } from '#services/edge';
+import { Service } from '#proto/eduk/core/v1/party';
+import type { DoorTls, Duty, OperatorSignIn, RegisterOptions } from '#services/edge';
 
 export interface Addresses {
   grpc: string;
@@ -124,6 +125,46 @@ export function signInOf(config: Config): OperatorSignIn | undefined {
     roleClaim: config.EDUK_OIDC_ROLE_CLAIM!,
     duties: new Map(duties),
   };
+}
+
+/** Where mandates of OSR are taken from; undefined = nowhere. Throws `ConfigError`. */
+export function registerOf(config: Config): RegisterOptions | undefined {
+  if (config.EDUK_OSR_URL === undefined) return undefined;
+  const optional = (name: SettingName) => (config[name] === undefined ? undefined : readSettingFile(config, name));
+  const key = optional('EDUK_OSR_KEY_FILE')?.toString('utf8').trim();
+  const named = key === undefined ? undefined : /^(?:([A-Za-z][\w-]{0,63}):\s*)?([\x21-\x7e]{1,4096})$/.exec(key);
+  if (named === null)
+    throw new ConfigError(['EDUK_OSR_KEY_FILE names a file that does not hold an API key: the key, or NAME: KEY']);
+  const cert = optional('EDUK_OSR_TLS_CERT');
+  return {
+    address: {
+      url: config.EDUK_OSR_URL.replace(/\/+$/, ''),
+      key: named && { name: named[1] ?? 'X-API-Key', value: named[2]! },
+    },
+    ca: optional('EDUK_OSR_TLS_CA'),
+    client: cert && { cert, key: readSettingFile(config, 'EDUK_OSR_TLS_KEY') },
+    services: registerServices(config.EDUK_OSR_SERVICES!),
+    everyMs: Number(config.EDUK_OSR_EVERY) * 60_000,
+    thresholdPercent: Number(config.EDUK_OSR_THRESHOLD_PERCENT),
+    runOffDays: Number(config.EDUK_OSR_RUN_OFF_DAYS),
+  };
+}
+
+/** `NAMESPACE=SERVICE+SERVICE`, several comma-separated. A namespace may hold `=`: the last one counts. */
+function registerServices(text: string): Map<string, Service[]> {
+  const found = new Map<string, Service[]>();
+  for (const part of text.split(',')) {
+    const [, namespace, words] = /^(\S{1,512})=([a-z+]+)$/.exec(part.trim()) ?? [];
+    const services = words
+      ?.split('+')
+      .map((word) => (Service as Record<string, Service>)[`SERVICE_${word.toUpperCase()}`] ?? 0);
+    if (!namespace || !services || services.some((service) => service <= 0) || found.has(namespace))
+      throw new ConfigError([
+        'EDUK_OSR_SERVICES must be NAMESPACE=SERVICE+SERVICE, several comma-separated, each namespace once; services: roster, order, entitlement, access, result, progress, usage, staff',
+      ]);
+    found.set(namespace, [...new Set(services)]);
+  }
+  return found;
 }
 
 /** Certificate, key and authority of the roles; undefined = they call each other on loopback. */

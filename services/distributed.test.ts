@@ -414,6 +414,9 @@ const harmless = [
   'eduk.orders.v1.OrdersService/listOrders',
   // By the claim of the call.
   'eduk.parties.v1.PartiesService/claimAssertion',
+  'eduk.parties.v1.PartiesService/claimRegister',
+  'eduk.parties.v1.PartiesService/listRegisters',
+  'eduk.parties.v1.PartiesService/noteRegister',
   'eduk.parties.v1.PartiesService/snapshot',
   'eduk.pseudonyms.v1.VaultService/doorKeys',
   'eduk.pseudonyms.v1.VaultService/findLearner',

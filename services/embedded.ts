@@ -19,7 +19,16 @@ import {
 } from '#kernel';
 import { type Sender, startDoors, startOutbound } from '#services/edge';
 import { findMasterKey, startVaultThread } from '#services/pseudonyms';
-import { type Gateway, makeFolder, operatorKey, packageVersion, signInOf, tlsOfDoors, writeAddresses } from './data.ts';
+import {
+  type Gateway,
+  makeFolder,
+  operatorKey,
+  packageVersion,
+  registerOf,
+  signInOf,
+  tlsOfDoors,
+  writeAddresses,
+} from './data.ts';
 import { serveInternal } from './internal.ts';
 import type { StateData } from './state.ts';
 
@@ -29,6 +38,7 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
   makeFolder(folder);
   refuseFolder(folder);
   const tls = tlsOfDoors(config);
+  const register = registerOf(config);
   const addresses = { grpc: parseAddress(config.EDUK_GRPC)!, http: parseAddress(config.EDUK_HTTP)! };
   const onLoopback = isLoopback(addresses.grpc.host) && isLoopback(addresses.http.host);
   const vaultFile = join(folder, 'vault.db');
@@ -56,6 +66,7 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
       clock: systemClock,
       operatorKey: operatorKey(config),
       signIn: signInOf(config),
+      register,
       version: packageVersion,
       allowNetworks,
       pace: { calls: Number(config.EDUK_PARTY_CALLS), items: Number(config.EDUK_PARTY_ITEMS) },

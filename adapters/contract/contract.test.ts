@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import osr from '#adapters/osr';
 import uwlr from '#adapters/uwlr';
 import { Clear, GatewayError } from '#kernel';
 import { Roster } from '#proto/eduk/core/v1/learner';
@@ -54,6 +55,37 @@ describe('the suite itself', () => {
       return error;
     }
   };
+
+  test('knows values and broken forms of JSON', () => {
+    const example = Buffer.from(
+      '[{"naam": "Fenna \\"de\\" Vries", "klas":"Noa", "groep": ["Waterkamp", null], "n": 3}]',
+    );
+    expect(valuesIn(example)).toEqual(['Fenna \\"de\\" Vries', 'Waterkamp']);
+    const forms = brokenForms(example);
+    expect(forms.filter(({ refused }) => refused).length).toBeGreaterThan(15);
+    expect(forms.filter(({ how }) => how.startsWith('value '))).toHaveLength(9);
+    for (const { how, bytes } of forms) expect([how, Buffer.compare(bytes, example) === 0]).toEqual([how, false]);
+  });
+
+  test('finds an adapter of JSON that lets the parser speak, or takes whatever comes', () => {
+    const wrongly = (read: (bytes: Uint8Array) => unknown): string =>
+      adapterProblems(
+        { ...osr, exchanges: { ...osr.exchanges, schools: { ...osr.exchanges.schools, read } as Exchange } },
+        folderOf(osr),
+        meanings,
+        notRead,
+      ).join('\n');
+    expect(wrongly((bytes) => JSON.parse(Buffer.from(bytes).toString()))).toMatch(/refused by SyntaxError/);
+    expect(wrongly(() => [])).toMatch(/does not mean what its .core.json says[\s\S]*empty: is not refused/);
+    const quoting = (bytes: Uint8Array): unknown => {
+      throw new GatewayError('wire.invalid', Buffer.from(bytes).toString());
+    };
+    expect(() => wrongly(quoting)).toThrow(GatewayError);
+    let first = 2;
+    expect(wrongly((bytes) => (first-- > 0 ? osr.exchanges.schools.read(bytes) : quoting(bytes)))).toMatch(
+      /its refusal quotes the document/,
+    );
+  });
 
   test('tries every kind of broken form on a document with values', () => {
     const example = Buffer.from('<?xml version="1.0"?>\n<klas key="Fenna"><b>Waterkamp</b><c>Noa</c></klas>');

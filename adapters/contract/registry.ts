@@ -4,14 +4,16 @@
  */
 import eckdt, { type Products } from '#adapters/eckdt';
 import edexml from '#adapters/edexml';
+import osr, { type KnownSchool, type Mandated, type SchoolEndpoint } from '#adapters/osr';
 import uwlr, { type ResultsDelivery, type RosterQuestion } from '#adapters/uwlr';
 import type { Clear } from '#kernel';
 import { Roster } from '#proto/eduk/core/v1/learner';
+import { RegisteredEndpoint } from '#proto/eduk/core/v1/party';
 import { Product } from '#proto/eduk/core/v1/product';
 import { Result } from '#proto/eduk/core/v1/result';
 import { type Adapter, unveiled } from './index.ts';
 
-export const adapters: readonly Adapter[] = [eckdt, edexml, uwlr];
+export const adapters: readonly Adapter[] = [eckdt, edexml, osr, uwlr];
 
 /** How an exchange's meaning stands in the `.core.json` beside an example. */
 export interface Meaning {
@@ -29,6 +31,12 @@ export const meanings: Readonly<Record<string, Meaning>> = {
   'edexml/EDEX': {
     inJson: (means: Clear<Roster>) => Roster.toJSON(unveiled(means)),
     people: { type: 'eduk.core.v1.Roster', of: (means: Clear<Roster>) => [unveiled(means)] },
+  },
+  'osr/schools': { inJson: (means: KnownSchool[]) => means },
+  'osr/mandate': { inJson: (means: Mandated) => means },
+  'osr/endpoints': {
+    inJson: (means: SchoolEndpoint[]) =>
+      means.map((one) => ({ ...one, endpoint: RegisteredEndpoint.toJSON(one.endpoint) })),
   },
   'uwlr/leerlinggegevens': { inJson: (means: RosterQuestion) => means },
   'uwlr/leerresultaten': {

@@ -25,8 +25,53 @@ export interface BrokenForm {
 
 const latin1 = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 
+/** Whether a document is JSON; others are XML. */
+export const isJson = (document: Uint8Array): boolean => /^\s*[[{]/.test(Buffer.from(document).toString('latin1'));
+
+/** Texts in JSON that are values, with where they begin and end, quotes included. */
+export const valuesOfJson = (text: string): { value: string; from: number; to: number }[] =>
+  [...text.matchAll(/"((?:[^"\\]|\\.)*)"(\s*:)?/g)].flatMap(({ 0: whole, 1: value, 2: isName, index }) =>
+    isName ? [] : [{ value: value!, from: index, to: index + whole.length }],
+  );
+
+/** The same for JSON. */
+function brokenJson(document: Uint8Array): BrokenForm[] {
+  const text = Buffer.from(document).toString('latin1');
+  const body = text.trim();
+  const forms: BrokenForm[] = [];
+  const must = (how: string, changed: string) => forms.push({ how, bytes: latin1(changed), refused: true });
+  const may = (how: string, changed: string) => forms.push({ how, bytes: latin1(changed), refused: false });
+  /** Members more, in the first object. */
+  const inside = (added: string) => body.replace('{', `{${added},`);
+  must('empty', '');
+  for (const part of [0.1, 0.5, 0.9])
+    must(`truncated at ${part * 100} %`, body.slice(0, Math.floor(body.length * part)));
+  must('its last bracket missing', body.slice(0, -1));
+  must('twice', body + body);
+  must('text after the end', `${body}${PLANTED}`);
+  must('a comment', `${body}/* ${PLANTED} */`);
+  must('zero bytes', body.replaceAll(':', ':\0'));
+  must('bytes that are not UTF-8', body.replace('"', '"\xff\xfe'));
+  must('a byte order mark of UTF-16', `\xff\xfe${body}`);
+  must('nested too deep', inside(`"x":${'['.repeat(20_000)}${']'.repeat(20_000)}`));
+  must('another value', '17');
+  must('nothing in it', 'null');
+  must('a list of texts', `["${PLANTED}"]`);
+  must('a text', `"${PLANTED}"`);
+  must('XML', `<leerling>${PLANTED}</leerling>`);
+  may('a member nobody knows', inside(`"${PLANTED}":"${PLANTED}"`));
+  may('a member __proto__', inside(`"__proto__":{"status":"OK","start_date":"${PLANTED}"}`));
+  for (const [i, { from, to }] of valuesOfJson(body).entries()) {
+    may(`value ${i + 1} is another`, `${body.slice(0, from)}"${PLANTED}"${body.slice(to)}`);
+    may(`value ${i + 1} is a number`, `${body.slice(0, from)}17${body.slice(to)}`);
+    may(`value ${i + 1} is an object`, `${body.slice(0, from)}{"${PLANTED}":[]}${body.slice(to)}`);
+  }
+  return forms;
+}
+
 /** Ways in which a document can be wrong, whatever its standard. */
 export function brokenForms(document: Uint8Array): BrokenForm[] {
+  if (isJson(document)) return brokenJson(document);
   // Byte by byte, so that whatever its encoding only what is meant changes.
   const text = Buffer.from(document).toString('latin1');
   const prolog = /^(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>)?\s*/.exec(text)![0];
@@ -77,6 +122,10 @@ export function brokenForms(document: Uint8Array): BrokenForm[] {
 
 /** Values that a document holds: texts and attributes, long enough to be recognised, no names of its own vocabulary. */
 export function valuesIn(document: Uint8Array): string[] {
+  if (isJson(document)) {
+    const body = Buffer.from(document).toString('utf8');
+    return [...new Set(valuesOfJson(body).map(({ value }) => value))].filter((value) => value.length >= 4);
+  }
   const text = new TextDecoder().decode(decode(document).utf8).replace(/^\s*<\?xml[^>]*\?>/, '');
   const names = new Set(
     [...text.matchAll(/<\/?([\w.:-]+)|\s([\w.:-]+)=/g)].map(([, element, attribute]) => element ?? attribute!),
@@ -223,7 +272,9 @@ export function adapterProblems(
   }
   const aside = notRead.filter((one) => one.adapter === adapter.name).map(({ file }) => file);
   const there = existsSync(join(folder, 'examples'))
-    ? readdirSync(join(folder, 'examples')).filter((file) => file.endsWith('.xml'))
+    ? readdirSync(join(folder, 'examples')).filter(
+        (file) => /\.(?:xml|json)$/.test(file) && !file.endsWith('.core.json'),
+      )
     : [];
   for (const file of there)
     if (!listed.includes(file) && !aside.includes(file)) problems.push(`${file} is among the examples, but not listed`);

@@ -1158,6 +1158,7 @@ describe('errors', () => {
       'audit access': ['--school', school],
       'receipt fetch': ['r'],
       'key rotate': ['data'],
+      switch: ['--school', school, '--from', oin, '--to', '00000001000000000002', '--on', '2026-12-01'],
     };
     const killed = await fakeGateway({});
     killed.kill();
@@ -1373,4 +1374,145 @@ describe('start', () => {
 
   test('an error that is not ours keeps its text to itself', () =>
     expect(said(new Error('boom'))).not.toBeInstanceOf(Problem));
+});
+
+describe('osr sync', () => {
+  const line = (more: object) => ({
+    kind: 'add',
+    schoolOin: school,
+    partyOin: oin,
+    services: [Service.SERVICE_ROSTER],
+    ...more,
+  });
+  const names = [{ oin, name: 'Uitgever' }];
+  const runOf = (more: object = {}) => ({ register: 'osr', outcome: 'done', schools: 1, ...more });
+
+  test('asks about schools by BRIN, OIN and file, in messages that are not too large', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'eduk-osr-')), 'schools');
+    writeFileSync(file, Array.from({ length: 501 }, () => '99ZX\n').join(''));
+    const parts: any[] = [];
+    answers['syncRegister'] = (requests) => {
+      parts.push(...[requests].flat());
+      return { lines: [], run: runOf(), names: [], date: '2026-11-22', unchanged: 3 };
+    };
+    const { json, exit } = await eduk(`osr sync --school ${school} --schools ${file} --party ${oin} --dry-run --json`);
+    expect(exit).toBe(0);
+    expect(json).toMatchObject({ date: '2026-11-22', dryRun: true, unchanged: 3, holdId: null, lines: [] });
+    expect(parts[0]).toMatchObject({ partyOins: [oin], dryRun: true, approve: '' });
+    expect(parts.flatMap(({ schoolOins }) => schoolOins)).toHaveLength(502);
+    expect((await eduk(`osr sync --schools ${file}.gone`)).exit).toBe(2);
+    rmSync(file);
+  });
+
+  test('shows what changes first, with who must act', async () => {
+    answers['syncRegister'] = () => ({
+      lines: [
+        line({ kind: 'covered', told: 'Zij heeft het al.' }),
+        line({
+          validFrom: '2026-08-01',
+          endpoints: [{ routingId: school, url: 'https://las.example/' }],
+          applied: true,
+        }),
+        line({ kind: 'unmatched_school', partyOin: '', told: 'OSR does not know this school.', who: 'us' }),
+      ],
+      run: runOf({ added: 1, unmatched: 1 }),
+      names,
+      date: '2026-11-22',
+      unchanged: 0,
+    });
+    const { out, exit } = await eduk('osr sync');
+    expect(exit).toBe(0);
+    expect(out.indexOf('from 2026-08-01')).toBeLessThan(out.indexOf('Zij heeft het al.'));
+    expect(out).toMatch(/Uitgever/);
+    expect(out).toMatch(/the operator must act/);
+    expect((await eduk('osr sync --json')).json.lines.map(({ kind }: any) => kind)).toEqual([
+      'add',
+      'unmatched_school',
+      'covered',
+    ]);
+  });
+
+  test('that is held exits 1 with the id to approve; so do questions without an answer', async () => {
+    answers['syncRegister'] = () => ({
+      lines: [line({ kind: 'stop' })],
+      run: runOf({ outcome: 'held', code: 'hold.pending', holdId: 'osr-1', ended: 1 }),
+      names,
+    });
+    const { json, exit } = await eduk('osr sync --json');
+    expect([exit, json.error.code, json.holdId]).toEqual([1, 'hold.pending', 'osr-1']);
+    expect((await eduk('osr sync')).err).toMatch(/eduk osr sync --approve osr-1/);
+    answers['syncRegister'] = () => ({ lines: [line({ kind: 'unanswered' })], run: runOf({ unanswered: 1 }), names });
+    expect((await eduk('osr sync --json')).json.error).toMatchObject({ code: 'peer.unavailable', who: 'peer' });
+    answers['syncRegister'] = () => ({ lines: [line({ kind: 'refused' })], run: runOf(), names });
+    expect((await eduk('osr sync --json')).json.error).toMatchObject({ code: 'party.forbidden', who: 'school' });
+  });
+});
+
+describe('switch', () => {
+  const to = '00000001000000000002';
+  const command = `switch --school 99ab --from ${oin} --to ${to} --on 2026-12-01`;
+  const preview = {
+    lines: [
+      { part: 'twice', what: 'renewals', count: 2n, until: '2026-12-31', who: 'school', told: 'Zeg op.' },
+      {
+        part: 'running',
+        what: 'orders',
+        count: 3n,
+        service: Service.SERVICE_ORDER,
+        who: 'from',
+        partial: true,
+        told: 'Lever.',
+      },
+    ],
+    services: [Service.SERVICE_ORDER],
+    names: [{ oin, name: 'Uitgever' }],
+    runOffUntil: '2026-12-01',
+  };
+  const step = (name: string, more: object = {}) => ({
+    step: name,
+    mandate: { mandateId: `m-${name}`, services: [Service.SERVICE_ORDER], state: MandateState.MANDATE_STATE_ACTIVE },
+    flowId: 'f',
+    decision: { outcome: 'MandateChanged', code: '', told: '' },
+    ...more,
+  });
+
+  test('changes nothing without --apply, and says who must act', async () => {
+    answer('previewSwitch', preview);
+    const { out, err, exit } = await eduk(command);
+    expect(asked['previewSwitch']).toMatchObject({
+      schoolOin: '0000000700099AB00000',
+      day: '2026-12-01',
+      runOffUntil: '',
+    });
+    expect(exit).toBe(0);
+    expect(err).toMatch(/Nothing was changed/);
+    expect(out.indexOf('Left running')).toBeLessThan(out.indexOf('Ordered, granted or told twice'));
+    expect(out).toMatch(/at least 3/);
+    expect(out).toMatch(/Uitgever +Lever/);
+    const { json } = await eduk(`${command} --json`);
+    expect(json).toMatchObject({
+      applied: false,
+      lines: [
+        { count: 2, who: 'school' },
+        { service: 'order', partial: true },
+      ],
+    });
+  });
+
+  test('with --apply tells each step; what was refused exits 1', async () => {
+    answer('previewSwitch', preview);
+    answer('applySwitch', { steps: [step('grant'), step('run_off')], autorisatiesleutel: 'sleutel' });
+    const { out, err, exit } = await eduk(`${command} --apply --confirm`);
+    expect(asked['applySwitch']).toMatchObject({ change: { toOin: to }, confirm: true });
+    expect(exit).toBe(0);
+    expect(out).toMatch(/m-grant/);
+    expect(out).toMatch(/sleutel/);
+    expect(err).toMatch(/2 steps made/);
+    answer('applySwitch', { steps: [step('grant', { flowId: '' }), step('run_off', { flowId: '' })] });
+    expect((await eduk(`${command} --apply`)).err).toMatch(/nothing was changed/);
+    const decision = { outcome: 'PartyChangeRefused', code: 'party.forbidden', told: 'Het bestuur gaf dit niet.' };
+    answer('applySwitch', { steps: [step('grant', { decision })] });
+    const refused = await eduk(`${command} --apply --json`);
+    expect([refused.exit, refused.json.error.code, refused.json.applied]).toEqual([1, 'party.forbidden', false]);
+  });
 });

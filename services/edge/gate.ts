@@ -6,6 +6,7 @@ import type { Cursors } from './cursor.ts';
 import type { Heads } from './heads.ts';
 import type { TrustedProxy } from './proxy.ts';
 import type { RefusalNotes } from './refusals.ts';
+import type { Register } from './register/index.ts';
 import type { Proofs } from './stages/authenticate.ts';
 import type { Door } from './submission.ts';
 import type { Turns } from './turns.ts';
@@ -36,4 +37,6 @@ export interface Gate {
   turns: Turns;
   /** What is not whole yet, of all senders. */
   unfinished: Unfinished;
+  /** Mandates of OSR; undefined = it is not set where that is. */
+  register: Register | undefined;
 }

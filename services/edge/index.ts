@@ -29,6 +29,7 @@ import { limits } from './limits.ts';
 import { type OperatorSignIn, Operators } from './operators.ts';
 import { TrustedProxy } from './proxy.ts';
 import { RefusalNotes } from './refusals.ts';
+import { Register, type RegisterOptions } from './register/index.ts';
 import { AccessTokens, digestOf } from './secrets.ts';
 import { connectServices } from './services.ts';
 import { acceptTogether } from './stages/accept.ts';
@@ -41,6 +42,8 @@ export type { Duty } from './caller.ts';
 export { Certificates, type DoorPem, type DoorTls } from './certificates.ts';
 export type { OperatorSignIn } from './operators.ts';
 export { type OutboundOptions, type Sender, startOutbound } from './out/index.ts';
+export { type OsrAddress, osrAt } from './register/client.ts';
+export type { RegisterOptions } from './register/index.ts';
 
 export interface DoorOptions {
   grpc: Address;
@@ -59,6 +62,8 @@ export interface DoorOptions {
   clock: Clock;
   /** Where operators sign in at a provider of their own. */
   signIn?: OperatorSignIn | undefined;
+  /** Where mandates of OSR are taken from. */
+  register?: RegisterOptions | undefined;
   /** The operator's secret; only its digest is kept. */
   operatorKey: string;
   version: string;
@@ -137,6 +142,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     backup: options.backup,
     turns: new Turns(paceOf(options.pace.calls, options.pace.items)),
     unfinished: new Unfinished(limits.unfinished.at),
+    register: options.register && new Register(door, dialler.networks, options.register),
     health: {
       async ready() {
         if (closing.signal.aborted) return { status: 'stopping', missing: [] };
@@ -154,6 +160,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   const grpc = await startGrpc(options.grpc, gate, tls);
   const operator = options.operator && (await startGrpc(options.operator, gate));
   certificates?.start();
+  gate.register?.start();
   return {
     grpc: textOf({ ...options.grpc, port: grpc.port }),
     http: textOf({ ...options.http, port: http.port }),
@@ -161,7 +168,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     close: () => closing.abort(),
     async stop(graceMs) {
       closing.abort();
-      await Promise.all([grpc.stop(graceMs), operator?.stop(graceMs), http.stop(graceMs)]);
+      await Promise.all([grpc.stop(graceMs), operator?.stop(graceMs), http.stop(graceMs), gate.register?.stop()]);
       await notes.flush();
       notes.stop();
       dialler.close();

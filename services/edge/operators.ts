@@ -33,6 +33,7 @@ const reads: ReadonlySet<string> = new Set([
   'status',
   'listParked',
   'previewRelease',
+  'previewSwitch',
   'readAuditLog',
   'showReceipt',
   'listAccess',

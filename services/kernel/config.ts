@@ -191,6 +191,44 @@ export const settings = {
       'Which of its roles may do what: operator=ROLE (everything), privacy=ROLE (look, forget, end mandates), read=ROLE (look), comma-separated.',
     type: 'text',
   },
+  EDUK_OSR_URL: {
+    about:
+      'Where OSR (Onderwijs Serviceregister) answers, up to and with /api/v2. Set = mandates and endpoints of schools are taken over from it.',
+    type: 'url',
+  },
+  EDUK_OSR_SERVICES: {
+    about:
+      'Which services of OSR are which of a mandate: NAMESPACE=SERVICE+SERVICE, several comma-separated, such as http://example.org/schemas/roster/20260101=roster+result.',
+    type: 'text',
+  },
+  EDUK_OSR_EVERY: {
+    about: 'Minutes between two comparisons with OSR, made by one door of all. 0 = only by eduk osr sync.',
+    type: 'integer',
+    default: '1440',
+  },
+  EDUK_OSR_TLS_CERT: { about: 'File with the certificate, and its chain, that is shown to OSR (PEM).', type: 'path' },
+  EDUK_OSR_TLS_KEY: { about: 'File with the key of EDUK_OSR_TLS_CERT (PEM).', type: 'path' },
+  EDUK_OSR_TLS_CA: {
+    about:
+      'File with the authorities of OSR’s certificate (PEM), instead of the system’s: PKIoverheid’s private root is not among those.',
+    type: 'path',
+  },
+  EDUK_OSR_KEY_FILE: {
+    about: 'File (mode 0600) with the API key for OSR: the key, or NAME: KEY where its header is not X-API-Key.',
+    type: 'path',
+  },
+  EDUK_OSR_THRESHOLD_PERCENT: {
+    about:
+      'A comparison with OSR that would end more than this share of the mandates taken from it waits for approval, in percent. One may always end, unless OSR knows of no mandate at all.',
+    type: 'integer',
+    default: '10',
+  },
+  EDUK_OSR_RUN_OFF_DAYS: {
+    about:
+      'Days that a mandate runs off where OSR names another supplier of the same service. Where it names none, the mandate stops.',
+    type: 'integer',
+    default: '30',
+  },
   EDUK_MASTER_KEY_FILE: {
     about:
       'File (mode 0600) with the 32-byte master key, in hexadecimal. On loopback a development key is made beside the data folder when this is absent.',
@@ -328,6 +366,9 @@ function incomplete(config: Config): string[] {
   pair('EDUK_OIDC_ISSUER', 'EDUK_OIDC_AUDIENCE');
   pair('EDUK_OIDC_ISSUER', 'EDUK_OIDC_ROLES');
   need('EDUK_OIDC_JWKS', 'EDUK_OIDC_ISSUER');
+  pair('EDUK_OSR_URL', 'EDUK_OSR_SERVICES');
+  pair('EDUK_OSR_TLS_CERT', 'EDUK_OSR_TLS_KEY');
+  for (const name of ['EDUK_OSR_TLS_CERT', 'EDUK_OSR_TLS_CA', 'EDUK_OSR_KEY_FILE'] as const) need(name, 'EDUK_OSR_URL');
   pair('EDUK_INNER_TLS_CERT', 'EDUK_INNER_TLS_KEY');
   pair('EDUK_INNER_TLS_CERT', 'EDUK_INNER_TLS_CA');
   need('EDUK_KAFKA_SASL', 'EDUK_KAFKA_SASL_USERNAME');

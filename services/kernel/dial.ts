@@ -64,8 +64,10 @@ export interface Dialler {
 }
 
 export interface DiallerOptions {
-  /** For tests: an authority (PEM) whose certificates are taken besides the system's. */
+  /** Authorities (PEM) whose certificates are taken instead of the system's. */
   ca?: string | Buffer | undefined;
+  /** What is shown to who asks for a certificate (PEM). */
+  client?: { cert: string | Buffer; key: string | Buffer } | undefined;
   /** For tests: what resolves names. */
   resolve?: Resolve;
 }
@@ -125,13 +127,14 @@ class TlsAgent extends HttpsAgent {
 }
 
 /** A dialler over connections that are kept. Close it when its owner stops. */
-export function diallerFor(networks: Networks, { ca, resolve }: DiallerOptions = {}): Dialler {
+export function diallerFor(networks: Networks, { ca, client, resolve }: DiallerOptions = {}): Dialler {
   const kept = { keepAlive: true, maxFreeSockets: MOST_FREE, scheduling: 'lifo' as const, timeout: FREE_MS };
   const plain = new PlainAgent(networks, { ...kept, lookup: lookupIn(networks, 'http:', resolve) });
   const tls = new TlsAgent(networks, {
     ...kept,
     lookup: lookupIn(networks, 'https:', resolve),
     ...(ca ? { ca } : {}),
+    ...client,
   });
   const open: Dialler['open'] = (url, method, headers) => {
     const how = { method, headers, maxHeaderSize: HEADERS };

@@ -504,3 +504,50 @@ describe('sites and purposes of a mandate', () => {
     );
   });
 });
+
+describe('a register', () => {
+  const OSR = 'osr';
+  const ofOsr = (more: Partial<Mandate> = {}) =>
+    mandate('m1', { source: OSR, sourceService: 'http://x/roster', ...more });
+  const given = grant(noPair, ofOsr({ validUntil: '2027-07-31' }), OSR);
+  const said = (more: Partial<Mandate>) =>
+    change('m1', 'register', { byOin: OSR, defaults, registered: ofOsr(more) as never });
+
+  test('changes days and endpoints of its own mandate, and nothing else of it', () => {
+    const endpoints = [{ routingId: SCHOOL, url: 'https://las.example/', kind: 'LAS', validFrom: '', validUntil: '' }];
+    const after = stands(changedBy(given, said({ validUntil: '2028-07-31', endpoints, services: [ORDER] })))['m1']!;
+    expect(after).toEqual({ ...stands(given)['m1'], validUntil: '2028-07-31', endpoints });
+    const again = decideMandateChange(given, said({ validUntil: '2027-07-31' }), world);
+    expect(again).toMatchObject([{ value: { unchanged: true } }]);
+  });
+
+  test('changes nobody else’s', () => {
+    const own = grant(noPair, mandate('m1'));
+    expect(code(decideMandateChange(own, said({ validUntil: '2028-07-31' }), world))).toBe('state.conflict');
+    const other = said({ source: 'another' });
+    expect(code(decideMandateChange(given, other, world))).toBe('state.conflict');
+    expect(code(decideMandateChange(given, said({ validUntil: '2020-01-01' }), world))).toBe('state.conflict');
+  });
+
+  test('takes back a run-off of its own, and of nobody else', () => {
+    const runOff = (byOin: string) => changedBy(given, change('m1', 'run_off', { runOffUntil: '2026-12-31', byOin }));
+    expect(stands(runOff(OSR))['m1']).toMatchObject({ state: RUN_OFF, endedBy: OSR });
+    expect(stands(changedBy(runOff(OSR), said({})))['m1']).toMatchObject({
+      state: ACTIVE,
+      runOffUntil: '',
+      endedBy: '',
+    });
+    expect(stands(changedBy(runOff(SCHOOL), said({})))['m1']).toMatchObject({
+      state: RUN_OFF,
+      runOffUntil: '2026-12-31',
+      endedBy: SCHOOL,
+    });
+  });
+
+  test('gives no longer than the board did', () => {
+    const board = grant(noPair, mandate('b1', { validUntil: '2027-07-31' }), BOARD);
+    const both = grant(board, ofOsr(), OSR);
+    expect(stands(both)['m1']!.validUntil).toBe('2027-07-31');
+    expect(stands(changedBy(both, said({ validUntil: '2030-07-31' })))['m1']!.validUntil).toBe('2027-07-31');
+  });
+});

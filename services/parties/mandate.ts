@@ -108,7 +108,7 @@ export function decideMandate(
   return [changed(mandate, by, 'entered'), ...(mandate.state === ACTIVE ? takeOver(pair, mandate, by) : [])];
 }
 
-/** A change of one mandate was asked: `confirm`, `accept`, `refuse`, `run_off`, `stop` or `key`. */
+/** A change of one mandate was asked: `confirm`, `accept`, `refuse`, `run_off`, `stop`, `key` or `register`. */
 export function decideMandateChange(pair: Pair, asked: MandateChangeSubmitted, world: MandateWorld): PartyEvent[] {
   const { mandateId: id, byOin: by } = asked;
   const standing = pair.mandates.find((m) => m.mandate.mandateId === id);
@@ -145,13 +145,21 @@ export function decideMandateChange(pair: Pair, asked: MandateChangeSubmitted, w
         return [refused(id, 'state.conflict', 'A mandate that was never confirmed has nothing to run off.')];
       // What the school lets end sooner by itself is not made longer by its board.
       return toldToEnd(pair, standing, asked, world).map((m) =>
-        changed({ ...m, state: RUN_OFF, runOffUntil: m.mandateId === id ? until : sooner(m, until) }, by, 'run_off'),
+        changed(
+          { ...m, state: RUN_OFF, runOffUntil: m.mandateId === id ? until : sooner(m, until), endedBy: by },
+          by,
+          'run_off',
+        ),
       );
     }
     case 'stop':
       return toldToEnd(pair, standing, asked, world).map((m) =>
         changed({ ...m, state: ENDED, endedBy: by }, by, 'ended'),
       );
+    case 'register': {
+      const told = asRegistered(pair, standing, asked, world);
+      return [typeof told === 'string' ? refused(id, 'state.conflict', told) : told];
+    }
     case 'key':
       if (asked.keyDigest.length !== DIGEST_BYTES) return [refused(id, 'wire.invalid', 'A new key needs its digest.')];
       return [changed(mandate, by, 'changed')];
@@ -167,6 +175,36 @@ function activated(pair: Pair, mandate: Mandate, asked: MandateChangeSubmitted, 
   const active = beside(pair, full, asked.defaults);
   if (typeof active === 'string') return [refused(mandateId, 'party.forbidden', active)];
   return [changed(active, byOin, change), ...takeOver(pair, active, byOin)];
+}
+
+/**
+ * The register that a mandate was taken from says otherwise of its days or endpoints. What it let run off and names again
+ * goes on; what anybody else let run off stays so. The words that refuse it, where it is no mandate of that register.
+ */
+function asRegistered(
+  pair: Pair,
+  { mandate, given }: StandingMandate,
+  asked: MandateChangeSubmitted,
+  world: MandateWorld,
+): PartyEvent | string {
+  const { registered, byOin: by } = asked;
+  if (!registered || mandate.source === '' || registered.source !== mandate.source)
+    return 'Only the register that a mandate was taken from changes it.';
+  const { validFrom, validUntil, endpoints } = registered;
+  const goesOn = mandate.state === RUN_OFF && mandate.endedBy === mandate.source;
+  const full: Mandate = {
+    ...mandate,
+    services: given.services,
+    validFrom,
+    validUntil,
+    endpoints,
+    ...(goesOn ? { state: ACTIVE, runOffUntil: '', endedBy: '' } : {}),
+  };
+  const wrong = whatIsWrong(full, dutchDay(world.now));
+  if (wrong) return wrong;
+  const next = within(boardMandates(pair), full, asked.defaults);
+  if (typeof next === 'string') return next;
+  return isSame(next, mandate) ? same(mandate, by) : changed(next, by, 'changed');
 }
 
 /** A day on which a mandate might end is over. Nothing, where it was moved or ended before. */
@@ -369,6 +407,9 @@ function toldToEnd(
 
 const sooner = ({ state, runOffUntil }: Mandate, until: string): string =>
   state === RUN_OFF && runOffUntil < until ? runOffUntil : until;
+
+const isSame = (a: Mandate, b: Mandate): boolean =>
+  Buffer.compare(Mandate.encode(a).finish(), Mandate.encode(b).finish()) === 0;
 
 /** Whether two grants say the same; the state, and what the school decides itself, is what became of them. */
 const sameGrant = (a: Mandate, b: Mandate): boolean => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { MemoryStore, testBench } from '#bus';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { MandateChangeSubmitted, MandateSubmitted, PartySubmitted } from '#proto/eduk/events/v1/parties';
-import { PartiesServiceDefinition } from '#proto/eduk/parties/v1/parties';
+import { PartiesServiceDefinition, RegisterRun } from '#proto/eduk/parties/v1/parties';
 import { parties } from './index.ts';
 import { assertionsTable } from './tables.ts';
 
@@ -238,5 +238,39 @@ describe('an assertion', () => {
     await take(bench, 31, 31);
     await take(bench, 32, 32);
     expect(bench.list(assertionsTable, { equals: [] })).toHaveLength(2);
+  });
+});
+
+describe('a comparison with a register', () => {
+  const claim = (n: number) => new Uint8Array(16).fill(n);
+  const begin = (store = new MemoryStore(), now?: number) => {
+    const bench = testBench(parties, { store, now: now ?? '2026-11-22T10:00:00Z' });
+    const client = bench.client(PartiesServiceDefinition);
+    const take = async (n: number, everyMs = 0) =>
+      (await client.claimRegister({ register: 'osr', claim: claim(n), leaseMs: 60_000n, everyMs: BigInt(everyMs) }))
+        .taken;
+    return { store, client, take };
+  };
+  const MORNING = Date.parse('2026-11-22T10:00:00Z');
+  const run = RegisterRun.fromPartial({ register: 'osr', atMs: BigInt(MORNING), outcome: 'done' });
+
+  test('is made by one at a time, until its lease is over', async () => {
+    const { store, take } = begin();
+    expect([await take(1), await take(2), await take(1)]).toEqual([true, false, true]);
+    const later = begin(store, MORNING + 61_000);
+    expect([await later.take(2), await later.take(1)]).toEqual([true, false]);
+  });
+
+  test('says what came of it, and comes again when it is due', async () => {
+    const { store, client, take } = begin();
+    await take(1);
+    // Of who lost the right nothing is noted.
+    await client.noteRegister({ register: 'osr', claim: claim(2), run: { ...run, outcome: 'failed' } });
+    expect((await client.listRegisters({})).runs).toEqual([]);
+    await client.noteRegister({ register: 'osr', claim: claim(1), run });
+    expect((await client.listRegisters({})).runs).toMatchObject([{ register: 'osr', outcome: 'done' }]);
+    expect([await take(3, 3_600_000), await take(4, 0)]).toEqual([false, true]);
+    await client.noteRegister({ register: 'osr', claim: claim(4), run: undefined });
+    expect(await begin(store, MORNING + 3_600_001).take(5, 3_600_000)).toBe(true);
   });
 });

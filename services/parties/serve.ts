@@ -2,8 +2,16 @@
 import type { EngineView } from '#bus';
 import { type Implementation, implement } from '#kernel';
 import { Mandate } from '#proto/eduk/core/v1/party';
-import { PartiesServiceDefinition, PartyRow } from '#proto/eduk/parties/v1/parties';
-import { assertionsTable, mandatesTable, pairsTable, partiesTable, versionTable } from './tables.ts';
+import { PartiesServiceDefinition, PartyRow, RegisterRun } from '#proto/eduk/parties/v1/parties';
+import {
+  assertionsTable,
+  mandatesTable,
+  pairsTable,
+  partiesTable,
+  type RegisterTableRow,
+  registersTable,
+  versionTable,
+} from './tables.ts';
 
 /** Assertions that leave with one that comes. */
 const LEAVE_AT_ONCE = 20;
@@ -43,6 +51,42 @@ export function serve(engine: EngineView): readonly Implementation[] {
         });
         return { taken };
       },
+      claimRegister({ register, claim, leaseMs, everyMs }) {
+        const own = Buffer.from(claim).toString('hex');
+        let taken = false;
+        engine.note((unit) => {
+          const row = unit.get(registersTable, register) ?? noComparison(register);
+          const isFree = row.claim === '' || row.claim === own || row.untilMs <= unit.now;
+          // A run that asks to have it longer was due when it began.
+          const isDue = row.claim === own || unit.now >= row.lastMs + Number(everyMs);
+          taken = isFree && isDue;
+          if (taken) unit.put(registersTable, { ...row, claim: own, untilMs: unit.now + Number(leaseMs) });
+        });
+        return { taken };
+      },
+      /** Of a run whose right went to another one nothing is noted. */
+      noteRegister({ register, claim, run }) {
+        engine.note((unit) => {
+          const row = unit.get(registersTable, register);
+          if (row?.claim !== Buffer.from(claim).toString('hex')) return;
+          const noted = run && { lastMs: unit.now, run: RegisterRun.encode(run).finish() };
+          unit.put(registersTable, { ...row, claim: '', untilMs: 0, ...noted });
+        });
+        return {};
+      },
+      listRegisters: () => ({
+        runs: engine
+          .list(registersTable, { equals: [] })
+          .flatMap(({ run }) => (run.length > 0 ? [RegisterRun.decode(run)] : [])),
+      }),
     }),
   ];
 }
+
+const noComparison = (register: string): RegisterTableRow => ({
+  register,
+  claim: '',
+  untilMs: 0,
+  lastMs: 0,
+  run: new Uint8Array(),
+});

@@ -92,4 +92,23 @@ export const assertionsTable = table<AssertionTableRow>({
   retention: 'RETENTION_ACCESS',
 });
 
-export const tables = [partiesTable, mandatesTable, pairsTable, versionTable, assertionsTable];
+/** Comparisons of registers with what stands here: who does one now, and what came of the last. */
+export interface RegisterTableRow {
+  register: string;
+  /** Who has the right, hexadecimal, and until when; empty = nobody. */
+  claim: string;
+  untilMs: number;
+  /** When the last comparison was noted. */
+  lastMs: number;
+  /** An eduk.parties.v1.RegisterRun; empty = there was none. */
+  run: Uint8Array;
+}
+
+export const registersTable = table<RegisterTableRow>({
+  name: 'parties_registers',
+  key: ['register'],
+  columns: { register: 'text', claim: 'text', untilMs: 'int', lastMs: 'int', run: 'blob' },
+  retention: 'RETENTION_PUBLIC',
+});
+
+export const tables = [partiesTable, mandatesTable, pairsTable, versionTable, assertionsTable, registersTable];

@@ -145,8 +145,8 @@ export interface TestGateway {
   ): Promise<{ mandateId: string; autorisatiesleutel: string }>;
   anonymous: Clients;
   as(authorization: string): Clients;
-  /** Stops and starts on the same folder; `between` runs while it is stopped. */
-  restart(between?: () => void): Promise<void>;
+  /** Stops and starts on the same folder; `between` runs while it is stopped, and `more` settings hold from then on. */
+  restart(between?: () => void, more?: Record<string, string>): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -197,10 +197,11 @@ export async function startTestGateway(env: Record<string, string> = {}): Promis
       });
       return { mandateId, autorisatiesleutel };
     },
-    restart: async (between?: () => void) => {
+    restart: async (between?: () => void, more: Record<string, string> = {}) => {
       self.channel.close();
       await self.gateway.stop();
       between?.();
+      Object.assign(settings, more);
       await open();
     },
     stop: async () => {

@@ -8,6 +8,7 @@ import type { MethodDefinition } from '#kernel';
 import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { ListPartiesResponse, OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
+import { type OsrPeer, openOsr } from '../parties/osr.ts';
 import { edexml } from './files.ts';
 import {
   eckId,
@@ -51,12 +52,18 @@ const order = (orderId: string, productId: string) => ({
 const catalogueFile = () =>
   readFileSync(join(import.meta.dirname, '../../adapters/eckdt/examples/04-bare-entry.xml'), 'utf8');
 
+let osr: OsrPeer;
+const NAMESPACE = 'http://example.org/schemas/roster/20260101';
 beforeAll(async () => {
-  at = await startTestGateway();
+  osr = await openOsr();
+  at = await startTestGateway({ EDUK_OSR_URL: osr.url, EDUK_OSR_SERVICES: `${NAMESPACE}=usage`, EDUK_OSR_EVERY: '0' });
   las = await at.party('De Leerlijst', [Role.ROLE_ADMINISTRATION]);
   await at.mandate(school, las.oin, [Service.SERVICE_ROSTER, Service.SERVICE_ORDER]);
 }, 60_000);
-afterAll(() => at?.stop());
+afterAll(async () => {
+  await at?.stop();
+  await osr?.close();
+});
 
 /** A call with which the operator has its way; its effect is seen through another method. */
 const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; effect(): Promise<void> } } = {
@@ -146,6 +153,47 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(given.autorisatiesleutel.length).toBeGreaterThan(20);
       expect((await added.parties.listMandates({})).mandates).toMatchObject([{ mandateId: given.mandateId }]);
       expect((await at.mandate(school, added.oin, [Service.SERVICE_USAGE])).autorisatiesleutel).toBe('');
+    },
+  },
+  syncRegister: {
+    call: (as) => as.syncRegister([{ schoolOins: [school], dryRun: true }]),
+    effect: async () => {
+      const oin = newSchool();
+      osr.schools.add(oin);
+      osr.mandates.push({ school: oin, supplier: las.oin, namespace: NAMESPACE, start: '2026-08-01' });
+      const { lines } = await at.operator.syncRegister([{ schoolOins: [oin] }]);
+      expect(lines).toMatchObject([{ kind: 'add', partyOin: las.oin, applied: true }]);
+      const { mandates } = await at.operator.listMandates({ schoolOin: oin });
+      expect(mandates).toMatchObject([{ source: 'osr', services: [Service.SERVICE_USAGE] }]);
+    },
+  },
+  previewSwitch: {
+    call: (as) => as.previewSwitch({ schoolOin: school, fromOin: las.oin, toOin: newOin(), day: '2999-01-01' }),
+    effect: async () => {
+      const asked = { schoolOin: school, fromOin: las.oin, toOin: newOin(), day: '2999-01-01' };
+      const { lines, services } = await at.operator.previewSwitch(asked);
+      expect(services).toContain(Service.SERVICE_ORDER);
+      expect(lines.map(({ what }) => what)).toContain('party');
+      expect(await codeOf(at.operator.previewSwitch({ ...asked, day: '2020-01-01' }))).toBe('wire.invalid');
+      expect(await codeOf(at.operator.previewSwitch({ ...asked, fromOin: newOin() }))).toBe('state.missing');
+    },
+  },
+  applySwitch: {
+    call: (as) =>
+      as.applySwitch({ change: { schoolOin: newSchool(), fromOin: newOin(), toOin: newOin(), day: '2999-01-01' } }),
+    effect: async () => {
+      const [oin, from, to] = [newSchool(), newOin(), newOin()];
+      await at.mandate(oin, from, [Service.SERVICE_USAGE]);
+      const change = { schoolOin: oin, fromOin: from, toOin: to, day: '2999-01-01' };
+      const { steps, autorisatiesleutel } = await at.operator.applySwitch({ change, confirm: true });
+      expect(steps.map(({ step }) => step)).toEqual(['grant', 'run_off']);
+      expect(autorisatiesleutel.length).toBeGreaterThan(20);
+      const { mandates } = await at.operator.listMandates({ schoolOin: oin });
+      expect(mandates.find(({ partyOin }) => partyOin === to)).toMatchObject({ validFrom: '2999-01-01' });
+      expect(mandates.find(({ partyOin }) => partyOin === from)).toMatchObject({
+        state: MandateState.MANDATE_STATE_RUN_OFF,
+        runOffUntil: '2999-01-01',
+      });
     },
   },
   changeMandate: {

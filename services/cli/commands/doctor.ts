@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { type Config, ConfigError, parseAddress } from '#kernel';
 import type { Age } from '#proto/eduk/bus/v1/bus';
 import type { StatusResponse } from '#proto/eduk/operator/v1/operator';
+import type { RegisterRun } from '#proto/eduk/parties/v1/parties';
 import { endsOfFiles, endsOfParties } from '../certificates.ts';
 import { howToStart, tokenFile } from '../client.ts';
 import type { Call, Command, Result } from '../command.ts';
@@ -299,6 +300,7 @@ function wellbeing({
   bulkReveals,
   revealsPerHour,
   known,
+  registers,
 }: StatusResponse & { known: ReadonlySet<string> }): Check[] {
   const gaps = ages.filter(({ gap }) => gap);
   const behind = ages.filter((one) => Number(one.oldestUnreadMs) > BEHIND_MS);
@@ -336,8 +338,38 @@ function wellbeing({
     ...(bulkReveals.length === 0 && revealsPerHour > 0n
       ? [ok('reveals', `no party was shown more than ${revealsPerHour} learners in an hour of the last day`)]
       : []),
+    ...registers.map(registerCheck),
     ...(devKey ? [warn('gateway’s key', 'runs on a development key')] : []),
   ];
+}
+
+/** How the last comparison with a register ended. */
+function registerCheck({
+  register,
+  atMs,
+  outcome,
+  code,
+  holdId,
+  added,
+  changed,
+  ended,
+  unmatched,
+  unanswered,
+}: RegisterRun): Check {
+  const when = `on ${dutchTime(atMs)}`;
+  if (outcome === 'failed') return warn(register, `failed ${when} (${code}); see eduk ${register} sync --dry-run`);
+  if (outcome === 'held')
+    return warn(
+      register,
+      `${holdId} waits since ${when.slice(3)}: it would end ${counted(ended, 'mandate')}; see eduk ${register} sync --dry-run`,
+    );
+  const says = `compared ${when}: ${added} added, ${changed} changed, ${ended} ended`;
+  return unanswered > 0 || unmatched > 0
+    ? warn(
+        register,
+        `${says}; ${unmatched} to look at, ${counted(unanswered, 'question')} unanswered; see eduk ${register} sync --dry-run`,
+      )
+    : ok(register, says);
 }
 
 /** Whether receivers take what is sent to them. */
@@ -370,6 +402,7 @@ const statusJson = (status: StatusResponse) => ({
     hourMs: Number(hourMs),
     learners: Number(learners),
   })),
+  registers: status.registers.map((run) => ({ ...run, atMs: Number(run.atMs) })),
   certificates: status.certificates.map(({ partyOin, partyName, notAfterMs }) => ({
     oin: partyOin,
     name: partyName,

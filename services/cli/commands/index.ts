@@ -19,10 +19,12 @@ import {
   refuseMandate,
   withdrawMandate,
 } from './mandate.ts';
+import { syncOsr } from './osr.ts';
 import { addParty, listParties, removeEndpoint, showParty } from './party.ts';
 import { fetchReceipt, verifyReceipt } from './receipt.ts';
 import { previewRelease } from './release.ts';
 import { start } from './start.ts';
+import { switchParty } from './switch.ts';
 
 /** Every command, in the order of help. */
 export const commands: readonly Command[] = [
@@ -42,6 +44,8 @@ export const commands: readonly Command[] = [
   withdrawMandate,
   listMandates,
   mandateKey,
+  syncOsr,
+  switchParty,
   previewRelease,
   importRoster,
   importCatalogue,
@@ -75,7 +79,6 @@ export const later: readonly string[] = [
   'school split',
   'school transfer',
   'school',
-  'switch',
   'eckid hash',
   'eckid',
   'conform',

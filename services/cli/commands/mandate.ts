@@ -1,4 +1,4 @@
-import { Mandate, MandateState, type SchoolMandate } from '#proto/eduk/core/v1/party';
+import { Mandate, MandateState, type RegisteredEndpoint, type SchoolMandate } from '#proto/eduk/core/v1/party';
 import type { ChangeMandateRequest, PartyName } from '#proto/eduk/operator/v1/operator';
 import { day, oin, schoolFlag, siteCode } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
@@ -29,6 +29,17 @@ export const mandateJson = (mandate: Mandate) => ({
   confirmedBy: mandate.confirmedBy || null,
   acceptedBy: mandate.acceptedBy || null,
   endedBy: mandate.endedBy || null,
+  source: mandate.source || null,
+  sourceService: mandate.sourceService || null,
+  endpoints: mandate.endpoints.map(endpointJson),
+});
+
+export const endpointJson = ({ routingId, url, kind, validFrom, validUntil }: RegisteredEndpoint) => ({
+  routingId,
+  url,
+  kind: kind || null,
+  validFrom: validFrom || null,
+  validUntil: validUntil || null,
 });
 
 /** An OIN under its name, where the gateway knows one. */
@@ -50,7 +61,8 @@ export function mandateTable(mandates: readonly Mandate[], names: readonly Party
 }
 
 /** Whose it is, and who entered it where that was an operator. */
-function from({ boardOin, boardMandateId, enteredBy }: Mandate, names: readonly PartyName[]): string {
+function from({ boardOin, boardMandateId, enteredBy, source }: Mandate, names: readonly PartyName[]): string {
+  if (source !== '') return `of the school\nfrom ${source.toUpperCase()}`;
   const entered = enteredBy === 'operator' ? '\nentered by an operator' : '';
   if (boardOin === '') return `of the school${entered}`;
   const whole = boardMandateId ? `\npart of ${boardMandateId}` : '';

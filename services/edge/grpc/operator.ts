@@ -24,6 +24,7 @@ import {
 } from '../intake/parties.ts';
 import { hasRef } from '../intake/people.ts';
 import { forgetLearner } from '../intake/rosters.ts';
+import { checkGrammar } from '../labels.ts';
 import { WEBHOOK, webhookKey, webhookSecret } from '../out/sign.ts';
 import { flowOf, present } from '../reads/flows.ts';
 import { isOfSchool } from '../reads/mandates.ts';
@@ -35,6 +36,7 @@ import { partyCaller } from '../stages/authenticate.ts';
 import { event, type Intake } from '../submission.ts';
 import { decisionOf } from './decision.ts';
 import { changedParts, grantedParts, stateOf } from './mandates.ts';
+import { applySwitchAnswer, previewSwitchAnswer } from './switch.ts';
 import { take } from './writes.ts';
 
 /** Longest that an operator's command waits for its decision. */
@@ -47,6 +49,8 @@ async function decided(gate: Gate, flowId: string) {
 }
 
 const _none = new Uint8Array(0);
+/** Schools or parties that one comparison may name. */
+const MOST_NAMED = 20_000;
 /** Keys that delivery resolves in one call. */
 const RESOLVED_AT_ONCE = 1000;
 
@@ -247,6 +251,8 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
     services: previewRelease(door, request),
     names: namesOf(door.chain, [request.partyOin, request.schoolOin]),
   }),
+  previewSwitch: previewSwitchAnswer,
+  applySwitch: applySwitchAnswer,
   showFlow: async (request: op.ShowFlowRequest, gate) => {
     const row = await flowOf(gate, operator, { ...request, method: '' });
     return {
@@ -321,14 +327,16 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
     return { flowId: submission.flowId, decision, destroyedMs: BigInt(at) };
   },
   status: async (_request: op.StatusRequest, gate): Promise<op.StatusResponse> => {
-    const [{ ages, freeDiskBytes, head }, { holds }, { parked }, reveals] = await Promise.all([
+    const [{ ages, freeDiskBytes, head }, { holds }, { parked }, reveals, { runs }] = await Promise.all([
       gate.door.services.log.ages({}),
       gate.door.services.rosters.listHolds({ schoolOin: '', decided: false }),
       gate.door.services.log.listParked({ limit: 1000 }),
       // How the rest is must be told also while the vault is away.
       gate.door.services.vault.showReveals({}).catch(() => ({ perHour: 0n, tooMany: [] })),
+      gate.door.services.parties.listRegisters({}),
     ]);
     return {
+      registers: runs,
       bulkReveals: reveals.tooMany.map((one) => ({
         ...one,
         partyName: gate.door.chain.party(one.partyOin)?.name ?? '',
@@ -430,6 +438,28 @@ export const operatorStreams: Record<string, (requests: AsyncGenerator<any>, gat
     });
     const roster = await readRosterFile(bytes);
     return importRoster(gate, operator, roster, given, WAIT_MS);
+  },
+  syncRegister: async (requests: AsyncGenerator<op.SyncRegisterRequest>, gate): Promise<op.SyncRegisterResponse> => {
+    let asked: op.SyncRegisterRequest | undefined;
+    for await (const request of requests) {
+      checkGrammar('eduk.operator.v1.SyncRegisterRequest', { ...request });
+      if (!asked) asked = request;
+      else {
+        asked.schoolOins.push(...request.schoolOins);
+        asked.partyOins.push(...request.partyOins);
+      }
+      if (asked.schoolOins.length > MOST_NAMED || asked.partyOins.length > MOST_NAMED)
+        throw new GatewayError('wire.too_large', 'Name fewer schools or parties, or none for all.');
+    }
+    if (!asked) throw new GatewayError('wire.unreadable', 'Nothing was asked.');
+    if (!gate.register)
+      throw new GatewayError(
+        'state.missing',
+        'This gateway does not know where OSR is: set EDUK_OSR_URL and EDUK_OSR_SERVICES.',
+      );
+    const done = await gate.register.sync(asked);
+    const named = done.lines.flatMap(({ schoolOin, partyOin }) => [schoolOin, partyOin]);
+    return { ...done, names: namesOf(gate.door.chain, named) };
   },
   importCatalogue: async (
     requests: AsyncGenerator<op.ImportCatalogueRequest>,

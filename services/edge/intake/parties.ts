@@ -125,7 +125,7 @@ export function sleutelTold(door: Door, flowId: string, { schoolOin, partyOin }:
   return pair?.school === schoolOin && pair.party === partyOin ? sleutel : '';
 }
 
-const defaultsOf = (services: readonly Service[]): DefaultAttributes[] =>
+export const defaultsOf = (services: readonly Service[]): DefaultAttributes[] =>
   [...new Set(services)].map((service) => ({ service, attributes: [...(defaults[service] ?? [])] }));
 
 type Given = Pick<
@@ -179,6 +179,10 @@ function grants(
           narrowed: [],
           enteredBy: byOin,
           pairwise,
+          // Of a register only what was read from it: see intake/register.ts.
+          source: '',
+          sourceService: '',
+          endpoints: [],
         },
         keyDigest: door.chain.hasKey(schoolOin, partyOin)
           ? new Uint8Array(0)
@@ -213,6 +217,7 @@ function changes(
         boardOin,
         // With either word it may come to hold, and is then compared with what stands.
         defaults: change === 'confirm' || change === 'accept' ? defaultsOf([...services, ...narrowed]) : [],
+        registered: undefined,
       },
       schoolOin,
     ),
@@ -425,9 +430,15 @@ export function removeEndpoint(oin: string): Intake<RemoveEndpointRequest> {
   };
 }
 
-/** With the OIN of a board as its school, a mandate is given for all its schools. */
-export function operatorGrant(mandate: Mandate, confirm: boolean): Intake<OperatorGrantMandateRequest> {
-  const reference = newId();
+/**
+ * With the OIN of a board as its school, a mandate is given for all its schools. `reference`: of who may ask the same twice;
+ * a mandate is named after it.
+ */
+export function operatorGrant(
+  mandate: Mandate,
+  confirm: boolean,
+  reference = newId(),
+): Intake<OperatorGrantMandateRequest> {
   return {
     method: 'OperatorService/GrantMandate',
     type: 'eduk.operator.v1.GrantMandateRequest',

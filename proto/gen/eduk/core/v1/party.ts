@@ -435,8 +435,25 @@ export interface Mandate {
   confirmedBy: string;
   /** Who accepted it for the party: its OIN, or `operator`; empty = nobody. */
   acceptedBy: string;
-  /** Who ended it: OIN or `operator`; of a mandate that the party refused, the party. Empty = it stands, or its days were over. */
+  /** Who ended it or let it run off: an OIN, `operator`, or its source; of a mandate that the party refused, the party. Empty = it stands, or its days were over. */
   endedBy: string;
+  /** Register that it was taken from, `osr`; empty = it was given here. */
+  source: string;
+  /** The service as that register names it: a namespace. */
+  sourceService: string;
+  /** Where that register says that the party answers for this school. */
+  endpoints: RegisteredEndpoint[];
+}
+
+/** Where a party answers for one administration of a school, as a register says. */
+export interface RegisteredEndpoint {
+  routingId: string;
+  url: string;
+  /** Kind of system: `LAS` …; empty = not said. */
+  kind: string;
+  /** First and last day, YYYY-MM-DD; empty = none. */
+  validFrom: string;
+  validUntil: string;
 }
 
 /** A mandate of one school with the key that its grant made. */
@@ -773,6 +790,9 @@ function createBaseMandate(): Mandate {
     confirmedBy: "",
     acceptedBy: "",
     endedBy: "",
+    source: "",
+    sourceService: "",
+    endpoints: [],
   };
 }
 
@@ -855,6 +875,15 @@ export const Mandate: MessageFns<Mandate> = {
     }
     if (message.endedBy !== "") {
       writer.uint32(178).string(message.endedBy);
+    }
+    if (message.source !== "") {
+      writer.uint32(242).string(message.source);
+    }
+    if (message.sourceService !== "") {
+      writer.uint32(250).string(message.sourceService);
+    }
+    for (const v of message.endpoints) {
+      RegisteredEndpoint.encode(v!, writer.uint32(258).fork()).join();
     }
     return writer;
   },
@@ -1078,6 +1107,30 @@ export const Mandate: MessageFns<Mandate> = {
             message.endedBy = reader.string();
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 31: {
+            if (tag !== 250) {
+              break;
+            }
+
+            message.sourceService = reader.string();
+            continue;
+          }
+          case 32: {
+            if (tag !== 258) {
+              break;
+            }
+
+            message.endpoints.push(RegisteredEndpoint.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1180,6 +1233,15 @@ export const Mandate: MessageFns<Mandate> = {
         : isSet(object.ended_by)
         ? globalThis.String(object.ended_by)
         : "",
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+      sourceService: isSet(object.sourceService)
+        ? globalThis.String(object.sourceService)
+        : isSet(object.source_service)
+        ? globalThis.String(object.source_service)
+        : "",
+      endpoints: globalThis.Array.isArray(object?.endpoints)
+        ? object.endpoints.map((e: any) => RegisteredEndpoint.fromJSON(e))
+        : [],
     };
   },
 
@@ -1251,6 +1313,15 @@ export const Mandate: MessageFns<Mandate> = {
     if (message.endedBy !== "") {
       obj.endedBy = message.endedBy;
     }
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    if (message.sourceService !== "") {
+      obj.sourceService = message.sourceService;
+    }
+    if (message.endpoints?.length) {
+      obj.endpoints = message.endpoints.map((e) => RegisteredEndpoint.toJSON(e));
+    }
     return obj;
   },
 
@@ -1281,6 +1352,154 @@ export const Mandate: MessageFns<Mandate> = {
     message.confirmedBy = object.confirmedBy ?? "";
     message.acceptedBy = object.acceptedBy ?? "";
     message.endedBy = object.endedBy ?? "";
+    message.source = object.source ?? "";
+    message.sourceService = object.sourceService ?? "";
+    message.endpoints = object.endpoints?.map((e) => RegisteredEndpoint.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRegisteredEndpoint(): RegisteredEndpoint {
+  return { routingId: "", url: "", kind: "", validFrom: "", validUntil: "" };
+}
+
+export const RegisteredEndpoint: MessageFns<RegisteredEndpoint> = {
+  encode(message: RegisteredEndpoint, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.routingId !== "") {
+      writer.uint32(10).string(message.routingId);
+    }
+    if (message.url !== "") {
+      writer.uint32(18).string(message.url);
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    if (message.validFrom !== "") {
+      writer.uint32(34).string(message.validFrom);
+    }
+    if (message.validUntil !== "") {
+      writer.uint32(42).string(message.validUntil);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RegisteredEndpoint {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRegisteredEndpoint();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.routingId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.url = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.validFrom = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.validUntil = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RegisteredEndpoint {
+    return {
+      routingId: isSet(object.routingId)
+        ? globalThis.String(object.routingId)
+        : isSet(object.routing_id)
+        ? globalThis.String(object.routing_id)
+        : "",
+      url: isSet(object.url) ? globalThis.String(object.url) : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      validFrom: isSet(object.validFrom)
+        ? globalThis.String(object.validFrom)
+        : isSet(object.valid_from)
+        ? globalThis.String(object.valid_from)
+        : "",
+      validUntil: isSet(object.validUntil)
+        ? globalThis.String(object.validUntil)
+        : isSet(object.valid_until)
+        ? globalThis.String(object.valid_until)
+        : "",
+    };
+  },
+
+  toJSON(message: RegisteredEndpoint): unknown {
+    const obj: any = {};
+    if (message.routingId !== "") {
+      obj.routingId = message.routingId;
+    }
+    if (message.url !== "") {
+      obj.url = message.url;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.validFrom !== "") {
+      obj.validFrom = message.validFrom;
+    }
+    if (message.validUntil !== "") {
+      obj.validUntil = message.validUntil;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RegisteredEndpoint>): RegisteredEndpoint {
+    return RegisteredEndpoint.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RegisteredEndpoint>): RegisteredEndpoint {
+    const message = createBaseRegisteredEndpoint();
+    message.routingId = object.routingId ?? "";
+    message.url = object.url ?? "";
+    message.kind = object.kind ?? "";
+    message.validFrom = object.validFrom ?? "";
+    message.validUntil = object.validUntil ?? "";
     return message;
   },
 };

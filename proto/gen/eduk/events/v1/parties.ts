@@ -64,7 +64,7 @@ export interface MandateSubmitted {
 export interface MandateChangeSubmitted {
   schoolOin: string;
   mandateId: string;
-  /** `confirm`, `accept`, `refuse`, `run_off`, `stop` or `key`. */
+  /** `confirm`, `accept`, `refuse`, `run_off`, `stop`, `key` or `register`. */
   change: string;
   runOffUntil: string;
   keyDigest: Uint8Array;
@@ -73,6 +73,8 @@ export interface MandateChangeSubmitted {
   boardOin: string;
   /** Of the services of the mandate. */
   defaults: DefaultAttributes[];
+  /** Of `register`: the mandate as the register that it was taken from has it now. */
+  registered: Mandate | undefined;
 }
 
 /** A party is in the chain. */
@@ -703,6 +705,7 @@ function createBaseMandateChangeSubmitted(): MandateChangeSubmitted {
     byOin: "",
     boardOin: "",
     defaults: [],
+    registered: undefined,
   };
 }
 
@@ -731,6 +734,9 @@ export const MandateChangeSubmitted: MessageFns<MandateChangeSubmitted> = {
     }
     for (const v of message.defaults) {
       DefaultAttributes.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.registered !== undefined) {
+      Mandate.encode(message.registered, writer.uint32(242).fork()).join();
     }
     return writer;
   },
@@ -812,6 +818,14 @@ export const MandateChangeSubmitted: MessageFns<MandateChangeSubmitted> = {
             message.defaults.push(DefaultAttributes.decode(reader, reader.uint32()));
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.registered = Mandate.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -860,6 +874,7 @@ export const MandateChangeSubmitted: MessageFns<MandateChangeSubmitted> = {
       defaults: globalThis.Array.isArray(object?.defaults)
         ? object.defaults.map((e: any) => DefaultAttributes.fromJSON(e))
         : [],
+      registered: isSet(object.registered) ? Mandate.fromJSON(object.registered) : undefined,
     };
   },
 
@@ -889,6 +904,9 @@ export const MandateChangeSubmitted: MessageFns<MandateChangeSubmitted> = {
     if (message.defaults?.length) {
       obj.defaults = message.defaults.map((e) => DefaultAttributes.toJSON(e));
     }
+    if (message.registered !== undefined) {
+      obj.registered = Mandate.toJSON(message.registered);
+    }
     return obj;
   },
 
@@ -905,6 +923,9 @@ export const MandateChangeSubmitted: MessageFns<MandateChangeSubmitted> = {
     message.byOin = object.byOin ?? "";
     message.boardOin = object.boardOin ?? "";
     message.defaults = object.defaults?.map((e) => DefaultAttributes.fromPartial(e)) || [];
+    message.registered = (object.registered !== undefined && object.registered !== null)
+      ? Mandate.fromPartial(object.registered)
+      : undefined;
     return message;
   },
 };

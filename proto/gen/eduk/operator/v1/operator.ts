@@ -16,6 +16,7 @@ import {
   mandateStateFromJSON,
   mandateStateToJSON,
   Party,
+  RegisteredEndpoint,
   Role,
   roleFromJSON,
   roleToJSON,
@@ -28,6 +29,7 @@ import { Decision, Refusal } from "../../core/v1/receipt.ts";
 import { DroppedRows, EndpointStatus, ParkedRows } from "../../delivery/v1/delivery.ts";
 import { RosterDifference } from "../../events/v1/rosters.ts";
 import { ActiveLicence, Blocker, Flow } from "../../gateway/v1/flow.ts";
+import { RegisterRun } from "../../parties/v1/parties.ts";
 import { ShowKeysResponse as ShowKeysResponse1 } from "../../pseudonyms/v1/pseudonyms.ts";
 import { SchoolRoster } from "../../rosters/v1/rosters.ts";
 
@@ -413,6 +415,8 @@ export interface StatusResponse {
   bulkReveals: BulkReveal[];
   /** How many that is; 0 = it is not looked at, or the vault does not answer. */
   revealsPerHour: bigint;
+  /** What came of the last comparison of each register. */
+  registers: RegisterRun[];
 }
 
 /** What one party was shown in one hour of the clock. */
@@ -584,6 +588,128 @@ export interface ShowKeysRequest {
 /** Counts only. */
 export interface ShowKeysResponse {
   keys: ShowKeysResponse1 | undefined;
+}
+
+/** About whom the register is asked; settings of the first message count. */
+export interface SyncRegisterRequest {
+  /** Empty in all messages = every school that is registered, or has a mandate of the register. */
+  schoolOins: string[];
+  /** Empty in all messages = every party that may be a supplier. */
+  partyOins: string[];
+  /** Reference day, YYYY-MM-DD; empty = today. Another day than today is only looked at, with dry_run. */
+  date: string;
+  /** Says what would change, and changes nothing. */
+  dryRun: boolean;
+  /** The difference that was held and is approved: made only if it is still the same. */
+  approve: string;
+}
+
+/** One difference between the register and what stands here. */
+export interface RegisterLine {
+  /**
+   * `add`, `change`, `run_off`, `stop`, or of what is left alone `covered`, `ended_here`, `unmatched_party`,
+   * `unmatched_school`, `endpoint`, `unanswered`, `refused`.
+   */
+  kind: string;
+  schoolOin: string;
+  partyOin: string;
+  sourceService: string;
+  services: Service[];
+  mandateId: string;
+  validFrom: string;
+  validUntil: string;
+  runOffUntil: string;
+  /** As they will be. */
+  endpoints: RegisteredEndpoint[];
+  code: string;
+  told: string;
+  /** Who must act: `school`, `peer` or `us`; empty = nobody. */
+  who: string;
+  applied: boolean;
+}
+
+/** What came of it. */
+export interface SyncRegisterResponse {
+  lines: RegisterLine[];
+  run:
+    | RegisterRun
+    | undefined;
+  /** Of the parties and schools in the lines that are registered. */
+  names: PartyName[];
+  date: string;
+  /** Mandates that stand as the register has them. */
+  unchanged: number;
+}
+
+/** From whom to whom. */
+export interface PreviewSwitchRequest {
+  schoolOin: string;
+  fromOin: string;
+  toOin: string;
+  /** Empty = all that the old party has. */
+  services: Service[];
+  /** First Dutch day of the new party. */
+  day: string;
+  /** Last day of the old party's run-off; empty = the day itself. */
+  runOffUntil: string;
+}
+
+/** One thing that the change touches. Counts only; nobody is named. */
+export interface SwitchLine {
+  /** `running`, `twice`, `dropped` or `mandate`. */
+  part: string;
+  /** `licences`, `orders`, `returns`, `results`, `renewals`, `gap`, `overlap`, `product`, `learners`, `mail`, `key` … */
+  what: string;
+  count: bigint;
+  productId: string;
+  title: string;
+  service: Service;
+  /** Last day that it concerns, where there is one. */
+  until: string;
+  /** Who must act: `from`, `to`, `school`, `us`; empty = nobody. */
+  who: string;
+  told: string;
+  mandateId: string;
+  /** More were there than were looked at. */
+  partial: boolean;
+}
+
+/** What it touches. */
+export interface PreviewSwitchResponse {
+  lines: SwitchLine[];
+  /** What the change is about. */
+  services: Service[];
+  names: PartyName[];
+  runOffUntil: string;
+}
+
+/** The change to make. */
+export interface ApplySwitchRequest {
+  change:
+    | PreviewSwitchRequest
+    | undefined;
+  /** Stands in for the school, on loopback only. */
+  confirm: boolean;
+}
+
+/** What was done about one mandate. */
+export interface SwitchStep {
+  /** `grant` or `run_off`. */
+  step: string;
+  mandate:
+    | Mandate
+    | undefined;
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision: Decision | undefined;
+}
+
+/** In order. */
+export interface ApplySwitchResponse {
+  steps: SwitchStep[];
+  /** Of the new party, at the pair's first grant only. */
+  autorisatiesleutel: string;
+  names: PartyName[];
 }
 
 function createBaseAddPartyRequest(): AddPartyRequest {
@@ -5162,6 +5288,7 @@ function createBaseStatusResponse(): StatusResponse {
     certificates: [],
     bulkReveals: [],
     revealsPerHour: 0n,
+    registers: [],
   };
 }
 
@@ -5205,6 +5332,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
         throw new globalThis.Error("value provided for field message.revealsPerHour of type uint64 too large");
       }
       writer.uint32(80).uint64(message.revealsPerHour);
+    }
+    for (const v of message.registers) {
+      RegisterRun.encode(v!, writer.uint32(242).fork()).join();
     }
     return writer;
   },
@@ -5302,6 +5432,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.revealsPerHour = reader.uint64() as bigint;
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.registers.push(RegisterRun.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5348,6 +5486,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
         : isSet(object.reveals_per_hour)
         ? BigInt(object.reveals_per_hour)
         : 0n,
+      registers: globalThis.Array.isArray(object?.registers)
+        ? object.registers.map((e: any) => RegisterRun.fromJSON(e))
+        : [],
     };
   },
 
@@ -5383,6 +5524,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     if (message.revealsPerHour !== 0n) {
       obj.revealsPerHour = message.revealsPerHour.toString();
     }
+    if (message.registers?.length) {
+      obj.registers = message.registers.map((e) => RegisterRun.toJSON(e));
+    }
     return obj;
   },
 
@@ -5405,6 +5549,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     message.revealsPerHour = (object.revealsPerHour !== undefined && object.revealsPerHour !== null)
       ? BigInt(object.revealsPerHour)
       : 0n;
+    message.registers = object.registers?.map((e) => RegisterRun.fromPartial(e)) || [];
     return message;
   },
 };
@@ -7654,6 +7799,1501 @@ export const ShowKeysResponse: MessageFns<ShowKeysResponse> = {
   },
 };
 
+function createBaseSyncRegisterRequest(): SyncRegisterRequest {
+  return { schoolOins: [], partyOins: [], date: "", dryRun: false, approve: "" };
+}
+
+export const SyncRegisterRequest: MessageFns<SyncRegisterRequest> = {
+  encode(message: SyncRegisterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.schoolOins) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.partyOins) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.date !== "") {
+      writer.uint32(26).string(message.date);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(32).bool(message.dryRun);
+    }
+    if (message.approve !== "") {
+      writer.uint32(42).string(message.approve);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SyncRegisterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSyncRegisterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOins.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOins.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.date = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.approve = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SyncRegisterRequest {
+    return {
+      schoolOins: globalThis.Array.isArray(object?.schoolOins)
+        ? object.schoolOins.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.school_oins)
+        ? object.school_oins.map((e: any) => globalThis.String(e))
+        : [],
+      partyOins: globalThis.Array.isArray(object?.partyOins)
+        ? object.partyOins.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.party_oins)
+        ? object.party_oins.map((e: any) => globalThis.String(e))
+        : [],
+      date: isSet(object.date) ? globalThis.String(object.date) : "",
+      dryRun: isSet(object.dryRun)
+        ? globalThis.Boolean(object.dryRun)
+        : isSet(object.dry_run)
+        ? globalThis.Boolean(object.dry_run)
+        : false,
+      approve: isSet(object.approve) ? globalThis.String(object.approve) : "",
+    };
+  },
+
+  toJSON(message: SyncRegisterRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOins?.length) {
+      obj.schoolOins = message.schoolOins;
+    }
+    if (message.partyOins?.length) {
+      obj.partyOins = message.partyOins;
+    }
+    if (message.date !== "") {
+      obj.date = message.date;
+    }
+    if (message.dryRun !== false) {
+      obj.dryRun = message.dryRun;
+    }
+    if (message.approve !== "") {
+      obj.approve = message.approve;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SyncRegisterRequest>): SyncRegisterRequest {
+    return SyncRegisterRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SyncRegisterRequest>): SyncRegisterRequest {
+    const message = createBaseSyncRegisterRequest();
+    message.schoolOins = object.schoolOins?.map((e) => e) || [];
+    message.partyOins = object.partyOins?.map((e) => e) || [];
+    message.date = object.date ?? "";
+    message.dryRun = object.dryRun ?? false;
+    message.approve = object.approve ?? "";
+    return message;
+  },
+};
+
+function createBaseRegisterLine(): RegisterLine {
+  return {
+    kind: "",
+    schoolOin: "",
+    partyOin: "",
+    sourceService: "",
+    services: [],
+    mandateId: "",
+    validFrom: "",
+    validUntil: "",
+    runOffUntil: "",
+    endpoints: [],
+    code: "",
+    told: "",
+    who: "",
+    applied: false,
+  };
+}
+
+export const RegisterLine: MessageFns<RegisterLine> = {
+  encode(message: RegisterLine, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(26).string(message.partyOin);
+    }
+    if (message.sourceService !== "") {
+      writer.uint32(34).string(message.sourceService);
+    }
+    if (message.services.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.services) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.mandateId !== "") {
+      writer.uint32(50).string(message.mandateId);
+    }
+    if (message.validFrom !== "") {
+      writer.uint32(58).string(message.validFrom);
+    }
+    if (message.validUntil !== "") {
+      writer.uint32(66).string(message.validUntil);
+    }
+    if (message.runOffUntil !== "") {
+      writer.uint32(74).string(message.runOffUntil);
+    }
+    for (const v of message.endpoints) {
+      RegisteredEndpoint.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.code !== "") {
+      writer.uint32(90).string(message.code);
+    }
+    if (message.told !== "") {
+      writer.uint32(98).string(message.told);
+    }
+    if (message.who !== "") {
+      writer.uint32(106).string(message.who);
+    }
+    if (message.applied !== false) {
+      writer.uint32(112).bool(message.applied);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RegisterLine {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRegisterLine();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sourceService = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag === 40) {
+              message.services.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.services.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.mandateId = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.validFrom = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.validUntil = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.runOffUntil = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.endpoints.push(RegisteredEndpoint.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.applied = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RegisterLine {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      sourceService: isSet(object.sourceService)
+        ? globalThis.String(object.sourceService)
+        : isSet(object.source_service)
+        ? globalThis.String(object.source_service)
+        : "",
+      services: globalThis.Array.isArray(object?.services)
+        ? object.services.map((e: any) => serviceFromJSON(e))
+        : [],
+      mandateId: isSet(object.mandateId)
+        ? globalThis.String(object.mandateId)
+        : isSet(object.mandate_id)
+        ? globalThis.String(object.mandate_id)
+        : "",
+      validFrom: isSet(object.validFrom)
+        ? globalThis.String(object.validFrom)
+        : isSet(object.valid_from)
+        ? globalThis.String(object.valid_from)
+        : "",
+      validUntil: isSet(object.validUntil)
+        ? globalThis.String(object.validUntil)
+        : isSet(object.valid_until)
+        ? globalThis.String(object.valid_until)
+        : "",
+      runOffUntil: isSet(object.runOffUntil)
+        ? globalThis.String(object.runOffUntil)
+        : isSet(object.run_off_until)
+        ? globalThis.String(object.run_off_until)
+        : "",
+      endpoints: globalThis.Array.isArray(object?.endpoints)
+        ? object.endpoints.map((e: any) => RegisteredEndpoint.fromJSON(e))
+        : [],
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+      who: isSet(object.who) ? globalThis.String(object.who) : "",
+      applied: isSet(object.applied) ? globalThis.Boolean(object.applied) : false,
+    };
+  },
+
+  toJSON(message: RegisterLine): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.sourceService !== "") {
+      obj.sourceService = message.sourceService;
+    }
+    if (message.services?.length) {
+      obj.services = message.services.map((e) => serviceToJSON(e));
+    }
+    if (message.mandateId !== "") {
+      obj.mandateId = message.mandateId;
+    }
+    if (message.validFrom !== "") {
+      obj.validFrom = message.validFrom;
+    }
+    if (message.validUntil !== "") {
+      obj.validUntil = message.validUntil;
+    }
+    if (message.runOffUntil !== "") {
+      obj.runOffUntil = message.runOffUntil;
+    }
+    if (message.endpoints?.length) {
+      obj.endpoints = message.endpoints.map((e) => RegisteredEndpoint.toJSON(e));
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    if (message.who !== "") {
+      obj.who = message.who;
+    }
+    if (message.applied !== false) {
+      obj.applied = message.applied;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RegisterLine>): RegisterLine {
+    return RegisterLine.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RegisterLine>): RegisterLine {
+    const message = createBaseRegisterLine();
+    message.kind = object.kind ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.sourceService = object.sourceService ?? "";
+    message.services = object.services?.map((e) => e) || [];
+    message.mandateId = object.mandateId ?? "";
+    message.validFrom = object.validFrom ?? "";
+    message.validUntil = object.validUntil ?? "";
+    message.runOffUntil = object.runOffUntil ?? "";
+    message.endpoints = object.endpoints?.map((e) => RegisteredEndpoint.fromPartial(e)) || [];
+    message.code = object.code ?? "";
+    message.told = object.told ?? "";
+    message.who = object.who ?? "";
+    message.applied = object.applied ?? false;
+    return message;
+  },
+};
+
+function createBaseSyncRegisterResponse(): SyncRegisterResponse {
+  return { lines: [], run: undefined, names: [], date: "", unchanged: 0 };
+}
+
+export const SyncRegisterResponse: MessageFns<SyncRegisterResponse> = {
+  encode(message: SyncRegisterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.lines) {
+      RegisterLine.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.run !== undefined) {
+      RegisterRun.encode(message.run, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.date !== "") {
+      writer.uint32(34).string(message.date);
+    }
+    if (message.unchanged !== 0) {
+      writer.uint32(40).uint32(message.unchanged);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SyncRegisterResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSyncRegisterResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lines.push(RegisterLine.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.run = RegisterRun.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.date = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.unchanged = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SyncRegisterResponse {
+    return {
+      lines: globalThis.Array.isArray(object?.lines) ? object.lines.map((e: any) => RegisterLine.fromJSON(e)) : [],
+      run: isSet(object.run) ? RegisterRun.fromJSON(object.run) : undefined,
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+      date: isSet(object.date) ? globalThis.String(object.date) : "",
+      unchanged: isSet(object.unchanged) ? globalThis.Number(object.unchanged) : 0,
+    };
+  },
+
+  toJSON(message: SyncRegisterResponse): unknown {
+    const obj: any = {};
+    if (message.lines?.length) {
+      obj.lines = message.lines.map((e) => RegisterLine.toJSON(e));
+    }
+    if (message.run !== undefined) {
+      obj.run = RegisterRun.toJSON(message.run);
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    if (message.date !== "") {
+      obj.date = message.date;
+    }
+    if (message.unchanged !== 0) {
+      obj.unchanged = Math.round(message.unchanged);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SyncRegisterResponse>): SyncRegisterResponse {
+    return SyncRegisterResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SyncRegisterResponse>): SyncRegisterResponse {
+    const message = createBaseSyncRegisterResponse();
+    message.lines = object.lines?.map((e) => RegisterLine.fromPartial(e)) || [];
+    message.run = (object.run !== undefined && object.run !== null) ? RegisterRun.fromPartial(object.run) : undefined;
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    message.date = object.date ?? "";
+    message.unchanged = object.unchanged ?? 0;
+    return message;
+  },
+};
+
+function createBasePreviewSwitchRequest(): PreviewSwitchRequest {
+  return { schoolOin: "", fromOin: "", toOin: "", services: [], day: "", runOffUntil: "" };
+}
+
+export const PreviewSwitchRequest: MessageFns<PreviewSwitchRequest> = {
+  encode(message: PreviewSwitchRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.fromOin !== "") {
+      writer.uint32(18).string(message.fromOin);
+    }
+    if (message.toOin !== "") {
+      writer.uint32(26).string(message.toOin);
+    }
+    if (message.services.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.services) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.day !== "") {
+      writer.uint32(42).string(message.day);
+    }
+    if (message.runOffUntil !== "") {
+      writer.uint32(50).string(message.runOffUntil);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewSwitchRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewSwitchRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fromOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.toOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.services.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.services.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.day = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.runOffUntil = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewSwitchRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      fromOin: isSet(object.fromOin)
+        ? globalThis.String(object.fromOin)
+        : isSet(object.from_oin)
+        ? globalThis.String(object.from_oin)
+        : "",
+      toOin: isSet(object.toOin)
+        ? globalThis.String(object.toOin)
+        : isSet(object.to_oin)
+        ? globalThis.String(object.to_oin)
+        : "",
+      services: globalThis.Array.isArray(object?.services) ? object.services.map((e: any) => serviceFromJSON(e)) : [],
+      day: isSet(object.day) ? globalThis.String(object.day) : "",
+      runOffUntil: isSet(object.runOffUntil)
+        ? globalThis.String(object.runOffUntil)
+        : isSet(object.run_off_until)
+        ? globalThis.String(object.run_off_until)
+        : "",
+    };
+  },
+
+  toJSON(message: PreviewSwitchRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.fromOin !== "") {
+      obj.fromOin = message.fromOin;
+    }
+    if (message.toOin !== "") {
+      obj.toOin = message.toOin;
+    }
+    if (message.services?.length) {
+      obj.services = message.services.map((e) => serviceToJSON(e));
+    }
+    if (message.day !== "") {
+      obj.day = message.day;
+    }
+    if (message.runOffUntil !== "") {
+      obj.runOffUntil = message.runOffUntil;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewSwitchRequest>): PreviewSwitchRequest {
+    return PreviewSwitchRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewSwitchRequest>): PreviewSwitchRequest {
+    const message = createBasePreviewSwitchRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.fromOin = object.fromOin ?? "";
+    message.toOin = object.toOin ?? "";
+    message.services = object.services?.map((e) => e) || [];
+    message.day = object.day ?? "";
+    message.runOffUntil = object.runOffUntil ?? "";
+    return message;
+  },
+};
+
+function createBaseSwitchLine(): SwitchLine {
+  return {
+    part: "",
+    what: "",
+    count: 0n,
+    productId: "",
+    title: "",
+    service: 0,
+    until: "",
+    who: "",
+    told: "",
+    mandateId: "",
+    partial: false,
+  };
+}
+
+export const SwitchLine: MessageFns<SwitchLine> = {
+  encode(message: SwitchLine, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.part !== "") {
+      writer.uint32(10).string(message.part);
+    }
+    if (message.what !== "") {
+      writer.uint32(18).string(message.what);
+    }
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.count);
+    }
+    if (message.productId !== "") {
+      writer.uint32(34).string(message.productId);
+    }
+    if (message.title !== "") {
+      writer.uint32(42).string(message.title);
+    }
+    if (message.service !== 0) {
+      writer.uint32(48).int32(message.service);
+    }
+    if (message.until !== "") {
+      writer.uint32(58).string(message.until);
+    }
+    if (message.who !== "") {
+      writer.uint32(66).string(message.who);
+    }
+    if (message.told !== "") {
+      writer.uint32(74).string(message.told);
+    }
+    if (message.mandateId !== "") {
+      writer.uint32(82).string(message.mandateId);
+    }
+    if (message.partial !== false) {
+      writer.uint32(88).bool(message.partial);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SwitchLine {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSwitchLine();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.part = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.title = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.service = reader.int32() as any;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.until = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.mandateId = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.partial = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SwitchLine {
+    return {
+      part: isSet(object.part) ? globalThis.String(object.part) : "",
+      what: isSet(object.what) ? globalThis.String(object.what) : "",
+      count: isSet(object.count) ? BigInt(object.count) : 0n,
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+      title: isSet(object.title) ? globalThis.String(object.title) : "",
+      service: isSet(object.service) ? serviceFromJSON(object.service) : 0,
+      until: isSet(object.until) ? globalThis.String(object.until) : "",
+      who: isSet(object.who) ? globalThis.String(object.who) : "",
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+      mandateId: isSet(object.mandateId)
+        ? globalThis.String(object.mandateId)
+        : isSet(object.mandate_id)
+        ? globalThis.String(object.mandate_id)
+        : "",
+      partial: isSet(object.partial) ? globalThis.Boolean(object.partial) : false,
+    };
+  },
+
+  toJSON(message: SwitchLine): unknown {
+    const obj: any = {};
+    if (message.part !== "") {
+      obj.part = message.part;
+    }
+    if (message.what !== "") {
+      obj.what = message.what;
+    }
+    if (message.count !== 0n) {
+      obj.count = message.count.toString();
+    }
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    if (message.title !== "") {
+      obj.title = message.title;
+    }
+    if (message.service !== 0) {
+      obj.service = serviceToJSON(message.service);
+    }
+    if (message.until !== "") {
+      obj.until = message.until;
+    }
+    if (message.who !== "") {
+      obj.who = message.who;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    if (message.mandateId !== "") {
+      obj.mandateId = message.mandateId;
+    }
+    if (message.partial !== false) {
+      obj.partial = message.partial;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SwitchLine>): SwitchLine {
+    return SwitchLine.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SwitchLine>): SwitchLine {
+    const message = createBaseSwitchLine();
+    message.part = object.part ?? "";
+    message.what = object.what ?? "";
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    message.productId = object.productId ?? "";
+    message.title = object.title ?? "";
+    message.service = object.service ?? 0;
+    message.until = object.until ?? "";
+    message.who = object.who ?? "";
+    message.told = object.told ?? "";
+    message.mandateId = object.mandateId ?? "";
+    message.partial = object.partial ?? false;
+    return message;
+  },
+};
+
+function createBasePreviewSwitchResponse(): PreviewSwitchResponse {
+  return { lines: [], services: [], names: [], runOffUntil: "" };
+}
+
+export const PreviewSwitchResponse: MessageFns<PreviewSwitchResponse> = {
+  encode(message: PreviewSwitchResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.lines) {
+      SwitchLine.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.services.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.services) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.runOffUntil !== "") {
+      writer.uint32(34).string(message.runOffUntil);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewSwitchResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewSwitchResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lines.push(SwitchLine.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.services.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.services.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.runOffUntil = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewSwitchResponse {
+    return {
+      lines: globalThis.Array.isArray(object?.lines) ? object.lines.map((e: any) => SwitchLine.fromJSON(e)) : [],
+      services: globalThis.Array.isArray(object?.services) ? object.services.map((e: any) => serviceFromJSON(e)) : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+      runOffUntil: isSet(object.runOffUntil)
+        ? globalThis.String(object.runOffUntil)
+        : isSet(object.run_off_until)
+        ? globalThis.String(object.run_off_until)
+        : "",
+    };
+  },
+
+  toJSON(message: PreviewSwitchResponse): unknown {
+    const obj: any = {};
+    if (message.lines?.length) {
+      obj.lines = message.lines.map((e) => SwitchLine.toJSON(e));
+    }
+    if (message.services?.length) {
+      obj.services = message.services.map((e) => serviceToJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    if (message.runOffUntil !== "") {
+      obj.runOffUntil = message.runOffUntil;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewSwitchResponse>): PreviewSwitchResponse {
+    return PreviewSwitchResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewSwitchResponse>): PreviewSwitchResponse {
+    const message = createBasePreviewSwitchResponse();
+    message.lines = object.lines?.map((e) => SwitchLine.fromPartial(e)) || [];
+    message.services = object.services?.map((e) => e) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    message.runOffUntil = object.runOffUntil ?? "";
+    return message;
+  },
+};
+
+function createBaseApplySwitchRequest(): ApplySwitchRequest {
+  return { change: undefined, confirm: false };
+}
+
+export const ApplySwitchRequest: MessageFns<ApplySwitchRequest> = {
+  encode(message: ApplySwitchRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.change !== undefined) {
+      PreviewSwitchRequest.encode(message.change, writer.uint32(10).fork()).join();
+    }
+    if (message.confirm !== false) {
+      writer.uint32(16).bool(message.confirm);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApplySwitchRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApplySwitchRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.change = PreviewSwitchRequest.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.confirm = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ApplySwitchRequest {
+    return {
+      change: isSet(object.change) ? PreviewSwitchRequest.fromJSON(object.change) : undefined,
+      confirm: isSet(object.confirm) ? globalThis.Boolean(object.confirm) : false,
+    };
+  },
+
+  toJSON(message: ApplySwitchRequest): unknown {
+    const obj: any = {};
+    if (message.change !== undefined) {
+      obj.change = PreviewSwitchRequest.toJSON(message.change);
+    }
+    if (message.confirm !== false) {
+      obj.confirm = message.confirm;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ApplySwitchRequest>): ApplySwitchRequest {
+    return ApplySwitchRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApplySwitchRequest>): ApplySwitchRequest {
+    const message = createBaseApplySwitchRequest();
+    message.change = (object.change !== undefined && object.change !== null)
+      ? PreviewSwitchRequest.fromPartial(object.change)
+      : undefined;
+    message.confirm = object.confirm ?? false;
+    return message;
+  },
+};
+
+function createBaseSwitchStep(): SwitchStep {
+  return { step: "", mandate: undefined, flowId: "", decision: undefined };
+}
+
+export const SwitchStep: MessageFns<SwitchStep> = {
+  encode(message: SwitchStep, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.step !== "") {
+      writer.uint32(10).string(message.step);
+    }
+    if (message.mandate !== undefined) {
+      Mandate.encode(message.mandate, writer.uint32(18).fork()).join();
+    }
+    if (message.flowId !== "") {
+      writer.uint32(26).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SwitchStep {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSwitchStep();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.step = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mandate = Mandate.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SwitchStep {
+    return {
+      step: isSet(object.step) ? globalThis.String(object.step) : "",
+      mandate: isSet(object.mandate) ? Mandate.fromJSON(object.mandate) : undefined,
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+    };
+  },
+
+  toJSON(message: SwitchStep): unknown {
+    const obj: any = {};
+    if (message.step !== "") {
+      obj.step = message.step;
+    }
+    if (message.mandate !== undefined) {
+      obj.mandate = Mandate.toJSON(message.mandate);
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SwitchStep>): SwitchStep {
+    return SwitchStep.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SwitchStep>): SwitchStep {
+    const message = createBaseSwitchStep();
+    message.step = object.step ?? "";
+    message.mandate = (object.mandate !== undefined && object.mandate !== null)
+      ? Mandate.fromPartial(object.mandate)
+      : undefined;
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseApplySwitchResponse(): ApplySwitchResponse {
+  return { steps: [], autorisatiesleutel: "", names: [] };
+}
+
+export const ApplySwitchResponse: MessageFns<ApplySwitchResponse> = {
+  encode(message: ApplySwitchResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.steps) {
+      SwitchStep.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.autorisatiesleutel !== "") {
+      writer.uint32(18).string(message.autorisatiesleutel);
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApplySwitchResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApplySwitchResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.steps.push(SwitchStep.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.autorisatiesleutel = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ApplySwitchResponse {
+    return {
+      steps: globalThis.Array.isArray(object?.steps) ? object.steps.map((e: any) => SwitchStep.fromJSON(e)) : [],
+      autorisatiesleutel: isSet(object.autorisatiesleutel) ? globalThis.String(object.autorisatiesleutel) : "",
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ApplySwitchResponse): unknown {
+    const obj: any = {};
+    if (message.steps?.length) {
+      obj.steps = message.steps.map((e) => SwitchStep.toJSON(e));
+    }
+    if (message.autorisatiesleutel !== "") {
+      obj.autorisatiesleutel = message.autorisatiesleutel;
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ApplySwitchResponse>): ApplySwitchResponse {
+    return ApplySwitchResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApplySwitchResponse>): ApplySwitchResponse {
+    const message = createBaseApplySwitchResponse();
+    message.steps = object.steps?.map((e) => SwitchStep.fromPartial(e)) || [];
+    message.autorisatiesleutel = object.autorisatiesleutel ?? "";
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -7900,6 +9540,36 @@ export const OperatorServiceDefinition = {
       requestType: ShowKeysRequest as typeof ShowKeysRequest,
       requestStream: false,
       responseType: ShowKeysResponse as typeof ShowKeysResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Compares mandates and endpoints of OSR with what stands here, and takes over what it says. Schools in messages after the
+     * first; a stream, because a register that is asked school by school takes longer than one call may.
+     */
+    syncRegister: {
+      name: "SyncRegister",
+      requestType: SyncRegisterRequest as typeof SyncRegisterRequest,
+      requestStream: true,
+      responseType: SyncRegisterResponse as typeof SyncRegisterResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What a change of supplier leaves running, orders or grants twice, or drops between, and who must do what. */
+    previewSwitch: {
+      name: "PreviewSwitch",
+      requestType: PreviewSwitchRequest as typeof PreviewSwitchRequest,
+      requestStream: false,
+      responseType: PreviewSwitchResponse as typeof PreviewSwitchResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Makes the change: the new mandate from the day on, and the run-off of the old. Again, it changes nothing. */
+    applySwitch: {
+      name: "ApplySwitch",
+      requestType: ApplySwitchRequest as typeof ApplySwitchRequest,
+      requestStream: false,
+      responseType: ApplySwitchResponse as typeof ApplySwitchResponse,
       responseStream: false,
       options: {},
     },

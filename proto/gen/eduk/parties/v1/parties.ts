@@ -57,6 +57,63 @@ export interface ClaimAssertionResponse {
   taken: boolean;
 }
 
+/** What came of a comparison of a register with what stands here. Counts only. */
+export interface RegisterRun {
+  /** `osr`. */
+  register: string;
+  atMs: bigint;
+  /** `done`, `held` or `failed`. */
+  outcome: string;
+  /** Why it failed, or that it is held. */
+  code: string;
+  /** Names the difference that waits to be approved. */
+  holdId: string;
+  schools: number;
+  added: number;
+  changed: number;
+  ended: number;
+  /** Lines that somebody must look at. */
+  unmatched: number;
+  /** Questions to which there was no answer. */
+  unanswered: number;
+}
+
+/** Which, and for how long. */
+export interface ClaimRegisterRequest {
+  register: string;
+  /** Of this run, 16 random bytes: asked again with the same, it is made longer. */
+  claim: Uint8Array;
+  leaseMs: bigint;
+  /** Only if the last comparison is so long ago; 0 = whenever it was. */
+  everyMs: bigint;
+}
+
+/** Whether it was given. */
+export interface ClaimRegisterResponse {
+  taken: boolean;
+}
+
+/** Of which run. */
+export interface NoteRegisterRequest {
+  claim: Uint8Array;
+  /** Absent = it changes nothing of what was noted before. */
+  run: RegisterRun | undefined;
+  register: string;
+}
+
+/** Done. */
+export interface NoteRegisterResponse {
+}
+
+/** Nothing to ask. */
+export interface ListRegistersRequest {
+}
+
+/** By register. */
+export interface ListRegistersResponse {
+  runs: RegisterRun[];
+}
+
 function createBaseSnapshotRequest(): SnapshotRequest {
   return { since: 0n };
 }
@@ -606,6 +663,716 @@ export const ClaimAssertionResponse: MessageFns<ClaimAssertionResponse> = {
   },
 };
 
+function createBaseRegisterRun(): RegisterRun {
+  return {
+    register: "",
+    atMs: 0n,
+    outcome: "",
+    code: "",
+    holdId: "",
+    schools: 0,
+    added: 0,
+    changed: 0,
+    ended: 0,
+    unmatched: 0,
+    unanswered: 0,
+  };
+}
+
+export const RegisterRun: MessageFns<RegisterRun> = {
+  encode(message: RegisterRun, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.register !== "") {
+      writer.uint32(10).string(message.register);
+    }
+    if (message.atMs !== 0n) {
+      if (BigInt.asIntN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.atMs);
+    }
+    if (message.outcome !== "") {
+      writer.uint32(26).string(message.outcome);
+    }
+    if (message.code !== "") {
+      writer.uint32(34).string(message.code);
+    }
+    if (message.holdId !== "") {
+      writer.uint32(42).string(message.holdId);
+    }
+    if (message.schools !== 0) {
+      writer.uint32(48).uint32(message.schools);
+    }
+    if (message.added !== 0) {
+      writer.uint32(56).uint32(message.added);
+    }
+    if (message.changed !== 0) {
+      writer.uint32(64).uint32(message.changed);
+    }
+    if (message.ended !== 0) {
+      writer.uint32(72).uint32(message.ended);
+    }
+    if (message.unmatched !== 0) {
+      writer.uint32(80).uint32(message.unmatched);
+    }
+    if (message.unanswered !== 0) {
+      writer.uint32(88).uint32(message.unanswered);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RegisterRun {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRegisterRun();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.register = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.atMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.schools = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.added = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.changed = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.ended = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.unmatched = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.unanswered = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RegisterRun {
+    return {
+      register: isSet(object.register) ? globalThis.String(object.register) : "",
+      atMs: isSet(object.atMs) ? BigInt(object.atMs) : isSet(object.at_ms) ? BigInt(object.at_ms) : 0n,
+      outcome: isSet(object.outcome) ? globalThis.String(object.outcome) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      holdId: isSet(object.holdId)
+        ? globalThis.String(object.holdId)
+        : isSet(object.hold_id)
+        ? globalThis.String(object.hold_id)
+        : "",
+      schools: isSet(object.schools) ? globalThis.Number(object.schools) : 0,
+      added: isSet(object.added) ? globalThis.Number(object.added) : 0,
+      changed: isSet(object.changed) ? globalThis.Number(object.changed) : 0,
+      ended: isSet(object.ended) ? globalThis.Number(object.ended) : 0,
+      unmatched: isSet(object.unmatched) ? globalThis.Number(object.unmatched) : 0,
+      unanswered: isSet(object.unanswered) ? globalThis.Number(object.unanswered) : 0,
+    };
+  },
+
+  toJSON(message: RegisterRun): unknown {
+    const obj: any = {};
+    if (message.register !== "") {
+      obj.register = message.register;
+    }
+    if (message.atMs !== 0n) {
+      obj.atMs = message.atMs.toString();
+    }
+    if (message.outcome !== "") {
+      obj.outcome = message.outcome;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.holdId !== "") {
+      obj.holdId = message.holdId;
+    }
+    if (message.schools !== 0) {
+      obj.schools = Math.round(message.schools);
+    }
+    if (message.added !== 0) {
+      obj.added = Math.round(message.added);
+    }
+    if (message.changed !== 0) {
+      obj.changed = Math.round(message.changed);
+    }
+    if (message.ended !== 0) {
+      obj.ended = Math.round(message.ended);
+    }
+    if (message.unmatched !== 0) {
+      obj.unmatched = Math.round(message.unmatched);
+    }
+    if (message.unanswered !== 0) {
+      obj.unanswered = Math.round(message.unanswered);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RegisterRun>): RegisterRun {
+    return RegisterRun.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RegisterRun>): RegisterRun {
+    const message = createBaseRegisterRun();
+    message.register = object.register ?? "";
+    message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
+    message.outcome = object.outcome ?? "";
+    message.code = object.code ?? "";
+    message.holdId = object.holdId ?? "";
+    message.schools = object.schools ?? 0;
+    message.added = object.added ?? 0;
+    message.changed = object.changed ?? 0;
+    message.ended = object.ended ?? 0;
+    message.unmatched = object.unmatched ?? 0;
+    message.unanswered = object.unanswered ?? 0;
+    return message;
+  },
+};
+
+function createBaseClaimRegisterRequest(): ClaimRegisterRequest {
+  return { register: "", claim: new Uint8Array(0), leaseMs: 0n, everyMs: 0n };
+}
+
+export const ClaimRegisterRequest: MessageFns<ClaimRegisterRequest> = {
+  encode(message: ClaimRegisterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.register !== "") {
+      writer.uint32(10).string(message.register);
+    }
+    if (message.claim.length !== 0) {
+      writer.uint32(18).bytes(message.claim);
+    }
+    if (message.leaseMs !== 0n) {
+      if (BigInt.asIntN(64, message.leaseMs) !== message.leaseMs) {
+        throw new globalThis.Error("value provided for field message.leaseMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.leaseMs);
+    }
+    if (message.everyMs !== 0n) {
+      if (BigInt.asIntN(64, message.everyMs) !== message.everyMs) {
+        throw new globalThis.Error("value provided for field message.everyMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.everyMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClaimRegisterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClaimRegisterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.register = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.claim = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.leaseMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.everyMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ClaimRegisterRequest {
+    return {
+      register: isSet(object.register) ? globalThis.String(object.register) : "",
+      claim: isSet(object.claim) ? bytesFromBase64(object.claim) : new Uint8Array(0),
+      leaseMs: isSet(object.leaseMs) ? BigInt(object.leaseMs) : isSet(object.lease_ms) ? BigInt(object.lease_ms) : 0n,
+      everyMs: isSet(object.everyMs) ? BigInt(object.everyMs) : isSet(object.every_ms) ? BigInt(object.every_ms) : 0n,
+    };
+  },
+
+  toJSON(message: ClaimRegisterRequest): unknown {
+    const obj: any = {};
+    if (message.register !== "") {
+      obj.register = message.register;
+    }
+    if (message.claim.length !== 0) {
+      obj.claim = base64FromBytes(message.claim);
+    }
+    if (message.leaseMs !== 0n) {
+      obj.leaseMs = message.leaseMs.toString();
+    }
+    if (message.everyMs !== 0n) {
+      obj.everyMs = message.everyMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ClaimRegisterRequest>): ClaimRegisterRequest {
+    return ClaimRegisterRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClaimRegisterRequest>): ClaimRegisterRequest {
+    const message = createBaseClaimRegisterRequest();
+    message.register = object.register ?? "";
+    message.claim = object.claim ?? new Uint8Array(0);
+    message.leaseMs = (object.leaseMs !== undefined && object.leaseMs !== null) ? BigInt(object.leaseMs) : 0n;
+    message.everyMs = (object.everyMs !== undefined && object.everyMs !== null) ? BigInt(object.everyMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseClaimRegisterResponse(): ClaimRegisterResponse {
+  return { taken: false };
+}
+
+export const ClaimRegisterResponse: MessageFns<ClaimRegisterResponse> = {
+  encode(message: ClaimRegisterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taken !== false) {
+      writer.uint32(8).bool(message.taken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClaimRegisterResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClaimRegisterResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.taken = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ClaimRegisterResponse {
+    return { taken: isSet(object.taken) ? globalThis.Boolean(object.taken) : false };
+  },
+
+  toJSON(message: ClaimRegisterResponse): unknown {
+    const obj: any = {};
+    if (message.taken !== false) {
+      obj.taken = message.taken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ClaimRegisterResponse>): ClaimRegisterResponse {
+    return ClaimRegisterResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClaimRegisterResponse>): ClaimRegisterResponse {
+    const message = createBaseClaimRegisterResponse();
+    message.taken = object.taken ?? false;
+    return message;
+  },
+};
+
+function createBaseNoteRegisterRequest(): NoteRegisterRequest {
+  return { claim: new Uint8Array(0), run: undefined, register: "" };
+}
+
+export const NoteRegisterRequest: MessageFns<NoteRegisterRequest> = {
+  encode(message: NoteRegisterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.claim.length !== 0) {
+      writer.uint32(10).bytes(message.claim);
+    }
+    if (message.run !== undefined) {
+      RegisterRun.encode(message.run, writer.uint32(18).fork()).join();
+    }
+    if (message.register !== "") {
+      writer.uint32(26).string(message.register);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NoteRegisterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNoteRegisterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.claim = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.run = RegisterRun.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.register = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NoteRegisterRequest {
+    return {
+      claim: isSet(object.claim) ? bytesFromBase64(object.claim) : new Uint8Array(0),
+      run: isSet(object.run) ? RegisterRun.fromJSON(object.run) : undefined,
+      register: isSet(object.register) ? globalThis.String(object.register) : "",
+    };
+  },
+
+  toJSON(message: NoteRegisterRequest): unknown {
+    const obj: any = {};
+    if (message.claim.length !== 0) {
+      obj.claim = base64FromBytes(message.claim);
+    }
+    if (message.run !== undefined) {
+      obj.run = RegisterRun.toJSON(message.run);
+    }
+    if (message.register !== "") {
+      obj.register = message.register;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NoteRegisterRequest>): NoteRegisterRequest {
+    return NoteRegisterRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NoteRegisterRequest>): NoteRegisterRequest {
+    const message = createBaseNoteRegisterRequest();
+    message.claim = object.claim ?? new Uint8Array(0);
+    message.run = (object.run !== undefined && object.run !== null) ? RegisterRun.fromPartial(object.run) : undefined;
+    message.register = object.register ?? "";
+    return message;
+  },
+};
+
+function createBaseNoteRegisterResponse(): NoteRegisterResponse {
+  return {};
+}
+
+export const NoteRegisterResponse: MessageFns<NoteRegisterResponse> = {
+  encode(_: NoteRegisterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NoteRegisterResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNoteRegisterResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): NoteRegisterResponse {
+    return {};
+  },
+
+  toJSON(_: NoteRegisterResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<NoteRegisterResponse>): NoteRegisterResponse {
+    return NoteRegisterResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<NoteRegisterResponse>): NoteRegisterResponse {
+    const message = createBaseNoteRegisterResponse();
+    return message;
+  },
+};
+
+function createBaseListRegistersRequest(): ListRegistersRequest {
+  return {};
+}
+
+export const ListRegistersRequest: MessageFns<ListRegistersRequest> = {
+  encode(_: ListRegistersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRegistersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRegistersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListRegistersRequest {
+    return {};
+  },
+
+  toJSON(_: ListRegistersRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListRegistersRequest>): ListRegistersRequest {
+    return ListRegistersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListRegistersRequest>): ListRegistersRequest {
+    const message = createBaseListRegistersRequest();
+    return message;
+  },
+};
+
+function createBaseListRegistersResponse(): ListRegistersResponse {
+  return { runs: [] };
+}
+
+export const ListRegistersResponse: MessageFns<ListRegistersResponse> = {
+  encode(message: ListRegistersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.runs) {
+      RegisterRun.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRegistersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRegistersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runs.push(RegisterRun.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRegistersResponse {
+    return { runs: globalThis.Array.isArray(object?.runs) ? object.runs.map((e: any) => RegisterRun.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: ListRegistersResponse): unknown {
+    const obj: any = {};
+    if (message.runs?.length) {
+      obj.runs = message.runs.map((e) => RegisterRun.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListRegistersResponse>): ListRegistersResponse {
+    return ListRegistersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListRegistersResponse>): ListRegistersResponse {
+    const message = createBaseListRegistersResponse();
+    message.runs = object.runs?.map((e) => RegisterRun.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** Who is in the chain. */
 export type PartiesServiceDefinition = typeof PartiesServiceDefinition;
 export const PartiesServiceDefinition = {
@@ -627,6 +1394,33 @@ export const PartiesServiceDefinition = {
       requestType: ClaimAssertionRequest as typeof ClaimAssertionRequest,
       requestStream: false,
       responseType: ClaimAssertionResponse as typeof ClaimAssertionResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Takes the right to compare a register with what stands here, for a while: one process at a time has it. */
+    claimRegister: {
+      name: "ClaimRegister",
+      requestType: ClaimRegisterRequest as typeof ClaimRegisterRequest,
+      requestStream: false,
+      responseType: ClaimRegisterResponse as typeof ClaimRegisterResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What came of a comparison; gives the right back. */
+    noteRegister: {
+      name: "NoteRegister",
+      requestType: NoteRegisterRequest as typeof NoteRegisterRequest,
+      requestStream: false,
+      responseType: NoteRegisterResponse as typeof NoteRegisterResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What came of the last comparison of each register. */
+    listRegisters: {
+      name: "ListRegisters",
+      requestType: ListRegistersRequest as typeof ListRegistersRequest,
+      requestStream: false,
+      responseType: ListRegistersResponse as typeof ListRegistersResponse,
       responseStream: false,
       options: {},
     },
