@@ -1,12 +1,34 @@
 /** Records in, rows and events out: keeps the copies, asks `access.ts`, writes what it says. */
-import { type Consumer, decoded, emit, ForgottenLearners, type LogRecord, type TimerRow, type Unit } from '#bus';
+import {
+  type Consumer,
+  decoded,
+  emit,
+  ForgottenLearners,
+  type LogRecord,
+  SetAside,
+  type TimerRow,
+  type Unit,
+} from '#bus';
 import { dutchDay, endOfDutchDay, startOfDutchDay } from '#kernel';
 import { EntitlementState } from '#proto/eduk/core/v1/ordering';
 import type { EventOf } from '#proto/events';
 import * as decide from './access.ts';
-import { endings, forgotten, launchDays, launches, learners, products, type Right, rights } from './tables.ts';
+import {
+  aside,
+  endings,
+  forgotten,
+  type Launch,
+  type Learner,
+  launchDays,
+  launches,
+  learners,
+  products,
+  type Right,
+  rights,
+} from './tables.ts';
 
 const gone = new ForgottenLearners(forgotten);
+const kept = new SetAside(aside);
 const ENTITLEMENT_WAIT_MS = 60_000;
 const LAUNCH_WAIT_MS = 5_000;
 /** A launch that names an entitlement nobody has told of yet: its grant may be decided in this moment. A pupil is waiting. */
@@ -35,6 +57,7 @@ export const consumer: Consumer = {
     'LearnerMoved',
     'LearnerLeft',
     'LearnerForgotten',
+    'LearnerKept',
     'ProductPublished',
   ],
   handle: (record, unit) => settle(record, unit, false),
@@ -81,6 +104,9 @@ function settle(record: LogRecord, unit: Unit, final: boolean): void {
       break;
     case 'LearnerForgotten':
       onForgotten(decoded(record, 'LearnerForgotten'), unit);
+      break;
+    case 'LearnerKept':
+      onKept(decoded(record, 'LearnerKept'), unit);
       break;
     case 'ProductPublished': {
       const { product, unchanged } = decoded(record, 'ProductPublished');
@@ -278,11 +304,8 @@ function onGranted(
 ): void {
   if (!terms || unchanged) return;
   // Granted before, and told after it: what ended before the forgetting is not told as forgotten.
-  if (holder?.learner && gone.has(unit, schoolOin, holder.learner)) {
-    unit.wake(entitlementWanted(schoolOin, terms.entitlementId));
-    return;
-  }
-  unit.put(rights, {
+  const isGone = holder?.learner !== undefined && holder.learner !== '' && gone.has(unit, schoolOin, holder.learner);
+  const right: Right = {
     school: schoolOin,
     id: terms.entitlementId,
     holder: holder?.learner
@@ -297,17 +320,26 @@ function onGranted(
     publisher: publisherOin,
     platform: platformOin,
     counted: terms.count > 0 ? 1 : 0,
-  });
+  };
+  // The two streams are in no order with each other: it may be told before it is told that the learner is kept.
+  if (isGone) kept.put(unit, schoolOin, holder!.learner, `right ${right.id}`, right);
+  else unit.put(rights, right);
   unit.wake(entitlementWanted(schoolOin, terms.entitlementId));
 }
 
 function onChanged(
-  { schoolOin, entitlementId, state, cause, unchanged }: EventOf<'EntitlementChanged'>,
+  { schoolOin, entitlementId, holder, state, cause, unchanged }: EventOf<'EntitlementChanged'>,
   unit: Unit,
 ): void {
   if (unchanged) return;
   const right = unit.get(rights, schoolOin, entitlementId);
-  if (!right) return;
+  if (!right) {
+    const learner = holder?.learner ?? '';
+    const held =
+      learner && cause !== 'forgotten' && kept.get<Right>(unit, schoolOin, learner, `right ${entitlementId}`);
+    if (held) kept.put(unit, schoolOin, learner, `right ${entitlementId}`, { ...held, state });
+    return;
+  }
   if (cause === 'forgotten') unit.remove(rights, schoolOin, entitlementId);
   else if (right.state !== state) unit.put(rights, { ...right, state });
   if (!decide.hasEnded({ state }) || unit.get(endings, schoolOin, right.ends)) return;
@@ -342,20 +374,49 @@ function onLeft({ schoolOin, schoolYear, learner, leftOn }: EventOf<'LearnerLeft
   else unit.remove(learners, schoolOin, learner);
 }
 
-function onForgotten({ schoolOin, learner }: EventOf<'LearnerForgotten'>, unit: Unit): void {
+function onForgotten({ schoolOin, learner, destroyAtMs }: EventOf<'LearnerForgotten'>, unit: Unit): void {
   gone.add(unit, schoolOin, learner);
+  kept.open(unit, schoolOin, learner, Number(destroyAtMs));
+  const known = unit.get(learners, schoolOin, learner);
+  if (known) kept.put(unit, schoolOin, learner, 'groups', known);
   unit.remove(learners, schoolOin, learner);
   const holder = decide.learnerHolder(learner);
-  for (const { id } of allOf(
+  for (const right of allOf(
     (after) => unit.list(rights, { index: 'holder', equals: [schoolOin, holder], after, limit: PAGE }),
     ({ product, id }) => [product, id],
-  ))
-    unit.remove(rights, schoolOin, id);
+  )) {
+    kept.put(unit, schoolOin, learner, `right ${right.id}`, right);
+    unit.remove(rights, schoolOin, right.id);
+  }
   for (const launch of allOf(
     (after) => unit.list(launches, { index: 'learner', equals: [schoolOin, learner], after, limit: PAGE }),
     ({ launch }) => [launch],
-  ))
+  )) {
+    const { digest, entitlement } = launch;
+    kept.put(unit, schoolOin, learner, `launch ${launch.launch}`, { digest, entitlement });
     unit.put(launches, decide.nobodys(launch));
+  }
+}
+
+/** Rows are as they were; what came of the rights meanwhile is told by `entitlements`. */
+function onKept({ schoolOin: school, learner }: EventOf<'LearnerKept'>, unit: Unit): void {
+  gone.remove(unit, school, learner);
+  for (const { part, held } of kept.take<Learner | Right | Pick<Launch, 'digest' | 'entitlement'>>(
+    unit,
+    school,
+    learner,
+  )) {
+    const [what, id = ''] = part.split(' ');
+    if (what === 'groups') {
+      const joined = unit.get(learners, school, learner);
+      unit.put(learners, { ...(held as Learner), years: { ...(held as Learner).years, ...joined?.years } });
+    } else if (what === 'right') {
+      if (!unit.get(rights, school, id)) unit.put(rights, held as Right);
+    } else {
+      const launch = unit.get(launches, id);
+      if (launch?.learner === '') unit.put(launches, { ...launch, ...(held as Launch), learner });
+    }
+  }
 }
 
 function* allOf<Row>(
@@ -372,7 +433,7 @@ function* allOf<Row>(
 
 /** Retention, a page a firing: launches of a day become coarse and then go; ended rights go. */
 function onTimer(timer: TimerRow, unit: Unit): void {
-  if (gone.onTimer(timer, unit)) return;
+  if (gone.onTimer(timer, unit) || kept.onTimer(timer, unit)) return;
   const [what, day = '', school = '', from] = timer.payload.split('|');
   const after = from === undefined ? {} : { after: [from] };
   let next: string | undefined;

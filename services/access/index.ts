@@ -14,6 +14,7 @@ export const access: ServiceModule = {
     tables.launchDays,
     tables.endings,
     tables.forgotten,
+    tables.aside,
   ],
   consumers: [consumer],
   serve,

@@ -46,7 +46,11 @@ const changed = (
   cause: string,
   more: { unchanged?: boolean } = {},
 ): string =>
-  bench.submit('EntitlementChanged', { schoolOin: school, entitlementId: 'e-1', state, cause, ...more }, 'anna');
+  bench.submit(
+    'EntitlementChanged',
+    { schoolOin: school, entitlementId: 'e-1', holder: { learner: 'anna', group: '' }, state, cause, ...more },
+    'anna',
+  );
 const joined = (bench: TestBench, learner = 'anna', group = '4h2', schoolYear = '2026-2027'): string =>
   bench.submit(
     'LearnerJoined',
@@ -318,6 +322,58 @@ describe('forgetting', () => {
     bench.clear();
     create(bench, 'l-3');
     expect(only(bench)).toMatchObject({ name: 'LaunchCreated', value: { entitlementId: 'e-3' } });
+  });
+});
+
+describe('a forgetting that is taken back', () => {
+  const waits = (bench: TestBench) =>
+    bench.submit(
+      'LearnerForgotten',
+      { schoolOin: school, learner: 'anna', destroyAtMs: BigInt(bench.now() + 72 * 3_600_000) },
+      'anna',
+    );
+  const keep = (bench: TestBench) => bench.submit('LearnerKept', { schoolOin: school, learner: 'anna' }, 'anna');
+  const rowsOf = (bench: TestBench) =>
+    [tables.rights, tables.learners, tables.launches].map((table) =>
+      bench.list<object>(table as never, { equals: [] }),
+    );
+
+  test('leaves everything as it was', () => {
+    const bench = open();
+    joined(bench);
+    granted(bench);
+    create(bench, 'l-1');
+    const before = rowsOf(bench);
+    waits(bench);
+    expect(JSON.stringify(rowsOf(bench))).not.toContain('anna');
+    keep(bench);
+    expect(rowsOf(bench)).toEqual(before);
+    expect(bench.list(tables.aside, { equals: [] })).toEqual([]);
+    bench.clear();
+    create(bench, 'l-2');
+    expect(only(bench)).toMatchObject({ name: 'LaunchCreated' });
+  });
+  test('in whatever order the two streams come', () => {
+    const bench = open();
+    joined(bench);
+    granted(bench);
+    changed(bench, EntitlementState.ENTITLEMENT_STATE_WITHDRAWN, 'forgotten');
+    waits(bench);
+    granted(bench);
+    changed(bench, EntitlementState.ENTITLEMENT_STATE_USED, 'kept');
+    expect(JSON.stringify(rowsOf(bench))).not.toContain('anna');
+    keep(bench);
+    expect(bench.list(tables.rights, { equals: [] })).toMatchObject([
+      { holder: 'l:anna', state: EntitlementState.ENTITLEMENT_STATE_USED },
+    ]);
+  });
+  test('after its hour nothing is left', () => {
+    const bench = open();
+    joined(bench);
+    granted(bench);
+    waits(bench);
+    bench.advance(73 * 3_600_000);
+    for (const table of access.tables) expect(JSON.stringify(bench.list(table, { equals: [] }))).not.toContain('anna');
   });
 });
 

@@ -1,5 +1,5 @@
 /** Rows of this service: copies of what it must know to let someone in, and the launches it decided. */
-import { forgottenTable, table } from '#bus';
+import { asideTable, forgottenTable, table } from '#bus';
 import type { EntitlementState } from '#proto/eduk/core/v1/ordering';
 
 /** A copy of an entitlement: who may open what, and when. */
@@ -123,6 +123,9 @@ export const launches = table<Launch>({
 
 /** So that neither a right that is told late, nor a launch that waited, names who was forgotten. */
 export const forgotten = forgottenTable('access_forgotten', 'RETENTION_ROSTER');
+
+/** What there was of a learner who waits to be forgotten: `groups`, a `Learner`; `right ` and an id; `launch ` and an id. */
+export const aside = asideTable('access_aside', 'RETENTION_ACCESS');
 
 /** Days for which the timer stands that makes their launches' times coarse. */
 export interface LaunchDay {

@@ -12,20 +12,50 @@ export interface LearnerLine {
 /** More is a roster, not a question. */
 const MOST = 10_000;
 
-/** Identifiers, one a line: an ECK iD is a URI, anything else a key of the administration. */
-export async function readLearners({ stdin, err }: Streams): Promise<LearnerLine[]> {
-  if (stdin.isTTY) err('Give ECK iDs or keys of the administration, one a line; end with Ctrl-D.\n');
-  const found: LearnerLine[] = [];
+/** Two numbers of one learner, by the number of their line. */
+export interface NumberPair {
+  line: number;
+  before: LearnerRef;
+  after: LearnerRef;
+}
+
+const refOf = (value: string): LearnerRef =>
+  /^https?:/i.test(value) ? { eckId: value, lasKey: '' } : { eckId: '', lasKey: value };
+
+/** Two identifiers a line, parted by a tab or a semicolon: the one that was, and the one that takes its place. */
+export async function readPairs(streams: Streams): Promise<NumberPair[]> {
+  const { err, stdin } = streams;
+  if (stdin.isTTY)
+    err('Give two ECK iDs or two keys a line, the one that was first, with a ; between; end with Ctrl-D.\n');
+  const pairs: NumberPair[] = [];
+  for await (const { line, value } of valuesOf(streams)) {
+    if (pairs.length === MOST) throw misuse(`At most ${MOST} learners at once.`);
+    const [before = '', after = '', ...more] = value.split(/[\t;]/).map((part) => part.trim());
+    if (before === '' || after === '' || more.length > 0)
+      throw misuse(`Line ${line} of standard input does not hold two numbers, with a tab or a semicolon between.`);
+    pairs.push({ line, before: refOf(before), after: refOf(after) });
+  }
+  if (pairs.length === 0) throw misuse('Standard input holds no two numbers.');
+  return pairs;
+}
+
+async function* valuesOf({ stdin }: Streams): AsyncGenerator<{ line: number; value: string }> {
   let line = 0;
   for await (const text of createInterface({ input: stdin, crlfDelay: Infinity })) {
     line++;
     const value = text.replace(/^\ufeff/, '').trim();
-    if (value === '') continue;
+    if (value !== '') yield { line, value };
+  }
+}
+
+/** Identifiers, one a line: an ECK iD is a URI, anything else a key of the administration. */
+export async function readLearners(streams: Streams): Promise<LearnerLine[]> {
+  const { stdin, err } = streams;
+  if (stdin.isTTY) err('Give ECK iDs or keys of the administration, one a line; end with Ctrl-D.\n');
+  const found: LearnerLine[] = [];
+  for await (const { line, value } of valuesOf(streams)) {
     if (found.length === MOST) throw misuse(`At most ${MOST} learners at once.`);
-    found.push({
-      line,
-      learner: /^https?:/i.test(value) ? { eckId: value, lasKey: '' } : { eckId: '', lasKey: value },
-    });
+    found.push({ line, learner: refOf(value) });
   }
   if (found.length === 0)
     throw misuse('Standard input holds no learner: give ECK iDs or keys of the administration, one a line.');

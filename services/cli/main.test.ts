@@ -766,6 +766,69 @@ describe('learners', () => {
     expect(out + err).not.toContain('geheim');
   });
 
+  test('are kept after all, by line', async () => {
+    const learners: unknown[] = [];
+    answers['keepLearner'] = (request) => {
+      learners.push(request.learner);
+      return learners.length === 2
+        ? { flowId: 'g', decision: { code: 'state.conflict', told: 'This learner is destroyed.' } }
+        : { flowId: 'f', decision: { outcome: 'LearnerKept' } };
+    };
+    const { exit, json, out, err } = await eduk(`learner keep --school ${school} --json`, `${key}\n${eckId}\n`);
+    expect(learners).toEqual([
+      { lasKey: key, eckId: '' },
+      { lasKey: '', eckId },
+    ]);
+    expect(json.lines).toMatchObject([
+      { line: 1, flowId: 'f', kept: true },
+      { line: 2, error: { code: 'state.conflict', message: 'This learner is destroyed.' } },
+    ]);
+    expect(exit).toBe(1);
+    expect(out + err).not.toContain('geheim');
+  });
+
+  test('get another number, two a line', async () => {
+    const asked: unknown[] = [];
+    answers['replaceNumber'] = ({ before, after }) => {
+      asked.push([before, after]);
+      return asked.length === 2 ? new Refusal('state.conflict', 'Two learners.') : { changed: true };
+    };
+    const lines = `${key};${key}8\n${eckId}\t${eckId}/2\n`;
+    const { exit, json, out, err } = await eduk(`learner replace --school ${school} --json`, lines);
+    expect(asked).toEqual([
+      [
+        { eckId: '', lasKey: key },
+        { eckId: '', lasKey: `${key}8` },
+      ],
+      [
+        { eckId, lasKey: '' },
+        { eckId: `${eckId}/2`, lasKey: '' },
+      ],
+    ]);
+    expect(json.lines).toMatchObject([
+      { line: 1, changed: true },
+      { line: 2, error: { code: 'state.conflict' } },
+    ]);
+    expect(exit).toBe(1);
+    for (const wrong of [key, `${key};`, `${key};a;b`]) {
+      const refused = await eduk(`learner replace --school ${school}`, `${wrong}\n`);
+      expect(refused.exit).toBe(2);
+      expect(refused.err).toContain('Line 1');
+      expect(refused.err).not.toContain('geheim');
+    }
+    expect(out + err).not.toContain('geheim');
+  });
+
+  test('held for approval is told as that', async () => {
+    answers['forgetLearner'] = () => ({
+      flowId: 'f',
+      decision: { outcome: 'LearnerForgetHeld', code: 'hold.pending', told: 'It waits.' },
+      destroyedMs: 0n,
+    });
+    const { exit, json } = await eduk(`learner forget --school ${school} --json`, `${key}\n`);
+    expect([exit, json.lines]).toEqual([0, [{ line: 1, flowId: 'f', destroyed: null, held: true }]]);
+  });
+
   test('none at all is wrong use', async () =>
     expect((await eduk(`learner forget --school ${school}`, '\n')).exit).toBe(2));
 
@@ -1155,6 +1218,8 @@ describe('errors', () => {
       'dead retry': ['--all'],
       'dead drop': ['key'],
       'learner forget': ['--school', school],
+      'learner keep': ['--school', school],
+      'learner replace': ['--school', school],
       'audit access': ['--school', school],
       'receipt fetch': ['r'],
       'key rotate': ['data'],
@@ -1165,7 +1230,7 @@ describe('errors', () => {
     for (const { name, alone } of commands.filter(({ name }) => name !== 'start'))
       for (const env of [{ EDUK_DATA: join(killed.data, 'never'), EDUK_GRPC: '127.0.0.1:0' }, killed.env]) {
         if (alone) continue;
-        const { exit, json } = await run([...name.split(' '), ...(words[name] ?? []), '--json'], env, 'x');
+        const { exit, json } = await run([...name.split(' '), ...(words[name] ?? []), '--json'], env, 'x;y');
         expect([name, exit, json.error.code]).toEqual([name, 1, 'peer.unavailable']);
         expect(json.error.message).toContain('npx eduk start');
       }
@@ -1342,6 +1407,61 @@ describe('doctor', () => {
     const strange = check((await eduk('doctor --json')).json, 'services');
     expect(strange).toMatchObject({ state: 'warn' });
     expect(strange.says).toMatch(/this release has no loans, and doors and cleaning wait for it/);
+  });
+
+  test('says what is kept longer than its class allows, and why', async () => {
+    const place = mkdtempSync(join(tmpdir(), 'eduk-doctor-'));
+    const taken = (name: string, daysAgo: number) => {
+      mkdirSync(join(place, name));
+      const manifest = { takenAt: new Date(NOW - daysAgo * 86_400_000).toISOString() };
+      writeFileSync(join(place, name, 'manifest.json'), JSON.stringify(manifest));
+    };
+    taken('new', 34);
+    mkdirSync(join(place, 'else'));
+    const doctor = async () =>
+      (await run('doctor --json', { ...gateway.env, EDUK_OPERATOR: gateway.grpc, EDUK_BACKUPS: place })).json;
+    const states = (json: any) =>
+      Object.fromEntries(
+        json.checks.flatMap(({ name, state }: any) => (name.startsWith('kept: ') ? [[name.slice(6), state]] : [])),
+      );
+    answer('status', { version: '0.1.0', ages: [{ consumer: 'results', stream: 'results' }] });
+    answer('listParked', { rows: [{ partyOin: oin, key: 'k', sinceMs: BigInt(NOW - 29 * 86_400_000) }] });
+    answer('listParties', { parties: [{ oin: school }] });
+    answer('listSites', { years: [{ schoolOin: school, schoolYear: '2026-2027' }] });
+    const classes = ['rosters', 'names', 'results', 'launches', 'orders, rights', 'audit', 'parked', 'backups'];
+    expect(states(await doctor())).toEqual(Object.fromEntries(classes.map((name) => [name, 'ok'])));
+
+    taken('old', 36);
+    answer('status', {
+      version: '0.1.0',
+      ages: [
+        { consumer: 'results', stream: 'results', unread: 1n, oldestUnreadMs: 2n * 86_400_000n },
+        { consumer: 'access', stream: 'access', gap: true },
+      ],
+    });
+    answer('listParked', {
+      keys: [{ consumer: 'orders', stream: 'orders', key: 'k', sinceMs: BigInt(NOW - 31 * 86_400_000) }],
+    });
+    answer('listSites', {
+      years: ['2024-2025', '2025-2026', '2026-2027'].map((schoolYear) => ({ schoolOin: school, schoolYear })),
+    });
+    const json = await doctor();
+    expect(states(json)).toEqual({
+      rosters: 'warn',
+      names: 'warn',
+      results: 'warn',
+      launches: 'warn',
+      'orders, rights': 'ok',
+      audit: 'ok',
+      parked: 'warn',
+      backups: 'warn',
+    });
+    expect(check(json, 'kept: rosters').says).toMatch(/^1 school year older .* of 1 school: /);
+    expect(check(json, 'kept: results').says).toContain('results is 2 d behind on results');
+    expect(check(json, 'kept: launches').says).toContain('access stands still on access');
+    expect(check(json, 'kept: names').says).toContain('eduk learner forget');
+    expect(check(json, 'kept: backups').says).toContain('1 backup');
+    rmSync(place, { recursive: true });
   });
 });
 

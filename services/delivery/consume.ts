@@ -40,9 +40,13 @@ export const consumer = (changed: (mailbox: string) => void): Consumer => ({
   streams: ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'results'],
   // Who receives is known before what is received: a mandate that stood when a message was accepted counts for it.
   first: ['parties'],
-  types: ['PartyRegistered', ...Object.keys(routes)],
+  types: ['PartyRegistered', 'LearnerKept', ...Object.keys(routes)],
   handle(record, unit) {
     if (record.type === 'PartyRegistered') return onParty(decoded(record, 'PartyRegistered').party!, unit, changed);
+    if (record.type === 'LearnerKept') {
+      unit.remove(forgotten, decoded(record, 'LearnerKept').learner);
+      return;
+    }
     if (record.type === 'MandateChanged') onMandate(decoded(record, 'MandateChanged').mandate!, unit);
     if (record.type === 'LearnerForgotten') onForgotten(record, unit);
     fanOut(record, unit, changed);

@@ -264,6 +264,18 @@ describe('reading', () => {
     expect(deliveries).toMatchObject([{ partyOin: PLATFORM, state: 'forgotten' }]);
   });
 
+  test('what waited is delivered when the forgetting was taken back', async () => {
+    const it = chain();
+    it.mandate(PLATFORM, [SERVICE_ROSTER]);
+    it.joined('learner-1');
+    it.bench.advance(1000);
+    const about = { schoolOin: SCHOOL, learner: 'learner-1' };
+    it.bench.submit('LearnerForgotten', about, 'learner-1', { school: SCHOOL });
+    it.bench.submit('LearnerKept', about, 'learner-1', { school: SCHOOL });
+    const { rows } = await it.read(PLATFORM, SERVICE_ROSTER);
+    expect(rows.map(({ type }) => type)).toEqual(['LearnerJoined', 'LearnerForgotten']);
+  });
+
   test('mail leaves after thirty days, with its body, and the lowest number says so', async () => {
     const { bench, read, granted } = chain();
     granted('e1', 'l');

@@ -140,4 +140,6 @@ export const routes: { readonly [N in EventName]?: Route<N> } = {
 /** Events that delivery reads and that go into no mailbox. */
 export const untold: { readonly [N in EventName]?: string } = {
   PartyRegistered: 'copied, to know roles and boards',
+  LearnerKept:
+    'no mail of the learner is passed over any more; LearnerJoined, EntitlementGranted and ResultRecorded tell of it',
 };

@@ -9,6 +9,12 @@ const now = Date.parse('2026-11-22T09:00:00Z');
 
 test('what the log decided reaches the vault after a restart, in pages, and an old word is not repeated', async () => {
   const bench = testBench(rosters, { now });
+  bench.submit(
+    'LearnerForgetSubmitted',
+    { schoolOin: 's', learner: 'lt_old', destroyAtMs: BigInt(now - 30 * 86_400_000), byOin: 'x' },
+    'lt_old',
+    { school: 's' },
+  );
   for (let i = 0; i < 1500; i++)
     bench.submit(
       'LearnerForgetSubmitted',
@@ -16,12 +22,10 @@ test('what the log decided reaches the vault after a restart, in pages, and an o
       `lt_${i}`,
       { school: 's' },
     );
-  bench.submit(
-    'LearnerForgetSubmitted',
-    { schoolOin: 's', learner: 'lt_old', destroyAtMs: BigInt(now - 30 * 86_400_000), byOin: 'x' },
-    'lt_old',
-    { school: 's' },
-  );
+  // So many at once wait for approval.
+  const [hold] = (await bench.client(RostersServiceDefinition).listHolds({ schoolOin: 's', decided: false })).holds;
+  const decision = { schoolOin: 's', holdId: hold!.holdId, approve: true, byOin: 'x' };
+  bench.submit('HoldDecisionSubmitted', decision, 's', { school: 's' });
   const told = new Map<string, bigint>();
   const vault = {
     forget: async ({ token, atMs }: { token: string; atMs: bigint }) => {
@@ -35,4 +39,19 @@ test('what the log decided reaches the vault after a restart, in pages, and an o
   expect(told.size).toBe(1500);
   expect(told.get('lt_7')).toBe(BigInt(now + 7));
   expect(told.has('lt_old')).toBe(false);
+});
+
+test('who is kept after all is not destroyed, also where the door ended before it told the vault', async () => {
+  const bench = testBench(rosters, { now });
+  const about = { schoolOin: 's', learner: 'lt_a', byOin: 'x' };
+  bench.submit('LearnerForgetSubmitted', { ...about, destroyAtMs: BigInt(now + 86_400_000) }, 'lt_a', { school: 's' });
+  bench.submit('LearnerKeepSubmitted', about, 'lt_a', { school: 's' });
+  const told: bigint[] = [];
+  const forget = async ({ atMs }: { atMs: bigint }) => {
+    told.push(atMs);
+    return { known: true, destroyed: false };
+  };
+  const services = { rosters: bench.client(RostersServiceDefinition), vault: { forget } };
+  await new ForgetWatch(services as never, () => now).tell();
+  expect(told).toEqual([-1n]);
 });

@@ -4,9 +4,11 @@ import type { Services } from './submission.ts';
 /** How far back a missed word to the vault is looked for. */
 const WEEK_MS = 7 * 86_400_000;
 const PAGE = 1000;
+/** What the vault is told instead of an hour: not after all. */
+export const KEPT = -1n;
 
 /**
- * Tells the vault whom to destroy and when. The log decides that a learner is forgotten; the vault reads no log, so the
+ * Tells the vault whom to destroy and when, and whom to keep after all. The log decides that a learner is forgotten; the vault reads no log, so the
  * doors pass it on, and once a minute and at start everything of the last week again: a gateway that was killed between
  * the decision and the vault loses nothing. Telling twice changes nothing.
  */
@@ -36,8 +38,8 @@ export class ForgetWatch {
     for (;;) {
       const { forgetting } = await rosters.listForgetting({ sinceMs, limit: PAGE });
       await Promise.all(
-        forgetting.map(({ schoolOin, learner, destroyAtMs }) =>
-          vault.forget({ schoolOin, token: learner, atMs: destroyAtMs }),
+        forgetting.map(({ schoolOin, learner, destroyAtMs, kept }) =>
+          vault.forget({ schoolOin, token: learner, atMs: kept ? KEPT : destroyAtMs }),
         ),
       );
       const last = forgetting.at(-1)?.destroyAtMs;

@@ -39,9 +39,11 @@ const reads: ReadonlySet<string> = new Set([
   'listAccess',
   'showKeys',
 ]);
-/** A privacy officer forgets, and ends what was agreed. */
+/** A privacy officer forgets, or keeps after all, and ends what was agreed. */
 const isForPrivacy = (key: string, request: { change?: string }): boolean =>
-  key === 'forgetLearner' || (key === 'changeMandate' && (request.change === 'stop' || request.change === 'run_off'));
+  key === 'forgetLearner' ||
+  key === 'keepLearner' ||
+  (key === 'changeMandate' && (request.change === 'stop' || request.change === 'run_off'));
 
 /** Faults: party.forbidden. */
 export function requireDuty(caller: Caller, key: string, request: object = {}): void {

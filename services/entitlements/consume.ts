@@ -2,13 +2,23 @@
  * Records in, rows and events out. Reads what a decision needs, asks `entitlement.ts`, writes what it says. Repeating a
  * record from the same rows gives the same, so a unit that is decided again after a crash changes nothing.
  */
-import { type Consumer, decoded, emit, ForgottenLearners, type LogRecord, type TimerRow, type Unit } from '#bus';
+import {
+  type Consumer,
+  decoded,
+  emit,
+  ForgottenLearners,
+  type LogRecord,
+  SetAside,
+  type TimerRow,
+  type Unit,
+} from '#bus';
 import { endOfDutchDay, startOfDutchDay } from '#kernel';
 import type { EventOf } from '#proto/events';
 import * as decide from './entitlement.ts';
-import { type Entitlement, entitlements, forgotten, fulfilments, lastDays, products } from './tables.ts';
+import { aside, type Entitlement, entitlements, forgotten, fulfilments, lastDays, products } from './tables.ts';
 
 const gone = new ForgottenLearners(forgotten);
+const kept = new SetAside(aside);
 const PRODUCT_WAIT_MS = 24 * 3_600_000;
 const ENTITLEMENT_WAIT_MS = 60_000;
 /** What is read late, or stood behind another, still gets this long: what it lacks may be as late. */
@@ -37,6 +47,7 @@ export const consumer: Consumer = {
     'LearnerJoined',
     'LearnerLeft',
     'LearnerForgotten',
+    'LearnerKept',
     'AccessProvisioned',
     'AccessRevoked',
     'LaunchRedeemed',
@@ -95,6 +106,9 @@ function settle(record: LogRecord, unit: Unit, final: boolean): void {
       break;
     case 'LearnerForgotten':
       onForgotten(decoded(record, 'LearnerForgotten'), unit);
+      break;
+    case 'LearnerKept':
+      onKept(decoded(record, 'LearnerKept'), unit);
       break;
     case 'AccessProvisioned':
     case 'AccessRevoked': {
@@ -272,16 +286,27 @@ function takeAllBack(school: string, learner: string, schoolYear: string, leftOn
     tell(unit, existing, decide.leave({ existing, pool: poolOf(unit, existing), now: unit.now }, schoolYear, leftOn));
 }
 
-function onForgotten({ schoolOin: school, learner }: EventOf<'LearnerForgotten'>, unit: Unit): void {
+function onForgotten({ schoolOin: school, learner, destroyAtMs }: EventOf<'LearnerForgotten'>, unit: Unit): void {
   unit.cancelTimer(leavingTimer(school, learner));
   gone.add(unit, school, learner);
+  kept.open(unit, school, learner, Number(destroyAtMs));
   // Rows no longer name the learner, but the event must: those who were told of the entitlement know it by the token.
-  for (const existing of heldBy(unit, school, learner))
+  for (const existing of heldBy(unit, school, learner)) {
+    kept.put(unit, school, learner, existing.id, existing);
     tell(unit, existing, decide.forget({ existing, pool: poolOf(unit, existing), now: unit.now }), undefined, learner);
+  }
+}
+
+function onKept({ schoolOin: school, learner }: EventOf<'LearnerKept'>, unit: Unit): void {
+  gone.remove(unit, school, learner);
+  for (const { held } of kept.take<Entitlement>(unit, school, learner)) {
+    const existing = unit.get(entitlements, school, held.id);
+    tell(unit, existing, decide.keep({ existing, pool: poolOf(unit, held), now: unit.now }, held));
+  }
 }
 
 function onTimer(timer: TimerRow, unit: Unit): void {
-  if (gone.onTimer(timer, unit)) return;
+  if (gone.onTimer(timer, unit) || kept.onTimer(timer, unit)) return;
   const [what, school = '', ...rest] = timer.payload.split('|');
   if (what === 'left') {
     const [learner = '', schoolYear = '', leftOn = ''] = rest;

@@ -28,7 +28,8 @@ export type Cause =
   | 'used'
   | 'expired'
   | 'left'
-  | 'forgotten';
+  | 'forgotten'
+  | 'kept';
 
 /** What a decision lacks. The shell waits for it; when it does not come, `lacking` says the refusal. */
 export type Need = 'product' | 'pool' | 'entitlement';
@@ -510,6 +511,36 @@ export function forget({ existing: row, pool, now }: ChangeState): EntitlementEv
   const { sealed, ...more } = row.more;
   const nobodys: Entitlement = { ...row, holder: FORGOTTEN_HOLDER, more };
   return isLive(row.state) ? takeBack(nobodys, pool, 'forgotten', now) : [{ type: 'Noted', entitlement: nobodys }];
+}
+
+/**
+ * The forgetting was taken back: it stands as it stood, `was`, and who was told of its end is told of it as of a new one. Who had
+ * opened it must open it again. What was taken from a count is taken again, though all may be taken meanwhile: the learner had it.
+ */
+export function keep({ existing, pool, now }: ChangeState, was: Entitlement): EntitlementEvent[] {
+  // Another hand was on it since, or its time is over.
+  if (existing?.holder !== FORGOTTEN_HOLDER) return [];
+  if (!isLive(was.state)) return [{ type: 'Noted', entitlement: was }];
+  const { ready: _, ...more } = was.more;
+  const draw: EntitlementEvent[] =
+    was.more.from && pool
+      ? [{ type: 'Noted', entitlement: { ...pool, more: { ...pool.more, taken: (pool.more.taken ?? 0) + 1 } } }]
+      : [];
+  const granted: Entitlement = { ...was, state: GRANTED, changed: now, more };
+  if (was.ends < today(now)) {
+    const { before: _before, ...ended } = more;
+    return [{ type: 'Changed', cause: 'expired', entitlement: { ...granted, state: EXPIRED, more: ended } }, ...draw];
+  }
+  const events: EntitlementEvent[] = [{ type: 'Granted', entitlement: granted }, ...draw];
+  if (was.state === USED || was.state === BLOCKED) {
+    const before = was.more.before === PROVISIONED ? GRANTED : was.more.before;
+    events.push({
+      type: 'Changed',
+      cause: 'kept',
+      entitlement: { ...granted, state: was.state, more: before === undefined ? more : { ...more, before } },
+    });
+  }
+  return events;
 }
 
 /** First day on which an ended entitlement no longer says whose it was: 1 October after its school year. */

@@ -504,6 +504,74 @@ describe('forgetting', () => {
   });
 });
 
+describe('a forgetting that is taken back', () => {
+  const waits = (bench: TestBench) =>
+    bench.submit(
+      'LearnerForgotten',
+      { schoolOin: school, learner: 'anna', destroyAtMs: BigInt(bench.now() + 72 * HOUR) },
+      'anna',
+    );
+  const keep = (bench: TestBench) => bench.submit('LearnerKept', { schoolOin: school, learner: 'anna' }, 'anna');
+  const filled = () => {
+    const bench = open();
+    publish(bench);
+    grant(bench, 'pool', { terms: { count: 1 }, learner: '' });
+    grant(bench, 'd-1', { terms: { fromEntitlementId: 'pool' } });
+    grant(bench, 'e-1', { code: 'sealed' });
+    use(bench, 'e-1', '2026-11-22');
+    grant(bench, 'short', { terms: { endsOn: '2026-11-23' } });
+    return bench;
+  };
+  test('gives back what was held, tells who was told of its end, and takes from the count again', async () => {
+    const bench = filled();
+    const before = bench.list(tables.entitlements, { equals: [school] });
+    waits(bench);
+    expect(await get(bench, 'pool')).toMatchObject({ taken: 0 });
+    bench.advance(60 * HOUR);
+    bench.clear();
+    keep(bench);
+    expect(
+      bench.events().map(({ name, key, value }) => {
+        const { cause, state, terms, entitlementId } = value as never as Record<string, any>;
+        return [name, key, terms?.entitlementId ?? entitlementId, cause, state];
+      }),
+    ).toEqual([
+      ['EntitlementGranted', 'anna', 'd-1', undefined, undefined],
+      ['EntitlementGranted', 'anna', 'e-1', undefined, undefined],
+      ['EntitlementChanged', 'anna', 'e-1', 'kept', USED],
+      ['EntitlementChanged', 'anna', 'short', 'expired', EXPIRED],
+    ]);
+    expect(Buffer.from(bench.events('EntitlementGranted')[1]!.value.activationCode).toString('base64')).toBe(
+      before.find(({ id }) => id === 'e-1')!.more.sealed,
+    );
+    expect(await get(bench, 'pool')).toMatchObject({ taken: 1 });
+    const after = bench.list(tables.entitlements, { equals: [school] });
+    const still = ({ changed: _, state: __, ...row }: (typeof after)[number]) => row;
+    expect(after.map(still)).toEqual(before.map(still));
+    expect(bench.list(tables.aside, { equals: [] })).toEqual([]);
+    bench.clear();
+    grant(bench, 'e-2');
+    expect(only(bench)).toMatchObject({ name: 'EntitlementGranted' });
+  });
+  test('after its hour nothing of it is left to take back', () => {
+    const bench = filled();
+    waits(bench);
+    expect(JSON.stringify(bench.list(tables.aside, { equals: [] }))).toContain('anna');
+    bench.advance(73 * HOUR);
+    for (const table of entitlements.tables)
+      expect(JSON.stringify(bench.list(table, { equals: [] }))).not.toContain('anna');
+    bench.clear();
+    keep(bench);
+    expect(bench.events()).toEqual([]);
+  });
+  test('brought forward, it is destroyed at once', () => {
+    const bench = filled();
+    waits(bench);
+    bench.submit('LearnerForgotten', { schoolOin: school, learner: 'anna', destroyAtMs: 0n }, 'anna');
+    expect(bench.list(tables.aside, { equals: [] })).toEqual([]);
+  });
+});
+
 describe('a grant that waits while its learner is forgotten', () => {
   const forget = (bench: TestBench, learner = 'anna') =>
     bench.submit('LearnerForgotten', { schoolOin: school, learner, destroyAtMs: 0n }, learner);

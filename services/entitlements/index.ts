@@ -6,7 +6,7 @@ import * as tables from './tables.ts';
 
 export const entitlements: ServiceModule = {
   name: 'entitlements',
-  tables: [tables.entitlements, tables.fulfilments, tables.products, tables.lastDays, tables.forgotten],
+  tables: [tables.entitlements, tables.fulfilments, tables.products, tables.lastDays, tables.forgotten, tables.aside],
   consumers: [consumer],
   serve,
 };

@@ -1,5 +1,5 @@
 /** Rows of this service. */
-import { forgottenTable, table } from '#bus';
+import { asideTable, forgottenTable, table } from '#bus';
 import type { EntitlementState } from '#proto/eduk/core/v1/ordering';
 
 /** What most entitlements do not have; absent = none, so that a plain row stays small. */
@@ -122,3 +122,6 @@ export const lastDays = table<LastDay>({
 
 /** So that a grant which waited meanwhile is not given to who was forgotten after all. */
 export const forgotten = forgottenTable('entitlements_forgotten', 'RETENTION_ORDER');
+
+/** What a learner held who waits to be forgotten, by id: an `Entitlement` as it was. */
+export const aside = asideTable('entitlements_aside', 'RETENTION_ORDER');

@@ -69,12 +69,19 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
   LearnersSubmitted: asked('IdentityService/RegisterLearners', by, () => ''),
   HoldDecisionSubmitted: asked('OperatorService/DecideHold', by, (e) => e.holdId),
   LearnerForgetSubmitted: asked('IdentityService/ForgetLearner', by, () => ''),
+  LearnerKeepSubmitted: asked('OperatorService/KeepLearner', by, () => ''),
   RosterPartTaken: answer(['RosterSubmitted'], 'done', { partial: true }),
   RosterApplied: answer(['RosterSubmitted', 'LearnersSubmitted'], 'decided'),
   RosterHeld: answer(['RosterSubmitted'], 'held', { code: () => 'hold.pending', told: () => 'It waits for approval.' }),
-  RosterRefused: refusal('RosterSubmitted', 'LearnersSubmitted', 'HoldDecisionSubmitted'),
+  RosterRefused: refusal('RosterSubmitted', 'LearnersSubmitted', 'HoldDecisionSubmitted', 'LearnerForgetSubmitted'),
   HoldDecided: answer(['HoldDecisionSubmitted'], 'done'),
   LearnerForgotten: answer(['LearnerForgetSubmitted'], 'decided'),
+  LearnerForgetHeld: answer(['LearnerForgetSubmitted'], 'held', {
+    code: () => 'hold.pending',
+    told: () => 'More learners than usual are to be forgotten: it waits for approval.',
+  }),
+  LearnerKept: answer(['LearnerKeepSubmitted'], 'decided'),
+  LearnerKeepRefused: refusal('LearnerKeepSubmitted'),
 
   OrderSubmitted: asked(
     'OrderService/PlaceOrder',

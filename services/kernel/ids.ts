@@ -134,3 +134,8 @@ export const brinOf = (oin: string): string | undefined => SCHOOL_OIN.exec(oin)?
 
 /** Any OIN that may name a party here: twenty digits, or the form of an institution. */
 export const isPartyOin = (text: string): boolean => isOin(text) || isSchoolOin(text);
+
+/** Holds of learners to be forgotten are known by their id: a restore takes their approval in again, and no other's. */
+const FORGET_HOLD = 'forget-';
+export const forgetHoldId = (id: string): string => FORGET_HOLD + id;
+export const isForgetHold = (holdId: string): boolean => holdId.startsWith(FORGET_HOLD);

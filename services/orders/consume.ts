@@ -1,10 +1,11 @@
 /** Record → decision → rows and events. */
-import { type Consumer, decoded, emit, type LogRecord, leavesOn, terms, type Unit } from '#bus';
+import { type Consumer, decoded, emit, type LogRecord, leavesOn, SetAside, terms, type Unit } from '#bus';
 import { endOfDutchDay, isDay, schoolYearOf, startOfDutchDay } from '#kernel';
 import { ProductState } from '#proto/eduk/core/v1/product';
 import type { ProductPublished } from '#proto/eduk/events/v1/catalogue';
 import type { OrderCancelSubmitted, OrderConfirmSubmitted, OrderSubmitted } from '#proto/eduk/events/v1/orders';
 import { OrderRow } from '#proto/eduk/orders/v1/orders';
+import type { EventOf } from '#proto/events';
 import {
   confirmTooLate,
   decideCancel,
@@ -16,9 +17,12 @@ import {
   orderName,
   orderTooLate,
   productName,
+  withLearner,
   withoutLearner,
 } from './order.ts';
-import { type EntryTableRow, entriesTable, forgottenTable, ordersTable, productsTable } from './tables.ts';
+import { type EntryTableRow, entriesTable, forgottenTable, linesAside, ordersTable, productsTable } from './tables.ts';
+
+const kept = new SetAside(linesAside);
 
 /** How long an order waits for its products (ours), and a confirmation for its order. Milliseconds. */
 const PRODUCT_WAIT_MS = 24 * 3_600_000;
@@ -29,7 +33,14 @@ const LEAVE_AT_ONCE = 200;
 export const consumer: Consumer = {
   name: 'orders',
   streams: ['orders', 'catalogue', 'rosters'],
-  types: ['OrderSubmitted', 'OrderConfirmSubmitted', 'OrderCancelSubmitted', 'ProductPublished', 'LearnerForgotten'],
+  types: [
+    'OrderSubmitted',
+    'OrderConfirmSubmitted',
+    'OrderCancelSubmitted',
+    'ProductPublished',
+    'LearnerForgotten',
+    'LearnerKept',
+  ],
 
   handle(record, unit) {
     switch (record.type) {
@@ -43,6 +54,8 @@ export const consumer: Consumer = {
         return onProduct(decoded(record, 'ProductPublished'), unit);
       case 'LearnerForgotten':
         return onForgotten(decoded(record, 'LearnerForgotten'), unit);
+      case 'LearnerKept':
+        return onKept(decoded(record, 'LearnerKept'), unit);
     }
   },
 
@@ -56,6 +69,7 @@ export const consumer: Consumer = {
 
   /** A year is over: its orders lose their learners, its learners leave the list of the forgotten, or its orders leave. */
   onTimer(timer, unit) {
+    if (kept.onTimer(timer, unit)) return;
     const [what, which] = timer.payload.split(' ') as [string, string];
     if (what === 'forgotten') {
       unit.remove(forgottenTable, which);
@@ -147,7 +161,8 @@ function onProduct({ product }: ProductPublished, unit: Unit): void {
   if (!known) unit.wake(productName(productId));
 }
 
-function onForgotten({ learner, schoolOin }: { learner: string; schoolOin: string }, unit: Unit): void {
+function onForgotten({ learner, schoolOin, destroyAtMs }: EventOf<'LearnerForgotten'>, unit: Unit): void {
+  kept.open(unit, schoolOin, learner, Number(destroyAtMs));
   if (!unit.get(forgottenTable, learner)) {
     unit.put(forgottenTable, { learner, schoolOin });
     const atMs = terms['RETENTION_ROSTER']!.end(unit.now);
@@ -157,12 +172,34 @@ function onForgotten({ learner, schoolOin }: { learner: string; schoolOin: strin
     const row = unit.get(ordersTable, buyerOin, orderId);
     if (!row) continue;
     const order = OrderRow.decode(row.order);
+    const lines = order.lines.flatMap(({ line }) => (line?.learner === learner ? [line.terms?.lineId ?? ''] : []));
+    kept.put(unit, schoolOin, learner, `${buyerOin} ${orderId}`, { lines } satisfies Lines);
     save(
       unit,
       order,
       withoutLearner(order, (one) => one === learner),
       row.forgetAfter,
     );
+  }
+}
+
+interface Lines {
+  lines: string[];
+}
+
+/** The forgetting was taken back: lines name the learner again, unless the school year of their order ended meanwhile. */
+function onKept({ learner, schoolOin }: EventOf<'LearnerKept'>, unit: Unit): void {
+  if (unit.get(forgottenTable, learner)) {
+    unit.remove(forgottenTable, learner);
+    unit.cancelTimer(`forgotten:${learner}`);
+  }
+  for (const { part, held } of kept.take<Lines>(unit, schoolOin, learner)) {
+    const [buyerOin = '', ...orderId] = part.split(' ');
+    const row = unit.get(ordersTable, buyerOin, orderId.join(' '));
+    if (!row || row.forgetAfter === '') continue;
+    const order = OrderRow.decode(row.order);
+    const named = withLearner(order, learner, new Set(held.lines));
+    save(unit, order, named, row.forgetAfter);
   }
 }
 

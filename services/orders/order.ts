@@ -284,6 +284,16 @@ export const withoutLearner = (order: OrderRow, isGone: (learner: string) => boo
   ),
 });
 
+/** Lines that lost their learner, by id, name it again. */
+export const withLearner = (order: OrderRow, learner: string, lines: ReadonlySet<string>): OrderRow => ({
+  ...order,
+  lines: order.lines.map((row) =>
+    row.line?.learner === '' && lines.has(row.line.terms?.lineId ?? '')
+      ? { ...row, line: { ...row.line, learner } }
+      : row,
+  ),
+});
+
 const NO_ORDER = 'Nothing is known under this order id.';
 
 const refuseOrder = ({ orderId, schoolOin, buyerOin }: OrderSubmitted, code: Fault, told: string): OrderEvent => ({

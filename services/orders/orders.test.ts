@@ -6,7 +6,7 @@ import { Product, ProductState } from '#proto/eduk/core/v1/product';
 import { OrderCancelSubmitted, OrderConfirmSubmitted, OrderSubmitted } from '#proto/eduk/events/v1/orders';
 import { GetOrderRequest, ListOrdersRequest, OrdersServiceDefinition } from '#proto/eduk/orders/v1/orders';
 import { orders } from './index.ts';
-import { entriesTable } from './tables.ts';
+import { entriesTable, linesAside } from './tables.ts';
 
 const SCHOOL = '0000000700001AB00000';
 const BUYER = '00000003111111110000';
@@ -65,6 +65,14 @@ function start(options: Parameters<typeof testBench>[1] = {}) {
       ),
     forget: (learner: string) =>
       bench.submit('LearnerForgotten', { schoolOin: SCHOOL, learner, destroyAtMs: 0n }, learner, { school: SCHOOL }),
+    waits: (learner: string) =>
+      bench.submit(
+        'LearnerForgotten',
+        { schoolOin: SCHOOL, learner, destroyAtMs: BigInt(bench.now() + 72 * 3_600_000) },
+        learner,
+        { school: SCHOOL },
+      ),
+    keep: (learner: string) => bench.submit('LearnerKept', { schoolOin: SCHOOL, learner }, learner, { school: SCHOOL }),
     get: async (orderId: string, partyOin = BUYER, buyerOin = '') =>
       (await client.getOrder(GetOrderRequest.fromPartial({ orderId, partyOin, buyerOin }))).orders,
     list: async (filter: Partial<ListOrdersRequest>) => client.listOrders(ListOrdersRequest.fromPartial(filter)),
@@ -360,4 +368,27 @@ test('any order id of the grammar is found by itself only', async () => {
   const ids = ['a/b', 'b', '2026:x', 'x@y+z#-._'];
   for (const id of ids) place(id, [{}]);
   for (const id of [...ids, 'slow/b']) expect((await get(id)).map(({ orderId }) => orderId)).toEqual([id]);
+});
+
+describe('a forgetting that is taken back', () => {
+  test('gives lines their learner back, whatever became of them; new orders may name it', async () => {
+    const { publish, place, confirm, waits, keep, get, bench } = start();
+    publish('book');
+    place('o1', [{}, { learner: 'tok1' }, { learner: 'tok2' }]);
+    waits('tok1');
+    expect((await get('o1'))[0]!.lines.map(({ line }) => line!.learner)).toEqual(['', '', 'tok2']);
+    confirm('o1', [['2', CONFIRMED]]);
+    keep('tok1');
+    expect((await get('o1'))[0]!.lines.map(({ line, state }) => [line!.learner, state])).toEqual([
+      ['', PLACED],
+      ['tok1', CONFIRMED],
+      ['tok2', PLACED],
+    ]);
+    bench.clear();
+    place('o2', [{ learner: 'tok1' }]);
+    expect(bench.events('OrderPlaced')).toHaveLength(1);
+    waits('tok1');
+    bench.advance(73 * 3_600_000);
+    expect(bench.list(linesAside, { equals: [] })).toEqual([]);
+  });
 });

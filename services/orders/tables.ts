@@ -1,5 +1,5 @@
 /** Rows of the service. */
-import { table } from '#bus';
+import { asideTable, table } from '#bus';
 
 export interface OrderTableRow {
   buyerOin: string;
@@ -69,4 +69,7 @@ export const forgottenTable = table<ForgottenTableRow>({
   retention: 'RETENTION_ROSTER',
 });
 
-export const tables = [ordersTable, entriesTable, productsTable, forgottenTable];
+/** Lines that named a learner who waits to be forgotten, by buyer and order. */
+export const linesAside = asideTable('orders_aside', 'RETENTION_ORDER');
+
+export const tables = [ordersTable, entriesTable, productsTable, forgottenTable, linesAside];

@@ -4,6 +4,7 @@ import type { Forgetting } from './forgetting.ts';
 import type { DoorKeys } from './keys.ts';
 import { readPseudonym } from './pairwise.ts';
 import { checkIdentify, findLearner, identify, reveal, type Touched } from './people.ts';
+import { replace } from './replacing.ts';
 import type { RevealWatch } from './reveals.ts';
 import type { KeyRotation } from './rotation.ts';
 import { each } from './rows.ts';
@@ -149,6 +150,7 @@ export function serveVault({ doors, devKey, touched, rotation, watch, grouped }:
       }),
     forget: ({ schoolOin, token, atMs }) =>
       grouped(schoolOin, ({ forgetting }) => forgetting.decide(schoolOin, token, Number(atMs))),
+    replace: (request) => grouped(request.schoolOin, ({ shelf }) => replace(shelf, request)),
     doorKeys: () => ({ ...doors, devKey }),
     async rotateKeys({ kinds, schoolOin }) {
       await rotation.begin(kinds, schoolOin);

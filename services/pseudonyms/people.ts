@@ -110,14 +110,21 @@ function byPseudonym(shelf: Shelf, school: School, kind: Kind, party: string, ps
   return learner?.kind === kind ? learner : undefined;
 }
 
-interface Lookup {
+export interface Lookup {
   column: NumberColumn;
   number: string;
   hash: string;
   learner: Learner | undefined;
 }
 
-function lookup(shelf: Shelf, school: School, kind: Kind, slot: string, column: NumberColumn, number: string): Lookup {
+export function lookup(
+  shelf: Shelf,
+  school: School,
+  kind: Kind,
+  slot: string,
+  column: NumberColumn,
+  number: string,
+): Lookup {
   const hash = shelf.hash(school, kind, slot, column, number);
   let learner = shelf.byHash(school, hash);
   // While the key of the index is renewed, some still stand under the one before.

@@ -226,6 +226,61 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
       expect((await revealOne(vault, token)).ref?.lasKey).toBe('old');
     });
 
+    test('a number that takes the place of another leads to the same learner; it can be taken back', async () => {
+      let at = await opened();
+      const [anna] = await identifyAll(at, [{ eck: 'anna', las: 'k-1' }]);
+      await identifyAll(at, [{ eck: 'ben', las: 'k-2' }]);
+      const [vo] = await identifyAll(at, [{ eck: 'anna' }], { sector: 'po' });
+      await identifyAll(at, [{ eck: 'anna' }], { sector: 'vo' });
+      const replace = (kind: string, before: string, after: string) =>
+        at.call.replace({ schoolOin: SCHOOL, kind, before, after });
+      const shown = async () => {
+        const { revealed } = await at.call.reveal({
+          schoolOin: SCHOOL,
+          wanted: [{ token: anna!.token, nameMark: NONE }],
+          numbers: true,
+          names: false,
+          contact: false,
+          partyOin: PARTY,
+          purpose: 'service_1',
+          pairwise: false,
+        });
+        return revealed[0]!.ref;
+      };
+      expect(vo!.token).toBe(anna!.token);
+      expect(await replace('eck_id', eckId('anna'), eckId('anna-2'))).toEqual({ code: '', changed: true });
+      expect(await replace('las_key', 'k-1', 'k-9')).toEqual({ code: '', changed: true });
+      at = await at.reopen();
+      expect(await shown()).toEqual({ eckId: eckId('anna-2'), lasKey: 'k-1' });
+      const after = await identifyAll(at, [
+        { eck: 'anna' },
+        { eck: 'anna-2' },
+        { las: 'k-1' },
+        { eck: 'anna-2', las: 'k-9' },
+      ]);
+      expect(after.map(({ token, code }) => [token, code])).toEqual(Array(4).fill([anna!.token, '']));
+      const [two] = await identifyAll(at, [{ eck: 'anna-2' }], { sector: 'vo', create: false });
+      expect([two!.token !== anna!.token, two!.token !== '']).toEqual([true, true]);
+      // Twice is once; of another learner, or of nobody, nothing is linked.
+      expect(await replace('eck_id', eckId('anna'), eckId('anna-2'))).toEqual({ code: '', changed: false });
+      expect(await replace('eck_id', eckId('anna'), eckId('ben'))).toEqual({ code: 'state.conflict', changed: false });
+      expect(await replace('las_key', 'k-1', 'k-2')).toEqual({ code: 'state.conflict', changed: false });
+      expect(await replace('las_key', 'nobody', 'k-3')).toEqual({ code: 'learner.unknown', changed: false });
+      expect((await at.call.replace({ schoolOin: OTHER, kind: 'las_key', before: 'k-1', after: 'k-3' })).code).toBe(
+        'learner.unknown',
+      );
+      // Back again; and what is forgotten is forgotten under every number.
+      expect(await replace('eck_id', eckId('anna-2'), eckId('anna'))).toEqual({ code: '', changed: true });
+      expect(await shown()).toEqual({ eckId: eckId('anna'), lasKey: 'k-1' });
+      await at.call.forget({ schoolOin: SCHOOL, token: anna!.token, atMs: 0n });
+      const gone = await identifyAll(at, [{ eck: 'anna' }, { eck: 'anna-2' }, { las: 'k-1' }, { las: 'k-9' }], {
+        create: false,
+      });
+      expect(gone.map(({ code }) => code)).toEqual(Array(4).fill('learner.unknown'));
+      const stamp = 'https://ketenid.nl/sp/1';
+      await expect(replace('eck_id', eckId('ben'), stamp)).rejects.toMatchObject({ fault: 'wire.pgn' });
+    });
+
     test('numbers that name two learners are a conflict and link nothing', async () => {
       const vault = await opened();
       const [faye, noor] = await identifyAll(vault, [{ eck: 'faye', las: '1' }, { las: '2' }]);

@@ -1,30 +1,38 @@
 /** Records of `results`, and what `rosters` and `entitlements` say that matters to results → rows, events and timers. */
-import { type Consumer, decoded, emit, type LogRecord, type TimerRow, terms, type Unit } from '#bus';
+import { type Consumer, decoded, emit, type LogRecord, SetAside, type TimerRow, terms, type Unit } from '#bus';
 import { dutchDay, GatewayError, isDay, schoolYearOf, startOfDutchDay, uuidText } from '#kernel';
 import type { ResultEntry } from '#proto/eduk/events/v1/results';
 import { decide, type ResultState } from './result.ts';
-import { forgotten, type ResultRow, readable, results, years } from './tables.ts';
+import { aside, forgotten, type ResultRow, readable, results, years } from './tables.ts';
 
 /** A result of a year whose term is over already is kept this long, so that its receivers get it. */
 const LEAST_KEPT_MS = 14 * 86_400_000;
 /** Rows looked at in one firing of the timer. */
 const PURGED_AT_ONCE = 1_000;
 
+/** Mail that was forgotten lies no longer than this: thirty days in a mailbox, and the three of the forgetting. */
+const MAIL_MS = 33 * 86_400_000;
+const kept = new SetAside(aside);
+
 export const consumer: Consumer = {
   name: 'results',
   streams: ['results', 'rosters', 'entitlements'],
-  types: ['ResultSubmitted', 'LearnerForgotten', 'EntitlementGranted'],
+  types: ['ResultSubmitted', 'LearnerForgotten', 'LearnerKept', 'EntitlementGranted'],
   handle(record, unit) {
     switch (record.type) {
       case 'ResultSubmitted':
         return recordResult(record, unit);
       case 'LearnerForgotten':
         return forget(record, unit);
+      case 'LearnerKept':
+        return keep(record, unit);
       case 'EntitlementGranted':
         return keepReadable(record, unit);
     }
   },
-  onTimer: purge,
+  onTimer(timer, unit) {
+    if (!kept.onTimer(timer, unit)) purge(timer, unit);
+  },
 };
 
 function recordResult(record: LogRecord, unit: Unit): void {
@@ -45,13 +53,39 @@ function recordResult(record: LogRecord, unit: Unit): void {
 
 /** The payloads can no longer be opened; the rows go too, and whatever comes later is refused. */
 function forget(record: LogRecord, unit: Unit): void {
-  const { learner, schoolOin } = decoded(record, 'LearnerForgotten');
+  const { learner, schoolOin, destroyAtMs } = decoded(record, 'LearnerForgotten');
+  kept.open(unit, schoolOin, learner, Number(destroyAtMs));
   const year = schoolYearOf(unit.now);
   unit.put(forgotten, { learner, school: schoolOin, year });
   keepYear(unit, schoolOin, year);
-  for (const row of unit.list(results, { index: 'byLearner', equals: [learner] }))
+  for (const row of unit.list(results, { index: 'byLearner', equals: [learner] })) {
+    const held: Held = { ...row, payload: Buffer.from(row.payload).toString('base64') };
+    kept.put(unit, schoolOin, learner, `${row.byOin} ${row.resultId}`, held);
     unit.remove(results, row.school, row.byOin, row.resultId);
+  }
 }
+
+type Held = Omit<ResultRow, 'payload'> & { payload: string };
+
+/**
+ * The forgetting was taken back: rows are as they were. What mailboxes can still hold is told again, because it was passed over
+ * meanwhile; who had it already knows it by its id.
+ */
+function keep(record: LogRecord, unit: Unit): void {
+  const { learner, schoolOin } = decoded(record, 'LearnerKept');
+  unit.remove(forgotten, learner);
+  for (const { held } of kept.take<Held>(unit, schoolOin, learner)) {
+    if (unit.get(results, held.school, held.byOin, held.resultId)) continue;
+    const row: ResultRow = { ...held, payload: new Uint8Array(Buffer.from(held.payload, 'base64')) };
+    unit.put(results, row);
+    if (cameMs(row.id) < unit.now - MAIL_MS) continue;
+    const value = { result: resultEntry(row), replaces: true, unchanged: false };
+    emit(unit, 'ResultRecorded', value, learner);
+  }
+}
+
+/** When a result first came: its id is a UUID of version 7. */
+const cameMs = (id: string): number => Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16) || 0;
 
 /** Withdrawing, blocking or expiring takes nothing of what was promised here: only the latest promise counts. */
 function keepReadable(record: LogRecord, unit: Unit): void {

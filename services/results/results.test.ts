@@ -4,7 +4,7 @@ import { type TestBench, testBench } from '#bus';
 import { ResultEntry } from '#proto/eduk/events/v1/results';
 import { ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
 import { results } from './index.ts';
-import { forgotten, readable, results as table, years } from './tables.ts';
+import { aside, forgotten, readable, results as table, years } from './tables.ts';
 
 const school = '0000000700099XX00000';
 const supplier = '00000001000000000001';
@@ -278,5 +278,51 @@ describe('any interleaving and repetition', () => {
       }),
       { numRuns: 100 },
     );
+  });
+});
+
+describe('a forgetting that is taken back', () => {
+  const waits = (b: TestBench) =>
+    b.submit('LearnerForgotten', { schoolOin: school, learner: 'A', destroyAtMs: BigInt(b.now() + 3 * day) }, 'A', {
+      school,
+    });
+  const keep = (b: TestBench) => b.submit('LearnerKept', { schoolOin: school, learner: 'A' }, 'A', { school });
+  test('gives results back, tells them again, and takes new ones', () => {
+    const b = bench();
+    submit(b, result('r1'));
+    submit(b, result('r2', { payload: Uint8Array.of(0, 255, 8) }));
+    const before = b.list(table, { equals: [] });
+    waits(b);
+    expect(b.list(table, { equals: [] })).toEqual([]);
+    b.advance(2 * day);
+    b.clear();
+    keep(b);
+    expect(b.list(table, { equals: [] })).toEqual(before);
+    expect(b.events('ResultRecorded')).toMatchObject([
+      { key: 'A', value: { result: { resultId: 'r1' }, replaces: true, unchanged: false } },
+      { key: 'A', value: { result: { resultId: 'r2', payload: Uint8Array.of(0, 255, 8) } } },
+    ]);
+    expect(b.list(aside, { equals: [] })).toEqual([]);
+    b.clear();
+    submit(b, result('r3'));
+    expect(b.events('ResultRecorded')).toHaveLength(1);
+  });
+  test('what no mailbox holds any more is not told again', () => {
+    // Later than any other test, because ids never go back in time.
+    const b = bench('2040-11-22T10:00:00Z');
+    submit(b, result('r1', { day: '2040-11-20' }));
+    b.advance(40 * day);
+    waits(b);
+    b.clear();
+    keep(b);
+    expect(b.events()).toEqual([]);
+    expect(b.list(table, { equals: [] })).toHaveLength(1);
+  });
+  test('after its hour nothing is left', () => {
+    const b = bench();
+    submit(b, result('r1'));
+    waits(b);
+    b.advance(4 * day);
+    expect(b.list(aside, { equals: [] })).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-import { type Table, table } from '#bus';
+import { asideTable, type Table, table } from '#bus';
 
 /** What results keeps: open columns, and a payload that only the vault can open. */
 
@@ -93,4 +93,7 @@ export const forgotten: Table<ForgottenRow> = table<ForgottenRow>({
   retention,
 });
 
-export const tables: readonly Table[] = [results, readable, years, forgotten];
+/** Results of a learner who waits to be forgotten, by sender and id: a `ResultRow` with its payload in base64. */
+export const aside = asideTable('results_aside', retention);
+
+export const tables: readonly Table[] = [results, readable, years, forgotten, aside];

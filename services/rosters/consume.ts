@@ -1,7 +1,23 @@
 /** Records of the stream `rosters` → state from rows → decision → rows, events and timers, in one unit of work. */
-import { type Consumer, decoded, emit, type LogRecord, type Reader, type TimerRow, terms, type Unit } from '#bus';
-import { endOfDutchDay, schoolYearOf, startOfDutchDay, uuidText } from '#kernel';
-import { type GroupEntry, type LearnerEntry, RosterSubmitted, type StaffEntry } from '#proto/eduk/events/v1/rosters';
+import {
+  type Consumer,
+  decoded,
+  emit,
+  type LogRecord,
+  type Reader,
+  SetAside,
+  type TimerRow,
+  terms,
+  type Unit,
+} from '#bus';
+import { endOfDutchDay, forgetHoldId, schoolYearOf, startOfDutchDay, uuidText } from '#kernel';
+import {
+  type GroupEntry,
+  type LearnerEntry,
+  RosterDifference,
+  RosterSubmitted,
+  type StaffEntry,
+} from '#proto/eduk/events/v1/rosters';
 import {
   type Changes,
   type Claims,
@@ -21,11 +37,14 @@ import {
 } from './roster.ts';
 import { type Claim, scopeOf, scopeWord, siteCodesOf, WHOLE } from './scope.ts';
 import {
+  aside,
   type ClaimRow,
   forgotten,
   type GroupRow,
   groups,
+  type HeldForgetRow,
   type HoldRow,
+  heldForgets,
   heldParts,
   holds,
   type LearnerRow,
@@ -46,6 +65,13 @@ export const PARTS_MS = DAY_MS;
 const LEAST_KEPT_MS = 30 * DAY_MS;
 /** Marks of forgotten learners outlive every roster that could still name them. */
 const FORGOTTEN_KEPT_MS = 2 * 366 * DAY_MS;
+/** A school has so many learners forgotten in a day without approval, however small it is. */
+const FORGETS_AT_ONCE = 10;
+/** Who is destroyed within this time cannot be kept any more: the vault may be at it. */
+const TOO_LATE_MS = 5 * 60_000;
+/** Why a hold is no roster's. */
+const FORGETS_MANY = 'forgets_many';
+const kept = new SetAside(aside);
 /** Rows removed at one firing of the timer. */
 const PURGED_AT_ONCE = 1_000;
 
@@ -58,7 +84,13 @@ export function consumer({ holdThresholdPercent }: RosterSettings): Consumer {
   return {
     name: 'rosters',
     streams: ['rosters'],
-    types: ['RosterSubmitted', 'LearnersSubmitted', 'HoldDecisionSubmitted', 'LearnerForgetSubmitted'],
+    types: [
+      'RosterSubmitted',
+      'LearnersSubmitted',
+      'HoldDecisionSubmitted',
+      'LearnerForgetSubmitted',
+      'LearnerKeepSubmitted',
+    ],
     handle(record, unit) {
       switch (record.type) {
         case 'RosterSubmitted':
@@ -68,7 +100,9 @@ export function consumer({ holdThresholdPercent }: RosterSettings): Consumer {
         case 'HoldDecisionSubmitted':
           return decideHold(record, unit);
         case 'LearnerForgetSubmitted':
-          return forget(record, unit);
+          return forget(record, unit, holdThresholdPercent);
+        case 'LearnerKeepSubmitted':
+          return keep(record, unit);
       }
     },
     onTimer,
@@ -175,6 +209,10 @@ function decideHold(record: LogRecord, unit: Unit): void {
   const { schoolOin, holdId, approve } = decoded(record, 'HoldDecisionSubmitted');
   const row = unit.get(holds, schoolOin, holdId);
   const waits = row?.state === 'waiting';
+  if (waits && row.reason === FORGETS_MANY) {
+    decideForgets(unit, row, approve, record.timeMs);
+    return;
+  }
   const document = waits
     ? assemble(unit.list(heldParts, { equals: [schoolOin, holdId] }).map(({ body }) => body))
     : undefined;
@@ -188,24 +226,168 @@ function decideHold(record: LogRecord, unit: Unit): void {
  * Keyed by the learner, so that it may run beside a roster of the school: the mark that stays behind keeps that roster,
  * decided before or after, from bringing the learner back.
  */
-function forget(record: LogRecord, unit: Unit): void {
-  const { schoolOin, learner, destroyAtMs } = decoded(record, 'LearnerForgetSubmitted');
-  for (const year of unit.list(years, { equals: [schoolOin] })) {
-    const row = unit.get(learners, schoolOin, year.year, learner);
-    if (!row) continue;
-    removeLearner(unit, schoolOin, row.year, learner, row.leavesOn);
-    const named = new Set(claimsOfLearner(row).map(({ scope }) => scope));
-    for (const scope of unit.list(scopes, { equals: [schoolOin, row.year] }))
-      if (named.has(scopeWord(scope))) unit.put(scopes, { ...scope, learners: Math.max(0, scope.learners - 1) });
-    const kept = unit.get(years, schoolOin, year.year) ?? year;
-    unit.put(years, { ...kept, learners: kept.learners - 1, changedMs: unit.now });
+function forget(record: LogRecord, unit: Unit, thresholdPercent: number): void {
+  const { schoolOin, learner, destroyAtMs, byOin } = decoded(record, 'LearnerForgetSubmitted');
+  const mark = unit.get(forgotten, schoolOin, learner);
+  const waits = mark !== undefined && !mark.keptMs;
+  if (!waits && isTooMany(unit, schoolOin, record.timeMs, thresholdPercent)) {
+    holdForget(unit, { school: schoolOin, learner, flowId: record.flowId, byOin, record, destroyAtMs });
+    return;
   }
-  unit.put(forgotten, { school: schoolOin, learner, atMs: unit.now, destroyAtMs: Number(destroyAtMs) });
+  forgetNow(unit, schoolOin, learner, record.timeMs, destroyAtMs);
+}
+
+/** By when they were asked for, not by now: what a restore takes in again was asked on many days. */
+function isTooMany(unit: Unit, school: string, askedMs: number, thresholdPercent: number): boolean {
+  const day = unit
+    .list(forgotten, { equals: [school] })
+    .filter(({ atMs, keptMs }) => !keptMs && atMs > askedMs - DAY_MS && atMs <= askedMs).length;
+  if (day < FORGETS_AT_ONCE) return false;
+  const size = Math.max(0, ...unit.list(years, { equals: [school] }).map(({ learners }) => learners));
+  return day >= Math.floor(((size + day) * thresholdPercent) / 100);
+}
+
+function holdForget(
+  unit: Unit,
+  {
+    school,
+    learner,
+    flowId,
+    byOin,
+    record,
+    destroyAtMs,
+  }: { school: string; learner: string; flowId: string; byOin: string; record: LogRecord; destroyAtMs: bigint },
+): void {
+  const year = schoolYearOf(record.timeMs);
+  const waiting = unit
+    .list(holds, { index: 'waiting', equals: ['waiting', school] })
+    .find(({ reason }) => reason === FORGETS_MANY);
+  const holdId = waiting?.holdId ?? forgetHoldId(uuidText(record.id));
+  if (!unit.get(heldForgets, school, holdId, learner)) {
+    const before: HoldRow = waiting ?? {
+      school,
+      holdId,
+      year,
+      rosterId: '',
+      byOin,
+      flowId,
+      reason: FORGETS_MANY,
+      state: 'waiting',
+      sinceMs: unit.now,
+      madeMs: 0,
+      partial: 0,
+      difference: RosterDifference.fromPartial({}),
+      learnersLeaving: [],
+      groupsClosing: [],
+    };
+    unit.put(holds, { ...before, forgets: (before.forgets ?? 0) + 1 });
+    const delayMs = Math.max(0, Number(destroyAtMs) - record.timeMs);
+    unit.put(heldForgets, { school, holdId, learner, flowId, delayMs });
+  }
+  emit(unit, 'LearnerForgetHeld', { schoolOin: school, learner, holdId }, learner);
+}
+
+/** Someone looked at them: all are forgotten, or none. */
+function decideForgets(unit: Unit, row: HoldRow, approve: boolean, decidedMs: number): void {
+  const { school, holdId } = row;
+  const held = unit.list(heldForgets, { equals: [school, holdId] });
+  unit.put(holds, { ...row, state: approve ? 'approved' : 'rejected' });
+  dropHeldForgets(unit, held);
+  emit(unit, 'HoldDecided', { holdId, rosterId: '', schoolOin: school, approved: approve }, school);
+  const told = 'It waited for approval and was rejected.';
+  for (const { learner, flowId, delayMs } of held)
+    if (approve) forgetNow(unit, school, learner, decidedMs, BigInt(decidedMs + delayMs), flowId);
+    else {
+      const about = { rosterId: '', holdId, schoolOin: school, siteCode: '', administration: '' };
+      emit(unit, 'RosterRefused', { ...about, code: 'hold.pending', told }, school, { flowId, school });
+    }
+}
+
+function forgetNow(
+  unit: Unit,
+  school: string,
+  learner: string,
+  atMs: number,
+  destroyAtMs: bigint,
+  flowId?: string,
+): void {
+  kept.open(unit, school, learner, Number(destroyAtMs));
+  for (const year of unit.list(years, { equals: [school] })) {
+    const row = unit.get(learners, school, year.year, learner);
+    if (!row) continue;
+    kept.put(unit, school, learner, row.year, row);
+    removeLearner(unit, school, row.year, learner, row.leavesOn);
+    count(unit, row, -1);
+  }
+  unit.put(forgotten, { school, learner, atMs, destroyAtMs: Number(destroyAtMs) });
   // Told again on a repeat: the vault may have to destroy sooner than it was told first.
-  emit(unit, 'LearnerForgotten', { schoolOin, learner, destroyAtMs }, learner);
+  const options = flowId === undefined ? undefined : { flowId, school };
+  emit(unit, 'LearnerForgotten', { schoolOin: school, learner, destroyAtMs }, learner, options);
+}
+
+/** One learner more, or fewer, in the year and in the scopes that name it. */
+function count(unit: Unit, row: LearnerRow, by: 1 | -1): void {
+  const { school, year } = row;
+  const named = new Set(claimsOfLearner(row).map(({ scope }) => scope));
+  for (const { site, administration } of unit.list(scopes, { equals: [school, year] })) {
+    const scope = unit.get(scopes, school, year, site, administration);
+    if (scope && named.has(scopeWord(scope)))
+      unit.put(scopes, { ...scope, learners: Math.max(0, scope.learners + by) });
+  }
+  const known = unit.get(years, school, year);
+  if (known) unit.put(years, { ...known, learners: known.learners + by, changedMs: unit.now });
+}
+
+/** Without the groups that closed meanwhile. */
+function inOpenGroups(unit: Unit, row: LearnerRow): LearnerRow {
+  const isOpen = (group: string) => group !== '' && unit.get(groups, row.school, row.year, group) !== undefined;
+  const compositeGroups = row.compositeGroups.filter(isOpen);
+  const claims = row.claims?.map(({ scope, entry }) => ({
+    scope,
+    entry: {
+      ...entry,
+      group: isOpen(entry.group) ? entry.group : '',
+      compositeGroups: entry.compositeGroups.filter(isOpen),
+    },
+  }));
+  return { ...row, baseGroup: isOpen(row.baseGroup) ? row.baseGroup : '', compositeGroups, claims };
+}
+
+/** The forgetting is taken back: the learner is where the rosters of then had it; those to come say where it is now. */
+function keep(record: LogRecord, unit: Unit): void {
+  const { schoolOin: school, learner } = decoded(record, 'LearnerKeepSubmitted');
+  const mark = unit.get(forgotten, school, learner);
+  const refuse = (code: 'state.missing' | 'state.conflict', told: string) =>
+    emit(unit, 'LearnerKeepRefused', { schoolOin: school, learner, code, told }, learner);
+  if (!mark || mark.keptMs) {
+    refuse('state.missing', 'This learner does not wait to be forgotten.');
+    return;
+  }
+  if ((mark.destroyAtMs ?? 0) < record.timeMs + TOO_LATE_MS) {
+    refuse('state.conflict', 'This learner is destroyed, or will be within five minutes.');
+    return;
+  }
+  unit.put(forgotten, { ...mark, keptMs: record.timeMs });
+  emit(unit, 'LearnerKept', { schoolOin: school, learner }, learner);
+  for (const { held } of kept.take<LearnerRow>(unit, school, learner)) {
+    // The year ended meanwhile.
+    if (!unit.get(years, school, held.year)) continue;
+    const row = inOpenGroups(unit, held);
+    unit.put(learners, { ...row, changedMs: unit.now });
+    count(unit, row, 1);
+    if (row.leavesOn !== '')
+      unit.setTimer({
+        id: leaveTimer(school, row.year, learner),
+        atMs: endOfDay(row.leavesOn),
+        key: school,
+        payload: `leave ${row.year} ${learner}`,
+      });
+    emit(unit, 'LearnerJoined', { schoolOin: school, schoolYear: row.year, learner: learnerEntry(row) }, learner);
+  }
 }
 
 function onTimer(timer: TimerRow, unit: Unit): void {
+  if (kept.onTimer(timer, unit)) return;
   const [what, first = '', second = ''] = timer.payload.split(' ');
   const schoolOin = timer.key;
   if (what === 'leave') endDay(unit, schoolOin, first, second);
@@ -244,6 +426,7 @@ function purge(unit: Unit, school: string, year: string, timer: TimerRow): void 
     unit.remove(scopes, school, year, row.site, row.administration);
   for (const hold of unit.list(holds, { index: 'ofYear', equals: [school, year] })) {
     dropHeldParts(unit, hold);
+    dropHeldForgets(unit, unit.list(heldForgets, { equals: [school, hold.holdId] }));
     unit.remove(holds, school, hold.holdId);
   }
   for (const mark of unit.list(forgotten, { equals: [school] }))
@@ -276,8 +459,13 @@ function load(unit: Unit, school: string, year: string, only?: readonly string[]
     size: row?.learners ?? 0,
     learners: known.learners.entries,
     staff: known.staff.entries,
-    forgotten: new Set(unit.list(forgotten, { equals: [school] }).map(({ learner }) => learner)),
-    waiting: unit.list(holds, { index: 'waiting', equals: ['waiting', school, year] }).map(holdState),
+    forgotten: new Set(
+      unit.list(forgotten, { equals: [school] }).flatMap(({ learner, keptMs }) => (keptMs ? [] : [learner])),
+    ),
+    waiting: unit
+      .list(holds, { index: 'waiting', equals: ['waiting', school, year] })
+      .filter(({ reason }) => reason !== FORGETS_MANY)
+      .map(holdState),
   };
 }
 
@@ -550,6 +738,10 @@ function endHold(unit: Unit, school: string, holdId: string, state: string): voi
 function dropHeldParts(unit: Pick<Unit, 'remove'> & Reader, { school, holdId }: HoldRow): void {
   for (const { part } of unit.list(heldParts, { equals: [school, holdId] }))
     unit.remove(heldParts, school, holdId, part);
+}
+
+function dropHeldForgets(unit: Pick<Unit, 'remove'>, held: readonly HeldForgetRow[]): void {
+  for (const { school, holdId, learner } of held) unit.remove(heldForgets, school, holdId, learner);
 }
 
 const holdState = (row: HoldRow): HoldState => ({

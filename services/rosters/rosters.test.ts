@@ -7,8 +7,10 @@ import { claimsOfLearner } from './consume.ts';
 import { rosters, rostersWith } from './index.ts';
 import { scopeWord } from './scope.ts';
 import {
+  aside,
   forgotten,
   groups as groupsTable,
+  heldForgets,
   heldParts,
   learners as learnersTable,
   parts,
@@ -371,6 +373,123 @@ describe('a learner to be forgotten', () => {
   });
 });
 
+describe('a forgetting that is taken back', () => {
+  const waits = (b: TestBench, token: string) =>
+    b.submit(
+      'LearnerForgetSubmitted',
+      { schoolOin: school, learner: token, destroyAtMs: BigInt(b.now() + 3 * day), byOin },
+      token,
+      { school },
+    );
+  const keep = (b: TestBench, token: string) =>
+    b.submit('LearnerKeepSubmitted', { schoolOin: school, learner: token, byOin }, token, { school });
+  const told = (b: TestBench, since = b.now() - day) => reader(b).listForgetting({ sinceMs: BigInt(since), limit: 0 });
+
+  test('puts the learner where it was, in every year, and the next roster moves it on', async () => {
+    const b = bench('2027-06-01T08:00:00Z');
+    push(b, { groups: [group('g1')], learners: [learner('A', { group: 'g1' }), learner('B')] });
+    push(b, { schoolYear: '2027-2028', learners: [learner('A'), learner('B')] });
+    const before = [learnersTable, years, scopes].map((table: Table<any>) => b.list(table, { equals: [school] }));
+    waits(b, 'A');
+    expect((await told(b)).forgetting).toMatchObject([{ learner: 'A', kept: false }]);
+    b.advance(2 * day);
+    b.clear();
+    const flowId = keep(b, 'A');
+    expect(b.events().map(({ name, key, flowId: of }) => [name, key, of])).toEqual([
+      ['LearnerKept', 'A', flowId],
+      ['LearnerJoined', 'A', flowId],
+      ['LearnerJoined', 'A', flowId],
+    ]);
+    const still = (rows: readonly Record<string, unknown>[]) => rows.map(({ changedMs: _, ...row }) => row);
+    expect(
+      [learnersTable, years, scopes].map((table: Table<any>) => still(b.list(table, { equals: [school] }))),
+    ).toEqual(before.map(still));
+    expect((await told(b)).forgetting).toMatchObject([{ learner: 'A', kept: true }]);
+    b.clear();
+    push(b, { groups: [group('g1')], learners: [learner('A'), learner('B')] });
+    expect(b.events('LearnerMoved')).toMatchObject([{ key: 'A' }]);
+    // It can be forgotten again.
+    waits(b, 'A');
+    expect((await told(b)).forgetting).toMatchObject([{ learner: 'A', kept: false }]);
+    b.advance(4 * day);
+    expect(b.list(aside, { equals: [] })).toEqual([]);
+  });
+  test('who left meanwhile leaves', () => {
+    const b = bench();
+    push(b, { learners: [learner('A', { leavesOn: '2026-11-23' }), learner('B')] });
+    waits(b, 'A');
+    b.advance(2 * day);
+    keep(b, 'A');
+    b.run();
+    expect(b.events('LearnerLeft')).toMatchObject([{ key: 'A' }]);
+  });
+  test('is refused to who does not wait, and within the last minutes', () => {
+    const b = bench();
+    push(b, { learners: [learner('A'), learner('B')] });
+    keep(b, 'A');
+    waits(b, 'A');
+    b.advance(3 * day - 60_000);
+    keep(b, 'A');
+    expect(b.events('LearnerKeepRefused').map(({ value }) => value.code)).toEqual(['state.missing', 'state.conflict']);
+    expect(b.events('LearnerKept')).toEqual([]);
+  });
+});
+
+describe('many to be forgotten at once', () => {
+  const wants = (b: TestBench, n: number) =>
+    b.submit(
+      'LearnerForgetSubmitted',
+      { schoolOin: school, learner: `L${String(n).padStart(5, '0')}`, destroyAtMs: BigInt(b.now() + 3 * day), byOin },
+      `L${String(n).padStart(5, '0')}`,
+      { school },
+    );
+  test('are held from the eleventh on, all in one hold; approved, their hours begin', async () => {
+    const b = testBench(rostersWith({ holdThresholdPercent: 10 }), { now: start });
+    push(b, { learners: pupils(40) });
+    const flows = Array.from({ length: 14 }, (_, n) => wants(b, n));
+    wants(b, 13);
+    expect(b.events('LearnerForgotten')).toHaveLength(10);
+    expect(b.events('LearnerForgetHeld')).toHaveLength(5);
+    const { holds } = await holdsOf(b);
+    expect(holds).toMatchObject([{ reason: 'forgets_many', forgets: 4, state: 'waiting' }]);
+    // A roster comes and goes beside it.
+    push(b, { learners: pupils(40) });
+    expect((await holdsOf(b)).holds).toHaveLength(1);
+    b.advance(day);
+    b.clear();
+    decideHold(b, holds[0]!.holdId, true);
+    expect(b.events('HoldDecided')).toMatchObject([{ value: { approved: true } }]);
+    expect(b.events('LearnerForgotten').map(({ flowId, value }) => [flowId, Number(value.destroyAtMs)])).toEqual(
+      flows.slice(10).map((flowId) => [flowId, b.now() + 3 * day]),
+    );
+    expect(b.list(years, { equals: [school] })).toMatchObject([{ learners: 26 }]);
+    expect(b.list(scopes, { equals: [school, year] })).toMatchObject([{ learners: 26 }]);
+    decideHold(b, holds[0]!.holdId, false);
+    expect(b.events('RosterRefused')).toMatchObject([{ value: { code: 'state.conflict' } }]);
+    expect(b.list(heldForgets, { equals: [] })).toEqual([]);
+  });
+  test('rejected, they are as before, and their flows say so', async () => {
+    const b = bench();
+    push(b, { learners: pupils(40) });
+    for (let n = 0; n < 12; n++) wants(b, n);
+    const [hold] = (await holdsOf(b)).holds;
+    b.clear();
+    decideHold(b, hold!.holdId, false);
+    expect(b.events('LearnerForgotten')).toEqual([]);
+    expect(b.events('RosterRefused').map(({ value }) => value.code)).toEqual(['hold.pending', 'hold.pending']);
+    expect(b.list(learnersTable, { equals: [school] })).toHaveLength(30);
+  });
+  test('a large school may have more, and the next day begins anew', () => {
+    const b = testBench(rostersWith({ holdThresholdPercent: 10 }), { now: start });
+    push(b, { learners: pupils(200) });
+    for (let n = 0; n < 25; n++) wants(b, n);
+    expect([b.events('LearnerForgotten').length, b.events('LearnerForgetHeld').length]).toEqual([20, 5]);
+    b.advance(day + 1);
+    wants(b, 100);
+    expect(b.events('LearnerForgotten')).toHaveLength(21);
+  });
+});
+
 describe('learners named outside a roster', () => {
   test('join the running year where none is named, and have an outcome', () => {
     const b = bench();
@@ -518,12 +637,20 @@ describe('any sequence', () => {
         leavesOn: fc.constantFrom('', '2026-11-23', '2026-11-01'),
       }),
     },
-    { weight: 1, arbitrary: fc.record({ type: fc.constant('forget' as const), token: fc.constantFrom(...tokens) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        type: fc.constant('forget' as const),
+        token: fc.constantFrom(...tokens),
+        waits: fc.boolean(),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant('keep' as const), token: fc.constantFrom(...tokens) }) },
     { weight: 1, arbitrary: fc.record({ type: fc.constant('add' as const), token: fc.constantFrom(...tokens) }) },
     { weight: 1, arbitrary: fc.record({ type: fc.constant('day' as const) }) },
     { weight: 1, arbitrary: fc.record({ type: fc.constant('restart' as const) }) },
   );
-  test('of rosters, days, namings, forgettings and restarts: events fold to the rows', () => {
+  test('of rosters, days, namings, forgettings, what is taken back and restarts: events fold to the rows', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
         let b = bench();
@@ -536,7 +663,14 @@ describe('any sequence', () => {
               learners: one.named.map((token) => learner(token, { group: one.group, leavesOn: one.leavesOn })),
             });
           else if (one.type === 'forget')
-            b.submit('LearnerForgetSubmitted', { schoolOin: school, learner: one.token }, one.token, { school });
+            b.submit(
+              'LearnerForgetSubmitted',
+              { schoolOin: school, learner: one.token, destroyAtMs: one.waits ? BigInt(b.now() + 3 * day) : 0n },
+              one.token,
+              { school },
+            );
+          else if (one.type === 'keep')
+            b.submit('LearnerKeepSubmitted', { schoolOin: school, learner: one.token }, one.token, { school });
           else if (one.type === 'add')
             b.submit(
               'LearnersSubmitted',

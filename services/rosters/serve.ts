@@ -64,10 +64,11 @@ export function serve(engine: EngineView): readonly Implementation[] {
       const size = Math.min(limit || PAGE, LARGEST_PAGE);
       const rows = engine.list(forgotten, { index: 'byHour', equals: [], after: [Number(sinceMs) - 1], limit: size });
       return {
-        forgetting: rows.map(({ school, learner, destroyAtMs }) => ({
+        forgetting: rows.map(({ school, learner, destroyAtMs, keptMs }) => ({
           schoolOin: school,
           learner,
           destroyAtMs: BigInt(destroyAtMs ?? 0),
+          kept: keptMs !== undefined && keptMs > 0,
         })),
       };
     },
@@ -171,4 +172,5 @@ const holdOf = (row: HoldRow): Hold => ({
   groupsClosing: row.groupsClosing,
   siteCode: row.site ?? '',
   administration: row.administration ?? '',
+  forgets: row.forgets ?? 0,
 });

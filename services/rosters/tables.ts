@@ -1,4 +1,4 @@
-import { type Table, table } from '#bus';
+import { type AsideRow, asideTable, type Table, table } from '#bus';
 import type {
   GroupEntry,
   LearnerEntry,
@@ -138,6 +138,8 @@ export interface HoldRow {
   /** Absent = a roster of the whole school. */
   site?: string | undefined;
   administration?: string | undefined;
+  /** Learners who are to be forgotten; absent = a roster is held. */
+  forgets?: number | undefined;
 }
 
 /** The parts of a held roster, until it is decided. */
@@ -155,6 +157,18 @@ export interface ForgottenRow {
   atMs: number;
   /** When the vault destroys the identity, Unix milliseconds. Absent in rows of before this was kept. */
   destroyAtMs?: number | undefined;
+  /** When it was taken back, Unix milliseconds. */
+  keptMs?: number | undefined;
+}
+
+/** A learner whose forgetting waits for approval. */
+export interface HeldForgetRow {
+  school: string;
+  holdId: string;
+  learner: string;
+  flowId: string;
+  /** Between the forgetting and the destruction, milliseconds. */
+  delayMs: number;
 }
 
 export const years: Table<YearRow> = table<YearRow>({
@@ -278,6 +292,7 @@ export const holds: Table<HoldRow> = table<HoldRow>({
     groupsClosing: 'json',
     site: 'text',
     administration: 'text',
+    forgets: 'int',
   },
   indexes: { waiting: ['state', 'school', 'year'], ofYear: ['school', 'year'] },
   retention,
@@ -293,10 +308,32 @@ export const heldParts: Table<HeldPartRow> = table<HeldPartRow>({
 export const forgotten: Table<ForgottenRow> = table<ForgottenRow>({
   name: 'rosters_forgotten',
   key: ['school', 'learner'],
-  columns: { school: 'text', learner: 'text', atMs: 'int', destroyAtMs: 'int' },
+  columns: { school: 'text', learner: 'text', atMs: 'int', destroyAtMs: 'int', keptMs: 'int' },
   // Empty once the vault was told after its hour.
   indexes: { byHour: ['destroyAtMs', 'school'] },
   retention,
 });
 
-export const tables: readonly Table[] = [years, scopes, learners, groups, staff, parts, holds, heldParts, forgotten];
+export const heldForgets: Table<HeldForgetRow> = table<HeldForgetRow>({
+  name: 'rosters_held_forgets',
+  key: ['school', 'holdId', 'learner'],
+  columns: { school: 'text', holdId: 'text', learner: 'text', flowId: 'text', delayMs: 'int' },
+  retention,
+});
+
+/** Rows of `learners` of who waits to be forgotten, by school year. */
+export const aside: Table<AsideRow> = asideTable('rosters_aside', retention);
+
+export const tables: readonly Table[] = [
+  years,
+  scopes,
+  learners,
+  groups,
+  staff,
+  parts,
+  holds,
+  heldParts,
+  forgotten,
+  heldForgets,
+  aside,
+];

@@ -95,16 +95,21 @@ test('what a school took back after the backup is taken back in what is restored
   expect((await run(`mandate withdraw ${mandateId} --json`, env())).exit).toBe(0);
   const forget = `learner forget --school ${school} --now --json`;
   expect((await run(forget, env(), `${PUPIL}\n`)).exit).toBe(0);
+  // Somebody was to be forgotten too, and is kept after all.
+  expect((await run(`learner forget --school ${school} --json`, env(), `${OTHER}\n`)).exit).toBe(0);
+  expect((await run(`learner keep --school ${school} --json`, env(), `${OTHER}\n`)).exit).toBe(0);
 
   const other = join(home, 'fourth');
   const restored = await run(['restore', folder, '--lists', data, '--json'], env(other));
-  expect(restored.json).toMatchObject({ reapplied: 2 });
+  expect(restored.json).toMatchObject({ reapplied: 4 });
   const second = await startGateway({ ...env(other), EDUK_GRPC: '127.0.0.1:0', EDUK_HTTP: '127.0.0.1:0' });
   try {
     expect((await run('mandate list --json', env(other))).json).toMatchObject([{ mandateId, state: 'ended' }]);
     const again = await run(forget, env(other), `${PUPIL}\n`);
     expect([again.exit, again.json.error.code]).toEqual([1, 'learner.unknown']);
-    // Somebody else is there.
+    // Somebody else is there, and waits for nothing.
+    const kept = await run(`learner keep --school ${school} --json`, env(other), `${OTHER}\n`);
+    expect(kept.json.lines).toMatchObject([{ error: { code: 'state.missing' } }]);
     expect((await run(forget, env(other), `${OTHER}\n`)).exit).toBe(0);
   } finally {
     await second.stop();

@@ -323,6 +323,36 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       );
     },
   },
+  keepLearner: {
+    call: (as) => as.keepLearner({ schoolOin: school, learner: { eckId: eckId(1001) } }),
+    effect: async () => {
+      const one = { schoolOin: school, learner: { lasKey: 'k1' } };
+      const keys = async () => {
+        const { roster } = await las.rosters.getRoster({ schoolOin: school, schoolYear: '2026-2027' });
+        return roster!.learners.map(({ ref }) => ref!.lasKey);
+      };
+      expect((await at.operator.keepLearner(one)).decision).toMatchObject({ code: 'state.missing' });
+      const { destroyedMs } = await at.operator.forgetLearner(one);
+      expect(Number(destroyedMs)).toBeGreaterThan(Date.now() + 71 * 3_600_000);
+      expect(await keys()).not.toContain('k1');
+      expect((await at.operator.keepLearner(one)).decision).toMatchObject({ code: '', outcome: 'LearnerKept' });
+      expect(await keys()).toContain('k1');
+    },
+  },
+  replaceNumber: {
+    call: (as) => as.replaceNumber({ schoolOin: school, before: { lasKey: 'k2' }, after: { lasKey: 'k2-new' } }),
+    effect: async () => {
+      const number = (before: object, after: object) => at.operator.replaceNumber({ schoolOin: school, before, after });
+      expect(await number({ eckId: eckId(1002) }, { eckId: eckId(1902) })).toEqual({ changed: true });
+      const { roster } = await las.rosters.getRoster({ schoolOin: school, schoolYear: '2026-2027' });
+      const ids = roster!.learners.map(({ ref }) => ref!.eckId);
+      expect([ids.includes(eckId(1002)), ids.includes(eckId(1902))]).toEqual([false, true]);
+      expect(await number({ eckId: eckId(1902) }, { eckId: eckId(1002) })).toEqual({ changed: true });
+      expect(await codeOf(number({ lasKey: 'k2' }, { lasKey: 'k3' }))).toBe('state.conflict');
+      expect(await codeOf(number({ lasKey: 'nobody' }, { lasKey: 'k9' }))).toBe('learner.unknown');
+      expect(await codeOf(number({ lasKey: 'k2' }, { eckId: eckId(1) }))).toBe('wire.invalid');
+    },
+  },
   status: {
     call: (as) => as.status({}),
     effect: async () => {

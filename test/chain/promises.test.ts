@@ -629,6 +629,70 @@ describe('forgetting', () => {
     expect(results.map((one) => one.result!.learner!.eckId)).not.toContain(eckId(3));
   });
 
+  test('taken back: nothing was lost, and what comes next works; who receives is told of both', async () => {
+    const [held, ordered, did] = [fresh('e'), fresh('o'), fresh('r')];
+    const learner = { eckId: eckId(5) };
+    const register = {
+      reference: fresh('five'),
+      schoolOin: school,
+      schoolYear: YEAR,
+      learners: [pupil(5)],
+      waitMs: WAIT,
+    };
+    expect((await las.identity.registerLearners(register)).refusals).toEqual([]);
+    await granted(held, 5);
+    const line = { terms: { lineId: '1', productId: BOOK, quantity: 1 }, learner };
+    await las.orders.placeOrder(order(ordered, { lines: [line] }));
+    await bulk(platform.results.returnResults(), result(did, 5));
+    const resultIds = async () =>
+      (await las.results.listResults({ schoolOin: school, limit: 1000 })).results.map((one) => one.result!.resultId);
+    await eventually(resultIds, (ids) => ids.includes(did));
+    await las.identity.forgetLearner({ reference: fresh('forget'), schoolOin: school, learner, waitMs: WAIT });
+    await eventually(resultIds, (ids) => !ids.includes(did));
+    const { decision } = await at.operator.keepLearner({ schoolOin: school, learner });
+    expect(decision).toMatchObject({ outcome: 'LearnerKept', code: '' });
+    await eventually(
+      () => entitlement(publisher, held),
+      ({ state, holder }) =>
+        state === EntitlementState.ENTITLEMENT_STATE_GRANTED && holder?.learner?.eckId === learner.eckId,
+    );
+    await eventually(resultIds, (ids) => ids.includes(did));
+    const { roster } = await las.rosters.getRoster({ schoolOin: school, schoolYear: YEAR });
+    expect(roster!.learners.map(({ ref }) => ref!.eckId)).toContain(learner.eckId);
+    await eventually(
+      () => publisher.orders.getOrder({ orderId: ordered }),
+      (found) => found.order!.lines[0]!.line!.learner?.eckId === learner.eckId,
+    );
+    // What comes next is taken, and delivered.
+    const [next, later] = [fresh('e'), fresh('r')];
+    await granted(next, 5);
+    expect(refusals(await bulk(platform.results.returnResults(), result(later, 5)))).toEqual([]);
+    await eventually(resultIds, (ids) => ids.includes(later));
+    const launch = { reference: fresh('launch'), schoolOin: school, learner, productId: BOOK };
+    expect(await codeOf(platform.access.createLaunch(launch))).toBe('');
+    const told = await readUntil(publisher.entitlements.watchEntitlements({}), (rows) =>
+      rows.some((row: any) => row.entitlement?.terms?.entitlementId === next),
+    );
+    expect(
+      told
+        .filter((row: any) => row.entitlement?.terms?.entitlementId === held)
+        .map((row: any) => [row.change, row.cause])
+        .slice(-2),
+    ).toEqual([
+      ['changed', 'forgotten'],
+      ['granted', ''],
+    ]);
+    // Whom to close, and perhaps to forget, is named to those who know it by its number; then it is there again.
+    const ofHer = (rows: any[]) => rows.filter(({ learner: one }) => one?.ref?.eckId === learner.eckId);
+    const seen = await readUntil(platform.rosters.watchRosters({}), (rows) => {
+      const last = ofHer(rows).slice(-2);
+      return last[0]?.change === 'learner_forgotten' && last[1]?.change === 'learner_joined';
+    });
+    expect(ofHer(seen).at(-2)!.learner.person).toBeUndefined();
+    // A second time there is nothing to take back.
+    expect((await at.operator.keepLearner({ schoolOin: school, learner })).decision!.code).toBe('state.missing');
+  });
+
   test('now: afterwards the same ECK iD is a new learner', async () => {
     const id = fresh('e');
     await granted(id, 4);

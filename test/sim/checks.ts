@@ -82,7 +82,7 @@ const decides: Readonly<Record<string, { by: readonly EventName[]; once: boolean
   RosterSubmitted: { by: ['RosterPartTaken', 'RosterApplied', 'RosterHeld', 'RosterRefused'], once: false },
   LearnersSubmitted: { by: ['RosterApplied', 'RosterRefused'], once: true },
   HoldDecisionSubmitted: { by: ['HoldDecided', 'RosterRefused'], once: false },
-  LearnerForgetSubmitted: { by: ['LearnerForgotten'], once: true },
+  LearnerForgetSubmitted: { by: ['LearnerForgotten', 'LearnerForgetHeld'], once: true },
   OrderSubmitted: { by: ['OrderPlaced', 'OrderRefused', 'OrderLinesChanged'], once: true },
   OrderConfirmSubmitted: { by: ['OrderLinesChanged', 'OrderChangeRefused'], once: true },
   OrderCancelSubmitted: { by: ['OrderLinesChanged', 'OrderChangeRefused'], once: false },

@@ -3,14 +3,17 @@ import { createServer } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { type Config, ConfigError, parseAddress } from '#kernel';
 import type { Age } from '#proto/eduk/bus/v1/bus';
+import { Role } from '#proto/eduk/core/v1/party';
 import type { StatusResponse } from '#proto/eduk/operator/v1/operator';
 import type { RegisterRun } from '#proto/eduk/parties/v1/parties';
+import type { SchoolRoster } from '#proto/eduk/rosters/v1/rosters';
 import { endsOfFiles, endsOfParties } from '../certificates.ts';
 import { howToStart, tokenFile } from '../client.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { masterKeyFile, modeOf, openToOthers } from '../place.ts';
 import { bytes, counted, dutchTime, paragraph, span, table } from '../print.ts';
 import { asProblem } from '../problem.ts';
+import { backupsOnly, retention } from '../retention.ts';
 import { keeping } from './keep.ts';
 
 interface Check {
@@ -45,6 +48,7 @@ export const doctor: Command = {
   alone: true,
   notes: [
     'Exit status 1 when something must be mended.',
+    'What is kept longer than its class allows has a line “kept: …” that says why.',
     'With EDUK_ENGINE=kafka it asks databases and brokers how they are set, and says which failures that survives.',
   ],
   async run(call): Promise<Result> {
@@ -82,6 +86,7 @@ export const doctor: Command = {
         const known = new Set(services.map(({ name }) => name));
         checks.push(...wellbeing({ ...status, known }), await unsent(call));
       }
+      checks.push(...(await kept(call, config, status)));
     }
     const asked = config?.EDUK_ENGINE === 'kafka' ? await (await keeping()).survivalOf(config) : undefined;
     if (asked) checks.push(...asked.findings);
@@ -386,6 +391,33 @@ async function unsent(call: Call): Promise<Check> {
     return warn(name, `${says.join(', ')}; see eduk dead list`);
   } catch (thrown) {
     return warn(name, `not known: ${asProblem(thrown).message}`);
+  }
+}
+
+/** At most so many schools are asked at once. */
+const SCHOOLS_AT_ONCE = 20;
+
+/** What is kept longer than it may be, by class, and why. */
+async function kept(call: Call, config: Config, status: StatusResponse | undefined): Promise<Check[]> {
+  const now = call.streams.now();
+  const { backupsFolder } = await keeping();
+  const backups = backupsFolder(config);
+  if (!status) return backupsOnly(backups, now);
+  try {
+    const gateway = call.gateway();
+    const [parked, { parties }] = await Promise.all([
+      gateway.ask('listParked', {}),
+      gateway.ask('listParties', { role: Role.ROLE_SCHOOL }),
+    ]);
+    const years: SchoolRoster[] = [];
+    for (let from = 0; from < parties.length; from += SCHOOLS_AT_ONCE) {
+      const some = parties.slice(from, from + SCHOOLS_AT_ONCE);
+      const answers = await Promise.all(some.map(({ oin: schoolOin }) => gateway.ask('listSites', { schoolOin })));
+      years.push(...answers.flatMap((answer) => answer.years));
+    }
+    return retention({ backups, ages: status.ages, years, parked, now });
+  } catch (thrown) {
+    return [warn('kept', `not known: ${asProblem(thrown).message}`), ...backupsOnly(backups, now)];
   }
 }
 

@@ -41,6 +41,7 @@ const reasons: Record<string, string> = {
   leaves_out_site: 'it names no site, and lacks most pupils of one',
   removes_many: 'it removes many learners',
   renames_many: 'it renames many learners',
+  forgets_many: 'many learners of the school are to be forgotten at once',
 };
 export const heldBecause = (reason: string): string => reasons[reason] ?? reason;
 
@@ -52,7 +53,7 @@ export const differenceJson = (difference: RosterDifference | undefined) => diff
 
 export const listHolds: Command = {
   name: 'hold list',
-  about: 'List rosters that wait for approval, with what they would change.',
+  about: 'List rosters, and learners to be forgotten, that wait for approval, with what would change.',
   flags: {
     school: schoolFlag('Of this school.'),
     decided: { about: 'Those that were decided too.' },
@@ -76,14 +77,20 @@ export const listHolds: Command = {
       flowId: hold.flowId,
       difference: differenceJson(hold.difference),
       groupsClosing: hold.groupsClosing,
+      forgets: hold.forgets,
     }));
     const texts = holds.map((hold) =>
       list([
         ['hold', hold.holdId],
         ['school', [hold.schoolName, hold.schoolOin].filter(Boolean).join(', ')],
-        ['roster of', [hold.schoolYear, scopeWords(hold)].filter(Boolean).join(', ')],
+        ['roster of', hold.forgets > 0 ? '' : [hold.schoolYear, scopeWords(hold)].filter(Boolean).join(', ')],
         ['held because', heldBecause(hold.reason)],
-        ['would change', differenceWords(hold.difference)],
+        [
+          'would change',
+          hold.forgets > 0
+            ? `${counted(hold.forgets, 'learner')} forgotten, destroyed 72 hours after approval`
+            : differenceWords(hold.difference),
+        ],
         ['closing groups', hold.groupsClosing.join(', ')],
         ['since', `${dutchTime(hold.sinceMs)} (${age(hold.sinceMs, now)})`],
         ['state', hold.state],
@@ -123,14 +130,14 @@ async function decide(call: Call, approve: boolean): Promise<Result> {
 
 export const approveHold: Command = {
   name: 'hold approve',
-  about: 'Let a held roster take effect.',
+  about: 'Let a held roster take effect, or learners be forgotten.',
   arguments: which,
   run: (call) => decide(call, true),
 };
 
 export const rejectHold: Command = {
   name: 'hold reject',
-  about: 'Drop a held roster; the one that stands stays.',
+  about: 'Drop a held roster, or keep the learners; what stands stays.',
   arguments: which,
   run: (call) => decide(call, false),
 };

@@ -9,7 +9,7 @@ import { approveHold, listHolds, rejectHold } from './hold.ts';
 import { importCatalogue, importRoster } from './import.ts';
 import { backup, move, restore } from './keep.ts';
 import { listKeys, rotateKeys } from './key.ts';
-import { forgetLearners } from './learner.ts';
+import { forgetLearners, keepLearners, replaceNumbers } from './learner.ts';
 import {
   acceptMandate,
   confirmMandate,
@@ -58,6 +58,8 @@ export const commands: readonly Command[] = [
   retryDead,
   dropDead,
   forgetLearners,
+  keepLearners,
+  replaceNumbers,
   auditHead,
   auditVerify,
   auditAccess,

@@ -1,6 +1,7 @@
 import { isAbsolute } from 'node:path';
 import { outcomes } from '#adapters/eckdt';
 import { GatewayError, newId } from '#kernel';
+import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import { type Mandate, MandateState, type Party, Role } from '#proto/eduk/core/v1/party';
 import { CredentialDigests } from '#proto/eduk/events/v1/parties';
 import type { HoldDecisionSubmitted } from '#proto/eduk/events/v1/rosters';
@@ -9,6 +10,7 @@ import { DecideHoldRequest } from '#proto/eduk/operator/v1/operator';
 import { keysIn } from '../assertions.ts';
 import { type Caller, operator } from '../caller.ts';
 import { readCatalogueFile, readRosterFile } from '../files.ts';
+import { KEPT } from '../forgetting.ts';
 import type { Gate } from '../gate.ts';
 import { importProducts, importRoster } from '../imports.ts';
 import { renewSecret, setKeys } from '../intake/credentials.ts';
@@ -23,9 +25,10 @@ import {
   sleutelTold,
 } from '../intake/parties.ts';
 import { hasRef } from '../intake/people.ts';
-import { forgetLearner } from '../intake/rosters.ts';
+import { FORGET_UNDO_MS, forgetLearner, keepLearner } from '../intake/rosters.ts';
 import { checkGrammar } from '../labels.ts';
 import { WEBHOOK, webhookKey, webhookSecret } from '../out/sign.ts';
+import { findPgn } from '../pgn.ts';
 import { flowOf, present } from '../reads/flows.ts';
 import { isOfSchool } from '../reads/mandates.ts';
 import { previewRelease } from '../reads/preview.ts';
@@ -209,6 +212,21 @@ const renewSecretAnswer = async (request: op.RenewSecretRequest, gate: Gate): Pr
   return { clientId, clientSecret, apiKey, beforeUntilMs: BigInt(beforeUntilMs), flowId, decision };
 };
 
+const REPLACE = 'eduk.operator.v1.ReplaceNumberRequest';
+
+/** Two ECK iDs or two keys; faults: wire.invalid. */
+function oneNumber(before: LearnerRef | undefined, after: LearnerRef | undefined) {
+  for (const [kind, column] of [
+    ['eck_id', 'eckId'],
+    ['las_key', 'lasKey'],
+  ] as const) {
+    const other = column === 'eckId' ? 'lasKey' : 'eckId';
+    if (before?.[column] && after?.[column] && !before[other] && !after[other])
+      return { kind, before: before[column], after: after[column] };
+  }
+  throw new GatewayError('wire.invalid', 'Name two ECK iDs, or two keys of the administration.', { where: 'after' });
+}
+
 export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise<unknown>> = {
   addParty: addPartyAnswer,
   removeEndpoint: async (request: op.RemoveEndpointRequest, gate): Promise<op.RemoveEndpointResponse> => {
@@ -277,7 +295,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
                   partyOin: '',
                 });
           const { holdId, schoolOin, schoolYear, reason, difference, sinceMs, state, byOin, flowId } = hold;
-          const { siteCode, administration } = hold;
+          const { siteCode, administration, forgets } = hold;
           return {
             holdId,
             schoolOin,
@@ -292,6 +310,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
             flowId,
             siteCode,
             administration,
+            forgets,
           };
         }),
       ),
@@ -316,15 +335,41 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
       operator,
       gate,
     );
-    const at = request.now ? gate.door.clock.now() : submission.acceptedMs! + 72 * 3_600_000;
+    const at = request.now ? gate.door.clock.now() : submission.acceptedMs! + FORGET_UNDO_MS;
     const decision = await decided(gate, submission.flowId);
+    const isHeld = decision?.outcome === 'LearnerForgetHeld';
     // The routes are closed by the event; only then the vault destroys what they led to.
-    await gate.door.services.vault.forget({
-      schoolOin: request.schoolOin,
-      token: submission.found!.tokens[0]!,
-      atMs: request.now ? 0n : BigInt(at),
-    });
-    return { flowId: submission.flowId, decision, destroyedMs: BigInt(at) };
+    if (decision?.outcome === 'LearnerForgotten')
+      await gate.door.services.vault.forget({
+        schoolOin: request.schoolOin,
+        token: submission.found!.tokens[0]!,
+        atMs: request.now ? 0n : BigInt(at),
+      });
+    return { flowId: submission.flowId, decision, destroyedMs: isHeld ? 0n : BigInt(at) };
+  },
+  replaceNumber: async (request: op.ReplaceNumberRequest, gate): Promise<op.ReplaceNumberResponse> => {
+    const { schoolOin, before, after } = request;
+    if (schoolOin === '') throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
+    const numbers = oneNumber(before, after);
+    const [pgn] = findPgn([{ type: REPLACE, message: { ...request }, sender: operator.oin, school: schoolOin }]);
+    if (pgn) throw pgn;
+    const { code, changed } = await gate.door.services.vault.replace({ schoolOin, ...numbers });
+    if (code === 'learner.unknown') throw new GatewayError('learner.unknown', undefined, { where: 'before' });
+    if (code !== '')
+      throw new GatewayError('state.conflict', 'The two numbers are of two learners.', { where: 'after' });
+    return { changed };
+  },
+  keepLearner: async (request: op.KeepLearnerRequest, gate): Promise<op.KeepLearnerResponse> => {
+    const { flowId, found } = await take(keepLearner(submitReference()), request, operator, gate);
+    const decision = await decided(gate, flowId);
+    // Where this door ends before it says so, another does within a minute.
+    if (decision?.outcome === 'LearnerKept')
+      await gate.door.services.vault.forget({
+        schoolOin: request.schoolOin,
+        token: found!.tokens[0]!,
+        atMs: KEPT,
+      });
+    return { flowId, decision };
   },
   status: async (_request: op.StatusRequest, gate): Promise<op.StatusResponse> => {
     const [{ ages, freeDiskBytes, head }, { holds }, { parked }, reveals, { runs }] = await Promise.all([

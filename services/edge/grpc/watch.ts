@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { GatewayError, Gone, isAtSite, isSiteCode, schoolYearOf, within } from '#kernel';
+import { type LearnerRef, RosterLearner } from '#proto/eduk/core/v1/learner';
 import { EntitlementState } from '#proto/eduk/core/v1/ordering';
 import { Service } from '#proto/eduk/core/v1/party';
 import type { MailboxRow } from '#proto/eduk/delivery/v1/delivery';
@@ -14,7 +15,7 @@ import { PartyServiceDefinition } from '#proto/eduk/gateway/v1/party';
 import { ResultServiceDefinition } from '#proto/eduk/gateway/v1/result';
 import { RosterServiceDefinition } from '#proto/eduk/gateway/v1/roster';
 import { type EventName, type EventOf, events } from '#proto/events';
-import { type Purpose, revealRoster } from '#release';
+import { type Purpose, revealPeople, revealRoster } from '#release';
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { watchOf } from '../head.ts';
@@ -83,7 +84,8 @@ const rosters: Show = async (rows, purpose, _caller, { door }, site) => {
       ),
     );
   const nothing = { sites: [], groups: [], learners: [], staff: [] };
-  const [shownLearners, shownGroups, shownStaff] = await Promise.all([
+  const [refs, shownLearners, shownGroups, shownStaff] = await Promise.all([
+    refsOfForgotten(rows, purpose, { door }),
     reveal(learners, (learner) => ({ ...nothing, learners: [learner] })),
     reveal(groups, (group) => ({ ...nothing, groups: [group] })),
     reveal(staff, (one) => ({ ...nothing, staff: [one] })),
@@ -110,9 +112,29 @@ const rosters: Show = async (rows, purpose, _caller, { door }, site) => {
       );
     if (member)
       return shownStaff[s++]!.reveal((roster) => (roster.staff[0] ? { ...base, staff: roster.staff[0] } : undefined));
-    return change === 'learner_forgotten' ? base : undefined;
+    if (change !== 'learner_forgotten') return undefined;
+    const ref = refs.get(decode(row, 'LearnerForgotten').learner);
+    return ref ? { ...base, learner: RosterLearner.fromPartial({ ref }) } : base;
   });
 };
+
+/** By which number a receiver knows who is to be forgotten, as long as the vault has it: nobody else of them is named again. */
+async function refsOfForgotten(rows: readonly MailboxRow[], purpose: Purpose, { door }: Pick<Gate, 'door'>) {
+  const tokens = rows.flatMap((row) =>
+    row.type === 'LearnerForgotten' ? [decode(row, 'LearnerForgotten').learner] : [],
+  );
+  const numbers = { ...purpose, released: new Set([...purpose.released].filter((one) => NUMBERS.has(one))) };
+  if (tokens.length === 0 || numbers.released.size === 0) return new Map<string, LearnerRef>();
+  const people = await revealPeople(
+    door.services.vault,
+    numbers,
+    tokens.map((token) => ({ token })),
+  );
+  return people.reveal(
+    (shown) => new Map(tokens.flatMap((token, i) => (shown[i] ? [[token, shown[i].ref] as const] : []))),
+  );
+}
+const NUMBERS: ReadonlySet<string> = new Set(['eck_id', 'las_key']);
 
 interface RosterChange {
   /** Empty = nothing that this watch tells. */

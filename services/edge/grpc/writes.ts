@@ -126,13 +126,16 @@ export const writes: readonly { definition: { fullName: string }; methods: Recor
       registerLearners: { intake: registerLearners, more: () => ({ refusals: [] }) },
       forgetLearner: {
         intake: forgetLearner(false),
-        more: async (submission, _decision, { door }) => {
+        more: async (submission, decision, { door }) => {
           const at = submission.acceptedMs! + FORGET_UNDO_MS;
-          await door.services.vault.forget({
-            schoolOin: submission.school!,
-            token: submission.found!.tokens[0]!,
-            atMs: BigInt(at),
-          });
+          // What is held is not forgotten; what was decided later than the answer, or before, the watch tells the vault.
+          if (decision.outcome === 'LearnerForgetHeld') return { destroyedMs: 0n };
+          if (decision.outcome === 'LearnerForgotten' && !submission.repeated)
+            await door.services.vault.forget({
+              schoolOin: submission.school!,
+              token: submission.found!.tokens[0]!,
+              atMs: BigInt(at),
+            });
           return { destroyedMs: BigInt(at) };
         },
       },

@@ -13,6 +13,7 @@ import { Role, Service } from '#proto/eduk/core/v1/party';
 import type { GroupEntry, LearnerEntry, SiteEntry, StaffEntry } from '#proto/eduk/events/v1/rosters';
 import { ForgetLearnerRequest, RegisterLearnersRequest } from '#proto/eduk/gateway/v1/identity';
 import { PushRosterRequest } from '#proto/eduk/gateway/v1/roster';
+import { KeepLearnerRequest } from '#proto/eduk/operator/v1/operator';
 import type { Found, Intake, PersonAsk } from '../submission.ts';
 import { event } from '../submission.ts';
 
@@ -271,6 +272,35 @@ export const forgetLearner = (now: boolean): Intake<ForgetLearnerRequest> => ({
         destroyAtMs: BigInt(now ? nowMs : nowMs + FORGET_UNDO_MS),
         byOin: caller.oin,
       },
+      found.tokens[0]!,
+    ),
+  ],
+});
+
+/** An operator's only: a school asks for it where it is sure that the right learner is meant. */
+export const keepLearner = (reference: string): Intake<KeepLearnerRequest> => ({
+  method: 'OperatorService/KeepLearner',
+  type: 'eduk.operator.v1.KeepLearnerRequest',
+  codec: KeepLearnerRequest,
+  roles: [Role.ROLE_OPERATOR],
+  remember: 35,
+  reference: () => reference,
+  school: (request) => request.schoolOin,
+  check: (request) => {
+    if (!hasRef(request.learner))
+      throw new GatewayError('wire.invalid', 'Name the learner by ECK iD or key.', { where: 'learner' });
+  },
+  people: (request) => [
+    {
+      identity: { kind: 'learner', eckId: request.learner!.eckId, lasKey: request.learner!.lasKey, person: undefined },
+      create: false,
+      path: 'learner',
+    },
+  ],
+  events: (request, found, { caller }) => [
+    event(
+      'LearnerKeepSubmitted',
+      { schoolOin: request.schoolOin, learner: found.tokens[0]!, byOin: caller.oin },
       found.tokens[0]!,
     ),
   ],

@@ -271,7 +271,7 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
     ].filter((token) => token !== ''),
   );
   const mayComeWithIt = learner === undefined || orders.some(({ expected }) => expected);
-  for (const hold of holds)
+  for (const hold of holds.filter(({ forgets }) => forgets === 0))
     found.push({
       aside: !mayComeWithIt && !(await touches(gate, hold, learner ? new Set([learner]) : learners)),
       code: 'hold.pending',

@@ -92,7 +92,8 @@ export interface EntitlementChanged {
   holder: Holder | undefined;
   state: EntitlementState;
   /**
-   * `withdrawn`, `blocked`, `unblocked`, `swapped`, `provisioned`, `revoked`, `first_used`, `expired`, `left`, `forgotten`;
+   * `withdrawn`, `blocked`, `unblocked`, `swapped`, `provisioned`, `revoked`, `first_used`, `expired`, `left`, `forgotten`,
+   * `kept` (after a forgetting that was taken back);
    * with `unchanged` also `used`.
    */
   cause: string;

@@ -121,6 +121,13 @@ export interface LearnerForgetSubmitted {
   byOin: string;
 }
 
+/** A learner who waits to be forgotten must be kept after all. */
+export interface LearnerKeepSubmitted {
+  schoolOin: string;
+  learner: string;
+  byOin: string;
+}
+
 /** Numbers of a difference between two rosters. */
 export interface RosterDifference {
   before: number;
@@ -229,6 +236,27 @@ export interface LearnerForgotten {
   schoolOin: string;
   learner: string;
   destroyAtMs: bigint;
+}
+
+/** The school wants more learners forgotten at once than it can by itself: this one waits for approval, and nothing is closed yet. */
+export interface LearnerForgetHeld {
+  schoolOin: string;
+  learner: string;
+  holdId: string;
+}
+
+/** A learner who waited to be forgotten is kept: routes are open again, and nothing is destroyed. */
+export interface LearnerKept {
+  schoolOin: string;
+  learner: string;
+}
+
+/** A learner was not kept. */
+export interface LearnerKeepRefused {
+  schoolOin: string;
+  learner: string;
+  code: string;
+  told: string;
 }
 
 /** A group opened, was renamed, or closed. */
@@ -1878,6 +1906,115 @@ export const LearnerForgetSubmitted: MessageFns<LearnerForgetSubmitted> = {
   },
 };
 
+function createBaseLearnerKeepSubmitted(): LearnerKeepSubmitted {
+  return { schoolOin: "", learner: "", byOin: "" };
+}
+
+export const LearnerKeepSubmitted: MessageFns<LearnerKeepSubmitted> = {
+  encode(message: LearnerKeepSubmitted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.learner !== "") {
+      writer.uint32(18).string(message.learner);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(26).string(message.byOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnerKeepSubmitted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnerKeepSubmitted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.learner = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LearnerKeepSubmitted {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      learner: isSet(object.learner) ? globalThis.String(object.learner) : "",
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: LearnerKeepSubmitted): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.learner !== "") {
+      obj.learner = message.learner;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LearnerKeepSubmitted>): LearnerKeepSubmitted {
+    return LearnerKeepSubmitted.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LearnerKeepSubmitted>): LearnerKeepSubmitted {
+    const message = createBaseLearnerKeepSubmitted();
+    message.schoolOin = object.schoolOin ?? "";
+    message.learner = object.learner ?? "";
+    message.byOin = object.byOin ?? "";
+    return message;
+  },
+};
+
 function createBaseRosterDifference(): RosterDifference {
   return {
     before: 0,
@@ -3482,6 +3619,325 @@ export const LearnerForgotten: MessageFns<LearnerForgotten> = {
     message.destroyAtMs = (object.destroyAtMs !== undefined && object.destroyAtMs !== null)
       ? BigInt(object.destroyAtMs)
       : 0n;
+    return message;
+  },
+};
+
+function createBaseLearnerForgetHeld(): LearnerForgetHeld {
+  return { schoolOin: "", learner: "", holdId: "" };
+}
+
+export const LearnerForgetHeld: MessageFns<LearnerForgetHeld> = {
+  encode(message: LearnerForgetHeld, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.learner !== "") {
+      writer.uint32(18).string(message.learner);
+    }
+    if (message.holdId !== "") {
+      writer.uint32(26).string(message.holdId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnerForgetHeld {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnerForgetHeld();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.learner = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LearnerForgetHeld {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      learner: isSet(object.learner) ? globalThis.String(object.learner) : "",
+      holdId: isSet(object.holdId)
+        ? globalThis.String(object.holdId)
+        : isSet(object.hold_id)
+        ? globalThis.String(object.hold_id)
+        : "",
+    };
+  },
+
+  toJSON(message: LearnerForgetHeld): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.learner !== "") {
+      obj.learner = message.learner;
+    }
+    if (message.holdId !== "") {
+      obj.holdId = message.holdId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LearnerForgetHeld>): LearnerForgetHeld {
+    return LearnerForgetHeld.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LearnerForgetHeld>): LearnerForgetHeld {
+    const message = createBaseLearnerForgetHeld();
+    message.schoolOin = object.schoolOin ?? "";
+    message.learner = object.learner ?? "";
+    message.holdId = object.holdId ?? "";
+    return message;
+  },
+};
+
+function createBaseLearnerKept(): LearnerKept {
+  return { schoolOin: "", learner: "" };
+}
+
+export const LearnerKept: MessageFns<LearnerKept> = {
+  encode(message: LearnerKept, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.learner !== "") {
+      writer.uint32(18).string(message.learner);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnerKept {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnerKept();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.learner = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LearnerKept {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      learner: isSet(object.learner) ? globalThis.String(object.learner) : "",
+    };
+  },
+
+  toJSON(message: LearnerKept): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.learner !== "") {
+      obj.learner = message.learner;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LearnerKept>): LearnerKept {
+    return LearnerKept.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LearnerKept>): LearnerKept {
+    const message = createBaseLearnerKept();
+    message.schoolOin = object.schoolOin ?? "";
+    message.learner = object.learner ?? "";
+    return message;
+  },
+};
+
+function createBaseLearnerKeepRefused(): LearnerKeepRefused {
+  return { schoolOin: "", learner: "", code: "", told: "" };
+}
+
+export const LearnerKeepRefused: MessageFns<LearnerKeepRefused> = {
+  encode(message: LearnerKeepRefused, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.learner !== "") {
+      writer.uint32(18).string(message.learner);
+    }
+    if (message.code !== "") {
+      writer.uint32(26).string(message.code);
+    }
+    if (message.told !== "") {
+      writer.uint32(34).string(message.told);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnerKeepRefused {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnerKeepRefused();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.learner = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LearnerKeepRefused {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      learner: isSet(object.learner) ? globalThis.String(object.learner) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+    };
+  },
+
+  toJSON(message: LearnerKeepRefused): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.learner !== "") {
+      obj.learner = message.learner;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LearnerKeepRefused>): LearnerKeepRefused {
+    return LearnerKeepRefused.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LearnerKeepRefused>): LearnerKeepRefused {
+    const message = createBaseLearnerKeepRefused();
+    message.schoolOin = object.schoolOin ?? "";
+    message.learner = object.learner ?? "";
+    message.code = object.code ?? "";
+    message.told = object.told ?? "";
     return message;
   },
 };

@@ -72,7 +72,7 @@ export interface ForgetLearnerResponse {
   decision:
     | Decision
     | undefined;
-  /** When the identity is destroyed, Unix milliseconds. */
+  /** When the identity is destroyed, Unix milliseconds; 0 = it waits for approval, because many are to be forgotten at once. */
   destroyedMs: bigint;
 }
 

@@ -95,6 +95,10 @@ export interface WatchRostersResponse {
   /** OIN of the school. */
   schoolOin: string;
   schoolYear: string;
+  /**
+   * Of `learner_forgotten`: numbers only, and only as long as they are known. Within 72 hours it may be taken back, which is
+   * told as `learner_joined`.
+   */
   learner: RosterLearner | undefined;
   group: RosterGroup | undefined;
   staff:

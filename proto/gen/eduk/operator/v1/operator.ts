@@ -288,6 +288,8 @@ export interface HeldRoster {
   /** Empty = a roster of the whole school. */
   siteCode: string;
   administration: string;
+  /** No roster waits, but so many learners who are to be forgotten. */
+  forgets: number;
 }
 
 /** Of which school. */
@@ -383,8 +385,37 @@ export interface ForgetLearnerRequest {
 export interface ForgetLearnerResponse {
   /** Follow it with ShowFlow. */
   flowId: string;
-  decision: Decision | undefined;
+  decision:
+    | Decision
+    | undefined;
+  /** 0 = it is held. */
   destroyedMs: bigint;
+}
+
+/** Whom. */
+export interface KeepLearnerRequest {
+  schoolOin: string;
+  learner: LearnerRef | undefined;
+}
+
+/** Done, or the decision says why not. */
+export interface KeepLearnerResponse {
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision: Decision | undefined;
+}
+
+/** Two ECK iDs, or two keys. */
+export interface ReplaceNumberRequest {
+  schoolOin: string;
+  before: LearnerRef | undefined;
+  after: LearnerRef | undefined;
+}
+
+/** Done. */
+export interface ReplaceNumberResponse {
+  /** False = it was so. */
+  changed: boolean;
 }
 
 /** Nothing to ask. */
@@ -3575,6 +3606,7 @@ function createBaseHeldRoster(): HeldRoster {
     flowId: "",
     siteCode: "",
     administration: "",
+    forgets: 0,
   };
 }
 
@@ -3621,6 +3653,9 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     }
     if (message.administration !== "") {
       writer.uint32(106).string(message.administration);
+    }
+    if (message.forgets !== 0) {
+      writer.uint32(112).uint32(message.forgets);
     }
     return writer;
   },
@@ -3742,6 +3777,14 @@ export const HeldRoster: MessageFns<HeldRoster> = {
             message.administration = reader.string();
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.forgets = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3801,6 +3844,7 @@ export const HeldRoster: MessageFns<HeldRoster> = {
         ? globalThis.String(object.site_code)
         : "",
       administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
+      forgets: isSet(object.forgets) ? globalThis.Number(object.forgets) : 0,
     };
   },
 
@@ -3845,6 +3889,9 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     if (message.administration !== "") {
       obj.administration = message.administration;
     }
+    if (message.forgets !== 0) {
+      obj.forgets = Math.round(message.forgets);
+    }
     return obj;
   },
 
@@ -3868,6 +3915,7 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     message.flowId = object.flowId ?? "";
     message.siteCode = object.siteCode ?? "";
     message.administration = object.administration ?? "";
+    message.forgets = object.forgets ?? 0;
     return message;
   },
 };
@@ -5102,6 +5150,364 @@ export const ForgetLearnerResponse: MessageFns<ForgetLearnerResponse> = {
     message.destroyedMs = (object.destroyedMs !== undefined && object.destroyedMs !== null)
       ? BigInt(object.destroyedMs)
       : 0n;
+    return message;
+  },
+};
+
+function createBaseKeepLearnerRequest(): KeepLearnerRequest {
+  return { schoolOin: "", learner: undefined };
+}
+
+export const KeepLearnerRequest: MessageFns<KeepLearnerRequest> = {
+  encode(message: KeepLearnerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.learner !== undefined) {
+      LearnerRef.encode(message.learner, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeepLearnerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeepLearnerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.learner = LearnerRef.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): KeepLearnerRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      learner: isSet(object.learner) ? LearnerRef.fromJSON(object.learner) : undefined,
+    };
+  },
+
+  toJSON(message: KeepLearnerRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.learner !== undefined) {
+      obj.learner = LearnerRef.toJSON(message.learner);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<KeepLearnerRequest>): KeepLearnerRequest {
+    return KeepLearnerRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeepLearnerRequest>): KeepLearnerRequest {
+    const message = createBaseKeepLearnerRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.learner = (object.learner !== undefined && object.learner !== null)
+      ? LearnerRef.fromPartial(object.learner)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseKeepLearnerResponse(): KeepLearnerResponse {
+  return { flowId: "", decision: undefined };
+}
+
+export const KeepLearnerResponse: MessageFns<KeepLearnerResponse> = {
+  encode(message: KeepLearnerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeepLearnerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeepLearnerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): KeepLearnerResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+    };
+  },
+
+  toJSON(message: KeepLearnerResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<KeepLearnerResponse>): KeepLearnerResponse {
+    return KeepLearnerResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeepLearnerResponse>): KeepLearnerResponse {
+    const message = createBaseKeepLearnerResponse();
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseReplaceNumberRequest(): ReplaceNumberRequest {
+  return { schoolOin: "", before: undefined, after: undefined };
+}
+
+export const ReplaceNumberRequest: MessageFns<ReplaceNumberRequest> = {
+  encode(message: ReplaceNumberRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.before !== undefined) {
+      LearnerRef.encode(message.before, writer.uint32(18).fork()).join();
+    }
+    if (message.after !== undefined) {
+      LearnerRef.encode(message.after, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplaceNumberRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplaceNumberRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.before = LearnerRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.after = LearnerRef.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReplaceNumberRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      before: isSet(object.before) ? LearnerRef.fromJSON(object.before) : undefined,
+      after: isSet(object.after) ? LearnerRef.fromJSON(object.after) : undefined,
+    };
+  },
+
+  toJSON(message: ReplaceNumberRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.before !== undefined) {
+      obj.before = LearnerRef.toJSON(message.before);
+    }
+    if (message.after !== undefined) {
+      obj.after = LearnerRef.toJSON(message.after);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReplaceNumberRequest>): ReplaceNumberRequest {
+    return ReplaceNumberRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplaceNumberRequest>): ReplaceNumberRequest {
+    const message = createBaseReplaceNumberRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.before = (object.before !== undefined && object.before !== null)
+      ? LearnerRef.fromPartial(object.before)
+      : undefined;
+    message.after = (object.after !== undefined && object.after !== null)
+      ? LearnerRef.fromPartial(object.after)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseReplaceNumberResponse(): ReplaceNumberResponse {
+  return { changed: false };
+}
+
+export const ReplaceNumberResponse: MessageFns<ReplaceNumberResponse> = {
+  encode(message: ReplaceNumberResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.changed !== false) {
+      writer.uint32(8).bool(message.changed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplaceNumberResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplaceNumberResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.changed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReplaceNumberResponse {
+    return { changed: isSet(object.changed) ? globalThis.Boolean(object.changed) : false };
+  },
+
+  toJSON(message: ReplaceNumberResponse): unknown {
+    const obj: any = {};
+    if (message.changed !== false) {
+      obj.changed = message.changed;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReplaceNumberResponse>): ReplaceNumberResponse {
+    return ReplaceNumberResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplaceNumberResponse>): ReplaceNumberResponse {
+    const message = createBaseReplaceNumberResponse();
+    message.changed = object.changed ?? false;
     return message;
   },
 };
@@ -9432,6 +9838,24 @@ export const OperatorServiceDefinition = {
       requestType: ForgetLearnerRequest as typeof ForgetLearnerRequest,
       requestStream: false,
       responseType: ForgetLearnerResponse as typeof ForgetLearnerResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Takes a forgetting back that waits: what it closed opens again. */
+    keepLearner: {
+      name: "KeepLearner",
+      requestType: KeepLearnerRequest as typeof KeepLearnerRequest,
+      requestStream: false,
+      responseType: KeepLearnerResponse as typeof KeepLearnerResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A learner's ECK iD, or key in the administration, is another one from now on; the one before is understood too. */
+    replaceNumber: {
+      name: "ReplaceNumber",
+      requestType: ReplaceNumberRequest as typeof ReplaceNumberRequest,
+      requestStream: false,
+      responseType: ReplaceNumberResponse as typeof ReplaceNumberResponse,
       responseStream: false,
       options: {},
     },

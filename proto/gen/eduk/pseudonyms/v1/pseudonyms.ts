@@ -211,6 +211,23 @@ export interface ForgetResponse {
   destroyed: boolean;
 }
 
+/** Which number, by which. */
+export interface ReplaceRequest {
+  schoolOin: string;
+  /** `eck_id` or `las_key`, both. */
+  kind: string;
+  before: string;
+  after: string;
+}
+
+/** Both lead to the learner from now on. */
+export interface ReplaceResponse {
+  /** `learner.unknown`, or `state.conflict` when the other number is of another learner. */
+  code: string;
+  /** False = it was so. */
+  changed: boolean;
+}
+
 /** Nothing to ask. */
 export interface DoorKeysRequest {
 }
@@ -2823,6 +2840,212 @@ export const ForgetResponse: MessageFns<ForgetResponse> = {
   },
 };
 
+function createBaseReplaceRequest(): ReplaceRequest {
+  return { schoolOin: "", kind: "", before: "", after: "" };
+}
+
+export const ReplaceRequest: MessageFns<ReplaceRequest> = {
+  encode(message: ReplaceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    if (message.before !== "") {
+      writer.uint32(26).string(message.before);
+    }
+    if (message.after !== "") {
+      writer.uint32(34).string(message.after);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplaceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplaceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.before = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReplaceRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      before: isSet(object.before) ? globalThis.String(object.before) : "",
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
+    };
+  },
+
+  toJSON(message: ReplaceRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.before !== "") {
+      obj.before = message.before;
+    }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReplaceRequest>): ReplaceRequest {
+    return ReplaceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplaceRequest>): ReplaceRequest {
+    const message = createBaseReplaceRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.kind = object.kind ?? "";
+    message.before = object.before ?? "";
+    message.after = object.after ?? "";
+    return message;
+  },
+};
+
+function createBaseReplaceResponse(): ReplaceResponse {
+  return { code: "", changed: false };
+}
+
+export const ReplaceResponse: MessageFns<ReplaceResponse> = {
+  encode(message: ReplaceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.changed !== false) {
+      writer.uint32(16).bool(message.changed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplaceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplaceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.changed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReplaceResponse {
+    return {
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      changed: isSet(object.changed) ? globalThis.Boolean(object.changed) : false,
+    };
+  },
+
+  toJSON(message: ReplaceResponse): unknown {
+    const obj: any = {};
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.changed !== false) {
+      obj.changed = message.changed;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReplaceResponse>): ReplaceResponse {
+    return ReplaceResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplaceResponse>): ReplaceResponse {
+    const message = createBaseReplaceResponse();
+    message.code = object.code ?? "";
+    message.changed = object.changed ?? false;
+    return message;
+  },
+};
+
 function createBaseDoorKeysRequest(): DoorKeysRequest {
   return {};
 }
@@ -3843,6 +4066,15 @@ export const VaultServiceDefinition = {
       requestType: ForgetRequest as typeof ForgetRequest,
       requestStream: false,
       responseType: ForgetResponse as typeof ForgetResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A number takes the place of another: the same token. */
+    replace: {
+      name: "Replace",
+      requestType: ReplaceRequest as typeof ReplaceRequest,
+      requestStream: false,
+      responseType: ReplaceResponse as typeof ReplaceResponse,
       responseStream: false,
       options: {},
     },

@@ -75,6 +75,8 @@ export interface Hold {
   /** Empty = a roster of the whole school. */
   siteCode: string;
   administration: string;
+  /** Not a roster: how many learners are to be forgotten. */
+  forgets: number;
 }
 
 /** Held rosters. */
@@ -131,6 +133,8 @@ export interface Forgetting {
   schoolOin: string;
   learner: string;
   destroyAtMs: bigint;
+  /** It was taken back. */
+  kept: boolean;
 }
 
 /** In the order of their hour. */
@@ -764,6 +768,7 @@ function createBaseHold(): Hold {
     groupsClosing: [],
     siteCode: "",
     administration: "",
+    forgets: 0,
   };
 }
 
@@ -813,6 +818,9 @@ export const Hold: MessageFns<Hold> = {
     }
     if (message.administration !== "") {
       writer.uint32(114).string(message.administration);
+    }
+    if (message.forgets !== 0) {
+      writer.uint32(120).uint32(message.forgets);
     }
     return writer;
   },
@@ -942,6 +950,14 @@ export const Hold: MessageFns<Hold> = {
             message.administration = reader.string();
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.forgets = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1006,6 +1022,7 @@ export const Hold: MessageFns<Hold> = {
         ? globalThis.String(object.site_code)
         : "",
       administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
+      forgets: isSet(object.forgets) ? globalThis.Number(object.forgets) : 0,
     };
   },
 
@@ -1053,6 +1070,9 @@ export const Hold: MessageFns<Hold> = {
     if (message.administration !== "") {
       obj.administration = message.administration;
     }
+    if (message.forgets !== 0) {
+      obj.forgets = Math.round(message.forgets);
+    }
     return obj;
   },
 
@@ -1077,6 +1097,7 @@ export const Hold: MessageFns<Hold> = {
     message.groupsClosing = object.groupsClosing?.map((e) => e) || [];
     message.siteCode = object.siteCode ?? "";
     message.administration = object.administration ?? "";
+    message.forgets = object.forgets ?? 0;
     return message;
   },
 };
@@ -1729,7 +1750,7 @@ export const ListForgettingRequest: MessageFns<ListForgettingRequest> = {
 };
 
 function createBaseForgetting(): Forgetting {
-  return { schoolOin: "", learner: "", destroyAtMs: 0n };
+  return { schoolOin: "", learner: "", destroyAtMs: 0n, kept: false };
 }
 
 export const Forgetting: MessageFns<Forgetting> = {
@@ -1745,6 +1766,9 @@ export const Forgetting: MessageFns<Forgetting> = {
         throw new globalThis.Error("value provided for field message.destroyAtMs of type int64 too large");
       }
       writer.uint32(24).int64(message.destroyAtMs);
+    }
+    if (message.kept !== false) {
+      writer.uint32(32).bool(message.kept);
     }
     return writer;
   },
@@ -1786,6 +1810,14 @@ export const Forgetting: MessageFns<Forgetting> = {
             message.destroyAtMs = reader.int64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.kept = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1811,6 +1843,7 @@ export const Forgetting: MessageFns<Forgetting> = {
         : isSet(object.destroy_at_ms)
         ? BigInt(object.destroy_at_ms)
         : 0n,
+      kept: isSet(object.kept) ? globalThis.Boolean(object.kept) : false,
     };
   },
 
@@ -1825,6 +1858,9 @@ export const Forgetting: MessageFns<Forgetting> = {
     if (message.destroyAtMs !== 0n) {
       obj.destroyAtMs = message.destroyAtMs.toString();
     }
+    if (message.kept !== false) {
+      obj.kept = message.kept;
+    }
     return obj;
   },
 
@@ -1838,6 +1874,7 @@ export const Forgetting: MessageFns<Forgetting> = {
     message.destroyAtMs = (object.destroyAtMs !== undefined && object.destroyAtMs !== null)
       ? BigInt(object.destroyAtMs)
       : 0n;
+    message.kept = object.kept ?? false;
     return message;
   },
 };
