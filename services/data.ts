@@ -167,6 +167,13 @@ function registerServices(text: string): Map<string, Service[]> {
   return found;
 }
 
+/** What papers tell of who operates the gateway. */
+export const processingOf = (config: Config): { processorFor: string; file: string | undefined; engine: string } => ({
+  processorFor: config.EDUK_PROCESSOR_FOR ?? '',
+  file: config.EDUK_PROCESSING_FILE,
+  engine: config.EDUK_ENGINE ?? 'embedded',
+});
+
 /** Certificate, key and authority of the roles; undefined = they call each other on loopback. */
 export function tlsOfRoles(config: Config): { ca: Buffer; cert: Buffer; key: Buffer } | undefined {
   if (config.EDUK_INNER_TLS_CERT === undefined) return undefined;

@@ -393,6 +393,8 @@ const harmless = [
   'eduk.audit.v1.AuditService/listAccess',
   'eduk.audit.v1.AuditService/listHeads',
   'eduk.audit.v1.AuditService/listLeaves',
+  'eduk.audit.v1.AuditService/listReach',
+  'eduk.audit.v1.AuditService/listUse',
   'eduk.catalogue.v1.CatalogueService/getProducts',
   'eduk.catalogue.v1.CatalogueService/searchProducts',
   'eduk.delivery.v1.DeliveryService/flowRows',
@@ -416,6 +418,7 @@ const harmless = [
   'eduk.parties.v1.PartiesService/claimAssertion',
   'eduk.parties.v1.PartiesService/claimRegister',
   'eduk.parties.v1.PartiesService/listRegisters',
+  'eduk.parties.v1.PartiesService/listReviews',
   'eduk.parties.v1.PartiesService/noteRegister',
   'eduk.parties.v1.PartiesService/snapshot',
   'eduk.pseudonyms.v1.VaultService/doorKeys',
@@ -441,4 +444,6 @@ const harmless = [
   'eduk.rosters.v1.RostersService/listForgetting',
   'eduk.rosters.v1.RostersService/listHolds',
   'eduk.rosters.v1.RostersService/listSchools',
+  'eduk.delivery.v1.DeliveryService/releaseRows',
+  'eduk.pseudonyms.v1.VaultService/showHolds',
 ];

@@ -19,6 +19,7 @@ import {
   receiptsIn,
   recordLeaf,
   recordOf,
+  Sketch,
   succession,
 } from '#kernel';
 import { AuditServiceDefinition } from '#proto/eduk/audit/v1/audit';
@@ -40,7 +41,7 @@ afterEach(() => {
 });
 
 let made = 0;
-function item(more: Partial<AuditRecord> = {}): AuditItem {
+function item(more: Partial<AuditRecord> = {}, reached: Partial<AuditItem> = {}): AuditItem {
   made += 1;
   const record = AuditRecord.fromPartial({
     kind: AuditKind.AUDIT_KIND_ACCEPTED,
@@ -52,7 +53,11 @@ function item(more: Partial<AuditRecord> = {}): AuditItem {
     times: 1n,
     ...more,
   });
-  return { salt: Buffer.alloc(16, made % 251), record: encoded(AuditRecord, record) };
+  return {
+    salt: Buffer.alloc(16, made % 251),
+    record: encoded(AuditRecord, record),
+    ...reached,
+  };
 }
 const items = (count: number): AuditItem[] => Array.from({ length: count }, () => item());
 
@@ -414,6 +419,142 @@ test('after three years whole tiles, heads and counts leave; what stands is stil
   peaks.addWhole(trunks[0]!.level, trunks[0]!.hash);
   for (const { salt, record } of leaves) peaks.add(recordLeaf(salt, record));
   expect(peaks.root()).toEqual(Buffer.from(head.root));
+});
+
+describe('what one party was given', () => {
+  const OTHER = '00000007000099AB00000';
+  const sketch = (from: number, to: number, prefix = 'lt_'): Uint8Array => {
+    const of = new Sketch();
+    for (let i = from; i < to; i++) of.add(`${prefix}${i}`);
+    return of.bytes();
+  };
+  const given = (day: string, more: Partial<AuditRecord>, reached: Partial<AuditItem> = {}) =>
+    item(
+      {
+        kind: AuditKind.AUDIT_KIND_RELEASED,
+        atMs: BigInt(Date.parse(`${day}T08:00:00Z`)),
+        schoolOin: SCHOOL,
+        purpose: 'roster',
+        attributes: ['eck_id'],
+        people: 10n,
+        method: '',
+        receiptId: '',
+        ...more,
+      },
+      reached,
+    );
+  const ask = { partyOin: PARTY, fromDay: '', toDay: '', schoolOin: '', afterSchool: '', afterDay: '' };
+
+  test('is told by school, with different people counted once over days, purposes and processes', async () => {
+    const on = opened();
+    on.add([
+      given('2026-03-01', {}, { learners: sketch(0, 10) }),
+      given('2026-03-01', { purpose: 'access', attributes: ['call_name', 'eck_id'] }, { learners: sketch(5, 12) }),
+      given('2026-03-02', { partyOin: 'somebody else' }, { learners: sketch(50, 90) }),
+    ]);
+    on.add([
+      given('2026-04-01', {}, { learners: sketch(0, 12), staff: sketch(0, 3, 'st_') }),
+      // From before it was counted by whom it was about.
+      given('2026-04-02', {}),
+      given('2026-04-01', { schoolOin: OTHER }, { learners: sketch(0, 4) }),
+    ]);
+    const { rows, afterSchool, keptFrom } = await on.call.listReach(ask);
+    expect([afterSchool, keptFrom]).toEqual(['', '2026-03-01']);
+    const counted = rows.map(({ learners, staff, ...row }) => ({
+      ...row,
+      learners: new Sketch().merge(learners).count(),
+      staff: new Sketch().merge(staff).count(),
+    }));
+    expect(counted).toEqual([
+      {
+        schoolOin: SCHOOL,
+        firstDay: '2026-03-01',
+        lastDay: '2026-04-02',
+        days: 3,
+        times: 4n,
+        people: 40n,
+        purposes: ['access', 'roster'],
+        attributes: ['call_name', 'eck_id'],
+        uncountedDays: 1,
+        uncountedUntil: '2026-04-02',
+        learners: 12,
+        staff: 3,
+      },
+      expect.objectContaining({ schoolOin: OTHER, learners: 4, days: 1 }),
+    ]);
+    const march = await on.call.listReach({ ...ask, schoolOin: SCHOOL, fromDay: '2026-03-01', toDay: '2026-03-31' });
+    expect(march.rows).toMatchObject([{ days: 1, firstDay: '2026-03-01', lastDay: '2026-03-01' }]);
+    const later = await on.call.listReach({ ...ask, schoolOin: SCHOOL, fromDay: '2026-04-02' });
+    expect(later.rows).toMatchObject([{ days: 1, firstDay: '2026-04-02', uncountedDays: 1 }]);
+    await expect(on.call.listReach({ ...ask, partyOin: '' })).rejects.toThrow(/Name the party/);
+  });
+
+  test('comes in pages that break no day, and comes to the same', async () => {
+    const on = opened();
+    const all: AuditItem[] = [];
+    const schools = Array.from({ length: 24 }, (_, i) => `00000007000099${String.fromCharCode(65 + i)}Z00000`);
+    for (const schoolOin of schools)
+      for (let day = 1; day <= 28; day++)
+        for (let kind = 0; kind < 12; kind++)
+          all.push(
+            given(
+              `2026-02-${String(day).padStart(2, '0')}`,
+              { schoolOin, purpose: `service-${kind}` },
+              { learners: sketch(day, day + 2) },
+            ),
+          );
+    for (let from = 0; from < all.length; from += 500) on.add(all.slice(from, from + 500));
+    const sums = new Map<string, { days: number; times: bigint; learners: Sketch }>();
+    let pages = 0;
+    for (let at = { afterSchool: '', afterDay: '' }; ; pages++) {
+      const page = await on.call.listReach({ ...ask, ...at });
+      for (const row of page.rows) {
+        const sum = sums.get(row.schoolOin) ?? { days: 0, times: 0n, learners: new Sketch() };
+        sum.days += row.days;
+        sum.times += row.times;
+        sum.learners.merge(row.learners);
+        sums.set(row.schoolOin, sum);
+      }
+      if (page.afterSchool === '') break;
+      at = page;
+    }
+    expect(pages).toBeGreaterThan(0);
+    expect([...sums.keys()].sort()).toEqual(schools);
+    for (const { days, times, learners } of sums.values())
+      expect([days, times, learners.count()]).toEqual([28, 336n, 29]);
+  });
+
+  test('uses are by what was given, sent and agreed, once a day, and leave after three years', async () => {
+    const on = opened();
+    on.add([
+      given('2026-03-01', {}),
+      given('2026-03-01', {}),
+      given('2026-03-05', {}),
+      // Late: it makes it no older.
+      given('2026-03-04', {}),
+      item({ schoolOin: SCHOOL }),
+      item({ kind: AuditKind.AUDIT_KIND_REFUSED, schoolOin: SCHOOL }),
+      item({ method: 'ResultService/ReturnResults', schoolOin: '' }),
+    ]);
+    const { rows, countedSince } = await on.call.listUse({
+      schoolOin: '',
+      afterSchool: '',
+      afterParty: '',
+      afterWhat: '',
+    });
+    expect(
+      rows.map(({ schoolOin, what, firstDay, lastDay, days }) => [schoolOin, what, firstDay, lastDay, days]),
+    ).toEqual([
+      ['', 'ResultService/ReturnResults', '2026-08-17', '2026-08-17', 1],
+      [SCHOOL, 'OrderService/PlaceOrder', '2026-08-17', '2026-08-17', 1],
+      [SCHOOL, 'roster', '2026-03-01', '2026-03-05', 2],
+    ]);
+    expect(countedSince).toMatch(/^\d{4}-\d\d-\d\d$/);
+    on.bench.advance(4 * 366 * DAY_MS);
+    const left = await on.call.listUse({ schoolOin: '', afterSchool: '', afterParty: '', afterWhat: '' });
+    expect(left).toMatchObject({ rows: [], countedSince });
+    expect((await on.call.listReach(ask)).rows).toEqual([]);
+  });
 });
 
 describe('the key', () => {

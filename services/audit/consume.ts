@@ -7,6 +7,7 @@ import {
   HmacKey,
   headDigest,
   keyIdOf,
+  mergedSketch,
   Peaks,
   publicKeyBytes,
   receiptsIn,
@@ -15,7 +16,8 @@ import {
   signHead,
 } from '#kernel';
 import { AuditRecord } from '#proto/eduk/core/v1/audit';
-import { accessOf, mandateRecord } from './record.ts';
+import type { AuditItem } from '#proto/eduk/events/v1/audit';
+import { accessOf, mandateRecord, reviewRecord, standingRecord, usesOf } from './record.ts';
 import {
   accessTable,
   headsTable,
@@ -24,7 +26,9 @@ import {
   leavesTable,
   logTable,
   nodesTable,
+  reachTable,
   receiptsTable,
+  useTable,
 } from './tables.ts';
 import { TILE, TILE_LEVELS } from './tree.ts';
 
@@ -71,7 +75,7 @@ export function consumer(signer: (() => Signer) | undefined, changed: () => void
   return {
     name: 'audit',
     streams: ['audit', 'parties'],
-    types: ['AuditSubmitted', 'MandateChanged'],
+    types: ['AuditSubmitted', 'MandateChanged', 'PartyStandingChanged', 'MandateReviewed'],
     handle(record, unit) {
       if (record.type === 'AuditSubmitted') {
         append(unit, decoded(record, 'AuditSubmitted').items, signer !== undefined);
@@ -79,12 +83,16 @@ export function consumer(signer: (() => Signer) | undefined, changed: () => void
       }
       // Its salt need not be secret from the two who know the mandate; others do not know the event's id.
       const salts = new HmacKey(record.id);
-      const made = mandateRecord(
-        decoded(record, 'MandateChanged'),
-        { atMs: record.timeMs, flowId: record.flowId },
-        (bytes) => salts.digest('mandate', bytes),
-      );
-      if (made) append(unit, [{ salt: salts.digest('salt').subarray(0, 16), record: made }], signer !== undefined);
+      const at = { atMs: record.timeMs, flowId: record.flowId };
+      const digest = (bytes: Uint8Array): Uint8Array => salts.digest('mandate', bytes);
+      const made =
+        record.type === 'MandateChanged'
+          ? mandateRecord(decoded(record, 'MandateChanged'), at, digest)
+          : record.type === 'PartyStandingChanged'
+            ? standingRecord(decoded(record, 'PartyStandingChanged'), at, digest)
+            : reviewRecord(decoded(record, 'MandateReviewed'), at, digest);
+      const salt = salts.digest('salt').subarray(0, 16);
+      if (made) append(unit, [{ salt, record: made }], signer !== undefined);
     },
     onTimer(timer, unit) {
       if (timer.id === HEAD) {
@@ -95,11 +103,44 @@ export function consumer(signer: (() => Signer) | undefined, changed: () => void
   };
 }
 
-function append(unit: Unit, items: readonly { salt: Uint8Array; record: Uint8Array }[], signs: boolean): void {
+/** The row that says since when uses are counted. */
+export const COUNTED = { school: '', party: '', what: '' };
+
+function countUse(unit: Unit, use: ReturnType<typeof usesOf>[number]): void {
+  const { school, party, what, lastDay } = use;
+  if (party === '' || what === '') return;
+  const known = unit.get(useTable, school, party, what);
+  // Written once a day; what comes late does not make it older.
+  if (known && known.lastDay >= lastDay) return;
+  unit.put(useTable, { ...use, firstDay: known?.firstDay ?? lastDay, days: (known?.days ?? 0) + 1 });
+}
+
+/** Adds to what one party was given of a school on a day by whom it was about. */
+function countReach(
+  unit: Unit,
+  { party, school, day }: { party: string; school: string; day: string },
+  { learners = NONE, staff = NONE }: Pick<AuditItem, 'learners' | 'staff'>,
+): void {
+  if (learners.length + staff.length === 0) return;
+  const known = unit.get(reachTable, party, school, day);
+  unit.put(reachTable, {
+    party,
+    school,
+    day,
+    learners: mergedSketch(known?.learners ?? NONE, learners),
+    staff: mergedSketch(known?.staff ?? NONE, staff),
+  });
+}
+
+function append(unit: Unit, items: readonly AuditItem[], signs: boolean): void {
   if (items.length === 0) return;
   const log = logOf(unit);
   const peaks = new Peaks(log.size, log.peaks);
-  for (const { salt, record } of items) {
+  const today = dutchDay(unit.now);
+  if (unit.get(useTable, '', '', '') === undefined)
+    unit.put(useTable, { ...COUNTED, firstDay: today, lastDay: today, days: 0 });
+  for (const item of items) {
+    const { salt, record } = item;
     const n = peaks.size;
     const said = decodedWith(AuditRecord, record);
     unit.put(leavesTable, { n, atMs: Number(said.atMs), salt, record });
@@ -107,8 +148,15 @@ function append(unit: Unit, items: readonly { salt: Uint8Array; record: Uint8Arr
     peaks.add(recordLeaf(salt, record), (level, index, hash) => {
       if (level > 0 && level % TILE_LEVELS === 0) unit.put(nodesTable, { level, n: index, hash });
     });
+    let before: ReturnType<typeof usesOf>[number] | undefined;
+    for (const use of usesOf(said)) {
+      // Messages that came together are mostly of one kind.
+      if (before?.school !== use.school || before.what !== use.what) countUse(unit, use);
+      before = use;
+    }
     const access = accessOf(said, n);
     if (access) {
+      countReach(unit, access, item);
       const { school, day, party, purpose, attributes } = access;
       const known = unit.get(accessTable, school, day, party, purpose, attributes);
       unit.put(accessTable, {
@@ -191,6 +239,22 @@ function sweep(unit: Unit): void {
   })) {
     if (dutchDay(unit.now) <= day || !isOld(Date.parse(day))) break;
     unit.remove(accessTable, school, day, party, purpose, attributes);
+    removed += 1;
+  }
+  for (const { party, school, day } of unit.list(reachTable, { index: 'by_day', equals: [], limit: SWEPT_ROWS })) {
+    if (dutchDay(unit.now) <= day || !isOld(Date.parse(day))) break;
+    unit.remove(reachTable, party, school, day);
+    removed += 1;
+  }
+  for (const { school, party, what, lastDay } of unit.list(useTable, {
+    index: 'by_last_day',
+    equals: [],
+    limit: SWEPT_ROWS,
+  })) {
+    if (dutchDay(unit.now) <= lastDay || !isOld(Date.parse(lastDay))) break;
+    // Since when uses are counted stays true.
+    if (what === '') continue;
+    unit.remove(useTable, school, party, what);
     removed += 1;
   }
   unit.setTimer({ id: SWEEP, atMs: unit.now + (removed > 0 ? SWEEP_REST_MS : DAY_MS), key: SWEEP, payload: '' });

@@ -1,9 +1,20 @@
 /** What each thing that was done adds to the log: pure functions from an event to records, and from a record to rows. */
 import { dutchDay, encoded } from '#kernel';
 import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
-import { Mandate, MandateState, type ProcessingPurpose, processingPurposeToJSON } from '#proto/eduk/core/v1/party';
-import type { MandateChanged } from '#proto/eduk/events/v1/parties';
-import type { AccessRow } from './tables.ts';
+import {
+  Mandate,
+  MandateReview,
+  MandateState,
+  type ProcessingPurpose,
+  processingPurposeToJSON,
+} from '#proto/eduk/core/v1/party';
+import {
+  type MandateChanged,
+  type MandateReviewed,
+  PartyStanding,
+  type PartyStandingChanged,
+} from '#proto/eduk/events/v1/parties';
+import type { AccessRow, UseRow } from './tables.ts';
 
 const states: Readonly<Record<number, string>> = {
   [MandateState.MANDATE_STATE_UNCONFIRMED]: 'unconfirmed',
@@ -41,6 +52,70 @@ export function mandateRecord(
 /** `PROCESSING_PURPOSE_TEACHING` → `teaching`. */
 const purposeName = (purpose: ProcessingPurpose): string =>
   processingPurposeToJSON(purpose).replace('PROCESSING_PURPOSE_', '').toLowerCase();
+
+/** A party that was stopped everywhere, or goes on: of all its schools at once. */
+export function standingRecord(
+  { oin, standing, unchanged }: PartyStandingChanged,
+  at: { atMs: number; flowId: string },
+  digest: (bytes: Uint8Array) => Uint8Array,
+): Uint8Array | undefined {
+  if (unchanged || standing === undefined) return undefined;
+  return encoded(
+    AuditRecord,
+    AuditRecord.fromPartial({
+      kind: AuditKind.AUDIT_KIND_MANDATE,
+      atMs: BigInt(at.atMs),
+      partyOin: oin,
+      method: 'PartyStandingChanged',
+      receiptId: at.flowId,
+      content: digest(encoded(PartyStanding, standing)),
+      times: 1n,
+      code: standing.stoppedMs > 0n ? 'stopped' : 'resumed',
+    }),
+  );
+}
+
+/** A school that was asked about a mandate, or answered. */
+export function reviewRecord(
+  { review, unchanged }: MandateReviewed,
+  at: { atMs: number; flowId: string },
+  digest: (bytes: Uint8Array) => Uint8Array,
+): Uint8Array | undefined {
+  if (unchanged || review === undefined) return undefined;
+  return encoded(
+    AuditRecord,
+    AuditRecord.fromPartial({
+      kind: AuditKind.AUDIT_KIND_MANDATE,
+      atMs: BigInt(at.atMs),
+      partyOin: review.partyOin,
+      schoolOin: review.schoolOin,
+      method: 'MandateReviewed',
+      receiptId: at.flowId,
+      content: digest(encoded(MandateReview, review)),
+      times: 1n,
+      code: review.state,
+    }),
+  );
+}
+
+/** Uses of mandates that a record tells of. What is about several schools at once is of none in particular. */
+export function usesOf(record: AuditRecord): Pick<UseRow, 'school' | 'party' | 'what' | 'lastDay'>[] {
+  const { kind, schoolOin: school, partyOin: party, purpose, method, atMs, messages } = record;
+  const lastDay = dutchDay(Number(atMs));
+  const base = { party, lastDay };
+  switch (kind) {
+    case AuditKind.AUDIT_KIND_RELEASED:
+      return [{ ...base, school, what: purpose }];
+    case AuditKind.AUDIT_KIND_ACCEPTED:
+      if (messages.length === 0) return [{ ...base, school, what: method }];
+      return messages.map((one) => ({ ...base, school: school || one.schoolOin, what: method || one.method }));
+    case AuditKind.AUDIT_KIND_MANDATE:
+      // A mandate that is given or changed is no older than that.
+      return method === 'MandateChanged' ? [{ ...base, school, what: 'mandate' }] : [];
+    default:
+      return [];
+  }
+}
 
 /** Where a record is counted for the school whose persons it is about; undefined = it gave nobody anything. */
 export function accessOf(

@@ -8,9 +8,15 @@ import {
   type Implementation,
   implement,
   inclusionPath,
+  mergedSketch,
   type Waiters,
 } from '#kernel';
-import { type AccessRow as AccessAnswer, AuditServiceDefinition, type Trunk } from '#proto/eduk/audit/v1/audit';
+import {
+  type AccessRow as AccessAnswer,
+  AuditServiceDefinition,
+  type ReachRow as ReachAnswer,
+  type Trunk,
+} from '#proto/eduk/audit/v1/audit';
 import { AuditRecord, type LogHead, type LogKey, type LogProof } from '#proto/eduk/core/v1/audit';
 import { logOf } from './consume.ts';
 import {
@@ -20,7 +26,9 @@ import {
   keysTable,
   type LeafRow,
   leavesTable,
+  reachTable,
   receiptsTable,
+  useTable,
 } from './tables.ts';
 import { subtreesOf, TILE } from './tree.ts';
 
@@ -28,10 +36,29 @@ const LONGEST_WAIT_MS = 60_000;
 const MOST_LEAVES = 2000;
 const MOST_HEADS = 500;
 const MOST_ROWS = 10_000;
+/** Rows that one page of what a party was given, or of uses, is made from. */
+const REACH_ROWS = 5000;
+const USE_ROWS = 5000;
+const NONE = new Uint8Array(0);
+/** Behind every purpose. */
+const LAST = '~';
 /** Under which those wait who want a head. */
 export const HEADS = 'heads';
 
 const bytesOf = (hex: string): Uint8Array => Buffer.from(hex, 'hex');
+
+const emptyReach = {
+  schoolOin: '',
+  firstDay: '',
+  lastDay: '',
+  days: 0,
+  times: 0n,
+  people: 0n,
+  learners: NONE,
+  staff: NONE,
+  uncountedDays: 0,
+  uncountedUntil: '',
+};
 
 export function serve(engine: EngineView, waiters: Waiters): readonly Implementation[] {
   engine.onCommit((_touched, elsewhere) => waiters.settled(elsewhere));
@@ -147,6 +174,83 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
             lastIndex: BigInt(lastLeaf),
           }),
         ),
+      };
+    },
+    listReach({ partyOin, fromDay, toDay, schoolOin, afterSchool, afterDay }) {
+      if (partyOin === '') throw new GatewayError('wire.invalid', 'Name the party.', { where: 'party_oin' });
+      const [oldest] = engine.list(accessTable, { index: 'by_day', equals: [], limit: 1 });
+      const equals = schoolOin === '' ? [partyOin] : [partyOin, schoolOin];
+      const place = afterSchool === '' ? [] : schoolOin === '' ? [afterSchool, afterDay, LAST] : [afterDay, LAST];
+      const start = schoolOin !== '' && afterDay === '' && fromDay !== '' ? [fromDay, ''] : undefined;
+      const read = engine.list(accessTable, {
+        index: 'by_party',
+        equals,
+        ...(place.length > 0 ? { after: place } : start ? { after: start } : {}),
+        limit: REACH_ROWS,
+      });
+      // A day stands in one page, so that what is known of it by day is told once.
+      const last = read.at(-1);
+      const isWhole = read.length < REACH_ROWS;
+      const ofLast = (row: (typeof read)[number]) => row.school === last!.school && row.day === last!.day;
+      const cut = isWhole || read.every(ofLast) ? read : read.filter((row) => !ofLast(row));
+      const end = cut.at(-1);
+      const found = new Map<string, ReachAnswer>();
+      const days = new Set<string>();
+      for (const { school, day, purpose, attributes, times, people } of cut) {
+        if ((fromDay !== '' && day < fromDay) || (toDay !== '' && day > toDay)) continue;
+        let row = found.get(school);
+        if (!row) {
+          row = { ...emptyReach, schoolOin: school, firstDay: day, purposes: [], attributes: [] };
+          found.set(school, row);
+        }
+        row.lastDay = day;
+        row.times += BigInt(times);
+        row.people += BigInt(people);
+        if (!row.purposes.includes(purpose)) row.purposes.push(purpose);
+        for (const name of attributes.split(','))
+          if (name !== '' && !row.attributes.includes(name)) row.attributes.push(name);
+        if (days.has(`${school} ${day}`)) continue;
+        days.add(`${school} ${day}`);
+        row.days += 1;
+        const reach = engine.get(reachTable, partyOin, school, day);
+        if (reach) {
+          row.learners = mergedSketch(row.learners, reach.learners);
+          row.staff = mergedSketch(row.staff, reach.staff);
+        } else {
+          row.uncountedDays += 1;
+          row.uncountedUntil = day;
+        }
+      }
+      return {
+        rows: [...found.values()],
+        afterSchool: isWhole ? '' : (end?.school ?? ''),
+        afterDay: isWhole ? '' : (end?.day ?? ''),
+        keptFrom: oldest?.day ?? '',
+      };
+    },
+    listUse({ schoolOin, afterSchool, afterParty, afterWhat }) {
+      const began = afterParty !== '' || afterWhat !== '';
+      const rows = engine.list(useTable, {
+        equals: schoolOin === '' ? [] : [schoolOin],
+        ...(began ? { after: schoolOin === '' ? [afterSchool, afterParty, afterWhat] : [afterParty, afterWhat] } : {}),
+        limit: USE_ROWS,
+      });
+      const last = rows.length < USE_ROWS ? undefined : rows.at(-1);
+      return {
+        rows: rows
+          .filter(({ party }) => party !== '')
+          .map(({ school, party, what, firstDay, lastDay, days }) => ({
+            schoolOin: school,
+            partyOin: party,
+            what,
+            firstDay,
+            lastDay,
+            days,
+          })),
+        afterSchool: last?.school ?? '',
+        afterParty: last?.party ?? '',
+        afterWhat: last?.what ?? '',
+        countedSince: engine.get(useTable, '', '', '')?.firstDay ?? '',
       };
     },
   };

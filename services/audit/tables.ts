@@ -139,8 +139,59 @@ export const accessTable = table<AccessRow>({
     people: 'int',
     lastLeaf: 'int',
   },
+  indexes: { by_day: ['day'], by_party: ['party', 'school', 'day', 'purpose', 'attributes'] },
+  retention: 'RETENTION_AUDIT',
+});
+
+/**
+ * By which it can be counted how many different people of a school one party was given data of, over any days: sketches, which name
+ * nobody.
+ */
+export interface ReachRow {
+  party: string;
+  school: string;
+  day: string;
+  learners: Uint8Array;
+  staff: Uint8Array;
+}
+
+export const reachTable = table<ReachRow>({
+  name: 'audit_reach',
+  key: ['party', 'school', 'day'],
+  columns: { party: 'text', school: 'text', day: 'text', learners: 'blob', staff: 'blob' },
   indexes: { by_day: ['day'] },
   retention: 'RETENTION_AUDIT',
 });
 
-export const tables = [logTable, leavesTable, receiptsTable, nodesTable, headsTable, keysTable, accessTable];
+/** What of a school and a party was used when. */
+export interface UseRow {
+  /** Empty = in messages about several schools. */
+  school: string;
+  party: string;
+  /** A service by which the party was given something, a method by which it sent something, or `mandate`. */
+  what: string;
+  firstDay: string;
+  lastDay: string;
+  /** On how many. */
+  days: number;
+}
+
+export const useTable = table<UseRow>({
+  name: 'audit_use',
+  key: ['school', 'party', 'what'],
+  columns: { school: 'text', party: 'text', what: 'text', firstDay: 'text', lastDay: 'text', days: 'int' },
+  indexes: { by_last_day: ['lastDay'] },
+  retention: 'RETENTION_AUDIT',
+});
+
+export const tables = [
+  logTable,
+  leavesTable,
+  receiptsTable,
+  nodesTable,
+  headsTable,
+  keysTable,
+  accessTable,
+  reachTable,
+  useTable,
+];

@@ -1224,6 +1224,11 @@ describe('errors', () => {
       'receipt fetch': ['r'],
       'key rotate': ['data'],
       switch: ['--school', school, '--from', oin, '--to', '00000001000000000002', '--on', '2026-12-01'],
+      'party stop': [oin, '--reason', 'case-1', '--yes'],
+      'party resume': [oin],
+      'mandate answer': ['m', '--answer', 'keep'],
+      papers: ['--school', '99AB', '--out', 'never'],
+      breach: ['--party', oin, '--out', 'never'],
     };
     const killed = await fakeGateway({});
     killed.kill();

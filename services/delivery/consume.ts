@@ -2,6 +2,7 @@
 import { type Consumer, decoded, type LogRecord, type TimerRow, type Unit } from '#bus';
 import { dutchDay, startOfDutchDay, uuidText } from '#kernel';
 import { type Mandate, MandateState, type Party, type Service } from '#proto/eduk/core/v1/party';
+import type { PartyStandingChanged } from '#proto/eduk/events/v1/parties';
 import type { EventName } from '#proto/events';
 import { type Address, arrive, beginRelease, clean, gather, headOf, KEPT_MS, send, type Way } from './mailbox.ts';
 import { boardOf, copyMandate, copyParty, holdersIn, schoolsUnder, stands } from './mandates.ts';
@@ -16,17 +17,22 @@ import {
   wake,
 } from './push.ts';
 import { type Route, routes } from './routes.ts';
-import { bodies, forgotten, mandateCopies, parkedKeys } from './tables.ts';
+import { bodies, forgotten, mandateCopies, parkedKeys, stoppedParties } from './tables.ts';
 
 /** How long before keys that were parked during a release are looked at again. */
 const NEXT_ROUND_MS = 1000;
+/** Schools whose parked mail one unit begins to release, where a party goes on. */
+const SCHOOLS_AT_ONCE = 200;
+/** Behind every key of a school, in the order of keys. */
+const LAST_KEY = '~';
 
 type Command =
   | ({ do: 'release' } & Way)
   | ({ do: 'gather'; round: number; after?: number } & Way)
   | ({ do: 'send'; round: number } & Way)
   | ({ do: 'clean' } & Address)
-  | { do: 'valid'; school: string; party: string; mandateId: string };
+  | { do: 'valid'; school: string; party: string; mandateId: string }
+  | { do: 'resume'; party: string; service: number; school: string };
 
 /** Key by which readers of a mailbox wait. */
 export const mailboxName = ({ party, service }: Address): string => `${party}/${service}`;
@@ -40,8 +46,9 @@ export const consumer = (changed: (mailbox: string) => void): Consumer => ({
   streams: ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'results'],
   // Who receives is known before what is received: a mandate that stood when a message was accepted counts for it.
   first: ['parties'],
-  types: ['PartyRegistered', 'LearnerKept', ...Object.keys(routes)],
+  types: ['PartyRegistered', 'PartyStandingChanged', 'LearnerKept', ...Object.keys(routes)],
   handle(record, unit) {
+    if (record.type === 'PartyStandingChanged') return onStanding(decoded(record, 'PartyStandingChanged'), unit);
     if (record.type === 'PartyRegistered') return onParty(decoded(record, 'PartyRegistered').party!, unit, changed);
     if (record.type === 'LearnerKept') {
       unit.remove(forgotten, decoded(record, 'LearnerKept').learner);
@@ -72,6 +79,8 @@ export const consumer = (changed: (mailbox: string) => void): Consumer => ({
         return order(unit, command, cleanAll(unit, command));
       case 'valid':
         return onValid(command, unit);
+      case 'resume':
+        return goOn(command, unit);
     }
   },
 });
@@ -127,6 +136,31 @@ function onParty(party: Party, unit: Unit, changed: (mailbox: string) => void): 
     if (stands(mandate, dutchDay(unit.now))) release(unit, mandate.party, mandate.services, [party.oin]);
 }
 
+/** A party is stopped: what is read for it from now on parks. Or it goes on: what parked is read again. */
+function onStanding({ oin: party, standing }: PartyStandingChanged, unit: Unit): void {
+  const sinceMs = Number(standing?.stoppedMs ?? 0n);
+  if (sinceMs > 0) {
+    unit.put(stoppedParties, { party, sinceMs });
+    return;
+  }
+  if (unit.get(stoppedParties, party) === undefined) return;
+  unit.remove(stoppedParties, party);
+  order(unit, { do: 'resume', party, service: 0, school: '' });
+}
+
+/** Begins to release what is parked for a party, some schools at a time. What it may not have after all parks again. */
+function goOn({ party, ...from }: { party: string; service: number; school: string }, unit: Unit): void {
+  let { service, school } = from;
+  for (let i = 0; i < SCHOOLS_AT_ONCE; i++) {
+    // From one school to the next without reading its keys.
+    const [next] = unit.list(parkedKeys, { equals: [party], after: [service, school, LAST_KEY], limit: 1 });
+    if (next === undefined) return;
+    ({ service, school } = next);
+    order(unit, { do: 'release', party, service, school });
+  }
+  order(unit, { do: 'resume', party, service, school });
+}
+
 function onMandate(mandate: Mandate, unit: Unit): void {
   copyMandate(unit, mandate);
   const { schoolOin: school, partyOin: party, mandateId, services, state, validFrom } = mandate;
@@ -162,7 +196,9 @@ function order(unit: Unit, command: Command, atMs = unit.now): void {
       ? `clean/${party}/${command.service}`
       : command.do === 'valid'
         ? `valid/${command.school}/${party}/${command.mandateId}`
-        : `release/${party}/${command.service}/${command.school}`;
+        : command.do === 'resume'
+          ? `resume/${party}`
+          : `release/${party}/${command.service}/${command.school}`;
   unit.setTimer({ id, atMs, key: party, payload: JSON.stringify(command) } satisfies Pick<
     TimerRow,
     'id' | 'atMs' | 'key' | 'payload'

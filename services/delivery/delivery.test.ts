@@ -613,3 +613,47 @@ describe('the table of routes', () => {
     expect(readFileSync(new URL('../../docs/routes.md', import.meta.url), 'utf8')).toBe(routesPage());
   });
 });
+
+describe('a party that is stopped everywhere', () => {
+  const standing = ({ bench }: Chain, oin: string, stoppedMs: number, unchanged = false) =>
+    bench.submit(
+      'PartyStandingChanged',
+      { oin, standing: { stoppedMs: BigInt(stoppedMs), reason: '', tokensFromMs: 0n, pseudonyms: 1 }, unchanged },
+      oin,
+    );
+
+  test('keeps its mail parked whatever its mandates say, and gets it in order when it goes on', async () => {
+    const at = chain();
+    at.mandate(PLATFORM, [SERVICE_ROSTER, SERVICE_ENTITLEMENT]);
+    at.joined('learner-1');
+    standing(at, PLATFORM, 5);
+    at.joined('learner-2');
+    const { rows } = await at.read(PLATFORM, SERVICE_ROSTER);
+    const numbers = rows.map(({ number }) => number);
+    expect((await at.park(PLATFORM, SERVICE_ROSTER, numbers, 'mandate.ended')).again).toBe(false);
+    at.joined('learner-1');
+    expect(await learners(at)).toEqual([]);
+    // A mandate that is confirmed meanwhile releases it, and it parks again: nothing of it is lost.
+    at.mandate(PLATFORM, [SERVICE_ROSTER]);
+    at.bench.run();
+    const looked = (await at.read(PLATFORM, SERVICE_ROSTER)).rows.map(({ number }) => number);
+    expect((await at.park(PLATFORM, SERVICE_ROSTER, looked, 'mandate.ended')).again).toBe(false);
+    standing(at, PLATFORM, 0);
+    at.bench.run();
+    expect([...(await learners(at))].sort()).toEqual(['learner-1', 'learner-1', 'learner-2']);
+    expect(at.bench.list(parkedKeys, { equals: [] })).toEqual([]);
+  });
+
+  test('goes on once, whatever is said twice, and nobody else notices', async () => {
+    const at = chain();
+    at.mandate(SELLER, [SERVICE_ROSTER]);
+    standing(at, PLATFORM, 5);
+    standing(at, PLATFORM, 5, true);
+    at.joined('learner-1');
+    expect((await at.read(SELLER, SERVICE_ROSTER)).rows).toHaveLength(1);
+    standing(at, PLATFORM, 0);
+    standing(at, PLATFORM, 0, true);
+    at.bench.run();
+    expect((await at.read(SELLER, SERVICE_ROSTER)).rows).toHaveLength(1);
+  });
+});

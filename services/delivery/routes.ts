@@ -142,4 +142,5 @@ export const untold: { readonly [N in EventName]?: string } = {
   PartyRegistered: 'copied, to know roles and boards',
   LearnerKept:
     'no mail of the learner is passed over any more; LearnerJoined, EntitlementGranted and ResultRecorded tell of it',
+  PartyStandingChanged: 'who is stopped gets nothing; what parked is released when it goes on',
 };

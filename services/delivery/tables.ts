@@ -203,6 +203,20 @@ export const partyCopies = table<PartyCopyRow>({
   retention: 'RETENTION_PUBLIC',
 });
 
+/** A party that is stopped everywhere: whatever its mandates say, it may have nothing. */
+export interface StoppedRow {
+  party: string;
+  /** Unix milliseconds. */
+  sinceMs: number;
+}
+
+export const stoppedParties = table<StoppedRow>({
+  name: 'delivery_stopped',
+  key: ['party'],
+  columns: { party: 'text', sinceMs: 'int' },
+  retention: 'RETENTION_PUBLIC',
+});
+
 /** Copy of a mandate. */
 export interface MandateCopyRow {
   school: string;
@@ -476,6 +490,7 @@ export const tables = [
   dropped,
   forgotten,
   partyCopies,
+  stoppedParties,
   mandateCopies,
   holders,
   endpoints,

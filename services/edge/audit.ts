@@ -4,7 +4,7 @@
  */
 import { randomFillSync } from 'node:crypto';
 import { setTimeout as rest } from 'node:timers/promises';
-import { type Client, type Clock, describeError, type Encoder, encoded, log, sha256, uuid7 } from '#kernel';
+import { type Client, type Clock, describeError, type Encoder, encoded, log, Sketch, sha256, uuid7 } from '#kernel';
 import type { Entry, LogServiceDefinition, Event as NewEvent } from '#proto/eduk/bus/v1/bus';
 import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
 import { Service } from '#proto/eduk/core/v1/party';
@@ -41,7 +41,21 @@ function newSalt(): Uint8Array {
   return salt;
 }
 
-export const itemOf = (record: AuditRecord): AuditItem => ({ salt: newSalt(), record: encoded(AuditRecord, record) });
+/** `reached`: whom it was about, to be counted. */
+export const itemOf = (record: AuditRecord, reached?: Reached): AuditItem => ({
+  salt: newSalt(),
+  record: encoded(AuditRecord, record),
+  ...(reached ? { learners: reached.learners.bytes(), staff: reached.staff.bytes() } : {}),
+});
+
+/** Whom a kind of releases was about: how many different people, not which. */
+interface Reached {
+  learners: Sketch;
+  staff: Sketch;
+}
+
+/** Tokens of staff begin so. */
+const STAFF = 'st_';
 
 /** Records as an event to accept. Its key keeps those of one party in their order. */
 export function auditEvent(items: AuditItem[], party: string): NewEvent {
@@ -66,6 +80,8 @@ export interface Done {
   people?: number;
   /** Who acted for it. */
   actedBy?: string;
+  /** Tokens of the people, to be counted and not kept. */
+  tokens?: Iterable<string>;
 }
 
 type Log = Pick<Client<typeof LogServiceDefinition>, 'accept'>;
@@ -79,6 +95,8 @@ export class AuditNotes {
   readonly #clock: Clock;
   readonly #timer: NodeJS.Timeout;
   #kinds = new Map<string, AuditRecord>();
+  /** Of those that are about people, by the same names. */
+  #reached = new Map<string, Reached>();
   /** What the log was asked, or is to be asked, and has not answered: the same entries until it does. */
   #made: { entry: Entry; records: number }[] = [];
   #flushing: Promise<void> | undefined;
@@ -93,8 +111,9 @@ export class AuditNotes {
 
   note(done: Done): void {
     const { kind, partyOin, schoolOin = '', method = '', code = '', purpose = '', attributes = [], people = 0 } = done;
-    const { actedBy = '' } = done;
+    const { actedBy = '', tokens } = done;
     const key = [kind, partyOin, schoolOin, method, code, purpose, attributes.join(','), actedBy].join('|');
+    if (tokens !== undefined) this.#reach(key, tokens);
     const known = this.#kinds.get(key);
     if (known) {
       known.times += 1n;
@@ -121,6 +140,15 @@ export class AuditNotes {
     if (this.#kinds.size === MOST_KINDS) void this.flush();
   }
 
+  #reach(key: string, tokens: Iterable<string>): void {
+    let reached = this.#reached.get(key);
+    if (!reached) {
+      reached = { learners: new Sketch(), staff: new Sketch() };
+      this.#reached.set(key, reached);
+    }
+    for (const token of tokens) (token.startsWith(STAFF) ? reached.staff : reached.learners).add(token);
+  }
+
   /** Answers when all that was noted before is accepted, or could not be. */
   async flush(): Promise<void> {
     await this.#flushing;
@@ -134,10 +162,14 @@ export class AuditNotes {
     try {
       // What was made before goes first: until that is accepted, what came since is counted by its kind.
       await this.#send();
-      const records = [...this.#kinds.values()];
+      const items = [...this.#kinds].map(([key, record]) => ({
+        item: itemOf(record, this.#reached.get(key)),
+        party: record.partyOin,
+      }));
       this.#kinds = new Map();
-      for (let from = 0; from < records.length; from += MOST_ITEMS)
-        this.#made.push(noted(records.slice(from, from + MOST_ITEMS), this.#clock.now()));
+      this.#reached = new Map();
+      for (let from = 0; from < items.length; from += MOST_ITEMS)
+        this.#made.push(noted(items.slice(from, from + MOST_ITEMS), this.#clock.now()));
       await this.#send();
       this.#told = false;
     } catch (thrown) {
@@ -165,11 +197,14 @@ export class AuditNotes {
 }
 
 /** Records as what the log takes once, however often it is asked. */
-function noted(records: readonly AuditRecord[], now: number): { entry: Entry; records: number } {
+function noted(items: readonly { item: AuditItem; party: string }[], now: number): { entry: Entry; records: number } {
   const flowId = uuid7(now);
-  const said = auditEvent(records.map(itemOf), records[0]!.partyOin);
+  const said = auditEvent(
+    items.map(({ item }) => item),
+    items[0]!.party,
+  );
   return {
-    records: records.length,
+    records: items.length,
     entry: {
       flowId,
       partyOin: 'audit',
@@ -191,7 +226,7 @@ function noted(records: readonly AuditRecord[], now: number): { entry: Entry; re
 type Vault = Client<typeof VaultServiceDefinition>;
 
 /** As the vault is told a purpose, and as people know it. */
-const serviceNames: ReadonlyMap<string, string> = new Map(
+export const serviceNames: ReadonlyMap<string, string> = new Map(
   Object.entries(Service).map(([name, number]) => [`service_${number}`, name.replace('SERVICE_', '').toLowerCase()]),
 );
 
@@ -202,7 +237,7 @@ export function audited(vault: Vault, notes: AuditNotes, operatorOin: string): V
     schoolOin: string,
     purpose: string,
     attributes: readonly string[],
-    people: number,
+    tokens: readonly string[],
   ) =>
     notes.note({
       kind: partyOin === operatorOin ? AuditKind.AUDIT_KIND_REVEALED : AuditKind.AUDIT_KIND_RELEASED,
@@ -210,16 +245,17 @@ export function audited(vault: Vault, notes: AuditNotes, operatorOin: string): V
       schoolOin,
       purpose: serviceNames.get(purpose) ?? purpose,
       attributes,
-      people,
+      people: tokens.length,
+      tokens,
     });
   return {
     ...vault,
     async reveal(request) {
       const answer = await vault.reveal({ ...request });
-      const people = answer.revealed.filter(({ known }) => known).length;
+      const people = request.wanted.flatMap(({ token }, i) => (answer.revealed[i]!.known ? [token] : []));
       const tables = (['numbers', 'names', 'contact'] as const).filter((name) => request[name]);
       // Of a person of whom nothing is shown, nothing was revealed.
-      if (people > 0 && tables.length > 0)
+      if (people.length > 0 && tables.length > 0)
         revealed(
           request.partyOin,
           request.schoolOin,
@@ -234,7 +270,8 @@ export function audited(vault: Vault, notes: AuditNotes, operatorOin: string): V
       // What is sealed under the school's key is about nobody.
       const theirs = request.sealed.filter(({ token }, i) => token !== '' && answer.data[i]!.length > 0);
       const what = [...new Set(theirs.map(({ context }) => context))];
-      if (theirs.length > 0) revealed(request.partyOin, request.schoolOin, request.purpose, what, theirs.length);
+      const tokens = theirs.map(({ token }) => token);
+      if (theirs.length > 0) revealed(request.partyOin, request.schoolOin, request.purpose, what, tokens);
       return answer;
     },
   };

@@ -148,6 +148,20 @@ export class Chain {
     return this.#byOin.get(oin)?.credentials;
   }
 
+  /** Since when and why a party is stopped everywhere, and how often its pseudonyms were renewed; undefined = it never was. */
+  standing(oin: string): PartyRow['standing'] {
+    return this.#byOin.get(oin)?.standing;
+  }
+
+  isStopped(oin: string): boolean {
+    return (this.standing(oin)?.stoppedMs ?? 0n) > 0n;
+  }
+
+  /** A mandate as it is shown: that it holds means nothing while its party is stopped. */
+  shown(mandate: Mandate): Mandate {
+    return this.isStopped(mandate.partyOin) ? { ...mandate, partyStopped: true } : mandate;
+  }
+
   parties(): Party[] {
     return [...this.#byOin.values()].map((row) => row.party!);
   }
@@ -239,6 +253,7 @@ export class Chain {
    */
   judge(school: string, party: string, service: Service, fresh = false): { mandates: Mandate[]; fault?: Fault } {
     this.#mustBeFresh();
+    if (this.isStopped(party)) return { mandates: this.between(school, party).slice(0, 1), fault: 'mandate.ended' };
     const today = dutchDay(this.#clock.now());
     const holding: Mandate[] = [];
     let best: { mandate: Mandate; fault: Fault } | undefined;

@@ -4,6 +4,7 @@ import type { Attempts } from './attempts.ts';
 import type { Certificates } from './certificates.ts';
 import type { Cursors } from './cursor.ts';
 import type { Heads } from './heads.ts';
+import type { ProcessingSettings } from './processing.ts';
 import type { TrustedProxy } from './proxy.ts';
 import type { RefusalNotes } from './refusals.ts';
 import type { Register } from './register/index.ts';
@@ -29,6 +30,8 @@ export interface Gate {
   /** Whether the master key is a development key. */
   devKey: boolean;
   version: string;
+  /** What papers tell of the operator; undefined = it said nothing. */
+  processing?: ProcessingSettings | undefined;
   /** Copies the gateway's files into a folder; undefined = it has none. */
   backup: ((folder: string) => Promise<void>) | undefined;
   /** What this process says of itself at /healthz, /readyz and /metrics. */

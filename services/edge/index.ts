@@ -27,6 +27,7 @@ import { metricsPage } from './http/metrics.ts';
 import { startHttp } from './http/server.ts';
 import { limits } from './limits.ts';
 import { type OperatorSignIn, Operators } from './operators.ts';
+import type { ProcessingSettings } from './processing.ts';
 import { TrustedProxy } from './proxy.ts';
 import { RefusalNotes } from './refusals.ts';
 import { Register, type RegisterOptions } from './register/index.ts';
@@ -67,6 +68,8 @@ export interface DoorOptions {
   /** The operator's secret; only its digest is kept. */
   operatorKey: string;
   version: string;
+  /** What papers tell of the operator; undefined = it said nothing. */
+  processing?: ProcessingSettings | undefined;
   /** Networks (CIDR) beyond the Internet in which receivers may be. */
   allowNetworks: readonly string[];
   /** Calls and bulk items of one party a second. */
@@ -139,6 +142,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     attempts: new Attempts(() => performance.now()),
     devKey,
     version: options.version,
+    processing: options.processing,
     backup: options.backup,
     turns: new Turns(paceOf(options.pace.calls, options.pace.items)),
     unfinished: new Unfinished(limits.unfinished.at),

@@ -38,11 +38,17 @@ const reads: ReadonlySet<string> = new Set([
   'showReceipt',
   'listAccess',
   'showKeys',
+  'previewStop',
+  'listReach',
+  'showProcessing',
+  'listReviews',
 ]);
-/** A privacy officer forgets, or keeps after all, and ends what was agreed. */
+/** A privacy officer forgets, or keeps after all, ends what was agreed, stops who leaks, and asks schools; who goes on is for an operator. */
 const isForPrivacy = (key: string, request: { change?: string }): boolean =>
   key === 'forgetLearner' ||
   key === 'keepLearner' ||
+  key === 'stopParty' ||
+  key === 'openReviews' ||
   (key === 'changeMandate' && (request.change === 'stop' || request.change === 'run_off'));
 
 /** Faults: party.forbidden. */

@@ -42,6 +42,7 @@ export function purposeFor(door: Releasing, caller: Caller, school: string, serv
     ...(sites ? { sites, within: (tokens) => whoIsAt(door, school, sites, tokens) } : {}),
     released: givenOf(judgeAttributes(receiverOf(door, caller), agreement, service)),
     pairwise: !agreement.own && door.chain.isPairwise(school, base.party),
+    pseudonyms: door.chain.standing(base.party)?.pseudonyms ?? 0,
   };
 }
 

@@ -9,14 +9,14 @@ const claims = { oin: '00000099000000001000', scopes: ['order', 'flow'], school:
 test('a token says what it was issued for, for ten minutes', () => {
   const { token, expiresInS } = ours.issue({ ...claims, thumbprint: 'abc' }, 1_000_000);
   expect(expiresInS).toBe(600);
-  expect(ours.verify(token, 1_000_000 + 599_999)).toEqual({ ...claims, thumbprint: 'abc' });
+  expect(ours.verify(token, 1_000_000 + 599_999)).toEqual({ ...claims, issuedMs: 1_000_000, thumbprint: 'abc' });
   expect(ours.verify(token, 1_000_000 + 600_000)).toBeUndefined();
 });
 
 test('wrong audience: a token of a gateway with another address is none here, though one key signed both', () => {
   const { token } = at('https://elsewhere.example').issue(claims, 0);
   expect(ours.verify(token, 1)).toBeUndefined();
-  expect(at('https://elsewhere.example').verify(token, 1)).toEqual({ ...claims, thumbprint: undefined });
+  expect(at('https://elsewhere.example').verify(token, 1)).toEqual({ ...claims, issuedMs: 0, thumbprint: undefined });
   // Every door of one gateway has this address and this key.
   expect(at('https://gateway.example').verify(ours.issue(claims, 0).token, 1)).toMatchObject(claims);
 });

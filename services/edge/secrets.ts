@@ -23,6 +23,8 @@ export interface TokenClaims {
   school?: string | undefined;
   /** Of the certificate whose holder alone may use it (RFC 8705). */
   thumbprint?: string | undefined;
+  /** When it was issued, Unix milliseconds of a whole second; of what is to be issued it is not read. */
+  issuedMs?: number;
 }
 
 /** Access tokens: ours to read only, so their form is our own: payload and HMAC-SHA-256. They live 10 minutes. */
@@ -62,7 +64,13 @@ export class AccessTokens {
       cnf?: { 'x5t#S256': string };
     };
     if (aud !== this.#audience() || exp * 1000 <= nowMs) return undefined;
-    return { oin: sub, scopes: scope?.split(' '), school, thumbprint: cnf?.['x5t#S256'] };
+    return {
+      oin: sub,
+      scopes: scope?.split(' '),
+      school,
+      thumbprint: cnf?.['x5t#S256'],
+      issuedMs: (exp - TOKEN_LIFE_S) * 1000,
+    };
   }
 
   #sign(payload: string): string {

@@ -148,9 +148,31 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
     by,
     (e) => e.mandateId,
   ),
+  PartyStandingSubmitted: asked(
+    (e) => (e.change === 'stop' ? 'OperatorService/StopParty' : 'OperatorService/ResumeParty'),
+    () => 'operator',
+    (e) => e.oin,
+  ),
+  MandateReviewSubmitted: asked(
+    (e) =>
+      e.change === 'open'
+        ? 'OperatorService/OpenReviews'
+        : byOperator(e, 'PartyService/AnswerReview', 'OperatorService/AnswerReview'),
+    by,
+    (e) => e.mandateId,
+  ),
   PartyRegistered: answer(['PartySubmitted'], 'done'),
-  MandateChanged: answer(['MandateSubmitted', 'MandateChangeSubmitted'], 'done'),
-  PartyChangeRefused: refusal('PartySubmitted', 'MandateSubmitted', 'MandateChangeSubmitted'),
+  PartyStandingChanged: answer(['PartyStandingSubmitted'], 'done'),
+  MandateReviewed: answer(['MandateReviewSubmitted'], 'done'),
+  // A review that narrows or ends a mandate changes it too.
+  MandateChanged: answer(['MandateSubmitted', 'MandateChangeSubmitted', 'MandateReviewSubmitted'], 'done'),
+  PartyChangeRefused: refusal(
+    'PartySubmitted',
+    'PartyStandingSubmitted',
+    'MandateSubmitted',
+    'MandateChangeSubmitted',
+    'MandateReviewSubmitted',
+  ),
 };
 
 /**

@@ -234,6 +234,16 @@ export const settings = {
       'File (mode 0600) with the 32-byte master key, in hexadecimal. On loopback a development key is made beside the data folder when this is absent.',
     type: 'path',
   },
+  EDUK_PROCESSOR_FOR: {
+    about:
+      'Name of the party whose subprocessor the operator of this gateway is, for the papers of schools. Not set = the operator is the schools’ processor itself.',
+    type: 'text',
+  },
+  EDUK_PROCESSING_FILE: {
+    about:
+      'File (JSON) that says who operates the gateway and which subprocessors there are, for the papers of schools; read each time they are written. See docs/papers.md.',
+    type: 'path',
+  },
   EDUK_TOKEN_FILE: {
     about: 'File with the operator token that the command line uses instead of operator.key in the data folder.',
     type: 'path',

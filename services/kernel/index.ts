@@ -14,6 +14,7 @@ export * from './merkle.ts';
 export * from './networks.ts';
 export * from './rpc.ts';
 export * from './seldom.ts';
+export * from './sketch.ts';
 export * from './thread.ts';
 export * from './traceparent.ts';
 export * from './waiters.ts';

@@ -1,7 +1,13 @@
 /** Record → decision → rows and events. */
 import { type Consumer, decoded, emit, type LogRecord, type TimerRow, terms, type Unit } from '#bus';
-import { Mandate, MandateState, Role } from '#proto/eduk/core/v1/party';
-import type { MandateChangeSubmitted, MandateSubmitted, PartySubmitted } from '#proto/eduk/events/v1/parties';
+import { Mandate, MandateReview, MandateState, Role } from '#proto/eduk/core/v1/party';
+import {
+  MandateChangeSubmitted,
+  type MandateReviewSubmitted,
+  type MandateSubmitted,
+  type PartyStandingSubmitted,
+  type PartySubmitted,
+} from '#proto/eduk/events/v1/parties';
 import { PartyRow } from '#proto/eduk/parties/v1/parties';
 import {
   decideEnd,
@@ -15,7 +21,9 @@ import {
   type Pair,
 } from './mandate.ts';
 import { decideParty, type PartyEvent } from './party.ts';
-import { mandatesTable, pairsTable, partiesTable, versionTable } from './tables.ts';
+import { closedWith, decideReview, lapseOf, lapses } from './review.ts';
+import { decideStanding } from './standing.ts';
+import { mandatesTable, pairsTable, partiesTable, reviewsTable, versionTable } from './tables.ts';
 
 /** Where each credential is looked up. */
 const CREDENTIAL_INDEX = { clientId: 'by_client_id', klantcode: 'by_klantcode' } as const;
@@ -23,19 +31,31 @@ const CREDENTIAL_INDEX = { clientId: 'by_client_id', klantcode: 'by_klantcode' }
 export const consumer: Consumer = {
   name: 'parties',
   streams: ['parties'],
-  types: ['PartySubmitted', 'MandateSubmitted', 'MandateChangeSubmitted'],
+  types: [
+    'PartySubmitted',
+    'PartyStandingSubmitted',
+    'MandateSubmitted',
+    'MandateChangeSubmitted',
+    'MandateReviewSubmitted',
+  ],
   handle(record, unit) {
     if (record.type === 'PartySubmitted') onParty(decoded(record, 'PartySubmitted'), record, unit);
+    else if (record.type === 'PartyStandingSubmitted')
+      onStanding(decoded(record, 'PartyStandingSubmitted'), record, unit);
+    else if (record.type === 'MandateReviewSubmitted')
+      onReview(decoded(record, 'MandateReviewSubmitted'), record, unit);
     else if (record.type === 'MandateSubmitted') onMandate(decoded(record, 'MandateSubmitted'), record, unit);
     else onMandateChange(decoded(record, 'MandateChangeSubmitted'), record, unit);
   },
   onTimer(timer, unit) {
+    if (timer.id.startsWith(REVIEW)) return onLapse(timer, unit);
     const row = unit.get(mandatesTable, timer.key, timer.payload);
     if (!row) return;
     const pair = loadPair(unit, row.schoolOin, row.partyOin);
     if (Mandate.decode(row.mandate).state === MandateState.MANDATE_STATE_ENDED) {
       // It has rested long enough; the key goes with the last of its pair.
       unit.remove(mandatesTable, row.schoolOin, row.mandateId);
+      unit.remove(reviewsTable, row.schoolOin, row.mandateId);
       if (pair.mandates.length === 1) unit.remove(pairsTable, row.schoolOin, row.partyOin);
     } else conclude(unit, pair, decideEnd(pair, row.mandateId, world(unit)), pair.keyDigest, timer);
   },
@@ -53,13 +73,68 @@ function onParty(submitted: PartySubmitted, record: LogRecord, unit: Unit): void
       .some((other) => other.oin !== oin),
   );
   if (next) {
-    const bytes = PartyRow.encode(next).finish();
+    const bytes = PartyRow.encode({ ...next, standing: before?.standing }).finish();
     if (!row || Buffer.compare(row.row, bytes) !== 0) {
       const { clientId, klantcode } = next.credentials;
       unit.put(partiesTable, { oin, clientId, klantcode, version: nextVersion(unit), row: bytes });
     }
   }
   say(unit, event, record.key);
+}
+
+function onStanding(submitted: PartyStandingSubmitted, record: LogRecord, unit: Unit): void {
+  const row = unit.get(partiesTable, submitted.oin);
+  const { event, next } = decideStanding(row && PartyRow.decode(row.row), submitted, unit.now);
+  if (row && next) unit.put(partiesTable, { ...row, version: nextVersion(unit), row: PartyRow.encode(next).finish() });
+  say(unit, event, record.key);
+}
+
+/** Timers of questions; those of mandates have another name. */
+const REVIEW = 'review:';
+
+const reviewOf = (unit: Unit, school: string, mandateId: string): MandateReview | undefined => {
+  const row = unit.get(reviewsTable, school, mandateId);
+  return row && MandateReview.decode(row.review);
+};
+
+function onReview(submitted: MandateReviewSubmitted, record: LogRecord, unit: Unit): void {
+  const { schoolOin, mandateId } = submitted;
+  const row = unit.get(mandatesTable, schoolOin, mandateId);
+  const event = decideReview(
+    reviewOf(unit, schoolOin, mandateId),
+    row && Mandate.decode(row.mandate),
+    submitted,
+    unit.now,
+  );
+  concludeReview(unit, event, record.key);
+}
+
+/** Writes what the event says of a question, and sets the timer of its end. */
+function concludeReview(unit: Unit, event: PartyEvent, key: string): void {
+  if (event.type === 'MandateReviewed' && !event.value.unchanged) {
+    const review = event.value.review!;
+    const { schoolOin, mandateId } = review;
+    unit.put(reviewsTable, { schoolOin, mandateId, review: MandateReview.encode(review).finish() });
+    const timer = `${REVIEW}${schoolOin}/${mandateId}`;
+    const atMs = lapseOf(review);
+    if (atMs === undefined) unit.cancelTimer(timer);
+    else unit.setTimer({ id: timer, atMs, key: schoolOin, payload: mandateId });
+  }
+  say(unit, event, key);
+}
+
+/** Nobody answered, and it was said that the mandate ends then. */
+function onLapse(timer: TimerRow, unit: Unit): void {
+  const review = reviewOf(unit, timer.key, timer.payload);
+  const row = unit.get(mandatesTable, timer.key, timer.payload);
+  if (!review || !row || !lapses(review, unit.now)) return;
+  const { schoolOin, mandateId, partyOin } = row;
+  concludeReview(unit, closedWith(review, unit.now, 'lapsed'), timer.key);
+  const pair = loadPair(unit, schoolOin, partyOin);
+  // The school was asked and was told what its silence means: it ends as if the school had ended it.
+  const asked = MandateChangeSubmitted.fromPartial({ schoolOin, mandateId, change: 'stop', byOin: schoolOin });
+  if (Mandate.decode(row.mandate).state === MandateState.MANDATE_STATE_ENDED) return;
+  conclude(unit, pair, decideMandateChange(pair, asked, world(unit)), pair.keyDigest, timer);
 }
 
 function onMandate(submitted: MandateSubmitted, record: LogRecord, unit: Unit): void {
@@ -107,9 +182,11 @@ function conclude(
   before: Pair,
   events: readonly PartyEvent[],
   keyDigest: Uint8Array,
-  cause: LogRecord | TimerRow,
+  cause: Pick<LogRecord | TimerRow, 'key'>,
 ): void {
   const after = events.reduce(evolve, before);
+  /** Questions about mandates that end by these events. */
+  const closing: MandateReview[] = [];
   const taken = events.some((event) => event.type === 'MandateChanged');
   const newKey = taken && Buffer.compare(keyDigest, before.keyDigest) !== 0;
   for (const standing of after.mandates) {
@@ -130,6 +207,8 @@ function conclude(
     if (old?.mandate === standing.mandate) continue; // Only its key is new.
     const timer = `end:${schoolOin}/${mandateId}`;
     const ended = standing.mandate.state === MandateState.MANDATE_STATE_ENDED;
+    const review = ended ? reviewOf(unit, schoolOin, mandateId) : undefined;
+    if (review?.state === 'open') closing.push(review);
     const atMs = ended ? terms[mandatesTable.retention]!.end(unit.now) : endOf(standing.mandate);
     if (atMs === undefined) unit.cancelTimer(timer);
     else unit.setTimer({ id: timer, atMs, key: schoolOin, payload: mandateId });
@@ -137,6 +216,7 @@ function conclude(
   const first = after.mandates[0]?.mandate;
   if (newKey && first) unit.put(pairsTable, { schoolOin: first.schoolOin, partyOin: first.partyOin, keyDigest });
   for (const event of events) say(unit, event, cause.key);
+  for (const review of closing) concludeReview(unit, closedWith(review, unit.now, 'closed'), cause.key);
 }
 
 function nextVersion(unit: Unit): number {

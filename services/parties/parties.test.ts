@@ -1,10 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import { MemoryStore, testBench } from '#bus';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
-import { MandateChangeSubmitted, MandateSubmitted, PartySubmitted } from '#proto/eduk/events/v1/parties';
+import {
+  MandateChangeSubmitted,
+  MandateReviewSubmitted,
+  MandateSubmitted,
+  PartyStandingSubmitted,
+  PartySubmitted,
+} from '#proto/eduk/events/v1/parties';
 import { PartiesServiceDefinition, RegisterRun } from '#proto/eduk/parties/v1/parties';
 import { parties } from './index.ts';
-import { assertionsTable } from './tables.ts';
+import { IDLE_MS, LONGEST_MS } from './serve.ts';
+import { assertionsTable, sessionsTable } from './tables.ts';
 
 const SCHOOL = '0000000700001AB00000';
 const BOARD = '00000003444444440000';
@@ -51,6 +58,20 @@ function start(store = new MemoryStore(), now?: number) {
         SCHOOL,
         { school: SCHOOL },
       ),
+    standing: (change: string, more: object = {}) =>
+      bench.submit(
+        'PartyStandingSubmitted',
+        PartyStandingSubmitted.fromPartial({ oin: PARTY, change, reason: change === 'stop' ? 'case-1' : '', ...more }),
+        PARTY,
+      ),
+    review: (mandateId: string, change: string, more: object = {}) =>
+      bench.submit(
+        'MandateReviewSubmitted',
+        MandateReviewSubmitted.fromPartial({ schoolOin: SCHOOL, mandateId, change, byOin: SCHOOL, ...more }),
+        SCHOOL,
+        { school: SCHOOL },
+      ),
+    reviews: async (...schoolOins: string[]) => (await client.listReviews({ schoolOins })).reviews,
     snapshot: (since = 0n) => client.snapshot({ since }),
   };
 }
@@ -82,6 +103,85 @@ describe('parties', () => {
       'state.conflict',
       'state.conflict',
     ]);
+  });
+});
+
+describe('a party that is stopped', () => {
+  test('is so from one event on, keeps its mandates, and is not forgotten when it is named again', async () => {
+    const { bench, name, grant, standing, snapshot, store } = start();
+    name(PARTY, [Role.ROLE_PUBLISHER], { clientId: 'c1', apiKey: digest(1) });
+    grant('m');
+    const { version } = await snapshot();
+    standing('stop');
+    standing('stop');
+    name(PARTY, [Role.ROLE_PLATFORM]);
+    const changed = await snapshot(version);
+    expect(changed.mandates).toEqual([]);
+    expect(changed.parties).toMatchObject([{ standing: { stoppedMs: BigInt(bench.now()), pseudonyms: 1 } }]);
+    // After a restart it stands so.
+    const again = start(store, bench.now());
+    expect((await again.snapshot()).parties).toMatchObject([{ standing: { reason: 'case-1' } }]);
+    again.standing('resume', { credentials: { apiKey: digest(2) } });
+    const { parties: rows, mandates } = await again.snapshot();
+    expect(rows).toMatchObject([{ standing: { stoppedMs: 0n, pseudonyms: 1 }, credentials: { apiKey: digest(2) } }]);
+    expect(mandates).toMatchObject([{ mandate: { mandateId: 'm', state: ACTIVE } }]);
+    expect(bench.events('PartyStandingChanged').map(({ value }) => value.unchanged)).toEqual([false, true]);
+  });
+});
+
+describe('questions about mandates', () => {
+  test('stay open for as long as nobody answers, and end nothing', async () => {
+    const { bench, grant, review, reviews, snapshot } = start();
+    grant('m');
+    review('m', 'open', { lastUsedOn: '2026-03-01' });
+    bench.advance(400 * 86_400_000);
+    expect(await reviews(SCHOOL)).toMatchObject([{ mandateId: 'm', state: 'open', lastUsedOn: '2026-03-01' }]);
+    expect(await reviews()).toHaveLength(1);
+    expect(await reviews(BOARD)).toEqual([]);
+    expect((await snapshot()).mandates).toMatchObject([{ mandate: { state: ACTIVE } }]);
+  });
+
+  test('end the mandate after the last day that was set, unless there was an answer', async () => {
+    const { bench, grant, review, reviews, snapshot } = start();
+    for (const mandateId of ['silent', 'answered']) {
+      grant(mandateId);
+      review(mandateId, 'open', { endsOn: '2026-12-31' });
+    }
+    review('answered', 'keep');
+    bench.advance(Date.parse('2026-12-31T22:59:59Z') - bench.now());
+    expect((await reviews()).map(({ state }) => state).sort()).toEqual(['kept', 'open']);
+    bench.advance(1000);
+    expect((await reviews()).map(({ mandateId, state }) => [mandateId, state]).sort()).toEqual([
+      ['answered', 'kept'],
+      ['silent', 'lapsed'],
+    ]);
+    const states = (await snapshot()).mandates.map(({ mandate }) => [mandate!.mandateId, mandate!.state]);
+    expect(states.sort()).toEqual([
+      ['answered', ACTIVE],
+      ['silent', ENDED],
+    ]);
+  });
+
+  test('are closed with a mandate that ends otherwise, and answered before what follows', async () => {
+    const { grant, review, change, reviews, bench } = start();
+    for (const mandateId of ['a', 'b']) {
+      grant(mandateId);
+      review(mandateId, 'open');
+    }
+    change('a', 'stop');
+    review('b', 'end');
+    change('b', 'stop');
+    expect((await reviews()).map(({ mandateId, state }) => [mandateId, state])).toEqual([
+      ['a', 'closed'],
+      ['b', 'ended'],
+    ]);
+    // What ends says so first.
+    expect(
+      bench
+        .events()
+        .slice(-4)
+        .map(({ name }) => name),
+    ).toEqual(['MandateChanged', 'MandateReviewed', 'MandateReviewed', 'MandateChanged']);
   });
 });
 
@@ -272,5 +372,71 @@ describe('a comparison with a register', () => {
     expect([await take(3, 3_600_000), await take(4, 0)]).toEqual([false, true]);
     await client.noteRegister({ register: 'osr', claim: claim(4), run: undefined });
     expect(await begin(store, MORNING + 3_600_001).take(5, 3_600_000)).toBe(true);
+  });
+});
+
+describe('a number to sign in by', () => {
+  test('is one party’s until that has others, also after a restart', async () => {
+    const { bench, store, name, snapshot } = start();
+    const numbers = (...of: string[]) => ({ signIn: { numbers: of } });
+    name(BOARD, [Role.ROLE_BOARD], numbers('kvk:12345678', 'kvk:87654321'));
+    name(SCHOOL, [Role.ROLE_SCHOOL], numbers('kvk:12345678'));
+    expect(bench.events('PartyChangeRefused').map(({ value }) => value.code)).toEqual(['state.conflict']);
+    name(BOARD, [], numbers('kvk:87654321'));
+    const two = start(store, bench.now());
+    two.name(SCHOOL, [Role.ROLE_SCHOOL], numbers('kvk:12345678'));
+    two.name(BOARD, [], numbers('kvk:87654321', 'kvk:12345678'));
+    expect(two.bench.events('PartyChangeRefused').map(({ value }) => value.code)).toContain('state.conflict');
+    const { parties: rows } = await snapshot();
+    const of = (oin: string) => rows.find(({ party }) => party!.oin === oin)!.credentials!.signIn!.numbers;
+    expect([of(BOARD), of(SCHOOL)]).toEqual([['kvk:87654321'], ['kvk:12345678']]);
+  });
+});
+
+describe('a session', () => {
+  const clientOf = (bench: ReturnType<typeof testBench>) => bench.client(PartiesServiceDefinition);
+  const open = (bench: ReturnType<typeof testBench>, n: number) =>
+    clientOf(bench).openSession({ digest: digest(n), partyOin: BOARD, number: 'kvk:12345678' });
+  const find = async (bench: ReturnType<typeof testBench>, n: number) =>
+    (await clientOf(bench).findSession({ digest: digest(n) })).partyOin;
+
+  test('is found by its digest alone, also after a restart, until it is ended', async () => {
+    const { bench } = start();
+    await open(bench, 1);
+    expect(await clientOf(bench).findSession({ digest: digest(1) })).toEqual({
+      partyOin: BOARD,
+      number: 'kvk:12345678',
+    });
+    expect(await find(bench, 2)).toBe('');
+    const again = bench.restart();
+    expect(await find(again, 1)).toBe(BOARD);
+    await clientOf(again).endSession({ digest: digest(1) });
+    await clientOf(again).endSession({ digest: digest(1) });
+    expect(await find(again, 1)).toBe('');
+  });
+
+  test('is over half an hour after it was last asked for, and after eight hours in any case', async () => {
+    const { bench } = start();
+    await open(bench, 1);
+    bench.advance(IDLE_MS - 1);
+    expect(await find(bench, 1)).toBe(BOARD);
+    bench.advance(IDLE_MS - 1);
+    expect(await find(bench, 1)).toBe(BOARD);
+    bench.advance(IDLE_MS);
+    expect(await find(bench, 1)).toBe('');
+    await open(bench, 2);
+    for (let ms = 0; ms < LONGEST_MS; ms += IDLE_MS / 2) {
+      expect(await find(bench, 2)).toBe(BOARD);
+      bench.advance(IDLE_MS / 2);
+    }
+    expect(await find(bench, 2)).toBe('');
+  });
+
+  test('that is over leaves as others come', async () => {
+    const { bench } = start();
+    for (let n = 1; n <= 15; n++) await open(bench, n);
+    bench.advance(IDLE_MS);
+    await open(bench, 16);
+    expect(bench.list(sessionsTable, { equals: [] })).toHaveLength(1);
   });
 });

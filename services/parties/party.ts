@@ -10,7 +10,12 @@ export interface StandingParty {
   credentials: CredentialDigests;
 }
 
-type PartyEventName = 'PartyRegistered' | 'PartyChangeRefused' | 'MandateChanged';
+type PartyEventName =
+  | 'PartyRegistered'
+  | 'PartyChangeRefused'
+  | 'MandateChanged'
+  | 'PartyStandingChanged'
+  | 'MandateReviewed';
 /** What this service says on the log. */
 export type PartyEvent = { [N in PartyEventName]: { type: N; value: EventOf<N> } }[PartyEventName];
 

@@ -1,7 +1,7 @@
 /** Answers eduk.parties.v1 from rows. */
 import type { EngineView } from '#bus';
 import { type Implementation, implement } from '#kernel';
-import { Mandate } from '#proto/eduk/core/v1/party';
+import { Mandate, MandateReview } from '#proto/eduk/core/v1/party';
 import { PartiesServiceDefinition, PartyRow, RegisterRun } from '#proto/eduk/parties/v1/parties';
 import {
   assertionsTable,
@@ -10,6 +10,7 @@ import {
   partiesTable,
   type RegisterTableRow,
   registersTable,
+  reviewsTable,
   versionTable,
 } from './tables.ts';
 
@@ -35,6 +36,11 @@ export function serve(engine: EngineView): readonly Implementation[] {
           })),
         };
       },
+      listReviews: ({ schoolOins }) => ({
+        reviews: (schoolOins.length === 0 ? [[]] : schoolOins.map((oin) => [oin]))
+          .flatMap((equals) => engine.list(reviewsTable, { equals }))
+          .map(({ review }) => MandateReview.decode(review)),
+      }),
       /** Those whose time is over leave as others come. */
       claimAssertion({ partyOin, digest, expiresMs, claim }) {
         const name = Buffer.from(digest).toString('hex');

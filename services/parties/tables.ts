@@ -111,4 +111,27 @@ export const registersTable = table<RegisterTableRow>({
   retention: 'RETENTION_PUBLIC',
 });
 
-export const tables = [partiesTable, mandatesTable, pairsTable, versionTable, assertionsTable, registersTable];
+/** What a school was asked about a mandate: the newest question. */
+export interface ReviewTableRow {
+  schoolOin: string;
+  mandateId: string;
+  /** eduk.core.v1.MandateReview. */
+  review: Uint8Array;
+}
+
+export const reviewsTable = table<ReviewTableRow>({
+  name: 'parties_reviews',
+  key: ['schoolOin', 'mandateId'],
+  columns: { schoolOin: 'text', mandateId: 'text', review: 'blob' },
+  retention: 'RETENTION_AUDIT',
+});
+
+export const tables = [
+  partiesTable,
+  mandatesTable,
+  pairsTable,
+  versionTable,
+  assertionsTable,
+  registersTable,
+  reviewsTable,
+];

@@ -106,7 +106,7 @@ export function serveVault({ doors, devKey, touched, rotation, watch, grouped }:
         const school = shelf.school(schoolOin, true);
         return { tokens: each(texts, (text) => sealText(shelf, school, text, partyOin)) };
       }),
-    openTexts: ({ schoolOin, tokens, keys, partyOin }) => {
+    openTexts: ({ schoolOin, tokens, keys, partyOin, pseudonyms = 0 }) => {
       if (keys.length > 0 && partyOin === '')
         throw new GatewayError('gateway.bug', 'Pseudonyms are of a party.', { where: 'party_oin' });
       return grouped(schoolOin, ({ shelf }) => {
@@ -115,7 +115,7 @@ export function serveVault({ doors, devKey, touched, rotation, watch, grouped }:
           texts: each(tokens, (token) => (school ? openText(shelf, school, token) : '')),
           keys: each(keys, (token) => {
             const known = school && shelf.rows.text(school.id, token);
-            return known ? shelf.pseudonyms(school, partyOin, 'text').of(token) : '';
+            return known ? shelf.pseudonyms(school, partyOin, 'text', pseudonyms).of(token) : '';
           }),
         };
       });
@@ -180,8 +180,8 @@ function sealText(shelf: Shelf, school: School, text: string, party: string): st
   if (text === '') return '';
   const pseudonym = readPseudonym(text);
   if (pseudonym) {
-    const { version, characters } = pseudonym;
-    const own = party && shelf.pseudonyms(school, party, 'text', version)?.tokenOf(characters);
+    const { version, renewed, characters } = pseudonym;
+    const own = party && shelf.pseudonyms(school, party, 'text', renewed, version)?.tokenOf(characters);
     return own && shelf.rows.text(school.id, own) ? own : '';
   }
   const { version } = shelf.key(school, 'text_tokens');

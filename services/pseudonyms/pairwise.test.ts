@@ -38,7 +38,7 @@ test('a pseudonym leads back to its token, and two of anything have nothing in c
       const mine = new Pseudonyms(key(), 1, SCHOOL, PARTY, kind);
       const pseudonym = mine.of(token);
       const read = readPseudonym(pseudonym)!;
-      expect(read).toEqual({ version: 1, characters: pseudonym.slice(4) });
+      expect(read).toEqual({ version: 1, renewed: 0, characters: pseudonym.slice(4) });
       expect(readPseudonym(asUri(pseudonym))).toEqual(read);
       expect(mine.tokenOf(read.characters)).toBe(token);
       // The same from the same key, whoever makes it, in whatever order.
@@ -72,4 +72,18 @@ test('what has another form is no pseudonym', () => {
   const mine = new Pseudonyms(key(), 1, SCHOOL, PARTY, 'learner');
   expect(() => mine.of(`st_${characters}`)).toThrow('no token');
   expect(mine.tokenOf('a')).toBeUndefined();
+});
+
+test('renewed for one receiver they are others, and say so; what was told before still leads back', () => {
+  const token = `lt_${base32(bytes.subarray(0, 16))}`;
+  const [before, after] = [0, 1].map((renewed) => new Pseudonyms(key(), 3, SCHOOL, PARTY, 'learner', renewed));
+  const [old, fresh] = [before!.of(token), after!.of(token)];
+  expect(old).toMatch(/^pw3-[a-z2-7]{26}$/);
+  expect(fresh).toMatch(/^pw3r1-[a-z2-7]{26}$/);
+  expect(fresh.slice(-26)).not.toBe(old.slice(-26));
+  expect(readPseudonym(asUri(fresh))).toEqual({ version: 3, renewed: 1, characters: fresh.slice(-26) });
+  expect(readPseudonym(old)!.renewed).toBe(0);
+  expect(after!.tokenOf(fresh.slice(-26))).toBe(token);
+  expect(after!.tokenOf(old.slice(-26))).not.toBe(token);
+  expect(before!.tokenOf(old.slice(-26))).toBe(token);
 });

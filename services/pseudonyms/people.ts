@@ -104,8 +104,8 @@ export function identify(shelf: Shelf, request: IdentifyRequest): IdentifyRespon
 
 /** Whom a pseudonym of this party's own stands for. */
 function byPseudonym(shelf: Shelf, school: School, kind: Kind, party: string, pseudonym: string): Learner | undefined {
-  const { version, characters } = readPseudonym(pseudonym)!;
-  const token = party && shelf.pseudonyms(school, party, kind, version)?.tokenOf(characters);
+  const { version, renewed, characters } = readPseudonym(pseudonym)!;
+  const token = party && shelf.pseudonyms(school, party, kind, renewed, version)?.tokenOf(characters);
   const learner = token ? shelf.byToken(school, token) : undefined;
   return learner?.kind === kind ? learner : undefined;
 }
@@ -269,7 +269,7 @@ export function reveal(shelf: Shelf, request: RevealRequest, touched: Touched): 
   if (request.pairwise && request.partyOin === '')
     throw new GatewayError('gateway.bug', 'Pseudonyms are of a party.', { where: 'party_oin' });
   const pairwise = request.pairwise
-    ? ({ kind, token }: Learner) => shelf.pseudonyms(school!, request.partyOin, kind).of(token)
+    ? ({ kind, token }: Learner) => shelf.pseudonyms(school!, request.partyOin, kind, request.pseudonyms ?? 0).of(token)
     : undefined;
   return each(request.wanted, ({ token, nameMark }) => {
     const learner = school && shelf.byToken(school, token);

@@ -269,17 +269,31 @@ export class Shelf {
     return version === undefined ? keys[keys.length - 1]! : keys.find((key) => key.version === version);
   }
 
-  /** The pseudonyms of one receiver, under the key that is used now or the one of a version. */
-  pseudonyms(school: School, party: string, kind: Pseudonymous): Pseudonyms;
-  pseudonyms(school: School, party: string, kind: Pseudonymous, version: number): Pseudonyms | undefined;
-  pseudonyms(school: School, party: string, kind: Pseudonymous, version?: number): Pseudonyms | undefined {
+  /**
+   * The pseudonyms of one receiver, as often as they were renewed, under the key that is used now or the one of a version.
+   */
+  pseudonyms(school: School, party: string, kind: Pseudonymous, renewed: number): Pseudonyms;
+  pseudonyms(
+    school: School,
+    party: string,
+    kind: Pseudonymous,
+    renewed: number,
+    version: number,
+  ): Pseudonyms | undefined;
+  pseudonyms(
+    school: School,
+    party: string,
+    kind: Pseudonymous,
+    renewed: number,
+    version?: number,
+  ): Pseudonyms | undefined {
     const key = version === undefined ? this.key(school, 'pairwise') : this.key(school, 'pairwise', version);
     if (!key) return undefined;
-    const name = `${key.version} ${kind} ${party}`;
+    const name = `${key.version} ${renewed} ${kind} ${party}`;
     let known = school.pseudonyms.get(name);
     if (!known) {
       if (school.pseudonyms.size >= MAX_RECEIVERS) school.pseudonyms.clear();
-      known = new Pseudonyms(key.key, key.version, school.oin, party, kind);
+      known = new Pseudonyms(key.key, key.version, school.oin, party, kind, renewed);
       school.pseudonyms.set(name, known);
     }
     return known;

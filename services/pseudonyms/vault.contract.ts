@@ -473,7 +473,7 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
 
   describe('pseudonyms of one receiver', () => {
     const RIVAL = '00000001000000000777';
-    const told = async ({ call }: Opened, token: string, partyOin = PARTY, schoolOin = SCHOOL) =>
+    const told = async ({ call }: Opened, token: string, partyOin = PARTY, schoolOin = SCHOOL, pseudonyms = 0) =>
       (
         await call.reveal({
           schoolOin,
@@ -484,6 +484,7 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
           partyOin,
           purpose: 'access',
           pairwise: true,
+          pseudonyms,
         })
       ).revealed[0]!;
 
@@ -509,6 +510,27 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
       const last = await again.reopen();
       expect(await told(last, token)).toEqual(first);
       await expect(told(last, token, '')).rejects.toMatchObject({ fault: 'gateway.bug' });
+    });
+
+    test('renewed for one receiver they are others, for it alone; those of before are still understood from it', async () => {
+      const vault = await opened();
+      const { token } = await identifyOne(vault, { eck: 'faye', las: '100' });
+      const rival = await told(vault, token, RIVAL);
+      const [before, after] = [await told(vault, token), await told(vault, token, PARTY, SCHOOL, 1)];
+      expect(after.ref!.lasKey).toMatch(/^pw1r1-[a-z2-7]{26}$/);
+      expect(after.ref!.lasKey.slice(-26)).not.toBe(before.ref!.lasKey.slice(-26));
+      expect(await told(vault, token, RIVAL)).toEqual(rival);
+      for (const { ref } of [before, after])
+        for (const who of [{ eck: ref!.eckId }, { las: ref!.lasKey }])
+          expect((await identifyOne(vault, { ...who, by: PARTY })).token, JSON.stringify(who)).toBe(token);
+      expect((await identifyOne(vault, { las: after.ref!.lasKey, by: RIVAL })).token).toBe('');
+      const { tokens } = await vault.call.sealTexts({ schoolOin: SCHOOL, texts: ['7a'], partyOin: '' });
+      const keys = async (pseudonyms: number) =>
+        (await vault.call.openTexts({ schoolOin: SCHOOL, tokens: [], keys: tokens, partyOin: PARTY, pseudonyms })).keys;
+      const [old, renewed] = [await keys(0), await keys(1)];
+      expect(old).not.toEqual(renewed);
+      for (const texts of [old, renewed])
+        expect((await vault.call.sealTexts({ schoolOin: SCHOOL, texts, partyOin: PARTY })).tokens).toEqual(tokens);
     });
 
     test('are understood of who was told them, and of nobody else; nobody is made for one', async () => {

@@ -21,6 +21,8 @@ export interface Purpose {
   sites?: ReadonlySet<string> | undefined;
   /** The same: those of these learners who are at one of them. Nobody else is revealed. */
   within?: ((tokens: readonly string[]) => Promise<ReadonlySet<string>>) | undefined;
+  /** How often the pseudonyms of this receiver were renewed; absent = never. */
+  pseudonyms?: number | undefined;
 }
 
 type Vault = Client<typeof VaultServiceDefinition>;
@@ -107,6 +109,7 @@ async function reveal(
     partyOin: purpose.party,
     purpose: purposeName(purpose.service),
     pairwise: purpose.pairwise,
+    pseudonyms: purpose.pseudonyms,
     attributes: [...released].join(','),
   });
   return new Clear(
@@ -133,7 +136,12 @@ export async function revealTexts(
   if (keys.length + words.length === 0 || !(purpose.released.has('groups') || purpose.released.has('sites')))
     return new Clear({ keys: new Map(), words: new Map() });
   const asked = purpose.pairwise ? { tokens: words, keys } : { tokens: distinct([...keys, ...words]), keys: [] };
-  const told = await vault.openTexts({ schoolOin: purpose.school, partyOin: purpose.party, ...asked });
+  const told = await vault.openTexts({
+    schoolOin: purpose.school,
+    partyOin: purpose.party,
+    pseudonyms: purpose.pseudonyms,
+    ...asked,
+  });
   const opened = new Map(asked.tokens.map((token, i) => [token, told.texts[i]!]));
   const pseudonyms = new Map(asked.keys.map((token, i) => [token, told.keys[i]!]));
   return new Clear({ keys: purpose.pairwise ? pseudonyms : opened, words: opened });

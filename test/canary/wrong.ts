@@ -172,7 +172,8 @@ export async function sowWrong(sowing: Sowing, story: Story): Promise<void> {
     });
   }
   // What the school takes back, and what forgets, goes last: after it most is refused for that alone.
-  const last = /WithdrawMandate|RefuseMandate|GrantMandate|ForgetLearner|ChangeMandate|DecideHold/;
+  const last =
+    /WithdrawMandate|RefuseMandate|GrantMandate|ForgetLearner|ChangeMandate|DecideHold|AnswerReview|StopParty|ResumeParty/;
   for (const isLast of [false, true])
     await together(
       attempts.filter(({ op }) => last.test(op.name) === isLast),

@@ -16,9 +16,9 @@ import { auditWith } from '#services/audit';
 import { makePlace } from '../../services/bus/postgres/places.ts';
 import { randomFrom } from '../parties/random.ts';
 import { entriesOf } from '../sim/entries.ts';
-import { inventMessages } from '../sim/messages.ts';
+import { inventMessages, type Message } from '../sim/messages.ts';
 import { services } from '../sim/watched.ts';
-import { inventWorld } from '../sim/world.ts';
+import { inventWorld, type World } from '../sim/world.ts';
 
 const NOW = Date.parse('2026-08-17T08:00:00Z');
 const MOMENTS = ['atMs', 'changedMs', 'decidedMs', 'seenMs', 'sinceMs', 'timeMs'];
@@ -86,9 +86,43 @@ async function rowsIn(url: string, service: string, table: Table): Promise<objec
   );
 }
 
+/** A party is stopped and goes on, another stays stopped, and a school answers what it is asked about a mandate. */
+function whatOperatorsDo(world: World, before: readonly Message[]): Message[] {
+  const [one, other] = world.parties;
+  const grant = before.flatMap(({ events }) => events).find(({ name }) => name === 'MandateSubmitted')!;
+  const { mandateId, schoolOin } = (grant.value as { mandate: { mandateId: string; schoolOin: string } }).mandate;
+  const standing = (oin: string, change: string) => ({
+    name: 'PartyStandingSubmitted',
+    key: oin,
+    value: { oin, change, reason: change === 'stop' ? 'case-1' : '' },
+  });
+  const review = (change: string, byOin: string) => ({
+    name: 'MandateReviewSubmitted',
+    key: schoolOin,
+    value: { schoolOin, mandateId, change, lastUsedOn: '2026-03-01', endsOn: '', byOin },
+  });
+  const n = 1 + Math.max(...before.map((message) => message.n));
+  return [
+    standing(one!.oin, 'stop'),
+    standing(one!.oin, 'resume'),
+    standing(other!.oin, 'stop'),
+    review('open', 'operator'),
+    review('keep', schoolOin),
+  ].map((event, i) => ({
+    ...before[0]!,
+    n: n + i,
+    party: 'operator',
+    method: `OperatorService/${event.name}`,
+    school: '',
+    events: [event],
+  }));
+}
+
 test.each([11, 23, 37])('of world %i', async (seed) => {
   const random = randomFrom(seed);
-  const messages = inventMessages(inventWorld(random), random, true);
+  const world = inventWorld(random);
+  const invented = inventMessages(world, random, true);
+  const messages = [...invented, ...whatOperatorsDo(world, invented)];
   const entries = entriesOf(messages, NOW);
 
   const bench = testBench(services, { now: NOW });

@@ -227,7 +227,11 @@ beforeAll(async () => {
   ]);
   await at.mandate(school, distributor.oin, [Service.SERVICE_ORDER, Service.SERVICE_ENTITLEMENT]);
   await at.mandate(school, dashboard.oin, [Service.SERVICE_PROGRESS]);
-  for (const party of [federation, bookseller, colleague]) await at.mandate(school, party.oin, ALL_SERVICES);
+  for (const party of [federation, bookseller, colleague]) {
+    const { mandateId } = await at.mandate(school, party.oin, ALL_SERVICES);
+    if (party !== colleague)
+      await own.parties.answerReview({ reference: fresh('review'), schoolOin: school, mandateId, answer: 'keep' });
+  }
   await at.mandate(otherSchool, stranger.oin, ALL_SERVICES);
   await bulk(
     publisher.catalogue.publishProducts(),
@@ -427,6 +431,64 @@ const cases: Record<string, Case> = {
         { change: 'entered', byOin: 'operator', mandate: { mandateId, schoolOin: school } },
         { change: 'ended', byOin: school, mandate: { mandateId, state: MandateState.MANDATE_STATE_ENDED } },
       ]);
+    },
+  },
+  'PartyService.AnswerReview': {
+    call: async (as) =>
+      as.parties.answerReview({
+        reference: fresh('review'),
+        schoolOin: school,
+        mandateId: (await own.parties.listMandates({ partyOin: colleague.oin })).mandates[0]!.mandateId,
+        answer: 'keep',
+      }),
+    roleless: everyone,
+    stranger: 'state.missing',
+    colleague: 'party.forbidden',
+    effect: async () => {
+      const added = await at.party('Bevraagde', [Role.ROLE_PLATFORM]);
+      const services = [Service.SERVICE_ROSTER, Service.SERVICE_RESULT];
+      const { mandateId } = await at.mandate(school, added.oin, services, { attributes: ['eck_id', 'call_name'] });
+      const asked = { schoolOin: school, mandateId };
+      const answer = (more: object) => own.parties.answerReview({ reference: fresh('review'), ...asked, ...more });
+      expect(await codeOf(answer({ answer: 'keep' }))).toBe('');
+      // Narrower is less, and never more.
+      expect(await codeOf(answer({ answer: 'narrow', attributes: ['email'] }))).toBe('wire.invalid');
+      expect(await codeOf(answer({ answer: 'narrow', services: [Service.SERVICE_ORDER] }))).toBe('wire.invalid');
+      expect(await codeOf(answer({ answer: 'narrow' }))).toBe('wire.invalid');
+      const narrow = { reference: fresh('review'), ...asked, answer: 'narrow', attributes: ['eck_id'] };
+      const first = await own.parties.answerReview(narrow);
+      expect(first.decision!.code).toBe('');
+      const { mandateId: instead } = first;
+      const { mandates } = await added.parties.listMandates({});
+      expect(mandates.find((one) => one.mandateId === instead)).toMatchObject({
+        state: MandateState.MANDATE_STATE_ACTIVE,
+        attributes: ['eck_id'],
+        services,
+      });
+      expect(mandates.find((one) => one.mandateId === mandateId)!.state).toBe(MandateState.MANDATE_STATE_ENDED);
+      expect(await codeOf(rosterOf(added))).toBe('');
+      // The same again is one answer; another for what has ended is none.
+      expect(await own.parties.answerReview(narrow)).toMatchObject({ mandateId: instead, receipt: first.receipt! });
+      expect(await codeOf(answer({ answer: 'narrow', services: [Service.SERVICE_ROSTER] }))).toBe('mandate.ended');
+      expect(await codeOf(answer({ mandateId: instead, answer: 'end' }))).toBe('');
+      expect(await codeOf(rosterOf(added))).toBe('mandate.ended');
+    },
+  },
+  'PartyService.ListReviews': {
+    call: async (as) => (await as.parties.listReviews({ schoolOin: school })).reviews,
+    stranger: 'nothing',
+    rightful: () => own,
+    from: async (as, cursor, limit) => {
+      const { reviews, cursor: next } = await as.parties.listReviews({ limit, cursor });
+      return { ids: reviews.map(({ mandateId }) => mandateId), cursor: next };
+    },
+    effect: async () => {
+      const added = await at.party('Gevraagde', [Role.ROLE_PLATFORM]);
+      const { mandateId } = await at.mandate(school, added.oin, [Service.SERVICE_ROSTER]);
+      await own.parties.answerReview({ reference: fresh('review'), schoolOin: school, mandateId, answer: 'keep' });
+      const { reviews } = await own.parties.listReviews({ schoolOin: school });
+      expect(reviews).toContainEqual(expect.objectContaining({ mandateId, state: 'kept', byOin: school }));
+      expect((await own.parties.listReviews({ open: true })).reviews).toEqual([]);
     },
   },
   'PartyService.ListMandates': {

@@ -453,6 +453,94 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(keys!.schools).toBeGreaterThan(0);
     },
   },
+  previewStop: {
+    call: (as) => as.previewStop({ oin: las.oin }),
+    effect: async () => {
+      // What a stop does: stop.test.ts.
+      expect(await at.operator.previewStop({ oin: las.oin })).toMatchObject({
+        party: { oin: las.oin },
+        services: [Service.SERVICE_ROSTER, Service.SERVICE_ORDER],
+        pairwiseSchools: 0,
+      });
+      expect(await codeOf(at.operator.previewStop({ oin: newOin() }))).toBe('state.missing');
+    },
+  },
+  stopParty: {
+    call: (as) => as.stopParty({ oin: las.oin, reason: 'intruder' }),
+    effect: async () => {
+      const added = await at.party('Stilstand', [Role.ROLE_PLATFORM]);
+      expect(await at.operator.stopParty({ oin: added.oin, reason: 'case-1' })).toMatchObject({ unchanged: false });
+      expect(await codeOf(added.parties.getParty({ oin: added.oin }))).toBe('party.unknown');
+      expect((await at.operator.listParties({ oin: added.oin })).stopped).toMatchObject([{ reason: 'case-1' }]);
+      expect(await codeOf(at.operator.stopParty({ oin: added.oin, reason: '' }))).toBe('wire.invalid');
+    },
+  },
+  resumeParty: {
+    call: (as) => as.resumeParty({ oin: las.oin }),
+    effect: async () => {
+      const added = await at.party('Hervat', [Role.ROLE_PLATFORM]);
+      await at.operator.stopParty({ oin: added.oin, reason: 'case-2' });
+      const { apiKey, clientSecret } = await at.operator.resumeParty({ oin: added.oin });
+      expect(clientSecret).not.toBe(added.clientSecret);
+      expect(await codeOf(added.parties.getParty({ oin: added.oin }))).toBe('party.unknown');
+      expect(await codeOf(at.as(`Bearer ${apiKey}`).parties.getParty({ oin: added.oin }))).toBe('');
+      expect(await codeOf(at.operator.resumeParty({ oin: newOin() }))).toBe('state.missing');
+    },
+  },
+  listReach: {
+    call: (as) => as.listReach({ partyOin: las.oin }),
+    effect: async () => {
+      expect((await at.operator.listReach({ partyOin: las.oin, toDay: '2020-01-01' })).rows).toEqual([]);
+      expect(await codeOf(at.operator.listReach({ partyOin: newOin() }))).toBe('state.missing');
+    },
+  },
+  showProcessing: {
+    call: (as) => as.showProcessing({ schoolOin: school }),
+    effect: async () => {
+      const told = await at.operator.showProcessing({ schoolOin: school });
+      expect(told.parties.map(({ oin }) => oin)).toContain(las.oin);
+      expect(told.subprocessorsKnown).toBe(false);
+      expect(await codeOf(at.operator.showProcessing({ schoolOin: newSchool() }))).toBe('state.missing');
+    },
+  },
+  listReviews: {
+    call: (as) => as.listReviews({}),
+    effect: async () => {
+      // Nothing is as old as that, and nothing was counted before.
+      const { due, countedSince } = await at.operator.listReviews({ schoolOin: school });
+      expect(due).toEqual([]);
+      expect(countedSince).toMatch(/^\d{4}-\d\d-\d\d$/);
+    },
+  },
+  openReviews: {
+    call: (as) => as.openReviews({}),
+    effect: async () => {
+      // Which are opened: services/edge/reads/reviews.test.ts.
+      expect(await at.operator.openReviews({ schoolOin: school })).toMatchObject({ opened: 0, flowIds: [] });
+      expect(await codeOf(at.operator.openReviews({ endsOn: '2020-01-01' }))).toBe('wire.invalid');
+    },
+  },
+  answerReview: {
+    call: (as) => as.answerReview({ mandateId: 'm-1', answer: 'keep' }),
+    effect: async () => {
+      const added = await at.party('Bevraagd', [Role.ROLE_PLATFORM]);
+      const { mandateId } = await at.mandate(school, added.oin, [Service.SERVICE_ROSTER, Service.SERVICE_RESULT]);
+      expect(await codeOf(at.operator.answerReview({ mandateId, answer: 'maybe' }))).toBe('wire.invalid');
+      expect(await codeOf(at.operator.answerReview({ mandateId: 'm-none', answer: 'keep' }))).toBe('state.missing');
+      const asked = { mandateId, answer: 'narrow', services: [Service.SERVICE_ROSTER] };
+      const { mandateId: instead, decision } = await at.operator.answerReview(asked);
+      expect(decision!.code).toBe('');
+      const { mandates } = await at.operator.listMandates({ partyOin: added.oin });
+      const stateOf = (id: string) => mandates.find((one) => one.mandateId === id);
+      expect(stateOf(mandateId)!.state).toBe(MandateState.MANDATE_STATE_ENDED);
+      expect(stateOf(instead)).toMatchObject({
+        state: MandateState.MANDATE_STATE_ACTIVE,
+        services: [Service.SERVICE_ROSTER],
+      });
+      const { reviews } = await at.operator.listReviews({ schoolOin: school });
+      expect(reviews).toContainEqual(expect.objectContaining({ mandateId, state: 'narrowed', byOin: 'operator' }));
+    },
+  },
   backup: {
     call: (as) => as.backup({ folder: tmpdir() }),
     effect: async () => {

@@ -1,5 +1,6 @@
 import type { Command } from '../command.ts';
 import { auditAccess, auditHead, auditVerify } from './audit.ts';
+import { breach } from './breach.ts';
 import { certsDev } from './certs.ts';
 import { partyKeys, renewSecret } from './credentials.ts';
 import { dropDead, listDead, retryDead } from './dead.ts';
@@ -20,10 +21,13 @@ import {
   withdrawMandate,
 } from './mandate.ts';
 import { syncOsr } from './osr.ts';
+import { papers } from './papers.ts';
 import { addParty, listParties, removeEndpoint, showParty } from './party.ts';
 import { fetchReceipt, verifyReceipt } from './receipt.ts';
 import { previewRelease } from './release.ts';
+import { answerReview, reviewMandates } from './review.ts';
 import { start } from './start.ts';
+import { resumeParty, stopParty } from './stop.ts';
 import { switchParty } from './switch.ts';
 
 /** Every command, in the order of help. */
@@ -37,6 +41,8 @@ export const commands: readonly Command[] = [
   showParty,
   renewSecret,
   partyKeys,
+  stopParty,
+  resumeParty,
   grantMandate,
   confirmMandate,
   acceptMandate,
@@ -46,6 +52,8 @@ export const commands: readonly Command[] = [
   mandateKey,
   syncOsr,
   switchParty,
+  reviewMandates,
+  answerReview,
   previewRelease,
   importRoster,
   importCatalogue,
@@ -63,6 +71,8 @@ export const commands: readonly Command[] = [
   auditHead,
   auditVerify,
   auditAccess,
+  papers,
+  breach,
   fetchReceipt,
   verifyReceipt,
   listKeys,

@@ -32,6 +32,7 @@ export const mandateJson = (mandate: Mandate) => ({
   source: mandate.source || null,
   sourceService: mandate.sourceService || null,
   endpoints: mandate.endpoints.map(endpointJson),
+  partyStopped: mandate.partyStopped ?? false,
 });
 
 export const endpointJson = ({ routingId, url, kind, validFrom, validUntil }: RegisteredEndpoint) => ({

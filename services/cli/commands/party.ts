@@ -8,6 +8,7 @@ import { dutchTime, isoTime, list, table } from '../print.ts';
 import { Problem, refusalIn } from '../problem.ts';
 import { roles } from '../words.ts';
 import { mandateJson, mandateTable } from './mandate.ts';
+import { stoppedJson } from './stop.ts';
 
 const partyJson = ({
   oin,
@@ -239,7 +240,7 @@ export const showParty: Command = {
   async run(call): Promise<Result> {
     const named = partyNamed(call);
     const gateway = call.gateway();
-    const [{ parties, proofs }, { parties: schools }, has, gave, { years }] = await Promise.all([
+    const [{ parties, proofs, stopped }, { parties: schools }, has, gave, { years }] = await Promise.all([
       gateway.ask('listParties', { oin: named }),
       gateway.ask('listParties', { role: Role.ROLE_SCHOOL }),
       gateway.ask('listMandates', { partyOin: named }),
@@ -259,12 +260,14 @@ export const showParty: Command = {
       ['schools', ofBoard.map(({ name, oin }) => `${name}, ${oin}`).join('\n')],
       ['sectors', party.sectors.join(', ')],
       ['declares', party.attributes.join(', ')],
+      ['stopped', stopped[0] ? `since ${dutchTime(stopped[0].sinceMs)} (${stopped[0].reason})` : ''],
       ...party.endpoints.map(({ standard, url }): [string, string] => [standard, url]),
       ...(proofs ? proofRows(proofs) : []),
     ]);
     return {
       json: {
         ...partyJson(party),
+        stopped: stopped[0] ? stoppedJson(stopped[0]) : null,
         schools: ofBoard.map(({ oin, name }) => ({ oin, name })),
         proofs: proofs ? proofsJson(proofs) : null,
         sites: sitesJson(years),

@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path';
 import { outcomes } from '#adapters/eckdt';
-import { GatewayError, newId } from '#kernel';
+import { dutchDay, GatewayError, isDay, newId } from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import { type Mandate, MandateState, type Party, Role } from '#proto/eduk/core/v1/party';
 import { CredentialDigests } from '#proto/eduk/events/v1/parties';
@@ -25,16 +25,20 @@ import {
   sleutelTold,
 } from '../intake/parties.ts';
 import { hasRef } from '../intake/people.ts';
+import { narrowedId, openReviews, operatorAnswer } from '../intake/reviews.ts';
 import { FORGET_UNDO_MS, forgetLearner, keepLearner } from '../intake/rosters.ts';
+import { resumeParty, stopParty } from '../intake/standing.ts';
 import { checkGrammar } from '../labels.ts';
 import { WEBHOOK, webhookKey, webhookSecret } from '../out/sign.ts';
 import { findPgn } from '../pgn.ts';
 import { flowOf, present } from '../reads/flows.ts';
 import { isOfSchool } from '../reads/mandates.ts';
 import { previewRelease } from '../reads/preview.ts';
+import { showProcessing, stoppedOf } from '../reads/processing.ts';
 import { getReceipt } from '../reads/receipts.ts';
+import { reviewsOf } from '../reads/reviews.ts';
 import { whyBlocked } from '../reads/why.ts';
-import { digestOf, newApiKey, newClientSecret } from '../secrets.ts';
+import { digestOf, newApiKey, newClientSecret, sameDigest } from '../secrets.ts';
 import { partyCaller } from '../stages/authenticate.ts';
 import { event, type Intake } from '../submission.ts';
 import { decisionOf } from './decision.ts';
@@ -110,10 +114,12 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
     flowId,
     decision,
     // Of the address that stands now: another may have been named at the same moment.
-    webhookSecret:
-      isNewWebhook && url === webhookOf(party) ? webhookSecret(webhookKey(gate.door, party.oin, url!)) : '',
+    webhookSecret: isNewWebhook && url === webhookOf(party) ? webhookSecret(webhookKeyOf(gate, party.oin, url!)) : '',
   };
 };
+
+const webhookKeyOf = ({ door }: Gate, oin: string, url: string): Buffer =>
+  webhookKey(door, oin, url, door.chain.standing(oin)?.pseudonyms);
 
 const webhookOf = (party: Party | undefined): string | undefined =>
   party?.endpoints.find(({ standard }) => standard === WEBHOOK)?.url;
@@ -227,6 +233,64 @@ function oneNumber(before: LearnerRef | undefined, after: LearnerRef | undefined
   throw new GatewayError('wire.invalid', 'Name two ECK iDs, or two keys of the administration.', { where: 'after' });
 }
 
+/** What a stop would come to, as it is now. */
+async function previewStop(oin: string, { door, certificates }: Gate): Promise<op.PreviewStopResponse> {
+  const { chain, services } = door;
+  const party = chain.party(oin);
+  if (!party) throw new GatewayError('state.missing', 'No party has this OIN.', { where: 'oin' });
+  const standing = chain
+    .mandates()
+    .filter((one) => one.partyOin === oin && one.state !== MandateState.MANDATE_STATE_ENDED);
+  const inState = (state: MandateState): number => standing.filter((one) => one.state === state).length;
+  const [{ parked }, { endpoints }] = await Promise.all([
+    services.delivery.listParkedRows({ schoolOin: '', partyOin: oin }),
+    services.delivery.listEndpoints({ idle: true, partyOin: oin }),
+  ]);
+  const known = chain.credentials(oin);
+  return {
+    party,
+    stopped: stoppedOf(chain, oin),
+    schools: new Set(standing.map(({ schoolOin }) => schoolOin)).size,
+    active: inState(MandateState.MANDATE_STATE_ACTIVE),
+    runOff: inState(MandateState.MANDATE_STATE_RUN_OFF),
+    unconfirmed: inState(MandateState.MANDATE_STATE_UNCONFIRMED),
+    services: [...new Set(standing.flatMap((one) => one.services))].sort((a, b) => a - b),
+    pairwiseSchools: new Set(standing.filter(({ pairwise }) => pairwise).map(({ schoolOin }) => schoolOin)).size,
+    endpoints,
+    parked: parked.reduce((sum, { rows }) => sum + BigInt(rows), 0n),
+    proofs: [
+      ...(certificates?.seen().has(oin) ? ['certificate'] : []),
+      ...(known && (known.jwksUrl !== '' || known.jwks.length > 0) ? ['keys'] : []),
+    ],
+  };
+}
+
+const resumeAnswer = async (request: op.ResumePartyRequest, gate: Gate): Promise<op.ResumePartyResponse> => {
+  const { chain } = gate.door;
+  const wasStopped = chain.isStopped(request.oin);
+  // Of a party that proves itself otherwise there are none to renew.
+  const hasSecrets = (chain.credentials(request.oin)?.clientId ?? '') !== '';
+  const [clientSecret, apiKey] = hasSecrets ? [newClientSecret(), newApiKey()] : ['', ''];
+  const digests = CredentialDigests.fromPartial(
+    hasSecrets ? { clientSecret: digestOf(clientSecret), apiKey: digestOf(apiKey) } : {},
+  );
+  const { flowId } = await take(resumeParty(digests), request, operator, gate);
+  const decision = await decided(gate, flowId);
+  const known = chain.credentials(request.oin);
+  // Another operator may have let it go on at the same moment: then those secrets hold, and these are nobody's.
+  const isOurs = wasStopped && hasSecrets && sameDigest(known?.apiKey ?? new Uint8Array(0), digests.apiKey);
+  const url = webhookOf(chain.party(request.oin));
+  return {
+    flowId,
+    decision,
+    unchanged: !wasStopped,
+    clientId: known?.clientId ?? '',
+    clientSecret: isOurs ? clientSecret : '',
+    apiKey: isOurs ? apiKey : '',
+    webhookSecret: wasStopped && url !== undefined ? webhookSecret(webhookKeyOf(gate, request.oin, url)) : '',
+  };
+};
+
 export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise<unknown>> = {
   addParty: addPartyAnswer,
   removeEndpoint: async (request: op.RemoveEndpointRequest, gate): Promise<op.RemoveEndpointResponse> => {
@@ -240,17 +304,21 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
     const decision = await decided(gate, flowId);
     return { clientId: gate.door.chain.credentials(request.oin)!.clientId, flowId, decision };
   },
-  listParties: async (request: op.ListPartiesRequest, { door }) => ({
-    proofs: request.oin === '' ? undefined : proofsOf(door.chain.credentials(request.oin), door.clock.now()),
-    parties: door.chain
+  listParties: async (request: op.ListPartiesRequest, { door }) => {
+    const parties = door.chain
       .parties()
       .filter(
         (party) =>
           (request.oin === '' || party.oin === request.oin) &&
           (request.role === Role.ROLE_UNSPECIFIED || party.roles.includes(request.role)),
       )
-      .sort((a, b) => (a.oin < b.oin ? -1 : 1)),
-  }),
+      .sort((a, b) => (a.oin < b.oin ? -1 : 1));
+    return {
+      parties,
+      stopped: parties.flatMap(({ oin }) => stoppedOf(door.chain, oin) ?? []),
+      proofs: request.oin === '' ? undefined : proofsOf(door.chain.credentials(request.oin), door.clock.now()),
+    };
+  },
   grantMandate: grantMandateAnswer,
   changeMandate: changeMandateAnswer,
   listMandates: async (request: op.ListMandatesRequest, { door }) => {
@@ -263,7 +331,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
       )
       .sort((a, b) => (a.mandateId < b.mandateId ? -1 : 1));
     const named = mandates.flatMap(({ schoolOin, partyOin, boardOin }) => [schoolOin, partyOin, boardOin]);
-    return { mandates, names: namesOf(door.chain, named) };
+    return { mandates: mandates.map((one) => door.chain.shown(one)), names: namesOf(door.chain, named) };
   },
   previewRelease: async (request: op.PreviewReleaseRequest, { door }): Promise<op.PreviewReleaseResponse> => ({
     services: previewRelease(door, request),
@@ -434,6 +502,50 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
   listAccess: async (request: op.ListAccessRequest, { door }): Promise<op.ListAccessResponse> => {
     const { rows } = await door.services.audit.listAccess(request);
     return { rows, names: namesOf(door.chain, [request.schoolOin, ...rows.map(({ partyOin }) => partyOin)]) };
+  },
+  previewStop: ({ oin }: op.PreviewStopRequest, gate) => previewStop(oin, gate),
+  stopParty: async (request: op.StopPartyRequest, gate): Promise<op.StopPartyResponse> => {
+    const before = stoppedOf(gate.door.chain, request.oin);
+    const { flowId } = await take(stopParty(), request, operator, gate);
+    const decision = await decided(gate, flowId);
+    return { flowId, decision, stopped: stoppedOf(gate.door.chain, request.oin), unchanged: before !== undefined };
+  },
+  resumeParty: resumeAnswer,
+  listReach: async (request: op.ListReachRequest, { door }): Promise<op.ListReachResponse> => {
+    const { chain } = door;
+    if (!chain.party(request.partyOin) && chain.schoolsOf(request.partyOin).length === 0)
+      throw new GatewayError('state.missing', 'No party has this OIN.', { where: 'party_oin' });
+    const page = await door.services.audit.listReach(request);
+    return { ...page, names: namesOf(chain, [request.partyOin, ...page.rows.map(({ schoolOin }) => schoolOin)]) };
+  },
+  showProcessing: ({ schoolOin }: op.ShowProcessingRequest, gate) => showProcessing(gate, schoolOin),
+  listReviews: async (request: op.ListReviewsRequest, { door }): Promise<op.ListReviewsResponse> => {
+    const found = await reviewsOf(door, request.schoolOin, request.unusedDays);
+    const named = [...found.reviews, ...found.due].flatMap(({ schoolOin, partyOin }) => [schoolOin, partyOin]);
+    return { ...found, names: namesOf(door.chain, named) };
+  },
+  openReviews: async (request: op.OpenReviewsRequest, gate): Promise<op.OpenReviewsResponse> => {
+    const { due } = await reviewsOf(gate.door, request.schoolOin, request.unusedDays);
+    if (request.endsOn !== '' && (!isDay(request.endsOn) || request.endsOn < dutchDay(gate.door.clock.now())))
+      throw new GatewayError('wire.invalid', 'The last day to answer is a day that is not past.', { where: 'ends_on' });
+    const flowIds: string[] = [];
+    // Those of one school are one message. Who is killed between two asks the others the next time: asked twice is asked once.
+    for (const [schoolOin, ofSchool] of Map.groupBy(due, (review) => review.schoolOin))
+      flowIds.push((await take(openReviews(ofSchool), { ...request, schoolOin }, operator, gate)).flowId);
+    if (flowIds.length > 0) await decided(gate, flowIds.at(-1)!);
+    return { opened: due.length, flowIds };
+  },
+  answerReview: async (request: op.AnswerReviewRequest, gate): Promise<op.AnswerReviewResponse> => {
+    const mandate = gate.door.chain.mandate(request.mandateId);
+    if (!mandate) throw new GatewayError('state.missing', undefined, { where: 'mandate_id' });
+    const intake = operatorAnswer(mandate);
+    const { flowId } = await take(intake, request, operator, gate);
+    const decision = await decided(gate, flowId);
+    return {
+      flowId,
+      decision,
+      mandateId: request.answer === 'narrow' ? narrowedId(operator.oin, intake.reference(request)) : '',
+    };
   },
   rotateKeys: async (request: op.RotateKeysRequest, { door }): Promise<op.RotateKeysResponse> => {
     await door.services.vault.rotateKeys(request);

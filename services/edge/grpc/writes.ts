@@ -12,6 +12,7 @@ import { IdentityServiceDefinition } from '#proto/eduk/gateway/v1/identity';
 import { OrderServiceDefinition } from '#proto/eduk/gateway/v1/order';
 import {
   type AcceptMandateRequest,
+  type AnswerReviewRequest,
   type ConfirmMandateRequest,
   type GrantMandateRequest,
   PartyServiceDefinition,
@@ -38,6 +39,7 @@ import {
   withdrawMandate,
 } from '../intake/parties.ts';
 import { returnResults } from '../intake/results.ts';
+import { answerReview, narrowedId } from '../intake/reviews.ts';
 import { FORGET_UNDO_MS, forgetLearner, pushRoster, registerLearners } from '../intake/rosters.ts';
 import { pass, submit } from '../pipeline.ts';
 import { purposeFor } from '../purpose.ts';
@@ -97,6 +99,15 @@ export const writes: readonly { definition: { fullName: string }; methods: Recor
       confirmMandate: { intake: confirmMandate, defaultWaitMs: 2_000, more: changedState('confirm') },
       acceptMandate: { intake: acceptMandate, defaultWaitMs: 2_000, more: changedState('accept') },
       refuseMandate: { intake: refuseMandate, defaultWaitMs: 2_000, more: changedState('refuse') },
+      answerReview: {
+        intake: answerReview,
+        defaultWaitMs: 2_000,
+        more: async ({ message }, _decision, gate, caller) => {
+          await gate.door.chain.refresh();
+          const { answer, reference } = message.reveal((request: AnswerReviewRequest) => request);
+          return { mandateId: answer === 'narrow' ? narrowedId(caller.oin, reference) : '' };
+        },
+      },
     },
   },
   {

@@ -6,7 +6,7 @@ import { ALGORITHMS, claimedClient, verifyAssertion } from '../assertions.ts';
 import type { Peer } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { scopes as known } from '../scopes.ts';
-import { clientOf, isItsOwn } from '../stages/authenticate.ts';
+import { admitted, clientOf, isItsOwn } from '../stages/authenticate.ts';
 import { bodyOf, sendJson } from './exchange.ts';
 
 const PATH = '/oauth2/token';
@@ -174,8 +174,9 @@ async function slowly(proof: Proof, peer: Peer, gate: Gate): Promise<string> {
 async function provenBy(proof: Proof, peer: Peer, gate: Gate): Promise<string> {
   const { chain } = gate.door;
   const nowMs = gate.proofs.now();
-  if (proof.way === 'secret') return isItsOwn(peer, clientOf(chain, proof.client, proof.secret, nowMs));
-  const oin = chain.byClientId(proof.client);
+  if (proof.way === 'secret')
+    return isItsOwn(peer, admitted(chain, clientOf(chain, proof.client, proof.secret, nowMs)));
+  const oin = admitted(chain, chain.byClientId(proof.client));
   const unknown = new GatewayError('party.unknown', 'No such client, or it proves itself otherwise.');
   if (proof.way === 'certificate') {
     if (oin === undefined) throw unknown;

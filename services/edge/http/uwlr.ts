@@ -25,7 +25,7 @@ import { returnResults } from '../intake/results.ts';
 import { pass, submit } from '../pipeline.ts';
 import { purposeFor, requireSite } from '../purpose.ts';
 import { digestOf } from '../secrets.ts';
-import { isItsOwn, partyCaller } from '../stages/authenticate.ts';
+import { admitted, isItsOwn, partyCaller } from '../stages/authenticate.ts';
 import { requireMandate } from '../stages/authorise.ts';
 import type { Intake } from '../submission.ts';
 import { bodyOf, send, sendProblem } from './exchange.ts';
@@ -121,7 +121,7 @@ function callerOf(
     const oin = chain.byKlantcode(klantcode);
     if (!oin || chain.credentials(oin)?.klantnaam !== klantnaam)
       throw new GatewayError('party.unknown', 'klantcode and klantnaam name no party here.');
-    isItsOwn(peer, oin);
+    isItsOwn(peer, admitted(chain, oin));
     const pair = chain.byAutorisatiesleutel(digestOf(autorisatiesleutel));
     if (!pair || pair.party !== oin)
       // The same for one that is nobody's and for another party's: whoever does not have it learns nothing of it, nor of any mandate.

@@ -144,7 +144,7 @@ type Given = Pick<
 >;
 
 /** One mandate a school: of the board's schools each its own part, named after the whole and the school. */
-function grants(
+export function grants(
   given: Given,
   { board, schools }: SchoolsMeant,
   from: { mandateId: string; confirm: boolean; byOin: string; flowId: string; door: Door; boardOin?: string },
@@ -197,7 +197,7 @@ function grants(
 }
 
 /** A change of one mandate, or of each part of a board's grant that has not ended. */
-function changes(
+export function changes(
   of: readonly Mandate[],
   asked: { change: string; runOffUntil: string; byOin: string; boardOin: string; keyDigest?: Uint8Array },
 ): OutEvent[] {

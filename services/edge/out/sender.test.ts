@@ -17,6 +17,7 @@ test('it goes on asking for work when outcomes were told with all that was free,
       // Who is unknown fails at once; of the other the mandate is looked for once more.
       party: (oin: string) => (oin === 'known' ? { oin, roles: [] } : undefined),
       knowsSchool: () => false,
+      isStopped: () => false,
       boardOf: () => undefined,
       refresh: () => refresh,
     },

@@ -99,8 +99,17 @@ export function startSender(gate: Pick<Gate, 'door'>, version: string, { dialler
     flush();
   }
 
+  /** Also of one whom nothing but its own mandate is needed for, as a school. */
+  async function staysStopped(oin: string): Promise<boolean> {
+    // It goes on since a moment ago, perhaps.
+    await door.chain.refresh();
+    return door.chain.isStopped(oin);
+  }
+
   async function send(attempt: Attempt, untilMs: number): Promise<Partial<AttemptOutcome>> {
     const isMine = () => performance.now() + TIMEOUT_MS <= untilMs;
+    if (door.chain.isStopped(attempt.partyOin) && (await staysStopped(attempt.partyOin)))
+      return { result: 'withheld', code: 'mandate.ended' };
     const caller = partyCaller(door.chain, attempt.partyOin);
     let judged = tryPurpose(door, caller, attempt.schoolOin, attempt.service);
     if ('fault' in judged) {
@@ -118,7 +127,7 @@ export function startSender(gate: Pick<Gate, 'door'>, version: string, { dialler
     const headers = {
       'content-type': CONTENT_TYPE,
       'user-agent': `eduk-gateway/${version}`,
-      ...signed(webhookKey(door, partyOin, url), id, seconds, bytes),
+      ...signed(webhookKey(door, partyOin, url, door.chain.standing(partyOin)?.pseudonyms), id, seconds, bytes),
     };
     const { status, cause, retryAfterS } = await poster.post(url, headers, bytes, isMine);
     if (cause === 'expired') return { result: 'unsent', code: 'gateway.overloaded' };

@@ -9,9 +9,12 @@ export const WEBHOOK = 'webhook';
  * lines: docs/webhooks.md.
  */
 
-/** The key of an address of a party: another address has another key, and whoever knows one knows no other. 32 bytes. */
-export const webhookKey = (door: Pick<Door, 'derive'>, party: string, url: string): Buffer =>
-  Buffer.from(door.derive('webhook', `${party}|${url}`), 'base64url');
+/**
+ * The key of an address of a party: another address has another key, and whoever knows one knows no other. A party that was
+ * stopped and goes on has another too (`renewed`: how often). 32 bytes.
+ */
+export const webhookKey = (door: Pick<Door, 'derive'>, party: string, url: string, renewed = 0): Buffer =>
+  Buffer.from(door.derive('webhook', `${party}|${url}${renewed > 0 ? `|${renewed}` : ''}`), 'base64url');
 
 /** The key as the receiver is given it. */
 export const webhookSecret = (key: Uint8Array): string => `whsec_${Buffer.from(key).toString('base64')}`;

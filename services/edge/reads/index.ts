@@ -27,6 +27,7 @@ import {
   type GetPartyRequest,
   type ListMandatesRequest,
   type ListPartiesRequest,
+  type ListReviewsRequest,
   PartyServiceDefinition,
 } from '#proto/eduk/gateway/v1/party';
 import {
@@ -132,7 +133,24 @@ const listMandates: Read = async (request: ListMandatesRequest, caller, gate) =>
         (request.partyOin === '' || mandate.partyOin === request.partyOin),
     );
   const { items, cursor } = page(gate, caller, 'mandates', shown, (mandate) => mandate.mandateId, request);
-  return { mandates: items, cursor, watchCursor };
+  return { mandates: items.map((mandate) => chain.shown(mandate)), cursor, watchCursor };
+};
+
+/** What the schools of the caller are asked: its own, or those of which it is the board. Others have none. */
+const listReviews: Read = async (request: ListReviewsRequest, caller, gate) => {
+  const { chain, services } = gate.door;
+  const own = [
+    ...(caller.roles.has(Role.ROLE_SCHOOL) ? [caller.oin] : []),
+    ...(caller.roles.has(Role.ROLE_BOARD) ? chain.schoolsOfBoard(caller.oin) : []),
+  ];
+  const named = request.schoolOin;
+  const asked = named === '' || named === caller.oin ? own : own.filter((school) => school === named);
+  const schoolOins = [...new Set(asked)];
+  const { reviews } = schoolOins.length === 0 ? { reviews: [] } : await services.parties.listReviews({ schoolOins });
+  const shown = reviews.filter(({ state }) => !request.open || state === 'open');
+  const name = ({ schoolOin, mandateId }: (typeof shown)[number]): string => `${schoolOin}|${mandateId}`;
+  const { items, cursor } = page(gate, caller, 'reviews', shown, name, request);
+  return { reviews: items, cursor };
 };
 
 const getProduct: Read = async ({ productId }: GetProductRequest, _caller, { door }) => {
@@ -365,7 +383,7 @@ const getFlow: Read = async (request: GetFlowRequest, caller, gate) => {
 
 /** Unary reads of the public surface. */
 export const reads: readonly { definition: { fullName: string }; methods: Record<string, Read> }[] = [
-  { definition: PartyServiceDefinition, methods: { getParty, listParties, listMandates } },
+  { definition: PartyServiceDefinition, methods: { getParty, listParties, listMandates, listReviews } },
   { definition: CatalogueServiceDefinition, methods: { getProduct, searchProducts } },
   { definition: RosterServiceDefinition, methods: { getRoster } },
   { definition: OrderServiceDefinition, methods: { getOrder, listOrders } },

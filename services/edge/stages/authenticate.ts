@@ -51,7 +51,7 @@ export function authenticate(
     const { oin } = peer.certificate;
     if (!chain.party(oin))
       throw new GatewayError('party.unknown', 'The OIN in this certificate is not that of a party here.');
-    return partyCaller(chain, oin);
+    return partyCaller(chain, admitted(chain, oin));
   }
   const bearer = /^Bearer ([\x21-\x7e]{1,4096})$/i.exec(authorization ?? '')?.[1];
   if (!bearer) throw unknown();
@@ -62,19 +62,30 @@ export function authenticate(
   if (bearer.startsWith('eduk_key_')) {
     if (!local(peer))
       throw new GatewayError('party.unknown', 'API keys work on loopback only, without a proxy between.');
-    return isItsOwn(peer, partyCaller(chain, chain.byApiKey(digestOf(bearer))));
+    return isItsOwn(peer, partyCaller(chain, admitted(chain, chain.byApiKey(digestOf(bearer)))));
   }
   if (bearer.startsWith('eduk_at_')) return callerOfToken(chain, tokens.verify(bearer, now()), peer);
   throw unknown();
 }
 
 function callerOfToken(chain: Chain, claims: TokenClaims | undefined, peer: Peer): Caller {
-  const { oin, scopes, school, thumbprint } = claims ?? {};
-  const whole = isItsOwn(peer, partyCaller(chain, oin));
+  const { oin, scopes, school, thumbprint, issuedMs = 0 } = claims ?? {};
+  const whole = isItsOwn(peer, partyCaller(chain, admitted(chain, oin)));
+  // Who was stopped meanwhile asks anew, with what it proves itself by since.
+  if (oin !== undefined && issuedMs + 1000 <= Number(chain.standing(oin)?.tokensFromMs ?? 0n)) throw notOurs();
   if (thumbprint !== undefined && thumbprint !== peer.certificate?.thumbprint)
     throw new GatewayError('party.unknown', 'This token is for the holder of the certificate that it was asked with.');
   if (scopes === undefined && school === undefined) return whole;
   return { ...whole, scopes: scopes && new Set(scopes), school };
+}
+
+/**
+ * Refuses a party that is stopped everywhere, whatever it proves itself by; gives back what it was given. Faults: party.unknown.
+ */
+export function admitted<T extends string | undefined>(chain: Chain, oin: T): T {
+  if (oin !== undefined && chain.isStopped(oin))
+    throw new GatewayError('party.unknown', 'This party is stopped here for the time being: ask the operator.');
+  return oin;
 }
 
 /** Refuses a party whose connection shows another one's certificate; gives back what it was given. Faults: party.unknown. */

@@ -117,6 +117,80 @@ export interface ListAccessResponse {
   rows: AccessRow[];
 }
 
+/** Of whom, which Dutch days (empty = any), and behind which place. */
+export interface ListReachRequest {
+  partyOin: string;
+  fromDay: string;
+  toDay: string;
+  /** Of one school; empty = of all. */
+  schoolOin: string;
+  /** As the page before said; empty = from the first. */
+  afterSchool: string;
+  afterDay: string;
+}
+
+/** What a party was given of a school, over some days: those of a school may stand in two pages, to be put together. */
+export interface ReachRow {
+  schoolOin: string;
+  firstDay: string;
+  lastDay: string;
+  days: number;
+  /** Answers and deliveries; learners and staff in them, each time counted. */
+  times: bigint;
+  people: bigint;
+  purposes: string[];
+  attributes: string[];
+  /** By which different learners and staff are counted (`Sketch`). */
+  learners: Uint8Array;
+  staff: Uint8Array;
+  /** Days of which it is not known how many different people it was; the last of them. */
+  uncountedDays: number;
+  uncountedUntil: string;
+}
+
+/** By school. */
+export interface ListReachResponse {
+  rows: ReachRow[];
+  /** Where to go on; empty = these were the last. */
+  afterSchool: string;
+  afterDay: string;
+  /** First Dutch day of which anything is kept. */
+  keptFrom: string;
+}
+
+/** Of one school; empty = of all. */
+export interface ListUseRequest {
+  schoolOin: string;
+  /** As the page before said; empty = from the first. */
+  afterSchool: string;
+  afterParty: string;
+  afterWhat: string;
+}
+
+/** One kind of use. */
+export interface UseRow {
+  /** Empty = messages about several schools together. */
+  schoolOin: string;
+  partyOin: string;
+  /** A service by which it was given something; a method by which it sent something; or `mandate`: a mandate changed. */
+  what: string;
+  firstDay: string;
+  lastDay: string;
+  /** Dutch days on which it was used. */
+  days: number;
+}
+
+/** By school and party. */
+export interface ListUseResponse {
+  rows: UseRow[];
+  /** Where to go on; all empty = these were the last. */
+  afterSchool: string;
+  afterParty: string;
+  afterWhat: string;
+  /** Dutch day since which uses are counted; empty = nothing was counted yet. */
+  countedSince: string;
+}
+
 function createBaseGetProofRequest(): GetProofRequest {
   return { receiptId: "", partyOin: "", waitMs: 0n };
 }
@@ -1558,6 +1632,1043 @@ export const ListAccessResponse: MessageFns<ListAccessResponse> = {
   },
 };
 
+function createBaseListReachRequest(): ListReachRequest {
+  return { partyOin: "", fromDay: "", toDay: "", schoolOin: "", afterSchool: "", afterDay: "" };
+}
+
+export const ListReachRequest: MessageFns<ListReachRequest> = {
+  encode(message: ListReachRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.fromDay !== "") {
+      writer.uint32(18).string(message.fromDay);
+    }
+    if (message.toDay !== "") {
+      writer.uint32(26).string(message.toDay);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(34).string(message.schoolOin);
+    }
+    if (message.afterSchool !== "") {
+      writer.uint32(42).string(message.afterSchool);
+    }
+    if (message.afterDay !== "") {
+      writer.uint32(50).string(message.afterDay);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReachRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReachRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fromDay = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.toDay = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.afterSchool = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.afterDay = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReachRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      fromDay: isSet(object.fromDay)
+        ? globalThis.String(object.fromDay)
+        : isSet(object.from_day)
+        ? globalThis.String(object.from_day)
+        : "",
+      toDay: isSet(object.toDay)
+        ? globalThis.String(object.toDay)
+        : isSet(object.to_day)
+        ? globalThis.String(object.to_day)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      afterSchool: isSet(object.afterSchool)
+        ? globalThis.String(object.afterSchool)
+        : isSet(object.after_school)
+        ? globalThis.String(object.after_school)
+        : "",
+      afterDay: isSet(object.afterDay)
+        ? globalThis.String(object.afterDay)
+        : isSet(object.after_day)
+        ? globalThis.String(object.after_day)
+        : "",
+    };
+  },
+
+  toJSON(message: ListReachRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.fromDay !== "") {
+      obj.fromDay = message.fromDay;
+    }
+    if (message.toDay !== "") {
+      obj.toDay = message.toDay;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.afterSchool !== "") {
+      obj.afterSchool = message.afterSchool;
+    }
+    if (message.afterDay !== "") {
+      obj.afterDay = message.afterDay;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReachRequest>): ListReachRequest {
+    return ListReachRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReachRequest>): ListReachRequest {
+    const message = createBaseListReachRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.fromDay = object.fromDay ?? "";
+    message.toDay = object.toDay ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.afterSchool = object.afterSchool ?? "";
+    message.afterDay = object.afterDay ?? "";
+    return message;
+  },
+};
+
+function createBaseReachRow(): ReachRow {
+  return {
+    schoolOin: "",
+    firstDay: "",
+    lastDay: "",
+    days: 0,
+    times: 0n,
+    people: 0n,
+    purposes: [],
+    attributes: [],
+    learners: new Uint8Array(0),
+    staff: new Uint8Array(0),
+    uncountedDays: 0,
+    uncountedUntil: "",
+  };
+}
+
+export const ReachRow: MessageFns<ReachRow> = {
+  encode(message: ReachRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.firstDay !== "") {
+      writer.uint32(18).string(message.firstDay);
+    }
+    if (message.lastDay !== "") {
+      writer.uint32(26).string(message.lastDay);
+    }
+    if (message.days !== 0) {
+      writer.uint32(32).uint32(message.days);
+    }
+    if (message.times !== 0n) {
+      if (BigInt.asUintN(64, message.times) !== message.times) {
+        throw new globalThis.Error("value provided for field message.times of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.times);
+    }
+    if (message.people !== 0n) {
+      if (BigInt.asUintN(64, message.people) !== message.people) {
+        throw new globalThis.Error("value provided for field message.people of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.people);
+    }
+    for (const v of message.purposes) {
+      writer.uint32(58).string(v!);
+    }
+    for (const v of message.attributes) {
+      writer.uint32(66).string(v!);
+    }
+    if (message.learners.length !== 0) {
+      writer.uint32(74).bytes(message.learners);
+    }
+    if (message.staff.length !== 0) {
+      writer.uint32(82).bytes(message.staff);
+    }
+    if (message.uncountedDays !== 0) {
+      writer.uint32(88).uint32(message.uncountedDays);
+    }
+    if (message.uncountedUntil !== "") {
+      writer.uint32(98).string(message.uncountedUntil);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReachRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReachRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.firstDay = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.lastDay = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.days = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.times = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.people = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.purposes.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.attributes.push(reader.string());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.learners = reader.bytes();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.staff = reader.bytes();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.uncountedDays = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.uncountedUntil = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReachRow {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      firstDay: isSet(object.firstDay)
+        ? globalThis.String(object.firstDay)
+        : isSet(object.first_day)
+        ? globalThis.String(object.first_day)
+        : "",
+      lastDay: isSet(object.lastDay)
+        ? globalThis.String(object.lastDay)
+        : isSet(object.last_day)
+        ? globalThis.String(object.last_day)
+        : "",
+      days: isSet(object.days) ? globalThis.Number(object.days) : 0,
+      times: isSet(object.times) ? BigInt(object.times) : 0n,
+      people: isSet(object.people) ? BigInt(object.people) : 0n,
+      purposes: globalThis.Array.isArray(object?.purposes)
+        ? object.purposes.map((e: any) => globalThis.String(e))
+        : [],
+      attributes: globalThis.Array.isArray(object?.attributes)
+        ? object.attributes.map((e: any) => globalThis.String(e))
+        : [],
+      learners: isSet(object.learners) ? bytesFromBase64(object.learners) : new Uint8Array(0),
+      staff: isSet(object.staff) ? bytesFromBase64(object.staff) : new Uint8Array(0),
+      uncountedDays: isSet(object.uncountedDays)
+        ? globalThis.Number(object.uncountedDays)
+        : isSet(object.uncounted_days)
+        ? globalThis.Number(object.uncounted_days)
+        : 0,
+      uncountedUntil: isSet(object.uncountedUntil)
+        ? globalThis.String(object.uncountedUntil)
+        : isSet(object.uncounted_until)
+        ? globalThis.String(object.uncounted_until)
+        : "",
+    };
+  },
+
+  toJSON(message: ReachRow): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.firstDay !== "") {
+      obj.firstDay = message.firstDay;
+    }
+    if (message.lastDay !== "") {
+      obj.lastDay = message.lastDay;
+    }
+    if (message.days !== 0) {
+      obj.days = Math.round(message.days);
+    }
+    if (message.times !== 0n) {
+      obj.times = message.times.toString();
+    }
+    if (message.people !== 0n) {
+      obj.people = message.people.toString();
+    }
+    if (message.purposes?.length) {
+      obj.purposes = message.purposes;
+    }
+    if (message.attributes?.length) {
+      obj.attributes = message.attributes;
+    }
+    if (message.learners.length !== 0) {
+      obj.learners = base64FromBytes(message.learners);
+    }
+    if (message.staff.length !== 0) {
+      obj.staff = base64FromBytes(message.staff);
+    }
+    if (message.uncountedDays !== 0) {
+      obj.uncountedDays = Math.round(message.uncountedDays);
+    }
+    if (message.uncountedUntil !== "") {
+      obj.uncountedUntil = message.uncountedUntil;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReachRow>): ReachRow {
+    return ReachRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReachRow>): ReachRow {
+    const message = createBaseReachRow();
+    message.schoolOin = object.schoolOin ?? "";
+    message.firstDay = object.firstDay ?? "";
+    message.lastDay = object.lastDay ?? "";
+    message.days = object.days ?? 0;
+    message.times = (object.times !== undefined && object.times !== null) ? BigInt(object.times) : 0n;
+    message.people = (object.people !== undefined && object.people !== null) ? BigInt(object.people) : 0n;
+    message.purposes = object.purposes?.map((e) => e) || [];
+    message.attributes = object.attributes?.map((e) => e) || [];
+    message.learners = object.learners ?? new Uint8Array(0);
+    message.staff = object.staff ?? new Uint8Array(0);
+    message.uncountedDays = object.uncountedDays ?? 0;
+    message.uncountedUntil = object.uncountedUntil ?? "";
+    return message;
+  },
+};
+
+function createBaseListReachResponse(): ListReachResponse {
+  return { rows: [], afterSchool: "", afterDay: "", keptFrom: "" };
+}
+
+export const ListReachResponse: MessageFns<ListReachResponse> = {
+  encode(message: ListReachResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rows) {
+      ReachRow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.afterSchool !== "") {
+      writer.uint32(18).string(message.afterSchool);
+    }
+    if (message.afterDay !== "") {
+      writer.uint32(26).string(message.afterDay);
+    }
+    if (message.keptFrom !== "") {
+      writer.uint32(34).string(message.keptFrom);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReachResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReachResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rows.push(ReachRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.afterSchool = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.afterDay = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.keptFrom = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReachResponse {
+    return {
+      rows: globalThis.Array.isArray(object?.rows) ? object.rows.map((e: any) => ReachRow.fromJSON(e)) : [],
+      afterSchool: isSet(object.afterSchool)
+        ? globalThis.String(object.afterSchool)
+        : isSet(object.after_school)
+        ? globalThis.String(object.after_school)
+        : "",
+      afterDay: isSet(object.afterDay)
+        ? globalThis.String(object.afterDay)
+        : isSet(object.after_day)
+        ? globalThis.String(object.after_day)
+        : "",
+      keptFrom: isSet(object.keptFrom)
+        ? globalThis.String(object.keptFrom)
+        : isSet(object.kept_from)
+        ? globalThis.String(object.kept_from)
+        : "",
+    };
+  },
+
+  toJSON(message: ListReachResponse): unknown {
+    const obj: any = {};
+    if (message.rows?.length) {
+      obj.rows = message.rows.map((e) => ReachRow.toJSON(e));
+    }
+    if (message.afterSchool !== "") {
+      obj.afterSchool = message.afterSchool;
+    }
+    if (message.afterDay !== "") {
+      obj.afterDay = message.afterDay;
+    }
+    if (message.keptFrom !== "") {
+      obj.keptFrom = message.keptFrom;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReachResponse>): ListReachResponse {
+    return ListReachResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReachResponse>): ListReachResponse {
+    const message = createBaseListReachResponse();
+    message.rows = object.rows?.map((e) => ReachRow.fromPartial(e)) || [];
+    message.afterSchool = object.afterSchool ?? "";
+    message.afterDay = object.afterDay ?? "";
+    message.keptFrom = object.keptFrom ?? "";
+    return message;
+  },
+};
+
+function createBaseListUseRequest(): ListUseRequest {
+  return { schoolOin: "", afterSchool: "", afterParty: "", afterWhat: "" };
+}
+
+export const ListUseRequest: MessageFns<ListUseRequest> = {
+  encode(message: ListUseRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.afterSchool !== "") {
+      writer.uint32(18).string(message.afterSchool);
+    }
+    if (message.afterParty !== "") {
+      writer.uint32(26).string(message.afterParty);
+    }
+    if (message.afterWhat !== "") {
+      writer.uint32(34).string(message.afterWhat);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListUseRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListUseRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.afterSchool = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.afterParty = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.afterWhat = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListUseRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      afterSchool: isSet(object.afterSchool)
+        ? globalThis.String(object.afterSchool)
+        : isSet(object.after_school)
+        ? globalThis.String(object.after_school)
+        : "",
+      afterParty: isSet(object.afterParty)
+        ? globalThis.String(object.afterParty)
+        : isSet(object.after_party)
+        ? globalThis.String(object.after_party)
+        : "",
+      afterWhat: isSet(object.afterWhat)
+        ? globalThis.String(object.afterWhat)
+        : isSet(object.after_what)
+        ? globalThis.String(object.after_what)
+        : "",
+    };
+  },
+
+  toJSON(message: ListUseRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.afterSchool !== "") {
+      obj.afterSchool = message.afterSchool;
+    }
+    if (message.afterParty !== "") {
+      obj.afterParty = message.afterParty;
+    }
+    if (message.afterWhat !== "") {
+      obj.afterWhat = message.afterWhat;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListUseRequest>): ListUseRequest {
+    return ListUseRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListUseRequest>): ListUseRequest {
+    const message = createBaseListUseRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.afterSchool = object.afterSchool ?? "";
+    message.afterParty = object.afterParty ?? "";
+    message.afterWhat = object.afterWhat ?? "";
+    return message;
+  },
+};
+
+function createBaseUseRow(): UseRow {
+  return { schoolOin: "", partyOin: "", what: "", firstDay: "", lastDay: "", days: 0 };
+}
+
+export const UseRow: MessageFns<UseRow> = {
+  encode(message: UseRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    if (message.what !== "") {
+      writer.uint32(26).string(message.what);
+    }
+    if (message.firstDay !== "") {
+      writer.uint32(34).string(message.firstDay);
+    }
+    if (message.lastDay !== "") {
+      writer.uint32(42).string(message.lastDay);
+    }
+    if (message.days !== 0) {
+      writer.uint32(48).uint32(message.days);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UseRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUseRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.firstDay = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.lastDay = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.days = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UseRow {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      what: isSet(object.what) ? globalThis.String(object.what) : "",
+      firstDay: isSet(object.firstDay)
+        ? globalThis.String(object.firstDay)
+        : isSet(object.first_day)
+        ? globalThis.String(object.first_day)
+        : "",
+      lastDay: isSet(object.lastDay)
+        ? globalThis.String(object.lastDay)
+        : isSet(object.last_day)
+        ? globalThis.String(object.last_day)
+        : "",
+      days: isSet(object.days) ? globalThis.Number(object.days) : 0,
+    };
+  },
+
+  toJSON(message: UseRow): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.what !== "") {
+      obj.what = message.what;
+    }
+    if (message.firstDay !== "") {
+      obj.firstDay = message.firstDay;
+    }
+    if (message.lastDay !== "") {
+      obj.lastDay = message.lastDay;
+    }
+    if (message.days !== 0) {
+      obj.days = Math.round(message.days);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UseRow>): UseRow {
+    return UseRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UseRow>): UseRow {
+    const message = createBaseUseRow();
+    message.schoolOin = object.schoolOin ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.what = object.what ?? "";
+    message.firstDay = object.firstDay ?? "";
+    message.lastDay = object.lastDay ?? "";
+    message.days = object.days ?? 0;
+    return message;
+  },
+};
+
+function createBaseListUseResponse(): ListUseResponse {
+  return { rows: [], afterSchool: "", afterParty: "", afterWhat: "", countedSince: "" };
+}
+
+export const ListUseResponse: MessageFns<ListUseResponse> = {
+  encode(message: ListUseResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rows) {
+      UseRow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.afterSchool !== "") {
+      writer.uint32(18).string(message.afterSchool);
+    }
+    if (message.afterParty !== "") {
+      writer.uint32(26).string(message.afterParty);
+    }
+    if (message.afterWhat !== "") {
+      writer.uint32(34).string(message.afterWhat);
+    }
+    if (message.countedSince !== "") {
+      writer.uint32(42).string(message.countedSince);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListUseResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListUseResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rows.push(UseRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.afterSchool = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.afterParty = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.afterWhat = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.countedSince = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListUseResponse {
+    return {
+      rows: globalThis.Array.isArray(object?.rows) ? object.rows.map((e: any) => UseRow.fromJSON(e)) : [],
+      afterSchool: isSet(object.afterSchool)
+        ? globalThis.String(object.afterSchool)
+        : isSet(object.after_school)
+        ? globalThis.String(object.after_school)
+        : "",
+      afterParty: isSet(object.afterParty)
+        ? globalThis.String(object.afterParty)
+        : isSet(object.after_party)
+        ? globalThis.String(object.after_party)
+        : "",
+      afterWhat: isSet(object.afterWhat)
+        ? globalThis.String(object.afterWhat)
+        : isSet(object.after_what)
+        ? globalThis.String(object.after_what)
+        : "",
+      countedSince: isSet(object.countedSince)
+        ? globalThis.String(object.countedSince)
+        : isSet(object.counted_since)
+        ? globalThis.String(object.counted_since)
+        : "",
+    };
+  },
+
+  toJSON(message: ListUseResponse): unknown {
+    const obj: any = {};
+    if (message.rows?.length) {
+      obj.rows = message.rows.map((e) => UseRow.toJSON(e));
+    }
+    if (message.afterSchool !== "") {
+      obj.afterSchool = message.afterSchool;
+    }
+    if (message.afterParty !== "") {
+      obj.afterParty = message.afterParty;
+    }
+    if (message.afterWhat !== "") {
+      obj.afterWhat = message.afterWhat;
+    }
+    if (message.countedSince !== "") {
+      obj.countedSince = message.countedSince;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListUseResponse>): ListUseResponse {
+    return ListUseResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListUseResponse>): ListUseResponse {
+    const message = createBaseListUseResponse();
+    message.rows = object.rows?.map((e) => UseRow.fromPartial(e)) || [];
+    message.afterSchool = object.afterSchool ?? "";
+    message.afterParty = object.afterParty ?? "";
+    message.afterWhat = object.afterWhat ?? "";
+    message.countedSince = object.countedSince ?? "";
+    return message;
+  },
+};
+
 /** The log of what was done: a Merkle tree that only grows. */
 export type AuditServiceDefinition = typeof AuditServiceDefinition;
 export const AuditServiceDefinition = {
@@ -1615,6 +2726,24 @@ export const AuditServiceDefinition = {
       requestType: ListAccessRequest as typeof ListAccessRequest,
       requestStream: false,
       responseType: ListAccessResponse as typeof ListAccessResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What one party was given of each school, in pages. */
+    listReach: {
+      name: "ListReach",
+      requestType: ListReachRequest as typeof ListReachRequest,
+      requestStream: false,
+      responseType: ListReachResponse as typeof ListReachResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** When each service of each school and party was used last. */
+    listUse: {
+      name: "ListUse",
+      requestType: ListUseRequest as typeof ListUseRequest,
+      requestStream: false,
+      responseType: ListUseResponse as typeof ListUseResponse,
       responseStream: false,
       options: {},
     },

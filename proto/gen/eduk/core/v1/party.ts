@@ -443,6 +443,8 @@ export interface Mandate {
   sourceService: string;
   /** Where that register says that the party answers for this school. */
   endpoints: RegisteredEndpoint[];
+  /** In answers only: the party is stopped everywhere for the time being, so that nothing comes of this mandate. */
+  partyStopped?: boolean | undefined;
 }
 
 /** Where a party answers for one administration of a school, as a register says. */
@@ -454,6 +456,30 @@ export interface RegisteredEndpoint {
   /** First and last day, YYYY-MM-DD; empty = none. */
   validFrom: string;
   validUntil: string;
+}
+
+/** A question to a school about a mandate that was not used for a while: keep it, narrow it or end it. */
+export interface MandateReview {
+  mandateId: string;
+  schoolOin: string;
+  partyOin: string;
+  /** Those that the mandate named when it was asked. */
+  services: Service[];
+  /** Dutch day of the last use, or of the last change of the mandate; empty = not since uses are counted. */
+  lastUsedOn: string;
+  /** Unix milliseconds. */
+  openedMs: bigint;
+  /**
+   * `open`, `kept`, `narrowed`, `ended` (answered), `lapsed` (nobody answered, and it was said to end then), `closed` (the
+   * mandate ended by itself).
+   */
+  state: string;
+  /** Unix milliseconds; 0 = no answer. */
+  answeredMs: bigint;
+  /** Who answered: OIN, or `operator`. */
+  byOin: string;
+  /** Without an answer the mandate ends after this Dutch day; empty = nothing ends by itself. */
+  endsOn: string;
 }
 
 /** A mandate of one school with the key that its grant made. */
@@ -793,6 +819,7 @@ function createBaseMandate(): Mandate {
     source: "",
     sourceService: "",
     endpoints: [],
+    partyStopped: undefined,
   };
 }
 
@@ -884,6 +911,9 @@ export const Mandate: MessageFns<Mandate> = {
     }
     for (const v of message.endpoints) {
       RegisteredEndpoint.encode(v!, writer.uint32(258).fork()).join();
+    }
+    if (message.partyStopped !== undefined) {
+      writer.uint32(320).bool(message.partyStopped);
     }
     return writer;
   },
@@ -1131,6 +1161,14 @@ export const Mandate: MessageFns<Mandate> = {
             message.endpoints.push(RegisteredEndpoint.decode(reader, reader.uint32()));
             continue;
           }
+          case 40: {
+            if (tag !== 320) {
+              break;
+            }
+
+            message.partyStopped = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1242,6 +1280,11 @@ export const Mandate: MessageFns<Mandate> = {
       endpoints: globalThis.Array.isArray(object?.endpoints)
         ? object.endpoints.map((e: any) => RegisteredEndpoint.fromJSON(e))
         : [],
+      partyStopped: isSet(object.partyStopped)
+        ? globalThis.Boolean(object.partyStopped)
+        : isSet(object.party_stopped)
+        ? globalThis.Boolean(object.party_stopped)
+        : undefined,
     };
   },
 
@@ -1322,6 +1365,9 @@ export const Mandate: MessageFns<Mandate> = {
     if (message.endpoints?.length) {
       obj.endpoints = message.endpoints.map((e) => RegisteredEndpoint.toJSON(e));
     }
+    if (message.partyStopped !== undefined) {
+      obj.partyStopped = message.partyStopped;
+    }
     return obj;
   },
 
@@ -1355,6 +1401,7 @@ export const Mandate: MessageFns<Mandate> = {
     message.source = object.source ?? "";
     message.sourceService = object.sourceService ?? "";
     message.endpoints = object.endpoints?.map((e) => RegisteredEndpoint.fromPartial(e)) || [];
+    message.partyStopped = object.partyStopped ?? undefined;
     return message;
   },
 };
@@ -1500,6 +1547,284 @@ export const RegisteredEndpoint: MessageFns<RegisteredEndpoint> = {
     message.kind = object.kind ?? "";
     message.validFrom = object.validFrom ?? "";
     message.validUntil = object.validUntil ?? "";
+    return message;
+  },
+};
+
+function createBaseMandateReview(): MandateReview {
+  return {
+    mandateId: "",
+    schoolOin: "",
+    partyOin: "",
+    services: [],
+    lastUsedOn: "",
+    openedMs: 0n,
+    state: "",
+    answeredMs: 0n,
+    byOin: "",
+    endsOn: "",
+  };
+}
+
+export const MandateReview: MessageFns<MandateReview> = {
+  encode(message: MandateReview, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mandateId !== "") {
+      writer.uint32(10).string(message.mandateId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(26).string(message.partyOin);
+    }
+    if (message.services.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.services) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.lastUsedOn !== "") {
+      writer.uint32(42).string(message.lastUsedOn);
+    }
+    if (message.openedMs !== 0n) {
+      if (BigInt.asIntN(64, message.openedMs) !== message.openedMs) {
+        throw new globalThis.Error("value provided for field message.openedMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.openedMs);
+    }
+    if (message.state !== "") {
+      writer.uint32(58).string(message.state);
+    }
+    if (message.answeredMs !== 0n) {
+      if (BigInt.asIntN(64, message.answeredMs) !== message.answeredMs) {
+        throw new globalThis.Error("value provided for field message.answeredMs of type int64 too large");
+      }
+      writer.uint32(64).int64(message.answeredMs);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(74).string(message.byOin);
+    }
+    if (message.endsOn !== "") {
+      writer.uint32(82).string(message.endsOn);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MandateReview {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMandateReview();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mandateId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.services.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.services.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.lastUsedOn = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.openedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.answeredMs = reader.int64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.endsOn = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MandateReview {
+    return {
+      mandateId: isSet(object.mandateId)
+        ? globalThis.String(object.mandateId)
+        : isSet(object.mandate_id)
+        ? globalThis.String(object.mandate_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      services: globalThis.Array.isArray(object?.services) ? object.services.map((e: any) => serviceFromJSON(e)) : [],
+      lastUsedOn: isSet(object.lastUsedOn)
+        ? globalThis.String(object.lastUsedOn)
+        : isSet(object.last_used_on)
+        ? globalThis.String(object.last_used_on)
+        : "",
+      openedMs: isSet(object.openedMs)
+        ? BigInt(object.openedMs)
+        : isSet(object.opened_ms)
+        ? BigInt(object.opened_ms)
+        : 0n,
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      answeredMs: isSet(object.answeredMs)
+        ? BigInt(object.answeredMs)
+        : isSet(object.answered_ms)
+        ? BigInt(object.answered_ms)
+        : 0n,
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+      endsOn: isSet(object.endsOn)
+        ? globalThis.String(object.endsOn)
+        : isSet(object.ends_on)
+        ? globalThis.String(object.ends_on)
+        : "",
+    };
+  },
+
+  toJSON(message: MandateReview): unknown {
+    const obj: any = {};
+    if (message.mandateId !== "") {
+      obj.mandateId = message.mandateId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.services?.length) {
+      obj.services = message.services.map((e) => serviceToJSON(e));
+    }
+    if (message.lastUsedOn !== "") {
+      obj.lastUsedOn = message.lastUsedOn;
+    }
+    if (message.openedMs !== 0n) {
+      obj.openedMs = message.openedMs.toString();
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.answeredMs !== 0n) {
+      obj.answeredMs = message.answeredMs.toString();
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    if (message.endsOn !== "") {
+      obj.endsOn = message.endsOn;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MandateReview>): MandateReview {
+    return MandateReview.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MandateReview>): MandateReview {
+    const message = createBaseMandateReview();
+    message.mandateId = object.mandateId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.services = object.services?.map((e) => e) || [];
+    message.lastUsedOn = object.lastUsedOn ?? "";
+    message.openedMs = (object.openedMs !== undefined && object.openedMs !== null) ? BigInt(object.openedMs) : 0n;
+    message.state = object.state ?? "";
+    message.answeredMs = (object.answeredMs !== undefined && object.answeredMs !== null)
+      ? BigInt(object.answeredMs)
+      : 0n;
+    message.byOin = object.byOin ?? "";
+    message.endsOn = object.endsOn ?? "";
     return message;
   },
 };

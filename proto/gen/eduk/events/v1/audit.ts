@@ -17,6 +17,12 @@ export interface AuditItem {
   salt: Uint8Array;
   /** An encoded eduk.core.v1.AuditRecord: these bytes are committed to. */
   record: Uint8Array;
+  /**
+   * Of what was released: by which different learners, and staff, can be counted over many records (`Sketch`). Beside the
+   * record, not committed to: two bytes for each of them, from which nobody is named.
+   */
+  learners?: Uint8Array | undefined;
+  staff?: Uint8Array | undefined;
 }
 
 /** Things were done: with the messages that were accepted, in their transaction; all else gathered for a second. */
@@ -25,7 +31,7 @@ export interface AuditSubmitted {
 }
 
 function createBaseAuditItem(): AuditItem {
-  return { salt: new Uint8Array(0), record: new Uint8Array(0) };
+  return { salt: new Uint8Array(0), record: new Uint8Array(0), learners: undefined, staff: undefined };
 }
 
 export const AuditItem: MessageFns<AuditItem> = {
@@ -35,6 +41,12 @@ export const AuditItem: MessageFns<AuditItem> = {
     }
     if (message.record.length !== 0) {
       writer.uint32(18).bytes(message.record);
+    }
+    if (message.learners !== undefined) {
+      writer.uint32(26).bytes(message.learners);
+    }
+    if (message.staff !== undefined) {
+      writer.uint32(34).bytes(message.staff);
     }
     return writer;
   },
@@ -68,6 +80,22 @@ export const AuditItem: MessageFns<AuditItem> = {
             message.record = reader.bytes();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.learners = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.staff = reader.bytes();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -84,6 +112,8 @@ export const AuditItem: MessageFns<AuditItem> = {
     return {
       salt: isSet(object.salt) ? bytesFromBase64(object.salt) : new Uint8Array(0),
       record: isSet(object.record) ? bytesFromBase64(object.record) : new Uint8Array(0),
+      learners: isSet(object.learners) ? bytesFromBase64(object.learners) : undefined,
+      staff: isSet(object.staff) ? bytesFromBase64(object.staff) : undefined,
     };
   },
 
@@ -95,6 +125,12 @@ export const AuditItem: MessageFns<AuditItem> = {
     if (message.record.length !== 0) {
       obj.record = base64FromBytes(message.record);
     }
+    if (message.learners !== undefined) {
+      obj.learners = base64FromBytes(message.learners);
+    }
+    if (message.staff !== undefined) {
+      obj.staff = base64FromBytes(message.staff);
+    }
     return obj;
   },
 
@@ -105,6 +141,8 @@ export const AuditItem: MessageFns<AuditItem> = {
     const message = createBaseAuditItem();
     message.salt = object.salt ?? new Uint8Array(0);
     message.record = object.record ?? new Uint8Array(0);
+    message.learners = object.learners ?? undefined;
+    message.staff = object.staff ?? undefined;
     return message;
   },
 };

@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Mandate, Party, Service, serviceFromJSON, serviceToJSON } from "../../core/v1/party.ts";
+import { Mandate, MandateReview, Party, Service, serviceFromJSON, serviceToJSON } from "../../core/v1/party.ts";
 
 export const protobufPackage = "eduk.events.v1";
 
@@ -87,6 +87,58 @@ export interface PartyChangeRefused {
   subject: string;
   code: string;
   told: string;
+}
+
+/** How a party stands with the gateway as a whole, apart from what schools agreed to. */
+export interface PartyStanding {
+  /** Since when it is stopped everywhere, Unix milliseconds; 0 = it is not. */
+  stoppedMs: bigint;
+  /** What the operator calls the case. */
+  reason: string;
+  /** Access tokens that were issued before are not taken, Unix milliseconds. */
+  tokensFromMs: bigint;
+  /** How often its pseudonyms were renewed: part of the key that they are made with. */
+  pseudonyms: number;
+}
+
+/** A party is to be stopped everywhere, or to go on. */
+export interface PartyStandingSubmitted {
+  oin: string;
+  /** `stop` or `resume`. */
+  change: string;
+  reason: string;
+  /** With which it goes on. */
+  credentials: CredentialDigests | undefined;
+}
+
+/** A party was stopped everywhere, or goes on. */
+export interface PartyStandingChanged {
+  oin: string;
+  standing:
+    | PartyStanding
+    | undefined;
+  /** True when it stood so already: it decides that flow. */
+  unchanged: boolean;
+}
+
+/** A school is asked about a mandate, or answers. */
+export interface MandateReviewSubmitted {
+  schoolOin: string;
+  mandateId: string;
+  /** `open`, or an answer: `keep`, `narrow`, `end`. */
+  change: string;
+  lastUsedOn: string;
+  endsOn: string;
+  byOin: string;
+}
+
+/** How a question about a mandate stands. */
+export interface MandateReviewed {
+  review:
+    | MandateReview
+    | undefined;
+  /** True when it stood so already: it decides that flow. */
+  unchanged: boolean;
 }
 
 /** A mandate stands in a new state. */
@@ -1094,6 +1146,617 @@ export const PartyChangeRefused: MessageFns<PartyChangeRefused> = {
     message.subject = object.subject ?? "";
     message.code = object.code ?? "";
     message.told = object.told ?? "";
+    return message;
+  },
+};
+
+function createBasePartyStanding(): PartyStanding {
+  return { stoppedMs: 0n, reason: "", tokensFromMs: 0n, pseudonyms: 0 };
+}
+
+export const PartyStanding: MessageFns<PartyStanding> = {
+  encode(message: PartyStanding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stoppedMs !== 0n) {
+      if (BigInt.asIntN(64, message.stoppedMs) !== message.stoppedMs) {
+        throw new globalThis.Error("value provided for field message.stoppedMs of type int64 too large");
+      }
+      writer.uint32(8).int64(message.stoppedMs);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.tokensFromMs !== 0n) {
+      if (BigInt.asIntN(64, message.tokensFromMs) !== message.tokensFromMs) {
+        throw new globalThis.Error("value provided for field message.tokensFromMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.tokensFromMs);
+    }
+    if (message.pseudonyms !== 0) {
+      writer.uint32(32).uint32(message.pseudonyms);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PartyStanding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePartyStanding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.stoppedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.tokensFromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.pseudonyms = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PartyStanding {
+    return {
+      stoppedMs: isSet(object.stoppedMs)
+        ? BigInt(object.stoppedMs)
+        : isSet(object.stopped_ms)
+        ? BigInt(object.stopped_ms)
+        : 0n,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      tokensFromMs: isSet(object.tokensFromMs)
+        ? BigInt(object.tokensFromMs)
+        : isSet(object.tokens_from_ms)
+        ? BigInt(object.tokens_from_ms)
+        : 0n,
+      pseudonyms: isSet(object.pseudonyms) ? globalThis.Number(object.pseudonyms) : 0,
+    };
+  },
+
+  toJSON(message: PartyStanding): unknown {
+    const obj: any = {};
+    if (message.stoppedMs !== 0n) {
+      obj.stoppedMs = message.stoppedMs.toString();
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.tokensFromMs !== 0n) {
+      obj.tokensFromMs = message.tokensFromMs.toString();
+    }
+    if (message.pseudonyms !== 0) {
+      obj.pseudonyms = Math.round(message.pseudonyms);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PartyStanding>): PartyStanding {
+    return PartyStanding.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PartyStanding>): PartyStanding {
+    const message = createBasePartyStanding();
+    message.stoppedMs = (object.stoppedMs !== undefined && object.stoppedMs !== null) ? BigInt(object.stoppedMs) : 0n;
+    message.reason = object.reason ?? "";
+    message.tokensFromMs = (object.tokensFromMs !== undefined && object.tokensFromMs !== null)
+      ? BigInt(object.tokensFromMs)
+      : 0n;
+    message.pseudonyms = object.pseudonyms ?? 0;
+    return message;
+  },
+};
+
+function createBasePartyStandingSubmitted(): PartyStandingSubmitted {
+  return { oin: "", change: "", reason: "", credentials: undefined };
+}
+
+export const PartyStandingSubmitted: MessageFns<PartyStandingSubmitted> = {
+  encode(message: PartyStandingSubmitted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.oin !== "") {
+      writer.uint32(10).string(message.oin);
+    }
+    if (message.change !== "") {
+      writer.uint32(18).string(message.change);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.credentials !== undefined) {
+      CredentialDigests.encode(message.credentials, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PartyStandingSubmitted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePartyStandingSubmitted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.oin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.change = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.credentials = CredentialDigests.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PartyStandingSubmitted {
+    return {
+      oin: isSet(object.oin) ? globalThis.String(object.oin) : "",
+      change: isSet(object.change) ? globalThis.String(object.change) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      credentials: isSet(object.credentials) ? CredentialDigests.fromJSON(object.credentials) : undefined,
+    };
+  },
+
+  toJSON(message: PartyStandingSubmitted): unknown {
+    const obj: any = {};
+    if (message.oin !== "") {
+      obj.oin = message.oin;
+    }
+    if (message.change !== "") {
+      obj.change = message.change;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.credentials !== undefined) {
+      obj.credentials = CredentialDigests.toJSON(message.credentials);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PartyStandingSubmitted>): PartyStandingSubmitted {
+    return PartyStandingSubmitted.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PartyStandingSubmitted>): PartyStandingSubmitted {
+    const message = createBasePartyStandingSubmitted();
+    message.oin = object.oin ?? "";
+    message.change = object.change ?? "";
+    message.reason = object.reason ?? "";
+    message.credentials = (object.credentials !== undefined && object.credentials !== null)
+      ? CredentialDigests.fromPartial(object.credentials)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePartyStandingChanged(): PartyStandingChanged {
+  return { oin: "", standing: undefined, unchanged: false };
+}
+
+export const PartyStandingChanged: MessageFns<PartyStandingChanged> = {
+  encode(message: PartyStandingChanged, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.oin !== "") {
+      writer.uint32(10).string(message.oin);
+    }
+    if (message.standing !== undefined) {
+      PartyStanding.encode(message.standing, writer.uint32(18).fork()).join();
+    }
+    if (message.unchanged !== false) {
+      writer.uint32(24).bool(message.unchanged);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PartyStandingChanged {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePartyStandingChanged();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.oin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.standing = PartyStanding.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.unchanged = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PartyStandingChanged {
+    return {
+      oin: isSet(object.oin) ? globalThis.String(object.oin) : "",
+      standing: isSet(object.standing) ? PartyStanding.fromJSON(object.standing) : undefined,
+      unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
+    };
+  },
+
+  toJSON(message: PartyStandingChanged): unknown {
+    const obj: any = {};
+    if (message.oin !== "") {
+      obj.oin = message.oin;
+    }
+    if (message.standing !== undefined) {
+      obj.standing = PartyStanding.toJSON(message.standing);
+    }
+    if (message.unchanged !== false) {
+      obj.unchanged = message.unchanged;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PartyStandingChanged>): PartyStandingChanged {
+    return PartyStandingChanged.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PartyStandingChanged>): PartyStandingChanged {
+    const message = createBasePartyStandingChanged();
+    message.oin = object.oin ?? "";
+    message.standing = (object.standing !== undefined && object.standing !== null)
+      ? PartyStanding.fromPartial(object.standing)
+      : undefined;
+    message.unchanged = object.unchanged ?? false;
+    return message;
+  },
+};
+
+function createBaseMandateReviewSubmitted(): MandateReviewSubmitted {
+  return { schoolOin: "", mandateId: "", change: "", lastUsedOn: "", endsOn: "", byOin: "" };
+}
+
+export const MandateReviewSubmitted: MessageFns<MandateReviewSubmitted> = {
+  encode(message: MandateReviewSubmitted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.mandateId !== "") {
+      writer.uint32(18).string(message.mandateId);
+    }
+    if (message.change !== "") {
+      writer.uint32(26).string(message.change);
+    }
+    if (message.lastUsedOn !== "") {
+      writer.uint32(34).string(message.lastUsedOn);
+    }
+    if (message.endsOn !== "") {
+      writer.uint32(42).string(message.endsOn);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(50).string(message.byOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MandateReviewSubmitted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMandateReviewSubmitted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mandateId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.change = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.lastUsedOn = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.endsOn = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MandateReviewSubmitted {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      mandateId: isSet(object.mandateId)
+        ? globalThis.String(object.mandateId)
+        : isSet(object.mandate_id)
+        ? globalThis.String(object.mandate_id)
+        : "",
+      change: isSet(object.change) ? globalThis.String(object.change) : "",
+      lastUsedOn: isSet(object.lastUsedOn)
+        ? globalThis.String(object.lastUsedOn)
+        : isSet(object.last_used_on)
+        ? globalThis.String(object.last_used_on)
+        : "",
+      endsOn: isSet(object.endsOn)
+        ? globalThis.String(object.endsOn)
+        : isSet(object.ends_on)
+        ? globalThis.String(object.ends_on)
+        : "",
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: MandateReviewSubmitted): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.mandateId !== "") {
+      obj.mandateId = message.mandateId;
+    }
+    if (message.change !== "") {
+      obj.change = message.change;
+    }
+    if (message.lastUsedOn !== "") {
+      obj.lastUsedOn = message.lastUsedOn;
+    }
+    if (message.endsOn !== "") {
+      obj.endsOn = message.endsOn;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MandateReviewSubmitted>): MandateReviewSubmitted {
+    return MandateReviewSubmitted.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MandateReviewSubmitted>): MandateReviewSubmitted {
+    const message = createBaseMandateReviewSubmitted();
+    message.schoolOin = object.schoolOin ?? "";
+    message.mandateId = object.mandateId ?? "";
+    message.change = object.change ?? "";
+    message.lastUsedOn = object.lastUsedOn ?? "";
+    message.endsOn = object.endsOn ?? "";
+    message.byOin = object.byOin ?? "";
+    return message;
+  },
+};
+
+function createBaseMandateReviewed(): MandateReviewed {
+  return { review: undefined, unchanged: false };
+}
+
+export const MandateReviewed: MessageFns<MandateReviewed> = {
+  encode(message: MandateReviewed, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.review !== undefined) {
+      MandateReview.encode(message.review, writer.uint32(10).fork()).join();
+    }
+    if (message.unchanged !== false) {
+      writer.uint32(16).bool(message.unchanged);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MandateReviewed {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMandateReviewed();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.review = MandateReview.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.unchanged = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MandateReviewed {
+    return {
+      review: isSet(object.review) ? MandateReview.fromJSON(object.review) : undefined,
+      unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
+    };
+  },
+
+  toJSON(message: MandateReviewed): unknown {
+    const obj: any = {};
+    if (message.review !== undefined) {
+      obj.review = MandateReview.toJSON(message.review);
+    }
+    if (message.unchanged !== false) {
+      obj.unchanged = message.unchanged;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MandateReviewed>): MandateReviewed {
+    return MandateReviewed.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MandateReviewed>): MandateReviewed {
+    const message = createBaseMandateReviewed();
+    message.review = (object.review !== undefined && object.review !== null)
+      ? MandateReview.fromPartial(object.review)
+      : undefined;
+    message.unchanged = object.unchanged ?? false;
     return message;
   },
 };

@@ -8,6 +8,7 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
   Mandate,
+  MandateReview,
   MandateState,
   mandateStateFromJSON,
   mandateStateToJSON,
@@ -255,6 +256,62 @@ export interface WatchMandatesResponse {
   byOin: string;
   /** Resume after this change. */
   cursor: string;
+}
+
+/** Filters; empty = all. */
+export interface ListReviewsRequest {
+  /** OIN of the school, or of a board: then of each of its schools. */
+  schoolOin: string;
+  /** Only those that wait for an answer. */
+  open: boolean;
+  /** At most this many; 0 = 100; no more than 1,000. */
+  limit: number;
+  /** Where an earlier watch or list stopped; empty = from what is kept. */
+  cursor: string;
+}
+
+/** Reviews by school and mandate: of each mandate the newest. */
+export interface ListReviewsResponse {
+  reviews: MandateReview[];
+  /** Continue from here; empty = no more. */
+  cursor: string;
+}
+
+/** An answer. */
+export interface AnswerReviewRequest {
+  /**
+   * Chosen by the sender, unique per party and method: a repeat with the same content has the same answer and no second
+   * effect; with other content it is refused as state.conflict.
+   */
+  reference: string;
+  /** OIN of the school. */
+  schoolOin: string;
+  mandateId: string;
+  /** `keep`, `narrow` or `end`. */
+  answer: string;
+  /** Of `narrow`: the services that stay, all of them among those of the mandate; empty = all of them. */
+  services: Service[];
+  /** Of `narrow`: the attributes that stay; empty = as they are. */
+  attributes: string[];
+  /** Of `end`: last day of the run-off, YYYY-MM-DD; empty = stop at once. */
+  runOffUntil: string;
+  /** How long the answer may wait for the first decision, milliseconds, at most 30,000; 0 = answer once accepted. */
+  waitMs: bigint;
+}
+
+/** Accepted. */
+export interface AnswerReviewResponse {
+  /** Follow the message with FlowService by this id. */
+  flowId: string;
+  receipt:
+    | Receipt
+    | undefined;
+  /** Empty outcome = not yet decided when the answer left. */
+  decision:
+    | Decision
+    | undefined;
+  /** Of `narrow`: the mandate that stands instead. */
+  mandateId: string;
 }
 
 function createBaseGetPartyRequest(): GetPartyRequest {
@@ -2513,6 +2570,564 @@ export const WatchMandatesResponse: MessageFns<WatchMandatesResponse> = {
   },
 };
 
+function createBaseListReviewsRequest(): ListReviewsRequest {
+  return { schoolOin: "", open: false, limit: 0, cursor: "" };
+}
+
+export const ListReviewsRequest: MessageFns<ListReviewsRequest> = {
+  encode(message: ListReviewsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.open !== false) {
+      writer.uint32(16).bool(message.open);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(24).uint32(message.limit);
+    }
+    if (message.cursor !== "") {
+      writer.uint32(34).string(message.cursor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReviewsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReviewsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.open = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.cursor = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReviewsRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      open: isSet(object.open) ? globalThis.Boolean(object.open) : false,
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+    };
+  },
+
+  toJSON(message: ListReviewsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.open !== false) {
+      obj.open = message.open;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    if (message.cursor !== "") {
+      obj.cursor = message.cursor;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReviewsRequest>): ListReviewsRequest {
+    return ListReviewsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReviewsRequest>): ListReviewsRequest {
+    const message = createBaseListReviewsRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.open = object.open ?? false;
+    message.limit = object.limit ?? 0;
+    message.cursor = object.cursor ?? "";
+    return message;
+  },
+};
+
+function createBaseListReviewsResponse(): ListReviewsResponse {
+  return { reviews: [], cursor: "" };
+}
+
+export const ListReviewsResponse: MessageFns<ListReviewsResponse> = {
+  encode(message: ListReviewsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.reviews) {
+      MandateReview.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.cursor !== "") {
+      writer.uint32(18).string(message.cursor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReviewsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReviewsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reviews.push(MandateReview.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.cursor = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReviewsResponse {
+    return {
+      reviews: globalThis.Array.isArray(object?.reviews)
+        ? object.reviews.map((e: any) => MandateReview.fromJSON(e))
+        : [],
+      cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+    };
+  },
+
+  toJSON(message: ListReviewsResponse): unknown {
+    const obj: any = {};
+    if (message.reviews?.length) {
+      obj.reviews = message.reviews.map((e) => MandateReview.toJSON(e));
+    }
+    if (message.cursor !== "") {
+      obj.cursor = message.cursor;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReviewsResponse>): ListReviewsResponse {
+    return ListReviewsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReviewsResponse>): ListReviewsResponse {
+    const message = createBaseListReviewsResponse();
+    message.reviews = object.reviews?.map((e) => MandateReview.fromPartial(e)) || [];
+    message.cursor = object.cursor ?? "";
+    return message;
+  },
+};
+
+function createBaseAnswerReviewRequest(): AnswerReviewRequest {
+  return {
+    reference: "",
+    schoolOin: "",
+    mandateId: "",
+    answer: "",
+    services: [],
+    attributes: [],
+    runOffUntil: "",
+    waitMs: 0n,
+  };
+}
+
+export const AnswerReviewRequest: MessageFns<AnswerReviewRequest> = {
+  encode(message: AnswerReviewRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reference !== "") {
+      writer.uint32(10).string(message.reference);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.mandateId !== "") {
+      writer.uint32(26).string(message.mandateId);
+    }
+    if (message.answer !== "") {
+      writer.uint32(34).string(message.answer);
+    }
+    if (message.services.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.services) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    for (const v of message.attributes) {
+      writer.uint32(50).string(v!);
+    }
+    if (message.runOffUntil !== "") {
+      writer.uint32(58).string(message.runOffUntil);
+    }
+    if (message.waitMs !== 0n) {
+      if (BigInt.asIntN(64, message.waitMs) !== message.waitMs) {
+        throw new globalThis.Error("value provided for field message.waitMs of type int64 too large");
+      }
+      writer.uint32(64).int64(message.waitMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AnswerReviewRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnswerReviewRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reference = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.mandateId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.answer = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag === 40) {
+              message.services.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.services.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.attributes.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.runOffUntil = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.waitMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AnswerReviewRequest {
+    return {
+      reference: isSet(object.reference) ? globalThis.String(object.reference) : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      mandateId: isSet(object.mandateId)
+        ? globalThis.String(object.mandateId)
+        : isSet(object.mandate_id)
+        ? globalThis.String(object.mandate_id)
+        : "",
+      answer: isSet(object.answer) ? globalThis.String(object.answer) : "",
+      services: globalThis.Array.isArray(object?.services) ? object.services.map((e: any) => serviceFromJSON(e)) : [],
+      attributes: globalThis.Array.isArray(object?.attributes)
+        ? object.attributes.map((e: any) => globalThis.String(e))
+        : [],
+      runOffUntil: isSet(object.runOffUntil)
+        ? globalThis.String(object.runOffUntil)
+        : isSet(object.run_off_until)
+        ? globalThis.String(object.run_off_until)
+        : "",
+      waitMs: isSet(object.waitMs) ? BigInt(object.waitMs) : isSet(object.wait_ms) ? BigInt(object.wait_ms) : 0n,
+    };
+  },
+
+  toJSON(message: AnswerReviewRequest): unknown {
+    const obj: any = {};
+    if (message.reference !== "") {
+      obj.reference = message.reference;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.mandateId !== "") {
+      obj.mandateId = message.mandateId;
+    }
+    if (message.answer !== "") {
+      obj.answer = message.answer;
+    }
+    if (message.services?.length) {
+      obj.services = message.services.map((e) => serviceToJSON(e));
+    }
+    if (message.attributes?.length) {
+      obj.attributes = message.attributes;
+    }
+    if (message.runOffUntil !== "") {
+      obj.runOffUntil = message.runOffUntil;
+    }
+    if (message.waitMs !== 0n) {
+      obj.waitMs = message.waitMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AnswerReviewRequest>): AnswerReviewRequest {
+    return AnswerReviewRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AnswerReviewRequest>): AnswerReviewRequest {
+    const message = createBaseAnswerReviewRequest();
+    message.reference = object.reference ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.mandateId = object.mandateId ?? "";
+    message.answer = object.answer ?? "";
+    message.services = object.services?.map((e) => e) || [];
+    message.attributes = object.attributes?.map((e) => e) || [];
+    message.runOffUntil = object.runOffUntil ?? "";
+    message.waitMs = (object.waitMs !== undefined && object.waitMs !== null) ? BigInt(object.waitMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseAnswerReviewResponse(): AnswerReviewResponse {
+  return { flowId: "", receipt: undefined, decision: undefined, mandateId: "" };
+}
+
+export const AnswerReviewResponse: MessageFns<AnswerReviewResponse> = {
+  encode(message: AnswerReviewResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.receipt !== undefined) {
+      Receipt.encode(message.receipt, writer.uint32(18).fork()).join();
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(26).fork()).join();
+    }
+    if (message.mandateId !== "") {
+      writer.uint32(34).string(message.mandateId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AnswerReviewResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnswerReviewResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.receipt = Receipt.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.mandateId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AnswerReviewResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      receipt: isSet(object.receipt) ? Receipt.fromJSON(object.receipt) : undefined,
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      mandateId: isSet(object.mandateId)
+        ? globalThis.String(object.mandateId)
+        : isSet(object.mandate_id)
+        ? globalThis.String(object.mandate_id)
+        : "",
+    };
+  },
+
+  toJSON(message: AnswerReviewResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.receipt !== undefined) {
+      obj.receipt = Receipt.toJSON(message.receipt);
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.mandateId !== "") {
+      obj.mandateId = message.mandateId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AnswerReviewResponse>): AnswerReviewResponse {
+    return AnswerReviewResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AnswerReviewResponse>): AnswerReviewResponse {
+    const message = createBaseAnswerReviewResponse();
+    message.flowId = object.flowId ?? "";
+    message.receipt = (object.receipt !== undefined && object.receipt !== null)
+      ? Receipt.fromPartial(object.receipt)
+      : undefined;
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.mandateId = object.mandateId ?? "";
+    return message;
+  },
+};
+
 /** Who is in the chain, and what schools agreed to. */
 export type PartyServiceDefinition = typeof PartyServiceDefinition;
 export const PartyServiceDefinition = {
@@ -2614,6 +3229,30 @@ export const PartyServiceDefinition = {
       requestStream: false,
       responseType: WatchMandatesResponse as typeof WatchMandatesResponse,
       responseStream: true,
+      options: {},
+    },
+    /**
+     * What you are asked about mandates of your schools that were not used for a while, and what was answered. Who has no
+     * schools is asked nothing.
+     */
+    listReviews: {
+      name: "ListReviews",
+      requestType: ListReviewsRequest as typeof ListReviewsRequest,
+      requestStream: false,
+      responseType: ListReviewsResponse as typeof ListReviewsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Answers such a question, or says so without being asked: `keep`; `narrow` to fewer services or attributes; or `end`, at once or as a run-off. Role
+     * school or board; for your own schools only.
+     */
+    answerReview: {
+      name: "AnswerReview",
+      requestType: AnswerReviewRequest as typeof AnswerReviewRequest,
+      requestStream: false,
+      responseType: AnswerReviewResponse as typeof AnswerReviewResponse,
+      responseStream: false,
       options: {},
     },
   },

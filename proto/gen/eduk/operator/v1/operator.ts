@@ -6,12 +6,13 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { AccessRow, Leaf, Trunk } from "../../audit/v1/audit.ts";
+import { AccessRow, Leaf, ReachRow, Trunk } from "../../audit/v1/audit.ts";
 import { Age, Parked } from "../../bus/v1/bus.ts";
 import { LogHead, LogKey, LogProof } from "../../core/v1/audit.ts";
 import { LearnerRef } from "../../core/v1/learner.ts";
 import {
   Mandate,
+  MandateReview,
   MandateState,
   mandateStateFromJSON,
   mandateStateToJSON,
@@ -83,11 +84,23 @@ export interface ListPartiesRequest {
   role: Role;
 }
 
+/** A party that is stopped everywhere. */
+export interface StoppedParty {
+  oin: string;
+  /** Unix milliseconds. */
+  sinceMs: bigint;
+  reason: string;
+}
+
 /** Parties by OIN. */
 export interface ListPartiesResponse {
   parties: Party[];
   /** Of a party that was asked for by its OIN: by what it can prove itself. No secret, and no key itself. */
-  proofs: RegisteredProofs | undefined;
+  proofs:
+    | RegisteredProofs
+    | undefined;
+  /** Those of them that are stopped. */
+  stopped: StoppedParty[];
 }
 
 /** By what a party can prove itself. */
@@ -743,6 +756,259 @@ export interface ApplySwitchResponse {
   names: PartyName[];
 }
 
+/** Whom. */
+export interface PreviewStopRequest {
+  oin: string;
+}
+
+/** What it would come to. */
+export interface PreviewStopResponse {
+  party:
+    | Party
+    | undefined;
+  /** Set where it is stopped already. */
+  stopped:
+    | StoppedParty
+    | undefined;
+  /** Schools with a mandate for it that has not ended. */
+  schools: number;
+  active: number;
+  runOff: number;
+  unconfirmed: number;
+  /** Services that these name. */
+  services: Service[];
+  /** Schools of which it has pseudonyms of its own. */
+  pairwiseSchools: number;
+  /** Its endpoints, and what waits for them. */
+  endpoints: EndpointStatus[];
+  /** Rows that are parked for it already. */
+  parked: bigint;
+  /** By which it can prove itself besides secrets: `certificate`, `keys`. They are refused too, and hold again afterwards. */
+  proofs: string[];
+}
+
+/** Whom, and what the case is called. */
+export interface StopPartyRequest {
+  oin: string;
+  reason: string;
+}
+
+/** Done. */
+export interface StopPartyResponse {
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision: Decision | undefined;
+  stopped:
+    | StoppedParty
+    | undefined;
+  /** It was stopped before: since then. */
+  unchanged: boolean;
+}
+
+/** Whom. */
+export interface ResumePartyRequest {
+  oin: string;
+}
+
+/** With its secrets; empty for a party that was not stopped, or has none. */
+export interface ResumePartyResponse {
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision:
+    | Decision
+    | undefined;
+  /** It was not stopped. */
+  unchanged: boolean;
+  clientId: string;
+  clientSecret: string;
+  apiKey: string;
+  /** Of its webhook, if it has one. */
+  webhookSecret: string;
+}
+
+/** Of whom, which Dutch days (empty = any), and behind which place. */
+export interface ListReachRequest {
+  partyOin: string;
+  fromDay: string;
+  toDay: string;
+  /** Of one school; empty = of all. */
+  schoolOin: string;
+  /** As the page before said; empty = from the first. */
+  afterSchool: string;
+  afterDay: string;
+}
+
+/** By school. */
+export interface ListReachResponse {
+  rows: ReachRow[];
+  /** Where to go on; empty = these were the last. */
+  afterSchool: string;
+  afterDay: string;
+  /** First Dutch day of which anything is kept. */
+  keptFrom: string;
+  /** Of the schools and the party, where they are registered. */
+  names: PartyName[];
+}
+
+/** Of which school. */
+export interface ShowProcessingRequest {
+  schoolOin: string;
+}
+
+/** Who processes for whom, as the file of EDUK_PROCESSING_FILE says it. */
+export interface Processor {
+  name: string;
+  address: string;
+  /** Where a school or a privacy officer asks. */
+  contact: string;
+  /** What it does. */
+  does: string;
+  /** Where it does so. */
+  country: string;
+}
+
+/** What one party gets by one service. */
+export interface ProcessedService {
+  service: Service;
+  /** Fault of the mandate where nothing is released. */
+  code: string;
+  /** Those that hold for it now; with a code, the one that comes nearest to it. */
+  mandateIds: string[];
+  /** Names of attributes that it is given. */
+  attributes: string[];
+  pairwise: boolean;
+  linkableTold: string;
+  /** Dutch days; empty = not since uses are counted. */
+  firstUsedOn: string;
+  lastUsedOn: string;
+}
+
+/** One party with a mandate of the school. */
+export interface ProcessedParty {
+  oin: string;
+  /** Empty = it is not registered. */
+  name: string;
+  roles: Role[];
+  mandates: Mandate[];
+  services: ProcessedService[];
+  /** Standards of its endpoints: where the gateway sends to it by itself. */
+  endpoints: string[];
+  stopped: StoppedParty | undefined;
+}
+
+/** How long one kind of record is kept. */
+export interface ProcessedRetention {
+  /** `RETENTION_ROSTER` …; `VAULT` = identities, each until its learner is forgotten. */
+  retention: string;
+  /** Dutch day on which what is recorded now has left; empty = no day is set. */
+  leavesOn: string;
+}
+
+/** What an attribute is. */
+export interface ProcessedAttribute {
+  name: string;
+  /** In Dutch. */
+  about: string;
+  /** `numbers`, `names` or `contact` of the vault, `text` (sealed too), or `roster`. */
+  restsIn: string;
+}
+
+/** All of it, from one moment. */
+export interface ShowProcessingResponse {
+  /** Unix milliseconds. */
+  atMs: bigint;
+  school:
+    | Party
+    | undefined;
+  /** Absent = no board is registered. */
+  board:
+    | Party
+    | undefined;
+  /** Who runs the gateway; absent = nobody said so. */
+  operator:
+    | Processor
+    | undefined;
+  /** Whose subprocessor that is, where it is not the processor itself (EDUK_PROCESSOR_FOR). */
+  processorFor: string;
+  subprocessors: Processor[];
+  /** Whether a file says who they are: without one nobody knows whether there are any. */
+  subprocessorsKnown: boolean;
+  parties: ProcessedParty[];
+  retention: ProcessedRetention[];
+  /** The engine: `embedded` or `kafka`. */
+  engine: string;
+  /** How many learners an hour a party may be shown before somebody is paged; 0 = it is not looked at. */
+  revealsPerHour: bigint;
+  /** Dutch day since which uses are counted; empty = nothing was counted yet. */
+  countedSince: string;
+  /** School years of which a roster is held, newest first. */
+  schoolYears: string[];
+  /** Under which address the gateway is reached. */
+  publicUrl: string;
+  /** All that the gateway knows of a person at most. */
+  attributes: ProcessedAttribute[];
+}
+
+/** Filters. */
+export interface ListReviewsRequest {
+  /** Empty = of all schools. */
+  schoolOin: string;
+  /** After how many days without use a school is asked; 0 = 90. */
+  unusedDays: number;
+}
+
+/** What was asked, and what is to be asked. */
+export interface ListReviewsResponse {
+  /** Of each mandate the newest, by school. */
+  reviews: MandateReview[];
+  /** Mandates that a school should be asked about now: without an open question, and without an answer in the last year. */
+  due: MandateReview[];
+  /** Dutch day since which uses are counted; empty = nothing was counted yet. */
+  countedSince: string;
+  /** Of the schools and parties in them that are registered. */
+  names: PartyName[];
+}
+
+/** About which mandates. */
+export interface OpenReviewsRequest {
+  /** Empty = of all schools. */
+  schoolOin: string;
+  /** After how many days without use a school is asked; 0 = 90. */
+  unusedDays: number;
+  /** Without an answer the mandate ends after this Dutch day; empty = nothing ends by itself. */
+  endsOn: string;
+}
+
+/** How many were asked. */
+export interface OpenReviewsResponse {
+  opened: number;
+  flowIds: string[];
+}
+
+/** An answer for the school. */
+export interface AnswerReviewRequest {
+  mandateId: string;
+  /** `keep`, `narrow` or `end`. */
+  answer: string;
+  /** Of `narrow`: the services that stay; empty = all of them. */
+  services: Service[];
+  /** Of `narrow`: the attributes that stay; empty = as they are. */
+  attributes: string[];
+  /** Of `end`: last day of the run-off; empty = stop at once. */
+  runOffUntil: string;
+}
+
+/** Done. */
+export interface AnswerReviewResponse {
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision:
+    | Decision
+    | undefined;
+  /** Of `narrow`: the mandate that stands instead. */
+  mandateId: string;
+}
+
 function createBaseAddPartyRequest(): AddPartyRequest {
   return { party: undefined };
 }
@@ -1333,8 +1599,112 @@ export const ListPartiesRequest: MessageFns<ListPartiesRequest> = {
   },
 };
 
+function createBaseStoppedParty(): StoppedParty {
+  return { oin: "", sinceMs: 0n, reason: "" };
+}
+
+export const StoppedParty: MessageFns<StoppedParty> = {
+  encode(message: StoppedParty, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.oin !== "") {
+      writer.uint32(10).string(message.oin);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.sinceMs);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StoppedParty {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStoppedParty();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.oin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StoppedParty {
+    return {
+      oin: isSet(object.oin) ? globalThis.String(object.oin) : "",
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: StoppedParty): unknown {
+    const obj: any = {};
+    if (message.oin !== "") {
+      obj.oin = message.oin;
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StoppedParty>): StoppedParty {
+    return StoppedParty.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StoppedParty>): StoppedParty {
+    const message = createBaseStoppedParty();
+    message.oin = object.oin ?? "";
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
 function createBaseListPartiesResponse(): ListPartiesResponse {
-  return { parties: [], proofs: undefined };
+  return { parties: [], proofs: undefined, stopped: [] };
 }
 
 export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
@@ -1344,6 +1714,9 @@ export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
     }
     if (message.proofs !== undefined) {
       RegisteredProofs.encode(message.proofs, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.stopped) {
+      StoppedParty.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1377,6 +1750,14 @@ export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
             message.proofs = RegisteredProofs.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.stopped.push(StoppedParty.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1393,6 +1774,9 @@ export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
     return {
       parties: globalThis.Array.isArray(object?.parties) ? object.parties.map((e: any) => Party.fromJSON(e)) : [],
       proofs: isSet(object.proofs) ? RegisteredProofs.fromJSON(object.proofs) : undefined,
+      stopped: globalThis.Array.isArray(object?.stopped)
+        ? object.stopped.map((e: any) => StoppedParty.fromJSON(e))
+        : [],
     };
   },
 
@@ -1403,6 +1787,9 @@ export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
     }
     if (message.proofs !== undefined) {
       obj.proofs = RegisteredProofs.toJSON(message.proofs);
+    }
+    if (message.stopped?.length) {
+      obj.stopped = message.stopped.map((e) => StoppedParty.toJSON(e));
     }
     return obj;
   },
@@ -1416,6 +1803,7 @@ export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
     message.proofs = (object.proofs !== undefined && object.proofs !== null)
       ? RegisteredProofs.fromPartial(object.proofs)
       : undefined;
+    message.stopped = object.stopped?.map((e) => StoppedParty.fromPartial(e)) || [];
     return message;
   },
 };
@@ -9700,6 +10088,2967 @@ export const ApplySwitchResponse: MessageFns<ApplySwitchResponse> = {
   },
 };
 
+function createBasePreviewStopRequest(): PreviewStopRequest {
+  return { oin: "" };
+}
+
+export const PreviewStopRequest: MessageFns<PreviewStopRequest> = {
+  encode(message: PreviewStopRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.oin !== "") {
+      writer.uint32(10).string(message.oin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewStopRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewStopRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.oin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewStopRequest {
+    return { oin: isSet(object.oin) ? globalThis.String(object.oin) : "" };
+  },
+
+  toJSON(message: PreviewStopRequest): unknown {
+    const obj: any = {};
+    if (message.oin !== "") {
+      obj.oin = message.oin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewStopRequest>): PreviewStopRequest {
+    return PreviewStopRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewStopRequest>): PreviewStopRequest {
+    const message = createBasePreviewStopRequest();
+    message.oin = object.oin ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewStopResponse(): PreviewStopResponse {
+  return {
+    party: undefined,
+    stopped: undefined,
+    schools: 0,
+    active: 0,
+    runOff: 0,
+    unconfirmed: 0,
+    services: [],
+    pairwiseSchools: 0,
+    endpoints: [],
+    parked: 0n,
+    proofs: [],
+  };
+}
+
+export const PreviewStopResponse: MessageFns<PreviewStopResponse> = {
+  encode(message: PreviewStopResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.party !== undefined) {
+      Party.encode(message.party, writer.uint32(10).fork()).join();
+    }
+    if (message.stopped !== undefined) {
+      StoppedParty.encode(message.stopped, writer.uint32(18).fork()).join();
+    }
+    if (message.schools !== 0) {
+      writer.uint32(24).uint32(message.schools);
+    }
+    if (message.active !== 0) {
+      writer.uint32(32).uint32(message.active);
+    }
+    if (message.runOff !== 0) {
+      writer.uint32(40).uint32(message.runOff);
+    }
+    if (message.unconfirmed !== 0) {
+      writer.uint32(48).uint32(message.unconfirmed);
+    }
+    if (message.services.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.services) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.pairwiseSchools !== 0) {
+      writer.uint32(64).uint32(message.pairwiseSchools);
+    }
+    for (const v of message.endpoints) {
+      EndpointStatus.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.parked !== 0n) {
+      if (BigInt.asUintN(64, message.parked) !== message.parked) {
+        throw new globalThis.Error("value provided for field message.parked of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.parked);
+    }
+    for (const v of message.proofs) {
+      writer.uint32(90).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewStopResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewStopResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.party = Party.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stopped = StoppedParty.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.schools = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.active = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.runOff = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.unconfirmed = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag === 56) {
+              message.services.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.services.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.pairwiseSchools = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.endpoints.push(EndpointStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.parked = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.proofs.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewStopResponse {
+    return {
+      party: isSet(object.party) ? Party.fromJSON(object.party) : undefined,
+      stopped: isSet(object.stopped) ? StoppedParty.fromJSON(object.stopped) : undefined,
+      schools: isSet(object.schools) ? globalThis.Number(object.schools) : 0,
+      active: isSet(object.active) ? globalThis.Number(object.active) : 0,
+      runOff: isSet(object.runOff)
+        ? globalThis.Number(object.runOff)
+        : isSet(object.run_off)
+        ? globalThis.Number(object.run_off)
+        : 0,
+      unconfirmed: isSet(object.unconfirmed) ? globalThis.Number(object.unconfirmed) : 0,
+      services: globalThis.Array.isArray(object?.services) ? object.services.map((e: any) => serviceFromJSON(e)) : [],
+      pairwiseSchools: isSet(object.pairwiseSchools)
+        ? globalThis.Number(object.pairwiseSchools)
+        : isSet(object.pairwise_schools)
+        ? globalThis.Number(object.pairwise_schools)
+        : 0,
+      endpoints: globalThis.Array.isArray(object?.endpoints)
+        ? object.endpoints.map((e: any) => EndpointStatus.fromJSON(e))
+        : [],
+      parked: isSet(object.parked) ? BigInt(object.parked) : 0n,
+      proofs: globalThis.Array.isArray(object?.proofs)
+        ? object.proofs.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: PreviewStopResponse): unknown {
+    const obj: any = {};
+    if (message.party !== undefined) {
+      obj.party = Party.toJSON(message.party);
+    }
+    if (message.stopped !== undefined) {
+      obj.stopped = StoppedParty.toJSON(message.stopped);
+    }
+    if (message.schools !== 0) {
+      obj.schools = Math.round(message.schools);
+    }
+    if (message.active !== 0) {
+      obj.active = Math.round(message.active);
+    }
+    if (message.runOff !== 0) {
+      obj.runOff = Math.round(message.runOff);
+    }
+    if (message.unconfirmed !== 0) {
+      obj.unconfirmed = Math.round(message.unconfirmed);
+    }
+    if (message.services?.length) {
+      obj.services = message.services.map((e) => serviceToJSON(e));
+    }
+    if (message.pairwiseSchools !== 0) {
+      obj.pairwiseSchools = Math.round(message.pairwiseSchools);
+    }
+    if (message.endpoints?.length) {
+      obj.endpoints = message.endpoints.map((e) => EndpointStatus.toJSON(e));
+    }
+    if (message.parked !== 0n) {
+      obj.parked = message.parked.toString();
+    }
+    if (message.proofs?.length) {
+      obj.proofs = message.proofs;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewStopResponse>): PreviewStopResponse {
+    return PreviewStopResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewStopResponse>): PreviewStopResponse {
+    const message = createBasePreviewStopResponse();
+    message.party = (object.party !== undefined && object.party !== null) ? Party.fromPartial(object.party) : undefined;
+    message.stopped = (object.stopped !== undefined && object.stopped !== null)
+      ? StoppedParty.fromPartial(object.stopped)
+      : undefined;
+    message.schools = object.schools ?? 0;
+    message.active = object.active ?? 0;
+    message.runOff = object.runOff ?? 0;
+    message.unconfirmed = object.unconfirmed ?? 0;
+    message.services = object.services?.map((e) => e) || [];
+    message.pairwiseSchools = object.pairwiseSchools ?? 0;
+    message.endpoints = object.endpoints?.map((e) => EndpointStatus.fromPartial(e)) || [];
+    message.parked = (object.parked !== undefined && object.parked !== null) ? BigInt(object.parked) : 0n;
+    message.proofs = object.proofs?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseStopPartyRequest(): StopPartyRequest {
+  return { oin: "", reason: "" };
+}
+
+export const StopPartyRequest: MessageFns<StopPartyRequest> = {
+  encode(message: StopPartyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.oin !== "") {
+      writer.uint32(10).string(message.oin);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StopPartyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStopPartyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.oin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StopPartyRequest {
+    return {
+      oin: isSet(object.oin) ? globalThis.String(object.oin) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: StopPartyRequest): unknown {
+    const obj: any = {};
+    if (message.oin !== "") {
+      obj.oin = message.oin;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StopPartyRequest>): StopPartyRequest {
+    return StopPartyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StopPartyRequest>): StopPartyRequest {
+    const message = createBaseStopPartyRequest();
+    message.oin = object.oin ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseStopPartyResponse(): StopPartyResponse {
+  return { flowId: "", decision: undefined, stopped: undefined, unchanged: false };
+}
+
+export const StopPartyResponse: MessageFns<StopPartyResponse> = {
+  encode(message: StopPartyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(18).fork()).join();
+    }
+    if (message.stopped !== undefined) {
+      StoppedParty.encode(message.stopped, writer.uint32(26).fork()).join();
+    }
+    if (message.unchanged !== false) {
+      writer.uint32(32).bool(message.unchanged);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StopPartyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStopPartyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.stopped = StoppedParty.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.unchanged = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StopPartyResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      stopped: isSet(object.stopped) ? StoppedParty.fromJSON(object.stopped) : undefined,
+      unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
+    };
+  },
+
+  toJSON(message: StopPartyResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.stopped !== undefined) {
+      obj.stopped = StoppedParty.toJSON(message.stopped);
+    }
+    if (message.unchanged !== false) {
+      obj.unchanged = message.unchanged;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StopPartyResponse>): StopPartyResponse {
+    return StopPartyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StopPartyResponse>): StopPartyResponse {
+    const message = createBaseStopPartyResponse();
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.stopped = (object.stopped !== undefined && object.stopped !== null)
+      ? StoppedParty.fromPartial(object.stopped)
+      : undefined;
+    message.unchanged = object.unchanged ?? false;
+    return message;
+  },
+};
+
+function createBaseResumePartyRequest(): ResumePartyRequest {
+  return { oin: "" };
+}
+
+export const ResumePartyRequest: MessageFns<ResumePartyRequest> = {
+  encode(message: ResumePartyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.oin !== "") {
+      writer.uint32(10).string(message.oin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResumePartyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResumePartyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.oin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResumePartyRequest {
+    return { oin: isSet(object.oin) ? globalThis.String(object.oin) : "" };
+  },
+
+  toJSON(message: ResumePartyRequest): unknown {
+    const obj: any = {};
+    if (message.oin !== "") {
+      obj.oin = message.oin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ResumePartyRequest>): ResumePartyRequest {
+    return ResumePartyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResumePartyRequest>): ResumePartyRequest {
+    const message = createBaseResumePartyRequest();
+    message.oin = object.oin ?? "";
+    return message;
+  },
+};
+
+function createBaseResumePartyResponse(): ResumePartyResponse {
+  return {
+    flowId: "",
+    decision: undefined,
+    unchanged: false,
+    clientId: "",
+    clientSecret: "",
+    apiKey: "",
+    webhookSecret: "",
+  };
+}
+
+export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
+  encode(message: ResumePartyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(18).fork()).join();
+    }
+    if (message.unchanged !== false) {
+      writer.uint32(24).bool(message.unchanged);
+    }
+    if (message.clientId !== "") {
+      writer.uint32(34).string(message.clientId);
+    }
+    if (message.clientSecret !== "") {
+      writer.uint32(42).string(message.clientSecret);
+    }
+    if (message.apiKey !== "") {
+      writer.uint32(50).string(message.apiKey);
+    }
+    if (message.webhookSecret !== "") {
+      writer.uint32(58).string(message.webhookSecret);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResumePartyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResumePartyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.unchanged = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.clientSecret = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.apiKey = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.webhookSecret = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResumePartyResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
+      clientId: isSet(object.clientId)
+        ? globalThis.String(object.clientId)
+        : isSet(object.client_id)
+        ? globalThis.String(object.client_id)
+        : "",
+      clientSecret: isSet(object.clientSecret)
+        ? globalThis.String(object.clientSecret)
+        : isSet(object.client_secret)
+        ? globalThis.String(object.client_secret)
+        : "",
+      apiKey: isSet(object.apiKey)
+        ? globalThis.String(object.apiKey)
+        : isSet(object.api_key)
+        ? globalThis.String(object.api_key)
+        : "",
+      webhookSecret: isSet(object.webhookSecret)
+        ? globalThis.String(object.webhookSecret)
+        : isSet(object.webhook_secret)
+        ? globalThis.String(object.webhook_secret)
+        : "",
+    };
+  },
+
+  toJSON(message: ResumePartyResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.unchanged !== false) {
+      obj.unchanged = message.unchanged;
+    }
+    if (message.clientId !== "") {
+      obj.clientId = message.clientId;
+    }
+    if (message.clientSecret !== "") {
+      obj.clientSecret = message.clientSecret;
+    }
+    if (message.apiKey !== "") {
+      obj.apiKey = message.apiKey;
+    }
+    if (message.webhookSecret !== "") {
+      obj.webhookSecret = message.webhookSecret;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ResumePartyResponse>): ResumePartyResponse {
+    return ResumePartyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResumePartyResponse>): ResumePartyResponse {
+    const message = createBaseResumePartyResponse();
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.unchanged = object.unchanged ?? false;
+    message.clientId = object.clientId ?? "";
+    message.clientSecret = object.clientSecret ?? "";
+    message.apiKey = object.apiKey ?? "";
+    message.webhookSecret = object.webhookSecret ?? "";
+    return message;
+  },
+};
+
+function createBaseListReachRequest(): ListReachRequest {
+  return { partyOin: "", fromDay: "", toDay: "", schoolOin: "", afterSchool: "", afterDay: "" };
+}
+
+export const ListReachRequest: MessageFns<ListReachRequest> = {
+  encode(message: ListReachRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.fromDay !== "") {
+      writer.uint32(18).string(message.fromDay);
+    }
+    if (message.toDay !== "") {
+      writer.uint32(26).string(message.toDay);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(34).string(message.schoolOin);
+    }
+    if (message.afterSchool !== "") {
+      writer.uint32(42).string(message.afterSchool);
+    }
+    if (message.afterDay !== "") {
+      writer.uint32(50).string(message.afterDay);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReachRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReachRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fromDay = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.toDay = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.afterSchool = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.afterDay = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReachRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      fromDay: isSet(object.fromDay)
+        ? globalThis.String(object.fromDay)
+        : isSet(object.from_day)
+        ? globalThis.String(object.from_day)
+        : "",
+      toDay: isSet(object.toDay)
+        ? globalThis.String(object.toDay)
+        : isSet(object.to_day)
+        ? globalThis.String(object.to_day)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      afterSchool: isSet(object.afterSchool)
+        ? globalThis.String(object.afterSchool)
+        : isSet(object.after_school)
+        ? globalThis.String(object.after_school)
+        : "",
+      afterDay: isSet(object.afterDay)
+        ? globalThis.String(object.afterDay)
+        : isSet(object.after_day)
+        ? globalThis.String(object.after_day)
+        : "",
+    };
+  },
+
+  toJSON(message: ListReachRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.fromDay !== "") {
+      obj.fromDay = message.fromDay;
+    }
+    if (message.toDay !== "") {
+      obj.toDay = message.toDay;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.afterSchool !== "") {
+      obj.afterSchool = message.afterSchool;
+    }
+    if (message.afterDay !== "") {
+      obj.afterDay = message.afterDay;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReachRequest>): ListReachRequest {
+    return ListReachRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReachRequest>): ListReachRequest {
+    const message = createBaseListReachRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.fromDay = object.fromDay ?? "";
+    message.toDay = object.toDay ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.afterSchool = object.afterSchool ?? "";
+    message.afterDay = object.afterDay ?? "";
+    return message;
+  },
+};
+
+function createBaseListReachResponse(): ListReachResponse {
+  return { rows: [], afterSchool: "", afterDay: "", keptFrom: "", names: [] };
+}
+
+export const ListReachResponse: MessageFns<ListReachResponse> = {
+  encode(message: ListReachResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rows) {
+      ReachRow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.afterSchool !== "") {
+      writer.uint32(18).string(message.afterSchool);
+    }
+    if (message.afterDay !== "") {
+      writer.uint32(26).string(message.afterDay);
+    }
+    if (message.keptFrom !== "") {
+      writer.uint32(34).string(message.keptFrom);
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReachResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReachResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rows.push(ReachRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.afterSchool = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.afterDay = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.keptFrom = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReachResponse {
+    return {
+      rows: globalThis.Array.isArray(object?.rows) ? object.rows.map((e: any) => ReachRow.fromJSON(e)) : [],
+      afterSchool: isSet(object.afterSchool)
+        ? globalThis.String(object.afterSchool)
+        : isSet(object.after_school)
+        ? globalThis.String(object.after_school)
+        : "",
+      afterDay: isSet(object.afterDay)
+        ? globalThis.String(object.afterDay)
+        : isSet(object.after_day)
+        ? globalThis.String(object.after_day)
+        : "",
+      keptFrom: isSet(object.keptFrom)
+        ? globalThis.String(object.keptFrom)
+        : isSet(object.kept_from)
+        ? globalThis.String(object.kept_from)
+        : "",
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListReachResponse): unknown {
+    const obj: any = {};
+    if (message.rows?.length) {
+      obj.rows = message.rows.map((e) => ReachRow.toJSON(e));
+    }
+    if (message.afterSchool !== "") {
+      obj.afterSchool = message.afterSchool;
+    }
+    if (message.afterDay !== "") {
+      obj.afterDay = message.afterDay;
+    }
+    if (message.keptFrom !== "") {
+      obj.keptFrom = message.keptFrom;
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReachResponse>): ListReachResponse {
+    return ListReachResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReachResponse>): ListReachResponse {
+    const message = createBaseListReachResponse();
+    message.rows = object.rows?.map((e) => ReachRow.fromPartial(e)) || [];
+    message.afterSchool = object.afterSchool ?? "";
+    message.afterDay = object.afterDay ?? "";
+    message.keptFrom = object.keptFrom ?? "";
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseShowProcessingRequest(): ShowProcessingRequest {
+  return { schoolOin: "" };
+}
+
+export const ShowProcessingRequest: MessageFns<ShowProcessingRequest> = {
+  encode(message: ShowProcessingRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowProcessingRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowProcessingRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowProcessingRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: ShowProcessingRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowProcessingRequest>): ShowProcessingRequest {
+    return ShowProcessingRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowProcessingRequest>): ShowProcessingRequest {
+    const message = createBaseShowProcessingRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    return message;
+  },
+};
+
+function createBaseProcessor(): Processor {
+  return { name: "", address: "", contact: "", does: "", country: "" };
+}
+
+export const Processor: MessageFns<Processor> = {
+  encode(message: Processor, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    if (message.contact !== "") {
+      writer.uint32(26).string(message.contact);
+    }
+    if (message.does !== "") {
+      writer.uint32(34).string(message.does);
+    }
+    if (message.country !== "") {
+      writer.uint32(42).string(message.country);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Processor {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProcessor();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.contact = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.does = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.country = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Processor {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
+      contact: isSet(object.contact) ? globalThis.String(object.contact) : "",
+      does: isSet(object.does) ? globalThis.String(object.does) : "",
+      country: isSet(object.country) ? globalThis.String(object.country) : "",
+    };
+  },
+
+  toJSON(message: Processor): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.address !== "") {
+      obj.address = message.address;
+    }
+    if (message.contact !== "") {
+      obj.contact = message.contact;
+    }
+    if (message.does !== "") {
+      obj.does = message.does;
+    }
+    if (message.country !== "") {
+      obj.country = message.country;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Processor>): Processor {
+    return Processor.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Processor>): Processor {
+    const message = createBaseProcessor();
+    message.name = object.name ?? "";
+    message.address = object.address ?? "";
+    message.contact = object.contact ?? "";
+    message.does = object.does ?? "";
+    message.country = object.country ?? "";
+    return message;
+  },
+};
+
+function createBaseProcessedService(): ProcessedService {
+  return {
+    service: 0,
+    code: "",
+    mandateIds: [],
+    attributes: [],
+    pairwise: false,
+    linkableTold: "",
+    firstUsedOn: "",
+    lastUsedOn: "",
+  };
+}
+
+export const ProcessedService: MessageFns<ProcessedService> = {
+  encode(message: ProcessedService, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== 0) {
+      writer.uint32(8).int32(message.service);
+    }
+    if (message.code !== "") {
+      writer.uint32(18).string(message.code);
+    }
+    for (const v of message.mandateIds) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.attributes) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.pairwise !== false) {
+      writer.uint32(40).bool(message.pairwise);
+    }
+    if (message.linkableTold !== "") {
+      writer.uint32(50).string(message.linkableTold);
+    }
+    if (message.firstUsedOn !== "") {
+      writer.uint32(58).string(message.firstUsedOn);
+    }
+    if (message.lastUsedOn !== "") {
+      writer.uint32(66).string(message.lastUsedOn);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ProcessedService {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProcessedService();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.service = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.mandateIds.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.attributes.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.pairwise = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.linkableTold = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.firstUsedOn = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.lastUsedOn = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ProcessedService {
+    return {
+      service: isSet(object.service) ? serviceFromJSON(object.service) : 0,
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      mandateIds: globalThis.Array.isArray(object?.mandateIds)
+        ? object.mandateIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.mandate_ids)
+        ? object.mandate_ids.map((e: any) => globalThis.String(e))
+        : [],
+      attributes: globalThis.Array.isArray(object?.attributes)
+        ? object.attributes.map((e: any) => globalThis.String(e))
+        : [],
+      pairwise: isSet(object.pairwise) ? globalThis.Boolean(object.pairwise) : false,
+      linkableTold: isSet(object.linkableTold)
+        ? globalThis.String(object.linkableTold)
+        : isSet(object.linkable_told)
+        ? globalThis.String(object.linkable_told)
+        : "",
+      firstUsedOn: isSet(object.firstUsedOn)
+        ? globalThis.String(object.firstUsedOn)
+        : isSet(object.first_used_on)
+        ? globalThis.String(object.first_used_on)
+        : "",
+      lastUsedOn: isSet(object.lastUsedOn)
+        ? globalThis.String(object.lastUsedOn)
+        : isSet(object.last_used_on)
+        ? globalThis.String(object.last_used_on)
+        : "",
+    };
+  },
+
+  toJSON(message: ProcessedService): unknown {
+    const obj: any = {};
+    if (message.service !== 0) {
+      obj.service = serviceToJSON(message.service);
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.mandateIds?.length) {
+      obj.mandateIds = message.mandateIds;
+    }
+    if (message.attributes?.length) {
+      obj.attributes = message.attributes;
+    }
+    if (message.pairwise !== false) {
+      obj.pairwise = message.pairwise;
+    }
+    if (message.linkableTold !== "") {
+      obj.linkableTold = message.linkableTold;
+    }
+    if (message.firstUsedOn !== "") {
+      obj.firstUsedOn = message.firstUsedOn;
+    }
+    if (message.lastUsedOn !== "") {
+      obj.lastUsedOn = message.lastUsedOn;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ProcessedService>): ProcessedService {
+    return ProcessedService.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ProcessedService>): ProcessedService {
+    const message = createBaseProcessedService();
+    message.service = object.service ?? 0;
+    message.code = object.code ?? "";
+    message.mandateIds = object.mandateIds?.map((e) => e) || [];
+    message.attributes = object.attributes?.map((e) => e) || [];
+    message.pairwise = object.pairwise ?? false;
+    message.linkableTold = object.linkableTold ?? "";
+    message.firstUsedOn = object.firstUsedOn ?? "";
+    message.lastUsedOn = object.lastUsedOn ?? "";
+    return message;
+  },
+};
+
+function createBaseProcessedParty(): ProcessedParty {
+  return { oin: "", name: "", roles: [], mandates: [], services: [], endpoints: [], stopped: undefined };
+}
+
+export const ProcessedParty: MessageFns<ProcessedParty> = {
+  encode(message: ProcessedParty, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.oin !== "") {
+      writer.uint32(10).string(message.oin);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.roles.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.roles) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    for (const v of message.mandates) {
+      Mandate.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.services) {
+      ProcessedService.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.endpoints) {
+      writer.uint32(50).string(v!);
+    }
+    if (message.stopped !== undefined) {
+      StoppedParty.encode(message.stopped, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ProcessedParty {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProcessedParty();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.oin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.roles.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.roles.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.mandates.push(Mandate.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.services.push(ProcessedService.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.endpoints.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.stopped = StoppedParty.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ProcessedParty {
+    return {
+      oin: isSet(object.oin) ? globalThis.String(object.oin) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      roles: globalThis.Array.isArray(object?.roles) ? object.roles.map((e: any) => roleFromJSON(e)) : [],
+      mandates: globalThis.Array.isArray(object?.mandates) ? object.mandates.map((e: any) => Mandate.fromJSON(e)) : [],
+      services: globalThis.Array.isArray(object?.services)
+        ? object.services.map((e: any) => ProcessedService.fromJSON(e))
+        : [],
+      endpoints: globalThis.Array.isArray(object?.endpoints)
+        ? object.endpoints.map((e: any) => globalThis.String(e))
+        : [],
+      stopped: isSet(object.stopped) ? StoppedParty.fromJSON(object.stopped) : undefined,
+    };
+  },
+
+  toJSON(message: ProcessedParty): unknown {
+    const obj: any = {};
+    if (message.oin !== "") {
+      obj.oin = message.oin;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.roles?.length) {
+      obj.roles = message.roles.map((e) => roleToJSON(e));
+    }
+    if (message.mandates?.length) {
+      obj.mandates = message.mandates.map((e) => Mandate.toJSON(e));
+    }
+    if (message.services?.length) {
+      obj.services = message.services.map((e) => ProcessedService.toJSON(e));
+    }
+    if (message.endpoints?.length) {
+      obj.endpoints = message.endpoints;
+    }
+    if (message.stopped !== undefined) {
+      obj.stopped = StoppedParty.toJSON(message.stopped);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ProcessedParty>): ProcessedParty {
+    return ProcessedParty.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ProcessedParty>): ProcessedParty {
+    const message = createBaseProcessedParty();
+    message.oin = object.oin ?? "";
+    message.name = object.name ?? "";
+    message.roles = object.roles?.map((e) => e) || [];
+    message.mandates = object.mandates?.map((e) => Mandate.fromPartial(e)) || [];
+    message.services = object.services?.map((e) => ProcessedService.fromPartial(e)) || [];
+    message.endpoints = object.endpoints?.map((e) => e) || [];
+    message.stopped = (object.stopped !== undefined && object.stopped !== null)
+      ? StoppedParty.fromPartial(object.stopped)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseProcessedRetention(): ProcessedRetention {
+  return { retention: "", leavesOn: "" };
+}
+
+export const ProcessedRetention: MessageFns<ProcessedRetention> = {
+  encode(message: ProcessedRetention, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.retention !== "") {
+      writer.uint32(10).string(message.retention);
+    }
+    if (message.leavesOn !== "") {
+      writer.uint32(18).string(message.leavesOn);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ProcessedRetention {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProcessedRetention();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.retention = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.leavesOn = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ProcessedRetention {
+    return {
+      retention: isSet(object.retention) ? globalThis.String(object.retention) : "",
+      leavesOn: isSet(object.leavesOn)
+        ? globalThis.String(object.leavesOn)
+        : isSet(object.leaves_on)
+        ? globalThis.String(object.leaves_on)
+        : "",
+    };
+  },
+
+  toJSON(message: ProcessedRetention): unknown {
+    const obj: any = {};
+    if (message.retention !== "") {
+      obj.retention = message.retention;
+    }
+    if (message.leavesOn !== "") {
+      obj.leavesOn = message.leavesOn;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ProcessedRetention>): ProcessedRetention {
+    return ProcessedRetention.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ProcessedRetention>): ProcessedRetention {
+    const message = createBaseProcessedRetention();
+    message.retention = object.retention ?? "";
+    message.leavesOn = object.leavesOn ?? "";
+    return message;
+  },
+};
+
+function createBaseProcessedAttribute(): ProcessedAttribute {
+  return { name: "", about: "", restsIn: "" };
+}
+
+export const ProcessedAttribute: MessageFns<ProcessedAttribute> = {
+  encode(message: ProcessedAttribute, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.about !== "") {
+      writer.uint32(18).string(message.about);
+    }
+    if (message.restsIn !== "") {
+      writer.uint32(26).string(message.restsIn);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ProcessedAttribute {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProcessedAttribute();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.about = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.restsIn = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ProcessedAttribute {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      about: isSet(object.about) ? globalThis.String(object.about) : "",
+      restsIn: isSet(object.restsIn)
+        ? globalThis.String(object.restsIn)
+        : isSet(object.rests_in)
+        ? globalThis.String(object.rests_in)
+        : "",
+    };
+  },
+
+  toJSON(message: ProcessedAttribute): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.about !== "") {
+      obj.about = message.about;
+    }
+    if (message.restsIn !== "") {
+      obj.restsIn = message.restsIn;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ProcessedAttribute>): ProcessedAttribute {
+    return ProcessedAttribute.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ProcessedAttribute>): ProcessedAttribute {
+    const message = createBaseProcessedAttribute();
+    message.name = object.name ?? "";
+    message.about = object.about ?? "";
+    message.restsIn = object.restsIn ?? "";
+    return message;
+  },
+};
+
+function createBaseShowProcessingResponse(): ShowProcessingResponse {
+  return {
+    atMs: 0n,
+    school: undefined,
+    board: undefined,
+    operator: undefined,
+    processorFor: "",
+    subprocessors: [],
+    subprocessorsKnown: false,
+    parties: [],
+    retention: [],
+    engine: "",
+    revealsPerHour: 0n,
+    countedSince: "",
+    schoolYears: [],
+    publicUrl: "",
+    attributes: [],
+  };
+}
+
+export const ShowProcessingResponse: MessageFns<ShowProcessingResponse> = {
+  encode(message: ShowProcessingResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.atMs !== 0n) {
+      if (BigInt.asIntN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type int64 too large");
+      }
+      writer.uint32(8).int64(message.atMs);
+    }
+    if (message.school !== undefined) {
+      Party.encode(message.school, writer.uint32(18).fork()).join();
+    }
+    if (message.board !== undefined) {
+      Party.encode(message.board, writer.uint32(26).fork()).join();
+    }
+    if (message.operator !== undefined) {
+      Processor.encode(message.operator, writer.uint32(34).fork()).join();
+    }
+    if (message.processorFor !== "") {
+      writer.uint32(42).string(message.processorFor);
+    }
+    for (const v of message.subprocessors) {
+      Processor.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.subprocessorsKnown !== false) {
+      writer.uint32(56).bool(message.subprocessorsKnown);
+    }
+    for (const v of message.parties) {
+      ProcessedParty.encode(v!, writer.uint32(66).fork()).join();
+    }
+    for (const v of message.retention) {
+      ProcessedRetention.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.engine !== "") {
+      writer.uint32(82).string(message.engine);
+    }
+    if (message.revealsPerHour !== 0n) {
+      if (BigInt.asUintN(64, message.revealsPerHour) !== message.revealsPerHour) {
+        throw new globalThis.Error("value provided for field message.revealsPerHour of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.revealsPerHour);
+    }
+    if (message.countedSince !== "") {
+      writer.uint32(98).string(message.countedSince);
+    }
+    for (const v of message.schoolYears) {
+      writer.uint32(106).string(v!);
+    }
+    if (message.publicUrl !== "") {
+      writer.uint32(114).string(message.publicUrl);
+    }
+    for (const v of message.attributes) {
+      ProcessedAttribute.encode(v!, writer.uint32(122).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowProcessingResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowProcessingResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.atMs = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.school = Party.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.board = Party.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.operator = Processor.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.processorFor = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.subprocessors.push(Processor.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.subprocessorsKnown = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.parties.push(ProcessedParty.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.retention.push(ProcessedRetention.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.engine = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.revealsPerHour = reader.uint64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.countedSince = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.schoolYears.push(reader.string());
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.publicUrl = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.attributes.push(ProcessedAttribute.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowProcessingResponse {
+    return {
+      atMs: isSet(object.atMs) ? BigInt(object.atMs) : isSet(object.at_ms) ? BigInt(object.at_ms) : 0n,
+      school: isSet(object.school) ? Party.fromJSON(object.school) : undefined,
+      board: isSet(object.board) ? Party.fromJSON(object.board) : undefined,
+      operator: isSet(object.operator) ? Processor.fromJSON(object.operator) : undefined,
+      processorFor: isSet(object.processorFor)
+        ? globalThis.String(object.processorFor)
+        : isSet(object.processor_for)
+        ? globalThis.String(object.processor_for)
+        : "",
+      subprocessors: globalThis.Array.isArray(object?.subprocessors)
+        ? object.subprocessors.map((e: any) => Processor.fromJSON(e))
+        : [],
+      subprocessorsKnown: isSet(object.subprocessorsKnown)
+        ? globalThis.Boolean(object.subprocessorsKnown)
+        : isSet(object.subprocessors_known)
+        ? globalThis.Boolean(object.subprocessors_known)
+        : false,
+      parties: globalThis.Array.isArray(object?.parties)
+        ? object.parties.map((e: any) => ProcessedParty.fromJSON(e))
+        : [],
+      retention: globalThis.Array.isArray(object?.retention)
+        ? object.retention.map((e: any) => ProcessedRetention.fromJSON(e))
+        : [],
+      engine: isSet(object.engine) ? globalThis.String(object.engine) : "",
+      revealsPerHour: isSet(object.revealsPerHour)
+        ? BigInt(object.revealsPerHour)
+        : isSet(object.reveals_per_hour)
+        ? BigInt(object.reveals_per_hour)
+        : 0n,
+      countedSince: isSet(object.countedSince)
+        ? globalThis.String(object.countedSince)
+        : isSet(object.counted_since)
+        ? globalThis.String(object.counted_since)
+        : "",
+      schoolYears: globalThis.Array.isArray(object?.schoolYears)
+        ? object.schoolYears.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.school_years)
+        ? object.school_years.map((e: any) => globalThis.String(e))
+        : [],
+      publicUrl: isSet(object.publicUrl)
+        ? globalThis.String(object.publicUrl)
+        : isSet(object.public_url)
+        ? globalThis.String(object.public_url)
+        : "",
+      attributes: globalThis.Array.isArray(object?.attributes)
+        ? object.attributes.map((e: any) => ProcessedAttribute.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ShowProcessingResponse): unknown {
+    const obj: any = {};
+    if (message.atMs !== 0n) {
+      obj.atMs = message.atMs.toString();
+    }
+    if (message.school !== undefined) {
+      obj.school = Party.toJSON(message.school);
+    }
+    if (message.board !== undefined) {
+      obj.board = Party.toJSON(message.board);
+    }
+    if (message.operator !== undefined) {
+      obj.operator = Processor.toJSON(message.operator);
+    }
+    if (message.processorFor !== "") {
+      obj.processorFor = message.processorFor;
+    }
+    if (message.subprocessors?.length) {
+      obj.subprocessors = message.subprocessors.map((e) => Processor.toJSON(e));
+    }
+    if (message.subprocessorsKnown !== false) {
+      obj.subprocessorsKnown = message.subprocessorsKnown;
+    }
+    if (message.parties?.length) {
+      obj.parties = message.parties.map((e) => ProcessedParty.toJSON(e));
+    }
+    if (message.retention?.length) {
+      obj.retention = message.retention.map((e) => ProcessedRetention.toJSON(e));
+    }
+    if (message.engine !== "") {
+      obj.engine = message.engine;
+    }
+    if (message.revealsPerHour !== 0n) {
+      obj.revealsPerHour = message.revealsPerHour.toString();
+    }
+    if (message.countedSince !== "") {
+      obj.countedSince = message.countedSince;
+    }
+    if (message.schoolYears?.length) {
+      obj.schoolYears = message.schoolYears;
+    }
+    if (message.publicUrl !== "") {
+      obj.publicUrl = message.publicUrl;
+    }
+    if (message.attributes?.length) {
+      obj.attributes = message.attributes.map((e) => ProcessedAttribute.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowProcessingResponse>): ShowProcessingResponse {
+    return ShowProcessingResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowProcessingResponse>): ShowProcessingResponse {
+    const message = createBaseShowProcessingResponse();
+    message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
+    message.school = (object.school !== undefined && object.school !== null)
+      ? Party.fromPartial(object.school)
+      : undefined;
+    message.board = (object.board !== undefined && object.board !== null) ? Party.fromPartial(object.board) : undefined;
+    message.operator = (object.operator !== undefined && object.operator !== null)
+      ? Processor.fromPartial(object.operator)
+      : undefined;
+    message.processorFor = object.processorFor ?? "";
+    message.subprocessors = object.subprocessors?.map((e) => Processor.fromPartial(e)) || [];
+    message.subprocessorsKnown = object.subprocessorsKnown ?? false;
+    message.parties = object.parties?.map((e) => ProcessedParty.fromPartial(e)) || [];
+    message.retention = object.retention?.map((e) => ProcessedRetention.fromPartial(e)) || [];
+    message.engine = object.engine ?? "";
+    message.revealsPerHour = (object.revealsPerHour !== undefined && object.revealsPerHour !== null)
+      ? BigInt(object.revealsPerHour)
+      : 0n;
+    message.countedSince = object.countedSince ?? "";
+    message.schoolYears = object.schoolYears?.map((e) => e) || [];
+    message.publicUrl = object.publicUrl ?? "";
+    message.attributes = object.attributes?.map((e) => ProcessedAttribute.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListReviewsRequest(): ListReviewsRequest {
+  return { schoolOin: "", unusedDays: 0 };
+}
+
+export const ListReviewsRequest: MessageFns<ListReviewsRequest> = {
+  encode(message: ListReviewsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.unusedDays !== 0) {
+      writer.uint32(16).uint32(message.unusedDays);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReviewsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReviewsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.unusedDays = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReviewsRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      unusedDays: isSet(object.unusedDays)
+        ? globalThis.Number(object.unusedDays)
+        : isSet(object.unused_days)
+        ? globalThis.Number(object.unused_days)
+        : 0,
+    };
+  },
+
+  toJSON(message: ListReviewsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.unusedDays !== 0) {
+      obj.unusedDays = Math.round(message.unusedDays);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReviewsRequest>): ListReviewsRequest {
+    return ListReviewsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReviewsRequest>): ListReviewsRequest {
+    const message = createBaseListReviewsRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.unusedDays = object.unusedDays ?? 0;
+    return message;
+  },
+};
+
+function createBaseListReviewsResponse(): ListReviewsResponse {
+  return { reviews: [], due: [], countedSince: "", names: [] };
+}
+
+export const ListReviewsResponse: MessageFns<ListReviewsResponse> = {
+  encode(message: ListReviewsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.reviews) {
+      MandateReview.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.due) {
+      MandateReview.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.countedSince !== "") {
+      writer.uint32(26).string(message.countedSince);
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReviewsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReviewsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reviews.push(MandateReview.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.due.push(MandateReview.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.countedSince = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReviewsResponse {
+    return {
+      reviews: globalThis.Array.isArray(object?.reviews)
+        ? object.reviews.map((e: any) => MandateReview.fromJSON(e))
+        : [],
+      due: globalThis.Array.isArray(object?.due) ? object.due.map((e: any) => MandateReview.fromJSON(e)) : [],
+      countedSince: isSet(object.countedSince)
+        ? globalThis.String(object.countedSince)
+        : isSet(object.counted_since)
+        ? globalThis.String(object.counted_since)
+        : "",
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListReviewsResponse): unknown {
+    const obj: any = {};
+    if (message.reviews?.length) {
+      obj.reviews = message.reviews.map((e) => MandateReview.toJSON(e));
+    }
+    if (message.due?.length) {
+      obj.due = message.due.map((e) => MandateReview.toJSON(e));
+    }
+    if (message.countedSince !== "") {
+      obj.countedSince = message.countedSince;
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReviewsResponse>): ListReviewsResponse {
+    return ListReviewsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReviewsResponse>): ListReviewsResponse {
+    const message = createBaseListReviewsResponse();
+    message.reviews = object.reviews?.map((e) => MandateReview.fromPartial(e)) || [];
+    message.due = object.due?.map((e) => MandateReview.fromPartial(e)) || [];
+    message.countedSince = object.countedSince ?? "";
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseOpenReviewsRequest(): OpenReviewsRequest {
+  return { schoolOin: "", unusedDays: 0, endsOn: "" };
+}
+
+export const OpenReviewsRequest: MessageFns<OpenReviewsRequest> = {
+  encode(message: OpenReviewsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.unusedDays !== 0) {
+      writer.uint32(16).uint32(message.unusedDays);
+    }
+    if (message.endsOn !== "") {
+      writer.uint32(26).string(message.endsOn);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OpenReviewsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpenReviewsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.unusedDays = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.endsOn = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OpenReviewsRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      unusedDays: isSet(object.unusedDays)
+        ? globalThis.Number(object.unusedDays)
+        : isSet(object.unused_days)
+        ? globalThis.Number(object.unused_days)
+        : 0,
+      endsOn: isSet(object.endsOn)
+        ? globalThis.String(object.endsOn)
+        : isSet(object.ends_on)
+        ? globalThis.String(object.ends_on)
+        : "",
+    };
+  },
+
+  toJSON(message: OpenReviewsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.unusedDays !== 0) {
+      obj.unusedDays = Math.round(message.unusedDays);
+    }
+    if (message.endsOn !== "") {
+      obj.endsOn = message.endsOn;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<OpenReviewsRequest>): OpenReviewsRequest {
+    return OpenReviewsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OpenReviewsRequest>): OpenReviewsRequest {
+    const message = createBaseOpenReviewsRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.unusedDays = object.unusedDays ?? 0;
+    message.endsOn = object.endsOn ?? "";
+    return message;
+  },
+};
+
+function createBaseOpenReviewsResponse(): OpenReviewsResponse {
+  return { opened: 0, flowIds: [] };
+}
+
+export const OpenReviewsResponse: MessageFns<OpenReviewsResponse> = {
+  encode(message: OpenReviewsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.opened !== 0) {
+      writer.uint32(8).uint32(message.opened);
+    }
+    for (const v of message.flowIds) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OpenReviewsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpenReviewsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.opened = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.flowIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OpenReviewsResponse {
+    return {
+      opened: isSet(object.opened) ? globalThis.Number(object.opened) : 0,
+      flowIds: globalThis.Array.isArray(object?.flowIds)
+        ? object.flowIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.flow_ids)
+        ? object.flow_ids.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: OpenReviewsResponse): unknown {
+    const obj: any = {};
+    if (message.opened !== 0) {
+      obj.opened = Math.round(message.opened);
+    }
+    if (message.flowIds?.length) {
+      obj.flowIds = message.flowIds;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<OpenReviewsResponse>): OpenReviewsResponse {
+    return OpenReviewsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OpenReviewsResponse>): OpenReviewsResponse {
+    const message = createBaseOpenReviewsResponse();
+    message.opened = object.opened ?? 0;
+    message.flowIds = object.flowIds?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseAnswerReviewRequest(): AnswerReviewRequest {
+  return { mandateId: "", answer: "", services: [], attributes: [], runOffUntil: "" };
+}
+
+export const AnswerReviewRequest: MessageFns<AnswerReviewRequest> = {
+  encode(message: AnswerReviewRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mandateId !== "") {
+      writer.uint32(10).string(message.mandateId);
+    }
+    if (message.answer !== "") {
+      writer.uint32(18).string(message.answer);
+    }
+    if (message.services.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.services) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    for (const v of message.attributes) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.runOffUntil !== "") {
+      writer.uint32(42).string(message.runOffUntil);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AnswerReviewRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnswerReviewRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mandateId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.answer = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.services.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.services.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.attributes.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.runOffUntil = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AnswerReviewRequest {
+    return {
+      mandateId: isSet(object.mandateId)
+        ? globalThis.String(object.mandateId)
+        : isSet(object.mandate_id)
+        ? globalThis.String(object.mandate_id)
+        : "",
+      answer: isSet(object.answer) ? globalThis.String(object.answer) : "",
+      services: globalThis.Array.isArray(object?.services) ? object.services.map((e: any) => serviceFromJSON(e)) : [],
+      attributes: globalThis.Array.isArray(object?.attributes)
+        ? object.attributes.map((e: any) => globalThis.String(e))
+        : [],
+      runOffUntil: isSet(object.runOffUntil)
+        ? globalThis.String(object.runOffUntil)
+        : isSet(object.run_off_until)
+        ? globalThis.String(object.run_off_until)
+        : "",
+    };
+  },
+
+  toJSON(message: AnswerReviewRequest): unknown {
+    const obj: any = {};
+    if (message.mandateId !== "") {
+      obj.mandateId = message.mandateId;
+    }
+    if (message.answer !== "") {
+      obj.answer = message.answer;
+    }
+    if (message.services?.length) {
+      obj.services = message.services.map((e) => serviceToJSON(e));
+    }
+    if (message.attributes?.length) {
+      obj.attributes = message.attributes;
+    }
+    if (message.runOffUntil !== "") {
+      obj.runOffUntil = message.runOffUntil;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AnswerReviewRequest>): AnswerReviewRequest {
+    return AnswerReviewRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AnswerReviewRequest>): AnswerReviewRequest {
+    const message = createBaseAnswerReviewRequest();
+    message.mandateId = object.mandateId ?? "";
+    message.answer = object.answer ?? "";
+    message.services = object.services?.map((e) => e) || [];
+    message.attributes = object.attributes?.map((e) => e) || [];
+    message.runOffUntil = object.runOffUntil ?? "";
+    return message;
+  },
+};
+
+function createBaseAnswerReviewResponse(): AnswerReviewResponse {
+  return { flowId: "", decision: undefined, mandateId: "" };
+}
+
+export const AnswerReviewResponse: MessageFns<AnswerReviewResponse> = {
+  encode(message: AnswerReviewResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(18).fork()).join();
+    }
+    if (message.mandateId !== "") {
+      writer.uint32(26).string(message.mandateId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AnswerReviewResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnswerReviewResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.mandateId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AnswerReviewResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      mandateId: isSet(object.mandateId)
+        ? globalThis.String(object.mandateId)
+        : isSet(object.mandate_id)
+        ? globalThis.String(object.mandate_id)
+        : "",
+    };
+  },
+
+  toJSON(message: AnswerReviewResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.mandateId !== "") {
+      obj.mandateId = message.mandateId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AnswerReviewResponse>): AnswerReviewResponse {
+    return AnswerReviewResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AnswerReviewResponse>): AnswerReviewResponse {
+    const message = createBaseAnswerReviewResponse();
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.mandateId = object.mandateId ?? "";
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -9994,6 +13343,81 @@ export const OperatorServiceDefinition = {
       requestType: ApplySwitchRequest as typeof ApplySwitchRequest,
       requestStream: false,
       responseType: ApplySwitchResponse as typeof ApplySwitchResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What stopping a party everywhere would come to. */
+    previewStop: {
+      name: "PreviewStop",
+      requestType: PreviewStopRequest as typeof PreviewStopRequest,
+      requestStream: false,
+      responseType: PreviewStopResponse as typeof PreviewStopResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Stops a party everywhere: its secrets and tokens are refused, nothing is sent or released to it, and its pseudonyms are
+     * renewed. What was under way waits.
+     */
+    stopParty: {
+      name: "StopParty",
+      requestType: StopPartyRequest as typeof StopPartyRequest,
+      requestStream: false,
+      responseType: StopPartyResponse as typeof StopPartyResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Lets a stopped party go on, with its mandates as they are, and new secrets, shown in this answer and never again. */
+    resumeParty: {
+      name: "ResumeParty",
+      requestType: ResumePartyRequest as typeof ResumePartyRequest,
+      requestStream: false,
+      responseType: ResumePartyResponse as typeof ResumePartyResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What one party was given of each school, in pages. */
+    listReach: {
+      name: "ListReach",
+      requestType: ListReachRequest as typeof ListReachRequest,
+      requestStream: false,
+      responseType: ListReachResponse as typeof ListReachResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What is processed of a school, why, for whom and how long, as it is configured and agreed now. */
+    showProcessing: {
+      name: "ShowProcessing",
+      requestType: ShowProcessingRequest as typeof ShowProcessingRequest,
+      requestStream: false,
+      responseType: ShowProcessingResponse as typeof ShowProcessingResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What schools were asked about mandates, and which they should be asked about. */
+    listReviews: {
+      name: "ListReviews",
+      requestType: ListReviewsRequest as typeof ListReviewsRequest,
+      requestStream: false,
+      responseType: ListReviewsResponse as typeof ListReviewsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Asks schools about each mandate that was not used for so many days. */
+    openReviews: {
+      name: "OpenReviews",
+      requestType: OpenReviewsRequest as typeof OpenReviewsRequest,
+      requestStream: false,
+      responseType: OpenReviewsResponse as typeof OpenReviewsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Answers such a question for the school. */
+    answerReview: {
+      name: "AnswerReview",
+      requestType: AnswerReviewRequest as typeof AnswerReviewRequest,
+      requestStream: false,
+      responseType: AnswerReviewResponse as typeof AnswerReviewResponse,
       responseStream: false,
       options: {},
     },

@@ -6,8 +6,8 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Mandate, Party } from "../../core/v1/party.ts";
-import { CredentialDigests } from "../../events/v1/parties.ts";
+import { Mandate, MandateReview, Party } from "../../core/v1/party.ts";
+import { CredentialDigests, PartyStanding } from "../../events/v1/parties.ts";
 
 export const protobufPackage = "eduk.parties.v1";
 
@@ -22,7 +22,11 @@ export interface SnapshotRequest {
 /** A party with the digests that recognise it. */
 export interface PartyRow {
   party: Party | undefined;
-  credentials: CredentialDigests | undefined;
+  credentials:
+    | CredentialDigests
+    | undefined;
+  /** Absent = it was never stopped. */
+  standing: PartyStanding | undefined;
 }
 
 /** A mandate and the digest of the key of its pair. */
@@ -114,6 +118,16 @@ export interface ListRegistersResponse {
   runs: RegisterRun[];
 }
 
+/** Of which schools; none = of all. */
+export interface ListReviewsRequest {
+  schoolOins: string[];
+}
+
+/** By school and mandate. */
+export interface ListReviewsResponse {
+  reviews: MandateReview[];
+}
+
 function createBaseSnapshotRequest(): SnapshotRequest {
   return { since: 0n };
 }
@@ -185,7 +199,7 @@ export const SnapshotRequest: MessageFns<SnapshotRequest> = {
 };
 
 function createBasePartyRow(): PartyRow {
-  return { party: undefined, credentials: undefined };
+  return { party: undefined, credentials: undefined, standing: undefined };
 }
 
 export const PartyRow: MessageFns<PartyRow> = {
@@ -195,6 +209,9 @@ export const PartyRow: MessageFns<PartyRow> = {
     }
     if (message.credentials !== undefined) {
       CredentialDigests.encode(message.credentials, writer.uint32(18).fork()).join();
+    }
+    if (message.standing !== undefined) {
+      PartyStanding.encode(message.standing, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -228,6 +245,14 @@ export const PartyRow: MessageFns<PartyRow> = {
             message.credentials = CredentialDigests.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.standing = PartyStanding.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -244,6 +269,7 @@ export const PartyRow: MessageFns<PartyRow> = {
     return {
       party: isSet(object.party) ? Party.fromJSON(object.party) : undefined,
       credentials: isSet(object.credentials) ? CredentialDigests.fromJSON(object.credentials) : undefined,
+      standing: isSet(object.standing) ? PartyStanding.fromJSON(object.standing) : undefined,
     };
   },
 
@@ -254,6 +280,9 @@ export const PartyRow: MessageFns<PartyRow> = {
     }
     if (message.credentials !== undefined) {
       obj.credentials = CredentialDigests.toJSON(message.credentials);
+    }
+    if (message.standing !== undefined) {
+      obj.standing = PartyStanding.toJSON(message.standing);
     }
     return obj;
   },
@@ -266,6 +295,9 @@ export const PartyRow: MessageFns<PartyRow> = {
     message.party = (object.party !== undefined && object.party !== null) ? Party.fromPartial(object.party) : undefined;
     message.credentials = (object.credentials !== undefined && object.credentials !== null)
       ? CredentialDigests.fromPartial(object.credentials)
+      : undefined;
+    message.standing = (object.standing !== undefined && object.standing !== null)
+      ? PartyStanding.fromPartial(object.standing)
       : undefined;
     return message;
   },
@@ -1373,6 +1405,150 @@ export const ListRegistersResponse: MessageFns<ListRegistersResponse> = {
   },
 };
 
+function createBaseListReviewsRequest(): ListReviewsRequest {
+  return { schoolOins: [] };
+}
+
+export const ListReviewsRequest: MessageFns<ListReviewsRequest> = {
+  encode(message: ListReviewsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.schoolOins) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReviewsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReviewsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOins.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReviewsRequest {
+    return {
+      schoolOins: globalThis.Array.isArray(object?.schoolOins)
+        ? object.schoolOins.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.school_oins)
+        ? object.school_oins.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListReviewsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOins?.length) {
+      obj.schoolOins = message.schoolOins;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReviewsRequest>): ListReviewsRequest {
+    return ListReviewsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReviewsRequest>): ListReviewsRequest {
+    const message = createBaseListReviewsRequest();
+    message.schoolOins = object.schoolOins?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseListReviewsResponse(): ListReviewsResponse {
+  return { reviews: [] };
+}
+
+export const ListReviewsResponse: MessageFns<ListReviewsResponse> = {
+  encode(message: ListReviewsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.reviews) {
+      MandateReview.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReviewsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReviewsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reviews.push(MandateReview.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReviewsResponse {
+    return {
+      reviews: globalThis.Array.isArray(object?.reviews)
+        ? object.reviews.map((e: any) => MandateReview.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListReviewsResponse): unknown {
+    const obj: any = {};
+    if (message.reviews?.length) {
+      obj.reviews = message.reviews.map((e) => MandateReview.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReviewsResponse>): ListReviewsResponse {
+    return ListReviewsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReviewsResponse>): ListReviewsResponse {
+    const message = createBaseListReviewsResponse();
+    message.reviews = object.reviews?.map((e) => MandateReview.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** Who is in the chain. */
 export type PartiesServiceDefinition = typeof PartiesServiceDefinition;
 export const PartiesServiceDefinition = {
@@ -1421,6 +1597,15 @@ export const PartiesServiceDefinition = {
       requestType: ListRegistersRequest as typeof ListRegistersRequest,
       requestStream: false,
       responseType: ListRegistersResponse as typeof ListRegistersResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What schools were asked about their mandates. */
+    listReviews: {
+      name: "ListReviews",
+      requestType: ListReviewsRequest as typeof ListReviewsRequest,
+      requestStream: false,
+      responseType: ListReviewsResponse as typeof ListReviewsResponse,
       responseStream: false,
       options: {},
     },

@@ -96,6 +96,10 @@ export interface RevealRequest {
   purpose: string;
   /** Numbers and account names as pseudonyms of this party's own. */
   pairwise: boolean;
+  /** How often the pseudonyms of this party were renewed. */
+  pseudonyms?:
+    | number
+    | undefined;
   /** What the receiver is given of it: names of attributes, comma-separated. */
   attributes?: string | undefined;
 }
@@ -137,6 +141,8 @@ export interface OpenTextsRequest {
   keys: string[];
   /** Receiver; needed for keys. */
   partyOin: string;
+  /** How often the pseudonyms of this party were renewed. */
+  pseudonyms?: number | undefined;
 }
 
 /** Empty where unknown. */
@@ -1154,6 +1160,7 @@ function createBaseRevealRequest(): RevealRequest {
     partyOin: "",
     purpose: "",
     pairwise: false,
+    pseudonyms: undefined,
     attributes: undefined,
   };
 }
@@ -1183,6 +1190,9 @@ export const RevealRequest: MessageFns<RevealRequest> = {
     }
     if (message.pairwise !== false) {
       writer.uint32(64).bool(message.pairwise);
+    }
+    if (message.pseudonyms !== undefined) {
+      writer.uint32(128).uint32(message.pseudonyms);
     }
     if (message.attributes !== undefined) {
       writer.uint32(122).string(message.attributes);
@@ -1267,6 +1277,14 @@ export const RevealRequest: MessageFns<RevealRequest> = {
             message.pairwise = reader.bool();
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.pseudonyms = reader.uint32();
+            continue;
+          }
           case 15: {
             if (tag !== 122) {
               break;
@@ -1305,6 +1323,7 @@ export const RevealRequest: MessageFns<RevealRequest> = {
         : "",
       purpose: isSet(object.purpose) ? globalThis.String(object.purpose) : "",
       pairwise: isSet(object.pairwise) ? globalThis.Boolean(object.pairwise) : false,
+      pseudonyms: isSet(object.pseudonyms) ? globalThis.Number(object.pseudonyms) : undefined,
       attributes: isSet(object.attributes) ? globalThis.String(object.attributes) : undefined,
     };
   },
@@ -1335,6 +1354,9 @@ export const RevealRequest: MessageFns<RevealRequest> = {
     if (message.pairwise !== false) {
       obj.pairwise = message.pairwise;
     }
+    if (message.pseudonyms !== undefined) {
+      obj.pseudonyms = Math.round(message.pseudonyms);
+    }
     if (message.attributes !== undefined) {
       obj.attributes = message.attributes;
     }
@@ -1354,6 +1376,7 @@ export const RevealRequest: MessageFns<RevealRequest> = {
     message.partyOin = object.partyOin ?? "";
     message.purpose = object.purpose ?? "";
     message.pairwise = object.pairwise ?? false;
+    message.pseudonyms = object.pseudonyms ?? undefined;
     message.attributes = object.attributes ?? undefined;
     return message;
   },
@@ -1726,7 +1749,7 @@ export const SealTextsResponse: MessageFns<SealTextsResponse> = {
 };
 
 function createBaseOpenTextsRequest(): OpenTextsRequest {
-  return { schoolOin: "", tokens: [], keys: [], partyOin: "" };
+  return { schoolOin: "", tokens: [], keys: [], partyOin: "", pseudonyms: undefined };
 }
 
 export const OpenTextsRequest: MessageFns<OpenTextsRequest> = {
@@ -1742,6 +1765,9 @@ export const OpenTextsRequest: MessageFns<OpenTextsRequest> = {
     }
     if (message.partyOin !== "") {
       writer.uint32(34).string(message.partyOin);
+    }
+    if (message.pseudonyms !== undefined) {
+      writer.uint32(128).uint32(message.pseudonyms);
     }
     return writer;
   },
@@ -1791,6 +1817,14 @@ export const OpenTextsRequest: MessageFns<OpenTextsRequest> = {
             message.partyOin = reader.string();
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.pseudonyms = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1817,6 +1851,7 @@ export const OpenTextsRequest: MessageFns<OpenTextsRequest> = {
         : isSet(object.party_oin)
         ? globalThis.String(object.party_oin)
         : "",
+      pseudonyms: isSet(object.pseudonyms) ? globalThis.Number(object.pseudonyms) : undefined,
     };
   },
 
@@ -1834,6 +1869,9 @@ export const OpenTextsRequest: MessageFns<OpenTextsRequest> = {
     if (message.partyOin !== "") {
       obj.partyOin = message.partyOin;
     }
+    if (message.pseudonyms !== undefined) {
+      obj.pseudonyms = Math.round(message.pseudonyms);
+    }
     return obj;
   },
 
@@ -1846,6 +1884,7 @@ export const OpenTextsRequest: MessageFns<OpenTextsRequest> = {
     message.tokens = object.tokens?.map((e) => e) || [];
     message.keys = object.keys?.map((e) => e) || [];
     message.partyOin = object.partyOin ?? "";
+    message.pseudonyms = object.pseudonyms ?? undefined;
     return message;
   },
 };

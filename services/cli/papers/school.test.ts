@@ -1,0 +1,153 @@
+import { expect, test } from 'vitest';
+import { Mandate, MandateState, Party, Role, Service } from '#proto/eduk/core/v1/party';
+import { ProcessedService, Processor, ShowProcessingResponse } from '#proto/eduk/operator/v1/operator';
+import { schoolPapers } from './school.ts';
+import { kept, purposes, roles } from './words.ts';
+
+const SCHOOL = '0000000700099ZZ00000';
+const NOW = BigInt(Date.UTC(2026, 10, 22, 11));
+const { MANDATE_STATE_ACTIVE, MANDATE_STATE_UNCONFIRMED, MANDATE_STATE_ENDED } = MandateState;
+
+const mandate = (mandateId: string, state: MandateState, more: Partial<Mandate> = {}): Mandate =>
+  Mandate.fromPartial({
+    mandateId,
+    schoolOin: SCHOOL,
+    partyOin: '00000003123456780000',
+    services: [Service.SERVICE_ROSTER],
+    state,
+    agreement: 'vwo-2026/1.2',
+    ...more,
+  });
+const service = (more: Partial<ProcessedService> = {}): ProcessedService =>
+  ProcessedService.fromPartial({
+    service: Service.SERVICE_ROSTER,
+    mandateIds: ['m-1'],
+    attributes: ['eck_id', 'call_name'],
+    ...more,
+  });
+const facts = (more: Partial<ShowProcessingResponse> = {}): ShowProcessingResponse =>
+  ShowProcessingResponse.fromPartial({
+    atMs: NOW,
+    school: Party.fromPartial({ oin: SCHOOL, name: 'De Wilgenhof', roles: [Role.ROLE_SCHOOL] }),
+    retention: [
+      { retention: 'VAULT', leavesOn: '' },
+      { retention: 'RETENTION_AUDIT', leavesOn: '2029-11-24' },
+    ],
+    attributes: [
+      { name: 'eck_id', about: 'Ketenidentificatie van de leerling.', restsIn: 'numbers' },
+      { name: 'call_name', about: 'Roepnaam.', restsIn: 'names' },
+    ],
+    countedSince: '2026-09-01',
+    revealsPerHour: 100n,
+    schoolYears: ['2026-2027'],
+    parties: [
+      {
+        oin: '00000003123456780000',
+        name: 'Leerplein',
+        roles: [Role.ROLE_PLATFORM],
+        mandates: [mandate('m-1', MANDATE_STATE_ACTIVE)],
+        services: [service()],
+        endpoints: [],
+      },
+    ],
+    ...more,
+  });
+const papers = (it: ShowProcessingResponse): Record<string, string> =>
+  Object.fromEntries(schoolPapers(it).map(({ file, text }) => [file, text]));
+const files = ['verwerkingsregister.md', 'bijlage-1.md', 'dpia-invoer.md', 'ouders.html'];
+const party = (more: object) => facts({ parties: [{ ...facts().parties[0]!, ...more }] });
+
+test('the same facts give the same four papers, of the day they were asked', () => {
+  const first = papers(facts());
+  expect(Object.keys(first)).toEqual(files);
+  expect(papers(facts())).toEqual(first);
+  for (const text of Object.values(first)) {
+    expect(text).toContain('22 november 2026');
+    expect(text).toContain('Leerplein');
+    expect(text).toMatch(/roepnaam/i);
+  }
+  expect(first['ouders.html']).not.toMatch(/https?:|<script|<link|<img/);
+});
+
+test('a mandate that says otherwise changes each paper', () => {
+  const before = papers(facts());
+  const after = papers(party({ services: [service({ attributes: ['eck_id'] })] }));
+  for (const file of files) {
+    expect(after[file], file).not.toBe(before[file]);
+    expect(after[file]!.split('## Wat de gateway niet weet')[0], file).not.toMatch(/roepnaam/i);
+  }
+});
+
+test.each([
+  ['unconfirmed', [mandate('m-1', MANDATE_STATE_UNCONFIRMED)], 'mandate.unconfirmed', 'niet bevestigd: werkt niet'],
+  [
+    'of a party that is stopped',
+    [mandate('m-1', MANDATE_STATE_ACTIVE, { partyStopped: true })],
+    'mandate.ended',
+    'stilgezet',
+  ],
+])('a mandate that is %s is not told as running', (_name, mandates, code, words) => {
+  const told = papers(party({ mandates, services: [service({ code, attributes: [] })] }));
+  for (const file of files.slice(0, 3)) {
+    expect(told[file], file).toContain(words);
+    expect(told[file], file).not.toContain('Roepnaam');
+  }
+  expect(told['bijlage-1.md']).toContain('Ontvangers die nu iets krijgen: geen.');
+  // A parent reads what happens, not what might.
+  expect(told['ouders.html']).not.toContain('Leerplein');
+  expect(told['ouders.html']).toContain('aan niemand gegevens');
+});
+
+test('an ended mandate is in no paper', () => {
+  const told = papers(
+    party({
+      mandates: [mandate('m-1', MANDATE_STATE_ENDED)],
+      services: [service({ code: 'mandate.ended', attributes: [] })],
+    }),
+  );
+  for (const file of files) expect(told[file], file).not.toContain('Leerplein');
+});
+
+test('who processes is said as it is declared, and that nobody said it where nobody did', () => {
+  const none = papers(facts());
+  expect(none['verwerkingsregister.md']).toContain('EDUK_PROCESSING_FILE');
+  expect(none['bijlage-1.md']).toContain('heeft niet opgegeven of er subverwerkers zijn');
+  expect(none['ouders.html']).toContain('heeft nog niet gezegd');
+  const told = papers(
+    facts({
+      operator: Processor.fromPartial({ name: 'Ketenbeheer BV', contact: 'privacy@ketenbeheer.example' }),
+      processorFor: 'Leerlijst Groep',
+      subprocessors: [Processor.fromPartial({ name: 'Rekencentrum', does: 'servers', country: 'Nederland' })],
+      subprocessorsKnown: true,
+    }),
+  );
+  for (const file of files) expect(told[file], file).toContain('Rekencentrum');
+  expect(told['verwerkingsregister.md']).toContain('Verwerker: Leerlijst Groep.');
+  expect(told['verwerkingsregister.md']).toContain('Subverwerker die de gateway beheert: Ketenbeheer BV');
+  expect(papers(facts({ subprocessorsKnown: true }))['bijlage-1.md']).toContain('geen subverwerkers');
+});
+
+test('use, terms and pseudonyms are those of the gateway', () => {
+  const unused = papers(facts());
+  expect(unused['verwerkingsregister.md']).toContain('niet gebruikt sinds 1 september 2026');
+  expect(unused['verwerkingsregister.md']).toContain('na 24 november 2029 weg');
+  const used = papers(
+    party({ services: [service({ lastUsedOn: '2026-11-20', pairwise: true, linkableTold: 'Te koppelen via x.' })] }),
+  );
+  expect(used['verwerkingsregister.md']).toContain('laatst gebruikt op 20 november 2026');
+  expect(used['dpia-invoer.md']).toContain('Te koppelen via x.');
+  expect(used['ouders.html']).toContain('schuilnaam');
+});
+
+test('what a party calls itself breaks neither a table nor a page', () => {
+  const told = papers(party({ name: 'A|B <script>x</script>\n| y' }));
+  expect(told['ouders.html']).not.toContain('<script');
+  for (const file of files.slice(0, 3)) expect(told[file], file).not.toMatch(/<script|\n\| y/);
+});
+
+test('there are words for every role, service and term', () => {
+  const numbers = (of: object): number[] => Object.values(of).filter((one): one is number => Number(one) > 0);
+  expect(Object.keys(roles).map(Number).sort()).toEqual(numbers(Role).sort());
+  expect(Object.keys(purposes).map(Number).sort()).toEqual(numbers(Service).sort());
+  expect(Object.keys(kept).length).toBeGreaterThan(8);
+});

@@ -1,0 +1,168 @@
+/** Words of the papers, in Dutch. What they say of one school comes from the gateway; here is only how it is called. */
+import type { Mandate } from '#proto/eduk/core/v1/party';
+import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
+import type { ProcessedRetention } from '#proto/eduk/operator/v1/operator';
+
+/** What a service is for: the purpose of the processing, and the same as a parent reads it. */
+export interface Purpose {
+  name: string;
+  purpose: string;
+  plain: string;
+  /** Whose data it is about. */
+  people: readonly ('leerlingen' | 'medewerkers')[];
+}
+
+const unknownPurpose: Purpose = {
+  name: 'onbekende dienst',
+  purpose: 'Deze dienst is nieuwer dan dit overzicht.',
+  plain: 'een nieuwe dienst gebruiken',
+  people: ['leerlingen'],
+};
+export const purposes: Readonly<Record<number, Purpose>> = {
+  [Service.SERVICE_ROSTER]: {
+    name: 'leerlinggegevens',
+    purpose: 'Leerlingen, groepen en leerkrachten bekend maken in digitaal leermateriaal.',
+    plain: 'weten wie in welke groep zit',
+    people: ['leerlingen', 'medewerkers'],
+  },
+  [Service.SERVICE_ORDER]: {
+    name: 'bestellingen',
+    purpose: 'Leermateriaal bestellen, leveren en terugnemen.',
+    plain: 'leermateriaal bestellen',
+    people: ['leerlingen'],
+  },
+  [Service.SERVICE_ENTITLEMENT]: {
+    name: 'licenties',
+    purpose: 'Licenties op leermateriaal toekennen, wijzigen en intrekken.',
+    plain: 'regelen wie welk leermateriaal mag gebruiken',
+    people: ['leerlingen'],
+  },
+  [Service.SERVICE_ACCESS]: {
+    name: 'toegang',
+    purpose: 'Toegang geven tot leermateriaal waarvoor een licentie is.',
+    plain: 'inloggen bij leermateriaal',
+    people: ['leerlingen'],
+  },
+  [Service.SERVICE_RESULT]: {
+    name: 'resultaten',
+    purpose: 'Resultaten uit leermateriaal aan de school terugmelden.',
+    plain: 'resultaten aan de school doorgeven',
+    people: ['leerlingen'],
+  },
+  [Service.SERVICE_PROGRESS]: {
+    name: 'voortgang',
+    purpose: 'Voortgang over al het leermateriaal aan de school laten zien.',
+    plain: 'laten zien hoe het leren gaat',
+    people: ['leerlingen'],
+  },
+  [Service.SERVICE_USAGE]: {
+    name: 'gebruik',
+    purpose: 'Melden dat een licentie in gebruik is genomen, voor de afrekening.',
+    plain: 'bijhouden of leermateriaal wordt gebruikt',
+    people: ['leerlingen'],
+  },
+  [Service.SERVICE_STAFF]: {
+    name: 'medewerkers',
+    purpose: 'Leerkrachten en hun groepen bekend maken in digitaal leermateriaal.',
+    plain: 'weten welke leerkracht bij welke groep hoort',
+    people: ['medewerkers'],
+  },
+};
+export const purposeOf = (service: Service): Purpose => purposes[service] ?? unknownPurpose;
+
+/** Of the name of a service as the log of what was done has it. */
+export const serviceNamed = (name: string): string => {
+  const service = (Service as Record<string, number>)[`SERVICE_${name.toUpperCase()}`];
+  return service === undefined ? name : purposeOf(service as Service).name;
+};
+
+export const roles: Readonly<Record<number, string>> = {
+  [Role.ROLE_BOARD]: 'schoolbestuur',
+  [Role.ROLE_SCHOOL]: 'school',
+  [Role.ROLE_ADMINISTRATION]: 'leerlingadministratie',
+  [Role.ROLE_DISTRIBUTOR]: 'distributeur van leermateriaal',
+  [Role.ROLE_PUBLISHER]: 'uitgever van leermateriaal',
+  [Role.ROLE_PLATFORM]: 'leerplatform',
+  [Role.ROLE_DASHBOARD]: 'dashboard',
+  [Role.ROLE_FEDERATION]: 'inlogdienst',
+  [Role.ROLE_OPERATOR]: 'beheerder',
+};
+export const roleWords = (of: readonly Role[]): string =>
+  of.map((role) => roles[role] ?? 'onbekende rol').join(', ') || 'niet geregistreerd';
+
+/** What kind of record has a term, by its class. */
+export const kept: Readonly<Record<string, string>> = {
+  VAULT: 'Identificerende gegevens (ketenidentificatie, namen, contactgegevens), versleuteld en apart bewaard',
+  RETENTION_PUBLIC: 'Openbare gegevens over leermateriaal en partijen',
+  RETENTION_ROSTER: 'Groepsindeling en inschrijving, onder pseudoniem',
+  RETENTION_ORDER: 'Bestellingen',
+  RETENTION_RESULT: 'Resultaten en voortgang, onder pseudoniem en versleuteld',
+  RETENTION_ACCESS: 'Starten van leermateriaal',
+  RETENTION_AUDIT: 'Afspraken, en verantwoording van wat is gedaan, zonder inhoud',
+  RETENTION_DELIVERY: 'Berichten die op een ontvanger wachten, onder pseudoniem',
+  RETENTION_FLOW: 'De weg van een bericht, zonder inhoud',
+};
+
+const months = [
+  'januari',
+  'februari',
+  'maart',
+  'april',
+  'mei',
+  'juni',
+  'juli',
+  'augustus',
+  'september',
+  'oktober',
+  'november',
+  'december',
+];
+/** 2026-11-22 → 22 november 2026. */
+export function dutchDate(day: string): string {
+  const [year, month, date] = day.split('-').map(Number);
+  return `${date} ${months[month! - 1]} ${year}`;
+}
+
+/** How long something rests, from the day that the gateway reckons with. */
+export const termOf = ({ retention, leavesOn }: ProcessedRetention, today: string): string =>
+  retention === 'VAULT'
+    ? 'tot de school opdracht geeft om de leerling te vergeten'
+    : leavesOn === ''
+      ? 'tot het wordt vervangen'
+      : `wat op ${dutchDate(today)} wordt vastgelegd, is na ${dutchDate(leavesOn)} weg`;
+
+/** What became of a mandate, for people. */
+export function mandateWords({ state, validFrom, validUntil, runOffUntil, partyStopped }: Mandate): string {
+  const days = [
+    ...(validFrom ? [`vanaf ${dutchDate(validFrom)}`] : []),
+    ...(validUntil ? [`tot en met ${dutchDate(validUntil)}`] : []),
+  ].join(' ');
+  const stopped = partyStopped ? ' (de partij is stilgezet: er gaat niets naartoe)' : '';
+  switch (state) {
+    case MandateState.MANDATE_STATE_UNCONFIRMED:
+      return `ingevoerd, niet bevestigd: werkt niet${stopped}`;
+    case MandateState.MANDATE_STATE_ACTIVE:
+      return `bevestigd${days ? `, ${days}` : ''}${stopped}`;
+    case MandateState.MANDATE_STATE_RUN_OFF:
+      return `loopt af tot en met ${dutchDate(runOffUntil)}: niets nieuws${stopped}`;
+    case MandateState.MANDATE_STATE_ENDED:
+      return 'beëindigd';
+    default:
+      return 'onbekend';
+  }
+}
+
+/** One line of a table cannot hold a line break or a bar; what others call themselves may. */
+export const cell = (text: string): string =>
+  text
+    .replace(/[\r\n\t]+/g, ' ')
+    .replaceAll('\\', '\\\\')
+    .replaceAll('|', '\\|')
+    .replaceAll('<', '&lt;');
+
+/** A table in Markdown. */
+export const markdownTable = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+  [head, head.map(() => '---'), ...rows.map((row) => row.map(cell))].map((row) => `| ${row.join(' | ')} |`).join('\n');
+
+/** Text in HTML. */
+export const html = (text: string): string => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
