@@ -12,9 +12,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { type Config, ConfigError, type GatewayError, readSettingFile, type SettingName } from '#kernel';
+import { type Config, ConfigError, type GatewayError, readSettingFile, type SettingName, settings } from '#kernel';
 import { Service } from '#proto/eduk/core/v1/party';
-import type { DoorTls, Duty, OperatorSignIn, RegisterOptions } from '#services/edge';
+import type { ClaimKind, DoorTls, Duty, Level, OperatorSignIn, RegisterOptions, SchoolSignIn } from '#services/edge';
 
 export interface Addresses {
   grpc: string;
@@ -173,6 +173,48 @@ export const processingOf = (config: Config): { processorFor: string; file: stri
   file: config.EDUK_PROCESSING_FILE,
   engine: config.EDUK_ENGINE ?? 'embedded',
 });
+
+/** Where boards and schools sign in; undefined = nowhere. Throws `ConfigError`. */
+export function schoolSignInOf(config: Config): SchoolSignIn | undefined {
+  if (config.EDUK_SIGNIN_ISSUER === undefined) return undefined;
+  const problems: string[] = [];
+  const pairs = (name: SettingName): [string, string][] =>
+    (config[name] ?? '').split(',').flatMap((part): [string, string][] => {
+      const m = /^([^=]{1,256})=(\S{1,256})$/.exec(part.trim());
+      if (!m && part.trim() !== '') problems.push(`${name} must be NAME=VALUE, several comma-separated`);
+      return m ? [[m[1]!, m[2]!]] : [];
+    });
+  // Those of eHerkenning hold as long as none is named in their place.
+  const usual = settings.EDUK_SIGNIN_CLAIMS.default.split(',').map((part) => part.split('=', 2) as [ClaimKind, string]);
+  const kinds: readonly ClaimKind[] = [...usual.map(([kind]) => kind), 'kvk', 'rsin', 'oin', 'brin'];
+  const claims: Partial<Record<ClaimKind, string>> = Object.fromEntries([...usual, ...pairs('EDUK_SIGNIN_CLAIMS')]);
+  if (Object.keys(claims).some((kind) => !kinds.includes(kind as ClaimKind)))
+    problems.push(`EDUK_SIGNIN_CLAIMS may name ${kinds.join(', ')}`);
+  const levels: readonly Level[] = settings.EDUK_SIGNIN_LEVEL.choices;
+  const words = pairs('EDUK_SIGNIN_LEVEL_WORDS').map(([word, level]): [string, Level] => [word, level as Level]);
+  if (words.some(([, level]) => !levels.includes(level)))
+    problems.push(`EDUK_SIGNIN_LEVEL_WORDS must be WORD=LEVEL with a level of ${levels.join(', ')}`);
+  const parameters = Object.fromEntries(new URLSearchParams(config.EDUK_SIGNIN_PARAMETERS ?? ''));
+  const ours = /^(response_type|response_mode|client_id|redirect_uri|scope|state|nonce|code_challenge.*|request.*)$/;
+  if (Object.keys(parameters).some((name) => ours.test(name)))
+    problems.push('EDUK_SIGNIN_PARAMETERS names what the gateway itself sends');
+  const scope = config.EDUK_SIGNIN_SCOPE!;
+  if (!scope.split(' ').includes('openid')) problems.push('EDUK_SIGNIN_SCOPE must hold openid');
+  const clientSecret = readSettingFile(config, 'EDUK_SIGNIN_CLIENT_SECRET_FILE').toString('utf8').trim();
+  if (clientSecret === '') problems.push('EDUK_SIGNIN_CLIENT_SECRET_FILE names a file that is empty');
+  if (problems.length > 0) throw new ConfigError(problems);
+  return {
+    issuer: config.EDUK_SIGNIN_ISSUER,
+    clientId: config.EDUK_SIGNIN_CLIENT_ID!,
+    clientSecret,
+    scope,
+    parameters,
+    claims,
+    least: config.EDUK_SIGNIN_LEVEL as Level,
+    words: new Map(words),
+    service: config.EDUK_SIGNIN_SERVICE,
+  };
+}
 
 /** Certificate, key and authority of the roles; undefined = they call each other on loopback. */
 export function tlsOfRoles(config: Config): { ca: Buffer; cert: Buffer; key: Buffer } | undefined {

@@ -153,6 +153,27 @@ describe('party', () => {
       expect((await eduk(`party secret renew ${wrong}`)).exit).toBe(2);
   });
 
+  test('signin takes numbers of an organisation, or none', async () => {
+    answer('setSignIn', { numbers: [], flowId: 'f', decision: done });
+    const numbers = ['kvk:11111111', 'kvk:11111111/000012345678', 'rsin:123456782', `oin:${oin}`, 'brin:99AA'];
+    const flags = `--kvk 11111111,11111111/000012345678 --rsin 123456782 --by-oin ${oin} --brin 99AA`;
+    expect((await eduk(`party signin ${oin} ${flags} --json`)).json).toEqual({ oin, signIn: numbers });
+    expect(asked['setSignIn']).toEqual({ oin, numbers });
+    expect((await eduk(`party signin ${oin} --none`)).out).toBe('Nobody signs in for it any more.\n');
+    expect(asked['setSignIn']).toEqual({ oin, numbers: [] });
+    for (const wrong of [
+      '',
+      '--none --kvk 11111111',
+      '--kvk 1111111',
+      '--kvk 11111111/1',
+      '--rsin 12345678',
+      '--brin 9AA',
+    ])
+      expect([wrong, (await eduk(`party signin ${oin} ${wrong}`)).exit]).toEqual([wrong, 2]);
+    answer('setSignIn', { flowId: 'f', decision: { outcome: '', code: '', told: '' } });
+    expect((await eduk(`party signin ${oin} --none`)).err).toContain('flow show f');
+  });
+
   test('keys takes an address or a file', async () => {
     answer('setKeys', { clientId: 'eduk-1', flowId: 'f', decision: done });
     const jwks = 'https://keys.example/jwks.json';
@@ -1202,6 +1223,7 @@ describe('errors', () => {
       'party endpoint remove': ['--oin', oin, '--standard', 'webhook'],
       'party secret renew': [oin],
       'party keys': [oin, '--jwks', 'https://keys.example/'],
+      'party signin': [oin, '--none'],
       'release preview': ['--party', oin, '--school', '99AB'],
       'mandate grant': ['--school', school, '--party', oin, '--service', 'roster'],
       'mandate confirm': ['m'],

@@ -19,6 +19,7 @@ export class Chain {
   readonly #byApiKey = new Map<string, string>();
   readonly #byClientId = new Map<string, string>();
   readonly #byKlantcode = new Map<string, string>();
+  readonly #byNumber = new Map<string, string>();
   readonly #mandates = new Map<string, Mandate>();
   /** Ids of the mandates of one grant of a board for all its schools. */
   readonly #parts = new Map<string, Set<string>>();
@@ -107,6 +108,8 @@ export class Chain {
     const party = row.party!;
     const before = this.#byOin.get(party.oin)?.credentials;
     for (const digest of [before?.apiKey, before?.apiKeyBefore]) if (digest) this.#byApiKey.delete(nameOf(digest));
+    for (const number of before?.signIn?.numbers ?? [])
+      if (this.#byNumber.get(number) === party.oin) this.#byNumber.delete(number);
     this.#byOin.set(party.oin, row);
     if (party.roles.includes(Role.ROLE_SCHOOL)) this.#schools.add(party.oin);
     const c = row.credentials;
@@ -115,6 +118,7 @@ export class Chain {
       if (digest.length > 0) this.#byApiKey.set(nameOf(digest), party.oin);
     if (c.clientId) this.#byClientId.set(c.clientId, party.oin);
     if (c.klantcode) this.#byKlantcode.set(c.klantcode, party.oin);
+    for (const number of c.signIn?.numbers ?? []) this.#byNumber.set(number, party.oin);
   }
 
   #takeMandate(mandate: Mandate, keyDigest: Uint8Array): void {
@@ -207,6 +211,11 @@ export class Chain {
 
   byKlantcode(klantcode: string): string | undefined {
     return this.#byKlantcode.get(klantcode);
+  }
+
+  /** OIN of the board or school for which persons sign in by this number. */
+  byNumber(number: string): string | undefined {
+    return this.#byNumber.get(number);
   }
 
   /** School and party that an autorisatiesleutel belongs to. */

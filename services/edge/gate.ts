@@ -8,6 +8,7 @@ import type { ProcessingSettings } from './processing.ts';
 import type { TrustedProxy } from './proxy.ts';
 import type { RefusalNotes } from './refusals.ts';
 import type { Register } from './register/index.ts';
+import type { Schools } from './signin/serve.ts';
 import type { Proofs } from './stages/authenticate.ts';
 import type { Door } from './submission.ts';
 import type { Turns } from './turns.ts';
@@ -38,6 +39,8 @@ export interface Gate {
   health: Health;
   /** Whose call is answered next. */
   turns: Turns;
+  /** Where boards and schools sign in; undefined = nowhere. */
+  schools: Schools | undefined;
   /** What is not whole yet, of all senders. */
   unfinished: Unfinished;
   /** Mandates of OSR; undefined = it is not set where that is. */

@@ -33,6 +33,7 @@ import { RefusalNotes } from './refusals.ts';
 import { Register, type RegisterOptions } from './register/index.ts';
 import { AccessTokens, digestOf } from './secrets.ts';
 import { connectServices } from './services.ts';
+import { Provider, type SchoolSignIn } from './signin/provider.ts';
 import { acceptTogether } from './stages/accept.ts';
 import type { Door } from './submission.ts';
 import { Together } from './together.ts';
@@ -45,6 +46,8 @@ export type { OperatorSignIn } from './operators.ts';
 export { type OutboundOptions, type Sender, startOutbound } from './out/index.ts';
 export { type OsrAddress, osrAt } from './register/client.ts';
 export type { RegisterOptions } from './register/index.ts';
+export type { ClaimKind, Level } from './signin/claims.ts';
+export type { SchoolSignIn } from './signin/provider.ts';
 
 export interface DoorOptions {
   grpc: Address;
@@ -65,6 +68,8 @@ export interface DoorOptions {
   signIn?: OperatorSignIn | undefined;
   /** Where mandates of OSR are taken from. */
   register?: RegisterOptions | undefined;
+  /** Where authorised persons of boards and schools sign in. */
+  schools?: SchoolSignIn | undefined;
   /** The operator's secret; only its digest is kept. */
   operatorKey: string;
   version: string;
@@ -144,6 +149,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     version: options.version,
     processing: options.processing,
     backup: options.backup,
+    schools: options.schools && { given: options.schools, provider: new Provider(options.schools, dialler) },
     turns: new Turns(paceOf(options.pace.calls, options.pace.items)),
     unfinished: new Unfinished(limits.unfinished.at),
     register: options.register && new Register(door, dialler.networks, options.register),

@@ -57,7 +57,7 @@ export interface Door {
    * A secret that belongs to an id, 43 characters: made anew from the door's key whenever asked, so that a repeated
    * message has the same answer and nothing is stored.
    */
-  derive(purpose: 'ticket' | 'autorisatiesleutel' | 'webhook' | 'webhook key', id: string): string;
+  derive(purpose: 'ticket' | 'autorisatiesleutel' | 'webhook' | 'webhook key' | 'form', id: string): string;
 }
 
 /** One identity in a message, and where it stands. */

@@ -229,6 +229,49 @@ export const settings = {
     type: 'integer',
     default: '30',
   },
+  EDUK_SIGNIN_ISSUER: {
+    about:
+      'Provider (OpenID Connect) at which authorised persons of boards and schools sign in, such as a broker of eHerkenning, as it writes itself. Set = the pages at /school are there: docs/sign-in.md.',
+    type: 'url',
+  },
+  EDUK_SIGNIN_CLIENT_ID: { about: 'By which EDUK_SIGNIN_ISSUER knows the gateway.', type: 'text' },
+  EDUK_SIGNIN_CLIENT_SECRET_FILE: {
+    about: 'File (mode 0600) with the client secret for EDUK_SIGNIN_ISSUER, the same for all doors.',
+    type: 'path',
+  },
+  EDUK_SIGNIN_SCOPE: {
+    about: 'Scopes that are asked of EDUK_SIGNIN_ISSUER, with spaces; openid is one of them.',
+    type: 'text',
+    default: 'openid',
+  },
+  EDUK_SIGNIN_PARAMETERS: {
+    about:
+      'What is sent along with a person to EDUK_SIGNIN_ISSUER, in the form of a query, such as acr_values=idp:eherkenning&prompt=login.',
+    type: 'text',
+  },
+  EDUK_SIGNIN_CLAIMS: {
+    about:
+      'In which claims it stands for which organisation, at which level and for which service somebody signed in: KIND=CLAIM, comma-separated; a kind that is not named keeps its default. Kinds: subject (a number, of which kind says what it is), branch, intermediary, service, level; and kvk, rsin, oin, brin for providers with a claim for each.',
+    type: 'text',
+    default:
+      'subject=urn:etoegang:core:LegalSubjectID,kind=namequalifier,branch=urn:etoegang:1.9:ServiceRestriction:Vestigingsnr,intermediary=urn:etoegang:1.9:IntermediateEntityID:KvKnr,service=urn:etoegang:core:ServiceUUID,level=acr',
+  },
+  EDUK_SIGNIN_LEVEL: {
+    about: 'Least level of assurance (eHerkenning) at which a board or school signs in.',
+    type: 'choice',
+    choices: ['loa2', 'loa2plus', 'loa3', 'loa4'],
+    default: 'loa3',
+  },
+  EDUK_SIGNIN_LEVEL_WORDS: {
+    about:
+      'Words of EDUK_SIGNIN_ISSUER for levels, WORD=LEVEL, comma-separated. Those of eHerkenning and eIDAS are known without it.',
+    type: 'text',
+  },
+  EDUK_SIGNIN_SERVICE: {
+    about:
+      'Service (its UUID in the catalogue of eHerkenning) for which somebody must be authorised. Without it any service of EDUK_SIGNIN_CLIENT_ID is enough.',
+    type: 'text',
+  },
   EDUK_MASTER_KEY_FILE: {
     about:
       'File (mode 0600) with the 32-byte master key, in hexadecimal. On loopback a development key is made beside the data folder when this is absent.',
@@ -379,6 +422,8 @@ function incomplete(config: Config): string[] {
   pair('EDUK_OSR_URL', 'EDUK_OSR_SERVICES');
   pair('EDUK_OSR_TLS_CERT', 'EDUK_OSR_TLS_KEY');
   for (const name of ['EDUK_OSR_TLS_CERT', 'EDUK_OSR_TLS_CA', 'EDUK_OSR_KEY_FILE'] as const) need(name, 'EDUK_OSR_URL');
+  pair('EDUK_SIGNIN_ISSUER', 'EDUK_SIGNIN_CLIENT_ID');
+  pair('EDUK_SIGNIN_ISSUER', 'EDUK_SIGNIN_CLIENT_SECRET_FILE');
   pair('EDUK_INNER_TLS_CERT', 'EDUK_INNER_TLS_KEY');
   pair('EDUK_INNER_TLS_CERT', 'EDUK_INNER_TLS_CA');
   need('EDUK_KAFKA_SASL', 'EDUK_KAFKA_SASL_USERNAME');

@@ -23,7 +23,7 @@ import {
 import { decideParty, type PartyEvent } from './party.ts';
 import { closedWith, decideReview, lapseOf, lapses } from './review.ts';
 import { decideStanding } from './standing.ts';
-import { mandatesTable, pairsTable, partiesTable, reviewsTable, versionTable } from './tables.ts';
+import { mandatesTable, pairsTable, partiesTable, reviewsTable, signInTable, versionTable } from './tables.ts';
 
 /** Where each credential is looked up. */
 const CREDENTIAL_INDEX = { clientId: 'by_client_id', klantcode: 'by_klantcode' } as const;
@@ -68,15 +68,21 @@ function onParty(submitted: PartySubmitted, record: LogRecord, unit: Unit): void
   const standing =
     before?.party && before.credentials ? { party: before.party, credentials: before.credentials } : undefined;
   const { event, standing: next } = decideParty(standing, submitted, (credential, value) =>
-    unit
-      .list(partiesTable, { index: CREDENTIAL_INDEX[credential], equals: [value], limit: 2 })
-      .some((other) => other.oin !== oin),
+    credential === 'signIn'
+      ? (unit.get(signInTable, value)?.oin ?? oin) !== oin
+      : unit
+          .list(partiesTable, { index: CREDENTIAL_INDEX[credential], equals: [value], limit: 2 })
+          .some((other) => other.oin !== oin),
   );
   if (next) {
     const bytes = PartyRow.encode({ ...next, standing: before?.standing }).finish();
     if (!row || Buffer.compare(row.row, bytes) !== 0) {
       const { clientId, klantcode } = next.credentials;
       unit.put(partiesTable, { oin, clientId, klantcode, version: nextVersion(unit), row: bytes });
+      const numbers = new Set(next.credentials.signIn?.numbers);
+      for (const number of before?.credentials?.signIn?.numbers ?? [])
+        if (!numbers.has(number)) unit.remove(signInTable, number);
+      for (const number of numbers) unit.put(signInTable, { number, oin });
     }
   }
   say(unit, event, record.key);

@@ -43,6 +43,40 @@ describe('a party', () => {
     expect(JSON.stringify(event)).not.toContain('c1');
   });
 
+  test('has numbers by which persons sign in only as a board or school, and none of another', () => {
+    const board = decideParty(
+      undefined,
+      named({ name: 'Bestuur', roles: [Role.ROLE_BOARD] }, { clientId: 'c2' }),
+      nobody,
+    ).standing!;
+    const numbered = (...numbers: string[]) => named({}, { signIn: { numbers } });
+    const next = decideParty(board, numbered('rsin:123456782', 'kvk:12345678', 'kvk:12345678'), nobody).standing!;
+    expect(next.credentials.signIn!.numbers).toEqual(['kvk:12345678', 'rsin:123456782']);
+    expect(next.credentials.clientId).toBe('c2');
+    // What is not said stays; none is none.
+    expect(decideParty(next, named({ name: 'Ander' }), nobody).standing!.credentials.signIn!.numbers).toHaveLength(2);
+    expect(decideParty(next, named({}, { clientId: 'c3' }), nobody).standing!.credentials.signIn!.numbers).toHaveLength(
+      2,
+    );
+    expect(decideParty(next, numbered(), nobody).standing!.credentials.signIn!.numbers).toEqual([]);
+    const taken = (credential: string, value: string) => credential === 'signIn' && value === 'kvk:12345678';
+    expect(code(decideParty(board, numbered('kvk:12345678'), taken))).toBe('state.conflict');
+    expect(code(decideParty(standing, numbered('kvk:12345678'), nobody))).toBe('wire.invalid');
+    expect(decideParty(standing, numbered(), nobody).event.type).toBe('PartyRegistered');
+    for (const wrong of [
+      '12345678',
+      'kvk:1234567',
+      'kvk:12345678/1',
+      'bsn:123456782',
+      'kvk:12345678\n',
+      'KVK:12345678',
+    ])
+      expect(code(decideParty(board, numbered(wrong), nobody))).toBe('wire.invalid');
+    expect(
+      code(decideParty(board, numbered(...Array.from({ length: 21 }, (_, i) => `kvk:${10_000_000 + i}`)), nobody)),
+    ).toBe('wire.invalid');
+  });
+
   test('declares the attributes that it was last given, and leaves an endpoint that it no longer has', () => {
     const first = decideParty(standing, named({ attributes: ['groups', 'eck_id', 'groups'] }), nobody).standing!;
     expect(first.party.attributes).toEqual(['eck_id', 'groups']);

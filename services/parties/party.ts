@@ -26,13 +26,13 @@ export const refused = (subject: string, code: Fault, told: string): PartyEvent 
 });
 
 /**
- * Decides about a named party. `inUse` says whether a client id or klantcode recognises another party already. Answers
+ * Decides about a named party. `inUse` says whether a client id, klantcode or number to sign in by recognises another party already. Answers
  * the events and, where the party is registered, how it stands now.
  */
 export function decideParty(
   standing: StandingParty | undefined,
   submitted: PartySubmitted,
-  inUse: (credential: 'clientId' | 'klantcode', value: string) => boolean,
+  inUse: (credential: 'clientId' | 'klantcode' | 'signIn', value: string) => boolean,
 ): { event: PartyEvent; standing?: StandingParty } {
   const given = submitted.party ?? Party.fromPartial({});
   const no = (code: Fault, told: string) => ({ event: refused(given.oin, code, told) });
@@ -53,12 +53,31 @@ export function decideParty(
   for (const credential of ['clientId', 'klantcode'] as const)
     if (fresh[credential] !== '' && inUse(credential, fresh[credential]))
       return no('state.conflict', 'These credentials belong to another party.');
+  const { signIn } = fresh;
+  if (signIn && signIn.numbers.length > 0) {
+    if (
+      ![...given.roles, ...(standing?.party.roles ?? [])].some(
+        (role) => role === Role.ROLE_BOARD || role === Role.ROLE_SCHOOL,
+      )
+    )
+      return no('wire.invalid', 'Persons sign in for a board or a school: this party has neither role.');
+    if (signIn.numbers.length > MOST_NUMBERS || signIn.numbers.some((number) => !SIGN_IN_NUMBER.test(number)))
+      return no('wire.invalid', `A number to sign in by is ${SIGN_IN_FORMS}; ${MOST_NUMBERS} at most.`);
+    if (signIn.numbers.some((number) => inUse('signIn', number)))
+      return no('state.conflict', 'Persons of another party sign in by one of these numbers.');
+  }
   const next = {
     party: mergeParty(standing?.party, given, new Set(submitted.withoutEndpoints)),
     credentials: mergeCredentials(standing?.credentials, fresh),
   };
   return { event: { type: 'PartyRegistered', value: { party: next.party } }, standing: next };
 }
+
+/** Numbers of one organisation by which persons sign in: more is a mistake. */
+const MOST_NUMBERS = 20;
+const SIGN_IN_NUMBER = /^(kvk:\d{8}(\/\d{12})?|rsin:\d{9}|oin:[0-9A-Z]{20}|brin:\d{2}[A-Z]{2}(\d{2})?)$/;
+const SIGN_IN_FORMS =
+  'kvk: and eight digits (and / and the twelve of a branch), rsin: and nine, oin: and twenty, or brin:';
 
 function isEndpoint(endpoint: Endpoint): boolean {
   if (endpoint.standard === '' || !URL.canParse(endpoint.url)) return false;
@@ -114,6 +133,7 @@ function mergeCredentials(before: CredentialDigests | undefined, given: Credenti
     ...(given.jwksUrl !== '' || given.jwks.length > 0
       ? { jwksUrl: given.jwksUrl, jwks: given.jwks }
       : { jwksUrl: before.jwksUrl, jwks: before.jwks }),
+    signIn: given.signIn ? { numbers: [...new Set(given.signIn.numbers)].sort() } : before.signIn,
   };
 }
 

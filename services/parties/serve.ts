@@ -11,6 +11,8 @@ import {
   type RegisterTableRow,
   registersTable,
   reviewsTable,
+  type SessionTableRow,
+  sessionsTable,
   versionTable,
 } from './tables.ts';
 
@@ -18,6 +20,15 @@ import {
 const LEAVE_AT_ONCE = 20;
 /** How far the clocks of doors may be apart, ms. */
 const CLOCKS_MS = 600_000;
+/** A session is over when nobody asked for it this long, or this long after it began, ms. */
+export const IDLE_MS = 30 * 60_000;
+export const LONGEST_MS = 8 * 3_600_000;
+/** How exactly it is kept when it was last asked for, ms: not every page is worth a write. */
+const SEEN_MS = 60_000;
+
+const isOver = ({ seenMs, endsMs }: SessionTableRow, now: number): boolean => now >= endsMs || now - seenMs >= IDLE_MS;
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 export function serve(engine: EngineView): readonly Implementation[] {
   return [
@@ -85,6 +96,35 @@ export function serve(engine: EngineView): readonly Implementation[] {
           .list(registersTable, { equals: [] })
           .flatMap(({ run }) => (run.length > 0 ? [RegisterRun.decode(run)] : [])),
       }),
+      /** Those that are over leave as others come. */
+      openSession({ digest, partyOin, number }) {
+        engine.note((unit) => {
+          for (const old of unit.list(sessionsTable, { index: 'by_seen', equals: [], limit: LEAVE_AT_ONCE })) {
+            if (!isOver(old, unit.now)) break;
+            unit.remove(sessionsTable, old.digest);
+          }
+          const { now } = unit;
+          unit.put(sessionsTable, { digest: hex(digest), partyOin, number, seenMs: now, endsMs: now + LONGEST_MS });
+        });
+        return {};
+      },
+      findSession({ digest }) {
+        const known = engine.get(sessionsTable, hex(digest));
+        let found = { partyOin: '', number: '' };
+        if (known === undefined) return found;
+        engine.note((unit) => {
+          const row = unit.get(sessionsTable, hex(digest));
+          if (!row) return;
+          if (isOver(row, unit.now)) return unit.remove(sessionsTable, row.digest);
+          found = { partyOin: row.partyOin, number: row.number };
+          if (unit.now - row.seenMs >= SEEN_MS) unit.put(sessionsTable, { ...row, seenMs: unit.now });
+        });
+        return found;
+      },
+      endSession({ digest }) {
+        engine.note((unit) => unit.remove(sessionsTable, hex(digest)));
+        return {};
+      },
     }),
   ];
 }

@@ -126,6 +126,40 @@ export const reviewsTable = table<ReviewTableRow>({
   retention: 'RETENTION_AUDIT',
 });
 
+/** For which party persons sign in by a number of their organisation. */
+export interface SignInTableRow {
+  /** `kvk:12345678` … */
+  number: string;
+  oin: string;
+}
+
+export const signInTable = table<SignInTableRow>({
+  name: 'parties_sign_in',
+  key: ['number'],
+  columns: { number: 'text', oin: 'text' },
+  retention: 'RETENTION_PUBLIC',
+});
+
+/** A session of an authorised person; of the person it holds nothing. */
+export interface SessionTableRow {
+  /** SHA-256 of its id, hexadecimal. */
+  digest: string;
+  partyOin: string;
+  /** By which number of the organisation the person came. */
+  number: string;
+  /** Unix milliseconds: when it was last asked for, within a minute, and when it is over in any case. */
+  seenMs: number;
+  endsMs: number;
+}
+
+export const sessionsTable = table<SessionTableRow>({
+  name: 'parties_sessions',
+  key: ['digest'],
+  columns: { digest: 'text', partyOin: 'text', number: 'text', seenMs: 'int', endsMs: 'int' },
+  indexes: { by_seen: ['seenMs'] },
+  retention: 'RETENTION_ACCESS',
+});
+
 export const tables = [
   partiesTable,
   mandatesTable,
@@ -134,4 +168,6 @@ export const tables = [
   assertionsTable,
   registersTable,
   reviewsTable,
+  signInTable,
+  sessionsTable,
 ];

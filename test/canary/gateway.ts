@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -207,6 +207,17 @@ const subjectOf = (programs: readonly Program[]): Pick<Subject, 'pids' | 'said' 
 
 const operatorKeyIn = (data: string): string => readFileSync(join(data, 'operator.key'), 'utf8').trim();
 
+/** Pages for persons of schools, whose provider nobody answers for: what is sent to their addresses must not stay anywhere either. */
+function signIn(folder: string): Record<string, string> {
+  const secret = join(folder, 'sign-in.secret');
+  writeFileSync(secret, 'of nobody', { mode: 0o600 });
+  return {
+    EDUK_SIGNIN_ISSUER: 'http://127.0.0.1:9',
+    EDUK_SIGNIN_CLIENT_ID: 'eduk',
+    EDUK_SIGNIN_CLIENT_SECRET_FILE: secret,
+  };
+}
+
 export async function startEmbedded(setup: Setup = {}): Promise<Subject> {
   const folder = newFolder();
   const data = join(folder, 'data');
@@ -220,6 +231,7 @@ export async function startEmbedded(setup: Setup = {}): Promise<Subject> {
       EDUK_GRPC: '127.0.0.1:0',
       EDUK_HTTP: '127.0.0.1:0',
       EDUK_CONSOLE: `127.0.0.1:${console}`,
+      ...signIn(folder),
       ...nodeOf(setup),
     },
     folder,
@@ -301,7 +313,7 @@ export async function startDistributed(setup: Setup = {}): Promise<Subject> {
     const state = { EDUK_DATABASE_URL: through(postgres.url, toState) };
     const engine = { ...state, EDUK_KAFKA_BROKERS: toBroker.address };
     const vault = { EDUK_VAULT_DATABASE_URL: through(postgres.vaultUrl, toVaultRows) };
-    const needs = { door: state, core: engine, delivery: engine, watch: engine, vault };
+    const needs = { door: { ...state, ...signIn(folder) }, core: engine, delivery: engine, watch: engine, vault };
     const shared = {
       EDUK_ENGINE: 'kafka',
       EDUK_DATA: data,

@@ -114,6 +114,25 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(clientId).toBe(las.clientId);
     },
   },
+  setSignIn: {
+    call: (as) => as.setSignIn({ oin: las.oin, numbers: ['kvk:12345678'] }),
+    effect: async () => {
+      const { oin } = await at.party('Bestuur de Linde', [Role.ROLE_BOARD]);
+      const numbers = ['kvk:12345678', 'rsin:123456782'];
+      expect((await at.operator.setSignIn({ oin, numbers })).numbers).toEqual(numbers);
+      expect((await at.operator.listParties({ oin })).signIns).toEqual([{ oin, numbers }]);
+      const other = await at.party('Bestuur de Beuk', [Role.ROLE_BOARD]);
+      const taken = await at.operator.setSignIn({ oin: other.oin, numbers: ['kvk:12345678'] });
+      expect([taken.numbers, taken.decision!.code]).toEqual([[], 'state.conflict']);
+      // Of a supplier nobody signs in to decide for a school.
+      expect((await at.operator.setSignIn({ oin: las.oin, numbers: ['kvk:87654321'] })).decision!.code).toBe(
+        'wire.invalid',
+      );
+      expect((await at.operator.setSignIn({ oin, numbers: [] })).numbers).toEqual([]);
+      expect((await at.operator.setSignIn({ oin: other.oin, numbers })).numbers).toEqual(numbers);
+      await at.operator.setSignIn({ oin: other.oin, numbers: [] });
+    },
+  },
   listParties: {
     call: (as) => as.listParties({}),
     effect: async () => {

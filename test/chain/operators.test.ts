@@ -1,28 +1,19 @@
 /** Operators who sign in at a provider: whose tokens are taken, and what each duty may do. */
 import { createHmac, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
-import { exportJWK, type JWTPayload, SignJWT } from 'jose';
+import type { JWTPayload } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MandateState, Service } from '#proto/eduk/core/v1/party';
 import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import { Fault, newOin, newSchool, startTestGateway, type TestGateway, wire } from './gateway.ts';
+import { type StandInProvider, startProvider } from './provider.ts';
 
-const pair = () => generateKeyPairSync('rsa', { modulusLength: 2048 });
-const own = pair();
-let server: Server;
+let provider: StandInProvider;
 let issuer: string;
 let at: TestGateway;
 
 beforeAll(async () => {
-  server = createServer(async (request, response) => {
-    const answer =
-      request.url === '/.well-known/openid-configuration'
-        ? { issuer, jwks_uri: `${issuer}/keys` }
-        : { keys: [{ ...(await exportJWK(own.publicKey)), kid: 'one', alg: 'PS256' }] };
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  issuer = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+  provider = await startProvider();
+  issuer = provider.issuer;
   at = await startTestGateway({
     EDUK_OIDC_ISSUER: issuer,
     EDUK_OIDC_AUDIENCE: 'eduk',
@@ -32,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await at?.stop();
-  server.close();
+  provider.stop();
 });
 
 const seconds = () => Math.floor(Date.now() / 1000);
@@ -44,11 +35,7 @@ const claims = (roles: unknown, more: JWTPayload = {}): JWTPayload => ({
   realm_access: { roles },
   ...more,
 });
-const signed = (
-  payload: JWTPayload,
-  key: KeyObject = own.privateKey,
-  header: Record<string, unknown> = { kid: 'one' },
-) => new SignJWT(payload).setProtectedHeader({ alg: 'PS256', ...header }).sign(key);
+const signed = (payload: JWTPayload, key?: KeyObject) => provider.signed(payload, key);
 const as = (token: string) => wire(OperatorServiceDefinition, at.channel, `Bearer ${token}`);
 async function told(answer: Promise<unknown>): Promise<string> {
   try {
@@ -62,7 +49,7 @@ async function told(answer: Promise<unknown>): Promise<string> {
 
 describe('what is refused', () => {
   const base64 = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const forger = pair();
+  const forger = generateKeyPairSync('rsa', { modulusLength: 2048 });
   test.each<[string, string, () => Promise<string> | string]>([
     ['alg none', 'party.unknown', () => `${base64({ alg: 'none' })}.${base64(claims(['admins']))}.`],
     [
@@ -70,7 +57,7 @@ describe('what is refused', () => {
       'party.unknown',
       () => {
         const body = `${base64({ alg: 'HS256', kid: 'one' })}.${base64(claims(['admins']))}`;
-        const pem = own.publicKey.export({ type: 'spki', format: 'pem' });
+        const pem = provider.publicKey.export({ type: 'spki', format: 'pem' });
         return `${body}.${createHmac('sha256', pem).update(body).digest('base64url')}`;
       },
     ],

@@ -89,3 +89,55 @@ export const partyKeys: Command = {
     };
   },
 };
+
+/** Numbers of an organisation, by the flag that gives them. */
+const numberFlags = {
+  kvk: { form: /^\d{8}(\/\d{12})?$/, is: 'must be eight digits, and for one branch / and twelve more' },
+  rsin: { form: /^\d{9}$/, is: 'must be nine digits' },
+  brin: { form: /^\d{2}[A-Z]{2}(\d{2})?$/, is: 'must be a BRIN such as 99AA, or that of a site, 99AA01' },
+} as const;
+const ofForm = (name: keyof typeof numberFlags) => (value: string) =>
+  numberFlags[name].form.test(value) ? undefined : numberFlags[name].is;
+
+export const partySignIn: Command = {
+  name: 'party signin',
+  about: 'Say by which numbers of a board or school its authorised persons sign in, instead of those it had.',
+  arguments: [{ name: 'OIN', about: 'The board or school.' }],
+  flags: {
+    kvk: {
+      about: 'Of the Chamber of Commerce; with /BRANCH for persons authorised for one branch.',
+      value: 'NUMBER',
+      many: true,
+      check: ofForm('kvk'),
+    },
+    rsin: { about: 'Of the tax office (RSIN).', value: 'NUMBER', many: true, check: ofForm('rsin') },
+    'by-oin': { about: 'As a provider says it that knows organisations by OIN.', value: 'OIN', many: true, check: oin },
+    brin: {
+      about: 'As a provider says it that knows schools by BRIN.',
+      value: 'BRIN',
+      many: true,
+      check: ofForm('brin'),
+    },
+    none: { about: 'Nobody signs in for it any more; open sessions end.' },
+  },
+  notes: ['Where they sign in, and what the provider must say of them: docs/sign-in.md.'],
+  async run(call): Promise<Result> {
+    const party = partyNamed(call);
+    const numbers = (['kvk', 'rsin', 'by-oin', 'brin'] as const).flatMap((name) =>
+      call.all(name).map((value) => `${name.replace('by-', '')}:${value}`),
+    );
+    if ((numbers.length === 0) !== call.has('none'))
+      throw misuse('Name at least one number (--kvk, --rsin, --by-oin, --brin), or --none.');
+    const answer = await call.gateway().ask('setSignIn', { oin: party, numbers });
+    const refusal = refusalIn(answer.decision);
+    if (refusal) throw refusal;
+    return {
+      json: { oin: party, signIn: numbers },
+      text:
+        numbers.length === 0 ? 'Nobody signs in for it any more.' : list(numbers.map((one) => ['signs in by', one])),
+      ...(answer.decision?.outcome
+        ? {}
+        : { said: `Accepted, not decided yet; follow it with eduk flow show ${answer.flowId}` }),
+    };
+  },
+};

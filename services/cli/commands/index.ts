@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { auditAccess, auditHead, auditVerify } from './audit.ts';
 import { breach } from './breach.ts';
 import { certsDev } from './certs.ts';
-import { partyKeys, renewSecret } from './credentials.ts';
+import { partyKeys, partySignIn, renewSecret } from './credentials.ts';
 import { dropDead, listDead, retryDead } from './dead.ts';
 import { doctor } from './doctor.ts';
 import { showFlow, whyBlocked } from './flow.ts';
@@ -41,6 +41,7 @@ export const commands: readonly Command[] = [
   showParty,
   renewSecret,
   partyKeys,
+  partySignIn,
   stopParty,
   resumeParty,
   grantMandate,

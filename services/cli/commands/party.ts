@@ -240,7 +240,7 @@ export const showParty: Command = {
   async run(call): Promise<Result> {
     const named = partyNamed(call);
     const gateway = call.gateway();
-    const [{ parties, proofs, stopped }, { parties: schools }, has, gave, { years }] = await Promise.all([
+    const [{ parties, proofs, stopped, signIns }, { parties: schools }, has, gave, { years }] = await Promise.all([
       gateway.ask('listParties', { oin: named }),
       gateway.ask('listParties', { role: Role.ROLE_SCHOOL }),
       gateway.ask('listMandates', { partyOin: named }),
@@ -261,6 +261,7 @@ export const showParty: Command = {
       ['sectors', party.sectors.join(', ')],
       ['declares', party.attributes.join(', ')],
       ['stopped', stopped[0] ? `since ${dutchTime(stopped[0].sinceMs)} (${stopped[0].reason})` : ''],
+      ['sign in by', (signIns[0]?.numbers ?? []).join(', ')],
       ...party.endpoints.map(({ standard, url }): [string, string] => [standard, url]),
       ...(proofs ? proofRows(proofs) : []),
     ]);
@@ -270,6 +271,7 @@ export const showParty: Command = {
         stopped: stopped[0] ? stoppedJson(stopped[0]) : null,
         schools: ofBoard.map(({ oin, name }) => ({ oin, name })),
         proofs: proofs ? proofsJson(proofs) : null,
+        signIn: signIns[0]?.numbers ?? [],
         sites: sitesJson(years),
         mandates: mandates.map(mandateJson),
       },

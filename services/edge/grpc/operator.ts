@@ -13,7 +13,7 @@ import { readCatalogueFile, readRosterFile } from '../files.ts';
 import { KEPT } from '../forgetting.ts';
 import type { Gate } from '../gate.ts';
 import { importProducts, importRoster } from '../imports.ts';
-import { renewSecret, setKeys } from '../intake/credentials.ts';
+import { renewSecret, setKeys, setSignIn } from '../intake/credentials.ts';
 import {
   addParty,
   mandateIdOf,
@@ -304,7 +304,12 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
     const decision = await decided(gate, flowId);
     return { clientId: gate.door.chain.credentials(request.oin)!.clientId, flowId, decision };
   },
-  listParties: async (request: op.ListPartiesRequest, { door }) => {
+  setSignIn: async (request: op.SetSignInRequest, gate): Promise<op.SetSignInResponse> => {
+    const { flowId } = await take(setSignIn(), request, operator, gate);
+    const decision = await decided(gate, flowId);
+    return { numbers: gate.door.chain.credentials(request.oin)?.signIn?.numbers ?? [], flowId, decision };
+  },
+  listParties: async (request: op.ListPartiesRequest, { door }): Promise<op.ListPartiesResponse> => {
     const parties = door.chain
       .parties()
       .filter(
@@ -313,8 +318,12 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
           (request.role === Role.ROLE_UNSPECIFIED || party.roles.includes(request.role)),
       )
       .sort((a, b) => (a.oin < b.oin ? -1 : 1));
+    const signIns = parties
+      .map(({ oin }) => ({ oin, numbers: door.chain.credentials(oin)?.signIn?.numbers ?? [] }))
+      .filter(({ numbers }) => numbers.length > 0);
     return {
       parties,
+      signIns,
       stopped: parties.flatMap(({ oin }) => stoppedOf(door.chain, oin) ?? []),
       proofs: request.oin === '' ? undefined : proofsOf(door.chain.credentials(request.oin), door.clock.now()),
     };

@@ -5,6 +5,7 @@ import { type Address, answerHealth, asGatewayError, describeError, GatewayError
 import type { Certificates, Guard } from '../certificates.ts';
 import type { Gate } from '../gate.ts';
 import { limits } from '../limits.ts';
+import { serveSchools } from '../signin/serve.ts';
 import { serveEdexml } from './edexml.ts';
 import { checkOrigin, isTooLong, languageOf, peerOfRequest, send, sendJson, sendProblem } from './exchange.ts';
 import { serveLogKeys } from './log-keys.ts';
@@ -91,6 +92,12 @@ const ours: ReadonlySet<string> = new Set([
   '/edexml',
   '/soap/uwlr/v2/leerlinggegevens',
   '/soap/uwlr/v2/leerresultaten',
+  '/school',
+  '/school/mandate',
+  '/school/change',
+  '/oidc/sign-in',
+  '/oidc/callback',
+  '/oidc/sign-out',
 ]);
 
 interface Listener {
@@ -158,6 +165,19 @@ async function answer(
         url,
         peerOfRequest(request, listener.onLoopback, gate.proxy, listener.guard),
       );
+  }
+  if (gate.schools) {
+    switch (path) {
+      case '/school':
+      case '/school/mandate':
+      case '/school/change':
+      case '/oidc/sign-in':
+      case '/oidc/callback':
+      case '/oidc/sign-out': {
+        const peer = peerOfRequest(request, listener.onLoopback, gate.proxy, listener.guard);
+        return serveSchools({ request, response, gate, schools: gate.schools, url, peer });
+      }
+    }
   }
   const description = openApi(path, gate.door.publicUrl());
   if (description) return sendJson(response, 200, description);

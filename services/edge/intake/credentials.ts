@@ -1,7 +1,7 @@
 import { GatewayError, type Networks, newId } from '#kernel';
 import { Party, Role } from '#proto/eduk/core/v1/party';
 import { CredentialDigests } from '#proto/eduk/events/v1/parties';
-import { RenewSecretRequest, SetKeysRequest } from '#proto/eduk/operator/v1/operator';
+import { RenewSecretRequest, SetKeysRequest, SetSignInRequest } from '#proto/eduk/operator/v1/operator';
 import { problemWithKeys } from '../assertions.ts';
 import type { Door, Intake } from '../submission.ts';
 import { event } from '../submission.ts';
@@ -82,5 +82,21 @@ export function setKeys(networks: Networks): Intake<SetKeysRequest> {
       if (problem) throw new GatewayError('wire.invalid', `The set of keys ${problem}.`, { where: 'jwks' });
     },
     events: ({ oin, jwksUrl, jwks }) => submitted(oin, { jwksUrl, jwks }),
+  };
+}
+
+/** By which numbers persons sign in for a board or school; what they may be, the owner of the parties decides. */
+export function setSignIn(): Intake<SetSignInRequest> {
+  const reference = newId();
+  return {
+    method: 'OperatorService/SetSignIn',
+    type: 'eduk.operator.v1.SetSignInRequest',
+    codec: SetSignInRequest,
+    roles: [Role.ROLE_OPERATOR],
+    remember: 35,
+    reference: () => reference,
+    school: () => '',
+    locate: ({ oin }, door) => isRegistered(oin, door),
+    events: ({ oin, numbers }) => submitted(oin, { signIn: { numbers } }),
   };
 }

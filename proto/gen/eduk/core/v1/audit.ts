@@ -26,6 +26,8 @@ export const AuditKind = {
   AUDIT_KIND_MANDATE: 5,
   /** AUDIT_KIND_OPERATOR - The operator did something. */
   AUDIT_KIND_OPERATOR: 6,
+  /** AUDIT_KIND_SIGNED_IN - An authorised person of a party signed in. Nobody is told who. */
+  AUDIT_KIND_SIGNED_IN: 7,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -39,6 +41,7 @@ export namespace AuditKind {
   export type AUDIT_KIND_REVEALED = typeof AuditKind.AUDIT_KIND_REVEALED;
   export type AUDIT_KIND_MANDATE = typeof AuditKind.AUDIT_KIND_MANDATE;
   export type AUDIT_KIND_OPERATOR = typeof AuditKind.AUDIT_KIND_OPERATOR;
+  export type AUDIT_KIND_SIGNED_IN = typeof AuditKind.AUDIT_KIND_SIGNED_IN;
   export type UNRECOGNIZED = typeof AuditKind.UNRECOGNIZED;
 }
 
@@ -65,6 +68,9 @@ export function auditKindFromJSON(object: any): AuditKind {
     case 6:
     case "AUDIT_KIND_OPERATOR":
       return AuditKind.AUDIT_KIND_OPERATOR;
+    case 7:
+    case "AUDIT_KIND_SIGNED_IN":
+      return AuditKind.AUDIT_KIND_SIGNED_IN;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -88,6 +94,8 @@ export function auditKindToJSON(object: AuditKind): string {
       return "AUDIT_KIND_MANDATE";
     case AuditKind.AUDIT_KIND_OPERATOR:
       return "AUDIT_KIND_OPERATOR";
+    case AuditKind.AUDIT_KIND_SIGNED_IN:
+      return "AUDIT_KIND_SIGNED_IN";
     case AuditKind.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

@@ -28,6 +28,14 @@ export interface CredentialDigests {
   /** Public keys of its assertions: where they are, or they themselves as a JSON Web Key Set. */
   jwksUrl: string;
   jwks: Uint8Array;
+  /** Numbers of the organisation by which its authorised persons sign in; absent = as before. */
+  signIn: SignInNumbers | undefined;
+}
+
+/** Public numbers of one organisation. */
+export interface SignInNumbers {
+  /** `kvk:12345678`, `kvk:12345678/000012345678` (one branch), `rsin:`, `oin:`, `brin:`; none = nobody signs in for it. */
+  numbers: string[];
 }
 
 /** A party was named by an operator. */
@@ -163,6 +171,7 @@ function createBaseCredentialDigests(): CredentialDigests {
     beforeUntilMs: 0n,
     jwksUrl: "",
     jwks: new Uint8Array(0),
+    signIn: undefined,
   };
 }
 
@@ -200,6 +209,9 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
     }
     if (message.jwks.length !== 0) {
       writer.uint32(82).bytes(message.jwks);
+    }
+    if (message.signIn !== undefined) {
+      SignInNumbers.encode(message.signIn, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -297,6 +309,14 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
             message.jwks = reader.bytes();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.signIn = SignInNumbers.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -349,6 +369,11 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
         ? globalThis.String(object.jwks_url)
         : "",
       jwks: isSet(object.jwks) ? bytesFromBase64(object.jwks) : new Uint8Array(0),
+      signIn: isSet(object.signIn)
+        ? SignInNumbers.fromJSON(object.signIn)
+        : isSet(object.sign_in)
+        ? SignInNumbers.fromJSON(object.sign_in)
+        : undefined,
     };
   },
 
@@ -384,6 +409,9 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
     if (message.jwks.length !== 0) {
       obj.jwks = base64FromBytes(message.jwks);
     }
+    if (message.signIn !== undefined) {
+      obj.signIn = SignInNumbers.toJSON(message.signIn);
+    }
     return obj;
   },
 
@@ -404,6 +432,78 @@ export const CredentialDigests: MessageFns<CredentialDigests> = {
       : 0n;
     message.jwksUrl = object.jwksUrl ?? "";
     message.jwks = object.jwks ?? new Uint8Array(0);
+    message.signIn = (object.signIn !== undefined && object.signIn !== null)
+      ? SignInNumbers.fromPartial(object.signIn)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSignInNumbers(): SignInNumbers {
+  return { numbers: [] };
+}
+
+export const SignInNumbers: MessageFns<SignInNumbers> = {
+  encode(message: SignInNumbers, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.numbers) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SignInNumbers {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSignInNumbers();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.numbers.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SignInNumbers {
+    return {
+      numbers: globalThis.Array.isArray(object?.numbers) ? object.numbers.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: SignInNumbers): unknown {
+    const obj: any = {};
+    if (message.numbers?.length) {
+      obj.numbers = message.numbers;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SignInNumbers>): SignInNumbers {
+    return SignInNumbers.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SignInNumbers>): SignInNumbers {
+    const message = createBaseSignInNumbers();
+    message.numbers = object.numbers?.map((e) => e) || [];
     return message;
   },
 };

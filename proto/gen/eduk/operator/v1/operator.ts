@@ -101,6 +101,8 @@ export interface ListPartiesResponse {
     | undefined;
   /** Those of them that are stopped. */
   stopped: StoppedParty[];
+  /** Of those for which persons may sign in. */
+  signIns: PartySignIn[];
 }
 
 /** By what a party can prove itself. */
@@ -127,6 +129,12 @@ export interface RegisteredKey {
   kty: string;
   /** Until when it holds, by what the set itself says (`exp`), Unix milliseconds; 0 = it does not say. */
   untilMs: bigint;
+}
+
+/** Numbers by which authorised persons of a board or school sign in. */
+export interface PartySignIn {
+  oin: string;
+  numbers: string[];
 }
 
 /** A mandate. */
@@ -607,6 +615,24 @@ export interface SetKeysRequest {
 /** Done. */
 export interface SetKeysResponse {
   clientId: string;
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision: Decision | undefined;
+}
+
+/** For whom. */
+export interface SetSignInRequest {
+  oin: string;
+  /**
+   * `kvk:12345678`, `kvk:12345678/000012345678` (one branch), `rsin:123456789`, `oin:…`, `brin:99AA`; none = nobody signs in any
+   * more.
+   */
+  numbers: string[];
+}
+
+/** Done. */
+export interface SetSignInResponse {
+  numbers: string[];
   /** Follow it with ShowFlow. */
   flowId: string;
   decision: Decision | undefined;
@@ -1704,7 +1730,7 @@ export const StoppedParty: MessageFns<StoppedParty> = {
 };
 
 function createBaseListPartiesResponse(): ListPartiesResponse {
-  return { parties: [], proofs: undefined, stopped: [] };
+  return { parties: [], proofs: undefined, stopped: [], signIns: [] };
 }
 
 export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
@@ -1717,6 +1743,9 @@ export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
     }
     for (const v of message.stopped) {
       StoppedParty.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.signIns) {
+      PartySignIn.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1758,6 +1787,14 @@ export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
             message.stopped.push(StoppedParty.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.signIns.push(PartySignIn.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1777,6 +1814,11 @@ export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
       stopped: globalThis.Array.isArray(object?.stopped)
         ? object.stopped.map((e: any) => StoppedParty.fromJSON(e))
         : [],
+      signIns: globalThis.Array.isArray(object?.signIns)
+        ? object.signIns.map((e: any) => PartySignIn.fromJSON(e))
+        : globalThis.Array.isArray(object?.sign_ins)
+        ? object.sign_ins.map((e: any) => PartySignIn.fromJSON(e))
+        : [],
     };
   },
 
@@ -1791,6 +1833,9 @@ export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
     if (message.stopped?.length) {
       obj.stopped = message.stopped.map((e) => StoppedParty.toJSON(e));
     }
+    if (message.signIns?.length) {
+      obj.signIns = message.signIns.map((e) => PartySignIn.toJSON(e));
+    }
     return obj;
   },
 
@@ -1804,6 +1849,7 @@ export const ListPartiesResponse: MessageFns<ListPartiesResponse> = {
       ? RegisteredProofs.fromPartial(object.proofs)
       : undefined;
     message.stopped = object.stopped?.map((e) => StoppedParty.fromPartial(e)) || [];
+    message.signIns = object.signIns?.map((e) => PartySignIn.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2080,6 +2126,91 @@ export const RegisteredKey: MessageFns<RegisteredKey> = {
     message.alg = object.alg ?? "";
     message.kty = object.kty ?? "";
     message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
+    return message;
+  },
+};
+
+function createBasePartySignIn(): PartySignIn {
+  return { oin: "", numbers: [] };
+}
+
+export const PartySignIn: MessageFns<PartySignIn> = {
+  encode(message: PartySignIn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.oin !== "") {
+      writer.uint32(10).string(message.oin);
+    }
+    for (const v of message.numbers) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PartySignIn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePartySignIn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.oin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.numbers.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PartySignIn {
+    return {
+      oin: isSet(object.oin) ? globalThis.String(object.oin) : "",
+      numbers: globalThis.Array.isArray(object?.numbers) ? object.numbers.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: PartySignIn): unknown {
+    const obj: any = {};
+    if (message.oin !== "") {
+      obj.oin = message.oin;
+    }
+    if (message.numbers?.length) {
+      obj.numbers = message.numbers;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PartySignIn>): PartySignIn {
+    return PartySignIn.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PartySignIn>): PartySignIn {
+    const message = createBasePartySignIn();
+    message.oin = object.oin ?? "";
+    message.numbers = object.numbers?.map((e) => e) || [];
     return message;
   },
 };
@@ -8314,6 +8445,198 @@ export const SetKeysResponse: MessageFns<SetKeysResponse> = {
   },
 };
 
+function createBaseSetSignInRequest(): SetSignInRequest {
+  return { oin: "", numbers: [] };
+}
+
+export const SetSignInRequest: MessageFns<SetSignInRequest> = {
+  encode(message: SetSignInRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.oin !== "") {
+      writer.uint32(10).string(message.oin);
+    }
+    for (const v of message.numbers) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetSignInRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetSignInRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.oin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.numbers.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetSignInRequest {
+    return {
+      oin: isSet(object.oin) ? globalThis.String(object.oin) : "",
+      numbers: globalThis.Array.isArray(object?.numbers) ? object.numbers.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: SetSignInRequest): unknown {
+    const obj: any = {};
+    if (message.oin !== "") {
+      obj.oin = message.oin;
+    }
+    if (message.numbers?.length) {
+      obj.numbers = message.numbers;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetSignInRequest>): SetSignInRequest {
+    return SetSignInRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetSignInRequest>): SetSignInRequest {
+    const message = createBaseSetSignInRequest();
+    message.oin = object.oin ?? "";
+    message.numbers = object.numbers?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseSetSignInResponse(): SetSignInResponse {
+  return { numbers: [], flowId: "", decision: undefined };
+}
+
+export const SetSignInResponse: MessageFns<SetSignInResponse> = {
+  encode(message: SetSignInResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.numbers) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.flowId !== "") {
+      writer.uint32(18).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetSignInResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetSignInResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.numbers.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetSignInResponse {
+    return {
+      numbers: globalThis.Array.isArray(object?.numbers) ? object.numbers.map((e: any) => globalThis.String(e)) : [],
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+    };
+  },
+
+  toJSON(message: SetSignInResponse): unknown {
+    const obj: any = {};
+    if (message.numbers?.length) {
+      obj.numbers = message.numbers;
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetSignInResponse>): SetSignInResponse {
+    return SetSignInResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetSignInResponse>): SetSignInResponse {
+    const message = createBaseSetSignInResponse();
+    message.numbers = object.numbers?.map((e) => e) || [];
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseRotateKeysRequest(): RotateKeysRequest {
   return { kinds: [], schoolOin: "" };
 }
@@ -13295,6 +13618,15 @@ export const OperatorServiceDefinition = {
       requestType: SetKeysRequest as typeof SetKeysRequest,
       requestStream: false,
       responseType: SetKeysResponse as typeof SetKeysResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** By which numbers of a board or school its authorised persons sign in, instead of those it had. */
+    setSignIn: {
+      name: "SetSignIn",
+      requestType: SetSignInRequest as typeof SetSignInRequest,
+      requestStream: false,
+      responseType: SetSignInResponse as typeof SetSignInResponse,
       responseStream: false,
       options: {},
     },
