@@ -114,6 +114,9 @@ export interface Parts {
     devKey: boolean;
     clock: Clock;
     revealsPerHour: number;
+    allowNetworks: readonly string[];
+    onLoopback: boolean;
+    leaseMs: number;
   }): Promise<Pick<Vault, 'implementations' | 'devKey' | 'start' | 'stop'> & Reached>;
 }
 
@@ -553,6 +556,9 @@ async function openVault(config: Config, parts: Parts) {
     devKey: key.devKey,
     clock: systemClock,
     revealsPerHour: Number(config.EDUK_REVEALS_PER_HOUR),
+    allowNetworks: parseNetworks(config.EDUK_ALLOW_NETWORKS ?? '') ?? [],
+    onLoopback: !exposed,
+    leaseMs: Number(config.EDUK_KEY_LEASE_S) * 1000,
   });
 }
 

@@ -45,17 +45,20 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
   const onLoopback = isLoopback(addresses.grpc.host) && isLoopback(addresses.http.host);
   const vaultFile = join(folder, 'vault.db');
   const key = findMasterKey({ data: folder, keyFile: config.EDUK_MASTER_KEY_FILE, loopback: onLoopback, vaultFile });
+  const allowNetworks = parseNetworks(config.EDUK_ALLOW_NETWORKS ?? '') ?? [];
   const startVault = startVaultThread({
     file: vaultFile,
     keyFile: key.file,
     devKey: key.devKey,
     revealsPerHour: Number(config.EDUK_REVEALS_PER_HOUR),
+    allowNetworks,
+    onLoopback,
+    leaseMs: Number(config.EDUK_KEY_LEASE_S) * 1000,
   });
   const [vault, state] = await bothOrNone(startVault, startState({ file: stateFile(folder), config }, startVault));
   let doors: Awaited<ReturnType<typeof startDoors>>;
   let internal: Awaited<ReturnType<typeof serveInternal>> | undefined;
   let outbound: Sender;
-  const allowNetworks = parseNetworks(config.EDUK_ALLOW_NETWORKS ?? '') ?? [];
   try {
     doors = await startDoors({
       ...addresses,

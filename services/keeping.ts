@@ -59,6 +59,8 @@ type Place = Awaited<ReturnType<Copying['openStateDatabase']>>;
 type FilePlace = ReturnType<Copying['openStateFile']>;
 
 /** Hears what is going on, in sentences for the operator. */
+export { makeKeyFile } from './held-keys.ts';
+
 export type Say = (words: string) => void;
 
 /** Rows that go over in a second, read, written and verified: less than was measured on a machine that was busy (docs/moving.md). */

@@ -34,5 +34,5 @@ export async function startGateway(env: Record<string, string | undefined>, conf
   return started as Gateway;
 }
 
-/** `eduk move`, `backup` and `restore`: loaded only by those who use them. */
+/** `eduk move`, `backup`, `restore` and `key make`: loaded only by those who use them. */
 export const keeping = () => import('./keeping.ts');

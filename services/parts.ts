@@ -1,8 +1,8 @@
 /** What the distributed engine is put together from in earnest: Kafka, PostgreSQL, the vault over a database of its own. */
 import { openDistributedEngine, openDistributedLog } from '#bus';
-import { agesLines, connect, dispatcher } from '#kernel';
+import { agesLines, connect, diallerFor, dispatcher, networksOf } from '#kernel';
 import { LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
-import { openPostgresVault, readMasterKey, readNextKey } from '#services/pseudonyms';
+import { holdersOver, MasterSource, openPostgresVault, readAtStart } from '#services/pseudonyms';
 import type { Parts } from './distributed.ts';
 import { takesBack } from './withdrawn.ts';
 
@@ -47,10 +47,12 @@ export const parts: Parts = {
       },
     };
   },
-  async vault({ keyFile, ...options }) {
-    const masterKey = readMasterKey(keyFile);
+  async vault({ keyFile, allowNetworks, onLoopback, ...options }) {
+    const holders = holdersOver(diallerFor(networksOf(allowNetworks, onLoopback)));
+    const source = new MasterSource(keyFile, holders);
+    const masterKey = await readAtStart(source);
     try {
-      return await openPostgresVault({ ...options, masterKey, nextKey: () => readNextKey(keyFile) });
+      return await openPostgresVault({ ...options, masterKey, nextKey: source.next, source, holders });
     } finally {
       masterKey.fill(0);
     }

@@ -151,6 +151,7 @@ export const once: ReadonlySet<string> = new Set([
   // Starts attempts; a repeat would start others, and the first would rest until their lease ends.
   'eduk.delivery.v1.DeliveryService/claimAttempts',
   // Each time makes new keys.
+  'eduk.pseudonyms.v1.VaultService/holdKeys',
   'eduk.pseudonyms.v1.VaultService/rotateKeys',
 ]);
 

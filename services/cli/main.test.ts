@@ -351,6 +351,59 @@ describe('keys', () => {
     expect(out.replaceAll(/\s+/g, ' ')).toContain('2 schools keep their keys');
     for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
   });
+
+  const at = 'https://keys.example/v1/transit/keys/one';
+  const held = [
+    { schoolOin: school, at, open: false, awayMs: BigInt(NOW), code: 'peer.refused' },
+    { schoolOin: oin, at, open: true, awayMs: 0n, code: '' },
+  ];
+
+  test('key list says whose keys are held where, and what is closed', async () => {
+    answer('showKeys', keys(0, { held, masterAt: at, masterAwayMs: BigInt(NOW), masterClosed: true }));
+    const { out } = await eduk('key list');
+    expect(out).toContain(`number 1, held at ${at}`);
+    expect(out.replaceAll(/\s+/g, ' ')).toContain('closed: its holder says no');
+    expect(out.replaceAll(/\s+/g, ' ')).toContain('nothing can be found, sealed or shown until it does');
+    const { json } = await eduk('key list --json');
+    expect(json).toMatchObject({
+      heldAt: at,
+      closed: true,
+      held: [{ open: false, code: 'peer.refused' }, { code: null }],
+    });
+    answer('status', {});
+    answer('listParked', {});
+    const checks = (await eduk('doctor --json')).json.checks as { name: string; state: string; says: string }[];
+    const said = checks.filter(({ name }) => name === 'held keys');
+    expect(said.map(({ state }) => state)).toEqual(['fail', 'warn']);
+    expect(said[1]!.says).toContain(school);
+  });
+
+  test('key hold takes a token from a file that nobody else reads; back needs none', async () => {
+    const place = mkdtempSync(join(tmpdir(), 'eduk-hold-'));
+    const token = join(place, 'token');
+    answer('holdKeys', keys(2, { held }));
+    writeFileSync(token, 'hvs.secret\n', { mode: 0o644 });
+    const line = `key hold --school ${school} --at ${at} --token-file ${token}`;
+    const refused = await eduk(line);
+    expect([refused.exit, refused.err.includes('hvs.secret')]).toEqual([2, false]);
+    chmodSync(token, 0o600);
+    const { out, exit } = await eduk(line);
+    expect(asked['holdKeys']).toEqual({ schoolOin: school, at, token: 'hvs.secret' });
+    expect([exit, out.includes('hvs.secret')]).toEqual([0, false]);
+    await eduk(`key hold --school ${school} --back`);
+    expect(asked['holdKeys']).toEqual({ schoolOin: school, at: '', token: '' });
+    for (const wrong of [
+      'key hold --back',
+      `key hold --school ${school}`,
+      `key hold --school ${school} --at ${at}`,
+      `key hold --school ${school} --back --at ${at} --token-file ${token}`,
+      `key make --at ${at} --token-file ${token}`,
+    ])
+      expect((await eduk(wrong)).exit).toBe(2);
+    const made = await run(`key make --at https://127.0.0.1:1/x --token-file ${token} --to ${join(place, 'key')}`, {});
+    expect([made.exit, made.err]).toEqual([1, expect.stringContaining('no address of a key')]);
+    rmSync(place, { recursive: true });
+  });
 });
 
 describe('release preview', () => {
@@ -1251,6 +1304,7 @@ describe('errors', () => {
       'mandate answer': ['m', '--answer', 'keep'],
       papers: ['--school', '99AB', '--out', 'never'],
       breach: ['--party', oin, '--out', 'never'],
+      'key hold': ['--school', '99AB', '--back'],
     };
     const killed = await fakeGateway({});
     killed.kill();

@@ -324,6 +324,39 @@ describe('parking', () => {
     expect(it.bench.list(parkedMail, { equals: [] })).toEqual([]);
   });
 
+  test('what was parked for a closed school comes back when it is said to be open, in order, as often as it takes', async () => {
+    const it = chain();
+    it.mandate(PLATFORM, [SERVICE_ROSTER]);
+    const park = async () => {
+      const { rows } = await it.read(PLATFORM, SERVICE_ROSTER);
+      await it.park(PLATFORM, SERVICE_ROSTER, rows.map(({ number }) => number).slice(0, 1), 'school.closed');
+    };
+    it.joined('learner-1');
+    it.joined('learner-2');
+    it.joined('learner-1');
+    await park();
+    it.joined('learner-1');
+    expect(await learners(it)).toEqual(['learner-2']);
+    const release = (schoolOin: string, code: string) => it.client.releaseRows({ schoolOin, code });
+    await release('0000000700034CD00000', 'school.closed');
+    await release(SCHOOL, 'mandate.ended');
+    expect(await learners(it)).toEqual(['learner-2']);
+
+    const waited = it.read(PLATFORM, SERVICE_ROSTER, { after: 4n, waitMs: 5000n });
+    await release(SCHOOL, 'school.closed');
+    expect((await waited).rows.map(({ keyNumber }) => keyNumber)).toEqual([1n, 3n, 4n]);
+    expect(it.bench.list(parkedKeys, { equals: [] })).toEqual([]);
+    // Closed again before it was read, and once more.
+    await park();
+    await park();
+    await release(SCHOOL, 'school.closed');
+    await release(SCHOOL, 'school.closed');
+    const { rows } = await it.read(PLATFORM, SERVICE_ROSTER);
+    const ofOne = rows.filter(({ key }) => key === 'learner-1').map(({ keyNumber }) => keyNumber);
+    expect([ofOne, rows.length]).toEqual([[1n, 3n, 4n], 4]);
+    expect(it.bench.list(parkedMail, { equals: [] })).toEqual([]);
+  });
+
   test('another school, service or party is not let go', async () => {
     const it = chain();
     it.mandate(PLATFORM, [SERVICE_ROSTER], MANDATE_STATE_UNCONFIRMED);

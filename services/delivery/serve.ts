@@ -10,10 +10,20 @@ import {
   type MailboxRow,
   type ReadMailboxResponse,
 } from '#proto/eduk/delivery/v1/delivery';
-import { mailboxName } from './consume.ts';
-import { type Address, headOf, isForgotten, park, standsBehind } from './mailbox.ts';
+import { mailboxName, SENDERS } from './consume.ts';
+import {
+  type Address,
+  beginRelease,
+  gather,
+  headOf,
+  isForgotten,
+  park,
+  send,
+  standsBehind,
+  type Way,
+} from './mailbox.ts';
 import { mayHave } from './mandates.ts';
-import { failing, standingOf, WEBHOOK } from './push.ts';
+import { failing, standingOf, WEBHOOK, wake } from './push.ts';
 import { pushing } from './serve-push.ts';
 import {
   type BodyRow,
@@ -37,6 +47,29 @@ const SHOWN_KEYS = 1000;
 
 export function serve(engine: EngineView, waiters: Waiters): readonly Implementation[] {
   engine.onCommit((_touched, elsewhere) => waiters.settled(elsewhere));
+
+  /** As a release by a timer does it (`consume.ts`), step by step: what is parked meanwhile belongs to the next one. */
+  async function releaseNow(way: Way): Promise<void> {
+    let round = 0;
+    await engine.note((unit) => {
+      round = beginRelease(unit, way);
+    });
+    for (let after: number | undefined, isGathered = false; !isGathered; await nextTurn()) {
+      let next: number | undefined;
+      await engine.note((unit) => {
+        next = gather(unit, way, after);
+      });
+      isGathered = next === undefined;
+      after = next;
+    }
+    for (let more = true; more; await nextTurn())
+      await engine.note((unit) => {
+        ({ more } = send(unit, way, round));
+        waiters.hint(mailboxName(way));
+        if (wake(unit, way.party)) waiters.hint(SENDERS);
+      });
+  }
+
   const handlers: Omit<Handlers<typeof DeliveryServiceDefinition>, keyof ReturnType<typeof pushing>> = {
     async readMailbox({ partyOin, service, catalogue, after, limit, waitMs }) {
       const address: Address = catalogue ? { party: EVERYONE, service: 0 } : { party: partyOin, service };
@@ -72,6 +105,13 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
         }
       });
       return { again };
+    },
+    async releaseRows({ schoolOin, code }) {
+      const ways = new Map<string, Way>();
+      for (const { party, service, school, code: parkedFor } of engine.list(parkedKeys, { equals: [], limit: COUNTED }))
+        if (school === schoolOin && parkedFor === code) ways.set(`${party}/${service}`, { party, service, school });
+      for (const way of ways.values()) await releaseNow(way);
+      return {};
     },
     flowRows({ flowId }) {
       const told = engine.list(bodies, { equals: [flowId], limit: LARGEST_PAGE });

@@ -274,7 +274,7 @@ export const settings = {
   },
   EDUK_MASTER_KEY_FILE: {
     about:
-      'File (mode 0600) with the 32-byte master key, in hexadecimal. On loopback a development key is made beside the data folder when this is absent.',
+      'File (mode 0600) with the 32-byte master key, in hexadecimal, or with where it is held (eduk key make). On loopback a development key is made beside the data folder when this is absent.',
     type: 'path',
   },
   EDUK_PROCESSOR_FOR: {
@@ -286,6 +286,12 @@ export const settings = {
     about:
       'File (JSON) that says who operates the gateway and which subprocessors there are, for the papers of schools; read each time they are written. See docs/papers.md.',
     type: 'path',
+  },
+  EDUK_KEY_LEASE_S: {
+    about:
+      'How long, in seconds, a key that a key management service or a school holds stays in memory after its holder last let the gateway have it. Then what it opens is closed. See docs/keys.md.',
+    type: 'integer',
+    default: '300',
   },
   EDUK_TOKEN_FILE: {
     about: 'File with the operator token that the command line uses instead of operator.key in the data folder.',

@@ -152,6 +152,14 @@ export const faults = {
     en: 'The mandate has ended.',
     nl: 'Het mandaat is beëindigd.',
   },
+  'school.closed': {
+    who: 'school',
+    retry: 'backoff',
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    en: 'The school, or whom it asked to, holds the key to its data, and does not let the gateway use it now; what waits goes on once it does.',
+    nl: 'De school, of wie zij dat gevraagd heeft, bewaart de sleutel van haar gegevens en laat de gateway die nu niet gebruiken; wat wacht gaat verder zodra dat weer mag.',
+  },
   'product.unknown': {
     who: 'sender',
     retry: 'backoff',
@@ -358,6 +366,7 @@ export const comeBackS: Partial<Record<Fault, number>> = {
   'gateway.stopping': 5,
   'gateway.unavailable': 1,
   'gateway.late': 1,
+  'school.closed': 30,
   'gateway.disk_full': 60,
 };
 

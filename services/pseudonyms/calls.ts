@@ -1,12 +1,13 @@
 import { GatewayError, type Implementation, implement } from '#kernel';
 import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import type { Custody } from './custody.ts';
 import type { Forgetting } from './forgetting.ts';
 import type { DoorKeys } from './keys.ts';
 import { readPseudonym } from './pairwise.ts';
 import { checkIdentify, findLearner, identify, reveal, type Touched } from './people.ts';
 import { replace } from './replacing.ts';
 import type { RevealWatch } from './reveals.ts';
-import type { KeyRotation } from './rotation.ts';
+import type { KeyRotation, RotationStore } from './rotation.ts';
 import { each } from './rows.ts';
 import { base32, mac } from './seal.ts';
 import type { School, Shelf } from './shelf.ts';
@@ -47,6 +48,9 @@ export interface ServedVault {
   touched: Touched;
   rotation: Pick<KeyRotation, 'begin' | 'state'>;
   watch: Pick<RevealWatch, 'note' | 'state'>;
+  custody: Pick<Custody, 'opening' | 'hold' | 'takeBack' | 'list' | 'master'>;
+  /** As renewing keys runs its lots, also while calls are answered. */
+  run: RotationStore['run'];
   /**
    * Runs a call together with others, in one transaction if it writes, and resolves when that is committed; it is told a
    * school so that calls of one school may be kept together.
@@ -55,10 +59,12 @@ export interface ServedVault {
 }
 
 /** `VaultService` over any database. */
-export function serveVault({ doors, devKey, touched, rotation, watch, grouped }: ServedVault): {
+export function serveVault({ doors, devKey, touched, rotation, watch, custody, run, grouped: asItIs }: ServedVault): {
   implementation: Implementation;
   reveals(): readonly RevealCount[];
 } {
+  /** A school that is not open is opened first. */
+  const grouped: typeof asItIs = (school, call) => custody.opening(school, () => asItIs(school, call));
   const counts = new Map<string, RevealCount>();
   const count = (
     partyOin: string,
@@ -148,15 +154,29 @@ export function serveVault({ doors, devKey, touched, rotation, watch, grouped }:
         const salt = (flowId: Uint8Array) => mac(shelf.saltKey(school, beganMs(flowId)), 'salt', flowId);
         return { salts: flowIds.map((flowId) => salt(flowId).subarray(0, 16)) };
       }),
+    // Needs no key.
     forget: ({ schoolOin, token, atMs }) =>
-      grouped(schoolOin, ({ forgetting }) => forgetting.decide(schoolOin, token, Number(atMs))),
+      asItIs(schoolOin, ({ forgetting }) => forgetting.decide(schoolOin, token, Number(atMs))),
     replace: (request) => grouped(request.schoolOin, ({ shelf }) => replace(shelf, request)),
     doorKeys: () => ({ ...doors, devKey }),
     async rotateKeys({ kinds, schoolOin }) {
       await rotation.begin(kinds, schoolOin);
       return {};
     },
-    showKeys: () => rotation.state(),
+    async showKeys() {
+      const [keys, held] = await Promise.all([rotation.state(), custody.list()]);
+      const { at, awaySinceMs, isOpen } = custody.master();
+      return { ...keys, held, masterAt: at, masterAwayMs: BigInt(awaySinceMs), masterClosed: !isOpen };
+    },
+    async showHolds({ schoolOin }) {
+      return { held: await custody.list(schoolOin) };
+    },
+    async holdKeys({ schoolOin, at, token }) {
+      if (schoolOin === '') throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
+      if (at === '') await custody.takeBack(schoolOin, run);
+      else await custody.hold(schoolOin, at, token, rotation, run);
+      return {};
+    },
     showReveals: () => watch.state(),
   });
   return { implementation, reveals: () => [...counts.values()] };

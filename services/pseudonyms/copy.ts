@@ -74,7 +74,7 @@ const KEPT_META = `(${[
   'vault_id',
 ]
   .map((name) => `'${name}'`)
-  .join(', ')})`;
+  .join(', ')}) OR name LIKE 'hold:%'`;
 
 export const vaultSqliteWays: ReadonlyMap<string, SqliteWay> = new Map<string, SqliteWay>([
   [

@@ -12,14 +12,18 @@ export {
   vaultSqliteWays,
   vaultTables,
 } from './copy.ts';
+export { MasterSource, makeHeldKey, readAtStart } from './custody.ts';
+export { type Holders, holdersOver, problemWithKeyAddress } from './holder.ts';
 export {
   devKeyFile,
   findMasterKey,
+  type HeldKey,
+  heldKeyText,
   type MasterKeyFile,
   type MasterKeySettings,
   nextKeyFile,
+  readKeyFile,
   readMasterKey,
-  readNextKey,
 } from './master.ts';
 export { openPostgresVault, type PostgresVaultOptions } from './postgres/vault.ts';
 export { startVaultThread, type VaultThread } from './spawn.ts';

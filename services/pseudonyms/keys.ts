@@ -1,5 +1,5 @@
 import { hkdfSync, type KeyObject } from 'node:crypto';
-import { HmacKey } from '#kernel';
+import { GatewayError, HmacKey } from '#kernel';
 import { keyOf, mac, open, seal } from './seal.ts';
 
 /** What wraps the data keys of schools: one for each master key that a wrapped key may still name. */
@@ -87,6 +87,9 @@ function wrapper(number: number, schoolsKey: Uint8Array, pairwise: Uint8Array, v
   };
 }
 
+export const masterClosed = (): GatewayError =>
+  new GatewayError('gateway.unavailable', 'The key of the vault is held elsewhere, where nobody answers.');
+
 /** The master keys of one vault as one process knows them: while one follows another there are two. */
 export class MasterRing {
   /** The one whose check the vault shows. */
@@ -95,6 +98,7 @@ export class MasterRing {
   next: MasterKeys | undefined;
   readonly doors: DoorKeys;
   readonly #former = new Map<string, Wrapper>();
+  #isClosed = false;
 
   constructor(current: MasterKeys | undefined, next: MasterKeys | undefined, doors: DoorKeys, former?: Wrapper) {
     this.current = current;
@@ -105,12 +109,39 @@ export class MasterRing {
 
   /** What wraps from now on. */
   get wraps(): MasterKeys {
+    this.#requireOpen();
     return (this.next ?? this.current)!;
   }
 
   /** By the name that a wrapped key gives. */
   of(name: string): Wrapper | undefined {
+    this.#requireOpen();
     return [this.next, this.current].find((one) => one?.name === name) ?? this.#former.get(name);
+  }
+
+  /** Whether whoever holds the master key lets us have it no longer. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  #requireOpen(): void {
+    if (this.#isClosed) throw masterClosed();
+  }
+
+  /** Nothing of a master key stays here. The keys of the doors do: nothing of a person stands under them. */
+  close(): void {
+    this.#isClosed = true;
+    this.current = undefined;
+    this.next = undefined;
+    this.#former.clear();
+  }
+
+  /** As it was opened anew. */
+  adopt(ring: MasterRing): void {
+    this.current = ring.current;
+    this.next = ring.next;
+    for (const [name, wrapper] of ring.#former) this.#former.set(name, wrapper);
+    this.#isClosed = false;
   }
 
   /** The next is the current; what the current has wrapped can still be opened. */
@@ -118,6 +149,35 @@ export class MasterRing {
     if (this.current) this.#former.set(this.current.name, this.current);
     this.current = this.next;
     this.next = undefined;
+  }
+}
+
+/** What wraps the keys of one school while whoever holds it lets us. */
+export interface SchoolLease {
+  /** `held:…`, as a wrapped key gives it. */
+  readonly name: string;
+  readonly wrapping: KeyObject;
+  readonly isOpen: boolean;
+  /** It was needed: it is asked for again before its time is over. */
+  use(): void;
+}
+
+/** Keys that schools hold. */
+export interface SchoolWrappers {
+  /** By the name that a wrapped key gives, while it is open. */
+  lease(name: string): SchoolLease | undefined;
+}
+
+export const isHeld = (name: string): boolean => name.startsWith('held:');
+
+/** The keys of a school are wrapped by one that is held elsewhere and is not open here. */
+export class ClosedSchool extends GatewayError {
+  readonly oin: string;
+  readonly wrapper: string;
+  constructor(oin: string, wrapper: string) {
+    super('school.closed');
+    this.oin = oin;
+    this.wrapper = wrapper;
   }
 }
 

@@ -11,6 +11,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { ConfigError } from '#kernel';
+import { problemWithKeyAddress } from './holder.ts';
 
 /** Where the master key rests. Only the vault's own thread or process reads it. */
 export interface MasterKeyFile {
@@ -41,7 +42,7 @@ export const devKeyFile = (data: string): string => `${data.replace(/[/\\]+$/, '
  */
 export function findMasterKey({ data, keyFile, loopback, vaultFile }: MasterKeySettings): MasterKeyFile {
   if (keyFile !== undefined) {
-    readMasterKey(keyFile);
+    readKeyFile(keyFile);
     return { file: keyFile, devKey: false, made: false };
   }
   if (!loopback)
@@ -75,25 +76,69 @@ export function findMasterKey({ data, keyFile, loopback, vaultFile }: MasterKeyS
   }
 }
 
+/** A master key that somebody else holds: what we have of it, and where it is opened. */
+export interface HeldKey {
+  /** The key that wraps it. */
+  address: string;
+  /** File with what lets us in there. */
+  tokenFile: string;
+  wrapped: string;
+}
+
+const HELD = 'eduk master key, held elsewhere';
+const HELD_LINES = /^address: (\S+)\ntoken-file: ([^\n]+)\nwrapped: (\S+)$/;
+
+/** The text of a file for a master key that is held elsewhere. */
+export const heldKeyText = ({ address, tokenFile, wrapped }: HeldKey): string =>
+  `${HELD}\naddress: ${address}\ntoken-file: ${tokenFile}\nwrapped: ${wrapped}\n`;
+
 /** 32 bytes from a file of 64 hexadecimal digits that only its owner can read. Throws `ConfigError`, never with content. */
 export function readMasterKey(file: string): Uint8Array {
+  const key = readKeyFile(file);
+  if (key instanceof Uint8Array) return key;
+  throw new ConfigError([`the master key ${file} is held elsewhere, and is not in the file`]);
+}
+
+/** The master key, or where it is held. Throws `ConfigError`, never with content. */
+export function readKeyFile(file: string): Uint8Array | HeldKey {
+  const text = readOwn(file, 'the master key');
+  if (text.startsWith(`${HELD}\n`)) {
+    const [, address, tokenFile, wrapped] = HELD_LINES.exec(text.slice(HELD.length + 1)) ?? [];
+    if (!address || !tokenFile || !wrapped || problemWithKeyAddress(address))
+      throw new ConfigError([`the master key ${file} is held elsewhere, and the file does not say where`]);
+    return { address, tokenFile, wrapped };
+  }
+  if (!/^[0-9a-fA-F]{64}$/.test(text))
+    throw new ConfigError([
+      `the master key ${file} must hold 32 bytes as 64 hexadecimal digits and nothing else, or be what eduk key make wrote`,
+    ]);
+  return Uint8Array.from(Buffer.from(text, 'hex'));
+}
+
+/** What lets us in at the holder of a key: the one line of a file that only its owner can read. Throws `ConfigError`. */
+export function readHolderToken(file: string): string {
+  const token = readOwn(file, 'the token for the holder of a key');
+  if (!/^[\x21-\x7e]{1,4096}$/.test(token))
+    throw new ConfigError([`the token for the holder of a key ${file} must be one line without spaces`]);
+  return token;
+}
+
+/** The text of a file that nobody else can read. */
+function readOwn(file: string, what: string): string {
   let descriptor: number;
   try {
     descriptor = openSync(file, 'r');
   } catch (error) {
-    throw new ConfigError([`the master key ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`]);
+    throw new ConfigError([`${what} ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`]);
   }
   try {
     const { mode } = fstatSync(descriptor);
     // Windows has no such mode; there the folder's rights decide.
     if (process.platform !== 'win32' && (mode & 0o777 & ~0o600) !== 0)
       throw new ConfigError([
-        `the master key ${file} can be read by others (mode ${(mode & 0o777).toString(8).padStart(4, '0')}); it must be 0600 or stricter`,
+        `${what} ${file} can be read by others (mode ${(mode & 0o777).toString(8).padStart(4, '0')}); it must be 0600 or stricter`,
       ]);
-    const text = readFileSync(descriptor, 'latin1').trim();
-    if (!/^[0-9a-fA-F]{64}$/.test(text))
-      throw new ConfigError([`the master key ${file} must hold 32 bytes as 64 hexadecimal digits and nothing else`]);
-    return Uint8Array.from(Buffer.from(text, 'hex'));
+    return readFileSync(descriptor, 'latin1').trim();
   } finally {
     closeSync(descriptor);
   }
@@ -101,7 +146,3 @@ export function readMasterKey(file: string): Uint8Array {
 
 /** Beside the master key: the one that is to follow it, until that takes its place. */
 export const nextKeyFile = (file: string): string => `${file}.next`;
-
-/** The master key that is to follow, 32 bytes; undefined where there is none. Throws `ConfigError`, never with content. */
-export const readNextKey = (file: string): Uint8Array | undefined =>
-  existsSync(nextKeyFile(file)) ? readMasterKey(nextKeyFile(file)) : undefined;

@@ -4,7 +4,15 @@ import { type Clock, ConfigError, describeError, GatewayError, log } from '#kern
 import { LearnerRef } from '#proto/eduk/core/v1/learner';
 import type { ShowKeysResponse } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import type { Desk } from './calls.ts';
-import { emptied, type Rotation as Kind, type MasterRing, rotationKinds, rotations, wrapperName } from './keys.ts';
+import {
+  ClosedSchool,
+  emptied,
+  type Rotation as Kind,
+  type MasterRing,
+  rotationKinds,
+  rotations,
+  wrapperName,
+} from './keys.ts';
 import { FIRST } from './people.ts';
 import { keepUp, type Meta, masterNumber, type NextKey, readNext } from './ring.ts';
 import { each } from './rows.ts';
@@ -26,14 +34,16 @@ export interface RotationStore {
   settle(rotating: number): Promise<void>;
   /** Once, before the first key is renewed: a release that knows nothing of it must not open the vault any more. */
   prepare(): Promise<void>;
-  /** Schools, and how many of them have keys under another name than this. */
+  /** Schools, and how many of them have keys under another name than this that is no held one. */
   countSchools(wrapper: string): Promise<{ schools: number; otherwise: number }>;
-  /** Some of the schools with keys under another name. */
+  /** Some of the schools with keys under another name that is no held one. */
   wrappedOtherwise(wrapper: string, limit: number): Promise<string[]>;
   /** Schools that have more than one version of a key that is to be emptied; how many, and some of them. */
   several(kind: Kind, limit: number): Promise<{ count: number; oins: string[] }>;
-  /** Schools whose newest key of this kind was made before; how many, and one of them. */
-  madeBefore(kind: Kind, ms: number): Promise<{ count: number; oin: string | undefined }>;
+  /** Schools whose newest key of this kind was made before; how many, and one of them that is none of these. */
+  madeBefore(kind: Kind, ms: number, except: readonly string[]): Promise<{ count: number; oin: string | undefined }>;
+  /** Schools whose keys are wrapped by one that is held elsewhere, and its name. */
+  held(): Promise<{ oin: string; name: string }[]>;
   /** When the newest key of this kind was made that took the place of another; 0 = none did. Milliseconds. */
   renewedMs(kind: Kind): Promise<number>;
   /** Who is not forgotten, in the order of ids. */
@@ -54,6 +64,8 @@ const SCHOOLS_AT_ONCE = 10;
 const READING_MS = 50;
 /** A school whose rows do not open is left for so long, so that the others go on. */
 const SKIP_MS = 3_600_000;
+/** One whose key is held elsewhere, where nobody answers, is tried again after this. */
+const CLOSED_MS = 60_000;
 /** Between two lots it rests so many times as long as one took: calls come first. */
 const REST = 3;
 const MOST_REST_MS = 500;
@@ -78,11 +90,17 @@ export interface RotationOptions {
    * wrapped under it. Milliseconds; 0 = there are no others.
    */
   othersMs: number;
+  /** Opens a new master key that is held elsewhere, so that `nextKey` finds it. */
+  prepareNext?: () => Promise<void>;
+  /** What is known of those who hold keys of schools is sealed under the master key that wraps now. Says whether it was not. */
+  reseal?: () => Promise<boolean>;
 }
 
 export class KeyRotation {
   readonly #options: RotationOptions;
   readonly #skipped = new Map<string, number>();
+  /** Schools that were not open when it was their turn, and when that was. */
+  readonly #closed = new Map<string, number>();
   #busy = false;
   #place: Place | undefined;
   #stopped = false;
@@ -127,6 +145,7 @@ export class KeyRotation {
     const { store, ring, nextKey } = this.#options;
     const meta = await store.meta();
     if (meta.has('next_check')) return;
+    await this.#options.prepareNext?.();
     if (!keepUp(ring, meta, nextKey)) throw noNext();
     let next: ReturnType<typeof readNext>;
     try {
@@ -135,7 +154,7 @@ export class KeyRotation {
       if (!(thrown instanceof ConfigError)) throw thrown;
       throw new GatewayError(
         'state.conflict',
-        'The new master key is no file of 64 hexadecimal digits that only its owner can read (mode 0600).',
+        'The new master key is no file of 64 hexadecimal digits, or of eduk key make, that only its owner can read (mode 0600).',
         { cause: thrown },
       );
     }
@@ -157,7 +176,7 @@ export class KeyRotation {
     if (!known) throw new GatewayError('state.missing', 'The vault knows no such school.', { where: 'school_oin' });
   }
 
-  async state(): Promise<ShowKeysResponse> {
+  async state(): Promise<Omit<ShowKeysResponse, 'held' | 'masterAt' | 'masterAwayMs' | 'masterClosed'>> {
     const { store } = this.#options;
     const meta = await store.meta();
     const master = masterNumber(meta);
@@ -180,7 +199,7 @@ export class KeyRotation {
           rotationKinds.map(async (kind) => {
             const askedMs = at(`rotate_${kind}_ms`);
             const [{ count: old }, { count: several }, renewedMs] = await Promise.all([
-              askedMs === 0n ? { count: 0 } : store.madeBefore(kind, Number(askedMs)),
+              askedMs === 0n ? { count: 0 } : store.madeBefore(kind, Number(askedMs), []),
               store.several(kind, 0),
               store.renewedMs(kind),
             ]);
@@ -217,9 +236,14 @@ export class KeyRotation {
   }
 
   async #step(): Promise<boolean> {
-    const { store, ring, nextKey, clock } = this.#options;
+    const { store, ring, nextKey, clock, prepareNext } = this.#options;
+    // Whoever holds the master key does not let us have it.
+    if (ring.isClosed) return false;
     const meta = await store.meta();
     const master = masterNumber(meta);
+    const isNew = (check: string) => !ring.wraps.check.equals(Buffer.from((meta.get(check) as Uint8Array) ?? []));
+    // Where this process has the key already, nobody is asked for it.
+    if (isNew(meta.has('next_check') ? 'next_check' : 'check')) await prepareNext?.().catch(telling);
     if (meta.has('next_check') || ring.current?.name !== wrapperName(master))
       if (!keepUp(ring, meta, nextKey)) {
         log('error', 'vault.master_key_missing');
@@ -231,7 +255,7 @@ export class KeyRotation {
     let more = false;
     const mine = await store.alone(async () => {
       more = (await this.#wrap(meta)) || (await this.#empty()) || (await this.#renewNext(meta));
-      if (!more && rotating !== undefined && !meta.has('next_check') && this.#skipped.size === 0)
+      if (!more && rotating !== undefined && !meta.has('next_check') && this.#skipped.size + this.#closed.size === 0)
         await store.settle(rotating);
     });
     return mine && more;
@@ -245,8 +269,13 @@ export class KeyRotation {
     const since = Math.max(Number(meta.get('next_ms')), Number(meta.get('next_held_ms') ?? 0));
     if (now - since < othersMs) return false;
     const oins = await store.wrappedOtherwise(ring.wraps.name, SCHOOLS_AT_ONCE);
-    for (const oin of oins) await store.run(oin, ({ shelf }) => shelf.rewrap(shelf.school(oin, false)!));
-    if (oins.length > 0) return true;
+    for (const oin of oins)
+      await store.run(oin, ({ shelf }) => {
+        const school = shelf.school(oin, false)!;
+        // Held elsewhere meanwhile: then the master key has no part in it.
+        if (!school.lease) shelf.rewrapUnder(school, undefined);
+      });
+    if (oins.length > 0 || (await this.#options.reseal?.())) return true;
     await store.putMeta({
       master: masterNumber(meta) + 1,
       check: meta.get('next_check')!,
@@ -269,10 +298,13 @@ export class KeyRotation {
     const { store, clock } = this.#options;
     const now = clock.now();
     for (const [oin, atMs] of this.#skipped) if (now - atMs >= SKIP_MS) this.#skipped.delete(oin);
+    for (const [oin, atMs] of this.#closed) if (now - atMs >= CLOSED_MS) this.#closed.delete(oin);
+    const waits = (oin: string) => this.#skipped.has(oin) || this.#closed.has(oin);
+    const waiting = this.#skipped.size + this.#closed.size;
     let oin = this.#place?.oin;
     if (oin === undefined) {
-      const several = await Promise.all(rotationKinds.map((kind) => store.several(kind, this.#skipped.size + 1)));
-      oin = several.flatMap(({ oins }) => oins).find((one) => !this.#skipped.has(one));
+      const several = await Promise.all(rotationKinds.map((kind) => store.several(kind, waiting + 1)));
+      oin = several.flatMap(({ oins }) => oins).find((one) => !waits(one));
       if (oin === undefined) return false;
     }
     this.#place ??= { oin, learner: 0, text: undefined, passes: 0 };
@@ -282,6 +314,10 @@ export class KeyRotation {
       while (!(await this.#emptyLot(oin, this.#place)) && performance.now() - began < READING_MS);
     } catch (thrown) {
       this.#place = undefined;
+      if (thrown instanceof ClosedSchool) {
+        this.#closed.set(oin, now);
+        return true;
+      }
       // A database that is away comes back; what does not open is looked at by somebody.
       if (thrown instanceof GatewayError && thrown.fault !== 'gateway.bug') throw thrown;
       this.#skipped.set(oin, now);
@@ -342,20 +378,30 @@ export class KeyRotation {
     const due: { kind: Kind; oin: string; askedMs: number }[] = [];
     for (const kind of rotationKinds) {
       const askedMs = Number(meta.get(`rotate_${kind}_ms`) ?? 0);
-      const { oin } = askedMs === 0 ? { oin: undefined } : await store.madeBefore(kind, askedMs);
+      const { oin } =
+        askedMs === 0 ? { oin: undefined } : await store.madeBefore(kind, askedMs, [...this.#closed.keys()]);
       if (oin !== undefined) due.push({ kind, oin, askedMs });
     }
     const first = due[0];
     if (!first) return false;
     const same = due.filter(({ oin }) => oin === first.oin);
-    await this.#renew(
-      first.oin,
-      same.map(({ kind }) => kind),
-      Math.max(...same.map(({ askedMs }) => askedMs)),
-    );
+    try {
+      await this.#renew(
+        first.oin,
+        same.map(({ kind }) => kind),
+        Math.max(...same.map(({ askedMs }) => askedMs)),
+      );
+    } catch (thrown) {
+      // The others go on; this one when its key can be had again.
+      if (!(thrown instanceof ClosedSchool)) throw thrown;
+      this.#closed.set(first.oin, this.#options.clock.now());
+    }
     return true;
   }
 }
+
+/** Of a holder that does not answer: without its key there is nothing to do but to say so. */
+const telling = (thrown: unknown): void => log('warn', 'vault.master_holder_away', describeError(thrown));
 
 const noNext = (): GatewayError =>
   new GatewayError(

@@ -1,6 +1,16 @@
 import type { KeyObject } from 'node:crypto';
 import { type Clock, GatewayError, HmacKey } from '#kernel';
-import { type MasterRing, type Purpose, purposes, SALTS_AFTER_MS, type Wrapper } from './keys.ts';
+import {
+  ClosedSchool,
+  isHeld,
+  type MasterRing,
+  masterClosed,
+  type Purpose,
+  purposes,
+  SALTS_AFTER_MS,
+  type SchoolLease,
+  type SchoolWrappers,
+} from './keys.ts';
 import { type Pseudonymous, Pseudonyms } from './pairwise.ts';
 import type { Kind, LearnerRow, Rows, SchoolKeyRow } from './rows.ts';
 import { base32, bytesOf, keyOf, mac, open, type Place, random, seal, shortMac, textOf, versionsOf } from './seal.ts';
@@ -45,13 +55,33 @@ export interface School {
   version: string;
   readonly firstSector: string | undefined;
   readonly sectors: ReadonlySet<string>;
-  /** By purpose, oldest first; the last is the one that seals. */
+  /** By purpose, oldest first; the last is the one that seals. Of a school that is not open, whoever asks throws. */
   readonly keys: ReadonlyMap<Purpose, readonly SchoolKey[]>;
+  /** By what its keys are wrapped, where that is held elsewhere: without it they are no longer used. */
+  readonly lease: SchoolLease | undefined;
   readonly byHash: Map<string, Learner>;
   readonly byToken: Map<string, Learner>;
   /** Of receivers that were asked for, by version, kind and OIN. */
   readonly pseudonyms: Map<string, Pseudonyms>;
 }
+/** In the place of the keys of a school that is not open. What needs no key, such as forgetting, goes on. */
+class ClosedKeys extends Map<Purpose, readonly SchoolKey[]> {
+  readonly #why: () => GatewayError;
+  constructor(why: () => GatewayError) {
+    super();
+    this.#why = why;
+  }
+  override get(): never {
+    throw this.#why();
+  }
+  override [Symbol.iterator](): never {
+    throw this.#why();
+  }
+}
+/** Whether it may be used as it was read: its keys were opened, and may still be. */
+const isCurrent = ({ keys, lease }: School, master: MasterRing): boolean =>
+  !(keys instanceof ClosedKeys) && (lease?.isOpen ?? true) && !master.isClosed;
+
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** The three tables, each under a key of its own. */
@@ -71,6 +101,7 @@ export class Shelf {
   readonly rows: Rows;
   readonly clock: Clock;
   readonly #master: MasterRing;
+  readonly #held: SchoolWrappers;
   readonly #maxLearners: number;
   /** Least recently used first. */
   readonly #schools = new Map<string, School>();
@@ -79,9 +110,10 @@ export class Shelf {
   #undo: (() => void)[] = [];
   #last: { learner: Learner; key: HmacKey } | undefined;
 
-  constructor(rows: Rows, master: MasterRing, clock: Clock, maxLearners: number) {
+  constructor(rows: Rows, master: MasterRing, clock: Clock, maxLearners: number, held: SchoolWrappers = noneHeld) {
     this.rows = rows;
     this.#master = master;
+    this.#held = held;
     this.clock = clock;
     this.#maxLearners = maxLearners;
   }
@@ -138,7 +170,8 @@ export class Shelf {
   school(oin: string, create: boolean): School | undefined;
   school(oin: string, create: boolean): School | undefined {
     const cached = this.#schools.get(oin);
-    if (cached) {
+    if (cached && isCurrent(cached, this.#master)) {
+      cached.lease?.use();
       this.used.add(cached);
       this.#schools.delete(oin);
       this.#schools.set(oin, cached);
@@ -153,9 +186,13 @@ export class Shelf {
       pseudonyms: new Map<string, Pseudonyms>(),
     };
     if (row) {
-      const keys = this.#unwrapped(oin, row.keys);
       const { id, firstSector, version } = row;
-      return this.#cache({ ...school, id, firstSector, version, sectors: new Set(row.sectors), keys });
+      const held = row.keys.find(({ wrappedBy }) => isHeld(wrappedBy))?.wrappedBy;
+      const lease = held === undefined ? undefined : this.#held.lease(held);
+      const keys = this.#mayUnwrap(held, lease)
+        ? this.#unwrapped(oin, row.keys, lease)
+        : new ClosedKeys(this.#master.isClosed ? masterClosed : () => new ClosedSchool(oin, held!));
+      return this.#cache({ ...school, id, firstSector, version, sectors: new Set(row.sectors), keys, lease });
     }
     const { write } = this.rows;
     const { wraps } = this.#master;
@@ -163,19 +200,31 @@ export class Shelf {
     const keys = new Map<Purpose, SchoolKey[]>();
     for (const purpose of purposes)
       keys.set(purpose, [schoolKey(1, purpose === 'pairwise' ? wraps.pairwise(oin) : random(32), madeMs)]);
-    const id = write.addSchool(oin, wrappedKeys(wraps, oin, keys));
+    const id = write.addSchool(oin, wrappedKeys(wraps.name, wraps.wrapping(oin), oin, keys));
     this.#undo.push(() => this.#schools.delete(oin));
-    return this.#cache({ ...school, id, firstSector: undefined, version: '', sectors: new Set(), keys });
+    const made = { ...school, id, firstSector: undefined, version: '', sectors: new Set<string>(), keys };
+    return this.#cache({ ...made, lease: undefined });
   }
 
-  #unwrapped(oin: string, rows: readonly SchoolKeyRow[]): Map<Purpose, SchoolKey[]> {
+  #mayUnwrap(held: string | undefined, lease: SchoolLease | undefined): boolean {
+    return !this.#master.isClosed && (held === undefined || lease !== undefined);
+  }
+
+  #unwrapped(
+    oin: string,
+    rows: readonly SchoolKeyRow[],
+    lease: SchoolLease | undefined,
+  ): Map<Purpose, readonly SchoolKey[]> {
     const keys = new Map<Purpose, SchoolKey[]>();
     const wrapping = new Map<string, KeyObject>();
     for (const { purpose, version, wrapped, wrappedBy, madeMs } of rows) {
-      const wrapper = this.#master.of(wrappedBy);
-      // Another replica has begun to use a master key that this one has not read yet.
-      if (!wrapper) throw new GatewayError('gateway.unavailable', 'The vault has not read its new master key yet.');
-      if (!wrapping.has(wrappedBy)) wrapping.set(wrappedBy, wrapper.wrapping(oin));
+      if (lease?.name === wrappedBy) wrapping.set(wrappedBy, lease.wrapping);
+      if (!wrapping.has(wrappedBy)) {
+        const wrapper = this.#master.of(wrappedBy);
+        // Another replica has begun to use a master key that this one has not read yet.
+        if (!wrapper) throw new GatewayError('gateway.unavailable', 'The vault has not read its new master key yet.');
+        wrapping.set(wrappedBy, wrapper.wrapping(oin));
+      }
       const bytes = open(wrapping.get(wrappedBy)!, keyPlace(oin, purpose, version, wrappedBy), wrapped);
       if (!bytes) throw broken('school_keys');
       keys.set(purpose, [...(keys.get(purpose) ?? []), schoolKey(version, bytes, madeMs)]);
@@ -199,13 +248,34 @@ export class Shelf {
     // All of them, so that one that was never written down is.
     const all = new Map(school.keys);
     for (const [purpose, [key]] of added) all.set(purpose, [...all.get(purpose)!, key!]);
-    this.rows.write.putSchoolKeys(school.id, wrappedKeys(this.#master.wraps, school.oin, all));
+    this.#putKeys(school, all, school.lease);
     for (const purpose of renewed) this.#setKeys(school, purpose, all.get(purpose)!);
   }
 
-  /** The same keys, all under the master key that wraps now. */
-  rewrap(school: School): void {
-    this.rows.write.putSchoolKeys(school.id, wrappedKeys(this.#master.wraps, school.oin, school.keys));
+  /** The same keys, all under the master key that wraps now, or under what a holder has opened. */
+  rewrapUnder(school: School, lease: SchoolLease | undefined): void {
+    this.#putKeys(school, new Map(school.keys), lease);
+    const before = school.lease;
+    (school as Mutable<School>).lease = lease;
+    this.#undo.push(() => {
+      (school as Mutable<School>).lease = before;
+    });
+  }
+
+  #putKeys(
+    { id, oin }: School,
+    keys: ReadonlyMap<Purpose, readonly SchoolKey[]>,
+    lease: SchoolLease | undefined,
+  ): void {
+    const { wraps } = this.#master;
+    const [name, wrapping] = lease ? [lease.name, lease.wrapping] : [wraps.name, wraps.wrapping(oin)];
+    this.rows.write.putSchoolKeys(id, wrappedKeys(name, wrapping, oin, keys));
+  }
+
+  /** Keys that may not be used any more leave the memory, and with them what they have opened. Not within a run. */
+  dropClosed(): void {
+    for (const [oin, school] of this.#schools) if (!isCurrent(school, this.#master)) this.#schools.delete(oin);
+    this.#last = undefined;
   }
 
   /** The newest version alone stays. Says how many went. */
@@ -529,6 +599,7 @@ export class Shelf {
   }
 }
 
+const noneHeld: SchoolWrappers = { lease: () => undefined };
 const NO_VERSIONS: readonly number[] = [];
 /** A version stands in two bytes. */
 const MAX_VERSION = 0xffff;
@@ -542,18 +613,18 @@ const keyPlace = (oin: string, purpose: string, version: number, wrappedBy: stri
 ];
 
 function wrappedKeys(
-  wraps: Wrapper,
+  wrappedBy: string,
+  wrapping: KeyObject,
   oin: string,
   keys: ReadonlyMap<Purpose, readonly SchoolKey[]>,
 ): readonly SchoolKeyRow[] {
-  const wrapping = wraps.wrapping(oin);
   return [...keys].flatMap(([purpose, versions]) =>
     versions.map(({ version, key, madeMs }) => {
       const bytes = key.export();
-      const place = keyPlace(oin, purpose, version, wraps.name);
+      const place = keyPlace(oin, purpose, version, wrappedBy);
       const wrapped = seal(wrapping, { school: 0, learner: 0 }, place, bytes);
       bytes.fill(0);
-      return { purpose, version, wrappedBy: wraps.name, wrapped, madeMs };
+      return { purpose, version, wrappedBy, wrapped, madeMs };
     }),
   );
 }

@@ -58,14 +58,15 @@ export function sqliteRotation(
     async countSchools(wrapper) {
       const [found] = rows.ask<{ schools: number; otherwise: number }>(
         `SELECT (SELECT count(*) FROM schools) AS schools,
-          (SELECT count(DISTINCT school) FROM school_keys WHERE wrapped_by <> ?) AS otherwise`,
+          (SELECT count(DISTINCT school) FROM school_keys WHERE wrapped_by <> ? AND wrapped_by NOT LIKE 'held:%') AS otherwise`,
         wrapper,
       );
       return found!;
     },
     async wrappedOtherwise(wrapper, limit) {
       const found = rows.ask<{ oin: string }>(
-        `SELECT DISTINCT s.oin FROM school_keys k JOIN schools s ON s.id = k.school WHERE k.wrapped_by <> ? LIMIT ?`,
+        `SELECT DISTINCT s.oin FROM school_keys k JOIN schools s ON s.id = k.school WHERE k.wrapped_by <> ?
+          AND k.wrapped_by NOT LIKE 'held:%' LIMIT ?`,
         wrapper,
         limit,
       );
@@ -81,10 +82,12 @@ export function sqliteRotation(
       );
       return { count: counted!.count, oins: found.map(({ oin }) => oin) };
     },
-    async madeBefore(kind, ms) {
+    async madeBefore(kind, ms, except) {
       const [found] = rows.ask<{ count: number; oin: string | null }>(
-        `SELECT count(*) AS count, min(s.oin) AS oin FROM schools s WHERE NOT EXISTS (
+        `SELECT count(*) AS count, min(iif(s.oin IN (SELECT value FROM json_each(?)), NULL, s.oin)) AS oin
+          FROM schools s WHERE NOT EXISTS (
           SELECT 1 FROM school_keys k WHERE k.school = s.id AND k.purpose = ? AND k.made_ms >= ?)`,
+        JSON.stringify(except),
         rotations[kind][0],
         ms,
       );
@@ -97,6 +100,11 @@ export function sqliteRotation(
       );
       return found!.ms ?? 0;
     },
+    held: async () =>
+      rows.ask<{ oin: string; name: string }>(
+        `SELECT DISTINCT s.oin, k.wrapped_by AS name FROM school_keys k JOIN schools s ON s.id = k.school
+          WHERE k.wrapped_by LIKE 'held:%' ORDER BY s.oin`,
+      ),
     async learnersAfter(oin, id, limit) {
       return rows.ask<{ id: number; token: string }>(
         `SELECT id, token FROM learners WHERE school = (SELECT id FROM schools WHERE oin = ?) AND id > ?

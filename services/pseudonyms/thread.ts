@@ -4,13 +4,16 @@ import {
   asGatewayError,
   ConfigError,
   describeError,
+  diallerFor,
   dispatcher,
   log,
+  networksOf,
   recordBugs,
   serveOnPort,
   systemClock,
 } from '#kernel';
-import { readMasterKey, readNextKey } from './master.ts';
+import { MasterSource, readAtStart } from './custody.ts';
+import { holdersOver } from './holder.ts';
 import { openVault } from './vault.ts';
 
 /**
@@ -24,19 +27,37 @@ export interface ThreadData {
   devKey: boolean;
   /** As in `VaultOptions`. */
   revealsPerHour?: number;
+  /** Networks beyond the Internet where holders of keys may be. */
+  allowNetworks?: readonly string[];
+  /** Whether the gateway is on loopback, so that they may be. */
+  onLoopback?: boolean;
+  leaseMs?: number;
 }
 
 const port = parentPort!;
-const { file, keyFile, devKey, revealsPerHour } = workerData as ThreadData;
+const {
+  file,
+  keyFile,
+  devKey,
+  revealsPerHour,
+  allowNetworks = [],
+  onLoopback = true,
+  leaseMs,
+} = workerData as ThreadData;
 try {
-  const masterKey = readMasterKey(keyFile);
+  const holders = holdersOver(diallerFor(networksOf(allowNetworks, onLoopback)));
+  const source = new MasterSource(keyFile, holders);
+  const masterKey = await readAtStart(source);
   const vault = openVault({
     file,
     masterKey,
-    nextKey: () => readNextKey(keyFile),
+    nextKey: source.next,
+    source,
+    holders,
     devKey,
     clock: systemClock,
     ...(revealsPerHour === undefined ? {} : { revealsPerHour }),
+    ...(leaseMs === undefined ? {} : { leaseMs }),
   });
   masterKey.fill(0);
   recordBugs((error, service, method) => log('error', 'vault.bug', { service, method, ...describeError(error) }));

@@ -1,9 +1,16 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Client, connect, dispatcher, type GatewayError, logTo, uuid7 } from '#kernel';
 import { Person } from '#proto/eduk/core/v1/learner';
 import { type Identified, VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import { MasterSource, makeHeldKey, readAtStart } from './custody.ts';
+import type { Holders } from './holder.ts';
+import { heldKeyText } from './master.ts';
+import { testHolders } from './testing.ts';
 import type { Vault, VaultOptions } from './vault.ts';
 
 /** A place for one vault, on one kind of database. */
@@ -78,6 +85,10 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
       clock?: Opened['clock'];
       maxCached?: number;
       revealsPerHour?: number;
+      source?: MasterSource;
+      holders?: Holders;
+      leaseMs?: number;
+      elapsed?: () => number;
     } = {},
   ): Promise<Opened> {
     const place = options.place ?? (await newPlace());
@@ -95,6 +106,10 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
       ...(options.revealsPerHour ? { revealsPerHour: options.revealsPerHour } : {}),
       ...(options.nextKey ? { nextKey: options.nextKey } : {}),
       ...(options.maxCached ? { maxCached: options.maxCached } : {}),
+      ...(options.source ? { source: options.source } : {}),
+      ...(options.holders ? { holders: options.holders } : {}),
+      ...(options.leaseMs ? { leaseMs: options.leaseMs } : {}),
+      ...(options.elapsed ? { elapsed: options.elapsed } : {}),
     });
     vaults.push(vault);
     return {
@@ -1315,6 +1330,238 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
       const last = await opened({ ...at, masterKey: third });
       await held.holds(last);
       expect(await last.call.doorKeys({})).toEqual(doors);
+    });
+
+    describe('that are held elsewhere', () => {
+      const AT = 'https://keys.example/v1/transit/keys/school';
+      const LEASE_MS = 10_000;
+      /** Time of leases, which goes by when a test says so. */
+      let nowMs = 0;
+      const lent = { leaseMs: LEASE_MS, elapsed: () => nowMs };
+      const TOKEN = 'let-me-in';
+      const hold = ({ call }: Opened, more: { schoolOin?: string; at?: string; token?: string } = {}) =>
+        call.holdKeys({ schoolOin: SCHOOL, at: AT, token: TOKEN, ...more });
+      const wrappers = async ({ place }: Opened, school = SCHOOL) =>
+        (
+          await place.sql(
+            `SELECT DISTINCT k.wrapped_by AS name FROM school_keys k JOIN schools s ON s.id = k.school WHERE s.oin = '${school}'`,
+          )
+        ).map(({ name }) => (name as string).replace(/^held:.*/, 'held'));
+      /** Until what was opened is open no longer, and nobody has asked again. */
+      const lapse = async ({ vault }: Opened, ms = LEASE_MS) => {
+        for (const until = nowMs + ms + 1_000; nowMs < until; ) {
+          nowMs += 1_000;
+          await vault.tick();
+        }
+      };
+      /** Everything that needs a key of the school. */
+      const asked = (on: Opened, token: string): [string, () => Promise<unknown>][] => [
+        ['identify', () => identifyOne(on, { eck: 'e1' })],
+        ['reveal', () => revealOne(on, token)],
+        ['sealTexts', () => on.call.sealTexts({ schoolOin: SCHOOL, texts: ['x'], partyOin: '' })],
+        [
+          'sealPayloads',
+          () => on.call.sealPayloads({ schoolOin: SCHOOL, payloads: [{ token, data: NONE, context: 'x' }] }),
+        ],
+        ['salts', () => on.call.salts({ schoolOin: SCHOOL, flowIds: [flowAt(on.clock.ms)] })],
+      ];
+      const faultsOf = async (on: Opened, token: string) => {
+        const faults: string[] = [];
+        for (const [, ask] of asked(on, token))
+          faults.push(
+            await ask().then(
+              () => 'answered',
+              (thrown: GatewayError) => thrown.fault,
+            ),
+          );
+        return [...new Set(faults)];
+      };
+
+      test('by a school: without it nothing is found, sealed or shown and nothing is lost; with it all is as it was', async () => {
+        const holders = testHolders();
+        let vault = await opened({ holders, ...lent });
+        const held = await fill(vault);
+        const token = held.first[1]!;
+        await hold(vault);
+        await held.holds(vault);
+        // What the master key had wrapped opens nothing of later.
+        await finish(vault);
+        await vault.vault.stop();
+        expect(await versionsHeld(vault)).toEqual(expect.arrayContaining(['names 2 2', 'index 2 2', 'pairwise 2 1']));
+        expect([await wrappers(vault), await wrappers(vault, OTHER)]).toEqual([['held'], ['master:1']]);
+        vault = await vault.reopen();
+        await held.holds(vault);
+        expect((await vault.call.showKeys({})).held).toMatchObject([
+          { schoolOin: SCHOOL, at: AT, open: true, code: '' },
+        ]);
+
+        for (const [mood, code] of [
+          ['no', 'peer.refused'],
+          ['away', 'peer.unavailable'],
+        ] as const) {
+          holders.mood = mood;
+          // What is used meanwhile is asked for again in time, and is not had: it stays open until its time is over.
+          await lapse(vault);
+          expect(await faultsOf(vault, token)).toEqual(['school.closed']);
+          expect((await vault.call.showHolds({ schoolOin: '' })).held).toMatchObject([{ open: false, code }]);
+          expect((await vault.call.showHolds({ schoolOin: OTHER })).held).toEqual([]);
+          // Another school has nothing to do with it, nor has whoever is found at both.
+          await identifyOne(vault, { eck: 'e0' }, { school: OTHER, create: false });
+          holders.mood = 'yes';
+          nowMs += LEASE_MS / 4;
+          expect(await faultsOf(vault, token)).toEqual(['answered']);
+        }
+        await held.holds(vault);
+        // Used, it is asked for again before its time is over, and nobody notices.
+        for (let i = 0; i < 4; i++) {
+          await lapse(vault, LEASE_MS / 3);
+          await identifyOne(vault, { eck: 'e1' });
+        }
+
+        // To be forgotten needs no key, and waits for nobody.
+        holders.mood = 'no';
+        await lapse(vault);
+        expect(await vault.call.forget({ schoolOin: SCHOOL, token: held.first[0]!, atMs: 0n })).toMatchObject({
+          known: true,
+          destroyed: true,
+        });
+        // The master key and the keys of others are renewed meanwhile, these when they can be.
+        await rotate(vault, 'data');
+        for (let lot = 0; lot < 30; lot++) await vault.vault.tick();
+        expect(await keysOf(vault)).toMatchObject({ rotating: true, left: { data: 1 } });
+        holders.mood = 'yes';
+        vault.clock.ms += 120_000;
+        nowMs += LEASE_MS / 4;
+        await finish(vault);
+        expect(await keysOf(vault)).toMatchObject({ rotating: false, left: NONE_LEFT });
+
+        // A start knows where the key is, and the master key wraps again when the school wants that.
+        let again = await vault.reopen();
+        expect((await revealOne(again, token)).ref).toMatchObject({ lasKey: 'k1' });
+        await again.call.holdKeys({ schoolOin: SCHOOL, at: '', token: '' });
+        expect((await again.call.showKeys({})).held).toEqual([]);
+        await again.vault.stop();
+        expect(await wrappers(again)).toEqual(['master:1']);
+        expect(await again.place.sql("SELECT name FROM meta WHERE name LIKE 'hold:%'")).toEqual([]);
+        again = await again.reopen();
+        holders.mood = 'no';
+        await lapse(again);
+        expect((await revealOne(again, token)).ref).toMatchObject({ lasKey: 'k1' });
+      });
+
+      test('by a school: another holder, another master key, and holders that do not let us', async () => {
+        const holders = testHolders();
+        const [oldKey, newKey] = [randomBytes(32), randomBytes(32)];
+        const given = { holders, ...lent, masterKey: oldKey, nextKey: () => Uint8Array.from(newKey) };
+        let vault = await opened(given);
+        const token = (await identifyOne(vault, { las: 'k1' })).token;
+        const wrappedKeys = async () => {
+          await vault.vault.stop();
+          const rows = await vault.place.sql('SELECT wrapped FROM school_keys ORDER BY purpose');
+          vault = await vault.reopen();
+          return rows;
+        };
+        const before = await wrappedKeys();
+        const refused = (more: Parameters<typeof hold>[1]) => expect(hold(vault, more)).rejects;
+        await refused({ token: 'another' }).toMatchObject({ fault: 'peer.refused' });
+        holders.mood = 'away';
+        await refused({}).toMatchObject({ fault: 'peer.unavailable' });
+        holders.mood = 'yes';
+        await refused({ schoolOin: 'none' }).toMatchObject({ fault: 'state.missing' });
+        await refused({ schoolOin: '' }).toMatchObject({ fault: 'wire.invalid' });
+        expect(await wrappedKeys()).toEqual(before);
+
+        await hold(vault);
+        await hold(vault, { at: `${AT}-2` });
+        await finish(vault);
+        await rotate(vault, 'master');
+        await finish(vault);
+        await vault.vault.stop();
+        // Nothing of the holder, or of what lets us in there, can be read without the master key.
+        const rows = await vault.place.sql("SELECT * FROM meta WHERE name LIKE 'hold:%'");
+        expect(rows).toHaveLength(1);
+        const row = rows[0]!;
+        const bytes = Buffer.from((row['bytes'] ?? row['value']) as Uint8Array).toString('utf8');
+        expect(JSON.parse(bytes)).toMatchObject({ at: `${AT}-2`, by: 'master:2' });
+        expect(bytes).not.toContain(TOKEN);
+        expect(bytes).not.toContain('vault:v1');
+        const on = await opened({ ...given, place: vault.place, clock: vault.clock, masterKey: newKey });
+        expect((await revealOne(on, token)).ref).toMatchObject({ lasKey: 'k1' });
+        // Closed, it cannot be taken from its holder.
+        await on.vault.stop();
+        holders.mood = 'no';
+        const closed = await opened({ ...given, place: vault.place, clock: vault.clock, masterKey: newKey });
+        await expect(closed.call.holdKeys({ schoolOin: SCHOOL, at: '', token: '' })).rejects.toMatchObject({
+          fault: 'school.closed',
+        });
+        await expect(hold(closed)).rejects.toMatchObject({ fault: 'school.closed' });
+      });
+
+      test('the master key: from a file to a service and back; while that gives no answer all is closed', async () => {
+        const folder = mkdtempSync(join(tmpdir(), 'eduk-held-'));
+        try {
+          const holders = testHolders();
+          const [file, tokenFile] = [join(folder, 'key'), join(folder, 'token')];
+          const own = { mode: 0o600 };
+          writeFileSync(file, randomBytes(32).toString('hex'), own);
+          writeFileSync(tokenFile, TOKEN, own);
+          const sourced = async () => {
+            const source = new MasterSource(file, holders);
+            return {
+              source,
+              masterKey: await readAtStart(source, 200),
+              nextKey: source.next,
+              holders,
+              ...lent,
+            };
+          };
+          const first = await opened(await sourced());
+          const held = await fill(first);
+          const doors = await first.call.doorKeys({});
+          writeFileSync(`${file}.next`, heldKeyText(await makeHeldKey(AT, tokenFile, holders)), own);
+          await rotate(first, 'master');
+          await finish(first);
+          await held.holds(first);
+          expect(await first.call.showKeys({})).toMatchObject({ master: 2, masterClosed: false });
+          await first.vault.stop();
+          renameSync(`${file}.next`, file);
+
+          const on = await opened({ ...(await sourced()), place: first.place, clock: first.clock });
+          await held.holds(on);
+          expect(await on.call.doorKeys({})).toEqual(doors);
+          expect(await on.call.showKeys({})).toMatchObject({ masterAt: AT, masterAwayMs: 0n, masterClosed: false });
+          holders.mood = 'away';
+          await lapse(on);
+          expect(await faultsOf(on, held.first[1]!)).toEqual(['gateway.unavailable']);
+          expect(await on.call.showKeys({})).toMatchObject({ masterAt: AT, masterClosed: true });
+          // Nobody new comes in, and who is to go goes.
+          await expect(identifyOne(on, { eck: 'new' }, { school: 'new' })).rejects.toMatchObject({
+            fault: 'gateway.unavailable',
+          });
+          expect((await on.call.forget({ schoolOin: SCHOOL, token: held.first[0]!, atMs: 0n })).destroyed).toBe(true);
+          await expect(readAtStart(new MasterSource(file, holders), 100)).rejects.toThrow(/does not answer/);
+          holders.mood = 'no';
+          await expect(readAtStart(new MasterSource(file, holders), 60_000)).rejects.toThrow(/says no/);
+          holders.mood = 'yes';
+          await lapse(on, LEASE_MS / 2);
+          await held.holds(on);
+          expect(await on.call.showKeys({})).toMatchObject({ masterAwayMs: 0n, masterClosed: false });
+
+          writeFileSync(`${file}.next`, randomBytes(32).toString('hex'), own);
+          await rotate(on, 'master');
+          await finish(on);
+          await held.holds(on);
+          await on.vault.stop();
+          renameSync(`${file}.next`, file);
+          holders.mood = 'away';
+          const last = await opened({ ...(await sourced()), place: first.place, clock: first.clock });
+          await lapse(last);
+          await held.holds(last);
+          expect(await last.call.showKeys({})).toMatchObject({ master: 3, masterAt: '', masterClosed: false });
+        } finally {
+          rmSync(folder, { recursive: true, force: true });
+        }
+      });
     });
 
     test('a key, or a value under one, that was put in another’s place does not open', async () => {

@@ -1,6 +1,8 @@
 import { type Clock, ConfigError, describeError, GatewayError, type Implementation, log } from '#kernel';
 import { type Call, type Desk, type RevealCount, serveVault } from './calls.ts';
+import { Custody, LEASE_MS, type MasterSource } from './custody.ts';
 import { Forgetting } from './forgetting.ts';
+import type { Holders } from './holder.ts';
 import { type MasterRing, masterKeys } from './keys.ts';
 import { openLedger } from './ledger.ts';
 import { OLD_NAMES_MS, type Touched } from './people.ts';
@@ -27,6 +29,14 @@ export interface VaultOptions {
   maxCached?: number;
   /** How many learners a party may be shown in an hour before somebody is paged; 0 = any. */
   revealsPerHour?: number;
+  /** Where the master key comes from, to be asked again where somebody else holds it. */
+  source?: MasterSource | undefined;
+  /** How holders of keys are reached; without them no school can hold its own. */
+  holders?: Holders | undefined;
+  /** How long what a holder has opened stays in memory after its last answer, milliseconds. */
+  leaseMs?: number;
+  /** Milliseconds that went by since some moment, by no clock that is set; tests give their own. */
+  elapsed?: (() => number) | undefined;
 }
 
 export interface Vault {
@@ -64,6 +74,10 @@ export function openVault({
   devKey = false,
   maxCached = 30_000,
   revealsPerHour = REVEALS_PER_HOUR,
+  source,
+  holders,
+  leaseMs = LEASE_MS,
+  elapsed,
 }: VaultOptions): FileVault {
   if (masterKey.length !== 32) throw new ConfigError(['a master key has 32 bytes']);
   const rows = openSqliteFile(file);
@@ -77,7 +91,7 @@ export function openVault({
       rows.commit();
     }
     const ring = openRing(rows.metas(), masterKey, nextKey, file);
-    return vaultOn(rows, ring, { file, nextKey, clock, maxCached, revealsPerHour });
+    return vaultOn(rows, ring, { file, nextKey, clock, maxCached, revealsPerHour, source, holders, leaseMs, elapsed });
   } catch (error) {
     rows.rollback();
     rows.close();
@@ -88,10 +102,13 @@ export function openVault({
 function vaultOn(
   rows: SqliteFile,
   ring: MasterRing,
-  given: Required<Pick<VaultOptions, 'file' | 'nextKey' | 'clock' | 'maxCached' | 'revealsPerHour'>>,
+  given: Required<Pick<VaultOptions, 'file' | 'nextKey' | 'clock' | 'maxCached' | 'revealsPerHour' | 'leaseMs'>> &
+    Pick<VaultOptions, 'source' | 'holders' | 'elapsed'>,
 ): FileVault {
-  const { file, nextKey, clock, maxCached } = given;
-  const shelf = new Shelf(rows, ring, clock, maxCached);
+  const { file, nextKey, clock, maxCached, source, holders, leaseMs, elapsed } = given;
+  // What it wraps by is looked for only when the first school is read.
+  const held = { lease: (name: string) => custody.lease(name) };
+  const shelf = new Shelf(rows, ring, clock, maxCached, held);
   const ledger = openLedger(`${file}.forgotten`);
   const forgetting = new Forgetting(shelf);
   const desk: Desk = { shelf, forgetting };
@@ -144,10 +161,38 @@ function vaultOn(
     });
   const grouped: typeof enqueue = (school, run) =>
     stopping ? Promise.reject(new GatewayError('gateway.stopping')) : enqueue(school, run);
-  const store = sqliteRotation(rows, enqueue, together);
+  const store = sqliteRotation(rows, (school, run) => custody.opening(school, () => enqueue(school, run)), together);
+  const custody: Custody = new Custody({
+    ring,
+    store,
+    clock,
+    holders,
+    source,
+    leaseMs,
+    elapsed,
+    where: file,
+    drop: async () => shelf.dropClosed(),
+  });
   const watch = new RevealWatch(sqliteReveals(rows, together), clock, given.revealsPerHour);
-  const rotation = new KeyRotation({ store, ring, clock, nextKey, othersMs: 0 });
-  const { implementation, reveals } = serveVault({ doors: ring.doors, devKey, touched, grouped, rotation, watch });
+  const rotation = new KeyRotation({
+    store,
+    ring,
+    clock,
+    nextKey,
+    othersMs: 0,
+    prepareNext: async () => source?.prepareNext(),
+    reseal: () => custody.reseal(),
+  });
+  const { implementation, reveals } = serveVault({
+    doors: ring.doors,
+    devKey,
+    touched,
+    grouped,
+    rotation,
+    watch,
+    custody,
+    run: store.run,
+  });
 
   let sweptMs = 0;
   function runChores(): void {
@@ -218,6 +263,8 @@ function vaultOn(
           // A full disk must not end the vault: what is due is tried again in a second.
           failed(error);
         }
+        // By itself: renewing goes on for hours, and a holder is asked in time.
+        custody.tick().catch(failed);
         renewing ??= watch
           .tick()
           .then(() => rotation.run())
@@ -229,6 +276,7 @@ function vaultOn(
     },
     async tick() {
       runChores();
+      await custody.tick();
       await watch.tick();
       await rotation.step();
     },
@@ -238,6 +286,7 @@ function vaultOn(
         clearInterval(timer);
         // A lot that is under way still needs the file.
         await renewing;
+        await custody.stop();
         flush();
         await watch.save();
         saveTouched();

@@ -464,6 +464,21 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(await codeOf(at.operator.rotateKeys({ kinds: ['master'] }))).toBe('state.missing');
     },
   },
+  holdKeys: {
+    call: (as) => as.holdKeys({ schoolOin: school, at: '' }),
+    effect: async () => {
+      // What it does with a holder: held-keys.test.ts.
+      const { keys } = await at.operator.holdKeys({ schoolOin: school });
+      expect(keys!.held).toEqual([]);
+      const at1 = 'http://127.0.0.1:1/v1/transit/keys/x';
+      expect(await codeOf(at.operator.holdKeys({ schoolOin: school, at: at1, token: 'x' }))).toBe('peer.unavailable');
+      expect(await codeOf(at.operator.holdKeys({ schoolOin: school, at: 'https://a.example/x', token: 'x' }))).toBe(
+        'wire.invalid',
+      );
+      expect(await codeOf(at.operator.holdKeys({ schoolOin: newOin(), at: at1, token: 'x' }))).toBe('state.missing');
+      expect(await codeOf(at.operator.holdKeys({}))).toBe('wire.invalid');
+    },
+  },
   showKeys: {
     call: (as) => as.showKeys({}),
     effect: async () => {

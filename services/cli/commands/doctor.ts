@@ -84,7 +84,7 @@ export const doctor: Command = {
       if (status) {
         const { services } = await import('../../roles.ts');
         const known = new Set(services.map(({ name }) => name));
-        checks.push(...wellbeing({ ...status, known }), await unsent(call));
+        checks.push(...wellbeing({ ...status, known }), await unsent(call), ...(await heldKeys(call)));
       }
       checks.push(...(await kept(call, config, status)));
     }
@@ -420,6 +420,60 @@ async function kept(call: Call, config: Config, status: StatusResponse | undefin
     return [warn('kept', `not known: ${asProblem(thrown).message}`), ...backupsOnly(backups, now)];
   }
 }
+
+/** Keys that somebody else holds, and whether the vault may use them. Nothing where all keys are in files. */
+async function heldKeys(call: Call): Promise<Check[]> {
+  const name = 'held keys';
+  try {
+    const { keys } = await call.gateway().ask('showKeys', {});
+    const { masterAt = '', masterAwayMs = 0n, masterClosed = false, held = [] } = keys ?? {};
+    const since = dutchTime(masterAwayMs);
+    const closed = held.filter(({ open }) => !open);
+    const doubtful = held.filter(({ open, code }) => open && code !== '');
+    return [
+      ...(masterClosed
+        ? [
+            fail(
+              name,
+              `the vault is closed: the holder of its master key, ${masterAt}, has given no answer since ${since}`,
+            ),
+          ]
+        : masterAwayMs > 0n
+          ? [warn(name, `the holder of the master key, ${masterAt}, has given no answer since ${since}`)]
+          : masterAt !== ''
+            ? [ok(name, `the master key is held at ${masterAt}`)]
+            : []),
+      ...(closed.length > 0
+        ? [
+            warn(
+              name,
+              `closed, because the holder of their key gives no answer or says no: ${listed(closed.map(({ schoolOin }) => schoolOin))}; see eduk key list, and ask the school`,
+            ),
+          ]
+        : []),
+      ...(doubtful.length > 0
+        ? [warn(name, `about to close, for the same reason: ${listed(doubtful.map(({ schoolOin }) => schoolOin))}`)]
+        : []),
+      ...(held.length > 0 && closed.length + doubtful.length === 0
+        ? [
+            ok(
+              name,
+              `${counted(held.length, 'school holds its own key', 'schools hold their own key')}, and all are open`,
+            ),
+          ]
+        : []),
+    ];
+  } catch (thrown) {
+    return [warn(name, `not known: ${asProblem(thrown).message}`)];
+  }
+}
+
+const SHOWN_SCHOOLS = 20;
+const listed = (schools: readonly string[]): string =>
+  [
+    ...schools.slice(0, SHOWN_SCHOOLS),
+    ...(schools.length > SHOWN_SCHOOLS ? [`and ${schools.length - SHOWN_SCHOOLS} more`] : []),
+  ].join(', ');
 
 const statusJson = (status: StatusResponse) => ({
   version: status.version,

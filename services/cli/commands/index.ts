@@ -9,7 +9,7 @@ import { showFlow, whyBlocked } from './flow.ts';
 import { approveHold, listHolds, rejectHold } from './hold.ts';
 import { importCatalogue, importRoster } from './import.ts';
 import { backup, move, restore } from './keep.ts';
-import { listKeys, rotateKeys } from './key.ts';
+import { holdKey, listKeys, makeKey, rotateKeys } from './key.ts';
 import { forgetLearners, keepLearners, replaceNumbers } from './learner.ts';
 import {
   acceptMandate,
@@ -78,6 +78,8 @@ export const commands: readonly Command[] = [
   verifyReceipt,
   listKeys,
   rotateKeys,
+  holdKey,
+  makeKey,
   move,
   backup,
   restore,

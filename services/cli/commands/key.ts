@@ -1,9 +1,14 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ConfigError } from '#kernel';
 import type { ShowKeysResponse } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import { schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
+import { openToOthers } from '../place.ts';
 import { age, counted, dutchTime, isoTime, list, paragraph, table } from '../print.ts';
-import { misuse } from '../problem.ts';
+import { misuse, Problem } from '../problem.ts';
+import { keeping } from './keep.ts';
 
 const kinds = ['master', 'data', 'index', 'pairwise'] as const;
 
@@ -23,6 +28,16 @@ const json = (keys: ShowKeysResponse) => ({
   rotating: keys.rotating,
   heldSince: isoTime(keys.heldMs),
   skipped: keys.skipped,
+  heldAt: keys.masterAt === '' ? null : keys.masterAt,
+  holderAway: isoTime(keys.masterAwayMs),
+  closed: keys.masterClosed,
+  held: keys.held.map(({ schoolOin, at, open, awayMs, code }) => ({
+    schoolOin,
+    at,
+    open,
+    away: isoTime(awayMs),
+    code: code === '' ? null : code,
+  })),
   keys: keys.keys.map(({ kind, askedMs, schoolsLeft, renewedMs }) => ({
     kind,
     asked: isoTime(askedMs),
@@ -39,10 +54,13 @@ function text(keys: ShowKeysResponse, now: number): string {
     keys.skipped > 0
       ? `${counted(keys.skipped, 'school keeps its keys', 'schools keep their keys')}: a value did not open. The log of the vault names them (vault.rotation_failed).`
       : '',
+    keys.masterAwayMs > 0n
+      ? `The holder of the master key has not let the vault have it since ${dutchTime(keys.masterAwayMs)}${keys.masterClosed ? ': nothing can be found, sealed or shown until it does.' : '; what the vault has of it ends soon.'}`
+      : '',
   ].filter(Boolean);
   return [
     list([
-      ['master key', `number ${keys.master}`],
+      ['master key', `number ${keys.master}, ${keys.masterAt === '' ? 'in a file' : `held at ${keys.masterAt}`}`],
       ['schools', keys.schools],
       ['renewing', keys.rotating ? 'under way' : 'nothing'],
     ]),
@@ -56,9 +74,31 @@ function text(keys: ShowKeysResponse, now: number): string {
         dutchTime(askedMs),
       ]),
     ),
+    ...(keys.held.length === 0
+      ? []
+      : [
+          table(
+            ['school', 'its key is held at', 'state', 'since'],
+            keys.held.map(({ schoolOin, at, open, awayMs, code }) => [
+              schoolOin,
+              at,
+              standing(open, code),
+              dutchTime(awayMs),
+            ]),
+          ),
+        ]),
     ...words.map((one) => paragraph(one)),
   ].join('\n\n');
 }
+
+/** How the key of a school is, in words. */
+const standing = (open: boolean, code: string): string =>
+  [
+    open ? 'open' : 'closed',
+    code === '' ? '' : code === 'peer.refused' ? 'its holder says no' : 'its holder gives no answer',
+  ]
+    .filter(Boolean)
+    .join(': ');
 
 const result = (keys: ShowKeysResponse | undefined, call: Call): Result =>
   keys === undefined ? {} : { json: json(keys), text: text(keys, call.streams.now()) };
@@ -107,5 +147,88 @@ export const listKeys: Command = {
   async run(call): Promise<Result> {
     const { keys } = await call.gateway().ask('showKeys', {});
     return result(keys, call);
+  },
+};
+
+/** The one line of a file that nobody else reads. */
+function tokenIn(file: string): string {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8').trim();
+  } catch (thrown) {
+    throw misuse(`${file} cannot be read (${(thrown as NodeJS.ErrnoException).code}).`);
+  }
+  if (openToOthers(file)) throw misuse(`${file} can be read by others; chmod 600 ${file}`);
+  if (!/^[\x21-\x7e]{1,4096}$/.test(text)) throw misuse(`${file} must hold one line without spaces.`);
+  return text;
+}
+
+export const holdKey: Command = {
+  name: 'key hold',
+  about: 'Let a school, or whom it asks to, hold the key that wraps the keys to its data; or take that back.',
+  flags: {
+    school: { ...schoolFlag('Which school.'), required: true },
+    at: {
+      about: 'Its key at a Transit engine of HashiCorp Vault or OpenBao: https://HOST/v1/transit/keys/NAME.',
+      value: 'URL',
+    },
+    'token-file': {
+      about: 'File (mode 0600) with the token that lets the gateway encrypt and decrypt with that key.',
+      value: 'FILE',
+    },
+    back: { about: 'The master key of the vault wraps them again. Only while their holder lets the vault have them.' },
+  },
+  notes: [
+    'While the holder gives no answer, or says no, nothing of the school is taken in or shown: messages are told school.closed and come again, deliveries wait. When it does, all goes on, in order.',
+    'The keys to its data and its index are renewed too: the master key and an earlier copy of the database open what they did, and nothing newer.',
+  ],
+  async run(call): Promise<Result> {
+    const oin = call.one('school')!;
+    const [at, file] = [call.one('at'), call.one('token-file')];
+    if (call.has('back') ? at !== undefined || file !== undefined : at === undefined || file === undefined)
+      throw misuse('Give --at and --token-file, or --back.');
+    const { keys } = await call.gateway().ask('holdKeys', {
+      schoolOin: oin,
+      at: at ?? '',
+      token: file === undefined ? '' : tokenIn(file),
+    });
+    return result(keys, call);
+  },
+};
+
+export const makeKey: Command = {
+  name: 'key make',
+  about: 'Make a master key that a key management service holds: a file that says where it opens.',
+  flags: {
+    at: {
+      about:
+        'The key that wraps it, at a Transit engine of HashiCorp Vault or OpenBao: https://HOST/v1/transit/keys/NAME.',
+      value: 'URL',
+      required: true,
+    },
+    'token-file': {
+      about: 'File (mode 0600) with the token for it, under the name that it has on each machine with a vault.',
+      value: 'FILE',
+      required: true,
+    },
+    to: {
+      about: 'The file to write, which must not be there yet: a new EDUK_MASTER_KEY_FILE, or one with .next.',
+      value: 'FILE',
+      required: true,
+    },
+  },
+  alone: true,
+  notes: ['Nobody sees the key, and it rests nowhere in clear. Put the file on each machine with a vault.'],
+  async run(call): Promise<Result> {
+    const [at, file, to] = [call.one('at')!, call.one('token-file')!, call.one('to')!];
+    tokenIn(file);
+    const { makeKeyFile } = await keeping();
+    const config = call.config();
+    await makeKeyFile({ address: at, tokenFile: resolve(file), to: resolve(to) }, config).catch((thrown: unknown) => {
+      throw thrown instanceof ConfigError
+        ? new Problem('state.conflict', thrown.problems.join('\n'), { who: 'us' })
+        : thrown;
+    });
+    return { json: { file: resolve(to), at }, text: paragraph(`${to} is a master key that is held at ${at}.`) };
   },
 };

@@ -50,12 +50,17 @@ export function serveBulk<Req>(
   let turn: Promise<void> = Promise.resolve();
   /** What ended the stream for what follows: nothing behind it may be taken, since its sender repeats from there. */
   let stopped: GatewayError | undefined;
+  /** Schools of which something was refused because they are closed: nothing more of them is taken by this stream. */
+  const closed = new Set<string>();
 
   /** Refuses what stands behind the first that ends the stream, in this group and those after it. */
   const stopBehind = (batch: readonly Submission[]): void => {
     for (const submission of batch) {
       if (stopped) submission.refused = stopped;
       else if (submission.refused && endsStream.has(submission.refused.fault)) stopped = submission.refused;
+      // The school may be open again by now; what its sender has to repeat comes first all the same.
+      else if (submission.refused?.fault === 'school.closed') closed.add(submission.school ?? '');
+      else if (closed.has(submission.school ?? '')) submission.refused ??= new GatewayError('school.closed');
     }
   };
 

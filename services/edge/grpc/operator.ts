@@ -560,6 +560,12 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
     await door.services.vault.rotateKeys(request);
     return { keys: await door.services.vault.showKeys({}) };
   },
+  holdKeys: async ({ schoolOin, at, token }: op.HoldKeysRequest, { door }): Promise<op.HoldKeysResponse> => {
+    const problem = at === '' ? undefined : door.dialler.networks.problemWith(at);
+    if (problem !== undefined) throw new GatewayError('wire.invalid', `This address ${problem}.`, { where: 'at' });
+    await door.services.vault.holdKeys({ schoolOin, at, token });
+    return { keys: await door.services.vault.showKeys({}) };
+  },
   showKeys: async (_request: op.ShowKeysRequest, { door }): Promise<op.ShowKeysResponse> => ({
     keys: await door.services.vault.showKeys({}),
   }),

@@ -19,6 +19,7 @@ import { type Purpose, revealPeople, revealRoster } from '#release';
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { watchOf } from '../head.ts';
+import { CLOSED } from '../out/reopening.ts';
 import { ofAgreements, tryPurpose } from '../purpose.ts';
 import { entitlementsShown } from '../reads/entitlements.ts';
 import { flowOf, present } from '../reads/flows.ts';
@@ -445,6 +446,7 @@ export async function serveWatch(
     if (first && request.cursor !== '' && oldest > after + 1n) throw new GatewayError('cursor.expired');
     first = false;
     after = through;
+    const closed = new Set<string>();
     page: for (const run of runs(rows, mailbox)) {
       // Nothing is parked for a token that is for another school.
       if (!mailbox.catalogue && caller.school !== undefined && caller.school !== run.school) continue;
@@ -467,7 +469,24 @@ export async function serveWatch(
         break;
       }
       if (request.schoolOin && request.schoolOin !== run.school) continue;
-      const shown = await mailbox.show(run.rows, purpose?.purpose as Purpose, caller, gate, site);
+      const shown = closed.has(run.school)
+        ? undefined
+        : await mailbox
+            .show(run.rows, purpose?.purpose as Purpose, caller, gate, site)
+            .catch((thrown: unknown): undefined => {
+              if (!(thrown instanceof GatewayError) || thrown.fault !== CLOSED) throw thrown;
+            });
+      if (shown === undefined) {
+        // Mail of other schools goes on. This comes back once the school lets us, and what follows of it not before.
+        closed.add(run.school);
+        await door.services.delivery.parkRows({
+          partyOin: caller.oin,
+          service: mailbox.service,
+          numbers: run.rows.map(({ number }) => number),
+          code: CLOSED,
+        });
+        continue;
+      }
       for (const [i, message] of shown.entries()) {
         if (call.cancelled) return;
         if (over.aborted) throw over.reason;

@@ -7,6 +7,7 @@ import { connectServices } from '../services.ts';
 import { acceptTogether } from '../stages/accept.ts';
 import type { Door } from '../submission.ts';
 import { Together } from '../together.ts';
+import { startReopening } from './reopening.ts';
 import { type Sender, startSender } from './sender.ts';
 
 export type { Sender } from './sender.ts';
@@ -52,11 +53,12 @@ export async function startOutbound(options: OutboundOptions): Promise<Sender> {
     publicUrl: () => '',
     derive: (purpose, id) => secrets.digest(`${purpose}|${id}`).toString('base64url'),
   };
-  const sender = startSender({ door }, version, { dialler, alone });
+  const reopening = startReopening(services);
+  const sender = startSender({ door }, version, { dialler, alone, onClosed: () => reopening.look() });
   return {
     async stop(graceMs) {
       closing.abort();
-      await sender.stop(graceMs);
+      await Promise.all([sender.stop(graceMs), reopening.stop()]);
       chain.stop();
       await audit.stop();
     },

@@ -10,6 +10,7 @@ import { tryPurpose } from '../purpose.ts';
 import { partyCaller } from '../stages/authenticate.ts';
 import { bodyOf, CONTENT_TYPE } from './body.ts';
 import { posterFor, TIMEOUT_MS } from './post.ts';
+import { CLOSED } from './reopening.ts';
 import { signed, webhookKey } from './sign.ts';
 
 export interface SenderOptions {
@@ -17,6 +18,8 @@ export interface SenderOptions {
   dialler: Dialler;
   /** There is no other sender: what another run of it left is free at once. */
   alone: boolean;
+  /** Mail was withheld because its school is closed. */
+  onClosed?(): void;
 }
 
 export interface Sender {
@@ -35,7 +38,11 @@ const GATHER_MS = 2;
 const MOST_BODY_BYTES = 2 * 1024 * 1024;
 
 /** Begins to send. */
-export function startSender(gate: Pick<Gate, 'door'>, version: string, { dialler, alone }: SenderOptions): Sender {
+export function startSender(
+  gate: Pick<Gate, 'door'>,
+  version: string,
+  { dialler, alone, onClosed }: SenderOptions,
+): Sender {
   const { door } = gate;
   const { delivery } = door.services;
   const owner = newId();
@@ -83,6 +90,10 @@ export function startSender(gate: Pick<Gate, 'door'>, version: string, { dialler
       .catch((thrown): Partial<AttemptOutcome> => {
         const { fault } = asGatewayError(thrown);
         if (fault.startsWith('mandate.')) return { result: 'withheld', code: fault };
+        if (fault === CLOSED) {
+          onClosed?.();
+          return { result: 'withheld', code: fault };
+        }
         if (fault === 'gateway.bug') log('error', 'push_bug', describeError(asGatewayError(thrown)));
         return { result: 'unsent', code: fault };
       })

@@ -2,7 +2,17 @@
  * Why an order, product or learner has no material yet. Asks every owner what it knows, and says of each cause how far
  * things came, who must act, and how. Ten kinds of cause, each asked by order, product and learner: test/chain/why.test.ts.
  */
-import { dutchDay, type Fault, faults, GatewayError, isFault, schoolYearOf } from '#kernel';
+import {
+  asGatewayError,
+  describeError,
+  dutchDay,
+  type Fault,
+  faults,
+  GatewayError,
+  isFault,
+  log,
+  schoolYearOf,
+} from '#kernel';
 import { EntitlementState, LineState } from '#proto/eduk/core/v1/ordering';
 import { Service } from '#proto/eduk/core/v1/party';
 import type { EntitlementRow } from '#proto/eduk/entitlements/v1/entitlements';
@@ -19,6 +29,8 @@ import { tokenOf } from './names.ts';
 
 /** What to do about a cause. */
 export const remedies: Partial<Record<Fault, string>> = {
+  'school.closed':
+    'The school, or whom it asked to hold its key, lets the gateway use it again; then all goes on by itself, in order: eduk key list.',
   'mandate.missing': 'The school grants a mandate for this service to this party.',
   'mandate.unconfirmed': 'The school confirms the mandate; what waits is then sent in order.',
   'mandate.unaccepted':
@@ -51,6 +63,7 @@ export const remedies: Partial<Record<Fault, string>> = {
 const weight: Partial<Record<Fault, number>> = {
   'gateway.bug': 0,
   'hold.pending': 1,
+  'school.closed': 1,
   'mandate.unconfirmed': 2,
   'mandate.unaccepted': 2,
   'mandate.ended': 2,
@@ -94,10 +107,15 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
   if (!all && hasRef(request.learner)) requireAnyMandate(gate, request.schoolOin, caller.oin);
 
   // What the owners know.
-  const learner = hasRef(request.learner)
-    ? await tokenOf(gate, caller, request.schoolOin, request.learner).catch(unknownLearner)
-    : '';
-  if (learner === undefined) found.push({ code: 'learner.unknown', lastStep: 'none', learners: 1 });
+  const closed = await closedSchool(gate, request.schoolOin);
+  if (closed) found.push(closed);
+  // Of a closed school nobody can say who has this number.
+  const learner = !hasRef(request.learner)
+    ? ''
+    : closed
+      ? undefined
+      : await tokenOf(gate, caller, request.schoolOin, request.learner).catch(unknownLearner);
+  if (learner === undefined && !closed) found.push({ code: 'learner.unknown', lastStep: 'none', learners: 1 });
   let orders: OrderRow[] = [];
   let entitlements: EntitlementRow[] = [];
   let enrolment: Enrolment = { groups: [], enrolled: false };
@@ -148,6 +166,10 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
     }
   }
   const school = request.schoolOin || orders[0]?.schoolOin || '';
+  if (request.schoolOin === '') {
+    const waits = await closedSchool(gate, school);
+    if (waits) found.push(waits);
+  }
   const products = new Set<string>(request.productId ? [request.productId] : []);
   for (const order of orders)
     for (const { line } of order.lines) if (!learner || line!.learner === learner) products.add(line!.terms!.productId);
@@ -390,6 +412,27 @@ async function touches({ door }: Gate, hold: Hold, learners: ReadonlySet<string>
     entries.length < asked.length ||
     entries.some(({ group, compositeGroups }) => [group, ...compositeGroups].some((one) => closing.has(one)))
   );
+}
+
+/** That the key of a school is held elsewhere, where nobody lets us use it. */
+async function closedSchool({ door }: Gate, school: string): Promise<Found | undefined> {
+  if (school === '') return undefined;
+  const { held } = await door.services.vault.showHolds({ schoolOin: school }).catch((thrown: unknown) => {
+    // What the vault cannot say now is not in the way of what others know.
+    log('warn', 'why_without_vault', describeError(asGatewayError(thrown)));
+    return { held: [] };
+  });
+  const hold = held.find(({ open }) => !open);
+  if (!hold) return undefined;
+  const does = hold.code === 'peer.refused' ? 'says no' : 'gives no answer';
+  return {
+    code: 'school.closed',
+    partyOin: school,
+    who: 'school',
+    lastStep: 'vault',
+    sinceMs: hold.awayMs,
+    told: `The key to the data of ${door.chain.party(school)?.name ?? 'this school'} is held at ${new URL(hold.at).host}, which ${does}: nothing of the school is taken in or shown until it does.`,
+  };
 }
 
 /** Whether a learner is at a school is told only to who may have something of that school now. Throws mandate.*. */

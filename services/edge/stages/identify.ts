@@ -7,7 +7,7 @@ const none: Found = { tokens: [], marks: [], texts: new Map(), sealed: [] };
 /**
  * Trades identity for tokens: one call of the vault per school and batch. Tokens, texts and salts are durable there
  * before the message is accepted.
- * Faults: learner.unknown, state.conflict (two numbers of one message name two learners), state.missing (a pseudonym of no group).
+ * Faults: school.closed (of that school's messages only), learner.unknown, state.conflict (two numbers of one message name two learners), state.missing (a pseudonym of no group).
  */
 export async function identify(batch: readonly Submission[], door: Door): Promise<void> {
   const bySchool = new Map<string, Submission[]>();
@@ -17,7 +17,15 @@ export async function identify(batch: readonly Submission[], door: Door): Promis
     if (of) of.push(submission);
     else bySchool.set(school, [submission]);
   }
-  await Promise.all([...bySchool].map(([school, of]) => identifySchool(school, of, door)));
+  await Promise.all(
+    [...bySchool].map(([school, of]) =>
+      identifySchool(school, of, door).catch((thrown: unknown) => {
+        if (!(thrown instanceof GatewayError) || thrown.fault !== 'school.closed') throw thrown;
+        // Messages of other schools go on.
+        for (const submission of of) submission.refused ??= thrown;
+      }),
+    ),
+  );
 }
 
 const partyOf = ({ caller }: Submission): string => (caller.kind === 'operator' ? '' : caller.oin);

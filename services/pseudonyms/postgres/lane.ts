@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { asGatewayError, ConfigError, describeError, GatewayError, logSeldom } from '#kernel';
 import type { Call, Desk } from '../calls.ts';
 import { Forgetting } from '../forgetting.ts';
-import type { MasterRing } from '../keys.ts';
+import type { MasterRing, SchoolWrappers } from '../keys.ts';
 import { MISSING } from '../rows.ts';
 import { type School, Shelf } from '../shelf.ts';
 import { Conflict, Connection } from './connection.ts';
@@ -21,6 +21,8 @@ export interface LaneOptions {
   url: string;
   schema: string;
   master: MasterRing;
+  /** Keys that schools hold; none by default. */
+  held?: SchoolWrappers;
   clock: Desk['shelf']['clock'];
   maxCached: number;
   ledger: PostgresLedger;
@@ -54,10 +56,12 @@ export class Lane {
   #confirmedMs = 0;
   /** Schools that this group's transaction has for itself; undefined when none is open. */
   #held: Set<number> | undefined;
+  /** Some school is open no longer. */
+  #isDropDue = false;
 
   constructor(options: LaneOptions) {
     this.#options = options;
-    const shelf = new Shelf(this.#image, options.master, options.clock, options.maxCached);
+    const shelf = new Shelf(this.#image, options.master, options.clock, options.maxCached, options.held);
     this.#desk = { shelf, forgetting: new Forgetting(shelf) };
   }
 
@@ -80,6 +84,13 @@ export class Lane {
   /** Lets go of what others have changed since: a secret that was destroyed has no place in memory either, used or not. */
   async refresh(): Promise<void> {
     if (this.cached > 0) await this.submit(({ shelf }) => shelf.useAll());
+  }
+
+  /** Lets go of schools that are not open any more. */
+  async dropClosed(): Promise<void> {
+    // Before the next group: what a run stands on does not go while it runs.
+    this.#isDropDue = true;
+    await this.submit(() => undefined);
   }
 
   /** How many learners are cached. */
@@ -117,6 +128,8 @@ export class Lane {
   async #group(calls: readonly Call[]): Promise<Outcome> {
     const { shelf, forgetting } = this.#desk;
     const image = this.#image;
+    if (this.#isDropDue) shelf.dropClosed();
+    this.#isDropDue = false;
     this.#confirmed.clear();
     try {
       for (let runs = 0; runs < MOST_RUNS; runs++) {

@@ -99,7 +99,7 @@ export class PostgresRotation implements RotationStore {
   async countSchools(wrapper: string): Promise<{ schools: number; otherwise: number }> {
     const [found] = await this.#rows<{ schools: number; otherwise: number }>(
       `SELECT (SELECT count(*) FROM schools) AS schools,
-        (SELECT count(DISTINCT school) FROM school_keys WHERE wrapped_by <> $1) AS otherwise`,
+        (SELECT count(DISTINCT school) FROM school_keys WHERE wrapped_by <> $1 AND wrapped_by NOT LIKE 'held:%') AS otherwise`,
       wrapper,
     );
     return found!;
@@ -107,7 +107,8 @@ export class PostgresRotation implements RotationStore {
 
   async wrappedOtherwise(wrapper: string, limit: number): Promise<string[]> {
     const found = await this.#rows<{ oin: string }>(
-      'SELECT oin FROM schools WHERE id IN (SELECT school FROM school_keys WHERE wrapped_by <> $1) ORDER BY id LIMIT $2',
+      `SELECT oin FROM schools WHERE id IN (SELECT school FROM school_keys WHERE wrapped_by <> $1
+        AND wrapped_by NOT LIKE 'held:%') ORDER BY id LIMIT $2`,
       wrapper,
       limit,
     );
@@ -124,12 +125,17 @@ export class PostgresRotation implements RotationStore {
     return { count: counted!.count, oins: found.map(({ oin }) => oin) };
   }
 
-  async madeBefore(kind: Rotation, ms: number): Promise<{ count: number; oin: string | undefined }> {
+  async madeBefore(
+    kind: Rotation,
+    ms: number,
+    except: readonly string[],
+  ): Promise<{ count: number; oin: string | undefined }> {
     const [found] = await this.#rows<{ count: number; oin: string | null }>(
-      `SELECT count(*), min(s.oin) AS oin FROM schools s WHERE NOT EXISTS (
+      `SELECT count(*), min(s.oin) FILTER (WHERE s.oin <> ALL($3)) AS oin FROM schools s WHERE NOT EXISTS (
         SELECT 1 FROM school_keys k WHERE k.school = s.id AND k.purpose = $1 AND k.made_ms >= $2)`,
       rotations[kind][0],
       ms,
+      except,
     );
     return { count: found!.count, oin: found!.oin ?? undefined };
   }
@@ -140,6 +146,13 @@ export class PostgresRotation implements RotationStore {
       rotations[kind][0],
     );
     return Number(found!.ms ?? 0);
+  }
+
+  held(): Promise<{ oin: string; name: string }[]> {
+    return this.#rows(
+      `SELECT DISTINCT s.oin, k.wrapped_by AS name FROM school_keys k JOIN schools s ON s.id = k.school
+        WHERE k.wrapped_by LIKE 'held:%' ORDER BY s.oin`,
+    );
   }
 
   learnersAfter(oin: string, id: number, limit: number): Promise<{ id: number; token: string }[]> {

@@ -1,7 +1,9 @@
 import { standingOfDatabase, standingRefusal } from '#bus';
 import { type Clock, ConfigError, describeError, GatewayError, log, logSeldom } from '#kernel';
 import { serveVault } from '../calls.ts';
-import { type MasterRing, masterKeys } from '../keys.ts';
+import { Custody, LEASE_MS, type MasterSource } from '../custody.ts';
+import type { Holders } from '../holder.ts';
+import { type MasterRing, masterKeys, type SchoolLease } from '../keys.ts';
 import { OLD_NAMES_MS, type Touched } from '../people.ts';
 import { REVEALS_PER_HOUR, RevealWatch } from '../reveals.ts';
 import { type NextKey, openRing } from '../ring.ts';
@@ -34,6 +36,11 @@ export interface PostgresVaultOptions {
   schema?: string;
   /** How many learners a party may be shown in an hour before somebody is paged; 0 = any. */
   revealsPerHour?: number;
+  /** As in `VaultOptions`. */
+  source?: MasterSource | undefined;
+  holders?: Holders | undefined;
+  leaseMs?: number;
+  elapsed?: (() => number) | undefined;
   /** Groups of calls that are answered at the same time, each with a connection of its own. */
   lanes?: number;
 }
@@ -68,17 +75,23 @@ export async function openPostgresVault({
   schema = 'vault',
   lanes: count = 4,
   revealsPerHour = REVEALS_PER_HOUR,
+  source,
+  holders,
+  leaseMs = LEASE_MS,
+  elapsed,
 }: PostgresVaultOptions): Promise<Vault> {
   if (masterKey.length !== 32) throw new ConfigError(['a master key has 32 bytes']);
   await refuseMoved(url, schema);
   await migrate(url, schema);
   const { ring, ...made } = await keysOf(url, schema, masterKey, nextKey, devKey);
   const ledger = new PostgresLedger(ledgerUrl, `${schema}_ledger`);
+  // What a school is wrapped by is looked for only when the first call comes.
+  const held = { lease: (name: string): SchoolLease | undefined => vault.custody.lease(name) };
   const lanes = Array.from(
     { length: count },
-    () => new Lane({ url, schema, master: ring, clock, maxCached: Math.ceil(maxCached / count), ledger }),
+    () => new Lane({ url, schema, master: ring, held, clock, maxCached: Math.ceil(maxCached / count), ledger }),
   );
-  const vault = new PostgresVault({
+  const vault: PostgresVault = new PostgresVault({
     url,
     schema,
     clock,
@@ -88,6 +101,10 @@ export async function openPostgresVault({
     lanes,
     devKey: made.devKey,
     revealsPerHour,
+    source,
+    holders,
+    leaseMs,
+    elapsed,
   });
   try {
     await ledger.prepare();
@@ -162,6 +179,7 @@ class PostgresVault implements Vault {
   readonly implementations: Vault['implementations'];
   readonly reveals: Vault['reveals'];
   readonly devKey: boolean;
+  readonly custody: Custody;
   readonly #url: string;
   readonly #schema: string;
   readonly #clock: Clock;
@@ -190,16 +208,44 @@ class PostgresVault implements Vault {
     lanes: readonly Lane[];
     devKey: boolean;
     revealsPerHour: number;
+    source: MasterSource | undefined;
+    holders: Holders | undefined;
+    leaseMs: number;
+    elapsed: (() => number) | undefined;
   }) {
-    const { url, schema, clock, ring, nextKey, ledger, lanes, devKey } = given;
+    const { url, schema, clock, ring, nextKey, ledger, lanes, devKey, source, holders, leaseMs, elapsed } = given;
     this.#url = url;
     this.#schema = schema;
     this.#clock = clock;
     this.#ledger = ledger;
     this.#lanes = lanes;
     this.devKey = devKey;
-    this.#store = new PostgresRotation(url, schema, (school, run) => this.#laneOf(school).submit(run));
-    const rotation = new KeyRotation({ store: this.#store, ring, clock, nextKey, othersMs: OTHERS_MS });
+    this.#store = new PostgresRotation(url, schema, (school, run) =>
+      this.custody.opening(school, () => this.#laneOf(school).submit(run)),
+    );
+    const custody = new Custody({
+      ring,
+      store: this.#store,
+      clock,
+      holders,
+      source,
+      leaseMs,
+      elapsed,
+      where: 'the vault’s database',
+      drop: async () => {
+        await Promise.all(lanes.map((lane) => lane.dropClosed()));
+      },
+    });
+    this.custody = custody;
+    const rotation = new KeyRotation({
+      store: this.#store,
+      ring,
+      clock,
+      nextKey,
+      othersMs: OTHERS_MS,
+      prepareNext: async () => source?.prepareNext(),
+      reseal: () => custody.reseal(),
+    });
     this.#rotation = rotation;
     this.#watch = new RevealWatch(
       postgresReveals((...statements) => this.#store.send(...statements)),
@@ -212,6 +258,8 @@ class PostgresVault implements Vault {
       touched: this.#touched,
       rotation,
       watch: this.#watch,
+      custody,
+      run: this.#store.run,
       grouped: (school, run) =>
         this.#stopped ? Promise.reject(new GatewayError('gateway.stopping')) : this.#laneOf(school).submit(run),
     });
@@ -235,6 +283,8 @@ class PostgresVault implements Vault {
         .finally(() => {
           this.#ticking = undefined;
         });
+      // By itself: renewing goes on for hours, and a holder is asked in time.
+      this.custody.tick().catch(failed);
       this.#renewing ??= this.#watch
         .tick()
         .then(() => this.#rotation.run())
@@ -247,6 +297,7 @@ class PostgresVault implements Vault {
 
   async tick(): Promise<void> {
     await this.#chores();
+    await this.custody.tick();
     await this.#watch.tick();
     await this.#rotation.step();
   }
@@ -274,6 +325,7 @@ class PostgresVault implements Vault {
     this.#rotation.stop();
     clearInterval(this.#timer);
     await Promise.all([this.#ticking, this.#renewing]);
+    await this.custody.stop();
     await Promise.all(this.#lanes.map((lane) => lane.idle()));
     // What cannot be saved now only makes names go a day earlier.
     await this.#saveTouched().catch((error) => tell('warn', 'vault.touched_lost', describeError(error)));

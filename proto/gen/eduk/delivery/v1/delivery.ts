@@ -61,6 +61,16 @@ export interface ParkRowsResponse {
   again: boolean;
 }
 
+/** Mail of a school that is parked for a reason which is gone. */
+export interface ReleaseRowsRequest {
+  schoolOin: string;
+  code: string;
+}
+
+/** All of it is in its mailboxes again, under fresh numbers; what may not be read after all is parked anew. */
+export interface ReleaseRowsResponse {
+}
+
 /** By flow. */
 export interface FlowRowsRequest {
   flowId: string;
@@ -953,6 +963,147 @@ export const ParkRowsResponse: MessageFns<ParkRowsResponse> = {
   fromPartial(object: DeepPartial<ParkRowsResponse>): ParkRowsResponse {
     const message = createBaseParkRowsResponse();
     message.again = object.again ?? false;
+    return message;
+  },
+};
+
+function createBaseReleaseRowsRequest(): ReleaseRowsRequest {
+  return { schoolOin: "", code: "" };
+}
+
+export const ReleaseRowsRequest: MessageFns<ReleaseRowsRequest> = {
+  encode(message: ReleaseRowsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.code !== "") {
+      writer.uint32(18).string(message.code);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseRowsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReleaseRowsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReleaseRowsRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+    };
+  },
+
+  toJSON(message: ReleaseRowsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReleaseRowsRequest>): ReleaseRowsRequest {
+    return ReleaseRowsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReleaseRowsRequest>): ReleaseRowsRequest {
+    const message = createBaseReleaseRowsRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.code = object.code ?? "";
+    return message;
+  },
+};
+
+function createBaseReleaseRowsResponse(): ReleaseRowsResponse {
+  return {};
+}
+
+export const ReleaseRowsResponse: MessageFns<ReleaseRowsResponse> = {
+  encode(_: ReleaseRowsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseRowsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReleaseRowsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ReleaseRowsResponse {
+    return {};
+  },
+
+  toJSON(_: ReleaseRowsResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReleaseRowsResponse>): ReleaseRowsResponse {
+    return ReleaseRowsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ReleaseRowsResponse>): ReleaseRowsResponse {
+    const message = createBaseReleaseRowsResponse();
     return message;
   },
 };
@@ -3403,6 +3554,15 @@ export const DeliveryServiceDefinition = {
       requestType: FlowRowsRequest as typeof FlowRowsRequest,
       requestStream: false,
       responseType: FlowRowsResponse as typeof FlowRowsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Takes mail of a school up again that was parked for a reason which is gone. */
+    releaseRows: {
+      name: "ReleaseRows",
+      requestType: ReleaseRowsRequest as typeof ReleaseRowsRequest,
+      requestStream: false,
+      responseType: ReleaseRowsResponse as typeof ReleaseRowsResponse,
       responseStream: false,
       options: {},
     },

@@ -1035,6 +1035,20 @@ export interface AnswerReviewResponse {
   mandateId: string;
 }
 
+/** Where the key is that wraps those of a school from now on. */
+export interface HoldKeysRequest {
+  schoolOin: string;
+  /** `https://HOST/v1/transit/keys/NAME`; empty = the master key of the vault again. */
+  at: string;
+  /** With which the holder lets the vault use that key, and nothing else. */
+  token: string;
+}
+
+/** As it is afterwards. */
+export interface HoldKeysResponse {
+  keys: ShowKeysResponse1 | undefined;
+}
+
 function createBaseAddPartyRequest(): AddPartyRequest {
   return { party: undefined };
 }
@@ -13372,6 +13386,180 @@ export const AnswerReviewResponse: MessageFns<AnswerReviewResponse> = {
   },
 };
 
+function createBaseHoldKeysRequest(): HoldKeysRequest {
+  return { schoolOin: "", at: "", token: "" };
+}
+
+export const HoldKeysRequest: MessageFns<HoldKeysRequest> = {
+  encode(message: HoldKeysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.at !== "") {
+      writer.uint32(18).string(message.at);
+    }
+    if (message.token !== "") {
+      writer.uint32(26).string(message.token);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldKeysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldKeysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.at = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldKeysRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      at: isSet(object.at) ? globalThis.String(object.at) : "",
+      token: isSet(object.token) ? globalThis.String(object.token) : "",
+    };
+  },
+
+  toJSON(message: HoldKeysRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.at !== "") {
+      obj.at = message.at;
+    }
+    if (message.token !== "") {
+      obj.token = message.token;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldKeysRequest>): HoldKeysRequest {
+    return HoldKeysRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldKeysRequest>): HoldKeysRequest {
+    const message = createBaseHoldKeysRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.at = object.at ?? "";
+    message.token = object.token ?? "";
+    return message;
+  },
+};
+
+function createBaseHoldKeysResponse(): HoldKeysResponse {
+  return { keys: undefined };
+}
+
+export const HoldKeysResponse: MessageFns<HoldKeysResponse> = {
+  encode(message: HoldKeysResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.keys !== undefined) {
+      ShowKeysResponse1.encode(message.keys, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldKeysResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldKeysResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keys = ShowKeysResponse1.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldKeysResponse {
+    return { keys: isSet(object.keys) ? ShowKeysResponse1.fromJSON(object.keys) : undefined };
+  },
+
+  toJSON(message: HoldKeysResponse): unknown {
+    const obj: any = {};
+    if (message.keys !== undefined) {
+      obj.keys = ShowKeysResponse1.toJSON(message.keys);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldKeysResponse>): HoldKeysResponse {
+    return HoldKeysResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldKeysResponse>): HoldKeysResponse {
+    const message = createBaseHoldKeysResponse();
+    message.keys = (object.keys !== undefined && object.keys !== null)
+      ? ShowKeysResponse1.fromPartial(object.keys)
+      : undefined;
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -13750,6 +13938,15 @@ export const OperatorServiceDefinition = {
       requestType: AnswerReviewRequest as typeof AnswerReviewRequest,
       requestStream: false,
       responseType: AnswerReviewResponse as typeof AnswerReviewResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Has the keys of a school wrapped by one that the school or whom it asked holds, or by the master key again. */
+    holdKeys: {
+      name: "HoldKeys",
+      requestType: HoldKeysRequest as typeof HoldKeysRequest,
+      requestStream: false,
+      responseType: HoldKeysResponse as typeof HoldKeysResponse,
       responseStream: false,
       options: {},
     },

@@ -290,6 +290,51 @@ export interface ShowKeysResponse {
   heldMs: bigint;
   /** Schools of which a value did not open: they keep their keys, and are tried again each hour. */
   skipped: number;
+  /** Schools whose keys are wrapped by one that is held elsewhere. */
+  held: HeldSchool[];
+  /** Where the master key is held; empty = in a file. */
+  masterAt: string;
+  /** Since when its holder gives no answer, Unix milliseconds; 0 = it does. */
+  masterAwayMs: bigint;
+  /** Nothing of any school can be found, sealed or shown until it does. */
+  masterClosed: boolean;
+}
+
+/** A school whose keys are wrapped by one that is held elsewhere, by the school or whom it asked to. */
+export interface HeldSchool {
+  schoolOin: string;
+  /** The key, at its holder. */
+  at: string;
+  /** What the vault has of the school can be found, sealed and shown. */
+  open: boolean;
+  /** Since when the holder gives no answer, or says no, Unix milliseconds; 0 = it answers. */
+  awayMs: bigint;
+  /** `peer.unavailable` = no answer, `peer.refused` = it says no; empty = it answers. */
+  code: string;
+}
+
+/** Of which school. */
+export interface ShowHoldsRequest {
+  /** Empty = all. */
+  schoolOin: string;
+}
+
+/** Asked of the holders now, where they are not open. */
+export interface ShowHoldsResponse {
+  held: HeldSchool[];
+}
+
+/** Where the key is that wraps those of a school from now on. */
+export interface HoldKeysRequest {
+  schoolOin: string;
+  /** `https://HOST/v1/transit/keys/NAME`; empty = the master key of the vault again. */
+  at: string;
+  /** With which the holder lets the vault use that key, and nothing else. */
+  token: string;
+}
+
+/** Done; the keys under which rows of the school rest are being renewed. */
+export interface HoldKeysResponse {
 }
 
 /** Nothing to ask. */
@@ -3595,7 +3640,18 @@ export const KeysOfKind: MessageFns<KeysOfKind> = {
 };
 
 function createBaseShowKeysResponse(): ShowKeysResponse {
-  return { master: 0, schools: 0, keys: [], rotating: false, heldMs: 0n, skipped: 0 };
+  return {
+    master: 0,
+    schools: 0,
+    keys: [],
+    rotating: false,
+    heldMs: 0n,
+    skipped: 0,
+    held: [],
+    masterAt: "",
+    masterAwayMs: 0n,
+    masterClosed: false,
+  };
 }
 
 export const ShowKeysResponse: MessageFns<ShowKeysResponse> = {
@@ -3620,6 +3676,21 @@ export const ShowKeysResponse: MessageFns<ShowKeysResponse> = {
     }
     if (message.skipped !== 0) {
       writer.uint32(48).uint32(message.skipped);
+    }
+    for (const v of message.held) {
+      HeldSchool.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.masterAt !== "") {
+      writer.uint32(66).string(message.masterAt);
+    }
+    if (message.masterAwayMs !== 0n) {
+      if (BigInt.asIntN(64, message.masterAwayMs) !== message.masterAwayMs) {
+        throw new globalThis.Error("value provided for field message.masterAwayMs of type int64 too large");
+      }
+      writer.uint32(72).int64(message.masterAwayMs);
+    }
+    if (message.masterClosed !== false) {
+      writer.uint32(80).bool(message.masterClosed);
     }
     return writer;
   },
@@ -3685,6 +3756,38 @@ export const ShowKeysResponse: MessageFns<ShowKeysResponse> = {
             message.skipped = reader.uint32();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.held.push(HeldSchool.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.masterAt = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.masterAwayMs = reader.int64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.masterClosed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3705,6 +3808,22 @@ export const ShowKeysResponse: MessageFns<ShowKeysResponse> = {
       rotating: isSet(object.rotating) ? globalThis.Boolean(object.rotating) : false,
       heldMs: isSet(object.heldMs) ? BigInt(object.heldMs) : isSet(object.held_ms) ? BigInt(object.held_ms) : 0n,
       skipped: isSet(object.skipped) ? globalThis.Number(object.skipped) : 0,
+      held: globalThis.Array.isArray(object?.held) ? object.held.map((e: any) => HeldSchool.fromJSON(e)) : [],
+      masterAt: isSet(object.masterAt)
+        ? globalThis.String(object.masterAt)
+        : isSet(object.master_at)
+        ? globalThis.String(object.master_at)
+        : "",
+      masterAwayMs: isSet(object.masterAwayMs)
+        ? BigInt(object.masterAwayMs)
+        : isSet(object.master_away_ms)
+        ? BigInt(object.master_away_ms)
+        : 0n,
+      masterClosed: isSet(object.masterClosed)
+        ? globalThis.Boolean(object.masterClosed)
+        : isSet(object.master_closed)
+        ? globalThis.Boolean(object.master_closed)
+        : false,
     };
   },
 
@@ -3728,6 +3847,18 @@ export const ShowKeysResponse: MessageFns<ShowKeysResponse> = {
     if (message.skipped !== 0) {
       obj.skipped = Math.round(message.skipped);
     }
+    if (message.held?.length) {
+      obj.held = message.held.map((e) => HeldSchool.toJSON(e));
+    }
+    if (message.masterAt !== "") {
+      obj.masterAt = message.masterAt;
+    }
+    if (message.masterAwayMs !== 0n) {
+      obj.masterAwayMs = message.masterAwayMs.toString();
+    }
+    if (message.masterClosed !== false) {
+      obj.masterClosed = message.masterClosed;
+    }
     return obj;
   },
 
@@ -3742,6 +3873,449 @@ export const ShowKeysResponse: MessageFns<ShowKeysResponse> = {
     message.rotating = object.rotating ?? false;
     message.heldMs = (object.heldMs !== undefined && object.heldMs !== null) ? BigInt(object.heldMs) : 0n;
     message.skipped = object.skipped ?? 0;
+    message.held = object.held?.map((e) => HeldSchool.fromPartial(e)) || [];
+    message.masterAt = object.masterAt ?? "";
+    message.masterAwayMs = (object.masterAwayMs !== undefined && object.masterAwayMs !== null)
+      ? BigInt(object.masterAwayMs)
+      : 0n;
+    message.masterClosed = object.masterClosed ?? false;
+    return message;
+  },
+};
+
+function createBaseHeldSchool(): HeldSchool {
+  return { schoolOin: "", at: "", open: false, awayMs: 0n, code: "" };
+}
+
+export const HeldSchool: MessageFns<HeldSchool> = {
+  encode(message: HeldSchool, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.at !== "") {
+      writer.uint32(18).string(message.at);
+    }
+    if (message.open !== false) {
+      writer.uint32(24).bool(message.open);
+    }
+    if (message.awayMs !== 0n) {
+      if (BigInt.asIntN(64, message.awayMs) !== message.awayMs) {
+        throw new globalThis.Error("value provided for field message.awayMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.awayMs);
+    }
+    if (message.code !== "") {
+      writer.uint32(42).string(message.code);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldSchool {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldSchool();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.at = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.open = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.awayMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldSchool {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      at: isSet(object.at) ? globalThis.String(object.at) : "",
+      open: isSet(object.open) ? globalThis.Boolean(object.open) : false,
+      awayMs: isSet(object.awayMs) ? BigInt(object.awayMs) : isSet(object.away_ms) ? BigInt(object.away_ms) : 0n,
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+    };
+  },
+
+  toJSON(message: HeldSchool): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.at !== "") {
+      obj.at = message.at;
+    }
+    if (message.open !== false) {
+      obj.open = message.open;
+    }
+    if (message.awayMs !== 0n) {
+      obj.awayMs = message.awayMs.toString();
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldSchool>): HeldSchool {
+    return HeldSchool.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HeldSchool>): HeldSchool {
+    const message = createBaseHeldSchool();
+    message.schoolOin = object.schoolOin ?? "";
+    message.at = object.at ?? "";
+    message.open = object.open ?? false;
+    message.awayMs = (object.awayMs !== undefined && object.awayMs !== null) ? BigInt(object.awayMs) : 0n;
+    message.code = object.code ?? "";
+    return message;
+  },
+};
+
+function createBaseShowHoldsRequest(): ShowHoldsRequest {
+  return { schoolOin: "" };
+}
+
+export const ShowHoldsRequest: MessageFns<ShowHoldsRequest> = {
+  encode(message: ShowHoldsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowHoldsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowHoldsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowHoldsRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: ShowHoldsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowHoldsRequest>): ShowHoldsRequest {
+    return ShowHoldsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowHoldsRequest>): ShowHoldsRequest {
+    const message = createBaseShowHoldsRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    return message;
+  },
+};
+
+function createBaseShowHoldsResponse(): ShowHoldsResponse {
+  return { held: [] };
+}
+
+export const ShowHoldsResponse: MessageFns<ShowHoldsResponse> = {
+  encode(message: ShowHoldsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.held) {
+      HeldSchool.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowHoldsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowHoldsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.held.push(HeldSchool.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowHoldsResponse {
+    return { held: globalThis.Array.isArray(object?.held) ? object.held.map((e: any) => HeldSchool.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: ShowHoldsResponse): unknown {
+    const obj: any = {};
+    if (message.held?.length) {
+      obj.held = message.held.map((e) => HeldSchool.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowHoldsResponse>): ShowHoldsResponse {
+    return ShowHoldsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowHoldsResponse>): ShowHoldsResponse {
+    const message = createBaseShowHoldsResponse();
+    message.held = object.held?.map((e) => HeldSchool.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseHoldKeysRequest(): HoldKeysRequest {
+  return { schoolOin: "", at: "", token: "" };
+}
+
+export const HoldKeysRequest: MessageFns<HoldKeysRequest> = {
+  encode(message: HoldKeysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.at !== "") {
+      writer.uint32(18).string(message.at);
+    }
+    if (message.token !== "") {
+      writer.uint32(26).string(message.token);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldKeysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldKeysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.at = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldKeysRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      at: isSet(object.at) ? globalThis.String(object.at) : "",
+      token: isSet(object.token) ? globalThis.String(object.token) : "",
+    };
+  },
+
+  toJSON(message: HoldKeysRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.at !== "") {
+      obj.at = message.at;
+    }
+    if (message.token !== "") {
+      obj.token = message.token;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldKeysRequest>): HoldKeysRequest {
+    return HoldKeysRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldKeysRequest>): HoldKeysRequest {
+    const message = createBaseHoldKeysRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.at = object.at ?? "";
+    message.token = object.token ?? "";
+    return message;
+  },
+};
+
+function createBaseHoldKeysResponse(): HoldKeysResponse {
+  return {};
+}
+
+export const HoldKeysResponse: MessageFns<HoldKeysResponse> = {
+  encode(_: HoldKeysResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldKeysResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldKeysResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): HoldKeysResponse {
+    return {};
+  },
+
+  toJSON(_: HoldKeysResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldKeysResponse>): HoldKeysResponse {
+    return HoldKeysResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<HoldKeysResponse>): HoldKeysResponse {
+    const message = createBaseHoldKeysResponse();
     return message;
   },
 };
@@ -4141,6 +4715,24 @@ export const VaultServiceDefinition = {
       requestType: ShowKeysRequest as typeof ShowKeysRequest,
       requestStream: false,
       responseType: ShowKeysResponse as typeof ShowKeysResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Schools whose keys are held elsewhere, and whether they can be opened. */
+    showHolds: {
+      name: "ShowHolds",
+      requestType: ShowHoldsRequest as typeof ShowHoldsRequest,
+      requestStream: false,
+      responseType: ShowHoldsResponse as typeof ShowHoldsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Has the keys of a school wrapped by one that is held elsewhere, or by the master key again. */
+    holdKeys: {
+      name: "HoldKeys",
+      requestType: HoldKeysRequest as typeof HoldKeysRequest,
+      requestStream: false,
+      responseType: HoldKeysResponse as typeof HoldKeysResponse,
       responseStream: false,
       options: {},
     },
