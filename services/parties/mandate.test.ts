@@ -454,6 +454,33 @@ describe('a mandate that both must accept', () => {
     ]);
   });
 
+  test('is not needed for less than the party accepted, and is for more', () => {
+    const asks = { ...world, requiresAcceptance: (oin: string) => oin === PARTY };
+    const wide = mandate('m', {
+      services: [ROSTER, ORDER],
+      attributes: ['a', 'b'],
+      agreement: 'x',
+      agreementVersion: '1',
+    });
+    const held = changedBy(grant(noPair, { ...wide, requiresAcceptance: true }, SCHOOL), accept);
+    const enter = (more: Partial<Mandate>) => {
+      const told = decideMandate(
+        held,
+        entered(mandate('n', { ...wide, mandateId: 'n', ...more }), SCHOOL),
+        false,
+        asks,
+      );
+      const { state, acceptedBy } = told
+        .reduce(evolve, held)
+        .mandates.find((m) => m.mandate.mandateId === 'n')!.mandate;
+      return { state, acceptedBy };
+    };
+    for (const less of [{ services: [ROSTER] }, { attributes: ['a'] }, { siteCodes: ['01'] }, { pairwise: true }])
+      expect(enter(less)).toEqual({ state: ACTIVE, acceptedBy: PARTY });
+    for (const other of [{ attributes: ['a', 'c'] }, { agreementVersion: '2' }, { agreement: 'y' }])
+      expect(enter(other)).toEqual({ state: UNCONFIRMED, acceptedBy: '' });
+  });
+
   test('tells each change by its word, and said twice is said once', () => {
     const given = grant(noPair, two, OPERATOR, false);
     const words = (pair: Pair, asked: MandateChangeSubmitted) =>

@@ -60,6 +60,29 @@ const same = (mandate: Mandate, byOin: string): PartyEvent => ({
   value: { mandate, byOin, unchanged: true, change: '' },
 });
 
+/** One that holds, of the same agreement, that gives the party all of this and maybe more. */
+function coveredBy(pair: Pair, asked: Mandate, defaults: readonly DefaultAttributes[]): Mandate | undefined {
+  const isSameList = (a: readonly unknown[], b: readonly unknown[]): boolean => a.join('|') === b.join('|');
+  return pair.mandates.find(({ mandate: has, ...rest }) => {
+    if (has.state !== ACTIVE || has.mandateId === asked.mandateId) return false;
+    if (has.agreement !== asked.agreement || has.agreementVersion !== asked.agreementVersion) return false;
+    if (has.pairwise && !asked.pairwise) return false;
+    if (
+      has.purposes.length > 0 &&
+      !(asked.purposes.length > 0 && asked.purposes.every((p) => has.purposes.includes(p)))
+    )
+      return false;
+    const left = within([{ ...rest, mandate: has, given: has }], asked, defaults);
+    return (
+      typeof left !== 'string' &&
+      isSameList(left.services, asked.services) &&
+      isSameList(left.siteCodes, asked.siteCodes) &&
+      isSameList(left.attributes, asked.attributes) &&
+      left.validUntil === asked.validUntil
+    );
+  })?.mandate;
+}
+
 /** Whether only the party's word is wanting: the school has confirmed it. */
 const awaitsParty = ({ requiresAcceptance, acceptedBy }: Mandate): boolean => requiresAcceptance && acceptedBy === '';
 
@@ -95,6 +118,12 @@ export function decideMandate(
     narrowed: [],
     enteredBy: by,
   };
+  const agreed = coveredBy(pair, asked, submitted.defaults);
+  // Less than the party has already needs no other yes of it.
+  if (agreed) {
+    asked.requiresAcceptance = given.requiresAcceptance || agreed.requiresAcceptance;
+    asked.acceptedBy = agreed.acceptedBy;
+  }
   if (submitted.confirm && !awaitsParty(asked)) asked.state = ACTIVE;
   const mandate = beside(pair, asked, submitted.defaults);
   if (typeof mandate === 'string') return [refused(id, 'party.forbidden', mandate)];
@@ -420,6 +449,7 @@ const sameGrant = (a: Mandate, b: Mandate): boolean => {
       narrowed: [],
       state: MandateState.MANDATE_STATE_UNSPECIFIED,
       confirmedBy: '',
+      acceptedBy: '',
       // The party may have changed its mind about all its mandates since.
       requiresAcceptance: false,
     }).finish();

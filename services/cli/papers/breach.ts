@@ -1,7 +1,7 @@
 /** What a school can use for its own notification of a breach at a party: facts, in Dutch. Pure. */
 import { brinOf, dutchDay } from '#kernel';
 import type { Mandate } from '#proto/eduk/core/v1/party';
-import { cell, dutchDate, mandateWords, markdownTable, purposeOf, serviceNamed } from './words.ts';
+import { agreementWords, cell, dutchDate, mandateWords, markdownTable, purposeOf, serviceNamed } from './words.ts';
 
 /** What a party was given of one school in the days that were asked for. */
 export interface Reached {
@@ -141,7 +141,7 @@ ${
           mandate.mandateId,
           [...new Set([...mandate.services, ...mandate.narrowed])].map((service) => purposeOf(service).name).join(', '),
           mandateWords(mandate),
-          mandate.agreement || 'niet opgegeven',
+          agreementWords(mandate),
           mandate.pairwise ? 'eigen' : 'geen',
         ]),
       )

@@ -78,6 +78,15 @@ test('a mandate that says otherwise changes each paper', () => {
   }
 });
 
+test('version, sites and purposes of an agreement are told where it names them', () => {
+  const named = mandate('m-1', MANDATE_STATE_ACTIVE, { agreementVersion: '4', siteCodes: ['01'] });
+  const told = papers(party({ mandates: [named], services: [service({ purposesTold: 'onderwijs geven en volgen' })] }));
+  for (const file of ['verwerkingsregister.md', 'bijlage-1.md']) {
+    expect(told[file], file).toContain('vwo-2026/1.2, versie 4, alleen vestiging 01');
+    expect(told[file], file).toContain('Volgens de afspraak: onderwijs geven en volgen.');
+  }
+});
+
 test.each([
   ['unconfirmed', [mandate('m-1', MANDATE_STATE_UNCONFIRMED)], 'mandate.unconfirmed', 'niet bevestigd: werkt niet'],
   [

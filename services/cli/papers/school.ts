@@ -11,7 +11,18 @@ import type {
   Processor,
   ShowProcessingResponse,
 } from '#proto/eduk/operator/v1/operator';
-import { cell, dutchDate, html, kept, mandateWords, markdownTable, purposeOf, roleWords, termOf } from './words.ts';
+import {
+  agreementWords,
+  cell,
+  dutchDate,
+  html,
+  kept,
+  mandateWords,
+  markdownTable,
+  purposeOf,
+  roleWords,
+  termOf,
+} from './words.ts';
 
 export interface Paper {
   file: string;
@@ -104,15 +115,13 @@ const useWords = (service: ProcessedService, { it }: Facts): string =>
       ? `niet gebruikt sinds ${dutchDate(it.countedSince)}, toen het tellen begon`
       : 'gebruik wordt nog niet geteld';
 
-/** The agreements by which a service runs. */
+/** The agreements by which a service runs, with their versions, and for which sites where they say so. */
 const agreementsOf = (party: ProcessedParty, { mandateIds }: ProcessedService): string =>
-  [
-    ...new Set(
-      party.mandates
-        .filter(({ mandateId }) => mandateIds.includes(mandateId))
-        .map(({ agreement, mandateId }) => agreement || `mandaat ${mandateId}, overeenkomst niet opgegeven`),
-    ),
-  ].join('; ');
+  [...new Set(party.mandates.filter(({ mandateId }) => mandateIds.includes(mandateId)).map(agreementWords))].join('; ');
+
+/** For what a service is, and for what the agreements say that it is. */
+const purposesOf = ({ service, purposesTold }: ProcessedService): string =>
+  purposesTold ? `${purposeOf(service).purpose} Volgens de afspraak: ${purposesTold}.` : purposeOf(service).purpose;
 
 const pairwiseWords = ({ pairwise, linkableTold }: ProcessedService): string =>
   pairwise ? linkableTold || 'eigen pseudoniemen' : 'geen eigen pseudoniemen';
@@ -122,11 +131,10 @@ const serviceTable = (facts: Facts): string =>
     ['ontvanger', 'dienst', 'doel', 'wie', 'gegevens', 'afspraak', 'pseudoniemen', 'gebruik'],
     facts.running.flatMap(({ party, services }) =>
       services.map((service) => {
-        const { name, purpose } = purposeOf(service.service);
         return [
           `${nameOf(party)} (${roleWords(party.roles)})`,
-          name,
-          purpose,
+          purposeOf(service.service).name,
+          purposesOf(service),
           peopleOf(service).join(', ') || 'niemand',
           attributeList(service.attributes, facts),
           agreementsOf(party, service),
@@ -228,7 +236,7 @@ ${markdownTable(
   ['dienst', 'doel', 'personen', 'persoonsgegevens', 'overeenkomst'],
   services.map((service) => [
     purposeOf(service.service).name,
-    purposeOf(service.service).purpose,
+    purposesOf(service),
     peopleOf(service).join(', ') || 'niemand',
     attributeList(service.attributes, facts),
     agreementsOf(party, service),

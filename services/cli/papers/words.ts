@@ -67,6 +67,12 @@ export const purposes: Readonly<Record<number, Purpose>> = {
     plain: 'weten welke leerkracht bij welke groep hoort',
     people: ['medewerkers'],
   },
+  [Service.SERVICE_ACT]: {
+    name: 'handelen namens de school',
+    purpose: 'Namens de school gegevens aanleveren; het geeft zelf geen recht om gegevens te krijgen.',
+    plain: 'namens de school gegevens doorgeven',
+    people: ['leerlingen', 'medewerkers'],
+  },
 };
 export const purposeOf = (service: Service): Purpose => purposes[service] ?? unknownPurpose;
 
@@ -89,6 +95,14 @@ export const roles: Readonly<Record<number, string>> = {
 };
 export const roleWords = (of: readonly Role[]): string =>
   of.map((role) => roles[role] ?? 'onbekende rol').join(', ') || 'niet geregistreerd';
+
+/** By which agreement a mandate is, and for which sites where it says so. */
+export const agreementWords = ({ mandateId, agreement, agreementVersion, siteCodes }: Mandate): string =>
+  [
+    agreement || `mandaat ${mandateId}, overeenkomst niet opgegeven`,
+    ...(agreementVersion ? [`versie ${agreementVersion}`] : []),
+    ...(siteCodes.length > 0 ? [`alleen vestiging ${siteCodes.join(', ')}`] : []),
+  ].join(', ');
 
 /** What kind of record has a term, by its class. */
 export const kept: Readonly<Record<string, string>> = {

@@ -7,7 +7,16 @@ import type {
   ShowProcessingResponse,
   StoppedParty,
 } from '#proto/eduk/operator/v1/operator';
-import { type AttributeName, attributes, everything, givenOf, judgeAttributes, linkableBy, tellLinks } from '#release';
+import {
+  type AttributeName,
+  attributes,
+  everything,
+  givenOf,
+  judgeAttributes,
+  linkableBy,
+  tellLinks,
+  tellPurposes,
+} from '#release';
 import { leavesOn, terms } from '../../bus/retention.ts';
 import type { Caller } from '../caller.ts';
 import type { Chain } from '../chain.ts';
@@ -106,6 +115,10 @@ function partyOf(chain: Chain, uses: Uses, oin: string, of: readonly Mandate[]):
         service,
         code: agreement.fault ?? '',
         mandateIds: agreement.mandates.map(({ mandateId }) => mandateId),
+        purposesTold: tellPurposes(
+          agreement.mandates.flatMap(({ purposes }) => purposes),
+          'nl',
+        ),
         attributes: [...givenOf(verdicts)],
         pairwise: pairwise && agreement.fault === undefined,
         linkableTold: agreement.fault === undefined ? tellLinks(links.map(inDutch), pairwise, 'nl') : '',

@@ -907,6 +907,8 @@ export interface ProcessedService {
   /** Dutch days; empty = not since uses are counted. */
   firstUsedOn: string;
   lastUsedOn: string;
+  /** Purposes that these mandates name, in Dutch; empty = none of them says. */
+  purposesTold: string;
 }
 
 /** One party with a mandate of the school. */
@@ -11770,6 +11772,7 @@ function createBaseProcessedService(): ProcessedService {
     linkableTold: "",
     firstUsedOn: "",
     lastUsedOn: "",
+    purposesTold: "",
   };
 }
 
@@ -11798,6 +11801,9 @@ export const ProcessedService: MessageFns<ProcessedService> = {
     }
     if (message.lastUsedOn !== "") {
       writer.uint32(66).string(message.lastUsedOn);
+    }
+    if (message.purposesTold !== "") {
+      writer.uint32(74).string(message.purposesTold);
     }
     return writer;
   },
@@ -11879,6 +11885,14 @@ export const ProcessedService: MessageFns<ProcessedService> = {
             message.lastUsedOn = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.purposesTold = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -11919,6 +11933,11 @@ export const ProcessedService: MessageFns<ProcessedService> = {
         : isSet(object.last_used_on)
         ? globalThis.String(object.last_used_on)
         : "",
+      purposesTold: isSet(object.purposesTold)
+        ? globalThis.String(object.purposesTold)
+        : isSet(object.purposes_told)
+        ? globalThis.String(object.purposes_told)
+        : "",
     };
   },
 
@@ -11948,6 +11967,9 @@ export const ProcessedService: MessageFns<ProcessedService> = {
     if (message.lastUsedOn !== "") {
       obj.lastUsedOn = message.lastUsedOn;
     }
+    if (message.purposesTold !== "") {
+      obj.purposesTold = message.purposesTold;
+    }
     return obj;
   },
 
@@ -11964,6 +11986,7 @@ export const ProcessedService: MessageFns<ProcessedService> = {
     message.linkableTold = object.linkableTold ?? "";
     message.firstUsedOn = object.firstUsedOn ?? "";
     message.lastUsedOn = object.lastUsedOn ?? "";
+    message.purposesTold = object.purposesTold ?? "";
     return message;
   },
 };
