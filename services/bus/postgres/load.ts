@@ -66,40 +66,78 @@ function statementsOf(service: string, layout: Layout): Statements {
   return made;
 }
 
-/** Loads everything the snapshot was asked for in vain. Answers how many statements that took. Throws `StoreFailure`. */
+/**
+ * Loads everything the snapshot was asked for in vain. Answers how many statements that took. Throws `StoreFailure`.
+ * `together`: keys are looked up with those that others ask for in the same moment.
+ */
 export async function loadWanted(
   database: Pick<Pinned, 'cells'>,
   service: string,
   snapshot: Snapshot,
+  together?: Together,
 ): Promise<number> {
   const wanted = snapshot.takeWanted();
   const loads = wanted.flatMap(({ layout, keys, lists }) => [
-    ...(keys.size > 0 ? [loadKeys(database, service, snapshot, layout, keys)] : []),
+    ...(keys.size > 0
+      ? [together?.load(snapshot, layout, keys) ?? loadKeys(database, service, layout, [{ snapshot, keys }])]
+      : []),
     ...byShape([...lists.values()]).map((alike) => loadLists(database, service, snapshot, layout, alike)),
   ]);
   await Promise.all(loads);
   return loads.length;
 }
 
+type Keys = ReadonlyMap<string, readonly Cell[]>;
+
+interface Asker {
+  snapshot: Snapshot;
+  keys: Keys;
+}
+
+/** Calls that come in one frame ask in one moment, each for a row or two: one statement finds all of a table. */
+export class Together {
+  readonly #database: Pick<Pinned, 'cells'>;
+  readonly #service: string;
+  readonly #open = new Map<Layout, { askers: Asker[]; found: Promise<void> }>();
+
+  constructor(database: Pick<Pinned, 'cells'>, service: string) {
+    this.#database = database;
+    this.#service = service;
+  }
+
+  /** Resolves when the snapshot knows them. Throws `StoreFailure`. */
+  load(snapshot: Snapshot, layout: Layout, keys: Keys): Promise<void> {
+    let open = this.#open.get(layout);
+    if (open === undefined) {
+      const askers: Asker[] = [];
+      // Once all who were called in this moment have asked.
+      const found = Promise.resolve().then(() => {
+        this.#open.delete(layout);
+        return loadKeys(this.#database, this.#service, layout, askers);
+      });
+      open = { askers, found };
+      this.#open.set(layout, open);
+    }
+    open.askers.push({ snapshot, keys });
+    return open.found;
+  }
+}
+
 async function loadKeys(
   database: Pick<Pinned, 'cells'>,
   service: string,
-  snapshot: Snapshot,
   layout: Layout,
-  keys: ReadonlyMap<string, readonly Cell[]>,
+  askers: readonly Asker[],
 ): Promise<void> {
-  const rows = [...keys.values()];
-  const found = await database.cells(
+  const asked = new Map(askers.flatMap(({ keys }) => [...keys]));
+  const rows = [...asked.values()];
+  const cells = await database.cells(
     statementsOf(service, layout).get,
     layout.types.slice(0, layout.keySize).map((type, at) => columnOf(rows, at, type)),
   );
-  const missing = new Set(keys.keys());
-  for (const cells of found as Cells[]) {
-    const text = keyText(layout, cells);
-    missing.delete(text);
-    snapshot.know(layout, text, cells);
-  }
-  for (const text of missing) snapshot.know(layout, text, null);
+  const found = new Map((cells as Cells[]).map((row) => [keyText(layout, row), row]));
+  for (const { snapshot, keys } of askers)
+    for (const text of keys.keys()) snapshot.know(layout, text, found.get(text) ?? null);
 }
 
 const shapeOf = ({ index = '', equals, after, descending = false }: ListOptions): string =>

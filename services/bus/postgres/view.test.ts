@@ -128,6 +128,51 @@ test('a database that is away is told as that, also to who waits', async () => {
   expect(waiters.count).toBe(0);
 });
 
+describe('questions that come in one moment', () => {
+  const ask = (view: View, ...keys: string[]) =>
+    Promise.all(keys.map((key) => view.run(() => view.get(rows, key)?.next)));
+
+  test('are looked up with one statement a table, each step of them', async () => {
+    const { stored, view, counts } = busyDatabase();
+    stored.set('a', 'b');
+    stored.set('b', 'c');
+    stored.set('c', '');
+    expect(await ask(view, 'a', 'b', 'nothing', 'a')).toEqual(['b', 'c', undefined, 'b']);
+    expect(counts.statements).toBe(1);
+    const follow = (key: string) => view.run(() => view.get(rows, view.get(rows, key)!.next)?.next);
+    expect(await Promise.all(['a', 'b'].map(follow))).toEqual(['c', '']);
+    expect(counts.statements).toBe(3);
+  });
+
+  test('are not given what another found before', async () => {
+    const { stored, view, counts, during, commit } = busyDatabase();
+    stored.set('a', 'old');
+    let later: Promise<unknown> | undefined;
+    during(() => {
+      // The first statement has read, and its answer is on its way.
+      if (later !== undefined) return;
+      stored.set('a', 'new');
+      commit();
+      later = ask(view, 'a');
+    });
+    await ask(view, 'a');
+    expect(await later).toEqual(['new']);
+    expect(counts.statements).toBe(2);
+  });
+
+  test('fail together, and only they', async () => {
+    const { stored, view, during } = busyDatabase();
+    stored.set('a', 'b');
+    during(() => {
+      throw new StoreFailure(new GatewayError('gateway.unavailable', undefined, { retryAfterS: 2 }));
+    });
+    const failed = await Promise.allSettled(['a', 'b'].map((key) => view.run(() => view.get(rows, key))));
+    expect(failed.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    during(() => undefined);
+    expect(await ask(view, 'a')).toEqual(['b']);
+  });
+});
+
 describe('a question that waits', () => {
   const waitFor = (view: View, waiters: Waiters, key: string, ms: number) =>
     view.run(async () => {

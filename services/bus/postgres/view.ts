@@ -13,7 +13,7 @@ import { engineTables, parkedKeys, recordOf, waits } from '../tables.ts';
 import { Rows } from '../unit.ts';
 import { ages } from './ages.ts';
 import type { Database, Pinned } from './connection.ts';
-import { loadWanted } from './load.ts';
+import { loadWanted, Together } from './load.ts';
 import { Snapshot } from './snapshot.ts';
 
 /** The handler wants to write: it must run at the owner. */
@@ -46,6 +46,7 @@ const PINNED = 3;
 
 export class View implements EngineView {
   readonly #database: Database;
+  readonly #together: Together;
   readonly service: string;
   readonly #tables: readonly Table[];
   readonly #clock: Clock;
@@ -66,6 +67,7 @@ export class View implements EngineView {
     this.#isOwner = options.isOwner;
     this.#database = options.database;
     this.service = options.service;
+    this.#together = new Together(options.database, options.service);
     this.#tables = [...engineTables, ...options.tables];
     this.#clock = options.clock;
   }
@@ -180,7 +182,8 @@ export class View implements EngineView {
     const { wanted } = call;
     call.wanted = new Map();
     const found = await Promise.all([
-      loadWanted(call.pinned ?? this.#database, this.service, call.snapshot),
+      // What is of one moment is looked up by itself.
+      loadWanted(call.pinned ?? this.#database, this.service, call.snapshot, call.pinned ? undefined : this.#together),
       ...[...wanted].map(async ([name, load]) => {
         call.known.set(name, await load());
         return 1;
