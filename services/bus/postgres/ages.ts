@@ -2,6 +2,10 @@
 import type { AgeRow } from '../port.ts';
 import type { Database } from './connection.ts';
 
+/*
+ * Each first record is looked up by itself (LIMIT): where it is joined, the planner, to whom today's log looked empty when it made
+ * its plan, goes through all lanes for each.
+ */
 const AGES = `
 SELECT c.consumer, c.stream, coalesce(sum(l.head - p.number) FILTER (WHERE l.head > p.number), 0)::bigint AS unread,
        min(o.time_ms) AS oldest,
@@ -12,7 +16,7 @@ FROM bus.consumers c
 JOIN bus.lanes l ON l.stream = c.stream
 LEFT JOIN bus.bus_positions q ON q.consumer = c.consumer AND q.stream = c.stream AND q.partition = l.partition
 CROSS JOIN LATERAL (SELECT coalesce(q.number, l.first - 1) AS number) p
-LEFT JOIN LATERAL (SELECT time_ms FROM bus.outbox o WHERE o.stream = l.stream AND o.partition = l.partition AND o.number = p.number + 1 AND l.head > p.number) o ON true
+LEFT JOIN LATERAL (SELECT time_ms FROM bus.outbox o WHERE o.stream = l.stream AND o.partition = l.partition AND o.number = p.number + 1 AND l.head > p.number LIMIT 1) o ON true
 GROUP BY c.consumer, c.stream ORDER BY c.consumer, c.stream`;
 
 export async function ages(database: Database, now: number): Promise<AgeRow[]> {
@@ -41,7 +45,7 @@ export async function unpublished(database: Database, now: number): Promise<{ ev
   const [row] = await database.query<{ events: number; oldest: number | null }>(
     `SELECT coalesce(sum(l.head - p.number), 0)::bigint AS events, min(o.time_ms) AS oldest
      FROM bus.published p JOIN bus.lanes l ON l.stream = p.stream AND l.partition = p.partition
-     LEFT JOIN LATERAL (SELECT time_ms FROM bus.outbox o WHERE o.stream = l.stream AND o.partition = l.partition AND o.number = p.number + 1) o ON true
+     LEFT JOIN LATERAL (SELECT time_ms FROM bus.outbox o WHERE o.stream = l.stream AND o.partition = l.partition AND o.number = p.number + 1 LIMIT 1) o ON true
      WHERE l.head > p.number`,
   );
   return { events: row?.events ?? 0, oldestMs: row?.oldest == null ? 0 : Math.max(0, now - row.oldest) };
@@ -62,7 +66,7 @@ export async function backlog(database: Database, now: number): Promise<{ unread
        FROM bus.consumers c
        LEFT JOIN bus.bus_positions q ON q.consumer = c.consumer AND q.stream = c.stream AND q.partition = l.partition
        WHERE c.stream = l.stream) p
-     LEFT JOIN LATERAL (SELECT time_ms FROM bus.outbox o WHERE o.stream = l.stream AND o.partition = l.partition AND o.number = p.going + 1 AND l.head > p.going) o ON true
+     LEFT JOIN LATERAL (SELECT time_ms FROM bus.outbox o WHERE o.stream = l.stream AND o.partition = l.partition AND o.number = p.going + 1 AND l.head > p.going LIMIT 1) o ON true
      WHERE l.head > p.number`,
   );
   return { unread: row?.unread ?? 0, oldestMs: row?.oldest == null ? 0 : Math.max(0, now - row.oldest) };
