@@ -16,6 +16,7 @@ import { parseArgs } from 'node:util';
 import { Client, credentials } from '@grpc/grpc-js';
 import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement';
 import { wire } from '../chain/gateway.ts';
+import { costOf } from './cost.ts';
 import {
   between,
   type Country,
@@ -23,6 +24,7 @@ import {
   PRODUCT,
   profilesIn,
   type Seller,
+  type Servers,
   startCountry,
   startServers,
   type Used,
@@ -106,13 +108,14 @@ function watchAge(country: Country): () => Promise<number> {
   };
 }
 
-async function benchStream(country: Country, sink: Sink): Promise<void> {
+async function benchStream(country: Country, sink: Sink, servers: Servers): Promise<void> {
   const { schools, authorization } = await members(country, { url: sink.url, of: 'nothing' });
   const path = '/eduk.gateway.v1.EntitlementService/GrantEntitlements';
   const stream = (count: number, from: number) =>
     load({ kind: 'stream', address: country.grpc, path, authorization, school: schools[0]!, count, from });
   await stream(2_000, 10_000_000);
   await country.settled();
+  const cost = await costOf(country, servers);
   const plain = await bare();
   const ratios: number[] = [];
   let most = 0;
@@ -122,16 +125,21 @@ async function benchStream(country: Country, sink: Sink): Promise<void> {
     theirs = (await load({ kind: 'stream', address: plain.address, path: '/bare/stream', count: messages * 4 }))
       .perSecond;
     const age = watchAge(country);
-    const started = nowMs();
-    const { perSecond } = await stream(messages, i * messages);
-    await country.settled();
-    ours = (messages * 1000) / (nowMs() - started);
+    let acknowledged = 0;
+    const costs = await cost.of(messages, async () => {
+      const started = nowMs();
+      ({ perSecond: acknowledged } = await stream(messages, i * messages));
+      await country.settled();
+      ours = (messages * 1000) / (nowMs() - started);
+    });
     most = Math.max(most, await age());
     ratios.push(ours / theirs);
     say(
-      `  run ${i + 1}: ${number(ours)}/s through all services, ${number(perSecond)}/s acknowledged, bare ${number(theirs)}/s`,
+      `  run ${i + 1}: ${number(ours)}/s through all services, ${number(acknowledged)}/s acknowledged, bare ${number(theirs)}/s`,
     );
+    say(`  ${costs}`);
   }
+  await cost.end();
   await plain.stop();
   const ratio = quantile(ratios, 0.5);
   row(
@@ -144,23 +152,29 @@ async function benchStream(country: Country, sink: Sink): Promise<void> {
   row('oldest accepted event that is not on its topic', `${number(most, 2)} s`, '', '≤ 1 s', most <= 1);
 }
 
-async function benchUnary(country: Country, sink: Sink): Promise<void> {
+async function benchUnary(country: Country, sink: Sink, servers: Servers): Promise<void> {
   const { schools, authorization } = await members(country, { url: sink.url, of: 'orders' });
   const path = '/eduk.gateway.v1.OrderService/PlaceOrder';
   const place = (count: number, from: number) =>
     load({ kind: 'unary', address: country.grpc, path, authorization, school: schools[0]!, count, from });
   const count = Math.min(messages, 5_000);
   await place(500, 9_000_000);
+  await country.settled();
+  const cost = await costOf(country, servers);
   const plain = await bare();
   const ratios: number[] = [];
   let ours = { perSecond: 0, p99: 0 };
   let theirs = { perSecond: 0, p99: 0 };
   for (let i = 0; i < RUNS; i++) {
     theirs = await load({ kind: 'unary', address: plain.address, path: '/bare/echo', count: count * 2 });
-    ours = await place(count, i * count);
-    await country.settled();
+    const costs = await cost.of(count, async () => {
+      ours = await place(count, i * count);
+      await country.settled();
+    });
+    say(`  run ${i + 1}: ${number(ours.perSecond)}/s; ${costs}`);
     ratios.push(ours.perSecond / theirs.perSecond);
   }
+  await cost.end();
   await plain.stop();
   const ratio = quantile(ratios, 0.5);
   row(
@@ -339,7 +353,7 @@ async function benchGrowth(country: Country, sink: Sink): Promise<void> {
   );
 }
 
-const parts: Record<string, (country: Country, sink: Sink) => Promise<void>> = {
+const parts: Record<string, (country: Country, sink: Sink, servers: Servers) => Promise<void>> = {
   stream: benchStream,
   unary: benchUnary,
   delivered: benchDelivered,
@@ -361,7 +375,7 @@ try {
       const country = await startCountry(servers, { profiles });
       const roles = country.roles();
       try {
-        await run(country, sink);
+        await run(country, sink, servers);
       } finally {
         await country.stop();
         // Also of a run that failed later.
