@@ -417,9 +417,13 @@ const harmless = [
   // By the claim of the call.
   'eduk.parties.v1.PartiesService/claimAssertion',
   'eduk.parties.v1.PartiesService/claimRegister',
+  // A session that is over stays so; one that is found or opened again lives as long as from its last call.
+  'eduk.parties.v1.PartiesService/endSession',
+  'eduk.parties.v1.PartiesService/findSession',
   'eduk.parties.v1.PartiesService/listRegisters',
   'eduk.parties.v1.PartiesService/listReviews',
   'eduk.parties.v1.PartiesService/noteRegister',
+  'eduk.parties.v1.PartiesService/openSession',
   'eduk.parties.v1.PartiesService/snapshot',
   'eduk.pseudonyms.v1.VaultService/doorKeys',
   'eduk.pseudonyms.v1.VaultService/findLearner',

@@ -490,10 +490,10 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
   previewStop: {
     call: (as) => as.previewStop({ oin: las.oin }),
     effect: async () => {
-      // What a stop does: stop.test.ts.
+      // What a stop does: party-stop.test.ts.
       expect(await at.operator.previewStop({ oin: las.oin })).toMatchObject({
         party: { oin: las.oin },
-        services: [Service.SERVICE_ROSTER, Service.SERVICE_ORDER],
+        services: expect.arrayContaining([Service.SERVICE_ROSTER, Service.SERVICE_ORDER]),
         pairwiseSchools: 0,
       });
       expect(await codeOf(at.operator.previewStop({ oin: newOin() }))).toBe('state.missing');

@@ -127,7 +127,7 @@ test('a receiver is told pseudonyms and no number; other receivers, schools and 
     expect(groupKey).toBe(mine.groups[0]!.key);
   }
   expect(mine.groups).toMatchObject([{ key: expect.stringMatching(PSEUDONYM), name: 'Groep 7A' }]);
-  expect(JSON.stringify(mine)).not.toMatch(/ketenid|key-\d|noor\d|7a"/);
+  expect(JSON.stringify(mine)).not.toMatch(/ketenid|key-\d|noor\d|"7a"/);
   const all = [mine, await rosterOf(rival), await rosterOf(platform, other), await rosterOf(rival, other)];
   const keys = all.flatMap(({ learners, groups }) => [...learners.map(({ ref }) => ref!.lasKey), groups[0]!.key]);
   expect(new Set(keys).size).toBe(16);
