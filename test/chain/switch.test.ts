@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { dutchDay } from '#kernel';
 import { LineState, Ownership, Renewal } from '#proto/eduk/core/v1/ordering';
-import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
+import { Mandate, MandateState, ProcessingPurpose, Role, Service } from '#proto/eduk/core/v1/party';
 import type { SwitchLine } from '#proto/eduk/operator/v1/operator';
 import {
   eckId,
@@ -21,6 +21,7 @@ const {
   MANDATE_STATE_RUN_OFF: RUN_OFF,
   MANDATE_STATE_UNCONFIRMED: UNCONFIRMED,
 } = MandateState;
+const SUPPLY = ProcessingPurpose.PROCESSING_PURPOSE_SUPPLY;
 const ofOld = [SERVICE_ORDER, SERVICE_ENTITLEMENT, SERVICE_ACCESS, SERVICE_RESULT];
 const day = (days: number): string => dutchDay(Date.now() + days * 86_400_000);
 const ON = day(14);
@@ -166,6 +167,15 @@ describe('a change that is made', () => {
     expect(await codeOf(at.operator.applySwitch({ change: asked, confirm: true }))).toBe('state.conflict');
     const { lines } = await at.operator.previewSwitch(asked);
     expect(find(lines, 'mandate', 'more_services')).toMatchObject([{ count: 3n, who: 'us' }]);
+  });
+
+  test('gives the new party no more than the old one had: its sites, and for what', async () => {
+    const other = newSchool();
+    const limits = { services: ofOld, siteCodes: ['01'], purposes: [SUPPLY] };
+    const mandate = Mandate.fromPartial({ schoolOin: other, partyOin: old.oin, ...limits });
+    await at.operator.grantMandate({ mandate, confirm: true });
+    const { steps } = await at.operator.applySwitch({ change: change({ schoolOin: other }), confirm: true });
+    expect(steps[0]).toMatchObject({ step: 'grant', mandate: { siteCodes: ['01'], purposes: [SUPPLY] } });
   });
 
   test('gives the new party what the old one had, lets the old run off, and does so once', async () => {

@@ -64,6 +64,8 @@ export async function applySwitchAnswer(request: op.ApplySwitchRequest, gate: Ga
         services: one.services,
         attributes: one.attributes,
         pairwise: one.pairwise,
+        siteCodes: one.siteCodes,
+        purposes: one.purposes,
         validFrom: day,
       });
       ({ flowId } = await take(
