@@ -107,6 +107,25 @@ test.each([
   expect(told['ouders.html']).toContain('aan niemand gegevens');
 });
 
+test('a mandate that waits is told apart also where its party gets something by another', () => {
+  const both = [mandate('m-1', MANDATE_STATE_ACTIVE), mandate('m-2', MANDATE_STATE_UNCONFIRMED)];
+  const told = papers(party({ mandates: both }));
+  for (const file of files.slice(0, 3)) {
+    expect(told[file], file).toContain(
+      '| Leerplein | m-2 | leerlinggegevens | ingevoerd, niet bevestigd: werkt niet |',
+    );
+    expect(told[file], file).not.toContain('| Leerplein | m-1 |');
+  }
+});
+
+test('a mandate that the school confirmed and the party did not accept is told so', () => {
+  const waits = mandate('m-1', MANDATE_STATE_UNCONFIRMED, { requiresAcceptance: true, confirmedBy: SCHOOL });
+  const told = papers(
+    party({ mandates: [waits], services: [service({ code: 'mandate.unaccepted', attributes: [] })] }),
+  );
+  expect(told['bijlage-1.md']).toContain('bevestigd, nog niet aanvaard door de partij: werkt niet');
+});
+
 test('an ended mandate is in no paper', () => {
   const told = papers(
     party({

@@ -4,7 +4,7 @@
  * What nobody told it is said to be missing; nothing is filled in.
  */
 import { brinOf, dutchDay } from '#kernel';
-import { MandateState, type Service } from '#proto/eduk/core/v1/party';
+import { type Mandate, MandateState, type Service } from '#proto/eduk/core/v1/party';
 import type {
   ProcessedParty,
   ProcessedService,
@@ -38,28 +38,29 @@ interface Facts {
   school: string;
   /** Parties that get something now, with the services by which they do. */
   running: { party: ProcessedParty; services: ProcessedService[] }[];
-  /** Parties whose agreement gives nothing now, though it has not ended: not confirmed, not begun, or stopped. */
-  waiting: ProcessedParty[];
+  /** Agreements that give nothing now, though they have not ended: not confirmed, not accepted, not begun, or stopped. */
+  waiting: { party: ProcessedParty; mandate: Mandate }[];
   /** Name of an attribute → what it is. */
   about: ReadonlyMap<string, string>;
 }
-
-const isStanding = (party: ProcessedParty): boolean =>
-  party.mandates.some(({ state }) => state !== MandateState.MANDATE_STATE_ENDED);
 
 function factsOf(it: ShowProcessingResponse): Facts {
   const running = it.parties.flatMap((party) => {
     const services = party.services.filter(({ code }) => code === '');
     return services.length === 0 ? [] : [{ party, services }];
   });
-  const ids = new Set(running.map(({ party }) => party.oin));
+  const giving = new Set(running.flatMap(({ services }) => services.flatMap(({ mandateIds }) => mandateIds)));
   const brin = brinOf(it.school!.oin);
   return {
     it,
     today: dutchDay(Number(it.atMs)),
     school: `${cell(it.school!.name)} (${brin ? `BRIN ${brin}, ` : ''}OIN ${it.school!.oin})`,
     running,
-    waiting: it.parties.filter((party) => !ids.has(party.oin) && isStanding(party)),
+    waiting: it.parties.flatMap((party) =>
+      party.mandates
+        .filter(({ mandateId, state }) => state !== MandateState.MANDATE_STATE_ENDED && !giving.has(mandateId))
+        .map((mandate) => ({ party, mandate })),
+    ),
     about: new Map(it.attributes.map(({ name, about }) => [name, about.replace(/\.$/, '')])),
   };
 }
@@ -152,16 +153,12 @@ function waitingWords({ waiting }: Facts): string {
 
 ${markdownTable(
   ['ontvanger', 'mandaat', 'diensten', 'staat'],
-  waiting.flatMap((party) =>
-    party.mandates
-      .filter(({ state }) => state !== MandateState.MANDATE_STATE_ENDED)
-      .map((mandate) => [
-        nameOf(party),
-        mandate.mandateId,
-        [...new Set([...mandate.services, ...mandate.narrowed])].map((service) => purposeOf(service).name).join(', '),
-        mandateWords(mandate),
-      ]),
-  ),
+  waiting.map(({ party, mandate }) => [
+    nameOf(party),
+    mandate.mandateId,
+    [...new Set([...mandate.services, ...mandate.narrowed])].map((service) => purposeOf(service).name).join(', '),
+    mandateWords(mandate),
+  ]),
 )}`;
 }
 

@@ -146,7 +146,8 @@ export const termOf = ({ retention, leavesOn }: ProcessedRetention, today: strin
       : `wat op ${dutchDate(today)} wordt vastgelegd, is na ${dutchDate(leavesOn)} weg`;
 
 /** What became of a mandate, for people. */
-export function mandateWords({ state, validFrom, validUntil, runOffUntil, partyStopped }: Mandate): string {
+export function mandateWords(mandate: Mandate): string {
+  const { state, validFrom, validUntil, runOffUntil, partyStopped } = mandate;
   const days = [
     ...(validFrom ? [`vanaf ${dutchDate(validFrom)}`] : []),
     ...(validUntil ? [`tot en met ${dutchDate(validUntil)}`] : []),
@@ -154,7 +155,9 @@ export function mandateWords({ state, validFrom, validUntil, runOffUntil, partyS
   const stopped = partyStopped ? ' (de partij is stilgezet: er gaat niets naartoe)' : '';
   switch (state) {
     case MandateState.MANDATE_STATE_UNCONFIRMED:
-      return `ingevoerd, niet bevestigd: werkt niet${stopped}`;
+      return mandate.requiresAcceptance && mandate.confirmedBy !== ''
+        ? `bevestigd, nog niet aanvaard door de partij: werkt niet${stopped}`
+        : `ingevoerd, niet bevestigd: werkt niet${stopped}`;
     case MandateState.MANDATE_STATE_ACTIVE:
       return `bevestigd${days ? `, ${days}` : ''}${stopped}`;
     case MandateState.MANDATE_STATE_RUN_OFF:
