@@ -173,6 +173,13 @@ test('what a party calls itself breaks neither a table nor a page', () => {
   for (const file of files.slice(0, 3)) expect(told[file], file).not.toMatch(/<script|\n\| y/);
 });
 
+test('a parent reads a sentence for every service', () => {
+  const every = Object.values(purposes).map(({ plain }) => plain);
+  expect(every.filter((plain) => !/(^| )te \w/.test(plain))).toEqual([]);
+  const told = papers(party({ services: [service({ service: Service.SERVICE_ORDER })] }));
+  expect(told['ouders.html']).toContain('Om leermateriaal te bestellen: ');
+});
+
 test('there are words for every role, service and term', () => {
   const numbers = (of: object): number[] => Object.values(of).filter((one): one is number => Number(one) > 0);
   expect(Object.keys(roles).map(Number).sort()).toEqual(numbers(Role).sort());

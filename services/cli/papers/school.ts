@@ -378,7 +378,7 @@ function parents(facts: Facts): string {
   const parties = running.map(
     ({ party, services }) => `<h3>${html(nameOf(party))}</h3>
 <p>${html(roleWords(party.roles))}</p>
-${list(services.map((service) => `Om te kunnen ${html(plainPurpose(service.service))}: ${html(plain(service))}.`))}${
+${list(services.map((service) => `Om ${html(plainPurpose(service.service))}: ${html(plain(service))}.`))}${
   services.some(({ pairwise }) => pairwise) ? `\n<p>${pseudonymWords}</p>` : ''
 }`,
   );

@@ -3,7 +3,7 @@ import type { Mandate } from '#proto/eduk/core/v1/party';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import type { ProcessedRetention } from '#proto/eduk/operator/v1/operator';
 
-/** What a service is for: the purpose of the processing, and the same as a parent reads it. */
+/** What a service is for: the purpose of the processing, and the same as a parent reads it, after “Om”. */
 export interface Purpose {
   name: string;
   purpose: string;
@@ -15,62 +15,62 @@ export interface Purpose {
 const unknownPurpose: Purpose = {
   name: 'onbekende dienst',
   purpose: 'Deze dienst is nieuwer dan dit overzicht.',
-  plain: 'een nieuwe dienst gebruiken',
+  plain: 'een nieuwe dienst te gebruiken',
   people: ['leerlingen'],
 };
 export const purposes: Readonly<Record<number, Purpose>> = {
   [Service.SERVICE_ROSTER]: {
     name: 'leerlinggegevens',
     purpose: 'Leerlingen, groepen en leerkrachten bekend maken in digitaal leermateriaal.',
-    plain: 'weten wie in welke groep zit',
+    plain: 'te weten wie in welke groep zit',
     people: ['leerlingen', 'medewerkers'],
   },
   [Service.SERVICE_ORDER]: {
     name: 'bestellingen',
     purpose: 'Leermateriaal bestellen, leveren en terugnemen.',
-    plain: 'leermateriaal bestellen',
+    plain: 'leermateriaal te bestellen',
     people: ['leerlingen'],
   },
   [Service.SERVICE_ENTITLEMENT]: {
     name: 'licenties',
     purpose: 'Licenties op leermateriaal toekennen, wijzigen en intrekken.',
-    plain: 'regelen wie welk leermateriaal mag gebruiken',
+    plain: 'te regelen wie welk leermateriaal mag gebruiken',
     people: ['leerlingen'],
   },
   [Service.SERVICE_ACCESS]: {
     name: 'toegang',
     purpose: 'Toegang geven tot leermateriaal waarvoor een licentie is.',
-    plain: 'inloggen bij leermateriaal',
+    plain: 'in te loggen bij leermateriaal',
     people: ['leerlingen'],
   },
   [Service.SERVICE_RESULT]: {
     name: 'resultaten',
     purpose: 'Resultaten uit leermateriaal aan de school terugmelden.',
-    plain: 'resultaten aan de school doorgeven',
+    plain: 'resultaten aan de school door te geven',
     people: ['leerlingen'],
   },
   [Service.SERVICE_PROGRESS]: {
     name: 'voortgang',
     purpose: 'Voortgang over al het leermateriaal aan de school laten zien.',
-    plain: 'laten zien hoe het leren gaat',
+    plain: 'te laten zien hoe het leren gaat',
     people: ['leerlingen'],
   },
   [Service.SERVICE_USAGE]: {
     name: 'gebruik',
     purpose: 'Melden dat een licentie in gebruik is genomen, voor de afrekening.',
-    plain: 'bijhouden of leermateriaal wordt gebruikt',
+    plain: 'bij te houden of leermateriaal wordt gebruikt',
     people: ['leerlingen'],
   },
   [Service.SERVICE_STAFF]: {
     name: 'medewerkers',
     purpose: 'Leerkrachten en hun groepen bekend maken in digitaal leermateriaal.',
-    plain: 'weten welke leerkracht bij welke groep hoort',
+    plain: 'te weten welke leerkracht bij welke groep hoort',
     people: ['medewerkers'],
   },
   [Service.SERVICE_ACT]: {
     name: 'handelen namens de school',
     purpose: 'Namens de school gegevens aanleveren; het geeft zelf geen recht om gegevens te krijgen.',
-    plain: 'namens de school gegevens doorgeven',
+    plain: 'namens de school gegevens door te geven',
     people: ['leerlingen', 'medewerkers'],
   },
 };
