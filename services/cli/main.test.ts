@@ -597,6 +597,15 @@ describe('mandate', () => {
     expect((await eduk('mandate key m-1')).exit).toBe(2);
   });
 
+  test('one word of two says whose the other is', async () => {
+    const decided = { state: MandateState.MANDATE_STATE_UNCONFIRMED, flowId: 'f', decision: done };
+    answer('changeMandate', decided);
+    expect((await eduk('mandate confirm m-1')).err).toContain('eduk mandate accept m-1');
+    expect((await eduk('mandate accept m-1')).err).toContain('eduk mandate confirm m-1');
+    answer('changeMandate', { ...decided, state: MandateState.MANDATE_STATE_ACTIVE });
+    expect((await eduk('mandate confirm m-1')).err).toBe('');
+  });
+
   test('names agreement, purposes and sites, and says whose word is wanting', async () => {
     answer('grantMandate', { mandateId: 'm-1', state: 1, autorisatiesleutel: '', flowId: 'f', decision: done });
     const said = await eduk(
@@ -1709,6 +1718,11 @@ describe('switch', () => {
     expect(out).toMatch(/m-grant/);
     expect(out).toMatch(/sleutel/);
     expect(err).toMatch(/2 steps made/);
+    const waits = { mandateId: 'm-grant', state: 1, requiresAcceptance: true, confirmedBy: 'operator' };
+    answer('applySwitch', { steps: [step('grant', { mandate: waits }), step('run_off')] });
+    const unaccepted = (await eduk(`${command} --apply --confirm`)).err;
+    expect(unaccepted).toContain('eduk mandate accept m-grant');
+    expect(unaccepted).not.toContain('eduk mandate confirm');
     answer('applySwitch', { steps: [step('grant', { flowId: '' }), step('run_off', { flowId: '' })] });
     expect((await eduk(`${command} --apply`)).err).toMatch(/nothing was changed/);
     const decision = { outcome: 'PartyChangeRefused', code: 'party.forbidden', told: 'Het bestuur gaf dit niet.' };

@@ -145,6 +145,10 @@ function schoolsTable(schools: readonly SchoolMandate[]): string {
   );
 }
 
+/** What is told where the school has confirmed and the party's word is wanting. */
+export const wantsAcceptance = (mandateId: string): string =>
+  `Nothing is routed until the party has accepted it: it calls AcceptMandate, or eduk mandate accept ${mandateId}`;
+
 /** The answer to a command about one mandate. */
 function told(
   mandateId: string,
@@ -240,7 +244,7 @@ export const grantMandate: Command = {
     if (state === MandateState.MANDATE_STATE_UNCONFIRMED)
       said.push(
         call.has('confirm')
-          ? `Nothing is routed until the party has accepted it: it calls AcceptMandate, or eduk mandate accept ${mandateId}`
+          ? wantsAcceptance(mandateId)
           : `Nothing is routed until it is confirmed: eduk mandate confirm ${mandateId}`,
       );
     // The key is shown once: nothing that fails from here on may keep it back.
@@ -290,7 +294,12 @@ async function change(
     .ask('changeMandate', { mandateId, ...asked });
   decided(decision, flowId);
   const parts = schools.map((mandate) => ({ mandate, autorisatiesleutel: '' }));
-  return told(mandateId, state, autorisatiesleutel, parts);
+  const wanting: Record<string, string> = {
+    confirm: wantsAcceptance(mandateId),
+    accept: `Nothing is routed until the school has confirmed it: eduk mandate confirm ${mandateId}`,
+  };
+  const said = state === MandateState.MANDATE_STATE_UNCONFIRMED ? wanting[asked.change] : undefined;
+  return { ...told(mandateId, state, autorisatiesleutel, parts), ...(said ? { said } : {}) };
 }
 
 const which = [

@@ -4,7 +4,7 @@ import type { Command, Result } from '../command.ts';
 import { counted, list, paragraph, table } from '../print.ts';
 import { errorJson, refusalIn } from '../problem.ts';
 import { mandateStates, services } from '../words.ts';
-import { mandateJson, named } from './mandate.ts';
+import { mandateJson, named, wantsAcceptance } from './mandate.ts';
 
 /** Parts of a preview, in order, with what they are called. */
 const parts: Readonly<Record<string, string>> = {
@@ -158,8 +158,10 @@ export const switchParty: Command = {
     if (refused) return { json: { error: errorJson(refused), ...all }, text, said: refused.message, exit: 1 };
     const said = [
       made === 0 ? 'It was so already; nothing was changed.' : `${counted(made, 'step')} made.`,
-      ...unconfirmed.map(
-        ({ mandate }) => `The new party gets nothing until it is confirmed: eduk mandate confirm ${mandate!.mandateId}`,
+      ...unconfirmed.map(({ mandate }) =>
+        mandate!.confirmedBy !== ''
+          ? wantsAcceptance(mandate!.mandateId)
+          : `The new party gets nothing until it is confirmed: eduk mandate confirm ${mandate!.mandateId}`,
       ),
     ];
     return { json: all, text, said: said.join('\n') };
