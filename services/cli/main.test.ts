@@ -606,6 +606,14 @@ describe('mandate', () => {
     expect((await eduk('mandate confirm m-1')).err).toBe('');
   });
 
+  test('a mandate of a party that is stopped reads so', async () => {
+    const of = { schoolOin: school, partyOin: oin, services: [2], partyStopped: true };
+    answer('listMandates', { mandates: [{ mandateId: 'm-1', ...of, state: 2 }] });
+    expect((await eduk('mandate list')).out).toContain('its party is stopped');
+    answer('listMandates', { mandates: [{ mandateId: 'm-1', ...of, state: 4 }] });
+    expect((await eduk('mandate list')).out).not.toContain('stopped');
+  });
+
   test('names agreement, purposes and sites, and says whose word is wanting', async () => {
     answer('grantMandate', { mandateId: 'm-1', state: 1, autorisatiesleutel: '', flowId: 'f', decision: done });
     const said = await eduk(

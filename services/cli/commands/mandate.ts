@@ -95,7 +95,12 @@ function stateWords({
 }: Mandate): string {
   const word = mandateStates.word(state);
   const bySchool = boardOin !== '' && holding.some((service) => narrowed.includes(service)) ? ['by the school'] : [];
-  if (state === MandateState.MANDATE_STATE_RUN_OFF) return [word, ...bySchool, `until ${runOffUntil}`].join('\n');
+  const stopped =
+    mandate.partyStopped && state !== MandateState.MANDATE_STATE_ENDED
+      ? ['gives nothing:', 'its party is stopped']
+      : [];
+  if (state === MandateState.MANDATE_STATE_RUN_OFF)
+    return [word, ...bySchool, ...stopped, `until ${runOffUntil}`].join('\n');
   const days = [...(validFrom ? [`from ${validFrom}`] : []), ...(validUntil ? [`until ${validUntil}`] : [])];
   return [
     word,
@@ -104,6 +109,7 @@ function stateWords({
       ? ['refused by the party']
       : []),
     ...(state === MandateState.MANDATE_STATE_UNCONFIRMED ? waitsFor(mandate) : []),
+    ...stopped,
     ...days,
   ].join('\n');
 }
