@@ -13,6 +13,12 @@ test('names are one to three words, used once, and never those of later versions
   for (const name of later) expect(names).not.toContain(name);
 });
 
+test('every command names a school by BRIN or OIN', () => {
+  const bySchool = commands.flatMap(({ name, flags }) => (flags?.['school'] ? [[name, flags['school'].value]] : []));
+  expect(bySchool.length).toBeGreaterThan(10);
+  expect(bySchool.filter(([, value]) => value !== 'BRIN|OIN')).toEqual([]);
+});
+
 test.each(commands.map((command) => [command.name, command] as const))(
   'help of %s says every argument and flag, within the width',
   (_, command) => {

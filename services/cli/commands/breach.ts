@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { brinOf, dutchDay, Sketch } from '#kernel';
 import type { ReachRow } from '#proto/eduk/audit/v1/audit';
 import type { ShowProcessingResponse } from '#proto/eduk/operator/v1/operator';
-import { day, oin } from '../checks.ts';
+import { day, oin, schoolFlag } from '../checks.ts';
 import type { Gateway } from '../client.ts';
 import type { Command, Result } from '../command.ts';
 import { type Reached, schoolPaper, summaryPaper } from '../papers/breach.ts';
@@ -121,7 +121,7 @@ export const breach: Command = {
     party: { about: 'The party where data leaked.', value: 'OIN', required: true, check: oin },
     from: { about: 'From this day; without it from the first of which anything is kept.', value: 'DAY', check: day },
     to: { about: 'Up to and with this day; without it today.', value: 'DAY', check: day },
-    school: { about: 'Only of this school.', value: 'OIN', check: oin },
+    school: schoolFlag('Only of this school.'),
     out: { about: 'Folder for the files; made where it is not there.', value: 'FOLDER', required: true },
   },
   notes: [

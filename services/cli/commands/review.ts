@@ -1,7 +1,7 @@
 /** The yearly question to schools: which mandates that nobody uses stay. */
 import type { MandateReview } from '#proto/eduk/core/v1/party';
 import type { PartyName } from '#proto/eduk/operator/v1/operator';
-import { day, oin } from '../checks.ts';
+import { day, schoolFlag } from '../checks.ts';
 import type { Command, Result } from '../command.ts';
 import { counted, dutchTime, isoTime, list, paragraph, table } from '../print.ts';
 import { misuse, refusalIn } from '../problem.ts';
@@ -46,7 +46,7 @@ export const reviewMandates: Command = {
   name: 'mandate review',
   about: 'List mandates that nobody uses, ask their schools to keep, narrow or end them; show answers.',
   flags: {
-    school: { about: 'Only of this school.', value: 'OIN', check: oin },
+    school: schoolFlag('Only of this school.'),
     'unused-days': {
       about: 'Ask about what was not used for so many days; default 90.',
       value: 'DAYS',
