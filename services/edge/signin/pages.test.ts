@@ -4,7 +4,7 @@ import type { Gate } from '../gate.ts';
 import { html, pageHeaders, pageOf } from './html.ts';
 import { type Item, narrowed } from './mandates.ts';
 import { factsOf, type Viewer } from './pages.ts';
-import { langOf, sayDay } from './words.ts';
+import { langOf, sayDay, sayService } from './words.ts';
 
 describe('html', () => {
   test('escapes all that is put into it, but its own pieces', () => {
@@ -36,6 +36,10 @@ test('Dutch first, English where the browser would rather have it', () => {
     '31 July 2027',
     '',
   ]);
+});
+
+test('a roster is no timetable to a school', () => {
+  expect(sayService(Service.SERVICE_ROSTER, 'nl')).toBe('Leerlingen, groepen en medewerkers');
 });
 
 describe('to narrow', () => {

@@ -176,7 +176,7 @@ export const isWord = (word: string): word is Word => Object.hasOwn(table, word)
 
 /** By the number of a service: one of a newer version is told by its number. */
 const services: Readonly<Record<number, Said>> = {
-  1: { nl: 'Leerlingen, groepen en medewerkers (rooster)', en: 'Learners, groups and staff (roster)' },
+  1: { nl: 'Leerlingen, groepen en medewerkers', en: 'Learners, groups and staff' },
   2: { nl: 'Leermiddelen bestellen', en: 'Ordering learning material' },
   3: { nl: 'Licenties geven', en: 'Granting licences' },
   4: { nl: 'Toegang tot leermiddelen', en: 'Access to learning material' },
