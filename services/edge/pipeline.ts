@@ -27,8 +27,8 @@ export const stages = {
   refusePersonalNumbers,
   locate,
   authorise,
-  identify,
   place,
+  identify,
   check,
   accept,
 } as const satisfies Record<string, Stage>;

@@ -254,6 +254,46 @@ describe('a mandate for some sites', () => {
       .toEqual(['1']);
   });
 
+  test('refused for its site, a message changes nothing of anybody', async () => {
+    const small = await at.party('Kleine Lijst', [Role.ROLE_ADMINISTRATION]);
+    await give(small, [SERVICE_ROSTER], { siteCodes: ['01'] });
+    const others = { callName: 'Anders', familyName: 'Anders', birthDate: '1999-01-01', email: 'anders@x.example' };
+    const registered = (ref: object) =>
+      codeOf(
+        small.identity.registerLearners({
+          reference: fresh('register'),
+          schoolOin: school,
+          learners: [{ ref, person: others }],
+          waitMs: WAIT,
+        }),
+      );
+    expect(await registered({ eckId: eckId(3), lasKey: 'key-of-another' })).toBe('mandate.missing');
+    expect(await registered({ eckId: eckId(77) })).toBe('mandate.missing');
+    const [pushed] = await sendAll(small.rosters.pushRoster(), [
+      {
+        reference: fresh('roster'),
+        rosterId: fresh('roster-id'),
+        last: true,
+        roster: {
+          schoolOin: school,
+          schoolYear: YEAR,
+          siteCode: '02',
+          learners: [{ ref: { eckId: eckId(3) }, person: others }],
+        },
+      },
+    ]);
+    expect(pushed!.refusals[0]?.code).toBe('mandate.missing');
+    const { roster } = await rosterOf(own, { siteCode: '02' });
+    expect(roster!.learners.find(({ ref }) => ref!.eckId === eckId(3))).toMatchObject({
+      ref: { lasKey: 'key-3' },
+      person: { callName: 'Noor3', birthDate: '', email: '' },
+    });
+    // Neither is led to by a number that it was given.
+    const known = async (ref: object) => codeOf(own.results.listResults({ schoolOin: school, learner: ref }));
+    expect(await known({ lasKey: 'key-of-another' })).toBe('learner.unknown');
+    expect(await known({ eckId: eckId(77) })).toBe('learner.unknown');
+  });
+
   test('of a seller shows its lines for them', async () => {
     const seller = await at.party('Boekenberg', [Role.ROLE_DISTRIBUTOR]);
     await give(seller, [SERVICE_ORDER], { siteCodes: ['02'] });

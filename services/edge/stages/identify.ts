@@ -35,6 +35,26 @@ const namesUnknownText = ({ message, intake }: Submission, own: ReadonlyMap<stri
   [...own.values()].includes('') &&
   message.reveal((request) => (intake.texts?.(request) ?? []).some((text) => text !== '' && own.get(text) === ''));
 
+/**
+ * Whom a message names, without making or keeping anything of anybody; and whether it names one whom it would make. Of whom
+ * it could only find, `identify` says why not. Faults: school.closed.
+ */
+export async function namedBy(submission: Submission, door: Door): Promise<{ tokens: string[]; hasNew: boolean }> {
+  const people = submission.message.reveal((request) => submission.intake.people?.(request) ?? []);
+  if (people.length === 0) return { tokens: [], hasNew: false };
+  const { identified } = await door.services.vault.identify({
+    schoolOin: submission.school ?? '',
+    sector: '',
+    identities: people.map(({ identity }) => ({ ...identity, person: undefined, partyOin: partyOf(submission) })),
+    create: false,
+    saltFor: [],
+  });
+  return {
+    tokens: identified.flatMap(({ token }) => (token === '' ? [] : [token])),
+    hasNew: identified.some(({ code }, i) => code === 'learner.unknown' && people[i]!.create),
+  };
+}
+
 async function identifySchool(school: string, batch: readonly Submission[], door: Door): Promise<void> {
   const { vault } = door.services;
   const asks: { submission: Submission; people: PersonAsk[]; at: number[] }[] = [];

@@ -1,10 +1,12 @@
 import { asGatewayError, GatewayError } from '#kernel';
 import { learnersAt, sitesFor } from '../sites.ts';
 import type { Door, Submission } from '../submission.ts';
+import { namedBy } from './identify.ts';
 
 /**
  * A mandate for some sites of a school is about learners whom a roster of these names: a message that names another, or a
- * roster of another site, is refused. Where no mandate names sites nothing is asked. Faults: mandate.missing.
+ * roster of another site, is refused. It stands before `identify`, which keeps what a message says of people: what is refused
+ * for its site changes nothing of anybody. Where no mandate names sites nothing is asked. Faults: mandate.missing.
  */
 export function place(batch: readonly Submission[], door: Door): Promise<void> | void {
   if (!batch.some(({ intake, school }) => intake.service !== undefined && school) || !door.chain.namesSites) return;
@@ -14,7 +16,7 @@ export function place(batch: readonly Submission[], door: Door): Promise<void> |
 async function judge(batch: readonly Submission[], door: Door): Promise<void> {
   await Promise.all(
     batch.map(async (submission) => {
-      const { intake, caller, school, found } = submission;
+      const { intake, caller, school } = submission;
       if (intake.service === undefined || !school) return;
       const sites = sitesFor(door, caller, school, intake.service);
       if (sites === undefined) return;
@@ -24,9 +26,9 @@ async function judge(batch: readonly Submission[], door: Door): Promise<void> {
           if (!sites.has(site)) throw elsewhere(intake.siteAt);
           return;
         }
-        const tokens = found?.tokens ?? [];
+        const { tokens, hasNew } = await namedBy(submission, door);
         const here = tokens.length === 0 ? undefined : await learnersAt(door, school, sites, tokens);
-        if (here && tokens.some((token) => !here.has(token))) throw elsewhere();
+        if (hasNew || (here && tokens.some((token) => !here.has(token)))) throw elsewhere();
       } catch (thrown) {
         submission.refused = asGatewayError(thrown);
       }
