@@ -41,6 +41,29 @@ test('what the log decided reaches the vault after a restart, in pages, and an o
   expect(told.has('lt_old')).toBe(false);
 });
 
+test('so it does of more than a page whose hour is the same, and of those after them', async () => {
+  const bench = testBench(rosters, { now });
+  const forget = (learner: string, destroyAtMs: number) => {
+    const value = { schoolOin: 's', learner, destroyAtMs: BigInt(destroyAtMs), byOin: 'x' };
+    bench.submit('LearnerForgetSubmitted', value, learner, { school: 's' });
+  };
+  for (let i = 0; i < 1500; i++) forget(`lt_${i}`, now + 259_200_000);
+  const [hold] = (await bench.client(RostersServiceDefinition).listHolds({ schoolOin: 's', decided: false })).holds;
+  const decision = { schoolOin: 's', holdId: hold!.holdId, approve: true, byOin: 'x' };
+  bench.submit('HoldDecisionSubmitted', decision, 's', { school: 's' });
+  const after = { schoolOin: 't', learner: 'lt_after', destroyAtMs: BigInt(now + 300_000_000), byOin: 'x' };
+  bench.submit('LearnerForgetSubmitted', after, 'lt_after', { school: 't' });
+  const told = new Set<string>();
+  const vault = {
+    forget: async ({ token }: { token: string }) => {
+      told.add(token);
+      return { known: true, destroyed: false };
+    },
+  };
+  await new ForgetWatch({ rosters: bench.client(RostersServiceDefinition), vault } as never, () => now).tell();
+  expect(told.size).toBe(1501);
+});
+
 test('who is kept after all is not destroyed, also where the door ended before it told the vault', async () => {
   const bench = testBench(rosters, { now });
   const about = { schoolOin: 's', learner: 'lt_a', byOin: 'x' };

@@ -43,8 +43,9 @@ export class ForgetWatch {
         ),
       );
       const last = forgetting.at(-1)?.destroyAtMs;
-      if (forgetting.length < PAGE || last === undefined || last === sinceMs) return;
-      sinceMs = last;
+      if (forgetting.length < PAGE || last === undefined) return;
+      // A page holds all of its last hour, however many there are.
+      sinceMs = last + 1n;
     }
   }
 }

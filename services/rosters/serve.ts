@@ -62,7 +62,16 @@ export function serve(engine: EngineView): readonly Implementation[] {
     },
     listForgetting({ sinceMs, limit }) {
       const size = Math.min(limit || PAGE, LARGEST_PAGE);
-      const rows = engine.list(forgotten, { index: 'byHour', equals: [], after: [Number(sinceMs) - 1], limit: size });
+      const page = engine.list(forgotten, { index: 'byHour', equals: [], after: [Number(sinceMs) - 1], limit: size });
+      // Who was approved together has one hour, which no page may cut: the next one begins after it.
+      const last = page.at(-1)?.destroyAtMs;
+      const rows =
+        page.length < size
+          ? page
+          : [
+              ...page.filter(({ destroyAtMs }) => destroyAtMs !== last),
+              ...engine.list(forgotten, { index: 'byHour', equals: [last!] }),
+            ];
       return {
         forgetting: rows.map(({ school, learner, destroyAtMs, keptMs }) => ({
           schoolOin: school,
