@@ -479,6 +479,19 @@ describe('a mandate that both must accept', () => {
       expect(enter(less)).toEqual({ state: ACTIVE, acceptedBy: PARTY });
     for (const other of [{ attributes: ['a', 'c'] }, { agreementVersion: '2' }, { agreement: 'y' }])
       expect(enter(other)).toEqual({ state: UNCONFIRMED, acceptedBy: '' });
+    // Of what begins later it has nothing until then.
+    wide.validFrom = '2027-08-01';
+    const later = changedBy(grant(noPair, { ...wide, requiresAcceptance: true }, SCHOOL), accept);
+    const sooner = (validFrom: string) =>
+      stands(
+        decideMandate(later, entered({ ...wide, mandateId: 'n', validFrom }, SCHOOL), false, asks).reduce(
+          evolve,
+          later,
+        ),
+      )['n'];
+    for (const day of ['', '2026-11-22', '2027-07-31'])
+      expect(sooner(day)).toMatchObject({ state: UNCONFIRMED, acceptedBy: '' });
+    expect(sooner('2027-08-01')).toMatchObject({ state: ACTIVE, acceptedBy: PARTY });
   });
 
   test('tells each change by its word, and said twice is said once', () => {

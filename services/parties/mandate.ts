@@ -61,12 +61,19 @@ const same = (mandate: Mandate, byOin: string): PartyEvent => ({
 });
 
 /** One that holds, of the same agreement, that gives the party all of this and maybe more. */
-function coveredBy(pair: Pair, asked: Mandate, defaults: readonly DefaultAttributes[]): Mandate | undefined {
+function coveredBy(
+  pair: Pair,
+  asked: Mandate,
+  defaults: readonly DefaultAttributes[],
+  today: string,
+): Mandate | undefined {
   const isSameList = (a: readonly unknown[], b: readonly unknown[]): boolean => a.join('|') === b.join('|');
   return pair.mandates.find(({ mandate: has, ...rest }) => {
     if (has.state !== ACTIVE || has.mandateId === asked.mandateId) return false;
     if (has.agreement !== asked.agreement || has.agreementVersion !== asked.agreementVersion) return false;
     if (has.pairwise && !asked.pairwise) return false;
+    // Days before those that it said yes to are more, too.
+    if (has.validFrom > asked.validFrom && has.validFrom > today) return false;
     if (
       has.purposes.length > 0 &&
       !(asked.purposes.length > 0 && asked.purposes.every((p) => has.purposes.includes(p)))
@@ -118,7 +125,7 @@ export function decideMandate(
     narrowed: [],
     enteredBy: by,
   };
-  const agreed = coveredBy(pair, asked, submitted.defaults);
+  const agreed = coveredBy(pair, asked, submitted.defaults, dutchDay(world.now));
   // Less than the party has already needs no other yes of it.
   if (agreed) {
     asked.requiresAcceptance = given.requiresAcceptance || agreed.requiresAcceptance;
