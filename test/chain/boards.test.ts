@@ -177,6 +177,11 @@ describe('an operator', () => {
 
   test('a school that goes to another board takes no mandate along: who gave it can still end it', async () => {
     const given = await grant(board, board.oin, [ROSTER], { waitMs: 5000n });
+    const asker = await at.party('Wie wacht', [Role.ROLE_PLATFORM]);
+    const asked = await at.operator.grantMandate({
+      mandate: { schoolOin: board.oin, partyOin: asker.oin, services: [ROSTER] },
+      confirm: false,
+    });
     const next = await at.party('Stichting Heide', [Role.ROLE_BOARD]);
     await at.operator.addParty({
       party: { oin: oins[1]!, name: 'De Es', roles: [Role.ROLE_SCHOOL], boardOin: next.oin },
@@ -195,5 +200,11 @@ describe('an operator', () => {
         .map(({ state }) => state),
     ).toEqual([ACTIVE]);
     expect((await doors())[1]).toBe('mandate.ended');
+    // To what waits for a yes it says that for its own schools only.
+    const word = { reference: fresh(), schoolOin: board.oin, mandateId: asked.mandateId, waitMs: 5000n };
+    await board.parties.confirmMandate(word);
+    const { mandates } = await at.operator.listMandates({ partyOin: asker.oin });
+    expect(mandates.find(({ schoolOin }) => schoolOin === oins[1])!.state).toBe(MandateState.MANDATE_STATE_UNCONFIRMED);
+    expect(mandates.filter(({ state }) => state === ACTIVE)).toHaveLength(mandates.length - 1);
   });
 });

@@ -230,6 +230,15 @@ export const gives = (door: Pick<Door, 'chain'>, caller: Caller, mandate: Mandat
   (caller.roles.has(Role.ROLE_BOARD) &&
     (mandate.boardOin === caller.oin || door.chain.party(mandate.schoolOin)?.boardOin === caller.oin));
 
+/** Those of these for whose school the caller speaks now: a board ends what it gave a school that left it, and agrees to nothing for it. */
+export function spokenFor(chain: Door['chain'], caller: Caller, mandates: readonly Mandate[]): Mandate[] {
+  const own = mandates.filter(
+    ({ schoolOin }) => schoolOin === caller.oin || chain.party(schoolOin)?.boardOin === caller.oin,
+  );
+  if (own.length === 0) throw new GatewayError('state.missing', undefined, { where: 'mandate_id' });
+  return own;
+}
+
 export const grantMandate: Intake<GrantMandateRequest> = {
   method: 'PartyService/GrantMandate',
   type: 'eduk.gateway.v1.GrantMandateRequest',
@@ -307,7 +316,7 @@ export const confirmMandate: Intake<ConfirmMandateRequest> = {
   remember: 400,
   reference: (request) => request.reference,
   school: (request) => request.schoolOin,
-  locate: async (request, door, caller) => named(request, door, caller),
+  locate: async (request, door, caller) => spokenFor(door.chain, caller, named(request, door, caller)),
   events: (_request, _found, { caller, located }) =>
     changes(located as Mandate[], {
       change: 'confirm',

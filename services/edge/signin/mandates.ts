@@ -8,7 +8,7 @@ import type { Gate } from '../gate.ts';
 import { decisionOf } from '../grpc/decision.ts';
 import { changedParts, stateOf } from '../grpc/mandates.ts';
 import { take } from '../grpc/writes.ts';
-import { changes, gives, grantMandate, mandateIdOf, withdrawMandate } from '../intake/parties.ts';
+import { changes, gives, grantMandate, mandateIdOf, spokenFor, withdrawMandate } from '../intake/parties.ts';
 import type { Intake } from '../submission.ts';
 import { notTaken } from './claims.ts';
 import type { Action } from './words.ts';
@@ -78,7 +78,7 @@ interface More {
 }
 
 /** Whether the school's word is still asked for. */
-export const isAsked = ({ parts }: Item): boolean =>
+export const isAsked = ({ parts }: { parts: readonly Mandate[] }): boolean =>
   parts.some((part) => part.state === MANDATE_STATE_UNCONFIRMED && !(part as More).confirmedBy);
 
 /** What of a board only the board confirms: a school gives its own instead. */
@@ -103,7 +103,9 @@ export function actionsOf({ door }: Gate, caller: Caller, item: Item): readonly 
   const { parts, whole, state } = item;
   const [mandate] = parts;
   const may: Action[] = [];
-  if (isAsked(item) && !isOfItsBoard(caller, mandate)) may.push('confirm');
+  const isOwn = ({ schoolOin }: Mandate) =>
+    schoolOin === caller.oin || door.chain.party(schoolOin)?.boardOin === caller.oin;
+  if (isAsked({ ...item, parts: parts.filter(isOwn) }) && !isOfItsBoard(caller, mandate)) may.push('confirm');
   if (
     !whole &&
     (state === MANDATE_STATE_UNCONFIRMED || state === MANDATE_STATE_ACTIVE) &&
@@ -187,11 +189,11 @@ const confirmMandate = (item: Item, caller: Caller, reference: string): Intake<C
   reference: () => reference,
   school: () => (item.whole ? caller.oin : item.parts[0].schoolOin),
   locate: async (_request, { chain }) => {
-    // What it is a word about is looked up once more: the school may have gone to another board meanwhile.
+    // What it is a word about is looked up once more: a school may have gone to another board meanwhile.
     const now = item.parts.flatMap(({ mandateId }) => chain.mandate(mandateId) ?? []);
     if (now.length !== item.parts.length || now.some((mandate) => !gives({ chain }, caller, mandate)))
       throw new GatewayError('state.missing', undefined, { where: 'mandate_id' });
-    return now;
+    return spokenFor(chain, caller, now);
   },
   events: (_request, _found, { located }) =>
     changes(located as Mandate[], {
