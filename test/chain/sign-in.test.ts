@@ -376,6 +376,26 @@ describe('a session', () => {
   });
 });
 
+describe('a board that is stopped everywhere', () => {
+  test('has no session and signs in nowhere until it goes on', async () => {
+    const browser = await new Browser().signIn(KVK[boardB]!);
+    expect(await browser.go('/school')).toContain('Ingelogd voor Stichting De Beuk');
+    await at.operator.stopParty({ oin: boardB, reason: 'breach-2026-11' });
+    try {
+      await expect
+        .poll(async () => (await browser.go('/school')).includes('Ingelogd voor'), { timeout: 5_000 })
+        .toBe(false);
+      const other = new Browser();
+      await other.come(company(KVK[boardB]!));
+      expect(other.last.status).toBe(401);
+    } finally {
+      await at.operator.resumeParty({ oin: boardB });
+    }
+    const later = await new Browser().signIn(KVK[boardB]!);
+    expect(await later.go('/school')).toContain('Ingelogd voor Stichting De Beuk');
+  });
+});
+
 describe('what a person decides', () => {
   test('confirms: it holds, with a receipt, and again changes nothing', async () => {
     const id = await entered(schoolA1);

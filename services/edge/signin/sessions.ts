@@ -66,11 +66,11 @@ export async function endSession(request: IncomingMessage, gate: Gate): Promise<
   return cookie(SESSION, '', 0);
 }
 
-/** The board or school for which persons sign in by a number of theirs. */
+/** The board or school for which persons sign in by a number of theirs; of one that is stopped everywhere nobody does. */
 export function callerBy(gate: Gate, number: string): Caller | undefined {
   const { chain } = gate.door;
   const oin = chain.byNumber(number);
-  if (oin === undefined || !chain.party(oin)) return undefined;
+  if (oin === undefined || !chain.party(oin) || chain.isStopped(oin)) return undefined;
   const caller = partyCaller(chain, oin);
   return caller.roles.has(Role.ROLE_BOARD) || caller.roles.has(Role.ROLE_SCHOOL) ? caller : undefined;
 }
