@@ -311,6 +311,25 @@ describe('a mandate for some sites', () => {
     });
     const { order } = await seller.orders.getOrder({ orderId });
     expect(order!.lines.map(({ line }) => line!.terms!.lineId)).toEqual(['3']);
+    // One for nobody of its sites is not there, by whatever it asks.
+    const others = fresh('order');
+    const line = { terms: { lineId: '1', productId: BOOK, quantity: 1 }, learner: { eckId: eckId(1) } };
+    await las.orders.placeOrder({
+      reference: others,
+      orderId: others,
+      schoolOin: school,
+      lines: [{ ...line, sellerOin: seller.oin }],
+      waitMs: WAIT,
+    });
+    expect((await seller.orders.listOrders({ schoolOin: school })).orders.map((one) => one.orderId)).toEqual([orderId]);
+    expect(await codeOf(seller.orders.getOrder({ orderId: others }))).toBe('state.missing');
+    expect(await codeOf(seller.flows.whyBlocked({ schoolOin: school, orderId: others }))).toBe('state.missing');
+    const why = (n: number) => seller.flows.whyBlocked({ schoolOin: school, learner: { eckId: eckId(n) } });
+    expect((await why(3)).blockers.map(({ code }) => code)).toContain('order.unconfirmed');
+    // Nor is who is elsewhere told apart from who is nowhere.
+    expect(await why(1)).toEqual(await why(99));
+    const product = await seller.flows.whyBlocked({ schoolOin: school, productId: BOOK });
+    expect(product.blockers.map(({ orderId }) => orderId)).not.toContain(others);
     expect((await las.orders.getOrder({ orderId })).order!.lines).toHaveLength(2);
   });
 

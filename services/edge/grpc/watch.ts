@@ -23,7 +23,7 @@ import { CLOSED } from '../out/reopening.ts';
 import { ofAgreements, tryPurpose } from '../purpose.ts';
 import { entitlementsShown } from '../reads/entitlements.ts';
 import { flowOf, present } from '../reads/flows.ts';
-import { showOrder } from '../reads/orders.ts';
+import { isElsewhere, showOrder } from '../reads/orders.ts';
 import { showResults } from '../reads/results.ts';
 import { requireOwnSchool } from '../stages/authorise.ts';
 
@@ -235,6 +235,7 @@ const orders: Show = (rows, _purpose, caller, gate) =>
       const order = await showOrder(gate.door, caller, orders[0]);
       if (row.type === 'OrderPlaced')
         return order.lines.length > 0 ? { change: 'placed', order, outcomes: [] } : undefined;
+      if (isElsewhere(orders[0], order)) return undefined;
       if (row.type === 'OrderRefused') return { change: 'refused', order, outcomes: [] };
       const own = new Set(order.lines.map(({ line }) => line!.terms!.lineId));
       const outcomes = decode(row, 'OrderLinesChanged').outcomes.filter(({ lineId }) => own.has(lineId));

@@ -50,7 +50,7 @@ import { concerns, showEntitlements } from './entitlements.ts';
 import { flowOf, isWithin, present } from './flows.ts';
 import { isOfSchool } from './mandates.ts';
 import { groupsOf, tokenOf } from './names.ts';
-import { showOrder } from './orders.ts';
+import { isElsewhere, showOrder } from './orders.ts';
 import { progress } from './progress.ts';
 import { getLogConsistency, getLogHead, getReceipt } from './receipts.ts';
 import { showResults } from './results.ts';
@@ -239,7 +239,9 @@ const getOrder: Read = async (request: GetOrderRequest, caller, { door }) => {
     throw new GatewayError('wire.invalid', 'Several buyers used this order id; name the buyer.', {
       where: 'buyer_oin',
     });
-  return { order: await showOrder(door, caller, orders[0]!) };
+  const order = await showOrder(door, caller, orders[0]!);
+  if (isElsewhere(orders[0]!, order)) throw new GatewayError('state.missing', undefined, { where: 'order_id' });
+  return { order };
 };
 
 /** Accepted, and nothing decided yet. */
@@ -279,11 +281,9 @@ const listOrders: Read = async (request: ListOrdersRequest, caller, gate) => {
     waiting: false,
   });
   // Orders of schools whose mandate has ended meanwhile are not shown any more.
-  const shown = await Promise.all(
-    orders
-      .filter((row) => 'purpose' in tryPurpose(door, caller, row.schoolOin, Service.SERVICE_ORDER))
-      .map((row) => showOrder(door, caller, row)),
-  );
+  const may = orders.filter((row) => 'purpose' in tryPurpose(door, caller, row.schoolOin, Service.SERVICE_ORDER));
+  const all = await Promise.all(may.map((row) => showOrder(door, caller, row)));
+  const shown = all.filter((order, i) => !isElsewhere(may[i]!, order));
   return { orders: shown, cursor: cursors.seal(caller.oin, of, next), watchCursor };
 };
 
@@ -314,7 +314,9 @@ const getEntitlement: Read = async (request: GetEntitlementRequest, caller, { do
       } satisfies Entitlement,
     };
   if (!row) throw new GatewayError('state.missing', undefined, { where: 'entitlement_id' });
-  return { entitlement: (await showEntitlements(door, caller, schoolOin, [row]))[0] };
+  const [entitlement] = await showEntitlements(door, caller, schoolOin, [row]);
+  if (!entitlement) throw new GatewayError('state.missing', undefined, { where: 'entitlement_id' });
+  return { entitlement };
 };
 
 const listEntitlements: Read = async (request: ListEntitlementsRequest, caller, gate) => {

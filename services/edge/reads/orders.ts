@@ -9,6 +9,9 @@ import { facesOf, hereOf } from './faces.ts';
 
 const outcomeNames: Record<string, string> = { placed: 'OrderPlaced', refused: 'OrderRefused' };
 
+/** Whether all of its lines were for learners of sites that the caller's mandates are not about: it is not there then. */
+export const isElsewhere = (row: OrderRow, shown: Order): boolean => row.lines.length > 0 && shown.lines.length === 0;
+
 /** An order as buyer, seller or school may see it: a seller sees its own lines. Throws mandate.*. */
 export async function showOrder(door: Door, caller: Caller, row: OrderRow): Promise<Order> {
   const purpose = purposeFor(door, caller, row.schoolOin, Service.SERVICE_ORDER);

@@ -23,6 +23,7 @@ import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { hasRef } from '../intake/people.ts';
 import { settle } from '../settle.ts';
+import { learnersAt, sitesFor } from '../sites.ts';
 import { actsForSchool } from '../stages/authorise.ts';
 import { activeLicences, type Enrolment, enrolmentOf } from './active.ts';
 import { tokenOf } from './names.ts';
@@ -110,11 +111,12 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
   const closed = await closedSchool(gate, request.schoolOin);
   if (closed) found.push(closed);
   // Of a closed school nobody can say who has this number.
-  const learner = !hasRef(request.learner)
+  let learner = !hasRef(request.learner)
     ? ''
     : closed
       ? undefined
       : await tokenOf(gate, caller, request.schoolOin, request.learner).catch(unknownLearner);
+  if (learner && !all && !(await isAnywhere(gate, caller, request.schoolOin, learner))) learner = undefined;
   if (learner === undefined && !closed) found.push({ code: 'learner.unknown', lastStep: 'none', learners: 1 });
   let orders: OrderRow[] = [];
   let entitlements: EntitlementRow[] = [];
@@ -170,6 +172,7 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
     const waits = await closedSchool(gate, school);
     if (waits) found.push(waits);
   }
+  if (!all) [orders, entitlements] = await ofItsSites(gate, caller, school, orders, entitlements);
   const products = new Set<string>(request.productId ? [request.productId] : []);
   for (const order of orders)
     for (const { line } of order.lines) if (!learner || line!.learner === learner) products.add(line!.terms!.productId);
@@ -442,6 +445,49 @@ function requireAnyMandate({ door }: Gate, school: string, party: string): void 
   if (judged.some(({ fault }) => fault === undefined)) return;
   const fault = judged[0]?.fault ?? 'mandate.missing';
   throw new GatewayError(fault, faults[fault].en, { where: 'school_oin' });
+}
+
+/** Of these learners those of whom a caller may hear about one service: of a mandate for some sites who is there. */
+async function heardOf(gate: Gate, caller: Caller, school: string, service: Service, learners: readonly string[]) {
+  const sites = school === '' ? undefined : sitesFor(gate.door, caller, school, service);
+  if (sites === undefined) return () => true;
+  const here = await learnersAt(gate.door, school, sites, learners);
+  return (token: string) => token === '' || here.has(token);
+}
+
+/** Whether a learner is at a site of any mandate of the caller: who is at none is nobody to it. */
+async function isAnywhere(gate: Gate, caller: Caller, school: string, learner: string): Promise<boolean> {
+  const services = new Set(gate.door.chain.between(school, caller.oin).flatMap((mandate) => mandate.services));
+  for (const service of services)
+    if (
+      gate.door.chain.judge(school, caller.oin, service).fault === undefined &&
+      (await heardOf(gate, caller, school, service, [learner]))(learner)
+    )
+      return true;
+  return false;
+}
+
+/** Without what is of learners of other sites than the mandates name, as in the lists of orders and entitlements. */
+async function ofItsSites(
+  gate: Gate,
+  caller: Caller,
+  school: string,
+  orders: readonly OrderRow[],
+  entitlements: readonly EntitlementRow[],
+): Promise<[OrderRow[], EntitlementRow[]]> {
+  const ordered = orders.flatMap(({ lines }) => lines.map(({ line }) => line!.learner));
+  const held = entitlements.map(({ holder }) => holder?.learner ?? '');
+  const [ofOrders, ofRights] = await Promise.all([
+    heardOf(gate, caller, school, Service.SERVICE_ORDER, ordered),
+    heardOf(gate, caller, school, Service.SERVICE_ENTITLEMENT, held),
+  ]);
+  return [
+    orders.flatMap((order) => {
+      const lines = order.lines.filter(({ line }) => ofOrders(line!.learner));
+      return lines.length === 0 && order.lines.length > 0 ? [] : [{ ...order, lines }];
+    }),
+    entitlements.filter(({ holder }) => ofRights(holder?.learner ?? '')),
+  ];
 }
 
 type Held = { terms?: { productId: string } | undefined; holder?: { learner: string; group: string } | undefined };
