@@ -168,9 +168,9 @@ test('use, terms and pseudonyms are those of the gateway', () => {
 });
 
 test('what a party calls itself breaks neither a table nor a page', () => {
-  const told = papers(party({ name: 'A|B <script>x</script>\n| y' }));
+  const told = papers(party({ name: 'A|B <script>x</script>\n| y ![p](https://x.example/p.png)' }));
   expect(told['ouders.html']).not.toContain('<script');
-  for (const file of files.slice(0, 3)) expect(told[file], file).not.toMatch(/<script|\n\| y/);
+  for (const file of files.slice(0, 3)) expect(told[file], file).not.toMatch(/<script|\n\| y|!\[p/);
 });
 
 test('a parent reads a sentence for every service', () => {

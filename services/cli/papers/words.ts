@@ -169,12 +169,13 @@ export function mandateWords(mandate: Mandate): string {
   }
 }
 
-/** One line of a table cannot hold a line break or a bar; what others call themselves may. */
+/** One line of a table cannot hold a line break or a bar; what others call themselves may, and also a link or a picture from elsewhere. */
 export const cell = (text: string): string =>
   text
     .replace(/[\r\n\t]+/g, ' ')
     .replaceAll('\\', '\\\\')
     .replaceAll('|', '\\|')
+    .replaceAll('[', '\\[')
     .replaceAll('<', '&lt;');
 
 /** A table in Markdown. */
