@@ -21,8 +21,18 @@ export class Forgetting {
     return decided;
   }
 
-  /** `atMs`: 0 or past = now; later = then; -1 = not after all. */
+  /** `atMs`: 0 or past = now; later = then, or sooner where that was decided before; -1 = not after all. */
   decide(oin: string, token: string, atMs: number): { known: boolean; destroyed: boolean } {
+    const waits = this.#waitsOf(oin, token);
+    return this.#decide(oin, token, atMs > 0 && waits !== undefined ? Math.min(waits, atMs) : atMs);
+  }
+
+  #waitsOf(oin: string, token: string): number | undefined {
+    const school = this.#shelf.school(oin, false);
+    return school && this.#shelf.byToken(school, token)?.waitsMs;
+  }
+
+  #decide(oin: string, token: string, atMs: number): { known: boolean; destroyed: boolean } {
     const shelf = this.#shelf;
     const school = shelf.school(oin, false);
     const learner = school && shelf.byToken(school, token);
@@ -55,10 +65,9 @@ export class Forgetting {
 
   /** Destroys one whose time has come, unless that was taken back meanwhile. Says whether. */
   destroyDue(oin: string, token: string): boolean {
-    const school = this.#shelf.school(oin, false);
-    const waitsMs = school && this.#shelf.byToken(school, token)?.waitsMs;
+    const waitsMs = this.#waitsOf(oin, token);
     if (waitsMs === undefined || waitsMs > this.#shelf.clock.now()) return false;
-    this.#destroy(school!, token);
+    this.#destroy(this.#shelf.school(oin, false)!, token);
     return true;
   }
 
@@ -67,9 +76,9 @@ export class Forgetting {
     const school = this.#shelf.school(oin, false);
     const learner = school && this.#shelf.byToken(school, token);
     if (!learner) return false;
-    if (decision === 'destroyed') this.decide(oin, token, 0);
-    else if (decision === 'waits' && learner.waitsMs !== atMs) this.decide(oin, token, atMs);
-    else if (decision === 'kept' && learner.waitsMs !== undefined) this.decide(oin, token, -1);
+    if (decision === 'destroyed') this.#decide(oin, token, 0);
+    else if (decision === 'waits' && learner.waitsMs !== atMs) this.#decide(oin, token, atMs);
+    else if (decision === 'kept' && learner.waitsMs !== undefined) this.#decide(oin, token, -1);
     else return false;
     return true;
   }

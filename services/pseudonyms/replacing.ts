@@ -7,7 +7,8 @@ import type { Learner, NumberColumn, School, Shelf } from './shelf.ts';
 
 /**
  * A number takes the place of another: one person, the same token. Both lead to it from then on. Of ECK iDs the new one is shown; of
- * keys the one that was shown first stays, so that a receiver goes on knowing the learner by it. Replacing back takes it back.
+ * keys the one that was shown first stays, so that a receiver goes on knowing the learner by it. Replacing back
+ * shows the ECK iD of before again; a key that was given leads to the learner for good.
  */
 export function replace(shelf: Shelf, request: ReplaceRequest): ReplaceResponse {
   const { schoolOin, kind, before, after } = request;

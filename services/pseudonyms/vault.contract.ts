@@ -747,6 +747,14 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
       await vault.vault.tick();
       expect((await revealOne(vault, faye.token)).known).toBe(false);
 
+      // Asked again it comes no later.
+      const liv = await identifyOne(vault, { eck: 'liv' });
+      await forget(vault, liv.token, vault.clock.ms + DAY_MS);
+      await forget(vault, liv.token, vault.clock.ms + 3 * DAY_MS);
+      vault.clock.ms += 2 * DAY_MS;
+      await vault.vault.tick();
+      expect((await revealOne(vault, liv.token)).known).toBe(false);
+
       const noor = await identifyOne(vault, { eck: 'noor' });
       await forget(vault, noor.token, vault.clock.ms + DAY_MS);
       expect(await forget(vault, noor.token, 0)).toEqual({ known: true, destroyed: true });

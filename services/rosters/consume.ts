@@ -308,9 +308,13 @@ function forgetNow(
   school: string,
   learner: string,
   atMs: number,
-  destroyAtMs: bigint,
+  askedAtMs: bigint,
   flowId?: string,
 ): void {
+  const mark = unit.get(forgotten, school, learner);
+  const waits = mark !== undefined && !mark.keptMs ? mark : undefined;
+  // Asking again brings it no later: who asks every night would never see it done.
+  const destroyAtMs = waits ? BigInt(Math.min(waits.destroyAtMs ?? Infinity, Number(askedAtMs))) : askedAtMs;
   kept.open(unit, school, learner, Number(destroyAtMs));
   for (const year of unit.list(years, { equals: [school] })) {
     const row = unit.get(learners, school, year.year, learner);
@@ -319,7 +323,7 @@ function forgetNow(
     removeLearner(unit, school, row.year, learner, row.leavesOn);
     count(unit, row, -1);
   }
-  unit.put(forgotten, { school, learner, atMs, destroyAtMs: Number(destroyAtMs) });
+  unit.put(forgotten, { school, learner, atMs: waits?.atMs ?? atMs, destroyAtMs: Number(destroyAtMs) });
   // Told again on a repeat: the vault may have to destroy sooner than it was told first.
   const options = flowId === undefined ? undefined : { flowId, school };
   emit(unit, 'LearnerForgotten', { schoolOin: school, learner, destroyAtMs }, learner, options);

@@ -365,6 +365,11 @@ describe('a learner to be forgotten', () => {
     expect(b.events('LearnerJoined')).toEqual([]);
     expect(b.events('LearnerLeft')).toEqual([]);
   });
+  test('asked again is destroyed no later, and sooner where that is asked', () => {
+    const b = bench();
+    for (const at of [50n, 90n, 20n]) forget(b, 'X', at);
+    expect(b.events('LearnerForgotten').map(({ value }) => value.destroyAtMs)).toEqual([50n, 50n, 20n]);
+  });
   test('whom no roster named is forgotten too, each time it is asked', () => {
     const b = bench();
     forget(b, 'X', 1n);

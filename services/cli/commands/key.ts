@@ -180,7 +180,7 @@ export const holdKey: Command = {
   },
   notes: [
     'While the holder gives no answer, or says no, nothing of the school is taken in or shown: messages are told school.closed and come again, deliveries wait. When it does, all goes on, in order.',
-    'The keys to its data and its index are renewed too: the master key and an earlier copy of the database open what they did, and nothing newer.',
+    'The keys to its data and its index are renewed too. With the master key, an earlier copy of the database opens what it did, and payloads of learners whom it holds: docs/keys.md.',
   ],
   async run(call): Promise<Result> {
     const oin = call.one('school')!;

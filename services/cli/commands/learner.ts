@@ -71,7 +71,12 @@ export const forgetLearners: Command = {
       return destroyedMs === 0n
         ? // What is held is no failure of this command.
           { flowId, says: 'held: eduk hold list', json: { destroyed: null, held: true } }
-        : { flowId, decision, says: `destroyed ${dutchTime(destroyedMs)}`, json: { destroyed: isoTime(destroyedMs) } };
+        : {
+            flowId,
+            decision,
+            says: `destroyed by ${dutchTime(destroyedMs)}`,
+            json: { destroyed: isoTime(destroyedMs) },
+          };
     });
   },
 };
@@ -104,7 +109,7 @@ export const replaceNumbers: Command = {
   },
   notes: [
     'Give two ECK iDs, or two keys of the administration, a line on standard input: the one that was, a tab or a semicolon, and the new one. They are not repeated.',
-    'Receivers are shown the new ECK iD, but the key that they were shown first. The other way round takes it back.',
+    'Receivers are shown the new ECK iD, but the key that they were shown first. The other way round takes an ECK iD back; a key stays the learner’s too.',
   ],
   async run(call): Promise<Result> {
     const schoolOin = call.one('school')!;
