@@ -219,7 +219,7 @@ export const settings = {
   },
   EDUK_OSR_THRESHOLD_PERCENT: {
     about:
-      'A comparison with OSR that would end more than this share of the mandates taken from it waits for approval, in percent. One may always end, unless OSR knows of no mandate at all.',
+      'A comparison with OSR that would end or add more than this share of the mandates taken from it waits for approval, in percent. One may always end, unless OSR knows of no mandate at all; 25 may always be added.',
     type: 'integer',
     default: '10',
   },

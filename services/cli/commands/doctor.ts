@@ -366,7 +366,7 @@ function registerCheck({
   if (outcome === 'held')
     return warn(
       register,
-      `${holdId} waits since ${when.slice(3)}: it would end ${counted(ended, 'mandate')}; see eduk ${register} sync --dry-run`,
+      `${holdId} waits since ${when.slice(3)}: it would end ${counted(ended, 'mandate')} and add ${added}; see eduk ${register} sync --dry-run`,
     );
   const says = `compared ${when}: ${added} added, ${changed} changed, ${ended} ended`;
   return unanswered > 0 || unmatched > 0

@@ -112,7 +112,7 @@ export const syncOsr: Command = {
   },
   notes: [
     'Where OSR is, and which of its services are which here, is set by EDUK_OSR_URL and EDUK_OSR_SERVICES; a gateway with EDUK_OSR_EVERY does this by itself.',
-    'Only mandates that were taken from OSR are changed or ended. What would end too many of them is held: exit status 1, code hold.pending, and the id to approve.',
+    'Only mandates that were taken from OSR are changed or ended. What would end or add too many of them is held: exit status 1, code hold.pending, and the id to approve.',
     'A question that OSR does not answer changes nothing for its school. Exit status 1 when there was one.',
   ],
   async run(call): Promise<Result> {
@@ -169,7 +169,7 @@ function problemOf(run: RegisterRun, lines: readonly RegisterLine[], dryRun: boo
   if (run.holdId)
     return new Problem(
       'hold.pending',
-      `This would end ${counted(run.ended, 'mandate')} and waits: eduk osr sync --approve ${run.holdId}`,
+      `This would end ${counted(run.ended, 'mandate')}, add ${run.added}, and waits: eduk osr sync --approve ${run.holdId}`,
       { who: 'us' },
     );
   if (run.unanswered > 0)

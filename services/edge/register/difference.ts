@@ -290,18 +290,24 @@ function endpointsOf(
   return new Map(holders.map((party) => [party, found.get(party) ?? []]));
 }
 
+/** So many may be added whatever stands: a few schools begin. */
+const FEW_ADDED = 25;
+
 /**
  * Why a difference must be approved; undefined = it need not. One mandate may always end; all of them, or more than a
- * share, wait: a source that is empty or half read never ends everybody.
+ * share, wait: a source that is empty or half read never ends everybody. As many as would be that share wait where they are added, for a
+ * source that says yes to everything would open every school to everybody; the first comparison of many schools is one of these.
  */
 export function heldBecause(
-  { lines, standing, positive }: Difference,
+  { lines, standing, positive }: Pick<Difference, 'lines' | 'standing' | 'positive'>,
   percent: number,
-): 'empty' | 'ends_many' | undefined {
+): 'empty' | 'ends_many' | 'adds_many' | undefined {
+  const share = Math.floor((standing * percent) / 100);
   const ends = lines.filter(({ kind }) => ending.has(kind)).length;
-  if (ends === 0) return undefined;
-  if (positive === 0) return 'empty';
-  return ends > Math.max(1, Math.floor((standing * percent) / 100)) ? 'ends_many' : undefined;
+  if (ends > 0 && positive === 0) return 'empty';
+  if (ends > Math.max(1, share)) return 'ends_many';
+  const added = lines.filter(({ kind }) => kind === 'add').length;
+  return added > Math.max(FEW_ADDED, share) ? 'adds_many' : undefined;
 }
 
 /** Names what a difference would change: the same changes have the same name, on the next day too. */
