@@ -26,6 +26,7 @@ export const faultcodes: Partial<Record<Fault, Faultcode>> = {
   'mandate.unconfirmed': 'Client.AutorisatieOngeldig',
   'mandate.unaccepted': 'Client.AutorisatieOngeldig',
   'mandate.ended': 'Client.AutorisatieOngeldig',
+  'mandate.suspended': 'Client.AutorisatieOngeldig',
   'learner.unknown': 'Client.LeerlingOngeldig',
   'state.missing': 'Client.OngeldigeKlantIdentificatie',
   'hold.pending': 'Server.TijdelijkNietBeschikbaar',

@@ -262,13 +262,16 @@ export class Chain {
    */
   judge(school: string, party: string, service: Service, fresh = false): { mandates: Mandate[]; fault?: Fault } {
     this.#mustBeFresh();
-    if (this.isStopped(party)) return { mandates: this.between(school, party).slice(0, 1), fault: 'mandate.ended' };
+    const of = this.between(school, party).filter(
+      ({ services, narrowed }) => services.includes(service) || narrowed.includes(service),
+    );
+    // Not ended: the school has nothing to do.
+    if (this.isStopped(party)) return { mandates: of, fault: 'mandate.suspended' };
     const today = dutchDay(this.#clock.now());
     const holding: Mandate[] = [];
     let best: { mandate: Mandate; fault: Fault } | undefined;
-    for (const mandate of this.between(school, party)) {
+    for (const mandate of of) {
       const names = mandate.services.includes(service);
-      if (!names && !mandate.narrowed.includes(service)) continue;
       // Of a board's, what the school took out has ended there, whatever became of the rest.
       const fault = names ? judgeOne(mandate, today, fresh) : 'mandate.ended';
       if (fault === undefined) holding.push(mandate);

@@ -152,6 +152,14 @@ export const faults = {
     en: 'The mandate has ended.',
     nl: 'Het mandaat is beëindigd.',
   },
+  'mandate.suspended': {
+    who: 'us',
+    retry: 'backoff',
+    grpc: 'PERMISSION_DENIED',
+    http: 403,
+    en: 'The operator has stopped this party; its mandates stand, and give nothing until the operator lets it go on.',
+    nl: 'De beheerder heeft deze partij stilgezet; haar mandaten staan, en geven niets tot de beheerder haar weer laat gaan.',
+  },
   'school.closed': {
     who: 'school',
     retry: 'backoff',

@@ -260,6 +260,17 @@ describe('stop', () => {
       expect(mandates.map(({ partyStopped }) => partyStopped)).toEqual([true, true]);
       const told = await at.operator.previewRelease({ partyOin: platform.oin, schoolOin: school });
       expect(told.services.flatMap(({ attributes }) => attributes.filter(({ given }) => given))).toEqual([]);
+      // By the mandates that name the service, which stand: it is the operator who must act.
+      const byService = new Map(mandates.filter((one) => one.schoolOin === school).map((one) => [one.mandateId, one]));
+      expect(told.services.map(({ code }) => code)).toEqual(['mandate.suspended', 'mandate.suspended']);
+      expect(told.services.flatMap(({ mandateIds }) => mandateIds)).toEqual([...byService.keys(), ...byService.keys()]);
+      const order = await at.operator.previewRelease({
+        partyOin: platform.oin,
+        schoolOin: school,
+        service: SERVICE_ORDER,
+      });
+      expect(order.services).toMatchObject([{ code: 'mandate.suspended', mandateIds: [] }]);
+      expect(order.services[0]!.told).toContain('The operator has stopped this party');
       // Stopping twice is stopping once, for the same reason as the first time.
       const again = await at.operator.stopParty({ oin: platform.oin, reason: 'breach-2' });
       expect(again).toMatchObject({ unchanged: true, stopped: { reason: 'breach-1' } });
@@ -272,8 +283,11 @@ describe('stop', () => {
           (await at.operator.listParked({ schoolOin: school })).rows.filter(
             ({ partyOin }) => partyOin === platform.oin,
           ),
-        (rows) => rows.length > 0,
+        (rows) => rows.some(({ code }) => code === 'mandate.suspended'),
       );
+      const { rows: parked } = await at.operator.listParked({ schoolOin: school });
+      const codes = parked.filter(({ partyOin }) => partyOin === platform.oin).map(({ code }) => code);
+      expect([...new Set(codes)]).toEqual(['mandate.suspended']);
       expect(receiver.requests.length).toBe(heard);
       // A restart changes nothing of it.
       await at.restart();

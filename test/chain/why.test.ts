@@ -201,6 +201,32 @@ describe('ten causes', () => {
     await nothingBlocks(of);
   });
 
+  test('a party that the operator stopped', async () => {
+    const of = await aSchool();
+    await publish(of);
+    await mandate(of);
+    await place(of);
+    await confirm(of);
+    await grant(of);
+    await nothingBlocks(of);
+    await at.operator.stopParty({ oin: publisher.oin, reason: 'breach-1' });
+    try {
+      await blocks(of, {
+        code: 'mandate.suspended',
+        lastStep: 'release',
+        who: 'us',
+        party: '',
+        remedy: /^The operator lets the party go on/,
+      });
+      for (const { blockers } of await everyWay(of))
+        expect(blockers.some(({ code }) => code === 'mandate.ended')).toBe(false);
+    } finally {
+      const { apiKey, clientSecret } = await at.operator.resumeParty({ oin: publisher.oin });
+      publisher = { ...publisher, apiKey, clientSecret, ...at.as(`Bearer ${apiKey}`) };
+    }
+    await nothingBlocks(of);
+  });
+
   test('a mandate for another service', async () => {
     const of = await aSchool();
     await publish(of);

@@ -120,7 +120,7 @@ export function startSender(
   async function send(attempt: Attempt, untilMs: number): Promise<Partial<AttemptOutcome>> {
     const isMine = () => performance.now() + TIMEOUT_MS <= untilMs;
     if (door.chain.isStopped(attempt.partyOin) && (await staysStopped(attempt.partyOin)))
-      return { result: 'withheld', code: 'mandate.ended' };
+      return { result: 'withheld', code: 'mandate.suspended' };
     const caller = partyCaller(door.chain, attempt.partyOin);
     let judged = tryPurpose(door, caller, attempt.schoolOin, attempt.service);
     if ('fault' in judged) {

@@ -37,6 +37,8 @@ export const remedies: Partial<Record<Fault, string>> = {
   'mandate.unaccepted':
     'The party accepts the mandate (AcceptMandate, or eduk mandate accept) or refuses it; what waits is then sent in order.',
   'mandate.ended': 'The school grants a new mandate, or the order moves to another supplier.',
+  'mandate.suspended':
+    'The operator lets the party go on (eduk party resume); what waits is then sent in order. No school has to act.',
   'product.unknown':
     'The publisher publishes the product, or the buyer corrects the product id; after 24 hours it is refused.',
   'count.used_up': 'The buyer orders more licences, or the seller withdraws unused ones.',
@@ -68,6 +70,7 @@ const weight: Partial<Record<Fault, number>> = {
   'mandate.unconfirmed': 2,
   'mandate.unaccepted': 2,
   'mandate.ended': 2,
+  'mandate.suspended': 2,
   'mandate.missing': 3,
   'product.unknown': 4,
   'count.used_up': 4,
@@ -244,7 +247,11 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
         found.push({
           code: fault,
           // What the school has confirmed waits for its party.
-          ...(fault === 'mandate.unaccepted' ? { partyOin: oin } : { partyOin: school, who: 'school' }),
+          ...(fault === 'mandate.suspended'
+            ? { who: 'us' }
+            : fault === 'mandate.unaccepted'
+              ? { partyOin: oin }
+              : { partyOin: school, who: 'school' }),
           productId,
           lastStep: 'release',
           told: `${chain.party(oin)?.name ?? 'A party'} may not have ${serviceName(service)} of this school: ${faults[fault].en}${otherServices(gate, school, oin, service)}`,

@@ -7,7 +7,7 @@ import { each } from './each.ts';
 /**
  * Role, school and mandate. A school acts for itself without a mandate, and so does its board.
  * Faults: party.forbidden, wire.invalid (no school), state.missing (school), mandate.missing, mandate.unconfirmed,
- * mandate.unaccepted, mandate.ended.
+ * mandate.unaccepted, mandate.ended, mandate.suspended.
  */
 export function authorise(batch: readonly Submission[], door: Door): void {
   /** One that may: what follows it is mostly the same caller's, of the same kind and for the same school. */
