@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -1343,6 +1343,61 @@ describe('errors', () => {
     expect([exit, json.error.code]).toEqual([1, 'state.missing']);
     const turned = await eduk(`audit access --school ${school} --from 2026-12-01 --to 2026-11-01`);
     expect([turned.exit, turned.err]).toEqual([2, '--from is a later day than --to.\n']);
+  });
+
+  test('papers that were filled in by hand are not written over without --force, and none of the others then', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'eduk-papers-'));
+    const facts = { atMs: BigInt(NOW), school: { ...party, oin: school, name: 'De Wilgenhof' }, parties: [] };
+    const words = ['papers', '--school', school, '--out', folder, '--json'];
+    answer('showProcessing', facts);
+    expect((await eduk(words)).exit).toBe(0);
+    // What says the same is no change.
+    expect((await eduk(words)).exit).toBe(0);
+    const filled = join(folder, 'verwerkingsregister.md');
+    writeFileSync(filled, 'FG: mevrouw De Boer');
+    rmSync(join(folder, 'ouders.html'));
+    const { exit, json } = await eduk(words);
+    expect([exit, json.error.message]).toEqual([2, expect.stringContaining('verwerkingsregister.md')]);
+    expect(json.error.message).toContain('--force');
+    expect(json.error.message).not.toContain('bijlage-1.md');
+    expect(readFileSync(filled, 'utf8')).toBe('FG: mevrouw De Boer');
+    expect(existsSync(join(folder, 'ouders.html'))).toBe(false);
+    expect((await eduk([...words, '--force'])).exit).toBe(0);
+    expect(readFileSync(filled, 'utf8')).toContain('# Verwerkingsregister');
+    expect(existsSync(join(folder, 'ouders.html'))).toBe(true);
+    rmSync(folder, { recursive: true });
+  });
+
+  test('a breach at a party that nobody knows leaves no folder; one that is known says what is counted', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'eduk-breach-'));
+    const out = join(folder, 'melding');
+    answer('listParties', { parties: [], stopped: [] });
+    answers['listReach'] = () => new Refusal('state.missing', 'No party has this OIN.');
+    const { exit, json } = await eduk(['breach', '--party', oin, '--out', out, '--json']);
+    expect([exit, json.error.code]).toEqual([1, 'state.missing']);
+    expect(existsSync(out)).toBe(false);
+    answer('listParties', { parties: [party], stopped: [] });
+    answer('showProcessing', new Refusal('state.missing', 'No school is known under this OIN.'));
+    const row = { schoolOin: school, firstDay: '2026-11-20', lastDay: '2026-11-22', days: 2, times: 2n, people: 1500n };
+    const reach = {
+      ...row,
+      purposes: ['result'],
+      attributes: ['eck_id'],
+      learners: Buffer.alloc(0),
+      staff: Buffer.alloc(0),
+    };
+    answer('listReach', { rows: [reach], names: [], keptFrom: '2026-11-01', afterSchool: '', afterDay: '' });
+    expect((await eduk(['breach', '--party', oin, '--out', out, '--json'])).exit).toBe(0);
+    for (const file of ['01AB.md', 'samenvatting.md']) {
+      const text = readFileSync(join(out, file), 'utf8');
+      expect(text, file).toContain('leer- en toetsresultaten');
+      expect(text, file).toContain('leerlingen, medewerkers en resultaten tellen apart');
+      expect(text, file).not.toMatch(/\b(zij|haar)\b/);
+    }
+    const one = readFileSync(join(out, '01AB.md'), 'utf8');
+    expect(one).toContain('| vrijgaven (leerlingen, medewerkers en resultaten apart geteld) | 2 |');
+    expect(one).toContain('| 1.500 |');
+    rmSync(folder, { recursive: true });
   });
 
   test('a proof that proves nothing is not shown as one', async () => {

@@ -91,14 +91,17 @@ async function* reached(
   if (school) yield school.told();
 }
 
-/** Makes the folder, which only its owner can read: who saw whose data is nobody else's affair. */
+/**
+ * Writes into a folder, which only its owner can read: who saw whose data is nobody else's affair. It is made with its first file, so
+ * that what was refused leaves none behind.
+ */
 export function folderNamed(name: string): (file: string, text: string) => void {
-  try {
-    mkdirSync(name, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw misuse(`${name} cannot be made (${(error as NodeJS.ErrnoException).code}).`);
-  }
   return (file, text) => {
+    try {
+      mkdirSync(name, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw misuse(`${name} cannot be made (${(error as NodeJS.ErrnoException).code}).`);
+    }
     try {
       writeFileSync(join(name, file), text, { mode: 0o600 });
     } catch (error) {

@@ -1,7 +1,17 @@
 /** What a school can use for its own notification of a breach at a party: facts, in Dutch. Pure. */
 import { brinOf, dutchDay } from '#kernel';
 import type { Mandate } from '#proto/eduk/core/v1/party';
-import { agreementWords, cell, dutchDate, mandateWords, markdownTable, purposeOf, serviceNamed } from './words.ts';
+import {
+  agreementWords,
+  carriedNamed,
+  cell,
+  dutchDate,
+  dutchNumber,
+  mandateWords,
+  markdownTable,
+  purposeOf,
+  serviceNamed,
+} from './words.ts';
 
 /** What a party was given of one school in the days that were asked for. */
 export interface Reached {
@@ -9,7 +19,10 @@ export interface Reached {
   firstDay: string;
   lastDay: string;
   days: number;
-  /** Answers and deliveries; people in them, each time counted. */
+  /**
+   * How often something was taken from the vault for it: for one answer or delivery learners, staff and results each by itself;
+   * people in them, each time counted.
+   */
   times: number;
   people: number;
   purposes: readonly string[];
@@ -56,18 +69,32 @@ export const attributeWords = (name: string, words: ReadonlyMap<string, string>)
   return about ? `${about.replace(/\.$/, '')} (\`${name}\`)` : `\`${name}\``;
 };
 
+/** Names of attributes, and what goes with the services by which they were given. */
+const dataLines = (
+  attributes: readonly string[],
+  purposes: readonly string[],
+  words: ReadonlyMap<string, string>,
+): string =>
+  bullets([
+    ...attributes.map((name) => attributeWords(name, words)),
+    ...purposes
+      .filter((purpose) => carriedNamed(purpose) !== '')
+      .map((purpose) => `Wat met de dienst ${serviceNamed(purpose)} meegaat: ${carriedNamed(purpose)}`),
+  ]);
+
 const learnersWords = ({ learners, uncountedDays }: Reached): string =>
-  `${uncountedDays > 0 ? 'ten minste ' : ''}ongeveer ${learners}`;
+  `${uncountedDays > 0 ? 'ten minste ' : ''}ongeveer ${dutchNumber(learners)}`;
 
 /** What no source of ours can tell. */
 function limits(asked: Asked, reached: readonly Reached[]): string[] {
   const { fromDay, keptFrom } = asked;
   const uncounted = reached.map(({ uncountedUntil }) => uncountedUntil).filter((day) => day !== '');
   return [
-    'Dit zijn gegevens die via deze gateway zijn vrijgegeven of afgeleverd. Wat de partij op een andere manier kreeg, of zelf verzamelde (zoals antwoorden en resultaten in haar eigen leermateriaal), staat hier niet in.',
-    'De gateway weet niet wat de partij met de gegevens deed, wat er bij haar is gelekt, en of zij gegevens al had gewist.',
-    'Wie het zijn staat hier niet: de gateway houdt geen lijst bij van wie is getoond. De school kan het met haar eigen administratie nagaan.',
+    'Dit zijn gegevens die via deze gateway zijn vrijgegeven of afgeleverd. Wat de partij op een andere manier kreeg, of zelf verzamelde (zoals antwoorden en resultaten in eigen leermateriaal), staat hier niet in.',
+    'De gateway weet niet wat de partij met de gegevens deed, wat daar is gelekt, en of gegevens er al waren gewist.',
+    'Wie het zijn staat hier niet: de gateway houdt geen lijst bij van wie is getoond. De school kan het in de eigen administratie nagaan.',
     'Aantallen verschillende personen zijn geteld zonder te bewaren wie het waren, en kunnen ongeveer twee procent afwijken.',
+    'Een vrijgave is één keer gegevens uit de kluis halen. Eén antwoord of aflevering kan uit meer vrijgaven bestaan: leerlingen, medewerkers en resultaten tellen apart.',
     ...(keptFrom === '' || (fromDay !== '' && fromDay >= keptFrom)
       ? []
       : [
@@ -109,11 +136,11 @@ ${markdownTable(
     ['ontvanger', asked.partyName ? `${asked.partyName}, OIN ${asked.partyOin}` : `OIN ${asked.partyOin}`],
     ['sinds (eerste dag in deze periode)', dutchDate(firstDay)],
     ['laatste dag in deze periode', dutchDate(lastDay)],
-    ['dagen met vrijgave of aflevering', String(days)],
+    ['dagen met vrijgave of aflevering', dutchNumber(days)],
     ['leerlingen', learnersWords(reached)],
-    ['medewerkers', staff === 0 ? 'geen' : `ongeveer ${staff}`],
-    ['antwoorden en afleveringen', String(times)],
-    ['personen daarin, elke keer geteld', String(people)],
+    ['medewerkers', staff === 0 ? 'geen' : `ongeveer ${dutchNumber(staff)}`],
+    ['vrijgaven (leerlingen, medewerkers en resultaten apart geteld)', dutchNumber(times)],
+    ['personen daarin, elke keer geteld', dutchNumber(people)],
     ['doelen', purposes.map(serviceNamed).join(', ')],
     [
       'de partij',
@@ -126,9 +153,9 @@ ${markdownTable(
 
 ## Welke gegevens
 
-${bullets(attributes.map((name) => attributeWords(name, words)))}
+${dataLines(attributes, purposes, words)}
 
-Onder een mandaat met eigen pseudoniemen kreeg de partij in plaats van nummers en sleutels haar eigen pseudoniemen.
+Onder een mandaat met eigen pseudoniemen kreeg de partij die in plaats van nummers en sleutels.
 
 ## Afspraken van de school met deze partij
 
@@ -169,7 +196,7 @@ Gemaakt op ${dutchDate(asked.madeOn)}, over ${period(asked)}.
 ${
   rows.length === 0
     ? 'In deze periode is deze partij van geen school iets vrijgegeven.'
-    : `Van ${rows.length} ${rows.length === 1 ? 'school' : 'scholen'}, sinds ${dutchDate(first!)}: opgeteld over de scholen ongeveer ${learners} leerlingen (wie op twee scholen staat telt twee keer).
+    : `Van ${dutchNumber(rows.length)} ${rows.length === 1 ? 'school' : 'scholen'}, sinds ${dutchDate(first!)}: opgeteld over de scholen ongeveer ${dutchNumber(learners)} leerlingen (wie op twee scholen staat telt twee keer).
 
 ${markdownTable(
   ['school', 'OIN', 'leerlingen', 'medewerkers', 'sinds', 'tot en met', 'bestand'],
@@ -177,7 +204,7 @@ ${markdownTable(
     row.name || (brinOf(row.schoolOin) ?? ''),
     row.schoolOin,
     learnersWords(row),
-    String(row.staff),
+    dutchNumber(row.staff),
     row.firstDay,
     row.lastDay,
     row.file,
@@ -186,7 +213,7 @@ ${markdownTable(
 
 ## Welke gegevens
 
-${bullets(attributes.map((name) => attributeWords(name, words)))}`
+${dataLines(attributes, [...new Set(rows.flatMap((row) => row.purposes))].sort(), words)}`
 }
 
 ## Wat deze bron niet kan zeggen

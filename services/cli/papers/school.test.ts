@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { Mandate, MandateState, Party, Role, Service } from '#proto/eduk/core/v1/party';
 import { ProcessedService, Processor, ShowProcessingResponse } from '#proto/eduk/operator/v1/operator';
 import { schoolPapers } from './school.ts';
-import { kept, purposes, roles } from './words.ts';
+import { dutchNumber, kept, keptPlain, purposes, roles } from './words.ts';
 
 const SCHOOL = '0000000700099ZZ00000';
 const NOW = BigInt(Date.UTC(2026, 10, 22, 11));
@@ -178,6 +178,74 @@ test('a parent reads a sentence for every service', () => {
   expect(every.filter((plain) => !/(^| )te \w/.test(plain))).toEqual([]);
   const told = papers(party({ services: [service({ service: Service.SERVICE_ORDER })] }));
   expect(told['ouders.html']).toContain('Om leermateriaal te bestellen: ');
+});
+
+const {
+  SERVICE_ACT,
+  SERVICE_ACCESS,
+  SERVICE_ENTITLEMENT,
+  SERVICE_ORDER,
+  SERVICE_PROGRESS,
+  SERVICE_RESULT,
+  SERVICE_USAGE,
+} = Service;
+
+test.each([
+  [SERVICE_RESULT, /leer- en toetsresultaten .*voortgang en tijdsbesteding/, /cijfers en scores/],
+  [SERVICE_PROGRESS, /voortgang, tijdsbesteding/, /hoeveel werk af is/],
+  [SERVICE_ORDER, /bestelde leermiddelen/, /leermateriaal voor uw kind is besteld/],
+  [SERVICE_ENTITLEMENT, /toegekende licenties/, /mag gebruiken/],
+  [SERVICE_USAGE, /gebruik van een licentie/, /op welke dagen/],
+  [SERVICE_ACCESS, /tijdstip van starten/, /opent en wanneer/],
+])('of service %s each paper names the data that go with it', (of, words, plain) => {
+  const told = papers(party({ services: [service({ service: of, attributes: ['eck_id'] })] }));
+  const row = (file: string) =>
+    told[file]!.split('\n').find((line) => line.includes('Ketenidentificatie') && /^\|/.test(line));
+  expect(row('verwerkingsregister.md')).toMatch(words);
+  expect(row('bijlage-1.md')).toMatch(words);
+  expect(told['verwerkingsregister.md']!.split('## Categorieën')[1]!.split('##')[0]).toMatch(words);
+  expect(told['dpia-invoer.md']!.split('## Omvang')[1]!.split('##')[0]).toMatch(words);
+  expect(told['ouders.html']).toMatch(plain);
+});
+
+test('every service but acting says what goes with it, and every term how a parent reads it', () => {
+  for (const [of, { carries, plainCarries }] of Object.entries(purposes)) {
+    expect(carries === '', of).toBe(Number(of) === SERVICE_ACT);
+    expect(plainCarries === '', of).toBe(Number(of) === SERVICE_ACT);
+  }
+  expect(Object.keys(keptPlain)).toEqual(Object.keys(kept));
+});
+
+test('a parent reads plainly how long, without what only we say', () => {
+  const page = papers(
+    facts({ retention: Object.keys(kept).map((retention) => ({ retention, leavesOn: '2029-11-24' })) }),
+  )['ouders.html']!.split('Hoe lang blijven')[1]!;
+  expect(page).toContain('De cijfers en het werk van uw kind: tot en met 24 november 2029.');
+  expect(page).not.toMatch(/pseudoniem|versleuteld|identificerend|verantwoording|vastgelegd/i);
+});
+
+test('who acts for a school is no receiver, and nowhere compares learners', () => {
+  const told = papers(party({ services: [service({ service: SERVICE_ACT, attributes: ['eck_id'] })] }));
+  const dpia = told['dpia-invoer.md']!;
+  expect(dpia.split('naast elkaar kunnen leggen')[1]!.split('##')[0]!.trim()).toBe(
+    '- Nergens: geen ontvanger krijgt gegevens over wie iemand is.',
+  );
+  expect(dpia).toContain('Ontvangers die nu iets krijgen: 0.');
+  for (const text of Object.values(told)) expect(text).not.toMatch(/Ketenidentificatie|alleen voor leermateriaal is/);
+});
+
+test.each([[[service()]], [[service({ pairwise: true })]], [[]]])('no paper has an empty line too many', (services) => {
+  for (const [file, text] of Object.entries(papers(party({ services })))) expect(text, file).not.toMatch(/\n\n\n/);
+});
+
+test('a receiver that declared nothing is told of, nobody is “zij”, and thousands have a point', () => {
+  const told = papers(facts({ revealsPerHour: 100_000n }));
+  for (const file of ['verwerkingsregister.md', 'dpia-invoer.md']) {
+    expect(told[file], file).toContain('Heeft de ontvanger niets opgegeven');
+    expect(told[file], file).toContain('meer dan 100.000 leerlingen');
+    expect(told[file], file).not.toMatch(/\b(zij|haar)\b/);
+  }
+  expect([0, 999, 1000, 1_234_567].map(dutchNumber)).toEqual(['0', '999', '1.000', '1.234.567']);
 });
 
 test('there are words for every role, service and term', () => {

@@ -4,7 +4,7 @@
  * What nobody told it is said to be missing; nothing is filled in.
  */
 import { brinOf, dutchDay } from '#kernel';
-import { type Mandate, MandateState, type Service } from '#proto/eduk/core/v1/party';
+import { type Mandate, MandateState, Service } from '#proto/eduk/core/v1/party';
 import type {
   ProcessedParty,
   ProcessedService,
@@ -15,10 +15,13 @@ import {
   agreementWords,
   cell,
   dutchDate,
+  dutchNumber,
   html,
   kept,
+  keptPlain,
   mandateWords,
   markdownTable,
+  plainTermOf,
   purposeOf,
   roleWords,
   termOf,
@@ -65,6 +68,11 @@ function factsOf(it: ShowProcessingResponse): Facts {
   };
 }
 
+/** By this service nothing is received: who acts for a school gets by its other services what it gets. */
+const givesNothing = ({ service }: ProcessedService): boolean => service === Service.SERVICE_ACT;
+/** Parties that get something now. */
+const receiversOf = ({ running }: Facts) => running.filter(({ services }) => !services.every(givesNothing));
+
 const nameOf = ({ name, oin }: ProcessedParty): string => name || `OIN ${oin}`;
 const stamp = ({ today }: Facts): string => `Gemaakt op ${dutchDate(today)} uit wat toen gold in de gateway.`;
 
@@ -96,6 +104,14 @@ function subprocessorWords({ it }: Facts): string {
 
 const attributeList = (names: readonly string[], { about }: Facts): string =>
   names.length === 0 ? 'niets' : names.map((name) => about.get(name) ?? name).join('; ');
+
+/** Who somebody is, and what goes with it. */
+function dataWords(service: ProcessedService, facts: Facts): string {
+  if (givesNothing(service)) return 'geen';
+  const { carries } = purposeOf(service.service);
+  if (service.attributes.length === 0) return `niets waarmee een persoon wordt genoemd; wel: ${carries}`;
+  return `${attributeList(service.attributes, facts)}. Daarbij: ${carries}`;
+}
 
 const peopleOf = (service: ProcessedService): string[] => {
   const { people } = purposeOf(service.service);
@@ -137,7 +153,7 @@ const serviceTable = (facts: Facts): string =>
           purposeOf(service.service).name,
           purposesOf(service),
           peopleOf(service).join(', ') || 'niemand',
-          attributeList(service.attributes, facts),
+          dataWords(service, facts),
           agreementsOf(party, service),
           pairwiseWords(service),
           useWords(service, facts),
@@ -164,9 +180,14 @@ ${markdownTable(
 
 const categories = (facts: Facts): string => {
   const people = [...new Set(facts.running.flatMap(({ services }) => services.flatMap(peopleOf)))];
-  const names = [...new Set(facts.running.flatMap(({ services }) => services.flatMap((one) => one.attributes)))];
-  return `- Personen: ${people.join(', ') || 'geen'}.
-- Gegevens: ${attributeList(names, facts)}.`;
+  const all = facts.running.flatMap(({ services }) => services).filter((one) => !givesNothing(one));
+  const names = [...new Set(all.flatMap((one) => one.attributes))];
+  const carried = [...new Set(all.map(({ service }) => service))].sort((a, b) => a - b).map(purposeOf);
+  return [
+    `- Personen: ${people.join(', ') || 'geen'}.`,
+    `- Gegevens over wie het is: ${attributeList(names, facts)}.`,
+    ...carried.map(({ name, carries }) => `- Gegevens bij de dienst ${name}: ${carries}.`),
+  ].join('\n');
 };
 
 /** What the software does for every school, whatever is configured. */
@@ -174,11 +195,11 @@ const measures = ({
   it,
 }: Facts): string => `- Het persoonsgebonden nummer (PGN, BSN) wordt geweigerd en nergens bewaard.
 - Wie een leerling is staat apart, versleuteld onder sleutels van deze school; al het andere staat onder een pseudoniem.
-- Een ontvanger krijgt alleen wat zij zelf zegt nodig te hebben, wat bij haar rol past en wat de school heeft toegestaan; dat wordt bij elke vrijgave opnieuw bepaald.
+- Gegevens over wie iemand is krijgt een ontvanger alleen als ze bij de rol van de ontvanger passen, de ontvanger heeft opgegeven ze nodig te hebben en de school ze heeft toegestaan; dat wordt bij elke vrijgave opnieuw bepaald. Heeft de ontvanger niets opgegeven, of noemt de afspraak van de school geen gegevens, dan geldt daarvoor de standaardlijst van de dienst. Wat bij een dienst hoort, zoals resultaten, gaat alleen mee onder een afspraak voor die dienst.
 - Elke vrijgave staat in een logboek dat niet ongemerkt kan worden veranderd.
 - ${
   it.revealsPerHour > 0n
-    ? `Krijgt een ontvanger in een uur meer dan ${it.revealsPerHour} leerlingen te zien, dan wordt de beheerder gewaarschuwd.`
+    ? `Krijgt een ontvanger in een uur meer dan ${dutchNumber(it.revealsPerHour)} leerlingen te zien, dan wordt de beheerder gewaarschuwd.`
     : 'Er staat geen grens waarboven de beheerder wordt gewaarschuwd als een ontvanger veel leerlingen te zien krijgt.'
 }`;
 
@@ -235,7 +256,7 @@ ${markdownTable(
     purposeOf(service.service).name,
     purposesOf(service),
     peopleOf(service).join(', ') || 'niemand',
-    attributeList(service.attributes, facts),
+    dataWords(service, facts),
     agreementsOf(party, service),
   ]),
 )}
@@ -251,7 +272,11 @@ Bij de verwerkersovereenkomst voor ${facts.school}. ${stamp(facts)}
 ${processorWords(facts)
   .map((line) => `- ${line}`)
   .join('\n')}
-- Ontvangers die nu iets krijgen: ${running.map(({ party }) => cell(nameOf(party))).join(', ') || 'geen'}.
+- Ontvangers die nu iets krijgen: ${
+    receiversOf(facts)
+      .map(({ party }) => cell(nameOf(party)))
+      .join(', ') || 'geen'
+  }.
 
 ${each.length > 0 ? each.join('\n\n') : 'Er gaat nu van deze school niets naar een ontvanger.'}
 
@@ -283,8 +308,13 @@ const direct: ReadonlySet<string> = new Set([
 function dpia(facts: Facts): string {
   const { it, running } = facts;
   const all = running.flatMap(({ party, services }) => services.map((service) => ({ party, service })));
-  const known = all.filter(({ service }) => service.attributes.some((name) => direct.has(name)));
-  const linkable = all.filter(({ service }) => !service.pairwise);
+  const known = all.filter(
+    ({ service }) => !givesNothing(service) && service.attributes.some((name) => direct.has(name)),
+  );
+  const named = all.filter(({ service }) => !givesNothing(service) && service.attributes.length > 0);
+  const linkable = named.filter(({ service }) => !service.pairwise);
+  const hidden = named.filter(({ service }) => service.pairwise);
+  const learning = all.filter(({ service }) => purposeOf(service.service).learning);
   const unused = all.filter(({ service }) => service.lastUsedOn === '' && it.countedSince !== '');
   const line = ({ party, service }: (typeof all)[number], what: string): string =>
     `- ${cell(nameOf(party))}, ${purposeOf(service.service).name}: ${what}`;
@@ -297,7 +327,7 @@ Over ${facts.school}. ${stamp(facts)} Dit zijn feiten; of een DPIA nodig is en w
 ## Omvang
 
 - Schooljaren waarvan leerlinggegevens aanwezig zijn: ${it.schoolYears.join(', ') || 'geen'}.
-- Ontvangers die nu iets krijgen: ${running.length}. Diensten: ${new Set(all.map(({ service }) => service.service)).size}.
+- Ontvangers die nu iets krijgen: ${receiversOf(facts).length}. Diensten: ${new Set(all.map(({ service }) => service.service)).size}.
 ${categories(facts)}
 
 ## Waar direct herkenbare gegevens naartoe gaan
@@ -309,13 +339,22 @@ ${points(known, '- Nergens.', ({ service }) =>
   ),
 )}
 
+## Bij wie gegevens over het leren zijn
+
+Resultaten, voortgang, en wanneer en hoe vaak leermateriaal wordt gebruikt: bij wie ze krijgt of aanlevert.
+
+${points(learning, '- Bij niemand.', ({ service }) => purposeOf(service.service).carries)}
+
 ## Waar ontvangers leerlingen naast elkaar kunnen leggen
 
-${points(linkable, '- Nergens: elke ontvanger krijgt eigen pseudoniemen.', () => 'krijgt geen eigen pseudoniemen')}
-${all
-  .filter(({ service }) => service.pairwise)
-  .map((one) => line(one, one.service.linkableTold || 'eigen pseudoniemen'))
-  .join('\n')}
+${[
+  linkable.length > 0
+    ? points(linkable, '', () => 'krijgt geen eigen pseudoniemen')
+    : hidden.length > 0
+      ? '- Nergens: elke ontvanger krijgt eigen pseudoniemen.'
+      : '- Nergens: geen ontvanger krijgt gegevens over wie iemand is.',
+  ...hidden.map((one) => line(one, one.service.linkableTold || 'eigen pseudoniemen')),
+].join('\n')}
 
 ## Afspraken zonder gebruik
 
@@ -343,8 +382,8 @@ ${measures(facts)}
 
 ## Wat de gateway niet weet
 
-- Wat een ontvanger met de gegevens doet, hoe lang zij die bewaart en wie er bij haar bij kan.
-- Op welke grondslag de school verwerkt, en wat zij met ouders en medezeggenschap heeft afgesproken.
+- Wat een ontvanger met de gegevens doet, hoe lang die ze bewaart en wie er daar bij kan.
+- Op welke grondslag de school verwerkt, en wat met ouders en medezeggenschap is afgesproken.
 - Of ouders of leerlingen bezwaar hebben gemaakt.
 `;
 }
@@ -372,13 +411,16 @@ const pseudonymWords = 'Deze organisatie krijgt een eigen schuilnaam in plaats v
 
 function parents(facts: Facts): string {
   const { it, running } = facts;
-  const plain = (service: ProcessedService): string =>
-    service.attributes.map((name) => plainWords[name] ?? facts.about.get(name) ?? name).join(', ') || 'geen gegevens';
+  const plain = (service: ProcessedService): string => {
+    if (givesNothing(service)) return 'geen gegevens.';
+    const names = service.attributes.map((name) => plainWords[name] ?? facts.about.get(name) ?? name);
+    return `${names.join(', ') || 'niets over wie uw kind is'}. Daarbij hoort: ${purposeOf(service.service).plainCarries}.`;
+  };
   const list = (items: readonly string[]): string => `<ul>\n${items.map((one) => `<li>${one}</li>`).join('\n')}\n</ul>`;
   const parties = running.map(
     ({ party, services }) => `<h3>${html(nameOf(party))}</h3>
 <p>${html(roleWords(party.roles))}</p>
-${list(services.map((service) => `Om ${html(plainPurpose(service.service))}: ${html(plain(service))}.`))}${
+${list(services.map((service) => `Om ${html(plainPurpose(service.service))}: ${html(plain(service))}`))}${
   services.some(({ pairwise }) => pairwise) ? `\n<p>${pseudonymWords}</p>` : ''
 }`,
   );
@@ -418,7 +460,8 @@ ${list([
   'Wat is doorgegeven, wordt opgeschreven in een logboek.',
 ])}
 <h2>Hoe lang blijven gegevens bewaard?</h2>
-${list(it.retention.map((one) => `${html(kept[one.retention] ?? one.retention)}: ${html(termOf(one, facts.today))}.`))}
+<p>Staat er een dag bij? Die geldt voor gegevens die op ${dutchDate(facts.today)} zijn opgeslagen.</p>
+${list(it.retention.map((one) => `${html(keptPlain[one.retention] ?? kept[one.retention] ?? one.retention)}: ${html(plainTermOf(one))}.`))}
 <h2>Wat kunt u doen?</h2>
 <p>U mag de school vragen welke gegevens van uw kind er zijn. U mag vragen om gegevens te verbeteren of weg te halen. U mag bezwaar maken. Is uw kind 16 jaar of ouder? Dan mag uw kind dat zelf. Vraag het aan de school.</p>
 <p>Bent u het niet eens met de school? Dan kunt u naar de Autoriteit Persoonsgegevens.</p>

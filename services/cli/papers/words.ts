@@ -8,6 +8,12 @@ export interface Purpose {
   name: string;
   purpose: string;
   plain: string;
+  /** What goes with it besides the attributes of a person, as a category of data (AVG art. 30(1)(c)); empty = nothing. */
+  carries: string;
+  /** The same as a parent reads it, after “Daarbij hoort:”. */
+  plainCarries: string;
+  /** Whether that says how a learner works or does. */
+  learning?: true;
   /** Whose data it is about. */
   people: readonly ('leerlingen' | 'medewerkers')[];
 }
@@ -16,6 +22,8 @@ const unknownPurpose: Purpose = {
   name: 'onbekende dienst',
   purpose: 'Deze dienst is nieuwer dan dit overzicht.',
   plain: 'een nieuwe dienst te gebruiken',
+  carries: 'niet bekend wat met deze dienst meegaat',
+  plainCarries: 'gegevens van een dienst die nieuwer is dan deze pagina',
   people: ['leerlingen'],
 };
 export const purposes: Readonly<Record<number, Purpose>> = {
@@ -23,64 +31,90 @@ export const purposes: Readonly<Record<number, Purpose>> = {
     name: 'leerlinggegevens',
     purpose: 'Leerlingen, groepen en leerkrachten bekend maken in digitaal leermateriaal.',
     plain: 'te weten wie in welke groep zit',
+    carries: 'inschrijving op de school in een schooljaar',
+    plainCarries: 'in welk schooljaar uw kind op de school zit',
     people: ['leerlingen', 'medewerkers'],
   },
   [Service.SERVICE_ORDER]: {
     name: 'bestellingen',
     purpose: 'Leermateriaal bestellen, leveren en terugnemen.',
     plain: 'leermateriaal te bestellen',
+    carries: 'bestelde leermiddelen: product, aantal, koop of huur, wie betaalt, looptijd, en bevestiging of levering',
+    plainCarries: 'welk leermateriaal voor uw kind is besteld en wanneer het komt',
     people: ['leerlingen'],
   },
   [Service.SERVICE_ENTITLEMENT]: {
     name: 'licenties',
     purpose: 'Licenties op leermateriaal toekennen, wijzigen en intrekken.',
     plain: 'te regelen wie welk leermateriaal mag gebruiken',
+    carries: 'toegekende licenties: product, looptijd, staat, activatiecode en dag van eerste gebruik',
+    plainCarries:
+      'welk leermateriaal uw kind mag gebruiken, van wanneer tot wanneer, en wanneer het voor het eerst is gebruikt',
     people: ['leerlingen'],
   },
   [Service.SERVICE_ACCESS]: {
     name: 'toegang',
     purpose: 'Toegang geven tot leermateriaal waarvoor een licentie is.',
     plain: 'in te loggen bij leermateriaal',
+    carries: 'starten van leermiddelen: licentie, product en tijdstip van starten',
+    plainCarries: 'welk leermateriaal uw kind opent en wanneer',
+    learning: true,
     people: ['leerlingen'],
   },
   [Service.SERVICE_RESULT]: {
     name: 'resultaten',
     purpose: 'Resultaten uit leermateriaal aan de school terugmelden.',
     plain: 'resultaten aan de school door te geven',
+    carries: 'leer- en toetsresultaten (score, cijfer of niveau, per toets of opdracht), voortgang en tijdsbesteding',
+    plainCarries: 'de cijfers en scores van uw kind, hoeveel werk af is en hoeveel tijd het kostte',
+    learning: true,
     people: ['leerlingen'],
   },
   [Service.SERVICE_PROGRESS]: {
     name: 'voortgang',
     purpose: 'Voortgang over al het leermateriaal aan de school laten zien.',
     plain: 'te laten zien hoe het leren gaat',
+    carries: 'voortgang, tijdsbesteding en de laatste leer- en toetsresultaten per leermiddel',
+    plainCarries: 'hoeveel werk af is, hoeveel tijd het kostte en de laatste cijfers en scores van uw kind',
+    learning: true,
     people: ['leerlingen'],
   },
   [Service.SERVICE_USAGE]: {
     name: 'gebruik',
     purpose: 'Melden dat een licentie in gebruik is genomen, voor de afrekening.',
     plain: 'bij te houden of leermateriaal wordt gebruikt',
+    carries: 'gebruik van een licentie: dag en aantal keren',
+    plainCarries: 'op welke dagen het leermateriaal van uw kind is gebruikt',
+    learning: true,
     people: ['leerlingen'],
   },
   [Service.SERVICE_STAFF]: {
     name: 'medewerkers',
     purpose: 'Leerkrachten en hun groepen bekend maken in digitaal leermateriaal.',
     plain: 'te weten welke leerkracht bij welke groep hoort',
+    carries: 'taken van medewerkers op de school en in groepen',
+    plainCarries: 'welke taken een leerkracht op de school heeft',
     people: ['medewerkers'],
   },
   [Service.SERVICE_ACT]: {
     name: 'handelen namens de school',
     purpose: 'Namens de school gegevens aanleveren; het geeft zelf geen recht om gegevens te krijgen.',
     plain: 'namens de school gegevens door te geven',
+    carries: '',
+    plainCarries: '',
     people: ['leerlingen', 'medewerkers'],
   },
 };
 export const purposeOf = (service: Service): Purpose => purposes[service] ?? unknownPurpose;
 
-/** Of the name of a service as the log of what was done has it. */
-export const serviceNamed = (name: string): string => {
+const purposeNamed = (name: string): Purpose | undefined => {
   const service = (Service as Record<string, number>)[`SERVICE_${name.toUpperCase()}`];
-  return service === undefined ? name : purposeOf(service as Service).name;
+  return service === undefined ? undefined : purposeOf(service as Service);
 };
+/** Of the name of a service as the log of what was done has it. */
+export const serviceNamed = (name: string): string => purposeNamed(name)?.name ?? name;
+/** What goes with a service of that name; empty = nothing, or it is no service. */
+export const carriedNamed = (name: string): string => purposeNamed(name)?.carries ?? '';
 
 export const roles: Readonly<Record<number, string>> = {
   [Role.ROLE_BOARD]: 'schoolbestuur',
@@ -117,6 +151,19 @@ export const kept: Readonly<Record<string, string>> = {
   RETENTION_FLOW: 'De weg van een bericht, zonder inhoud',
 };
 
+/** The same kinds as a parent reads them. */
+export const keptPlain: Readonly<Record<string, string>> = {
+  VAULT: 'De naam, het nummer en de contactgegevens van uw kind',
+  RETENTION_PUBLIC: 'Informatie over leermateriaal en bedrijven (niet over uw kind)',
+  RETENTION_ROSTER: 'In welke groep uw kind zit',
+  RETENTION_ORDER: 'Wat er voor uw kind is besteld',
+  RETENTION_RESULT: 'De cijfers en het werk van uw kind',
+  RETENTION_ACCESS: 'Wanneer uw kind leermateriaal opende',
+  RETENTION_AUDIT: 'De afspraken van de school, en het logboek van wat is doorgegeven',
+  RETENTION_DELIVERY: 'Berichten die nog naar een organisatie moeten',
+  RETENTION_FLOW: 'Welke weg een bericht ging (niet wat erin staat)',
+};
+
 const months = [
   'januari',
   'februari',
@@ -144,6 +191,17 @@ export const termOf = ({ retention, leavesOn }: ProcessedRetention, today: strin
     : leavesOn === ''
       ? 'tot het wordt vervangen'
       : `wat op ${dutchDate(today)} wordt vastgelegd, is na ${dutchDate(leavesOn)} weg`;
+
+/** The same as a parent reads it, after what is kept. */
+export const plainTermOf = ({ retention, leavesOn }: ProcessedRetention): string =>
+  retention === 'VAULT'
+    ? 'tot de school zegt dat de gegevens weg moeten'
+    : leavesOn === ''
+      ? 'tot er iets nieuws voor in de plaats komt'
+      : `tot en met ${dutchDate(leavesOn)}`;
+
+/** 100000 → 100.000. */
+export const dutchNumber = (number: number | bigint): string => String(number).replace(/\B(?=(\d{3})+$)/g, '.');
 
 /** What became of a mandate, for people. */
 export function mandateWords(mandate: Mandate): string {
