@@ -224,6 +224,14 @@ test('a parent reads plainly how long, without what only we say', () => {
   expect(page).not.toMatch(/pseudoniem|versleuteld|identificerend|verantwoording|vastgelegd/i);
 });
 
+test('of what was opened the time goes first, and the day with the school year', () => {
+  const told = papers(facts({ retention: [{ retention: 'RETENTION_ACCESS', leavesOn: '2026-12-22' }] }));
+  for (const file of files) {
+    expect(told[file], file).toContain('de dag blijft tot 1 oktober na het schooljaar');
+    expect(told[file], file).toContain('22 december 2026');
+  }
+});
+
 test('who acts for a school is no receiver, and nowhere compares learners', () => {
   const told = papers(party({ services: [service({ service: SERVICE_ACT, attributes: ['eck_id'] })] }));
   const dpia = told['dpia-invoer.md']!;

@@ -184,13 +184,18 @@ export function dutchDate(day: string): string {
   return `${date} ${months[month! - 1]} ${year}`;
 }
 
+/** The term of access is of exact times: the day of a launch goes with the school year. */
+const ACCESS_DAY = 'de dag blijft tot 1 oktober na het schooljaar';
+
 /** How long something rests, from the day that the gateway reckons with. */
 export const termOf = ({ retention, leavesOn }: ProcessedRetention, today: string): string =>
   retention === 'VAULT'
     ? 'tot de school opdracht geeft om de leerling te vergeten'
     : leavesOn === ''
       ? 'tot het wordt vervangen'
-      : `wat op ${dutchDate(today)} wordt vastgelegd, is na ${dutchDate(leavesOn)} weg`;
+      : retention === 'RETENTION_ACCESS'
+        ? `van wat op ${dutchDate(today)} wordt vastgelegd, is het tijdstip na ${dutchDate(leavesOn)} weg; ${ACCESS_DAY}`
+        : `wat op ${dutchDate(today)} wordt vastgelegd, is na ${dutchDate(leavesOn)} weg`;
 
 /** The same as a parent reads it, after what is kept. */
 export const plainTermOf = ({ retention, leavesOn }: ProcessedRetention): string =>
@@ -198,7 +203,9 @@ export const plainTermOf = ({ retention, leavesOn }: ProcessedRetention): string
     ? 'tot de school zegt dat de gegevens weg moeten'
     : leavesOn === ''
       ? 'tot er iets nieuws voor in de plaats komt'
-      : `tot en met ${dutchDate(leavesOn)}`;
+      : retention === 'RETENTION_ACCESS'
+        ? `het tijdstip tot en met ${dutchDate(leavesOn)}, ${ACCESS_DAY}`
+        : `tot en met ${dutchDate(leavesOn)}`;
 
 /** 100000 → 100.000. */
 export const dutchNumber = (number: number | bigint): string => String(number).replace(/\B(?=(\d{3})+$)/g, '.');
