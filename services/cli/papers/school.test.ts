@@ -221,6 +221,7 @@ test('a parent reads plainly how long, without what only we say', () => {
     facts({ retention: Object.keys(kept).map((retention) => ({ retention, leavesOn: '2029-11-24' })) }),
   )['ouders.html']!.split('Hoe lang blijven')[1]!;
   expect(page).toContain('De cijfers en het werk van uw kind: tot en met 24 november 2029.');
+  expect(page).toContain('niet meer bij dat het om uw kind gaat): tot en met');
   expect(page).not.toMatch(/pseudoniem|versleuteld|identificerend|verantwoording|vastgelegd/i);
 });
 

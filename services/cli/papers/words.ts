@@ -143,7 +143,8 @@ export const kept: Readonly<Record<string, string>> = {
   VAULT: 'Identificerende gegevens (ketenidentificatie, namen, contactgegevens), versleuteld en apart bewaard',
   RETENTION_PUBLIC: 'Openbare gegevens over leermateriaal en partijen',
   RETENTION_ROSTER: 'Groepsindeling en inschrijving, onder pseudoniem',
-  RETENTION_ORDER: 'Bestellingen',
+  RETENTION_ORDER:
+    'Bestellingen en licenties (wie de leerling is staat er niet meer bij als het schooljaar van het gebruik voorbij is en resultaten niet meer leesbaar hoeven te zijn)',
   RETENTION_RESULT: 'Resultaten en voortgang, onder pseudoniem en versleuteld',
   RETENTION_ACCESS: 'Starten van leermateriaal',
   RETENTION_AUDIT: 'Afspraken, en verantwoording van wat is gedaan, zonder inhoud',
@@ -156,7 +157,7 @@ export const keptPlain: Readonly<Record<string, string>> = {
   VAULT: 'De naam, het nummer en de contactgegevens van uw kind',
   RETENTION_PUBLIC: 'Informatie over leermateriaal en bedrijven (niet over uw kind)',
   RETENTION_ROSTER: 'In welke groep uw kind zit',
-  RETENTION_ORDER: 'Wat er voor uw kind is besteld',
+  RETENTION_ORDER: 'Bestellingen en licenties (na het gebruik staat er niet meer bij dat het om uw kind gaat)',
   RETENTION_RESULT: 'De cijfers en het werk van uw kind',
   RETENTION_ACCESS: 'Wanneer uw kind leermateriaal opende',
   RETENTION_AUDIT: 'De afspraken van de school, en het logboek van wat is doorgegeven',
