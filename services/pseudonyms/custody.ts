@@ -410,10 +410,15 @@ export class Custody implements SchoolWrappers {
     await rotation.begin(['data', 'index'], oin);
   }
 
-  /** The keys of a school are wrapped by the master key again. Only while the school is open. */
+  /** The keys of a school are wrapped by the master key again. Only while the school is open. Faults: state.missing (nobody else holds it). */
   async takeBack(oin: string, run: RotationStore['run']): Promise<void> {
     await this.#known(oin, run);
     await this.#alone(async () => {
+      // Nothing to take back is told, not logged as if it had been.
+      if (!(await this.#options.store.held()).some((one) => one.oin === oin))
+        throw new GatewayError('state.missing', 'Nobody else holds the key of this school: the master key wraps it.', {
+          where: 'school_oin',
+        });
       await run(oin, ({ shelf }) => shelf.rewrapUnder(shelf.school(oin, false)!, undefined));
       await this.#tidy(oin);
     });

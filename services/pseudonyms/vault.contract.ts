@@ -1448,6 +1448,10 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
         expect((await revealOne(again, token)).ref).toMatchObject({ lasKey: 'k1' });
         await again.call.holdKeys({ schoolOin: SCHOOL, at: '', token: '' });
         expect((await again.call.showKeys({})).held).toEqual([]);
+        await expect(again.call.holdKeys({ schoolOin: SCHOOL, at: '', token: '' })).rejects.toMatchObject({
+          fault: 'state.missing',
+          message: expect.stringContaining('Nobody else holds the key'),
+        });
         await again.vault.stop();
         expect(await wrappers(again)).toEqual(['master:1']);
         expect(await again.place.sql("SELECT name FROM meta WHERE name LIKE 'hold:%'")).toEqual([]);
