@@ -202,11 +202,23 @@ describe('party', () => {
         sectors: [],
         attributes: [],
         requiresAcceptance: false,
+        stopped: null,
       },
     ]);
     expect((await eduk('party list')).out).toBe(
       `OIN                   NAME      ROLES\n${oin}  Uitgever  publisher, platform\n`,
     );
+    const stopped = [{ oin, sinceMs: BigInt(NOW), reason: 'breach-1' }];
+    answer('listParties', { parties: [party], stopped });
+    expect((await eduk('party list --json')).json).toMatchObject([{ oin, stopped: { reason: 'breach-1' } }]);
+    expect((await eduk('party list')).out.replaceAll(/\s+/g, ' ')).toMatch(/stopped since .* \(breach-1\)/);
+    answer('status', {});
+    answer('listParked', {});
+    const checked = (await eduk('doctor --json')).json.checks as { name: string; state: string; says: string }[];
+    const check = checked.find(({ name }) => name === 'stopped parties');
+    expect(check).toMatchObject({ state: 'warn' });
+    expect(check!.says).toContain(oin);
+    answer('listParties', { parties: [party] });
     expect((await eduk(`party show ${oin}`)).out).toContain('https://a/');
     // Of a school, what it sent of each site.
     const site = { learners: 5, seenMs: BigInt(NOW), madeMs: 0n, byOin: oin, administration: '' };

@@ -84,7 +84,12 @@ export const doctor: Command = {
       if (status) {
         const { services } = await import('../../roles.ts');
         const known = new Set(services.map(({ name }) => name));
-        checks.push(...wellbeing({ ...status, known }), await unsent(call), ...(await heldKeys(call)));
+        checks.push(
+          ...wellbeing({ ...status, known }),
+          await unsent(call),
+          await stops(call),
+          ...(await heldKeys(call)),
+        );
       }
       checks.push(...(await kept(call, config, status)));
     }
@@ -389,6 +394,19 @@ async function unsent(call: Call): Promise<Check> {
       ...(endpoints.length === 0 ? [] : [counted(endpoints.length, 'endpoint fails', 'endpoints fail')]),
     ];
     return warn(name, `${says.join(', ')}; see eduk dead list`);
+  } catch (thrown) {
+    return warn(name, `not known: ${asProblem(thrown).message}`);
+  }
+}
+
+/** Parties that an operator stopped: nothing goes to them until somebody lets them go on. */
+async function stops(call: Call): Promise<Check> {
+  const name = 'stopped parties';
+  try {
+    const { stopped } = await call.gateway().ask('listParties', {});
+    if (stopped.length === 0) return ok(name, 'none');
+    const which = stopped.map(({ oin, sinceMs, reason }) => `${oin} since ${dutchTime(sinceMs)} (${reason})`);
+    return warn(name, `${which.join(', ')}; they go on by eduk party resume`);
   } catch (thrown) {
     return warn(name, `not known: ${asProblem(thrown).message}`);
   }

@@ -156,15 +156,30 @@ export const listParties: Command = {
   flags: { role: { about: 'Only parties with this role.', value: 'ROLE', choices: roles.all } },
   async run(call): Promise<Result> {
     const role = call.one('role');
-    const { parties } = await call.gateway().ask('listParties', role === undefined ? {} : { role: roles.value(role) });
+    const { parties, stopped } = await call
+      .gateway()
+      .ask('listParties', role === undefined ? {} : { role: roles.value(role) });
+    const stops = new Map(stopped.map((one) => [one.oin, one]));
+    const since = (oin: string): string => {
+      const stop = stops.get(oin);
+      return stop ? `stopped since ${dutchTime(stop.sinceMs)} (${stop.reason})` : '';
+    };
     return {
-      json: parties.map(partyJson),
+      json: parties.map((party) => {
+        const stop = stops.get(party.oin);
+        return { ...partyJson(party), stopped: stop ? stoppedJson(stop) : null };
+      }),
       text:
         parties.length === 0
           ? 'No parties.'
           : table(
-              ['oin', 'name', 'roles'],
-              parties.map((party) => [party.oin, party.name, rolesOf(party)]),
+              ['oin', 'name', 'roles', ...(stops.size > 0 ? ['state'] : [])],
+              parties.map((party) => [
+                party.oin,
+                party.name,
+                rolesOf(party),
+                ...(stops.size > 0 ? [since(party.oin)] : []),
+              ]),
             ),
     };
   },
