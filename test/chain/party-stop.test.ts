@@ -275,6 +275,12 @@ describe('stop', () => {
       const again = await at.operator.stopParty({ oin: platform.oin, reason: 'breach-2' });
       expect(again).toMatchObject({ unchanged: true, stopped: { reason: 'breach-1' } });
 
+      // Secrets that would never work are not given: it gets others when it goes on.
+      const renewed = await cli('party', 'secret', 'renew', platform.oin);
+      expect(renewed.exit).not.toBe(0);
+      expect(renewed.json.error).toMatchObject({ code: 'state.conflict' });
+      expect(renewed.json.error.message).toContain('eduk party resume');
+
       // What is under way parks; the endpoint hears nothing.
       const heard = receiver.requests.length;
       await push(school, [...pupils(12), ...pupils(2, 50)]);

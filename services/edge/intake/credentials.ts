@@ -24,13 +24,29 @@ const submitted = (oin: string, credentials: Partial<CredentialDigests>) => [
   ),
 ];
 
-/** Faults: state.missing (no such party, or it has no secrets). */
+/** Faults: state.missing (no such party, or it was never registered by itself and has no secrets). */
 async function isRegistered(oin: string, { chain }: Pick<Door, 'chain'>): Promise<void> {
-  const has = () => chain.party(oin) !== undefined && chain.credentials(oin)?.clientId !== '';
+  const has = () => chain.party(oin) !== undefined && (chain.credentials(oin)?.clientId ?? '') !== '';
   if (has()) return;
   await chain.refresh();
-  if (!has())
-    throw new GatewayError('state.missing', 'No party with secrets is registered under this OIN.', { where: 'oin' });
+  if (has()) return;
+  throw new GatewayError(
+    'state.missing',
+    chain.party(oin)
+      ? 'This party is known but has no secrets yet: register it with eduk party add, then ask again.'
+      : 'No party is registered under this OIN.',
+    { where: 'oin' },
+  );
+}
+
+/** New secrets of a party that is stopped would never work: it gets others when it goes on. Faults: state.conflict. */
+function mustGoOn(oin: string, { chain }: Pick<Door, 'chain'>): void {
+  if (chain.isStopped(oin))
+    throw new GatewayError(
+      'state.conflict',
+      'This party is stopped: new secrets would not work. It gets new ones when it goes on: eduk party resume.',
+      { where: 'oin' },
+    );
 }
 
 /** `digests`: of the new secret and key. */
@@ -47,7 +63,10 @@ export function renewSecret(
     remember: 35,
     reference: () => reference,
     school: () => '',
-    locate: ({ oin }, door) => isRegistered(oin, door),
+    locate: async ({ oin }, door) => {
+      await isRegistered(oin, door);
+      mustGoOn(oin, door);
+    },
     check: ({ overlapS }) => {
       if (overlapS > LONGEST_OVERLAP_S)
         throw new GatewayError('wire.invalid', 'Old secrets hold for thirty days at most.', { where: 'overlap_s' });
