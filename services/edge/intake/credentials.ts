@@ -30,11 +30,11 @@ async function isRegistered(oin: string, { chain }: Pick<Door, 'chain'>): Promis
   if (has()) return;
   await chain.refresh();
   if (has()) return;
+  if (!chain.party(oin))
+    throw new GatewayError('state.missing', 'No party is registered under this OIN.', { where: 'oin' });
   throw new GatewayError(
     'state.missing',
-    chain.party(oin)
-      ? 'This party is known but has no secrets yet: register it with eduk party add, then ask again.'
-      : 'No party is registered under this OIN.',
+    'This party is known but has no secrets yet: register it with eduk party add, then ask again.',
     { where: 'oin' },
   );
 }
