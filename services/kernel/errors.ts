@@ -154,7 +154,7 @@ export const faults = {
   },
   'mandate.suspended': {
     who: 'us',
-    retry: 'backoff',
+    retry: 'when_released',
     grpc: 'PERMISSION_DENIED',
     http: 403,
     en: 'The operator has stopped this party; its mandates stand, and give nothing until the operator lets it go on.',
