@@ -468,8 +468,8 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
     call: (as) => as.holdKeys({ schoolOin: school, at: '' }),
     effect: async () => {
       // What it does with a holder: held-keys.test.ts.
-      const { keys } = await at.operator.holdKeys({ schoolOin: school });
-      expect(keys!.held).toEqual([]);
+      // There is nobody to take it back from.
+      expect(await codeOf(at.operator.holdKeys({ schoolOin: school }))).toBe('state.missing');
       const at1 = 'http://127.0.0.1:1/v1/transit/keys/x';
       expect(await codeOf(at.operator.holdKeys({ schoolOin: school, at: at1, token: 'x' }))).toBe('peer.unavailable');
       expect(await codeOf(at.operator.holdKeys({ schoolOin: school, at: 'https://a.example/x', token: 'x' }))).toBe(
