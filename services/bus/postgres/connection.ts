@@ -222,8 +222,15 @@ function failure(thrown: unknown): StoreFailure {
   );
 }
 
+/**
+ * 25P03: this process was kept from going on in a transaction for so long that PostgreSQL took its locks away. 25006: the server
+ * only reads, as one that another has taken over from. Either goes by.
+ */
+const NOT_OURS = new Set(['25P03', '25P04', '25006']);
+
 /** A statement that PostgreSQL refuses as such: classes 22, 23, 42 and the like. */
-const isOurFault = (code: string): boolean => /^(0A|21|22|23|25|26|2B|34|3D|3F|42)[0-9A-Z]{3}$/.test(code);
+const isOurFault = (code: string): boolean =>
+  !NOT_OURS.has(code) && /^(0A|21|22|23|25|26|2B|34|3D|3F|42)[0-9A-Z]{3}$/.test(code);
 
 /** What PostgreSQL or the way to it said, as a code only. */
 export class DatabaseError extends Error {

@@ -250,6 +250,27 @@ test('a broker that dies and comes back holds up deciding, never accepting', asy
   await expectClean(sender);
 }, 120_000);
 
+test.each([
+  ['25P03', "SET LOCAL idle_in_transaction_session_timeout = '50ms'", 'SELECT 1'],
+  ['25006', 'SET LOCAL transaction_read_only = on', 'CREATE TABLE bus.never (a int)'],
+])('what the server says of itself and not of a statement (%s) is no bug, and goes by', async (code, before, after) => {
+  const database = new Database({ url: place.url, application: 'test' });
+  try {
+    const failed = await database
+      .transaction(async (session) => {
+        await session.query(before);
+        // Kept from running, not waiting: what the server says meanwhile is read as the answer to what is asked next.
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+        await session.query(after);
+      })
+      .catch((thrown: unknown) => thrown);
+    const told = asGatewayError((failed as Error).cause);
+    expect([told.fault, (told.cause as { code?: string } | undefined)?.code]).toEqual(['gateway.unavailable', code]);
+  } finally {
+    await database.close();
+  }
+});
+
 test('a database that dies and comes back loses nothing that was answered', async () => {
   const sender = new Sender();
   const engine = await open();
