@@ -93,9 +93,11 @@ const rolling: Fault = {
     timing.end();
     for (const until = performance.now() + ROLLED_MS; timing.isOpen && performance.now() < until; ) await sleep(50);
     const p99 = quantile(timing.tookMs, 0.99);
+    const late = [...timing.lastOf(ROLLING_P99_MS)].map(([what, n]) => `${what} ${n}`);
     note(
       `rolling restart of ${cluster.replicas.length} processes: ${timing.tookMs.length} messages, accepted → delivered p50 ${quantile(timing.tookMs, 0.5).toFixed(0)} ms, ` +
-        `p99 ${p99.toFixed(0)} ms (promised ${ROLLING_P99_MS}${p99 > ROLLING_P99_MS ? ', missed' : ''}); the most that one message was sent again: ${complaints.mostTries} times`,
+        `p99 ${p99.toFixed(0)} ms (promised ${ROLLING_P99_MS}${p99 > ROLLING_P99_MS ? ', missed' : ''}); the most that one message was sent again: ${complaints.mostTries} times` +
+        (late.length > 0 ? `; later than promised, and for what was waited last: ${late.join(', ')}` : ''),
     );
   },
 };

@@ -55,12 +55,16 @@ export interface Timing {
   /** Whether something of the span is still under way. */
   readonly isOpen: boolean;
   readonly tookMs: readonly number[];
+  /** What was waited for last, of those that took longer than this: a receiver or the sender's `answer`, and how often. */
+  lastOf(longerThanMs: number): Map<string, number>;
 }
 
 interface Span {
   from: number;
   to: number;
   tookMs: number[];
+  /** Beside each time, what came last. */
+  last: string[];
 }
 
 interface Open extends Item {
@@ -134,7 +138,7 @@ export class Ledger {
     if (open === undefined || open.isAccepted) return;
     open.isAccepted = true;
     this.#counts.accepted += 1;
-    this.#close(open);
+    this.#close(open, 'answer');
   }
 
   /** True where it is the first arrival: then the receiver acts on it. */
@@ -169,7 +173,7 @@ export class Ledger {
     else this.#highest.set(lane, item.seq);
     const open = this.#open.get(id);
     open?.missing.delete(receiver);
-    if (open) this.#close(open);
+    if (open) this.#close(open, receiver);
     return true;
   }
 
@@ -235,7 +239,7 @@ export class Ledger {
 
   /** Measures what is offered from now until its end. */
   time(): Timing {
-    const span: Span = { from: performance.now(), to: Number.POSITIVE_INFINITY, tookMs: [] };
+    const span: Span = { from: performance.now(), to: Number.POSITIVE_INFINITY, tookMs: [], last: [] };
     this.#spans.push(span);
     const isOpen = (): boolean =>
       [...this.#open.values()].some(
@@ -249,6 +253,12 @@ export class Ledger {
         return isOpen();
       },
       tookMs: span.tookMs,
+      lastOf(longerThanMs) {
+        const counted = new Map<string, number>();
+        for (const [i, ms] of span.tookMs.entries())
+          if (ms > longerThanMs) counted.set(span.last[i]!, (counted.get(span.last[i]!) ?? 0) + 1);
+        return counted;
+      },
     };
   }
 
@@ -289,11 +299,14 @@ export class Ledger {
     return { offered: this.#items.size, ...this.#counts, lost, examples };
   }
 
-  #close(open: Open): void {
+  #close(open: Open, by: string): void {
     if (!open.isTimed && !this.#isLate(open)) {
       open.isTimed = true;
-      for (const { from, to, tookMs } of this.#spans)
-        if (open.offeredAt >= from && open.offeredAt <= to) tookMs.push(performance.now() - open.offeredAt);
+      for (const { from, to, tookMs, last } of this.#spans)
+        if (open.offeredAt >= from && open.offeredAt <= to) {
+          tookMs.push(performance.now() - open.offeredAt);
+          last.push(by);
+        }
     }
     if (open.isAccepted && open.missing.size === 0) this.#open.delete(open.id);
   }

@@ -57,6 +57,8 @@ export interface Findings extends Verdict {
 /** How long outcomes may take to be noted in the end. */
 const NOTED_MS = 30_000;
 const WELL_AGE_MS = 1_000;
+/** How often a run says what it still waits for. */
+const TOLD_MS = 5_000;
 const WELL_FOR_MS = 1_000;
 /** Longest that a run waits to be well again, and at the end for everything to arrive. */
 const PATIENCE_MS = 120_000;
@@ -158,7 +160,7 @@ export async function chaos(options: ChaosOptions): Promise<Findings> {
       say(`${fault.name}`);
       await fault.run(scene);
       counted.set(fault.name, (counted.get(fault.name) ?? 0) + 1);
-      const ms = await wellAgain(ledger, patienceMs);
+      const ms = await wellAgain(ledger, patienceMs, (line) => say(`  ${line}`));
       recoveries.push({ fault: fault.name, kind: fault.kind, ms });
       say(
         ms === undefined
@@ -217,11 +219,20 @@ function shuffled<T>(from: readonly T[], draw: Draw): T[] {
 }
 
 /** From now until nothing is old any more; undefined = given up. */
-async function wellAgain(ledger: Ledger, patienceMs: number): Promise<number | undefined> {
+async function wellAgain(
+  ledger: Ledger,
+  patienceMs: number,
+  tell: (line: string) => void,
+): Promise<number | undefined> {
   const from = performance.now();
   let since = from;
+  let told = from;
   for (;;) {
     const now = performance.now();
+    if (now - told >= TOLD_MS) {
+      told = now;
+      tell(`after ${((now - from) / 1000).toFixed(0)} s: ${ledger.open} open, the oldest ${ledger.oldest()}`);
+    }
     if (ledger.age(now) >= WELL_AGE_MS) since = now;
     // Nothing was old since then.
     else if (now - since >= WELL_FOR_MS) return since - from;

@@ -122,8 +122,9 @@ class Doors {
     return this.#channels[this.#at % this.#channels.length]!;
   }
 
-  next(): void {
-    this.#at += 1;
+  /** The next one, unless somebody has left this one already. */
+  leave(channel: GrpcClient): void {
+    if (channel === this.one) this.#at += 1;
   }
 
   close(): void {
@@ -184,7 +185,8 @@ export async function startTraffic({
       const first = answered;
       let written = answered;
       let heard = performance.now();
-      const call = wire(EntitlementServiceDefinition, doors.one, `Bearer ${added.keys.seller}`).grantEntitlements();
+      const channel = doors.one;
+      const call = wire(EntitlementServiceDefinition, channel, `Bearer ${added.keys.seller}`).grantEntitlements();
       const writing = setInterval(() => {
         if (wanted === answered) heard = performance.now();
         else if (performance.now() - heard > PATIENCE_MS) return end('no answer');
@@ -201,6 +203,7 @@ export async function startTraffic({
         clearInterval(writing);
         stopping.signal.removeEventListener('abort', stop);
         call.cancel();
+        if (code !== '') doors.leave(channel);
         resolve(code);
       };
       const stop = (): void => end('');
@@ -222,7 +225,6 @@ export async function startTraffic({
       const code = await stream();
       if (code === '') continue;
       complaints.refuse(code);
-      doors.next();
       await sleep(AGAIN_MS);
     }
   })();
@@ -231,9 +233,10 @@ export async function startTraffic({
   /** Until it is answered, at one door after the other. */
   async function untilAnswered(what: string, call: (channel: GrpcClient) => Promise<unknown>): Promise<boolean> {
     for (let tries = 1; !stopping.signal.aborted; tries++) {
+      const channel = doors.one;
       try {
         const answer = await Promise.race([
-          call(doors.one),
+          call(channel),
           sleep(PATIENCE_MS, undefined, { signal: stopping.signal }).then(() => Promise.reject(new Error('no answer'))),
         ]);
         const code = (answer as { decision?: { code?: string } }).decision?.code ?? '';
@@ -248,7 +251,7 @@ export async function startTraffic({
           complaints.problem(`${what} was refused: ${code}`);
           return false;
         }
-        doors.next();
+        doors.leave(channel);
         await sleep(AGAIN_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
       }
     }
@@ -302,14 +305,15 @@ export async function startTraffic({
     let connections = 0;
     const again = (): void => {
       if (stopping.signal.aborted) return;
-      const call = begin(doors.one, cursor);
+      const channel = doors.one;
+      const call = begin(channel, cursor);
       const request = `${++connections}`;
       const stop = (): void => call.cancel();
       stopping.signal.addEventListener('abort', stop);
       const over = (): void => {
         stopping.signal.removeEventListener('abort', stop);
         if (stopping.signal.aborted) return;
-        doors.next();
+        doors.leave(channel);
         setTimeout(again, AGAIN_MS);
       };
       call.on('data', (answer: A) => {
