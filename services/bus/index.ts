@@ -1,3 +1,4 @@
+export { allOf, together } from './all.ts';
 export { type AsideRow, asideTable, SetAside } from './aside.ts';
 export { callBegan } from './calls.ts';
 export type { CopiedTable, CopyPlace, Tally } from './copy/place.ts';

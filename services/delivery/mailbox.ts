@@ -6,7 +6,7 @@
  * `fromFirst` on is out of reach. A release first gathers what still lies in the mailbox behind the parked rows, then
  * appends all of a key at once. So nothing of a key is ever read before what arrived earlier.
  */
-import { terms, type Unit } from '#bus';
+import { allOf, terms, type Unit } from '#bus';
 import {
   type BodyRow,
   bodies,
@@ -123,8 +123,7 @@ export function gather(unit: Writer, { party, service, school }: Way, after: num
   if (keys.size === 0) return undefined;
   const from = after ?? Math.min(...[...keys.values()].map(({ fromFirst }) => fromFirst)) - 1;
   const page = unit.list(mail, { equals: [party, service], after: [from], limit: LOOKED_AT_ONCE });
-  for (const row of page) {
-    const body = unit.get(bodies, row.flowId, row.eventId);
+  for (const { row, body } of allOf(page, (row) => ({ row, body: unit.get(bodies, row.flowId, row.eventId) }))) {
     if (body?.school !== school) continue;
     const parked = keys.get(body.key);
     if (parked !== undefined && row.first >= parked.fromFirst) park(unit, row, body, parked.code);
@@ -139,7 +138,11 @@ export function gather(unit: Writer, { party, service, school }: Way, after: num
 export function send(unit: Writer, { party, service, school }: Way, round: number): { more: boolean; later: boolean } {
   let moved = 0;
   let later = false;
-  for (const parked of unit.list(parkedKeys, { equals: [party, service, school] })) {
+  const keys = unit.list(parkedKeys, { equals: [party, service, school] });
+  const rowsOf = (key: string) => unit.list(parkedMail, { equals: [party, service, school, key] });
+  const next = keys.filter((parked) => parked.round < round).slice(0, MOVED_AT_ONCE);
+  allOf(next, ({ key }) => rowsOf(key));
+  for (const parked of keys) {
     if (parked.round >= round) {
       later = true;
       continue;
@@ -147,7 +150,7 @@ export function send(unit: Writer, { party, service, school }: Way, round: numbe
     if (moved >= MOVED_AT_ONCE) return { more: true, later };
     moved += 1;
     let { number, ...head } = headOf(unit, { party, service });
-    for (const row of unit.list(parkedMail, { equals: [party, service, school, parked.key] })) {
+    for (const row of rowsOf(parked.key)) {
       const { first, flowId, eventId } = row;
       unit.remove(parkedMail, party, service, school, parked.key, first);
       number += 1;

@@ -6,6 +6,7 @@
  * ahead of the cursor. An attempt holds rows of a key in the order of their arrival, and as long as it stands no other
  * holds that key. So nothing of a key is sent before what arrived earlier is taken or parked.
  */
+import { allOf, together } from '#bus';
 import type { Fault } from '#kernel';
 import { Service } from '#proto/eduk/core/v1/party';
 import {
@@ -40,7 +41,6 @@ import {
   pushKeys,
   setAside,
 } from './tables.ts';
-import { allOf, together } from './together.ts';
 
 /** The only standard so far. */
 export const WEBHOOK = 'webhook';

@@ -1,5 +1,5 @@
 /** Answers what senders and operators ask about endpoints. */
-import { callBegan, type EngineView } from '#bus';
+import { allOf, callBegan, type EngineView } from '#bus';
 import { GatewayError, newId, uuidBytes, type Waiters } from '#kernel';
 import type { Service } from '#proto/eduk/core/v1/party';
 import type {
@@ -17,7 +17,6 @@ import { SENDERS } from './consume.ts';
 import { EndpointLines, type Seen } from './lines.ts';
 import { type Ask, exchange, failing, LEASE_MS, nextDue, oldestOf, resolve, type Started } from './push.ts';
 import { attempts, type EndpointRow, endpoints, NEVER } from './tables.ts';
-import { allOf } from './together.ts';
 
 const LONGEST_WAIT_MS = 30_000;
 const MOST_ATTEMPTS = 1000;

@@ -1,6 +1,6 @@
 /** Answers eduk.delivery.v1 from rows as of the last commit. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { callBegan, type EngineView } from '#bus';
+import { allOf, callBegan, type EngineView } from '#bus';
 import { type Handlers, type Implementation, implement, uuidBytes, type Waiters } from '#kernel';
 import type { Service } from '#proto/eduk/core/v1/party';
 import {
@@ -95,9 +95,9 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
     parkRows({ partyOin, service, numbers, code }) {
       let again = false;
       engine.note((unit) => {
-        for (const number of numbers) {
-          const row = unit.get(mail, partyOin, service, Number(number));
-          const body = row && unit.get(bodies, row.flowId, row.eventId);
+        const rows = allOf(numbers, (number) => unit.get(mail, partyOin, service, Number(number)));
+        const found = allOf(rows, (row) => ({ row, body: row && unit.get(bodies, row.flowId, row.eventId) }));
+        for (const { row, body } of found) {
           if (!row || !body) continue;
           // Confirmed meanwhile: what is parked now would not be released any more.
           if (code.startsWith('mandate.') && mayHave(unit, body.school, partyOin, service, unit.now)) again = true;
@@ -204,14 +204,14 @@ function readPage(
   const page = engine.list(mail, { equals: [party, service], after: [after], limit: size });
   const anyParked = headOf(engine, address).parkedKeys > 0;
   const anyForgotten = engine.list(forgotten, { equals: [], limit: 1 }).length > 0;
-  const rows: MailboxRow[] = [];
-  const behind: { row: Readonly<MailRow>; body: Readonly<BodyRow> }[] = [];
-  for (const row of page) {
+  const found = allOf(page, (row) => {
     const body = engine.get(bodies, row.flowId, row.eventId);
-    if (body === undefined || (anyForgotten && isForgotten(engine, body))) continue;
-    if (anyParked && standsBehind(engine, row, body)) behind.push({ row, body });
-    else rows.push(mailboxRow(row, body));
-  }
+    return body && { row, body };
+  });
+  const told = allOf(found, (one) => (one && !(anyForgotten && isForgotten(engine, one.body)) ? [one] : [])).flat();
+  const judged = allOf(told, (one) => ({ ...one, isBehind: anyParked && standsBehind(engine, one.row, one.body) }));
+  const rows = judged.flatMap(({ row, body, isBehind }) => (isBehind ? [] : [mailboxRow(row, body)]));
+  const behind = judged.filter(({ isBehind }) => isBehind);
   if (behind.length > 0)
     engine.note((unit) => {
       for (const { row, body } of behind) {

@@ -1,5 +1,5 @@
 /** Answers from the rows. */
-import type { EngineView, ListOptions, WaitingRow } from '#bus';
+import { allOf, type EngineView, type ListOptions, type WaitingRow } from '#bus';
 import { type Implementation, implement } from '#kernel';
 import {
   type EntitlementRow as EntitlementMessage,
@@ -109,11 +109,10 @@ function* candidates(
   after: Place | undefined,
 ): Generator<Readonly<Entitlement>> {
   if (orderId) {
-    for (const { school, id } of pages(engine, fulfilments, { equals: [orderId] }, after, ({ school, id }) => [
-      school,
-      id,
-    ])) {
-      const row = engine.get(entitlements, school, id);
+    const granted = ({ school, id }: { school: string; id: string }) => engine.get(entitlements, school, id);
+    const of = { equals: [orderId] };
+    for (const one of pages(engine, fulfilments, of, after, ({ school, id }) => [school, id], granted)) {
+      const row = granted(one);
       if (row) yield row;
     }
   } else if (schoolOin && learner) {
@@ -136,9 +135,12 @@ function* pages<Row extends object>(
   options: Pick<ListOptions, 'index' | 'equals'>,
   start: string[] | undefined,
   placeOf: (row: Readonly<Row>) => string[],
+  /** What is asked of each; it is there then. */
+  ahead?: (row: Readonly<Row>) => unknown,
 ): Generator<Readonly<Row>> {
   for (let after = start; ; ) {
     const rows = engine.list(table, { ...options, ...(after && { after }), limit: DEFAULT_LIMIT });
+    if (ahead) allOf(rows, ahead);
     yield* rows;
     if (rows.length < DEFAULT_LIMIT) return;
     after = placeOf(rows.at(-1)!);

@@ -1,5 +1,5 @@
 /** Answers eduk.orders.v1 from rows, and from what still waits. */
-import { decoded, type EngineView, type ListOptions, type Table } from '#bus';
+import { allOf, decoded, type EngineView, type ListOptions, type Table } from '#bus';
 import { type Implementation, implement } from '#kernel';
 import type { OrderSubmitted } from '#proto/eduk/events/v1/orders';
 import { LineRow, type ListOrdersRequest, OrderRow, OrdersServiceDefinition } from '#proto/eduk/orders/v1/orders';
@@ -109,6 +109,8 @@ function* walk<Row extends Place>(
   for (;;) {
     const beyond = after && { after: buyer === undefined ? [after.buyerOin, after.orderId] : [after.orderId] };
     const rows: readonly Readonly<Row>[] = engine.list(from, { ...options, ...beyond, limit: PAGE });
+    // They are looked at one by one.
+    allOf(rows, (at) => engine.get(ordersTable, at.buyerOin, at.orderId));
     yield* rows;
     if (rows.length < PAGE) return;
     after = rows.at(-1);
@@ -160,7 +162,8 @@ function waitingOrders(engine: EngineView, wanted: (sent: OrderSubmitted) => boo
     const place = `${sent.buyerOin}/${sent.orderId}`;
     if (!wanted(sent) || orders.has(place)) continue;
     const products = new Set(sent.lines.map(({ terms }) => terms?.productId ?? ''));
-    const waitsFor = [...products].filter((id) => !engine.get(productsTable, id)).sort();
+    const known = allOf(products, (id) => ({ id, row: engine.get(productsTable, id) }));
+    const waitsFor = known.flatMap(({ id, row }) => (row ? [] : [id])).sort();
     const { schoolOin, buyerOin, expected } = sent;
     const lines = sent.lines.map((line) => LineRow.fromPartial({ line }));
     orders.set(

@@ -1,5 +1,5 @@
 /** Answers what learners did, from rows as of the last commit. Payloads stay sealed. */
-import type { EngineView, KeyValue } from '#bus';
+import { allOf, type EngineView, type KeyValue } from '#bus';
 import { dutchDay, GatewayError, type Handlers, type Implementation, implement } from '#kernel';
 import { type ListResultsRequest, ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
 import { resultEntry } from './consume.ts';
@@ -21,6 +21,7 @@ export function serve(engine: EngineView): readonly Implementation[] {
       let after = request.after;
       for (let seen = 0; seen < LOOKED_AT; ) {
         const rows = engine.list(results, { ...place, limit: size + 1, ...(after === '' ? {} : { after: [after] }) });
+        allOf(rows, (row) => fits(row, request) && isReadable(row));
         for (const row of rows) {
           // One more than the page fits, so there is a next one.
           if (found.length === size) return { results: found.map(resultEntry), next: after };

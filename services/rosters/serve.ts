@@ -1,5 +1,5 @@
 /** Answers who is at school, from rows as of the last commit. */
-import type { EngineView } from '#bus';
+import { allOf, type EngineView } from '#bus';
 import { type Handlers, type Implementation, implement, isAtSite, MAIN_SITE, schoolYearOf } from '#kernel';
 import type { GroupEntry, LearnerEntry, StaffEntry } from '#proto/eduk/events/v1/rosters';
 import { type Hold, RostersServiceDefinition, type SiteRoster } from '#proto/eduk/rosters/v1/rosters';
@@ -51,7 +51,9 @@ export function serve(engine: EngineView): readonly Implementation[] {
     getLearners({ schoolOin, schoolYear, learners: named }) {
       const year = schoolYear || schoolYearOf(engine.now());
       return {
-        learners: named.flatMap((learner) => engine.get(learners, schoolOin, year, learner) ?? []).map(learnerEntry),
+        learners: allOf(named, (learner) => engine.get(learners, schoolOin, year, learner) ?? [])
+          .flat()
+          .map(learnerEntry),
       };
     },
     listHolds({ schoolOin, decided }) {
