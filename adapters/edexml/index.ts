@@ -19,6 +19,7 @@ export {
   schema,
   type Vestiging,
 } from './wire.ts';
+export { fromCore, type Loss, type Written, write } from './write.ts';
 
 /** The standard knows no answer to a file, so this is problem+json (RFC 9457) with our code; the door serves it as such. */
 function sayFault(error: GatewayError): string {

@@ -453,3 +453,47 @@ test('after the school year neither launches nor ended rights are kept', () => {
   expect(bench.list(tables.endings, { equals: [] })).toEqual([]);
   expect(bench.list(tables.rights, { equals: [] })).toMatchObject([{ id: 'e-2' }]);
 });
+
+describe('launches of a school', () => {
+  test('come in pages, and no other school’s', async () => {
+    const bench = open();
+    joined(bench);
+    joined(bench, 'ben');
+    granted(bench);
+    for (const [i, learner] of ['anna', 'ben', 'anna', 'ben', 'anna'].entries())
+      bench.submit(
+        'LaunchSubmitted',
+        {
+          launchId: `l-${i}`,
+          schoolOin: i === 4 ? '0000000700001CD00000' : school,
+          learner,
+          productId: 'maths-1',
+          ticketDigest: digest(`ticket-${i}`),
+          byOin: las,
+        },
+        learner,
+      );
+    const ids: string[] = [];
+    let pages = 0;
+    for (let after = ''; ; ) {
+      const { launches, next } = await bench
+        .client(AccessServiceDefinition)
+        .listLaunches({ schoolOin: school, limit: 3, after });
+      ids.push(...launches.map(({ launchId }) => launchId));
+      expect(launches.every(({ schoolOin, createdMs }) => schoolOin === school && createdMs > 0n)).toBe(true);
+      pages++;
+      if (next === '') break;
+      after = next;
+    }
+    // By learner, whose tokens come in any order, and of a learner by launch.
+    const [one, other] = [
+      ['l-0', 'l-2'],
+      ['l-1', 'l-3'],
+    ];
+    expect([
+      [...one, ...other],
+      [...other, ...one],
+    ]).toContainEqual(ids);
+    expect(pages).toBe(2);
+  });
+});

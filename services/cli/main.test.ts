@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ConfigError, issueCertificate, issueRevocationList, schoolOin } from '#kernel';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
@@ -43,6 +43,29 @@ beforeAll(async () => {
 afterAll(() => gateway.stop());
 beforeEach(() => {
   for (const key of Object.keys(answers)) delete answers[key];
+});
+
+describe('school export', () => {
+  test('names a whole path, and tells files and what is left out', async () => {
+    answers['exportSchool'] = ([request]: any[]) => {
+      asked['exportSchool'] = request;
+      return {
+        files: [
+          { name: 'personen.csv', rows: 12n, bytes: 2048n },
+          { name: 'LEESMIJ.txt', rows: 0n, bytes: 900n },
+        ],
+        forgetting: 2n,
+        losses: 1n,
+      };
+    };
+    const { exit, json } = await eduk('school export --school 01ab --out mee --json');
+    expect(asked['exportSchool']).toMatchObject({ schoolOin: school, folder: resolve('mee') });
+    expect([exit, json.leftOut]).toEqual([0, { forgetting: 2, edexml: 1 }]);
+    expect(json.files[0]).toEqual({ name: 'personen.csv', rows: 12, bytes: 2048 });
+    const said = await eduk('school export --school 01ab --out mee');
+    expect(said.out).toMatch(/personen\.csv +12 rows[\s\S]*wait to be forgotten +2, left out/);
+    expect(said.err).toContain('hand it over encrypted');
+  });
 });
 
 describe('party', () => {
@@ -1333,6 +1356,7 @@ describe('errors', () => {
       'mandate answer': ['m', '--answer', 'keep'],
       papers: ['--school', '99AB', '--out', 'never'],
       breach: ['--party', oin, '--out', 'never'],
+      'school export': ['--school', '99AB', '--out', 'never'],
       'key hold': ['--school', '99AB', '--back'],
     };
     const killed = await fakeGateway({});

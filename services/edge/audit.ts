@@ -11,6 +11,7 @@ import { Service } from '#proto/eduk/core/v1/party';
 import type { AuditItem } from '#proto/eduk/events/v1/audit';
 import type { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import { events } from '#proto/events';
+import { attributes, everything } from '#release';
 import { event } from './submission.ts';
 
 /** A receipt promises that what it is for stands in a signed head by then, milliseconds after it was accepted. */
@@ -225,6 +226,11 @@ function noted(items: readonly { item: AuditItem; party: string }[], now: number
 
 type Vault = Client<typeof VaultServiceDefinition>;
 
+/** All that the vault holds of a person, by the names of attributes. */
+const held: readonly string[] = [...everything].filter((name) =>
+  ['numbers', 'names', 'contact'].includes(attributes[name].from),
+);
+
 /** As the vault is told a purpose, and as people know it. */
 export const serviceNames: ReadonlyMap<string, string> = new Map(
   Object.entries(Service).map(([name, number]) => [`service_${number}`, name.replace('SERVICE_', '').toLowerCase()]),
@@ -263,6 +269,12 @@ export function audited(vault: Vault, notes: AuditNotes, operatorOin: string): V
           request.attributes?.split(',') ?? tables,
           people,
         );
+      return answer;
+    },
+    async showPeople(request) {
+      const answer = await vault.showPeople(request);
+      const people = answer.people.flatMap(({ token, forgetting }) => (forgetting ? [] : [token]));
+      if (people.length > 0) revealed(request.partyOin, request.schoolOin, request.purpose, held, people);
       return answer;
     },
     async openPayloads(request) {

@@ -188,7 +188,7 @@ export const settings = {
   },
   EDUK_OIDC_ROLES: {
     about:
-      'Which of its roles may do what: operator=ROLE (everything), privacy=ROLE (look, forget, end mandates), read=ROLE (look), comma-separated.',
+      'Which of its roles may do what: operator=ROLE (everything but to export a school), privacy=ROLE (look, forget, end mandates, export a school), read=ROLE (look), comma-separated.',
     type: 'text',
   },
   EDUK_OSR_URL: {

@@ -2,6 +2,7 @@ import { GatewayError, type Implementation, implement } from '#kernel';
 import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import type { Custody } from './custody.ts';
 import type { Forgetting } from './forgetting.ts';
+import { peopleHeld } from './held.ts';
 import type { DoorKeys } from './keys.ts';
 import { readPseudonym } from './pairwise.ts';
 import { checkIdentify, findLearner, identify, reveal, type Touched } from './people.ts';
@@ -49,8 +50,8 @@ export interface ServedVault {
   rotation: Pick<KeyRotation, 'begin' | 'state'>;
   watch: Pick<RevealWatch, 'note' | 'state'>;
   custody: Pick<Custody, 'opening' | 'hold' | 'takeBack' | 'list' | 'master'>;
-  /** As renewing keys runs its lots, also while calls are answered. */
-  run: RotationStore['run'];
+  /** As renewing keys runs its lots and finds what there is, also while calls are answered. */
+  store: Pick<RotationStore, 'run' | 'learnersAfter' | 'textsAfter'>;
   /**
    * Runs a call together with others, in one transaction if it writes, and resolves when that is committed; it is told a
    * school so that calls of one school may be kept together.
@@ -59,7 +60,7 @@ export interface ServedVault {
 }
 
 /** `VaultService` over any database. */
-export function serveVault({ doors, devKey, touched, rotation, watch, custody, run, grouped: asItIs }: ServedVault): {
+export function serveVault({ doors, devKey, touched, rotation, watch, custody, store, grouped: asItIs }: ServedVault): {
   implementation: Implementation;
   reveals(): readonly RevealCount[];
 } {
@@ -173,14 +174,52 @@ export function serveVault({ doors, devKey, touched, rotation, watch, custody, r
     },
     async holdKeys({ schoolOin, at, token }) {
       if (schoolOin === '') throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
-      if (at === '') await custody.takeBack(schoolOin, run);
-      else await custody.hold(schoolOin, at, token, rotation, run);
+      if (at === '') await custody.takeBack(schoolOin, store.run);
+      else await custody.hold(schoolOin, at, token, rotation, store.run);
       return {};
     },
     showReveals: () => watch.state(),
+    async showPeople({ schoolOin, after, limit, partyOin, purpose, pseudonymsOf }) {
+      mustBeFor({ partyOin, purpose });
+      const size = pageOf(limit);
+      const found = await store.learnersAfter(schoolOin, Number(after), size);
+      const people = await grouped(schoolOin, ({ shelf }) =>
+        peopleHeld(
+          shelf,
+          schoolOin,
+          found.map(({ token }) => token),
+          pseudonymsOf,
+        ),
+      );
+      const told = people.filter(({ forgetting }) => !forgetting).length;
+      for (const what of ['numbers', 'names', 'contact'] as const) count(partyOin, purpose, what, told);
+      watch.note(partyOin, told);
+      return { people, next: BigInt(found.length < size ? 0 : found.at(-1)!.id) };
+    },
+    async showTexts({ schoolOin, after, limit, partyOin, purpose, pseudonymsOf }) {
+      mustBeFor({ partyOin, purpose });
+      const size = pageOf(limit);
+      const found = await store.textsAfter(schoolOin, after, size);
+      const texts = await grouped(schoolOin, ({ shelf }) => {
+        const school = shelf.school(schoolOin, false);
+        return each(found, (token) => ({
+          token,
+          text: school ? openText(shelf, school, token) : '',
+          pseudonyms: pseudonymsOf.map((of) =>
+            school ? shelf.pseudonyms(school, of.partyOin, 'text', of.pseudonyms).of(token) : '',
+          ),
+        }));
+      });
+      return { texts, next: found.length < size ? '' : found.at(-1)! };
+    },
   });
   return { implementation, reveals: () => [...counts.values()] };
 }
+
+/** People, or texts, on a page of what a school is given. */
+const PAGE = 100;
+const LARGEST_PAGE = 500;
+const pageOf = (limit: number): number => Math.min(limit || PAGE, LARGEST_PAGE);
 
 /** Nobody is shown for nobody, or for nothing. */
 function mustBeFor({ partyOin, purpose }: { partyOin: string; purpose: string }): void {

@@ -241,7 +241,7 @@ function keepParticulars(shelf: Shelf, school: School, learner: Learner, part: P
   shelf.change(learner, { [part]: content });
 }
 
-function particularsOf(shelf: Shelf, school: School, learner: Learner, part: Part): Person {
+export function particularsOf(shelf: Shelf, school: School, learner: Learner, part: Part): Person {
   const sealed = shelf.rows.particulars(part, school.id, learner.id);
   if (!sealed) return Person.fromPartial({});
   return Person.decode(shelf.openFor(school, learner, part === 'birth' ? 'names' : 'contact', [part], sealed));
@@ -294,12 +294,19 @@ export function reveal(shelf: Shelf, request: RevealRequest, touched: Touched): 
   });
 }
 
-function namesOf(shelf: Shelf, school: School, learner: Learner, mark: string, touched: Touched): Partial<Person> {
+/** Names under a mark. With `touched`, those that are not the newest are noted as asked for. */
+export function namesOf(
+  shelf: Shelf,
+  school: School,
+  learner: Learner,
+  mark: string,
+  touched?: Touched,
+): Partial<Person> {
   const row = shelf.rows.names(school.id, learner.id).find((one) => one.mark === mark);
   if (!row) return {};
   const now = shelf.clock.now();
   if (mark !== learner.mark && now - row.touchedMs > DAY_MS)
-    touched.set(`${learner.id} ${mark}`, { school: school.id, learner: learner.id, mark, atMs: now });
+    touched?.set(`${learner.id} ${mark}`, { school: school.id, learner: learner.id, mark, atMs: now });
   const { familyName, familyNamePrefix, givenNames, initials, callName } = Person.decode(
     shelf.openFor(school, learner, 'names', ['name', mark], row.sealed),
   );

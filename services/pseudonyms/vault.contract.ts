@@ -594,6 +594,108 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
     });
   });
 
+  describe('all that is held of a school', () => {
+    const show = async ({ call }: Opened, more: { schoolOin?: string; limit?: number; pseudonymsOf?: [] } = {}) => {
+      const asked = {
+        schoolOin: SCHOOL,
+        partyOin: SCHOOL,
+        purpose: 'school_export',
+        limit: 0,
+        pseudonymsOf: [],
+        ...more,
+      };
+      const people = [];
+      let pages = 0;
+      for (let after = 0n; ; pages++) {
+        const page = await call.showPeople({ ...asked, after });
+        people.push(...page.people);
+        if (page.next === 0n) return { people, pages: pages + 1 };
+        after = page.next;
+      }
+    };
+
+    test('people come in pages, with every number and the newest names; of who waits to be forgotten nothing', async () => {
+      const vault = await opened();
+      const [faye] = await identifyAll(vault, [{ eck: 'faye', las: '1', person: FAYE }]);
+      await identifyAll(vault, [{ eck: 'faye', las: '2', person: { ...FAYE, callName: 'Fee' } }]);
+      const [sam, waits, gone, member] = await identifyAll(vault, [
+        { las: '3', person: { callName: 'Sam' } },
+        { las: '4', person: { callName: 'Wacht' } },
+        { las: '5', person: { callName: 'Weg' } },
+        { kind: 'staff', las: 'juf' },
+      ]);
+      await identifyAll(vault, [{ eck: 'faye', las: '9' }], { school: OTHER });
+      await forget(vault, waits!.token, vault.clock.ms + 3 * DAY_MS);
+      await forget(vault, gone!.token);
+      const { people, pages } = await show(vault, { limit: 2 });
+      expect(pages).toBe(3);
+      expect(people.map(({ token }) => token)).toEqual([faye, sam, waits, member].map((one) => one!.token));
+      expect(people[0]).toMatchObject({
+        kind: 'learner',
+        refs: [
+          { eckId: eckId('faye'), lasKey: '1' },
+          { eckId: '', lasKey: '2' },
+        ],
+        person: { ...FAYE, callName: 'Fee' },
+        forgetting: false,
+      });
+      expect(people[2]).toEqual({
+        token: waits!.token,
+        kind: 'learner',
+        refs: [],
+        person: undefined,
+        forgetting: true,
+        pseudonyms: [],
+      });
+      expect(people[3]).toMatchObject({ kind: 'staff', refs: [{ eckId: '', lasKey: 'juf' }] });
+      expect((await show(vault, { schoolOin: 'nowhere' })).people).toEqual([]);
+      // It is counted as shown, to the school.
+      expect(vault.vault.reveals().find(({ partyOin }) => partyOin === SCHOOL)).toMatchObject({ numbers: 3, names: 3 });
+      const nobody = { schoolOin: SCHOOL, after: 0n, limit: 0, pseudonymsOf: [] };
+      for (const lacks of [
+        { partyOin: '', purpose: 'school_export' },
+        { partyOin: SCHOOL, purpose: '' },
+      ])
+        await expect(vault.call.showPeople({ ...nobody, ...lacks })).rejects.toMatchObject({ fault: 'gateway.bug' });
+    });
+
+    test('with the pseudonyms that receivers are told, of people and of texts', async () => {
+      const vault = await opened();
+      const faye = await identifyOne(vault, { eck: 'faye', las: '1' });
+      const { tokens } = await vault.call.sealTexts({ schoolOin: SCHOOL, texts: ['7a', 'Groep 7A'], partyOin: '' });
+      await vault.call.sealTexts({ schoolOin: OTHER, texts: ['7b'], partyOin: '' });
+      const of = { schoolOin: SCHOOL, partyOin: PARTY, pseudonyms: 2 };
+      const told = await vault.call.reveal({
+        ...of,
+        wanted: [{ token: faye.token, nameMark: NONE }],
+        numbers: true,
+        names: false,
+        contact: false,
+        purpose: 'roster',
+        pairwise: true,
+      });
+      const keys = (await vault.call.openTexts({ ...of, tokens: [], keys: tokens })).keys;
+      const asked = {
+        schoolOin: SCHOOL,
+        partyOin: SCHOOL,
+        purpose: 'school_export',
+        pseudonymsOf: [{ partyOin: PARTY, pseudonyms: 2 }],
+      };
+      const { people } = await vault.call.showPeople({ ...asked, after: 0n, limit: 0 });
+      expect(people.map(({ pseudonyms }) => pseudonyms)).toEqual([[told.revealed[0]!.ref!.lasKey]]);
+      const first = await vault.call.showTexts({ ...asked, after: '', limit: 1 });
+      const second = await vault.call.showTexts({ ...asked, after: first.next, limit: 1 });
+      const shown = [...first.texts, ...second.texts];
+      expect(new Map(shown.map(({ token, text, pseudonyms }) => [token, [text, ...pseudonyms]]))).toEqual(
+        new Map([
+          [tokens[0], ['7a', keys[0]]],
+          [tokens[1], ['Groep 7A', keys[1]]],
+        ]),
+      );
+      expect((await vault.call.showTexts({ ...asked, after: second.next, limit: 1 })).next).toBe('');
+    });
+  });
+
   describe('texts, payloads, salts, door keys', () => {
     test('the same text of a school has the same token; another school’s has another', async () => {
       const vault = await opened();

@@ -191,7 +191,7 @@ function vaultOn(
     rotation,
     watch,
     custody,
-    run: store.run,
+    store,
   });
 
   let sweptMs = 0;

@@ -1,4 +1,5 @@
 export * from './attributes.ts';
+export * from './held.ts';
 export * from './progress.ts';
 export * from './purposes.ts';
 export * from './reveal.ts';

@@ -1,8 +1,10 @@
 /** One run of the suite against one engine, from an empty gateway to what is left of it. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Adapter } from '#adapters/contract';
 import { adapters } from '../../adapters/contract/registry.ts';
+import { school } from '../../docs/grpc/seed.ts';
 import { run as runCommand, sowAddresses, sowCommands } from './addresses.ts';
 import { sowDocuments } from './documents.ts';
 import { type Setup, type Subject, startDistributed, startEmbedded } from './gateway.ts';
@@ -94,6 +96,7 @@ export async function runSuite(options: Options): Promise<EngineReport> {
     looking.at('what commands say', backup.said);
     if (backup.code !== 0 || readdirSync(subject.env['EDUK_BACKUPS']!).length === 0)
       problems.push(`eduk backup ended with ${backup.code}`);
+    await lookAtExport(sowing);
     lookAtProcesses(sowing);
     lookAtFiles(sowing, subject.folders, 1);
     if (subject.servers) {
@@ -154,4 +157,23 @@ async function shownToOperators(sowing: Sowing): Promise<void> {
     const op = operation(`OperatorService.${name}`);
     await sowing.call(op, 'operator', [Buffer.alloc(0)]);
   }
+}
+
+/** What a school takes along is for that school; what the command says of it is for whoever reads the screen. */
+async function lookAtExport({ subject, looking, problems }: Sowing): Promise<void> {
+  const folder = join(subject.env['EDUK_BACKUPS']!, '..', 'export');
+  const { code, said } = await runCommand(['school', 'export', '--school', school, '--out', folder], '', subject.env);
+  looking.at('what commands say', said);
+  if (code !== 0) {
+    problems.push(`eduk school export ended with ${code}`);
+    return;
+  }
+  let found = 0;
+  for (const name of readdirSync(folder)) {
+    looking.at('names of an export for a school', name);
+    found += looking.at('an export for a school', readFileSync(join(folder, name)), 'entitled', name);
+  }
+  if (found === 0) problems.push('an export for a school holds nobody');
+  // It is with the school from here on.
+  rmSync(folder, { recursive: true });
 }

@@ -575,6 +575,30 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(reviews).toContainEqual(expect.objectContaining({ mandateId, state: 'narrowed', byOin: 'operator' }));
     },
   },
+  exportSchool: {
+    call: (as) => as.exportSchool([{ schoolOin: school, folder: join(tmpdir(), 'eduk-never') }]),
+    // What is in it: school-export.test.ts.
+    effect: async () => {
+      const parent = mkdtempSync(join(tmpdir(), 'eduk-export-'));
+      try {
+        const { files } = await at.operator.exportSchool([{ schoolOin: school, folder: join(parent, 'out') }]);
+        const roster = files.find(({ name }) => name.endsWith('.xml'))!;
+        expect(readFileSync(join(parent, 'out', roster.name), 'utf8')).toContain('<leerling key="k1"');
+        // It is in the log within the second in which records are gathered.
+        await expect
+          .poll(
+            async () => {
+              const { rows } = await at.operator.listAccess({ schoolOin: school });
+              return rows.filter(({ purpose }) => purpose === 'school_export').map(({ partyOin }) => partyOin);
+            },
+            { timeout: 15_000 },
+          )
+          .toContain(school);
+      } finally {
+        rmSync(parent, { recursive: true, force: true });
+      }
+    },
+  },
   backup: {
     call: (as) => as.backup({ folder: tmpdir() }),
     effect: async () => {

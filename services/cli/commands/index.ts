@@ -26,6 +26,7 @@ import { addParty, listParties, removeEndpoint, showParty } from './party.ts';
 import { fetchReceipt, verifyReceipt } from './receipt.ts';
 import { previewRelease } from './release.ts';
 import { answerReview, reviewMandates } from './review.ts';
+import { exportSchool } from './school.ts';
 import { start } from './start.ts';
 import { resumeParty, stopParty } from './stop.ts';
 import { switchParty } from './switch.ts';
@@ -72,6 +73,7 @@ export const commands: readonly Command[] = [
   auditHead,
   auditVerify,
   auditAccess,
+  exportSchool,
   papers,
   breach,
   fetchReceipt,
@@ -89,11 +91,9 @@ export const commands: readonly Command[] = [
 export const later: readonly string[] = [
   'console',
   'replay',
-  'school export',
   'school merge',
   'school split',
   'school transfer',
-  'school',
   'eckid hash',
   'eckid',
   'conform',

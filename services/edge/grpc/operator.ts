@@ -29,6 +29,7 @@ import { narrowedId, openReviews, operatorAnswer } from '../intake/reviews.ts';
 import { FORGET_UNDO_MS, forgetLearner, keepLearner } from '../intake/rosters.ts';
 import { resumeParty, stopParty } from '../intake/standing.ts';
 import { checkGrammar } from '../labels.ts';
+import { exportSchool } from '../leaving/export.ts';
 import { WEBHOOK, webhookKey, webhookSecret } from '../out/sign.ts';
 import { findPgn } from '../pgn.ts';
 import { flowOf, present } from '../reads/flows.ts';
@@ -610,6 +611,13 @@ export const operatorStreams: Record<string, (requests: AsyncGenerator<any>, gat
     });
     const roster = await readRosterFile(bytes);
     return importRoster(gate, operator, roster, given, WAIT_MS);
+  },
+  exportSchool: async (requests: AsyncGenerator<op.ExportSchoolRequest>, gate): Promise<op.ExportSchoolResponse> => {
+    for await (const request of requests) {
+      checkGrammar('eduk.operator.v1.ExportSchoolRequest', { ...request });
+      return exportSchool(request, gate.door);
+    }
+    throw new GatewayError('wire.unreadable', 'Nothing was asked.');
   },
   syncRegister: async (requests: AsyncGenerator<op.SyncRegisterRequest>, gate): Promise<op.SyncRegisterResponse> => {
     let asked: op.SyncRegisterRequest | undefined;

@@ -259,7 +259,7 @@ class PostgresVault implements Vault {
       rotation,
       watch: this.#watch,
       custody,
-      run: this.#store.run,
+      store: this.#store,
       grouped: (school, run) =>
         this.#stopped ? Promise.reject(new GatewayError('gateway.stopping')) : this.#laneOf(school).submit(run),
     });

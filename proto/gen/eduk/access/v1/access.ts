@@ -28,11 +28,30 @@ export interface LaunchRow {
   outcome: string;
   code: string;
   redeemedByOin: string;
+  /** When it was made, Unix milliseconds; after thirty days the beginning of that day. */
+  createdMs: bigint;
+  platformOin: string;
 }
 
 /** It, where known. */
 export interface GetLaunchResponse {
   launch: LaunchRow | undefined;
+}
+
+/** Which school, and behind which place. */
+export interface ListLaunchesRequest {
+  schoolOin: string;
+  /** At most 1,000; 0 = 100. */
+  limit: number;
+  /** As the page before said; empty = from the first. */
+  after: string;
+}
+
+/** By learner. */
+export interface ListLaunchesResponse {
+  launches: LaunchRow[];
+  /** Where to go on; empty = these were the last. */
+  next: string;
 }
 
 function createBaseGetLaunchRequest(): GetLaunchRequest {
@@ -119,6 +138,8 @@ function createBaseLaunchRow(): LaunchRow {
     outcome: "",
     code: "",
     redeemedByOin: "",
+    createdMs: 0n,
+    platformOin: "",
   };
 }
 
@@ -153,6 +174,15 @@ export const LaunchRow: MessageFns<LaunchRow> = {
     }
     if (message.redeemedByOin !== "") {
       writer.uint32(74).string(message.redeemedByOin);
+    }
+    if (message.createdMs !== 0n) {
+      if (BigInt.asIntN(64, message.createdMs) !== message.createdMs) {
+        throw new globalThis.Error("value provided for field message.createdMs of type int64 too large");
+      }
+      writer.uint32(80).int64(message.createdMs);
+    }
+    if (message.platformOin !== "") {
+      writer.uint32(90).string(message.platformOin);
     }
     return writer;
   },
@@ -242,6 +272,22 @@ export const LaunchRow: MessageFns<LaunchRow> = {
             message.redeemedByOin = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.createdMs = reader.int64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.platformOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -289,6 +335,16 @@ export const LaunchRow: MessageFns<LaunchRow> = {
         : isSet(object.redeemed_by_oin)
         ? globalThis.String(object.redeemed_by_oin)
         : "",
+      createdMs: isSet(object.createdMs)
+        ? BigInt(object.createdMs)
+        : isSet(object.created_ms)
+        ? BigInt(object.created_ms)
+        : 0n,
+      platformOin: isSet(object.platformOin)
+        ? globalThis.String(object.platformOin)
+        : isSet(object.platform_oin)
+        ? globalThis.String(object.platform_oin)
+        : "",
     };
   },
 
@@ -321,6 +377,12 @@ export const LaunchRow: MessageFns<LaunchRow> = {
     if (message.redeemedByOin !== "") {
       obj.redeemedByOin = message.redeemedByOin;
     }
+    if (message.createdMs !== 0n) {
+      obj.createdMs = message.createdMs.toString();
+    }
+    if (message.platformOin !== "") {
+      obj.platformOin = message.platformOin;
+    }
     return obj;
   },
 
@@ -338,6 +400,8 @@ export const LaunchRow: MessageFns<LaunchRow> = {
     message.outcome = object.outcome ?? "";
     message.code = object.code ?? "";
     message.redeemedByOin = object.redeemedByOin ?? "";
+    message.createdMs = (object.createdMs !== undefined && object.createdMs !== null) ? BigInt(object.createdMs) : 0n;
+    message.platformOin = object.platformOin ?? "";
     return message;
   },
 };
@@ -411,6 +475,198 @@ export const GetLaunchResponse: MessageFns<GetLaunchResponse> = {
   },
 };
 
+function createBaseListLaunchesRequest(): ListLaunchesRequest {
+  return { schoolOin: "", limit: 0, after: "" };
+}
+
+export const ListLaunchesRequest: MessageFns<ListLaunchesRequest> = {
+  encode(message: ListLaunchesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).uint32(message.limit);
+    }
+    if (message.after !== "") {
+      writer.uint32(26).string(message.after);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListLaunchesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListLaunchesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListLaunchesRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
+    };
+  },
+
+  toJSON(message: ListLaunchesRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListLaunchesRequest>): ListLaunchesRequest {
+    return ListLaunchesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListLaunchesRequest>): ListLaunchesRequest {
+    const message = createBaseListLaunchesRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.limit = object.limit ?? 0;
+    message.after = object.after ?? "";
+    return message;
+  },
+};
+
+function createBaseListLaunchesResponse(): ListLaunchesResponse {
+  return { launches: [], next: "" };
+}
+
+export const ListLaunchesResponse: MessageFns<ListLaunchesResponse> = {
+  encode(message: ListLaunchesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.launches) {
+      LaunchRow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.next !== "") {
+      writer.uint32(18).string(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListLaunchesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListLaunchesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.launches.push(LaunchRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListLaunchesResponse {
+    return {
+      launches: globalThis.Array.isArray(object?.launches)
+        ? object.launches.map((e: any) => LaunchRow.fromJSON(e))
+        : [],
+      next: isSet(object.next) ? globalThis.String(object.next) : "",
+    };
+  },
+
+  toJSON(message: ListLaunchesResponse): unknown {
+    const obj: any = {};
+    if (message.launches?.length) {
+      obj.launches = message.launches.map((e) => LaunchRow.toJSON(e));
+    }
+    if (message.next !== "") {
+      obj.next = message.next;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListLaunchesResponse>): ListLaunchesResponse {
+    return ListLaunchesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListLaunchesResponse>): ListLaunchesResponse {
+    const message = createBaseListLaunchesResponse();
+    message.launches = object.launches?.map((e) => LaunchRow.fromPartial(e)) || [];
+    message.next = object.next ?? "";
+    return message;
+  },
+};
+
 /** Launches. */
 export type AccessServiceDefinition = typeof AccessServiceDefinition;
 export const AccessServiceDefinition = {
@@ -423,6 +679,15 @@ export const AccessServiceDefinition = {
       requestType: GetLaunchRequest as typeof GetLaunchRequest,
       requestStream: false,
       responseType: GetLaunchResponse as typeof GetLaunchResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Of one school, in pages. */
+    listLaunches: {
+      name: "ListLaunches",
+      requestType: ListLaunchesRequest as typeof ListLaunchesRequest,
+      requestStream: false,
+      responseType: ListLaunchesResponse as typeof ListLaunchesResponse,
       responseStream: false,
       options: {},
     },

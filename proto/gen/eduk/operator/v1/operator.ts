@@ -1051,6 +1051,30 @@ export interface HoldKeysResponse {
   keys: ShowKeysResponse1 | undefined;
 }
 
+/** Which school, and where. */
+export interface ExportSchoolRequest {
+  schoolOin: string;
+  /** Absolute; it is made, and must not be there yet. */
+  folder: string;
+}
+
+/** One file of an export. */
+export interface ExportedFile {
+  name: string;
+  /** Rows of a table, people of a roster; 0 = it describes others. */
+  rows: bigint;
+  bytes: bigint;
+}
+
+/** All are whole and on disk, for the gateway's own user only. */
+export interface ExportSchoolResponse {
+  files: ExportedFile[];
+  /** People who wait to be forgotten, and are left out. */
+  forgetting: bigint;
+  /** Elements of rosters that EDEXML has no room for; the tables hold them. */
+  losses: bigint;
+}
+
 function createBaseAddPartyRequest(): AddPartyRequest {
   return { party: undefined };
 }
@@ -13583,6 +13607,311 @@ export const HoldKeysResponse: MessageFns<HoldKeysResponse> = {
   },
 };
 
+function createBaseExportSchoolRequest(): ExportSchoolRequest {
+  return { schoolOin: "", folder: "" };
+}
+
+export const ExportSchoolRequest: MessageFns<ExportSchoolRequest> = {
+  encode(message: ExportSchoolRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.folder !== "") {
+      writer.uint32(18).string(message.folder);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportSchoolRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportSchoolRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.folder = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExportSchoolRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      folder: isSet(object.folder) ? globalThis.String(object.folder) : "",
+    };
+  },
+
+  toJSON(message: ExportSchoolRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.folder !== "") {
+      obj.folder = message.folder;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExportSchoolRequest>): ExportSchoolRequest {
+    return ExportSchoolRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExportSchoolRequest>): ExportSchoolRequest {
+    const message = createBaseExportSchoolRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.folder = object.folder ?? "";
+    return message;
+  },
+};
+
+function createBaseExportedFile(): ExportedFile {
+  return { name: "", rows: 0n, bytes: 0n };
+}
+
+export const ExportedFile: MessageFns<ExportedFile> = {
+  encode(message: ExportedFile, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.rows !== 0n) {
+      if (BigInt.asUintN(64, message.rows) !== message.rows) {
+        throw new globalThis.Error("value provided for field message.rows of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.rows);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asUintN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportedFile {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportedFile();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.rows = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExportedFile {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      rows: isSet(object.rows) ? BigInt(object.rows) : 0n,
+      bytes: isSet(object.bytes) ? BigInt(object.bytes) : 0n,
+    };
+  },
+
+  toJSON(message: ExportedFile): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.rows !== 0n) {
+      obj.rows = message.rows.toString();
+    }
+    if (message.bytes !== 0n) {
+      obj.bytes = message.bytes.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExportedFile>): ExportedFile {
+    return ExportedFile.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExportedFile>): ExportedFile {
+    const message = createBaseExportedFile();
+    message.name = object.name ?? "";
+    message.rows = (object.rows !== undefined && object.rows !== null) ? BigInt(object.rows) : 0n;
+    message.bytes = (object.bytes !== undefined && object.bytes !== null) ? BigInt(object.bytes) : 0n;
+    return message;
+  },
+};
+
+function createBaseExportSchoolResponse(): ExportSchoolResponse {
+  return { files: [], forgetting: 0n, losses: 0n };
+}
+
+export const ExportSchoolResponse: MessageFns<ExportSchoolResponse> = {
+  encode(message: ExportSchoolResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.files) {
+      ExportedFile.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.forgetting !== 0n) {
+      if (BigInt.asUintN(64, message.forgetting) !== message.forgetting) {
+        throw new globalThis.Error("value provided for field message.forgetting of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.forgetting);
+    }
+    if (message.losses !== 0n) {
+      if (BigInt.asUintN(64, message.losses) !== message.losses) {
+        throw new globalThis.Error("value provided for field message.losses of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.losses);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportSchoolResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportSchoolResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.files.push(ExportedFile.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.forgetting = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.losses = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExportSchoolResponse {
+    return {
+      files: globalThis.Array.isArray(object?.files) ? object.files.map((e: any) => ExportedFile.fromJSON(e)) : [],
+      forgetting: isSet(object.forgetting) ? BigInt(object.forgetting) : 0n,
+      losses: isSet(object.losses) ? BigInt(object.losses) : 0n,
+    };
+  },
+
+  toJSON(message: ExportSchoolResponse): unknown {
+    const obj: any = {};
+    if (message.files?.length) {
+      obj.files = message.files.map((e) => ExportedFile.toJSON(e));
+    }
+    if (message.forgetting !== 0n) {
+      obj.forgetting = message.forgetting.toString();
+    }
+    if (message.losses !== 0n) {
+      obj.losses = message.losses.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExportSchoolResponse>): ExportSchoolResponse {
+    return ExportSchoolResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExportSchoolResponse>): ExportSchoolResponse {
+    const message = createBaseExportSchoolResponse();
+    message.files = object.files?.map((e) => ExportedFile.fromPartial(e)) || [];
+    message.forgetting = (object.forgetting !== undefined && object.forgetting !== null)
+      ? BigInt(object.forgetting)
+      : 0n;
+    message.losses = (object.losses !== undefined && object.losses !== null) ? BigInt(object.losses) : 0n;
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -13970,6 +14299,18 @@ export const OperatorServiceDefinition = {
       requestType: HoldKeysRequest as typeof HoldKeysRequest,
       requestStream: false,
       responseType: HoldKeysResponse as typeof HoldKeysResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Writes all that is held of a school into a new folder on the gateway's own machine, for the school: for whoever guards its
+     * privacy. The answer names files, and nobody. One message; a stream, because it may take longer than one call.
+     */
+    exportSchool: {
+      name: "ExportSchool",
+      requestType: ExportSchoolRequest as typeof ExportSchoolRequest,
+      requestStream: true,
+      responseType: ExportSchoolResponse as typeof ExportSchoolResponse,
       responseStream: false,
       options: {},
     },

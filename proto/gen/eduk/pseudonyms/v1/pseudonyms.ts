@@ -359,6 +359,82 @@ export interface ShowRevealsResponse {
   tooMany: BulkReveal[];
 }
 
+/** Whose pseudonyms are asked for. */
+export interface Pseudonymous {
+  partyOin: string;
+  /** How often the pseudonyms of this party were renewed. */
+  pseudonyms: number;
+}
+
+/** A page of the people of a school. */
+export interface ShowPeopleRequest {
+  schoolOin: string;
+  /** As the page before said; 0 = from the first. */
+  after: bigint;
+  /** At most 500; 0 = 100. */
+  limit: number;
+  /** Receiver. */
+  partyOin: string;
+  /** What it is for. */
+  purpose: string;
+  /** Receivers that know people by pseudonyms of their own. */
+  pseudonymsOf: Pseudonymous[];
+}
+
+/** One person, of whom all is told; of one who waits to be forgotten the token alone. */
+export interface HeldPerson {
+  token: string;
+  /** `learner` or `staff`. */
+  kind: string;
+  /** What was linked, the oldest first: an ECK iD, a key in the administration, or both. */
+  refs: LearnerRef[];
+  /** The newest names, with birth date and contact. */
+  person:
+    | Person
+    | undefined;
+  /** A forget waits. */
+  forgetting: boolean;
+  /** In the order asked. */
+  pseudonyms: string[];
+}
+
+/** In the order in which they became known. */
+export interface ShowPeopleResponse {
+  people: HeldPerson[];
+  /** Where to go on; 0 = these were the last. */
+  next: bigint;
+}
+
+/** A page of the texts of a school. */
+export interface ShowTextsRequest {
+  schoolOin: string;
+  /** As the page before said; empty = from the first. */
+  after: string;
+  /** At most 500; 0 = 100. */
+  limit: number;
+  /** Receiver. */
+  partyOin: string;
+  /** What it is for. */
+  purpose: string;
+  /** Receivers that know keys of groups and sites by pseudonyms of their own. */
+  pseudonymsOf: Pseudonymous[];
+}
+
+/** One text. */
+export interface HeldText {
+  token: string;
+  text: string;
+  /** In the order asked. */
+  pseudonyms: string[];
+}
+
+/** In the order of tokens. */
+export interface ShowTextsResponse {
+  texts: HeldText[];
+  /** Where to go on; empty = these were the last. */
+  next: string;
+}
+
 function createBaseIdentity(): Identity {
   return { kind: "", eckId: "", lasKey: "", person: undefined, partyOin: "" };
 }
@@ -4595,6 +4671,849 @@ export const ShowRevealsResponse: MessageFns<ShowRevealsResponse> = {
   },
 };
 
+function createBasePseudonymous(): Pseudonymous {
+  return { partyOin: "", pseudonyms: 0 };
+}
+
+export const Pseudonymous: MessageFns<Pseudonymous> = {
+  encode(message: Pseudonymous, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.pseudonyms !== 0) {
+      writer.uint32(16).uint32(message.pseudonyms);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Pseudonymous {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePseudonymous();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pseudonyms = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Pseudonymous {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      pseudonyms: isSet(object.pseudonyms) ? globalThis.Number(object.pseudonyms) : 0,
+    };
+  },
+
+  toJSON(message: Pseudonymous): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.pseudonyms !== 0) {
+      obj.pseudonyms = Math.round(message.pseudonyms);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Pseudonymous>): Pseudonymous {
+    return Pseudonymous.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Pseudonymous>): Pseudonymous {
+    const message = createBasePseudonymous();
+    message.partyOin = object.partyOin ?? "";
+    message.pseudonyms = object.pseudonyms ?? 0;
+    return message;
+  },
+};
+
+function createBaseShowPeopleRequest(): ShowPeopleRequest {
+  return { schoolOin: "", after: 0n, limit: 0, partyOin: "", purpose: "", pseudonymsOf: [] };
+}
+
+export const ShowPeopleRequest: MessageFns<ShowPeopleRequest> = {
+  encode(message: ShowPeopleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.after !== 0n) {
+      if (BigInt.asIntN(64, message.after) !== message.after) {
+        throw new globalThis.Error("value provided for field message.after of type int64 too large");
+      }
+      writer.uint32(16).int64(message.after);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(24).uint32(message.limit);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(34).string(message.partyOin);
+    }
+    if (message.purpose !== "") {
+      writer.uint32(42).string(message.purpose);
+    }
+    for (const v of message.pseudonymsOf) {
+      Pseudonymous.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowPeopleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowPeopleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.after = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.purpose = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.pseudonymsOf.push(Pseudonymous.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowPeopleRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      after: isSet(object.after) ? BigInt(object.after) : 0n,
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      purpose: isSet(object.purpose) ? globalThis.String(object.purpose) : "",
+      pseudonymsOf: globalThis.Array.isArray(object?.pseudonymsOf)
+        ? object.pseudonymsOf.map((e: any) => Pseudonymous.fromJSON(e))
+        : globalThis.Array.isArray(object?.pseudonyms_of)
+        ? object.pseudonyms_of.map((e: any) => Pseudonymous.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ShowPeopleRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.after !== 0n) {
+      obj.after = message.after.toString();
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.purpose !== "") {
+      obj.purpose = message.purpose;
+    }
+    if (message.pseudonymsOf?.length) {
+      obj.pseudonymsOf = message.pseudonymsOf.map((e) => Pseudonymous.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowPeopleRequest>): ShowPeopleRequest {
+    return ShowPeopleRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowPeopleRequest>): ShowPeopleRequest {
+    const message = createBaseShowPeopleRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.after = (object.after !== undefined && object.after !== null) ? BigInt(object.after) : 0n;
+    message.limit = object.limit ?? 0;
+    message.partyOin = object.partyOin ?? "";
+    message.purpose = object.purpose ?? "";
+    message.pseudonymsOf = object.pseudonymsOf?.map((e) => Pseudonymous.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseHeldPerson(): HeldPerson {
+  return { token: "", kind: "", refs: [], person: undefined, forgetting: false, pseudonyms: [] };
+}
+
+export const HeldPerson: MessageFns<HeldPerson> = {
+  encode(message: HeldPerson, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.token !== "") {
+      writer.uint32(10).string(message.token);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    for (const v of message.refs) {
+      LearnerRef.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.person !== undefined) {
+      Person.encode(message.person, writer.uint32(34).fork()).join();
+    }
+    if (message.forgetting !== false) {
+      writer.uint32(40).bool(message.forgetting);
+    }
+    for (const v of message.pseudonyms) {
+      writer.uint32(50).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldPerson {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldPerson();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.refs.push(LearnerRef.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.person = Person.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.forgetting = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.pseudonyms.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldPerson {
+    return {
+      token: isSet(object.token) ? globalThis.String(object.token) : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      refs: globalThis.Array.isArray(object?.refs) ? object.refs.map((e: any) => LearnerRef.fromJSON(e)) : [],
+      person: isSet(object.person) ? Person.fromJSON(object.person) : undefined,
+      forgetting: isSet(object.forgetting) ? globalThis.Boolean(object.forgetting) : false,
+      pseudonyms: globalThis.Array.isArray(object?.pseudonyms)
+        ? object.pseudonyms.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: HeldPerson): unknown {
+    const obj: any = {};
+    if (message.token !== "") {
+      obj.token = message.token;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.refs?.length) {
+      obj.refs = message.refs.map((e) => LearnerRef.toJSON(e));
+    }
+    if (message.person !== undefined) {
+      obj.person = Person.toJSON(message.person);
+    }
+    if (message.forgetting !== false) {
+      obj.forgetting = message.forgetting;
+    }
+    if (message.pseudonyms?.length) {
+      obj.pseudonyms = message.pseudonyms;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldPerson>): HeldPerson {
+    return HeldPerson.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HeldPerson>): HeldPerson {
+    const message = createBaseHeldPerson();
+    message.token = object.token ?? "";
+    message.kind = object.kind ?? "";
+    message.refs = object.refs?.map((e) => LearnerRef.fromPartial(e)) || [];
+    message.person = (object.person !== undefined && object.person !== null)
+      ? Person.fromPartial(object.person)
+      : undefined;
+    message.forgetting = object.forgetting ?? false;
+    message.pseudonyms = object.pseudonyms?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseShowPeopleResponse(): ShowPeopleResponse {
+  return { people: [], next: 0n };
+}
+
+export const ShowPeopleResponse: MessageFns<ShowPeopleResponse> = {
+  encode(message: ShowPeopleResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.people) {
+      HeldPerson.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.next !== 0n) {
+      if (BigInt.asIntN(64, message.next) !== message.next) {
+        throw new globalThis.Error("value provided for field message.next of type int64 too large");
+      }
+      writer.uint32(16).int64(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowPeopleResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowPeopleResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.people.push(HeldPerson.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.next = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowPeopleResponse {
+    return {
+      people: globalThis.Array.isArray(object?.people) ? object.people.map((e: any) => HeldPerson.fromJSON(e)) : [],
+      next: isSet(object.next) ? BigInt(object.next) : 0n,
+    };
+  },
+
+  toJSON(message: ShowPeopleResponse): unknown {
+    const obj: any = {};
+    if (message.people?.length) {
+      obj.people = message.people.map((e) => HeldPerson.toJSON(e));
+    }
+    if (message.next !== 0n) {
+      obj.next = message.next.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowPeopleResponse>): ShowPeopleResponse {
+    return ShowPeopleResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowPeopleResponse>): ShowPeopleResponse {
+    const message = createBaseShowPeopleResponse();
+    message.people = object.people?.map((e) => HeldPerson.fromPartial(e)) || [];
+    message.next = (object.next !== undefined && object.next !== null) ? BigInt(object.next) : 0n;
+    return message;
+  },
+};
+
+function createBaseShowTextsRequest(): ShowTextsRequest {
+  return { schoolOin: "", after: "", limit: 0, partyOin: "", purpose: "", pseudonymsOf: [] };
+}
+
+export const ShowTextsRequest: MessageFns<ShowTextsRequest> = {
+  encode(message: ShowTextsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.after !== "") {
+      writer.uint32(18).string(message.after);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(24).uint32(message.limit);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(34).string(message.partyOin);
+    }
+    if (message.purpose !== "") {
+      writer.uint32(42).string(message.purpose);
+    }
+    for (const v of message.pseudonymsOf) {
+      Pseudonymous.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowTextsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowTextsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.purpose = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.pseudonymsOf.push(Pseudonymous.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowTextsRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      purpose: isSet(object.purpose) ? globalThis.String(object.purpose) : "",
+      pseudonymsOf: globalThis.Array.isArray(object?.pseudonymsOf)
+        ? object.pseudonymsOf.map((e: any) => Pseudonymous.fromJSON(e))
+        : globalThis.Array.isArray(object?.pseudonyms_of)
+        ? object.pseudonyms_of.map((e: any) => Pseudonymous.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ShowTextsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.purpose !== "") {
+      obj.purpose = message.purpose;
+    }
+    if (message.pseudonymsOf?.length) {
+      obj.pseudonymsOf = message.pseudonymsOf.map((e) => Pseudonymous.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowTextsRequest>): ShowTextsRequest {
+    return ShowTextsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowTextsRequest>): ShowTextsRequest {
+    const message = createBaseShowTextsRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.after = object.after ?? "";
+    message.limit = object.limit ?? 0;
+    message.partyOin = object.partyOin ?? "";
+    message.purpose = object.purpose ?? "";
+    message.pseudonymsOf = object.pseudonymsOf?.map((e) => Pseudonymous.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseHeldText(): HeldText {
+  return { token: "", text: "", pseudonyms: [] };
+}
+
+export const HeldText: MessageFns<HeldText> = {
+  encode(message: HeldText, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.token !== "") {
+      writer.uint32(10).string(message.token);
+    }
+    if (message.text !== "") {
+      writer.uint32(18).string(message.text);
+    }
+    for (const v of message.pseudonyms) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldText {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldText();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pseudonyms.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldText {
+    return {
+      token: isSet(object.token) ? globalThis.String(object.token) : "",
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
+      pseudonyms: globalThis.Array.isArray(object?.pseudonyms)
+        ? object.pseudonyms.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: HeldText): unknown {
+    const obj: any = {};
+    if (message.token !== "") {
+      obj.token = message.token;
+    }
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    if (message.pseudonyms?.length) {
+      obj.pseudonyms = message.pseudonyms;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldText>): HeldText {
+    return HeldText.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HeldText>): HeldText {
+    const message = createBaseHeldText();
+    message.token = object.token ?? "";
+    message.text = object.text ?? "";
+    message.pseudonyms = object.pseudonyms?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseShowTextsResponse(): ShowTextsResponse {
+  return { texts: [], next: "" };
+}
+
+export const ShowTextsResponse: MessageFns<ShowTextsResponse> = {
+  encode(message: ShowTextsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.texts) {
+      HeldText.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.next !== "") {
+      writer.uint32(18).string(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowTextsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowTextsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.texts.push(HeldText.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowTextsResponse {
+    return {
+      texts: globalThis.Array.isArray(object?.texts) ? object.texts.map((e: any) => HeldText.fromJSON(e)) : [],
+      next: isSet(object.next) ? globalThis.String(object.next) : "",
+    };
+  },
+
+  toJSON(message: ShowTextsResponse): unknown {
+    const obj: any = {};
+    if (message.texts?.length) {
+      obj.texts = message.texts.map((e) => HeldText.toJSON(e));
+    }
+    if (message.next !== "") {
+      obj.next = message.next;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowTextsResponse>): ShowTextsResponse {
+    return ShowTextsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowTextsResponse>): ShowTextsResponse {
+    const message = createBaseShowTextsResponse();
+    message.texts = object.texts?.map((e) => HeldText.fromPartial(e)) || [];
+    message.next = object.next ?? "";
+    return message;
+  },
+};
+
 /** The vault: the only process with keys, the only place with identities. */
 export type VaultServiceDefinition = typeof VaultServiceDefinition;
 export const VaultServiceDefinition = {
@@ -4742,6 +5661,24 @@ export const VaultServiceDefinition = {
       requestType: ShowRevealsRequest as typeof ShowRevealsRequest,
       requestStream: false,
       responseType: ShowRevealsResponse as typeof ShowRevealsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** All that is held of a school's people, in pages: for the school itself. */
+    showPeople: {
+      name: "ShowPeople",
+      requestType: ShowPeopleRequest as typeof ShowPeopleRequest,
+      requestStream: false,
+      responseType: ShowPeopleResponse as typeof ShowPeopleResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** All texts that are held of a school, in pages: for the school itself. */
+    showTexts: {
+      name: "ShowTexts",
+      requestType: ShowTextsRequest as typeof ShowTextsRequest,
+      requestStream: false,
+      responseType: ShowTextsResponse as typeof ShowTextsResponse,
       responseStream: false,
       options: {},
     },
