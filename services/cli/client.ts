@@ -66,6 +66,9 @@ export function writtenAddresses(config: Config): Record<string, string> | undef
 export const tokenFile = (config: Config): string =>
   config.EDUK_TOKEN_FILE ?? config.EDUK_OPERATOR_KEY_FILE ?? join(config.EDUK_DATA, 'operator.key');
 
+/** A token of the operators' provider: signed, in three parts. */
+const OF_PROVIDER = /^ey[\w-]+\.[\w-]+\.[\w-]+$/;
+
 function readToken(config: Config): string | undefined {
   const file = tokenFile(config);
   if (config.EDUK_TOKEN_FILE === undefined && !existsSync(file)) return undefined;
@@ -81,9 +84,12 @@ function readToken(config: Config): string | undefined {
   const token = text
     .split('\n')
     .map((line) => line.trim())
-    .find((line) => line.startsWith('eduk_operator_'));
+    .find((line) => line.startsWith('eduk_operator_') || OF_PROVIDER.test(line));
   if (token === undefined)
-    throw new Problem('party.unknown', `${file} holds no operator's token (a line that starts with eduk_operator_).`);
+    throw new Problem(
+      'party.unknown',
+      `${file} holds no operator's token: a line that starts with eduk_operator_, or a token of the operators' provider.`,
+    );
   return token;
 }
 
@@ -117,7 +123,9 @@ export function connectGateway(config: Config): Gateway {
     if (error.code === status.UNAUTHENTICATED)
       return new Problem(
         'party.unknown',
-        `The gateway at ${address} does not know the token in ${tokenFile(config)}: does it run on another data folder (EDUK_DATA)?`,
+        OF_PROVIDER.test(token ?? '')
+          ? `The gateway at ${address} does not take the token in ${tokenFile(config)}: sign in again, or ask whether it takes tokens of this provider (EDUK_OIDC_ISSUER).`
+          : `The gateway at ${address} does not know the token in ${tokenFile(config)}: does it run on another data folder (EDUK_DATA)?`,
       );
     return thrown;
   };

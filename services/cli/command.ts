@@ -44,6 +44,8 @@ export interface Streams {
   stdin: NodeJS.ReadableStream & { isTTY?: boolean };
   /** Standard output: the result, or with --json exactly one JSON value. */
   out(text: string): void;
+  /** Whether standard output is a person's terminal. */
+  isTerminal?: boolean;
   /** Standard error: words for people. */
   err(text: string): void;
   now(): number;

@@ -48,6 +48,23 @@ async function* valuesOf({ stdin }: Streams): AsyncGenerator<{ line: number; val
   }
 }
 
+/** Tokens of learners, one a line. */
+export async function readTokens(streams: Streams): Promise<string[]> {
+  const { stdin, err } = streams;
+  if (stdin.isTTY) err('Give tokens of learners (lt_…), one a line; end with Ctrl-D.\n');
+  const found: string[] = [];
+  for await (const { line, value } of valuesOf(streams)) {
+    if (found.length === MOST) throw misuse(`At most ${MOST} learners at once.`);
+    // Who puts a name or number here is told so before it goes anywhere.
+    if (!/^lt_[a-z2-7]{1,61}$/.test(value))
+      throw misuse(`Line ${line} of standard input is no token of a learner (lt_…).`);
+    found.push(value);
+  }
+  if (found.length === 0)
+    throw misuse('Standard input holds no token: give tokens of learners (lt_…), one a line, or --flow.');
+  return found;
+}
+
 /** Identifiers, one a line: an ECK iD is a URI, anything else a key of the administration. */
 export async function readLearners(streams: Streams): Promise<LearnerLine[]> {
   const { stdin, err } = streams;

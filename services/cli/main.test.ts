@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -438,6 +438,126 @@ describe('keys', () => {
     const made = await run(`key make --at https://127.0.0.1:1/x --token-file ${token} --to ${join(place, 'key')}`, {});
     expect([made.exit, made.err]).toEqual([1, expect.stringContaining('no address of a key')]);
     rmSync(place, { recursive: true });
+  });
+});
+
+describe('learner reveal', () => {
+  const token = `lt_${'a'.repeat(26)}`;
+  const asked1 = {
+    requestId: 'r-1',
+    schoolOin: school,
+    reason: 'case-7',
+    attributes: ['call_name'],
+    tokens: [token],
+    learners: 1,
+    state: 'asked',
+    askedBy: Buffer.alloc(32, 0xab),
+    askedMs: BigInt(NOW),
+    untilMs: BigInt(NOW + 3_600_000),
+  };
+  const told = {
+    asked: { asked: { ...asked1, state: 'taken', shown: 1 }, mine: true },
+    learners: [
+      { token, known: true, ref: { lasKey: 'sleutel-9' }, person: { callName: 'Geheima' } },
+      { token: `lt_${'b'.repeat(26)}`, known: false },
+    ],
+  };
+  let place = '';
+  beforeEach(() => {
+    place = mkdtempSync(join(tmpdir(), 'eduk-reveal-'));
+    return () => rmSync(place, { recursive: true });
+  });
+
+  test('asks by tokens on standard input, or by a flow; what is no token goes nowhere and is not repeated', async () => {
+    answer('askReveal', { asked: { asked: asked1, mine: true } });
+    const line = `learner reveal --school ${school} --reason case-7`;
+    const { json, exit } = await eduk(`${line} --attributes call_name,eck_id --json`, `${token}\n`);
+    expect(asked['askReveal']).toMatchObject({ schoolOin: school, reason: 'case-7', flowId: '', tokens: [token] });
+    expect(asked['askReveal'].attributes).toEqual(['call_name', 'eck_id']);
+    expect([exit, json]).toMatchObject([
+      0,
+      { id: 'r-1', state: 'asked', mine: true, askedBy: 'abababababab', decidedBy: null },
+    ]);
+    await eduk(`${line} --flow f-1`);
+    expect(asked['askReveal']).toMatchObject({ flowId: 'f-1', tokens: [] });
+    delete answers['askReveal'];
+    for (const wrong of ['', 'Geheima Jansen', 'https://ketenid.nl/pilot/geheima', `${token};x`]) {
+      const refused = await eduk(line, `${wrong}\n`);
+      expect([refused.exit, /geheima/i.test(refused.err + refused.out)]).toEqual([2, false]);
+    }
+  });
+
+  test('list, approve and refuse show requests, and nobody', async () => {
+    answer('listReveals', { reveals: [{ asked: asked1, mine: false }] });
+    const listed = await eduk('learner reveal list');
+    for (const word of ['r-1', 'case-7', 'abababababab', 'asked']) expect(listed.out).toContain(word);
+    answer('decideReveal', { asked: { asked: { ...asked1, state: 'approved' }, mine: false } });
+    expect((await eduk('learner reveal approve r-1')).exit).toBe(0);
+    expect(asked['decideReveal']).toEqual({ requestId: 'r-1', approve: true });
+    await eduk('learner reveal refuse r-1');
+    expect(asked['decideReveal']).toEqual({ requestId: 'r-1', approve: false });
+    answers['decideReveal'] = () => new Refusal('party.forbidden', 'Another person than the one who asked decides.');
+    expect(await eduk('learner reveal approve r-1')).toMatchObject({ exit: 1, out: '' });
+  });
+
+  test('fetch shows them on a terminal only; into a pipe nothing is asked for', async () => {
+    let fetched = 0;
+    answers['fetchReveal'] = () => {
+      fetched += 1;
+      return told;
+    };
+    for (const line of ['learner reveal fetch r-1', 'learner reveal fetch r-1 --json'])
+      expect(await eduk(line)).toMatchObject({ exit: 2 });
+    expect(fetched).toBe(0);
+    const shown = await run('learner reveal fetch r-1', gateway.env, '', true);
+    for (const word of ['Geheima', 'sleutel-9', 'nobody']) expect(shown.out).toContain(word);
+    expect(shown.err).not.toContain('Geheima');
+    const { json } = await run('learner reveal fetch r-1 --json', gateway.env, '', true);
+    expect(json.learners).toEqual([
+      { token, known: true, lasKey: 'sleutel-9', callName: 'Geheima' },
+      { token: told.learners[1]!.token, known: false },
+    ]);
+  });
+
+  test('fetch writes a new file that nobody else reads, before which nothing is asked for', async () => {
+    const file = join(place, 'who.json');
+    answers['fetchReveal'] = () => new Refusal('state.conflict', 'Nobody has approved it yet.');
+    expect((await eduk(`learner reveal fetch r-1 --to ${file}`)).exit).toBe(1);
+    expect(existsSync(file)).toBe(false);
+    let fetched = 0;
+    answers['fetchReveal'] = () => {
+      fetched += 1;
+      return told;
+    };
+    expect((await eduk(`learner reveal fetch r-1 --to ${join(place, 'none', 'who.json')}`)).exit).toBe(2);
+    expect(fetched).toBe(0);
+    const { out, err, exit } = await eduk(`learner reveal fetch r-1 --to ${file}`);
+    expect([exit, /Geheima|sleutel-9/.test(out + err)]).toEqual([0, false]);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(JSON.parse(readFileSync(file, 'utf8')).learners[0]).toMatchObject({ callName: 'Geheima' });
+    expect((await eduk(`learner reveal fetch r-1 --to ${file}`)).exit).toBe(2);
+    expect([fetched, readFileSync(file, 'utf8').includes('Geheima')]).toEqual([1, true]);
+  });
+
+  test('sends a token of the operators’ provider as it stands in its file', async () => {
+    const signed = 'eyJhbGciOiJQUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln-_';
+    const file = join(place, 'token');
+    writeFileSync(file, `${signed}\n`, { mode: 0o600 });
+    let sent: string | undefined;
+    answers['listReveals'] = (_request, authorization) => {
+      sent = authorization;
+      return { reveals: [] };
+    };
+    const env = { ...gateway.env, EDUK_TOKEN_FILE: file };
+    expect((await run('learner reveal list', env)).exit).toBe(0);
+    expect(sent).toBe(`Bearer ${signed}`);
+    answers['listReveals'] = () => new Refusal('party.unknown', 'This is no token.');
+    const refused = await run('learner reveal list', env);
+    expect([
+      refused.exit,
+      refused.err.replace(/\s+/g, ' ').includes('sign in again'),
+      refused.err.includes(signed),
+    ]).toEqual([1, true, false]);
   });
 });
 
@@ -1347,6 +1467,10 @@ describe('errors', () => {
       'learner forget': ['--school', school],
       'learner keep': ['--school', school],
       'learner replace': ['--school', school],
+      'learner reveal': ['--school', school, '--reason', 'case-1', '--flow', 'f'],
+      'learner reveal approve': ['r'],
+      'learner reveal refuse': ['r'],
+      'learner reveal fetch': ['r', '--to', join(tmpdir(), `eduk-never-${process.pid}.json`)],
       'audit access': ['--school', school],
       'receipt fetch': ['r'],
       'key rotate': ['data'],

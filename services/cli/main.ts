@@ -108,6 +108,7 @@ export async function run(argv: readonly string[] = process.argv.slice(2)): Prom
     env: process.env,
     stdin: process.stdin,
     out: write(process.stdout),
+    isTerminal: process.stdout.isTTY === true,
     err: write(process.stderr),
     now: () => Date.now(),
   });

@@ -33,6 +33,7 @@ export async function run(
   line: string | readonly string[],
   env: Record<string, string | undefined>,
   text: string | Uint8Array = '',
+  isTerminal = false,
 ): Promise<Ran> {
   let [out, err] = ['', ''];
   const exit = await eduk(typeof line === 'string' ? line.split(' ') : line, {
@@ -45,6 +46,7 @@ export async function run(
       err += said;
     },
     now: () => NOW,
+    isTerminal,
   });
   return {
     exit,

@@ -154,7 +154,7 @@ test('nor do the keys of a provider of operators, wherever it says that they are
   for (const jwks_uri of inside) {
     const asks = { ...dialler, fetchJson: () => Promise.resolve({ issuer, jwks_uri }) };
     const given = { issuer, audience: 'eduk', jwksUrl: undefined, roleClaim: 'roles', duties: new Map() };
-    const operators = new Operators(given, new KeySets(dialler), asks, Date.now);
+    const operators = new Operators(given, new KeySets(dialler), asks, Date.now, () => new Uint8Array(32));
     const token = await new SignJWT({}).setProtectedHeader({ alg: 'ES256', kid: 'a' }).sign(pair().privateKey);
     await expect(operators.verify(token)).rejects.toMatchObject({ fault: 'peer.unavailable' });
   }
@@ -178,7 +178,7 @@ test('a provider that describes itself as another, or does not answer, is not as
       duties: new Map(),
     };
     vi.advanceTimersByTime(60_000);
-    const operators = new Operators(given, sets, asks, Date.now);
+    const operators = new Operators(given, sets, asks, Date.now, () => new Uint8Array(32));
     for (let i = 0; i < 5; i++)
       await expect(operators.verify('a.b.c')).rejects.toMatchObject({ fault: 'peer.unavailable' });
     expect(discovered).toBe(1);

@@ -3,7 +3,7 @@ import { GatewayError } from '#kernel';
 import type { AcceptRequest } from '#proto/eduk/bus/v1/bus';
 import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
 import { AuditSubmitted } from '#proto/eduk/events/v1/audit';
-import { AuditNotes } from './audit.ts';
+import { AuditNotes, audited } from './audit.ts';
 
 /** What is gathered while the log is away takes the place of its kinds, not of the time that it is away. */
 
@@ -72,4 +72,20 @@ test('a note whose answer is lost is taken once: it is sent again as it was, und
     ]),
   );
   expect([...people.values()].flat()).toEqual([1n, 1n]);
+});
+
+test('where the log takes nothing in, nobody is told who learners are', async () => {
+  const log = { accept: async () => Promise.reject(new Error('away')) };
+  const notes = new AuditNotes(log as never, { now: Date.now } as never);
+  const asked = { schoolOin: 's', attributes: [], tokens: ['lt_a'], learners: 1, reason: 'x', decidedMs: 1n };
+  const vault = { takeReveal: async () => ({ asked, revealed: [{ known: true }] }) };
+  await expect(
+    audited(vault as never, notes, 'operator').takeReveal({
+      requestId: 'r',
+      askedBy: new Uint8Array(32),
+      partyOin: 'operator',
+      purpose: 'reveal',
+    }),
+  ).rejects.toThrow('away');
+  await notes.stop();
 });

@@ -9,7 +9,7 @@ import type { Entry, LogServiceDefinition, Event as NewEvent } from '#proto/eduk
 import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
 import { Service } from '#proto/eduk/core/v1/party';
 import type { AuditItem } from '#proto/eduk/events/v1/audit';
-import type { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import type { AskedReveal, VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import { events } from '#proto/events';
 import { attributes, everything } from '#release';
 import { event } from './submission.ts';
@@ -57,6 +57,14 @@ interface Reached {
 
 /** Tokens of staff begin so. */
 const STAFF = 'st_';
+
+function reachedBy(
+  tokens: Iterable<string>,
+  reached: Reached = { learners: new Sketch(), staff: new Sketch() },
+): Reached {
+  for (const token of tokens) (token.startsWith(STAFF) ? reached.staff : reached.learners).add(token);
+  return reached;
+}
 
 /** Records as an event to accept. Its key keeps those of one party in their order. */
 export function auditEvent(items: AuditItem[], party: string): NewEvent {
@@ -110,6 +118,10 @@ export class AuditNotes {
     this.#timer.unref();
   }
 
+  now(): number {
+    return this.#clock.now();
+  }
+
   note(done: Done): void {
     const { kind, partyOin, schoolOin = '', method = '', code = '', purpose = '', attributes = [], people = 0 } = done;
     const { actedBy = '', tokens } = done;
@@ -141,13 +153,26 @@ export class AuditNotes {
     if (this.#kinds.size === MOST_KINDS) void this.flush();
   }
 
+  /** Has the log accept one record now. Throws where it does not: then what it is about must not happen. */
+  async record(record: AuditRecord, tokens?: Iterable<string>): Promise<void> {
+    const reached = tokens === undefined ? undefined : reachedBy(tokens);
+    const { entry } = noted([{ item: itemOf(record, reached), party: record.partyOin }], this.#clock.now());
+    await this.#log.accept({ entries: [entry] });
+  }
+
+  /** A record of its own, of what has happened: taken in before this answers, or as soon as the log takes in anything. */
+  async keep(record: AuditRecord): Promise<void> {
+    this.#made.push(noted([{ item: itemOf(record), party: record.partyOin }], this.#clock.now()));
+    await this.flush();
+  }
+
   #reach(key: string, tokens: Iterable<string>): void {
     let reached = this.#reached.get(key);
     if (!reached) {
       reached = { learners: new Sketch(), staff: new Sketch() };
       this.#reached.set(key, reached);
     }
-    for (const token of tokens) (token.startsWith(STAFF) ? reached.staff : reached.learners).add(token);
+    reachedBy(tokens, reached);
   }
 
   /** Answers when all that was noted before is accepted, or could not be. */
@@ -254,6 +279,22 @@ export function audited(vault: Vault, notes: AuditNotes, operatorOin: string): V
       people: tokens.length,
       tokens,
     });
+  /** A step of a request to be told who learners are, with the persons who took it. */
+  const ofAsked = (asked: AskedReveal, method: string, code: string): AuditRecord =>
+    recordOf({
+      kind: AuditKind.AUDIT_KIND_OPERATOR,
+      atMs: BigInt(notes.now()),
+      partyOin: operatorOin,
+      schoolOin: asked.schoolOin,
+      method: `OperatorService/${method}`,
+      code,
+      attributes: [...asked.attributes],
+      times: 1n,
+      people: BigInt(asked.learners),
+      askedBy: asked.askedBy,
+      reason: asked.reason,
+      ...(asked.decidedMs > 0n ? { decidedBy: asked.decidedBy } : {}),
+    });
   return {
     ...vault,
     async reveal(request) {
@@ -275,6 +316,32 @@ export function audited(vault: Vault, notes: AuditNotes, operatorOin: string): V
       const answer = await vault.showPeople(request);
       const people = answer.people.flatMap(({ token, forgetting }) => (forgetting ? [] : [token]));
       if (people.length > 0) revealed(request.partyOin, request.schoolOin, request.purpose, held, people);
+      return answer;
+    },
+    async askReveal(request) {
+      const answer = await vault.askReveal(request);
+      await notes.keep(ofAsked(answer.asked!, 'AskReveal', ''));
+      return answer;
+    },
+    async decideReveal(request) {
+      const answer = await vault.decideReveal(request);
+      await notes.keep(ofAsked(answer.asked!, 'DecideReveal', answer.asked!.state));
+      return answer;
+    },
+    async takeReveal(request) {
+      const answer = await vault.takeReveal(request);
+      const asked = answer.asked!;
+      const tokens = asked.tokens.filter((_, i) => answer.revealed[i]!.known);
+      // Nobody is told who they are before the log has taken in that somebody is.
+      await notes.record(
+        {
+          ...ofAsked(asked, 'FetchReveal', ''),
+          kind: AuditKind.AUDIT_KIND_REVEALED,
+          purpose: request.purpose,
+          people: BigInt(tokens.length),
+        },
+        tokens,
+      );
       return answer;
     },
     async openPayloads(request) {

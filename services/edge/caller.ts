@@ -18,6 +18,16 @@ export interface Caller {
   actor?: string | undefined;
   /** Of an operator; undefined = everything. */
   duty?: Duty;
+  /** Of an operator who signed in: which person it is. The operator's key is nobody in particular. */
+  person?: Person;
+}
+
+/** A person who signed in at the operators' provider. */
+export interface Person {
+  /** Keyed digest, 32 bytes, of who it is there: the same at each sign-in, and says nobody's name. */
+  id: Uint8Array;
+  /** All that its roles give. */
+  duties: ReadonlySet<Duty>;
 }
 
 /** OIN of who is at the other end: whose turn, whose streams and whose news of the log it is. */

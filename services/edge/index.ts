@@ -112,12 +112,13 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   let publicUrl = options.publicUrl ?? '';
   const onLoopback = isLoopback(options.grpc.host) && isLoopback(options.http.host);
   const dialler = diallerFor(networksOf(options.allowNetworks, onLoopback));
+  const digests = new HmacKey(digestKey);
   const door: Door = {
     services,
     chain,
     clock,
     dialler,
-    digestKey: new HmacKey(digestKey),
+    digestKey: digests,
     audit,
     together: new Together((these) => acceptTogether(these, { services })),
     open: () => !closing.signal.aborted,
@@ -135,7 +136,15 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
       chain,
       tokens: new AccessTokens(tokenKey, () => publicUrl),
       operatorKey: digestOf(options.operatorKey),
-      operators: options.signIn && new Operators(options.signIn, keys, dialler, () => clock.now()),
+      operators:
+        options.signIn &&
+        new Operators(
+          options.signIn,
+          keys,
+          dialler,
+          () => clock.now(),
+          (issuer, subject) => digests.digest('operator|', JSON.stringify([issuer, subject])),
+        ),
       now: () => clock.now(),
     },
     cursors: new Cursors(cursorKey),

@@ -49,6 +49,10 @@ const isForPrivacy = (key: string, request: { change?: string }): boolean =>
   key === 'keepLearner' ||
   key === 'stopParty' ||
   key === 'openReviews' ||
+  key === 'askReveal' ||
+  key === 'listReveals' ||
+  key === 'decideReveal' ||
+  key === 'fetchReveal' ||
   (key === 'changeMandate' && (request.change === 'stop' || request.change === 'run_off'));
 
 /** What takes all of a school out of the gateway is not for who signs in to run it. The key of the gateway's own machine stands for every duty. */
@@ -63,6 +67,22 @@ export function requireDuty(caller: Caller, key: string, request: object = {}): 
   }
   if (duty === 'operator' || reads.has(key) || (duty === 'privacy' && isForPrivacy(key, request))) return;
   throw new GatewayError('party.forbidden', 'This is for an operator with another role.');
+}
+
+/**
+ * Which person it is who asks to be told who learners are, or decides about it. A privacy officer asks, whatever else they are; who decides
+ * is a privacy officer too, or an operator. Faults: party.forbidden.
+ */
+export function requirePerson({ person }: Caller, what: 'asks' | 'decides'): Uint8Array {
+  if (person === undefined)
+    throw new GatewayError(
+      'party.forbidden',
+      'This takes two persons, whom the operator’s key cannot tell apart: have operators sign in (EDUK_OIDC_ISSUER, EDUK_OIDC_AUDIENCE, and privacy=ROLE in EDUK_OIDC_ROLES), and send their token.',
+    );
+  const { duties, id } = person;
+  if (!duties.has('privacy') && !(what === 'decides' && duties.has('operator')))
+    throw new GatewayError('party.forbidden', 'This is for a privacy officer.');
+  return id;
 }
 
 /**
@@ -119,12 +139,21 @@ export class Operators {
   readonly #keySets: KeySets;
   readonly #dialler: Dialler;
   readonly #now: () => number;
+  readonly #personOf: (issuer: string, subject: string) => Uint8Array;
   /** Where the keys are, once that is known. */
   #at: string | undefined;
   #finding: Promise<string> | undefined;
   #restsUntil = 0;
 
-  constructor(given: OperatorSignIn, keySets: KeySets, dialler: Dialler, now: () => number) {
+  /** `personOf`: keyed digest of who a person is at a provider. */
+  constructor(
+    given: OperatorSignIn,
+    keySets: KeySets,
+    dialler: Dialler,
+    now: () => number,
+    personOf: (issuer: string, subject: string) => Uint8Array,
+  ) {
+    this.#personOf = personOf;
     this.#given = given;
     this.#keySets = keySets;
     this.#at = given.jwksUrl;
@@ -156,9 +185,13 @@ export class Operators {
     if (Number(payload['exp']) * 1000 > this.#now() + LONGEST_S * 1000)
       throw new GatewayError('party.unknown', 'A token of an operator may hold twelve hours.');
     const held = rolesIn(payload, roleClaim);
-    const duty = [...RANK].reverse().find((one) => held.some((role) => duties.get(role) === one));
+    const given = new Set(held.flatMap((role) => duties.get(role) ?? []));
+    const duty = [...RANK].reverse().find((one) => given.has(one));
     if (!duty) throw new GatewayError('party.forbidden', 'The provider gives you no role here.');
-    return { ...operator, duty };
+    const subject = payload['sub'];
+    if (typeof subject !== 'string' || subject === '')
+      throw new GatewayError('party.unknown', 'This token of the operators’ provider names nobody.');
+    return { ...operator, duty, person: { id: this.#personOf(issuer, subject), duties: given } };
   }
 
   /** Where they are is looked for once, and again some time after that failed. */

@@ -1,5 +1,6 @@
 import { GatewayError, type Implementation, implement } from '#kernel';
-import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import { type RevealRequest, VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import type { AskedReveals, Known } from './asked.ts';
 import type { Custody } from './custody.ts';
 import type { Forgetting } from './forgetting.ts';
 import { peopleHeld } from './held.ts';
@@ -49,6 +50,7 @@ export interface ServedVault {
   touched: Touched;
   rotation: Pick<KeyRotation, 'begin' | 'state'>;
   watch: Pick<RevealWatch, 'note' | 'state'>;
+  asked: Pick<AskedReveals, 'ask' | 'list' | 'decide' | 'take'>;
   custody: Pick<Custody, 'opening' | 'hold' | 'takeBack' | 'list' | 'master'>;
   /** As renewing keys runs its lots and finds what there is, also while calls are answered. */
   store: Pick<RotationStore, 'run' | 'learnersAfter' | 'textsAfter'>;
@@ -60,7 +62,17 @@ export interface ServedVault {
 }
 
 /** `VaultService` over any database. */
-export function serveVault({ doors, devKey, touched, rotation, watch, custody, store, grouped: asItIs }: ServedVault): {
+export function serveVault({
+  doors,
+  devKey,
+  touched,
+  rotation,
+  watch,
+  asked,
+  custody,
+  store,
+  grouped: asItIs,
+}: ServedVault): {
   implementation: Implementation;
   reveals(): readonly RevealCount[];
 } {
@@ -89,6 +101,25 @@ export function serveVault({ doors, devKey, touched, rotation, watch, custody, s
     }
     row[what] += n;
   };
+  const countReveal = (request: RevealRequest, known: number): void => {
+    // A pseudonym reveals no number.
+    for (const what of ['numbers', 'names', 'contact'] as const)
+      if (request[what] && !(what === 'numbers' && request.pairwise))
+        count(request.partyOin, request.purpose, what, known);
+    if (request.names || request.contact || (request.numbers && !request.pairwise)) watch.note(request.partyOin, known);
+  };
+  const known: Known = {
+    async count(schoolOin, tokens) {
+      const found = await grouped(schoolOin, ({ shelf }) => {
+        const school = shelf.school(schoolOin, false);
+        return school && each(tokens, (token) => shelf.byToken(school, token) !== undefined).filter(Boolean).length;
+      });
+      if (found === undefined)
+        throw new GatewayError('state.missing', 'Nobody of this school is known here.', { where: 'school_oin' });
+      return found;
+    },
+    open: (request) => grouped(request.schoolOin, ({ shelf }) => reveal(shelf, request, touched)),
+  };
 
   const implementation = implement(VaultServiceDefinition, {
     identify(request) {
@@ -98,14 +129,8 @@ export function serveVault({ doors, devKey, touched, rotation, watch, custody, s
     findLearner: (request) => grouped('', ({ shelf }) => findLearner(shelf, request)),
     async reveal(request) {
       mustBeFor(request);
-      const revealed = await grouped(request.schoolOin, ({ shelf }) => reveal(shelf, request, touched));
-      const known = revealed.filter((one) => one.known).length;
-      // A pseudonym reveals no number.
-      for (const what of ['numbers', 'names', 'contact'] as const)
-        if (request[what] && !(what === 'numbers' && request.pairwise))
-          count(request.partyOin, request.purpose, what, known);
-      if (request.names || request.contact || (request.numbers && !request.pairwise))
-        watch.note(request.partyOin, known);
+      const revealed = await known.open(request);
+      countReveal(request, revealed.filter((one) => one.known).length);
       return { revealed };
     },
     sealTexts: ({ schoolOin, texts, partyOin }) =>
@@ -211,6 +236,13 @@ export function serveVault({ doors, devKey, touched, rotation, watch, custody, s
         }));
       });
       return { texts, next: found.length < size ? '' : found.at(-1)! };
+    },
+    askReveal: async (request) => ({ asked: await asked.ask(request, known) }),
+    listAskedReveals: async ({ schoolOin }) => ({ asked: await asked.list(schoolOin) }),
+    decideReveal: async (request) => ({ asked: await asked.decide(request) }),
+    async takeReveal(request) {
+      mustBeFor(request);
+      return asked.take(request, known, countReveal);
     },
   });
   return { implementation, reveals: () => [...counts.values()] };

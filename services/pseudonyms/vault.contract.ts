@@ -1156,6 +1156,190 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
     });
   });
 
+  describe('to be told who learners are, by two persons', () => {
+    const [ANNE, BRAM, CAS] = [1, 2, 3].map((n) => Buffer.alloc(32, n)) as [Buffer, Buffer, Buffer];
+    const HOUR_MS = 3_600_000;
+    const ask = async (on: Opened, tokens: string[], more: object = {}) =>
+      (
+        await on.call.askReveal({
+          schoolOin: SCHOOL,
+          reason: 'case-7',
+          attributes: ['las_key', 'call_name'],
+          tokens,
+          flowId: '',
+          numbers: true,
+          names: true,
+          contact: false,
+          askedBy: ANNE,
+          ...more,
+        })
+      ).asked!;
+    const decide = async (on: Opened, requestId: string, decidedBy: Uint8Array, approve = true) =>
+      (await on.call.decideReveal({ requestId, approve, decidedBy })).asked!;
+    const take = (on: Opened, requestId: string, askedBy: Uint8Array = ANNE) =>
+      on.call.takeReveal({ requestId, askedBy, partyOin: 'operator', purpose: 'reveal' });
+    const list = async (on: Opened, schoolOin = '') => (await on.call.listAskedReveals({ schoolOin })).asked;
+    const faultOf = (answer: Promise<unknown>): Promise<string> =>
+      answer.then(
+        () => '',
+        (thrown: GatewayError) => thrown.fault,
+      );
+    const two = async (on: Opened) =>
+      (await identifyAll(on, [{ eck: 'faye', las: '7', person: FAYE }, { eck: 'gus' }])).map(({ token }) => token);
+
+    test('who asked is told once, after another approved; restarts in between change nothing', async () => {
+      const first = await opened();
+      const tokens = await two(first);
+      const asked = await ask(first, tokens);
+      expect(asked).toMatchObject({ state: 'asked', learners: 2, tokens, reason: 'case-7', decidedMs: 0n, shown: 0 });
+      expect(await faultOf(take(first, asked.requestId))).toBe('state.conflict');
+      expect(await faultOf(decide(first, asked.requestId, ANNE))).toBe('party.forbidden');
+      const second = await first.reopen();
+      const approved = await decide(second, asked.requestId, BRAM);
+      expect(approved).toMatchObject({ state: 'approved', tokens, untilMs: BigInt(second.clock.ms + HOUR_MS) });
+      expect([...approved.decidedBy]).toEqual([...BRAM]);
+      for (const other of [BRAM, CAS])
+        expect(await faultOf(take(second, asked.requestId, other))).toBe('party.forbidden');
+      const third = await second.reopen();
+      const { revealed, asked: taken } = await take(third, asked.requestId);
+      expect(revealed).toMatchObject([
+        { known: true, ref: { lasKey: '7' }, person: { callName: 'Fayenne', email: '' } },
+        { known: true, ref: { eckId: eckId('gus') } },
+      ]);
+      expect(taken).toMatchObject({ state: 'taken', shown: 2, tokens });
+      // Each process counts by itself, and adds it up with the others within seconds.
+      third.clock.ms += 6_000;
+      await third.vault.tick();
+      expect((await third.call.showReveals({})).thisHour).toMatchObject([{ partyOin: 'operator', learners: 2n }]);
+      expect(third.vault.reveals()).toMatchObject([{ partyOin: 'operator', purpose: 'reveal', names: 2, contact: 0 }]);
+      const last = await third.reopen();
+      expect(await faultOf(take(last, asked.requestId))).toBe('state.conflict');
+      expect(await list(last)).toMatchObject([{ state: 'taken', tokens: [], shown: 2, untilMs: 0n }]);
+    });
+
+    test('of many who fetch at the same time one is told', async () => {
+      const vault = await opened();
+      const { requestId } = await ask(vault, await two(vault));
+      await decide(vault, requestId, BRAM);
+      const faults = await Promise.all(Array.from({ length: 20 }, () => faultOf(take(vault, requestId))));
+      expect(faults.filter((fault) => fault === '')).toHaveLength(1);
+      expect(new Set(faults)).toEqual(new Set(['', 'state.conflict']));
+      vault.clock.ms += 6_000;
+      await vault.vault.tick();
+      expect((await vault.call.showReveals({})).thisHour).toMatchObject([{ learners: 2n }]);
+    });
+
+    test('of many who decide at the same time one does; what was refused stays so', async () => {
+      const vault = await opened();
+      const { requestId } = await ask(vault, await two(vault));
+      const faults = await Promise.all(
+        Array.from({ length: 20 }, (_, i) => faultOf(decide(vault, requestId, i % 2 ? BRAM : CAS, false))),
+      );
+      expect(faults.filter((fault) => fault === '')).toHaveLength(1);
+      expect(await faultOf(decide(vault, requestId, BRAM))).toBe('state.conflict');
+      expect(await faultOf(take(vault, requestId))).toBe('state.conflict');
+      expect(await list(vault)).toMatchObject([{ state: 'refused', tokens: [] }]);
+    });
+
+    test('nobody waits for ever: a day to decide, an hour to fetch, a month to be listed', async () => {
+      const vault = await opened();
+      const tokens = await two(vault);
+      const late = await ask(vault, tokens);
+      vault.clock.ms += DAY_MS;
+      expect(await faultOf(decide(vault, late.requestId, BRAM))).toBe('state.conflict');
+      const { requestId } = await ask(vault, tokens, { reason: 'case-8' });
+      await decide(vault, requestId, BRAM);
+      vault.clock.ms += HOUR_MS;
+      expect(await faultOf(take(vault, requestId))).toBe('state.conflict');
+      expect((await list(vault)).map(({ state, reason }) => [state, reason])).toEqual([
+        ['expired', 'case-8'],
+        ['expired', 'case-7'],
+      ]);
+      await vault.vault.tick();
+      await vault.vault.stop();
+      expect(await vault.place.sql("SELECT * FROM asked_reveals WHERE tokens <> ''")).toEqual([]);
+      const again = await vault.reopen();
+      expect(await list(again)).toMatchObject([{ state: 'expired' }, { state: 'expired' }]);
+      again.clock.ms += 31 * DAY_MS;
+      await again.vault.tick();
+      expect(await list(again)).toEqual([]);
+    });
+
+    test('what is asked has bounds, and is about learners of that school', async () => {
+      const vault = await opened();
+      const tokens = await two(vault);
+      const nobody = (n: number) => Array.from({ length: n }, (_, i) => `lt_${'a'.repeat(i + 1)}`);
+      expect(await faultOf(ask(vault, [...tokens, ...nobody(48)]))).toBe('');
+      expect(await faultOf(ask(vault, [...tokens, ...nobody(49)]))).toBe('wire.too_large');
+      expect(await faultOf(ask(vault, nobody(2)))).toBe('learner.unknown');
+      expect(await faultOf(ask(vault, tokens, { schoolOin: OTHER }))).toBe('state.missing');
+      for (const wrong of [{ reason: '' }, { attributes: [] }, { numbers: false, names: false }])
+        expect(await faultOf(ask(vault, tokens, wrong))).toBe('wire.invalid');
+      for (const wrong of [[], ['st_aaaa'], ['lt_a,lt_b'], ['x']])
+        expect(await faultOf(ask(vault, wrong))).toBe('wire.invalid');
+      expect(await faultOf(ask(vault, tokens, { askedBy: NONE }))).toBe('gateway.bug');
+      for (let i = 0; i < 3; i++) await ask(vault, [...tokens, ...nobody(48)]);
+      expect(await faultOf(ask(vault, tokens))).toBe('gateway.overloaded');
+      expect(await faultOf(ask(vault, tokens, { askedBy: BRAM }))).toBe('');
+      vault.clock.ms += DAY_MS;
+      expect(await faultOf(ask(vault, tokens))).toBe('');
+      expect(await faultOf(decide(vault, 'none', BRAM))).toBe('state.missing');
+      expect(await faultOf(take(vault, 'none'))).toBe('state.missing');
+      await identifyOne(vault, { eck: 'hil' }, { school: OTHER });
+      expect(await faultOf(ask(vault, tokens, { schoolOin: OTHER }))).toBe('learner.unknown');
+      expect(await list(vault, OTHER)).toEqual([]);
+    });
+
+    test('who was forgotten meanwhile, or is to be, is nobody', async () => {
+      const vault = await opened();
+      const tokens = await two(vault);
+      const third = await identifyOne(vault, { eck: 'hil' });
+      const { requestId } = await ask(vault, [...tokens, third.token]);
+      await decide(vault, requestId, BRAM);
+      await forget(vault, tokens[0]!);
+      await forget(vault, tokens[1]!, vault.clock.ms + DAY_MS);
+      const { revealed, asked } = await take(vault, requestId);
+      expect(revealed.map(({ known, ref, person }) => [known, ref?.eckId ?? '', person?.callName ?? ''])).toEqual([
+        [false, '', ''],
+        [false, '', ''],
+        [true, eckId('hil'), ''],
+      ]);
+      expect(asked!.shown).toBe(1);
+    });
+
+    test('a school that is closed shows nobody, and the request is not spent', async () => {
+      const holders = testHolders();
+      const elapsed = { ms: 0 };
+      const vault = await opened({ holders, leaseMs: 1_000, elapsed: () => elapsed.ms });
+      const tokens = await two(vault);
+      await vault.call.holdKeys({
+        schoolOin: SCHOOL,
+        at: 'https://keys.example/v1/transit/keys/s',
+        token: 'let-me-in',
+      });
+      const { requestId } = await ask(vault, tokens);
+      await decide(vault, requestId, BRAM);
+      holders.mood = 'no';
+      elapsed.ms += 2_000;
+      await vault.vault.tick();
+      expect(await faultOf(take(vault, requestId))).toBe('school.closed');
+      holders.mood = 'yes';
+      elapsed.ms += 60_000;
+      await vault.vault.tick();
+      expect((await take(vault, requestId)).revealed).toMatchObject([{ known: true }, { known: true }]);
+    });
+
+    test('holds no identity at rest', async () => {
+      const vault = await opened();
+      const { requestId } = await ask(vault, await two(vault));
+      await decide(vault, requestId, BRAM);
+      await take(vault, requestId);
+      await vault.vault.stop();
+      const bytes = await vault.place.bytes();
+      for (const name of ['Fayenne', 'Zandvliet', 'fayenne@']) expect(bytes.includes(name)).toBe(false);
+    });
+  });
+
   describe('renewing keys', () => {
     const keysOf = async ({ call }: Opened) => {
       const { keys, ...state } = await call.showKeys({});

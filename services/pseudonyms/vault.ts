@@ -1,4 +1,5 @@
 import { type Clock, ConfigError, describeError, GatewayError, type Implementation, log } from '#kernel';
+import { AskedReveals } from './asked.ts';
 import { type Call, type Desk, type RevealCount, serveVault } from './calls.ts';
 import { Custody, LEASE_MS, type MasterSource } from './custody.ts';
 import { Forgetting } from './forgetting.ts';
@@ -12,6 +13,7 @@ import { KeyRotation } from './rotation.ts';
 import { random } from './seal.ts';
 import { Shelf } from './shelf.ts';
 import { FORM, openSqliteFile, type SqliteFile } from './sqlite.ts';
+import { sqliteAsked } from './sqlite-asked.ts';
 import { sqliteReveals } from './sqlite-reveals.ts';
 import { sqliteRotation } from './sqlite-rotation.ts';
 
@@ -174,6 +176,7 @@ function vaultOn(
     drop: async () => shelf.dropClosed(),
   });
   const watch = new RevealWatch(sqliteReveals(rows, together), clock, given.revealsPerHour);
+  const asked = new AskedReveals(sqliteAsked(rows, together), clock);
   const rotation = new KeyRotation({
     store,
     ring,
@@ -190,6 +193,7 @@ function vaultOn(
     grouped,
     rotation,
     watch,
+    asked,
     custody,
     store,
   });
@@ -267,6 +271,7 @@ function vaultOn(
         custody.tick().catch(failed);
         renewing ??= watch
           .tick()
+          .then(() => asked.tick())
           .then(() => rotation.run())
           .catch(failed)
           .finally(() => {
@@ -278,6 +283,7 @@ function vaultOn(
       runChores();
       await custody.tick();
       await watch.tick();
+      await asked.tick();
       await rotation.step();
     },
     stop() {

@@ -6,7 +6,7 @@ import { Clear, type Client } from '#kernel';
 import type { LearnerRef, Person, Roster, RosterGroup, RosterLearner, RosterStaff } from '#proto/eduk/core/v1/learner';
 import type { Service } from '#proto/eduk/core/v1/party';
 import type { GroupEntry, LearnerEntry, SiteEntry, StaffEntry } from '#proto/eduk/events/v1/rosters';
-import type { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import type { AskedReveal, VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import { type AttributeName, attributes } from './attributes.ts';
 
 export interface Purpose {
@@ -117,6 +117,44 @@ async function reveal(
       one.known ? { ref: reduceRef(one.ref, released), person: reducePerson(one.person, released, staff) } : undefined,
     ),
   );
+}
+
+/** Under which purpose it is counted and told that a privacy officer was told who learners are. */
+export const REVEAL = 'reveal';
+
+/** What an officer may ask of learners: what the vault holds of each of them. */
+export const askable: ReadonlySet<AttributeName> = new Set(
+  (Object.keys(attributes) as AttributeName[]).filter(
+    (name) => name !== 'staff' && ['numbers', 'names', 'contact'].includes(attributes[name].from),
+  ),
+);
+
+/** Tables of the vault that hold any of these. */
+export const tablesOf = (asked: ReadonlySet<AttributeName>): Record<'numbers' | 'names' | 'contact', boolean> => ({
+  numbers: wants(asked, 'numbers'),
+  names: wants(asked, 'names'),
+  contact: wants(asked, 'contact'),
+});
+
+/**
+ * Who the learners of a request are that another person has approved, in the order asked; told once. No mandate is judged, since no party
+ * receives anything: what was asked and approved stands in its place, attribute by attribute.
+ */
+export async function revealAsked(
+  vault: Vault,
+  who: { requestId: string; askedBy: Uint8Array; party: string },
+): Promise<{ asked: AskedReveal; people: Clear<(Revealed | undefined)[]> }> {
+  const { asked, revealed } = await vault.takeReveal({
+    requestId: who.requestId,
+    askedBy: who.askedBy,
+    partyOin: who.party,
+    purpose: REVEAL,
+  });
+  const released = new Set(asked!.attributes.filter((name) => askable.has(name as AttributeName)) as AttributeName[]);
+  const people = revealed.map((one) =>
+    one.known ? { ref: reduceRef(one.ref, released), person: reducePerson(one.person, released, false) } : undefined,
+  );
+  return { asked: asked!, people: new Clear(people) };
 }
 
 /** Texts of a school as a receiver may have them: keys, by which it names groups and sites, and words. By token. */

@@ -120,6 +120,7 @@ export async function sowCommands(sowing: Sowing, folder: string): Promise<void>
     [['roster', 'import', made(), '--strip-pgn', '--json'], ''],
     [['catalogue', 'import', made(), '--party', publisher], ''],
     [['learner', 'forget', '--school', school], learner()],
+    [['learner', 'reveal', '--school', school, '--reason', 'canary-case'], learner()],
     [['flow', 'why', '--learner', '--school', school, '--json'], learner()],
   ] as const) {
     const { code, said } = await run(args, input, sowing.subject.env);

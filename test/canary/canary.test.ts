@@ -63,10 +63,11 @@ describe('the suite', () => {
     expect(places).toContain('what processes wrote'); // log
     expect(places).toContain('answers: HTTP /metrics'); // metric
     expect(places).toContain('dead letters'); // dead-letter
+    expect(places).toContain('answers to what was refused: OperatorService.FetchReveal'); // reveal
     expect(report.findings.some(({ place, kind }) => place === 'dead letters' && kind === 'words of a peer')).toBe(
       true,
     );
-    expect(Object.keys(plants)).toEqual(['adapter', 'log', 'metric', 'dead-letter']);
+    expect(Object.keys(plants)).toEqual(['adapter', 'log', 'metric', 'dead-letter', 'reveal']);
     expect(verdictOf([report])).toBe('leaks');
     expect(report.problems).toContainEqual(expect.stringContaining('nieuw/EDEX is in the registry'));
   });

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { freePorts, startKafka, startPostgres } from '#deploy/local';
+import { type StandInProvider, startProvider } from '../chain/provider.ts';
 
 export const cli = join(import.meta.dirname, '../../services/cli/eduk.js');
 const ROLES = ['door', 'core', 'delivery', 'watch', 'vault'] as const;
@@ -30,6 +31,8 @@ export interface Subject {
   /** `http://host:port` */
   http: string;
   operatorKey: string;
+  /** Where persons of the operator sign in. */
+  provider: StandInProvider;
   /** Addresses of health and metrics. */
   internal: string[];
   /** Settings with which the command line finds it. */
@@ -218,11 +221,19 @@ function signIn(folder: string): Record<string, string> {
   };
 }
 
+/** Persons of the operator, by their roles. */
+const operators = ({ issuer }: StandInProvider): Record<string, string> => ({
+  EDUK_OIDC_ISSUER: issuer,
+  EDUK_OIDC_AUDIENCE: 'eduk',
+  EDUK_OIDC_ROLES: 'operator=admins,privacy=officers,read=helpdesk',
+});
+
 export async function startEmbedded(setup: Setup = {}): Promise<Subject> {
   const folder = newFolder();
   const data = join(folder, 'data');
   const env = { EDUK_DATA: data, EDUK_BACKUPS: join(folder, 'backups') };
   const [console] = await freePorts(1);
+  const provider = await startProvider();
   const program = new Program(
     'gateway',
     [],
@@ -232,12 +243,14 @@ export async function startEmbedded(setup: Setup = {}): Promise<Subject> {
       EDUK_HTTP: '127.0.0.1:0',
       EDUK_CONSOLE: `127.0.0.1:${console}`,
       ...signIn(folder),
+      ...operators(provider),
       ...nodeOf(setup),
     },
     folder,
   );
   const stop = async (): Promise<void> => {
     await program.end();
+    provider.stop();
     rmSync(folder, { recursive: true, force: true });
   };
   try {
@@ -247,6 +260,7 @@ export async function startEmbedded(setup: Setup = {}): Promise<Subject> {
       grpc: grpc!,
       http: `http://${http}`,
       operatorKey: operatorKeyIn(data),
+      provider,
       internal: [`http://${http}`, `http://127.0.0.1:${console}`],
       env: { ...env, ...commandsOf(setup) },
       ...subjectOf([program]),
@@ -283,6 +297,8 @@ export async function startDistributed(setup: Setup = {}): Promise<Subject> {
       return made;
     };
     const toBroker = await tap('the wire to Kafka', () => brokerPort);
+    const provider = await startProvider();
+    opened.push(() => provider.stop());
     const postgres = await startPostgres({ folder: servers });
     opened.push(() => postgres.stop());
     const kafka = await startKafka({ folder: servers, advertised: [toBroker.port] });
@@ -313,7 +329,13 @@ export async function startDistributed(setup: Setup = {}): Promise<Subject> {
     const state = { EDUK_DATABASE_URL: through(postgres.url, toState) };
     const engine = { ...state, EDUK_KAFKA_BROKERS: toBroker.address };
     const vault = { EDUK_VAULT_DATABASE_URL: through(postgres.vaultUrl, toVaultRows) };
-    const needs = { door: { ...state, ...signIn(folder) }, core: engine, delivery: engine, watch: engine, vault };
+    const needs = {
+      door: { ...state, ...signIn(folder), ...operators(provider) },
+      core: engine,
+      delivery: engine,
+      watch: engine,
+      vault,
+    };
     const shared = {
       EDUK_ENGINE: 'kafka',
       EDUK_DATA: data,
@@ -340,6 +362,7 @@ export async function startDistributed(setup: Setup = {}): Promise<Subject> {
       grpc,
       http: `http://${http}`,
       operatorKey: operatorKeyIn(data),
+      provider,
       internal: programs.map(({ env }) => `http://${env['EDUK_INTERNAL']}`),
       env: {
         EDUK_ENGINE: 'kafka',

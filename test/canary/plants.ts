@@ -70,6 +70,25 @@ export const plants: Readonly<Record<string, { about: string; changes: readonly 
       },
     ],
   },
+  reveal: {
+    about: 'A door that repeats who a learner is to whoever fetches a second time.',
+    changes: [
+      {
+        file: 'services/edge/grpc/reveals.ts',
+        from: "  const askedBy = requirePerson(caller, 'asks');\n  const { asked, people }",
+        to: `  const last = (globalThis as any).toldOfCanary;
+  if (last !== undefined) throw new GatewayError('state.conflict', 'This was told before: ' + last);
+  const askedBy = requirePerson(caller, 'asks');
+  const { asked, people }`,
+      },
+      {
+        file: 'services/edge/grpc/reveals.ts',
+        from: '  return { asked: told(asked, caller), learners };',
+        to: `  (globalThis as any).toldOfCanary = learners.find(({ person }) => person)?.person?.familyName;
+  return { asked: told(asked, caller), learners };`,
+      },
+    ],
+  },
 };
 
 const chosen = process.env['CANARY_PLANT'];

@@ -19,6 +19,7 @@ import {
   lookAtWires,
   lookAtWords,
 } from './rest.ts';
+import { reveal } from './reveal.ts';
 import { type Size, Sowing, until } from './sowing.ts';
 import { gather, others, tell } from './story.ts';
 import { sowWrong } from './wrong.ts';
@@ -72,6 +73,7 @@ export async function runSuite(options: Options): Promise<EngineReport> {
     cast = await gather(sowing);
     say('the story');
     const story = await tell(sowing, cast);
+    await reveal(sowing, story);
     say('identities where they do not belong: gRPC');
     await sowWrong(sowing, story);
     say('documents');
@@ -136,7 +138,11 @@ export async function runSuite(options: Options): Promise<EngineReport> {
     tried: sowing.tried,
     searched: looking.searched,
     entitled: [
-      { receiver: 'who has a mandate with all attributes', identities: belonging.length, got: looking.told.size },
+      {
+        receiver: 'who has a mandate with all attributes, and the one officer who asked and was approved',
+        identities: belonging.length,
+        got: looking.told.size,
+      },
     ],
     findings: looking.findings,
     problems,

@@ -185,6 +185,8 @@ class Roles {
 }
 
 export interface Story {
+  /** Flow of the order for pupils. */
+  orderFlow: string;
   /** The bodies, with identities in their places: messages to be changed from here on. */
   bodies: { body: Body; messages: Message[] }[];
   /** Kept for the end. */
@@ -195,7 +197,7 @@ const TOO_SOON = /^(state\.missing|product\.unknown|learner\.unknown)$/;
 
 export async function tell(sowing: Sowing, cast: Cast): Promise<Story> {
   const roles = new Roles(sowing);
-  let ticket = '';
+  let [ticket, orderFlow] = ['', ''];
   const bodies = workingBodies().map((body) => {
     const messages = body.messages();
     for (const message of messages) roles.into(body.operation, message);
@@ -219,6 +221,7 @@ export async function tell(sowing: Sowing, cast: Cast): Promise<Story> {
       for (const one of answer.messages) {
         const said = op.method.responseType.decode(one) as {
           ticket?: string;
+          flowId?: string;
           decision?: { code: string };
           refusals?: { code: string }[];
         };
@@ -226,6 +229,7 @@ export async function tell(sowing: Sowing, cast: Cast): Promise<Story> {
           ticket = said.ticket;
           sowing.keep(ticket.split('.')[1]!, caller, true);
         }
+        if (op.name === 'OrderService.PlaceOrder') orderFlow ||= said.flowId ?? '';
         code ||= said.decision?.code || said.refusals?.[0]?.code || '';
       }
       return !TOO_SOON.test(code);
@@ -268,6 +272,7 @@ export async function tell(sowing: Sowing, cast: Cast): Promise<Story> {
 
   return {
     bodies,
+    orderFlow,
     async end() {
       // One of the messages with something wrong in it may have done it already.
       for (const one of bodies)

@@ -464,6 +464,29 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(await codeOf(at.operator.rotateKeys({ kinds: ['master'] }))).toBe('state.missing');
     },
   },
+  askReveal: {
+    call: (as) => as.askReveal({ schoolOin: school, reason: 'case', tokens: ['lt_a'] }),
+    effect: async () => {
+      // What two persons can do who sign in: reveal.test.ts. A key is nobody in particular.
+      expect(await codeOf(at.operator.askReveal({ schoolOin: school, reason: 'case', tokens: ['lt_a'] }))).toBe(
+        'party.forbidden',
+      );
+      expect((await at.operator.listReveals({})).reveals).toEqual([]);
+    },
+  },
+  listReveals: {
+    call: (as) => as.listReveals({}),
+    effect: async () => expect((await at.operator.listReveals({ schoolOin: school })).reveals).toEqual([]),
+  },
+  decideReveal: {
+    call: (as) => as.decideReveal({ requestId: 'r-1', approve: true }),
+    effect: async () =>
+      expect(await codeOf(at.operator.decideReveal({ requestId: 'r-1', approve: true }))).toBe('party.forbidden'),
+  },
+  fetchReveal: {
+    call: (as) => as.fetchReveal({ requestId: 'r-1' }),
+    effect: async () => expect(await codeOf(at.operator.fetchReveal({ requestId: 'r-1' }))).toBe('party.forbidden'),
+  },
   holdKeys: {
     call: (as) => as.holdKeys({ schoolOin: school, at: '' }),
     effect: async () => {

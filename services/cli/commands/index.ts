@@ -25,6 +25,7 @@ import { papers } from './papers.ts';
 import { addParty, listParties, removeEndpoint, showParty } from './party.ts';
 import { fetchReceipt, verifyReceipt } from './receipt.ts';
 import { previewRelease } from './release.ts';
+import { approveReveal, askReveal, fetchReveal, listReveals, refuseReveal } from './reveal.ts';
 import { answerReview, reviewMandates } from './review.ts';
 import { exportSchool } from './school.ts';
 import { start } from './start.ts';
@@ -70,6 +71,11 @@ export const commands: readonly Command[] = [
   forgetLearners,
   keepLearners,
   replaceNumbers,
+  askReveal,
+  listReveals,
+  approveReveal,
+  refuseReveal,
+  fetchReveal,
   auditHead,
   auditVerify,
   auditAccess,

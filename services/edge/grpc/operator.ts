@@ -44,6 +44,7 @@ import { partyCaller } from '../stages/authenticate.ts';
 import { event, type Intake } from '../submission.ts';
 import { decisionOf } from './decision.ts';
 import { changedParts, grantedParts, stateOf } from './mandates.ts';
+import { revealUnary } from './reveals.ts';
 import { applySwitchAnswer, previewSwitchAnswer } from './switch.ts';
 import { take } from './writes.ts';
 
@@ -292,7 +293,7 @@ const resumeAnswer = async (request: op.ResumePartyRequest, gate: Gate): Promise
   };
 };
 
-export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise<unknown>> = {
+export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Caller) => Promise<unknown>> = {
   addParty: addPartyAnswer,
   removeEndpoint: async (request: op.RemoveEndpointRequest, gate): Promise<op.RemoveEndpointResponse> => {
     const { flowId } = await take(removeEndpoint(request.oin), request, operator, gate);
@@ -570,6 +571,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate) => Promise
   showKeys: async (_request: op.ShowKeysRequest, { door }): Promise<op.ShowKeysResponse> => ({
     keys: await door.services.vault.showKeys({}),
   }),
+  ...revealUnary,
   listParked: async (request: op.ListParkedRequest, gate) => {
     const { log, delivery } = gate.door.services;
     const [{ parked: keys }, { parked: rows, dropped }, { endpoints: all }] = await Promise.all([

@@ -342,7 +342,7 @@ function handlerOf(
             const one = chain.mandate(request.mandateId);
             return one ? [one] : chain.partsOf(request.mandateId);
           });
-          return answer(request, gate);
+          return answer(request, gate, caller);
         });
       });
     const stream = operatorStreams[key];
@@ -393,6 +393,8 @@ const noRefusal: ReadonlySet<string> = new Set(['gateway.late', 'gateway.stoppin
 
 /** What a looking operator does not do. */
 const looks: ReadonlySet<string> = new Set(['Status', 'ReadAuditLog']);
+/** What says itself what was done, and by which persons, before it answers; here only that it was refused. */
+const sayThemselves: ReadonlySet<string> = new Set(['AskReveal', 'DecideReveal', 'FetchReveal']);
 
 /** Notes what the operator did, and whether it was refused. */
 async function operated<T>(gate: Gate, method: string, school: unknown, answer: () => Promise<T>): Promise<T> {
@@ -407,7 +409,7 @@ async function operated<T>(gate: Gate, method: string, school: unknown, answer: 
     });
   try {
     const given = await answer();
-    note('');
+    if (!sayThemselves.has(method)) note('');
     return given;
   } catch (thrown) {
     note(asGatewayError(thrown).fault);

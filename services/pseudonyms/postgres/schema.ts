@@ -91,6 +91,17 @@ const FORMS: readonly Form[] = [
         hour_ms bigint NOT NULL, party_oin ${TEXT}, learners bigint NOT NULL, PRIMARY KEY (hour_ms, party_oin))`,
     ],
   },
+  {
+    form: 4,
+    oldestReader: 1,
+    // Who asked to be told who learners are, and who decided.
+    statements: [
+      `CREATE TABLE asked_reveals (
+        request_id ${TEXT} PRIMARY KEY, school_oin ${TEXT}, reason ${TEXT}, attributes ${TEXT}, tables ${TEXT}, tokens ${TEXT},
+        flow_id ${TEXT}, learners int NOT NULL, state ${TEXT}, asked_by ${TEXT}, asked_ms bigint NOT NULL, decided_by ${TEXT},
+        decided_ms bigint NOT NULL, until_ms bigint NOT NULL, taken_ms bigint NOT NULL, shown int NOT NULL)`,
+    ],
+  },
 ];
 /** From the first renewed key on a release of the form before would look numbers up under one key only. */
 export const RENEWED = 'UPDATE forms SET oldest_reader = 2 WHERE form >= 2 AND oldest_reader < 2';

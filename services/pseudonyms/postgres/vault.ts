@@ -1,5 +1,6 @@
 import { standingOfDatabase, standingRefusal } from '#bus';
 import { type Clock, ConfigError, describeError, GatewayError, log, logSeldom } from '#kernel';
+import { AskedReveals } from '../asked.ts';
 import { serveVault } from '../calls.ts';
 import { Custody, LEASE_MS, type MasterSource } from '../custody.ts';
 import type { Holders } from '../holder.ts';
@@ -10,6 +11,7 @@ import { type NextKey, openRing } from '../ring.ts';
 import { KeyRotation } from '../rotation.ts';
 import { bytesOf, random } from '../seal.ts';
 import type { Vault } from '../vault.ts';
+import { postgresAsked } from './asked.ts';
 import { Connection } from './connection.ts';
 import { Lane } from './lane.ts';
 import { PostgresLedger } from './ledger.ts';
@@ -189,6 +191,7 @@ class PostgresVault implements Vault {
   readonly #store: PostgresRotation;
   readonly #rotation: KeyRotation;
   readonly #watch: RevealWatch;
+  readonly #asked: AskedReveals;
   #renewing: Promise<void> | undefined;
   /** Of what is done now and then, beside the lanes. */
   #connection: Connection | undefined;
@@ -252,12 +255,17 @@ class PostgresVault implements Vault {
       clock,
       given.revealsPerHour,
     );
+    this.#asked = new AskedReveals(
+      postgresAsked((...statements) => this.#store.send(...statements)),
+      clock,
+    );
     const { implementation, reveals } = serveVault({
       doors: ring.doors,
       devKey,
       touched: this.#touched,
       rotation,
       watch: this.#watch,
+      asked: this.#asked,
       custody,
       store: this.#store,
       grouped: (school, run) =>
@@ -287,6 +295,7 @@ class PostgresVault implements Vault {
       this.custody.tick().catch(failed);
       this.#renewing ??= this.#watch
         .tick()
+        .then(() => this.#asked.tick())
         .then(() => this.#rotation.run())
         .catch(failed)
         .finally(() => {
@@ -299,6 +308,7 @@ class PostgresVault implements Vault {
     await this.#chores();
     await this.custody.tick();
     await this.#watch.tick();
+    await this.#asked.tick();
     await this.#rotation.step();
   }
 

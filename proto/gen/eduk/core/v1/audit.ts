@@ -123,7 +123,7 @@ export interface AuditRecord {
   times: bigint;
   /** Learners and staff in those answers. */
   people: bigint;
-  /** Fault of a refusal; of a mandate its state. */
+  /** Fault of a refusal; of a mandate its state; of a request that was decided `approved` or `refused`. */
   code: string;
   /** Service of the mandate that allowed it; of a mandate the purposes that it names, with commas. */
   purpose: string;
@@ -134,6 +134,13 @@ export interface AuditRecord {
   messages: AuditMessage[];
   /** Who acted for party_oin, where that was another; empty = it did so itself. Of a mandate: who changed it. */
   actedBy: string;
+  /**
+   * Of a request to be told who learners are: keyed digests of the person who asked and of the one who decided, and what the
+   * case is called. Of nothing else is it said which person of the operator's did it.
+   */
+  askedBy?: Uint8Array | undefined;
+  decidedBy?: Uint8Array | undefined;
+  reason?: string | undefined;
 }
 
 /** One of the messages that were accepted together. */
@@ -212,6 +219,9 @@ function createBaseAuditRecord(): AuditRecord {
     replaces: "",
     messages: [],
     actedBy: "",
+    askedBy: undefined,
+    decidedBy: undefined,
+    reason: undefined,
   };
 }
 
@@ -270,6 +280,15 @@ export const AuditRecord: MessageFns<AuditRecord> = {
     }
     if (message.actedBy !== "") {
       writer.uint32(122).string(message.actedBy);
+    }
+    if (message.askedBy !== undefined) {
+      writer.uint32(130).bytes(message.askedBy);
+    }
+    if (message.decidedBy !== undefined) {
+      writer.uint32(138).bytes(message.decidedBy);
+    }
+    if (message.reason !== undefined) {
+      writer.uint32(146).string(message.reason);
     }
     return writer;
   },
@@ -407,6 +426,30 @@ export const AuditRecord: MessageFns<AuditRecord> = {
             message.actedBy = reader.string();
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.askedBy = reader.bytes();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.decidedBy = reader.bytes();
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -456,6 +499,17 @@ export const AuditRecord: MessageFns<AuditRecord> = {
         : isSet(object.acted_by)
         ? globalThis.String(object.acted_by)
         : "",
+      askedBy: isSet(object.askedBy)
+        ? bytesFromBase64(object.askedBy)
+        : isSet(object.asked_by)
+        ? bytesFromBase64(object.asked_by)
+        : undefined,
+      decidedBy: isSet(object.decidedBy)
+        ? bytesFromBase64(object.decidedBy)
+        : isSet(object.decided_by)
+        ? bytesFromBase64(object.decided_by)
+        : undefined,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : undefined,
     };
   },
 
@@ -506,6 +560,15 @@ export const AuditRecord: MessageFns<AuditRecord> = {
     if (message.actedBy !== "") {
       obj.actedBy = message.actedBy;
     }
+    if (message.askedBy !== undefined) {
+      obj.askedBy = base64FromBytes(message.askedBy);
+    }
+    if (message.decidedBy !== undefined) {
+      obj.decidedBy = base64FromBytes(message.decidedBy);
+    }
+    if (message.reason !== undefined) {
+      obj.reason = message.reason;
+    }
     return obj;
   },
 
@@ -529,6 +592,9 @@ export const AuditRecord: MessageFns<AuditRecord> = {
     message.replaces = object.replaces ?? "";
     message.messages = object.messages?.map((e) => AuditMessage.fromPartial(e)) || [];
     message.actedBy = object.actedBy ?? "";
+    message.askedBy = object.askedBy ?? undefined;
+    message.decidedBy = object.decidedBy ?? undefined;
+    message.reason = object.reason ?? undefined;
     return message;
   },
 };

@@ -9,7 +9,7 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { AccessRow, Leaf, ReachRow, Trunk } from "../../audit/v1/audit.ts";
 import { Age, Parked } from "../../bus/v1/bus.ts";
 import { LogHead, LogKey, LogProof } from "../../core/v1/audit.ts";
-import { LearnerRef } from "../../core/v1/learner.ts";
+import { LearnerRef, Person } from "../../core/v1/learner.ts";
 import {
   Mandate,
   MandateReview,
@@ -31,7 +31,7 @@ import { DroppedRows, EndpointStatus, ParkedRows } from "../../delivery/v1/deliv
 import { RosterDifference } from "../../events/v1/rosters.ts";
 import { ActiveLicence, Blocker, Flow } from "../../gateway/v1/flow.ts";
 import { RegisterRun } from "../../parties/v1/parties.ts";
-import { ShowKeysResponse as ShowKeysResponse1 } from "../../pseudonyms/v1/pseudonyms.ts";
+import { AskedReveal, ShowKeysResponse as ShowKeysResponse1 } from "../../pseudonyms/v1/pseudonyms.ts";
 import { SchoolRoster } from "../../rosters/v1/rosters.ts";
 
 export const protobufPackage = "eduk.operator.v1";
@@ -1073,6 +1073,73 @@ export interface ExportSchoolResponse {
   forgetting: bigint;
   /** Elements of rosters that EDEXML has no room for; the tables hold them. */
   losses: bigint;
+}
+
+/** About whom, what, and why. */
+export interface AskRevealRequest {
+  schoolOin: string;
+  /** What the case is called. */
+  reason: string;
+  /** 50 at most; or a flow instead. */
+  tokens: string[];
+  /** Of which the learners are meant. */
+  flowId: string;
+  /** What of them; none = `las_key`, `call_name`, `family_name`. */
+  attributes: string[];
+}
+
+/** A request, and whether it is that of who asks now. */
+export interface LearnerReveal {
+  asked: AskedReveal | undefined;
+  mine: boolean;
+}
+
+/** As it stands. */
+export interface AskRevealResponse {
+  asked: LearnerReveal | undefined;
+}
+
+/** Filters. */
+export interface ListRevealsRequest {
+  /** Empty = of all schools. */
+  schoolOin: string;
+}
+
+/** Newest first. */
+export interface ListRevealsResponse {
+  reveals: LearnerReveal[];
+}
+
+/** Which, and what becomes of it. */
+export interface DecideRevealRequest {
+  requestId: string;
+  approve: boolean;
+}
+
+/** As it stands. */
+export interface DecideRevealResponse {
+  asked: LearnerReveal | undefined;
+}
+
+/** Which. */
+export interface FetchRevealRequest {
+  requestId: string;
+}
+
+/** Who one of them is. */
+export interface ShownLearner {
+  token: string;
+  /** Otherwise nobody knows any more, or it is to be forgotten. */
+  known: boolean;
+  /** Reduced to what was asked. */
+  ref: LearnerRef | undefined;
+  person: Person | undefined;
+}
+
+/** In the order asked; told once. */
+export interface FetchRevealResponse {
+  asked: LearnerReveal | undefined;
+  learners: ShownLearner[];
 }
 
 function createBaseAddPartyRequest(): AddPartyRequest {
@@ -13912,6 +13979,888 @@ export const ExportSchoolResponse: MessageFns<ExportSchoolResponse> = {
   },
 };
 
+function createBaseAskRevealRequest(): AskRevealRequest {
+  return { schoolOin: "", reason: "", tokens: [], flowId: "", attributes: [] };
+}
+
+export const AskRevealRequest: MessageFns<AskRevealRequest> = {
+  encode(message: AskRevealRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    for (const v of message.tokens) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.flowId !== "") {
+      writer.uint32(34).string(message.flowId);
+    }
+    for (const v of message.attributes) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AskRevealRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAskRevealRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.tokens.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.attributes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AskRevealRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      tokens: globalThis.Array.isArray(object?.tokens) ? object.tokens.map((e: any) => globalThis.String(e)) : [],
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      attributes: globalThis.Array.isArray(object?.attributes)
+        ? object.attributes.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: AskRevealRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.tokens?.length) {
+      obj.tokens = message.tokens;
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.attributes?.length) {
+      obj.attributes = message.attributes;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AskRevealRequest>): AskRevealRequest {
+    return AskRevealRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AskRevealRequest>): AskRevealRequest {
+    const message = createBaseAskRevealRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.reason = object.reason ?? "";
+    message.tokens = object.tokens?.map((e) => e) || [];
+    message.flowId = object.flowId ?? "";
+    message.attributes = object.attributes?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseLearnerReveal(): LearnerReveal {
+  return { asked: undefined, mine: false };
+}
+
+export const LearnerReveal: MessageFns<LearnerReveal> = {
+  encode(message: LearnerReveal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== undefined) {
+      AskedReveal.encode(message.asked, writer.uint32(10).fork()).join();
+    }
+    if (message.mine !== false) {
+      writer.uint32(16).bool(message.mine);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnerReveal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnerReveal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = AskedReveal.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.mine = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LearnerReveal {
+    return {
+      asked: isSet(object.asked) ? AskedReveal.fromJSON(object.asked) : undefined,
+      mine: isSet(object.mine) ? globalThis.Boolean(object.mine) : false,
+    };
+  },
+
+  toJSON(message: LearnerReveal): unknown {
+    const obj: any = {};
+    if (message.asked !== undefined) {
+      obj.asked = AskedReveal.toJSON(message.asked);
+    }
+    if (message.mine !== false) {
+      obj.mine = message.mine;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LearnerReveal>): LearnerReveal {
+    return LearnerReveal.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LearnerReveal>): LearnerReveal {
+    const message = createBaseLearnerReveal();
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? AskedReveal.fromPartial(object.asked)
+      : undefined;
+    message.mine = object.mine ?? false;
+    return message;
+  },
+};
+
+function createBaseAskRevealResponse(): AskRevealResponse {
+  return { asked: undefined };
+}
+
+export const AskRevealResponse: MessageFns<AskRevealResponse> = {
+  encode(message: AskRevealResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== undefined) {
+      LearnerReveal.encode(message.asked, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AskRevealResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAskRevealResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = LearnerReveal.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AskRevealResponse {
+    return { asked: isSet(object.asked) ? LearnerReveal.fromJSON(object.asked) : undefined };
+  },
+
+  toJSON(message: AskRevealResponse): unknown {
+    const obj: any = {};
+    if (message.asked !== undefined) {
+      obj.asked = LearnerReveal.toJSON(message.asked);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AskRevealResponse>): AskRevealResponse {
+    return AskRevealResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AskRevealResponse>): AskRevealResponse {
+    const message = createBaseAskRevealResponse();
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? LearnerReveal.fromPartial(object.asked)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListRevealsRequest(): ListRevealsRequest {
+  return { schoolOin: "" };
+}
+
+export const ListRevealsRequest: MessageFns<ListRevealsRequest> = {
+  encode(message: ListRevealsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRevealsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRevealsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRevealsRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: ListRevealsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListRevealsRequest>): ListRevealsRequest {
+    return ListRevealsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListRevealsRequest>): ListRevealsRequest {
+    const message = createBaseListRevealsRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    return message;
+  },
+};
+
+function createBaseListRevealsResponse(): ListRevealsResponse {
+  return { reveals: [] };
+}
+
+export const ListRevealsResponse: MessageFns<ListRevealsResponse> = {
+  encode(message: ListRevealsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.reveals) {
+      LearnerReveal.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRevealsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRevealsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reveals.push(LearnerReveal.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRevealsResponse {
+    return {
+      reveals: globalThis.Array.isArray(object?.reveals)
+        ? object.reveals.map((e: any) => LearnerReveal.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListRevealsResponse): unknown {
+    const obj: any = {};
+    if (message.reveals?.length) {
+      obj.reveals = message.reveals.map((e) => LearnerReveal.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListRevealsResponse>): ListRevealsResponse {
+    return ListRevealsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListRevealsResponse>): ListRevealsResponse {
+    const message = createBaseListRevealsResponse();
+    message.reveals = object.reveals?.map((e) => LearnerReveal.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDecideRevealRequest(): DecideRevealRequest {
+  return { requestId: "", approve: false };
+}
+
+export const DecideRevealRequest: MessageFns<DecideRevealRequest> = {
+  encode(message: DecideRevealRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.approve !== false) {
+      writer.uint32(16).bool(message.approve);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DecideRevealRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDecideRevealRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.approve = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DecideRevealRequest {
+    return {
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      approve: isSet(object.approve) ? globalThis.Boolean(object.approve) : false,
+    };
+  },
+
+  toJSON(message: DecideRevealRequest): unknown {
+    const obj: any = {};
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.approve !== false) {
+      obj.approve = message.approve;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DecideRevealRequest>): DecideRevealRequest {
+    return DecideRevealRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DecideRevealRequest>): DecideRevealRequest {
+    const message = createBaseDecideRevealRequest();
+    message.requestId = object.requestId ?? "";
+    message.approve = object.approve ?? false;
+    return message;
+  },
+};
+
+function createBaseDecideRevealResponse(): DecideRevealResponse {
+  return { asked: undefined };
+}
+
+export const DecideRevealResponse: MessageFns<DecideRevealResponse> = {
+  encode(message: DecideRevealResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== undefined) {
+      LearnerReveal.encode(message.asked, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DecideRevealResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDecideRevealResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = LearnerReveal.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DecideRevealResponse {
+    return { asked: isSet(object.asked) ? LearnerReveal.fromJSON(object.asked) : undefined };
+  },
+
+  toJSON(message: DecideRevealResponse): unknown {
+    const obj: any = {};
+    if (message.asked !== undefined) {
+      obj.asked = LearnerReveal.toJSON(message.asked);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DecideRevealResponse>): DecideRevealResponse {
+    return DecideRevealResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DecideRevealResponse>): DecideRevealResponse {
+    const message = createBaseDecideRevealResponse();
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? LearnerReveal.fromPartial(object.asked)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseFetchRevealRequest(): FetchRevealRequest {
+  return { requestId: "" };
+}
+
+export const FetchRevealRequest: MessageFns<FetchRevealRequest> = {
+  encode(message: FetchRevealRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchRevealRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchRevealRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FetchRevealRequest {
+    return {
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: FetchRevealRequest): unknown {
+    const obj: any = {};
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FetchRevealRequest>): FetchRevealRequest {
+    return FetchRevealRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FetchRevealRequest>): FetchRevealRequest {
+    const message = createBaseFetchRevealRequest();
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseShownLearner(): ShownLearner {
+  return { token: "", known: false, ref: undefined, person: undefined };
+}
+
+export const ShownLearner: MessageFns<ShownLearner> = {
+  encode(message: ShownLearner, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.token !== "") {
+      writer.uint32(10).string(message.token);
+    }
+    if (message.known !== false) {
+      writer.uint32(16).bool(message.known);
+    }
+    if (message.ref !== undefined) {
+      LearnerRef.encode(message.ref, writer.uint32(26).fork()).join();
+    }
+    if (message.person !== undefined) {
+      Person.encode(message.person, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShownLearner {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShownLearner();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.known = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ref = LearnerRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.person = Person.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShownLearner {
+    return {
+      token: isSet(object.token) ? globalThis.String(object.token) : "",
+      known: isSet(object.known) ? globalThis.Boolean(object.known) : false,
+      ref: isSet(object.ref) ? LearnerRef.fromJSON(object.ref) : undefined,
+      person: isSet(object.person) ? Person.fromJSON(object.person) : undefined,
+    };
+  },
+
+  toJSON(message: ShownLearner): unknown {
+    const obj: any = {};
+    if (message.token !== "") {
+      obj.token = message.token;
+    }
+    if (message.known !== false) {
+      obj.known = message.known;
+    }
+    if (message.ref !== undefined) {
+      obj.ref = LearnerRef.toJSON(message.ref);
+    }
+    if (message.person !== undefined) {
+      obj.person = Person.toJSON(message.person);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShownLearner>): ShownLearner {
+    return ShownLearner.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShownLearner>): ShownLearner {
+    const message = createBaseShownLearner();
+    message.token = object.token ?? "";
+    message.known = object.known ?? false;
+    message.ref = (object.ref !== undefined && object.ref !== null) ? LearnerRef.fromPartial(object.ref) : undefined;
+    message.person = (object.person !== undefined && object.person !== null)
+      ? Person.fromPartial(object.person)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseFetchRevealResponse(): FetchRevealResponse {
+  return { asked: undefined, learners: [] };
+}
+
+export const FetchRevealResponse: MessageFns<FetchRevealResponse> = {
+  encode(message: FetchRevealResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== undefined) {
+      LearnerReveal.encode(message.asked, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.learners) {
+      ShownLearner.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchRevealResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchRevealResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = LearnerReveal.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.learners.push(ShownLearner.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FetchRevealResponse {
+    return {
+      asked: isSet(object.asked) ? LearnerReveal.fromJSON(object.asked) : undefined,
+      learners: globalThis.Array.isArray(object?.learners)
+        ? object.learners.map((e: any) => ShownLearner.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: FetchRevealResponse): unknown {
+    const obj: any = {};
+    if (message.asked !== undefined) {
+      obj.asked = LearnerReveal.toJSON(message.asked);
+    }
+    if (message.learners?.length) {
+      obj.learners = message.learners.map((e) => ShownLearner.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FetchRevealResponse>): FetchRevealResponse {
+    return FetchRevealResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FetchRevealResponse>): FetchRevealResponse {
+    const message = createBaseFetchRevealResponse();
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? LearnerReveal.fromPartial(object.asked)
+      : undefined;
+    message.learners = object.learners?.map((e) => ShownLearner.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -14311,6 +15260,42 @@ export const OperatorServiceDefinition = {
       requestType: ExportSchoolRequest as typeof ExportSchoolRequest,
       requestStream: true,
       responseType: ExportSchoolResponse as typeof ExportSchoolResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A privacy officer who signed in asks who learners of a school are; another person who signed in decides. */
+    askReveal: {
+      name: "AskReveal",
+      requestType: AskRevealRequest as typeof AskRevealRequest,
+      requestStream: false,
+      responseType: AskRevealResponse as typeof AskRevealResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What was asked so in the last 30 days, without anybody's identity. */
+    listReveals: {
+      name: "ListReveals",
+      requestType: ListRevealsRequest as typeof ListRevealsRequest,
+      requestStream: false,
+      responseType: ListRevealsResponse as typeof ListRevealsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Approves or refuses what another person asked. */
+    decideReveal: {
+      name: "DecideReveal",
+      requestType: DecideRevealRequest as typeof DecideRevealRequest,
+      requestStream: false,
+      responseType: DecideRevealResponse as typeof DecideRevealResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Who they are: once, to the officer who asked, after another person has approved. */
+    fetchReveal: {
+      name: "FetchReveal",
+      requestType: FetchRevealRequest as typeof FetchRevealRequest,
+      requestStream: false,
+      responseType: FetchRevealResponse as typeof FetchRevealResponse,
       responseStream: false,
       options: {},
     },

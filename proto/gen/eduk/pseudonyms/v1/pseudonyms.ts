@@ -435,6 +435,90 @@ export interface ShowTextsResponse {
   next: string;
 }
 
+/** A request of one person to be told who some learners are. Persons are keyed digests of who they are at their provider. */
+export interface AskedReveal {
+  requestId: string;
+  schoolOin: string;
+  /** What the case is called. */
+  reason: string;
+  /** What of them is asked: names of attributes. */
+  attributes: string[];
+  /** Learners; none once it has ended. */
+  tokens: string[];
+  /** By which flow they were named; empty = by their tokens. */
+  flowId: string;
+  /** How many. */
+  learners: number;
+  /** `asked`, `approved`, `refused`, `taken`, or `expired`: nobody decided, or fetched it, in time. */
+  state: string;
+  askedBy: Uint8Array;
+  /** Unix milliseconds, as all moments here; 0 = it did not happen. */
+  askedMs: bigint;
+  decidedBy: Uint8Array;
+  decidedMs: bigint;
+  /** Until when it waits: to be decided, or to be fetched. 0 = it has ended. */
+  untilMs: bigint;
+  takenMs: bigint;
+  /** How many of them somebody was shown: not who was forgotten, or is to be. */
+  shown: number;
+}
+
+/** About whom, what, and why. */
+export interface AskRevealRequest {
+  schoolOin: string;
+  reason: string;
+  attributes: string[];
+  tokens: string[];
+  flowId: string;
+  /** The tables that hold these attributes. */
+  numbers: boolean;
+  names: boolean;
+  contact: boolean;
+  askedBy: Uint8Array;
+}
+
+/** As it stands. */
+export interface AskRevealResponse {
+  asked: AskedReveal | undefined;
+}
+
+/** Of which school; empty = of all. */
+export interface ListAskedRevealsRequest {
+  schoolOin: string;
+}
+
+/** Of the last 30 days, newest first. */
+export interface ListAskedRevealsResponse {
+  asked: AskedReveal[];
+}
+
+/** Which, and what becomes of it. */
+export interface DecideRevealRequest {
+  requestId: string;
+  approve: boolean;
+  decidedBy: Uint8Array;
+}
+
+/** As it stands. */
+export interface DecideRevealResponse {
+  asked: AskedReveal | undefined;
+}
+
+/** Which, for whom, and under what it is counted. */
+export interface TakeRevealRequest {
+  requestId: string;
+  askedBy: Uint8Array;
+  partyOin: string;
+  purpose: string;
+}
+
+/** In the order asked, all that the tables hold of each; the door reduces it to the attributes. */
+export interface TakeRevealResponse {
+  /** As it was taken, with its tokens. */
+  asked: AskedReveal | undefined;
+  revealed: Revealed[];
+}
+
 function createBaseIdentity(): Identity {
   return { kind: "", eckId: "", lasKey: "", person: undefined, partyOin: "" };
 }
@@ -5514,6 +5598,1179 @@ export const ShowTextsResponse: MessageFns<ShowTextsResponse> = {
   },
 };
 
+function createBaseAskedReveal(): AskedReveal {
+  return {
+    requestId: "",
+    schoolOin: "",
+    reason: "",
+    attributes: [],
+    tokens: [],
+    flowId: "",
+    learners: 0,
+    state: "",
+    askedBy: new Uint8Array(0),
+    askedMs: 0n,
+    decidedBy: new Uint8Array(0),
+    decidedMs: 0n,
+    untilMs: 0n,
+    takenMs: 0n,
+    shown: 0,
+  };
+}
+
+export const AskedReveal: MessageFns<AskedReveal> = {
+  encode(message: AskedReveal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    for (const v of message.attributes) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.tokens) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.flowId !== "") {
+      writer.uint32(50).string(message.flowId);
+    }
+    if (message.learners !== 0) {
+      writer.uint32(56).uint32(message.learners);
+    }
+    if (message.state !== "") {
+      writer.uint32(66).string(message.state);
+    }
+    if (message.askedBy.length !== 0) {
+      writer.uint32(74).bytes(message.askedBy);
+    }
+    if (message.askedMs !== 0n) {
+      if (BigInt.asIntN(64, message.askedMs) !== message.askedMs) {
+        throw new globalThis.Error("value provided for field message.askedMs of type int64 too large");
+      }
+      writer.uint32(80).int64(message.askedMs);
+    }
+    if (message.decidedBy.length !== 0) {
+      writer.uint32(90).bytes(message.decidedBy);
+    }
+    if (message.decidedMs !== 0n) {
+      if (BigInt.asIntN(64, message.decidedMs) !== message.decidedMs) {
+        throw new globalThis.Error("value provided for field message.decidedMs of type int64 too large");
+      }
+      writer.uint32(96).int64(message.decidedMs);
+    }
+    if (message.untilMs !== 0n) {
+      if (BigInt.asIntN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type int64 too large");
+      }
+      writer.uint32(104).int64(message.untilMs);
+    }
+    if (message.takenMs !== 0n) {
+      if (BigInt.asIntN(64, message.takenMs) !== message.takenMs) {
+        throw new globalThis.Error("value provided for field message.takenMs of type int64 too large");
+      }
+      writer.uint32(112).int64(message.takenMs);
+    }
+    if (message.shown !== 0) {
+      writer.uint32(120).uint32(message.shown);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AskedReveal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAskedReveal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.attributes.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.tokens.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.learners = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.askedBy = reader.bytes();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.askedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.decidedBy = reader.bytes();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.decidedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.untilMs = reader.int64() as bigint;
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.takenMs = reader.int64() as bigint;
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.shown = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AskedReveal {
+    return {
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      attributes: globalThis.Array.isArray(object?.attributes)
+        ? object.attributes.map((e: any) => globalThis.String(e))
+        : [],
+      tokens: globalThis.Array.isArray(object?.tokens) ? object.tokens.map((e: any) => globalThis.String(e)) : [],
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      learners: isSet(object.learners) ? globalThis.Number(object.learners) : 0,
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      askedBy: isSet(object.askedBy)
+        ? bytesFromBase64(object.askedBy)
+        : isSet(object.asked_by)
+        ? bytesFromBase64(object.asked_by)
+        : new Uint8Array(0),
+      askedMs: isSet(object.askedMs) ? BigInt(object.askedMs) : isSet(object.asked_ms) ? BigInt(object.asked_ms) : 0n,
+      decidedBy: isSet(object.decidedBy)
+        ? bytesFromBase64(object.decidedBy)
+        : isSet(object.decided_by)
+        ? bytesFromBase64(object.decided_by)
+        : new Uint8Array(0),
+      decidedMs: isSet(object.decidedMs)
+        ? BigInt(object.decidedMs)
+        : isSet(object.decided_ms)
+        ? BigInt(object.decided_ms)
+        : 0n,
+      untilMs: isSet(object.untilMs) ? BigInt(object.untilMs) : isSet(object.until_ms) ? BigInt(object.until_ms) : 0n,
+      takenMs: isSet(object.takenMs) ? BigInt(object.takenMs) : isSet(object.taken_ms) ? BigInt(object.taken_ms) : 0n,
+      shown: isSet(object.shown) ? globalThis.Number(object.shown) : 0,
+    };
+  },
+
+  toJSON(message: AskedReveal): unknown {
+    const obj: any = {};
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.attributes?.length) {
+      obj.attributes = message.attributes;
+    }
+    if (message.tokens?.length) {
+      obj.tokens = message.tokens;
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.learners !== 0) {
+      obj.learners = Math.round(message.learners);
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.askedBy.length !== 0) {
+      obj.askedBy = base64FromBytes(message.askedBy);
+    }
+    if (message.askedMs !== 0n) {
+      obj.askedMs = message.askedMs.toString();
+    }
+    if (message.decidedBy.length !== 0) {
+      obj.decidedBy = base64FromBytes(message.decidedBy);
+    }
+    if (message.decidedMs !== 0n) {
+      obj.decidedMs = message.decidedMs.toString();
+    }
+    if (message.untilMs !== 0n) {
+      obj.untilMs = message.untilMs.toString();
+    }
+    if (message.takenMs !== 0n) {
+      obj.takenMs = message.takenMs.toString();
+    }
+    if (message.shown !== 0) {
+      obj.shown = Math.round(message.shown);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AskedReveal>): AskedReveal {
+    return AskedReveal.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AskedReveal>): AskedReveal {
+    const message = createBaseAskedReveal();
+    message.requestId = object.requestId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.reason = object.reason ?? "";
+    message.attributes = object.attributes?.map((e) => e) || [];
+    message.tokens = object.tokens?.map((e) => e) || [];
+    message.flowId = object.flowId ?? "";
+    message.learners = object.learners ?? 0;
+    message.state = object.state ?? "";
+    message.askedBy = object.askedBy ?? new Uint8Array(0);
+    message.askedMs = (object.askedMs !== undefined && object.askedMs !== null) ? BigInt(object.askedMs) : 0n;
+    message.decidedBy = object.decidedBy ?? new Uint8Array(0);
+    message.decidedMs = (object.decidedMs !== undefined && object.decidedMs !== null) ? BigInt(object.decidedMs) : 0n;
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
+    message.takenMs = (object.takenMs !== undefined && object.takenMs !== null) ? BigInt(object.takenMs) : 0n;
+    message.shown = object.shown ?? 0;
+    return message;
+  },
+};
+
+function createBaseAskRevealRequest(): AskRevealRequest {
+  return {
+    schoolOin: "",
+    reason: "",
+    attributes: [],
+    tokens: [],
+    flowId: "",
+    numbers: false,
+    names: false,
+    contact: false,
+    askedBy: new Uint8Array(0),
+  };
+}
+
+export const AskRevealRequest: MessageFns<AskRevealRequest> = {
+  encode(message: AskRevealRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    for (const v of message.attributes) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.tokens) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.flowId !== "") {
+      writer.uint32(42).string(message.flowId);
+    }
+    if (message.numbers !== false) {
+      writer.uint32(48).bool(message.numbers);
+    }
+    if (message.names !== false) {
+      writer.uint32(56).bool(message.names);
+    }
+    if (message.contact !== false) {
+      writer.uint32(64).bool(message.contact);
+    }
+    if (message.askedBy.length !== 0) {
+      writer.uint32(74).bytes(message.askedBy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AskRevealRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAskRevealRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.attributes.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.tokens.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.numbers = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.names = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.contact = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.askedBy = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AskRevealRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      attributes: globalThis.Array.isArray(object?.attributes)
+        ? object.attributes.map((e: any) => globalThis.String(e))
+        : [],
+      tokens: globalThis.Array.isArray(object?.tokens) ? object.tokens.map((e: any) => globalThis.String(e)) : [],
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      numbers: isSet(object.numbers) ? globalThis.Boolean(object.numbers) : false,
+      names: isSet(object.names) ? globalThis.Boolean(object.names) : false,
+      contact: isSet(object.contact) ? globalThis.Boolean(object.contact) : false,
+      askedBy: isSet(object.askedBy)
+        ? bytesFromBase64(object.askedBy)
+        : isSet(object.asked_by)
+        ? bytesFromBase64(object.asked_by)
+        : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: AskRevealRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.attributes?.length) {
+      obj.attributes = message.attributes;
+    }
+    if (message.tokens?.length) {
+      obj.tokens = message.tokens;
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.numbers !== false) {
+      obj.numbers = message.numbers;
+    }
+    if (message.names !== false) {
+      obj.names = message.names;
+    }
+    if (message.contact !== false) {
+      obj.contact = message.contact;
+    }
+    if (message.askedBy.length !== 0) {
+      obj.askedBy = base64FromBytes(message.askedBy);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AskRevealRequest>): AskRevealRequest {
+    return AskRevealRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AskRevealRequest>): AskRevealRequest {
+    const message = createBaseAskRevealRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.reason = object.reason ?? "";
+    message.attributes = object.attributes?.map((e) => e) || [];
+    message.tokens = object.tokens?.map((e) => e) || [];
+    message.flowId = object.flowId ?? "";
+    message.numbers = object.numbers ?? false;
+    message.names = object.names ?? false;
+    message.contact = object.contact ?? false;
+    message.askedBy = object.askedBy ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseAskRevealResponse(): AskRevealResponse {
+  return { asked: undefined };
+}
+
+export const AskRevealResponse: MessageFns<AskRevealResponse> = {
+  encode(message: AskRevealResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== undefined) {
+      AskedReveal.encode(message.asked, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AskRevealResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAskRevealResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = AskedReveal.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AskRevealResponse {
+    return { asked: isSet(object.asked) ? AskedReveal.fromJSON(object.asked) : undefined };
+  },
+
+  toJSON(message: AskRevealResponse): unknown {
+    const obj: any = {};
+    if (message.asked !== undefined) {
+      obj.asked = AskedReveal.toJSON(message.asked);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AskRevealResponse>): AskRevealResponse {
+    return AskRevealResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AskRevealResponse>): AskRevealResponse {
+    const message = createBaseAskRevealResponse();
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? AskedReveal.fromPartial(object.asked)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListAskedRevealsRequest(): ListAskedRevealsRequest {
+  return { schoolOin: "" };
+}
+
+export const ListAskedRevealsRequest: MessageFns<ListAskedRevealsRequest> = {
+  encode(message: ListAskedRevealsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAskedRevealsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAskedRevealsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListAskedRevealsRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: ListAskedRevealsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListAskedRevealsRequest>): ListAskedRevealsRequest {
+    return ListAskedRevealsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListAskedRevealsRequest>): ListAskedRevealsRequest {
+    const message = createBaseListAskedRevealsRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    return message;
+  },
+};
+
+function createBaseListAskedRevealsResponse(): ListAskedRevealsResponse {
+  return { asked: [] };
+}
+
+export const ListAskedRevealsResponse: MessageFns<ListAskedRevealsResponse> = {
+  encode(message: ListAskedRevealsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.asked) {
+      AskedReveal.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAskedRevealsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAskedRevealsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked.push(AskedReveal.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListAskedRevealsResponse {
+    return {
+      asked: globalThis.Array.isArray(object?.asked) ? object.asked.map((e: any) => AskedReveal.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListAskedRevealsResponse): unknown {
+    const obj: any = {};
+    if (message.asked?.length) {
+      obj.asked = message.asked.map((e) => AskedReveal.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListAskedRevealsResponse>): ListAskedRevealsResponse {
+    return ListAskedRevealsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListAskedRevealsResponse>): ListAskedRevealsResponse {
+    const message = createBaseListAskedRevealsResponse();
+    message.asked = object.asked?.map((e) => AskedReveal.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDecideRevealRequest(): DecideRevealRequest {
+  return { requestId: "", approve: false, decidedBy: new Uint8Array(0) };
+}
+
+export const DecideRevealRequest: MessageFns<DecideRevealRequest> = {
+  encode(message: DecideRevealRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.approve !== false) {
+      writer.uint32(16).bool(message.approve);
+    }
+    if (message.decidedBy.length !== 0) {
+      writer.uint32(26).bytes(message.decidedBy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DecideRevealRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDecideRevealRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.approve = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.decidedBy = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DecideRevealRequest {
+    return {
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      approve: isSet(object.approve) ? globalThis.Boolean(object.approve) : false,
+      decidedBy: isSet(object.decidedBy)
+        ? bytesFromBase64(object.decidedBy)
+        : isSet(object.decided_by)
+        ? bytesFromBase64(object.decided_by)
+        : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: DecideRevealRequest): unknown {
+    const obj: any = {};
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.approve !== false) {
+      obj.approve = message.approve;
+    }
+    if (message.decidedBy.length !== 0) {
+      obj.decidedBy = base64FromBytes(message.decidedBy);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DecideRevealRequest>): DecideRevealRequest {
+    return DecideRevealRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DecideRevealRequest>): DecideRevealRequest {
+    const message = createBaseDecideRevealRequest();
+    message.requestId = object.requestId ?? "";
+    message.approve = object.approve ?? false;
+    message.decidedBy = object.decidedBy ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseDecideRevealResponse(): DecideRevealResponse {
+  return { asked: undefined };
+}
+
+export const DecideRevealResponse: MessageFns<DecideRevealResponse> = {
+  encode(message: DecideRevealResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== undefined) {
+      AskedReveal.encode(message.asked, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DecideRevealResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDecideRevealResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = AskedReveal.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DecideRevealResponse {
+    return { asked: isSet(object.asked) ? AskedReveal.fromJSON(object.asked) : undefined };
+  },
+
+  toJSON(message: DecideRevealResponse): unknown {
+    const obj: any = {};
+    if (message.asked !== undefined) {
+      obj.asked = AskedReveal.toJSON(message.asked);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DecideRevealResponse>): DecideRevealResponse {
+    return DecideRevealResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DecideRevealResponse>): DecideRevealResponse {
+    const message = createBaseDecideRevealResponse();
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? AskedReveal.fromPartial(object.asked)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTakeRevealRequest(): TakeRevealRequest {
+  return { requestId: "", askedBy: new Uint8Array(0), partyOin: "", purpose: "" };
+}
+
+export const TakeRevealRequest: MessageFns<TakeRevealRequest> = {
+  encode(message: TakeRevealRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.askedBy.length !== 0) {
+      writer.uint32(18).bytes(message.askedBy);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(26).string(message.partyOin);
+    }
+    if (message.purpose !== "") {
+      writer.uint32(34).string(message.purpose);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TakeRevealRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTakeRevealRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.askedBy = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.purpose = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TakeRevealRequest {
+    return {
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      askedBy: isSet(object.askedBy)
+        ? bytesFromBase64(object.askedBy)
+        : isSet(object.asked_by)
+        ? bytesFromBase64(object.asked_by)
+        : new Uint8Array(0),
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      purpose: isSet(object.purpose) ? globalThis.String(object.purpose) : "",
+    };
+  },
+
+  toJSON(message: TakeRevealRequest): unknown {
+    const obj: any = {};
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.askedBy.length !== 0) {
+      obj.askedBy = base64FromBytes(message.askedBy);
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.purpose !== "") {
+      obj.purpose = message.purpose;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TakeRevealRequest>): TakeRevealRequest {
+    return TakeRevealRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TakeRevealRequest>): TakeRevealRequest {
+    const message = createBaseTakeRevealRequest();
+    message.requestId = object.requestId ?? "";
+    message.askedBy = object.askedBy ?? new Uint8Array(0);
+    message.partyOin = object.partyOin ?? "";
+    message.purpose = object.purpose ?? "";
+    return message;
+  },
+};
+
+function createBaseTakeRevealResponse(): TakeRevealResponse {
+  return { asked: undefined, revealed: [] };
+}
+
+export const TakeRevealResponse: MessageFns<TakeRevealResponse> = {
+  encode(message: TakeRevealResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== undefined) {
+      AskedReveal.encode(message.asked, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.revealed) {
+      Revealed.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TakeRevealResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTakeRevealResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = AskedReveal.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.revealed.push(Revealed.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TakeRevealResponse {
+    return {
+      asked: isSet(object.asked) ? AskedReveal.fromJSON(object.asked) : undefined,
+      revealed: globalThis.Array.isArray(object?.revealed) ? object.revealed.map((e: any) => Revealed.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: TakeRevealResponse): unknown {
+    const obj: any = {};
+    if (message.asked !== undefined) {
+      obj.asked = AskedReveal.toJSON(message.asked);
+    }
+    if (message.revealed?.length) {
+      obj.revealed = message.revealed.map((e) => Revealed.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TakeRevealResponse>): TakeRevealResponse {
+    return TakeRevealResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TakeRevealResponse>): TakeRevealResponse {
+    const message = createBaseTakeRevealResponse();
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? AskedReveal.fromPartial(object.asked)
+      : undefined;
+    message.revealed = object.revealed?.map((e) => Revealed.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** The vault: the only process with keys, the only place with identities. */
 export type VaultServiceDefinition = typeof VaultServiceDefinition;
 export const VaultServiceDefinition = {
@@ -5679,6 +6936,42 @@ export const VaultServiceDefinition = {
       requestType: ShowTextsRequest as typeof ShowTextsRequest,
       requestStream: false,
       responseType: ShowTextsResponse as typeof ShowTextsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A person who signed in asks who learners of a school are, outside of any delivery; another person decides. */
+    askReveal: {
+      name: "AskReveal",
+      requestType: AskRevealRequest as typeof AskRevealRequest,
+      requestStream: false,
+      responseType: AskRevealResponse as typeof AskRevealResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What was asked so, newest first. */
+    listAskedReveals: {
+      name: "ListAskedReveals",
+      requestType: ListAskedRevealsRequest as typeof ListAskedRevealsRequest,
+      requestStream: false,
+      responseType: ListAskedRevealsResponse as typeof ListAskedRevealsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Another person than the one who asked approves or refuses. */
+    decideReveal: {
+      name: "DecideReveal",
+      requestType: DecideRevealRequest as typeof DecideRevealRequest,
+      requestStream: false,
+      responseType: DecideRevealResponse as typeof DecideRevealResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Who they are: once, for the one who asked, after another has approved. */
+    takeReveal: {
+      name: "TakeReveal",
+      requestType: TakeRevealRequest as typeof TakeRevealRequest,
+      requestStream: false,
+      responseType: TakeRevealResponse as typeof TakeRevealResponse,
       responseStream: false,
       options: {},
     },
