@@ -23,10 +23,9 @@ const refOf = (value: string): LearnerRef =>
   /^https?:/i.test(value) ? { eckId: value, lasKey: '' } : { eckId: '', lasKey: value };
 
 /** Two identifiers a line, parted by a tab or a semicolon: the one that was, and the one that takes its place. */
-export async function readPairs(streams: Streams): Promise<NumberPair[]> {
+export async function readPairs(streams: Streams, what = 'two ECK iDs or two keys'): Promise<NumberPair[]> {
   const { err, stdin } = streams;
-  if (stdin.isTTY)
-    err('Give two ECK iDs or two keys a line, the one that was first, with a ; between; end with Ctrl-D.\n');
+  if (stdin.isTTY) err(`Give ${what} a line, the one that was first, with a ; between; end with Ctrl-D.\n`);
   const pairs: NumberPair[] = [];
   for await (const { line, value } of valuesOf(streams)) {
     if (pairs.length === MOST) throw misuse(`At most ${MOST} learners at once.`);

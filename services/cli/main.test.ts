@@ -1065,6 +1065,51 @@ describe('learners', () => {
     expect(out + err).not.toContain('geheim');
   });
 
+  test('have other keys in another administration: counts, and lines that name nobody', async () => {
+    const answered = {
+      outcomes: ['maps', 'unknown', 'taken', 'known'],
+      maps: 1,
+      known: 1,
+      unknown: 1,
+      taken: 1,
+      unnamed: 3,
+      unnamedByYearGroup: [{ yearGroup: '7', learners: 3 }],
+    };
+    answer('mapKeys', answered);
+    const lines = `${eckId}/1;${key}1\n\n${eckId}/2\t${key}2\n${eckId}/3;${key}3\n${eckId}/4;${key}4\n`;
+    const looked = await eduk(`learner map --school ${school}`, lines);
+    expect(asked['mapKeys']).toMatchObject({ schoolOin: school, apply: false });
+    expect(asked['mapKeys'].learners[1]).toEqual({ eckId: `${eckId}/2`, lasKey: `${key}2` });
+    expect(looked.exit).toBe(0);
+    expect(looked.out).toMatch(/would lead to their learner +1\n/);
+    expect(looked.out).toMatch(/year group 7 +3\n/);
+    expect(looked.out).toMatch(/\n3 +nobody at the school has this ECK iD\n4 +the key is another/);
+    expect(looked.err).toContain('Nothing was changed');
+    const done = await eduk(`learner map --school ${school} --apply --json`, lines);
+    expect(asked['mapKeys']).toMatchObject({ apply: true });
+    expect([done.exit, done.json]).toEqual([
+      1,
+      {
+        applied: true,
+        maps: 1,
+        known: 1,
+        unknown: 1,
+        taken: 1,
+        left: [
+          { line: 3, outcome: 'unknown' },
+          { line: 4, outcome: 'taken' },
+        ],
+        unnamed: 3,
+        unnamedByYearGroup: [{ yearGroup: '7', learners: 3 }],
+      },
+    ]);
+    for (const wrong of [`${key};${key}`, `${eckId};${eckId}`]) {
+      const refused = await eduk(`learner map --school ${school}`, `${wrong}\n`);
+      expect([refused.exit, refused.err.includes('Line 1'), refused.err.includes('geheim')]).toEqual([2, true, false]);
+    }
+    expect(looked.out + looked.err + done.out + done.err).not.toContain('geheim');
+  });
+
   test('held for approval is told as that', async () => {
     answers['forgetLearner'] = () => ({
       flowId: 'f',
@@ -1471,6 +1516,7 @@ describe('errors', () => {
       'learner reveal approve': ['r'],
       'learner reveal refuse': ['r'],
       'learner reveal fetch': ['r', '--to', join(tmpdir(), `eduk-never-${process.pid}.json`)],
+      'learner map': ['--school', school],
       'audit access': ['--school', school],
       'receipt fetch': ['r'],
       'key rotate': ['data'],
@@ -1483,12 +1529,17 @@ describe('errors', () => {
       'school export': ['--school', '99AB', '--out', 'never'],
       'key hold': ['--school', '99AB', '--back'],
     };
+    const input: Record<string, string> = { 'learner map': 'https://ketenid.nl/pilot/x;y' };
     const killed = await fakeGateway({});
     killed.kill();
     for (const { name, alone } of commands.filter(({ name }) => name !== 'start'))
       for (const env of [{ EDUK_DATA: join(killed.data, 'never'), EDUK_GRPC: '127.0.0.1:0' }, killed.env]) {
         if (alone) continue;
-        const { exit, json } = await run([...name.split(' '), ...(words[name] ?? []), '--json'], env, 'x;y');
+        const { exit, json } = await run(
+          [...name.split(' '), ...(words[name] ?? []), '--json'],
+          env,
+          input[name] ?? 'x;y',
+        );
         expect([name, exit, json.error.code]).toEqual([name, 1, 'peer.unavailable']);
         expect(json.error.message).toContain('npx eduk start');
       }

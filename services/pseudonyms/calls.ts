@@ -5,6 +5,7 @@ import type { Custody } from './custody.ts';
 import type { Forgetting } from './forgetting.ts';
 import { peopleHeld } from './held.ts';
 import type { DoorKeys } from './keys.ts';
+import { checkMapKeys, mapKeys } from './mapping.ts';
 import { readPseudonym } from './pairwise.ts';
 import { checkIdentify, findLearner, identify, reveal, type Touched } from './people.ts';
 import { replace } from './replacing.ts';
@@ -184,6 +185,10 @@ export function serveVault({
     forget: ({ schoolOin, token, atMs }) =>
       asItIs(schoolOin, ({ forgetting }) => forgetting.decide(schoolOin, token, Number(atMs))),
     replace: (request) => grouped(request.schoolOin, ({ shelf }) => replace(shelf, request)),
+    mapKeys(request) {
+      checkMapKeys(request);
+      return grouped(request.schoolOin, ({ shelf }) => mapKeys(shelf, request));
+    },
     doorKeys: () => ({ ...doors, devKey }),
     async rotateKeys({ kinds, schoolOin }) {
       await rotation.begin(kinds, schoolOin);

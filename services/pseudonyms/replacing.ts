@@ -51,7 +51,8 @@ function lead(shelf: Shelf, school: School, learner: Learner, { learner: known, 
   if (!known) shelf.addLookup(school, hash, learner, shelf.key(school, 'index').version);
 }
 
-function addKey(shelf: Shelf, school: School, learner: Learner, next: Lookup): boolean {
+/** A key that nobody has leads to the learner too; false where it did. */
+export function addKey(shelf: Shelf, school: School, learner: Learner, next: Lookup): boolean {
   if (next.learner) return false;
   lead(shelf, school, learner, next);
   put(shelf, school, learner, shelf.rows.numbers(school.id, learner.id).length, {

@@ -296,6 +296,54 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
       await expect(replace('eck_id', eckId('ben'), stamp)).rejects.toMatchObject({ fault: 'wire.pgn' });
     });
 
+    test('keys of another administration are mapped in by ECK iD: nobody is made, and the key that was shown stays', async () => {
+      let at = await opened();
+      const [anna, ben] = await identifyAll(
+        at,
+        [
+          { eck: 'anna', las: 'k-1' },
+          { eck: 'ben', las: 'k-2' },
+        ],
+        {
+          sector: 'po',
+        },
+      );
+      const [vo] = await identifyAll(at, [{ eck: 'anna' }], { sector: 'vo' });
+      await identifyAll(at, [{ las: 'k-3' }], { sector: 'po' });
+      const map = async (apply: boolean, ...pairs: [string, string][]) => {
+        const learners = pairs.map(([name, lasKey]) => ({ eckId: eckId(name), lasKey }));
+        const { mapped } = await at.call.mapKeys({ schoolOin: SCHOOL, learners, apply });
+        return mapped.map(({ outcome, tokens }) => [outcome, ...tokens]);
+      };
+      const annas = [anna!.token, vo!.token];
+      const lines: [string, string][] = [
+        ['anna', 'n-1'],
+        ['nobody', 'n-2'],
+        ['ben', 'k-1'],
+        ['ben', 'k-3'],
+        ['ben', 'k-2'],
+      ];
+      const others = [['unknown'], ['taken', ben!.token], ['taken', ben!.token], ['known', ben!.token]];
+      expect(await map(false, ...lines)).toEqual([['maps', ...annas], ...others]);
+      // Looking changes nothing: the key is still nobody's.
+      expect((await identifyAll(at, [{ las: 'n-1' }], { create: false }))[0]!.code).toBe('learner.unknown');
+      expect(await map(true, ...lines)).toEqual([['maps', ...annas], ...others]);
+      at = await at.reopen();
+      expect(await map(true, ...lines)).toEqual([['known', ...annas], ...others]);
+      const found = async (las: string, sector: string) =>
+        (await identifyAll(at, [{ las }], { sector, create: false }))[0]!.token;
+      expect([await found('n-1', 'po'), await found('n-1', 'vo'), await found('n-2', 'po')]).toEqual([...annas, '']);
+      expect((await identifyOne(at, { eck: 'anna', las: 'n-1' })).token).toBe(anna!.token);
+      expect((await revealOne(at, anna!.token)).ref).toEqual({ eckId: eckId('anna'), lasKey: 'k-1' });
+      // What is forgotten is forgotten under the new key too; another school knows nothing of it.
+      await at.call.forget({ schoolOin: SCHOOL, token: anna!.token, atMs: 0n });
+      expect(await found('n-1', 'po')).toBe('');
+      const elsewhere = { schoolOin: OTHER, learners: [{ eckId: eckId('ben'), lasKey: 'n-9' }], apply: true };
+      expect((await at.call.mapKeys(elsewhere)).mapped).toEqual([{ outcome: 'unknown', tokens: [] }]);
+      const stamp = { ...elsewhere, learners: [{ eckId: 'https://ketenid.nl/sp/1', lasKey: 'n-9' }] };
+      await expect(at.call.mapKeys(stamp)).rejects.toMatchObject({ fault: 'wire.pgn' });
+    });
+
     test('numbers that name two learners are a conflict and link nothing', async () => {
       const vault = await opened();
       const [faye, noor] = await identifyAll(vault, [{ eck: 'faye', las: '1' }, { las: '2' }]);

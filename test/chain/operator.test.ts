@@ -372,6 +372,38 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(await codeOf(number({ lasKey: 'k2' }, { eckId: eckId(1) }))).toBe('wire.invalid');
     },
   },
+  mapKeys: {
+    call: (as) => as.mapKeys({ schoolOin: school, learners: [{ eckId: eckId(1003), lasKey: 'x3' }], apply: true }),
+    effect: async () => {
+      const two = [
+        { eckId: eckId(1003), lasKey: 'n3' },
+        { eckId: eckId(999_999), lasKey: 'n4' },
+      ];
+      const preview = await at.operator.mapKeys({ schoolOin: school, learners: two });
+      expect(preview).toMatchObject({ outcomes: ['maps', 'unknown'], maps: 1, known: 0, unknown: 1, taken: 0 });
+      const done = await at.operator.mapKeys({ schoolOin: school, learners: two, apply: true });
+      expect(done).toEqual(preview);
+      expect((await at.operator.mapKeys({ schoolOin: school, learners: two, apply: true })).outcomes).toEqual([
+        'known',
+        'unknown',
+      ]);
+      // Whom no line names is counted; who is named, and who is nobody, is not.
+      const { roster } = await las.rosters.getRoster({ schoolOin: school, schoolYear: '2026-2027' });
+      expect(done.unnamed).toBe(roster!.learners.length - 1);
+      expect(done.unnamedByYearGroup.reduce((sum, { learners }) => sum + learners, 0)).toBe(done.unnamed);
+      // A receiver goes on seeing the key that it knows, and there is nobody more than there was.
+      expect(roster!.learners.find((one) => one.ref!.eckId === eckId(1003))!.ref!.lasKey).toBe('k3');
+      const map = (...learners: { eckId: string; lasKey: string }[]) =>
+        at.operator.mapKeys({ schoolOin: school, learners, apply: true });
+      expect((await map({ eckId: eckId(1004), lasKey: 'n3' })).outcomes).toEqual(['taken']);
+      const twice = await map({ eckId: eckId(1004), lasKey: 'n5' }, { eckId: eckId(1005), lasKey: 'n5' });
+      expect(twice).toMatchObject({ outcomes: ['taken', 'taken'], taken: 2 });
+      // Who has left is named all the same, and is in no roster.
+      expect(twice.unnamed).toBe(roster!.learners.length - 1);
+      expect(await codeOf(map({ eckId: eckId(1004), lasKey: '' }))).toBe('wire.invalid');
+      expect(await codeOf(map())).toBe('wire.invalid');
+    },
+  },
   status: {
     call: (as) => as.status({}),
     effect: async () => {

@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { mapKeys } from './administration.ts';
 import { auditAccess, auditHead, auditVerify } from './audit.ts';
 import { breach } from './breach.ts';
 import { certsDev } from './certs.ts';
@@ -76,6 +77,7 @@ export const commands: readonly Command[] = [
   approveReveal,
   refuseReveal,
   fetchReveal,
+  mapKeys,
   auditHead,
   auditVerify,
   auditAccess,

@@ -43,6 +43,7 @@ import { digestOf, newApiKey, newClientSecret, sameDigest } from '../secrets.ts'
 import { partyCaller } from '../stages/authenticate.ts';
 import { event, type Intake } from '../submission.ts';
 import { decisionOf } from './decision.ts';
+import { mapKeysAnswer } from './keys-of-school.ts';
 import { changedParts, grantedParts, stateOf } from './mandates.ts';
 import { revealUnary } from './reveals.ts';
 import { applySwitchAnswer, previewSwitchAnswer } from './switch.ts';
@@ -438,6 +439,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
       throw new GatewayError('state.conflict', 'The two numbers are of two learners.', { where: 'after' });
     return { changed };
   },
+  mapKeys: (request: op.MapKeysRequest, gate) => mapKeysAnswer(request, gate),
   keepLearner: async (request: op.KeepLearnerRequest, gate): Promise<op.KeepLearnerResponse> => {
     const { flowId, found } = await take(keepLearner(submitReference()), request, operator, gate);
     const decision = await decided(gate, flowId);

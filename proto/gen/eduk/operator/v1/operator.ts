@@ -439,6 +439,37 @@ export interface ReplaceNumberResponse {
   changed: boolean;
 }
 
+/** All learners of a school, as the administration that it goes to knows them. */
+export interface MapKeysRequest {
+  schoolOin: string;
+  /** The ECK iD, and the key beside it, both; 10,000 at most. */
+  learners: LearnerRef[];
+  /** Without it nothing is changed. */
+  apply: boolean;
+}
+
+/** Learners of one year group. */
+export interface LearnersOfYearGroup {
+  yearGroup: string;
+  learners: number;
+}
+
+/** Counts, and what came of each. */
+export interface MapKeysResponse {
+  /**
+   * In the order asked: `maps` = the key leads to the learner from now on, or would; `known` = it did; `unknown` = nobody at the school has the
+   * ECK iD; `taken` = the key is another learner's, or one of the two stands twice.
+   */
+  outcomes: string[];
+  maps: number;
+  known: number;
+  unknown: number;
+  taken: number;
+  /** Learners in rosters of this school year and later whom no ECK iD named. */
+  unnamed: number;
+  unnamedByYearGroup: LearnersOfYearGroup[];
+}
+
 /** Nothing to ask. */
 export interface StatusRequest {
 }
@@ -6134,6 +6165,371 @@ export const ReplaceNumberResponse: MessageFns<ReplaceNumberResponse> = {
   fromPartial(object: DeepPartial<ReplaceNumberResponse>): ReplaceNumberResponse {
     const message = createBaseReplaceNumberResponse();
     message.changed = object.changed ?? false;
+    return message;
+  },
+};
+
+function createBaseMapKeysRequest(): MapKeysRequest {
+  return { schoolOin: "", learners: [], apply: false };
+}
+
+export const MapKeysRequest: MessageFns<MapKeysRequest> = {
+  encode(message: MapKeysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    for (const v of message.learners) {
+      LearnerRef.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.apply !== false) {
+      writer.uint32(24).bool(message.apply);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MapKeysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMapKeysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.learners.push(LearnerRef.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.apply = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MapKeysRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      learners: globalThis.Array.isArray(object?.learners)
+        ? object.learners.map((e: any) => LearnerRef.fromJSON(e))
+        : [],
+      apply: isSet(object.apply) ? globalThis.Boolean(object.apply) : false,
+    };
+  },
+
+  toJSON(message: MapKeysRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.learners?.length) {
+      obj.learners = message.learners.map((e) => LearnerRef.toJSON(e));
+    }
+    if (message.apply !== false) {
+      obj.apply = message.apply;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MapKeysRequest>): MapKeysRequest {
+    return MapKeysRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MapKeysRequest>): MapKeysRequest {
+    const message = createBaseMapKeysRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.learners = object.learners?.map((e) => LearnerRef.fromPartial(e)) || [];
+    message.apply = object.apply ?? false;
+    return message;
+  },
+};
+
+function createBaseLearnersOfYearGroup(): LearnersOfYearGroup {
+  return { yearGroup: "", learners: 0 };
+}
+
+export const LearnersOfYearGroup: MessageFns<LearnersOfYearGroup> = {
+  encode(message: LearnersOfYearGroup, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.yearGroup !== "") {
+      writer.uint32(10).string(message.yearGroup);
+    }
+    if (message.learners !== 0) {
+      writer.uint32(16).uint32(message.learners);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnersOfYearGroup {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnersOfYearGroup();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.yearGroup = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.learners = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LearnersOfYearGroup {
+    return {
+      yearGroup: isSet(object.yearGroup)
+        ? globalThis.String(object.yearGroup)
+        : isSet(object.year_group)
+        ? globalThis.String(object.year_group)
+        : "",
+      learners: isSet(object.learners) ? globalThis.Number(object.learners) : 0,
+    };
+  },
+
+  toJSON(message: LearnersOfYearGroup): unknown {
+    const obj: any = {};
+    if (message.yearGroup !== "") {
+      obj.yearGroup = message.yearGroup;
+    }
+    if (message.learners !== 0) {
+      obj.learners = Math.round(message.learners);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LearnersOfYearGroup>): LearnersOfYearGroup {
+    return LearnersOfYearGroup.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LearnersOfYearGroup>): LearnersOfYearGroup {
+    const message = createBaseLearnersOfYearGroup();
+    message.yearGroup = object.yearGroup ?? "";
+    message.learners = object.learners ?? 0;
+    return message;
+  },
+};
+
+function createBaseMapKeysResponse(): MapKeysResponse {
+  return { outcomes: [], maps: 0, known: 0, unknown: 0, taken: 0, unnamed: 0, unnamedByYearGroup: [] };
+}
+
+export const MapKeysResponse: MessageFns<MapKeysResponse> = {
+  encode(message: MapKeysResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.outcomes) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.maps !== 0) {
+      writer.uint32(16).uint32(message.maps);
+    }
+    if (message.known !== 0) {
+      writer.uint32(24).uint32(message.known);
+    }
+    if (message.unknown !== 0) {
+      writer.uint32(32).uint32(message.unknown);
+    }
+    if (message.taken !== 0) {
+      writer.uint32(40).uint32(message.taken);
+    }
+    if (message.unnamed !== 0) {
+      writer.uint32(48).uint32(message.unnamed);
+    }
+    for (const v of message.unnamedByYearGroup) {
+      LearnersOfYearGroup.encode(v!, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MapKeysResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMapKeysResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.outcomes.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maps = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.known = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.unknown = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.taken = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.unnamed = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.unnamedByYearGroup.push(LearnersOfYearGroup.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MapKeysResponse {
+    return {
+      outcomes: globalThis.Array.isArray(object?.outcomes) ? object.outcomes.map((e: any) => globalThis.String(e)) : [],
+      maps: isSet(object.maps) ? globalThis.Number(object.maps) : 0,
+      known: isSet(object.known) ? globalThis.Number(object.known) : 0,
+      unknown: isSet(object.unknown) ? globalThis.Number(object.unknown) : 0,
+      taken: isSet(object.taken) ? globalThis.Number(object.taken) : 0,
+      unnamed: isSet(object.unnamed) ? globalThis.Number(object.unnamed) : 0,
+      unnamedByYearGroup: globalThis.Array.isArray(object?.unnamedByYearGroup)
+        ? object.unnamedByYearGroup.map((e: any) => LearnersOfYearGroup.fromJSON(e))
+        : globalThis.Array.isArray(object?.unnamed_by_year_group)
+        ? object.unnamed_by_year_group.map((e: any) => LearnersOfYearGroup.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: MapKeysResponse): unknown {
+    const obj: any = {};
+    if (message.outcomes?.length) {
+      obj.outcomes = message.outcomes;
+    }
+    if (message.maps !== 0) {
+      obj.maps = Math.round(message.maps);
+    }
+    if (message.known !== 0) {
+      obj.known = Math.round(message.known);
+    }
+    if (message.unknown !== 0) {
+      obj.unknown = Math.round(message.unknown);
+    }
+    if (message.taken !== 0) {
+      obj.taken = Math.round(message.taken);
+    }
+    if (message.unnamed !== 0) {
+      obj.unnamed = Math.round(message.unnamed);
+    }
+    if (message.unnamedByYearGroup?.length) {
+      obj.unnamedByYearGroup = message.unnamedByYearGroup.map((e) => LearnersOfYearGroup.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MapKeysResponse>): MapKeysResponse {
+    return MapKeysResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MapKeysResponse>): MapKeysResponse {
+    const message = createBaseMapKeysResponse();
+    message.outcomes = object.outcomes?.map((e) => e) || [];
+    message.maps = object.maps ?? 0;
+    message.known = object.known ?? 0;
+    message.unknown = object.unknown ?? 0;
+    message.taken = object.taken ?? 0;
+    message.unnamed = object.unnamed ?? 0;
+    message.unnamedByYearGroup = object.unnamedByYearGroup?.map((e) => LearnersOfYearGroup.fromPartial(e)) || [];
     return message;
   },
 };
@@ -15017,6 +15413,15 @@ export const OperatorServiceDefinition = {
       requestType: ReplaceNumberRequest as typeof ReplaceNumberRequest,
       requestStream: false,
       responseType: ReplaceNumberResponse as typeof ReplaceNumberResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What the keys of another administration come to at a school; has them lead to its learners where asked. */
+    mapKeys: {
+      name: "MapKeys",
+      requestType: MapKeysRequest as typeof MapKeysRequest,
+      requestStream: false,
+      responseType: MapKeysResponse as typeof MapKeysResponse,
       responseStream: false,
       options: {},
     },

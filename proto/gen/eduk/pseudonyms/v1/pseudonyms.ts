@@ -519,6 +519,31 @@ export interface TakeRevealResponse {
   revealed: Revealed[];
 }
 
+/** Keys of the administration that a school goes to. */
+export interface MapKeysRequest {
+  schoolOin: string;
+  /** The ECK iD, and the key beside it, both. */
+  learners: LearnerRef[];
+  /** Without it nothing is written. */
+  apply: boolean;
+}
+
+/** What came of one key. */
+export interface MappedKey {
+  /**
+   * `maps` = it leads to the learner from now on, or would; `known` = it did; `unknown` = nobody here has the ECK iD; `taken` = the
+   * key is another learner's.
+   */
+  outcome: string;
+  /** Who has the ECK iD: one for each sector. */
+  tokens: string[];
+}
+
+/** In the order asked. */
+export interface MapKeysResponse {
+  mapped: MappedKey[];
+}
+
 function createBaseIdentity(): Identity {
   return { kind: "", eckId: "", lasKey: "", person: undefined, partyOin: "" };
 }
@@ -6771,6 +6796,267 @@ export const TakeRevealResponse: MessageFns<TakeRevealResponse> = {
   },
 };
 
+function createBaseMapKeysRequest(): MapKeysRequest {
+  return { schoolOin: "", learners: [], apply: false };
+}
+
+export const MapKeysRequest: MessageFns<MapKeysRequest> = {
+  encode(message: MapKeysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    for (const v of message.learners) {
+      LearnerRef.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.apply !== false) {
+      writer.uint32(24).bool(message.apply);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MapKeysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMapKeysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.learners.push(LearnerRef.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.apply = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MapKeysRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      learners: globalThis.Array.isArray(object?.learners)
+        ? object.learners.map((e: any) => LearnerRef.fromJSON(e))
+        : [],
+      apply: isSet(object.apply) ? globalThis.Boolean(object.apply) : false,
+    };
+  },
+
+  toJSON(message: MapKeysRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.learners?.length) {
+      obj.learners = message.learners.map((e) => LearnerRef.toJSON(e));
+    }
+    if (message.apply !== false) {
+      obj.apply = message.apply;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MapKeysRequest>): MapKeysRequest {
+    return MapKeysRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MapKeysRequest>): MapKeysRequest {
+    const message = createBaseMapKeysRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.learners = object.learners?.map((e) => LearnerRef.fromPartial(e)) || [];
+    message.apply = object.apply ?? false;
+    return message;
+  },
+};
+
+function createBaseMappedKey(): MappedKey {
+  return { outcome: "", tokens: [] };
+}
+
+export const MappedKey: MessageFns<MappedKey> = {
+  encode(message: MappedKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.outcome !== "") {
+      writer.uint32(10).string(message.outcome);
+    }
+    for (const v of message.tokens) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MappedKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMappedKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.tokens.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MappedKey {
+    return {
+      outcome: isSet(object.outcome) ? globalThis.String(object.outcome) : "",
+      tokens: globalThis.Array.isArray(object?.tokens) ? object.tokens.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: MappedKey): unknown {
+    const obj: any = {};
+    if (message.outcome !== "") {
+      obj.outcome = message.outcome;
+    }
+    if (message.tokens?.length) {
+      obj.tokens = message.tokens;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MappedKey>): MappedKey {
+    return MappedKey.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MappedKey>): MappedKey {
+    const message = createBaseMappedKey();
+    message.outcome = object.outcome ?? "";
+    message.tokens = object.tokens?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseMapKeysResponse(): MapKeysResponse {
+  return { mapped: [] };
+}
+
+export const MapKeysResponse: MessageFns<MapKeysResponse> = {
+  encode(message: MapKeysResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.mapped) {
+      MappedKey.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MapKeysResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMapKeysResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mapped.push(MappedKey.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MapKeysResponse {
+    return {
+      mapped: globalThis.Array.isArray(object?.mapped) ? object.mapped.map((e: any) => MappedKey.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: MapKeysResponse): unknown {
+    const obj: any = {};
+    if (message.mapped?.length) {
+      obj.mapped = message.mapped.map((e) => MappedKey.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MapKeysResponse>): MapKeysResponse {
+    return MapKeysResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MapKeysResponse>): MapKeysResponse {
+    const message = createBaseMapKeysResponse();
+    message.mapped = object.mapped?.map((e) => MappedKey.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** The vault: the only process with keys, the only place with identities. */
 export type VaultServiceDefinition = typeof VaultServiceDefinition;
 export const VaultServiceDefinition = {
@@ -6972,6 +7258,15 @@ export const VaultServiceDefinition = {
       requestType: TakeRevealRequest as typeof TakeRevealRequest,
       requestStream: false,
       responseType: TakeRevealResponse as typeof TakeRevealResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Keys of another administration lead to the learners whose ECK iD stands beside them; makes nobody. */
+    mapKeys: {
+      name: "MapKeys",
+      requestType: MapKeysRequest as typeof MapKeysRequest,
+      requestStream: false,
+      responseType: MapKeysResponse as typeof MapKeysResponse,
       responseStream: false,
       options: {},
     },
