@@ -135,6 +135,30 @@ describe('groups of today', () => {
   });
 });
 
+describe('a school that was told to have turned its year', () => {
+  const [year, next] = ['2026-2027', '2027-2028'];
+  const both = { years: { [year]: { groups: ['4h2', 'wisb'] }, [next]: { groups: ['5h1', 'wisb'] } } };
+  const groups = (learner: Pick<Learner, 'years'>, day: string, turned: string) =>
+    decide.groupsToday(learner, Date.parse(`${day}T11:00:00Z`), day, turned);
+  test('early: who moves on is in groups of both years, until the one before has ended', () => {
+    expect(groups(both, '2027-07-10', next)).toEqual(['4h2', 'wisb', '5h1']);
+    expect(groups(both, '2027-08-14', next)).toEqual(['4h2', 'wisb', '5h1']);
+    expect(groups(both, '2027-08-15', next)).toEqual(['5h1', 'wisb']);
+  });
+  test('late: the year before stands until then', () => {
+    expect(groups(both, '2027-08-20', year)).toEqual(['4h2', 'wisb']);
+    expect(groups(both, '2027-08-23', next)).toEqual(['5h1', 'wisb']);
+  });
+  test('who is in the year before only, is there no longer once it has ended', () => {
+    const before = { years: { [year]: { groups: ['4h2'] } } };
+    expect(groups(before, '2027-07-31', next)).toEqual(['4h2']);
+    expect(groups(before, '2027-08-15', next)).toBeUndefined();
+    expect(decide.isEnrolled(before, '2027-08-14', next)).toBe(true);
+    expect(decide.isEnrolled(before, '2027-08-15', next)).toBe(false);
+    expect(decide.isEnrolled({ years: { [next]: { groups: [] } } }, '2027-06-01', year)).toBe(true);
+  });
+});
+
 describe('redeeming', () => {
   const made = (launch({ rights: [right()] }) as { launch: Launch }).launch;
   const redeem = (given: Partial<decide.RedeemState>, command: Partial<decide.RedeemCommand> = {}) =>

@@ -34,13 +34,28 @@ export const groupHolder = (group: string): string => `g:${group}`;
 export const learnerOf = ({ holder }: Pick<Right, 'holder'>): string =>
   holder.startsWith('l:') ? holder.slice(2) : '';
 
-/** Groups of a learner today; undefined when not at this school today, by roster. */
+/** What a group of a year gives ends after its last day, 31 July, and as many days more as one may be late by. */
+const endOfGroups = (year: string): string => `${year.slice(5)}-08-14`;
+
+/**
+ * Groups of a learner today; undefined when not at this school today, by roster. `turned`: the year that the school is in, where it
+ * was told; until then that of the calendar.
+ */
 export function groupsToday(
   learner: Pick<Learner, 'years'> | undefined,
   now: number,
   today: string,
+  turned?: string,
 ): readonly string[] | undefined {
   if (!learner) return undefined;
+  if (turned !== undefined) {
+    // A school that turned early takes nothing away before the year before has ended.
+    const there = Object.entries(learner.years).filter(
+      ([year, { until }]) =>
+        year <= turned && !(until && until <= today) && (year === turned || today <= endOfGroups(year)),
+    );
+    return there.length === 0 ? undefined : [...new Set(there.flatMap(([, { groups }]) => groups))];
+  }
   const running = schoolYearOf(now);
   let best: [string, Enrolment] | undefined;
   // A school may turn its year later than 1 August: until then the groups of the year before stand.
@@ -52,8 +67,12 @@ export function groupsToday(
 }
 
 /** Whether the learner is in a roster of this school, of this year or the next. */
-export const isEnrolled = (learner: Pick<Learner, 'years'> | undefined, today: string): boolean =>
-  learner !== undefined && Object.values(learner.years).some(({ until }) => !until || until > today);
+export const isEnrolled = (learner: Pick<Learner, 'years'> | undefined, today: string, turned?: string): boolean =>
+  learner !== undefined &&
+  Object.entries(learner.years).some(
+    ([year, { until }]) =>
+      (!until || until > today) && (turned === undefined || year >= turned || today <= endOfGroups(year)),
+  );
 
 /** Whether the right lets its holder in on a day; otherwise why not. */
 export function closed(right: Pick<Right, 'state' | 'starts' | 'ends'>, today: string): Fault | undefined {
@@ -80,6 +99,8 @@ export interface LaunchState {
   /** What stands under the launch id. */
   existing: Launch | undefined;
   learner: Learner | undefined;
+  /** The school year that the school is in, where it was told; absent = that of the calendar. */
+  turned?: string | undefined;
   /** Rights that bear on it, of any holder. */
   rights: readonly Right[];
   product: ProductCopy | undefined;
@@ -103,7 +124,7 @@ export function launch(state: LaunchState, command: LaunchCommand): LaunchDecisi
   if (state.existing) return refused('state.conflict', 'This launch was decided before.');
   if (!command.entitlement && !command.product) return refused('wire.invalid', 'Name an entitlement or a product.');
 
-  const groups = groupsToday(state.learner, now, today);
+  const groups = groupsToday(state.learner, now, today, state.turned);
   const reach = (right: Right): number => {
     if (right.counted) return 0;
     if (right.holder === learnerHolder(command.learner)) return 3;
@@ -122,14 +143,14 @@ export function launch(state: LaunchState, command: LaunchCommand): LaunchDecisi
     .sort((a, b) => reach(b) - reach(a));
   const open = held.find((right) => closed(right, today) === undefined);
   if (open) return created(state, command, open.id, open);
-  if (!command.entitlement && product && !product.licensed && isEnrolled(state.learner, today))
+  if (!command.entitlement && product && !product.licensed && isEnrolled(state.learner, today, state.turned))
     return created(state, command, '', product);
   if (held.length > 0) {
     const reasons = new Set(held.map((right) => closed(right, today)));
     const code = helpful.find((reason) => reasons.has(reason))!;
     return refused(code, told[code]!);
   }
-  if (!isEnrolled(state.learner, today))
+  if (!isEnrolled(state.learner, today, state.turned))
     return refused('learner.unknown', 'The learner is in no roster of this school and holds nothing here.');
   return missing.right;
 }

@@ -25,6 +25,7 @@ import {
   products,
   type Right,
   rights,
+  turns,
 } from './tables.ts';
 
 const gone = new ForgottenLearners(forgotten);
@@ -58,6 +59,8 @@ export const consumer: Consumer = {
     'LearnerLeft',
     'LearnerForgotten',
     'LearnerKept',
+    'SchoolYearTurned',
+    'SchoolYearTurnPlanned',
     'ProductPublished',
   ],
   handle: (record, unit) => settle(record, unit, false),
@@ -108,6 +111,17 @@ function settle(record: LogRecord, unit: Unit, final: boolean): void {
     case 'LearnerKept':
       onKept(decoded(record, 'LearnerKept'), unit);
       break;
+    case 'SchoolYearTurned': {
+      const { schoolOin, schoolYear } = decoded(record, 'SchoolYearTurned');
+      unit.put(turns, { school: schoolOin, running: schoolYear });
+      break;
+    }
+    case 'SchoolYearTurnPlanned': {
+      // The calendar would turn it before the day that the school chose.
+      const { schoolOin, yearBefore } = decoded(record, 'SchoolYearTurnPlanned');
+      unit.put(turns, { school: schoolOin, running: yearBefore });
+      break;
+    }
     case 'ProductPublished': {
       const { product, unchanged } = decoded(record, 'ProductPublished');
       if (!product || (unchanged && unit.get(products, product.productId))) break;
@@ -157,7 +171,8 @@ function onLaunch(submitted: EventOf<'LaunchSubmitted'>, unit: Unit, final: bool
   const { launchId, schoolOin, learner, entitlementId, productId, ticketDigest, byOin } = submitted;
   const known = unit.get(learners, schoolOin, learner);
   const today = dutchDay(unit.now);
-  const groups = decide.groupsToday(known, unit.now, today) ?? [];
+  const turned = unit.get(turns, schoolOin)?.running;
+  const groups = decide.groupsToday(known, unit.now, today, turned) ?? [];
   const named = entitlementId ? unit.get(rights, schoolOin, entitlementId) : undefined;
   if (entitlementId && !named && !final && !unit.get(launches, launchId))
     unit.wait(entitlementWanted(schoolOin, entitlementId), unit.now + RIGHT_WAIT_MS);
@@ -167,6 +182,7 @@ function onLaunch(submitted: EventOf<'LaunchSubmitted'>, unit: Unit, final: bool
       today,
       existing: unit.get(launches, launchId),
       learner: known,
+      turned,
       rights: entitlementId
         ? named
           ? [named]

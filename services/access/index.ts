@@ -9,6 +9,7 @@ export const access: ServiceModule = {
   tables: [
     tables.rights,
     tables.learners,
+    tables.turns,
     tables.products,
     tables.launches,
     tables.launchDays,

@@ -57,6 +57,19 @@ export const learners = table<Learner>({
   retention: 'RETENTION_ROSTER',
 });
 
+/** Which school year a school is in, where it was told; until then that of the calendar. */
+export interface Turn {
+  school: string;
+  running: string;
+}
+
+export const turns = table<Turn>({
+  name: 'access_turns',
+  key: ['school'],
+  columns: { school: 'text', running: 'text' },
+  retention: 'RETENTION_ROSTER',
+});
+
 /** What access needs of the catalogue. */
 export interface ProductCopy {
   product: string;

@@ -1255,7 +1255,8 @@ describe('what waits', () => {
           schoolYear: '2026-2027',
           siteCode: '01',
           reason: 'removes_many',
-          difference: { before: 100, after: 20, left: 80, groupsClosed: 2 },
+          difference: { before: 100, after: 20, left: 80, groupsClosed: 2, staffRenamed: 3 },
+          yearGroups: [{ yearGroup: '7', left: 80, joined: 1 }],
           sinceMs: BigInt(NOW - 3_600_000),
           state: 'waiting',
           groupsClosing: ['7a', '7b'],
@@ -1264,7 +1265,8 @@ describe('what waits', () => {
     });
     const { out } = await eduk('hold list');
     for (const text of [
-      '100 learners become 20: 80 leave, 2 groups close',
+      '100 learners become 20: 80 leave, 2 groups close, 3 staff renamed',
+      '7: 80 leave, 1 join',
       'it removes many learners',
       '2026-2027, site 01',
       '7a, 7b',
@@ -1282,6 +1284,38 @@ describe('what waits', () => {
       message: 'This hold was approved before.',
       who: 'sender',
     });
+  });
+
+  test('the turn of a school year is seen before it is asked', async () => {
+    const turn = {
+      running: '2026-2027',
+      schoolYear: '2027-2028',
+      difference: { learnersBefore: 612, learnersAfter: 598, learnersStay: 540, groupsBefore: 24, groupsAfter: 25 },
+      sites: [{ siteCode: '01', before: 300, after: 0 }],
+      onDay: '2027-08-01',
+      waits: 'leaves_out_site',
+    };
+    answer('previewTurn', { schoolName: 'De Regenboog', turn });
+    const { out, err } = await eduk(`roster turn --school ${school}`);
+    for (const text of [
+      'De Regenboog',
+      '2027-2028',
+      '612 → 598: 540 in both, 58 new, 72 in this year only',
+      '2027-08-01',
+    ])
+      expect(out).toContain(text);
+    expect(out.replace(/\s+/g, ' ')).toContain('a site of this year has no roster for the year to come');
+    expect(err).toContain('Nothing was changed');
+    expect(asked['turnYear']).toBeUndefined();
+    expect((await eduk(`roster turn --school ${school} --on 2027-08-23`)).exit).toBe(2);
+    answer('turnYear', { flowId: 'f', decision: { outcome: 'SchoolYearTurnPlanned' } });
+    const done = await eduk(`roster turn --school ${school} --on 2027-08-23 --apply --json`);
+    expect(done.json).toMatchObject({ applied: true, flowId: 'f', running: '2026-2027', schoolYear: '2027-2028' });
+    expect(asked['turnYear']).toEqual({ schoolOin: school, schoolYear: '2027-2028', onDay: '2027-08-23' });
+    const told = 'A roster of this school year waits for approval: decide about it first.';
+    answer('turnYear', { flowId: 'f', decision: { outcome: 'SchoolYearTurnRefused', code: 'hold.pending', told } });
+    const refused = await eduk(`roster turn --school ${school} --apply --json`);
+    expect([refused.exit, refused.json.error.code, refused.json.applied]).toEqual([1, 'hold.pending', false]);
   });
 
   test('parked keys are listed and taken up again, only those that were meant', async () => {
@@ -1502,6 +1536,7 @@ describe('errors', () => {
       'mandate withdraw': ['m'],
       'mandate key': ['m', '--renew'],
       'roster import': ['-'],
+      'roster turn': ['--school', school],
       'catalogue import': ['-', '--party', oin],
       'flow show': ['f'],
       'flow why': ['--order', 'o'],

@@ -64,7 +64,8 @@ const roster = <
     | 'LearnerLeft'
     | 'LearnerForgotten'
     | 'GroupChanged'
-    | 'StaffChanged',
+    | 'StaffChanged'
+    | 'SchoolYearTurned',
 >(): Route<N> => route<N>(Service.SERVICE_ROSTER, ROSTER_READERS, rosterReaders as Route<N>['receivers']);
 
 export const routes: { readonly [N in EventName]?: Route<N> } = {
@@ -79,6 +80,7 @@ export const routes: { readonly [N in EventName]?: Route<N> } = {
   LearnerForgotten: roster(),
   GroupChanged: roster(),
   StaffChanged: roster(),
+  SchoolYearTurned: roster(),
 
   OrderPlaced: route(Service.SERVICE_ORDER, 'the seller of each line, and the buyer', (event) => [
     ...event.lines.map((line) => line.sellerOin),

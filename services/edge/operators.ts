@@ -34,6 +34,7 @@ const reads: ReadonlySet<string> = new Set([
   'listParked',
   'previewRelease',
   'previewSwitch',
+  'previewTurn',
   'readAuditLog',
   'showReceipt',
   'listAccess',

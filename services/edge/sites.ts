@@ -6,7 +6,11 @@ import type { Caller } from './caller.ts';
 import { actsForSchool } from './stages/authorise.ts';
 import type { Door } from './submission.ts';
 
-const YEAR_MS = 365 * 86_400_000;
+/** So many school years later, or earlier. */
+const yearAway = (year: string, away: number): string => {
+  const first = Number(year.slice(0, 4)) + away;
+  return `${first}-${first + 1}`;
+};
 /** Learners asked of the owner of rosters at once. */
 const AT_ONCE = 1000;
 
@@ -29,7 +33,7 @@ export function sitesFor(
 }
 
 /**
- * Those of these learners whom a roster of one of the sites names: that of the running school year, else of the next, else of
+ * Those of these learners whom a roster of one of the sites names: that of the school year the school is in, else of the next, else of
  * the one before. Who is in no roster, or in one of the whole school only, is at no site.
  */
 export async function learnersAt(
@@ -38,17 +42,19 @@ export async function learnersAt(
   sites: ReadonlySet<string>,
   tokens: readonly string[],
 ): Promise<ReadonlySet<string>> {
-  const now = clock.now();
   const here = new Set<string>();
   let open = [...new Set(tokens)].filter((token) => token !== '');
-  for (const at of [now, now + YEAR_MS, now - YEAR_MS]) {
+  let running = '';
+  for (const away of [0, 1, -1]) {
+    const year = away === 0 ? '' : yearAway(running || schoolYearOf(clock.now()), away);
     const found = new Set<string>();
     for (let from = 0; from < open.length; from += AT_ONCE) {
-      const { learners } = await services.rosters.getLearners({
+      const { learners, schoolYear } = await services.rosters.getLearners({
         schoolOin,
-        schoolYear: schoolYearOf(at),
+        schoolYear: year,
         learners: open.slice(from, from + AT_ONCE),
       });
+      running ||= schoolYear;
       for (const { learner, siteCodes } of learners) {
         found.add(learner);
         if (siteCodes.some((code) => sites.has(code))) here.add(learner);

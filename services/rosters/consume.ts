@@ -19,6 +19,7 @@ import {
   type StaffEntry,
 } from '#proto/eduk/events/v1/rosters';
 import {
+  byYearGroup,
   type Changes,
   type Claims,
   combinedGroup,
@@ -54,9 +55,20 @@ import {
   type StaffRow,
   scopes,
   staff,
+  turns,
   type YearRow,
   years,
 } from './tables.ts';
+import {
+  decideTurn,
+  dueDay,
+  firstStanding,
+  type Standing,
+  standingAfter,
+  type TurnCommand,
+  type TurnSite,
+  type TurnState,
+} from './turn.ts';
 
 const DAY_MS = 86_400_000;
 /** How long parts of a roster wait for its last one. */
@@ -90,6 +102,7 @@ export function consumer({ holdThresholdPercent }: RosterSettings): Consumer {
       'HoldDecisionSubmitted',
       'LearnerForgetSubmitted',
       'LearnerKeepSubmitted',
+      'SchoolYearTurnSubmitted',
     ],
     handle(record, unit) {
       switch (record.type) {
@@ -103,6 +116,8 @@ export function consumer({ holdThresholdPercent }: RosterSettings): Consumer {
           return forget(record, unit, holdThresholdPercent);
         case 'LearnerKeepSubmitted':
           return keep(record, unit);
+        case 'SchoolYearTurnSubmitted':
+          return askTurn(record, unit);
       }
     },
     onTimer,
@@ -160,6 +175,7 @@ function takePart(record: LogRecord, unit: Unit, thresholdPercent: number): void
       .map(({ group }) => group.group),
     site: siteCode,
     administration,
+    yearGroups: byYearGroup(state, decided.changes!),
   });
   for (const [i, body] of bodies.entries()) unit.put(heldParts, { school: schoolOin, holdId, part: i, body });
 }
@@ -194,7 +210,7 @@ function assemble(bodies: readonly Uint8Array[]): RosterDocument | undefined {
 
 function addLearners(record: LogRecord, unit: Unit): void {
   const { schoolOin, schoolYear: givenYear, learners: named } = decoded(record, 'LearnersSubmitted');
-  const schoolYear = givenYear || schoolYearOf(unit.now);
+  const schoolYear = givenYear || standingOf(unit, schoolOin).running;
   const state = load(
     unit,
     schoolOin,
@@ -396,6 +412,7 @@ function onTimer(timer: TimerRow, unit: Unit): void {
   const schoolOin = timer.key;
   if (what === 'leave') endDay(unit, schoolOin, first, second);
   else if (what === 'purge') purge(unit, schoolOin, first, timer);
+  else if (what === 'turn') dayCame(unit, schoolOin, first);
   else dropParts(unit, schoolOin, first, timer.payload.slice(`parts ${first} `.length));
 }
 
@@ -436,6 +453,7 @@ function purge(unit: Unit, school: string, year: string, timer: TimerRow): void 
   for (const mark of unit.list(forgotten, { equals: [school] }))
     if (mark.atMs < unit.now - FORGOTTEN_KEPT_MS) unit.remove(forgotten, school, mark.learner);
   unit.remove(years, school, year);
+  if (unit.list(years, { equals: [school] }).every((row) => row.year === year)) unit.remove(turns, school);
 }
 
 /** When a school year's rows have had their term, Unix milliseconds. */
@@ -524,6 +542,126 @@ function save(unit: Unit, state: RosterState, about: About, { events, changes, c
   const gone = events.flatMap((event) => (event.name === 'LearnerLeft' ? [event.value.learner] : []));
   const counts = claimCounts(state, claims, gone);
   saveScopes(unit, state, about, isApplied && about.rosterId ? changes : undefined, counts);
+  if (isApplied || size !== 0) yearCame(unit, about.schoolOin, about.schoolYear);
+}
+
+/** Which year a school is in. `also`: a year whose row this unit wrote, which a list does not show yet. */
+export function standingOf(rows: Reader & { now: number }, school: string, also = ''): Standing {
+  const row = rows.get(turns, school);
+  if (!row) {
+    const sizes = new Map(rows.list(years, { equals: [school] }).map(({ year, learners }) => [year, learners]));
+    const own = also === '' ? undefined : rows.get(years, school, also);
+    if (own) sizes.set(own.year, own.learners);
+    return firstStanding(sizes, rows.now);
+  }
+  const { running, before, plannedYear, plannedDay } = row;
+  return { running, before, ...(plannedYear === '' ? {} : { plan: { year: plannedYear, day: plannedDay } }) };
+}
+
+/** A school between two years, from rows. */
+export function turnState(rows: Reader & { now: number }, school: string, to: string): TurnState {
+  const stands = standingOf(rows, school);
+  const [from, next] = [stands.running, to].map((year) => {
+    const equals = [school, year];
+    return {
+      learners: rows.list(learners, { equals }).map(({ learner }) => learner),
+      groups: rows.list(groups, { equals }).map(({ groupToken }) => groupToken),
+      staff: rows.list(staff, { equals }).map((one) => one.staff),
+      scopes: rows.list(scopes, { equals }).filter(({ endedMs }) => endedMs === 0),
+    };
+  }) as [RowsOfYear, RowsOfYear];
+  const inBoth = (a: readonly string[], b: readonly string[]) => {
+    const known = new Set(a);
+    return b.filter((token) => known.has(token)).length;
+  };
+  return {
+    ...stands,
+    size: rows.get(years, school, to)?.learners,
+    difference: {
+      learnersBefore: from.learners.length,
+      learnersAfter: next.learners.length,
+      learnersStay: inBoth(from.learners, next.learners),
+      groupsBefore: from.groups.length,
+      groupsAfter: next.groups.length,
+      groupsStay: inBoth(from.groups, next.groups),
+      staffBefore: from.staff.length,
+      staffAfter: next.staff.length,
+      staffStay: inBoth(from.staff, next.staff),
+    },
+    sites: sitesOfBoth(from.scopes, next.scopes),
+    waiting: rows
+      .list(holds, { index: 'waiting', equals: ['waiting', school, to] })
+      .filter(({ reason }) => reason !== FORGETS_MANY).length,
+  };
+}
+
+interface RowsOfYear {
+  learners: string[];
+  groups: string[];
+  staff: string[];
+  scopes: ScopeRow[];
+}
+
+/** Where a roster of the whole school has come for the year to go to, no site is missing in it. */
+function sitesOfBoth(before: readonly ScopeRow[], after: readonly ScopeRow[]): TurnSite[] {
+  if (after.some(({ site }) => site === '')) return [];
+  const count = (rows: readonly ScopeRow[], site: string) =>
+    rows.filter((row) => row.site === site).reduce((sum, row) => sum + row.learners, 0);
+  const codes = new Set([...before, ...after].map(({ site }) => site).filter((site) => site !== ''));
+  return [...codes]
+    .sort()
+    .map((siteCode) => ({ siteCode, before: count(before, siteCode), after: count(after, siteCode) }));
+}
+
+const turnTimer = (school: string, year: string): string => `${school} turn ${year}`;
+
+function askTurn(record: LogRecord, unit: Unit): void {
+  const { schoolOin, schoolYear, onDay } = decoded(record, 'SchoolYearTurnSubmitted');
+  const command = { type: 'AskTurn', schoolOin, schoolYear, onDay, now: unit.now } as const;
+  saveTurn(unit, schoolOin, turnState(unit, schoolOin, schoolYear), command);
+}
+
+function dayCame(unit: Unit, schoolOin: string, schoolYear: string): void {
+  const command = { type: 'DayCame', schoolOin, schoolYear, now: unit.now } as const;
+  saveTurn(unit, schoolOin, turnState(unit, schoolOin, schoolYear), command);
+}
+
+/** A roster of a year was taken: the turn to it comes on its day, or now where that day was before. */
+function yearCame(unit: Unit, school: string, year: string): void {
+  const stands = standingOf(unit, school, year);
+  if (!unit.get(turns, school)) saveStanding(unit, school, stands, 0);
+  if (year > stands.running) awaitDay(unit, school, stands, year);
+}
+
+/** Also where that day has come: what this unit wrote is listed in the next one. */
+function awaitDay(unit: Unit, school: string, stands: Standing, year: string): void {
+  const atMs = Math.max(unit.now, startOfDutchDay(dueDay(stands, year)));
+  unit.setTimer({ id: turnTimer(school, year), atMs, key: school, payload: `turn ${year}` });
+}
+
+function saveTurn(unit: Unit, school: string, state: TurnState, command: TurnCommand): void {
+  const decided = decideTurn(state, command);
+  for (const { name, value } of decided) emit(unit, name, value as never, school);
+  const stands = standingAfter(state, decided);
+  const isOther = decided.some(({ name }) => name !== 'SchoolYearTurnRefused');
+  if (!isOther) return;
+  const hasTurned = decided.some(({ name }) => name === 'SchoolYearTurned');
+  saveStanding(unit, school, stands, hasTurned ? unit.now : (unit.get(turns, school)?.turnedMs ?? 0));
+  unit.cancelTimer(turnTimer(school, command.schoolYear));
+  // What is to come: the day that was chosen, or that of the turn that was taken back.
+  const next = stands.plan?.year ?? (stands.running < state.running ? state.running : '');
+  if (next !== '') awaitDay(unit, school, stands, next);
+}
+
+function saveStanding(unit: Unit, school: string, { running, before, plan }: Standing, turnedMs: number): void {
+  unit.put(turns, {
+    school,
+    running,
+    before,
+    turnedMs,
+    plannedYear: plan?.year ?? '',
+    plannedDay: plan?.day ?? '',
+  });
 }
 
 /** Who names whom may change where what is told does not: a pupil at two sites is left out at one. */

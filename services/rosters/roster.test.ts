@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { GroupEntry, LearnerEntry, StaffEntry } from '#proto/eduk/events/v1/rosters';
 import {
+  byYearGroup,
   type Decided,
   decide,
   evolved,
@@ -330,6 +331,63 @@ describe('a roster waits for approval', () => {
       given(nameOfGroupGiven).when(close({ groups: [group('g')], learners: pupils(100) })).decided.events[0]!.name,
     ).toBe('RosterApplied');
   });
+  test('when it closes many groups, or removes or renames many staff; one of them is not many', () => {
+    const many = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((token) => group(token));
+    const staff = Array.from({ length: 10 }, (_, i) => teacher(`T${i}`));
+    const all = { groups: many, learners: pupils(100, { group: 'a' }), staff };
+    const school = known(all);
+    const first = (changed: Partial<RosterDocument>) =>
+      said(given(school).when(close({ ...all, ...changed })).decided.events[0]!);
+    expect(first({ groups: many.slice(0, 7) })).toBe('applied');
+    expect(first({ groups: many.slice(0, 6) })).toBe('held removes_groups');
+    expect(first({ staff: staff.slice(0, 9) })).toBe('applied');
+    expect(first({ staff: staff.slice(0, 8) })).toBe('held removes_staff');
+    expect(first({ staff: [] })).toBe('held removes_staff');
+    const called = (count: number, to: string) =>
+      staff.map((one, i) => (i < count ? { ...one, nameMark: mark(to) } : one));
+    expect(first({ staff: called(1, 'u') })).toBe('applied');
+    expect(first({ staff: called(2, 'u') })).toBe('held renames_staff');
+    // A name that is left out, or given for the first time, is another name for nobody.
+    expect(first({ staff: called(10, '') })).toBe('applied');
+    const nameless = known({ ...all, staff: called(10, '') });
+    expect(said(given(nameless).when(close(all)).decided.events[0]!)).toBe('applied');
+    expect(first({ partial: true, groups: [], staff: [] })).toBe('applied');
+    const { decided } = given(school).when(close({ ...all, groups: many.slice(0, 6), staff: called(2, 'u') }));
+    expect(decided.changes!.difference).toMatchObject({
+      groupsBefore: 8,
+      groupsClosed: 2,
+      staffBefore: 10,
+      staffRenamed: 2,
+    });
+  });
+  test('with where it differs, by year group', () => {
+    const state = known({
+      learners: [...pupils(30), ...pupils(10).map((l) => ({ ...l, learner: `M${l.learner}`, yearGroup: '6' }))],
+    });
+    const command = close({
+      learners: [
+        ...pupils(20, { nameMark: mark('b') }),
+        ...pupils(10).map((l) => ({ ...l, learner: `M${l.learner}`, yearGroup: '7' })),
+        learner('N', { yearGroup: '' }),
+      ],
+    });
+    const { changes } = decide(state, command);
+    expect(byYearGroup(state, changes!)).toEqual([
+      { yearGroup: '', joined: 1, left: 0, moved: 0, renamed: 0 },
+      { yearGroup: '5', joined: 0, left: 10, moved: 0, renamed: 20 },
+      { yearGroup: '7', joined: 0, left: 0, moved: 10, renamed: 0 },
+    ]);
+  });
+  test('never for a share of fewer than 20 pupils, of whatever it is', () => {
+    const small = known({
+      groups: ['a', 'b', 'c', 'd'].map((token) => group(token)),
+      learners: pupils(19, { group: 'a' }),
+      staff: ['T', 'U', 'V'].map((token) => teacher(token)),
+    });
+    expect(
+      said(given(small).when(close({ groups: [group('a')], learners: pupils(19, { group: 'a' }) })).decided.events[0]!),
+    ).toBe('applied');
+  });
   test('never for a share of fewer than 20 pupils', () => {
     expect(given(known({ learners: pupils(19) })).when(close({ learners: pupils(1) })).decided.events[0]!.name).toBe(
       'RosterApplied',
@@ -503,5 +561,63 @@ describe('any sequence of rosters', () => {
   const sorted = (entry: LearnerEntry): LearnerEntry => ({
     ...entry,
     compositeGroups: [...entry.compositeGroups].sort(),
+  });
+});
+
+describe('any two rosters', () => {
+  const names = ['', 'a', 'b'];
+  const anyOf = (prefix: string, most: number) =>
+    fc
+      .array(fc.tuple(fc.integer({ min: 0, max: most }), fc.constantFrom(...names)), { maxLength: most + 10 })
+      .map((rows) => new Map(rows.map(([n, name]) => [`${prefix}${n}`, name])));
+  const anyRoster = fc.record({ learners: anyOf('L', 50), groups: anyOf('g', 9), staff: anyOf('T', 12) }).map(
+    ({ learners, groups, staff }): Partial<RosterDocument> => ({
+      learners: [...learners].map(([token, name]) => learner(token, { nameMark: mark(name) })),
+      groups: [...groups].map(([token, name]) => group(token, { name })),
+      staff: [...staff].map(([token, name]) => teacher(token, { nameMark: mark(name) })),
+    }),
+  );
+
+  /** As the page of the domain says it, without the decider's own counting. */
+  function takesMuch(before: Partial<RosterDocument>, after: Partial<RosterDocument>, percent: number): boolean {
+    const kinds = [
+      [
+        before.learners!.map((l) => [l.learner, l.nameMark.toString()]),
+        after.learners!.map((l) => [l.learner, l.nameMark.toString()]),
+        1,
+      ],
+      [before.groups!.map((g) => [g.group, g.name]), after.groups!.map((g) => [g.group, g.name]), 2],
+      [
+        before.staff!.map((s) => [s.staff, s.nameMark.toString()]),
+        after.staff!.map((s) => [s.staff, s.nameMark.toString()]),
+        2,
+      ],
+    ] as [[string, string][], [string, string][], number][];
+    if (before.learners!.length > 0 && after.learners!.length === 0) return true;
+    if (before.learners!.length < 20) return false;
+    return kinds.some(([was, is, least]) => {
+      const now = new Map(is);
+      const gone = was.filter(([token]) => !now.has(token)).length;
+      const renamed = was.filter(([token, name]) => name !== '' && now.get(token) && now.get(token) !== name).length;
+      const tooMany = (n: number, fewest: number) => n >= fewest && n * 100 > was.length * percent;
+      // One group may be renamed no more than its share; one may close.
+      return tooMany(gone, least) || tooMany(renamed, least === 2 && was === kinds[1]![0] ? 1 : least);
+    });
+  }
+
+  test('the second is held exactly where it takes away or renames more than the threshold', () => {
+    fc.assert(
+      fc.property(anyRoster, anyRoster, fc.integer({ min: 1, max: 60 }), (first, second, thresholdPercent) => {
+        const state = known(first);
+        const { events } = decide(state, close({ ...second, rosterId: 'r2' }, { thresholdPercent }));
+        const isHeld = events.some(({ name }) => name === 'RosterHeld');
+        // All groups gone is a document that was cut off, whatever the threshold, and one group may be all of them.
+        const allGone = first.learners!.length >= 20 && first.groups!.length > 0 && second.groups!.length === 0;
+        expect(isHeld).toBe(allGone || takesMuch(first, second, thresholdPercent));
+        // What is held changes nothing.
+        if (isHeld) expect(evolved(state, { events })).toEqual(state);
+      }),
+      { numRuns: 500 },
+    );
   });
 });

@@ -3,7 +3,14 @@
  * forgotten mean for one school and school year. Pure: state and command in, events out; time is part of the command.
  */
 import { dutchDay, type Fault, isAdministration, isDay, isSchoolYear, isSiteCode } from '#kernel';
-import type { GroupEntry, LearnerEntry, RosterDifference, SiteEntry, StaffEntry } from '#proto/eduk/events/v1/rosters';
+import type {
+  GroupEntry,
+  LearnerEntry,
+  RosterDifference,
+  SiteEntry,
+  StaffEntry,
+  YearGroupDifference,
+} from '#proto/eduk/events/v1/rosters';
 import type { EventName, EventOf } from '#proto/events';
 import {
   type Claim,
@@ -419,8 +426,9 @@ export interface Changes {
   scopes: ReadonlyMap<string, ScopeState>;
   /** Codes of sites whose rosters end. */
   sitesEnded: string[];
-  /** Groups that were known in the scope. */
+  /** Groups and staff that were known in the scope. */
   groupsKnown: number;
+  staffKnown: number;
   /** By each smaller scope that it speaks for: how many learners were named by it, and how many of them would leave. */
   parts: ReadonlyMap<string, { named: number; leaving: number }>;
   difference: RosterDifference;
@@ -489,7 +497,7 @@ export function compare(
       return;
     }
     const otherNames = !sameBytes(before.nameMark, entry.nameMark);
-    if (otherNames && before.nameMark.length > 0 && entry.nameMark.length > 0) renamed++;
+    if (isOtherMark(before.nameMark, entry.nameMark)) renamed++;
     if (!samePlace(before, entry) || !sameSites(before.siteCodes, entry.siteCodes))
       moved.push({ learner: entry, before });
     else if (otherNames || !sameDays(before, entry)) changed.push(entry);
@@ -550,6 +558,7 @@ export function compare(
       .filter((site, i, all) => site !== '' && all.indexOf(site) === i)
       .sort(),
     groupsKnown: groups.known,
+    staffKnown: staff.known,
     parts: partsOf(state, reach, gone),
     difference: {
       before,
@@ -565,6 +574,9 @@ export function compare(
       ).length,
       staffJoined: count(staff.rows, 'joined'),
       staffLeft: count(staff.rows, 'left'),
+      staffRenamed: staff.renamed,
+      groupsBefore: groups.known,
+      staffBefore: staff.known,
     },
   };
   return { changes, claims: { learners: claims, groups: groups.claims, staff: staff.claims } };
@@ -674,12 +686,14 @@ function compareStaff(
   state: RosterState,
   document: RosterDocument,
   reach: Reach,
-): { rows: Changes['staff']; claims: Map<string, readonly Claim<StaffEntry>[]> } {
+): { rows: Changes['staff']; claims: Map<string, readonly Claim<StaffEntry>[]>; known: number; renamed: number } {
   const rows: Changes['staff'] = [];
   const claims = new Map<string, readonly Claim<StaffEntry>[]>();
+  let [known, renamed] = [0, 0];
   const settle = (before: StaffEntry | undefined, held: readonly Claim<StaffEntry>[], next: Claim<StaffEntry>[]) => {
     const staff = combinedStaff(next);
     if (!sameClaims(held, next, sameStaff)) claims.set(staff.staff, next);
+    if (before && isOtherMark(before.nameMark, staff.nameMark)) renamed++;
     if (!before) rows.push({ staff, change: 'joined', siteCodesBefore: [] });
     else if (!sameStaff(before, staff) || !sameSites(before.siteCodes, staff.siteCodes))
       rows.push({ staff, change: 'changed', siteCodesBefore: before.siteCodes });
@@ -688,6 +702,7 @@ function compareStaff(
   for (const given of document.staff) {
     named.add(given.staff);
     const held = staffClaims(state, given.staff);
+    if (held.some(({ scope }) => reach.covers(scope))) known++;
     settle(state.staff.get(given.staff), held, claimed(held, tidyStaff(plain(given)), reach));
   }
   if (!document.partial)
@@ -696,15 +711,46 @@ function compareStaff(
       const held = staffClaims(state, staff.staff);
       const next = held.filter(({ scope }) => !reach.covers(scope));
       if (next.length === held.length) continue;
+      known++;
       if (next.length === 0) rows.push({ staff, change: 'left', siteCodesBefore: staff.siteCodes });
       else settle(staff, held, next);
     }
-  return { rows, claims };
+  return { rows, claims, known: document.partial && reach.whole ? state.staff.size : known, renamed };
+}
+
+/** Where the difference is: by year group, as it was for who leaves, as it is to be for the others. */
+export function byYearGroup(state: RosterState, { joined, left, moved, changed }: Changes): YearGroupDifference[] {
+  const parts = new Map<string, YearGroupDifference>();
+  const add = (yearGroup: string, what: 'joined' | 'left' | 'moved' | 'renamed') => {
+    const part = parts.get(yearGroup) ?? { yearGroup, joined: 0, left: 0, moved: 0, renamed: 0 };
+    parts.set(yearGroup, { ...part, [what]: part[what] + 1 });
+  };
+  const addRenamed = (now: LearnerEntry) => {
+    const before = state.learners.get(now.learner);
+    if (before && isOtherMark(before.nameMark, now.nameMark)) add(now.yearGroup, 'renamed');
+  };
+  for (const { yearGroup } of joined) add(yearGroup, 'joined');
+  for (const { learner } of left) add(state.learners.get(learner)?.yearGroup ?? '', 'left');
+  for (const { learner } of moved) {
+    add(learner.yearGroup, 'moved');
+    addRenamed(learner);
+  }
+  for (const learner of changed) addRenamed(learner);
+  return [...parts.values()].sort((a, b) => (a.yearGroup < b.yearGroup ? -1 : 1));
 }
 
 /** Why a roster must wait for approval; undefined = it need not. */
 export function whyHold(changes: Changes, thresholdPercent: number): string | undefined {
-  const { before, after, left: leaving, renamed, groupsRenamed, groupsClosed } = changes.difference;
+  const {
+    before,
+    after,
+    left: leaving,
+    renamed,
+    groupsRenamed,
+    groupsClosed,
+    staffLeft,
+    staffRenamed,
+  } = changes.difference;
   // However small the school: an empty roster never empties it by itself. A site whose pupils all moved may be empty.
   if (before > 0 && after === 0 && leaving > 0) return 'empty';
   // However small the site: a roster that says it is of the whole school and lacks most of a site is of a part of it.
@@ -719,6 +765,11 @@ export function whyHold(changes: Changes, thresholdPercent: number): string | un
   if (noGroups || (isMany(leaving, before) && leaving * 2 > before)) return 'truncated';
   if (isMany(leaving, before)) return 'removes_many';
   if (isMany(renamed, before) || isMany(groupsRenamed, changes.groupsKnown)) return 'renames_many';
+  // One group or one teacher is a large share of a small school, and an ordinary day.
+  const areMany = (part: number, whole: number) => part > 1 && isMany(part, whole);
+  if (areMany(groupsClosed, changes.groupsKnown)) return 'removes_groups';
+  if (areMany(staffLeft, changes.staffKnown)) return 'removes_staff';
+  if (areMany(staffRenamed, changes.staffKnown)) return 'renames_staff';
   return undefined;
 }
 
@@ -865,6 +916,9 @@ const sameClaims = <E>(
 /** A name that was absent and is now given is no rename; nor is one that is no longer given. */
 const isOtherName = (before: string | undefined, after: string): boolean =>
   (before ?? '') !== '' && after !== '' && before !== after;
+
+const isOtherMark = (before: Uint8Array, after: Uint8Array): boolean =>
+  before.length > 0 && after.length > 0 && !sameBytes(before, after);
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && a.every((byte, i) => byte === b[i]);

@@ -178,6 +178,7 @@ describe('what is told', () => {
     expect(Object.entries(difference!).filter(([, n]) => n !== 0)).toEqual([
       ['before', 2],
       ['after', 2],
+      ['groupsBefore', 1],
     ]);
     expect(b.get(years, school, year)!.changedMs).toBe(changedMs);
     push(b, { ...content, sites: [] });
@@ -495,6 +496,156 @@ describe('many to be forgotten at once', () => {
   });
 });
 
+describe('the turn of the year', () => {
+  const next = '2027-2028';
+  const turn = (b: TestBench, more: { schoolYear?: string; onDay?: string } = {}) =>
+    b.submit('SchoolYearTurnSubmitted', { schoolOin: school, schoolYear: next, onDay: '', byOin, ...more }, school, {
+      school,
+    });
+  const running = async (b: TestBench) => (await page(b, { schoolYear: '' })).schoolYear;
+  const preview = (b: TestBench, schoolYear = '') => reader(b).previewTurn({ schoolOin: school, schoolYear });
+  const bothYears = (now: string): TestBench => {
+    const b = bench('2027-02-01T08:00:00Z');
+    push(b, { groups: [group('g'), group('h')], learners: pupils(30, { group: 'g' }) });
+    b.advance(Date.parse(now) - b.now());
+    push(b, { schoolYear: next, groups: [group('h'), group('i')], learners: pupils(28, { group: 'i' }) });
+    b.clear();
+    return b;
+  };
+
+  test('comes on 1 August in the Netherlands, once, and nobody leaves by it', async () => {
+    const b = bothYears('2027-06-01T08:00:00Z');
+    b.advance(Date.parse('2027-07-31T21:59:59Z') - b.now());
+    expect([await running(b), names(b)]).toEqual([year, []]);
+    b.advance(1_000);
+    expect(b.events()).toMatchObject([
+      {
+        name: 'SchoolYearTurned',
+        key: school,
+        value: {
+          schoolYear: next,
+          yearBefore: year,
+          cause: 'day',
+          difference: {
+            learnersBefore: 30,
+            learnersAfter: 28,
+            learnersStay: 28,
+            groupsBefore: 2,
+            groupsAfter: 2,
+            groupsStay: 1,
+          },
+        },
+      },
+    ]);
+    expect(await running(b)).toBe(next);
+    expect((await page(b, { schoolYear: year })).learners).toHaveLength(30);
+    push(b, { schoolYear: next, groups: [group('h'), group('i')], learners: pupils(28, { group: 'i' }) });
+    b.advance(90 * day);
+    expect(b.events('SchoolYearTurned')).toHaveLength(1);
+  });
+
+  test('is asked from May on, seen before, and taken back; then it comes on its day', async () => {
+    const b = bothYears('2027-06-01T08:00:00Z');
+    expect(await preview(b)).toMatchObject({
+      running: year,
+      schoolYear: next,
+      onDay: '2027-08-01',
+      code: '',
+      waits: '',
+    });
+    turn(b);
+    expect([await running(b), b.restart() && (await running(b))]).toEqual([next, next]);
+    // Who asks for no year is told of all of it, though nothing in it changed since May.
+    expect((await page(b, { schoolYear: '' })).changedMs).toBe(BigInt(b.now()));
+    expect((await reader(b).getLearners({ schoolOin: school, schoolYear: '', learners: ['L00001'] })).schoolYear).toBe(
+      next,
+    );
+    b.advance(day);
+    turn(b, { schoolYear: year });
+    expect(await running(b)).toBe(year);
+    b.advance(90 * day);
+    expect(b.events('SchoolYearTurned').map(({ value }) => value.cause)).toEqual(['asked', 'back', 'day']);
+  });
+
+  test('is put off to a day', async () => {
+    const b = bothYears('2027-06-01T08:00:00Z');
+    turn(b, { onDay: '2027-08-23' });
+    expect(b.events().map(({ name }) => name)).toEqual(['SchoolYearTurnPlanned']);
+    expect(await preview(b)).toMatchObject({ onDay: '2027-08-23', planned: true });
+    b.advance(Date.parse('2027-08-22T21:59:59Z') - b.now());
+    push(b, { schoolYear: next, groups: [group('h'), group('i')], learners: pupils(29, { group: 'i' }) });
+    expect(await running(b)).toBe(year);
+    // Learners named for no year are in the one that the school is in.
+    b.submit('LearnersSubmitted', { schoolOin: school, schoolYear: '', learners: [learner('N')], byOin }, school, {
+      school,
+    });
+    expect(b.events('LearnerJoined').at(-1)!.value.schoolYear).toBe(year);
+    b.advance(1_000);
+    expect(await running(b)).toBe(next);
+  });
+
+  test('waits for a roster that comes later, and for one that looks cut off until somebody asks', async () => {
+    const b = bench('2027-02-01T08:00:00Z');
+    push(b, { learners: pupils(30) });
+    b.advance(200 * day);
+    expect([dutch(b), await running(b)]).toEqual(['2027-08', year]);
+    push(b, { schoolYear: next, learners: pupils(14) });
+    expect([await running(b), (await preview(b)).waits]).toEqual([year, 'cut_off']);
+    push(b, { schoolYear: next, learners: pupils(15) });
+    expect(await running(b)).toBe(next);
+    const c = bench('2027-02-01T08:00:00Z');
+    push(c, { learners: pupils(30) });
+    c.advance(200 * day);
+    push(c, { schoolYear: next, learners: pupils(14) });
+    turn(c);
+    expect(await running(c)).toBe(next);
+  });
+
+  test('waits for each site, and for a roster that is held', async () => {
+    const b = bench('2027-02-01T08:00:00Z');
+    for (const siteCode of ['01', '02'])
+      push(b, { siteCode, learners: pupils(30).map((l) => ({ ...l, learner: `${siteCode}${l.learner}` })) });
+    b.advance(200 * day);
+    push(b, {
+      schoolYear: next,
+      siteCode: '01',
+      learners: pupils(40).map((l) => ({ ...l, learner: `01${l.learner}` })),
+    });
+    expect([await running(b), (await preview(b)).waits]).toEqual([year, 'leaves_out_site']);
+    expect((await preview(b)).sites).toEqual([
+      { siteCode: '01', before: 30, after: 40 },
+      { siteCode: '02', before: 30, after: 0 },
+    ]);
+    push(b, {
+      schoolYear: next,
+      siteCode: '01',
+      learners: pupils(5).map((l) => ({ ...l, learner: `01${l.learner}` })),
+    });
+    push(b, {
+      schoolYear: next,
+      siteCode: '02',
+      learners: pupils(30).map((l) => ({ ...l, learner: `02${l.learner}` })),
+    });
+    expect([await running(b), (await preview(b)).code]).toEqual([year, 'hold.pending']);
+    const [hold] = (await holdsOf(b)).holds;
+    decideHold(b, hold!.holdId, false);
+    push(b, {
+      schoolYear: next,
+      siteCode: '02',
+      learners: pupils(31).map((l) => ({ ...l, learner: `02${l.learner}` })),
+    });
+    expect(await running(b)).toBe(next);
+  });
+
+  test('refused, in its own flow', () => {
+    const b = bothYears('2027-04-01T08:00:00Z');
+    const flowId = turn(b);
+    expect(b.events()).toMatchObject([{ name: 'SchoolYearTurnRefused', flowId, value: { code: 'state.conflict' } }]);
+  });
+
+  const dutch = (b: TestBench): string => new Date(b.now()).toISOString().slice(0, 7);
+});
+
 describe('learners named outside a roster', () => {
   test('join the running year where none is named, and have an outcome', () => {
     const b = bench();
@@ -623,6 +774,7 @@ describe('answers', () => {
         sites: [
           { siteCode: '', administration: '', learners: 2, seenMs: BigInt(b.now()), madeMs: 0n, byOin, endedMs: 0n },
         ],
+        running: true,
       },
     ]);
     expect(await reader(b).listSchools({ schoolOin: school })).toEqual(all);

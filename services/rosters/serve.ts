@@ -1,9 +1,18 @@
 /** Answers who is at school, from rows as of the last commit. */
-import { allOf, type EngineView } from '#bus';
-import { type Handlers, type Implementation, implement, isAtSite, MAIN_SITE, schoolYearOf } from '#kernel';
-import type { GroupEntry, LearnerEntry, StaffEntry } from '#proto/eduk/events/v1/rosters';
+import { allOf, type EngineView, type Reader } from '#bus';
+import { type Handlers, type Implementation, implement, isAtSite, isSchoolYear, MAIN_SITE } from '#kernel';
+import { type GroupEntry, type LearnerEntry, RosterDifference, type StaffEntry } from '#proto/eduk/events/v1/rosters';
 import { type Hold, RostersServiceDefinition, type SiteRoster } from '#proto/eduk/rosters/v1/rosters';
-import { claimsOfGroup, claimsOfLearner, claimsOfStaff, groupEntry, learnerEntry, staffEntry } from './consume.ts';
+import {
+  claimsOfGroup,
+  claimsOfLearner,
+  claimsOfStaff,
+  groupEntry,
+  learnerEntry,
+  staffEntry,
+  standingOf,
+  turnState,
+} from './consume.ts';
 import { ofSite } from './scope.ts';
 import {
   forgotten,
@@ -16,8 +25,10 @@ import {
   type StaffRow,
   scopes,
   staff,
+  turns,
   years,
 } from './tables.ts';
+import { dueDay, type Standing, whyNot, whyWait, yearAfter } from './turn.ts';
 
 /** Learners on a page where the caller names no number, and the most it may name. */
 const PAGE = 1_000;
@@ -26,31 +37,44 @@ const LARGEST_PAGE = 5_000;
 export function serve(engine: EngineView): readonly Implementation[] {
   const handlers: Handlers<typeof RostersServiceDefinition> = {
     getRoster({ schoolOin, schoolYear, limit, after, siteCode }) {
-      const year = schoolYear || schoolYearOf(engine.now());
+      const year = schoolYear || standingNow(engine, schoolOin).running;
       const row = engine.get(years, schoolOin, year);
       const equals = [schoolOin, year];
       const rosters = siteCode === '' || !row ? [] : engine.list(scopes, { equals: [...equals, siteCode] });
       // A site of which no roster came is not known; the main site is where nothing else was said.
       if (!row || (siteCode !== '' && siteCode !== MAIN_SITE && rosters.length === 0))
-        return { known: false, changedMs: 0n, asOf: '', sites: [], groups: [], learners: [], staff: [], next: '' };
+        return {
+          known: false,
+          changedMs: 0n,
+          asOf: '',
+          sites: [],
+          groups: [],
+          learners: [],
+          staff: [],
+          next: '',
+          schoolYear: year,
+        };
       const size = Math.min(limit || PAGE, LARGEST_PAGE);
       const { shown, next } = pageOf(engine, equals, size, after, siteCode);
       const isFirst = after === '';
       const asOf = rosters.reduce((latest, one) => (one.asOf > latest ? one.asOf : latest), '');
       return {
         known: true,
-        changedMs: BigInt(row.changedMs),
+        // Who asks for the running year has not seen this one before the turn, though nothing in it changed since.
+        changedMs: BigInt(schoolYear ? row.changedMs : Math.max(row.changedMs, turnedMs(engine, schoolOin))),
         asOf: asOf || row.asOf,
         sites: !isFirst ? [] : rosters.length > 0 ? rosters.flatMap(({ sites }) => sites) : row.sites,
         groups: isFirst ? groupsOf(engine, equals, siteCode) : [],
         learners: shown,
         staff: isFirst ? engine.list(staff, { equals }).flatMap((one) => staffAt(one, siteCode) ?? []) : [],
         next,
+        schoolYear: year,
       };
     },
     getLearners({ schoolOin, schoolYear, learners: named }) {
-      const year = schoolYear || schoolYearOf(engine.now());
+      const year = schoolYear || standingNow(engine, schoolOin).running;
       return {
+        schoolYear: year,
         learners: allOf(named, (learner) => engine.get(learners, schoolOin, year, learner) ?? [])
           .flat()
           .map(learnerEntry),
@@ -93,12 +117,43 @@ export function serve(engine: EngineView): readonly Implementation[] {
           groups: row.groups,
           changedMs: BigInt(row.changedMs),
           sites: engine.list(scopes, { equals: [row.school, row.year] }).map(siteOf),
+          running: standingNow(engine, row.school).running === row.year,
         })),
+      };
+    },
+    previewTurn({ schoolOin, schoolYear: asked }) {
+      const now = engine.now();
+      const rows = readerAt(engine, now);
+      const schoolYear = asked || yearAfter(standingOf(rows, schoolOin).running);
+      const state = turnState(rows, schoolOin, schoolYear);
+      const refusal = whyNot(state, { schoolYear, onDay: '', now });
+      const isAhead = schoolYear > state.running;
+      return {
+        running: state.running,
+        schoolYear,
+        difference: state.difference,
+        sites: [...state.sites],
+        onDay: isAhead && isSchoolYear(schoolYear) ? dueDay(state, schoolYear) : '',
+        planned: state.plan?.year === schoolYear,
+        code: refusal?.code ?? '',
+        told: refusal?.told ?? '',
+        waits: isAhead && state.size ? (whyWait(state) ?? '') : '',
       };
     },
   };
   return [implement(RostersServiceDefinition, handlers)];
 }
+
+const readerAt = (engine: EngineView, now: number): Reader & { now: number } => ({
+  get: engine.get.bind(engine),
+  list: engine.list.bind(engine),
+  now,
+});
+
+const standingNow = (engine: EngineView, school: string): Standing =>
+  standingOf(readerAt(engine, engine.now()), school);
+
+const turnedMs = (engine: EngineView, school: string): number => engine.get(turns, school)?.turnedMs ?? 0;
 
 /** A page of learners; of one site, as its own roster says, where one is asked. */
 function pageOf(
@@ -174,7 +229,7 @@ const holdOf = (row: HoldRow): Hold => ({
   schoolYear: row.year,
   rosterId: row.rosterId,
   reason: row.reason,
-  difference: row.difference,
+  difference: RosterDifference.fromPartial(row.difference),
   sinceMs: BigInt(row.sinceMs),
   byOin: row.byOin,
   flowId: row.flowId,
@@ -184,4 +239,5 @@ const holdOf = (row: HoldRow): Hold => ({
   siteCode: row.site ?? '',
   administration: row.administration ?? '',
   forgets: row.forgets ?? 0,
+  yearGroups: row.yearGroups ?? [],
 });

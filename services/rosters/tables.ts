@@ -6,6 +6,7 @@ import type {
   SiteEntry,
   StaffEntry,
   StaffGroupEntry,
+  YearGroupDifference,
 } from '#proto/eduk/events/v1/rosters';
 
 /** What rosters keeps. Everything is a token or a word from a list; names rest in the vault. */
@@ -140,6 +141,8 @@ export interface HoldRow {
   administration?: string | undefined;
   /** Learners who are to be forgotten; absent = a roster is held. */
   forgets?: number | undefined;
+  /** Where the difference is. Absent in rows of before this was kept. */
+  yearGroups?: YearGroupDifference[] | undefined;
 }
 
 /** The parts of a held roster, until it is decided. */
@@ -170,6 +173,33 @@ export interface HeldForgetRow {
   /** Between the forgetting and the destruction, milliseconds. */
   delayMs: number;
 }
+
+/** Which school year a school is in. */
+export interface TurnRow {
+  school: string;
+  running: string;
+  /** The year before, where the turn can be taken back; empty = it cannot. */
+  before: string;
+  /** When it turned, Unix milliseconds; 0 = it did not here. */
+  turnedMs: number;
+  /** Year and Dutch day of a turn to come that were chosen; empty = none were. */
+  plannedYear: string;
+  plannedDay: string;
+}
+
+export const turns: Table<TurnRow> = table<TurnRow>({
+  name: 'rosters_turns',
+  key: ['school'],
+  columns: {
+    school: 'text',
+    running: 'text',
+    before: 'text',
+    turnedMs: 'int',
+    plannedYear: 'text',
+    plannedDay: 'text',
+  },
+  retention,
+});
 
 export const years: Table<YearRow> = table<YearRow>({
   name: 'rosters_years',
@@ -293,6 +323,7 @@ export const holds: Table<HoldRow> = table<HoldRow>({
     site: 'text',
     administration: 'text',
     forgets: 'int',
+    yearGroups: 'json',
   },
   indexes: { waiting: ['state', 'school', 'year'], ofYear: ['school', 'year'] },
   retention,
@@ -325,6 +356,7 @@ export const heldForgets: Table<HeldForgetRow> = table<HeldForgetRow>({
 export const aside: Table<AsideRow> = asideTable('rosters_aside', retention);
 
 export const tables: readonly Table[] = [
+  turns,
   years,
   scopes,
   learners,

@@ -306,6 +306,34 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(await codeOf(at.operator.listSites({ schoolOin: '' }))).toBe('wire.invalid');
     },
   },
+  previewTurn: {
+    call: (as) => as.previewTurn({ schoolOin: school }),
+    effect: async () => {
+      const { turn, schoolName } = await at.operator.previewTurn({ schoolOin: school });
+      expect(schoolName).not.toBe('');
+      // In November there is no other year to go to yet.
+      expect(turn).toMatchObject({ running: '2026-2027', schoolYear: '2027-2028', code: 'state.conflict', waits: '' });
+      expect(turn!.difference!.learnersBefore).toBeGreaterThan(0);
+      expect(await codeOf(at.operator.previewTurn({ schoolOin: newSchool() }))).toBe('state.missing');
+      expect(await codeOf(at.operator.previewTurn({ schoolOin: school, schoolYear: '2027' }))).toBe('wire.invalid');
+    },
+  },
+  turnYear: {
+    call: (as) => as.turnYear({ schoolOin: school, schoolYear: '2027-2028' }),
+    effect: async () => {
+      const { decision } = await at.operator.turnYear({ schoolOin: school, schoolYear: '2027-2028' });
+      expect(decision).toMatchObject({ code: 'state.conflict' });
+      const planned = { schoolOin: school, schoolYear: '2027-2028', onDay: '2027-08-23' };
+      expect((await at.operator.turnYear(planned)).decision).toMatchObject({
+        outcome: 'SchoolYearTurnPlanned',
+        code: '',
+      });
+      expect((await at.operator.previewTurn({ schoolOin: school })).turn).toMatchObject({
+        onDay: '2027-08-23',
+        planned: true,
+      });
+    },
+  },
   decideHold: {
     call: (as) => as.decideHold({ holdId: 'none', approve: true }),
     effect: async () => {

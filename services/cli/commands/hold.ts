@@ -1,4 +1,4 @@
-import type { RosterDifference } from '#proto/eduk/events/v1/rosters';
+import type { RosterDifference, YearGroupDifference } from '#proto/eduk/events/v1/rosters';
 import { schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { age, counted, dutchTime, isoTime, list } from '../print.ts';
@@ -19,6 +19,7 @@ export function differenceWords(difference: RosterDifference | undefined): strin
     groupsRenamed,
     staffJoined,
     staffLeft,
+    staffRenamed,
   } = difference;
   const parts: [number, string][] = [
     [joined, 'join'],
@@ -30,17 +31,33 @@ export function differenceWords(difference: RosterDifference | undefined): strin
     [groupsRenamed, 'groups renamed'],
     [staffJoined, 'staff join'],
     [staffLeft, 'staff leave'],
+    [staffRenamed, 'staff renamed'],
   ];
   const changes = parts.filter(([n]) => n > 0).map(([n, what]) => `${n} ${what}`);
   return `${counted(before, 'learner')} become ${after}${changes.length > 0 ? `: ${changes.join(', ')}` : ''}`;
 }
+
+/** `7: 24 leave, 2 join`. */
+const yearGroupWords = ({ yearGroup, joined, left, moved, renamed }: YearGroupDifference): string => {
+  const parts: [number, string][] = [
+    [left, 'leave'],
+    [joined, 'join'],
+    [moved, 'change group'],
+    [renamed, 'renamed'],
+  ];
+  const some = parts.filter(([n]) => n > 0).map(([n, what]) => `${n} ${what}`);
+  return `${yearGroup || 'without a year group'}: ${some.join(', ')}`;
+};
 
 const reasons: Record<string, string> = {
   empty: 'it is empty',
   truncated: 'it seems cut off',
   leaves_out_site: 'it names no site, and lacks most pupils of one',
   removes_many: 'it removes many learners',
-  renames_many: 'it renames many learners',
+  renames_many: 'it renames many learners or groups',
+  removes_groups: 'it closes many groups',
+  removes_staff: 'it removes many staff',
+  renames_staff: 'it renames many staff',
   forgets_many: 'many learners of the school are to be forgotten at once',
 };
 export const heldBecause = (reason: string): string => reasons[reason] ?? reason;
@@ -76,6 +93,7 @@ export const listHolds: Command = {
       byOin: hold.byOin || null,
       flowId: hold.flowId,
       difference: differenceJson(hold.difference),
+      yearGroups: hold.yearGroups,
       groupsClosing: hold.groupsClosing,
       forgets: hold.forgets,
     }));
@@ -91,6 +109,7 @@ export const listHolds: Command = {
             ? `${counted(hold.forgets, 'learner')} forgotten, destroyed 72 hours after approval`
             : differenceWords(hold.difference),
         ],
+        ['by year group', hold.yearGroups.map(yearGroupWords).join('; ')],
         ['closing groups', hold.groupsClosing.join(', ')],
         ['since', `${dutchTime(hold.sinceMs)} (${age(hold.sinceMs, now)})`],
         ['state', hold.state],

@@ -32,6 +32,7 @@ import { exportSchool } from './school.ts';
 import { start } from './start.ts';
 import { resumeParty, stopParty } from './stop.ts';
 import { switchParty } from './switch.ts';
+import { turnYear } from './turn.ts';
 
 /** Every command, in the order of help. */
 export const commands: readonly Command[] = [
@@ -60,6 +61,7 @@ export const commands: readonly Command[] = [
   answerReview,
   previewRelease,
   importRoster,
+  turnYear,
   importCatalogue,
   showFlow,
   whyBlocked,

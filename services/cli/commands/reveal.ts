@@ -58,7 +58,7 @@ const one = (reveal: LearnerReveal | undefined, said: string): Result => ({
 
 export const askReveal: Command = {
   name: 'learner reveal',
-  about: 'Ask who learners are, outside of any delivery: for a privacy officer, whom another person must approve.',
+  about: 'Ask who learners are, outside of any delivery: for a privacy officer; another person approves.',
   flags: {
     school: { ...schoolFlag('The school.'), required: true },
     reason: { about: 'What the case is called: letters, digits and . _ - /, no names.', value: 'CASE', required: true },
@@ -90,7 +90,7 @@ export const askReveal: Command = {
 
 export const listReveals: Command = {
   name: 'learner reveal list',
-  about: 'Say who asked to be told who learners are, in the last 30 days, and what became of it. No identity is shown.',
+  about: 'Say who asked to be told who learners are, in the last 30 days, and what became of it.',
   flags: { school: schoolFlag('Of this school only.') },
   async run(call): Promise<Result> {
     const { reveals } = await call.gateway().ask('listReveals', { schoolOin: call.one('school') ?? '' });
@@ -150,7 +150,7 @@ const NOWHERE = 'This shows who learners are: on your terminal, or with --to FIL
 
 export const fetchReveal: Command = {
   name: 'learner reveal fetch',
-  about: 'Be told who the learners of a request are that another person approved: once, on your terminal or in a file.',
+  about: 'Be told, once, who the learners of a request are that another person approved.',
   arguments: [REQUEST],
   flags: {
     to: {

@@ -1,12 +1,12 @@
 import { isAbsolute } from 'node:path';
 import { outcomes } from '#adapters/eckdt';
-import { dutchDay, GatewayError, isDay, newId } from '#kernel';
+import { dutchDay, GatewayError, isDay, isSchoolYear, newId } from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import { type Mandate, MandateState, type Party, Role } from '#proto/eduk/core/v1/party';
 import { CredentialDigests } from '#proto/eduk/events/v1/parties';
 import type { HoldDecisionSubmitted } from '#proto/eduk/events/v1/rosters';
 import type * as op from '#proto/eduk/operator/v1/operator';
-import { DecideHoldRequest } from '#proto/eduk/operator/v1/operator';
+import { DecideHoldRequest, TurnYearRequest } from '#proto/eduk/operator/v1/operator';
 import { keysIn } from '../assertions.ts';
 import { type Caller, operator } from '../caller.ts';
 import { readCatalogueFile, readRosterFile } from '../files.ts';
@@ -173,6 +173,32 @@ const changeMandateAnswer = async (request: op.ChangeMandateRequest, gate: Gate)
     schools: [],
   };
 };
+
+const turnYear = (reference: string): Intake<op.TurnYearRequest> => ({
+  method: 'OperatorService/TurnYear',
+  type: 'eduk.operator.v1.TurnYearRequest',
+  codec: TurnYearRequest,
+  roles: [Role.ROLE_OPERATOR],
+  remember: 35,
+  reference: () => reference,
+  school: (request) => request.schoolOin,
+  events: ({ schoolOin, schoolYear, onDay }) => [
+    event('SchoolYearTurnSubmitted', { schoolOin, schoolYear, onDay, byOin: 'operator' }, schoolOin),
+  ],
+});
+
+/** Faults: wire.invalid, state.missing for a school that nobody registered. */
+function checkTurn({ door }: Gate, { schoolOin, schoolYear, onDay = '' }: Partial<op.TurnYearRequest>): void {
+  if (!schoolOin) throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
+  if (schoolYear && !isSchoolYear(schoolYear))
+    throw new GatewayError('wire.invalid', 'A school year is two years that follow each other.', {
+      where: 'school_year',
+    });
+  if (onDay !== '' && !isDay(onDay))
+    throw new GatewayError('wire.invalid', 'This day does not exist.', { where: 'on_day' });
+  if (!door.chain.party(schoolOin))
+    throw new GatewayError('state.missing', 'No school has this OIN.', { where: 'school_oin' });
+}
 
 const decideHold: Intake<op.DecideHoldRequest & { schoolOin: string }> = {
   method: 'OperatorService/DecideHold',
@@ -375,7 +401,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
                   partyOin: '',
                 });
           const { holdId, schoolOin, schoolYear, reason, difference, sinceMs, state, byOin, flowId } = hold;
-          const { siteCode, administration, forgets } = hold;
+          const { siteCode, administration, forgets, yearGroups } = hold;
           return {
             holdId,
             schoolOin,
@@ -391,6 +417,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
             siteCode,
             administration,
             forgets,
+            yearGroups,
           };
         }),
       ),
@@ -404,6 +431,21 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
   decideHold: async (request: op.DecideHoldRequest, gate) => {
     const hold = await holdNamed(gate, request.holdId);
     const { flowId } = await take(decideHold, { ...request, schoolOin: hold.schoolOin }, operator, gate);
+    return { flowId, decision: await decided(gate, flowId) };
+  },
+  previewTurn: async (request: op.PreviewTurnRequest, gate): Promise<op.PreviewTurnResponse> => {
+    checkTurn(gate, request);
+    const { door } = gate;
+    return {
+      schoolName: door.chain.party(request.schoolOin)?.name ?? '',
+      turn: await door.services.rosters.previewTurn(request),
+    };
+  },
+  turnYear: async (request: op.TurnYearRequest, gate): Promise<op.TurnYearResponse> => {
+    if (request.schoolYear === '')
+      throw new GatewayError('wire.invalid', 'Name the school year.', { where: 'school_year' });
+    checkTurn(gate, request);
+    const { flowId } = await take(turnYear(submitReference()), request, operator, gate);
     return { flowId, decision: await decided(gate, flowId) };
   },
   forgetLearner: async (request: op.ForgetLearnerRequest, gate) => {

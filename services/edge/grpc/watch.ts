@@ -113,6 +113,7 @@ const rosters: Show = async (rows, purpose, _caller, { door }, site) => {
       );
     if (member)
       return shownStaff[s++]!.reveal((roster) => (roster.staff[0] ? { ...base, staff: roster.staff[0] } : undefined));
+    if (change === 'year_turned') return base;
     if (change !== 'learner_forgotten') return undefined;
     const ref = refs.get(decode(row, 'LearnerForgotten').learner);
     return ref ? { ...base, learner: RosterLearner.fromPartial({ ref }) } : base;
@@ -198,6 +199,8 @@ function rosterChange(row: MailboxRow, at: (codes: readonly string[]) => boolean
       });
       return change === '' ? nobody : { change: `staff_${change}`, year: schoolYear, staff };
     }
+    case 'SchoolYearTurned':
+      return { change: 'year_turned', year: decode(row, 'SchoolYearTurned').schoolYear };
     default:
       return { change: learnerChanges[row.type] ?? '', year: '' };
   }

@@ -15,7 +15,7 @@ import uwlr, {
   xsd,
 } from '#adapters/uwlr';
 import { readXmlApart } from '#adapters/xml';
-import { asGatewayError, type Clear, GatewayError, isSchoolYear, newId, routingOf, schoolYearOf } from '#kernel';
+import { asGatewayError, type Clear, GatewayError, isSchoolYear, newId, routingOf, } from '#kernel';
 import { AuditKind } from '#proto/eduk/core/v1/audit';
 import { Service } from '#proto/eduk/core/v1/party';
 import { revealRoster } from '#release';
@@ -154,7 +154,7 @@ interface Asked {
   school: string;
   /** Dependancecode; empty = the whole school. */
   site: string;
-  /** Schooljaar; empty = the running one. */
+  /** Schooljaar; empty = the one that the school is in. */
   asked: string;
   changedSince: number | undefined;
 }
@@ -168,14 +168,15 @@ async function answerRoster(
   const purpose = purposeFor(door, caller, school, Service.SERVICE_ROSTER);
   checkYear(asked, 'leerlinggegevens_verzoek/schooljaar');
   requireSite(purpose, site);
-  const schoolYear = asked || schoolYearOf(door.clock.now());
-  const page = (after: string) =>
+  const page = (schoolYear: string, after: string) =>
     door.services.rosters.getRoster({ schoolOin: school, schoolYear, limit: 1000, after, siteCode: site });
-  const whole = await page('');
+  // Empty is the year that the school is in; later pages are of the year of the first.
+  const whole = await page(asked, '');
+  const { schoolYear } = whole;
   if (!whole.known || whole.learners.length === 0) return { kind: 'nothing' };
   if (changedSince !== undefined && Number(whole.changedMs) <= changedSince) return { kind: 'unchanged' };
   for (let next = whole.next; next !== ''; ) {
-    const more = await page(next);
+    const more = await page(schoolYear, next);
     whole.learners.push(...more.learners);
     next = more.next;
   }

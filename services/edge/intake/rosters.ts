@@ -6,7 +6,6 @@ import {
   isSchoolYear,
   isSiteCode,
   routingOf,
-  schoolYearOf,
 } from '#kernel';
 import type { LearnerRef, Person, Roster, RosterLearner, RosterStaff } from '#proto/eduk/core/v1/learner';
 import { Role, Service } from '#proto/eduk/core/v1/party';
@@ -226,12 +225,13 @@ export const registerLearners: Intake<RegisterLearnersRequest> = {
   people: (request) => request.learners.map((learner, i) => askFor('learner', learner, `learners[${i}]`)),
   texts: (request) =>
     request.learners.flatMap((learner) => [learner.groupKey, learner.siteKey, ...learner.compositeGroupKeys]),
-  events: (request, found, { caller, nowMs }) => [
+  events: (request, found, { caller }) => [
     event(
       'LearnersSubmitted',
       {
         schoolOin: request.schoolOin,
-        schoolYear: request.schoolYear || schoolYearOf(nowMs),
+        // Empty: the year that the school is in.
+        schoolYear: request.schoolYear,
         learners: request.learners.map((learner, i) => learnerEntry(learner, found.tokens[i]!, found.marks[i]!, found)),
         byOin: caller.oin,
       },

@@ -1,5 +1,5 @@
 /** Answers to pulls: asked of the owner by its proto, then through release. */
-import { GatewayError, isSchoolYear, isSiteCode, schoolYearOf } from '#kernel';
+import { GatewayError, isSchoolYear, isSiteCode, } from '#kernel';
 import { EntitlementState, EntitlementTerms } from '#proto/eduk/core/v1/ordering';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import type { Decision } from '#proto/eduk/core/v1/receipt';
@@ -176,23 +176,24 @@ const getRoster: Read = async (request: GetRosterRequest, caller, gate) => {
   const watchCursor = request.cursor
     ? ''
     : await headCursor(door, gate.cursors, caller, Service.SERVICE_ROSTER, request.schoolOin, request.siteCode);
-  const schoolYear = request.schoolYear || schoolYearOf(door.clock.now());
-  if (!isSchoolYear(schoolYear))
+  if (request.schoolYear !== '' && !isSchoolYear(request.schoolYear))
     throw new GatewayError('wire.invalid', 'A school year is two years that follow each other.', {
       where: 'school_year',
     });
   if (!isSiteCode(request.siteCode))
     throw new GatewayError('wire.invalid', 'The code of a site is two digits.', { where: 'site_code' });
   requireSite(purpose, request.siteCode);
-  const of = `roster|${request.schoolOin}|${schoolYear}${request.siteCode && `|${request.siteCode}`}`;
-  const after = gate.cursors.open(caller.oin, of, request.cursor);
+  const of = `roster|${request.schoolOin}|${request.schoolYear}${request.siteCode && `|${request.siteCode}`}`;
+  // Pages are of the year of the first, though the school may go on to another between two of them.
+  const [pageYear = '', after = ''] = gate.cursors.open(caller.oin, of, request.cursor).split(' ');
   const answer = await door.services.rosters.getRoster({
     schoolOin: request.schoolOin,
-    schoolYear,
+    schoolYear: pageYear || request.schoolYear,
     limit: limitOf(request.limit),
     after,
     siteCode: request.siteCode,
   });
+  const { schoolYear } = answer;
   if (!answer.known)
     throw request.siteCode === ''
       ? new GatewayError('state.missing', 'There is no roster of this school and year yet.', { where: 'school_year' })
@@ -208,7 +209,7 @@ const getRoster: Read = async (request: GetRosterRequest, caller, gate) => {
   return {
     roster: roster.reveal((it) => it),
     changedMs: answer.changedMs,
-    cursor: gate.cursors.seal(caller.oin, of, answer.next),
+    cursor: gate.cursors.seal(caller.oin, of, answer.next && `${schoolYear} ${answer.next}`),
     watchCursor,
   };
 };

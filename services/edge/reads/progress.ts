@@ -1,4 +1,4 @@
-import { GatewayError, schoolYearOf } from '#kernel';
+import { GatewayError, } from '#kernel';
 import { Audience } from '#proto/eduk/core/v1/ordering';
 import { Service } from '#proto/eduk/core/v1/party';
 import type { ResultEntry } from '#proto/eduk/events/v1/results';
@@ -127,15 +127,12 @@ const nameOf = ({ byOin, resultId }: ResultEntry): string => `${byOin} ${resultI
 /** Learner → base group by the roster of the running school year, both as tokens. */
 async function baseGroups({ door }: Gate, schoolOin: string): Promise<Map<string, string>> {
   const found = new Map<string, string>();
-  const schoolYear = schoolYearOf(door.clock.now());
+  let schoolYear = '';
   for (let after = ''; ; ) {
-    const { learners, next } = await door.services.rosters.getRoster({
-      schoolOin,
-      schoolYear,
-      limit: PAGE,
-      after,
-      siteCode: '',
-    });
+    const page = await door.services.rosters.getRoster({ schoolOin, schoolYear, limit: PAGE, after, siteCode: '' });
+    const { learners, next } = page;
+    // A turn between two pages would mix two years.
+    schoolYear = page.schoolYear;
     for (const { learner, group } of learners) found.set(learner, group);
     if (next === '') return found;
     after = next;

@@ -640,7 +640,10 @@ const heldBecause: Record<string, string> = {
   truncated: 'it seems cut off',
   leaves_out_site: 'it names no site, and lacks most pupils of one',
   removes_many: 'it removes many learners',
-  renames_many: 'it renames many learners',
+  renames_many: 'it renames many learners or groups',
+  removes_groups: 'it closes many groups',
+  removes_staff: 'it removes many staff',
+  renames_staff: 'it renames many staff',
 };
 
 const answered = (status: number): string => (status === 0 ? 'gave no answer' : `answered ${status}`);

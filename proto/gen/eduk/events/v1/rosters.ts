@@ -141,6 +141,22 @@ export interface RosterDifference {
   groupsRenamed: number;
   staffJoined: number;
   staffLeft: number;
+  /** Members of staff with another name; who had none, or has none now, is not counted. */
+  staffRenamed: number;
+  /** Groups and staff that were known, of which these are shares. */
+  groupsBefore: number;
+  staffBefore: number;
+}
+
+/** A part of a difference: learners of one year group, as numbers. */
+export interface YearGroupDifference {
+  /** Empty = none is given. */
+  yearGroup: string;
+  joined: number;
+  left: number;
+  /** Into it, from it, or within it. */
+  moved: number;
+  renamed: number;
 }
 
 /** The decision about a hold was carried out. What became of the roster stands in the roster's own flow. */
@@ -149,6 +165,59 @@ export interface HoldDecided {
   rosterId: string;
   schoolOin: string;
   approved: boolean;
+}
+
+/** A school is to go on to another school year, now or on a day. */
+export interface SchoolYearTurnSubmitted {
+  schoolOin: string;
+  /** The year that is to run. */
+  schoolYear: string;
+  /** First Dutch day of it, YYYY-MM-DD; empty = now. */
+  onDay: string;
+  byOin: string;
+}
+
+/** Numbers of a turn: who is in the rosters of both years, and who in one of them. Nobody is told to have left because of it. */
+export interface TurnDifference {
+  learnersBefore: number;
+  learnersAfter: number;
+  /** In both. */
+  learnersStay: number;
+  groupsBefore: number;
+  groupsAfter: number;
+  /** Under the same key in both. */
+  groupsStay: number;
+  staffBefore: number;
+  staffAfter: number;
+  staffStay: number;
+}
+
+/** The school goes by this school year from now on: it is what a roster, a group and a licence of a group mean where no year is named. */
+export interface SchoolYearTurned {
+  schoolOin: string;
+  schoolYear: string;
+  yearBefore: string;
+  difference:
+    | TurnDifference
+    | undefined;
+  /** `asked`, `day` (its day came), or `back` (a turn that was taken back). */
+  cause: string;
+}
+
+/** The school goes on to this school year on that day, and by the year before until then. */
+export interface SchoolYearTurnPlanned {
+  schoolOin: string;
+  schoolYear: string;
+  yearBefore: string;
+  onDay: string;
+}
+
+/** The school stays in the school year that it is in. */
+export interface SchoolYearTurnRefused {
+  schoolOin: string;
+  schoolYear: string;
+  code: string;
+  told: string;
 }
 
 /** The roster is the school's roster now. Without a roster id: learners named outside a roster are in it now. */
@@ -176,7 +245,7 @@ export interface RosterHeld {
   difference:
     | RosterDifference
     | undefined;
-  /** `empty`, `truncated`, `leaves_out_site`, `removes_many` or `renames_many`. */
+  /** `empty`, `truncated`, `leaves_out_site`, `removes_many`, `renames_many`, `removes_groups`, `removes_staff` or `renames_staff`. */
   reason: string;
   /** Code of the site (dependancecode); empty = of the whole school. */
   siteCode: string;
@@ -2028,6 +2097,9 @@ function createBaseRosterDifference(): RosterDifference {
     groupsRenamed: 0,
     staffJoined: 0,
     staffLeft: 0,
+    staffRenamed: 0,
+    groupsBefore: 0,
+    staffBefore: 0,
   };
 }
 
@@ -2065,6 +2137,15 @@ export const RosterDifference: MessageFns<RosterDifference> = {
     }
     if (message.staffLeft !== 0) {
       writer.uint32(88).uint32(message.staffLeft);
+    }
+    if (message.staffRenamed !== 0) {
+      writer.uint32(96).uint32(message.staffRenamed);
+    }
+    if (message.groupsBefore !== 0) {
+      writer.uint32(104).uint32(message.groupsBefore);
+    }
+    if (message.staffBefore !== 0) {
+      writer.uint32(112).uint32(message.staffBefore);
     }
     return writer;
   },
@@ -2170,6 +2251,30 @@ export const RosterDifference: MessageFns<RosterDifference> = {
             message.staffLeft = reader.uint32();
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.staffRenamed = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.groupsBefore = reader.uint32();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.staffBefore = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2215,6 +2320,21 @@ export const RosterDifference: MessageFns<RosterDifference> = {
         : isSet(object.staff_left)
         ? globalThis.Number(object.staff_left)
         : 0,
+      staffRenamed: isSet(object.staffRenamed)
+        ? globalThis.Number(object.staffRenamed)
+        : isSet(object.staff_renamed)
+        ? globalThis.Number(object.staff_renamed)
+        : 0,
+      groupsBefore: isSet(object.groupsBefore)
+        ? globalThis.Number(object.groupsBefore)
+        : isSet(object.groups_before)
+        ? globalThis.Number(object.groups_before)
+        : 0,
+      staffBefore: isSet(object.staffBefore)
+        ? globalThis.Number(object.staffBefore)
+        : isSet(object.staff_before)
+        ? globalThis.Number(object.staff_before)
+        : 0,
     };
   },
 
@@ -2253,6 +2373,15 @@ export const RosterDifference: MessageFns<RosterDifference> = {
     if (message.staffLeft !== 0) {
       obj.staffLeft = Math.round(message.staffLeft);
     }
+    if (message.staffRenamed !== 0) {
+      obj.staffRenamed = Math.round(message.staffRenamed);
+    }
+    if (message.groupsBefore !== 0) {
+      obj.groupsBefore = Math.round(message.groupsBefore);
+    }
+    if (message.staffBefore !== 0) {
+      obj.staffBefore = Math.round(message.staffBefore);
+    }
     return obj;
   },
 
@@ -2272,6 +2401,146 @@ export const RosterDifference: MessageFns<RosterDifference> = {
     message.groupsRenamed = object.groupsRenamed ?? 0;
     message.staffJoined = object.staffJoined ?? 0;
     message.staffLeft = object.staffLeft ?? 0;
+    message.staffRenamed = object.staffRenamed ?? 0;
+    message.groupsBefore = object.groupsBefore ?? 0;
+    message.staffBefore = object.staffBefore ?? 0;
+    return message;
+  },
+};
+
+function createBaseYearGroupDifference(): YearGroupDifference {
+  return { yearGroup: "", joined: 0, left: 0, moved: 0, renamed: 0 };
+}
+
+export const YearGroupDifference: MessageFns<YearGroupDifference> = {
+  encode(message: YearGroupDifference, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.yearGroup !== "") {
+      writer.uint32(10).string(message.yearGroup);
+    }
+    if (message.joined !== 0) {
+      writer.uint32(16).uint32(message.joined);
+    }
+    if (message.left !== 0) {
+      writer.uint32(24).uint32(message.left);
+    }
+    if (message.moved !== 0) {
+      writer.uint32(32).uint32(message.moved);
+    }
+    if (message.renamed !== 0) {
+      writer.uint32(40).uint32(message.renamed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): YearGroupDifference {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseYearGroupDifference();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.yearGroup = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.joined = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.left = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.moved = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.renamed = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): YearGroupDifference {
+    return {
+      yearGroup: isSet(object.yearGroup)
+        ? globalThis.String(object.yearGroup)
+        : isSet(object.year_group)
+        ? globalThis.String(object.year_group)
+        : "",
+      joined: isSet(object.joined) ? globalThis.Number(object.joined) : 0,
+      left: isSet(object.left) ? globalThis.Number(object.left) : 0,
+      moved: isSet(object.moved) ? globalThis.Number(object.moved) : 0,
+      renamed: isSet(object.renamed) ? globalThis.Number(object.renamed) : 0,
+    };
+  },
+
+  toJSON(message: YearGroupDifference): unknown {
+    const obj: any = {};
+    if (message.yearGroup !== "") {
+      obj.yearGroup = message.yearGroup;
+    }
+    if (message.joined !== 0) {
+      obj.joined = Math.round(message.joined);
+    }
+    if (message.left !== 0) {
+      obj.left = Math.round(message.left);
+    }
+    if (message.moved !== 0) {
+      obj.moved = Math.round(message.moved);
+    }
+    if (message.renamed !== 0) {
+      obj.renamed = Math.round(message.renamed);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<YearGroupDifference>): YearGroupDifference {
+    return YearGroupDifference.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<YearGroupDifference>): YearGroupDifference {
+    const message = createBaseYearGroupDifference();
+    message.yearGroup = object.yearGroup ?? "";
+    message.joined = object.joined ?? 0;
+    message.left = object.left ?? 0;
+    message.moved = object.moved ?? 0;
+    message.renamed = object.renamed ?? 0;
     return message;
   },
 };
@@ -2401,6 +2670,787 @@ export const HoldDecided: MessageFns<HoldDecided> = {
     message.rosterId = object.rosterId ?? "";
     message.schoolOin = object.schoolOin ?? "";
     message.approved = object.approved ?? false;
+    return message;
+  },
+};
+
+function createBaseSchoolYearTurnSubmitted(): SchoolYearTurnSubmitted {
+  return { schoolOin: "", schoolYear: "", onDay: "", byOin: "" };
+}
+
+export const SchoolYearTurnSubmitted: MessageFns<SchoolYearTurnSubmitted> = {
+  encode(message: SchoolYearTurnSubmitted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(18).string(message.schoolYear);
+    }
+    if (message.onDay !== "") {
+      writer.uint32(26).string(message.onDay);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(34).string(message.byOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SchoolYearTurnSubmitted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchoolYearTurnSubmitted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.onDay = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SchoolYearTurnSubmitted {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      onDay: isSet(object.onDay)
+        ? globalThis.String(object.onDay)
+        : isSet(object.on_day)
+        ? globalThis.String(object.on_day)
+        : "",
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: SchoolYearTurnSubmitted): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.onDay !== "") {
+      obj.onDay = message.onDay;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SchoolYearTurnSubmitted>): SchoolYearTurnSubmitted {
+    return SchoolYearTurnSubmitted.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SchoolYearTurnSubmitted>): SchoolYearTurnSubmitted {
+    const message = createBaseSchoolYearTurnSubmitted();
+    message.schoolOin = object.schoolOin ?? "";
+    message.schoolYear = object.schoolYear ?? "";
+    message.onDay = object.onDay ?? "";
+    message.byOin = object.byOin ?? "";
+    return message;
+  },
+};
+
+function createBaseTurnDifference(): TurnDifference {
+  return {
+    learnersBefore: 0,
+    learnersAfter: 0,
+    learnersStay: 0,
+    groupsBefore: 0,
+    groupsAfter: 0,
+    groupsStay: 0,
+    staffBefore: 0,
+    staffAfter: 0,
+    staffStay: 0,
+  };
+}
+
+export const TurnDifference: MessageFns<TurnDifference> = {
+  encode(message: TurnDifference, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.learnersBefore !== 0) {
+      writer.uint32(8).uint32(message.learnersBefore);
+    }
+    if (message.learnersAfter !== 0) {
+      writer.uint32(16).uint32(message.learnersAfter);
+    }
+    if (message.learnersStay !== 0) {
+      writer.uint32(24).uint32(message.learnersStay);
+    }
+    if (message.groupsBefore !== 0) {
+      writer.uint32(32).uint32(message.groupsBefore);
+    }
+    if (message.groupsAfter !== 0) {
+      writer.uint32(40).uint32(message.groupsAfter);
+    }
+    if (message.groupsStay !== 0) {
+      writer.uint32(48).uint32(message.groupsStay);
+    }
+    if (message.staffBefore !== 0) {
+      writer.uint32(56).uint32(message.staffBefore);
+    }
+    if (message.staffAfter !== 0) {
+      writer.uint32(64).uint32(message.staffAfter);
+    }
+    if (message.staffStay !== 0) {
+      writer.uint32(72).uint32(message.staffStay);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TurnDifference {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTurnDifference();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.learnersBefore = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.learnersAfter = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.learnersStay = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.groupsBefore = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.groupsAfter = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.groupsStay = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.staffBefore = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.staffAfter = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.staffStay = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TurnDifference {
+    return {
+      learnersBefore: isSet(object.learnersBefore)
+        ? globalThis.Number(object.learnersBefore)
+        : isSet(object.learners_before)
+        ? globalThis.Number(object.learners_before)
+        : 0,
+      learnersAfter: isSet(object.learnersAfter)
+        ? globalThis.Number(object.learnersAfter)
+        : isSet(object.learners_after)
+        ? globalThis.Number(object.learners_after)
+        : 0,
+      learnersStay: isSet(object.learnersStay)
+        ? globalThis.Number(object.learnersStay)
+        : isSet(object.learners_stay)
+        ? globalThis.Number(object.learners_stay)
+        : 0,
+      groupsBefore: isSet(object.groupsBefore)
+        ? globalThis.Number(object.groupsBefore)
+        : isSet(object.groups_before)
+        ? globalThis.Number(object.groups_before)
+        : 0,
+      groupsAfter: isSet(object.groupsAfter)
+        ? globalThis.Number(object.groupsAfter)
+        : isSet(object.groups_after)
+        ? globalThis.Number(object.groups_after)
+        : 0,
+      groupsStay: isSet(object.groupsStay)
+        ? globalThis.Number(object.groupsStay)
+        : isSet(object.groups_stay)
+        ? globalThis.Number(object.groups_stay)
+        : 0,
+      staffBefore: isSet(object.staffBefore)
+        ? globalThis.Number(object.staffBefore)
+        : isSet(object.staff_before)
+        ? globalThis.Number(object.staff_before)
+        : 0,
+      staffAfter: isSet(object.staffAfter)
+        ? globalThis.Number(object.staffAfter)
+        : isSet(object.staff_after)
+        ? globalThis.Number(object.staff_after)
+        : 0,
+      staffStay: isSet(object.staffStay)
+        ? globalThis.Number(object.staffStay)
+        : isSet(object.staff_stay)
+        ? globalThis.Number(object.staff_stay)
+        : 0,
+    };
+  },
+
+  toJSON(message: TurnDifference): unknown {
+    const obj: any = {};
+    if (message.learnersBefore !== 0) {
+      obj.learnersBefore = Math.round(message.learnersBefore);
+    }
+    if (message.learnersAfter !== 0) {
+      obj.learnersAfter = Math.round(message.learnersAfter);
+    }
+    if (message.learnersStay !== 0) {
+      obj.learnersStay = Math.round(message.learnersStay);
+    }
+    if (message.groupsBefore !== 0) {
+      obj.groupsBefore = Math.round(message.groupsBefore);
+    }
+    if (message.groupsAfter !== 0) {
+      obj.groupsAfter = Math.round(message.groupsAfter);
+    }
+    if (message.groupsStay !== 0) {
+      obj.groupsStay = Math.round(message.groupsStay);
+    }
+    if (message.staffBefore !== 0) {
+      obj.staffBefore = Math.round(message.staffBefore);
+    }
+    if (message.staffAfter !== 0) {
+      obj.staffAfter = Math.round(message.staffAfter);
+    }
+    if (message.staffStay !== 0) {
+      obj.staffStay = Math.round(message.staffStay);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TurnDifference>): TurnDifference {
+    return TurnDifference.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TurnDifference>): TurnDifference {
+    const message = createBaseTurnDifference();
+    message.learnersBefore = object.learnersBefore ?? 0;
+    message.learnersAfter = object.learnersAfter ?? 0;
+    message.learnersStay = object.learnersStay ?? 0;
+    message.groupsBefore = object.groupsBefore ?? 0;
+    message.groupsAfter = object.groupsAfter ?? 0;
+    message.groupsStay = object.groupsStay ?? 0;
+    message.staffBefore = object.staffBefore ?? 0;
+    message.staffAfter = object.staffAfter ?? 0;
+    message.staffStay = object.staffStay ?? 0;
+    return message;
+  },
+};
+
+function createBaseSchoolYearTurned(): SchoolYearTurned {
+  return { schoolOin: "", schoolYear: "", yearBefore: "", difference: undefined, cause: "" };
+}
+
+export const SchoolYearTurned: MessageFns<SchoolYearTurned> = {
+  encode(message: SchoolYearTurned, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(18).string(message.schoolYear);
+    }
+    if (message.yearBefore !== "") {
+      writer.uint32(26).string(message.yearBefore);
+    }
+    if (message.difference !== undefined) {
+      TurnDifference.encode(message.difference, writer.uint32(34).fork()).join();
+    }
+    if (message.cause !== "") {
+      writer.uint32(42).string(message.cause);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SchoolYearTurned {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchoolYearTurned();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.yearBefore = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.difference = TurnDifference.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.cause = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SchoolYearTurned {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      yearBefore: isSet(object.yearBefore)
+        ? globalThis.String(object.yearBefore)
+        : isSet(object.year_before)
+        ? globalThis.String(object.year_before)
+        : "",
+      difference: isSet(object.difference) ? TurnDifference.fromJSON(object.difference) : undefined,
+      cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
+    };
+  },
+
+  toJSON(message: SchoolYearTurned): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.yearBefore !== "") {
+      obj.yearBefore = message.yearBefore;
+    }
+    if (message.difference !== undefined) {
+      obj.difference = TurnDifference.toJSON(message.difference);
+    }
+    if (message.cause !== "") {
+      obj.cause = message.cause;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SchoolYearTurned>): SchoolYearTurned {
+    return SchoolYearTurned.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SchoolYearTurned>): SchoolYearTurned {
+    const message = createBaseSchoolYearTurned();
+    message.schoolOin = object.schoolOin ?? "";
+    message.schoolYear = object.schoolYear ?? "";
+    message.yearBefore = object.yearBefore ?? "";
+    message.difference = (object.difference !== undefined && object.difference !== null)
+      ? TurnDifference.fromPartial(object.difference)
+      : undefined;
+    message.cause = object.cause ?? "";
+    return message;
+  },
+};
+
+function createBaseSchoolYearTurnPlanned(): SchoolYearTurnPlanned {
+  return { schoolOin: "", schoolYear: "", yearBefore: "", onDay: "" };
+}
+
+export const SchoolYearTurnPlanned: MessageFns<SchoolYearTurnPlanned> = {
+  encode(message: SchoolYearTurnPlanned, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(18).string(message.schoolYear);
+    }
+    if (message.yearBefore !== "") {
+      writer.uint32(26).string(message.yearBefore);
+    }
+    if (message.onDay !== "") {
+      writer.uint32(34).string(message.onDay);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SchoolYearTurnPlanned {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchoolYearTurnPlanned();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.yearBefore = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.onDay = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SchoolYearTurnPlanned {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      yearBefore: isSet(object.yearBefore)
+        ? globalThis.String(object.yearBefore)
+        : isSet(object.year_before)
+        ? globalThis.String(object.year_before)
+        : "",
+      onDay: isSet(object.onDay)
+        ? globalThis.String(object.onDay)
+        : isSet(object.on_day)
+        ? globalThis.String(object.on_day)
+        : "",
+    };
+  },
+
+  toJSON(message: SchoolYearTurnPlanned): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.yearBefore !== "") {
+      obj.yearBefore = message.yearBefore;
+    }
+    if (message.onDay !== "") {
+      obj.onDay = message.onDay;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SchoolYearTurnPlanned>): SchoolYearTurnPlanned {
+    return SchoolYearTurnPlanned.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SchoolYearTurnPlanned>): SchoolYearTurnPlanned {
+    const message = createBaseSchoolYearTurnPlanned();
+    message.schoolOin = object.schoolOin ?? "";
+    message.schoolYear = object.schoolYear ?? "";
+    message.yearBefore = object.yearBefore ?? "";
+    message.onDay = object.onDay ?? "";
+    return message;
+  },
+};
+
+function createBaseSchoolYearTurnRefused(): SchoolYearTurnRefused {
+  return { schoolOin: "", schoolYear: "", code: "", told: "" };
+}
+
+export const SchoolYearTurnRefused: MessageFns<SchoolYearTurnRefused> = {
+  encode(message: SchoolYearTurnRefused, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(18).string(message.schoolYear);
+    }
+    if (message.code !== "") {
+      writer.uint32(26).string(message.code);
+    }
+    if (message.told !== "") {
+      writer.uint32(34).string(message.told);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SchoolYearTurnRefused {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchoolYearTurnRefused();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SchoolYearTurnRefused {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+    };
+  },
+
+  toJSON(message: SchoolYearTurnRefused): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SchoolYearTurnRefused>): SchoolYearTurnRefused {
+    return SchoolYearTurnRefused.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SchoolYearTurnRefused>): SchoolYearTurnRefused {
+    const message = createBaseSchoolYearTurnRefused();
+    message.schoolOin = object.schoolOin ?? "";
+    message.schoolYear = object.schoolYear ?? "";
+    message.code = object.code ?? "";
+    message.told = object.told ?? "";
     return message;
   },
 };

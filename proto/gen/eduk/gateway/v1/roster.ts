@@ -90,7 +90,7 @@ export interface WatchRostersRequest {
 
 /** One change. */
 export interface WatchRostersResponse {
-  /** `learner_joined`, `learner_moved`, `learner_changed`, `learner_left`, `learner_forgotten`, `group_opened`, `group_renamed`, `group_changed`, `group_closed`, `staff_joined`, `staff_changed`, `staff_left`. */
+  /** `learner_joined`, `learner_moved`, `learner_changed`, `learner_left`, `learner_forgotten`, `group_opened`, `group_renamed`, `group_changed`, `group_closed`, `staff_joined`, `staff_changed`, `staff_left`, `year_turned` (`school_year` is the one that the school goes by from now on). */
   change: string;
   /** OIN of the school. */
   schoolOin: string;

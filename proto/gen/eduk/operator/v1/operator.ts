@@ -28,11 +28,11 @@ import {
 } from "../../core/v1/party.ts";
 import { Decision, Refusal } from "../../core/v1/receipt.ts";
 import { DroppedRows, EndpointStatus, ParkedRows } from "../../delivery/v1/delivery.ts";
-import { RosterDifference } from "../../events/v1/rosters.ts";
+import { RosterDifference, YearGroupDifference } from "../../events/v1/rosters.ts";
 import { ActiveLicence, Blocker, Flow } from "../../gateway/v1/flow.ts";
 import { RegisterRun } from "../../parties/v1/parties.ts";
 import { AskedReveal, ShowKeysResponse as ShowKeysResponse1 } from "../../pseudonyms/v1/pseudonyms.ts";
-import { SchoolRoster } from "../../rosters/v1/rosters.ts";
+import { PreviewTurnResponse as PreviewTurnResponse2, SchoolRoster } from "../../rosters/v1/rosters.ts";
 
 export const protobufPackage = "eduk.operator.v1";
 
@@ -311,6 +311,8 @@ export interface HeldRoster {
   administration: string;
   /** No roster waits, but so many learners who are to be forgotten. */
   forgets: number;
+  /** Where the difference is, by year group. */
+  yearGroups: YearGroupDifference[];
 }
 
 /** Of which school. */
@@ -1171,6 +1173,34 @@ export interface ShownLearner {
 export interface FetchRevealResponse {
   asked: LearnerReveal | undefined;
   learners: ShownLearner[];
+}
+
+/** To which year. */
+export interface PreviewTurnRequest {
+  schoolOin: string;
+  /** Empty = the one after the running one. */
+  schoolYear: string;
+}
+
+/** As it is now. Numbers only. */
+export interface PreviewTurnResponse {
+  schoolName: string;
+  turn: PreviewTurnResponse2 | undefined;
+}
+
+/** To which year, and when. */
+export interface TurnYearRequest {
+  schoolOin: string;
+  schoolYear: string;
+  /** First Dutch day of it, YYYY-MM-DD; empty = now. */
+  onDay: string;
+}
+
+/** Done, or planned. */
+export interface TurnYearResponse {
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision: Decision | undefined;
 }
 
 function createBaseAddPartyRequest(): AddPartyRequest {
@@ -4264,6 +4294,7 @@ function createBaseHeldRoster(): HeldRoster {
     siteCode: "",
     administration: "",
     forgets: 0,
+    yearGroups: [],
   };
 }
 
@@ -4313,6 +4344,9 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     }
     if (message.forgets !== 0) {
       writer.uint32(112).uint32(message.forgets);
+    }
+    for (const v of message.yearGroups) {
+      YearGroupDifference.encode(v!, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -4442,6 +4476,14 @@ export const HeldRoster: MessageFns<HeldRoster> = {
             message.forgets = reader.uint32();
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.yearGroups.push(YearGroupDifference.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4502,6 +4544,11 @@ export const HeldRoster: MessageFns<HeldRoster> = {
         : "",
       administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
       forgets: isSet(object.forgets) ? globalThis.Number(object.forgets) : 0,
+      yearGroups: globalThis.Array.isArray(object?.yearGroups)
+        ? object.yearGroups.map((e: any) => YearGroupDifference.fromJSON(e))
+        : globalThis.Array.isArray(object?.year_groups)
+        ? object.year_groups.map((e: any) => YearGroupDifference.fromJSON(e))
+        : [],
     };
   },
 
@@ -4549,6 +4596,9 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     if (message.forgets !== 0) {
       obj.forgets = Math.round(message.forgets);
     }
+    if (message.yearGroups?.length) {
+      obj.yearGroups = message.yearGroups.map((e) => YearGroupDifference.toJSON(e));
+    }
     return obj;
   },
 
@@ -4573,6 +4623,7 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     message.siteCode = object.siteCode ?? "";
     message.administration = object.administration ?? "";
     message.forgets = object.forgets ?? 0;
+    message.yearGroups = object.yearGroups?.map((e) => YearGroupDifference.fromPartial(e)) || [];
     return message;
   },
 };
@@ -15257,6 +15308,394 @@ export const FetchRevealResponse: MessageFns<FetchRevealResponse> = {
   },
 };
 
+function createBasePreviewTurnRequest(): PreviewTurnRequest {
+  return { schoolOin: "", schoolYear: "" };
+}
+
+export const PreviewTurnRequest: MessageFns<PreviewTurnRequest> = {
+  encode(message: PreviewTurnRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(18).string(message.schoolYear);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewTurnRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewTurnRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewTurnRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+    };
+  },
+
+  toJSON(message: PreviewTurnRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewTurnRequest>): PreviewTurnRequest {
+    return PreviewTurnRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewTurnRequest>): PreviewTurnRequest {
+    const message = createBasePreviewTurnRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.schoolYear = object.schoolYear ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewTurnResponse(): PreviewTurnResponse {
+  return { schoolName: "", turn: undefined };
+}
+
+export const PreviewTurnResponse: MessageFns<PreviewTurnResponse> = {
+  encode(message: PreviewTurnResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolName !== "") {
+      writer.uint32(10).string(message.schoolName);
+    }
+    if (message.turn !== undefined) {
+      PreviewTurnResponse2.encode(message.turn, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewTurnResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewTurnResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.turn = PreviewTurnResponse2.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewTurnResponse {
+    return {
+      schoolName: isSet(object.schoolName)
+        ? globalThis.String(object.schoolName)
+        : isSet(object.school_name)
+        ? globalThis.String(object.school_name)
+        : "",
+      turn: isSet(object.turn) ? PreviewTurnResponse2.fromJSON(object.turn) : undefined,
+    };
+  },
+
+  toJSON(message: PreviewTurnResponse): unknown {
+    const obj: any = {};
+    if (message.schoolName !== "") {
+      obj.schoolName = message.schoolName;
+    }
+    if (message.turn !== undefined) {
+      obj.turn = PreviewTurnResponse2.toJSON(message.turn);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewTurnResponse>): PreviewTurnResponse {
+    return PreviewTurnResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewTurnResponse>): PreviewTurnResponse {
+    const message = createBasePreviewTurnResponse();
+    message.schoolName = object.schoolName ?? "";
+    message.turn = (object.turn !== undefined && object.turn !== null)
+      ? PreviewTurnResponse2.fromPartial(object.turn)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTurnYearRequest(): TurnYearRequest {
+  return { schoolOin: "", schoolYear: "", onDay: "" };
+}
+
+export const TurnYearRequest: MessageFns<TurnYearRequest> = {
+  encode(message: TurnYearRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(18).string(message.schoolYear);
+    }
+    if (message.onDay !== "") {
+      writer.uint32(26).string(message.onDay);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TurnYearRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTurnYearRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.onDay = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TurnYearRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      onDay: isSet(object.onDay)
+        ? globalThis.String(object.onDay)
+        : isSet(object.on_day)
+        ? globalThis.String(object.on_day)
+        : "",
+    };
+  },
+
+  toJSON(message: TurnYearRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.onDay !== "") {
+      obj.onDay = message.onDay;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TurnYearRequest>): TurnYearRequest {
+    return TurnYearRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TurnYearRequest>): TurnYearRequest {
+    const message = createBaseTurnYearRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.schoolYear = object.schoolYear ?? "";
+    message.onDay = object.onDay ?? "";
+    return message;
+  },
+};
+
+function createBaseTurnYearResponse(): TurnYearResponse {
+  return { flowId: "", decision: undefined };
+}
+
+export const TurnYearResponse: MessageFns<TurnYearResponse> = {
+  encode(message: TurnYearResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TurnYearResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTurnYearResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TurnYearResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+    };
+  },
+
+  toJSON(message: TurnYearResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TurnYearResponse>): TurnYearResponse {
+    return TurnYearResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TurnYearResponse>): TurnYearResponse {
+    const message = createBaseTurnYearResponse();
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -15692,6 +16131,24 @@ export const OperatorServiceDefinition = {
       requestType: DecideRevealRequest as typeof DecideRevealRequest,
       requestStream: false,
       responseType: DecideRevealResponse as typeof DecideRevealResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What it would come to when a school goes on to another school year, and what stands in its way. */
+    previewTurn: {
+      name: "PreviewTurn",
+      requestType: PreviewTurnRequest as typeof PreviewTurnRequest,
+      requestStream: false,
+      responseType: PreviewTurnResponse as typeof PreviewTurnResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A school goes on to another school year, now or on a day. */
+    turnYear: {
+      name: "TurnYear",
+      requestType: TurnYearRequest as typeof TurnYearRequest,
+      requestStream: false,
+      responseType: TurnYearResponse as typeof TurnYearResponse,
       responseStream: false,
       options: {},
     },

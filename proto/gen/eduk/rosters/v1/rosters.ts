@@ -6,7 +6,15 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { GroupEntry, LearnerEntry, RosterDifference, SiteEntry, StaffEntry } from "../../events/v1/rosters.ts";
+import {
+  GroupEntry,
+  LearnerEntry,
+  RosterDifference,
+  SiteEntry,
+  StaffEntry,
+  TurnDifference,
+  YearGroupDifference,
+} from "../../events/v1/rosters.ts";
 
 export const protobufPackage = "eduk.rosters.v1";
 
@@ -15,6 +23,7 @@ export const protobufFileName = "eduk/rosters/v1/rosters.proto";
 /** A page. */
 export interface GetRosterRequest {
   schoolOin: string;
+  /** Empty = the one that the school is in. */
   schoolYear: string;
   limit: number;
   /** Last learner seen. */
@@ -34,6 +43,8 @@ export interface GetRosterResponse {
   staff: StaffEntry[];
   /** Empty = no more. */
   next: string;
+  /** Of which it is. */
+  schoolYear: string;
 }
 
 /** Which. */
@@ -46,6 +57,8 @@ export interface GetLearnersRequest {
 /** Those that are known. */
 export interface GetLearnersResponse {
   learners: LearnerEntry[];
+  /** Of which they are. */
+  schoolYear: string;
 }
 
 /** Filters. */
@@ -77,6 +90,8 @@ export interface Hold {
   administration: string;
   /** Not a roster: how many learners are to be forgotten. */
   forgets: number;
+  /** Where the difference is, by year group. */
+  yearGroups: YearGroupDifference[];
 }
 
 /** Held rosters. */
@@ -98,6 +113,8 @@ export interface SchoolRoster {
   changedMs: bigint;
   /** By site and administration; a roster of the whole school has neither. */
   sites: SiteRoster[];
+  /** The school is in this year. */
+  running: boolean;
 }
 
 /** The newest roster of a site, of an administration, or of the whole school. */
@@ -119,6 +136,41 @@ export interface SiteRoster {
 /** Schools. */
 export interface ListSchoolsResponse {
   rosters: SchoolRoster[];
+}
+
+/** To which year. */
+export interface PreviewTurnRequest {
+  schoolOin: string;
+  /** Empty = the one after the running one. */
+  schoolYear: string;
+}
+
+/** As it is now. */
+export interface PreviewTurnResponse {
+  /** The year that the school is in. */
+  running: string;
+  schoolYear: string;
+  difference:
+    | TurnDifference
+    | undefined;
+  /** Learners by site; none where rosters are of the whole school. */
+  sites: TurnSite[];
+  /** Dutch day on which the turn comes by itself, when nothing stands in its way; empty = it does not. */
+  onDay: string;
+  /** Whether that day was chosen for this school. */
+  planned: boolean;
+  /** Why it would be refused when it is asked now, as a code of the list of faults and in words; empty = it would not. */
+  code: string;
+  told: string;
+  /** Why it does not come by itself, though it may be asked: `cut_off` or `leaves_out_site`; empty = it does. */
+  waits: string;
+}
+
+/** Learners whom rosters of one site name, in both years. */
+export interface TurnSite {
+  siteCode: string;
+  before: number;
+  after: number;
 }
 
 /** From when. */
@@ -288,7 +340,17 @@ export const GetRosterRequest: MessageFns<GetRosterRequest> = {
 };
 
 function createBaseGetRosterResponse(): GetRosterResponse {
-  return { known: false, changedMs: 0n, asOf: "", sites: [], groups: [], learners: [], staff: [], next: "" };
+  return {
+    known: false,
+    changedMs: 0n,
+    asOf: "",
+    sites: [],
+    groups: [],
+    learners: [],
+    staff: [],
+    next: "",
+    schoolYear: "",
+  };
 }
 
 export const GetRosterResponse: MessageFns<GetRosterResponse> = {
@@ -319,6 +381,9 @@ export const GetRosterResponse: MessageFns<GetRosterResponse> = {
     }
     if (message.next !== "") {
       writer.uint32(66).string(message.next);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(74).string(message.schoolYear);
     }
     return writer;
   },
@@ -400,6 +465,14 @@ export const GetRosterResponse: MessageFns<GetRosterResponse> = {
             message.next = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -434,6 +507,11 @@ export const GetRosterResponse: MessageFns<GetRosterResponse> = {
         ? object.staff.map((e: any) => StaffEntry.fromJSON(e))
         : [],
       next: isSet(object.next) ? globalThis.String(object.next) : "",
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
     };
   },
 
@@ -463,6 +541,9 @@ export const GetRosterResponse: MessageFns<GetRosterResponse> = {
     if (message.next !== "") {
       obj.next = message.next;
     }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
     return obj;
   },
 
@@ -479,6 +560,7 @@ export const GetRosterResponse: MessageFns<GetRosterResponse> = {
     message.learners = object.learners?.map((e) => LearnerEntry.fromPartial(e)) || [];
     message.staff = object.staff?.map((e) => StaffEntry.fromPartial(e)) || [];
     message.next = object.next ?? "";
+    message.schoolYear = object.schoolYear ?? "";
     return message;
   },
 };
@@ -593,13 +675,16 @@ export const GetLearnersRequest: MessageFns<GetLearnersRequest> = {
 };
 
 function createBaseGetLearnersResponse(): GetLearnersResponse {
-  return { learners: [] };
+  return { learners: [], schoolYear: "" };
 }
 
 export const GetLearnersResponse: MessageFns<GetLearnersResponse> = {
   encode(message: GetLearnersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.learners) {
       LearnerEntry.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(18).string(message.schoolYear);
     }
     return writer;
   },
@@ -625,6 +710,14 @@ export const GetLearnersResponse: MessageFns<GetLearnersResponse> = {
             message.learners.push(LearnerEntry.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -642,6 +735,11 @@ export const GetLearnersResponse: MessageFns<GetLearnersResponse> = {
       learners: globalThis.Array.isArray(object?.learners)
         ? object.learners.map((e: any) => LearnerEntry.fromJSON(e))
         : [],
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
     };
   },
 
@@ -649,6 +747,9 @@ export const GetLearnersResponse: MessageFns<GetLearnersResponse> = {
     const obj: any = {};
     if (message.learners?.length) {
       obj.learners = message.learners.map((e) => LearnerEntry.toJSON(e));
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
     }
     return obj;
   },
@@ -659,6 +760,7 @@ export const GetLearnersResponse: MessageFns<GetLearnersResponse> = {
   fromPartial(object: DeepPartial<GetLearnersResponse>): GetLearnersResponse {
     const message = createBaseGetLearnersResponse();
     message.learners = object.learners?.map((e) => LearnerEntry.fromPartial(e)) || [];
+    message.schoolYear = object.schoolYear ?? "";
     return message;
   },
 };
@@ -769,6 +871,7 @@ function createBaseHold(): Hold {
     siteCode: "",
     administration: "",
     forgets: 0,
+    yearGroups: [],
   };
 }
 
@@ -821,6 +924,9 @@ export const Hold: MessageFns<Hold> = {
     }
     if (message.forgets !== 0) {
       writer.uint32(120).uint32(message.forgets);
+    }
+    for (const v of message.yearGroups) {
+      YearGroupDifference.encode(v!, writer.uint32(130).fork()).join();
     }
     return writer;
   },
@@ -958,6 +1064,14 @@ export const Hold: MessageFns<Hold> = {
             message.forgets = reader.uint32();
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.yearGroups.push(YearGroupDifference.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1023,6 +1137,11 @@ export const Hold: MessageFns<Hold> = {
         : "",
       administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
       forgets: isSet(object.forgets) ? globalThis.Number(object.forgets) : 0,
+      yearGroups: globalThis.Array.isArray(object?.yearGroups)
+        ? object.yearGroups.map((e: any) => YearGroupDifference.fromJSON(e))
+        : globalThis.Array.isArray(object?.year_groups)
+        ? object.year_groups.map((e: any) => YearGroupDifference.fromJSON(e))
+        : [],
     };
   },
 
@@ -1073,6 +1192,9 @@ export const Hold: MessageFns<Hold> = {
     if (message.forgets !== 0) {
       obj.forgets = Math.round(message.forgets);
     }
+    if (message.yearGroups?.length) {
+      obj.yearGroups = message.yearGroups.map((e) => YearGroupDifference.toJSON(e));
+    }
     return obj;
   },
 
@@ -1098,6 +1220,7 @@ export const Hold: MessageFns<Hold> = {
     message.siteCode = object.siteCode ?? "";
     message.administration = object.administration ?? "";
     message.forgets = object.forgets ?? 0;
+    message.yearGroups = object.yearGroups?.map((e) => YearGroupDifference.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1243,7 +1366,7 @@ export const ListSchoolsRequest: MessageFns<ListSchoolsRequest> = {
 };
 
 function createBaseSchoolRoster(): SchoolRoster {
-  return { schoolOin: "", schoolYear: "", learners: 0, groups: 0, changedMs: 0n, sites: [] };
+  return { schoolOin: "", schoolYear: "", learners: 0, groups: 0, changedMs: 0n, sites: [], running: false };
 }
 
 export const SchoolRoster: MessageFns<SchoolRoster> = {
@@ -1268,6 +1391,9 @@ export const SchoolRoster: MessageFns<SchoolRoster> = {
     }
     for (const v of message.sites) {
       SiteRoster.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.running !== false) {
+      writer.uint32(56).bool(message.running);
     }
     return writer;
   },
@@ -1333,6 +1459,14 @@ export const SchoolRoster: MessageFns<SchoolRoster> = {
             message.sites.push(SiteRoster.decode(reader, reader.uint32()));
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.running = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1367,6 +1501,7 @@ export const SchoolRoster: MessageFns<SchoolRoster> = {
       sites: globalThis.Array.isArray(object?.sites)
         ? object.sites.map((e: any) => SiteRoster.fromJSON(e))
         : [],
+      running: isSet(object.running) ? globalThis.Boolean(object.running) : false,
     };
   },
 
@@ -1390,6 +1525,9 @@ export const SchoolRoster: MessageFns<SchoolRoster> = {
     if (message.sites?.length) {
       obj.sites = message.sites.map((e) => SiteRoster.toJSON(e));
     }
+    if (message.running !== false) {
+      obj.running = message.running;
+    }
     return obj;
   },
 
@@ -1404,6 +1542,7 @@ export const SchoolRoster: MessageFns<SchoolRoster> = {
     message.groups = object.groups ?? 0;
     message.changedMs = (object.changedMs !== undefined && object.changedMs !== null) ? BigInt(object.changedMs) : 0n;
     message.sites = object.sites?.map((e) => SiteRoster.fromPartial(e)) || [];
+    message.running = object.running ?? false;
     return message;
   },
 };
@@ -1657,6 +1796,421 @@ export const ListSchoolsResponse: MessageFns<ListSchoolsResponse> = {
   fromPartial(object: DeepPartial<ListSchoolsResponse>): ListSchoolsResponse {
     const message = createBaseListSchoolsResponse();
     message.rosters = object.rosters?.map((e) => SchoolRoster.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePreviewTurnRequest(): PreviewTurnRequest {
+  return { schoolOin: "", schoolYear: "" };
+}
+
+export const PreviewTurnRequest: MessageFns<PreviewTurnRequest> = {
+  encode(message: PreviewTurnRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(18).string(message.schoolYear);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewTurnRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewTurnRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewTurnRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+    };
+  },
+
+  toJSON(message: PreviewTurnRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewTurnRequest>): PreviewTurnRequest {
+    return PreviewTurnRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewTurnRequest>): PreviewTurnRequest {
+    const message = createBasePreviewTurnRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.schoolYear = object.schoolYear ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewTurnResponse(): PreviewTurnResponse {
+  return {
+    running: "",
+    schoolYear: "",
+    difference: undefined,
+    sites: [],
+    onDay: "",
+    planned: false,
+    code: "",
+    told: "",
+    waits: "",
+  };
+}
+
+export const PreviewTurnResponse: MessageFns<PreviewTurnResponse> = {
+  encode(message: PreviewTurnResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.running !== "") {
+      writer.uint32(10).string(message.running);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(18).string(message.schoolYear);
+    }
+    if (message.difference !== undefined) {
+      TurnDifference.encode(message.difference, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.sites) {
+      TurnSite.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.onDay !== "") {
+      writer.uint32(42).string(message.onDay);
+    }
+    if (message.planned !== false) {
+      writer.uint32(48).bool(message.planned);
+    }
+    if (message.code !== "") {
+      writer.uint32(58).string(message.code);
+    }
+    if (message.told !== "") {
+      writer.uint32(66).string(message.told);
+    }
+    if (message.waits !== "") {
+      writer.uint32(74).string(message.waits);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewTurnResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewTurnResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.running = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.difference = TurnDifference.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sites.push(TurnSite.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.onDay = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.planned = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.waits = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewTurnResponse {
+    return {
+      running: isSet(object.running) ? globalThis.String(object.running) : "",
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      difference: isSet(object.difference) ? TurnDifference.fromJSON(object.difference) : undefined,
+      sites: globalThis.Array.isArray(object?.sites) ? object.sites.map((e: any) => TurnSite.fromJSON(e)) : [],
+      onDay: isSet(object.onDay)
+        ? globalThis.String(object.onDay)
+        : isSet(object.on_day)
+        ? globalThis.String(object.on_day)
+        : "",
+      planned: isSet(object.planned) ? globalThis.Boolean(object.planned) : false,
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+      waits: isSet(object.waits) ? globalThis.String(object.waits) : "",
+    };
+  },
+
+  toJSON(message: PreviewTurnResponse): unknown {
+    const obj: any = {};
+    if (message.running !== "") {
+      obj.running = message.running;
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.difference !== undefined) {
+      obj.difference = TurnDifference.toJSON(message.difference);
+    }
+    if (message.sites?.length) {
+      obj.sites = message.sites.map((e) => TurnSite.toJSON(e));
+    }
+    if (message.onDay !== "") {
+      obj.onDay = message.onDay;
+    }
+    if (message.planned !== false) {
+      obj.planned = message.planned;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    if (message.waits !== "") {
+      obj.waits = message.waits;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewTurnResponse>): PreviewTurnResponse {
+    return PreviewTurnResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewTurnResponse>): PreviewTurnResponse {
+    const message = createBasePreviewTurnResponse();
+    message.running = object.running ?? "";
+    message.schoolYear = object.schoolYear ?? "";
+    message.difference = (object.difference !== undefined && object.difference !== null)
+      ? TurnDifference.fromPartial(object.difference)
+      : undefined;
+    message.sites = object.sites?.map((e) => TurnSite.fromPartial(e)) || [];
+    message.onDay = object.onDay ?? "";
+    message.planned = object.planned ?? false;
+    message.code = object.code ?? "";
+    message.told = object.told ?? "";
+    message.waits = object.waits ?? "";
+    return message;
+  },
+};
+
+function createBaseTurnSite(): TurnSite {
+  return { siteCode: "", before: 0, after: 0 };
+}
+
+export const TurnSite: MessageFns<TurnSite> = {
+  encode(message: TurnSite, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.siteCode !== "") {
+      writer.uint32(10).string(message.siteCode);
+    }
+    if (message.before !== 0) {
+      writer.uint32(16).uint32(message.before);
+    }
+    if (message.after !== 0) {
+      writer.uint32(24).uint32(message.after);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TurnSite {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTurnSite();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.before = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.after = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TurnSite {
+    return {
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
+      before: isSet(object.before) ? globalThis.Number(object.before) : 0,
+      after: isSet(object.after) ? globalThis.Number(object.after) : 0,
+    };
+  },
+
+  toJSON(message: TurnSite): unknown {
+    const obj: any = {};
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
+    if (message.before !== 0) {
+      obj.before = Math.round(message.before);
+    }
+    if (message.after !== 0) {
+      obj.after = Math.round(message.after);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TurnSite>): TurnSite {
+    return TurnSite.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TurnSite>): TurnSite {
+    const message = createBaseTurnSite();
+    message.siteCode = object.siteCode ?? "";
+    message.before = object.before ?? 0;
+    message.after = object.after ?? 0;
     return message;
   },
 };
@@ -1989,6 +2543,15 @@ export const RostersServiceDefinition = {
       requestType: ListSchoolsRequest as typeof ListSchoolsRequest,
       requestStream: false,
       responseType: ListSchoolsResponse as typeof ListSchoolsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What the turn to another school year would come to, and what stands in its way. */
+    previewTurn: {
+      name: "PreviewTurn",
+      requestType: PreviewTurnRequest as typeof PreviewTurnRequest,
+      requestStream: false,
+      responseType: PreviewTurnResponse as typeof PreviewTurnResponse,
       responseStream: false,
       options: {},
     },
