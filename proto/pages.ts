@@ -1,7 +1,7 @@
 /** Pages of docs/ that are tables of the code: written by npm run generate, so that they cannot say anything else. */
 import { faults, settings } from '#kernel';
 import { Role, Service } from '#proto/eduk/core/v1/party';
-import { attributes, defaults, pseudonymous, rolePolicy } from '#release';
+import { attributeSets, attributes, defaults, pseudonymous, rolePolicy } from '#release';
 import { bulks, writes } from '../services/edge/grpc/writes.ts';
 import { type LimitRow, limits } from '../services/edge/limits.ts';
 
@@ -54,6 +54,17 @@ export function attributesPage(): string {
   lines.push('', '## Defaults', '', '| service | attributes |', '| --- | --- |');
   for (const [service, names] of Object.entries(defaults))
     lines.push(`| ${nameOf(Service, Number(service))} | ${names.map((name) => `\`${name}\``).join(', ')} |`);
+  lines.push(
+    '',
+    '## Sets',
+    '',
+    'Names for some attributes together, the profiles of UWLR: a mandate (`eduk mandate grant --attributes`) or a party may name one instead of each. An answer over UWLR has the fields of the smallest set that holds what is released, or of the one that the caller asks for (`gegevenssetid`), as far as released.',
+    '',
+    '| set | attributes |',
+    '| --- | --- |',
+  );
+  for (const [set, names] of Object.entries(attributeSets))
+    lines.push(`| \`${set}\` | ${names.map((name) => `\`${name}\``).join(', ')} |`);
   lines.push(
     '',
     '## Pseudonyms',

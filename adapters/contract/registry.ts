@@ -23,6 +23,11 @@ export interface Meaning {
   people?: { type: string; of(means: any): readonly object[] };
 }
 
+const rosterQuestion = ({ groups, ...means }: RosterQuestion): object => ({
+  ...means,
+  ...(groups && { groups: unveiled(groups) }),
+});
+
 /** By `adapter/exchange`. */
 export const meanings: Readonly<Record<string, Meaning>> = {
   'eckdt/catalogue': {
@@ -38,7 +43,10 @@ export const meanings: Readonly<Record<string, Meaning>> = {
     inJson: (means: SchoolEndpoint[]) =>
       means.map((one) => ({ ...one, endpoint: RegisteredEndpoint.toJSON(one.endpoint) })),
   },
-  'uwlr/leerlinggegevens': { inJson: (means: RosterQuestion) => means },
+  'uwlr/leerlinggegevens': { inJson: rosterQuestion },
+  'uwlr/structuur': { inJson: rosterQuestion },
+  'uwlr/leerlingen': { inJson: rosterQuestion },
+  'uwlr/leerkrachten': { inJson: rosterQuestion },
   'uwlr/leerresultaten': {
     inJson: (means: ResultsDelivery) => ({
       ...means,

@@ -55,6 +55,20 @@ export const faultcodesByPlace: readonly {
     code: 'Client.AutorisatieOngeldig',
   },
   {
+    fault: 'wire.version',
+    place: /^Envelope\/Body\//,
+    words: 'when the namespace is that of 1.0',
+    code: 'Client.XsdVersieOngeldig',
+    nl: 'UWLR 1.0 wordt hier niet meer gesproken; 2.2 en 2.3 wel.',
+  },
+  {
+    fault: 'wire.version',
+    place: /\/xsdversie$/,
+    words: 'when `xsdversie` is 2.1 or another that is not spoken',
+    code: 'Client.XsdVersieOngeldig',
+    nl: 'Deze xsdversie wordt hier niet gesproken; 2.2 en 2.3 wel.',
+  },
+  {
     fault: 'wire.invalid',
     place: /\/osoresultaat(\/|$)/,
     words: 'when every place is in an `osoresultaat`',

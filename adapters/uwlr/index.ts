@@ -1,6 +1,7 @@
-/** UWLR 2.2 (= 2.2.1): the two web services of the school's administration, as the gateway serves them. */
-import { defineAdapter } from '#adapters/contract';
+/** UWLR 2.2 (= 2.2.1) and 2.3: the two web services of the school's administration, as the gateway serves them. */
+import { defineAdapter, type Example } from '#adapters/contract';
 import { GatewayError } from '#kernel';
+import { writeAnswer } from './answer.ts';
 import { sayFault } from './faults.ts';
 import {
   type ResultsDelivery,
@@ -13,42 +14,51 @@ import {
 import {
   type LeerlinggegevensAntwoord,
   type Operation,
+  type RosterOperation,
   readRequest,
   type Verzoek,
   writeBevestiging,
-  writeLeerlinggegevens,
 } from './wire.ts';
 
+export { RosterWriter, writeAnswer, writeEmpty, writeLeerlinggegevens } from './answer.ts';
 export { type Faultcode, faultcode } from './faults.ts';
 export * from './mapping.ts';
+export { type AnswerForm, type FieldSet, fieldSetOf, isVersion, type Version } from './versions.ts';
 export {
   type Autorisatie,
   type Operation,
+  type RosterOperation,
   readRequest,
   requestOf,
+  rosterOperations,
   type Verzoek,
   writeBevestiging,
-  writeLeerlinggegevens,
 } from './wire.ts';
 export { type Service, wsdl, xsd } from './wsdl.ts';
 
 type Of<O extends Operation> = Extract<Verzoek, { operation: O }>;
 
-function readOnly<O extends Operation>(bytes: Uint8Array, operation: O): Of<O> {
+function readOnly(bytes: Uint8Array, operation: Operation): Verzoek {
   const request = readRequest(bytes);
   if (request.operation !== operation)
-    throw new GatewayError('wire.invalid', 'This request belongs to the other service.', { where: 'Envelope/Body' });
-  return request as Of<O>;
+    throw new GatewayError('wire.invalid', 'This request belongs to another operation.', { where: 'Envelope/Body' });
+  return request;
 }
 
-/** HaalLeerlinggegevens: reads the question, writes the answer (UWLR 2.2 §3.2, §3.3). */
-const leerlinggegevens = {
-  about: 'A learning application asks for the pupils, groups and teachers of a school and gets the Smalle set.',
-  read: (bytes: Uint8Array) => readOnly(bytes, 'HaalLeerlinggegevens'),
-  write: writeLeerlinggegevens,
-  toCore: (wire: Of<'HaalLeerlinggegevens'>): RosterQuestion => rosterQuestion(wire.body),
+/** One of the operations that give a roster: reads the question, writes the answer (UWLR §3.2, §3.3). */
+const roster = (operation: RosterOperation, about: string, examples: readonly Example[]) => ({
+  about,
+  read: (bytes: Uint8Array) => readOnly(bytes, operation) as Of<RosterOperation>,
+  write: (wire: LeerlinggegevensAntwoord): string => writeAnswer(operation, wire),
+  toCore: (wire: Of<RosterOperation>): RosterQuestion => rosterQuestion(wire.body),
   fromCore: (core: RosterAnswer): LeerlinggegevensAntwoord => rosterAnswer(core),
-  examples: [
+  examples,
+});
+
+const leerlinggegevens = roster(
+  'HaalLeerlinggegevens',
+  'A learning application asks for the pupils, groups and teachers of a school and gets what it may have of them.',
+  [
     { file: '01-question.xml', shows: 'A question as the published description words it' },
     {
       file: '02-question-of-a-liberal-client.xml',
@@ -56,12 +66,26 @@ const leerlinggegevens = {
     },
     { file: '03-question-by-schoolkey.xml', shows: 'A question for what changed at a school without BRIN' },
   ],
-};
+);
+
+const structuur = roster(
+  'HaalStructuur',
+  'The staged way, first: a learning application asks which groups there are.',
+  [{ file: '04-structure.xml', shows: 'A question for the groups of a site, in 2.3' }],
+);
+
+const leerlingen = roster('HaalLeerlingen', 'The staged way, then: it asks for the pupils of some groups.', [
+  { file: '05-learners-of-groups.xml', shows: 'A question for the pupils of two groups and of no composite group' },
+]);
+
+const leerkrachten = roster('HaalLeerkrachten', 'The staged way, then: it asks for the teachers of some groups.', [
+  { file: '06-staff-of-groups.xml', shows: 'A question for the teachers of a group and for those without one' },
+]);
 
 /** BrengLeerresultaten: reads the results, writes the confirmation (UWLR 2.2 §3.6). */
 const leerresultaten = {
   about: 'A learning application delivers results of tests; the answer confirms the message as a whole.',
-  read: (bytes: Uint8Array) => readOnly(bytes, 'BrengLeerresultaten'),
+  read: (bytes: Uint8Array) => readOnly(bytes, 'BrengLeerresultaten') as Of<'BrengLeerresultaten'>,
   write: () => writeBevestiging(),
   toCore: (wire: Of<'BrengLeerresultaten'>): ResultsDelivery => resultsDelivery(wire.body),
   examples: [
@@ -72,11 +96,11 @@ const leerresultaten = {
 
 export default defineAdapter({
   name: 'uwlr',
-  standard: { title: 'UWLR', version: '2.2' },
+  standard: { title: 'UWLR', version: '2.2, 2.3' },
   about: 'Answers learning applications that ask for leerlinggegevens of a school, and takes in their leerresultaten.',
   transport: 'soap',
   settings: {},
   promises: { redelivers: true, keepsOrder: false },
-  exchanges: { leerlinggegevens, leerresultaten },
+  exchanges: { leerlinggegevens, structuur, leerlingen, leerkrachten, leerresultaten },
   sayFault,
 });

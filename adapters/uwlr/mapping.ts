@@ -11,7 +11,10 @@ import type {
 } from '#proto/eduk/core/v1/learner';
 import { ResultKind, type ResultPayload } from '#proto/eduk/core/v1/ordering';
 import type { Result } from '#proto/eduk/core/v1/result';
+import { type AnswerForm, has, JAARGROEPEN, UNNAMED, type Version, versionOf, versions } from './versions.ts';
 import type {
+  GroepenVerzoek,
+  Kop,
   Leerkracht,
   Leerling,
   LeerlinggegevensAntwoord,
@@ -20,11 +23,12 @@ import type {
   Naam,
   Norm,
   Resultaat,
+  Rollen,
+  SamengesteldeGroep,
   Stamgroep,
   Taak,
   Toets,
 } from './wire.ts';
-import { JAARGROEPEN, ROLLEN, XSDVERSIE } from './wire.ts';
 
 /** Something that stood on one side and has no place on the other. Counted, never quoted. */
 export interface Loss {
@@ -54,19 +58,33 @@ export interface RosterQuestion {
   changedSince: number | undefined;
   /** Name of the set of fields asked for (gegevenssetid); advice only, the school's agreement decides. Empty when absent, or when it is no name. */
   setName: string;
+  /** The version the caller speaks, and is answered in. */
+  version: Version;
+  /** Of HaalLeerlingen and HaalLeerkrachten: whose members are asked for. Keys are a school's own words. */
+  groups?: Clear<AskedGroup[]>;
+}
+
+/** A group by the key in the administration; without a key, who is in no group of that kind. */
+export interface AskedGroup {
+  key: string;
+  composite: boolean;
 }
 
 /** The standard allows any text of 64 characters; what is no name may be somebody's. */
 const SET_NAME = /^[\w.:-]{1,64}$/;
 
-/** UWLR 2.2 §3.2, `leerlinggegevens_verzoek`. */
-export function rosterQuestion(wire: LeerlinggegevensVerzoek): RosterQuestion {
+/** UWLR §3.2, `leerlinggegevens_verzoek` and the three questions of the staged way. */
+export function rosterQuestion(wire: LeerlinggegevensVerzoek | GroepenVerzoek): RosterQuestion {
   const since = wire.laatstontvangengegevens;
   return {
     school: schoolRef(wire),
     schoolYear: wire.schooljaar ?? '',
     changedSince: since === undefined ? undefined : Date.parse(zoned(since)),
     setName: SET_NAME.test(wire.gegevenssetid ?? '') ? wire.gegevenssetid! : '',
+    version: versionOf(wire.xsdversie) ?? UNNAMED,
+    ...('groepen' in wire && {
+      groups: new Clear(wire.groepen.map(({ key = '', samengesteld }) => ({ key, composite: samengesteld }))),
+    }),
   };
 }
 
@@ -97,60 +115,165 @@ export type RosterAnswer =
 /** A name that 2.2 demands where the receiver may have none. */
 export const NO_NAME = '-';
 
-/** One row of the Smalle set: a text field of a person, its place in core, and the length the standard allows. */
+/** A text field of a person, its place in core, and the length the standard allows. */
 interface Row {
-  wire: 'achternaam' | 'voorvoegsel' | 'roepnaam';
+  wire: keyof Naam;
   core: keyof Person;
   max: number;
 }
 const nameRows: readonly Row[] = [
   { wire: 'achternaam', core: 'familyName', max: 200 },
   { wire: 'voorvoegsel', core: 'familyNamePrefix', max: 10 },
+  { wire: 'voornamen', core: 'givenNames', max: 200 },
+  { wire: 'voorletters-1', core: 'initials', max: 6 },
   { wire: 'roepnaam', core: 'callName', max: 64 },
 ];
 
-/**
- * Fields of the roster that the Smalle set (UWLR 2.2 §3.4) has no place for. They are not written, also when the receiver
- * may have them; a larger set comes with its own table.
- */
-export const outsideSmalleSet = {
-  learner: ['site_key', 'enters_on', 'leaves_on'],
-  person: ['given_names', 'initials', 'gender', 'account_name', 'email (of a pupil)', 'birth_date (of staff)'],
-  group: ['description'],
-  staff: ['duties (of the person)'],
-  roster: ['sites'],
-} as const;
+/** What a caller gets that says nothing of it: what the first version served here gave. */
+export const PLAIN_FORM: AnswerForm = { version: UNNAMED, fields: 'smalle' };
 
-/** UWLR 2.2 §3.3 and §3.4, `leerlinggegevens_antwoord` in the Smalle set. */
-export function rosterAnswer(core: RosterAnswer): LeerlinggegevensAntwoord {
+/**
+ * UWLR §3.3: what is answered, whatever the operation; of it, each writes what it has. Fields are those of the set of `form`
+ * that the receiver may have.
+ */
+export function rosterAnswer(core: RosterAnswer, form: AnswerForm = PLAIN_FORM): LeerlinggegevensAntwoord {
   if (core.kind === 'unchanged') return { geenwijzigingen: true };
   if (core.kind === 'nothing') return { geengegevens: true };
   return core.roster.reveal((roster) => {
     if (roster.learners.length === 0) return { geengegevens: true }; // The schema demands at least one pupil.
-    refuseBrokenKeys(roster);
-    const made = roster.madeAt === '' ? Number.NaN : Date.parse(roster.madeAt);
-    const brincode = brinOf(roster.schoolOin);
-    const composite = new Set(roster.groups.filter((g) => g.composite).map((g) => g.key));
+    const parts = new RosterParts(form, core.schoolKey);
     return {
       leerlinggegevens: {
-        school: {
-          schooljaar: roster.schoolYear,
-          peildatum: isDay(roster.asOf) ? roster.asOf : Number.isNaN(made) ? undefined : dutchDay(made),
-          brincode,
-          dependancecode: brincode === undefined ? undefined : given(roster.siteCode),
-          schoolkey: brincode === undefined ? given(core.schoolKey ?? '') : undefined,
-          aanmaakdatum: Number.isNaN(made) ? undefined : new Date(made).toISOString().replace('.000Z', 'Z'),
-          xsdversie: XSDVERSIE,
-        },
-        groepen: {
-          groep: roster.groups.filter((g) => !g.composite).map(stamgroep),
-          samengestelde_groep: roster.groups.filter((g) => g.composite).map((g) => ({ key: g.key, naam: naamOf(g) })),
-        },
-        leerlingen: roster.learners.map(leerling),
-        leerkrachten: roster.staff.map((s) => leerkracht(s, composite)),
+        ...parts.head(roster),
+        leerlingen: parts.learners(roster.learners),
+        leerkrachten: parts.staff(roster.staff),
       },
     };
   });
+}
+
+/**
+ * A roster on its way out, part by part: first what it is and its groups, then pupils, page by page, then staff. It remembers
+ * the keys it has written, because the published schema means to check them but selects nothing (UWLR §3.3), so receivers meet
+ * what slipped through. Nothing slips through here: a part that breaks these rules was taken in by a mistake of ours
+ * (gateway.bug, with places).
+ */
+export class RosterParts {
+  readonly #form: AnswerForm;
+  readonly #schoolKey: string;
+  readonly #base = new Set<string>();
+  readonly #composite = new Set<string>();
+  readonly #sites = new Set<string>();
+  readonly #learners = new Once('learners');
+  readonly #staff = new Once('staff');
+
+  constructor(form: AnswerForm, schoolKey = '') {
+    this.#form = form;
+    this.#schoolKey = schoolKey;
+  }
+
+  head(roster: Roster): Kop {
+    const wrong: Where[] = isSchoolYear(roster.schoolYear) ? [] : [{ path: 'school_year' }];
+    const all = new Set<string>();
+    for (const [i, { key, composite }] of roster.groups.entries()) {
+      if (!isKey(key) || all.has(key)) wrong.push({ path: `groups[${i}].key` });
+      all.add(key);
+      (composite ? this.#composite : this.#base).add(key);
+    }
+    const form = this.#form;
+    const sites = has(form, 'vestigingen/vestiging') ? roster.sites : [];
+    for (const [i, { key }] of sites.entries()) {
+      if (!isKey(key) || this.#sites.has(key)) wrong.push({ path: `sites[${i}].key` });
+      this.#sites.add(key);
+    }
+    refuse(wrong);
+    const made = roster.madeAt === '' ? Number.NaN : Date.parse(roster.madeAt);
+    const brincode = brinOf(roster.schoolOin);
+    return {
+      school: {
+        schooljaar: roster.schoolYear,
+        peildatum: isDay(roster.asOf) ? roster.asOf : Number.isNaN(made) ? undefined : dutchDay(made),
+        brincode,
+        dependancecode: brincode === undefined ? undefined : given(roster.siteCode),
+        schoolkey: brincode === undefined ? given(this.#schoolKey) : undefined,
+        aanmaakdatum: Number.isNaN(made) ? undefined : new Date(made).toISOString().replace('.000Z', 'Z'),
+        xsdversie: form.version,
+      },
+      vestigingen: sites.map((site) => ({
+        key: site.key,
+        naam: cut(site.name, 64) || cut(site.key, 64),
+        omschrijving: given(cut(site.description, 256)),
+      })),
+      groepen: {
+        groep: roster.groups.filter((g) => !g.composite).map((g) => stamgroep(g, form)),
+        samengestelde_groep: roster.groups.filter((g) => g.composite).map((g) => groep(g, form)),
+      },
+    };
+  }
+
+  learners(list: readonly RosterLearner[]): Leerling[] {
+    const from = this.#learners.count;
+    const wrong = this.#learners.wrong(list, (ref) => keyOf(ref, this.#form.version) ?? ref?.eckId ?? '');
+    list.forEach((l, i) => {
+      if (l.groupKey !== '' && !this.#base.has(l.groupKey)) wrong.push({ path: `learners[${from + i}].group_key` });
+      l.compositeGroupKeys.forEach((key, j) => {
+        if (!this.#composite.has(key)) wrong.push({ path: `learners[${from + i}].composite_group_keys[${j}]` });
+      });
+    });
+    refuse(wrong);
+    return list.map((l) => leerling(l, this.#form, this.#sites));
+  }
+
+  staff(list: readonly RosterStaff[]): Leerkracht[] {
+    const wrong = this.#staff.wrong(list, standInOf);
+    list.forEach((s, i) => {
+      s.groups.forEach(({ key }, j) => {
+        if (!this.#base.has(key) && !this.#composite.has(key)) wrong.push({ path: `staff[${i}].groups[${j}].key` });
+      });
+    });
+    refuse(wrong);
+    return list.map((s) => leerkracht(s, this.#form, this.#composite));
+  }
+}
+
+const isKey = (key: string): boolean => key !== '' && cut(key, 256) === key;
+
+/** Keys and ECK iDs that were written already, of pupils or of staff. */
+class Once {
+  readonly #name: string;
+  readonly #keys = new Set<string>();
+  readonly #eckids = new Set<string>();
+  count = 0;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  wrong(list: readonly { ref: LearnerRef | undefined }[], keyOf: (ref: LearnerRef | undefined) => string): Where[] {
+    const wrong: Where[] = [];
+    for (const { ref } of list) {
+      const at = `${this.#name}[${this.count++}].ref`;
+      const key = keyOf(ref);
+      if (!isKey(key) || this.#keys.has(key)) wrong.push({ path: at });
+      this.#keys.add(key);
+      const eckId = ref?.eckId ?? '';
+      if (eckId === '') continue;
+      if (!isKey(eckId) || this.#eckids.has(eckId)) wrong.push({ path: `${at}.eck_id` });
+      this.#eckids.add(eckId);
+    }
+    return wrong;
+  }
+}
+
+function refuse(wrong: readonly Where[]): void {
+  if (wrong.length > 0)
+    throw new GatewayError(
+      'gateway.bug',
+      'A roster on its way out has no year, or a key twice, none, or one that names nothing.',
+      {
+        where: wrong.slice(0, 100),
+      },
+    );
 }
 
 const given = (text: string): string | undefined => (text === '' ? undefined : text);
@@ -172,23 +295,30 @@ function cut(untidy: string, max: number): string {
 /** A group without a name is known by its key. */
 const naamOf = (g: RosterGroup): string => cut(g.name, 64) || cut(g.key, 64);
 
-function stamgroep(g: RosterGroup): Stamgroep {
-  // `C`: the year is known per pupil. The standard demands a value; this one claims nothing.
-  return { key: g.key, naam: naamOf(g), jaargroep: JAARGROEPEN.has(g.yearGroup) ? g.yearGroup : 'C' };
+function groep(g: RosterGroup, form: AnswerForm): SamengesteldeGroep {
+  const omschrijving = has(form, 'groep/omschrijving') ? given(cut(g.description, 256)) : undefined;
+  return { key: g.key, naam: naamOf(g), omschrijving };
 }
 
-function naam(person: Person | undefined): Naam {
+function stamgroep(g: RosterGroup, form: AnswerForm): Stamgroep {
+  // `C`: the year is known per pupil. The standard demands a value; this one claims nothing.
+  return { ...groep(g, form), jaargroep: JAARGROEPEN.has(g.yearGroup) ? g.yearGroup : 'C' };
+}
+
+function naam(person: Person | undefined, form: AnswerForm, of: 'leerling' | 'leerkracht'): Naam {
   const out: Naam = {};
   if (person)
     for (const { wire, core, max } of nameRows) {
-      const text = cut(person[core], max);
+      if ((wire === 'voornamen' || wire === 'voorletters-1') && !has(form, `${of}/${wire}`)) continue;
+      const text = cut(wire === 'voorletters-1' ? initials(person.initials) : person[core], max);
       if (text !== '') out[wire] = text;
     }
   if (out.achternaam === undefined) {
-    // A prefix alone is no name, and the standard has no place for it.
-    delete out.voorvoegsel;
-    out.roepnaam ??= NO_NAME;
-  } else if (person && [...person.familyNamePrefix].length > 10) {
+    // Prefix, first names and initials alone are no name, and the standard has no place for them.
+    const { roepnaam } = out;
+    return { roepnaam: roepnaam ?? NO_NAME };
+  }
+  if (person && [...person.familyNamePrefix].length > 10) {
     // Longer than the field: kept before the family name rather than cut.
     delete out.voorvoegsel;
     out.achternaam = cut(`${person.familyNamePrefix} ${person.familyName}`, 200);
@@ -196,31 +326,59 @@ function naam(person: Person | undefined): Naam {
   return out;
 }
 
+/** Where the field is too short for all, without dots more of them fit. */
+const initials = (text: string): string => ([...text].length > 6 ? text.replace(/[. ]/g, '') : text);
+
 /** 2.2 demands a key. A receiver that may not have it gets the agreed stand-in that starts with `#`, made of the ECK iD. */
-function keyOf(ref: LearnerRef | undefined): string {
+const standInOf = (ref: LearnerRef | undefined): string => {
   if (ref === undefined) return '';
   return ref.lasKey !== '' ? ref.lasKey : ref.eckId === '' ? '' : `#${ref.eckId.slice(-255)}`;
+};
+
+/** The `@key` of a pupil; undefined where the version lets the ECK iD stand alone. */
+function keyOf(ref: LearnerRef | undefined, version: Version): string | undefined {
+  if (versions[version].pupilKey === 'optional' && ref?.lasKey === '' && ref.eckId !== '') return undefined;
+  return standInOf(ref);
 }
 
-function leerling(l: RosterLearner): Leerling {
-  const born = l.person?.birthDate ?? '';
+/** A field that only some sets have, when this one does and it is filled. */
+const field = (form: AnswerForm, name: Parameters<typeof has>[1], text: string | undefined): string | undefined =>
+  has(form, name) ? given(text ?? '') : undefined;
+
+const day = (text: string | undefined): string => (text !== undefined && isDay(text) ? text : '');
+const GESLACHTEN: ReadonlySet<string> = new Set(['0', '1', '2', '9']);
+
+function leerling(l: RosterLearner, form: AnswerForm, sites: ReadonlySet<string>): Leerling {
+  const { person } = l;
+  const gender = person?.gender ?? '';
   return {
-    key: keyOf(l.ref),
+    key: keyOf(l.ref, form.version),
     eckid: given(l.ref?.eckId ?? ''),
-    ...naam(l.person),
-    geboortedatum: isDay(born) ? born : undefined,
+    ...naam(person, form, 'leerling'),
+    geboortedatum: field(form, 'leerling/geboortedatum', day(person?.birthDate)),
+    geslacht: field(form, 'leerling/geslacht', GESLACHTEN.has(gender) ? gender : ''),
     jaargroep: JAARGROEPEN.has(l.yearGroup) ? l.yearGroup : undefined,
     groep: l.groupKey === '' ? undefined : { key: l.groupKey },
     samengestelde_groepen: l.compositeGroupKeys.map((key) => ({ key })),
+    // A list of sites is of the whole school, and not told to everyone who may know of one.
+    vestiging: has(form, 'leerling/vestiging') && sites.has(l.siteKey) ? { key: l.siteKey } : undefined,
+    gebruikersnaam: field(form, 'leerling/gebruikersnaam', cut(person?.accountName ?? '', 64)),
+    emailadres: field(form, 'leerling/emailadres', cut(person?.email ?? '', 256)),
+    instroomdatum: field(form, 'leerling/instroomdatum', day(l.entersOn)),
+    uitstroomdatum: field(form, 'leerling/uitstroomdatum', day(l.leavesOn)),
   };
 }
 
-function leerkracht(s: RosterStaff, composite: ReadonlySet<string>): Leerkracht {
+function leerkracht(s: RosterStaff, form: AnswerForm, composite: ReadonlySet<string>): Leerkracht {
+  const { person } = s;
+  const taak = ({ key, duties }: StaffGroup): Taak => ({ key, ...rollen(duties, form) });
   return {
-    key: keyOf(s.ref),
+    key: standInOf(s.ref),
     eckid: given(s.ref?.eckId ?? ''),
-    ...naam(s.person),
-    emailadres: given(cut(s.person?.email ?? '', 256)),
+    ...naam(person, form, 'leerkracht'),
+    gebruikersnaam: field(form, 'leerkracht/gebruikersnaam', cut(person?.accountName ?? '', 64)),
+    emailadres: field(form, 'leerkracht/emailadres', cut(person?.email ?? '', 256)),
+    ...rollen(has(form, 'leerkracht/rol') ? s.duties : [], form),
     groepen: {
       groep: s.groups.filter(({ key }) => !composite.has(key)).map(taak),
       samengestelde_groep: s.groups.filter(({ key }) => composite.has(key)).map(taak),
@@ -228,60 +386,16 @@ function leerkracht(s: RosterStaff, composite: ReadonlySet<string>): Leerkracht 
   };
 }
 
-/** A duty that 2.2 has no code for (`TAL` came later) is worded. */
-const taak = ({ key, duties }: StaffGroup): Taak => ({
-  key,
-  rol: duties.filter((d) => ROLLEN.has(d)),
-  rolomschrijving: duties.filter((d) => d !== '' && !ROLLEN.has(d)).map((d) => cut(d, 64)),
-});
-
-/**
- * The published schema means to check keys and references but selects nothing (UWLR 2.2 §3.3), so receivers meet what
- * slipped through. Nothing slips through here: a roster that breaks these rules was taken in by a mistake of ours.
- */
-function refuseBrokenKeys(roster: Roster): void {
-  const wrong: Where[] = [];
-  const once = (seen: Set<string>, key: string, path: string): void => {
-    if (key === '' || cut(key, 256) !== key || seen.has(key)) wrong.push({ path });
-    seen.add(key);
+/** A duty that the version has no code for (`TAL` came in 2.3) is worded. */
+function rollen(duties: readonly string[], { version }: AnswerForm): Rollen {
+  const codes = versions[version].rollen;
+  return {
+    rol: duties.filter((d) => codes.has(d)),
+    rolomschrijving: duties
+      .filter((d) => !codes.has(d))
+      .map((d) => cut(d, 64))
+      .filter((d) => d !== ''),
   };
-  if (!isSchoolYear(roster.schoolYear)) wrong.push({ path: 'school_year' });
-  const base = new Set<string>();
-  const composite = new Set<string>();
-  const all = new Set<string>();
-  roster.groups.forEach((g, i) => {
-    once(all, g.key, `groups[${i}].key`);
-    (g.composite ? composite : base).add(g.key);
-  });
-  const people = (list: readonly { ref: LearnerRef | undefined }[], name: string): void => {
-    const keys = new Set<string>();
-    const eckids = new Set<string>();
-    list.forEach(({ ref }, i) => {
-      once(keys, keyOf(ref), `${name}[${i}].ref`);
-      if (ref && ref.eckId !== '') once(eckids, ref.eckId, `${name}[${i}].ref.eck_id`);
-    });
-  };
-  people(roster.learners, 'learners');
-  people(roster.staff, 'staff');
-  roster.learners.forEach((l, i) => {
-    if (l.groupKey !== '' && !base.has(l.groupKey)) wrong.push({ path: `learners[${i}].group_key` });
-    l.compositeGroupKeys.forEach((key, j) => {
-      if (!composite.has(key)) wrong.push({ path: `learners[${i}].composite_group_keys[${j}]` });
-    });
-  });
-  roster.staff.forEach((s, i) => {
-    s.groups.forEach(({ key }, j) => {
-      if (!all.has(key)) wrong.push({ path: `staff[${i}].groups[${j}].key` });
-    });
-  });
-  if (wrong.length > 0)
-    throw new GatewayError(
-      'gateway.bug',
-      'A roster on its way out has no year, or a key twice, none, or one that names nothing.',
-      {
-        where: wrong.slice(0, 100),
-      },
-    );
 }
 
 // --- Results ------------------------------------------------------------------------------------------------------------

@@ -9,12 +9,25 @@ import { Roster } from '#proto/eduk/core/v1/learner';
 import { Result } from '#proto/eduk/core/v1/result';
 import { differences } from './differences.ts';
 import { faultcodes, faultcodesByPlace } from './faults.ts';
-import uwlr, { faultcode, isEan13, readRequest, requestOf, rosterAnswer, wsdl, xsd } from './index.ts';
+import uwlr, {
+  type AnswerForm,
+  faultcode,
+  isEan13,
+  type RosterOperation,
+  RosterWriter,
+  readRequest,
+  requestOf,
+  rosterAnswer,
+  rosterOperations,
+  writeAnswer,
+  wsdl,
+  xsd,
+} from './index.ts';
 import { resultLosses } from './mapping.ts';
-import { autorisatieSchema, leerlinggegevensSchema, leerresultatenSchema } from './schema.ts';
+import { autorisatieSchema, leerlinggegevensSchema, leerlinggegevensSchemas, leerresultatenSchema } from './schema.ts';
 import { roster } from './testing.ts';
 
-const { leerlinggegevens, leerresultaten } = uwlr.exchanges;
+const { leerlinggegevens, structuur, leerlingen, leerkrachten, leerresultaten } = uwlr.exchanges;
 const open = (file: string): Buffer => readFileSync(new URL(`./examples/${file}`, import.meta.url));
 const core = (file: string): unknown => JSON.parse(open(file.replace(/\.xml$/, '.core.json')).toString());
 const text = (file: string): string => open(file).toString();
@@ -29,6 +42,8 @@ const caught = (use: () => unknown): GatewayError => {
 };
 const refused = (document: string) => caught(() => readRequest(Buffer.from(document)));
 const paths = (error: GatewayError) => error.where.map((w) => w.path);
+const answerIn = (it: Roster, form: AnswerForm): string =>
+  leerlinggegevens.write(rosterAnswer({ kind: 'roster', roster: new Clear(it) }, form));
 const answerOf = (it: Roster): string =>
   leerlinggegevens.write(rosterAnswer({ kind: 'roster', roster: new Clear(it) }));
 
@@ -52,13 +67,13 @@ describe('questions for a roster', () => {
 
   const question = text('01-question.xml');
   const refusals: [string, string, Fault, string, string[]][] = [
-    [
-      'another version',
-      question.replace('>2.2<', '>2.3<'),
+    ...['2.0', '2.1', '2.4', 'Fenna'].map((version): [string, string, Fault, string, string[]] => [
+      `version ${version}`,
+      question.replace('>2.2<', `>${version}<`),
       'wire.version',
       'Client.XsdVersieOngeldig',
       ['leerlinggegevens_verzoek/xsdversie'],
-    ],
+    ]),
     [
       'version 1.0',
       question.replaceAll('leerresultaten/2/', 'leerresultaten/1/'),
@@ -131,7 +146,28 @@ describe('questions for a roster', () => {
       expect({ fault: error.fault, code: faultcode(error), where: paths(error) }).toEqual({ fault, code, where });
     });
 
-  test('takes 2.2.1 and no version at all', () => {
+  test('a caller of a version of the past is told which it speaks, and which to speak', () => {
+    const toldOf = (document: string) => uwlr.sayFault(refused(document));
+    expect(toldOf(question.replace('>2.2<', '>2.1<'))).toContain(
+      '<told>This is UWLR 2.1, which is recognised but no longer spoken here: UWLR 2.2 and 2.3 are.</told>',
+    );
+    const old = question
+      .replaceAll('leerresultaten/2/', 'leerresultaten/1/')
+      .replaceAll('leerlinggegevens_verzoek', 'leerlinggegevensverzoek');
+    expect(paths(refused(old))).toEqual(['Envelope/Body/leerlinggegevensverzoek']);
+    expect(toldOf(old)).toContain('This is UWLR 1.0, which');
+    expect(toldOf(old)).toContain(
+      '<faultstring>UWLR 1.0 wordt hier niet meer gesproken; 2.2 en 2.3 wel.</faultstring>',
+    );
+    expect(toldOf(question.replace('>2.2<', '>Fenna<'))).toContain(
+      '<told>Only UWLR 2.2 and 2.3 are spoken here.</told>',
+    );
+  });
+
+  test('takes 2.2.1, 2.3 and no version at all', () => {
+    const means = (document: string) => leerlinggegevens.toCore(leerlinggegevens.read(Buffer.from(document))).version;
+    expect(means(question.replace('>2.2<', '>2.2.1<'))).toBe('2.2');
+    expect(means(question.replace('>2.2<', '>2.3<'))).toBe('2.3');
     expect(readRequest(Buffer.from(question.replace('>2.2<', '>2.2.1<'))).body).toMatchObject({ xsdversie: '2.2.1' });
     expect(readRequest(Buffer.from(question.replace(/<q:xsdversie>.*<\/q:xsdversie>/, ''))).operation).toBe(
       'HaalLeerlinggegevens',
@@ -147,6 +183,28 @@ describe('questions for a roster', () => {
     expect(named('Smalle-set_2.2')).toBe('Smalle-set_2.2');
     for (const text of ['Van der Beuk', '<![CDATA[Beukstraat 12 bis]]>', 'noor@school.example'])
       expect(named(text)).toBe('');
+  });
+
+  for (const [exchange, file] of [
+    [structuur, '04-structure.xml'],
+    [leerlingen, '05-learners-of-groups.xml'],
+    [leerkrachten, '06-staff-of-groups.xml'],
+  ] as const)
+    test(exchange.examples[0]!.shows, () => {
+      const { groups, ...means } = exchange.toCore(exchange.read(open(file)));
+      expect(JSON.parse(JSON.stringify({ ...means, ...(groups && { groups: unveiled(groups) }) }))).toEqual(core(file));
+      if (groups) expect(inspect(groups, { depth: 9 })).not.toContain('gr-');
+    });
+
+  test('groups: none at all ask for nobody; a key too long is no key', () => {
+    const asked = text('05-learners-of-groups.xml');
+    expect(paths(refused(asked.replace(/<q:groepen>.*<\/q:groepen>/s, '')))).toEqual(['leerlingen_verzoek/groepen']);
+    expect(paths(refused(asked.replace(/<q:groepen>.*<\/q:groepen>/s, '<q:groepen/>')))).toEqual([
+      'leerlingen_verzoek/groepen',
+    ]);
+    expect(paths(refused(asked.replace('gr-5b', 'x'.repeat(257))))).toEqual(['leerlingen_verzoek/groepen/groep/@key']);
+    const empty = leerlingen.toCore(leerlingen.read(Buffer.from(asked.replace('gr-5b', ' '))));
+    expect(unveiled(empty.groups!)[0]).toEqual({ key: '', composite: false });
   });
 
   test('a request at the wrong service is refused', () => {
@@ -172,27 +230,109 @@ describe('answers', () => {
       );
   });
 
-  test('any roster becomes a document that our schema accepts', () => {
+  const forms: AnswerForm[] = (['2.2', '2.3'] as const).flatMap((version) =>
+    (['smalle', 'lvs', 'whole'] as const).map((fields) => ({ version, fields })),
+  );
+  const operations = Object.keys(rosterOperations) as RosterOperation[];
+
+  test('any roster becomes a document that our schema accepts: every operation, version and set', () => {
     fc.assert(
-      fc.property(roster(), (it) => {
-        const answer = answerOf(it);
+      fc.property(roster(), fc.constantFrom(...forms), fc.constantFrom(...operations), (it, form, operation) => {
+        const answer = writeAnswer(operation, rosterAnswer({ kind: 'roster', roster: new Clear(it) }, form));
         expect(answer).toContain(
-          '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><leerlinggegevens_antwoord xmlns=',
+          `<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><${rosterOperations[operation].antwoord} xmlns=`,
         );
-        validateElement(readEnvelope(Buffer.from(answer)).body, leerlinggegevensSchema);
+        validateElement(readEnvelope(Buffer.from(answer)).body, leerlinggegevensSchemas[form.version]);
       }),
-      { numRuns: 300, seed: 20261122 },
+      { numRuns: 600, seed: 20261122 },
     );
   });
 
-  test('writes no field outside the Smalle set', () => {
+  test('the pieces of an answer are the answer, however it is parted', () => {
     fc.assert(
-      fc.property(roster(), (it) => {
-        expect(answerOf(it)).not.toMatch(
-          /<(geslacht|voornamen|voorletters-1|vestiging|vestigingen|gebruikersnaam|instroomdatum|uitstroomdatum|omschrijving)\b/,
-        );
-      }),
-      { numRuns: 50, seed: 1 },
+      fc.property(
+        roster(),
+        fc.constantFrom(...forms),
+        fc.constantFrom(...operations),
+        fc.integer({ min: 1, max: 4 }),
+        (it, form, operation, size) => {
+          const whole = rosterAnswer({ kind: 'roster', roster: new Clear(it) }, form);
+          fc.pre('leerlinggegevens' in whole);
+          const writer = new RosterWriter(operation, form);
+          const page = (some: Partial<Roster>) => new Clear({ ...it, learners: [], staff: [], ...some });
+          let pieces = writer.open(page({}));
+          for (let i = 0; i < it.learners.length; i += size)
+            pieces += writer.learners(page({ learners: it.learners.slice(i, i + size) }));
+          pieces += writer.close(page({ staff: it.staff }));
+          expect(pieces).toBe(writeAnswer(operation, whole));
+        },
+      ),
+      { numRuns: 200, seed: 1 },
+    );
+  });
+
+  test('a key that was in an earlier page is found in a later one', () => {
+    const it = Roster.fromJSON(core('20-answer.xml'));
+    const writer = new RosterWriter('HaalLeerlingen', { version: '2.3', fields: 'smalle' });
+    writer.open(new Clear(it));
+    writer.learners(new Clear(it));
+    expect(paths(caught(() => writer.learners(new Clear({ ...it, learners: [it.learners[1]!] }))))).toContain(
+      `learners[${it.learners.length}].ref`,
+    );
+  });
+
+  test('each set has its fields and no others, in each version', () => {
+    const it = Roster.fromJSON(core('20-answer.xml'));
+    const [first] = it.learners;
+    Object.assign(first!.person!, {
+      givenNames: 'Jörn Aart',
+      initials: 'J.A.B.C.',
+      gender: '1',
+      email: 'j@x.example',
+      accountName: 'jorn',
+      birthDate: '2016-02-29',
+    });
+    Object.assign(first!, { entersOn: '2020-08-01', leavesOn: '2027-07-31', siteKey: 's' });
+    it.sites = [{ key: 's', name: 'Zuid', description: 'bij het park' }];
+    it.staff[0]!.duties = ['IB', 'TAL'];
+    const fieldsIn = (form: AnswerForm): string[] => {
+      const answer = writeAnswer('HaalLeerlinggegevens', rosterAnswer({ kind: 'roster', roster: new Clear(it) }, form));
+      const special =
+        /<(geboortedatum|geslacht|voornamen|voorletters-1|vestiging|vestigingen|gebruikersnaam|emailadres|instroomdatum|uitstroomdatum)\b/g;
+      const [pupils = ''] = /<leerlingen>.*<\/leerlingen>/s.exec(answer) ?? [];
+      return [...new Set([...pupils.matchAll(special)].map(([, name]) => name!))];
+    };
+    expect(fieldsIn({ version: '2.2', fields: 'smalle' })).toEqual(['geboortedatum']);
+    expect(fieldsIn({ version: '2.3', fields: 'smalle' })).toEqual([]);
+    expect(fieldsIn({ version: '2.2', fields: 'lvs' })).toEqual(['voorletters-1', 'geboortedatum', 'geslacht']);
+    expect(fieldsIn({ version: '2.3', fields: 'lvs' })).toEqual(['geboortedatum', 'geslacht']);
+    const whole = answerIn(it, { version: '2.3', fields: 'whole' });
+    expect(fieldsIn({ version: '2.3', fields: 'whole' })).toHaveLength(9);
+    expect(whole).toContain(
+      '<vestigingen><vestiging key="s"><naam>Zuid</naam><omschrijving>bij het park</omschrijving>',
+    );
+    expect(whole).toContain('<voorletters-1>JABC</voorletters-1>');
+    expect(whole).toContain('<rol>IB</rol><rol>TAL</rol>');
+    expect(answerIn(it, { version: '2.2', fields: 'whole' })).toContain(
+      '<rol>IB</rol><rolomschrijving>TAL</rolomschrijving>',
+    );
+  });
+
+  test('in 2.3 the ECK iD stands alone, or beside the key; in 2.2 a key is made of it', () => {
+    const it = Roster.fromJSON({
+      schoolOin: '0000000700088QP00000',
+      schoolYear: '2026-2027',
+      learners: [
+        { ref: { eckId: 'https://ketenid.nl/pilot/aa' } },
+        { ref: { eckId: 'https://ketenid.nl/pilot/bb', lasKey: 'L2' } },
+        { ref: { lasKey: 'L3' } },
+      ],
+    });
+    expect(answerIn(it, { version: '2.3', fields: 'smalle' })).toMatch(
+      /<leerling eckid="https:\/\/ketenid.nl\/pilot\/aa">.*<leerling key="L2" eckid="https:\/\/ketenid.nl\/pilot\/bb">.*<leerling key="L3">/,
+    );
+    expect(answerIn(it, { version: '2.2', fields: 'smalle' })).toContain(
+      '<leerling key="#https://ketenid.nl/pilot/aa"',
     );
   });
 
@@ -489,6 +629,19 @@ describe('description of the services', () => {
     ])
       expect(it).toContain(name);
     expect(wsdl('leerresultaten', 'http://x/?a&b')).toContain('location="http://x/?a&amp;b"');
+    for (const name of ['HaalStructuur', 'HaalLeerlingen', 'HaalLeerkrachten', 'prtLeerlinggegevensService-getrapt'])
+      expect(it).toContain(`name="${name}"`);
+    expect(it).toContain('soapAction="http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens/structuur_verzoek"');
+    expect(wsdl('leerlinggegevens', 'http://x', { version: '2.3' })).toContain('?xsd=leerlinggegevens-2.3"');
+  });
+  test('in one document, nothing is imported from elsewhere and no group is referred to', () => {
+    for (const service of ['leerlinggegevens', 'leerresultaten'] as const)
+      for (const version of ['2.2', '2.3'] as const) {
+        const it = wsdl(service, 'http://x', { version, single: true });
+        expect(it).not.toMatch(/schemaLocation|<xs:group/);
+        expect(it.split('targetNamespace="').length - 1).toBe(service === 'leerresultaten' ? 4 : 3);
+        expect(it).toContain(`name="${service}_verzoek" element="t:${service}_verzoek"`);
+      }
   });
   test('every schema it names is there, and no other', () => {
     expect(xsd('leerresultaten', 'leerresultaten')).toContain('schemaLocation="?xsd=oso"');

@@ -1,10 +1,11 @@
 /**
- * UWLR 2.2 (= 2.2.1) as it stands on the wire: types with the standard's own names, reading of what callers send, writing of
- * what we answer. Form only, no interpretation. Reading is liberal (any order, empty = absent, unknown elements ignored),
- * writing is strict (schema order, nothing empty). No error holds a value of the message, nor a name it made up.
+ * UWLR 2.2 (= 2.2.1) and 2.3 as they stand on the wire: types with the standard's own names, and reading of what callers send.
+ * Form only, no interpretation. Reading is liberal (any order, empty = absent, unknown elements ignored); writing, in answer.ts,
+ * is strict. No error holds a value of the message, nor a name it made up.
  */
-import { envelopeOf, readXml, writeEnvelope, type XmlElement, type XmlObject } from '#adapters/xml';
+import { envelopeOf, readXml, writeEnvelope, type XmlElement } from '#adapters/xml';
 import { Clear, GatewayError, isDay, isSchoolYear, type Where } from '#kernel';
+import { outdated, type Version, versionOf, versions } from './versions.ts';
 
 /** Namespaces of all 2.x versions (UWLR 2.2 §2); `oso` is borrowed. */
 export const NS = {
@@ -13,17 +14,6 @@ export const NS = {
   leerresultaten: 'http://www.edustandaard.nl/leerresultaten/2/leerresultaten',
   oso: 'http://www.edustandaard.nl/oso_gegevensset/1.2/dossier',
 } as const;
-
-/** What we write. 2.2.1 changed words only. */
-export const XSDVERSIE = '2.2';
-const VERSIES: ReadonlySet<string> = new Set(['2.2', '2.2.1']);
-
-/** Codes of jaargroep (UWLR 2.2 §3.3). */
-export const JAARGROEPEN: ReadonlySet<string> = new Set('B D 0 1 2 3 4 5 6 7 8 11 12 13 14 15 16 S V C N H'.split(' '));
-/** Codes of rol (UWLR 2.2 §3.3). */
-export const ROLLEN: ReadonlySet<string> = new Set(
-  'ADJ ADM CON DIR ICT IB KLA LRK LOS LOC OWA OUD RT SMW STA VAK'.split(' '),
-);
 
 // --- Types --------------------------------------------------------------------------------------------------------------
 
@@ -45,15 +35,27 @@ export interface LeerlinggegevensVerzoek {
   laatstontvangengegevens?: string;
 }
 
-/** §3.3; of `leerlinggegevens` only what the Smalle set has. */
-export type LeerlinggegevensAntwoord =
-  | { leerlinggegevens: Leerlinggegevens }
-  | { geenwijzigingen: true }
-  | { geengegevens: true };
+/** §3.2, of HaalLeerlingen and HaalLeerkrachten. */
+export interface GroepenVerzoek extends LeerlinggegevensVerzoek {
+  groepen: GroepVerwijzing[];
+}
+/** Without a key: who is in no group of that kind. */
+export interface GroepVerwijzing {
+  key?: string;
+  samengesteld: boolean;
+}
 
-export interface Leerlinggegevens {
+/** §3.3: the data, or why there are none. */
+export type Antwoord<G> = G | { geenwijzigingen: true } | { geengegevens: true };
+export type LeerlinggegevensAntwoord = Antwoord<{ leerlinggegevens: Leerlinggegevens }>;
+
+/** What every answer begins with; the groups and sites are written where the operation has them. */
+export interface Kop {
   school: AntwoordSchool;
+  vestigingen: Vestiging[];
   groepen: { groep: Stamgroep[]; samengestelde_groep: SamengesteldeGroep[] };
+}
+export interface Leerlinggegevens extends Kop {
   leerlingen: Leerling[];
   leerkrachten: Leerkracht[];
 }
@@ -64,11 +66,17 @@ export interface AntwoordSchool {
   dependancecode?: string;
   schoolkey?: string;
   aanmaakdatum?: string;
-  xsdversie: string;
+  xsdversie: Version;
+}
+export interface Vestiging {
+  key: string;
+  naam: string;
+  omschrijving?: string;
 }
 export interface SamengesteldeGroep {
   key: string;
   naam: string;
+  omschrijving?: string;
 }
 export interface Stamgroep extends SamengesteldeGroep {
   jaargroep: string;
@@ -79,23 +87,35 @@ export interface Verwijzing {
 export interface Naam {
   achternaam?: string;
   voorvoegsel?: string;
+  voornamen?: string;
+  'voorletters-1'?: string;
   roepnaam?: string;
 }
 export interface Leerling extends Naam {
-  key: string;
+  /** Absent in 2.3 only, of a pupil with an ECK iD. */
+  key?: string;
   eckid?: string;
   geboortedatum?: string;
+  geslacht?: string;
   jaargroep?: string;
   groep?: Verwijzing;
   samengestelde_groepen: Verwijzing[];
+  vestiging?: Verwijzing;
+  gebruikersnaam?: string;
+  emailadres?: string;
+  instroomdatum?: string;
+  uitstroomdatum?: string;
 }
-export interface Taak extends Verwijzing {
+/** Duties: those with a code, and others in words. */
+export interface Rollen {
   rol: string[];
   rolomschrijving: string[];
 }
-export interface Leerkracht extends Naam {
+export interface Taak extends Verwijzing, Rollen {}
+export interface Leerkracht extends Naam, Rollen {
   key: string;
   eckid?: string;
+  gebruikersnaam?: string;
   emailadres?: string;
   groepen: { groep: Taak[]; samengestelde_groep: Taak[] };
 }
@@ -168,9 +188,46 @@ export interface Norm {
   eindnormwaarde?: number;
 }
 
+/** The operations that give a roster, with the names of question and answer and of what is in the answer (§3). */
+export const rosterOperations = {
+  HaalLeerlinggegevens: {
+    verzoek: 'leerlinggegevens_verzoek',
+    antwoord: 'leerlinggegevens_antwoord',
+    gegevens: 'leerlinggegevens',
+    has: ['groepen', 'leerlingen', 'leerkrachten'],
+  },
+  HaalStructuur: {
+    verzoek: 'structuur_verzoek',
+    antwoord: 'structuur_antwoord',
+    gegevens: 'leerlinggegevens-structuur',
+    has: ['groepen'],
+  },
+  HaalLeerlingen: {
+    verzoek: 'leerlingen_verzoek',
+    antwoord: 'leerlingen_antwoord',
+    gegevens: 'leerlinggegevens-leerlingen',
+    has: ['leerlingen'],
+  },
+  HaalLeerkrachten: {
+    verzoek: 'leerkrachten_verzoek',
+    antwoord: 'leerkrachten_antwoord',
+    gegevens: 'leerlinggegevens-leerkrachten',
+    has: ['leerkrachten'],
+  },
+} as const satisfies Record<
+  string,
+  { verzoek: string; antwoord: string; gegevens: string; has: readonly ('groepen' | 'leerlingen' | 'leerkrachten')[] }
+>;
+export type RosterOperation = keyof typeof rosterOperations;
+
 /** A request as read. The header is a secret of the school and of the caller, so it refuses to be printed. */
 export type Verzoek =
-  | { operation: 'HaalLeerlinggegevens'; header: Clear<Autorisatie>; body: LeerlinggegevensVerzoek }
+  | {
+      operation: 'HaalLeerlinggegevens' | 'HaalStructuur';
+      header: Clear<Autorisatie>;
+      body: LeerlinggegevensVerzoek;
+    }
+  | { operation: 'HaalLeerlingen' | 'HaalLeerkrachten'; header: Clear<Autorisatie>; body: GroepenVerzoek }
   | { operation: 'BrengLeerresultaten'; header: Clear<Autorisatie>; body: LeerresultatenVerzoek };
 export type Operation = Verzoek['operation'];
 
@@ -188,15 +245,32 @@ export function requestOf(root: XmlElement): Verzoek {
   refusePersonalNumbers(root);
   const at = `Envelope/Body/${known(body.name)}`;
   if (/^http:\/\/www\.edustandaard\.nl\/leerresultaten\/(?!2\/)/.test(body.ns))
-    throw new GatewayError('wire.version', 'Only UWLR 2.2 is spoken here.', { where: [{ path: at, line: body.line }] });
-  if (body.ns === NS.leerlinggegevens && body.name === 'leerlinggegevens_verzoek')
-    return { operation: 'HaalLeerlinggegevens', header: autorisatie(header), body: leerlinggegevensVerzoek(body) };
+    throw new GatewayError('wire.version', notSpoken(/\/1\//.test(body.ns) ? '1.0' : undefined), {
+      where: [{ path: at, line: body.line }],
+    });
+  if (body.ns === NS.leerlinggegevens)
+    switch (body.name) {
+      case rosterOperations.HaalLeerlinggegevens.verzoek:
+        return { operation: 'HaalLeerlinggegevens', header: autorisatie(header), body: leerlinggegevensVerzoek(body) };
+      case rosterOperations.HaalStructuur.verzoek:
+        return { operation: 'HaalStructuur', header: autorisatie(header), body: leerlinggegevensVerzoek(body) };
+      case rosterOperations.HaalLeerlingen.verzoek:
+        return { operation: 'HaalLeerlingen', header: autorisatie(header), body: groepenVerzoek(body) };
+      case rosterOperations.HaalLeerkrachten.verzoek:
+        return { operation: 'HaalLeerkrachten', header: autorisatie(header), body: groepenVerzoek(body) };
+    }
   if (body.ns === NS.leerresultaten && body.name === 'leerresultaten_verzoek')
     return { operation: 'BrengLeerresultaten', header: autorisatie(header), body: leerresultatenVerzoek(body) };
   throw new GatewayError('wire.invalid', 'The body holds no request that this service knows.', {
     where: [{ path: at, line: body.line }],
   });
 }
+
+/** What a caller of a version that is not spoken is told: which it is, where we know it, and which are. */
+const notSpoken = (version: string | undefined): string =>
+  version === undefined
+    ? `Only UWLR ${Object.keys(versions).join(' and ')} are spoken here.`
+    : `This is UWLR ${version}, which is recognised but no longer spoken here: UWLR ${Object.keys(versions).join(' and ')} are.`;
 
 /** §3.1: one header block with three filled values. Its children often come without a namespace. */
 function autorisatie(blocks: readonly XmlElement[]): Clear<Autorisatie> {
@@ -298,8 +372,9 @@ function isDateTime(text: string): boolean {
 function school(form: Form, element: XmlElement, at: string) {
   const version = form.one(element, at, 'xsdversie');
   const spoken = version?.text.trim() ?? '';
-  if (version && spoken !== '' && spoken !== '""' && !VERSIES.has(spoken))
-    throw new GatewayError('wire.version', 'Only UWLR 2.2 is spoken here.', {
+  const isNamed = version !== undefined && spoken !== '' && spoken !== '""';
+  if (isNamed && versionOf(spoken) === undefined)
+    throw new GatewayError('wire.version', notSpoken(outdated.find((known) => known === spoken)), {
       where: [{ path: `${at}/xsdversie`, line: version.line }],
     });
   const before = form.wrong.length;
@@ -308,7 +383,7 @@ function school(form: Form, element: XmlElement, at: string) {
     brincode: form.text(element, at, 'brincode', 4, brin),
     dependancecode: form.text(element, at, 'dependancecode', 2, site),
     schoolkey: form.text(element, at, 'schoolkey', 256),
-    xsdversie: VERSIES.has(spoken) ? spoken : undefined,
+    xsdversie: isNamed ? spoken : undefined,
   };
   if (out.brincode === undefined && out.schoolkey === undefined && form.wrong.length === before)
     form.refuse(`${at}/brincode`, element);
@@ -317,14 +392,37 @@ function school(form: Form, element: XmlElement, at: string) {
 
 function leerlinggegevensVerzoek(element: XmlElement): LeerlinggegevensVerzoek {
   const form = new Form(NS.leerlinggegevens);
+  const out = question(form, element);
+  form.done();
+  return out;
+}
+
+function question(form: Form, element: XmlElement): LeerlinggegevensVerzoek {
   const at = element.name;
-  const out = {
+  return {
     ...school(form, element, at),
     gegevenssetid: form.text(element, at, 'gegevenssetid', 64),
     laatstontvangengegevens: form.text(element, at, 'laatstontvangengegevens', 64, isDateTime),
   };
+}
+
+/** A group is named by its key; one without asks for who is in none. No groups at all ask for nobody, so that is refused. */
+function groepenVerzoek(element: XmlElement): GroepenVerzoek {
+  const form = new Form(NS.leerlinggegevens);
+  const out = question(form, element);
+  const at = `${element.name}/groepen`;
+  const within = form.one(element, element.name, 'groepen');
+  const groepen = [false, true].flatMap((samengesteld) => {
+    const name = samengesteld ? 'samengestelde_groep' : 'groep';
+    return (within ? form.all(within, name) : []).map((it): GroepVerwijzing => {
+      const key = it.attrs['key']?.trim() ?? '';
+      if (key.length > 256) form.refuse(`${at}/${name}/@key`, it);
+      return key === '' ? { samengesteld } : { key, samengesteld };
+    });
+  });
+  if (groepen.length === 0) form.refuse(at, within ?? element);
   form.done();
-  return out;
+  return { ...out, groepen };
 }
 
 function leerresultatenVerzoek(element: XmlElement): LeerresultatenVerzoek {
@@ -531,7 +629,7 @@ function refusePersonalNumbers(root: XmlElement): void {
 /** Names that may stand in an error. A name the sender made up may itself say who someone is; it shows as `*`. */
 const names: ReadonlySet<string> = new Set(
   `Envelope Header Body autorisatie autorisatiesleutel klantcode klantnaam leerlinggegevens_verzoek leerresultaten_verzoek
-  structuur_verzoek leerlingen_verzoek leerkrachten_verzoek leerlinggegevens_antwoord leerlinggegevens school schooljaar
+  structuur_verzoek leerlingen_verzoek leerkrachten_verzoek leerlinggegevensverzoek leerlinggegevens_antwoord leerlinggegevens school schooljaar
   brincode dependancecode schoolkey xsdversie gegevenssetid laatstontvangengegevens aanmaakdatum auteur commentaar groepen
   groep samengestelde_groep leerlingen leerling leerkrachten leerkracht toetsafnames toetsafname leerlingid eckid
   resultaatverwerkerid resultaten resultaat key afnamedatum toetscode versie toetsonderdeelcode score osoresultaat
@@ -548,80 +646,6 @@ const known = (name: string): string => (names.has(name) ? name : (personalNumbe
 
 // --- Writing ------------------------------------------------------------------------------------------------------------
 
-/** The answer to HaalLeerlinggegevens (UWLR 2.2 §3.3), in the order of the schema and without anything empty. */
-export function writeLeerlinggegevens(wire: LeerlinggegevensAntwoord): string {
-  const answer: XmlObject = { '@xmlns': NS.leerlinggegevens };
-  if ('geenwijzigingen' in wire) answer['geenwijzigingen'] = {};
-  else if ('geengegevens' in wire) answer['geengegevens'] = {};
-  else answer['leerlinggegevens'] = leerlinggegevens(wire.leerlinggegevens);
-  return writeEnvelope({ leerlinggegevens_antwoord: answer });
-}
-
 /** The confirmation of BrengLeerresultaten (UWLR 2.2 §3.6): empty, for the whole message. */
 export const writeBevestiging = (): string =>
   writeEnvelope({ leerresultaten_bevestiging: { '@xmlns': NS.leerresultaten } });
-
-const filled = <T>(list: readonly T[]): readonly T[] | undefined => (list.length === 0 ? undefined : list);
-
-function leerlinggegevens({ school: s, groepen, leerlingen, leerkrachten }: Leerlinggegevens): XmlObject {
-  const groups = groepen.groep.length + groepen.samengestelde_groep.length > 0;
-  return {
-    school: {
-      schooljaar: s.schooljaar,
-      peildatum: s.peildatum,
-      brincode: s.brincode,
-      dependancecode: s.dependancecode,
-      schoolkey: s.schoolkey,
-      aanmaakdatum: s.aanmaakdatum,
-      xsdversie: s.xsdversie,
-    },
-    groepen: groups
-      ? {
-          groep: filled(groepen.groep.map((g) => ({ '@key': g.key, naam: g.naam, jaargroep: g.jaargroep }))),
-          samengestelde_groep: filled(groepen.samengestelde_groep.map((g) => ({ '@key': g.key, naam: g.naam }))),
-        }
-      : undefined,
-    leerlingen: {
-      leerling: leerlingen.map((l) => ({
-        '@key': l.key,
-        '@eckid': l.eckid,
-        achternaam: l.achternaam,
-        voorvoegsel: l.voorvoegsel,
-        roepnaam: l.roepnaam,
-        geboortedatum: l.geboortedatum,
-        jaargroep: l.jaargroep,
-        groep: l.groep && { '@key': l.groep.key },
-        samengestelde_groepen:
-          l.samengestelde_groepen.length === 0
-            ? undefined
-            : { samengestelde_groep: l.samengestelde_groepen.map(({ key }) => ({ '@key': key })) },
-      })),
-    },
-    leerkrachten:
-      leerkrachten.length === 0
-        ? undefined
-        : {
-            leerkracht: leerkrachten.map((l) => ({
-              '@key': l.key,
-              '@eckid': l.eckid,
-              achternaam: l.achternaam,
-              voorvoegsel: l.voorvoegsel,
-              roepnaam: l.roepnaam,
-              emailadres: l.emailadres,
-              groepen:
-                l.groepen.groep.length + l.groepen.samengestelde_groep.length === 0
-                  ? undefined
-                  : {
-                      groep: filled(l.groepen.groep.map(taak)),
-                      samengestelde_groep: filled(l.groepen.samengestelde_groep.map(taak)),
-                    },
-            })),
-          },
-  };
-}
-
-const taak = (t: Taak): XmlObject => ({
-  '@key': t.key,
-  rol: filled(t.rol),
-  rolomschrijving: filled(t.rolomschrijving),
-});

@@ -55,6 +55,24 @@ const SMALLE_SET: readonly AttributeName[] = [
 ];
 const KEYS: readonly AttributeName[] = ['eck_id'];
 
+/**
+ * Sets by name: a mandate, or a party that declares what it needs, may name one instead of each attribute. They are the profiles
+ * of UWLR; the LVS-set is without the last digits of a personal number, which nobody has here.
+ */
+export const attributeSets = {
+  'smalle-set': SMALLE_SET,
+  'lvs-set': [...SMALLE_SET, 'initials', 'gender'],
+} as const satisfies Record<string, readonly AttributeName[]>;
+
+/** Names of attributes and of sets → names of attributes, each once, in the order given. */
+export const attributesNamed = (list: readonly string[]): string[] => [
+  ...new Set(
+    list.flatMap((name): readonly string[] =>
+      Object.hasOwn(attributeSets, name) ? attributeSets[name as keyof typeof attributeSets] : [name],
+    ),
+  ),
+];
+
 /** What a service needs by its standard: what a mandate without a list releases, and a receiver that declared nothing declares. */
 export const defaults: Readonly<Record<number, readonly AttributeName[]>> = {
   [Service.SERVICE_ROSTER]: SMALLE_SET,

@@ -18,6 +18,7 @@ import {
   RosterSubmitted,
   type StaffEntry,
 } from '#proto/eduk/events/v1/rosters';
+import { Touched, touchedBy } from './history.ts';
 import {
   byYearGroup,
   type Changes,
@@ -35,6 +36,7 @@ import {
   type RosterState,
   type ScopeState,
   SHOWN_AT_MOST,
+  sameSiteEntries,
 } from './roster.ts';
 import { type Claim, scopeOf, scopeWord, siteCodesOf, WHOLE } from './scope.ts';
 import {
@@ -51,6 +53,7 @@ import {
   type LearnerRow,
   learners,
   parts,
+  places,
   type ScopeRow,
   type StaffRow,
   scopes,
@@ -337,6 +340,9 @@ function forgetNow(
     if (!row) continue;
     kept.put(unit, school, learner, row.year, row);
     removeLearner(unit, school, row.year, learner, row.leavesOn);
+    const touched = new Touched();
+    touched.learner(claimsOfLearner(row), []);
+    touched.save(unit, school, row.year, year.changedMs);
     count(unit, row, -1);
   }
   unit.put(forgotten, { school, learner, atMs: waits?.atMs ?? atMs, destroyAtMs: Number(destroyAtMs) });
@@ -394,6 +400,9 @@ function keep(record: LogRecord, unit: Unit): void {
     if (!unit.get(years, school, held.year)) continue;
     const row = inOpenGroups(unit, held);
     unit.put(learners, { ...row, changedMs: unit.now });
+    const touched = new Touched();
+    touched.learner([], claimsOfLearner(row));
+    touched.save(unit, school, row.year, unit.get(years, school, row.year)!.changedMs);
     count(unit, row, 1);
     if (row.leavesOn !== '')
       unit.setTimer({
@@ -445,6 +454,8 @@ function purge(unit: Unit, school: string, year: string, timer: TimerRow): void 
   for (const row of unit.list(staff, { equals: [school, year] })) unit.remove(staff, school, year, row.staff);
   for (const row of unit.list(scopes, { equals: [school, year] }))
     unit.remove(scopes, school, year, row.site, row.administration);
+  for (const { site, kind, place } of unit.list(places, { equals: [school, year] }))
+    unit.remove(places, school, year, site, kind, place);
   for (const hold of unit.list(holds, { index: 'ofYear', equals: [school, year] })) {
     dropHeldParts(unit, hold);
     dropHeldForgets(unit, unit.list(heldForgets, { equals: [school, hold.holdId] }));
@@ -538,7 +549,17 @@ function save(unit: Unit, state: RosterState, about: About, { events, changes, c
   }
   if (claims) saveClaims(unit, about, claims, saved);
   const isApplied = events.some((event) => event.name === 'RosterApplied');
-  if (isApplied || size !== 0) saveYear(unit, about, { size, openGroups, isApplied, changes });
+  const { schoolOin: school, schoolYear: year } = about;
+  const touched = touchedBy(state, events, claims, {
+    learner: (token) => heldIn(state, token),
+    group: (token) => heldBy(state.claims.groups, state.groups, token),
+    staff: (token) => heldBy(state.claims.staff, state.staff, token),
+  });
+  const known = unit.get(years, school, year);
+  if (isApplied && changes && !sameSiteEntries(changes.sites, known?.sites ?? [])) touched.add('', 'structure');
+  touched.save(unit, school, year, known?.changedMs ?? 0);
+  if (isApplied || !touched.isEmpty)
+    saveYear(unit, about, { size, openGroups, isApplied, changes, isTouched: !touched.isEmpty });
   const gone = events.flatMap((event) => (event.name === 'LearnerLeft' ? [event.value.learner] : []));
   const counts = claimCounts(state, claims, gone);
   saveScopes(unit, state, about, isApplied && about.rosterId ? changes : undefined, counts);
@@ -733,10 +754,14 @@ function saveScopes(
   for (const row of saved.values()) unit.put(scopes, row);
 }
 
-function heldIn(state: RosterState, token: string): readonly Claim<LearnerEntry>[] {
-  const known = state.learners.get(token);
-  return state.claims.learners.get(token) ?? (known ? [{ scope: WHOLE, entry: known }] : []);
-}
+const heldIn = (state: RosterState, token: string): readonly Claim<LearnerEntry>[] =>
+  heldBy(state.claims.learners, state.learners, token);
+
+const heldBy = <E>(
+  claims: ReadonlyMap<string, readonly Claim<E>[]>,
+  known: ReadonlyMap<string, E>,
+  token: string,
+): readonly Claim<E>[] => claims.get(token) ?? (known.has(token) ? [{ scope: WHOLE, entry: known.get(token)! }] : []);
 
 /** How many learners more, or fewer, each scope names. */
 function claimCounts(state: RosterState, claims: Claims | undefined, gone: readonly string[]): Map<string, number> {
@@ -813,7 +838,8 @@ function saveYear(
     openGroups,
     isApplied,
     changes,
-  }: { size: number; openGroups: number; isApplied: boolean; changes: Changes | undefined },
+    isTouched,
+  }: { size: number; openGroups: number; isApplied: boolean; changes: Changes | undefined; isTouched: boolean },
 ): void {
   const { schoolOin: school, schoolYear: year } = document;
   const known = unit.get(years, school, year);
@@ -838,7 +864,7 @@ function saveYear(
     groups: 0,
     sites: [],
   };
-  const isChanged = !known || (isApplied ? changes !== undefined && !isNothing(changes) : size !== 0);
+  const isChanged = !known || isTouched || (isApplied && changes !== undefined && !isNothing(changes));
   unit.put(years, {
     ...before,
     rosterId: document.rosterId ?? before.rosterId,

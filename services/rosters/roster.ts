@@ -897,13 +897,13 @@ const samePlace = (a: LearnerEntry, b: LearnerEntry): boolean =>
 
 const sameDays = (a: LearnerEntry, b: LearnerEntry): boolean => a.entersOn === b.entersOn && a.leavesOn === b.leavesOn;
 
-const sameLearner = (a: LearnerEntry, b: LearnerEntry): boolean =>
+export const sameLearner = (a: LearnerEntry, b: LearnerEntry): boolean =>
   samePlace(a, b) && sameDays(a, b) && sameBytes(a.nameMark, b.nameMark);
 
-const sameGroup = (a: GroupEntry, b: GroupEntry): boolean =>
+export const sameGroup = (a: GroupEntry, b: GroupEntry): boolean =>
   a.name === b.name && a.description === b.description && a.yearGroup === b.yearGroup && a.composite === b.composite;
 
-const sameStaff = (a: StaffEntry, b: StaffEntry): boolean =>
+export const sameStaff = (a: StaffEntry, b: StaffEntry): boolean =>
   sameBytes(a.nameMark, b.nameMark) && staffWords(a) === staffWords(b);
 
 const sameClaims = <E>(
@@ -929,6 +929,6 @@ function withSites(known: readonly SiteEntry[], more: readonly SiteEntry[]): Sit
   return [...sites.values()];
 }
 
-const sameSiteEntries = (a: readonly SiteEntry[], b: readonly SiteEntry[]): boolean =>
+export const sameSiteEntries = (a: readonly SiteEntry[], b: readonly SiteEntry[]): boolean =>
   a.length === b.length &&
   a.every((site, i) => site.site === b[i]!.site && site.name === b[i]!.name && site.description === b[i]!.description);

@@ -13,6 +13,7 @@ import {
   standingOf,
   turnState,
 } from './consume.ts';
+import { lastChange } from './history.ts';
 import { ofSite } from './scope.ts';
 import {
   forgotten,
@@ -79,6 +80,11 @@ export function serve(engine: EngineView): readonly Implementation[] {
           .flat()
           .map(learnerEntry),
       };
+    },
+    getLastChange({ schoolOin, schoolYear, siteCode, ...asked }) {
+      const year = schoolYear || standingNow(engine, schoolOin).running;
+      const changedMs = lastChange(engine, schoolOin, year, { ...asked, site: siteCode });
+      return { changedMs: BigInt(schoolYear ? changedMs : Math.max(changedMs, turnedMs(engine, schoolOin))) };
     },
     listHolds({ schoolOin, decided }) {
       const rows = decided

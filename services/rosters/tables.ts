@@ -164,6 +164,22 @@ export interface ForgottenRow {
   keptMs?: number | undefined;
 }
 
+/**
+ * When what a place looks like last changed: a receiver that names the moment it last looked is told whether anything changed
+ * there since, also by who left it. A place is a group, those in none, or all of a kind, at a site or in the whole school.
+ */
+export interface PlaceRow {
+  school: string;
+  year: string;
+  /** Empty = the whole school. */
+  site: string;
+  /** `learner`, `staff` or `structure`; empty = the moment since which this is kept. */
+  kind: string;
+  /** Token of a group, `-` = in no base group, `~` = in no composite group; empty = all. */
+  place: string;
+  changedMs: number;
+}
+
 /** A learner whose forgetting waits for approval. */
 export interface HeldForgetRow {
   school: string;
@@ -295,6 +311,13 @@ export const staff: Table<StaffRow> = table<StaffRow>({
   retention,
 });
 
+export const places: Table<PlaceRow> = table<PlaceRow>({
+  name: 'rosters_places',
+  key: ['school', 'year', 'site', 'kind', 'place'],
+  columns: { school: 'text', year: 'text', site: 'text', kind: 'text', place: 'text', changedMs: 'int' },
+  retention,
+});
+
 export const parts: Table<PartRow> = table<PartRow>({
   name: 'rosters_parts',
   key: ['school', 'byOin', 'rosterId', 'part'],
@@ -362,6 +385,7 @@ export const tables: readonly Table[] = [
   learners,
   groups,
   staff,
+  places,
   parts,
   holds,
   heldParts,

@@ -75,6 +75,9 @@ export const mounted: Readonly<Record<string, Mounted>> = {
     ],
   },
   'uwlr/leerlinggegevens': { address: fromKlant, ways: [soap('leerlinggegevens', 'entitled')] },
+  'uwlr/structuur': { address: fromKlant, ways: [soap('leerlinggegevens', 'entitled')] },
+  'uwlr/leerlingen': { address: fromKlant, ways: [soap('leerlinggegevens', 'entitled')] },
+  'uwlr/leerkrachten': { address: fromKlant, ways: [soap('leerlinggegevens', 'entitled')] },
   'uwlr/leerresultaten': { address: fromKlant, ways: [soap('leerresultaten', 'nobody')] },
   'eckdt/catalogue': {
     address: (text) => text,

@@ -141,6 +141,41 @@ export function send(
   linger(response.req, () => response.end());
 }
 
+/** A reader that takes nothing for so long is let go of. */
+const STALLED_MS = 60_000;
+
+/** An answer that is made while it is sent, no faster than it is taken. Rejects with what making it failed by. */
+export async function sendPieces(
+  response: ServerResponse,
+  type: string,
+  first: string,
+  rest: AsyncIterable<string>,
+): Promise<void> {
+  response.writeHead(200, {
+    'content-type': type,
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  });
+  if (!response.write(first)) await taken(response);
+  for await (const piece of rest) {
+    if (response.destroyed) return;
+    if (!response.write(piece)) await taken(response);
+  }
+  response.end();
+}
+
+const taken = (response: ServerResponse): Promise<void> =>
+  new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      response.off('drain', done).off('close', done);
+      resolve();
+    };
+    const timer = setTimeout(() => response.destroy(), STALLED_MS);
+    response.on('drain', done).on('close', done);
+    if (response.destroyed) done();
+  });
+
 export const sendJson = (
   response: ServerResponse,
   status: number,

@@ -2,34 +2,32 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import uwlr, {
   type Autorisatie,
-  type RosterAnswer,
+  isVersion,
   requestOf,
   resultsDelivery,
-  rosterAnswer,
+  rosterOperations,
   rosterQuestion,
   type SchoolRef,
   type Service as UwlrService,
   writeBevestiging,
-  writeLeerlinggegevens,
   wsdl,
   xsd,
 } from '#adapters/uwlr';
 import { readXmlApart } from '#adapters/xml';
-import { asGatewayError, type Clear, GatewayError, isSchoolYear, newId, routingOf, } from '#kernel';
+import { asGatewayError, type Clear, GatewayError, isSchoolYear, newId, routingOf } from '#kernel';
 import { AuditKind } from '#proto/eduk/core/v1/audit';
 import { Service } from '#proto/eduk/core/v1/party';
-import { revealRoster } from '#release';
 import type { Caller, Peer } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { returnResults } from '../intake/results.ts';
 import { pass, submit } from '../pipeline.ts';
-import { purposeFor, requireSite } from '../purpose.ts';
 import { digestOf } from '../secrets.ts';
 import { admitted, isItsOwn, partyCaller } from '../stages/authenticate.ts';
 import { requireMandate } from '../stages/authorise.ts';
 import type { Intake } from '../submission.ts';
-import { bodyOf, send, sendProblem } from './exchange.ts';
+import { bodyOf, send, sendPieces, sendProblem } from './exchange.ts';
 import { giveHead } from './log-keys.ts';
+import { answerRoster } from './uwlr-roster.ts';
 
 const XML = 'text/xml; charset=utf-8';
 
@@ -45,7 +43,12 @@ export async function serveUwlr(
   if (request.method === 'GET') {
     // `?wsdl` is asked in several spellings.
     const query = [...url.searchParams.keys()].map((key) => key.toLowerCase());
-    if (query.includes('wsdl')) return send(response, 200, XML, wsdl(service, address));
+    const single = query.includes('singlewsdl');
+    if (single || query.includes('wsdl')) {
+      const asked = [...url.searchParams].find(([key]) => /^(single)?wsdl$/i.test(key))?.[1];
+      const version = isVersion(asked) ? asked : undefined;
+      return send(response, 200, XML, wsdl(service, address, { ...(version && { version }), single }));
+    }
     const schema = query.includes('xsd') ? xsd(service, url.searchParams.get('xsd') ?? '', address) : undefined;
     if (schema) return send(response, 200, XML, schema);
     return void sendProblem(response, new GatewayError('state.missing', 'The description is at ?wsdl.'));
@@ -55,31 +58,20 @@ export async function serveUwlr(
   let known: { caller: Caller; school: string } | undefined;
   try {
     const asked = requestOf((await readXmlApart(await bodyOf(request, gate.unfinished))).root);
-    if (asked.operation === 'HaalLeerlinggegevens') {
+    if (asked.operation !== 'BrengLeerresultaten') {
+      const { operation } = asked;
       const question = rosterQuestion(asked.body);
       const { chain } = gate.door;
       known = await chain.afresh(() => callerOf(gate, peer, asked.header, question.school));
       const { caller, school } = known;
       giveHead(response, gate.heads, caller);
-      send(
-        response,
-        200,
-        XML,
-        writeLeerlinggegevens(
-          rosterAnswer(
-            await gate.turns.call(caller.oin, () =>
-              chain.afresh(() =>
-                answerRoster(gate, caller, {
-                  school,
-                  site: question.school.siteCode,
-                  asked: question.schoolYear,
-                  changedSince: question.changedSince,
-                }),
-              ),
-            ),
-          ),
-        ),
-      );
+      checkYear(question.schoolYear, `${rosterOperations[operation].verzoek}/schooljaar`);
+      // A slow reader holds a turn of its own party's.
+      await gate.turns.call(caller.oin, async () => {
+        const answer = await chain.afresh(() => answerRoster(gate, caller, { operation, school, question }));
+        if (!answer.rest) send(response, 200, XML, answer.first);
+        else await sendPieces(response, XML, answer.first, answer.rest);
+      });
     } else {
       const delivery = resultsDelivery(asked.body);
       known = await gate.door.chain.afresh(() => callerOf(gate, peer, asked.header, delivery.school));
@@ -99,6 +91,12 @@ export async function serveUwlr(
         method: `uwlr/${service}`,
         code: error.fault,
       });
+    if (response.headersSent) {
+      // Half an answer is no answer: without its end the receiver sees that it is cut off.
+      response.destroy();
+      if (error.fault === 'gateway.bug') throw error;
+      return;
+    }
     const retryAfter: Record<string, string> =
       error.retryAfterS === undefined ? {} : { 'retry-after': String(error.retryAfterS) };
     send(response, 500, XML, uwlr.sayFault(error), retryAfter);
@@ -147,47 +145,6 @@ function checkYear(schooljaar: string, place: string): void {
     throw new GatewayError('wire.invalid', 'A schooljaar is two years that follow each other.', {
       where: `Envelope/Body/${place}`,
     });
-}
-
-/** What an educational application asks for (UWLR 2.2 §3.2). */
-interface Asked {
-  school: string;
-  /** Dependancecode; empty = the whole school. */
-  site: string;
-  /** Schooljaar; empty = the one that the school is in. */
-  asked: string;
-  changedSince: number | undefined;
-}
-
-async function answerRoster(
-  gate: Gate,
-  caller: Caller,
-  { school, site, asked, changedSince }: Asked,
-): Promise<RosterAnswer> {
-  const { door } = gate;
-  const purpose = purposeFor(door, caller, school, Service.SERVICE_ROSTER);
-  checkYear(asked, 'leerlinggegevens_verzoek/schooljaar');
-  requireSite(purpose, site);
-  const page = (schoolYear: string, after: string) =>
-    door.services.rosters.getRoster({ schoolOin: school, schoolYear, limit: 1000, after, siteCode: site });
-  // Empty is the year that the school is in; later pages are of the year of the first.
-  const whole = await page(asked, '');
-  const { schoolYear } = whole;
-  if (!whole.known || whole.learners.length === 0) return { kind: 'nothing' };
-  if (changedSince !== undefined && Number(whole.changedMs) <= changedSince) return { kind: 'unchanged' };
-  for (let next = whole.next; next !== ''; ) {
-    const more = await page(schoolYear, next);
-    whole.learners.push(...more.learners);
-    next = more.next;
-  }
-  const roster = await revealRoster(
-    door.services.vault,
-    purpose,
-    { schoolYear, asOf: whole.asOf, madeAt: new Date(Number(whole.changedMs)).toISOString(), siteCode: site },
-    whole,
-  );
-  if (roster.reveal((it) => it.learners.length === 0)) return { kind: 'nothing' };
-  return { kind: 'roster', roster };
 }
 
 const uwlrResults: Intake = { ...returnResults, method: 'uwlr/BrengLeerresultaten' };

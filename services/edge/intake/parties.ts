@@ -15,7 +15,7 @@ import {
   GrantMandateRequest as OperatorGrantMandateRequest,
   RemoveEndpointRequest,
 } from '#proto/eduk/operator/v1/operator';
-import { defaults, knownAttributes, purposeWords } from '#release';
+import { attributeSets, attributesNamed, defaults, knownAttributes, purposeWords } from '#release';
 import type { Caller } from '../caller.ts';
 import { WEBHOOK } from '../out/sign.ts';
 import { digestOf } from '../secrets.ts';
@@ -80,10 +80,12 @@ function checkSites({ schoolOin, siteCodes }: Pick<Mandate, 'schoolOin' | 'siteC
 
 function checkAttributes(attributes: readonly string[], at: string): void {
   for (const [i, attribute] of attributes.entries())
-    if (!knownAttributes.has(attribute))
-      throw new GatewayError('wire.invalid', `This attribute is not one of: ${[...knownAttributes].join(', ')}.`, {
-        where: `${at}attributes[${i}]`,
-      });
+    if (!knownAttributes.has(attribute) && !Object.hasOwn(attributeSets, attribute))
+      throw new GatewayError(
+        'wire.invalid',
+        `This attribute is not one of: ${[...knownAttributes].join(', ')}; nor a set of them: ${Object.keys(attributeSets).join(', ')}.`,
+        { where: `${at}attributes[${i}]` },
+      );
 }
 
 export interface SchoolsMeant {
@@ -161,7 +163,7 @@ export function grants(
           schoolOin,
           partyOin,
           services,
-          attributes,
+          attributes: attributesNamed(attributes),
           state: MandateState.MANDATE_STATE_UNSPECIFIED,
           validFrom,
           validUntil,
@@ -406,7 +408,10 @@ export function addParty(
           });
       }
     },
-    events: () => [event('PartySubmitted', { party, credentials, withoutEndpoints: [] }, party.oin)],
+    events: () => {
+      const named = { ...party, attributes: attributesNamed(party.attributes) };
+      return [event('PartySubmitted', { party: named, credentials, withoutEndpoints: [] }, party.oin)];
+    },
   };
 }
 

@@ -1,5 +1,5 @@
 /** Answers to pulls: asked of the owner by its proto, then through release. */
-import { GatewayError, isSchoolYear, isSiteCode, } from '#kernel';
+import { GatewayError, isSchoolYear, isSiteCode } from '#kernel';
 import { EntitlementState, EntitlementTerms } from '#proto/eduk/core/v1/ordering';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import type { Decision } from '#proto/eduk/core/v1/receipt';

@@ -1,4 +1,4 @@
-import { GatewayError, } from '#kernel';
+import { GatewayError } from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';

@@ -1,4 +1,4 @@
-import { GatewayError, } from '#kernel';
+import { GatewayError } from '#kernel';
 import { Audience } from '#proto/eduk/core/v1/ordering';
 import { Service } from '#proto/eduk/core/v1/party';
 import type { ResultEntry } from '#proto/eduk/events/v1/results';

@@ -47,6 +47,26 @@ export interface GetRosterResponse {
   schoolYear: string;
 }
 
+/** Of what. */
+export interface GetLastChangeRequest {
+  schoolOin: string;
+  schoolYear: string;
+  /** Empty = the whole school. */
+  siteCode: string;
+  /** `learner`, `staff`, `structure` (groups and sites); none = all of them. */
+  kinds: string[];
+  /** Of learners and staff: only those in these groups; none = all. */
+  groups: string[];
+  /** Also those in no base group, in no composite group. */
+  noBase: boolean;
+  noComposite: boolean;
+}
+
+/** Unix milliseconds; 0 = not since this is kept, or never. */
+export interface GetLastChangeResponse {
+  changedMs: bigint;
+}
+
 /** Which. */
 export interface GetLearnersRequest {
   schoolOin: string;
@@ -561,6 +581,267 @@ export const GetRosterResponse: MessageFns<GetRosterResponse> = {
     message.staff = object.staff?.map((e) => StaffEntry.fromPartial(e)) || [];
     message.next = object.next ?? "";
     message.schoolYear = object.schoolYear ?? "";
+    return message;
+  },
+};
+
+function createBaseGetLastChangeRequest(): GetLastChangeRequest {
+  return { schoolOin: "", schoolYear: "", siteCode: "", kinds: [], groups: [], noBase: false, noComposite: false };
+}
+
+export const GetLastChangeRequest: MessageFns<GetLastChangeRequest> = {
+  encode(message: GetLastChangeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(18).string(message.schoolYear);
+    }
+    if (message.siteCode !== "") {
+      writer.uint32(26).string(message.siteCode);
+    }
+    for (const v of message.kinds) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.groups) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.noBase !== false) {
+      writer.uint32(48).bool(message.noBase);
+    }
+    if (message.noComposite !== false) {
+      writer.uint32(56).bool(message.noComposite);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetLastChangeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetLastChangeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kinds.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.groups.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.noBase = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.noComposite = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetLastChangeRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
+      kinds: globalThis.Array.isArray(object?.kinds) ? object.kinds.map((e: any) => globalThis.String(e)) : [],
+      groups: globalThis.Array.isArray(object?.groups) ? object.groups.map((e: any) => globalThis.String(e)) : [],
+      noBase: isSet(object.noBase)
+        ? globalThis.Boolean(object.noBase)
+        : isSet(object.no_base)
+        ? globalThis.Boolean(object.no_base)
+        : false,
+      noComposite: isSet(object.noComposite)
+        ? globalThis.Boolean(object.noComposite)
+        : isSet(object.no_composite)
+        ? globalThis.Boolean(object.no_composite)
+        : false,
+    };
+  },
+
+  toJSON(message: GetLastChangeRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
+    if (message.kinds?.length) {
+      obj.kinds = message.kinds;
+    }
+    if (message.groups?.length) {
+      obj.groups = message.groups;
+    }
+    if (message.noBase !== false) {
+      obj.noBase = message.noBase;
+    }
+    if (message.noComposite !== false) {
+      obj.noComposite = message.noComposite;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetLastChangeRequest>): GetLastChangeRequest {
+    return GetLastChangeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetLastChangeRequest>): GetLastChangeRequest {
+    const message = createBaseGetLastChangeRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.schoolYear = object.schoolYear ?? "";
+    message.siteCode = object.siteCode ?? "";
+    message.kinds = object.kinds?.map((e) => e) || [];
+    message.groups = object.groups?.map((e) => e) || [];
+    message.noBase = object.noBase ?? false;
+    message.noComposite = object.noComposite ?? false;
+    return message;
+  },
+};
+
+function createBaseGetLastChangeResponse(): GetLastChangeResponse {
+  return { changedMs: 0n };
+}
+
+export const GetLastChangeResponse: MessageFns<GetLastChangeResponse> = {
+  encode(message: GetLastChangeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.changedMs !== 0n) {
+      if (BigInt.asIntN(64, message.changedMs) !== message.changedMs) {
+        throw new globalThis.Error("value provided for field message.changedMs of type int64 too large");
+      }
+      writer.uint32(8).int64(message.changedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetLastChangeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetLastChangeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.changedMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetLastChangeResponse {
+    return {
+      changedMs: isSet(object.changedMs)
+        ? BigInt(object.changedMs)
+        : isSet(object.changed_ms)
+        ? BigInt(object.changed_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: GetLastChangeResponse): unknown {
+    const obj: any = {};
+    if (message.changedMs !== 0n) {
+      obj.changedMs = message.changedMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetLastChangeResponse>): GetLastChangeResponse {
+    return GetLastChangeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetLastChangeResponse>): GetLastChangeResponse {
+    const message = createBaseGetLastChangeResponse();
+    message.changedMs = (object.changedMs !== undefined && object.changedMs !== null) ? BigInt(object.changedMs) : 0n;
     return message;
   },
 };
@@ -2534,6 +2815,15 @@ export const RostersServiceDefinition = {
       requestType: ListHoldsRequest as typeof ListHoldsRequest,
       requestStream: false,
       responseType: ListHoldsResponse as typeof ListHoldsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** When what some groups of a year look like last changed. */
+    getLastChange: {
+      name: "GetLastChange",
+      requestType: GetLastChangeRequest as typeof GetLastChangeRequest,
+      requestStream: false,
+      responseType: GetLastChangeResponse as typeof GetLastChangeResponse,
       responseStream: false,
       options: {},
     },
