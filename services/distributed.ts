@@ -128,8 +128,11 @@ export interface RunningRoles extends Running {
   addresses?: Addresses;
 }
 
-/** How long a start waits for the roles that it needs; they may be started in any order. */
-const OTHERS_MS = 60_000;
+/**
+ * How long a start waits for the database and the roles that it needs: they may be started in any order, and as long as one of them
+ * is away nothing is gained by ending, since the one started next would wait for it too. The log says every ten seconds for what.
+ */
+const OTHERS_MS = 300_000;
 /** Calls under way get so long to end once a process stops. */
 const GRACE_MS = 3_000;
 /** How long a call is repeated while nobody owns what it asks for: longer than the lease of an owner that died. */
