@@ -3,14 +3,8 @@ import { defineAdapter, type Example } from '#adapters/contract';
 import { GatewayError } from '#kernel';
 import { writeAnswer } from './answer.ts';
 import { sayFault } from './faults.ts';
-import {
-  type ResultsDelivery,
-  type RosterAnswer,
-  type RosterQuestion,
-  resultsDelivery,
-  rosterAnswer,
-  rosterQuestion,
-} from './mapping.ts';
+import { type RosterAnswer, type RosterQuestion, rosterAnswer, rosterQuestion } from './mapping.ts';
+import { type ResultsDelivery, resultsDelivery } from './results.ts';
 import {
   type LeerlinggegevensAntwoord,
   type Operation,
@@ -23,9 +17,12 @@ import {
 export { RosterWriter, writeAnswer, writeEmpty, writeLeerlinggegevens } from './answer.ts';
 export { type Faultcode, faultcode } from './faults.ts';
 export * from './mapping.ts';
+export * from './results.ts';
 export { type AnswerForm, type FieldSet, fieldSetOf, isVersion, type Version } from './versions.ts';
 export {
   type Autorisatie,
+  type LeerresultatenVerzoek,
+  leerresultatenBody,
   type Operation,
   type RosterOperation,
   readRequest,
@@ -33,6 +30,7 @@ export {
   rosterOperations,
   type Verzoek,
   writeBevestiging,
+  writeLeerresultaten,
 } from './wire.ts';
 export { type Service, wsdl, xsd } from './wsdl.ts';
 
@@ -91,6 +89,10 @@ const leerresultaten = {
   examples: [
     { file: '10-results.xml', shows: 'Results of a whole test, a part of it, and a test of a monitoring system' },
     { file: '11-results-of-a-liberal-client.xml', shows: 'Results with words and decimals as score and half a scale' },
+    {
+      file: '12-results-in-full.xml',
+      shows: "A monitored test with its references, a kind of the sender's own, and words with the lists they are from",
+    },
   ],
 };
 

@@ -1,4 +1,4 @@
-/** What UWLR says, in core words, and back. Pure; no clock, no key, no lookup. Identity leaves in `Clear` only. */
+/** What UWLR says of rosters, in core words, and back; `results.ts` has the results. Pure; no clock, no key, no lookup. Identity leaves in `Clear` only. */
 import { brinOf, Clear, dutchDay, GatewayError, isDay, isSchoolYear, schoolOin, type Where } from '#kernel';
 import type {
   LearnerRef,
@@ -9,8 +9,6 @@ import type {
   RosterStaff,
   StaffGroup,
 } from '#proto/eduk/core/v1/learner';
-import { ResultKind, type ResultPayload } from '#proto/eduk/core/v1/ordering';
-import type { Result } from '#proto/eduk/core/v1/result';
 import { type AnswerForm, has, JAARGROEPEN, UNNAMED, type Version, versionOf, versions } from './versions.ts';
 import type {
   GroepenVerzoek,
@@ -19,15 +17,11 @@ import type {
   Leerling,
   LeerlinggegevensAntwoord,
   LeerlinggegevensVerzoek,
-  LeerresultatenVerzoek,
   Naam,
-  Norm,
-  Resultaat,
   Rollen,
   SamengesteldeGroep,
   Stamgroep,
   Taak,
-  Toets,
 } from './wire.ts';
 
 /** Something that stood on one side and has no place on the other. Counted, never quoted. */
@@ -88,7 +82,7 @@ export function rosterQuestion(wire: LeerlinggegevensVerzoek | GroepenVerzoek): 
   };
 }
 
-function schoolRef(wire: { brincode?: string; dependancecode?: string; schoolkey?: string }): SchoolRef {
+export function schoolRef(wire: { brincode?: string; dependancecode?: string; schoolkey?: string }): SchoolRef {
   return {
     schoolOin: wire.brincode === undefined ? '' : schoolOin(wire.brincode),
     siteCode: wire.dependancecode ?? '',
@@ -97,7 +91,7 @@ function schoolRef(wire: { brincode?: string; dependancecode?: string; schoolkey
 }
 
 /** A dateTime without a zone is Dutch; one hour may be off around the two nights the clocks turn, towards sending more. */
-function zoned(dateTime: string): string {
+export function zoned(dateTime: string): string {
   if (/(Z|[+-]\d\d:\d\d)$/.test(dateTime)) return dateTime;
   return `${dateTime}+02:00`; // The earlier of the two Dutch zones: asks for no less than was meant.
 }
@@ -279,7 +273,7 @@ function refuse(wrong: readonly Where[]): void {
 const given = (text: string): string | undefined => (text === '' ? undefined : text);
 
 /** At most `max` characters, a pair of surrogates being one, and none that XML cannot carry. */
-function cut(untidy: string, max: number): string {
+export function cut(untidy: string, max: number): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to find.
   const text = untidy.toWellFormed().replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '');
   if (text.length <= max) return text;
@@ -330,7 +324,7 @@ function naam(person: Person | undefined, form: AnswerForm, of: 'leerling' | 'le
 const initials = (text: string): string => ([...text].length > 6 ? text.replace(/[. ]/g, '') : text);
 
 /** 2.2 demands a key. A receiver that may not have it gets the agreed stand-in that starts with `#`, made of the ECK iD. */
-const standInOf = (ref: LearnerRef | undefined): string => {
+export const standInOf = (ref: LearnerRef | undefined): string => {
   if (ref === undefined) return '';
   return ref.lasKey !== '' ? ref.lasKey : ref.eckId === '' ? '' : `#${ref.eckId.slice(-255)}`;
 };
@@ -396,159 +390,4 @@ function rollen(duties: readonly string[], { version }: AnswerForm): Rollen {
       .map((d) => cut(d, 64))
       .filter((d) => d !== ''),
   };
-}
-
-// --- Results ------------------------------------------------------------------------------------------------------------
-
-export interface ResultsDelivery {
-  school: SchoolRef;
-  /** Empty = the running school year. */
-  schoolYear: string;
-  /** When the sender made the message; empty when it did not say. */
-  madeAt: string;
-  results: Clear<Result[]>;
-  /** What stood in the message and is not kept, with a reason. */
-  losses: Loss[];
-}
-
-export interface ResultOptions {
-  /** The product a test belongs to. UWLR names none; without this, a toetscode that is an EAN-13 names its product. */
-  productOf?: (toetscode: string) => string;
-}
-
-/** Why something of a results message is not kept. One row per element that has no place in core. */
-export const resultLosses = {
-  infourl: 'A link per pupil is not kept.',
-  resultaatverwerkerid: 'Who entered a result is not asked.',
-  auteur: 'The sender is known from its authorisation.',
-  commentaar: 'Free text is not taken in.',
-  toetsonderdeelnaam: 'A part is known by its code.',
-  leerjaar: 'Belongs to the test, which the catalogue describes.',
-  vakgebied: 'Belongs to the test, which the catalogue describes.',
-  toetshierarchie: 'Belongs to the test, which the catalogue describes.',
-  normering: 'Of a scale, only the term that the score falls under is kept, as grade.',
-  aantalgelezen: 'No place in core.',
-  aantalfout: 'Counts only together with aantalgoed, as exercises done.',
-  aantalgoed: 'Next to a vaardigheidsscore it counts only together with aantalfout, as exercises done.',
-  codevaardigheidsschaal: 'No place in core.',
-  betrouwbaarheidsinterval: 'No place in core.',
-  referentiescore: 'Of the reference scores the first value is kept, as grade; its codes and the others are not.',
-} as const;
-
-/** UWLR 2.2 §3.6, `leerresultaten_verzoek`: one core result per `resultaat`. */
-export function resultsDelivery(wire: LeerresultatenVerzoek, options: ResultOptions = {}): ResultsDelivery {
-  const productOf = options.productOf ?? ((code: string) => (isEan13(code) ? code : ''));
-  const lost = new Map<keyof typeof resultLosses, number>();
-  const lose = (field: keyof typeof resultLosses, when: unknown, count = 1): void => {
-    if (when !== undefined && when !== false) lost.set(field, (lost.get(field) ?? 0) + count);
-  };
-  const tests = new Map<string, Toets>();
-  for (const t of wire.toetsen) {
-    tests.set(t.toetscode, t);
-    lose('leerjaar', t.leerjaar);
-    lose('vakgebied', t.vakgebied);
-    lose('toetshierarchie', t.toetshierarchie);
-    lose('normering', t.toetsnormering);
-    for (const part of t.toetsonderdelen) {
-      lose('toetsonderdeelnaam', part.toetsonderdeelnaam);
-      lose('normering', part.toetsonderdeelnormering);
-    }
-  }
-  lose('auteur', wire.school.auteur);
-  lose('commentaar', wire.school.commentaar);
-  const results: Result[] = [];
-  for (const afname of wire.toetsafnames) {
-    lose('resultaatverwerkerid', afname.resultaatverwerkerid);
-    for (const r of afname.resultaten) {
-      lose('infourl', r.infourl);
-      const toets = tests.get(r.toetscode);
-      results.push({
-        resultId: r.key,
-        learner: { eckId: afname.eckid ?? '', lasKey: afname.leerlingid ?? '' },
-        productId: productOf(r.toetscode),
-        groupKey: '',
-        // Without a part it is the result of the whole test, which is what a school reports on.
-        kind: r.toetsonderdeelcode === undefined ? ResultKind.RESULT_KIND_FINAL : ResultKind.RESULT_KIND_INTERIM,
-        payload: payload(r, toets, lose),
-      });
-    }
-  }
-  return {
-    school: schoolRef(wire.school),
-    schoolYear: wire.school.schooljaar ?? '',
-    madeAt: wire.school.aanmaakdatum ?? '',
-    results: new Clear(results),
-    losses: [...lost].map(([field, count]) => ({ field, count, why: resultLosses[field] })),
-  };
-}
-
-type Lose = (field: keyof typeof resultLosses, when: unknown, count?: number) => void;
-
-function payload(r: Resultaat, toets: Toets | undefined, lose: Lose): ResultPayload {
-  const versie = r.versie ?? toets?.versie;
-  const out: ResultPayload = {
-    activityId: r.toetscode,
-    activityName: toets?.toetsnaam ?? '',
-    partId: r.toetsonderdeelcode ?? '',
-    donePercent: undefined,
-    exercisesDone: undefined,
-    exercisesTotal: undefined,
-    secondsSpent: undefined,
-    score: undefined,
-    scoreMax: undefined,
-    grade: '',
-    takenAt: r.afnamedatum,
-    definition: versie === undefined ? r.toetscode : `${r.toetscode}@${versie}`,
-  };
-  if (r.score !== undefined) {
-    const number = scoreNumber(r.score);
-    if (number === undefined) out.grade = r.score;
-    else {
-      out.score = number;
-      const part = toets?.toetsonderdelen.find((p) => p.toetsonderdeelcode === r.toetsonderdeelcode);
-      const norms = r.toetsonderdeelcode === undefined ? toets?.toetsnormering : part?.toetsonderdeelnormering;
-      out.grade = norms?.find((n) => covers(n, number))?.term ?? '';
-    }
-  }
-  const oso = r.osoresultaat;
-  if (oso) {
-    const t = oso.toetsscore;
-    if (t) {
-      out.exercisesTotal = t.aantalopgaven;
-      if (t.aantalgoed !== undefined && t.aantalfout !== undefined) out.exercisesDone = t.aantalgoed + t.aantalfout;
-      else {
-        lose('aantalfout', t.aantalfout);
-        if (t.vaardigheidsscore !== undefined) lose('aantalgoed', t.aantalgoed);
-      }
-      out.score = t.vaardigheidsscore ?? t.aantalgoed;
-      if (t.vaardigheidsscore === undefined && t.aantalgoed !== undefined) out.scoreMax = t.aantalopgaven;
-      if (t.tijd !== undefined) out.secondsSpent = BigInt(Math.round(t.tijd));
-      lose('aantalgelezen', t.aantalgelezen);
-      lose('codevaardigheidsschaal', t.codevaardigheidsschaal);
-      lose('betrouwbaarheidsinterval', t.betrouwbaarheidsinterval);
-    }
-    const references = oso.referentiescore;
-    if (references.length > 0) lose('referentiescore', true, references.length);
-    out.grade = references[0]?.waarde ?? '';
-  }
-  return out;
-}
-
-const covers = (n: Norm, score: number): boolean =>
-  n.beginnormwaarde !== undefined &&
-  n.eindnormwaarde !== undefined &&
-  n.beginnormwaarde <= score &&
-  score <= n.eindnormwaarde;
-
-/** A score as a number: whole, or with decimals as some clients write it; undefined when it is a word such as `X`. */
-export function scoreNumber(text: string): number | undefined {
-  return /^\+?\d{1,15}([.,]\d{1,15})?$/.test(text) ? Number(text.replace(',', '.')) : undefined;
-}
-
-/** Whether a code is an EAN-13 with the right check digit. */
-export function isEan13(code: string): boolean {
-  if (!/^\d{13}$/.test(code)) return false;
-  let sum = 0;
-  for (let i = 0; i < 13; i++) sum += Number(code[i]) * (i % 2 === 0 ? 1 : 3);
-  return sum % 10 === 0;
 }

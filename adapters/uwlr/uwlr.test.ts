@@ -23,7 +23,7 @@ import uwlr, {
   wsdl,
   xsd,
 } from './index.ts';
-import { resultLosses } from './mapping.ts';
+import { resultLosses, resultsDropped, resultsUnsaid } from './results.ts';
 import { autorisatieSchema, leerlinggegevensSchema, leerlinggegevensSchemas, leerresultatenSchema } from './schema.ts';
 import { roster } from './testing.ts';
 
@@ -661,7 +661,9 @@ test('a document read elsewhere is read the same', async () => {
 test('the tables of the read-me are those of the code', () => {
   const readme = readFileSync(new URL('./README.md', import.meta.url), 'utf8').replaceAll(/ +/g, ' ');
   const rows = [
-    ...Object.entries(resultLosses).map(([field, why]) => [`\`${field}\``, why]),
+    ...[resultLosses, resultsUnsaid, resultsDropped]
+      .flatMap((table) => Object.entries(table))
+      .map(([field, why]) => [`\`${field}\``, why]),
     ...Object.entries(faultcodes).map(([fault, code]) => [`\`${fault}\``, `\`${code}\``]),
     ...faultcodesByPlace.map(({ fault, words, code }) => [`\`${fault}\`, ${words}`, `\`${code}\``]),
     ...differences.map(({ name, refusedBy, why }) => [`${name} (refused by ${refusedBy})`, why]),

@@ -3,7 +3,7 @@
  * Form only, no interpretation. Reading is liberal (any order, empty = absent, unknown elements ignored); writing, in answer.ts,
  * is strict. No error holds a value of the message, nor a name it made up.
  */
-import { envelopeOf, readXml, writeEnvelope, type XmlElement } from '#adapters/xml';
+import { envelopeOf, readXml, writeEnvelope, type XmlElement, type XmlObject } from '#adapters/xml';
 import { Clear, GatewayError, isDay, isSchoolYear, type Where } from '#kernel';
 import { outdated, type Version, versionOf, versions } from './versions.ts';
 
@@ -143,15 +143,23 @@ export interface Toetsafname {
   resultaatverwerkerid?: true;
   resultaten: Resultaat[];
 }
+/** A word with the list it is from (§3.7): the list's identity and where it can be read. */
+export interface Woord {
+  tekst: string;
+  vocabulaire?: string;
+  vocabulairelocatie?: string;
+}
 export interface Resultaat {
   key: string;
   afnamedatum: string;
   toetscode: string;
-  versie?: string;
+  versie?: Woord;
   toetsonderdeelcode?: string;
   /** As written: whole, with decimals, or a word such as `X`. */
   score?: string;
   osoresultaat?: OsoResultaat;
+  /** Private by design; of it we can say its kind and the one value that every kind has. Never written. */
+  anderresultaat?: { soort?: string; andere_score: string; eigen?: true };
   infourl?: true;
 }
 export interface OsoResultaat {
@@ -159,33 +167,54 @@ export interface OsoResultaat {
     aantalopgaven?: number;
     aantalgoed?: number;
     aantalfout?: number;
-    aantalgelezen?: true;
+    aantalgelezen?: number;
     tijd?: number;
     vaardigheidsscore?: number;
-    codevaardigheidsschaal?: true;
-    betrouwbaarheidsinterval?: true;
+    codevaardigheidsschaal?: string;
+    betrouwbaarheidsinterval?: { bivlaag?: number; bivhoog?: number };
   };
-  referentiescore: { waarde: string }[];
+  referentiescore: Referentiescore[];
+}
+export interface Referentiescore {
+  codereferentiescore?: string;
+  codevergelijkingsgroep?: string;
+  waarde: string;
+  kwalificatie?: string;
 }
 export interface Toets {
-  toetscode: string;
-  versie?: string;
+  toetscode: Woord;
+  versie?: Woord;
   toetsnaam?: string;
-  leerjaar?: true;
-  vakgebied?: true;
-  toetsnormering?: Norm[];
-  toetshierarchie?: true;
+  leerjaar?: Woord;
+  vakgebied?: Woord;
+  toetsnormering?: Normering;
+  toetshierarchie: { niveau: number; woord: Woord }[];
   toetsonderdelen: Toetsonderdeel[];
 }
 export interface Toetsonderdeel {
-  toetsonderdeelcode: string;
-  toetsonderdeelnaam?: true;
-  toetsonderdeelnormering?: Norm[];
+  /** From 1; undefined when it was no such number. */
+  toetsonderdeelvolgnummer?: number;
+  toetsonderdeelcode: Woord;
+  toetsonderdeelnaam?: string;
+  toetsonderdeelnormering?: Normering;
 }
+export interface Normering {
+  toetscategorie?: Woord;
+  toetsniveau?: Woord;
+  wegingsfactor?: number;
+  norm: Norm[];
+  vocabulaire?: string;
+  vocabulairelocatie?: string;
+}
+/** As far as it was filled in. */
 export interface Norm {
   term: string;
+  omschrijving?: string;
   beginnormwaarde?: number;
   eindnormwaarde?: number;
+  normkleur?: { rood_code: number; groen_code: number; blauw_code: number; transparantie: number };
+  schoolcijfer_vanaf?: number;
+  schoolcijfer_totenmet?: number;
 }
 
 /** The operations that give a roster, with the names of question and answer and of what is in the answer (§3). */
@@ -436,21 +465,27 @@ function leerresultatenVerzoek(element: XmlElement): LeerresultatenVerzoek {
   const partsOf = new Map<string, Set<string>>();
   for (const { it, at } of form.list(element, top, 'toetsen', 'toets')) {
     const toets: Toets = {
-      toetscode: form.must(it, at, 'toetscode', 256),
-      versie: form.text(it, at, 'versie', 256),
+      toetscode: mustWoord(form, it, at, 'toetscode'),
+      versie: woord(form, it, at, 'versie'),
       toetsnaam: form.text(it, at, 'toetsnaam', 128),
-      leerjaar: form.there(it, 'leerjaar'),
-      vakgebied: form.there(it, 'vakgebied'),
-      toetsnormering: norms(form, it, at, 'toetsnormering'),
-      toetshierarchie: form.there(it, 'toetshierarchie'),
+      leerjaar: woord(form, it, at, 'leerjaar'),
+      vakgebied: woord(form, it, at, 'vakgebied'),
+      toetsnormering: normering(form, it, at, 'toetsnormering'),
+      toetshierarchie: form.list(it, at, 'toetshierarchie', 'ingang').flatMap(({ it: step, at: stepAt }, i) => {
+        const found = woordIn(form, step, stepAt);
+        const niveau = (step.attrs['niveau'] ?? '').trim();
+        return found ? [{ niveau: /^[+-]?\d{1,9}$/.test(niveau) ? Number(niveau) : i + 1, woord: found }] : [];
+      }),
       toetsonderdelen: form.list(it, at, 'toetsonderdelen', 'toetsonderdeel').map(({ it: part, at: partAt }) => ({
-        toetsonderdeelcode: form.must(part, partAt, 'toetsonderdeelcode', 256),
-        toetsonderdeelnaam: form.there(part, 'toetsonderdeelnaam'),
-        toetsonderdeelnormering: norms(form, part, partAt, 'toetsonderdeelnormering'),
+        toetsonderdeelvolgnummer: loose(part, 'toetsonderdeelvolgnummer', form, /^\+?0*[1-9]\d{0,8}$/),
+        toetsonderdeelcode: mustWoord(form, part, partAt, 'toetsonderdeelcode'),
+        toetsonderdeelnaam: form.text(part, partAt, 'toetsonderdeelnaam', 128),
+        toetsonderdeelnormering: normering(form, part, partAt, 'toetsonderdeelnormering'),
       })),
     };
-    if (toets.toetscode !== '' && partsOf.has(toets.toetscode)) form.refuse(`${at}/toetscode`, it);
-    else partsOf.set(toets.toetscode, new Set(toets.toetsonderdelen.map((p) => p.toetsonderdeelcode)));
+    const code = toets.toetscode.tekst;
+    if (code !== '' && partsOf.has(code)) form.refuse(`${at}/toetscode`, it);
+    else partsOf.set(code, new Set(toets.toetsonderdelen.map((p) => p.toetsonderdeelcode.tekst)));
     toetsen.push(toets);
   }
 
@@ -512,20 +547,22 @@ function resultaat(
   if (parts && part !== undefined && !parts.has(part)) form.refuse(`${at}/toetsonderdeelcode`, element);
   const score = form.text(element, at, 'score', 64, isScore);
   const oso = form.one(element, at, 'osoresultaat');
-  // Private by design: without the sender's own schema nobody can say what it means, and a confirmation would lose it.
   const other = form.one(element, at, 'anderresultaat');
-  if (other) form.refuse(`${at}/anderresultaat`, other);
-  else if (oso && score !== undefined) form.refuse(at, element);
+  const ander = other && anderresultaat(form, other, `${at}/anderresultaat`);
+  if (other) {
+    if (oso || score !== undefined) form.refuse(at, element);
+  } else if (oso && score !== undefined) form.refuse(at, element);
   else if (!oso && score === undefined && !form.wrong.some((w) => w.path.startsWith(`${at}/score`)))
     form.refuse(`${at}/score`, element);
   return {
     key,
     afnamedatum: form.must(element, at, 'afnamedatum', 40, isDate).slice(0, 10),
     toetscode,
-    versie: form.text(element, at, 'versie', 256),
+    versie: woord(form, element, at, 'versie'),
     toetsonderdeelcode: part,
     score,
     osoresultaat: oso && osoresultaat(form, oso, `${at}/osoresultaat`),
+    anderresultaat: ander,
     infourl: form.there(element, 'infourl'),
   };
 }
@@ -534,44 +571,143 @@ function resultaat(
 const isDate = (text: string): boolean =>
   isDay(text.slice(0, 10)) && (/^(Z|[+-]\d\d:\d\d)?$/.test(text.slice(10)) || isDateTime(text));
 
-function osoresultaat(form: Form, element: XmlElement, at: string): OsoResultaat {
-  const number = (within: XmlElement, name: string, ok: RegExp): number | undefined => {
-    const text = form.text(within, `${at}/toetsscore`, name, 32, (t) => ok.test(t));
-    return text === undefined ? undefined : Number(text.replace(',', '.'));
-  };
-  const count = /^\+?\d{1,9}$/;
-  const score = form.one(element, at, 'toetsscore');
-  const references = form.all(element, 'referentiescore');
+const XSI = 'http://www.w3.org/2001/XMLSchema-instance';
+
+/**
+ * A kind of result of the sender's own. Without its schema nobody can say what it means; what every kind may have is a value,
+ * which is kept. One without is refused, since a confirmation would claim that we kept it.
+ */
+function anderresultaat(form: Form, element: XmlElement, at: string): Resultaat['anderresultaat'] {
+  const value = form.text(element, at, 'andere_score', SCORE_WORD);
+  if (value === undefined) return form.refuse(at, element);
+  // The prefix says nothing without its declaration.
+  const soort = (element.attrs[`{${XSI}}type`] ?? '').trim().replace(/^.*:/, '');
   return {
-    toetsscore: score && {
-      aantalopgaven: number(score, 'aantalopgaven', count),
-      aantalgoed: number(score, 'aantalgoed', count),
-      aantalfout: number(score, 'aantalfout', count),
-      aantalgelezen: form.there(score, 'aantalgelezen'),
-      tijd: number(score, 'tijd', /^\+?\d{1,9}([.,]\d{1,9})?$/),
-      vaardigheidsscore: number(score, 'vaardigheidsscore', /^[+-]?\d{1,9}([.,]\d{1,9})?$/),
-      codevaardigheidsschaal: form.there(score, 'codevaardigheidsschaal'),
-      betrouwbaarheidsinterval: form.there(score, 'betrouwbaarheidsinterval'),
-    },
-    referentiescore: references.map((it, i) => ({
-      waarde: form.must(it, `${at}/referentiescore${references.length > 1 ? `[${i + 1}]` : ''}`, 'waarde', 64),
-    })),
+    ...(/^[\w.-]{1,64}$/.test(soort) ? { soort } : {}),
+    andere_score: value,
+    eigen: element.children.some((it) => it.name !== 'andere_score') ? true : undefined,
   };
 }
 
+const decimalForm = /^[+-]?\d{1,15}([.,]\d{1,15})?$/;
+const abilityForm = /^[+-]?\d{1,9}([.,]\d{1,9})?$/;
+const wholeForm = /^\+?\d{1,9}$/;
+const numberOf = (text: string): number => Number(text.replace(',', '.'));
+
+function osoresultaat(form: Form, element: XmlElement, at: string): OsoResultaat {
+  const number = (within: XmlElement, name: string, ok: RegExp, path = 'toetsscore'): number | undefined => {
+    const text = form.text(within, `${at}/${path}`, name, 32, (t) => ok.test(t));
+    return text === undefined ? undefined : numberOf(text);
+  };
+  const score = form.one(element, at, 'toetsscore');
+  const interval = score && form.one(score, `${at}/toetsscore`, 'betrouwbaarheidsinterval');
+  const [low, high] = ['bivlaag', 'bivhoog'].map((name) =>
+    interval ? number(interval, name, abilityForm, 'toetsscore/betrouwbaarheidsinterval') : undefined,
+  );
+  const references = form.all(element, 'referentiescore');
+  return {
+    toetsscore: score && {
+      aantalopgaven: number(score, 'aantalopgaven', wholeForm),
+      aantalgoed: number(score, 'aantalgoed', wholeForm),
+      aantalfout: number(score, 'aantalfout', wholeForm),
+      aantalgelezen: number(score, 'aantalgelezen', wholeForm),
+      tijd: number(score, 'tijd', /^\+?\d{1,9}([.,]\d{1,9})?$/),
+      vaardigheidsscore: number(score, 'vaardigheidsscore', abilityForm),
+      codevaardigheidsschaal: form.text(score, `${at}/toetsscore`, 'codevaardigheidsschaal', 64),
+      betrouwbaarheidsinterval: interval && { bivlaag: low, bivhoog: high },
+    },
+    referentiescore: references.map((it, i) => {
+      const place = `${at}/referentiescore${references.length > 1 ? `[${i + 1}]` : ''}`;
+      return {
+        codereferentiescore: form.text(it, place, 'codereferentiescore', 64),
+        codevergelijkingsgroep: form.text(it, place, 'codevergelijkingsgroep', 64),
+        waarde: form.must(it, place, 'waarde', 64),
+        kwalificatie: form.text(it, place, 'kwalificatie', 64),
+      };
+    }),
+  };
+}
+
+// A list is named by a URI, which has a length that the standard does not bound.
+const URI_LENGTH = 1_000;
+
+/** The list that a word, or the norms of a scale, come from. */
+function binding(form: Form, element: XmlElement, at: string): { vocabulaire?: string; vocabulairelocatie?: string } {
+  const found: { vocabulaire?: string; vocabulairelocatie?: string } = {};
+  for (const name of ['vocabulaire', 'vocabulairelocatie'] as const) {
+    const uri = (element.attrs[name] ?? '').trim();
+    if (uri.length > URI_LENGTH) form.refuse(`${at}/@${name}`, element);
+    else if (uri !== '') found[name] = uri;
+  }
+  return found;
+}
+
+function woordIn(form: Form, element: XmlElement, at: string): Woord | undefined {
+  const tekst = element.text.trim();
+  if (tekst === '' || tekst === '""') return undefined;
+  if (tekst.length > 256) return form.refuse(at, element);
+  return { tekst, ...binding(form, element, at) };
+}
+
+function woord(form: Form, element: XmlElement, at: string, name: string): Woord | undefined {
+  const it = form.one(element, at, name);
+  return it && woordIn(form, it, `${at}/${name}`);
+}
+
+function mustWoord(form: Form, element: XmlElement, at: string, name: string): Woord {
+  const before = form.wrong.length;
+  const found = woord(form, element, at, name);
+  if (found === undefined && form.wrong.length === before) form.refuse(`${at}/${name}`, element);
+  return found ?? { tekst: '' };
+}
+
+/** A number that is passed over where it is none. */
+function loose(
+  element: XmlElement,
+  name: string,
+  form: Form,
+  ok: RegExp,
+  fits: (value: number) => boolean = () => true,
+): number | undefined {
+  const text = form.all(element, name)[0]?.text.trim() ?? '';
+  return ok.test(text) && fits(numberOf(text)) ? numberOf(text) : undefined;
+}
+
 /** The scale of a test. It only words a score that stands by itself, so what is incomplete in it is passed over. */
-function norms(form: Form, element: XmlElement, at: string, name: string): Norm[] | undefined {
+function normering(form: Form, element: XmlElement, at: string, name: string): Normering | undefined {
   const scale = form.one(element, at, name);
   if (!scale) return undefined;
-  const bound = (norm: XmlElement, which: string): number | undefined => {
-    const text = form.all(norm, which)[0]?.text.trim() ?? '';
-    return /^\+?\d{1,15}([.,]\d{1,15})?$/.test(text) ? Number(text.replace(',', '.')) : undefined;
+  const place = `${at}/${name}`;
+  const text = (it: XmlElement, which: string, max: number): string =>
+    (form.all(it, which)[0]?.text.trim() ?? '').slice(0, max);
+  const bound = /^\+?\d{1,15}([.,]\d{1,15})?$/;
+  const colour = (it: XmlElement): Norm['normkleur'] => {
+    const found = form.all(it, 'normkleur')[0];
+    if (!found) return undefined;
+    const [rood_code, groen_code, blauw_code] = ['rood_code', 'groen_code', 'blauw_code'].map((which) =>
+      loose(found, which, form, wholeForm, (value) => value <= 255),
+    );
+    const transparantie = loose(found, 'transparantie', form, decimalForm, (value) => value >= 0 && value <= 1);
+    if (rood_code === undefined || groen_code === undefined || blauw_code === undefined) return undefined;
+    return transparantie === undefined ? undefined : { rood_code, groen_code, blauw_code, transparantie };
   };
-  return form.all(scale, 'norm').map((it) => ({
-    term: (form.all(it, 'term')[0]?.text.trim() ?? '').slice(0, 64),
-    beginnormwaarde: bound(it, 'beginnormwaarde'),
-    eindnormwaarde: bound(it, 'eindnormwaarde'),
-  }));
+  const mark = (it: XmlElement, which: string) =>
+    loose(it, which, form, decimalForm, (value) => value >= 1 && value <= 10);
+  return {
+    toetscategorie: woord(form, scale, place, 'toetscategorie'),
+    toetsniveau: woord(form, scale, place, 'toetsniveau'),
+    wegingsfactor: loose(scale, 'wegingsfactor', form, decimalForm, (value) => Math.abs(value) <= 1e9),
+    norm: form.all(scale, 'norm').map((it) => ({
+      term: text(it, 'term', 64),
+      omschrijving: text(it, 'omschrijving', 128) || undefined,
+      beginnormwaarde: loose(it, 'beginnormwaarde', form, bound),
+      eindnormwaarde: loose(it, 'eindnormwaarde', form, bound),
+      normkleur: colour(it),
+      schoolcijfer_vanaf: mark(it, 'schoolcijfer_vanaf'),
+      schoolcijfer_totenmet: mark(it, 'schoolcijfer_totenmet'),
+    })),
+    ...binding(form, scale, place),
+  };
 }
 
 // --- Personal numbers ---------------------------------------------------------------------------------------------------
@@ -649,3 +785,135 @@ const known = (name: string): string => (names.has(name) ? name : (personalNumbe
 /** The confirmation of BrengLeerresultaten (UWLR 2.2 §3.6): empty, for the whole message. */
 export const writeBevestiging = (): string =>
   writeEnvelope({ leerresultaten_bevestiging: { '@xmlns': NS.leerresultaten } });
+
+/**
+ * The body of BrengLeerresultaten as we send it (UWLR 2.2 §3.6), in the order of the schema: the element by its name, for an
+ * envelope with the header of whom it goes to.
+ */
+export const leerresultatenBody = ({ school: s, toetsafnames, toetsen }: LeerresultatenVerzoek): XmlObject => ({
+  leerresultaten_verzoek: {
+    '@xmlns': NS.leerresultaten,
+    '@xmlns:oso': NS.oso,
+    school: {
+      schooljaar: s.schooljaar,
+      brincode: s.brincode,
+      dependancecode: s.brincode === undefined ? undefined : s.dependancecode,
+      schoolkey: s.brincode === undefined ? s.schoolkey : undefined,
+      aanmaakdatum: s.aanmaakdatum,
+      xsdversie: s.xsdversie,
+    },
+    toetsafnames: {
+      toetsafname: toetsafnames.map(({ leerlingid, eckid, resultaten }) => ({
+        leerlingid,
+        eckid,
+        resultaten: { resultaat: resultaten.map(writtenResultaat) },
+      })),
+    },
+    toetsen: { toets: toetsen.map(writtenToets) },
+  },
+});
+
+/** The whole message; the header names us at the one it goes to. */
+export const writeLeerresultaten = (header: Autorisatie, wire: LeerresultatenVerzoek): string =>
+  writeEnvelope(leerresultatenBody(wire), {
+    autorisatie: {
+      '@xmlns': NS.autorisatie,
+      autorisatiesleutel: header.autorisatiesleutel,
+      klantcode: header.klantcode,
+      klantnaam: header.klantnaam,
+    },
+  });
+
+const writtenResultaat = (r: Resultaat): XmlObject => ({
+  '@key': r.key,
+  afnamedatum: r.afnamedatum,
+  toetscode: r.toetscode,
+  versie: writtenWoord(r.versie),
+  toetsonderdeelcode: r.toetsonderdeelcode,
+  score: r.score,
+  osoresultaat: r.osoresultaat && writtenOso(r.osoresultaat),
+});
+
+function writtenOso({ toetsscore: t, referentiescore }: OsoResultaat): XmlObject {
+  const interval = t?.betrouwbaarheidsinterval;
+  return {
+    'oso:toetsscore': t && {
+      'oso:aantalopgaven': t.aantalopgaven,
+      'oso:aantalgoed': t.aantalgoed,
+      'oso:aantalfout': t.aantalfout,
+      'oso:aantalgelezen': t.aantalgelezen,
+      'oso:tijd': decimal(t.tijd),
+      'oso:vaardigheidsscore': decimal(t.vaardigheidsscore),
+      'oso:codevaardigheidsschaal': t.codevaardigheidsschaal,
+      'oso:betrouwbaarheidsinterval': interval && {
+        'oso:bivlaag': decimal(interval.bivlaag),
+        'oso:bivhoog': decimal(interval.bivhoog),
+      },
+    },
+    'oso:referentiescore': filled(
+      referentiescore.map((it) => ({
+        'oso:codereferentiescore': it.codereferentiescore,
+        'oso:codevergelijkingsgroep': it.codevergelijkingsgroep,
+        'oso:waarde': it.waarde,
+        'oso:kwalificatie': it.kwalificatie,
+      })),
+    ),
+  };
+}
+
+const writtenToets = (t: Toets): XmlObject => ({
+  toetscode: writtenWoord(t.toetscode),
+  versie: writtenWoord(t.versie),
+  toetsnaam: t.toetsnaam,
+  leerjaar: writtenWoord(t.leerjaar),
+  vakgebied: writtenWoord(t.vakgebied),
+  toetsnormering: writtenNormering(t.toetsnormering),
+  toetshierarchie:
+    t.toetshierarchie.length === 0
+      ? undefined
+      : { ingang: t.toetshierarchie.map(({ niveau, woord }) => ({ '@niveau': niveau, ...writtenWoord(woord) })) },
+  toetsonderdelen:
+    t.toetsonderdelen.length === 0
+      ? undefined
+      : {
+          toetsonderdeel: t.toetsonderdelen.map((part) => ({
+            toetsonderdeelvolgnummer: part.toetsonderdeelvolgnummer,
+            toetsonderdeelcode: writtenWoord(part.toetsonderdeelcode),
+            toetsonderdeelnaam: part.toetsonderdeelnaam,
+            toetsonderdeelnormering: writtenNormering(part.toetsonderdeelnormering),
+          })),
+        },
+});
+
+const writtenNormering = (n: Normering | undefined): XmlObject | undefined =>
+  n && {
+    '@vocabulaire': n.vocabulaire,
+    '@vocabulairelocatie': n.vocabulairelocatie,
+    toetscategorie: writtenWoord(n.toetscategorie),
+    toetsniveau: writtenWoord(n.toetsniveau),
+    wegingsfactor: decimal(n.wegingsfactor),
+    norm: n.norm.map((it) => ({
+      term: it.term,
+      omschrijving: it.omschrijving,
+      beginnormwaarde: decimal(it.beginnormwaarde),
+      eindnormwaarde: decimal(it.eindnormwaarde),
+      normkleur: it.normkleur && { ...it.normkleur, transparantie: decimal(it.normkleur.transparantie) },
+      schoolcijfer_vanaf: decimal(it.schoolcijfer_vanaf),
+      schoolcijfer_totenmet: decimal(it.schoolcijfer_totenmet),
+    })),
+  };
+
+function writtenWoord(w: Woord): XmlObject;
+function writtenWoord(w: Woord | undefined): XmlObject | undefined;
+function writtenWoord(w: Woord | undefined): XmlObject | undefined {
+  return w && { '@vocabulaire': w.vocabulaire, '@vocabulairelocatie': w.vocabulairelocatie, '#text': w.tekst };
+}
+
+/** A number without an exponent, which a decimal of XML has none of, and with no more decimals than readers take. */
+function decimal(value: number | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  const text = value.toFixed(9).replace(/\.?0+$/, '');
+  return text === '-0' ? '0' : text;
+}
+
+const filled = <T>(list: readonly T[]): readonly T[] | undefined => (list.length === 0 ? undefined : list);

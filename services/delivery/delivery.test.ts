@@ -23,14 +23,14 @@ const DAY = 86_400_000;
 function chain() {
   const bench = testBench(delivery);
   const client = bench.client(DeliveryServiceDefinition);
-  const party = (oin: string, role: Role, boardOin = '') =>
+  const party = (oin: string, role: Role | Role[], boardOin = '') =>
     bench.submit(
       'PartyRegistered',
       {
         party: {
           oin,
           name: '',
-          roles: [role],
+          roles: [role].flat(),
           endpoints: [],
           boardOin,
           sectors: [],
@@ -215,6 +215,18 @@ describe('fan-out', () => {
     expect((await read(ADMIN, SERVICE_RESULT)).rows.map(({ type }) => type)).toEqual(['ResultRecorded']);
     expect((await read(PLATFORM, SERVICE_RESULT)).rows.map(({ type }) => type)).toEqual(['ResultRefused']);
     expect((await read(OTHER, SERVICE_RESULT)).rows).toEqual([]);
+  });
+
+  test('results go to a dashboard with a mandate, not to one that is a supplier too', async () => {
+    const { bench, read, mandate, party } = chain();
+    const [dashboard, both] = ['00000001000000000021', '00000001000000000022'];
+    party(dashboard!, Role.ROLE_DASHBOARD);
+    party(both!, [Role.ROLE_DASHBOARD, Role.ROLE_PLATFORM]);
+    for (const oin of [dashboard!, both!]) mandate(oin, [SERVICE_RESULT]);
+    const result = { resultId: 'r', schoolOin: SCHOOL, learner: 'l', byOin: PLATFORM } as never;
+    bench.submit('ResultRecorded', { result }, 'l');
+    expect((await read(dashboard!, SERVICE_RESULT)).rows.map(({ type }) => type)).toEqual(['ResultRecorded']);
+    expect((await read(both!, SERVICE_RESULT)).rows).toEqual([]);
   });
 
   test('numbers of a mailbox have no gaps, over all lanes', async () => {

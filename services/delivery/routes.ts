@@ -56,6 +56,11 @@ function rosterReaders({ schoolOin }: { schoolOin: string }, holders: Holders): 
   });
 }
 
+/** Who has results of others by a mandate `result`. For a supplier that mandate is to return its own, also where it is a dashboard. */
+const readsResults = (roles: readonly Role[]): boolean =>
+  roles.includes(Role.ROLE_ADMINISTRATION) ||
+  (roles.includes(Role.ROLE_DASHBOARD) && !roles.includes(Role.ROLE_PLATFORM) && !roles.includes(Role.ROLE_PUBLISHER));
+
 const roster = <
   N extends
     | 'LearnerJoined'
@@ -113,7 +118,7 @@ export const routes: { readonly [N in EventName]?: Route<N> } = {
 
   ResultRecorded: route(
     Service.SERVICE_RESULT,
-    'administrations with a mandate `result` of the school and the school itself where it has one, but not the sender; nobody where nothing changed',
+    'administrations with a mandate `result` of the school, dashboards with one that are no suppliers, and the school itself where it has one, but not the sender; nobody where nothing changed',
     ({ result, unchanged }, holders) =>
       result === undefined || unchanged
         ? []
@@ -121,8 +126,7 @@ export const routes: { readonly [N in EventName]?: Route<N> } = {
             .of(result.schoolOin, Service.SERVICE_RESULT)
             .filter(
               (party) =>
-                party !== result.byOin &&
-                (party === result.schoolOin || holders.rolesOf(party)?.includes(Role.ROLE_ADMINISTRATION)),
+                party !== result.byOin && (party === result.schoolOin || readsResults(holders.rolesOf(party) ?? [])),
             ),
   ),
   ResultRefused: route(Service.SERVICE_RESULT, 'the sender', (event) => [event.byOin]),

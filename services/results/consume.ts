@@ -160,6 +160,8 @@ const resultRow = (result: ResultEntry, id: string): ResultRow => ({
   kind: result.kind,
   payload: result.payload,
   digest: Buffer.from(result.digest).toString('hex'),
+  withdrawn: result.withdrawn ? 1 : 0,
+  statedMs: Number(result.statedMs),
 });
 
 export const resultEntry = (row: ResultRow): ResultEntry => ({
@@ -173,4 +175,7 @@ export const resultEntry = (row: ResultRow): ResultEntry => ({
   payload: row.payload,
   byOin: row.byOin,
   digest: Buffer.from(row.digest, 'hex'),
+  // A row that an older release wrote has neither.
+  withdrawn: (row.withdrawn ?? 0) === 1,
+  statedMs: BigInt(row.statedMs ?? 0),
 });

@@ -56,6 +56,41 @@ describe('a result', () => {
       .when(result({ day: '2026-11-19' }))
       .toMatchObject({ name: 'ResultRefused', value: { code: 'state.conflict', resultId: 'r1', learner: 'A' } });
   });
+  test('of two that say when they were said the later said one holds, whatever their days', () => {
+    const at = (statedMs: bigint, day: string, mark: number) =>
+      result({ statedMs, day, digest: Uint8Array.of(mark), payload: Uint8Array.of(mark) });
+    const first = at(100n, '2026-11-20', 1);
+    const corrected = at(200n, '2026-11-02', 2);
+    given(recorded(first))
+      .when(corrected)
+      .toEqual(recorded(corrected, { replaces: true }));
+    given(recorded(first), recorded(corrected, { replaces: true }))
+      .when(first)
+      .toMatchObject({ name: 'ResultRefused', value: { code: 'state.conflict' } });
+    // Where one does not say, the day decides as before.
+    given(recorded(result()))
+      .when(corrected)
+      .toMatchObject({ name: 'ResultRefused', value: { code: 'state.conflict' } });
+  });
+  test('is taken back: what stood there goes, with where it stood, and nothing comes under its id again', () => {
+    const back = result({ withdrawn: true, productId: '', kind: 0, day: '2026-11-22', payload: new Uint8Array(0) });
+    const gone = recorded(result({ withdrawn: true, payload: new Uint8Array(0), digest: new Uint8Array(0) }), {
+      replaces: true,
+    });
+    given(recorded()).when(back).toEqual(gone);
+    given(recorded(), gone)
+      .when(back)
+      .toMatchObject({ value: { unchanged: true } });
+    given(recorded(), gone)
+      .when(result({ day: '2026-11-21', digest: Uint8Array.of(7) }))
+      .toMatchObject({ name: 'ResultRefused', value: { code: 'state.conflict' } });
+    given()
+      .when(back)
+      .toMatchObject({ name: 'ResultRefused', value: { code: 'state.missing' } });
+    given(recorded())
+      .when(result({ ...back, learner: 'B' }))
+      .toMatchObject({ name: 'ResultRefused', value: { code: 'state.conflict' } });
+  });
   test('without a digest is never the same', () => {
     const bare = result({ digest: new Uint8Array(0) });
     given(recorded(bare))

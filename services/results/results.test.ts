@@ -92,6 +92,30 @@ describe('results', () => {
     expect(b.list(table, { equals: [] })).toHaveLength(3);
   });
 
+  test('taken back are listed no more, stay so after a restart, and go with their year', async () => {
+    const b = bench();
+    submit(b, result('r1'));
+    submit(b, result('r2'));
+    submit(b, result('r1', { withdrawn: true, payload: new Uint8Array(0), digest: new Uint8Array(0) }));
+    expect(b.events('ResultRecorded').at(-1)!.value).toMatchObject({ replaces: true, result: { withdrawn: true } });
+    expect(await ids(b, { schoolOin: school })).toEqual(['r2']);
+    const later = b.restart();
+    submit(later, result('r1', { digest: Uint8Array.of(9), statedMs: 9_999_999_999_999n }));
+    expect(later.events('ResultRefused')).toMatchObject([{ value: { code: 'state.conflict' } }]);
+    expect(await ids(later, { schoolOin: school })).toEqual(['r2']);
+    later.advance(Date.parse('2027-10-01T08:00:00Z') - later.now());
+    expect(later.list(table, { equals: [] })).toEqual([]);
+  });
+
+  test('that an older release wrote, without these columns, are read and replaced', async () => {
+    const b = bench();
+    submit(b, result('r1'));
+    const [row] = b.list(table, { equals: [] });
+    expect(row).toMatchObject({ withdrawn: 0, statedMs: 0 });
+    const { resultEntry } = await import('./consume.ts');
+    expect(resultEntry({ ...row!, withdrawn: null, statedMs: null })).toMatchObject({ withdrawn: false, statedMs: 0n });
+  });
+
   test('of a forgotten learner go, and later ones are refused', () => {
     const b = bench();
     submit(b, result('r1'));

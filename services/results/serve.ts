@@ -53,6 +53,7 @@ function placeOf({ schoolOin, learner, group, productId, fromOin }: ListResultsR
 const isAny = (wanted: string, value: string): boolean => wanted === '' || wanted === value;
 
 const fits = (row: ResultRow, wanted: ListResultsRequest): boolean =>
+  row.withdrawn !== 1 &&
   isAny(wanted.schoolOin, row.school) &&
   isAny(wanted.learner, row.learner) &&
   isAny(wanted.group, row.groupToken) &&

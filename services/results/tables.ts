@@ -21,6 +21,10 @@ export interface ResultRow {
   payload: Uint8Array;
   /** In hexadecimal. */
   digest: string;
+  /** 1 = taken back by its sender; the row stays, empty, so that a late repeat does not bring it back. */
+  withdrawn: number | null;
+  /** When the sender said so; 0 = not said. */
+  statedMs: number | null;
 }
 
 /** Results of a learner in a product may be read until this day; learner empty = of all learners of the school. */
@@ -60,6 +64,8 @@ export const results: Table<ResultRow> = table<ResultRow>({
     kind: 'int',
     payload: 'blob',
     digest: 'text',
+    withdrawn: 'int',
+    statedMs: 'int',
   },
   indexes: {
     bySchool: ['school', 'id'],

@@ -363,9 +363,10 @@ const results: Show = async (rows, purpose, caller, gate) => {
   const recorded = rows.map((row) => (row.type === 'ResultRecorded' ? decode(row, 'ResultRecorded') : undefined));
   const entries = recorded.flatMap((one) => (one?.result ? [one.result] : []));
   const shown = await showResults(gate.door, caller, purpose.school, entries);
-  const byId = new Map(shown.map((record) => [`${record.fromOin}|${record.result!.resultId}`, record]));
+  // By the entry itself: one page may tell of an id twice.
+  const recordOf = new Map(entries.map((entry, i) => [entry, shown[i]]));
   return recorded.map((one) => {
-    const record = one?.result ? byId.get(`${one.result.byOin}|${one.result.resultId}`) : undefined;
+    const record = one?.result ? recordOf.get(one.result) : undefined;
     return record ? { record, replaces: one!.replaces } : undefined;
   });
 };

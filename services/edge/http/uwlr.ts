@@ -17,6 +17,7 @@ import { readXmlApart } from '#adapters/xml';
 import { asGatewayError, type Clear, GatewayError, isSchoolYear, newId, routingOf } from '#kernel';
 import { AuditKind } from '#proto/eduk/core/v1/audit';
 import { Service } from '#proto/eduk/core/v1/party';
+import type { ReturnResultsRequest } from '#proto/eduk/gateway/v1/result';
 import type { Caller, Peer } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { returnResults } from '../intake/results.ts';
@@ -24,7 +25,7 @@ import { pass, submit } from '../pipeline.ts';
 import { digestOf } from '../secrets.ts';
 import { admitted, isItsOwn, partyCaller } from '../stages/authenticate.ts';
 import { requireMandate } from '../stages/authorise.ts';
-import type { Intake } from '../submission.ts';
+import type { Intake, Submission } from '../submission.ts';
 import { bodyOf, send, sendPieces, sendProblem } from './exchange.ts';
 import { giveHead } from './log-keys.ts';
 import { answerRoster } from './uwlr-roster.ts';
@@ -147,13 +148,28 @@ function checkYear(schooljaar: string, place: string): void {
     });
 }
 
-const uwlrResults: Intake = { ...returnResults, method: 'uwlr/BrengLeerresultaten' };
+const uwlrResults: Intake<ReturnResultsRequest> = { ...returnResults, method: 'uwlr/BrengLeerresultaten' };
+
+/** For a pupil whose ECK iD the school has not given yet: the key names the pupil, unless that one has another ECK iD. */
+const byKeyToo: Intake<ReturnResultsRequest> = {
+  ...uwlrResults,
+  people: ({ result }) => {
+    const { eckId, lasKey } = result!.learner!;
+    return [{ identity: { kind: 'learner', eckId, lasKey, person: undefined }, create: false, path: 'result.learner' }];
+  },
+};
 
 const ID = /^[\w.:/+#=~@-]{1,64}$/;
 
+/** A pupil whom the school has not named, or two by their two numbers: the one thing that is no fault of the message. */
+const isOfPupil = ({ refused }: Submission): boolean =>
+  refused?.fault === 'learner.unknown' ||
+  (refused?.fault === 'state.conflict' && refused.where[0]?.path === 'result.learner');
+
 /**
- * One message is taken whole or not at all, because the standard confirms it whole. It has no reference of its own, so it
- * gets fresh ones; a repeat has no second effect, because each result keeps its key.
+ * The standard confirms a message whole, so it is taken whole or not at all, but for results of pupils whom the school has not
+ * named: the others are taken, and the fault says so. A message has no reference of its own, so it gets fresh ones; a repeat has
+ * no second effect, because each result keeps its key.
  */
 async function takeResults(
   gate: Gate,
@@ -178,19 +194,44 @@ async function takeResults(
     }),
   );
   await pass(batch, gate.door, 'admit', 'check');
-  const refused = batch.flatMap(({ refused }, i) => (refused ? [{ refused, i }] : []));
-  if (refused.length > 0) {
-    for (const { i } of refused) gate.notes.note(batch[i]!, batch[i]!.refused!);
-    const first = refused[0]!.refused;
-    throw gate.notes.noted(
-      new GatewayError(first.fault, first.told, {
-        where: refused.slice(0, 100).map(({ i, refused }) => ({
-          path: `Envelope/Body/leerresultaten_verzoek/toetsafnames/resultaat[${i + 1}]${refused.where[0] ? ` ${refused.where[0].path}` : ''}`,
-        })),
-      }),
+  const again = batch.flatMap((submission, i) => {
+    if (submission.refused?.fault !== 'learner.unknown') return [];
+    return submission.message.reveal((request: ReturnResultsRequest) => {
+      const { eckId, lasKey } = request.result!.learner!;
+      if (eckId === '' || lasKey === '' || lasKey.startsWith('#')) return [];
+      return [{ i, submission: submit(byKeyToo, request, caller, { bulk: true }) }];
+    });
+  });
+  if (again.length > 0) {
+    await pass(
+      again.map(({ submission }) => submission),
+      gate.door,
+      'admit',
+      'check',
     );
+    for (const { i, submission } of again) batch[i] = submission;
   }
-  await pass(batch, gate.door, 'accept');
-  const failed = batch.find(({ refused }) => refused);
+  const refused = batch.flatMap((submission, i) => (submission.refused ? [{ submission, i }] : []));
+  for (const { submission } of refused) gate.notes.note(submission, submission.refused!);
+  const places = (of: typeof refused) =>
+    of.slice(0, 100).map(({ submission, i }) => ({
+      path: `Envelope/Body/leerresultaten_verzoek/toetsafnames/resultaat[${i + 1}]${submission.refused!.where[0] ? ` ${submission.refused!.where[0].path}` : ''}`,
+    }));
+  const ofMessage = refused.filter(({ submission }) => !isOfPupil(submission));
+  if (ofMessage.length > 0) {
+    const { fault, told } = ofMessage[0]!.submission.refused!;
+    throw gate.notes.noted(new GatewayError(fault, told, { where: places(ofMessage) }));
+  }
+  const named = batch.filter(({ refused }) => !refused);
+  await pass(named, gate.door, 'accept');
+  const failed = named.find(({ refused }) => refused);
   if (failed) throw failed.refused!;
+  if (refused.length > 0)
+    throw gate.notes.noted(
+      new GatewayError(
+        'learner.unknown',
+        `${named.length} of ${batch.length} results are taken; the others are of pupils whom this school has not named. Once a roster names them a repeat is taken, whole or of these alone.`,
+        { where: places(refused) },
+      ),
+    );
 }

@@ -30,7 +30,15 @@ export const returnResults: Intake<ReturnResultsRequest> = {
       throw new GatewayError('wire.invalid', 'A result names its learner by ECK iD or key.', {
         where: 'result.learner',
       });
+    if (result.withdrawn) {
+      if (result.payload)
+        throw new GatewayError('wire.invalid', 'A result that is taken back has no payload.', {
+          where: 'result.payload',
+        });
+      return;
+    }
     if (!result.payload) throw new GatewayError('wire.invalid', 'A result has a payload.', { where: 'result.payload' });
+    checkDescription(result.payload);
     const { donePercent, score, scoreMax, exercisesDone, exercisesTotal, secondsSpent } = result.payload;
     if (donePercent !== undefined && !(donePercent >= 0 && donePercent <= 100))
       throw new GatewayError('wire.invalid', 'A share of work is 0 to 100.', { where: 'result.payload.done_percent' });
@@ -63,14 +71,12 @@ export const returnResults: Intake<ReturnResultsRequest> = {
   },
   people: ({ result }) => [namedLearner(result!.learner!, 'result.learner', false)],
   texts: ({ result }) => (result?.groupKey ? [result.groupKey] : []),
-  payloads: ({ result }) => [{ person: 0, data: ResultPayload.encode(result!.payload!).finish(), context: 'result' }],
+  payloads: ({ result }) =>
+    result!.payload ? [{ person: 0, data: ResultPayload.encode(result!.payload).finish(), context: 'result' }] : [],
   events: ({ result, schoolOin }, found, { caller, nowMs, door }) => {
-    const { resultId, productId, groupKey, kind, payload } = result!;
-    const taken = payload!.takenAt
-      ? payload!.takenAt.length === 10
-        ? payload!.takenAt
-        : dutchDay(Date.parse(payload!.takenAt))
-      : dutchDay(nowMs);
+    const { resultId, productId, groupKey, kind, payload, statedAt, withdrawn } = result!;
+    const takenAt = payload?.takenAt ?? '';
+    const taken = takenAt === '' ? dutchDay(nowMs) : takenAt.length === 10 ? takenAt : dutchDay(Date.parse(takenAt));
     return [
       event(
         'ResultSubmitted',
@@ -83,9 +89,12 @@ export const returnResults: Intake<ReturnResultsRequest> = {
             group: groupKey ? found.texts.get(groupKey)! : '',
             day: taken,
             kind,
-            payload: found.sealed[0]!,
+            payload: payload ? found.sealed[0]! : new Uint8Array(0),
             byOin: caller.oin,
-            digest: contentDigest(door.digestKey, ResultPayload.encode(payload!).finish()),
+            digest: payload ? contentDigest(door.digestKey, ResultPayload.encode(payload).finish()) : new Uint8Array(0),
+            withdrawn,
+            // A clock that runs ahead must not shut out what is said tomorrow.
+            statedMs: BigInt(Math.max(0, Math.min(Date.parse(statedAt) || 0, nowMs))),
           },
         },
         found.tokens[0]!,
@@ -94,6 +103,51 @@ export const returnResults: Intake<ReturnResultsRequest> = {
   },
   about: ({ result }) => ({ productId: result?.productId ?? '' }),
 };
+
+/** Goals that one piece of work may be for, and what a test may have of parts, levels and norms. */
+const MOST_GOALS = 50;
+const MOST_LISTED = 500;
+
+/** What a test and its scale may say in numbers, so that every receiver can write them. */
+function checkDescription({ goals, test, monitor }: ResultPayload): void {
+  const invalid = (told: string, path: string) =>
+    new GatewayError('wire.invalid', told, { where: `result.payload.${path}` });
+  if (goals.length > MOST_GOALS) throw invalid(`A result is for at most ${MOST_GOALS} goals.`, 'goals');
+  const amount = (value: number | undefined, path: string): void => {
+    if (value !== undefined && !(Math.abs(value) <= MOST_POINTS))
+      throw invalid('A number of a result is at most 1,000,000,000.', path);
+  };
+  if (monitor) {
+    const { references, abilityScale: _, ...numbers } = monitor;
+    for (const [name, value] of Object.entries(numbers)) amount(value, `monitor.${snake(name)}`);
+    if (references.length > MOST_LISTED) throw invalid('That many reference scores say nothing.', 'monitor.references');
+  }
+  if (!test) return;
+  if (test.parts.length > MOST_LISTED) throw invalid(`A test has at most ${MOST_LISTED} parts.`, 'test.parts');
+  if (test.hierarchy.length > MOST_LISTED) throw invalid(`A test has at most ${MOST_LISTED} levels.`, 'test.hierarchy');
+  const scales = [
+    { scale: test.norming, path: 'test.norming' },
+    ...test.parts.map(({ norming }, i) => ({ scale: norming, path: `test.parts[${i}].norming` })),
+  ];
+  for (const { scale, path } of scales) {
+    if (!scale) continue;
+    if (scale.norms.length > MOST_LISTED) throw invalid(`A scale has at most ${MOST_LISTED} norms.`, `${path}.norms`);
+    amount(scale.weight, `${path}.weight`);
+    for (const [i, { from, to, colour, markFrom, markTo }] of scale.norms.entries()) {
+      const at = `${path}.norms[${i}]`;
+      // Some senders write their largest number for no bound.
+      for (const bound of [from, to])
+        if (bound !== undefined && !Number.isFinite(bound)) throw invalid('A bound is a number.', at);
+      for (const mark of [markFrom, markTo])
+        if (mark !== undefined && !(mark >= 1 && mark <= 10)) throw invalid('A school mark is 1 to 10.', at);
+      if (!colour) continue;
+      if (Math.max(colour.red, colour.green, colour.blue) > 255 || !(colour.opacity >= 0 && colour.opacity <= 1))
+        throw invalid('A colour has three numbers to 255 and an opacity from 0 to 1.', `${at}.colour`);
+    }
+  }
+}
+
+const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /** To see whether a repeat differs; keyed, so that nobody tries scores against it. */
 function contentDigest(key: HmacKey, payload: Uint8Array): Uint8Array {

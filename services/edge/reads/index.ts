@@ -353,10 +353,13 @@ const listResults: Read = async (request: ListResultsRequest, caller, gate) => {
   const watchCursor = request.cursor ? '' : await headCursor(door, cursors, caller, Service.SERVICE_RESULT);
   const learner = hasRef(request.learner) ? await tokenOf(gate, caller, request.schoolOin, request.learner) : '';
   const of = `results|${request.schoolOin}|${learner}|${request.productId}`;
-  // A supplier sees what it sent; an administration and the school see all.
+  // A supplier sees what it sent, also where it is a dashboard; an administration, a dashboard and the school see all.
   const sees =
     actsForSchool(door, caller, request.schoolOin) ||
     caller.roles.has(Role.ROLE_ADMINISTRATION) ||
+    (caller.roles.has(Role.ROLE_DASHBOARD) &&
+      !caller.roles.has(Role.ROLE_PLATFORM) &&
+      !caller.roles.has(Role.ROLE_PUBLISHER)) ||
     caller.kind === 'operator';
   const { results, next } = await door.services.results.listResults({
     schoolOin: request.schoolOin,
@@ -368,7 +371,7 @@ const listResults: Read = async (request: ListResultsRequest, caller, gate) => {
     after: cursors.open(caller.oin, of, request.cursor),
   });
   return {
-    results: await showResults(door, caller, request.schoolOin, results),
+    results: (await showResults(door, caller, request.schoolOin, results)).filter((record) => record !== undefined),
     cursor: cursors.seal(caller.oin, of, next),
     watchCursor,
   };

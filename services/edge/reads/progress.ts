@@ -93,22 +93,24 @@ export async function progress(request: GetProgressRequest, caller: Caller, gate
       if (payload) opened.push({ learner, group, productId, fromOin: byOin, day, kind, payload });
     }
   }
+  const rows = { by: request.by, subject: request.subject, goal: request.goal };
   if (whole)
     return {
       learners: [],
       totals: schoolProgress(opened, {
+        ...rows,
         ...(group ? { group } : {}),
         ...(request.productId ? { productId: request.productId } : {}),
       }),
       cursor: '',
     };
 
-  const of = `progress|${request.schoolOin}|${learner}|${group}|${request.productId}|${request.audience}`;
+  const of = `progress|${request.schoolOin}|${learner}|${group}|${request.productId}|${request.audience}|${JSON.stringify(rows)}`;
   const from = Number(cursors.open(caller.oin, of, request.cursor) || '0');
   if (request.limit > 1000) throw new GatewayError('wire.invalid', 'A limit is at most 1,000.', { where: 'limit' });
   const limit = request.limit || 100;
-  const rows = learnerProgress(opened, request.audience);
-  const shown = rows.slice(from, from + limit);
+  const all = learnerProgress(opened, request.audience, rows);
+  const shown = all.slice(from, from + limit);
   const faces = await facesOf(
     door,
     purpose,
@@ -118,7 +120,7 @@ export async function progress(request: GetProgressRequest, caller: Caller, gate
   return {
     learners: faces.reveal(({ ref }) => shown.map((row) => ({ ...row.progress, learner: ref(row.learner) }))),
     totals: [],
-    cursor: cursors.seal(caller.oin, of, from + limit < rows.length ? String(from + limit) : ''),
+    cursor: cursors.seal(caller.oin, of, from + limit < all.length ? String(from + limit) : ''),
   };
 }
 

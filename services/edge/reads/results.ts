@@ -24,46 +24,52 @@ export async function openPayloads(
   return data.map((bytes) => (bytes.length === 0 ? undefined : ResultPayload.decode(bytes)));
 }
 
-/** Results of one school as the caller may see them; those of forgotten learners, and of other sites, are left out. Throws mandate.*. */
+/**
+ * Results of one school as the caller may see them, each at the place of its entry; undefined where the learner is forgotten or of
+ * another site. Throws mandate.*.
+ */
 export async function showResults(
   door: Door,
   caller: Caller,
   school: string,
   given: readonly ResultEntry[],
-): Promise<ResultRecord[]> {
+): Promise<(ResultRecord | undefined)[]> {
   const purpose = purposeFor(door, caller, school, Service.SERVICE_RESULT);
   const isHere = await hereOf(
     purpose,
     given.map(({ learner }) => learner),
   );
   const entries = given.filter(({ learner }) => isHere(learner));
-  const [faces, payloads] = await Promise.all([
+  // What was taken back has no payload.
+  const sealed = entries.filter(({ withdrawn }) => !withdrawn);
+  const [faces, opened] = await Promise.all([
     facesOf(
       door,
       purpose,
       entries.map(({ learner }) => learner),
       entries.map(({ group }) => group),
     ),
-    openPayloads(door, purpose, entries),
+    openPayloads(door, purpose, sealed),
   ]);
+  const payloads = new Map(sealed.map((entry, i) => [entry, opened[i]]));
   return faces.reveal(({ ref, text }) =>
-    entries.flatMap((entry, i): ResultRecord[] =>
-      payloads[i] === undefined
-        ? []
-        : [
-            {
-              schoolOin: school,
-              fromOin: entry.byOin,
-              result: {
-                resultId: entry.resultId,
-                learner: ref(entry.learner),
-                productId: entry.productId,
-                groupKey: text(entry.group),
-                kind: entry.kind,
-                payload: payloads[i],
-              },
-            },
-          ],
-    ),
+    given.map((entry): ResultRecord | undefined => {
+      const payload = payloads.get(entry);
+      if (!isHere(entry.learner) || (payload === undefined && !entry.withdrawn)) return undefined;
+      return {
+        schoolOin: school,
+        fromOin: entry.byOin,
+        result: {
+          resultId: entry.resultId,
+          learner: ref(entry.learner),
+          productId: entry.productId,
+          groupKey: text(entry.group),
+          kind: entry.kind,
+          payload,
+          statedAt: entry.statedMs > 0n ? new Date(Number(entry.statedMs)).toISOString() : '',
+          withdrawn: entry.withdrawn,
+        },
+      };
+    }),
   );
 }

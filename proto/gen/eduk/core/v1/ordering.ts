@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { ListedTerm, MonitorScore, TestDefinition } from "./test.ts";
 
 export const protobufPackage = "eduk.core.v1";
 
@@ -589,6 +590,20 @@ export interface ResultPayload {
   takenAt: string;
   /** Code and version of the test's definition in the standard it came in. */
   definition: string;
+  /** What it is about: a subject, and goals of learning. */
+  subject: ListedTerm | undefined;
+  goals: ListedTerm[];
+  /** The test, where its sender describes it. */
+  test:
+    | TestDefinition
+    | undefined;
+  /** Version of the test that was taken, where the result itself says it. */
+  version: ListedTerm | undefined;
+  monitor:
+    | MonitorScore
+    | undefined;
+  /** The sender's own kind of result (UWLR anderresultaat), by its name there; what it says stands in grade. */
+  ownKind: string;
 }
 
 function createBaseLineTerms(): LineTerms {
@@ -1247,6 +1262,12 @@ function createBaseResultPayload(): ResultPayload {
     grade: "",
     takenAt: "",
     definition: "",
+    subject: undefined,
+    goals: [],
+    test: undefined,
+    version: undefined,
+    monitor: undefined,
+    ownKind: "",
   };
 }
 
@@ -1290,6 +1311,24 @@ export const ResultPayload: MessageFns<ResultPayload> = {
     }
     if (message.definition !== "") {
       writer.uint32(98).string(message.definition);
+    }
+    if (message.subject !== undefined) {
+      ListedTerm.encode(message.subject, writer.uint32(106).fork()).join();
+    }
+    for (const v of message.goals) {
+      ListedTerm.encode(v!, writer.uint32(114).fork()).join();
+    }
+    if (message.test !== undefined) {
+      TestDefinition.encode(message.test, writer.uint32(122).fork()).join();
+    }
+    if (message.version !== undefined) {
+      ListedTerm.encode(message.version, writer.uint32(130).fork()).join();
+    }
+    if (message.monitor !== undefined) {
+      MonitorScore.encode(message.monitor, writer.uint32(138).fork()).join();
+    }
+    if (message.ownKind !== "") {
+      writer.uint32(146).string(message.ownKind);
     }
     return writer;
   },
@@ -1403,6 +1442,54 @@ export const ResultPayload: MessageFns<ResultPayload> = {
             message.definition = reader.string();
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.subject = ListedTerm.decode(reader, reader.uint32());
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.goals.push(ListedTerm.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.test = TestDefinition.decode(reader, reader.uint32());
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.version = ListedTerm.decode(reader, reader.uint32());
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.monitor = MonitorScore.decode(reader, reader.uint32());
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.ownKind = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1465,6 +1552,18 @@ export const ResultPayload: MessageFns<ResultPayload> = {
         ? globalThis.String(object.taken_at)
         : "",
       definition: isSet(object.definition) ? globalThis.String(object.definition) : "",
+      subject: isSet(object.subject) ? ListedTerm.fromJSON(object.subject) : undefined,
+      goals: globalThis.Array.isArray(object?.goals)
+        ? object.goals.map((e: any) => ListedTerm.fromJSON(e))
+        : [],
+      test: isSet(object.test) ? TestDefinition.fromJSON(object.test) : undefined,
+      version: isSet(object.version) ? ListedTerm.fromJSON(object.version) : undefined,
+      monitor: isSet(object.monitor) ? MonitorScore.fromJSON(object.monitor) : undefined,
+      ownKind: isSet(object.ownKind)
+        ? globalThis.String(object.ownKind)
+        : isSet(object.own_kind)
+        ? globalThis.String(object.own_kind)
+        : "",
     };
   },
 
@@ -1506,6 +1605,24 @@ export const ResultPayload: MessageFns<ResultPayload> = {
     if (message.definition !== "") {
       obj.definition = message.definition;
     }
+    if (message.subject !== undefined) {
+      obj.subject = ListedTerm.toJSON(message.subject);
+    }
+    if (message.goals?.length) {
+      obj.goals = message.goals.map((e) => ListedTerm.toJSON(e));
+    }
+    if (message.test !== undefined) {
+      obj.test = TestDefinition.toJSON(message.test);
+    }
+    if (message.version !== undefined) {
+      obj.version = ListedTerm.toJSON(message.version);
+    }
+    if (message.monitor !== undefined) {
+      obj.monitor = MonitorScore.toJSON(message.monitor);
+    }
+    if (message.ownKind !== "") {
+      obj.ownKind = message.ownKind;
+    }
     return obj;
   },
 
@@ -1528,6 +1645,20 @@ export const ResultPayload: MessageFns<ResultPayload> = {
     message.grade = object.grade ?? "";
     message.takenAt = object.takenAt ?? "";
     message.definition = object.definition ?? "";
+    message.subject = (object.subject !== undefined && object.subject !== null)
+      ? ListedTerm.fromPartial(object.subject)
+      : undefined;
+    message.goals = object.goals?.map((e) => ListedTerm.fromPartial(e)) || [];
+    message.test = (object.test !== undefined && object.test !== null)
+      ? TestDefinition.fromPartial(object.test)
+      : undefined;
+    message.version = (object.version !== undefined && object.version !== null)
+      ? ListedTerm.fromPartial(object.version)
+      : undefined;
+    message.monitor = (object.monitor !== undefined && object.monitor !== null)
+      ? MonitorScore.fromPartial(object.monitor)
+      : undefined;
+    message.ownKind = object.ownKind ?? "";
     return message;
   },
 };

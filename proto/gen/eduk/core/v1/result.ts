@@ -22,11 +22,29 @@ export interface Result {
   /** Group in which it was done, where known. */
   groupKey: string;
   kind: ResultKind;
-  payload: ResultPayload | undefined;
+  payload:
+    | ResultPayload
+    | undefined;
+  /**
+   * When the sender said so, RFC 3339. Of two that differ under one id the later said one holds; where one does not say, the
+   * one of the later day.
+   */
+  statedAt: string;
+  /** Taken back by its sender, for good: what stood under this id is gone, and nothing else comes under it. Without payload. */
+  withdrawn: boolean;
 }
 
 function createBaseResult(): Result {
-  return { resultId: "", learner: undefined, productId: "", groupKey: "", kind: 0, payload: undefined };
+  return {
+    resultId: "",
+    learner: undefined,
+    productId: "",
+    groupKey: "",
+    kind: 0,
+    payload: undefined,
+    statedAt: "",
+    withdrawn: false,
+  };
 }
 
 export const Result: MessageFns<Result> = {
@@ -48,6 +66,12 @@ export const Result: MessageFns<Result> = {
     }
     if (message.payload !== undefined) {
       ResultPayload.encode(message.payload, writer.uint32(50).fork()).join();
+    }
+    if (message.statedAt !== "") {
+      writer.uint32(58).string(message.statedAt);
+    }
+    if (message.withdrawn !== false) {
+      writer.uint32(64).bool(message.withdrawn);
     }
     return writer;
   },
@@ -113,6 +137,22 @@ export const Result: MessageFns<Result> = {
             message.payload = ResultPayload.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.statedAt = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.withdrawn = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -145,6 +185,12 @@ export const Result: MessageFns<Result> = {
         : "",
       kind: isSet(object.kind) ? resultKindFromJSON(object.kind) : 0,
       payload: isSet(object.payload) ? ResultPayload.fromJSON(object.payload) : undefined,
+      statedAt: isSet(object.statedAt)
+        ? globalThis.String(object.statedAt)
+        : isSet(object.stated_at)
+        ? globalThis.String(object.stated_at)
+        : "",
+      withdrawn: isSet(object.withdrawn) ? globalThis.Boolean(object.withdrawn) : false,
     };
   },
 
@@ -168,6 +214,12 @@ export const Result: MessageFns<Result> = {
     if (message.payload !== undefined) {
       obj.payload = ResultPayload.toJSON(message.payload);
     }
+    if (message.statedAt !== "") {
+      obj.statedAt = message.statedAt;
+    }
+    if (message.withdrawn !== false) {
+      obj.withdrawn = message.withdrawn;
+    }
     return obj;
   },
 
@@ -186,6 +238,8 @@ export const Result: MessageFns<Result> = {
     message.payload = (object.payload !== undefined && object.payload !== null)
       ? ResultPayload.fromPartial(object.payload)
       : undefined;
+    message.statedAt = object.statedAt ?? "";
+    message.withdrawn = object.withdrawn ?? false;
     return message;
   },
 };

@@ -27,6 +27,10 @@ export interface ResultEntry {
   byOin: string;
   /** Keyed digest of the content, to see whether a repeat differs. */
   digest: Uint8Array;
+  /** Taken back by its sender: no payload, no digest. */
+  withdrawn: boolean;
+  /** When the sender said so, milliseconds since 1970; 0 = not said. */
+  statedMs: bigint;
 }
 
 /** A platform returned a result. */
@@ -67,6 +71,8 @@ function createBaseResultEntry(): ResultEntry {
     payload: new Uint8Array(0),
     byOin: "",
     digest: new Uint8Array(0),
+    withdrawn: false,
+    statedMs: 0n,
   };
 }
 
@@ -101,6 +107,15 @@ export const ResultEntry: MessageFns<ResultEntry> = {
     }
     if (message.digest.length !== 0) {
       writer.uint32(82).bytes(message.digest);
+    }
+    if (message.withdrawn !== false) {
+      writer.uint32(88).bool(message.withdrawn);
+    }
+    if (message.statedMs !== 0n) {
+      if (BigInt.asIntN(64, message.statedMs) !== message.statedMs) {
+        throw new globalThis.Error("value provided for field message.statedMs of type int64 too large");
+      }
+      writer.uint32(96).int64(message.statedMs);
     }
     return writer;
   },
@@ -198,6 +213,22 @@ export const ResultEntry: MessageFns<ResultEntry> = {
             message.digest = reader.bytes();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.withdrawn = reader.bool();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.statedMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -238,6 +269,12 @@ export const ResultEntry: MessageFns<ResultEntry> = {
         ? globalThis.String(object.by_oin)
         : "",
       digest: isSet(object.digest) ? bytesFromBase64(object.digest) : new Uint8Array(0),
+      withdrawn: isSet(object.withdrawn) ? globalThis.Boolean(object.withdrawn) : false,
+      statedMs: isSet(object.statedMs)
+        ? BigInt(object.statedMs)
+        : isSet(object.stated_ms)
+        ? BigInt(object.stated_ms)
+        : 0n,
     };
   },
 
@@ -273,6 +310,12 @@ export const ResultEntry: MessageFns<ResultEntry> = {
     if (message.digest.length !== 0) {
       obj.digest = base64FromBytes(message.digest);
     }
+    if (message.withdrawn !== false) {
+      obj.withdrawn = message.withdrawn;
+    }
+    if (message.statedMs !== 0n) {
+      obj.statedMs = message.statedMs.toString();
+    }
     return obj;
   },
 
@@ -291,6 +334,8 @@ export const ResultEntry: MessageFns<ResultEntry> = {
     message.payload = object.payload ?? new Uint8Array(0);
     message.byOin = object.byOin ?? "";
     message.digest = object.digest ?? new Uint8Array(0);
+    message.withdrawn = object.withdrawn ?? false;
+    message.statedMs = (object.statedMs !== undefined && object.statedMs !== null) ? BigInt(object.statedMs) : 0n;
     return message;
   },
 };

@@ -7,13 +7,137 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { LearnerRef } from "../../core/v1/learner.ts";
-import { Audience, audienceFromJSON, audienceToJSON, ResultPayload } from "../../core/v1/ordering.ts";
+import {
+  Audience,
+  audienceFromJSON,
+  audienceToJSON,
+  ResultKind,
+  resultKindFromJSON,
+  resultKindToJSON,
+  ResultPayload,
+} from "../../core/v1/ordering.ts";
 import { Receipt, Refusal } from "../../core/v1/receipt.ts";
 import { Result } from "../../core/v1/result.ts";
+import { ListedTerm, ReferenceScore } from "../../core/v1/test.ts";
 
 export const protobufPackage = "eduk.gateway.v1";
 
 export const protobufFileName = "eduk/gateway/v1/result.proto";
+
+/** What one row of progress is of. */
+export const ProgressBy = {
+  /** PROGRESS_BY_UNSPECIFIED - As PRODUCT. */
+  PROGRESS_BY_UNSPECIFIED: 0,
+  /** PROGRESS_BY_PRODUCT - A product of a supplier. */
+  PROGRESS_BY_PRODUCT: 1,
+  /** PROGRESS_BY_SUBJECT - A subject, over all suppliers. */
+  PROGRESS_BY_SUBJECT: 2,
+  /** PROGRESS_BY_GOAL - A goal of learning, over all suppliers. Work for several goals is in the row of each, so these rows do not add up. */
+  PROGRESS_BY_GOAL: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type ProgressBy = typeof ProgressBy[keyof typeof ProgressBy];
+
+export namespace ProgressBy {
+  export type PROGRESS_BY_UNSPECIFIED = typeof ProgressBy.PROGRESS_BY_UNSPECIFIED;
+  export type PROGRESS_BY_PRODUCT = typeof ProgressBy.PROGRESS_BY_PRODUCT;
+  export type PROGRESS_BY_SUBJECT = typeof ProgressBy.PROGRESS_BY_SUBJECT;
+  export type PROGRESS_BY_GOAL = typeof ProgressBy.PROGRESS_BY_GOAL;
+  export type UNRECOGNIZED = typeof ProgressBy.UNRECOGNIZED;
+}
+
+export function progressByFromJSON(object: any): ProgressBy {
+  switch (object) {
+    case 0:
+    case "PROGRESS_BY_UNSPECIFIED":
+      return ProgressBy.PROGRESS_BY_UNSPECIFIED;
+    case 1:
+    case "PROGRESS_BY_PRODUCT":
+      return ProgressBy.PROGRESS_BY_PRODUCT;
+    case 2:
+    case "PROGRESS_BY_SUBJECT":
+      return ProgressBy.PROGRESS_BY_SUBJECT;
+    case 3:
+    case "PROGRESS_BY_GOAL":
+      return ProgressBy.PROGRESS_BY_GOAL;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ProgressBy.UNRECOGNIZED;
+  }
+}
+
+export function progressByToJSON(object: ProgressBy): string {
+  switch (object) {
+    case ProgressBy.PROGRESS_BY_UNSPECIFIED:
+      return "PROGRESS_BY_UNSPECIFIED";
+    case ProgressBy.PROGRESS_BY_PRODUCT:
+      return "PROGRESS_BY_PRODUCT";
+    case ProgressBy.PROGRESS_BY_SUBJECT:
+      return "PROGRESS_BY_SUBJECT";
+    case ProgressBy.PROGRESS_BY_GOAL:
+      return "PROGRESS_BY_GOAL";
+    case ProgressBy.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export const ScaleKind = {
+  SCALE_KIND_UNSPECIFIED: 0,
+  SCALE_KIND_POINTS: 1,
+  SCALE_KIND_ABILITY: 2,
+  SCALE_KIND_WORDS: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type ScaleKind = typeof ScaleKind[keyof typeof ScaleKind];
+
+export namespace ScaleKind {
+  export type SCALE_KIND_UNSPECIFIED = typeof ScaleKind.SCALE_KIND_UNSPECIFIED;
+  export type SCALE_KIND_POINTS = typeof ScaleKind.SCALE_KIND_POINTS;
+  export type SCALE_KIND_ABILITY = typeof ScaleKind.SCALE_KIND_ABILITY;
+  export type SCALE_KIND_WORDS = typeof ScaleKind.SCALE_KIND_WORDS;
+  export type UNRECOGNIZED = typeof ScaleKind.UNRECOGNIZED;
+}
+
+export function scaleKindFromJSON(object: any): ScaleKind {
+  switch (object) {
+    case 0:
+    case "SCALE_KIND_UNSPECIFIED":
+      return ScaleKind.SCALE_KIND_UNSPECIFIED;
+    case 1:
+    case "SCALE_KIND_POINTS":
+      return ScaleKind.SCALE_KIND_POINTS;
+    case 2:
+    case "SCALE_KIND_ABILITY":
+      return ScaleKind.SCALE_KIND_ABILITY;
+    case 3:
+    case "SCALE_KIND_WORDS":
+      return ScaleKind.SCALE_KIND_WORDS;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ScaleKind.UNRECOGNIZED;
+  }
+}
+
+export function scaleKindToJSON(object: ScaleKind): string {
+  switch (object) {
+    case ScaleKind.SCALE_KIND_UNSPECIFIED:
+      return "SCALE_KIND_UNSPECIFIED";
+    case ScaleKind.SCALE_KIND_POINTS:
+      return "SCALE_KIND_POINTS";
+    case ScaleKind.SCALE_KIND_ABILITY:
+      return "SCALE_KIND_ABILITY";
+    case ScaleKind.SCALE_KIND_WORDS:
+      return "SCALE_KIND_WORDS";
+    case ScaleKind.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
 
 /** One result. */
 export interface ReturnResultsRequest {
@@ -85,15 +209,69 @@ export interface GetProgressRequest {
   limit: number;
   /** Where an earlier watch or list stopped; empty = from what is kept. */
   cursor: string;
+  /** How it is put together. */
+  by: ProgressBy;
+  /** Only results of this subject, or for this goal, by the word of either. */
+  subject: string;
+  goal: string;
 }
 
-/** Progress of one learner in one product. */
+/** What a score is measured on. Two scores compare only where all of this is the same. */
+export interface ScoreScale {
+  /** POINTS of one version of one test or part; ABILITY of a scale that has a name; WORDS, which are not counted with. */
+  kind: ScaleKind;
+  /** The supplier, whose scale it is. */
+  fromOin: string;
+  /** Test and version, or the name of the scale. */
+  code: string;
+  partId: string;
+  /** Of points, where it is known. */
+  max?:
+    | number
+    | undefined;
+  /** Name of the test. */
+  name: string;
+  /** Where the test is of a product; empty for a scale that has a name. */
+  productId: string;
+}
+
+/** The latest score of a learner on one scale. */
+export interface ScaledScore {
+  scale:
+    | ScoreScale
+    | undefined;
+  /** Interim or final. */
+  kind: ResultKind;
+  value?: number | undefined;
+  grade: string;
+  /** YYYY-MM-DD. */
+  day: string;
+  /** How it stands to that of a group, as its test says. */
+  references: ReferenceScore[];
+}
+
+/** The mean of scores that compare. A word has none. */
+export interface ScoreMean {
+  scale: ScoreScale | undefined;
+  learners: number;
+  mean: number;
+}
+
+/** The latest share done in one product of one supplier. */
+export interface WorkShare {
+  productId: string;
+  fromOin: string;
+  /** 0 to 100. */
+  donePercent: number;
+}
+
+/** Progress of one learner in one product, or in a subject or for a goal over all suppliers. */
 export interface LearnerProgress {
   learner: LearnerRef | undefined;
   productId: string;
   /** The supplier. */
   fromOin: string;
-  /** Latest share of the work done, 0 to 100. */
+  /** Latest share of the work done, 0 to 100; 0 where the row holds several products, whose shares stand in shares. */
   donePercent: number;
   secondsSpent: bigint;
   exercisesDone: number;
@@ -104,6 +282,15 @@ export interface LearnerProgress {
     | undefined;
   /** YYYY-MM-DD. */
   lastDay: string;
+  /** What the row is of, where it was asked so; empty = results that name none. */
+  subject: ListedTerm | undefined;
+  goal:
+    | ListedTerm
+    | undefined;
+  /** The latest interim and final score on every scale; none where the audience may not see scores. */
+  scores: ScaledScore[];
+  /** By product and supplier. */
+  shares: WorkShare[];
 }
 
 /** Totals of a product in a group or school. Outside the school numbers under 10 read as hidden. */
@@ -113,7 +300,18 @@ export interface ProductProgress {
   learners: number;
   hidden: boolean;
   meanDonePercent: number;
+  /** Of scores on one scale that has a maximum; 0 where there are several, none, or too few learners. */
   meanScorePercent: number;
+  /** What the row is of, where it was asked so; product and supplier are empty then. */
+  subject: ListedTerm | undefined;
+  goal:
+    | ListedTerm
+    | undefined;
+  /** By scale, of at least ten learners each; nothing is averaged over two scales. */
+  scores: ScoreMean[];
+  /** Over all that is counted. */
+  secondsSpent: bigint;
+  exercisesDone: number;
 }
 
 /** Per learner, or totals where the audience is the school. */
@@ -716,7 +914,18 @@ export const ListResultsResponse: MessageFns<ListResultsResponse> = {
 };
 
 function createBaseGetProgressRequest(): GetProgressRequest {
-  return { schoolOin: "", audience: 0, learner: undefined, groupKey: "", productId: "", limit: 0, cursor: "" };
+  return {
+    schoolOin: "",
+    audience: 0,
+    learner: undefined,
+    groupKey: "",
+    productId: "",
+    limit: 0,
+    cursor: "",
+    by: 0,
+    subject: "",
+    goal: "",
+  };
 }
 
 export const GetProgressRequest: MessageFns<GetProgressRequest> = {
@@ -741,6 +950,15 @@ export const GetProgressRequest: MessageFns<GetProgressRequest> = {
     }
     if (message.cursor !== "") {
       writer.uint32(58).string(message.cursor);
+    }
+    if (message.by !== 0) {
+      writer.uint32(64).int32(message.by);
+    }
+    if (message.subject !== "") {
+      writer.uint32(74).string(message.subject);
+    }
+    if (message.goal !== "") {
+      writer.uint32(82).string(message.goal);
     }
     return writer;
   },
@@ -814,6 +1032,30 @@ export const GetProgressRequest: MessageFns<GetProgressRequest> = {
             message.cursor = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.by = reader.int32() as any;
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.goal = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -847,6 +1089,9 @@ export const GetProgressRequest: MessageFns<GetProgressRequest> = {
         : "",
       limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
       cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+      by: isSet(object.by) ? progressByFromJSON(object.by) : 0,
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+      goal: isSet(object.goal) ? globalThis.String(object.goal) : "",
     };
   },
 
@@ -873,6 +1118,15 @@ export const GetProgressRequest: MessageFns<GetProgressRequest> = {
     if (message.cursor !== "") {
       obj.cursor = message.cursor;
     }
+    if (message.by !== 0) {
+      obj.by = progressByToJSON(message.by);
+    }
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
+    if (message.goal !== "") {
+      obj.goal = message.goal;
+    }
     return obj;
   },
 
@@ -890,6 +1144,555 @@ export const GetProgressRequest: MessageFns<GetProgressRequest> = {
     message.productId = object.productId ?? "";
     message.limit = object.limit ?? 0;
     message.cursor = object.cursor ?? "";
+    message.by = object.by ?? 0;
+    message.subject = object.subject ?? "";
+    message.goal = object.goal ?? "";
+    return message;
+  },
+};
+
+function createBaseScoreScale(): ScoreScale {
+  return { kind: 0, fromOin: "", code: "", partId: "", max: undefined, name: "", productId: "" };
+}
+
+export const ScoreScale: MessageFns<ScoreScale> = {
+  encode(message: ScoreScale, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    if (message.fromOin !== "") {
+      writer.uint32(18).string(message.fromOin);
+    }
+    if (message.code !== "") {
+      writer.uint32(26).string(message.code);
+    }
+    if (message.partId !== "") {
+      writer.uint32(34).string(message.partId);
+    }
+    if (message.max !== undefined) {
+      writer.uint32(41).double(message.max);
+    }
+    if (message.name !== "") {
+      writer.uint32(50).string(message.name);
+    }
+    if (message.productId !== "") {
+      writer.uint32(58).string(message.productId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScoreScale {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScoreScale();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fromOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.partId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.max = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ScoreScale {
+    return {
+      kind: isSet(object.kind) ? scaleKindFromJSON(object.kind) : 0,
+      fromOin: isSet(object.fromOin)
+        ? globalThis.String(object.fromOin)
+        : isSet(object.from_oin)
+        ? globalThis.String(object.from_oin)
+        : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      partId: isSet(object.partId)
+        ? globalThis.String(object.partId)
+        : isSet(object.part_id)
+        ? globalThis.String(object.part_id)
+        : "",
+      max: isSet(object.max) ? globalThis.Number(object.max) : undefined,
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+    };
+  },
+
+  toJSON(message: ScoreScale): unknown {
+    const obj: any = {};
+    if (message.kind !== 0) {
+      obj.kind = scaleKindToJSON(message.kind);
+    }
+    if (message.fromOin !== "") {
+      obj.fromOin = message.fromOin;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.partId !== "") {
+      obj.partId = message.partId;
+    }
+    if (message.max !== undefined) {
+      obj.max = floatToJson(message.max);
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ScoreScale>): ScoreScale {
+    return ScoreScale.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ScoreScale>): ScoreScale {
+    const message = createBaseScoreScale();
+    message.kind = object.kind ?? 0;
+    message.fromOin = object.fromOin ?? "";
+    message.code = object.code ?? "";
+    message.partId = object.partId ?? "";
+    message.max = object.max ?? undefined;
+    message.name = object.name ?? "";
+    message.productId = object.productId ?? "";
+    return message;
+  },
+};
+
+function createBaseScaledScore(): ScaledScore {
+  return { scale: undefined, kind: 0, value: undefined, grade: "", day: "", references: [] };
+}
+
+export const ScaledScore: MessageFns<ScaledScore> = {
+  encode(message: ScaledScore, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.scale !== undefined) {
+      ScoreScale.encode(message.scale, writer.uint32(10).fork()).join();
+    }
+    if (message.kind !== 0) {
+      writer.uint32(16).int32(message.kind);
+    }
+    if (message.value !== undefined) {
+      writer.uint32(25).double(message.value);
+    }
+    if (message.grade !== "") {
+      writer.uint32(34).string(message.grade);
+    }
+    if (message.day !== "") {
+      writer.uint32(42).string(message.day);
+    }
+    for (const v of message.references) {
+      ReferenceScore.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScaledScore {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScaledScore();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.scale = ScoreScale.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.grade = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.day = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.references.push(ReferenceScore.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ScaledScore {
+    return {
+      scale: isSet(object.scale) ? ScoreScale.fromJSON(object.scale) : undefined,
+      kind: isSet(object.kind) ? resultKindFromJSON(object.kind) : 0,
+      value: isSet(object.value) ? globalThis.Number(object.value) : undefined,
+      grade: isSet(object.grade) ? globalThis.String(object.grade) : "",
+      day: isSet(object.day) ? globalThis.String(object.day) : "",
+      references: globalThis.Array.isArray(object?.references)
+        ? object.references.map((e: any) => ReferenceScore.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ScaledScore): unknown {
+    const obj: any = {};
+    if (message.scale !== undefined) {
+      obj.scale = ScoreScale.toJSON(message.scale);
+    }
+    if (message.kind !== 0) {
+      obj.kind = resultKindToJSON(message.kind);
+    }
+    if (message.value !== undefined) {
+      obj.value = floatToJson(message.value);
+    }
+    if (message.grade !== "") {
+      obj.grade = message.grade;
+    }
+    if (message.day !== "") {
+      obj.day = message.day;
+    }
+    if (message.references?.length) {
+      obj.references = message.references.map((e) => ReferenceScore.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ScaledScore>): ScaledScore {
+    return ScaledScore.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ScaledScore>): ScaledScore {
+    const message = createBaseScaledScore();
+    message.scale = (object.scale !== undefined && object.scale !== null)
+      ? ScoreScale.fromPartial(object.scale)
+      : undefined;
+    message.kind = object.kind ?? 0;
+    message.value = object.value ?? undefined;
+    message.grade = object.grade ?? "";
+    message.day = object.day ?? "";
+    message.references = object.references?.map((e) => ReferenceScore.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseScoreMean(): ScoreMean {
+  return { scale: undefined, learners: 0, mean: 0 };
+}
+
+export const ScoreMean: MessageFns<ScoreMean> = {
+  encode(message: ScoreMean, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.scale !== undefined) {
+      ScoreScale.encode(message.scale, writer.uint32(10).fork()).join();
+    }
+    if (message.learners !== 0) {
+      writer.uint32(16).uint32(message.learners);
+    }
+    if (message.mean !== 0) {
+      writer.uint32(25).double(message.mean);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScoreMean {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScoreMean();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.scale = ScoreScale.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.learners = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.mean = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ScoreMean {
+    return {
+      scale: isSet(object.scale) ? ScoreScale.fromJSON(object.scale) : undefined,
+      learners: isSet(object.learners) ? globalThis.Number(object.learners) : 0,
+      mean: isSet(object.mean) ? globalThis.Number(object.mean) : 0,
+    };
+  },
+
+  toJSON(message: ScoreMean): unknown {
+    const obj: any = {};
+    if (message.scale !== undefined) {
+      obj.scale = ScoreScale.toJSON(message.scale);
+    }
+    if (message.learners !== 0) {
+      obj.learners = Math.round(message.learners);
+    }
+    if (message.mean !== 0) {
+      obj.mean = floatToJson(message.mean);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ScoreMean>): ScoreMean {
+    return ScoreMean.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ScoreMean>): ScoreMean {
+    const message = createBaseScoreMean();
+    message.scale = (object.scale !== undefined && object.scale !== null)
+      ? ScoreScale.fromPartial(object.scale)
+      : undefined;
+    message.learners = object.learners ?? 0;
+    message.mean = object.mean ?? 0;
+    return message;
+  },
+};
+
+function createBaseWorkShare(): WorkShare {
+  return { productId: "", fromOin: "", donePercent: 0 };
+}
+
+export const WorkShare: MessageFns<WorkShare> = {
+  encode(message: WorkShare, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.productId !== "") {
+      writer.uint32(10).string(message.productId);
+    }
+    if (message.fromOin !== "") {
+      writer.uint32(18).string(message.fromOin);
+    }
+    if (message.donePercent !== 0) {
+      writer.uint32(25).double(message.donePercent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WorkShare {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkShare();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fromOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.donePercent = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WorkShare {
+    return {
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+      fromOin: isSet(object.fromOin)
+        ? globalThis.String(object.fromOin)
+        : isSet(object.from_oin)
+        ? globalThis.String(object.from_oin)
+        : "",
+      donePercent: isSet(object.donePercent)
+        ? globalThis.Number(object.donePercent)
+        : isSet(object.done_percent)
+        ? globalThis.Number(object.done_percent)
+        : 0,
+    };
+  },
+
+  toJSON(message: WorkShare): unknown {
+    const obj: any = {};
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    if (message.fromOin !== "") {
+      obj.fromOin = message.fromOin;
+    }
+    if (message.donePercent !== 0) {
+      obj.donePercent = floatToJson(message.donePercent);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WorkShare>): WorkShare {
+    return WorkShare.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WorkShare>): WorkShare {
+    const message = createBaseWorkShare();
+    message.productId = object.productId ?? "";
+    message.fromOin = object.fromOin ?? "";
+    message.donePercent = object.donePercent ?? 0;
     return message;
   },
 };
@@ -905,6 +1708,10 @@ function createBaseLearnerProgress(): LearnerProgress {
     results: 0,
     latest: undefined,
     lastDay: "",
+    subject: undefined,
+    goal: undefined,
+    scores: [],
+    shares: [],
   };
 }
 
@@ -939,6 +1746,18 @@ export const LearnerProgress: MessageFns<LearnerProgress> = {
     }
     if (message.lastDay !== "") {
       writer.uint32(74).string(message.lastDay);
+    }
+    if (message.subject !== undefined) {
+      ListedTerm.encode(message.subject, writer.uint32(82).fork()).join();
+    }
+    if (message.goal !== undefined) {
+      ListedTerm.encode(message.goal, writer.uint32(90).fork()).join();
+    }
+    for (const v of message.scores) {
+      ScaledScore.encode(v!, writer.uint32(98).fork()).join();
+    }
+    for (const v of message.shares) {
+      WorkShare.encode(v!, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -1028,6 +1847,38 @@ export const LearnerProgress: MessageFns<LearnerProgress> = {
             message.lastDay = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.subject = ListedTerm.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.goal = ListedTerm.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.scores.push(ScaledScore.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.shares.push(WorkShare.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1075,6 +1926,14 @@ export const LearnerProgress: MessageFns<LearnerProgress> = {
         : isSet(object.last_day)
         ? globalThis.String(object.last_day)
         : "",
+      subject: isSet(object.subject) ? ListedTerm.fromJSON(object.subject) : undefined,
+      goal: isSet(object.goal) ? ListedTerm.fromJSON(object.goal) : undefined,
+      scores: globalThis.Array.isArray(object?.scores)
+        ? object.scores.map((e: any) => ScaledScore.fromJSON(e))
+        : [],
+      shares: globalThis.Array.isArray(object?.shares)
+        ? object.shares.map((e: any) => WorkShare.fromJSON(e))
+        : [],
     };
   },
 
@@ -1107,6 +1966,18 @@ export const LearnerProgress: MessageFns<LearnerProgress> = {
     if (message.lastDay !== "") {
       obj.lastDay = message.lastDay;
     }
+    if (message.subject !== undefined) {
+      obj.subject = ListedTerm.toJSON(message.subject);
+    }
+    if (message.goal !== undefined) {
+      obj.goal = ListedTerm.toJSON(message.goal);
+    }
+    if (message.scores?.length) {
+      obj.scores = message.scores.map((e) => ScaledScore.toJSON(e));
+    }
+    if (message.shares?.length) {
+      obj.shares = message.shares.map((e) => WorkShare.toJSON(e));
+    }
     return obj;
   },
 
@@ -1130,12 +2001,32 @@ export const LearnerProgress: MessageFns<LearnerProgress> = {
       ? ResultPayload.fromPartial(object.latest)
       : undefined;
     message.lastDay = object.lastDay ?? "";
+    message.subject = (object.subject !== undefined && object.subject !== null)
+      ? ListedTerm.fromPartial(object.subject)
+      : undefined;
+    message.goal = (object.goal !== undefined && object.goal !== null)
+      ? ListedTerm.fromPartial(object.goal)
+      : undefined;
+    message.scores = object.scores?.map((e) => ScaledScore.fromPartial(e)) || [];
+    message.shares = object.shares?.map((e) => WorkShare.fromPartial(e)) || [];
     return message;
   },
 };
 
 function createBaseProductProgress(): ProductProgress {
-  return { productId: "", fromOin: "", learners: 0, hidden: false, meanDonePercent: 0, meanScorePercent: 0 };
+  return {
+    productId: "",
+    fromOin: "",
+    learners: 0,
+    hidden: false,
+    meanDonePercent: 0,
+    meanScorePercent: 0,
+    subject: undefined,
+    goal: undefined,
+    scores: [],
+    secondsSpent: 0n,
+    exercisesDone: 0,
+  };
 }
 
 export const ProductProgress: MessageFns<ProductProgress> = {
@@ -1157,6 +2048,24 @@ export const ProductProgress: MessageFns<ProductProgress> = {
     }
     if (message.meanScorePercent !== 0) {
       writer.uint32(49).double(message.meanScorePercent);
+    }
+    if (message.subject !== undefined) {
+      ListedTerm.encode(message.subject, writer.uint32(58).fork()).join();
+    }
+    if (message.goal !== undefined) {
+      ListedTerm.encode(message.goal, writer.uint32(66).fork()).join();
+    }
+    for (const v of message.scores) {
+      ScoreMean.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.secondsSpent !== 0n) {
+      if (BigInt.asUintN(64, message.secondsSpent) !== message.secondsSpent) {
+        throw new globalThis.Error("value provided for field message.secondsSpent of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.secondsSpent);
+    }
+    if (message.exercisesDone !== 0) {
+      writer.uint32(88).uint32(message.exercisesDone);
     }
     return writer;
   },
@@ -1222,6 +2131,46 @@ export const ProductProgress: MessageFns<ProductProgress> = {
             message.meanScorePercent = reader.double();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.subject = ListedTerm.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.goal = ListedTerm.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.scores.push(ScoreMean.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.secondsSpent = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.exercisesDone = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1258,6 +2207,21 @@ export const ProductProgress: MessageFns<ProductProgress> = {
         : isSet(object.mean_score_percent)
         ? globalThis.Number(object.mean_score_percent)
         : 0,
+      subject: isSet(object.subject) ? ListedTerm.fromJSON(object.subject) : undefined,
+      goal: isSet(object.goal) ? ListedTerm.fromJSON(object.goal) : undefined,
+      scores: globalThis.Array.isArray(object?.scores)
+        ? object.scores.map((e: any) => ScoreMean.fromJSON(e))
+        : [],
+      secondsSpent: isSet(object.secondsSpent)
+        ? BigInt(object.secondsSpent)
+        : isSet(object.seconds_spent)
+        ? BigInt(object.seconds_spent)
+        : 0n,
+      exercisesDone: isSet(object.exercisesDone)
+        ? globalThis.Number(object.exercisesDone)
+        : isSet(object.exercises_done)
+        ? globalThis.Number(object.exercises_done)
+        : 0,
     };
   },
 
@@ -1281,6 +2245,21 @@ export const ProductProgress: MessageFns<ProductProgress> = {
     if (message.meanScorePercent !== 0) {
       obj.meanScorePercent = floatToJson(message.meanScorePercent);
     }
+    if (message.subject !== undefined) {
+      obj.subject = ListedTerm.toJSON(message.subject);
+    }
+    if (message.goal !== undefined) {
+      obj.goal = ListedTerm.toJSON(message.goal);
+    }
+    if (message.scores?.length) {
+      obj.scores = message.scores.map((e) => ScoreMean.toJSON(e));
+    }
+    if (message.secondsSpent !== 0n) {
+      obj.secondsSpent = message.secondsSpent.toString();
+    }
+    if (message.exercisesDone !== 0) {
+      obj.exercisesDone = Math.round(message.exercisesDone);
+    }
     return obj;
   },
 
@@ -1295,6 +2274,17 @@ export const ProductProgress: MessageFns<ProductProgress> = {
     message.hidden = object.hidden ?? false;
     message.meanDonePercent = object.meanDonePercent ?? 0;
     message.meanScorePercent = object.meanScorePercent ?? 0;
+    message.subject = (object.subject !== undefined && object.subject !== null)
+      ? ListedTerm.fromPartial(object.subject)
+      : undefined;
+    message.goal = (object.goal !== undefined && object.goal !== null)
+      ? ListedTerm.fromPartial(object.goal)
+      : undefined;
+    message.scores = object.scores?.map((e) => ScoreMean.fromPartial(e)) || [];
+    message.secondsSpent = (object.secondsSpent !== undefined && object.secondsSpent !== null)
+      ? BigInt(object.secondsSpent)
+      : 0n;
+    message.exercisesDone = object.exercisesDone ?? 0;
     return message;
   },
 };
