@@ -448,11 +448,15 @@ const harmless = [
   'eduk.pseudonyms.v1.VaultService/showReveals',
   'eduk.pseudonyms.v1.VaultService/showTexts',
   'eduk.results.v1.ResultsService/listResults',
+  // By the claim of the call.
+  'eduk.rosters.v1.RostersService/claimPull',
   'eduk.rosters.v1.RostersService/getLearners',
   'eduk.rosters.v1.RostersService/getRoster',
   'eduk.rosters.v1.RostersService/listForgetting',
   'eduk.rosters.v1.RostersService/listHolds',
+  'eduk.rosters.v1.RostersService/listPulls',
   'eduk.rosters.v1.RostersService/listSchools',
+  'eduk.rosters.v1.RostersService/notePull',
   'eduk.delivery.v1.DeliveryService/releaseRows',
   'eduk.pseudonyms.v1.VaultService/showHolds',
 ];

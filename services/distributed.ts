@@ -301,6 +301,7 @@ export async function startRoles(
       operatorKey: operatorKey(configured),
       signIn: signInOf(configured),
       register: registerOf(configured),
+      administrations: configured.EDUK_ADMINISTRATIONS,
       schools: schoolSignInOf(configured),
       version: packageVersion,
       processing: processingOf(configured),

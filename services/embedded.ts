@@ -72,6 +72,7 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
       operatorKey: operatorKey(config),
       signIn: signInOf(config),
       register,
+      administrations: config.EDUK_ADMINISTRATIONS,
       schools: schoolSignInOf(config),
       version: packageVersion,
       processing: processingOf(config),

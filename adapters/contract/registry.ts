@@ -5,7 +5,7 @@
 import eckdt, { type Products } from '#adapters/eckdt';
 import edexml from '#adapters/edexml';
 import osr, { type KnownSchool, type Mandated, type SchoolEndpoint } from '#adapters/osr';
-import uwlr, { type ResultsDelivery, type RosterQuestion } from '#adapters/uwlr';
+import uwlr, { type PulledRoster, type ResultsDelivery, type RosterQuestion } from '#adapters/uwlr';
 import type { Clear } from '#kernel';
 import { Roster } from '#proto/eduk/core/v1/learner';
 import { RegisteredEndpoint } from '#proto/eduk/core/v1/party';
@@ -47,6 +47,10 @@ export const meanings: Readonly<Record<string, Meaning>> = {
   'uwlr/structuur': { inJson: rosterQuestion },
   'uwlr/leerlingen': { inJson: rosterQuestion },
   'uwlr/leerkrachten': { inJson: rosterQuestion },
+  'uwlr/administratie': {
+    inJson: ({ roster, losses }: PulledRoster) => ({ ...(Roster.toJSON(unveiled(roster)) as object), losses }),
+    people: { type: 'eduk.core.v1.Roster', of: ({ roster }: PulledRoster) => [unveiled(roster)] },
+  },
   'uwlr/leerresultaten': {
     inJson: (means: ResultsDelivery) => ({
       ...means,

@@ -1,7 +1,9 @@
-/** UWLR 2.2 (= 2.2.1) and 2.3: the two web services of the school's administration, as the gateway serves them. */
+/** UWLR 2.2 (= 2.2.1) and 2.3: the two web services of the school's administration, as the gateway serves them, and as it asks them of others. */
 import { defineAdapter, type Example } from '#adapters/contract';
-import { GatewayError } from '#kernel';
+import { GatewayError, schoolOin } from '#kernel';
 import { writeAnswer } from './answer.ts';
+import { type Gegevens, readAnswer } from './client-answer.ts';
+import { type PulledRoster, pulledRoster } from './client-roster.ts';
 import { sayFault } from './faults.ts';
 import { type RosterAnswer, type RosterQuestion, rosterAnswer, rosterQuestion } from './mapping.ts';
 import { type ResultsDelivery, resultsDelivery } from './results.ts';
@@ -15,6 +17,19 @@ import {
 } from './wire.ts';
 
 export { RosterWriter, writeAnswer, writeEmpty, writeLeerlinggegevens } from './answer.ts';
+export {
+  type AskedSchool,
+  type Asking,
+  type Dialect,
+  headersOf,
+  operations,
+  type Question,
+  type WantedGroup,
+  writeQuestion,
+} from './client.ts';
+export { type Antwoord, answerOf, type Gegevens, readAnswer } from './client-answer.ts';
+export { PeerFault, peerFaultOf, type Reach } from './client-faults.ts';
+export { momentOf, type PulledRoster, pulledRoster, refuseOthers } from './client-roster.ts';
 export { type Faultcode, faultcode } from './faults.ts';
 export * from './mapping.ts';
 export * from './results.ts';
@@ -80,6 +95,27 @@ const leerkrachten = roster('HaalLeerkrachten', 'The staged way, then: it asks f
   { file: '06-staff-of-groups.xml', shows: 'A question for the teachers of a group and for those without one' },
 ]);
 
+/** HaalLeerlinggegevens of an administration that the gateway asks: reads the answer (UWLR 2.2 §3.3). */
+const administratie = {
+  about: 'An administration answers the gateway, which asked it for a roster.',
+  read: (bytes: Uint8Array): Gegevens => {
+    const answer = readAnswer(bytes, 'HaalLeerlinggegevens');
+    if (answer.kind !== 'gegevens') throw new GatewayError('wire.invalid', 'There is no roster in this answer.');
+    return answer;
+  },
+  toCore: (wire: Gegevens): PulledRoster => {
+    const { schooljaar, brincode, dependancecode, schoolkey } = wire.school;
+    const question = { school: { brincode, dependancecode, schoolkey }, schooljaar, isRunning: false, since: '' };
+    return pulledRoster([wire], question, { schoolOin: schoolOin(brincode), administration: '' });
+  },
+  examples: [
+    {
+      file: '30-answer-of-an-administration.xml',
+      shows: 'A roster with more than may be taken in, prefixes, and other order',
+    },
+  ],
+};
+
 /** BrengLeerresultaten: reads the results, writes the confirmation (UWLR 2.2 §3.6). */
 const leerresultaten = {
   about: 'A learning application delivers results of tests; the answer confirms the message as a whole.',
@@ -103,6 +139,6 @@ export default defineAdapter({
   transport: 'soap',
   settings: {},
   promises: { redelivers: true, keepsOrder: false },
-  exchanges: { leerlinggegevens, structuur, leerlingen, leerkrachten, leerresultaten },
+  exchanges: { leerlinggegevens, structuur, leerlingen, leerkrachten, leerresultaten, administratie },
   sayFault,
 });

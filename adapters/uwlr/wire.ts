@@ -737,7 +737,7 @@ const namedInText =
  * No message may hold a personal number, under whatever element or attribute it stands, header included. The error names
  * the places and no values. A number that merely looks like one is judged where a whole column of keys is seen.
  */
-function refusePersonalNumbers(root: XmlElement): void {
+export function refusePersonalNumbers(root: XmlElement): void {
   const found: Where[] = [];
   const look = (it: XmlElement, at: string): void => {
     const name = personalNumbers.get(plain(it.name));

@@ -1,4 +1,5 @@
 import type { Health } from '#kernel';
+import type { AdministrationPulls } from './administrations/index.ts';
 import type { KeySets } from './assertions.ts';
 import type { Attempts } from './attempts.ts';
 import type { Certificates } from './certificates.ts';
@@ -45,4 +46,6 @@ export interface Gate {
   unfinished: Unfinished;
   /** Mandates of OSR; undefined = it is not set where that is. */
   register: Register | undefined;
+  /** Rosters that administrations are asked for; undefined = it is not set which. */
+  administrations?: AdministrationPulls | undefined;
 }

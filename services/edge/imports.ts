@@ -34,6 +34,9 @@ export interface RosterTaken {
 /** A roster that came as one file is one part, and may be larger than an item of a stream. */
 const wholeRoster: Intake<PushRosterRequest> = { ...pushRoster, method: 'edexml/import' };
 
+/** The same of one that an administration was asked for. */
+export const pulledRosters: Intake<PushRosterRequest> = { ...pushRoster, method: 'uwlr/HaalLeerlinggegevens' };
+
 /** Learners in one part of a large roster: an event stays well under the largest message of a broker. */
 const PART = 4_000;
 
@@ -47,7 +50,13 @@ export async function importRoster(
   gate: Gate,
   caller: Caller,
   roster: Clear<Roster>,
-  given: { schoolOin: string; schoolYear: string; siteCode: string; wholeSchool?: boolean },
+  given: {
+    schoolOin: string;
+    schoolYear: string;
+    siteCode: string;
+    wholeSchool?: boolean;
+    intake?: typeof wholeRoster;
+  },
   waitMs: number,
 ): Promise<RosterTaken> {
   const routing = routingOf(given.schoolOin);
@@ -92,7 +101,7 @@ export async function importRoster(
         learners: whole.learners.slice(part * PART, (part + 1) * PART),
       },
     };
-    flowId = (await take(wholeRoster, request, caller, gate)).flowId;
+    flowId = (await take(given.intake ?? wholeRoster, request, caller, gate)).flowId;
   }
   const decision = await decisionOf(gate, flowId, waitMs);
   const counts = {

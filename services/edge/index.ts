@@ -12,6 +12,7 @@ import {
   type Transport,
   textOf,
 } from '#kernel';
+import { AdministrationPulls } from './administrations/index.ts';
 import { KeySets } from './assertions.ts';
 import { Attempts } from './attempts.ts';
 import { AuditNotes, audited } from './audit.ts';
@@ -68,6 +69,8 @@ export interface DoorOptions {
   signIn?: OperatorSignIn | undefined;
   /** Where mandates of OSR are taken from. */
   register?: RegisterOptions | undefined;
+  /** Folder with the settings of administrations that are asked for rosters. */
+  administrations?: string | undefined;
   /** Where authorised persons of boards and schools sign in. */
   schools?: SchoolSignIn | undefined;
   /** The operator's secret; only its digest is kept. */
@@ -171,6 +174,8 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
       metrics: () => metricsPage(gate),
     },
   };
+  if (options.administrations !== undefined)
+    gate.administrations = new AdministrationPulls(gate, options.administrations, dialler.networks);
   // HTTP first: the bound port is part of the public address.
   const isTls = tls !== undefined;
   publicUrl ||= urlOf(options.http, isTls);
@@ -180,6 +185,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   const operator = options.operator && (await startGrpc(options.operator, gate));
   certificates?.start();
   gate.register?.start();
+  gate.administrations?.start();
   return {
     grpc: textOf({ ...options.grpc, port: grpc.port }),
     http: textOf({ ...options.http, port: http.port }),
@@ -187,7 +193,13 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     close: () => closing.abort(),
     async stop(graceMs) {
       closing.abort();
-      await Promise.all([grpc.stop(graceMs), operator?.stop(graceMs), http.stop(graceMs), gate.register?.stop()]);
+      await Promise.all([
+        grpc.stop(graceMs),
+        operator?.stop(graceMs),
+        http.stop(graceMs),
+        gate.register?.stop(),
+        gate.administrations?.stop(),
+      ]);
       await notes.flush();
       notes.stop();
       dialler.close();

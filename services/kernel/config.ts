@@ -229,6 +229,11 @@ export const settings = {
     type: 'integer',
     default: '30',
   },
+  EDUK_ADMINISTRATIONS: {
+    about:
+      'Folder with a file NAME.json for each administration that is asked for rosters over UWLR: docs/administrations.md. What stands there is read again as it changes.',
+    type: 'path',
+  },
   EDUK_SIGNIN_ISSUER: {
     about:
       'Provider (OpenID Connect) at which authorised persons of boards and schools sign in, such as a broker of eHerkenning, as it writes itself. Set = the pages at /school are there: docs/sign-in.md.',

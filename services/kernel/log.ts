@@ -51,6 +51,10 @@ const texts: Readonly<Record<string, RegExp>> = {
   party_oin: WORD,
   // Of keys.
   kinds: WORDS,
+  // Of a question to another party: what came of it, its code of a standard (of a table), and who must act.
+  outcome: WORD,
+  faultcode: WORD,
+  who: WORD,
 };
 
 /** What is shown of a field. Numbers and yes or no say nothing of a person by themselves. */

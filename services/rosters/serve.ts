@@ -14,6 +14,7 @@ import {
   turnState,
 } from './consume.ts';
 import { lastChange } from './history.ts';
+import { pulling } from './pulls.ts';
 import { ofSite } from './scope.ts';
 import {
   forgotten,
@@ -37,6 +38,7 @@ const LARGEST_PAGE = 5_000;
 
 export function serve(engine: EngineView): readonly Implementation[] {
   const handlers: Handlers<typeof RostersServiceDefinition> = {
+    ...pulling(engine),
     getRoster({ schoolOin, schoolYear, limit, after, siteCode }) {
       const year = schoolYear || standingNow(engine, schoolOin).running;
       const row = engine.get(years, schoolOin, year);

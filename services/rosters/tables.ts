@@ -378,6 +378,43 @@ export const heldForgets: Table<HeldForgetRow> = table<HeldForgetRow>({
 /** Rows of `learners` of who waits to be forgotten, by school year. */
 export const aside: Table<AsideRow> = asideTable('rosters_aside', retention);
 
+/** A roster that is asked of an administration. By calls of the doors, not by events: it says nothing of what is known. */
+export interface PullRow {
+  party: string;
+  /** All empty: the administration itself. */
+  school: string;
+  year: string;
+  site: string;
+  administration: string;
+  /** Who asks now, hexadecimal, and until when; empty = nobody. */
+  claim: string;
+  untilMs: number;
+  dueMs: number;
+  /** 1 = somebody must act. */
+  failing: number;
+  /** An eduk.rosters.v1.Pull. */
+  pull: Uint8Array;
+}
+
+export const pulls: Table<PullRow> = table<PullRow>({
+  name: 'rosters_pulls',
+  key: ['party', 'school', 'year', 'site', 'administration'],
+  columns: {
+    party: 'text',
+    school: 'text',
+    year: 'text',
+    site: 'text',
+    administration: 'text',
+    claim: 'text',
+    untilMs: 'int',
+    dueMs: 'int',
+    failing: 'int',
+    pull: 'blob',
+  },
+  indexes: { failing: ['failing', 'party', 'school'] },
+  retention: 'RETENTION_PUBLIC',
+});
+
 export const tables: readonly Table[] = [
   turns,
   years,
@@ -392,4 +429,5 @@ export const tables: readonly Table[] = [
   forgotten,
   heldForgets,
   aside,
+  pulls,
 ];

@@ -1,13 +1,14 @@
 /** Every method of the operator's surface: its effect, seen through another method, and that no party may call it. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { MethodDefinition } from '#kernel';
+import { brinOf, type MethodDefinition, schoolYearOf } from '#kernel';
 import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { ListPartiesResponse, OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
+import { type LasPeer, openLas } from '../parties/las.ts';
 import { type OsrPeer, openOsr } from '../parties/osr.ts';
 import { edexml } from './files.ts';
 import {
@@ -53,16 +54,26 @@ const catalogueFile = () =>
   readFileSync(join(import.meta.dirname, '../../adapters/eckdt/examples/04-bare-entry.xml'), 'utf8');
 
 let osr: OsrPeer;
+let administration: LasPeer;
+const administrations = mkdtempSync(join(tmpdir(), 'eduk-administrations-'));
 const NAMESPACE = 'http://example.org/schemas/roster/20260101';
 beforeAll(async () => {
   osr = await openOsr();
-  at = await startTestGateway({ EDUK_OSR_URL: osr.url, EDUK_OSR_SERVICES: `${NAMESPACE}=usage`, EDUK_OSR_EVERY: '0' });
+  administration = await openLas();
+  at = await startTestGateway({
+    EDUK_OSR_URL: osr.url,
+    EDUK_OSR_SERVICES: `${NAMESPACE}=usage`,
+    EDUK_OSR_EVERY: '0',
+    EDUK_ADMINISTRATIONS: administrations,
+  });
   las = await at.party('De Leerlijst', [Role.ROLE_ADMINISTRATION]);
   await at.mandate(school, las.oin, [Service.SERVICE_ROSTER, Service.SERVICE_ORDER]);
 }, 60_000);
 afterAll(async () => {
   await at?.stop();
   await osr?.close();
+  await administration?.close();
+  rmSync(administrations, { recursive: true, force: true });
 });
 
 /** A call with which the operator has its way; its effect is seen through another method. */
@@ -172,6 +183,38 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(given.autorisatiesleutel.length).toBeGreaterThan(20);
       expect((await added.parties.listMandates({})).mandates).toMatchObject([{ mandateId: given.mandateId }]);
       expect((await at.mandate(school, added.oin, [Service.SERVICE_USAGE])).autorisatiesleutel).toBe('');
+    },
+  },
+  pullRoster: {
+    call: (as) => as.pullRoster([{ schoolOin: school }]),
+    effect: async () => {
+      const oin = newSchool();
+      const own = await at.party('School', [Role.ROLE_SCHOOL], oin);
+      await at.mandate(oin, las.oin, [Service.SERVICE_ROSTER]);
+      const { klant, url, schools } = administration;
+      writeFileSync(join(administrations, 'sleutel'), 'geheim', { mode: 0o600 });
+      writeFileSync(
+        join(administrations, 'een.json'),
+        JSON.stringify({
+          party: las.oin,
+          ...klant,
+          leerlinggegevens: url,
+          everyMinutes: 0,
+          schools: [{ school: oin, sleutel: 'sleutel' }],
+        }),
+      );
+      schools.set(brinOf(oin)!, {
+        sleutel: 'geheim',
+        year: schoolYearOf(Date.now()),
+        made: '2026-11-20T03:15:00Z',
+        groups: [],
+        pupils: [{ key: 'k1', name: 'Beuk' }],
+        staff: [],
+      });
+      expect((await at.operator.pullRoster([{ schoolOin: oin }])).rosters).toMatchObject([
+        { pull: { outcome: 'applied', learners: 1 } },
+      ]);
+      expect((await own.rosters.getRoster({ schoolOin: oin })).roster!.learners).toHaveLength(1);
     },
   },
   syncRegister: {

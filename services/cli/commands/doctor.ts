@@ -6,7 +6,7 @@ import type { Age } from '#proto/eduk/bus/v1/bus';
 import { Role } from '#proto/eduk/core/v1/party';
 import type { StatusResponse } from '#proto/eduk/operator/v1/operator';
 import type { RegisterRun } from '#proto/eduk/parties/v1/parties';
-import type { SchoolRoster } from '#proto/eduk/rosters/v1/rosters';
+import type { Pull, SchoolRoster } from '#proto/eduk/rosters/v1/rosters';
 import { endsOfFiles, endsOfParties } from '../certificates.ts';
 import { howToStart, tokenFile } from '../client.ts';
 import type { Call, Command, Result } from '../command.ts';
@@ -14,6 +14,7 @@ import { masterKeyFile, modeOf, openToOthers } from '../place.ts';
 import { bytes, counted, dutchTime, paragraph, span, table } from '../print.ts';
 import { asProblem } from '../problem.ts';
 import { backupsOnly, retention } from '../retention.ts';
+import { whoMustAct } from '../words.ts';
 import { keeping } from './keep.ts';
 
 interface Check {
@@ -311,6 +312,8 @@ function wellbeing({
   revealsPerHour,
   known,
   registers,
+  pulls,
+  administrationProblems,
 }: StatusResponse & { known: ReadonlySet<string> }): Check[] {
   const gaps = ages.filter(({ gap }) => gap);
   const behind = ages.filter((one) => Number(one.oldestUnreadMs) > BEHIND_MS);
@@ -349,7 +352,27 @@ function wellbeing({
       ? [ok('reveals', `no party was shown more than ${revealsPerHour} learners in an hour of the last day`)]
       : []),
     ...registers.map(registerCheck),
+    ...administrationProblems.map((problem) => warn('administrations', problem)),
+    ...pullChecks(pulls),
     ...(devKey ? [warn('gateway’s key', 'runs on a development key')] : []),
+  ];
+}
+
+/** Administrations that are named one by one; of more it is said how many. */
+const PULLS_NAMED = 10;
+
+/** Rosters that were asked of administrations and did not come in: why, and who must act. */
+function pullChecks(pulls: readonly Pull[]): Check[] {
+  const says = (pull: Pull): string => {
+    const of = pull.schoolOin === '' ? `${pull.partyOin} rests` : `${pull.schoolOin} of ${pull.partyOin}`;
+    const why = [pull.code, pull.faultcode].filter(Boolean).join(', ') || 'nobody is there';
+    const next = pull.failures > 0 ? `; asked again ${dutchTime(pull.dueMs)}` : '';
+    return `${of}: ${pull.outcome} (${why})${pull.who ? `; ${whoMustAct(pull.who)} must act` : ''}${next}; see eduk roster pull`;
+  };
+  const more = pulls.length - PULLS_NAMED;
+  return [
+    ...pulls.slice(0, PULLS_NAMED).map((pull) => warn('administrations', says(pull))),
+    ...(more > 0 ? [warn('administrations', `${more} more rosters did not come in`)] : []),
   ];
 }
 
@@ -507,6 +530,13 @@ const statusJson = (status: StatusResponse) => ({
     learners: Number(learners),
   })),
   registers: status.registers.map((run) => ({ ...run, atMs: Number(run.atMs) })),
+  pulls: status.pulls.map((pull) => ({
+    ...pull,
+    lastMs: Number(pull.lastMs),
+    answeredMs: Number(pull.answeredMs),
+    dueMs: Number(pull.dueMs),
+  })),
+  administrationProblems: status.administrationProblems,
   certificates: status.certificates.map(({ partyOin, partyName, notAfterMs }) => ({
     oin: partyOin,
     name: partyName,

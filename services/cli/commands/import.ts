@@ -1,11 +1,13 @@
 import { createReadStream, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { faults, isFault } from '#kernel';
+import { faults, isFault, type Who } from '#kernel';
 import { siteCode as isSite, oin, schoolFlag, schoolYear } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
-import { list, table } from '../print.ts';
+import { counted, isoTime, list, table } from '../print.ts';
 import { errorJson, misuse, Problem, refusalIn } from '../problem.ts';
+import { whoMustAct } from '../words.ts';
 import { differenceJson, differenceWords, scopeWords } from './hold.ts';
+import { named } from './mandate.ts';
 
 /** Bytes of one part; the door takes messages of 4 MiB. */
 const CHUNK = 1024 * 1024;
@@ -51,6 +53,10 @@ async function* stripped(call: Call): AsyncGenerator<Uint8Array> {
 async function* after<T>(first: T, parts: AsyncIterable<Uint8Array>): AsyncGenerator<T | { chunk: Uint8Array }> {
   yield first;
   for await (const chunk of parts) yield { chunk };
+}
+
+async function* alone<T>(one: T): AsyncGenerator<T> {
+  yield one;
 }
 
 export const importRoster: Command = {
@@ -119,6 +125,104 @@ export const importRoster: Command = {
       ]),
       said: decision?.outcome ? undefined : `Accepted, not decided yet; follow it with eduk flow show ${flowId}`,
     };
+  },
+};
+
+/** What came of asking an administration, in words. */
+const outcomes: Readonly<Record<string, string>> = {
+  applied: 'taken in',
+  sent: 'accepted, not decided yet',
+  unchanged: 'nothing changed',
+  nothing: 'has nobody',
+  held: 'waits for approval',
+  refused: 'refused',
+  failed: 'failed',
+};
+
+export const pullRoster: Command = {
+  name: 'roster pull',
+  about: 'Ask an administration over UWLR for the roster of a school, and take it in.',
+  flags: {
+    school: schoolFlag('The school; without it every school of the administration.'),
+    party: { about: 'The administration; without it the one that has the school.', value: 'OIN', check: oin },
+    schooljaar: { about: 'The school year; without it the running one.', value: 'YEAR', check: schoolYear },
+    whole: { about: 'Ask for everything, also where nothing changed.' },
+    protocol: { about: 'Otherwise than its settings say.', value: 'PROTOCOL', choices: ['alles-in-een', 'getrapt'] },
+  },
+  notes: [
+    'Which administrations there are, and how each is asked, stands in the folder of EDUK_ADMINISTRATIONS: docs/administrations.md.',
+    'A roster that is empty, cut off, or removes or renames many pupils waits for approval, as one that was sent. Exit status 1 when one failed, was refused or waits.',
+  ],
+  async run(call): Promise<Result> {
+    const asked = {
+      schoolOin: call.one('school') ?? '',
+      partyOin: call.one('party') ?? '',
+      schoolYear: call.one('schooljaar') ?? '',
+      whole: call.has('whole'),
+      protocol: call.one('protocol') ?? '',
+    };
+    if (asked.schoolOin === '' && asked.partyOin === '')
+      throw misuse('Name a school or an administration: --school, --party.');
+    const { rosters, names } = await call.gateway().send('pullRoster', alone(asked));
+    const lines = rosters.map(({ pull, told, where, holdId, difference, losses }) => ({
+      pull: pull!,
+      told,
+      where,
+      holdId,
+      difference,
+      losses,
+    }));
+    const wrong = lines.filter(({ pull }) => ['failed', 'refused', 'held', 'nothing'].includes(pull.outcome));
+    const json = {
+      rosters: lines.map(({ pull, told, where, holdId, difference, losses }) => ({
+        partyOin: pull.partyOin,
+        schoolOin: pull.schoolOin,
+        schoolYear: pull.schoolYear,
+        siteCode: pull.siteCode || null,
+        administration: pull.administration || null,
+        outcome: pull.outcome,
+        learners: pull.learners,
+        since: pull.since || null,
+        flowId: pull.flowId || null,
+        code: pull.code || null,
+        faultcode: pull.faultcode || null,
+        who: pull.who || null,
+        told: told || null,
+        where,
+        holdId: holdId || null,
+        difference: differenceJson(difference),
+        losses,
+        failures: pull.failures,
+        next: isoTime(pull.dueMs),
+      })),
+    };
+    const text = table(
+      ['school', 'roster of', 'learners', 'what'],
+      lines.map(({ pull, told, where, holdId, difference, losses }) => [
+        named(pull.schoolOin, names),
+        [pull.schoolYear, scopeWords(pull)].filter(Boolean).join(', '),
+        pull.outcome === 'applied' || pull.outcome === 'held' ? pull.learners : '',
+        [
+          outcomes[pull.outcome] ?? pull.outcome,
+          ...(pull.code ? [[pull.code, pull.faultcode].filter(Boolean).join(', ')] : []),
+          told,
+          ...where.slice(0, 5),
+          differenceWords(difference),
+          ...(holdId ? [`eduk hold approve ${holdId}`] : []),
+          ...losses.map(({ field, count, why }) => `left out: ${count} × ${field}. ${why}`),
+          ...(pull.who ? [`${whoMustAct(pull.who)} must act`] : []),
+        ]
+          .filter(Boolean)
+          .join('\n'),
+      ]),
+    );
+    const first = wrong[0];
+    if (!first) return { json, text };
+    const code = isFault(first.pull.code) ? first.pull.code : 'state.missing';
+    const problem = new Problem(code, `${counted(wrong.length, 'roster')} of ${lines.length} did not come in.`, {
+      who: first.pull.who as Who,
+    });
+    return { json: { error: errorJson(problem), ...json }, text, said: problem.message, exit: 1 };
   },
 };
 

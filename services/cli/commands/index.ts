@@ -8,7 +8,7 @@ import { dropDead, listDead, retryDead } from './dead.ts';
 import { doctor } from './doctor.ts';
 import { showFlow, whyBlocked } from './flow.ts';
 import { approveHold, listHolds, rejectHold } from './hold.ts';
-import { importCatalogue, importRoster } from './import.ts';
+import { importCatalogue, importRoster, pullRoster } from './import.ts';
 import { backup, move, restore } from './keep.ts';
 import { holdKey, listKeys, makeKey, rotateKeys } from './key.ts';
 import { forgetLearners, keepLearners, replaceNumbers } from './learner.ts';
@@ -62,6 +62,7 @@ export const commands: readonly Command[] = [
   previewRelease,
   importRoster,
   turnYear,
+  pullRoster,
   importCatalogue,
   showFlow,
   whyBlocked,

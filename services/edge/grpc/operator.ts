@@ -495,16 +495,19 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     return { flowId, decision };
   },
   status: async (_request: op.StatusRequest, gate): Promise<op.StatusResponse> => {
-    const [{ ages, freeDiskBytes, head }, { holds }, { parked }, reveals, { runs }] = await Promise.all([
+    const [{ ages, freeDiskBytes, head }, { holds }, { parked }, reveals, { runs }, { pulls }] = await Promise.all([
       gate.door.services.log.ages({}),
       gate.door.services.rosters.listHolds({ schoolOin: '', decided: false }),
       gate.door.services.log.listParked({ limit: 1000 }),
       // How the rest is must be told also while the vault is away.
       gate.door.services.vault.showReveals({}).catch(() => ({ perHour: 0n, tooMany: [] })),
       gate.door.services.parties.listRegisters({}),
+      gate.door.services.rosters.listPulls({ partyOin: '', failing: true, limit: 200 }),
     ]);
     return {
       registers: runs,
+      pulls,
+      administrationProblems: [...(gate.administrations?.read().problems ?? [])],
       bulkReveals: reveals.tooMany.map((one) => ({
         ...one,
         partyName: gate.door.chain.party(one.partyOin)?.name ?? '',
@@ -686,6 +689,19 @@ export const operatorStreams: Record<string, (requests: AsyncGenerator<any>, gat
     const done = await gate.register.sync(asked);
     const named = done.lines.flatMap(({ schoolOin, partyOin }) => [schoolOin, partyOin]);
     return { ...done, names: namesOf(gate.door.chain, named) };
+  },
+  pullRoster: async (requests: AsyncGenerator<op.PullRosterRequest>, gate): Promise<op.PullRosterResponse> => {
+    const { value: asked } = await requests.next();
+    if (!asked) throw new GatewayError('wire.unreadable', 'Nothing was asked.');
+    checkGrammar('eduk.operator.v1.PullRosterRequest', { ...asked });
+    if (!gate.administrations)
+      throw new GatewayError(
+        'state.missing',
+        'This gateway asks no administration for rosters: set EDUK_ADMINISTRATIONS.',
+      );
+    const rosters = await gate.administrations.pull(asked);
+    const named = rosters.flatMap(({ pull }) => [pull!.schoolOin, pull!.partyOin]);
+    return { rosters, names: namesOf(gate.door.chain, named) };
   },
   importCatalogue: async (
     requests: AsyncGenerator<op.ImportCatalogueRequest>,

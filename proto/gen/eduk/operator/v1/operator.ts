@@ -32,7 +32,7 @@ import { RosterDifference, YearGroupDifference } from "../../events/v1/rosters.t
 import { ActiveLicence, Blocker, Flow } from "../../gateway/v1/flow.ts";
 import { RegisterRun } from "../../parties/v1/parties.ts";
 import { AskedReveal, ShowKeysResponse as ShowKeysResponse1 } from "../../pseudonyms/v1/pseudonyms.ts";
-import { PreviewTurnResponse as PreviewTurnResponse2, SchoolRoster } from "../../rosters/v1/rosters.ts";
+import { PreviewTurnResponse as PreviewTurnResponse2, Pull, SchoolRoster } from "../../rosters/v1/rosters.ts";
 
 export const protobufPackage = "eduk.operator.v1";
 
@@ -502,6 +502,10 @@ export interface StatusResponse {
   revealsPerHour: bigint;
   /** What came of the last comparison of each register. */
   registers: RegisterRun[];
+  /** Rosters that were asked of administrations and did not come, or wait. */
+  pulls: Pull[];
+  /** What is wrong with the settings of administrations: file, field and what it must be. */
+  administrationProblems: string[];
 }
 
 /** What one party was shown in one hour of the clock. */
@@ -1201,6 +1205,52 @@ export interface TurnYearResponse {
   /** Follow it with ShowFlow. */
   flowId: string;
   decision: Decision | undefined;
+}
+
+/** Which roster, of whom. */
+export interface PullRosterRequest {
+  /** Empty = every school of the administration. */
+  schoolOin: string;
+  /** The administration; empty = the one that has the school. */
+  partyOin: string;
+  /** Empty = the running one. */
+  schoolYear: string;
+  /** Asks for everything, also where nothing changed. */
+  whole: boolean;
+  /** `alles-in-een` or `getrapt`; empty = as its settings say. */
+  protocol: string;
+}
+
+/** What came of each, and what was left of it. */
+export interface PulledRoster {
+  pull:
+    | Pull
+    | undefined;
+  /** Why, for the operator. */
+  told: string;
+  /** Places in the answer that are wrong, of the standard's names. */
+  where: string[];
+  /** Where it waits for approval. */
+  holdId: string;
+  difference:
+    | RosterDifference
+    | undefined;
+  /** What stood in the answer and is not taken in. */
+  losses: PullLoss[];
+}
+
+/** Counted, never quoted. */
+export interface PullLoss {
+  field: string;
+  count: number;
+  why: string;
+}
+
+/** By school. */
+export interface PullRosterResponse {
+  rosters: PulledRoster[];
+  /** Of the parties and schools in them that are registered. */
+  names: PartyName[];
 }
 
 function createBaseAddPartyRequest(): AddPartyRequest {
@@ -6768,6 +6818,8 @@ function createBaseStatusResponse(): StatusResponse {
     bulkReveals: [],
     revealsPerHour: 0n,
     registers: [],
+    pulls: [],
+    administrationProblems: [],
   };
 }
 
@@ -6814,6 +6866,12 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     }
     for (const v of message.registers) {
       RegisterRun.encode(v!, writer.uint32(242).fork()).join();
+    }
+    for (const v of message.pulls) {
+      Pull.encode(v!, writer.uint32(330).fork()).join();
+    }
+    for (const v of message.administrationProblems) {
+      writer.uint32(338).string(v!);
     }
     return writer;
   },
@@ -6919,6 +6977,22 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.registers.push(RegisterRun.decode(reader, reader.uint32()));
             continue;
           }
+          case 41: {
+            if (tag !== 330) {
+              break;
+            }
+
+            message.pulls.push(Pull.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 42: {
+            if (tag !== 338) {
+              break;
+            }
+
+            message.administrationProblems.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6968,6 +7042,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       registers: globalThis.Array.isArray(object?.registers)
         ? object.registers.map((e: any) => RegisterRun.fromJSON(e))
         : [],
+      pulls: globalThis.Array.isArray(object?.pulls)
+        ? object.pulls.map((e: any) => Pull.fromJSON(e))
+        : [],
+      administrationProblems: globalThis.Array.isArray(object?.administrationProblems)
+        ? object.administrationProblems.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.administration_problems)
+        ? object.administration_problems.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -7006,6 +7088,12 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     if (message.registers?.length) {
       obj.registers = message.registers.map((e) => RegisterRun.toJSON(e));
     }
+    if (message.pulls?.length) {
+      obj.pulls = message.pulls.map((e) => Pull.toJSON(e));
+    }
+    if (message.administrationProblems?.length) {
+      obj.administrationProblems = message.administrationProblems;
+    }
     return obj;
   },
 
@@ -7029,6 +7117,8 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       ? BigInt(object.revealsPerHour)
       : 0n;
     message.registers = object.registers?.map((e) => RegisterRun.fromPartial(e)) || [];
+    message.pulls = object.pulls?.map((e) => Pull.fromPartial(e)) || [];
+    message.administrationProblems = object.administrationProblems?.map((e) => e) || [];
     return message;
   },
 };
@@ -15696,6 +15786,494 @@ export const TurnYearResponse: MessageFns<TurnYearResponse> = {
   },
 };
 
+function createBasePullRosterRequest(): PullRosterRequest {
+  return { schoolOin: "", partyOin: "", schoolYear: "", whole: false, protocol: "" };
+}
+
+export const PullRosterRequest: MessageFns<PullRosterRequest> = {
+  encode(message: PullRosterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(26).string(message.schoolYear);
+    }
+    if (message.whole !== false) {
+      writer.uint32(32).bool(message.whole);
+    }
+    if (message.protocol !== "") {
+      writer.uint32(42).string(message.protocol);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PullRosterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePullRosterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.whole = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.protocol = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PullRosterRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      whole: isSet(object.whole) ? globalThis.Boolean(object.whole) : false,
+      protocol: isSet(object.protocol) ? globalThis.String(object.protocol) : "",
+    };
+  },
+
+  toJSON(message: PullRosterRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.whole !== false) {
+      obj.whole = message.whole;
+    }
+    if (message.protocol !== "") {
+      obj.protocol = message.protocol;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PullRosterRequest>): PullRosterRequest {
+    return PullRosterRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PullRosterRequest>): PullRosterRequest {
+    const message = createBasePullRosterRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.schoolYear = object.schoolYear ?? "";
+    message.whole = object.whole ?? false;
+    message.protocol = object.protocol ?? "";
+    return message;
+  },
+};
+
+function createBasePulledRoster(): PulledRoster {
+  return { pull: undefined, told: "", where: [], holdId: "", difference: undefined, losses: [] };
+}
+
+export const PulledRoster: MessageFns<PulledRoster> = {
+  encode(message: PulledRoster, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pull !== undefined) {
+      Pull.encode(message.pull, writer.uint32(10).fork()).join();
+    }
+    if (message.told !== "") {
+      writer.uint32(18).string(message.told);
+    }
+    for (const v of message.where) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.holdId !== "") {
+      writer.uint32(34).string(message.holdId);
+    }
+    if (message.difference !== undefined) {
+      RosterDifference.encode(message.difference, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.losses) {
+      PullLoss.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PulledRoster {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePulledRoster();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pull = Pull.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.where.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.difference = RosterDifference.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.losses.push(PullLoss.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PulledRoster {
+    return {
+      pull: isSet(object.pull) ? Pull.fromJSON(object.pull) : undefined,
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+      where: globalThis.Array.isArray(object?.where) ? object.where.map((e: any) => globalThis.String(e)) : [],
+      holdId: isSet(object.holdId)
+        ? globalThis.String(object.holdId)
+        : isSet(object.hold_id)
+        ? globalThis.String(object.hold_id)
+        : "",
+      difference: isSet(object.difference) ? RosterDifference.fromJSON(object.difference) : undefined,
+      losses: globalThis.Array.isArray(object?.losses) ? object.losses.map((e: any) => PullLoss.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: PulledRoster): unknown {
+    const obj: any = {};
+    if (message.pull !== undefined) {
+      obj.pull = Pull.toJSON(message.pull);
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    if (message.where?.length) {
+      obj.where = message.where;
+    }
+    if (message.holdId !== "") {
+      obj.holdId = message.holdId;
+    }
+    if (message.difference !== undefined) {
+      obj.difference = RosterDifference.toJSON(message.difference);
+    }
+    if (message.losses?.length) {
+      obj.losses = message.losses.map((e) => PullLoss.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PulledRoster>): PulledRoster {
+    return PulledRoster.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PulledRoster>): PulledRoster {
+    const message = createBasePulledRoster();
+    message.pull = (object.pull !== undefined && object.pull !== null) ? Pull.fromPartial(object.pull) : undefined;
+    message.told = object.told ?? "";
+    message.where = object.where?.map((e) => e) || [];
+    message.holdId = object.holdId ?? "";
+    message.difference = (object.difference !== undefined && object.difference !== null)
+      ? RosterDifference.fromPartial(object.difference)
+      : undefined;
+    message.losses = object.losses?.map((e) => PullLoss.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePullLoss(): PullLoss {
+  return { field: "", count: 0, why: "" };
+}
+
+export const PullLoss: MessageFns<PullLoss> = {
+  encode(message: PullLoss, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.field !== "") {
+      writer.uint32(10).string(message.field);
+    }
+    if (message.count !== 0) {
+      writer.uint32(16).uint32(message.count);
+    }
+    if (message.why !== "") {
+      writer.uint32(26).string(message.why);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PullLoss {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePullLoss();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PullLoss {
+    return {
+      field: isSet(object.field) ? globalThis.String(object.field) : "",
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      why: isSet(object.why) ? globalThis.String(object.why) : "",
+    };
+  },
+
+  toJSON(message: PullLoss): unknown {
+    const obj: any = {};
+    if (message.field !== "") {
+      obj.field = message.field;
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.why !== "") {
+      obj.why = message.why;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PullLoss>): PullLoss {
+    return PullLoss.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PullLoss>): PullLoss {
+    const message = createBasePullLoss();
+    message.field = object.field ?? "";
+    message.count = object.count ?? 0;
+    message.why = object.why ?? "";
+    return message;
+  },
+};
+
+function createBasePullRosterResponse(): PullRosterResponse {
+  return { rosters: [], names: [] };
+}
+
+export const PullRosterResponse: MessageFns<PullRosterResponse> = {
+  encode(message: PullRosterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rosters) {
+      PulledRoster.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PullRosterResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePullRosterResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rosters.push(PulledRoster.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PullRosterResponse {
+    return {
+      rosters: globalThis.Array.isArray(object?.rosters)
+        ? object.rosters.map((e: any) => PulledRoster.fromJSON(e))
+        : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: PullRosterResponse): unknown {
+    const obj: any = {};
+    if (message.rosters?.length) {
+      obj.rosters = message.rosters.map((e) => PulledRoster.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PullRosterResponse>): PullRosterResponse {
+    return PullRosterResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PullRosterResponse>): PullRosterResponse {
+    const message = createBasePullRosterResponse();
+    message.rosters = object.rosters?.map((e) => PulledRoster.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -15816,6 +16394,18 @@ export const OperatorServiceDefinition = {
       requestType: ImportRosterRequest as typeof ImportRosterRequest,
       requestStream: true,
       responseType: ImportRosterResponse as typeof ImportRosterResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Asks an administration over UWLR for the roster of a school, and takes it in as if it had been sent. A stream, because an
+     * administration that is asked group by group takes longer than one call may; the first message counts.
+     */
+    pullRoster: {
+      name: "PullRoster",
+      requestType: PullRosterRequest as typeof PullRosterRequest,
+      requestStream: true,
+      responseType: PullRosterResponse as typeof PullRosterResponse,
       responseStream: false,
       options: {},
     },

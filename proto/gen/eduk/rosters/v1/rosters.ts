@@ -214,6 +214,81 @@ export interface ListForgettingResponse {
   forgetting: Forgetting[];
 }
 
+/** Which roster is asked of which administration, what came of it last, and when it is asked next. Nothing of a person. */
+export interface Pull {
+  /** The administration that is asked. */
+  partyOin: string;
+  /** Empty = the administration itself: it rests, with all its schools. */
+  schoolOin: string;
+  schoolYear: string;
+  /** Empty = the whole school. */
+  siteCode: string;
+  /** Five digits; empty = the school has one. */
+  administration: string;
+  /** Unix milliseconds of the last try, and of the last answer that was one; 0 = never. */
+  lastMs: bigint;
+  answeredMs: bigint;
+  /** When it is due. */
+  dueMs: bigint;
+  /** Moment of what was received last, as the administration says it; asked with the next. */
+  since: string;
+  /** `applied`, `unchanged`, `nothing`, `held`, `refused` or `failed`. */
+  outcome: string;
+  /** Why it is held, refused or failed, of our table. */
+  code: string;
+  /** The standard's, where the administration said one. */
+  faultcode: string;
+  /** Who must act: `school`, `peer`, `us` or `sender`; empty = nobody. */
+  who: string;
+  /** In a row. */
+  failures: number;
+  /** Of the roster that it brought. */
+  flowId: string;
+  learners: number;
+}
+
+/** Which: what names it in `pull` counts. */
+export interface ClaimPullRequest {
+  pull:
+    | Pull
+    | undefined;
+  /** Of this run, 16 random bytes. */
+  claim: Uint8Array;
+  leaseMs: bigint;
+  /** Also before it is due. */
+  now: boolean;
+}
+
+/** Whether it was given, and how it stands. */
+export interface ClaimPullResponse {
+  taken: boolean;
+  pull: Pull | undefined;
+}
+
+/** What came of it. Of a run whose right went to another one nothing is noted. */
+export interface NotePullRequest {
+  pull: Pull | undefined;
+  claim: Uint8Array;
+}
+
+/** Done. */
+export interface NotePullResponse {
+}
+
+/** Of which administration; empty = all. */
+export interface ListPullsRequest {
+  partyOin: string;
+  /** Only those for which somebody must act. */
+  failing: boolean;
+  /** 0 = 1,000. */
+  limit: number;
+}
+
+/** By administration and school. */
+export interface ListPullsResponse {
+  pulls: Pull[];
+}
+
 function createBaseGetRosterRequest(): GetRosterRequest {
   return { schoolOin: "", schoolYear: "", limit: 0, after: "", siteCode: "" };
 }
@@ -2785,6 +2860,881 @@ export const ListForgettingResponse: MessageFns<ListForgettingResponse> = {
   },
 };
 
+function createBasePull(): Pull {
+  return {
+    partyOin: "",
+    schoolOin: "",
+    schoolYear: "",
+    siteCode: "",
+    administration: "",
+    lastMs: 0n,
+    answeredMs: 0n,
+    dueMs: 0n,
+    since: "",
+    outcome: "",
+    code: "",
+    faultcode: "",
+    who: "",
+    failures: 0,
+    flowId: "",
+    learners: 0,
+  };
+}
+
+export const Pull: MessageFns<Pull> = {
+  encode(message: Pull, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(26).string(message.schoolYear);
+    }
+    if (message.siteCode !== "") {
+      writer.uint32(34).string(message.siteCode);
+    }
+    if (message.administration !== "") {
+      writer.uint32(42).string(message.administration);
+    }
+    if (message.lastMs !== 0n) {
+      if (BigInt.asIntN(64, message.lastMs) !== message.lastMs) {
+        throw new globalThis.Error("value provided for field message.lastMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.lastMs);
+    }
+    if (message.answeredMs !== 0n) {
+      if (BigInt.asIntN(64, message.answeredMs) !== message.answeredMs) {
+        throw new globalThis.Error("value provided for field message.answeredMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.answeredMs);
+    }
+    if (message.dueMs !== 0n) {
+      if (BigInt.asIntN(64, message.dueMs) !== message.dueMs) {
+        throw new globalThis.Error("value provided for field message.dueMs of type int64 too large");
+      }
+      writer.uint32(64).int64(message.dueMs);
+    }
+    if (message.since !== "") {
+      writer.uint32(74).string(message.since);
+    }
+    if (message.outcome !== "") {
+      writer.uint32(82).string(message.outcome);
+    }
+    if (message.code !== "") {
+      writer.uint32(90).string(message.code);
+    }
+    if (message.faultcode !== "") {
+      writer.uint32(98).string(message.faultcode);
+    }
+    if (message.who !== "") {
+      writer.uint32(106).string(message.who);
+    }
+    if (message.failures !== 0) {
+      writer.uint32(112).uint32(message.failures);
+    }
+    if (message.flowId !== "") {
+      writer.uint32(122).string(message.flowId);
+    }
+    if (message.learners !== 0) {
+      writer.uint32(128).uint32(message.learners);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Pull {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePull();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.administration = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.lastMs = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.answeredMs = reader.int64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.dueMs = reader.int64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.since = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.faultcode = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.failures = reader.uint32();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.learners = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Pull {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
+      administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
+      lastMs: isSet(object.lastMs) ? BigInt(object.lastMs) : isSet(object.last_ms) ? BigInt(object.last_ms) : 0n,
+      answeredMs: isSet(object.answeredMs)
+        ? BigInt(object.answeredMs)
+        : isSet(object.answered_ms)
+        ? BigInt(object.answered_ms)
+        : 0n,
+      dueMs: isSet(object.dueMs) ? BigInt(object.dueMs) : isSet(object.due_ms) ? BigInt(object.due_ms) : 0n,
+      since: isSet(object.since) ? globalThis.String(object.since) : "",
+      outcome: isSet(object.outcome) ? globalThis.String(object.outcome) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      faultcode: isSet(object.faultcode) ? globalThis.String(object.faultcode) : "",
+      who: isSet(object.who) ? globalThis.String(object.who) : "",
+      failures: isSet(object.failures) ? globalThis.Number(object.failures) : 0,
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      learners: isSet(object.learners) ? globalThis.Number(object.learners) : 0,
+    };
+  },
+
+  toJSON(message: Pull): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
+    if (message.administration !== "") {
+      obj.administration = message.administration;
+    }
+    if (message.lastMs !== 0n) {
+      obj.lastMs = message.lastMs.toString();
+    }
+    if (message.answeredMs !== 0n) {
+      obj.answeredMs = message.answeredMs.toString();
+    }
+    if (message.dueMs !== 0n) {
+      obj.dueMs = message.dueMs.toString();
+    }
+    if (message.since !== "") {
+      obj.since = message.since;
+    }
+    if (message.outcome !== "") {
+      obj.outcome = message.outcome;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.faultcode !== "") {
+      obj.faultcode = message.faultcode;
+    }
+    if (message.who !== "") {
+      obj.who = message.who;
+    }
+    if (message.failures !== 0) {
+      obj.failures = Math.round(message.failures);
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.learners !== 0) {
+      obj.learners = Math.round(message.learners);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Pull>): Pull {
+    return Pull.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Pull>): Pull {
+    const message = createBasePull();
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.schoolYear = object.schoolYear ?? "";
+    message.siteCode = object.siteCode ?? "";
+    message.administration = object.administration ?? "";
+    message.lastMs = (object.lastMs !== undefined && object.lastMs !== null) ? BigInt(object.lastMs) : 0n;
+    message.answeredMs = (object.answeredMs !== undefined && object.answeredMs !== null)
+      ? BigInt(object.answeredMs)
+      : 0n;
+    message.dueMs = (object.dueMs !== undefined && object.dueMs !== null) ? BigInt(object.dueMs) : 0n;
+    message.since = object.since ?? "";
+    message.outcome = object.outcome ?? "";
+    message.code = object.code ?? "";
+    message.faultcode = object.faultcode ?? "";
+    message.who = object.who ?? "";
+    message.failures = object.failures ?? 0;
+    message.flowId = object.flowId ?? "";
+    message.learners = object.learners ?? 0;
+    return message;
+  },
+};
+
+function createBaseClaimPullRequest(): ClaimPullRequest {
+  return { pull: undefined, claim: new Uint8Array(0), leaseMs: 0n, now: false };
+}
+
+export const ClaimPullRequest: MessageFns<ClaimPullRequest> = {
+  encode(message: ClaimPullRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pull !== undefined) {
+      Pull.encode(message.pull, writer.uint32(10).fork()).join();
+    }
+    if (message.claim.length !== 0) {
+      writer.uint32(18).bytes(message.claim);
+    }
+    if (message.leaseMs !== 0n) {
+      if (BigInt.asIntN(64, message.leaseMs) !== message.leaseMs) {
+        throw new globalThis.Error("value provided for field message.leaseMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.leaseMs);
+    }
+    if (message.now !== false) {
+      writer.uint32(32).bool(message.now);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClaimPullRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClaimPullRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pull = Pull.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.claim = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.leaseMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.now = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ClaimPullRequest {
+    return {
+      pull: isSet(object.pull) ? Pull.fromJSON(object.pull) : undefined,
+      claim: isSet(object.claim) ? bytesFromBase64(object.claim) : new Uint8Array(0),
+      leaseMs: isSet(object.leaseMs) ? BigInt(object.leaseMs) : isSet(object.lease_ms) ? BigInt(object.lease_ms) : 0n,
+      now: isSet(object.now) ? globalThis.Boolean(object.now) : false,
+    };
+  },
+
+  toJSON(message: ClaimPullRequest): unknown {
+    const obj: any = {};
+    if (message.pull !== undefined) {
+      obj.pull = Pull.toJSON(message.pull);
+    }
+    if (message.claim.length !== 0) {
+      obj.claim = base64FromBytes(message.claim);
+    }
+    if (message.leaseMs !== 0n) {
+      obj.leaseMs = message.leaseMs.toString();
+    }
+    if (message.now !== false) {
+      obj.now = message.now;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ClaimPullRequest>): ClaimPullRequest {
+    return ClaimPullRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClaimPullRequest>): ClaimPullRequest {
+    const message = createBaseClaimPullRequest();
+    message.pull = (object.pull !== undefined && object.pull !== null) ? Pull.fromPartial(object.pull) : undefined;
+    message.claim = object.claim ?? new Uint8Array(0);
+    message.leaseMs = (object.leaseMs !== undefined && object.leaseMs !== null) ? BigInt(object.leaseMs) : 0n;
+    message.now = object.now ?? false;
+    return message;
+  },
+};
+
+function createBaseClaimPullResponse(): ClaimPullResponse {
+  return { taken: false, pull: undefined };
+}
+
+export const ClaimPullResponse: MessageFns<ClaimPullResponse> = {
+  encode(message: ClaimPullResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taken !== false) {
+      writer.uint32(8).bool(message.taken);
+    }
+    if (message.pull !== undefined) {
+      Pull.encode(message.pull, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClaimPullResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClaimPullResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.taken = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pull = Pull.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ClaimPullResponse {
+    return {
+      taken: isSet(object.taken) ? globalThis.Boolean(object.taken) : false,
+      pull: isSet(object.pull) ? Pull.fromJSON(object.pull) : undefined,
+    };
+  },
+
+  toJSON(message: ClaimPullResponse): unknown {
+    const obj: any = {};
+    if (message.taken !== false) {
+      obj.taken = message.taken;
+    }
+    if (message.pull !== undefined) {
+      obj.pull = Pull.toJSON(message.pull);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ClaimPullResponse>): ClaimPullResponse {
+    return ClaimPullResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClaimPullResponse>): ClaimPullResponse {
+    const message = createBaseClaimPullResponse();
+    message.taken = object.taken ?? false;
+    message.pull = (object.pull !== undefined && object.pull !== null) ? Pull.fromPartial(object.pull) : undefined;
+    return message;
+  },
+};
+
+function createBaseNotePullRequest(): NotePullRequest {
+  return { pull: undefined, claim: new Uint8Array(0) };
+}
+
+export const NotePullRequest: MessageFns<NotePullRequest> = {
+  encode(message: NotePullRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pull !== undefined) {
+      Pull.encode(message.pull, writer.uint32(10).fork()).join();
+    }
+    if (message.claim.length !== 0) {
+      writer.uint32(18).bytes(message.claim);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NotePullRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNotePullRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pull = Pull.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.claim = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NotePullRequest {
+    return {
+      pull: isSet(object.pull) ? Pull.fromJSON(object.pull) : undefined,
+      claim: isSet(object.claim) ? bytesFromBase64(object.claim) : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: NotePullRequest): unknown {
+    const obj: any = {};
+    if (message.pull !== undefined) {
+      obj.pull = Pull.toJSON(message.pull);
+    }
+    if (message.claim.length !== 0) {
+      obj.claim = base64FromBytes(message.claim);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NotePullRequest>): NotePullRequest {
+    return NotePullRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NotePullRequest>): NotePullRequest {
+    const message = createBaseNotePullRequest();
+    message.pull = (object.pull !== undefined && object.pull !== null) ? Pull.fromPartial(object.pull) : undefined;
+    message.claim = object.claim ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseNotePullResponse(): NotePullResponse {
+  return {};
+}
+
+export const NotePullResponse: MessageFns<NotePullResponse> = {
+  encode(_: NotePullResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NotePullResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNotePullResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): NotePullResponse {
+    return {};
+  },
+
+  toJSON(_: NotePullResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<NotePullResponse>): NotePullResponse {
+    return NotePullResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<NotePullResponse>): NotePullResponse {
+    const message = createBaseNotePullResponse();
+    return message;
+  },
+};
+
+function createBaseListPullsRequest(): ListPullsRequest {
+  return { partyOin: "", failing: false, limit: 0 };
+}
+
+export const ListPullsRequest: MessageFns<ListPullsRequest> = {
+  encode(message: ListPullsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.failing !== false) {
+      writer.uint32(16).bool(message.failing);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(24).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPullsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPullsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.failing = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListPullsRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      failing: isSet(object.failing) ? globalThis.Boolean(object.failing) : false,
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+    };
+  },
+
+  toJSON(message: ListPullsRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.failing !== false) {
+      obj.failing = message.failing;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListPullsRequest>): ListPullsRequest {
+    return ListPullsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPullsRequest>): ListPullsRequest {
+    const message = createBaseListPullsRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.failing = object.failing ?? false;
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseListPullsResponse(): ListPullsResponse {
+  return { pulls: [] };
+}
+
+export const ListPullsResponse: MessageFns<ListPullsResponse> = {
+  encode(message: ListPullsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.pulls) {
+      Pull.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPullsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPullsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pulls.push(Pull.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListPullsResponse {
+    return { pulls: globalThis.Array.isArray(object?.pulls) ? object.pulls.map((e: any) => Pull.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: ListPullsResponse): unknown {
+    const obj: any = {};
+    if (message.pulls?.length) {
+      obj.pulls = message.pulls.map((e) => Pull.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListPullsResponse>): ListPullsResponse {
+    return ListPullsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPullsResponse>): ListPullsResponse {
+    const message = createBaseListPullsResponse();
+    message.pulls = object.pulls?.map((e) => Pull.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** Who is at school. */
 export type RostersServiceDefinition = typeof RostersServiceDefinition;
 export const RostersServiceDefinition = {
@@ -2854,8 +3804,60 @@ export const RostersServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Takes the right to ask an administration for a roster, for a while: one process at a time has it, and none before it is due. */
+    claimPull: {
+      name: "ClaimPull",
+      requestType: ClaimPullRequest as typeof ClaimPullRequest,
+      requestStream: false,
+      responseType: ClaimPullResponse as typeof ClaimPullResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What came of a pull; gives the right back. */
+    notePull: {
+      name: "NotePull",
+      requestType: NotePullRequest as typeof NotePullRequest,
+      requestStream: false,
+      responseType: NotePullResponse as typeof NotePullResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What came of the last pulls. */
+    listPulls: {
+      name: "ListPulls",
+      requestType: ListPullsRequest as typeof ListPullsRequest,
+      requestStream: false,
+      responseType: ListPullsResponse as typeof ListPullsResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
+
+function bytesFromBase64(b64: string): Uint8Array {
+  if ((globalThis as any).Buffer) {
+    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
+  } else {
+    const bin = globalThis.atob(b64);
+    const arr = new Uint8Array(bin.length);
+    for (let i = 0; i < bin.length; ++i) {
+      arr[i] = bin.charCodeAt(i);
+    }
+    return arr;
+  }
+}
+
+function base64FromBytes(arr: Uint8Array): string {
+  if ((globalThis as any).Buffer) {
+    return (globalThis as any).Buffer.from(arr).toString("base64");
+  } else {
+    const bin: string[] = [];
+    arr.forEach((byte) => {
+      bin.push(globalThis.String.fromCharCode(byte));
+    });
+    return globalThis.btoa(bin.join(""));
+  }
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
