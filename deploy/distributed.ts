@@ -178,6 +178,7 @@ async function main(): Promise<void> {
       EDUK_DATA: data,
       EDUK_HTTP: http,
       EDUK_GRPC: await addressOf('EDUK_GRPC', '127.0.0.1:50051'),
+      EDUK_CONSOLE: process.env['EDUK_CONSOLE'] || (http === '127.0.0.1:8080' ? '127.0.0.1:8081' : '127.0.0.1:0'),
       EDUK_PUBLIC_URL: process.env['EDUK_PUBLIC_URL'] || `http://${http}`,
       EDUK_CORE: places.core.join(','),
       EDUK_DELIVERY: places.delivery.join(','),
@@ -227,6 +228,7 @@ async function main(): Promise<void> {
           Object.assign(own, {
             EDUK_GRPC: places.door[2 * i]!,
             EDUK_HTTP: places.door[2 * i + 1]!,
+            EDUK_CONSOLE: '127.0.0.1:0',
             EDUK_DATA: join(data, `door-${i + 1}`),
             EDUK_OPERATOR_KEY_FILE: join(data, 'operator.key'),
             EDUK_INNER_KEY_FILE: join(data, 'inner.key'),

@@ -12,8 +12,23 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { type Config, ConfigError, type GatewayError, readSettingFile, type SettingName, settings } from '#kernel';
+import {
+  type Config,
+  ConfigError,
+  diallerFor,
+  type GatewayError,
+  isLoopback,
+  networksOf,
+  operatorAddress,
+  parseAddress,
+  parseNetworks,
+  readSettingFile,
+  type SettingName,
+  settings,
+  systemClock,
+} from '#kernel';
 import { Service } from '#proto/eduk/core/v1/party';
+import type { ConsoleOptions, ConsoleSignIn } from '#services/console';
 import type { ClaimKind, DoorTls, Duty, Level, OperatorSignIn, RegisterOptions, SchoolSignIn } from '#services/edge';
 
 export interface Addresses {
@@ -213,6 +228,36 @@ export function schoolSignInOf(config: Config): SchoolSignIn | undefined {
     least: config.EDUK_SIGNIN_LEVEL as Level,
     words: new Map(words),
     service: config.EDUK_SIGNIN_SERVICE,
+  };
+}
+
+/** Where operators sign in to the console at their provider; undefined = by a link on this machine only. Throws `ConfigError`. */
+function consoleSignInOf(config: Config): ConsoleSignIn | undefined {
+  if (config.EDUK_CONSOLE_CLIENT_ID === undefined) return undefined;
+  const problems: string[] = [];
+  const scope = config.EDUK_CONSOLE_SCOPE!;
+  if (!scope.split(' ').includes('openid')) problems.push('EDUK_CONSOLE_SCOPE must hold openid');
+  const clientSecret = readSettingFile(config, 'EDUK_CONSOLE_CLIENT_SECRET_FILE').toString('utf8').trim();
+  if (clientSecret === '') problems.push('EDUK_CONSOLE_CLIENT_SECRET_FILE names a file that is empty');
+  if (problems.length > 0) throw new ConfigError(problems);
+  return { issuer: config.EDUK_OIDC_ISSUER!, clientId: config.EDUK_CONSOLE_CLIENT_ID, clientSecret, scope };
+}
+
+/** What the console is started with beside doors whose gRPC listens at `grpc`. Throws `ConfigError`. */
+export function consoleOf(config: Config, grpc: string): ConsoleOptions {
+  const address = parseAddress(config.EDUK_CONSOLE)!;
+  const onLoopback = isLoopback(address.host);
+  return {
+    address,
+    publicUrl: config.EDUK_CONSOLE_URL,
+    tls: onLoopback
+      ? undefined
+      : () => ({ cert: readSettingFile(config, 'EDUK_TLS_CERT'), key: readSettingFile(config, 'EDUK_TLS_KEY') }),
+    door: operatorAddress(config) ?? parseAddress(grpc)!,
+    operatorKey: operatorKey(config),
+    signIn: consoleSignInOf(config),
+    dialler: diallerFor(networksOf(parseNetworks(config.EDUK_ALLOW_NETWORKS ?? '') ?? [], onLoopback)),
+    now: () => systemClock.now(),
   };
 }
 

@@ -410,6 +410,7 @@ const harmless = [
   'eduk.entitlements.v1.EntitlementsService/getEntitlement',
   'eduk.entitlements.v1.EntitlementsService/listEntitlements',
   'eduk.flows.v1.FlowsService/awaitDecision',
+  'eduk.flows.v1.FlowsService/countFlows',
   'eduk.flows.v1.FlowsService/findFlows',
   'eduk.flows.v1.FlowsService/getFlow',
   'eduk.flows.v1.FlowsService/listRefusals',

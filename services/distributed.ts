@@ -34,6 +34,7 @@ import { type GrpcServer, type GrpcTransport, grpcTransport, type InnerProof, se
 import type { Vault } from '#services/pseudonyms';
 import {
   type Addresses,
+  consoleOf,
   innerKey,
   makeFolder,
   operatorKey,
@@ -242,6 +243,8 @@ export async function startRoles(
       ? await startDoors(config, route(mine, here, ways, doorLog.implementation), missing)
       : undefined;
     if (doors) opened.push(() => doors.stop(0));
+    const console = doors && (await (await import('#services/console')).startConsole(consoleOf(config, doors.grpc)));
+    if (console) opened.push(() => console.stop(0));
     const outbound = has('delivery')
       ? sendOnce(() => missing(), config, route(mine, here, ways, doorLog?.implementation ?? engineLog))
       : undefined;
@@ -257,7 +260,7 @@ export async function startRoles(
       },
     };
     const internal = await serveInternal(config, health);
-    const addresses = doors && { grpc: doors.grpc, http: doors.http, console: config.EDUK_CONSOLE };
+    const addresses = doors && { grpc: doors.grpc, http: doors.http, console: console!.address };
     const forget = addresses ? writeAddresses(config.EDUK_DATA, addresses) : () => undefined;
 
     let ended: Promise<void> | undefined;
@@ -271,7 +274,12 @@ export async function startRoles(
         ended ??= (async () => {
           forget();
           // Callers first: what they are owed still needs what stands behind them.
-          await Promise.all([doors?.stop(GRACE_MS), outbound?.stop(GRACE_MS), inner?.server.stop(GRACE_MS)]);
+          await Promise.all([
+            console?.stop(1_000),
+            doors?.stop(GRACE_MS),
+            outbound?.stop(GRACE_MS),
+            inner?.server.stop(GRACE_MS),
+          ]);
           await Promise.all([engine?.stop(), doorLog?.stop(), vault?.stop()]);
           for (const { transport } of ways) transport.close();
           owners.close();

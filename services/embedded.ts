@@ -17,9 +17,11 @@ import {
   systemClock,
   type Transport,
 } from '#kernel';
+import { type Console, startConsole } from '#services/console';
 import { type Sender, startDoors, startOutbound } from '#services/edge';
 import { findMasterKey, startVaultThread } from '#services/pseudonyms';
 import {
+  consoleOf,
   type Gateway,
   makeFolder,
   operatorKey,
@@ -59,6 +61,7 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
   let doors: Awaited<ReturnType<typeof startDoors>>;
   let internal: Awaited<ReturnType<typeof serveInternal>> | undefined;
   let outbound: Sender;
+  let console: Console | undefined;
   try {
     doors = await startDoors({
       ...addresses,
@@ -99,15 +102,20 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
       alone: true,
       version: packageVersion,
     }).catch(close);
-    internal = await serveInternal(config, doors.health).catch(async (thrown) => {
-      await outbound.stop(0);
-      return close(thrown);
-    });
+    try {
+      console = await startConsole(consoleOf(config, doors.grpc));
+      internal = await serveInternal(config, doors.health);
+    } catch (thrown) {
+      await Promise.all([outbound.stop(0), console?.stop(0)]);
+      return await close(thrown);
+    }
   } catch (thrown) {
     await Promise.all([vault.stop(), state.stop()]);
     throw thrown;
   }
-  const forget = writeAddresses(folder, { grpc: doors.grpc, http: doors.http, console: config.EDUK_CONSOLE });
+  const shown = console;
+  const bound = { grpc: doors.grpc, http: doors.http, console: shown.address };
+  const forget = writeAddresses(folder, bound);
   let stopping: Promise<void> | undefined;
   let lost: (error: GatewayError) => void = (error) => log('error', 'thread_lost', { fault: error.fault });
   vault.onLost((error) => lost(error));
@@ -119,13 +127,13 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
     lost(new GatewayError('gateway.bug', 'The data folder was taken away.'));
   });
   return {
-    addresses: { grpc: doors.grpc, http: doors.http, console: config.EDUK_CONSOLE },
+    addresses: bound,
     devKey: vault.devKey,
     stop() {
       stopping ??= (async () => {
         stopWatching();
         forget();
-        await Promise.all([doors.stop(3_000), outbound.stop(3_000)]);
+        await Promise.all([shown.stop(1_000), doors.stop(3_000), outbound.stop(3_000)]);
         await Promise.all([state.stop(), vault.stop(), internal?.stop()]);
       })();
       return stopping;

@@ -7,6 +7,7 @@ const root = join(import.meta.dirname, '..');
 const bin = join(root, 'node_modules/.bin');
 const steps: [string, string, string[]][] = [
   ['types', join(bin, 'tsc'), ['--noEmit', '-p', '.']],
+  ['types of pages', join(bin, 'tsc'), ['--noEmit', '-p', 'services/console/web']],
   ['lint', join(bin, 'biome'), ['check', '.']],
   ['contracts', join(bin, 'buf'), ['lint']],
   ['generated files', process.execPath, ['proto/generate.ts', '--check']],

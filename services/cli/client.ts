@@ -93,6 +93,13 @@ function readToken(config: Config): string | undefined {
   return token;
 }
 
+/** The operator's key itself, for what is proved with it. Throws `Problem`. */
+export function operatorKeyOf(config: Config): string {
+  const token = readToken(config);
+  if (token !== undefined) return token;
+  throw new Problem('party.unknown', `${tokenFile(config)} is not there.`);
+}
+
 /** Connects at the first question. Throws `Problem` when the token may not travel to that address. */
 export function connectGateway(config: Config): Gateway {
   const address = gatewayAddress(config);

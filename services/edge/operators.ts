@@ -27,6 +27,8 @@ const reads: ReadonlySet<string> = new Set([
   'listParties',
   'listMandates',
   'showFlow',
+  'listFlows',
+  'showOverview',
   'whyBlocked',
   'listHolds',
   'listSites',

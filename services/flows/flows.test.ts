@@ -3,10 +3,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decoded, emit, flowBytes, type ServiceModule, testBench } from '#bus';
 import { newId, uuidBytes } from '#kernel';
-import { FlowsServiceDefinition, type RefusalNote } from '#proto/eduk/flows/v1/flows';
+import { FindFlowsRequest, FlowsServiceDefinition, type RefusalNote } from '#proto/eduk/flows/v1/flows';
 import { type EventName, events } from '#proto/events';
 import { consumer } from './consume.ts';
 import { meanings, passedOver } from './events.ts';
+import { idBefore } from './find.ts';
 import { flows } from './index.ts';
 import { listRefusals, noteRefusals } from './refusals.ts';
 import { flowsTable } from './tables.ts';
@@ -53,6 +54,10 @@ function setUp(...more: ServiceModule[]) {
     (await client.getFlow({ flowId, partyOin: '', referenceKey: new Uint8Array(), method: '' })).flow;
   return { bench, client, get, school: { school: SCHOOL } };
 }
+
+let counted = 0;
+/** As a door makes it at that moment. */
+const idAt = (ms: number): string => idBefore(ms).slice(0, -12) + String(++counted).padStart(12, '0');
 
 describe('a flow', () => {
   test('knows sender, method and subject, and its first decision', async () => {
@@ -324,15 +329,65 @@ describe('finding a flow', () => {
       ['e2', 'l2'],
       ['e1', 'l1'],
     ] as const)
-      bench.submit('GrantSubmitted', grant(id), learner, school);
-    const find = async (asked: object) =>
-      (await client.findFlows({ schoolOin: '', subject: '', key: '', limit: 0, ...asked })).flows.map(
-        ({ subject }) => subject,
-      );
+      bench.submit('GrantSubmitted', grant(id), learner, { ...school, flowId: idAt(bench.now()) });
+    const search = (asked: object) => client.findFlows(FindFlowsRequest.fromPartial(asked));
+    const find = async (asked: object) => (await search(asked)).flows.map(({ subject }) => subject);
     expect(await find({ subject: 'e1' })).toEqual(['e1', 'e1']);
     expect(await find({ key: 'l2' })).toEqual(['e2']);
     expect(await find({ schoolOin: SCHOOL })).toEqual(['e1', 'e2', 'e1']);
     expect(await find({ schoolOin: SCHOOL, limit: 1 })).toEqual(['e1']);
+    expect(await find({ partyOin: SELLER, state: 'decided' })).toEqual(['e1', 'e2', 'e1']);
+    expect(await find({ partyOin: SCHOOL })).toEqual([]);
+    expect(await find({ state: 'refused' })).toEqual([]);
+    // What is there was looked at wholly, unless there is more of it than was asked for.
+    expect(await search({ subject: 'e2' })).toMatchObject({ coveredFromMs: 0n, more: false });
+    expect(await search({ limit: 1 })).toMatchObject({ coveredFromMs: BigInt(bench.now()), more: true });
+    expect(await find({ beforeMs: BigInt(bench.now()) })).toEqual([]);
+    expect(await find({ beforeMs: BigInt(bench.now() + 1) })).toEqual(['e1', 'e2', 'e1']);
+  });
+});
+
+describe('how much is accepted', () => {
+  const ask = async ({ client }: ReturnType<typeof setUp>) => {
+    const { minutes, counts } = await client.countFlows({});
+    return {
+      bars: minutes.filter(({ accepted }) => accepted > 0).map(({ accepted }) => accepted),
+      all: minutes.length,
+      counts: counts.map(({ partyOin, method, accepted }) => [partyOin, method, accepted]),
+    };
+  };
+  const METHOD = 'EntitlementService/GrantEntitlements';
+
+  test('is counted by minute, sender and method, each message once however often it is asked', async () => {
+    const at = setUp(grants);
+    const { bench, school } = at;
+    expect(await ask(at)).toEqual({ bars: [], all: 60, counts: [] });
+    const one = (n: number) =>
+      bench.submit('GrantSubmitted', grant(`e${n}`), `l${n}`, { ...school, flowId: idAt(bench.now()) });
+    one(1);
+    bench.advance(1_000);
+    expect((await ask(at)).bars).toEqual([1]);
+    one(2);
+    for (let i = 0; i < 5; i++) {
+      bench.advance(1_000);
+      expect(await ask(at)).toMatchObject({ bars: [2], counts: [[SELLER, METHOD, 2]] });
+    }
+    bench.advance(120_000);
+    one(3);
+    bench.advance(1_000);
+    expect(await ask(at)).toMatchObject({ bars: [2, 1], counts: [[SELLER, METHOD, 3]] });
+  });
+
+  test('is of the last hour only', async () => {
+    const at = setUp(grants);
+    at.bench.submit('GrantSubmitted', grant('e1'), 'l1', { ...at.school, flowId: idAt(at.bench.now()) });
+    at.bench.advance(30 * 60_000);
+    expect((await ask(at)).bars).toEqual([1]);
+    at.bench.submit('GrantSubmitted', grant('e2'), 'l1', { ...at.school, flowId: idAt(at.bench.now()) });
+    at.bench.advance(31 * 60_000);
+    expect((await ask(at)).bars).toEqual([1]);
+    at.bench.advance(31 * 60_000);
+    expect((await ask(at)).bars).toEqual([]);
   });
 });
 

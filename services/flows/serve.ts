@@ -4,6 +4,8 @@ import { GatewayError, type Handlers, type Implementation, implement, type Waite
 import { type FlowRow, FlowsServiceDefinition, type Step } from '#proto/eduk/flows/v1/flows';
 import { type EventName, events } from '#proto/events';
 import { beganMs } from './consume.ts';
+import { Counts } from './counts.ts';
+import { findFlows } from './find.ts';
 import { isDecided, stateOf } from './flow.ts';
 import { listRefusals, noteRefusals } from './refusals.ts';
 import { Resting } from './resting.ts';
@@ -12,13 +14,10 @@ import { type FlowTableRow, flowsTable, type StepCell } from './tables.ts';
 const LONGEST_WAIT_MS = 30_000;
 /** How long a question about a flow that no row knows waits until this service has read what was accepted. */
 const CATCH_UP_MS = 3000;
-const PAGE = 1000;
-/** Rows looked at, newest first, to find flows by what they are about. */
-const LOOKED_AT = 20_000;
-const MOST_FOUND = 1000;
 
 export function serve(engine: EngineView, waiters: Waiters): readonly Implementation[] {
   const resting = new Resting(engine);
+  const counts = new Counts(engine);
   engine.onCommit((_touched, elsewhere) => {
     resting.changed();
     waiters.settled(elsewhere);
@@ -54,30 +53,8 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
       const known = await waiters.until(flowId, left(Math.min(Number(waitMs), LONGEST_WAIT_MS)), decided);
       return { flow: show(known ?? row(flowId)) };
     },
-    findFlows({ schoolOin, subject, key, limit }) {
-      const most = Math.min(limit || 100, MOST_FOUND);
-      const flows: FlowRow[] = [];
-      let after: string | undefined;
-      for (let looked = 0; looked < LOOKED_AT && flows.length < most; looked += PAGE) {
-        const page = engine.list(flowsTable, {
-          equals: [],
-          ...(after === undefined ? {} : { after: [after] }),
-          descending: true,
-          limit: PAGE,
-        });
-        for (const flow of page)
-          if (
-            flows.length < most &&
-            (schoolOin === '' || flow.school === schoolOin) &&
-            (subject === '' || flow.subject === subject) &&
-            (key === '' || flow.key === key)
-          )
-            flows.push(flowRow(flow, resting));
-        if (page.length < PAGE) break;
-        after = page.at(-1)!.flowId;
-      }
-      return { flows };
-    },
+    findFlows: (asked) => findFlows(engine, asked, (flow) => flowRow(flow, resting)),
+    countFlows: () => counts.count(),
     noteRefusals({ notes }) {
       noteRefusals(engine, notes);
       return {};

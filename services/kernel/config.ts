@@ -43,9 +43,28 @@ export const settings = {
   },
   EDUK_HTTP: { about: 'Where the HTTP door (SOAP, OAuth, files) listens.', type: 'address', default: '127.0.0.1:8080' },
   EDUK_CONSOLE: {
-    about: 'Where the operator console listens. There is no console yet; the address is reserved and printed.',
+    about:
+      'Where the operator’s console listens, in the process of the doors. Default: 127.0.0.1:8081, or a free port where EDUK_HTTP asks for one. Another address than loopback needs EDUK_TLS_CERT, EDUK_CONSOLE_URL and EDUK_CONSOLE_CLIENT_ID: docs/console.md.',
     type: 'address',
     default: '127.0.0.1:8081',
+  },
+  EDUK_CONSOLE_URL: {
+    about: 'Under which address browsers reach the console, where that is not EDUK_CONSOLE itself.',
+    type: 'url',
+  },
+  EDUK_CONSOLE_CLIENT_ID: {
+    about:
+      'By which EDUK_OIDC_ISSUER knows the console. Set = operators sign in there; its access tokens must be for EDUK_OIDC_AUDIENCE.',
+    type: 'text',
+  },
+  EDUK_CONSOLE_CLIENT_SECRET_FILE: {
+    about: 'File (mode 0600) with the client secret of the console for EDUK_OIDC_ISSUER.',
+    type: 'path',
+  },
+  EDUK_CONSOLE_SCOPE: {
+    about: 'Scopes that the console asks of EDUK_OIDC_ISSUER, with spaces; openid is one of them.',
+    type: 'text',
+    default: 'openid',
   },
   EDUK_INTERNAL: {
     about:
@@ -433,6 +452,8 @@ function incomplete(config: Config): string[] {
   pair('EDUK_OSR_URL', 'EDUK_OSR_SERVICES');
   pair('EDUK_OSR_TLS_CERT', 'EDUK_OSR_TLS_KEY');
   for (const name of ['EDUK_OSR_TLS_CERT', 'EDUK_OSR_TLS_CA', 'EDUK_OSR_KEY_FILE'] as const) need(name, 'EDUK_OSR_URL');
+  pair('EDUK_CONSOLE_CLIENT_ID', 'EDUK_CONSOLE_CLIENT_SECRET_FILE');
+  need('EDUK_CONSOLE_CLIENT_ID', 'EDUK_OIDC_ISSUER');
   pair('EDUK_SIGNIN_ISSUER', 'EDUK_SIGNIN_CLIENT_ID');
   pair('EDUK_SIGNIN_ISSUER', 'EDUK_SIGNIN_CLIENT_SECRET_FILE');
   pair('EDUK_INNER_TLS_CERT', 'EDUK_INNER_TLS_KEY');
@@ -466,8 +487,11 @@ function exposed(config: Config): string[] {
     problems.push('EDUK_HTTP names an address that is not loopback; set EDUK_PUBLIC_URL to what parties call it by');
   if (away('EDUK_OPERATOR'))
     problems.push('EDUK_OPERATOR names an address that is not loopback; the operator’s key does not leave the machine');
-  if (away('EDUK_CONSOLE'))
-    problems.push('EDUK_CONSOLE names an address that is not loopback; the console listens on loopback only');
+  for (const needed of ['EDUK_TLS_CERT', 'EDUK_CONSOLE_URL', 'EDUK_CONSOLE_CLIENT_ID'] as const)
+    if (away('EDUK_CONSOLE') && config[needed] === undefined)
+      problems.push(
+        `EDUK_CONSOLE names an address that is not loopback; there it needs ${needed}, because nobody signs in by a link`,
+      );
   if (away('EDUK_INTERNAL') && config.EDUK_INNER_TLS_CERT === undefined && config.EDUK_TLS_CERT === undefined)
     problems.push(
       'EDUK_INTERNAL names an address that is not loopback; without TLS the gateway listens on loopback only: set EDUK_INNER_TLS_CERT or EDUK_TLS_CERT',
@@ -511,6 +535,9 @@ export function readConfig(
     const wrong = value === undefined ? undefined : wrongForm(setting, value);
     if (wrong) problems.push(`${name} ${wrong}`);
   }
+  // Who asks for free ports has several gateways on one machine.
+  if (!given.has('EDUK_CONSOLE') && parseAddress(config['EDUK_HTTP'] ?? '')?.port === 0)
+    config['EDUK_CONSOLE'] = '127.0.0.1:0';
   const read = config as Config;
   problems.push(...incomplete(read), ...exposed(read), ...demands(read));
   if (problems.length > 0) throw new ConfigError(problems);

@@ -2,6 +2,7 @@ export * from './clear.ts';
 export * from './clock.ts';
 export * from './codec.ts';
 export * from './config.ts';
+export * from './console-link.ts';
 export * from './deadline.ts';
 export * from './dial.ts';
 export * from './errors.ts';

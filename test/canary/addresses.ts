@@ -95,7 +95,7 @@ export async function sowAddresses(sowing: Sowing): Promise<void> {
       await sowing
         .fetch(name, `${address}${path}?naam=${encodeURIComponent(sowing.plant(next(), name, 'query').value)}`, {})
         .catch((thrown: unknown) => {
-          // The address of the console is reserved: nothing listens there yet.
+          // The console has a browser of its own: console.ts.
           if (at === 0) throw thrown;
         });
   }

@@ -33,6 +33,8 @@ export interface Subject {
   operatorKey: string;
   /** Where persons of the operator sign in. */
   provider: StandInProvider;
+  /** `host:port` of the operator's console. */
+  console: string;
   /** Addresses of health and metrics. */
   internal: string[];
   /** Settings with which the command line finds it. */
@@ -261,6 +263,7 @@ export async function startEmbedded(setup: Setup = {}): Promise<Subject> {
       http: `http://${http}`,
       operatorKey: operatorKeyIn(data),
       provider,
+      console: `127.0.0.1:${console}`,
       internal: [`http://${http}`, `http://127.0.0.1:${console}`],
       env: { ...env, ...commandsOf(setup) },
       ...subjectOf([program]),
@@ -312,7 +315,7 @@ export async function startDistributed(setup: Setup = {}): Promise<Subject> {
       changed.port = String(port);
       return changed.href;
     };
-    const ports = await freePorts(4 + ROLES.length + 2);
+    const ports = await freePorts(4 + ROLES.length + 3);
     const next = (): string => `127.0.0.1:${ports.pop()!}`;
     const inner = { core: next(), delivery: next(), watch: next(), vault: next() };
     const wires = Object.fromEntries(
@@ -323,7 +326,7 @@ export async function startDistributed(setup: Setup = {}): Promise<Subject> {
         ]),
       ),
     ) as Record<keyof typeof inner, Tap>;
-    const [grpc, http] = [next(), next()];
+    const [grpc, http, console] = [next(), next(), next()];
     const data = join(folder, 'data');
     mkdirSync(data, { mode: 0o700 });
     const state = { EDUK_DATABASE_URL: through(postgres.url, toState) };
@@ -341,6 +344,7 @@ export async function startDistributed(setup: Setup = {}): Promise<Subject> {
       EDUK_DATA: data,
       EDUK_GRPC: grpc,
       EDUK_HTTP: http,
+      EDUK_CONSOLE: console,
       EDUK_PUBLIC_URL: `http://${http}`,
       EDUK_CORE: wires.core.address,
       EDUK_DELIVERY: wires.delivery.address,
@@ -363,6 +367,7 @@ export async function startDistributed(setup: Setup = {}): Promise<Subject> {
       http: `http://${http}`,
       operatorKey: operatorKeyIn(data),
       provider,
+      console,
       internal: programs.map(({ env }) => `http://${env['EDUK_INTERNAL']}`),
       env: {
         EDUK_ENGINE: 'kafka',

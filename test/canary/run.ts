@@ -6,6 +6,7 @@ import type { Adapter } from '#adapters/contract';
 import { adapters } from '../../adapters/contract/registry.ts';
 import { school } from '../../docs/grpc/seed.ts';
 import { run as runCommand, sowAddresses, sowCommands } from './addresses.ts';
+import { readConsole } from './console.ts';
 import { sowDocuments } from './documents.ts';
 import { type Setup, type Subject, startDistributed, startEmbedded } from './gateway.ts';
 import { operation } from './operations.ts';
@@ -87,6 +88,8 @@ export async function runSuite(options: Options): Promise<EngineReport> {
     const dead = await runCommand(['dead', 'list', '--json'], '', subject.env);
     looking.at('dead letters', dead.said);
     if (dead.code !== 0) problems.push(`eduk dead list ended with ${dead.code}`);
+    say('pages of the console');
+    await readConsole(sowing);
     await story.end();
     await others(sowing, cast);
     await shownToOperators(sowing);

@@ -313,6 +313,50 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
         });
     },
   },
+  listFlows: {
+    call: (as) => as.listFlows({ text: 'found-1' }),
+    effect: async () => {
+      const { flowId } = await las.orders.placeOrder(order('found-1', 'onbekend'));
+      // By its id, what it is about, its sender's reference, its sender and its school.
+      for (const asked of [
+        { text: flowId },
+        { text: 'found-1' },
+        { text: 'found-1', partyOin: las.oin },
+        { text: las.oin },
+        { text: school },
+        { text: school.slice(11, 15) },
+        { schoolOin: school.slice(11, 15), state: 'waiting' },
+      ]) {
+        const { flows, names } = await at.operator.listFlows(asked);
+        expect(flows).toContainEqual(
+          expect.objectContaining({ flowId, method: 'OrderService/PlaceOrder', partyOin: las.oin, schoolOin: school }),
+        );
+        expect(names).toContainEqual({ oin: las.oin, name: 'De Leerlijst' });
+      }
+      for (const asked of [{ text: newOin() }, { text: flowId, state: 'refused' }, { text: 'found-2' }])
+        expect(await at.operator.listFlows(asked)).toMatchObject({ flows: [], coveredFromMs: 0n, more: false });
+      const [newest] = (await at.operator.listFlows({ limit: 1 })).flows;
+      const { flows: before } = await at.operator.listFlows({ beforeMs: newest!.acceptedMs, limit: 200 });
+      expect(before.every(({ acceptedMs }) => acceptedMs <= newest!.acceptedMs)).toBe(true);
+    },
+  },
+  showOverview: {
+    call: (as) => as.showOverview({}),
+    effect: async () => {
+      await las.orders.placeOrder(order('seen-1', 'onbekend'));
+      await expect
+        .poll(async () => {
+          const { counts, minutes } = await at.operator.showOverview({});
+          const ofLas = counts.find(
+            ({ partyOin, method }) => partyOin === las.oin && method === 'OrderService/PlaceOrder',
+          );
+          return [minutes.length, (ofLas?.accepted ?? 0) > 0];
+        })
+        .toEqual([60, true]);
+      const { names } = await at.operator.showOverview({});
+      expect(names).toContainEqual({ oin: las.oin, name: 'De Leerlijst' });
+    },
+  },
   whyBlocked: {
     call: (as) => as.whyBlocked({ schoolOin: school, orderId: 'why-1' }),
     effect: async () => {

@@ -14,6 +14,8 @@ export interface Answered {
   claims?: JWTPayload;
   /** What userinfo says besides sub; undefined = the provider has none. */
   userinfo?: Record<string, unknown>;
+  /** Its access token; undefined = one that says nothing. */
+  access?: string;
   /** Makes the token instead. */
   token?: (payload: JWTPayload) => Promise<string> | string;
 }
@@ -83,7 +85,7 @@ export async function startProvider(
       exp: seconds() + 300,
       ...answered.claims,
     };
-    const access = base64url(randomBytes(16));
+    const access = answered.access ?? base64url(randomBytes(16));
     if (answered.userinfo) infos.set(access, { sub: payload.sub, ...answered.userinfo });
     const id_token = await (answered.token ? answered.token(payload) : provider.signed(payload));
     return [200, { access_token: access, token_type: 'Bearer', expires_in: 300, id_token }];

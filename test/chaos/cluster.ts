@@ -227,6 +227,7 @@ export async function startCluster({ folder, nodes, replicas: count, small }: Cl
       EDUK_DATA: data,
       EDUK_HTTP: doors[0]!.http,
       EDUK_GRPC: doors[0]!.grpc,
+      EDUK_CONSOLE: '127.0.0.1:0',
       EDUK_PUBLIC_URL: `http://${doors[0]!.http}`,
       EDUK_CORE: places.core.join(','),
       EDUK_DELIVERY: places.delivery.join(','),

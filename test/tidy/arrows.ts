@@ -41,6 +41,8 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
   'services/delivery': [...DECIDER, 'services/release', 'adapters'],
   'services/pseudonyms': [...DECIDER, 'adapters'],
   'services/cli': ['services/kernel', 'proto'],
+  // It calls the operator's door as the command line does.
+  'services/console': ['services/kernel', 'proto'],
   // main.ts and state.ts: they compose what the others are.
   services: ['services', 'proto'],
   'adapters/contract': ['services/kernel', 'proto', 'adapters'],

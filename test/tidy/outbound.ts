@@ -41,6 +41,7 @@ export const inner: readonly Inner[] = [
   { path: 'services/bus/copy/postgres.ts', by: 'pg', why: 'The database of the settings, for moves and backups.' },
   { path: 'services/pseudonyms/postgres/connection.ts', by: 'pg', why: 'The database of the vault.' },
   { path: 'services/pseudonyms/measure.ts', by: 'pg', why: 'A measurement of the database of the vault.' },
+  { path: 'services/console/door.ts', by: '@grpc/grpc-js', why: 'The console calls the door of its own process.' },
   { path: 'services/cli/client.ts', by: '@grpc/grpc-js', why: 'The operator’s command calls its own gateway.' },
   {
     path: 'services/cli/eduk.js',

@@ -253,7 +253,9 @@ function clock({ EDUK_DATA: data }: Config, now: number): Check {
 }
 
 async function ports(config: Config): Promise<Check[]> {
-  const names = (['EDUK_GRPC', 'EDUK_HTTP', 'EDUK_INTERNAL'] as const).filter((name) => config[name] !== undefined);
+  const names = (['EDUK_GRPC', 'EDUK_HTTP', 'EDUK_CONSOLE', 'EDUK_INTERNAL'] as const).filter(
+    (name) => config[name] !== undefined,
+  );
   return Promise.all(
     names.map(async (name) => {
       const { host, port } = parseAddress(config[name]!)!;

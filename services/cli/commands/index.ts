@@ -3,6 +3,7 @@ import { mapKeys } from './administration.ts';
 import { auditAccess, auditHead, auditVerify } from './audit.ts';
 import { breach } from './breach.ts';
 import { certsDev } from './certs.ts';
+import { openConsole } from './console.ts';
 import { partyKeys, partySignIn, renewSecret } from './credentials.ts';
 import { dropDead, listDead, retryDead } from './dead.ts';
 import { doctor } from './doctor.ts';
@@ -37,6 +38,7 @@ import { turnYear } from './turn.ts';
 /** Every command, in the order of help. */
 export const commands: readonly Command[] = [
   start,
+  openConsole,
   doctor,
   certsDev,
   addParty,
@@ -100,7 +102,6 @@ export const commands: readonly Command[] = [
 
 /** Names that the design gives to later versions: who types one is told so, instead of being sent to another command. */
 export const later: readonly string[] = [
-  'console',
   'replay',
   'school merge',
   'school split',

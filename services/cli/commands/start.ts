@@ -114,7 +114,7 @@ export function refused(thrown: unknown, config: Settings): unknown {
   const system = listenError(thrown);
   if (!system) return thrown;
   const { code, port } = system;
-  const names = (['EDUK_GRPC', 'EDUK_HTTP', 'EDUK_INTERNAL', 'EDUK_INNER'] as const).filter((name) =>
+  const names = (['EDUK_GRPC', 'EDUK_HTTP', 'EDUK_CONSOLE', 'EDUK_INTERNAL', 'EDUK_INNER'] as const).filter((name) =>
     config[name]?.endsWith(`:${port}`),
   );
   const named = names.length > 0 ? names.map((name) => `${name} (${config[name]})`).join(' or ') : 'a setting';

@@ -38,6 +38,7 @@ import { previewRelease } from '../reads/preview.ts';
 import { showProcessing, stoppedOf } from '../reads/processing.ts';
 import { getReceipt } from '../reads/receipts.ts';
 import { reviewsOf } from '../reads/reviews.ts';
+import { searchFlows, showOverview } from '../reads/search.ts';
 import { whyBlocked } from '../reads/why.ts';
 import { digestOf, newApiKey, newClientSecret, sameDigest } from '../secrets.ts';
 import { partyCaller } from '../stages/authenticate.ts';
@@ -385,6 +386,8 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
       partyName: gate.door.chain.party(row.partyOin)?.name ?? '',
     };
   },
+  listFlows: (request: op.ListFlowsRequest, gate) => searchFlows(request, gate),
+  showOverview: (_request: op.ShowOverviewRequest, gate) => showOverview(gate),
   whyBlocked: (request: op.WhyBlockedRequest, gate) => whyBlocked(request, operator, gate),
   listHolds: async (request: op.ListHoldsRequest, gate) => {
     const { holds } = await gate.door.services.rosters.listHolds(request);
@@ -494,7 +497,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
       });
     return { flowId, decision };
   },
-  status: async (_request: op.StatusRequest, gate): Promise<op.StatusResponse> => {
+  status: async (_request: op.StatusRequest, gate, { duty = 'operator' }): Promise<op.StatusResponse> => {
     const [{ ages, freeDiskBytes, head }, { holds }, { parked }, reveals, { runs }, { pulls }] = await Promise.all([
       gate.door.services.log.ages({}),
       gate.door.services.rosters.listHolds({ schoolOin: '', decided: false }),
@@ -505,6 +508,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
       gate.door.services.rosters.listPulls({ partyOin: '', failing: true, limit: 200 }),
     ]);
     return {
+      duty,
       registers: runs,
       pulls,
       administrationProblems: [...(gate.administrations?.read().problems ?? [])],

@@ -69,11 +69,48 @@ export interface FindFlowsRequest {
   subject: string;
   key: string;
   limit: number;
+  /** Who sent it; `operator` = from the operator. */
+  partyOin: string;
+  /** As FlowRow says it. */
+  state: string;
+  /** Accepted before; 0 = up to now. */
+  beforeMs: bigint;
 }
 
 /** Newest first. */
 export interface FindFlowsResponse {
   flows: FlowRow[];
+  /** Everything that was accepted since then was looked at, Unix milliseconds; 0 = everything there is. */
+  coveredFromMs: bigint;
+  /** There are more of these than were asked for. */
+  more: boolean;
+}
+
+/** Nothing to ask. */
+export interface CountFlowsRequest {
+}
+
+/** One minute of the clock. */
+export interface FlowMinute {
+  minuteMs: bigint;
+  accepted: number;
+}
+
+/** What one party sent by one method. */
+export interface FlowCount {
+  partyOin: string;
+  method: string;
+  accepted: number;
+  lastMs: bigint;
+}
+
+/** Of the last hour. */
+export interface CountFlowsResponse {
+  /** Oldest first; a minute without messages is there too. */
+  minutes: FlowMinute[];
+  counts: FlowCount[];
+  /** Everything that was accepted since then was counted, Unix milliseconds. */
+  coveredFromMs: bigint;
 }
 
 /** One kind of refusal, counted. */
@@ -924,7 +961,7 @@ export const AwaitDecisionResponse: MessageFns<AwaitDecisionResponse> = {
 };
 
 function createBaseFindFlowsRequest(): FindFlowsRequest {
-  return { schoolOin: "", subject: "", key: "", limit: 0 };
+  return { schoolOin: "", subject: "", key: "", limit: 0, partyOin: "", state: "", beforeMs: 0n };
 }
 
 export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
@@ -940,6 +977,18 @@ export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
     }
     if (message.limit !== 0) {
       writer.uint32(32).uint32(message.limit);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(42).string(message.partyOin);
+    }
+    if (message.state !== "") {
+      writer.uint32(50).string(message.state);
+    }
+    if (message.beforeMs !== 0n) {
+      if (BigInt.asIntN(64, message.beforeMs) !== message.beforeMs) {
+        throw new globalThis.Error("value provided for field message.beforeMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.beforeMs);
     }
     return writer;
   },
@@ -989,6 +1038,30 @@ export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
             message.limit = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.beforeMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1011,6 +1084,17 @@ export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
       subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
       key: isSet(object.key) ? globalThis.String(object.key) : "",
       limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      beforeMs: isSet(object.beforeMs)
+        ? BigInt(object.beforeMs)
+        : isSet(object.before_ms)
+        ? BigInt(object.before_ms)
+        : 0n,
     };
   },
 
@@ -1028,6 +1112,15 @@ export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
     if (message.limit !== 0) {
       obj.limit = Math.round(message.limit);
     }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.beforeMs !== 0n) {
+      obj.beforeMs = message.beforeMs.toString();
+    }
     return obj;
   },
 
@@ -1040,18 +1133,30 @@ export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
     message.subject = object.subject ?? "";
     message.key = object.key ?? "";
     message.limit = object.limit ?? 0;
+    message.partyOin = object.partyOin ?? "";
+    message.state = object.state ?? "";
+    message.beforeMs = (object.beforeMs !== undefined && object.beforeMs !== null) ? BigInt(object.beforeMs) : 0n;
     return message;
   },
 };
 
 function createBaseFindFlowsResponse(): FindFlowsResponse {
-  return { flows: [] };
+  return { flows: [], coveredFromMs: 0n, more: false };
 }
 
 export const FindFlowsResponse: MessageFns<FindFlowsResponse> = {
   encode(message: FindFlowsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.flows) {
       FlowRow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.coveredFromMs !== 0n) {
+      if (BigInt.asIntN(64, message.coveredFromMs) !== message.coveredFromMs) {
+        throw new globalThis.Error("value provided for field message.coveredFromMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.coveredFromMs);
+    }
+    if (message.more !== false) {
+      writer.uint32(24).bool(message.more);
     }
     return writer;
   },
@@ -1077,6 +1182,22 @@ export const FindFlowsResponse: MessageFns<FindFlowsResponse> = {
             message.flows.push(FlowRow.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.coveredFromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1090,13 +1211,27 @@ export const FindFlowsResponse: MessageFns<FindFlowsResponse> = {
   },
 
   fromJSON(object: any): FindFlowsResponse {
-    return { flows: globalThis.Array.isArray(object?.flows) ? object.flows.map((e: any) => FlowRow.fromJSON(e)) : [] };
+    return {
+      flows: globalThis.Array.isArray(object?.flows) ? object.flows.map((e: any) => FlowRow.fromJSON(e)) : [],
+      coveredFromMs: isSet(object.coveredFromMs)
+        ? BigInt(object.coveredFromMs)
+        : isSet(object.covered_from_ms)
+        ? BigInt(object.covered_from_ms)
+        : 0n,
+      more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
+    };
   },
 
   toJSON(message: FindFlowsResponse): unknown {
     const obj: any = {};
     if (message.flows?.length) {
       obj.flows = message.flows.map((e) => FlowRow.toJSON(e));
+    }
+    if (message.coveredFromMs !== 0n) {
+      obj.coveredFromMs = message.coveredFromMs.toString();
+    }
+    if (message.more !== false) {
+      obj.more = message.more;
     }
     return obj;
   },
@@ -1107,6 +1242,388 @@ export const FindFlowsResponse: MessageFns<FindFlowsResponse> = {
   fromPartial(object: DeepPartial<FindFlowsResponse>): FindFlowsResponse {
     const message = createBaseFindFlowsResponse();
     message.flows = object.flows?.map((e) => FlowRow.fromPartial(e)) || [];
+    message.coveredFromMs = (object.coveredFromMs !== undefined && object.coveredFromMs !== null)
+      ? BigInt(object.coveredFromMs)
+      : 0n;
+    message.more = object.more ?? false;
+    return message;
+  },
+};
+
+function createBaseCountFlowsRequest(): CountFlowsRequest {
+  return {};
+}
+
+export const CountFlowsRequest: MessageFns<CountFlowsRequest> = {
+  encode(_: CountFlowsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CountFlowsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCountFlowsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): CountFlowsRequest {
+    return {};
+  },
+
+  toJSON(_: CountFlowsRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<CountFlowsRequest>): CountFlowsRequest {
+    return CountFlowsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<CountFlowsRequest>): CountFlowsRequest {
+    const message = createBaseCountFlowsRequest();
+    return message;
+  },
+};
+
+function createBaseFlowMinute(): FlowMinute {
+  return { minuteMs: 0n, accepted: 0 };
+}
+
+export const FlowMinute: MessageFns<FlowMinute> = {
+  encode(message: FlowMinute, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.minuteMs !== 0n) {
+      if (BigInt.asIntN(64, message.minuteMs) !== message.minuteMs) {
+        throw new globalThis.Error("value provided for field message.minuteMs of type int64 too large");
+      }
+      writer.uint32(8).int64(message.minuteMs);
+    }
+    if (message.accepted !== 0) {
+      writer.uint32(16).uint32(message.accepted);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowMinute {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowMinute();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.minuteMs = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.accepted = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FlowMinute {
+    return {
+      minuteMs: isSet(object.minuteMs)
+        ? BigInt(object.minuteMs)
+        : isSet(object.minute_ms)
+        ? BigInt(object.minute_ms)
+        : 0n,
+      accepted: isSet(object.accepted) ? globalThis.Number(object.accepted) : 0,
+    };
+  },
+
+  toJSON(message: FlowMinute): unknown {
+    const obj: any = {};
+    if (message.minuteMs !== 0n) {
+      obj.minuteMs = message.minuteMs.toString();
+    }
+    if (message.accepted !== 0) {
+      obj.accepted = Math.round(message.accepted);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowMinute>): FlowMinute {
+    return FlowMinute.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowMinute>): FlowMinute {
+    const message = createBaseFlowMinute();
+    message.minuteMs = (object.minuteMs !== undefined && object.minuteMs !== null) ? BigInt(object.minuteMs) : 0n;
+    message.accepted = object.accepted ?? 0;
+    return message;
+  },
+};
+
+function createBaseFlowCount(): FlowCount {
+  return { partyOin: "", method: "", accepted: 0, lastMs: 0n };
+}
+
+export const FlowCount: MessageFns<FlowCount> = {
+  encode(message: FlowCount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.method !== "") {
+      writer.uint32(18).string(message.method);
+    }
+    if (message.accepted !== 0) {
+      writer.uint32(24).uint32(message.accepted);
+    }
+    if (message.lastMs !== 0n) {
+      if (BigInt.asIntN(64, message.lastMs) !== message.lastMs) {
+        throw new globalThis.Error("value provided for field message.lastMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.lastMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowCount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowCount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.accepted = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.lastMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FlowCount {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      method: isSet(object.method) ? globalThis.String(object.method) : "",
+      accepted: isSet(object.accepted) ? globalThis.Number(object.accepted) : 0,
+      lastMs: isSet(object.lastMs) ? BigInt(object.lastMs) : isSet(object.last_ms) ? BigInt(object.last_ms) : 0n,
+    };
+  },
+
+  toJSON(message: FlowCount): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.method !== "") {
+      obj.method = message.method;
+    }
+    if (message.accepted !== 0) {
+      obj.accepted = Math.round(message.accepted);
+    }
+    if (message.lastMs !== 0n) {
+      obj.lastMs = message.lastMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowCount>): FlowCount {
+    return FlowCount.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowCount>): FlowCount {
+    const message = createBaseFlowCount();
+    message.partyOin = object.partyOin ?? "";
+    message.method = object.method ?? "";
+    message.accepted = object.accepted ?? 0;
+    message.lastMs = (object.lastMs !== undefined && object.lastMs !== null) ? BigInt(object.lastMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseCountFlowsResponse(): CountFlowsResponse {
+  return { minutes: [], counts: [], coveredFromMs: 0n };
+}
+
+export const CountFlowsResponse: MessageFns<CountFlowsResponse> = {
+  encode(message: CountFlowsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.minutes) {
+      FlowMinute.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.counts) {
+      FlowCount.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.coveredFromMs !== 0n) {
+      if (BigInt.asIntN(64, message.coveredFromMs) !== message.coveredFromMs) {
+        throw new globalThis.Error("value provided for field message.coveredFromMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.coveredFromMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CountFlowsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCountFlowsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.minutes.push(FlowMinute.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.counts.push(FlowCount.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.coveredFromMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CountFlowsResponse {
+    return {
+      minutes: globalThis.Array.isArray(object?.minutes) ? object.minutes.map((e: any) => FlowMinute.fromJSON(e)) : [],
+      counts: globalThis.Array.isArray(object?.counts) ? object.counts.map((e: any) => FlowCount.fromJSON(e)) : [],
+      coveredFromMs: isSet(object.coveredFromMs)
+        ? BigInt(object.coveredFromMs)
+        : isSet(object.covered_from_ms)
+        ? BigInt(object.covered_from_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: CountFlowsResponse): unknown {
+    const obj: any = {};
+    if (message.minutes?.length) {
+      obj.minutes = message.minutes.map((e) => FlowMinute.toJSON(e));
+    }
+    if (message.counts?.length) {
+      obj.counts = message.counts.map((e) => FlowCount.toJSON(e));
+    }
+    if (message.coveredFromMs !== 0n) {
+      obj.coveredFromMs = message.coveredFromMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CountFlowsResponse>): CountFlowsResponse {
+    return CountFlowsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CountFlowsResponse>): CountFlowsResponse {
+    const message = createBaseCountFlowsResponse();
+    message.minutes = object.minutes?.map((e) => FlowMinute.fromPartial(e)) || [];
+    message.counts = object.counts?.map((e) => FlowCount.fromPartial(e)) || [];
+    message.coveredFromMs = (object.coveredFromMs !== undefined && object.coveredFromMs !== null)
+      ? BigInt(object.coveredFromMs)
+      : 0n;
     return message;
   },
 };
@@ -1690,6 +2207,15 @@ export const FlowsServiceDefinition = {
       requestType: FindFlowsRequest as typeof FindFlowsRequest,
       requestStream: false,
       responseType: FindFlowsResponse as typeof FindFlowsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How many messages were accepted, by minute. */
+    countFlows: {
+      name: "CountFlows",
+      requestType: CountFlowsRequest as typeof CountFlowsRequest,
+      requestStream: false,
+      responseType: CountFlowsResponse as typeof CountFlowsResponse,
       responseStream: false,
       options: {},
     },

@@ -29,6 +29,7 @@ import {
 import { Decision, Refusal } from "../../core/v1/receipt.ts";
 import { DroppedRows, EndpointStatus, ParkedRows } from "../../delivery/v1/delivery.ts";
 import { RosterDifference, YearGroupDifference } from "../../events/v1/rosters.ts";
+import { FlowCount, FlowMinute, RefusalNote } from "../../flows/v1/flows.ts";
 import { ActiveLicence, Blocker, Flow } from "../../gateway/v1/flow.ts";
 import { RegisterRun } from "../../parties/v1/parties.ts";
 import { AskedReveal, ShowKeysResponse as ShowKeysResponse1 } from "../../pseudonyms/v1/pseudonyms.ts";
@@ -269,6 +270,66 @@ export interface ShowFlowResponse {
   partyName: string;
 }
 
+/** All that is given must fit; nothing = the newest. */
+export interface ListFlowsRequest {
+  /**
+   * A flow, or an order, entitlement, roster, product, launch or result that it is about, or an OIN or BRIN of sender or school; with a
+   * party also its reference.
+   */
+  text: string;
+  /** Who sent it; `operator` = from the operator. */
+  partyOin: string;
+  schoolOin: string;
+  /** `accepted`, `decided`, `waiting`, `held`, `parked`, `refused`, `done`. */
+  state: string;
+  /** At most 200; 0 = 50. */
+  limit: number;
+  /** Accepted before; 0 = up to now. */
+  beforeMs: bigint;
+}
+
+/** One flow, without its steps. */
+export interface FoundFlow {
+  flowId: string;
+  method: string;
+  partyOin: string;
+  schoolOin: string;
+  subject: string;
+  state: string;
+  code: string;
+  acceptedMs: bigint;
+}
+
+/** Newest first. */
+export interface ListFlowsResponse {
+  flows: FoundFlow[];
+  /** Everything that was accepted since then was looked at, Unix milliseconds; 0 = everything there is. */
+  coveredFromMs: bigint;
+  /** There are more of these than were asked for. */
+  more: boolean;
+  /** Of the parties and schools in them that are registered. */
+  names: PartyName[];
+}
+
+/** Nothing to ask. */
+export interface ShowOverviewRequest {
+}
+
+/** Of the last hour; refusals of the last day. */
+export interface ShowOverviewResponse {
+  /** Oldest first. */
+  minutes: FlowMinute[];
+  counts: FlowCount[];
+  /** Everything that was accepted since then was counted, Unix milliseconds. */
+  coveredFromMs: bigint;
+  /** What the doors refused in the last day, the newest 200 kinds. */
+  refusals: RefusalNote[];
+  /** All of them, those at rest too. */
+  endpoints: EndpointStatus[];
+  /** Of the parties and schools in them that are registered. */
+  names: PartyName[];
+}
+
 /** What is asked. */
 export interface WhyBlockedRequest {
   schoolOin: string;
@@ -502,6 +563,8 @@ export interface StatusResponse {
   revealsPerHour: bigint;
   /** What came of the last comparison of each register. */
   registers: RegisterRun[];
+  /** What who asks may do: `operator` (everything), `privacy` or `read`. */
+  duty: string;
   /** Rosters that were asked of administrations and did not come, or wait. */
   pulls: Pull[];
   /** What is wrong with the settings of administrations: file, field and what it must be. */
@@ -3975,6 +4038,712 @@ export const ShowFlowResponse: MessageFns<ShowFlowResponse> = {
   },
 };
 
+function createBaseListFlowsRequest(): ListFlowsRequest {
+  return { text: "", partyOin: "", schoolOin: "", state: "", limit: 0, beforeMs: 0n };
+}
+
+export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
+  encode(message: ListFlowsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.text !== "") {
+      writer.uint32(10).string(message.text);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(26).string(message.schoolOin);
+    }
+    if (message.state !== "") {
+      writer.uint32(34).string(message.state);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(40).uint32(message.limit);
+    }
+    if (message.beforeMs !== 0n) {
+      if (BigInt.asIntN(64, message.beforeMs) !== message.beforeMs) {
+        throw new globalThis.Error("value provided for field message.beforeMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.beforeMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListFlowsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListFlowsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.beforeMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListFlowsRequest {
+    return {
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      beforeMs: isSet(object.beforeMs)
+        ? BigInt(object.beforeMs)
+        : isSet(object.before_ms)
+        ? BigInt(object.before_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: ListFlowsRequest): unknown {
+    const obj: any = {};
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    if (message.beforeMs !== 0n) {
+      obj.beforeMs = message.beforeMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListFlowsRequest>): ListFlowsRequest {
+    return ListFlowsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListFlowsRequest>): ListFlowsRequest {
+    const message = createBaseListFlowsRequest();
+    message.text = object.text ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.state = object.state ?? "";
+    message.limit = object.limit ?? 0;
+    message.beforeMs = (object.beforeMs !== undefined && object.beforeMs !== null) ? BigInt(object.beforeMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseFoundFlow(): FoundFlow {
+  return { flowId: "", method: "", partyOin: "", schoolOin: "", subject: "", state: "", code: "", acceptedMs: 0n };
+}
+
+export const FoundFlow: MessageFns<FoundFlow> = {
+  encode(message: FoundFlow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.method !== "") {
+      writer.uint32(18).string(message.method);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(26).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(34).string(message.schoolOin);
+    }
+    if (message.subject !== "") {
+      writer.uint32(42).string(message.subject);
+    }
+    if (message.state !== "") {
+      writer.uint32(50).string(message.state);
+    }
+    if (message.code !== "") {
+      writer.uint32(58).string(message.code);
+    }
+    if (message.acceptedMs !== 0n) {
+      if (BigInt.asIntN(64, message.acceptedMs) !== message.acceptedMs) {
+        throw new globalThis.Error("value provided for field message.acceptedMs of type int64 too large");
+      }
+      writer.uint32(64).int64(message.acceptedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FoundFlow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFoundFlow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.acceptedMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FoundFlow {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      method: isSet(object.method) ? globalThis.String(object.method) : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      acceptedMs: isSet(object.acceptedMs)
+        ? BigInt(object.acceptedMs)
+        : isSet(object.accepted_ms)
+        ? BigInt(object.accepted_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: FoundFlow): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.method !== "") {
+      obj.method = message.method;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.acceptedMs !== 0n) {
+      obj.acceptedMs = message.acceptedMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FoundFlow>): FoundFlow {
+    return FoundFlow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FoundFlow>): FoundFlow {
+    const message = createBaseFoundFlow();
+    message.flowId = object.flowId ?? "";
+    message.method = object.method ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.subject = object.subject ?? "";
+    message.state = object.state ?? "";
+    message.code = object.code ?? "";
+    message.acceptedMs = (object.acceptedMs !== undefined && object.acceptedMs !== null)
+      ? BigInt(object.acceptedMs)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseListFlowsResponse(): ListFlowsResponse {
+  return { flows: [], coveredFromMs: 0n, more: false, names: [] };
+}
+
+export const ListFlowsResponse: MessageFns<ListFlowsResponse> = {
+  encode(message: ListFlowsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.flows) {
+      FoundFlow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.coveredFromMs !== 0n) {
+      if (BigInt.asIntN(64, message.coveredFromMs) !== message.coveredFromMs) {
+        throw new globalThis.Error("value provided for field message.coveredFromMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.coveredFromMs);
+    }
+    if (message.more !== false) {
+      writer.uint32(24).bool(message.more);
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListFlowsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListFlowsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flows.push(FoundFlow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.coveredFromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListFlowsResponse {
+    return {
+      flows: globalThis.Array.isArray(object?.flows) ? object.flows.map((e: any) => FoundFlow.fromJSON(e)) : [],
+      coveredFromMs: isSet(object.coveredFromMs)
+        ? BigInt(object.coveredFromMs)
+        : isSet(object.covered_from_ms)
+        ? BigInt(object.covered_from_ms)
+        : 0n,
+      more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListFlowsResponse): unknown {
+    const obj: any = {};
+    if (message.flows?.length) {
+      obj.flows = message.flows.map((e) => FoundFlow.toJSON(e));
+    }
+    if (message.coveredFromMs !== 0n) {
+      obj.coveredFromMs = message.coveredFromMs.toString();
+    }
+    if (message.more !== false) {
+      obj.more = message.more;
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListFlowsResponse>): ListFlowsResponse {
+    return ListFlowsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListFlowsResponse>): ListFlowsResponse {
+    const message = createBaseListFlowsResponse();
+    message.flows = object.flows?.map((e) => FoundFlow.fromPartial(e)) || [];
+    message.coveredFromMs = (object.coveredFromMs !== undefined && object.coveredFromMs !== null)
+      ? BigInt(object.coveredFromMs)
+      : 0n;
+    message.more = object.more ?? false;
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseShowOverviewRequest(): ShowOverviewRequest {
+  return {};
+}
+
+export const ShowOverviewRequest: MessageFns<ShowOverviewRequest> = {
+  encode(_: ShowOverviewRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowOverviewRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowOverviewRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ShowOverviewRequest {
+    return {};
+  },
+
+  toJSON(_: ShowOverviewRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowOverviewRequest>): ShowOverviewRequest {
+    return ShowOverviewRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ShowOverviewRequest>): ShowOverviewRequest {
+    const message = createBaseShowOverviewRequest();
+    return message;
+  },
+};
+
+function createBaseShowOverviewResponse(): ShowOverviewResponse {
+  return { minutes: [], counts: [], coveredFromMs: 0n, refusals: [], endpoints: [], names: [] };
+}
+
+export const ShowOverviewResponse: MessageFns<ShowOverviewResponse> = {
+  encode(message: ShowOverviewResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.minutes) {
+      FlowMinute.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.counts) {
+      FlowCount.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.coveredFromMs !== 0n) {
+      if (BigInt.asIntN(64, message.coveredFromMs) !== message.coveredFromMs) {
+        throw new globalThis.Error("value provided for field message.coveredFromMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.coveredFromMs);
+    }
+    for (const v of message.refusals) {
+      RefusalNote.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.endpoints) {
+      EndpointStatus.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowOverviewResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowOverviewResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.minutes.push(FlowMinute.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.counts.push(FlowCount.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.coveredFromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.refusals.push(RefusalNote.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.endpoints.push(EndpointStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowOverviewResponse {
+    return {
+      minutes: globalThis.Array.isArray(object?.minutes) ? object.minutes.map((e: any) => FlowMinute.fromJSON(e)) : [],
+      counts: globalThis.Array.isArray(object?.counts) ? object.counts.map((e: any) => FlowCount.fromJSON(e)) : [],
+      coveredFromMs: isSet(object.coveredFromMs)
+        ? BigInt(object.coveredFromMs)
+        : isSet(object.covered_from_ms)
+        ? BigInt(object.covered_from_ms)
+        : 0n,
+      refusals: globalThis.Array.isArray(object?.refusals)
+        ? object.refusals.map((e: any) => RefusalNote.fromJSON(e))
+        : [],
+      endpoints: globalThis.Array.isArray(object?.endpoints)
+        ? object.endpoints.map((e: any) => EndpointStatus.fromJSON(e))
+        : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ShowOverviewResponse): unknown {
+    const obj: any = {};
+    if (message.minutes?.length) {
+      obj.minutes = message.minutes.map((e) => FlowMinute.toJSON(e));
+    }
+    if (message.counts?.length) {
+      obj.counts = message.counts.map((e) => FlowCount.toJSON(e));
+    }
+    if (message.coveredFromMs !== 0n) {
+      obj.coveredFromMs = message.coveredFromMs.toString();
+    }
+    if (message.refusals?.length) {
+      obj.refusals = message.refusals.map((e) => RefusalNote.toJSON(e));
+    }
+    if (message.endpoints?.length) {
+      obj.endpoints = message.endpoints.map((e) => EndpointStatus.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowOverviewResponse>): ShowOverviewResponse {
+    return ShowOverviewResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowOverviewResponse>): ShowOverviewResponse {
+    const message = createBaseShowOverviewResponse();
+    message.minutes = object.minutes?.map((e) => FlowMinute.fromPartial(e)) || [];
+    message.counts = object.counts?.map((e) => FlowCount.fromPartial(e)) || [];
+    message.coveredFromMs = (object.coveredFromMs !== undefined && object.coveredFromMs !== null)
+      ? BigInt(object.coveredFromMs)
+      : 0n;
+    message.refusals = object.refusals?.map((e) => RefusalNote.fromPartial(e)) || [];
+    message.endpoints = object.endpoints?.map((e) => EndpointStatus.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseWhyBlockedRequest(): WhyBlockedRequest {
   return { schoolOin: "", orderId: "", productId: "", learner: undefined };
 }
@@ -6818,6 +7587,7 @@ function createBaseStatusResponse(): StatusResponse {
     bulkReveals: [],
     revealsPerHour: 0n,
     registers: [],
+    duty: "",
     pulls: [],
     administrationProblems: [],
   };
@@ -6866,6 +7636,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     }
     for (const v of message.registers) {
       RegisterRun.encode(v!, writer.uint32(242).fork()).join();
+    }
+    if (message.duty !== "") {
+      writer.uint32(250).string(message.duty);
     }
     for (const v of message.pulls) {
       Pull.encode(v!, writer.uint32(330).fork()).join();
@@ -6977,6 +7750,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.registers.push(RegisterRun.decode(reader, reader.uint32()));
             continue;
           }
+          case 31: {
+            if (tag !== 250) {
+              break;
+            }
+
+            message.duty = reader.string();
+            continue;
+          }
           case 41: {
             if (tag !== 330) {
               break;
@@ -7042,6 +7823,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       registers: globalThis.Array.isArray(object?.registers)
         ? object.registers.map((e: any) => RegisterRun.fromJSON(e))
         : [],
+      duty: isSet(object.duty) ? globalThis.String(object.duty) : "",
       pulls: globalThis.Array.isArray(object?.pulls)
         ? object.pulls.map((e: any) => Pull.fromJSON(e))
         : [],
@@ -7088,6 +7870,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     if (message.registers?.length) {
       obj.registers = message.registers.map((e) => RegisterRun.toJSON(e));
     }
+    if (message.duty !== "") {
+      obj.duty = message.duty;
+    }
     if (message.pulls?.length) {
       obj.pulls = message.pulls.map((e) => Pull.toJSON(e));
     }
@@ -7117,6 +7902,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       ? BigInt(object.revealsPerHour)
       : 0n;
     message.registers = object.registers?.map((e) => RegisterRun.fromPartial(e)) || [];
+    message.duty = object.duty ?? "";
     message.pulls = object.pulls?.map((e) => Pull.fromPartial(e)) || [];
     message.administrationProblems = object.administrationProblems?.map((e) => e) || [];
     return message;
@@ -16349,6 +17135,24 @@ export const OperatorServiceDefinition = {
       requestType: ShowFlowRequest as typeof ShowFlowRequest,
       requestStream: false,
       responseType: ShowFlowResponse as typeof ShowFlowResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Flows by what is known of a message: its id or reference, what it is about, its sender, its school, its state. */
+    listFlows: {
+      name: "ListFlows",
+      requestType: ListFlowsRequest as typeof ListFlowsRequest,
+      requestStream: false,
+      responseType: ListFlowsResponse as typeof ListFlowsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How much comes in, what is refused, and how every endpoint is. */
+    showOverview: {
+      name: "ShowOverview",
+      requestType: ShowOverviewRequest as typeof ShowOverviewRequest,
+      requestStream: false,
+      responseType: ShowOverviewResponse as typeof ShowOverviewResponse,
       responseStream: false,
       options: {},
     },

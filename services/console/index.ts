@@ -1,0 +1,3 @@
+export type { ConsoleSignIn } from './provider.ts';
+export { type Console, type ConsoleOptions, PAGES, PATHS, startConsole } from './server.ts';
+export type * from './types.ts';

@@ -1,0 +1,332 @@
+/** The console over HTTP: built pages, what they show as JSON, what they do, and what changes as it changes. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import {
+  type Address,
+  asGatewayError,
+  type Dialler,
+  describeError,
+  faults,
+  GatewayError,
+  isLoopback,
+  log,
+  readConsoleLink,
+  textOf,
+} from '#kernel';
+import { act, actions, textIn } from './actions.ts';
+import { readAssets } from './assets.ts';
+import { type Ask, type OperatorDoor, openDoor } from './door.ts';
+import { checkChange, checkHost, checkSite, checkToken, headers, isLocal, type Place } from './guard.ts';
+import { Live } from './live.ts';
+import { problemOf } from './problem.ts';
+import { type ConsoleSignIn, OperatorProvider, PENDING_MS } from './provider.ts';
+import * as reads from './reads.ts';
+import { cookie, cookieIn, type Session, Sessions } from './sessions.ts';
+import type { Me } from './types.ts';
+
+export interface ConsoleOptions {
+  address: Address;
+  /** Where browsers reach it; undefined = at the address itself. */
+  publicUrl: string | undefined;
+  /** Undefined = plain HTTP, on loopback. Read again every minute. */
+  tls: (() => { cert: Buffer; key: Buffer }) | undefined;
+  /** The operator's side of the gRPC door, on loopback. */
+  door: Address;
+  operatorKey: string;
+  signIn: ConsoleSignIn | undefined;
+  dialler: Dialler;
+  now: () => number;
+}
+
+export interface Console {
+  /** As it is bound: host:port. */
+  address: string;
+  stop(graceMs: number): Promise<void>;
+}
+
+/** What pages read, by path. */
+const READS: Readonly<Record<string, (ask: Ask, query: URLSearchParams, now: number) => Promise<unknown>>> = {
+  '/api/overview': reads.overview,
+  '/api/flows': reads.flows,
+  '/api/flow': reads.flow,
+  '/api/holds': reads.holds,
+  '/api/dead': (ask) => reads.dead(ask),
+};
+
+/** Addresses of pages: a link that a colleague opens. The page itself finds out what to show. */
+export const PAGES: readonly string[] = ['/', '/flows', '/flow', '/why', '/holds', '/dead', '/sign-in'];
+/** All paths that answer besides pages and what they are made of. */
+export const PATHS: readonly string[] = [
+  '/api/me',
+  '/api/sign-in',
+  '/api/sign-out',
+  '/api/why',
+  '/api/live',
+  '/sign-in/provider',
+  '/sign-in/callback',
+  ...Object.keys(READS),
+  ...Object.keys(actions),
+];
+
+const LONGEST_BODY = 16 * 1024;
+const MOST_CONNECTIONS = 500;
+const CERT_MS = 60_000;
+
+interface Parts extends ConsoleOptions {
+  place: Place;
+  sessions: Sessions;
+  provider: OperatorProvider | undefined;
+  opened: OperatorDoor;
+  live: Live;
+  assets: ReturnType<typeof readAssets>;
+  /** Links that were used, until they are over. */
+  used: Map<string, number>;
+}
+
+/** Rejects with the error of a listener (EADDRINUSE). */
+export async function startConsole(options: ConsoleOptions): Promise<Console> {
+  const assets = readAssets();
+  let parts: Parts | undefined;
+  const most = { maxHeaderSize: 16_384, headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5_000 };
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    answer(request, response, parts!).catch((thrown) => refuse(request, response, thrown));
+  };
+  const server = options.tls ? createTlsServer({ ...most, ...options.tls() }, listener) : createServer(most, listener);
+  server.maxConnections = MOST_CONNECTIONS;
+  await listen(server, options.address);
+  const port = (server.address() as { port: number }).port;
+  const scheme = options.tls ? 'https' : 'http';
+  const origin = new URL(options.publicUrl ?? `${scheme}://${textOf({ ...options.address, port })}`).origin;
+  const opened = openDoor(textOf(options.door));
+  const sessions = new Sessions(port, options.now);
+  const live = new Live(sessions);
+  parts = {
+    ...options,
+    assets,
+    opened,
+    sessions,
+    live,
+    place: { origin, port, onLoopback: isLoopback(options.address.host) },
+    provider: options.signIn && new OperatorProvider(options.signIn, options.dialler, options.now),
+    used: new Map(),
+  };
+  const renewing = options.tls && setInterval(() => renew(server, options.tls!), CERT_MS).unref();
+  return {
+    address: textOf({ ...options.address, port }),
+    stop: (graceMs) =>
+      new Promise((resolve) => {
+        clearInterval(renewing);
+        live.stop();
+        const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+        server.close(() => {
+          clearTimeout(cut);
+          opened.close();
+          resolve();
+        });
+        server.closeIdleConnections();
+      }),
+  };
+}
+
+/** A certificate that was renewed is shown to who connects from then on. */
+function renew(server: Server, read: () => { cert: Buffer; key: Buffer }): void {
+  try {
+    (server as ReturnType<typeof createTlsServer>).setSecureContext(read());
+  } catch (thrown) {
+    log('error', 'console_certificate', describeError(thrown));
+  }
+}
+
+const listen = (server: Server, { host, port }: Address): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+
+async function answer(request: IncomingMessage, response: ServerResponse, parts: Parts): Promise<void> {
+  const { place, assets, sessions } = parts;
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  if (place.origin.startsWith('https:')) response.setHeader('strict-transport-security', 'max-age=31536000');
+  checkHost(request, place);
+  let url: URL;
+  try {
+    url = new URL(request.url ?? '/', place.origin);
+  } catch (cause) {
+    throw new GatewayError('wire.unreadable', 'This is no address.', { cause });
+  }
+  const { pathname: path } = url;
+  const isPost = request.method === 'POST';
+  if (!isPost && request.method !== 'GET' && request.method !== 'HEAD')
+    throw new GatewayError('wire.invalid', 'Only GET, HEAD and POST are answered.', { where: 'method' });
+  if (!isPost) {
+    const file = assets.files.get(path);
+    if (file) return send(response, 200, file.type, file.body, 'public, max-age=31536000, immutable');
+    if (PAGES.includes(path)) return send(response, 200, 'text/html; charset=utf-8', assets.page);
+    if (path === '/sign-in/provider') return beginAtProvider(response, parts);
+    if (path === '/sign-in/callback') return finishAtProvider(request, response, parts, url);
+  }
+  if (!PATHS.includes(path)) throw new GatewayError('state.missing', 'Nothing answers here.', { where: 'path' });
+  const session = sessions.of(request, isLocal(request, place));
+  if (isPost) {
+    checkChange(request, place);
+    if (path === '/api/sign-in') return signIn(request, response, parts);
+    if (!session) throw signedOut();
+    checkToken(request, session);
+    if (path === '/api/sign-out') {
+      response.setHeader('set-cookie', sessions.end(request));
+      return sendJson(response, { ways: waysOf(request, parts) } satisfies Me);
+    }
+    const given = await bodyOf(request);
+    const ask = parts.opened.as(session.bearer);
+    if (path === '/api/why')
+      return sendJson(
+        response,
+        await reads.why(ask, {
+          school: textIn(given, 'school'),
+          order: textIn(given, 'order'),
+          product: textIn(given, 'product'),
+          learner: textIn(given, 'learner'),
+        }),
+      );
+    const action = actions[path];
+    if (!action) throw new GatewayError('wire.invalid', 'Nothing is changed at this address.', { where: 'path' });
+    return sendJson(response, await act(action, ask, given));
+  }
+  checkSite(request);
+  if (path === '/api/me') return sendJson(response, await me(request, parts, session));
+  if (!session) throw signedOut();
+  const ask = parts.opened.as(session.bearer);
+  if (path === '/api/live') {
+    const read = READS[`/api/${url.searchParams.get('of') ?? ''}`];
+    if (!read) throw new GatewayError('state.missing', 'Nothing is told live of this.', { where: 'of' });
+    return parts.live.open(response, session, () => read(ask, url.searchParams, parts.now()));
+  }
+  const read = READS[path];
+  if (!read) throw new GatewayError('wire.invalid', 'This address takes what is sent by POST.', { where: 'path' });
+  return sendJson(response, await read(ask, url.searchParams, parts.now()));
+}
+
+const signedOut = (): GatewayError => new GatewayError('party.unknown', 'Sign in first.', { where: 'session' });
+
+const waysOf = (request: IncomingMessage, { place, provider }: Parts): Me['ways'] => ({
+  link: isLocal(request, place),
+  provider: provider !== undefined,
+});
+
+/** What somebody may do the door says, and says again at every call. */
+async function me(request: IncomingMessage, parts: Parts, session: Session | undefined): Promise<Me> {
+  const ways = waysOf(request, parts);
+  if (!session) return { ways };
+  const { duty } = await parts.opened.as(session.bearer)('status', {});
+  return {
+    ways,
+    session: { token: session.token, duty: duty === 'operator' || duty === 'privacy' ? duty : 'read' },
+  };
+}
+
+/** By a link that `eduk console` printed on this machine: once. */
+async function signIn(request: IncomingMessage, response: ServerResponse, parts: Parts): Promise<void> {
+  const { place, operatorKey, now, used, sessions } = parts;
+  const given = await bodyOf(request);
+  if (!isLocal(request, place))
+    throw new GatewayError('party.forbidden', 'A link signs in on the gateway’s own machine only.');
+  const link = readConsoleLink(operatorKey, textIn(given, 'link'), now());
+  if (!link || used.has(link.nonce))
+    throw new GatewayError('party.unknown', 'This link was used before, or is over: eduk console prints another.', {
+      where: 'link',
+    });
+  for (const [nonce, untilMs] of used) if (untilMs <= now()) used.delete(nonce);
+  used.set(link.nonce, link.untilMs);
+  response.setHeader('set-cookie', sessions.open(request, operatorKey, true, Number.MAX_SAFE_INTEGER));
+  log('info', 'console_signed_in_by_link');
+  return sendJson(response, {});
+}
+
+const PENDING = '__Host-eduk-console-sign-in';
+const callbackOf = ({ place }: Parts): string => `${place.origin}/sign-in/callback`;
+
+async function beginAtProvider(response: ServerResponse, parts: Parts): Promise<void> {
+  if (!parts.provider) throw new GatewayError('state.missing', 'Nobody signs in at a provider here.');
+  const { url, browser } = await parts.provider.begin(callbackOf(parts));
+  redirect(response, url.href, [cookie(PENDING, browser, 'Lax', PENDING_MS / 1000)]);
+}
+
+/** Back from the provider: once, by the browser that went there. What went wrong the page says. */
+async function finishAtProvider(
+  request: IncomingMessage,
+  response: ServerResponse,
+  parts: Parts,
+  url: URL,
+): Promise<void> {
+  const gone = cookie(PENDING, '', 'Lax', 0);
+  try {
+    if (!parts.provider) throw new GatewayError('state.missing');
+    const current = new URL(callbackOf(parts));
+    current.search = url.search;
+    const { bearer, untilMs } = await parts.provider.finish(current, cookieIn(request, PENDING));
+    // Whoever has no role here is told so now, and has no session.
+    await parts.opened.as(bearer)('status', {});
+    redirect(response, '/', [parts.sessions.open(request, bearer, false, untilMs), gone]);
+    log('info', 'console_signed_in_at_provider');
+  } catch (thrown) {
+    const { fault } = asGatewayError(thrown);
+    redirect(response, `/sign-in?wrong=${fault}`, [gone]);
+  }
+}
+
+function redirect(response: ServerResponse, to: string, cookies: readonly string[]): void {
+  response.writeHead(303, { location: to, 'set-cookie': [...cookies], 'cache-control': 'no-store' });
+  response.end();
+}
+
+/** A JSON object of at most 16 KiB. Faults: wire.too_large, wire.unreadable. */
+async function bodyOf(request: IncomingMessage): Promise<Record<string, unknown>> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > LONGEST_BODY) throw new GatewayError('wire.too_large', 'A request may hold 16 KiB.');
+    chunks.push(chunk);
+  }
+  let given: unknown;
+  try {
+    given = JSON.parse(Buffer.concat(chunks).toString('utf8') || '{}');
+  } catch {
+    // The parser's message would quote what was sent.
+    throw new GatewayError('wire.unreadable', 'This is no JSON.');
+  }
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw new GatewayError('wire.unreadable', 'This is no JSON object.');
+  return given as Record<string, unknown>;
+}
+
+function send(response: ServerResponse, status: number, type: string, body: Buffer, cache = 'no-store'): void {
+  response.writeHead(status, {
+    'content-type': type,
+    'content-length': body.length,
+    'cache-control': cache,
+    vary: 'Cookie',
+  });
+  response.end(response.req.method === 'HEAD' ? undefined : body);
+}
+
+const sendJson = (response: ServerResponse, value: unknown): void =>
+  send(response, 200, 'application/json; charset=utf-8', Buffer.from(JSON.stringify(value)));
+
+function refuse(request: IncomingMessage, response: ServerResponse, thrown: unknown): void {
+  const error = asGatewayError(thrown);
+  if (error.fault === 'gateway.bug') log('error', 'console_bug', describeError(error));
+  if (response.headersSent) return void response.destroy();
+  // A body that is not read to its end cannot be followed by another request.
+  if (!request.complete) response.setHeader('connection', 'close');
+  if (error.retryAfterS !== undefined) response.setHeader('retry-after', String(error.retryAfterS));
+  send(
+    response,
+    faults[error.fault].http,
+    'application/problem+json; charset=utf-8',
+    Buffer.from(JSON.stringify(problemOf(error))),
+  );
+}

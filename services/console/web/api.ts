@@ -1,0 +1,125 @@
+/** What the pages ask the console, and how they keep up with what changes. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Me, ProblemJson } from '../types.ts';
+
+/** A fault, as the console tells it; without an answer it is one of ours. */
+export class Problem extends Error {
+  readonly said: ProblemJson;
+  constructor(said: ProblemJson) {
+    super(said.code);
+    this.said = said;
+  }
+}
+
+const away: ProblemJson = {
+  code: 'peer.unavailable',
+  who: 'us',
+  retry: 'backoff',
+  title: { nl: 'De console antwoordt niet.', en: 'The console does not answer.' },
+  told: '',
+};
+
+async function answerOf<T>(asked: Promise<Response>): Promise<T> {
+  let response: Response;
+  try {
+    response = await asked;
+  } catch {
+    throw new Problem(away);
+  }
+  const body = (await response.json().catch(() => undefined)) as unknown;
+  if (response.ok && body !== undefined) return body as T;
+  throw new Problem((body as ProblemJson | undefined)?.code ? (body as ProblemJson) : away);
+}
+
+export const get = <T>(path: string): Promise<T> =>
+  answerOf<T>(fetch(path, { headers: { accept: 'application/json' } }));
+
+/** `token`: of the session; none for signing in. */
+export const post = <T>(path: string, body: object, token = ''): Promise<T> =>
+  answerOf<T>(
+    fetch(path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(token === '' ? {} : { 'x-eduk-token': token }) },
+      body: JSON.stringify(body),
+    }),
+  );
+
+export type Loaded<T> =
+  | { state: 'loading' }
+  | { state: 'there'; value: T; isStale: boolean }
+  | { state: 'wrong'; problem: ProblemJson };
+
+/** Calls it when the session is over. */
+let onEnded: () => void = () => undefined;
+export const whenEnded = (listener: () => void): void => void (onEnded = listener);
+
+/**
+ * What `of` reads, kept up to date: `path` and query as of /api/…; undefined = nothing is asked. What was there stays, marked as stale, while
+ * the console does not answer.
+ */
+export function useLive<T>(of: string | undefined, query = ''): Loaded<T> {
+  const [loaded, setLoaded] = useState<Loaded<T>>({ state: 'loading' });
+  const asked = of === undefined ? undefined : `${of}?${query}`;
+  useEffect(() => {
+    setLoaded({ state: 'loading' });
+    if (of === undefined) return;
+    const source = new EventSource(`/api/live?of=${of}${query === '' ? '' : `&${query}`}`);
+    const wrong = (problem: ProblemJson) =>
+      setLoaded((before) => (before.state === 'there' ? { ...before, isStale: true } : { state: 'wrong', problem }));
+    source.addEventListener('now', (event) =>
+      setLoaded({ state: 'there', value: JSON.parse(event.data) as T, isStale: false }),
+    );
+    source.addEventListener('fault', (event) => {
+      const problem = JSON.parse(event.data) as ProblemJson;
+      if (problem.code === 'party.unknown') onEnded();
+      // What is not there is not there any more, whatever was seen before.
+      if (problem.code === 'state.missing' || problem.code === 'wire.invalid') setLoaded({ state: 'wrong', problem });
+      else wrong(problem);
+    });
+    source.addEventListener('ended', () => {
+      source.close();
+      onEnded();
+    });
+    source.onerror = () => {
+      wrong(away);
+      // A browser does not come back by itself after an answer that is no stream.
+      if (source.readyState === EventSource.CLOSED)
+        get<Me>('/api/me').then(
+          (me) => me.session === undefined && onEnded(),
+          () => undefined,
+        );
+    };
+    return () => source.close();
+  }, [asked]);
+  return loaded;
+}
+
+/** One question at a time, with what came of it. */
+export function useAsk<T>(): {
+  loaded: Loaded<T> | undefined;
+  ask: (question: () => Promise<T>) => void;
+  forget: () => void;
+} {
+  const [loaded, setLoaded] = useState<Loaded<T>>();
+  const turn = useRef(0);
+  return {
+    loaded,
+    ask(question) {
+      const mine = ++turn.current;
+      setLoaded({ state: 'loading' });
+      question().then(
+        (value) => mine === turn.current && setLoaded({ state: 'there', value, isStale: false }),
+        (thrown: unknown) => {
+          if (mine !== turn.current) return;
+          const problem = thrown instanceof Problem ? thrown.said : away;
+          if (problem.code === 'party.unknown') onEnded();
+          setLoaded({ state: 'wrong', problem });
+        },
+      );
+    },
+    forget() {
+      turn.current += 1;
+      setLoaded(undefined);
+    },
+  };
+}

@@ -1,0 +1,230 @@
+/** The frame around all pages: who is signed in, where one can go, and which language is spoken. */
+import { createContext } from 'preact';
+import { useCallback, useContext, useEffect, useRef, useState } from 'preact/hooks';
+import type { Duty, Lang, Me } from '../types.ts';
+import { get, post, whenEnded } from './api.ts';
+import { DeadPage } from './pages/dead.tsx';
+import { FlowPage } from './pages/flow.tsx';
+import { FlowsPage } from './pages/flows.tsx';
+import { HoldsPage } from './pages/holds.tsx';
+import { OverviewPage } from './pages/overview.tsx';
+import { AFTER, SignInPage } from './pages/sign-in.tsx';
+import { WhyPage } from './pages/why.tsx';
+import { type Word, words } from './words.ts';
+
+interface Place {
+  path: string;
+  query: URLSearchParams;
+}
+
+interface Frame extends Place {
+  lang: Lang;
+  say: (word: Word) => string;
+  duty: Duty;
+  token: string;
+  go: (to: string) => void;
+}
+
+const FrameContext = createContext<Frame>(undefined as never);
+export const useFrame = (): Frame => useContext(FrameContext);
+
+const here = (): Place => ({ path: location.pathname, query: new URLSearchParams(location.search) });
+
+const LANG = 'eduk-console-lang';
+const langNow = (): Lang => {
+  const kept = localStorage.getItem(LANG);
+  if (kept === 'nl' || kept === 'en') return kept;
+  return navigator.language.toLowerCase().startsWith('nl') ? 'nl' : 'en';
+};
+
+/** Path, name, and the key that leads there after `g`. */
+const MENU: readonly [string, Word, string][] = [
+  ['/', 'overview', 'o'],
+  ['/flows', 'flows', 'f'],
+  ['/why', 'why', 'w'],
+  ['/holds', 'holds', 'h'],
+  ['/dead', 'dead', 'd'],
+];
+
+const PAGE: Readonly<Record<string, { word: Word; page: () => preact.JSX.Element }>> = {
+  '/': { word: 'overview', page: () => <OverviewPage /> },
+  '/flows': { word: 'flows', page: () => <FlowsPage /> },
+  '/flow': { word: 'flow', page: () => <FlowPage /> },
+  '/why': { word: 'why', page: () => <WhyPage /> },
+  '/holds': { word: 'holds', page: () => <HoldsPage /> },
+  '/dead': { word: 'dead', page: () => <DeadPage /> },
+};
+
+export function App() {
+  const [place, setPlace] = useState(here);
+  const [lang, setLang] = useState(langNow);
+  const [me, setMe] = useState<Me>();
+  const heading = useRef<HTMLElement>(null);
+  const say = useCallback((word: Word) => words[word][lang === 'nl' ? 0 : 1], [lang]);
+  const go = useCallback((to: string) => {
+    history.pushState(null, '', to);
+    setPlace(here());
+    scrollTo(0, 0);
+    heading.current?.focus();
+  }, []);
+  const look = useCallback(() => {
+    get<Me>('/api/me').then(setMe, () => setMe({ ways: { link: false, provider: false } }));
+  }, []);
+
+  useEffect(() => {
+    look();
+    whenEnded(() => setMe((before) => ({ ways: before?.ways ?? { link: false, provider: false } })));
+    const back = () => setPlace(here());
+    addEventListener('popstate', back);
+    return () => removeEventListener('popstate', back);
+  }, []);
+  useEffect(() => {
+    document.documentElement.lang = lang;
+    document.title = `${say(PAGE[place.path]?.word ?? 'sign_in')} – ${say('product')}`;
+  }, [lang, place]);
+  useEffect(() => {
+    // Back from the provider, somebody goes where they were going.
+    const to = sessionStorage.getItem(AFTER);
+    if (me?.session === undefined || to === null) return;
+    sessionStorage.removeItem(AFTER);
+    if (to.startsWith('/') && !to.startsWith('//')) go(to);
+  }, [me]);
+  useKeys(go);
+
+  const choose = (one: Lang) => {
+    localStorage.setItem(LANG, one);
+    setLang(one);
+  };
+  const isIn = me?.session !== undefined && place.path !== '/sign-in';
+  const frame: Frame = {
+    ...place,
+    lang,
+    say,
+    go,
+    duty: me?.session?.duty ?? 'read',
+    token: me?.session?.token ?? '',
+  };
+  return (
+    <FrameContext.Provider value={frame}>
+      <a class="skip" href="#main">
+        {say('skip')}
+      </a>
+      <header>
+        <p class="brand">Edu-K</p>
+        {isIn && (
+          <nav aria-label={say('menu')}>
+            {MENU.map(([path, word, key]) => (
+              <Link
+                key={path}
+                to={path}
+                class={place.path === path ? 'here' : undefined}
+                current={place.path === path}
+                hint={`g ${key}`}
+              >
+                {say(word)}
+              </Link>
+            ))}
+          </nav>
+        )}
+        <div class="tools">
+          <button
+            type="button"
+            class="plain"
+            lang={lang === 'nl' ? 'en' : 'nl'}
+            onClick={() => choose(lang === 'nl' ? 'en' : 'nl')}
+          >
+            {lang === 'nl' ? 'English' : 'Nederlands'}
+          </button>
+          {isIn && (
+            <button
+              type="button"
+              class="plain"
+              onClick={() => void post('/api/sign-out', {}, frame.token).then(look, look)}
+            >
+              {say('sign_out')}
+            </button>
+          )}
+        </div>
+      </header>
+      <main id="main" tabIndex={-1} ref={heading}>
+        {me === undefined ? (
+          <p role="status">{say('loading')}</p>
+        ) : isIn ? (
+          (PAGE[place.path]?.page() ?? <h1>{say('no_page')}</h1>)
+        ) : (
+          <SignInPage ways={me.ways} signedIn={look} />
+        )}
+      </main>
+      {isIn && (
+        <footer>
+          <p>
+            {say(`duty_${frame.duty}`)} · {say('keys')}: <kbd>/</kbd> {say('search')},{' '}
+            {MENU.map(([, word, key]) => (
+              <span key={key}>
+                <kbd>g</kbd> <kbd>{key}</kbd> {say(word)}{' '}
+              </span>
+            ))}
+          </p>
+        </footer>
+      )}
+    </FrameContext.Provider>
+  );
+}
+
+/** Within the console, without loading it anew; a click with a key held opens it as any link. */
+export function Link({
+  to,
+  children,
+  class: name,
+  current,
+  hint,
+}: {
+  to: string;
+  children: preact.ComponentChildren;
+  class?: string | undefined;
+  current?: boolean;
+  hint?: string;
+}) {
+  const { go } = useFrame();
+  return (
+    <a
+      href={to}
+      class={name}
+      title={hint}
+      aria-current={current ? 'page' : undefined}
+      onClick={(event: MouseEvent) => {
+        if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0) return;
+        event.preventDefault();
+        go(to);
+      }}
+    >
+      {children}
+    </a>
+  );
+}
+
+/** `/` searches, `g` and a letter goes; not where somebody writes. */
+function useKeys(go: (to: string) => void): void {
+  useEffect(() => {
+    let wasG = 0;
+    const listener = (event: KeyboardEvent) => {
+      const at = event.target as HTMLElement;
+      if (event.metaKey || event.ctrlKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(at.tagName)) return;
+      if (event.key === '/') {
+        event.preventDefault();
+        const field = document.querySelector<HTMLInputElement>('input[type=search]');
+        if (field) field.focus();
+        else go('/flows');
+      } else if (event.key === 'g') {
+        wasG = event.timeStamp;
+        return;
+      } else if (event.timeStamp - wasG < 1_500) {
+        const found = MENU.find(([, , key]) => key === event.key);
+        if (found) go(found[0]);
+      }
+      wasG = 0;
+    };
+    addEventListener('keydown', listener);
+    return () => removeEventListener('keydown', listener);
+  }, [go]);
+}

@@ -1,0 +1,225 @@
+import { useState } from 'preact/hooks';
+import type { Dead, DeadRows, Done } from '../../types.ts';
+import { useLive } from '../api.ts';
+import { useFrame } from '../app.tsx';
+import { Act, Empty, Fault, FlowLink, Show, State, Table, Told, useNumbers, When, Who } from '../ui.tsx';
+
+export function DeadPage() {
+  const { say } = useFrame();
+  const loaded = useLive<Dead>('dead');
+  const [told, setTold] = useState<string>();
+  return (
+    <>
+      <h1>{say('dead')}</h1>
+      <p>{say('dead_intro')}</p>
+      {told && <Told text={told} close={() => setTold(undefined)} />}
+      <Show loaded={loaded}>{(dead) => <Seen dead={dead} told={setTold} />}</Show>
+    </>
+  );
+}
+
+function Seen({ dead, told }: { dead: Dead; told: (text: string) => void }) {
+  const { say, duty } = useFrame();
+  const numbers = useNumbers();
+  const may = duty === 'operator';
+  const came = (word: 'retried_done' | 'dropped_done') => (done: Done) =>
+    told(
+      `${say(word)} ${numbers(done.rows)} ${say('messages').toLowerCase()}, ${numbers(done.keys)} ${say('keys_count')}.`,
+    );
+  const [sent, waiting] = [
+    dead.rows.filter(({ standard }) => standard !== ''),
+    dead.rows.filter(({ standard }) => standard === ''),
+  ];
+  if (dead.keys.length === 0 && dead.rows.length === 0 && dead.endpoints.length === 0 && dead.dropped.length === 0)
+    return <Empty word="no_dead" />;
+  return (
+    <>
+      {dead.endpoints.length > 0 && (
+        <section>
+          <h2>{say('sick_endpoints')}</h2>
+          <Table name={say('sick_endpoints')} heads={['party', 'standard', 'health', 'answer', 'oldest']}>
+            {dead.endpoints.map((one) => (
+              <tr key={`${one.party.oin}${one.standard}`}>
+                <td>
+                  <Who of={one.party} />
+                </td>
+                <td>{one.standard}</td>
+                <td>
+                  <State is={one.state} />
+                  {one.restUntil > 0 && (
+                    <div>
+                      {say('rests_until')} <When at={one.restUntil} short />
+                    </div>
+                  )}
+                </td>
+                <td>{one.status > 0 ? `HTTP ${one.status}` : one.cause || say('no_answer')}</td>
+                <td>
+                  <When at={one.oldest} />
+                </td>
+              </tr>
+            ))}
+          </Table>
+        </section>
+      )}
+      {sent.length > 0 && (
+        <section>
+          <h2>{say('at_endpoints')}</h2>
+          <Table
+            name={say('at_endpoints')}
+            heads={[
+              'party',
+              'school',
+              'fault',
+              'messages',
+              'attempts',
+              'answer',
+              'since',
+              ...(may ? (['actions'] as const) : []),
+            ]}
+          >
+            {sent.map((one) => (
+              <tr key={nameOf(one)}>
+                <td>
+                  <Who of={one.party} />
+                  <div>
+                    {one.standard} · {one.service}
+                  </div>
+                </td>
+                <td>
+                  <Who of={one.school} />
+                </td>
+                <td>
+                  <Fault code={one.code} title={one.title} />
+                </td>
+                <td class="number">{numbers(one.rows)}</td>
+                <td class="number">{one.attempts}</td>
+                <td>{one.status > 0 ? `HTTP ${one.status}` : say('no_answer')}</td>
+                <td>
+                  <When at={one.since} />
+                </td>
+                {may && (
+                  <td>
+                    <div class="row">
+                      <Act
+                        word="retry"
+                        sure="retry_sure"
+                        about={nameOf(one)}
+                        path="/api/dead/retry"
+                        body={named(one)}
+                        done={came('retried_done')}
+                      />
+                      <Act
+                        word="drop"
+                        sure="drop_sure"
+                        kind="stop"
+                        about={nameOf(one)}
+                        path="/api/dead/drop"
+                        body={named(one)}
+                        done={came('dropped_done')}
+                      />
+                    </div>
+                  </td>
+                )}
+              </tr>
+            ))}
+          </Table>
+        </section>
+      )}
+      {waiting.length > 0 && (
+        <section>
+          <h2>{say('at_mandates')}</h2>
+          <Table name={say('at_mandates')} heads={['party', 'school', 'fault', 'messages', 'since']}>
+            {waiting.map((one) => (
+              <tr key={nameOf(one)}>
+                <td>
+                  <Who of={one.party} />
+                  <div>{one.service}</div>
+                </td>
+                <td>
+                  <Who of={one.school} />
+                </td>
+                <td>
+                  <Fault code={one.code} title={one.title} />
+                </td>
+                <td class="number">{numbers(one.rows)}</td>
+                <td>
+                  <When at={one.since} />
+                </td>
+              </tr>
+            ))}
+          </Table>
+        </section>
+      )}
+      {dead.keys.length > 0 && (
+        <section>
+          <h2>{say('in_services')}</h2>
+          <Table
+            name={say('in_services')}
+            heads={['service', 'key', 'fault', 'events', 'since', ...(may ? (['actions'] as const) : [])]}
+          >
+            {dead.keys.map((one) => (
+              <tr key={`${one.consumer}${one.stream}${one.key}`}>
+                <td>
+                  {one.consumer} · {one.stream}
+                </td>
+                <td>
+                  <code>{one.key}</code>
+                </td>
+                <td>
+                  <Fault code={one.code} title={one.title} />
+                  <div>
+                    <FlowLink id={one.flow} />
+                  </div>
+                </td>
+                <td class="number">{numbers(one.events)}</td>
+                <td>
+                  <When at={one.since} />
+                </td>
+                {may && (
+                  <td>
+                    <Act
+                      word="take_up"
+                      sure="take_up_sure"
+                      about={`${one.consumer} ${one.key}`}
+                      path="/api/dead/take-up"
+                      body={{ consumer: one.consumer, stream: one.stream, key: one.key }}
+                      done={() => told(`${say('retried_done')} 1 ${say('key').toLowerCase()}.`)}
+                    />
+                  </td>
+                )}
+              </tr>
+            ))}
+          </Table>
+        </section>
+      )}
+      {dead.dropped.length > 0 && (
+        <section>
+          <h2>{say('dropped_before')}</h2>
+          <Table name={say('dropped_before')} heads={['party', 'school', 'fault', 'messages', 'last']}>
+            {dead.dropped.map((one) => (
+              <tr key={JSON.stringify(one)}>
+                <td>
+                  <Who of={one.party} />
+                </td>
+                <td>
+                  <Who of={one.school} />
+                </td>
+                <td>
+                  <code>{one.code}</code>
+                </td>
+                <td class="number">{numbers(one.rows)}</td>
+                <td>
+                  <When at={one.until} />
+                </td>
+              </tr>
+            ))}
+          </Table>
+        </section>
+      )}
+    </>
+  );
+}
+
+const named = ({ party, school, key }: DeadRows) => ({ party: party.oin, school: school.oin, key });
+const nameOf = ({ party, school, service, standard, key, code }: DeadRows): string =>
+  [party.name || party.oin, school.name || school.oin, service, standard, key, code].filter(Boolean).join(' · ');

@@ -1,0 +1,156 @@
+import { useState } from 'preact/hooks';
+import type { Hold } from '../../types.ts';
+import { useLive } from '../api.ts';
+import { useFrame } from '../app.tsx';
+import { Act, Empty, FlowLink, Show, Told, useNumbers, When, Who } from '../ui.tsx';
+import { isWord, type Word } from '../words.ts';
+
+export function HoldsPage() {
+  const { say, query, go } = useFrame();
+  const decided = query.get('decided') === 'yes';
+  const loaded = useLive<Hold[]>('holds', decided ? 'decided=yes' : '');
+  const [told, setTold] = useState<{ text: string; flow: string }>();
+  return (
+    <>
+      <h1>{say('holds')}</h1>
+      <p>{say('holds_intro')}</p>
+      {told && <Told {...told} close={() => setTold(undefined)} />}
+      <label class="choice">
+        <input type="checkbox" checked={decided} onChange={() => go(decided ? '/holds' : '/holds?decided=yes')} />
+        {say('decided_too')}
+      </label>
+      <Show loaded={loaded}>
+        {(holds) =>
+          holds.length === 0 ? (
+            <Empty word="no_holds" />
+          ) : (
+            <ul class="cards">
+              {holds.map((hold) => (
+                <One key={hold.id} hold={hold} told={setTold} />
+              ))}
+            </ul>
+          )
+        }
+      </Show>
+    </>
+  );
+}
+
+const KINDS: readonly [keyof NonNullable<Hold['difference']>, Word, boolean][] = [
+  ['left', 'left', true],
+  ['joined', 'joined', false],
+  ['moved', 'moved', false],
+  ['renamed', 'renamed', true],
+  ['groupsClosed', 'groups_closed', true],
+  ['groupsOpened', 'groups_opened', false],
+  ['groupsRenamed', 'groups_renamed', false],
+  ['staffLeft', 'staff_left', true],
+  ['staffJoined', 'staff_joined', false],
+];
+
+function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: string }) => void }) {
+  const { say, duty } = useFrame();
+  const numbers = useNumbers();
+  const reason = `reason_${hold.reason}`;
+  const state = `hold_state_${hold.state}`;
+  const isOpen = hold.state === 'held' || hold.state === 'waiting';
+  const name = `${hold.school.name || hold.school.oin} ${hold.schoolYear}`;
+  const { difference } = hold;
+  const most = difference ? Math.max(1, difference.before, difference.after) : 1;
+  return (
+    <li id={hold.id}>
+      <h2>
+        <Who of={hold.school} />
+      </h2>
+      <p>
+        {say('held_because')} <b>{isWord(reason) ? say(reason) : hold.reason}</b>
+        {!isOpen && <> · {isWord(state) ? say(state) : hold.state}</>}
+      </p>
+      {hold.forgets > 0 && (
+        <p>
+          <strong>{numbers(hold.forgets)}</strong> {say('forgets')}
+        </p>
+      )}
+      {difference && (
+        <div class="difference">
+          <h3>{say('difference')}</h3>
+          <svg
+            class="two"
+            viewBox="0 0 300 44"
+            preserveAspectRatio="none"
+            role="img"
+            aria-label={`${say('learners_before_after')}: ${difference.before}, ${difference.after}`}
+          >
+            <rect x="0" y="2" height="18" width={(difference.before / most) * 300} class="before" />
+            <rect x="0" y="24" height="18" width={(difference.after / most) * 300} class="after" />
+          </svg>
+          <p>
+            {say('learners_before_after')}: <strong>{numbers(difference.before)}</strong> →{' '}
+            <strong>{numbers(difference.after)}</strong>
+          </p>
+          <ul class="changes">
+            {KINDS.filter(([kind]) => difference[kind] > 0).map(([kind, word, takes]) => (
+              <li key={kind} class={takes ? 'takes' : undefined}>
+                <strong>{numbers(difference[kind])}</strong> {say(word)}
+              </li>
+            ))}
+          </ul>
+          {difference.groupsClosed > 0 && <p class="hint">{say('names_elsewhere')}</p>}
+        </div>
+      )}
+      <dl>
+        {hold.schoolYear !== '' && (
+          <>
+            <dt>{say('year')}</dt>
+            <dd>{hold.schoolYear}</dd>
+          </>
+        )}
+        {hold.site !== '' && (
+          <>
+            <dt>{say('site')}</dt>
+            <dd>{hold.site}</dd>
+          </>
+        )}
+        {hold.administration !== '' && (
+          <>
+            <dt>{say('administration')}</dt>
+            <dd>{hold.administration}</dd>
+          </>
+        )}
+        <dt>{say('from')}</dt>
+        <dd>
+          <Who of={hold.by} />
+        </dd>
+        <dt>{say('since')}</dt>
+        <dd>
+          <When at={hold.since} />
+        </dd>
+      </dl>
+      <div class="row">
+        {isOpen && duty === 'operator' && (
+          <>
+            <Act
+              word="approve"
+              sure={hold.forgets > 0 ? 'forget_sure' : 'approve_sure'}
+              kind="main"
+              about={name}
+              path="/api/holds/decide"
+              body={{ hold: hold.id, approve: true }}
+              done={({ flow, decided }) => told({ text: say(decided ? 'approved_done' : 'decided_later'), flow })}
+            />
+            <Act
+              word="reject"
+              sure="reject_sure"
+              kind="stop"
+              about={name}
+              path="/api/holds/decide"
+              body={{ hold: hold.id, approve: false }}
+              done={({ flow, decided }) => told({ text: say(decided ? 'rejected_done' : 'decided_later'), flow })}
+            />
+          </>
+        )}
+        <FlowLink id={hold.flow} />
+      </div>
+    </li>
+  );
+}

@@ -1,0 +1,259 @@
+import type { Overview } from '../../types.ts';
+import { useLive } from '../api.ts';
+import { Link, useFrame } from '../app.tsx';
+import { Empty, Fault, Show, State, Table, useNumbers, When, Who } from '../ui.tsx';
+
+export function OverviewPage() {
+  const { say } = useFrame();
+  const loaded = useLive<Overview>('overview');
+  return (
+    <>
+      <h1>{say('overview')}</h1>
+      <Show loaded={loaded}>{(seen) => <Seen seen={seen} />}</Show>
+    </>
+  );
+}
+
+function Seen({ seen }: { seen: Overview }) {
+  const { say } = useFrame();
+  const numbers = useNumbers();
+  const waits: [number, 'n_holds' | 'n_dead_rows' | 'n_dead_keys', string][] = [
+    [seen.holds, 'n_holds', '/holds'],
+    [seen.dead.rows, 'n_dead_rows', '/dead'],
+    [seen.dead.keys, 'n_dead_keys', '/dead'],
+  ];
+  return (
+    <>
+      {seen.devKey && <p class="note wait">{say('dev_key')}</p>}
+      {seen.bulk.map(({ party, at, learners }) => (
+        <p class="note bad" key={`${party.oin}${at}`}>
+          <Who of={party} /> {say('bulk_reveal')}: {numbers(learners)} (<When at={at} />)
+        </p>
+      ))}
+      {seen.certificates.map(({ party, until }) => (
+        <p class="note wait" key={party.oin}>
+          {say('certificate_ends')}: <Who of={party} />, <When at={until} />
+        </p>
+      ))}
+      <div class="tiles">
+        <section aria-labelledby="standing">
+          <h2 id="standing">{say('standing')}</h2>
+          {waits.every(([n]) => n === 0) && <p class="empty">{say('nothing_waits')}</p>}
+          <ul class="counts">
+            {waits
+              .filter(([n]) => n > 0)
+              .map(([n, word, to]) => (
+                <li key={word}>
+                  <Link to={to}>
+                    <strong>{numbers(n)}</strong> {say(word)}
+                  </Link>
+                </li>
+              ))}
+          </ul>
+        </section>
+        <Minutes seen={seen} />
+      </div>
+      <section>
+        <h2>{say('parties')}</h2>
+        {seen.parties.length === 0 ? (
+          <Empty word="no_parties" />
+        ) : (
+          <Table name={say('parties')} heads={['party', 'health', 'sent', 'last', 'refused_day', 'waiting']}>
+            {seen.parties.slice(0, 100).map((party) => (
+              <tr key={party.oin}>
+                <td>
+                  <Link to={`/flows?party=${encodeURIComponent(party.oin)}`}>
+                    <Who of={party} />
+                  </Link>
+                </td>
+                <td>
+                  {party.endpoints.length === 0 && '–'}
+                  {party.endpoints.map((one) => (
+                    <div key={one.standard}>
+                      {one.standard} <State is={one.state} />
+                      {one.state !== 'up' && <> {one.status > 0 ? `HTTP ${one.status}` : one.cause}</>}
+                    </div>
+                  ))}
+                </td>
+                <td class="number">{numbers(party.accepted)}</td>
+                <td>
+                  <When at={party.last} short />
+                </td>
+                <td class="number">{numbers(party.refused)}</td>
+                <td class="number">{party.waiting > 0 ? <Link to="/dead">{numbers(party.waiting)}</Link> : '0'}</td>
+              </tr>
+            ))}
+          </Table>
+        )}
+      </section>
+      <section>
+        <h2>{say('standards')}</h2>
+        {seen.standards.length > 0 && (
+          <Table name={say('standard')} heads={['standard', 'up', 'resting', 'gone', 'oldest']}>
+            {seen.standards.map((one) => (
+              <tr key={one.standard}>
+                <td>{one.standard}</td>
+                <td class="number">{one.up}</td>
+                <td class="number">{one.resting}</td>
+                <td class="number">{one.gone}</td>
+                <td>
+                  <When at={one.oldest} />
+                </td>
+              </tr>
+            ))}
+          </Table>
+        )}
+        {seen.methods.length === 0 ? (
+          <Empty word="nothing_in" />
+        ) : (
+          <Table name={say('method')} heads={['method', 'accepted', 'last', 'refused_day']}>
+            {seen.methods.map((one) => (
+              <tr key={one.method}>
+                <td>{one.method}</td>
+                <td class="number">{numbers(one.accepted)}</td>
+                <td>
+                  <When at={one.last} short />
+                </td>
+                <td class="number">{numbers(one.refused)}</td>
+              </tr>
+            ))}
+          </Table>
+        )}
+      </section>
+      <section>
+        <h2>{say('refusals')}</h2>
+        {seen.refusals.length === 0 ? (
+          <Empty word="no_refusals" />
+        ) : (
+          <Table name={say('refusals')} heads={['fault', 'party', 'method', 'about', 'times', 'last']}>
+            {seen.refusals.map((one) => (
+              <tr
+                key={JSON.stringify([
+                  one.party.oin,
+                  one.school.oin,
+                  one.method,
+                  one.code,
+                  one.order,
+                  one.product,
+                  one.entitlement,
+                ])}
+              >
+                <td>
+                  <Fault code={one.code} title={one.title} />
+                </td>
+                <td>
+                  <Who of={one.party} />
+                </td>
+                <td>{one.method}</td>
+                <td>
+                  {one.order !== '' ? (
+                    <Link to={`/why?order=${encodeURIComponent(one.order)}`}>{one.order}</Link>
+                  ) : (
+                    one.entitlement || one.product
+                  )}
+                  {one.school.oin !== '' && (
+                    <div>
+                      <Who of={one.school} />
+                    </div>
+                  )}
+                </td>
+                <td class="number">{numbers(one.times)}</td>
+                <td>
+                  <When at={one.at} />
+                </td>
+              </tr>
+            ))}
+          </Table>
+        )}
+      </section>
+      <section>
+        <h2>{say('lag')}</h2>
+        <Table name={say('lag')} heads={['service', 'unread', 'oldest', 'stuck']}>
+          {seen.services.map((one) => (
+            <tr key={one.name}>
+              <td>{one.name}</td>
+              <td class="number">
+                {one.gap ? (
+                  <span class="state bad">{say('gap')}</span>
+                ) : one.unread === 0 ? (
+                  say('up_to_date')
+                ) : (
+                  numbers(one.unread)
+                )}
+              </td>
+              <td>{one.unread === 0 ? '–' : `${(one.oldest / 1000).toFixed(1)} s`}</td>
+              <td class="number">{numbers(one.parkedKeys)}</td>
+            </tr>
+          ))}
+        </Table>
+      </section>
+      <section>
+        <h2>{say('machine')}</h2>
+        <dl>
+          <dt>{say('version')}</dt>
+          <dd>{seen.version}</dd>
+          <dt>{say('events')}</dt>
+          <dd>{numbers(seen.events)}</dd>
+          <dt>{say('disk')}</dt>
+          <dd>{numbers(Math.round(seen.freeDisk / 1e9))} GB</dd>
+        </dl>
+      </section>
+    </>
+  );
+}
+
+const [WIDE, HIGH] = [600, 120];
+
+/** Sixty bars; the same figures in words for who does not see them. */
+function Minutes({ seen }: { seen: Overview }) {
+  const { say } = useFrame();
+  const numbers = useNumbers();
+  const most = Math.max(1, ...seen.minutes.map(({ accepted }) => accepted));
+  const all = seen.minutes.reduce((sum, { accepted }) => sum + accepted, 0);
+  const step = WIDE / Math.max(1, seen.minutes.length);
+  const hour = seen.minutes[0]?.at ?? 0;
+  return (
+    <section aria-labelledby="minutes">
+      <h2 id="minutes">{say('per_minute')}</h2>
+      <svg
+        class="bars"
+        viewBox={`0 0 ${WIDE} ${HIGH}`}
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={`${say('per_minute')}, ${say('last_hour')}: ${numbers(all)}`}
+      >
+        {seen.minutes.map(({ at, accepted }, i) => {
+          const high = accepted === 0 ? 1 : Math.max(3, (accepted / most) * (HIGH - 4));
+          return (
+            <rect
+              key={at}
+              x={i * step + 1}
+              y={HIGH - high}
+              width={step - 2}
+              height={high}
+              class={accepted === 0 ? 'none' : ''}
+            >
+              <title>{`${new Date(at).toLocaleTimeString('nl-NL', { timeStyle: 'short', timeZone: 'Europe/Amsterdam' })}: ${accepted}`}</title>
+            </rect>
+          );
+        })}
+      </svg>
+      <p>
+        {all === 0 ? (
+          say('nothing_in')
+        ) : (
+          <>
+            <strong>{numbers(all)}</strong> {say('in_last_hour')},{' '}
+            <strong>{numbers(seen.minutes.at(-1)?.accepted ?? 0)}</strong> {say('now_minute')}
+          </>
+        )}
+        {seen.coveredFrom > hour && (
+          <>
+            {' '}
+            ({say('counted_from')} <When at={seen.coveredFrom} />)
+          </>
+        )}
+      </p>
+    </section>
+  );
+}

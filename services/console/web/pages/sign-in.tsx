@@ -1,0 +1,79 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { Me, ProblemJson } from '../../types.ts';
+import { Problem, post } from '../api.ts';
+import { useFrame } from '../app.tsx';
+import { Wrong } from '../ui.tsx';
+
+/** A link of `eduk console` signs in by itself; what is behind its # never goes to a server in an address. */
+export function SignInPage({ ways, signedIn }: { ways: Me['ways']; signedIn: () => void }) {
+  const { say, go, path, query } = useFrame();
+  const [link, setLink] = useState(() => (path === '/sign-in' ? location.hash.slice(1) : ''));
+  const [problem, setProblem] = useState<ProblemJson | undefined>(() => returned(query.get('wrong')));
+  const [busy, setBusy] = useState(link !== '');
+  useEffect(() => {
+    // Who pastes a link while this page is open loads nothing anew.
+    const pasted = () => setLink(location.hash.slice(1));
+    addEventListener('hashchange', pasted);
+    return () => removeEventListener('hashchange', pasted);
+  }, []);
+  useEffect(() => {
+    if (link === '') return;
+    setBusy(true);
+    setProblem(undefined);
+    // Gone from the history at once: it works only once, and nobody needs to see it.
+    history.replaceState(null, '', '/sign-in');
+    post('/api/sign-in', { link })
+      .then(
+        () => {
+          go('/');
+          signedIn();
+        },
+        (thrown: unknown) => thrown instanceof Problem && setProblem(thrown.said),
+      )
+      .finally(() => setBusy(false));
+  }, [link]);
+  return (
+    <section class="narrow">
+      <h1>{say('sign_in')}</h1>
+      {busy && <p role="status">{say('signing_in')}</p>}
+      {problem && <Wrong problem={problem} />}
+      {!busy && ways.provider && (
+        <p>
+          <a
+            class="button main"
+            href="/sign-in/provider"
+            onClick={() => {
+              if (path !== '/sign-in') sessionStorage.setItem(AFTER, `${path}?${query}`);
+            }}
+          >
+            {say('sign_in_provider')}
+          </a>
+        </p>
+      )}
+      {!busy && ways.link && (
+        <>
+          <p>{say('sign_in_how')}</p>
+          <pre>
+            <code>npx eduk console</code>
+          </pre>
+        </>
+      )}
+      {!busy && !ways.link && !ways.provider && <p>{say('sign_in_nowhere')}</p>}
+    </section>
+  );
+}
+
+/** Where somebody was going before the provider. */
+export const AFTER = 'eduk-console-after';
+
+/** What the console says of a sign-in that came back from the provider without success. */
+function returned(code: string | null): ProblemJson | undefined {
+  const known: Record<string, [string, string, string]> = {
+    'party.unknown': ['us', 'Deze aanmelding geldt niet; begin opnieuw.', 'This sign-in does not hold; begin anew.'],
+    'party.forbidden': ['us', 'Uw organisatie geeft u hier geen rol.', 'Your organisation gives you no role here.'],
+    'peer.unavailable': ['peer', 'De aanmelddienst antwoordt niet.', 'The provider does not answer.'],
+  };
+  const row = code === null ? undefined : known[code];
+  if (code === null || row === undefined) return undefined;
+  return { code, who: row[0], retry: 'backoff', title: { nl: row[1], en: row[2] }, told: '' };
+}

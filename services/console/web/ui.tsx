@@ -1,0 +1,325 @@
+/** Small pieces of which all pages are made. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Blocker, Done, Named, ProblemJson } from '../types.ts';
+import { type Loaded, Problem, post } from './api.ts';
+import { Link, useFrame } from './app.tsx';
+import { isWord, remediesNl, type Word } from './words.ts';
+
+const TIME_ZONE = 'Europe/Amsterdam';
+
+/** A moment, in Dutch time; with how long ago. */
+export function When({ at, short = false }: { at: number; short?: boolean }) {
+  const { lang } = useFrame();
+  if (at <= 0) return <span>–</span>;
+  const options: Intl.DateTimeFormatOptions = short
+    ? { timeStyle: 'medium', timeZone: TIME_ZONE }
+    : { dateStyle: 'medium', timeStyle: 'medium', timeZone: TIME_ZONE };
+  return (
+    <time dateTime={new Date(at).toISOString()} title={age(Date.now() - at, lang)}>
+      {new Intl.DateTimeFormat(lang === 'nl' ? 'nl-NL' : 'en-GB', options).format(at)}
+    </time>
+  );
+}
+
+/** How long ago, or from now. */
+export function age(ms: number, lang: 'nl' | 'en'): string {
+  const words = new Intl.RelativeTimeFormat(lang, { numeric: 'auto' });
+  const units: [Intl.RelativeTimeFormatUnit, number][] = [
+    ['day', 86_400_000],
+    ['hour', 3_600_000],
+    ['minute', 60_000],
+  ];
+  for (const [unit, size] of units) if (Math.abs(ms) >= size) return words.format(-Math.round(ms / size), unit);
+  return words.format(-Math.round(ms / 1000), 'second');
+}
+
+export function useNumbers(): (value: number) => string {
+  const { lang } = useFrame();
+  return (value) => value.toLocaleString(lang === 'nl' ? 'nl-NL' : 'en-GB');
+}
+
+/** A party or school by its name, with its number. */
+export function Who({ of }: { of: Named }) {
+  const { say } = useFrame();
+  if (of.oin === '') return <span>–</span>;
+  if (of.oin === 'operator') return <span>{say('who_us')}</span>;
+  return (
+    <span class="who">
+      {of.name !== '' && <b>{of.name}</b>}
+      <code>{of.oin}</code>
+    </span>
+  );
+}
+
+const STATES: Readonly<Record<string, 'well' | 'wait' | 'bad' | 'plain'>> = {
+  done: 'well',
+  decided: 'well',
+  up: 'well',
+  accepted: 'plain',
+  waiting: 'wait',
+  held: 'wait',
+  resting: 'wait',
+  parked: 'bad',
+  refused: 'bad',
+  gone: 'bad',
+  dropped: 'bad',
+};
+
+/** A state in words, with a mark that does not need its colour. */
+export function State({ is }: { is: string }) {
+  const { say } = useFrame();
+  const word = [`state_${is}`, is].find(isWord);
+  const kind = STATES[is] ?? 'plain';
+  return (
+    <span class={`state ${kind}`}>
+      <span aria-hidden="true">{{ well: '✓', wait: '…', bad: '✕', plain: '·' }[kind]}</span> {word ? say(word) : is}
+    </span>
+  );
+}
+
+/** What a fault means, with its code. */
+export function Fault({ code, title }: { code: string; title?: { nl: string; en: string } }) {
+  const { lang } = useFrame();
+  if (code === '') return null;
+  return (
+    <span class="fault">
+      {title?.[lang]} <code>{code}</code>
+    </span>
+  );
+}
+
+export function FlowLink({ id }: { id: string }) {
+  const { say } = useFrame();
+  return id === '' ? null : <Link to={`/flow?id=${encodeURIComponent(id)}`}>{say('see_flow')}</Link>;
+}
+
+/** Something that went wrong, in words, with who must act. */
+export function Wrong({ problem, again }: { problem: ProblemJson; again?: () => void }) {
+  const { lang, say } = useFrame();
+  const who = `who_${problem.who}`;
+  return (
+    <div class="note bad" role="alert">
+      <p>
+        <b>{problem.title[lang] || say('wrong')}</b> <code>{problem.code}</code>
+      </p>
+      {problem.told !== '' && problem.told !== problem.title.en && <p lang="en">{problem.told}</p>}
+      {isWord(who) && (
+        <p>
+          {say('who_acts')}: {say(who)}.
+        </p>
+      )}
+      {again && (
+        <button type="button" class="plain" onClick={again}>
+          {say('again')}
+        </button>
+      )}
+    </div>
+  );
+}
+
+/** What is loaded, or why it is not there. */
+export function Show<T>({ loaded, children }: { loaded: Loaded<T>; children: (value: T) => preact.ComponentChildren }) {
+  const { say } = useFrame();
+  if (loaded.state === 'loading')
+    return (
+      <div role="status" class="loading">
+        <p>{say('loading')}</p>
+        <div class="bones" aria-hidden="true" />
+        <div class="bones" aria-hidden="true" />
+      </div>
+    );
+  if (loaded.state === 'wrong') return <Wrong problem={loaded.problem} />;
+  return (
+    <>
+      {loaded.isStale && (
+        <p class="note wait" role="status">
+          {say('stale')}
+        </p>
+      )}
+      {children(loaded.value)}
+    </>
+  );
+}
+
+export const Empty = ({ word, children }: { word: Word; children?: preact.ComponentChildren }) => {
+  const { say } = useFrame();
+  return (
+    <div class="empty">
+      <p>{say(word)}</p>
+      {children}
+    </div>
+  );
+};
+
+/** A table that a keyboard can scroll, and that becomes a list on a phone. */
+export function Table({
+  name,
+  heads,
+  children,
+}: {
+  name: string;
+  heads: readonly Word[];
+  children: preact.ComponentChildren;
+}) {
+  const { say } = useFrame();
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls sideways must be reached by keys.
+    <section class="scrolls" aria-label={name} tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            {heads.map((head) => (
+              <th key={head} scope="col">
+                {say(head)}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>{children}</tbody>
+      </table>
+    </section>
+  );
+}
+
+/** What blocks, who must act, and what helps. */
+export function Stopped({ of, heading, isHere = false }: { of: Blocker; heading?: Word; isHere?: boolean }) {
+  const { lang, say } = useFrame();
+  const who = `who_${of.who}`;
+  const remedy = lang === 'nl' ? remediesNl[of.code] : undefined;
+  return (
+    <article class="note bad blocker">
+      {heading && <h2>{say(heading)}</h2>}
+      <p>
+        <Fault code={of.code} title={of.title} />
+      </p>
+      {of.told !== '' && of.told !== of.title.en && <p lang="en">{of.told}</p>}
+      <dl>
+        <dt>{say('who_acts')}</dt>
+        <dd>{of.party.oin !== '' ? <Who of={of.party} /> : isWord(who) ? say(who) : of.who}</dd>
+        {(of.remedy !== '' || remediesNl[of.code] !== undefined) && (
+          <>
+            <dt>{say('remedy')}</dt>
+            <dd lang={remedy === undefined ? 'en' : 'nl'}>{remedy ?? of.remedy}</dd>
+          </>
+        )}
+        <dt>{say('since')}</dt>
+        <dd>
+          <When at={of.since} />
+        </dd>
+        {of.order !== '' && (
+          <>
+            <dt>{say('by_order')}</dt>
+            <dd>
+              <Link to={`/why?order=${encodeURIComponent(of.order)}`}>{of.order}</Link>
+            </dd>
+          </>
+        )}
+        {of.product !== '' && (
+          <>
+            <dt>Product</dt>
+            <dd>{of.product}</dd>
+          </>
+        )}
+        {of.entitlement !== '' && (
+          <>
+            <dt>{say('licence')}</dt>
+            <dd>{of.entitlement}</dd>
+          </>
+        )}
+        {of.learners > 1 && (
+          <>
+            <dt>{say('learners')}</dt>
+            <dd>{of.learners}</dd>
+          </>
+        )}
+      </dl>
+      {!isHere && <FlowLink id={of.flow} />}
+    </article>
+  );
+}
+
+/** A button that asks whether one is sure, does it once, and says what came of it. */
+export function Act({
+  word,
+  sure,
+  path,
+  body,
+  kind = 'plain',
+  about,
+  done,
+}: {
+  word: Word;
+  sure: Word;
+  path: string;
+  body: object;
+  kind?: 'plain' | 'main' | 'stop';
+  /** Of what, for who hears the button alone. */
+  about: string;
+  done: (came: Done) => void;
+}) {
+  const { say, token } = useFrame();
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<ProblemJson>();
+  const run = () => {
+    if (busy) return;
+    setBusy(true);
+    setProblem(undefined);
+    post<Done>(path, body, token)
+      .then(
+        (came) => {
+          dialog.current?.close();
+          done(came);
+        },
+        (thrown: unknown) => thrown instanceof Problem && setProblem(thrown.said),
+      )
+      .finally(() => setBusy(false));
+  };
+  return (
+    <>
+      <button
+        type="button"
+        class={kind}
+        aria-label={`${say(word)}: ${about}`}
+        onClick={() => {
+          setProblem(undefined);
+          dialog.current?.showModal();
+        }}
+      >
+        {say(word)}
+      </button>
+      <dialog ref={dialog} aria-label={say(word)}>
+        <h2>{say(word)}</h2>
+        <p>{about}</p>
+        <p>{say(sure)}</p>
+        {problem && <Wrong problem={problem} />}
+        <div class="row">
+          <button type="button" class={kind === 'stop' ? 'stop' : 'main'} disabled={busy} onClick={run}>
+            {say('yes')}
+          </button>
+          <button type="button" class="plain" onClick={() => dialog.current?.close()}>
+            {say('no')}
+          </button>
+        </div>
+      </dialog>
+    </>
+  );
+}
+
+/** What was done a moment ago, said aloud; it stays until it is closed. */
+export function Told({ text, flow, close }: { text: string; flow?: string; close: () => void }) {
+  const { say } = useFrame();
+  const at = useRef<HTMLDivElement>(null);
+  useEffect(() => at.current?.focus(), [text]);
+  return (
+    <div class="note well" role="status" tabIndex={-1} ref={at}>
+      <p>{text}</p>
+      <div class="row">
+        {flow && <FlowLink id={flow} />}
+        <button type="button" class="plain" onClick={close}>
+          {say('close')}
+        </button>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,106 @@
+import { brinOf, GatewayError, isBrin, isOin, isSchoolOin, schoolOin } from '#kernel';
+import type { FlowRow } from '#proto/eduk/flows/v1/flows';
+import type * as op from '#proto/eduk/operator/v1/operator';
+import { operator } from '../caller.ts';
+import type { Gate } from '../gate.ts';
+import { flowOf } from './flows.ts';
+
+/** What an operator looks for, and how everything is. */
+
+const MOST = 200;
+const USUAL = 50;
+const DAY_MS = 86_400_000;
+const FLOW = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Names of those of some parties and schools that are registered. */
+function namesIn({ door }: Gate, oins: Iterable<string>): op.PartyName[] {
+  return [...new Set(oins)].flatMap((oin) => {
+    const name = door.chain.party(oin)?.name;
+    return name === undefined || name === '' ? [] : [{ oin, name }];
+  });
+}
+
+const foundOf = ({ flowId, method, partyOin, schoolOin, subject, state, code, acceptedMs }: FlowRow): op.FoundFlow => ({
+  flowId,
+  method,
+  partyOin,
+  schoolOin,
+  subject,
+  state,
+  code,
+  acceptedMs,
+});
+
+/** The one that an id or a reference names; undefined = none has it. */
+async function named(gate: Gate, asked: { flowId: string; partyOin: string; reference: string }) {
+  try {
+    return await flowOf(gate, operator, { ...asked, method: '' });
+  } catch (thrown) {
+    if (thrown instanceof GatewayError && thrown.fault === 'state.missing') return undefined;
+    throw thrown;
+  }
+}
+
+/** Faults: none of its own; nothing found is an empty list. */
+export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Promise<op.ListFlowsResponse> {
+  const { partyOin, state, beforeMs } = request;
+  const text = request.text.trim();
+  const limit = Math.min(request.limit || USUAL, MOST);
+  const school = isBrin(request.schoolOin) ? schoolOin(request.schoolOin) : request.schoolOin;
+  const { flows } = gate.door.services;
+  const ask = { schoolOin: school, subject: '', key: '', limit, partyOin, state, beforeMs };
+  const fits = (flow: FlowRow): boolean =>
+    (school === '' || flow.schoolOin === school) &&
+    (partyOin === '' || flow.partyOin === partyOin) &&
+    (state === '' || flow.state === state);
+  const answer = (rows: readonly FlowRow[], coveredFromMs = 0n, more = false): op.ListFlowsResponse => ({
+    flows: rows.map(foundOf),
+    coveredFromMs,
+    more,
+    names: namesIn(
+      gate,
+      rows.flatMap((row) => [row.partyOin, row.schoolOin]),
+    ),
+  });
+  if (FLOW.test(text)) {
+    const flow = await named(gate, { flowId: text, partyOin: '', reference: '' });
+    return answer(flow && fits(flow) ? [flow] : []);
+  }
+  if (isSchoolOin(text) || isBrin(text)) {
+    const asked = isBrin(text) ? schoolOin(text) : text;
+    if (school !== '' && school !== asked) return answer([]);
+    const found = await flows.findFlows({ ...ask, schoolOin: asked });
+    return answer(found.flows, found.coveredFromMs, found.more);
+  }
+  // What is known by this text itself comes first; a reference only its sender and the bus know.
+  const byReference =
+    text !== '' && partyOin !== '' ? await named(gate, { flowId: '', partyOin, reference: text }) : undefined;
+  const asSender = isOin(text) && brinOf(text) === undefined && (partyOin === '' || partyOin === text);
+  const found = await flows.findFlows(asSender ? { ...ask, partyOin: text } : { ...ask, subject: text });
+  const first = byReference && fits(byReference) ? [byReference] : [];
+  const rest = found.flows.filter(({ flowId }) => flowId !== byReference?.flowId);
+  return answer([...first, ...rest], found.coveredFromMs, found.more);
+}
+
+export async function showOverview(gate: Gate): Promise<op.ShowOverviewResponse> {
+  const { flows, delivery } = gate.door.services;
+  const [{ minutes, counts, coveredFromMs }, { notes }, { endpoints }] = await Promise.all([
+    flows.countFlows({}),
+    flows.listRefusals({ schoolOin: '', orderId: '', productId: '', limit: MOST }),
+    delivery.listEndpoints({ idle: true, partyOin: '' }),
+  ]);
+  const since = BigInt(gate.door.clock.now() - DAY_MS);
+  const refusals = notes.filter(({ atMs }) => atMs >= since);
+  return {
+    minutes,
+    counts,
+    coveredFromMs,
+    refusals,
+    endpoints,
+    names: namesIn(gate, [
+      ...counts.map(({ partyOin }) => partyOin),
+      ...endpoints.map(({ partyOin }) => partyOin),
+      ...refusals.flatMap(({ partyOin, schoolOin }) => [partyOin, schoolOin]),
+    ]),
+  };
+}

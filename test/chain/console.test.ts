@@ -1,0 +1,299 @@
+/** The console over HTTP: who gets in, what a page of another can do, and that the doors judge what is read and done. */
+import { request as httpRequest } from 'node:http';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { makeConsoleLink } from '#kernel';
+import { Role } from '#proto/eduk/core/v1/party';
+import { PAGES, PATHS } from '#services/console';
+import { Browser, keyOf } from './console.ts';
+import { newOin, newSchool, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
+import { type StandInProvider, startProvider } from './provider.ts';
+
+let at: TestGateway;
+let las: TestParty;
+const school = newSchool();
+beforeAll(async () => {
+  at = await startTestGateway();
+  las = await at.party('De Leerlijst', [Role.ROLE_ADMINISTRATION]);
+});
+afterAll(() => at?.stop());
+
+const browser = () => new Browser(at.gateway.addresses.console);
+const link = () => makeConsoleLink(keyOf(at), Date.now());
+
+describe('signing in by a link', () => {
+  test('works once, and a session then reads and ends', async () => {
+    const one = browser();
+    expect((await one.get('/api/me')).body).toEqual({ ways: { link: true, provider: false } });
+    expect((await one.get('/api/overview')).body).toMatchObject({ code: 'party.unknown' });
+    const given = link();
+    expect((await one.post('/api/sign-in', { link: given })).status).toBe(200);
+    const me = (await one.get('/api/me')).body;
+    expect(me).toMatchObject({ session: { duty: 'operator', token: expect.stringMatching(/^[\w-]{43}$/) } });
+    expect((await one.get('/api/overview')).body).toMatchObject({ devKey: true, minutes: { length: 60 } });
+    // Another browser with the same link is nobody.
+    const other = browser();
+    expect((await other.post('/api/sign-in', { link: given })).body).toMatchObject({ code: 'party.unknown' });
+    expect((await one.post('/api/sign-out', {}, me.session.token)).status).toBe(200);
+    expect((await one.get('/api/overview')).status).toBe(401);
+  });
+
+  test.each([
+    ['made with another key', () => makeConsoleLink('eduk_operator_of-somebody-else', Date.now())],
+    ['over', () => makeConsoleLink(keyOf(at), Date.now() - 301_000)],
+    ['nothing', () => ''],
+    ['no link', () => 'x'.repeat(72)],
+  ])('a link that is %s does not', async (_what, make) => {
+    const one = browser();
+    const { status, body, cookies } = await one.post('/api/sign-in', { link: make() });
+    expect([status, body.code, cookies]).toEqual([401, 'party.unknown', []]);
+  });
+
+  test('nor does a good one through somebody between', async () => {
+    for (const header of ['forwarded', 'via', 'x-forwarded-for', 'x-real-ip']) {
+      const one = browser();
+      expect((await one.post('/api/sign-in', { link: link() }, '', { [header]: '127.0.0.1' })).body).toMatchObject({
+        code: 'party.forbidden',
+      });
+    }
+    // And a session is not good there either.
+    const one = await browser().signedIn(keyOf(at));
+    expect((await one.get('/api/overview', { via: '1.1 somebody' })).status).toBe(401);
+    expect((await one.get('/api/overview')).status).toBe(200);
+  });
+
+  test('an id that a browser brought along is never taken over', async () => {
+    const fixed = 'a'.repeat(43);
+    const one = browser();
+    one.cookies.set(one.sessionCookie, fixed);
+    await one.post('/api/sign-in', { link: link() });
+    const mine = one.cookies.get(one.sessionCookie)!;
+    expect(mine).not.toBe(fixed);
+    // Whoever signs in again has another, and the one before is over.
+    const before = browser();
+    before.cookies.set(one.sessionCookie, mine);
+    expect((await before.get('/api/overview')).status).toBe(200);
+    await one.post('/api/sign-in', { link: link() });
+    expect(one.cookies.get(one.sessionCookie)).not.toBe(mine);
+    expect((await before.get('/api/overview')).status).toBe(401);
+    // Two cookies of the name are none.
+    expect(
+      (await one.get('/api/overview', { cookie: `${one.sessionCookie}=${fixed}; ${one.sessionCookie}=${mine}` }))
+        .status,
+    ).toBe(401);
+  });
+
+  test('its cookie is for this host alone, and for no script', async () => {
+    const { cookies } = await browser().post('/api/sign-in', { link: link() });
+    expect(cookies).toEqual([
+      expect.stringMatching(/^__Host-eduk-console-\d+=[\w-]{43}; Path=\/; Secure; HttpOnly; SameSite=Strict$/),
+    ]);
+  });
+});
+
+describe('pages of others', () => {
+  test('change nothing: origin, type and token are those of a page of this session', async () => {
+    const one = await browser().signedIn(keyOf(at));
+    const changes = PATHS.filter((path) => /\/(decide|retry|drop|take-up|why|sign-out)$/.test(path));
+    expect(changes).toHaveLength(6);
+    for (const path of changes) {
+      const codeOf = async (more: Record<string, string>, token = one.token) =>
+        (await one.post(path, {}, token, more)).body.code;
+      for (const origin of ['http://evil.example', 'null', 'http://127.0.0.1:1', ''])
+        expect(await codeOf({ origin })).toBe('party.forbidden');
+      expect(await codeOf({ 'sec-fetch-site': 'cross-site' })).toBe('party.forbidden');
+      expect(await codeOf({ 'sec-fetch-site': 'same-site' })).toBe('party.forbidden');
+      for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data'])
+        expect(await codeOf({ 'content-type': type })).toBe('wire.invalid');
+      for (const token of ['', 'x', one.token.slice(1)]) expect(await codeOf({}, token)).toBe('party.forbidden');
+    }
+    // It is still signed in: none of that ended the session.
+    expect((await one.get('/api/overview')).status).toBe(200);
+    for (const path of ['/api/overview', '/api/me', '/api/flows'])
+      expect((await one.get(path, { 'sec-fetch-site': 'cross-site' })).body.code).toBe('party.forbidden');
+  });
+
+  test('show it in no frame, and it loads nothing from elsewhere', async () => {
+    for (const path of [...PAGES, ...PATHS, '/nothing', '/assets/nothing.js']) {
+      const { headers } = await browser().get(path);
+      const policy = String(headers['content-security-policy']);
+      for (const rule of ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"])
+        expect([path, policy]).toEqual([path, expect.stringContaining(rule)]);
+      expect(policy).not.toMatch(/unsafe|http|\*|data:/);
+      expect(headers).toMatchObject({
+        'x-frame-options': 'DENY',
+        'x-content-type-options': 'nosniff',
+        'cross-origin-opener-policy': 'same-origin',
+        'cross-origin-resource-policy': 'same-origin',
+      });
+    }
+    const page = (await browser().get('/')).text;
+    expect(page).not.toMatch(/<script(?![^>]* src="\/assets\/)|<style|\sstyle=|\son\w+=|https?:/);
+    const [, script] = /src="([^"]+\.js)"/.exec(page)!;
+    const built = await browser().get(script!);
+    expect([built.status, built.headers['cache-control']]).toEqual([200, 'public, max-age=31536000, immutable']);
+  });
+
+  test('a host name that was not configured is refused, and so are two', async () => {
+    for (const host of ['evil.example', 'localhost:1', `evil.example:${at.gateway.addresses.console.split(':')[1]}`])
+      expect((await browser().get('/', { host })).status).toBe(403);
+    expect((await browser().get('/', { host: `localhost:${at.gateway.addresses.console.split(':')[1]}` })).status).toBe(
+      200,
+    );
+  });
+});
+
+describe('what is asked', () => {
+  test('is refused without a session at every address but those that sign in', async () => {
+    for (const path of PATHS.filter((one) => one.startsWith('/api/'))) {
+      if (['/api/me', '/api/sign-in'].includes(path)) continue;
+      expect([path, (await browser().get(path)).body.code]).toEqual([path, 'party.unknown']);
+      expect([path, (await browser().post(path, {})).body.code]).toEqual([path, 'party.unknown']);
+    }
+  });
+
+  test('may be broken in any way, and is told without being quoted', async () => {
+    const one = await browser().signedIn(keyOf(at));
+    const secret = 'Zoë-Plooistra-123';
+    const bodies = ['', '[]', '"x"', '{', `{"learner": ${JSON.stringify(secret)}`, `{"learner": {"x": "${secret}"}}`];
+    for (const body of [...bodies, `{"learner": "${secret.repeat(2_000)}"}`]) {
+      const { status, text } = await one.raw('POST', '/api/why', body, one.token);
+      expect([400, 404, 413]).toContain(status);
+      expect(text).not.toContain(secret);
+    }
+    for (const query of [`q=${'x'.repeat(5_000)}`, 'before=-1', 'before=x', 'q=%00', 'state=%F0%9F%98%80'])
+      expect([200, 400]).toContain((await one.get(`/api/flows?${query}`)).status);
+    for (const path of ['//', '/%', '/../../etc/passwd', '/assets/../../package.json', '/api/flow?id=%ZZ'])
+      expect([400, 404]).toContain((await one.get(path)).status);
+    for (const method of ['PUT', 'DELETE', 'PATCH', 'TRACE'])
+      expect([400, 405]).toContain((await one.raw(method, '/api/holds/decide', '', one.token)).status);
+    expect((await one.get('/api/flow?id=nothing')).body).toMatchObject({ code: 'state.missing' });
+  });
+
+  test('a learner is asked for in a body, is found by the school’s own key, and is not in the answer', async () => {
+    const one = await browser().signedIn(keyOf(at));
+    const { status, body, text } = await one.post('/api/why', { school, learner: 'sleutel-van-Zoë' }, one.token);
+    expect([status, body.blockers[0].code]).toEqual([200, 'learner.unknown']);
+    expect(text).not.toContain('sleutel');
+    // Nor is there a question that takes it in an address.
+    expect((await one.get('/api/why?learner=sleutel')).body.code).toBe('wire.invalid');
+  });
+
+  test('is told as it changes', async () => {
+    const one = await browser().signedIn(keyOf(at));
+    const stream = one.stream('/api/live?of=flows');
+    expect((await stream.next()).value).toMatchObject({ event: 'now' });
+    const began = performance.now();
+    const { flowId } = await las.orders
+      .placeOrder({
+        reference: 'live-1',
+        orderId: 'live-1',
+        schoolOin: school,
+        lines: [{ terms: { lineId: '1', productId: 'nog-niet', quantity: 1 } }],
+        waitMs: 0n,
+      })
+      .catch(() => ({ flowId: '' }));
+    await at.operator.addParty({ party: { oin: newOin(), name: 'Nieuw', roles: [Role.ROLE_PLATFORM] } });
+    const { value } = await stream.next();
+    expect((value!.data as { flows: unknown[] }).flows.length).toBeGreaterThan(0);
+    expect(flowId).toBeDefined();
+    // A second at most, on a machine that has time; here it is only known to come.
+    expect(performance.now() - began).toBeLessThan(20_000);
+    // Whoever signs out is told no more.
+    await one.post('/api/sign-out', {}, one.token);
+    for (;;) {
+      const told = await stream.next();
+      if (told.done || told.value.event === 'ended') break;
+    }
+  });
+});
+
+describe('operators of a provider', () => {
+  let provider: StandInProvider;
+  beforeAll(async () => {
+    provider = await startProvider({ id: 'console', secret: 'of the console' });
+    const { writeFileSync } = await import('node:fs');
+    const file = `${at.folder}.console.secret`;
+    writeFileSync(file, 'of the console', { mode: 0o600 });
+    await at.restart(undefined, {
+      EDUK_OIDC_ISSUER: provider.issuer,
+      EDUK_OIDC_AUDIENCE: 'eduk',
+      EDUK_OIDC_ROLES: 'operator=admins,privacy=officers,read=helpdesk',
+      EDUK_OIDC_ROLE_CLAIM: 'roles',
+      EDUK_CONSOLE_CLIENT_ID: 'console',
+      EDUK_CONSOLE_CLIENT_SECRET_FILE: file,
+    });
+  });
+  afterAll(() => provider?.stop());
+
+  const seconds = () => Math.floor(Date.now() / 1000);
+  const token = (roles: string[]) =>
+    provider.signed({ iss: provider.issuer, aud: 'eduk', sub: 'somebody', exp: seconds() + 300, roles });
+  /** As far as the address to come back to. */
+  async function atProvider(one: Browser, roles: string[]): Promise<string> {
+    const { status, headers } = await one.get('/sign-in/provider');
+    expect(status).toBe(303);
+    const back = provider.consent(String(headers['location']), { access: await token(roles) });
+    return `${new URL(back).pathname}${new URL(back).search}`;
+  }
+  const signedIn = async (roles: string[]): Promise<Browser> => {
+    const one = browser();
+    const { headers } = await one.get(await atProvider(one, roles));
+    expect(headers['location']).toBe('/');
+    one.token = (await one.get('/api/me')).body.session?.token ?? '';
+    return one;
+  };
+
+  test.each([
+    ['admins', 'operator'],
+    ['officers', 'privacy'],
+    ['helpdesk', 'read'],
+  ])('%s has the duty %s', async (role, duty) => {
+    const one = await signedIn([role]);
+    expect((await one.get('/api/me')).body).toMatchObject({ session: { duty }, ways: { provider: true } });
+    expect((await one.get('/api/overview')).status).toBe(200);
+  });
+
+  test('who may look cannot act, whatever is sent; the doors say so', async () => {
+    const one = await signedIn(['helpdesk']);
+    for (const [path, body] of [
+      ['/api/holds/decide', { hold: 'x', approve: true }],
+      ['/api/dead/retry', { party: las.oin }],
+      ['/api/dead/drop', { party: las.oin }],
+      ['/api/dead/take-up', { consumer: 'orders', stream: 'orders', key: 'x' }],
+    ] as const)
+      expect([path, (await one.post(path, body, one.token)).body.code]).toEqual([path, 'party.forbidden']);
+    const admin = await signedIn(['admins']);
+    expect((await admin.post('/api/holds/decide', { hold: 'x', approve: true }, admin.token)).body.code).toBe(
+      'state.missing',
+    );
+  });
+
+  test('nobody without a role, by another’s browser, or twice', async () => {
+    const one = browser();
+    const { headers } = await one.get(await atProvider(one, ['students']));
+    expect(headers['location']).toBe('/sign-in?wrong=party.forbidden');
+    expect((await one.get('/api/me')).body.session).toBeUndefined();
+    // Somebody sends a victim the way back of their own sign-in.
+    const attacker = browser();
+    const back = await atProvider(attacker, ['admins']);
+    const victim = browser();
+    expect((await victim.get(back)).headers['location']).toBe('/sign-in?wrong=party.unknown');
+    expect((await victim.get('/api/me')).body.session).toBeUndefined();
+    expect((await attacker.get(back)).headers['location']).toBe('/');
+    expect((await attacker.get(back)).headers['location']).toBe('/sign-in?wrong=party.unknown');
+    for (const query of ['', '?code=x', '?state=x&code=y', '?error=access_denied'])
+      expect((await browser().get(`/sign-in/callback${query}`)).headers['location']).toBe(
+        '/sign-in?wrong=party.unknown',
+      );
+  });
+});
+
+test('what is not finished is let go of', async () => {
+  const [host, port] = at.gateway.addresses.console.split(':');
+  const one = httpRequest({ host, port: Number(port), method: 'POST', path: '/api/sign-in' });
+  one.on('error', () => undefined);
+  one.setHeader('content-length', '100');
+  one.write('{');
+  one.destroy();
+  expect((await browser().get('/api/me')).status).toBe(200);
+});
