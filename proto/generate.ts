@@ -7,7 +7,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventsModule, labelsModule, readImage, streamsPage } from './labels.ts';
-import { attributesPage, configurationPage, faultsPage, limitsPage, rolesPage } from './pages.ts';
+import { attributesPage, configurationPage, faultsPage, limitsPage, lossesPage, rolesPage } from './pages.ts';
 
 const root = join(import.meta.dirname, '..');
 const bin = (name: string) => join(root, 'node_modules', '.bin', name);
@@ -34,6 +34,7 @@ try {
     'docs/limits.md': limitsPage(),
     'docs/attributes.md': attributesPage(),
     'docs/roles.md': rolesPage(),
+    'docs/losses.md': lossesPage(),
   };
   for (const [file, text] of Object.entries(pages)) writeFileSync(join(out, file), text);
   const made = [...walk(gen, 'proto/gen'), ...Object.keys(pages)];

@@ -1,7 +1,9 @@
 /** Pages of docs/ that are tables of the code: written by npm run generate, so that they cannot say anything else. */
+import { lossReasons } from '#adapters/contract';
 import { faults, settings } from '#kernel';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import { attributeSets, attributes, defaults, pseudonymous, rolePolicy } from '#release';
+import { adapters } from '../adapters/contract/registry.ts';
 import { bulks, writes } from '../services/edge/grpc/writes.ts';
 import { type LimitRow, limits } from '../services/edge/limits.ts';
 
@@ -127,5 +129,20 @@ export function limitsPage(): string {
   lines.push('| what | at most | instead | setting |', '| --- | --- | --- | --- |');
   for (const { at, unit, what, instead, setting } of Object.values(limits) as LimitRow[])
     lines.push(`| ${what} | ${units[unit](at)} | ${instead} | ${setting ? `\`${setting}\`` : ''} |`);
+  return `${lines.join('\n')}\n`;
+}
+
+export function lossesPage(): string {
+  const lines = head(
+    'Losses',
+    'What does not come across between a standard and the core, by direction and version, and why: from the tables beside the mappings. `eduk flow show` counts for one message what it lost on its way in, by element and reason, without values; `eduk roster export` and the header `eduk-losses` of `GET /edexml` what a file has no place for.',
+  );
+  lines.push('| reason | means |', '| --- | --- |');
+  for (const [reason, means] of Object.entries(lossReasons)) lines.push(`| \`${reason}\` | ${means} |`);
+  for (const { losses = [] } of adapters)
+    for (const { from, to, rows } of losses) {
+      lines.push('', `## ${from} → ${to}`, '', '| element | reason | why |', '| --- | --- | --- |');
+      for (const { element, reason, why } of rows) lines.push(`| \`${element}\` | \`${reason}\` | ${why} |`);
+    }
   return `${lines.join('\n')}\n`;
 }

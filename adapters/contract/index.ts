@@ -3,6 +3,9 @@
  * identity, retries, metrics and logging belong to the door that mounts it; an adapter that opens a socket has gone wrong.
  */
 import type { Clear, GatewayError } from '#kernel';
+import type { LossTable } from './losses.ts';
+
+export { type LossCount, type LossReason, type LossRow, type LossTable, LossTally, lossReasons } from './losses.ts';
 
 export interface Example {
   /** File under `examples/`; beside it stands the same name ending in `.core.json`: what it means. */
@@ -40,6 +43,8 @@ export interface Adapter {
   /** Which parts of the contract suite apply. */
   promises: { redelivers: boolean; keepsOrder: boolean };
   exchanges: Record<string, Exchange<any, any>>;
+  /** What its mappings lose, each direction and version; docs/losses.md prints them. */
+  losses?: readonly LossTable[];
   /** A fault in the standard's own words: the whole document to answer with. */
   sayFault: (error: GatewayError) => string;
 }

@@ -1,11 +1,14 @@
-/** EDEXML 2.1: the file in which a school's administration puts its pupils, groups and teachers. */
+/** EDEXML 1.03, 2.0 and 2.1: the file in which a school's administration puts its pupils, groups and teachers. */
 import { defineAdapter } from '#adapters/contract';
 import type { GatewayError } from '#kernel';
+import { lossTables } from './losses.ts';
 import { toCore } from './mapping.ts';
 import { type EDEX, read } from './wire.ts';
 
+export { isVersion, lossTables, type Version, versions } from './losses.ts';
 export { toCore } from './mapping.ts';
 export { refusePgn } from './pgn.ts';
+export { type Given, type Lines, type SoftRule, softRules, type Warning } from './rules.ts';
 export { stripPgn } from './strip.ts';
 export {
   accept,
@@ -17,9 +20,13 @@ export {
   readApart,
   type School,
   schema,
+  schemas,
+  type Taken,
+  take,
+  takeApart,
   type Vestiging,
 } from './wire.ts';
-export { fromCore, type Loss, type Written, write } from './write.ts';
+export { countLosses, fromCore, type Loss, type Written, write, writeValid } from './write.ts';
 
 /** The standard knows no answer to a file, so this is problem+json (RFC 9457) with our code; the door serves it as such. */
 function sayFault(error: GatewayError): string {
@@ -46,7 +53,7 @@ export default defineAdapter({
   exchanges: {
     EDEX: {
       about: 'The whole file, as one roster.',
-      read,
+      read: (bytes: Uint8Array) => read(bytes),
       toCore: (wire: EDEX) => toCore(wire),
       examples: [
         { file: '01-primary.xml', shows: 'A primary school with two sites, a combination group and composite groups' },
@@ -55,5 +62,6 @@ export default defineAdapter({
       ],
     },
   },
+  losses: lossTables,
   sayFault,
 });

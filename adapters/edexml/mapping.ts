@@ -1,11 +1,22 @@
-import { type Clear, clear, GatewayError, isBrin, schoolOin } from '#kernel';
+import {
+  type Clear,
+  clear,
+  flemishSchoolOin,
+  GatewayError,
+  isBrin,
+  isSchoolOin,
+  keyedSchoolOin,
+  schoolOin,
+} from '#kernel';
 import type { Person, Roster, RosterGroup, RosterLearner, RosterSite, RosterStaff } from '#proto/eduk/core/v1/learner';
 import type { EDEX, Groep, Leerkracht, Leerling, School, Vestiging } from './wire.ts';
 
 /**
  * | EDEXML | core |
  * | --- | --- |
- * | `school/brincode` | `school_oin`, the OIN of that BRIN; empty when the file names no Dutch school |
+ * | `school/brincode` | `school_oin`, the OIN of that BRIN |
+ * | `school/instellingsnummer` | `school_oin`, of a school in Flanders |
+ * | `school/schoolkey` | without either: `school_oin`, by what the sender calls that school; an OIN of ours means itself |
  * | `school/schooljaar`, `peildatum`, `aanmaakdatum`, `dependancecode` | `school_year`, `as_of`, `made_at`, `site_code` |
  * | `vestiging` | `sites` |
  * | `groep`, `samengestelde_groep` | `groups`, the latter with `composite` |
@@ -13,12 +24,15 @@ import type { EDEX, Groep, Leerkracht, Leerling, School, Vestiging } from './wir
  * | `leerkracht` | `staff`; `rolomschrijving`, a school's own word, has no place |
  *
  * White space at the ends of a key means nothing (EDEXML 2.1), so it goes from keys and references alike.
+ *
+ * `as.schoolOin` names the school of a file without BRIN, whatever else it says. `as.sender` is whose `schoolkey` it is; without
+ * one that names no school.
  */
-export function toCore(wire: EDEX): Clear<Roster> {
+export function toCore(wire: EDEX, as: { sender?: string; schoolOin?: string } = {}): Clear<Roster> {
   const groups = wire.groepen.map(groupOf);
   const yearOf = new Map(groups.map((group) => [group.key, group.yearGroup]));
   const roster: Roster = {
-    schoolOin: oinOf(wire.school),
+    schoolOin: oinOf(wire.school, as),
     schoolYear: wire.school.schooljaar,
     asOf: dayOf(wire.school.peildatum),
     madeAt: momentOf(wire.school.aanmaakdatum),
@@ -49,11 +63,20 @@ function distinct<T>(items: readonly T[], keyOf: (item: T) => string, path: stri
   }
 }
 
-function oinOf({ brincode }: School): string {
-  if (brincode === undefined) return '';
-  if (!isBrin(brincode))
-    throw new GatewayError('wire.invalid', 'The school code is no BRIN.', { where: 'EDEX/school/brincode' });
-  return schoolOin(brincode);
+function oinOf(
+  { brincode, instellingsnummer, schoolkey = '' }: School,
+  { sender = '', schoolOin: named = '' }: { sender?: string; schoolOin?: string },
+): string {
+  if (brincode !== undefined) {
+    if (!isBrin(brincode))
+      throw new GatewayError('wire.invalid', 'The school code is no BRIN.', { where: 'EDEX/school/brincode' });
+    return schoolOin(brincode);
+  }
+  if (named !== '') return named;
+  if (instellingsnummer !== undefined) return flemishSchoolOin(instellingsnummer);
+  const key = schoolkey.trim();
+  if (key === '' || isSchoolOin(key)) return key;
+  return sender === '' ? '' : keyedSchoolOin(sender, key);
 }
 
 const siteOf = ({ key, naam, omschrijving }: Vestiging): RosterSite => ({

@@ -1,6 +1,7 @@
 /** Seeded mutations of a tree, for `conformity.test.ts`: what a program that writes EDEXML might get wrong, and right. */
 import type { XmlElement } from '#adapters/xml';
 import { random } from './examples/invent.ts';
+import type { Version } from './losses.ts';
 
 const names = [
   'groep',
@@ -184,7 +185,7 @@ export function mutated(root: XmlElement, seed: number): XmlElement {
 }
 
 /** A document in which every element of a pupil and a teacher stands once, so that mutations reach all of them. */
-export const everyField = `<EDEX>
+const everyField = `<EDEX>
 <school><schooljaar>2014-2015</schooljaar><peildatum>2014-10-01</peildatum><brincode>99ZU</brincode><dependancecode>01</dependancecode>
 <schoolkey>k</schoolkey><aanmaakdatum>2014-10-01T10:00:00</aanmaakdatum><auteur>a</auteur><xsdversie>2.1</xsdversie><commentaar>c</commentaar></school>
 <vestigingen><vestiging key="v"><naam>v</naam><omschrijving>o</omschrijving><mutatiedatum>2014-10-01T10:00:00</mutatiedatum></vestiging></vestigingen>
@@ -203,3 +204,22 @@ export const everyField = `<EDEX>
 <rolomschrijving>r</rolomschrijving><rol>VAK</rol><groepen><groep key="g"><rol>RT</rol><rolomschrijving>r</rolomschrijving></groep>
 <samengestelde_groep key="s"/></groepen><mutatiedatum>2014-10-01T10:00:00</mutatiedatum></leerkracht>
 <leerkracht key="w" eckid="x"><roepnaam>r</roepnaam></leerkracht></leerkrachten></EDEX>`;
+
+/** The same in 1.03, which has fewer. */
+const everyField103 = `<EDEX>
+<school><schooljaar>2014-2015</schooljaar><brincode>99ZU</brincode><dependancecode>01</dependancecode>
+<schoolkey>k</schoolkey><aanmaakdatum>2014-10-01T10:00:00</aanmaakdatum><auteur>a</auteur><xsdversie>1.03</xsdversie><commentaar>c</commentaar></school>
+<groepen><groep key="g"><naam>n</naam><jaargroep>4</jaargroep><mutatiedatum>2014-10-01T10:00:00</mutatiedatum></groep>
+<groep key="h"><naam>n</naam><jaargroep>5</jaargroep></groep></groepen>
+<leerlingen><leerling key="l"><achternaam>a</achternaam><voorvoegsel>v</voorvoegsel><voorletters-1>v</voorletters-1>
+<roepnaam>r</roepnaam><geboortedatum>2006-01-01</geboortedatum><geslacht>1</geslacht><groep key="g"/>
+<etniciteit>0</etniciteit><land>NL</land><land_vader>BE</land_vader><land_moeder>?</land_moeder>
+<sofinummer>123456780</sofinummer><gewicht_nieuw>0</gewicht_nieuw><gewicht>0.25</gewicht><postcodenl>1234AB</postcodenl>
+<instroomdatum>2010-08-20</instroomdatum><uitstroomdatum>2015-07-01</uitstroomdatum><mutatiedatum>2014-10-01T10:00:00</mutatiedatum></leerling>
+<leerling key="m"><roepnaam>m</roepnaam><jaargroep>4</jaargroep><onderwijsnummer>123456780</onderwijsnummer><postcodeoverig>1234</postcodeoverig></leerling></leerlingen>
+<leerkrachten><leerkracht key="t"><roepnaam>r</roepnaam><groepen><groep key="g"/><groep key="h"/></groepen>
+<mutatiedatum>2014-10-01T10:00:00</mutatiedatum></leerkracht>
+<leerkracht key="w"><roepnaam>r</roepnaam></leerkracht></leerkrachten></EDEX>`;
+
+export const everyFieldOf = (version: Version): string =>
+  version === '2.1' ? everyField : version === '2.0' ? everyField.replaceAll(/ eckid="\w"/g, '') : everyField103;

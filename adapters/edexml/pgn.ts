@@ -19,18 +19,8 @@ const NAMED = 100;
  * Second step: a file with whole numbers of persons is `wire.pgn`, naming path and line of up to 100 of them and saying how
  * many more there are. The part in `bsn_ondwnr-4` does not make a file refused; it is not taken in.
  */
-export function refusePgn({ root, dropped }: XmlRead): void {
-  const where: Where[] = [];
-  const learners = root.children.find((it) => it.name === 'leerlingen')?.children ?? [];
-  // The schema allows these elements in a pupil and nowhere else.
-  for (const [i, learner] of learners.entries())
-    for (const it of learner.children)
-      if (wholeNumbers.has(it.name))
-        where.push({
-          path: `EDEX/leerlingen/leerling${learners.length > 1 ? `[${i + 1}]` : ''}/${it.name}`,
-          line: it.line,
-        });
-  for (const block of dropped) for (const { element } of withPaths(block)) where.push(...numbersIn(element));
+export function refusePgn(file: XmlRead): void {
+  const where = numbersIn(file);
   if (where.length === 0) return;
   const more = where.length > NAMED ? ` The first ${NAMED} are named, ${where.length - NAMED} more follow.` : '';
   throw new GatewayError(
@@ -42,8 +32,24 @@ export function refusePgn({ root, dropped }: XmlRead): void {
   );
 }
 
+/** Where whole numbers stand. */
+export function numbersIn({ root, dropped }: XmlRead): Where[] {
+  const where: Where[] = [];
+  const learners = root.children.find((it) => it.name === 'leerlingen')?.children ?? [];
+  // The schema allows these elements in a pupil and nowhere else.
+  for (const [i, learner] of learners.entries())
+    for (const it of learner.children)
+      if (wholeNumbers.has(it.name))
+        where.push({
+          path: `EDEX/leerlingen/leerling${learners.length > 1 ? `[${i + 1}]` : ''}/${it.name}`,
+          line: it.line,
+        });
+  for (const block of dropped) for (const { element } of withPaths(block)) where.push(...inBlock(element));
+  return where;
+}
+
 /** In a private block only what looks like a whole number counts, since its names are anyone's. */
-function numbersIn({ name, text, attrs, line }: XmlElement): Where[] {
+function inBlock({ name, text, attrs, line }: XmlElement): Where[] {
   const found: Where[] = [];
   if (inBlocks.has(name.toLowerCase()) && isWhole(text))
     found.push({ path: `toevoegingen/${name.toLowerCase()}`, line });

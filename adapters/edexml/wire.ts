@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { type LossCount, LossTally } from '#adapters/contract';
 import {
   child,
   childrenOf,
@@ -11,8 +12,9 @@ import {
   type XmlElement,
   type XmlRead,
 } from '#adapters/xml';
-import { GatewayError, isSchoolYear } from '#kernel';
-import { refusePgn } from './pgn.ts';
+import { GatewayError, isSchoolYear, schoolYearOf } from '#kernel';
+import { lostOnReading, type Version, versions } from './losses.ts';
+import { type Given, type Lines, linesOf, refuse, type Warning, warningsOf } from './rules.ts';
 
 /**
  * An EDEXML file (2.1; 1.03 and 2.0 read the same) with the names of the standard. Only what may be taken in has a place:
@@ -77,24 +79,60 @@ export interface Leerkracht extends Persoon {
   groepen: { key: string; rol: string[] }[];
 }
 
-const MAIN = 'edexml-2.1.xsd';
-export const schema = compileSchema(
-  { [MAIN]: readFileSync(new URL(`./schemas/${MAIN}`, import.meta.url), 'utf8') },
-  MAIN,
+/** Our schemas, by version. Files are written by that of their version; all are read by the last, which takes the others too. */
+export const schemas = Object.fromEntries(
+  versions.map((version) => {
+    const main = `edexml-${version}.xsd`;
+    return [
+      version,
+      compileSchema({ [main]: readFileSync(new URL(`./schemas/${main}`, import.meta.url), 'utf8') }, main),
+    ];
+  }),
+) as Record<Version, Schema>;
+export const schema = schemas['2.1'];
+/** For a file without a header, of which the sender says which school and year it is of. */
+const headless = compileSchema(
+  {
+    [schema.main]: schema.files[schema.main]!.replace(
+      '<xs:element name="school" type="School"/>',
+      '<xs:element name="school" type="School" minOccurs="0"/>',
+    ),
+  },
+  schema.main,
 );
 
-const options: ReadOptions = { schema, drop: ['toevoegingen'] };
+const options = (given: Given): ReadOptions => ({
+  schema: given.schoolOin && given.schoolYear ? headless : schema,
+  drop: ['toevoegingen'],
+});
 
 /** First step: is it an EDEXML file? What comes out may still hold numbers of persons. A test gives another schema. */
 export const accept = (bytes: Uint8Array, against: Schema = schema): XmlRead =>
-  rightYear(readXml(bytes, { ...options, schema: against }));
+  rightYear(readXml(bytes, { ...options({}), schema: against }));
 
-/** Bytes → wire: `accept`, then the refusal of personal numbers, then what we take in. */
-export const read = (bytes: Uint8Array): EDEX => taken(accept(bytes));
+/** A file that was taken: what it says, and what is to be said of it. */
+export interface Taken {
+  wire: EDEX;
+  /** Soft rules that it does not keep. */
+  warnings: Warning[];
+  /** What is left in it. */
+  losses: LossCount[];
+  /** Where its people, groups and sites stand. */
+  lines: Lines;
+}
 
-/** `read` without holding up the thread: a large file is parsed and validated in a worker. */
-export const readApart = async (bytes: Uint8Array): Promise<EDEX> =>
-  taken(rightYear(await readXmlApart(bytes, options)));
+/** Bytes → wire: all faults at once, numbers of persons among them, and then what we take in. */
+export const read = (bytes: Uint8Array, given: Given = {}): EDEX => take(bytes, given).wire;
+
+export const take = (bytes: Uint8Array, given: Given = {}): Taken =>
+  taken(readXml(bytes, { ...options(given), collect: true }), given);
+
+/** `take` without holding up the thread: a large file is parsed and validated in a worker. */
+export const takeApart = async (bytes: Uint8Array, given: Given = {}): Promise<Taken> =>
+  taken(await readXmlApart(bytes, { ...options(given), collect: true }), given);
+
+/** `read` in the same way. */
+export const readApart = async (bytes: Uint8Array): Promise<EDEX> => (await takeApart(bytes)).wire;
 
 /** A pattern cannot say that the second year follows the first. The standard's own list starts in 1991. */
 function rightYear(file: XmlRead): XmlRead {
@@ -105,16 +143,38 @@ function rightYear(file: XmlRead): XmlRead {
   });
 }
 
-function taken(file: XmlRead): EDEX {
-  refusePgn(file);
+function taken(file: XmlRead, given: Given): Taken {
+  refuse(file, given);
   const part = (name: string) => child(file.root, name)?.children ?? [];
+  const school = child(file.root, 'school');
   return {
-    school: schoolOf(child(file.root, 'school')!),
-    vestigingen: part('vestigingen').map(vestigingOf),
-    groepen: part('groepen').map(groepOf),
-    leerlingen: part('leerlingen').map(leerlingOf),
-    leerkrachten: part('leerkrachten').map(leerkrachtOf),
+    wire: {
+      school: school ? schoolOf(school) : { schooljaar: given.schoolYear! },
+      vestigingen: part('vestigingen').map(vestigingOf),
+      groepen: part('groepen').map(groepOf),
+      leerlingen: part('leerlingen').map(leerlingOf),
+      leerkrachten: part('leerkrachten').map(leerkrachtOf),
+    },
+    warnings: warningsOf(file, given.nowMs === undefined ? '' : schoolYearOf(given.nowMs)),
+    losses: lossesOf(file, school !== undefined && child(school, 'schoolkey') !== undefined, given),
+    lines: linesOf(file),
   };
+}
+
+/** Counts what is left in the file. A schoolkey is needed only where nothing else says which school it is. */
+function lossesOf({ root, dropped }: XmlRead, hasKey: boolean, given: Given): LossCount[] {
+  const tally = new LossTally();
+  const visit = (element: XmlElement): void => {
+    const reason = element.name === 'schoolkey' ? undefined : lostOnReading(element.name);
+    if (reason) tally.add(element.name, reason);
+    for (const it of element.children) visit(it);
+  };
+  visit(root);
+  const school = child(root, 'school');
+  if (hasKey && school && (given.schoolOin || child(school, 'brincode') || child(school, 'instellingsnummer')))
+    tally.add('schoolkey', lostOnReading('schoolkey')!);
+  tally.add('toevoegingen', 'minimised', dropped.length);
+  return tally.list();
 }
 
 const keyOf = (element: XmlElement): string => element.attrs['key']!;

@@ -5,6 +5,7 @@ import { writeAnswer } from './answer.ts';
 import { type Gegevens, readAnswer } from './client-answer.ts';
 import { type PulledRoster, pulledRoster } from './client-roster.ts';
 import { sayFault } from './faults.ts';
+import { lossTables } from './losses.ts';
 import { type RosterAnswer, type RosterQuestion, rosterAnswer, rosterQuestion } from './mapping.ts';
 import { type ResultsDelivery, resultsDelivery } from './results.ts';
 import {
@@ -31,6 +32,7 @@ export { type Antwoord, answerOf, type Gegevens, readAnswer } from './client-ans
 export { PeerFault, peerFaultOf, type Reach } from './client-faults.ts';
 export { momentOf, type PulledRoster, pulledRoster, refuseOthers } from './client-roster.ts';
 export { type Faultcode, faultcode } from './faults.ts';
+export { lossCounts } from './losses.ts';
 export * from './mapping.ts';
 export * from './results.ts';
 export { type AnswerForm, type FieldSet, fieldSetOf, isVersion, type Version } from './versions.ts';
@@ -140,5 +142,6 @@ export default defineAdapter({
   settings: {},
   promises: { redelivers: true, keepsOrder: false },
   exchanges: { leerlinggegevens, structuur, leerlingen, leerkrachten, leerresultaten, administratie },
+  losses: lossTables,
   sayFault,
 });

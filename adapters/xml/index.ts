@@ -2,6 +2,8 @@ export { closeWorker, readXmlApart, WORKER_BYTES } from './apart.ts';
 export { decode, type Encoding } from './decode.ts';
 export { openDocuments } from './libxml.ts';
 export {
+  type Invalid,
+  invalidError,
   MAX_ATTRIBUTES,
   MAX_BYTES,
   MAX_DEPTH,

@@ -22,6 +22,8 @@ export interface ReadOptions {
   schema?: Schema;
   /** Elements with these local names are taken out before validation, wherever they stand, and returned apart. */
   drop?: readonly string[];
+  /** What breaks the schema comes back as `invalid` instead of being thrown, for who has more rules to report with it. */
+  collect?: boolean;
   /** Larger is `wire.too_large`. */
   maxBytes?: number;
   /** Deeper nesting is `wire.unreadable`. The parser itself stops at 256. */
@@ -33,6 +35,24 @@ export interface XmlRead {
   /** What `drop` took out, in document order; an element within another dropped one comes before it. */
   dropped: XmlElement[];
   encoding: Encoding;
+  /** With `collect`: what breaks the schema; absent where nothing does. */
+  invalid?: Invalid;
+}
+
+/** What breaks a schema: the kind of the first, up to 100 places, and how many there are. Plain data. */
+export interface Invalid {
+  kind: string;
+  where: Where[];
+  total: number;
+}
+
+/** As a fault. */
+export function invalidError({ kind, where, total }: Invalid): GatewayError {
+  const first = where[0]!;
+  const more = total === 1 ? '' : ` Places in all: ${total}.`;
+  return new GatewayError('wire.invalid', `${first.path}${first.line ? `, line ${first.line}` : ''}: ${kind}.${more}`, {
+    where,
+  });
 }
 
 export const MAX_BYTES = 32 * 1024 * 1024;
@@ -61,7 +81,9 @@ export function readXml(bytes: Uint8Array, options: ReadOptions = {}): XmlRead {
       });
     if (options.schema) {
       remove(droppedAt);
-      check(doc, compiledIn(options.schema));
+      const invalid = check(doc, compiledIn(options.schema));
+      if (invalid && options.collect) return { root, dropped, encoding, invalid };
+      if (invalid) throw invalidError(invalid);
     }
     return { root, dropped, encoding };
   } finally {
@@ -77,7 +99,7 @@ export function validateElement(root: XmlElement, schema: Schema): void {
   const { doc, findings } = parse(Buffer.from(elementToXml(root), 'utf8'));
   if (!doc) throw notXml(findings);
   try {
-    check(doc, compiledIn(schema), () => {
+    const invalid = check(doc, compiledIn(schema), () => {
       const order = orderOf(doc);
       const lines: number[] = [];
       const list = (it: XmlElement) => {
@@ -87,6 +109,7 @@ export function validateElement(root: XmlElement, schema: Schema): void {
       list(root);
       return (finding) => lines[order.get(finding.node) ?? -1];
     });
+    if (invalid) throw invalidError(invalid);
   } finally {
     doc.free();
   }
@@ -191,9 +214,13 @@ const kinds: Record<number, string> = {
   1877: 'a key is missing, given twice or refers to nothing',
 };
 
-function check(doc: Doc, { schema, names }: Compiled, lines?: () => (finding: Finding) => number | undefined): void {
+function check(
+  doc: Doc,
+  { schema, names }: Compiled,
+  lines?: () => (finding: Finding) => number | undefined,
+): Invalid | undefined {
   const findings = validate(schema, doc);
-  if (findings.total === 0) return;
+  if (findings.total === 0) return undefined;
   const lineFor = lines?.() ?? ((finding: Finding) => (finding.node === 0 ? finding.line : lineOf(finding.node)));
   const where: Where[] = findings.kept.map((finding) => {
     const line = lineFor(finding);
@@ -201,10 +228,5 @@ function check(doc: Doc, { schema, names }: Compiled, lines?: () => (finding: Fi
     const path = pathOf(finding.node, names) || rootPath(doc, names);
     return line !== undefined && line > 0 ? { path, line } : { path };
   });
-  const first = where[0]!;
-  const kind = kinds[findings.kept[0]!.code] ?? 'it breaks the schema';
-  const more = findings.total === 1 ? '' : ` Places in all: ${findings.total}.`;
-  throw new GatewayError('wire.invalid', `${first.path}${first.line ? `, line ${first.line}` : ''}: ${kind}.${more}`, {
-    where,
-  });
+  return { kind: kinds[findings.kept[0]!.code] ?? 'it breaks the schema', where, total: findings.total };
 }

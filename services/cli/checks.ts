@@ -1,4 +1,4 @@
-import { isBrin, isDay, isPartyOin, isSchoolYear, isSiteCode, schoolOin } from '#kernel';
+import { flemishSchoolOin, isBrin, isDay, isPartyOin, isSchoolYear, isSiteCode, schoolOin } from '#kernel';
 import type { Flag } from './command.ts';
 
 /** Forms of values on the command line. Each says what is wrong, without the value. */
@@ -7,11 +7,17 @@ export const oin = (value: string): string | undefined =>
 
 /** A school by its BRIN or its OIN. */
 export const school = (value: string): string | undefined =>
-  isBrin(value.toUpperCase()) ? undefined : oin(value)?.replace('an OIN', 'a BRIN or an OIN');
+  isBrin(value.toUpperCase()) || FLEMISH.test(value) ? undefined : oin(value)?.replace('an OIN', 'a BRIN or an OIN');
+/** A school in Flanders. */
+const FLEMISH = /^instellingsnummer:(\d{2,6})$/;
 
 /** The OIN of a school that was named in either way. */
 export const schoolNamed = (value: string): string =>
-  isBrin(value.toUpperCase()) ? schoolOin(value.toUpperCase()) : value;
+  isBrin(value.toUpperCase())
+    ? schoolOin(value.toUpperCase())
+    : FLEMISH.test(value)
+      ? flemishSchoolOin(FLEMISH.exec(value)![1]!)
+      : value;
 
 /** A flag that names a school by either; the command gets its OIN. */
 export const schoolFlag = (about: string): Flag => ({ about, value: 'BRIN|OIN', check: school, as: schoolNamed });

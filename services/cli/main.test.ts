@@ -1,5 +1,15 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -922,6 +932,99 @@ describe('imports', () => {
     expect(Buffer.concat(asked['importRoster'].slice(1).map(({ chunk }: any) => chunk)).equals(bytes)).toBe(true);
   });
 
+  test('warnings and what was left in the file are told with it, exit 0', async () => {
+    answer('importRoster', {
+      ...taken,
+      warnings: [
+        {
+          code: 'year_group_missing',
+          told: 'A pupil has no jaargroep.',
+          count: 12,
+          where: [{ path: 'EDEX/x', line: 31 }],
+        },
+      ],
+      losses: [{ element: 'fotourl', reason: 'minimised', count: 3 }],
+    });
+    const told = await eduk('roster import - --json', '<x/>');
+    expect([told.exit, told.json.losses, told.json.warnings[0].where]).toEqual([
+      0,
+      [{ element: 'fotourl', reason: 'minimised', count: 3 }],
+      [{ path: 'EDEX/x', line: 31 }],
+    ]);
+    const human = await eduk('roster import -', '<x/>');
+    expect([human.exit, human.out]).toEqual([0, expect.stringMatching(/year_group_missing, 12\s+times; line 31, …/)]);
+  });
+
+  test('a watched folder: each file is sent, moved and has its outcome beside it', async () => {
+    const inbox = mkdtempSync(join(folder, 'inbox-'));
+    for (const name of ['a.xml', 'b.XML', '.c.xml', 'd.txt'])
+      writeFileSync(join(inbox, name), '<x><bsn>123456782</bsn></x>');
+    answer('status', {});
+    answer('importRoster', taken);
+    const { exit, json } = await eduk([
+      'roster',
+      'watch',
+      inbox,
+      '--school',
+      school,
+      '--strip-pgn',
+      '--once',
+      '--json',
+    ]);
+    expect([exit, json.files.map(({ file, to }: any) => [file, to])]).toEqual([
+      0,
+      [
+        ['a.xml', 'done'],
+        ['b.XML', 'done'],
+      ],
+    ]);
+    expect(asked['importRoster'][0]).toMatchObject({ schoolOin: school });
+    expect(Buffer.concat(asked['importRoster'].slice(1).map(({ chunk }: any) => chunk)).toString()).toBe('<x></x>');
+    expect(readdirSync(inbox).sort()).toEqual(['.c.xml', 'd.txt', 'done']);
+    expect(JSON.parse(readFileSync(join(inbox, 'done', 'a.xml.json'), 'utf8'))).toMatchObject({ flowId: 'f' });
+
+    // The same name again: both stay. And what is refused or held stands apart.
+    writeFileSync(join(inbox, 'a.xml'), '<x/>');
+    answer('importRoster', { ...taken, holdId: 'h-1', decision: { outcome: 'RosterHeld', code: 'hold.pending' } });
+    expect((await eduk(['roster', 'watch', inbox, '--once'])).exit).toBe(1);
+    writeFileSync(join(inbox, 'a.xml'), '<x>');
+    expect((await eduk(['roster', 'watch', inbox, '--strip-pgn', '--once'])).exit).toBe(1);
+    expect(readdirSync(join(inbox, 'held')).sort()).toEqual(['a.xml', 'a.xml.json']);
+    expect(JSON.parse(readFileSync(join(inbox, 'refused', 'a.xml.json'), 'utf8')).error.code).toBe('wire.unreadable');
+    expect((await eduk(['roster', 'watch', join(folder, 'none'), '--once'])).exit).toBe(2);
+  }, 30_000);
+
+  test('an export names the party, the version and a whole path', async () => {
+    answer('exportRoster', {
+      schoolYear: '2026-2027',
+      learners: 3,
+      bytes: 900n,
+      losses: [{ element: 'eckid', reason: 'no_place', count: 3 }],
+    });
+    const told = await eduk([
+      'roster',
+      'export',
+      '--party',
+      oin,
+      '--school',
+      'instellingsnummer:1234',
+      '--version',
+      '2.0',
+      '--out',
+      'x.xml',
+    ]);
+    expect(asked['exportRoster'][0] ?? asked['exportRoster']).toMatchObject({
+      partyOin: oin,
+      schoolOin: '00000007VL0000001234',
+      version: '2.0',
+      file: join(process.cwd(), 'x.xml'),
+    });
+    expect([told.exit, told.out]).toEqual([0, expect.stringMatching(/eckid\s+3\s+no_place/)]);
+    expect(
+      (await eduk(['roster', 'export', '--party', oin, '--school', '99AB', '--version', '3', '--out', 'x'])).exit,
+    ).toBe(2);
+  });
+
   test('a held roster is a negative answer with the hold', async () => {
     answer('importRoster', {
       ...taken,
@@ -1537,6 +1640,8 @@ describe('errors', () => {
       'mandate key': ['m', '--renew'],
       'roster import': ['-'],
       'roster turn': ['--school', school],
+      'roster watch': ['.', '--once'],
+      'roster export': ['--party', oin, '--school', '99AB', '--out', 'never'],
       'catalogue import': ['-', '--party', oin],
       'flow show': ['f'],
       'flow why': ['--order', 'o'],

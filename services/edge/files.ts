@@ -1,11 +1,32 @@
 /** Files → core: the adapters of file standards, with large documents read in a worker. */
+
+import type { LossCount } from '#adapters/contract';
 import { type Catalogue, catalogueOf, MAX_CATALOGUE_BYTES } from '#adapters/eckdt';
-import { readApart, toCore } from '#adapters/edexml';
+import { type Lines, takeApart, toCore, type Warning } from '#adapters/edexml';
 import { readXmlApart } from '#adapters/xml';
-import type { Clear } from '#kernel';
+import { type Clear, routingOf } from '#kernel';
 import type { Roster } from '#proto/eduk/core/v1/learner';
 
-export const readRosterFile = async (bytes: Uint8Array): Promise<Clear<Roster>> => toCore(await readApart(bytes));
+/** A roster that came as a file, and what is to be said of the file. */
+export interface RosterFile {
+  roster: Clear<Roster>;
+  /** Soft rules that it does not keep. */
+  warnings: Warning[];
+  /** What was left in it. */
+  losses: LossCount[];
+  /** Where its people, groups and sites stand. */
+  lines: Lines;
+}
+
+/** `schoolOin` and `schoolYear` as the sender names them, or empty; `sender`: whose schoolkey it is. Faults: wire.*. */
+export async function readRosterFile(
+  bytes: Uint8Array,
+  named: { schoolOin: string; schoolYear: string; sender: string; nowMs: number },
+): Promise<RosterFile> {
+  const { schoolOin } = routingOf(named.schoolOin);
+  const { wire, ...said } = await takeApart(bytes, { ...named, schoolOin });
+  return { roster: toCore(wire, { sender: named.sender, schoolOin }), ...said };
+}
 
 export const readCatalogueFile = async (bytes: Uint8Array): Promise<Catalogue> =>
   catalogueOf((await readXmlApart(bytes, { maxBytes: MAX_CATALOGUE_BYTES })).root);

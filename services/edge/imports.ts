@@ -1,12 +1,12 @@
 /** Files that become messages: a roster in EDEXML, a catalogue in ECK DT. Used by HTTP and by the operator alike. */
-import { brinOf, type Clear, GatewayError, newId, routingOf, schoolYearOf } from '#kernel';
-import type { Roster } from '#proto/eduk/core/v1/learner';
+import { brinOf, flemishNumberOf, GatewayError, newId, routingOf, schoolYearOf } from '#kernel';
 import { Role } from '#proto/eduk/core/v1/party';
-import type { Decision, Refusal } from '#proto/eduk/core/v1/receipt';
+import type { Decision, FileWarning, Loss, Refusal } from '#proto/eduk/core/v1/receipt';
 import type { RosterDifference } from '#proto/eduk/events/v1/rosters';
 import type { PublishProductsRequest } from '#proto/eduk/gateway/v1/catalogue';
 import type { PushRosterRequest } from '#proto/eduk/gateway/v1/roster';
 import { type Caller, operator } from './caller.ts';
+import type { RosterFile } from './files.ts';
 import type { Gate } from './gate.ts';
 import { decisionOf } from './grpc/decision.ts';
 import { take } from './grpc/writes.ts';
@@ -14,7 +14,7 @@ import { publishProducts } from './intake/catalogue.ts';
 import { addParty } from './intake/parties.ts';
 import { checkRoster, pushRoster } from './intake/rosters.ts';
 import { pass, submit } from './pipeline.ts';
-import type { Intake } from './submission.ts';
+import { event, type Intake } from './submission.ts';
 
 export interface RosterTaken {
   schoolOin: string;
@@ -29,13 +29,41 @@ export interface RosterTaken {
   decision: Decision;
   holdId: string;
   difference: RosterDifference | undefined;
+  warnings: FileWarning[];
+  losses: Loss[];
 }
 
-/** A roster that came as one file is one part, and may be larger than an item of a stream. */
-const wholeRoster: Intake<PushRosterRequest> = { ...pushRoster, method: 'edexml/import' };
+/** A roster that came as a whole: one part, or several that may be larger than items of a stream. What was left in it goes with its last part. */
+const rosterBy =
+  (method: string) =>
+  (losses: readonly Loss[]): Intake<PushRosterRequest> => ({
+    ...pushRoster,
+    method,
+    events: (request, found, context) =>
+      pushRoster
+        .events(request, found, context)
+        .map((one) =>
+          one.name === 'RosterSubmitted' && request.last
+            ? event(one.name, { ...one.value, losses: [...losses] }, one.key)
+            : one,
+        ),
+  });
 
-/** The same of one that an administration was asked for. */
-export const pulledRosters: Intake<PushRosterRequest> = { ...pushRoster, method: 'uwlr/HaalLeerlinggegevens' };
+/** As a file. */
+const wholeRoster = rosterBy('edexml/import');
+/** As an administration answered that was asked for it. */
+export const pulledRosters = rosterBy('uwlr/HaalLeerlinggegevens');
+
+/** What the door says of a roster's field, with the line of the file where it stands. */
+function inFile(thrown: unknown, { lines }: RosterFile, first: number): unknown {
+  if (!(thrown instanceof GatewayError)) return thrown;
+  const where = thrown.where.map((place) => {
+    const [, list, at] = /^roster\.(learners|groups|staff|sites)\[(\d+)\]/.exec(place.path) ?? [];
+    const line = list && lines[list as keyof typeof lines][Number(at) + (list === 'learners' ? first : 0)];
+    return line ? { ...place, line } : place;
+  });
+  return new GatewayError(thrown.fault, thrown.told, { where, cause: thrown });
+}
 
 /** Learners in one part of a large roster: an event stays well under the largest message of a broker. */
 const PART = 4_000;
@@ -49,7 +77,7 @@ const PART = 4_000;
 export async function importRoster(
   gate: Gate,
   caller: Caller,
-  roster: Clear<Roster>,
+  file: RosterFile,
   given: {
     schoolOin: string;
     schoolYear: string;
@@ -59,6 +87,7 @@ export async function importRoster(
   },
   waitMs: number,
 ): Promise<RosterTaken> {
+  const { roster, warnings, losses } = file;
   const routing = routingOf(given.schoolOin);
   const whole = roster.reveal((it) => ({
     ...it,
@@ -68,9 +97,13 @@ export async function importRoster(
     schoolYear: given.schoolYear || it.schoolYear || schoolYearOf(gate.door.clock.now()),
   }));
   if (!whole.schoolOin)
-    throw new GatewayError('wire.invalid', 'The file names no school; give its OIN.', {
-      where: 'EDEX/school/brincode',
-    });
+    throw new GatewayError(
+      'wire.invalid',
+      'The file does not say which school it is of: name it (school), or whose schoolkey it has (party).',
+      {
+        where: 'EDEX/school/brincode',
+      },
+    );
   if (given.schoolOin && whole.schoolOin !== routing.schoolOin)
     throw new GatewayError('wire.invalid', 'The file is of another school than the one named.', {
       where: 'EDEX/school/brincode',
@@ -80,7 +113,11 @@ export async function importRoster(
     throw new GatewayError('wire.invalid', 'The file is of another site than the one named.', {
       where: 'EDEX/school/dependancecode',
     });
-  checkRoster(whole, true);
+  try {
+    checkRoster(whole, true);
+  } catch (thrown) {
+    throw inFile(thrown, file, 0);
+  }
   if (caller.kind === 'operator' && !gate.door.chain.party(whole.schoolOin))
     await registerSchool(gate, whole.schoolOin);
   const rosterId = newId();
@@ -101,7 +138,11 @@ export async function importRoster(
         learners: whole.learners.slice(part * PART, (part + 1) * PART),
       },
     };
-    flowId = (await take(given.intake ?? wholeRoster, request, caller, gate)).flowId;
+    try {
+      flowId = (await take((given.intake ?? wholeRoster)(losses), request, caller, gate)).flowId;
+    } catch (thrown) {
+      throw inFile(thrown, file, part * PART);
+    }
   }
   const decision = await decisionOf(gate, flowId, waitMs);
   const counts = {
@@ -114,6 +155,11 @@ export async function importRoster(
     staff: whole.staff.length,
     flowId,
     decision,
+    warnings: warnings.map((one) => ({
+      ...one,
+      where: one.where.map(({ path, line }) => ({ path, line: line ?? 0 })),
+    })),
+    losses,
   };
   if (decision.outcome !== 'RosterHeld') return { ...counts, holdId: '', difference: undefined };
   const { holds } = await gate.door.services.rosters.listHolds({ schoolOin: whole.schoolOin, decided: false });
@@ -124,7 +170,7 @@ export async function importRoster(
 async function registerSchool(gate: Gate, oin: string): Promise<void> {
   const party = {
     oin,
-    name: `School ${brinOf(oin) ?? oin}`,
+    name: `School ${brinOf(oin) ?? flemishNumberOf(oin) ?? oin}`,
     roles: [Role.ROLE_SCHOOL],
     endpoints: [],
     boardOin: '',

@@ -58,8 +58,8 @@ const isForPrivacy = (key: string, request: { change?: string }): boolean =>
   key === 'fetchReveal' ||
   (key === 'changeMandate' && (request.change === 'stop' || request.change === 'run_off'));
 
-/** What takes all of a school out of the gateway is not for who signs in to run it. The key of the gateway's own machine stands for every duty. */
-const onlyForPrivacy: ReadonlySet<string> = new Set(['exportSchool']);
+/** What takes people out of the gateway is not for who signs in to run it. The key of the gateway's own machine stands for every duty. */
+const onlyForPrivacy: ReadonlySet<string> = new Set(['exportSchool', 'exportRoster']);
 
 /** Faults: party.forbidden. */
 export function requireDuty(caller: Caller, key: string, request: object = {}): void {

@@ -50,6 +50,7 @@ function onAsked(record: LogRecord, meaning: Asked, unit: Unit): void {
       school,
       key,
       atMs,
+      losses: meaning.losses?.(event) ?? [],
     },
     (outcome) => (meanings[outcome as EventName] as Answer | undefined)?.to.includes(type as EventName) ?? false,
   );

@@ -2,6 +2,7 @@
  * What each event means for its flow, as one table: what was asked and by whom, and what answers it. A test compares it
  * with the contract: an event that is not here touches no flow, and says why.
  */
+import type { Loss } from '#proto/eduk/core/v1/receipt';
 import type { EventName, EventOf } from '#proto/events';
 
 /** A message was accepted. */
@@ -12,6 +13,8 @@ export interface Asked<N extends EventName = EventName> {
   party(event: EventOf<N>): string;
   /** Id of what it is about. */
   subject(event: EventOf<N>): string;
+  /** What of the message had no place here. */
+  losses?(event: EventOf<N>): readonly Loss[];
 }
 
 /** A service decided. */
@@ -31,7 +34,14 @@ const asked = <N extends EventName>(
   method: string | ((event: EventOf<N>) => string),
   party: (event: EventOf<N>) => string,
   subject: (event: EventOf<N>) => string,
-): Asked<N> => ({ kind: 'asked', method: typeof method === 'string' ? () => method : method, party, subject });
+  losses?: (event: EventOf<N>) => readonly Loss[],
+): Asked<N> => ({
+  kind: 'asked',
+  method: typeof method === 'string' ? () => method : method,
+  party,
+  subject,
+  ...(losses ? { losses } : {}),
+});
 
 const answer = <N extends EventName>(
   to: readonly EventName[],
@@ -65,7 +75,12 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
   ProductPublished: answer(['ProductSubmitted'], unlessUnchanged),
   ProductRefused: refusal('ProductSubmitted'),
 
-  RosterSubmitted: asked('RosterService/PushRoster', by, (e) => e.rosterId),
+  RosterSubmitted: asked(
+    'RosterService/PushRoster',
+    by,
+    (e) => e.rosterId,
+    (e) => e.losses,
+  ),
   LearnersSubmitted: asked('IdentityService/RegisterLearners', by, () => ''),
   HoldDecisionSubmitted: asked('OperatorService/DecideHold', by, (e) => e.holdId),
   LearnerForgetSubmitted: asked('IdentityService/ForgetLearner', by, () => ''),
@@ -133,6 +148,7 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
     'ResultService/ReturnResults',
     (e) => e.result?.byOin ?? '',
     (e) => e.result?.resultId ?? '',
+    (e) => e.losses,
   ),
   ResultRecorded: answer(['ResultSubmitted'], unlessUnchanged),
   ResultRefused: refusal('ResultSubmitted'),

@@ -1,6 +1,6 @@
 /** A flow as its events make it: pure. */
 import type { EventName } from '#proto/events';
-import type { FlowTableRow, StepCell } from './tables.ts';
+import type { FlowTableRow, LossCell, StepCell } from './tables.ts';
 
 /** Steps a row keeps; the last place goes to the newest. */
 export const MOST_STEPS = 20;
@@ -13,6 +13,7 @@ export interface AskedFact {
   school: string;
   key: string;
   atMs: number;
+  losses?: readonly LossCell[];
 }
 
 export interface AnswerFact {
@@ -51,9 +52,19 @@ export const begun = (flowId: string, atMs: number): FlowTableRow => ({
  * lane, and is no answer to it (`answers`), was a step that followed.
  */
 export function withAsked(flow: FlowTableRow, fact: AskedFact, answers: (outcome: string) => boolean): FlowTableRow {
-  if (flow.asked > 0) return { ...flow, asked: flow.asked + 1 };
+  if (flow.asked > 0) return { ...withLosses(flow, fact.losses), asked: flow.asked + 1 };
   const { type, method, party, subject, school, key, atMs } = fact;
-  const named = { ...flow, type, method, party, subject, school, key, acceptedMs: atMs, asked: 1 };
+  const named = {
+    ...withLosses(flow, fact.losses),
+    type,
+    method,
+    party,
+    subject,
+    school,
+    key,
+    acceptedMs: atMs,
+    asked: 1,
+  };
   if (flow.outcome === '') return named;
   const { outcome, says, code, told, decidedMs } = flow;
   const early: StepCell[] = [
@@ -83,6 +94,17 @@ export function withAsked(flow: FlowTableRow, fact: AskedFact, answers: (outcome
     refused: real.filter((step) => step.state === 'refused').length,
     steps: steps.length === 0 ? undefined : steps,
   };
+}
+
+/** Losses of all messages of a flow, added up; a row without any stays as it is. */
+function withLosses(flow: FlowTableRow, more: readonly LossCell[] = []): FlowTableRow {
+  if (more.length === 0) return flow;
+  const sums = new Map<string, LossCell>();
+  for (const { element, reason, count } of [...(flow.losses ?? []), ...more]) {
+    const key = `${reason} ${element}`;
+    sums.set(key, { element, reason, count: count + (sums.get(key)?.count ?? 0) });
+  }
+  return { ...flow, losses: [...sums.values()] };
 }
 
 /**

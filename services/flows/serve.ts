@@ -106,6 +106,7 @@ function flowRow(flow: Readonly<FlowTableRow>, resting: Resting): FlowRow {
     acceptedMs: BigInt(flow.acceptedMs),
     decidedMs: BigInt(atMs),
     steps,
+    losses: flow.losses ?? [],
   };
 }
 
@@ -127,4 +128,5 @@ const acceptedOnly = (flowId: string, partyOin: string): FlowRow => ({
   acceptedMs: BigInt(beganMs(flowId) ?? 0),
   decidedMs: 0n,
   steps: [],
+  losses: [],
 });

@@ -12,6 +12,13 @@ export interface StepCell {
   more?: number;
 }
 
+/** What of a message had no place here. */
+export interface LossCell {
+  element: string;
+  reason: string;
+  count: number;
+}
+
 export interface FlowTableRow {
   flowId: string;
   /** Name of the event it began with; empty = not seen yet. */
@@ -35,6 +42,8 @@ export interface FlowTableRow {
   decidedMs: number;
   /** Steps that the columns above do not say; most flows have none. */
   steps?: StepCell[] | undefined;
+  /** Most messages lose nothing. */
+  losses?: LossCell[] | undefined;
 }
 
 export const flowsTable = table<FlowTableRow>({
@@ -58,6 +67,7 @@ export const flowsTable = table<FlowTableRow>({
     acceptedMs: 'int',
     decidedMs: 'int',
     steps: 'json',
+    losses: 'json',
   },
   retention: 'RETENTION_FLOW',
 });

@@ -100,7 +100,27 @@ export const isBrin = (text: string): boolean => BRIN.test(text);
 export const schoolOin = (brin: string): string => `00000007000${brin}00000`;
 
 const SCHOOL_OIN = /^00000007000(\d{2}[A-Z]{2})\d{5}$/;
-export const isSchoolOin = (text: string): boolean => SCHOOL_OIN.test(text);
+/** Of a school without BRIN; ours, in a form that no register gives out. */
+const OWN_SCHOOL_OIN = /^00000007(?:VL0000(\d{6})|SK[A-Z2-7]{10})$/;
+export const isSchoolOin = (text: string): boolean => SCHOOL_OIN.test(text) || OWN_SCHOOL_OIN.test(text);
+
+/** How a school in Flanders, which has no BRIN, is known here: by its instellingsnummer, 2 to 6 digits. */
+export const flemishSchoolOin = (number: string): string => `00000007VL${String(Number(number)).padStart(10, '0')}`;
+/** The instellingsnummer in it; undefined of any other school. */
+export const flemishNumberOf = (oin: string): string | undefined => {
+  const digits = OWN_SCHOOL_OIN.exec(oin)?.[1];
+  return digits === undefined ? undefined : String(Number(digits)).padStart(2, '0');
+};
+/** How a school with neither is known: by the key that one sender has for it, 50 bits of a digest, so that nothing is looked up. */
+export function keyedSchoolOin(senderOin: string, schoolkey: string): string {
+  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+  const digest = sha256(`eduk schoolkey|${senderOin}|${schoolkey.trim()}`);
+  let bits = 0n;
+  for (let i = 0; i < 8; i++) bits = bits * 256n + BigInt(digest.charCodeAt(i));
+  let code = '';
+  for (let i = 0; i < 10; i++, bits >>= 5n) code += letters[Number(bits & 31n)];
+  return `00000007SK${code}`;
+}
 /** A routing id is the OIN of an institution whose last five digits are the number of one of its administrations. */
 export interface Routing {
   schoolOin: string;

@@ -4,7 +4,7 @@
  *
  *   npm run bench                     everything but the million
  *   npm run bench -- --million        also 1,000,000 grants, with memory by tenth and fairness beside it
- *   npm run bench -- --only stream    one part: start, stream, accept, unary, fairness, edexml, vault, trust
+ *   npm run bench -- --only stream    one part: start, stream, accept, unary, fairness, edexml, edexml-10mb, vault, trust
  *   npm run bench -- trust            the same as --only trust: what identity, mandates, pseudonyms and the log of what was done cost intake;
  *                                     with --short a few calls, to see that it works, written nowhere
  *   npm run bench -- distributed      roles on Kafka and PostgreSQL: distributed.ts
@@ -22,7 +22,7 @@ import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
 import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import { newOin, newSchool, sendAll, type WireClient, wire } from '../chain/gateway.ts';
 import { acceptAlone } from './accept.ts';
-import { edexmlRatios } from './edexml.ts';
+import { edexmlRatios, largeEdexml } from './edexml.ts';
 import type { LoadOptions } from './load.ts';
 import { profileClock } from './profile.ts';
 import { intakeOf, trustParts } from './trust.ts';
@@ -457,6 +457,18 @@ async function benchEdexml(): Promise<void> {
   );
 }
 
+async function benchLargeEdexml(): Promise<void> {
+  const { mb, first } = await largeEdexml();
+  row(
+    `EDEXML file of ${round(mb)} MB, read to identified, at first sight`,
+    `${round(first.ours)} ms`,
+    `${round(first.bare)} ms parse with XSD`,
+    first.ratio,
+    '≤ 4',
+    first.ratio <= 4,
+  );
+}
+
 async function benchVault(): Promise<void> {
   const { hmac, ...rates } = await vaultRates();
   for (const [what, rate, wanted] of [
@@ -567,6 +579,7 @@ async function benchTrust(): Promise<void> {
 const parts: Record<string, () => Promise<void>> = {
   start: benchStart,
   edexml: benchEdexml,
+  'edexml-10mb': benchLargeEdexml,
   vault: benchVault,
   accept: benchAccept,
   unary: benchUnary,

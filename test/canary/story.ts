@@ -269,6 +269,16 @@ export async function tell(sowing: Sowing, cast: Cast): Promise<Story> {
     return status === 200 && text.includes(pupil.name);
   }, PATIENCE_MS);
   if (!asked) sowing.problems.push('UWLR did not answer with the pupil of the file');
+  const fileOf = (who: string, may: 'nobody' | 'entitled') =>
+    sowing.fetch(
+      'GET /edexml',
+      `/edexml?school=${otherSchool}&schooljaar=2026-2027`,
+      { headers: { authorization: `Bearer ${sowing.keys.get(who)}` } },
+      may,
+    );
+  if (!(await fileOf('administration', 'entitled')).text.includes(pupil.name))
+    sowing.problems.push('GET /edexml did not answer with the pupil of the file');
+  await fileOf('stranger', 'nobody');
 
   return {
     bodies,

@@ -1,5 +1,5 @@
 /** Every method of the operator's surface: its effect, seen through another method, and that no party may call it. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -372,6 +372,28 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(taken).toMatchObject({ schoolOin: school, learners: 30, decision: { code: '' }, holdId: '' });
       const { roster } = await las.rosters.getRoster({ schoolOin: school, schoolYear: '2026-2027' });
       expect(roster!.learners).toHaveLength(30);
+    },
+  },
+  exportRoster: {
+    // What is in it: edexml.test.ts.
+    call: (as) => as.exportRoster({ schoolOin: school, partyOin: las.oin, file: join(tmpdir(), 'eduk-never.xml') }),
+    effect: async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'eduk-export-'));
+      const file = join(folder, 'a.xml');
+      try {
+        await importRoster(at.operator, 30, '2026-09-02');
+        const asked = { schoolOin: school, partyOin: las.oin, schoolYear: '2026-2027', file };
+        const told = await at.operator.exportRoster(asked);
+        expect(told.learners).toBeGreaterThan(0);
+        expect(readFileSync(file, 'utf8')).toContain('key="k0"');
+        expect(statSync(file).mode & 0o777).toBe(0o600);
+        expect(await codeOf(at.operator.exportRoster(asked))).toBe('state.conflict');
+        expect(await codeOf(at.operator.exportRoster({ ...asked, file: 'here.xml' }))).toBe('wire.invalid');
+        expect(await codeOf(at.operator.exportRoster({ ...asked, partyOin: newOin() }))).toBe('state.missing');
+        expect(readdirSync(folder)).toEqual(['a.xml']);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
     },
   },
   listHolds: {

@@ -124,6 +124,10 @@ describe('what each may do', () => {
     expect(await runOff(officer, '2099-07-31')).toBe('party.forbidden');
     expect(await runOff(admin, '2099-07-31')).toBe('');
     expect((await officer.changeMandate({ mandateId, change: 'stop' })).state).toBe(MandateState.MANDATE_STATE_ENDED);
+    // What takes people out of the gateway is not for who runs it.
+    const file = { schoolOin: mandate.schoolOin, partyOin: party.oin, file: 'relative.xml' };
+    expect(await told(admin.exportRoster(file))).toBe('party.forbidden');
+    expect(await told(officer.exportRoster(file))).toMatch(/^(mandate|state)\./);
     // No operator calls as a party.
     expect(await told(at.as(`Bearer ${await signed(claims(['admins']))}`).parties.getParty({ oin: party.oin }))).toBe(
       'party.forbidden',

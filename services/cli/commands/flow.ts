@@ -6,6 +6,7 @@ import { readLearners } from '../learners.ts';
 import { age, dutchTime, isoTime, list, paragraph, table } from '../print.ts';
 import { asProblem, errorJson, misuse, Problem } from '../problem.ts';
 import { whoMustAct } from '../words.ts';
+import { lossesJson, lossTable } from './import.ts';
 
 export const showFlow: Command = {
   name: 'flow show',
@@ -43,6 +44,7 @@ export const showFlow: Command = {
       state: flow.state,
       ended: flow.ended,
       steps,
+      losses: lossesJson(flow.losses),
     };
     const facts = list([
       ['flow', flow.flowId],
@@ -60,7 +62,8 @@ export const showFlow: Command = {
       step.state,
       [step.code, step.told || inMailbox(step)].filter(Boolean).join(': '),
     ]);
-    return { json, text: `${facts}\n\n${table(['when', 'step', 'by', 'state', 'note'], rows)}` };
+    const lost = flow.losses.length === 0 ? '' : `\n\n${lossTable(flow.losses)}`;
+    return { json, text: `${facts}\n\n${table(['when', 'step', 'by', 'state', 'note'], rows)}${lost}` };
   },
 };
 

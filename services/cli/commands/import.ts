@@ -1,10 +1,13 @@
-import { createReadStream, statSync } from 'node:fs';
+import { createReadStream, existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { faults, isFault, type Who } from '#kernel';
+import type { FileWarning, Loss } from '#proto/eduk/core/v1/receipt';
 import { siteCode as isSite, oin, schoolFlag, schoolYear } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
-import { counted, isoTime, list, table } from '../print.ts';
-import { errorJson, misuse, Problem, refusalIn } from '../problem.ts';
+import { counted, isoTime, list, paragraph, table } from '../print.ts';
+import { asProblem, errorJson, misuse, Problem, refusalIn } from '../problem.ts';
 import { whoMustAct } from '../words.ts';
 import { differenceJson, differenceWords, scopeWords } from './hold.ts';
 import { named } from './mandate.ts';
@@ -15,8 +18,7 @@ const CHUNK = 1024 * 1024;
 const file = [{ name: 'FILE', about: 'The file; - reads standard input.' }] as const;
 
 /** The file in parts, read as they are taken. Throws `Problem` (exit 2) when it cannot be read. */
-async function* chunks(call: Call): AsyncGenerator<Uint8Array> {
-  const name = call.args('FILE')[0]!;
+async function* chunks(call: Call, name = call.args('FILE')[0]!): AsyncGenerator<Uint8Array> {
   if (name !== '-') checkFile(name);
   const stream = name === '-' ? call.streams.stdin : createReadStream(name, { highWaterMark: CHUNK });
   for await (const chunk of stream) {
@@ -37,11 +39,10 @@ function checkFile(name: string): void {
 }
 
 /** The whole file without personal numbers: they leave on this machine, before anything is sent. */
-async function* stripped(call: Call): AsyncGenerator<Uint8Array> {
+async function* stripped(call: Call, name: string): AsyncGenerator<Uint8Array> {
   const { stripPgn } = await import('#adapters/edexml');
-  const name = call.args('FILE')[0]!;
   const parts: Uint8Array[] = [];
-  if (name === '-') for await (const part of chunks(call)) parts.push(part);
+  if (name === '-') for await (const part of chunks(call, name)) parts.push(part);
   else {
     checkFile(name);
     parts.push(await readFile(name));
@@ -59,71 +60,261 @@ async function* alone<T>(one: T): AsyncGenerator<T> {
   yield one;
 }
 
-export const importRoster: Command = {
-  name: 'roster import',
-  about: 'Take in an EDEXML file of a school, or of one of its sites; registers the school.',
-  arguments: file,
-  flags: {
-    school: schoolFlag('The school, when the file names none; a routing id names its administration too.'),
-    schooljaar: { about: 'The school year, when the file names none.', value: 'YEAR', check: schoolYear },
-    site: { about: 'The site (dependancecode), when the file names none.', value: 'CODE', check: isSite },
-    'whole-school': { about: 'The file is of the whole school, whatever site it names.' },
-    'strip-pgn': { about: 'Take personal numbers out of the file on this machine, before it is sent.' },
+/** What may be said beside a file. */
+const settingFlags = {
+  school: schoolFlag('The school, when the file names none; a routing id names its administration too.'),
+  schooljaar: { about: 'The school year, when the file names none.', value: 'YEAR', check: schoolYear },
+  party: {
+    about: 'Whose file it is: without BRIN and instellingsnummer a school is known by the schoolkey of that party.',
+    value: 'OIN',
+    check: oin,
   },
-  notes: [
-    'A file of a site makes nobody of another site leave. Who is not in a file of the whole school leaves, of whatever site.',
-    'A roster that is empty, cut off, or removes or renames many pupils waits for approval: exit status 1, code hold.pending, and the id for eduk hold approve.',
-  ],
-  async run(call): Promise<Result> {
-    const settings = {
-      schoolOin: call.one('school') ?? '',
-      schoolYear: call.one('schooljaar') ?? '',
-      siteCode: call.one('site') ?? '',
-      wholeSchool: call.has('whole-school'),
-    };
-    if (settings.siteCode !== '' && settings.wholeSchool)
-      throw misuse('A file is of one site or of the whole school: --site or --whole-school, not both.');
-    if (call.args('FILE')[0] !== '-') checkFile(call.args('FILE')[0]!);
-    const answer = await call
-      .gateway()
-      .send('importRoster', after(settings, call.has('strip-pgn') ? stripped(call) : chunks(call)));
-    const { schoolOin, schoolYear: year, learners, groups, staff, flowId, decision, holdId, difference } = answer;
-    const { siteCode, administration } = answer;
-    const part = { siteCode: siteCode || null, administration: administration || null };
-    const counts = { schoolOin, schoolYear: year, ...part, learners, groups, staff, flowId };
-    const of = [year, scopeWords(answer)].filter(Boolean).join(', ');
-    if (holdId !== '') {
-      const words = differenceWords(difference);
-      const problem = new Problem(
-        'hold.pending',
-        `The roster waits for approval${words ? ` (${words})` : ''}: eduk hold approve ${holdId}`,
-      );
-      return {
-        json: { error: { ...errorJson(problem), holdId }, holdId, ...counts, difference: differenceJson(difference) },
-        text: list([
+  site: { about: 'The site (dependancecode), when the file names none.', value: 'CODE', check: isSite },
+  'whole-school': { about: 'The file is of the whole school, whatever site it names.' },
+  'strip-pgn': { about: 'Take personal numbers out of the file on this machine, before it is sent.' },
+} as const;
+
+const settingsOf = (call: Call) => {
+  const settings = {
+    schoolOin: call.one('school') ?? '',
+    schoolYear: call.one('schooljaar') ?? '',
+    partyOin: call.one('party') ?? '',
+    siteCode: call.one('site') ?? '',
+    wholeSchool: call.has('whole-school'),
+  };
+  if (settings.siteCode !== '' && settings.wholeSchool)
+    throw misuse('A file is of one site or of the whole school: --site or --whole-school, not both.');
+  return settings;
+};
+
+const warningLines = (warnings: readonly FileWarning[]): string[] =>
+  warnings.map(({ code, told, count, where }) => {
+    const lines = where.flatMap(({ line }) => (line > 0 ? [line] : []));
+    const named = lines.slice(0, LINES).join(', ');
+    const more = count > Math.min(lines.length, LINES) ? ', …' : '';
+    return paragraph(`${told} (${code}, ${count} times${named && `; line ${named}${more}`})`);
+  });
+
+/** Lines of a warning that a person is shown; --json has more. */
+const LINES = 10;
+
+export const lossesJson = (losses: readonly Loss[]) =>
+  losses.map(({ element, reason, count }) => ({ element, reason, count }));
+export const lossTable = (losses: readonly Loss[]): string =>
+  table(
+    ['left out', 'how often', 'why'],
+    losses.map(({ element, reason, count }) => [element, count, reason]),
+  );
+
+/** Sends one file and says what came of it. Throws what refuses it. */
+async function importFile(call: Call, name: string): Promise<Result> {
+  const settings = settingsOf(call);
+  if (name !== '-') checkFile(name);
+  const parts = call.has('strip-pgn') ? stripped(call, name) : chunks(call, name);
+  const answer = await call.gateway().send('importRoster', after(settings, parts));
+  const { schoolOin, schoolYear: year, learners, groups, staff, flowId, decision, holdId, difference } = answer;
+  const { siteCode, administration, warnings, losses } = answer;
+  const part = { siteCode: siteCode || null, administration: administration || null };
+  const counts = {
+    schoolOin,
+    schoolYear: year,
+    ...part,
+    learners,
+    groups,
+    staff,
+    flowId,
+    warnings: warnings.map(({ code, told, count, where }) => ({ code, told, count, where })),
+    losses: lossesJson(losses),
+  };
+  const of = [year, scopeWords(answer)].filter(Boolean).join(', ');
+  const notes = warnings.length === 0 ? '' : `\n\n${['Warnings:', ...warningLines(warnings)].join('\n')}`;
+  if (holdId !== '') {
+    const words = differenceWords(difference);
+    const problem = new Problem(
+      'hold.pending',
+      `The roster waits for approval${words ? ` (${words})` : ''}: eduk hold approve ${holdId}`,
+    );
+    return {
+      json: { error: { ...errorJson(problem), holdId }, holdId, ...counts, difference: differenceJson(difference) },
+      text:
+        list([
           ['held', holdId],
           ['school', schoolOin],
           ['roster of', of],
           ['would change', words],
           ['flow', flowId],
-        ]),
-        said: `The roster waits for approval (hold.pending): eduk hold approve ${holdId}`,
-        exit: 1,
-      };
-    }
-    const refusal = refusalIn(decision);
-    if (refusal) throw refusal;
-    return {
-      json: { ...counts, outcome: decision?.outcome || null },
-      text: list([
+        ]) + notes,
+      said: `The roster waits for approval (hold.pending): eduk hold approve ${holdId}`,
+      exit: 1,
+    };
+  }
+  const refusal = refusalIn(decision);
+  if (refusal) throw refusal;
+  return {
+    json: { ...counts, outcome: decision?.outcome || null },
+    text:
+      list([
         ['school', schoolOin],
         ['roster of', of],
         ['learners', learners],
         ['groups', groups],
         ['staff', staff],
         ['flow', flowId],
-      ]),
-      said: decision?.outcome ? undefined : `Accepted, not decided yet; follow it with eduk flow show ${flowId}`,
+      ]) + notes,
+    said: decision?.outcome ? undefined : `Accepted, not decided yet; follow it with eduk flow show ${flowId}`,
+  };
+}
+
+export const importRoster: Command = {
+  name: 'roster import',
+  about: 'Take in an EDEXML file of a school, or of one of its sites; registers the school.',
+  arguments: file,
+  flags: settingFlags,
+  notes: [
+    'Versions 1.03, 2.0 and 2.1. A file without a school needs --school and --schooljaar. What the handbook asks and the file does not do is a warning, with lines; what is wrong is told all at once, exit status 1.',
+    'A file of a site makes nobody of another site leave. Who is not in a file of the whole school leaves, of whatever site.',
+    'A roster that is empty, cut off, or removes or renames many pupils waits for approval: exit status 1, code hold.pending, and the id for eduk hold approve.',
+  ],
+  run: (call): Promise<Result> => importFile(call, call.args('FILE')[0]!),
+};
+
+/** Milliseconds between two looks at a folder; a file that did not change in between is whole. */
+const LOOK_MS = 2_000;
+
+/** What became of a file of a watched folder. */
+interface Handled {
+  file: string;
+  /** Folder that it stands in now; empty = it is tried again. */
+  to: 'done' | 'held' | 'refused' | '';
+  result: object;
+}
+
+/** Files that may be taken: named .xml, no folder, and neither hidden nor a link that leads elsewhere. */
+function filesIn(folder: string): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (!entry.isFile() || entry.name.startsWith('.') || !/\.xml$/i.test(entry.name)) continue;
+    const { size, mtimeMs } = statSync(join(folder, entry.name));
+    found.set(entry.name, `${size}|${mtimeMs}`);
+  }
+  return found;
+}
+
+/** Sends one file and moves it away, with what came of it beside it. One that could not be judged stays. */
+async function handle(call: Call, folder: string, name: string): Promise<Handled> {
+  let to: Handled['to'];
+  let result: object;
+  try {
+    const { json, exit } = await importFile(call, join(folder, name));
+    [to, result] = [exit === 1 ? 'held' : 'done', json as object];
+  } catch (thrown) {
+    const problem = asProblem(thrown);
+    // Who comes back later is answered then.
+    const isLater = faults[problem.code].retry === 'backoff' || problem.code === 'peer.unknown_outcome';
+    [to, result] = [isLater ? '' : 'refused', { error: errorJson(problem) }];
+  }
+  if (to === '') return { file: name, to, result };
+  const into = join(folder, to);
+  mkdirSync(into, { recursive: true, mode: 0o700 });
+  // A file of the same name came before, and both stay.
+  const stamp = new Date(call.streams.now()).toISOString().replaceAll(':', '-');
+  const kept = existsSync(join(into, name)) ? `${stamp}-${name}` : name;
+  renameSync(join(folder, name), join(into, kept));
+  writeFileSync(join(into, `${kept}.json`), `${JSON.stringify(result, null, 2)}\n`, { mode: 0o600 });
+  return { file: kept, to, result };
+}
+
+export const watchRoster: Command = {
+  name: 'roster watch',
+  about: 'Take in every EDEXML file that is put into a folder of this machine.',
+  arguments: [{ name: 'FOLDER', about: 'The folder; only files whose name ends in .xml.' }],
+  flags: { ...settingFlags, once: { about: 'Take what is there, and end.' } },
+  notes: [
+    'A file is taken once it did not change between two looks, 2 seconds apart, and then moved to done, held (it waits for approval) or refused in that folder, with a .json beside it that says what came of it. While the gateway does not answer, files stay.',
+    'Without --once it goes on until it is interrupted; --json needs --once. Exit status 1 when a file was refused or held.',
+  ],
+  async run(call): Promise<Result> {
+    const folder = call.args('FOLDER')[0]!;
+    settingsOf(call);
+    if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw misuse('There is no such folder.');
+    if (call.json && !call.has('once')) throw misuse('--json says one thing at the end: give --once too.');
+    // Who waits for files waits for the gateway too; who does not is told at once that there is none.
+    if (call.has('once')) await call.gateway().ask('status', {});
+    const stop = new AbortController();
+    const end = () => stop.abort();
+    process.once('SIGINT', end).once('SIGTERM', end);
+    const handled: Handled[] = [];
+    let badly = 0;
+    try {
+      for (let before = filesIn(folder); ; ) {
+        await sleep(LOOK_MS, undefined, { signal: stop.signal });
+        const now = filesIn(folder);
+        for (const [name, mark] of now) {
+          if (before.get(name) !== mark || stop.signal.aborted) continue;
+          const one = await handle(call, folder, name);
+          if (one.to !== 'done') badly++;
+          if (call.has('once')) handled.push(one);
+          else call.streams.out(`${one.file}: ${one.to || 'not yet'}\n`);
+        }
+        if (call.has('once')) break;
+        before = now;
+      }
+    } catch (thrown) {
+      if (!stop.signal.aborted) throw thrown;
+    } finally {
+      process.off('SIGINT', end).off('SIGTERM', end);
+    }
+    return {
+      json: { files: handled },
+      text: handled.map(({ file: name, to }) => `${name}: ${to || 'not yet'}`).join('\n'),
+      exit: badly > 0 ? 1 : 0,
+    };
+  },
+};
+
+export const exportRoster: Command = {
+  name: 'roster export',
+  about: 'Write the roster of a school, as one party may have it, as EDEXML.',
+  flags: {
+    party: { about: 'For whom: its mandate decides what is in the file.', value: 'OIN', required: true, check: oin },
+    school: { ...schoolFlag('The school.'), required: true },
+    schooljaar: { about: 'The school year; else the running one.', value: 'YEAR', check: schoolYear },
+    site: { about: 'One site (dependancecode).', value: 'CODE', check: isSite },
+    version: {
+      about: 'Of EDEXML: 1.03, 2.0 or 2.1 (default).',
+      value: 'VERSION',
+      check: (value) => (/^(?:1\.03|2\.[01])$/.test(value) ? undefined : 'must be 1.03, 2.0 or 2.1'),
+    },
+    out: { about: 'The file, on the machine of the gateway; it must not be there yet.', value: 'FILE', required: true },
+  },
+  notes: [
+    'What the version has no place for is left out and counted. A party gets the same file itself with GET /edexml.',
+    'Only for who guards privacy, or with the key of the gateway’s own machine.',
+  ],
+  async run(call): Promise<Result> {
+    const out = resolve(call.one('out')!);
+    const written = await call.gateway().ask('exportRoster', {
+      partyOin: call.one('party')!,
+      schoolOin: call.one('school')!,
+      schoolYear: call.one('schooljaar') ?? '',
+      siteCode: call.one('site') ?? '',
+      version: call.one('version') ?? '',
+      file: out,
+    });
+    const { schoolYear: year, learners, groups, staff, bytes, attributes, losses } = written;
+    const json = { file: out, schoolYear: year, learners, groups, staff, bytes: Number(bytes), attributes };
+    const facts = list([
+      ['file', out],
+      ['school year', year],
+      ['learners', learners],
+      ['groups', groups],
+      ['staff', staff],
+      ['bytes', Number(bytes)],
+      ['attributes', attributes.join(', ')],
+    ]);
+    return {
+      json: { ...json, losses: lossesJson(losses) },
+      text: losses.length === 0 ? facts : `${facts}\n\n${lossTable(losses)}`,
     };
   },
 };

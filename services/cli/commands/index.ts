@@ -9,7 +9,7 @@ import { dropDead, listDead, retryDead } from './dead.ts';
 import { doctor } from './doctor.ts';
 import { showFlow, whyBlocked } from './flow.ts';
 import { approveHold, listHolds, rejectHold } from './hold.ts';
-import { importCatalogue, importRoster, pullRoster } from './import.ts';
+import { exportRoster, importCatalogue, importRoster, pullRoster, watchRoster } from './import.ts';
 import { backup, move, restore } from './keep.ts';
 import { holdKey, listKeys, makeKey, rotateKeys } from './key.ts';
 import { forgetLearners, keepLearners, replaceNumbers } from './learner.ts';
@@ -65,6 +65,8 @@ export const commands: readonly Command[] = [
   importRoster,
   turnYear,
   pullRoster,
+  watchRoster,
+  exportRoster,
   importCatalogue,
   showFlow,
   whyBlocked,

@@ -3,7 +3,7 @@
  * comes to the intake by which every roster comes in. Which are due, and what came of the last, is in the rows of rosters.
  */
 import { randomBytes } from 'node:crypto';
-import { PeerFault } from '#adapters/uwlr';
+import { lossCounts, PeerFault } from '#adapters/uwlr';
 import {
   asGatewayError,
   ConfigError,
@@ -311,7 +311,12 @@ export class AdministrationPulls {
     const taken = await importRoster(
       gate,
       caller,
-      answer.roster,
+      {
+        roster: answer.roster,
+        warnings: [],
+        losses: lossCounts(answer.losses),
+        lines: { learners: [], groups: [], staff: [], sites: [] },
+      },
       { schoolOin: '', schoolYear: '', siteCode: '', intake: pulledRosters },
       DECIDE_MS,
     );
@@ -351,7 +356,7 @@ export class AdministrationPulls {
     const caller =
       this.#gate.door.chain.party(settings.partyOin) && partyCaller(this.#gate.door.chain, settings.partyOin);
     if (caller) {
-      const refused = submit(pulledRosters, {} as never, caller);
+      const refused = submit(pulledRosters([]), {} as never, caller);
       refused.school = school.schoolOin;
       this.#gate.notes.note(refused, error);
     }

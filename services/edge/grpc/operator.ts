@@ -9,6 +9,7 @@ import type * as op from '#proto/eduk/operator/v1/operator';
 import { DecideHoldRequest, TurnYearRequest } from '#proto/eduk/operator/v1/operator';
 import { keysIn } from '../assertions.ts';
 import { type Caller, operator } from '../caller.ts';
+import { saveNew, writeRoster } from '../exports.ts';
 import { readCatalogueFile, readRosterFile } from '../files.ts';
 import { KEPT } from '../forgetting.ts';
 import type { Gate } from '../gate.ts';
@@ -322,6 +323,15 @@ const resumeAnswer = async (request: op.ResumePartyRequest, gate: Gate): Promise
 };
 
 export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Caller) => Promise<unknown>> = {
+  exportRoster: async (
+    { partyOin, file, ...asked }: op.ExportRosterRequest,
+    { door },
+  ): Promise<op.ExportRosterResponse> => {
+    if (!door.chain.party(partyOin))
+      throw new GatewayError('state.missing', 'No party has this OIN.', { where: 'party_oin' });
+    const { text, version, ...written } = await writeRoster(door, partyCaller(door.chain, partyOin), asked);
+    return { ...written, bytes: BigInt(saveNew(file, text)) };
+  },
   addParty: addPartyAnswer,
   removeEndpoint: async (request: op.RemoveEndpointRequest, gate): Promise<op.RemoveEndpointResponse> => {
     const { flowId } = await take(removeEndpoint(request.oin), request, operator, gate);
@@ -656,14 +666,16 @@ const submitReference = (): string => `operator-${newId()}`;
 export const operatorStreams: Record<string, (requests: AsyncGenerator<any>, gate: Gate) => Promise<unknown>> = {
   importRoster: async (requests: AsyncGenerator<op.ImportRosterRequest>, gate): Promise<op.ImportRosterResponse> => {
     const given = { schoolOin: '', schoolYear: '', siteCode: '', wholeSchool: false };
+    let sender = '';
     const bytes = await gather(requests, (request) => {
+      sender ||= request.partyOin;
       given.schoolOin ||= request.schoolOin;
       given.schoolYear ||= request.schoolYear;
       given.siteCode ||= request.siteCode;
       given.wholeSchool ||= request.wholeSchool;
     });
-    const roster = await readRosterFile(bytes);
-    return importRoster(gate, operator, roster, given, WAIT_MS);
+    const file = await readRosterFile(bytes, { ...given, sender, nowMs: gate.door.clock.now() });
+    return importRoster(gate, operator, file, given, WAIT_MS);
   },
   exportSchool: async (requests: AsyncGenerator<op.ExportSchoolRequest>, gate): Promise<op.ExportSchoolResponse> => {
     for await (const request of requests) {

@@ -4,6 +4,7 @@ import { AuditKind } from '#proto/eduk/core/v1/audit';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import { FROM, inNameOf } from '../acting.ts';
 import { type Caller, type Peer, whoCalls } from '../caller.ts';
+import { writeRoster } from '../exports.ts';
 import { readRosterFile } from '../files.ts';
 import type { Gate } from '../gate.ts';
 import { importRoster } from '../imports.ts';
@@ -11,10 +12,13 @@ import { requireDuty } from '../operators.ts';
 import { requireScope } from '../scopes.ts';
 import { signIn } from '../stages/authenticate.ts';
 import { requireMandate, requireRole } from '../stages/authorise.ts';
-import { bodyOf, sendJson } from './exchange.ts';
+import { bodyOf, send, sendJson } from './exchange.ts';
 import { giveHead } from './log-keys.ts';
 
 /**
+ * GET /edexml: the roster of `?school=OIN` as the caller may have it, as EDEXML (`&version=2.1`, `&schooljaar=`,
+ * `&dependancecode=`); what the file has no place for is counted in the header `eduk-losses`.
+ *
  * POST /edexml: an EDEXML file in the body. `?school=OIN` (or a routing id, which also names the administration),
  * `?schooljaar=2026-2027` and `?dependancecode=01` fill what the file does not say.
  * Answers 202 with the flow, or 409 hold.pending with the hold's id when it waits for approval.
@@ -26,8 +30,8 @@ export async function serveEdexml(
   peer: Peer,
   url: URL,
 ): Promise<void> {
-  if (request.method !== 'POST')
-    throw new GatewayError('wire.invalid', 'Send the file with POST.', { where: 'method' });
+  if (request.method !== 'POST' && request.method !== 'GET')
+    throw new GatewayError('wire.invalid', 'Send a file with POST, or get one with GET.', { where: 'method' });
   let caller: Caller | undefined;
   try {
     const from = request.headers[FROM];
@@ -41,7 +45,8 @@ export async function serveEdexml(
     requireScope(caller, 'roster');
     if (caller.kind === 'operator') requireDuty(caller, 'importRoster');
     giveHead(response, gate.heads, caller);
-    await takeFile(request, response, gate, caller, url);
+    if (request.method === 'GET') await giveFile(response, gate, caller, url);
+    else await takeFile(request, response, gate, caller, url);
   } catch (thrown) {
     gate.door.audit.note({
       kind: AuditKind.AUDIT_KIND_REFUSED,
@@ -52,6 +57,29 @@ export async function serveEdexml(
     });
     throw thrown;
   }
+}
+
+async function giveFile(response: ServerResponse, gate: Gate, caller: Caller, url: URL): Promise<void> {
+  if (caller.kind === 'operator')
+    throw new GatewayError(
+      'party.forbidden',
+      'An operator has it written on the gateway’s machine: eduk roster export.',
+    );
+  const asked = (name: string): string => url.searchParams.get(name) ?? '';
+  const { text, schoolYear, version, losses } = await gate.turns.call(whoCalls(caller), () =>
+    gate.door.chain.afresh(() =>
+      writeRoster(gate.door, caller, {
+        schoolOin: asked('school'),
+        schoolYear: asked('schooljaar'),
+        siteCode: asked('dependancecode'),
+        version: asked('version'),
+      }),
+    ),
+  );
+  send(response, 200, 'application/xml; charset=utf-8', text, {
+    'content-disposition': `attachment; filename="EDEXML-${version}-${schoolYear}.xml"`,
+    'eduk-losses': losses.map(({ element, reason, count }) => `${element};${reason};${count}`).join(', '),
+  });
 }
 
 async function takeFile(
@@ -72,11 +100,16 @@ async function takeFile(
   const siteCode = url.searchParams.get('dependancecode') ?? '';
   if (!isSiteCode(siteCode))
     throw new GatewayError('wire.invalid', 'dependancecode is two digits.', { where: 'dependancecode' });
-  const roster = await readRosterFile(await bodyOf(request, gate.unfinished));
-  const school = roster.reveal((it) => it.schoolOin) || routingOf(schoolOin).schoolOin;
+  const file = await readRosterFile(await bodyOf(request, gate.unfinished), {
+    schoolOin,
+    schoolYear,
+    sender: caller.actor ?? caller.oin,
+    nowMs: gate.door.clock.now(),
+  });
+  const school = file.roster.reveal((it) => it.schoolOin) || routingOf(schoolOin).schoolOin;
   await chain.afresh(() => requireMandate(gate.door, caller, school, Service.SERVICE_ROSTER));
   const named = { schoolOin, schoolYear, siteCode };
-  const taken = await gate.turns.call(whoCalls(caller), () => importRoster(gate, caller, roster, named, 5_000));
+  const taken = await gate.turns.call(whoCalls(caller), () => importRoster(gate, caller, file, named, 5_000));
   const { flowId, learners, groups, staff, decision, holdId, difference } = taken;
   sendJson(response, holdId ? 409 : 202, {
     flowId,
@@ -87,6 +120,8 @@ async function takeFile(
     learners,
     groups,
     staff,
+    warnings: taken.warnings,
+    losses: taken.losses,
     decision: decision.outcome || null,
     ...(decision.code ? { code: decision.code, told: decision.told } : {}),
     ...(holdId ? { code: 'hold.pending', holdId, difference } : {}),

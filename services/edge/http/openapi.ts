@@ -23,6 +23,28 @@ const problem = {
 
 const paths: Record<string, object> = {
   '/edexml': {
+    get: {
+      summary: 'The roster of a school as an EDEXML file, with what the school’s mandate gives the caller.',
+      security: [{ bearer: [] }],
+      parameters: [
+        { name: 'school', in: 'query', required: true, schema: { type: 'string' }, description: 'OIN of the school.' },
+        {
+          name: 'schooljaar',
+          in: 'query',
+          schema: { type: 'string' },
+          description: 'School year such as 2026-2027; the running one when absent.',
+        },
+        { name: 'dependancecode', in: 'query', schema: { type: 'string' }, description: 'One site only.' },
+        { name: 'version', in: 'query', schema: { enum: ['1.03', '2.0', '2.1'] }, description: 'Of EDEXML; 2.1.' },
+      ],
+      responses: {
+        '200': {
+          description: 'The file; `eduk-losses` counts what it has no place for.',
+          content: { 'application/xml': { schema: { type: 'string' } } },
+        },
+        default: problem,
+      },
+    },
     post: {
       summary: 'Sends an EDEXML file: the roster of one school and school year.',
       security: [{ bearer: [] }],
@@ -39,10 +61,14 @@ const paths: Record<string, object> = {
           schema: { type: 'string' },
           description: 'School year such as 2026-2027, when the file names none.',
         },
+        { name: 'dependancecode', in: 'query', schema: { type: 'string' }, description: 'When the file names none.' },
       ],
       requestBody: { required: true, content: { 'application/xml': { schema: { type: 'string' } } } },
       responses: {
-        '202': { description: 'Accepted; `flowId` follows it.' },
+        '202': {
+          description:
+            'Accepted; `flowId` follows it, `warnings` lists soft rules that the file does not keep, `losses` what was left in it.',
+        },
         '409': { description: 'hold.pending: the roster waits for approval; `holdId` names it.' },
         default: problem,
       },

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import uwlr, {
   type Autorisatie,
   isVersion,
+  lossCounts,
   requestOf,
   resultsDelivery,
   rosterOperations,
@@ -17,6 +18,7 @@ import { readXmlApart } from '#adapters/xml';
 import { asGatewayError, type Clear, GatewayError, isSchoolYear, newId, routingOf } from '#kernel';
 import { AuditKind } from '#proto/eduk/core/v1/audit';
 import { Service } from '#proto/eduk/core/v1/party';
+import type { Loss } from '#proto/eduk/core/v1/receipt';
 import type { ReturnResultsRequest } from '#proto/eduk/gateway/v1/result';
 import type { Caller, Peer } from '../caller.ts';
 import type { Gate } from '../gate.ts';
@@ -25,7 +27,7 @@ import { pass, submit } from '../pipeline.ts';
 import { digestOf } from '../secrets.ts';
 import { admitted, isItsOwn, partyCaller } from '../stages/authenticate.ts';
 import { requireMandate } from '../stages/authorise.ts';
-import type { Intake, Submission } from '../submission.ts';
+import { event, type Intake, type Submission } from '../submission.ts';
 import { bodyOf, send, sendPieces, sendProblem } from './exchange.ts';
 import { giveHead } from './log-keys.ts';
 import { answerRoster } from './uwlr-roster.ts';
@@ -79,7 +81,7 @@ export async function serveUwlr(
       const { caller, school } = known;
       giveHead(response, gate.heads, caller);
       checkYear(delivery.schoolYear, 'leerresultaten_verzoek/school/schooljaar');
-      await gate.turns.call(caller.oin, () => takeResults(gate, caller, school, delivery.results));
+      await gate.turns.call(caller.oin, () => takeResults(gate, caller, school, delivery));
       send(response, 200, XML, writeBevestiging());
     }
   } catch (thrown) {
@@ -159,6 +161,23 @@ const byKeyToo: Intake<ReturnResultsRequest> = {
   },
 };
 
+/** What a message lost goes with the first of its results that is taken, since each result is a flow of its own. */
+function carrying(losses: readonly Loss[]): (intake: Intake<ReturnResultsRequest>) => Intake<ReturnResultsRequest> {
+  if (losses.length === 0) return (intake) => intake;
+  let first: string | undefined;
+  return (intake) => ({
+    ...intake,
+    events(request, found, context) {
+      first ??= request.reference;
+      const events = intake.events(request, found, context);
+      if (request.reference !== first) return events;
+      return events.map((one) =>
+        one.name === 'ResultSubmitted' ? event(one.name, { ...one.value, losses: [...losses] }, one.key) : one,
+      );
+    },
+  });
+}
+
 const ID = /^[\w.:/+#=~@-]{1,64}$/;
 
 /** A pupil whom the school has not named, or two by their two numbers: the one thing that is no fault of the message. */
@@ -175,10 +194,13 @@ async function takeResults(
   gate: Gate,
   caller: Caller,
   school: string,
-  results: ReturnType<typeof resultsDelivery>['results'],
+  { results, losses }: ReturnType<typeof resultsDelivery>,
 ): Promise<void> {
   await gate.door.chain.afresh(() => requireMandate(gate.door, caller, school, Service.SERVICE_RESULT));
   const message = newId();
+  const withLosses = carrying(lossCounts(losses));
+  const intake = withLosses(uwlrResults);
+  const intakeByKey = withLosses(byKeyToo);
   const batch = results.reveal((list) =>
     list.map((result, i) => {
       // Any text may be a key there; one that is no id here is kept as its keyed digest, which is the same for a repeat.
@@ -186,7 +208,7 @@ async function takeResults(
         ? result.resultId
         : `k-${gate.door.digestKey.digest(`uwlr result|${caller.oin}|${result.resultId}`).toString('base64url').slice(0, 32)}`;
       return submit(
-        uwlrResults,
+        intake,
         { reference: `${message}.${i}`, schoolOin: school, result: { ...result, resultId } },
         caller,
         { bulk: true },
@@ -199,7 +221,7 @@ async function takeResults(
     return submission.message.reveal((request: ReturnResultsRequest) => {
       const { eckId, lasKey } = request.result!.learner!;
       if (eckId === '' || lasKey === '' || lasKey.startsWith('#')) return [];
-      return [{ i, submission: submit(byKeyToo, request, caller, { bulk: true }) }];
+      return [{ i, submission: submit(intakeByKey, request, caller, { bulk: true }) }];
     });
   });
   if (again.length > 0) {

@@ -96,6 +96,7 @@ export const returnResults: Intake<ReturnResultsRequest> = {
             // A clock that runs ahead must not shut out what is said tomorrow.
             statedMs: BigInt(Math.max(0, Math.min(Date.parse(statedAt) || 0, nowMs))),
           },
+          losses: [], // A message of ours loses nothing.
         },
         found.tokens[0]!,
       ),

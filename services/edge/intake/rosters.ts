@@ -197,6 +197,7 @@ export const pushRoster: Intake<PushRosterRequest> = {
           partial: false,
           siteCode: roster.siteCode,
           administration: administration || administrationOf(roster.administration),
+          losses: [], // A message of ours loses nothing.
         },
         schoolOin,
       ),

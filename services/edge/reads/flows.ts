@@ -129,5 +129,6 @@ export async function present(gate: Gate, row: FlowRow, reference: string): Prom
     steps,
     ended: ['decided', 'refused', 'done'].includes(state),
     subject: row.subject,
+    losses: row.losses,
   };
 }

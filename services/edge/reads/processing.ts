@@ -57,7 +57,7 @@ export async function showProcessing(
   ]);
   const school =
     chain.party(schoolOin) ??
-    Party.fromPartial({ oin: schoolOin, name: `School ${brinOf(schoolOin)}`, roles: [Role.ROLE_SCHOOL] });
+    Party.fromPartial({ oin: schoolOin, name: `School ${brinOf(schoolOin) ?? schoolOin}`, roles: [Role.ROLE_SCHOOL] });
   const mandates = chain.mandates().filter((mandate) => mandate.schoolOin === schoolOin);
   const parties = [...new Set(mandates.map(({ partyOin }) => partyOin))].sort();
   return {

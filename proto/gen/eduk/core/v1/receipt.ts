@@ -47,6 +47,32 @@ export interface Refusal {
   told: string;
 }
 
+/** Something of a message that has no place on the other side, counted: no value of it is kept. */
+export interface Loss {
+  /** Element of the standard. */
+  element: string;
+  /** `no_place`, `minimised`, `unfit`, `stand_in`: docs/losses.md. */
+  reason: string;
+  count: number;
+}
+
+/** A place in a sender's file. */
+export interface FilePlace {
+  /** Path of elements; never a value. */
+  path: string;
+  /** From 1; 0 = not known. */
+  line: number;
+}
+
+/** A soft rule of a standard that a file does not keep. The file is taken all the same. */
+export interface FileWarning {
+  code: string;
+  told: string;
+  count: number;
+  /** The first hundred. */
+  where: FilePlace[];
+}
+
 /** What the owner decided about an accepted message. */
 export interface Decision {
   /** The first event that decided, such as `OrderPlaced`; empty while undecided. */
@@ -376,6 +402,309 @@ export const Refusal: MessageFns<Refusal> = {
     message.code = object.code ?? "";
     message.where = object.where ?? "";
     message.told = object.told ?? "";
+    return message;
+  },
+};
+
+function createBaseLoss(): Loss {
+  return { element: "", reason: "", count: 0 };
+}
+
+export const Loss: MessageFns<Loss> = {
+  encode(message: Loss, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.element !== "") {
+      writer.uint32(10).string(message.element);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.count !== 0) {
+      writer.uint32(24).uint32(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Loss {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLoss();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.element = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Loss {
+    return {
+      element: isSet(object.element) ? globalThis.String(object.element) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+    };
+  },
+
+  toJSON(message: Loss): unknown {
+    const obj: any = {};
+    if (message.element !== "") {
+      obj.element = message.element;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Loss>): Loss {
+    return Loss.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Loss>): Loss {
+    const message = createBaseLoss();
+    message.element = object.element ?? "";
+    message.reason = object.reason ?? "";
+    message.count = object.count ?? 0;
+    return message;
+  },
+};
+
+function createBaseFilePlace(): FilePlace {
+  return { path: "", line: 0 };
+}
+
+export const FilePlace: MessageFns<FilePlace> = {
+  encode(message: FilePlace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    if (message.line !== 0) {
+      writer.uint32(16).uint32(message.line);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FilePlace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFilePlace();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.line = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FilePlace {
+    return {
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      line: isSet(object.line) ? globalThis.Number(object.line) : 0,
+    };
+  },
+
+  toJSON(message: FilePlace): unknown {
+    const obj: any = {};
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.line !== 0) {
+      obj.line = Math.round(message.line);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FilePlace>): FilePlace {
+    return FilePlace.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FilePlace>): FilePlace {
+    const message = createBaseFilePlace();
+    message.path = object.path ?? "";
+    message.line = object.line ?? 0;
+    return message;
+  },
+};
+
+function createBaseFileWarning(): FileWarning {
+  return { code: "", told: "", count: 0, where: [] };
+}
+
+export const FileWarning: MessageFns<FileWarning> = {
+  encode(message: FileWarning, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.told !== "") {
+      writer.uint32(18).string(message.told);
+    }
+    if (message.count !== 0) {
+      writer.uint32(24).uint32(message.count);
+    }
+    for (const v of message.where) {
+      FilePlace.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FileWarning {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFileWarning();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.where.push(FilePlace.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FileWarning {
+    return {
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      where: globalThis.Array.isArray(object?.where) ? object.where.map((e: any) => FilePlace.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: FileWarning): unknown {
+    const obj: any = {};
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.where?.length) {
+      obj.where = message.where.map((e) => FilePlace.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FileWarning>): FileWarning {
+    return FileWarning.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FileWarning>): FileWarning {
+    const message = createBaseFileWarning();
+    message.code = object.code ?? "";
+    message.told = object.told ?? "";
+    message.count = object.count ?? 0;
+    message.where = object.where?.map((e) => FilePlace.fromPartial(e)) || [];
     return message;
   },
 };

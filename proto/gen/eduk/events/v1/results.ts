@@ -7,6 +7,7 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { ResultKind, resultKindFromJSON, resultKindToJSON } from "../../core/v1/ordering.ts";
+import { Loss } from "../../core/v1/receipt.ts";
 
 export const protobufPackage = "eduk.events.v1";
 
@@ -35,7 +36,11 @@ export interface ResultEntry {
 
 /** A platform returned a result. */
 export interface ResultSubmitted {
-  result: ResultEntry | undefined;
+  result:
+    | ResultEntry
+    | undefined;
+  /** What its message held that the core has no place for; of a message with several results, in the first. */
+  losses: Loss[];
 }
 
 /** The result is recorded. */
@@ -341,13 +346,16 @@ export const ResultEntry: MessageFns<ResultEntry> = {
 };
 
 function createBaseResultSubmitted(): ResultSubmitted {
-  return { result: undefined };
+  return { result: undefined, losses: [] };
 }
 
 export const ResultSubmitted: MessageFns<ResultSubmitted> = {
   encode(message: ResultSubmitted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.result !== undefined) {
       ResultEntry.encode(message.result, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.losses) {
+      Loss.encode(v!, writer.uint32(242).fork()).join();
     }
     return writer;
   },
@@ -373,6 +381,14 @@ export const ResultSubmitted: MessageFns<ResultSubmitted> = {
             message.result = ResultEntry.decode(reader, reader.uint32());
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.losses.push(Loss.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -386,13 +402,19 @@ export const ResultSubmitted: MessageFns<ResultSubmitted> = {
   },
 
   fromJSON(object: any): ResultSubmitted {
-    return { result: isSet(object.result) ? ResultEntry.fromJSON(object.result) : undefined };
+    return {
+      result: isSet(object.result) ? ResultEntry.fromJSON(object.result) : undefined,
+      losses: globalThis.Array.isArray(object?.losses) ? object.losses.map((e: any) => Loss.fromJSON(e)) : [],
+    };
   },
 
   toJSON(message: ResultSubmitted): unknown {
     const obj: any = {};
     if (message.result !== undefined) {
       obj.result = ResultEntry.toJSON(message.result);
+    }
+    if (message.losses?.length) {
+      obj.losses = message.losses.map((e) => Loss.toJSON(e));
     }
     return obj;
   },
@@ -405,6 +427,7 @@ export const ResultSubmitted: MessageFns<ResultSubmitted> = {
     message.result = (object.result !== undefined && object.result !== null)
       ? ResultEntry.fromPartial(object.result)
       : undefined;
+    message.losses = object.losses?.map((e) => Loss.fromPartial(e)) || [];
     return message;
   },
 };

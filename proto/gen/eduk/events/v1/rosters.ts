@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Loss } from "../../core/v1/receipt.ts";
 
 export const protobufPackage = "eduk.events.v1";
 
@@ -81,6 +82,8 @@ export interface RosterSubmitted {
   siteCode: string;
   /** Five digits of the administration (end of its routing id); empty = not said. */
   administration: string;
+  /** What its file held that the core has no place for; of a roster in parts, in the last. */
+  losses: Loss[];
 }
 
 /** A part of a roster rests until the part with `last` comes. The outcome of the roster is told in the flow of that part. */
@@ -1088,6 +1091,7 @@ function createBaseRosterSubmitted(): RosterSubmitted {
     partial: false,
     siteCode: "",
     administration: "",
+    losses: [],
   };
 }
 
@@ -1137,6 +1141,9 @@ export const RosterSubmitted: MessageFns<RosterSubmitted> = {
     }
     if (message.administration !== "") {
       writer.uint32(122).string(message.administration);
+    }
+    for (const v of message.losses) {
+      Loss.encode(v!, writer.uint32(242).fork()).join();
     }
     return writer;
   },
@@ -1274,6 +1281,14 @@ export const RosterSubmitted: MessageFns<RosterSubmitted> = {
             message.administration = reader.string();
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.losses.push(Loss.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1339,6 +1354,9 @@ export const RosterSubmitted: MessageFns<RosterSubmitted> = {
         ? globalThis.String(object.site_code)
         : "",
       administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
+      losses: globalThis.Array.isArray(object?.losses)
+        ? object.losses.map((e: any) => Loss.fromJSON(e))
+        : [],
     };
   },
 
@@ -1389,6 +1407,9 @@ export const RosterSubmitted: MessageFns<RosterSubmitted> = {
     if (message.administration !== "") {
       obj.administration = message.administration;
     }
+    if (message.losses?.length) {
+      obj.losses = message.losses.map((e) => Loss.toJSON(e));
+    }
     return obj;
   },
 
@@ -1412,6 +1433,7 @@ export const RosterSubmitted: MessageFns<RosterSubmitted> = {
     message.partial = object.partial ?? false;
     message.siteCode = object.siteCode ?? "";
     message.administration = object.administration ?? "";
+    message.losses = object.losses?.map((e) => Loss.fromPartial(e)) || [];
     return message;
   },
 };

@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Loss } from "../../core/v1/receipt.ts";
 
 export const protobufPackage = "eduk.flows.v1";
 
@@ -37,6 +38,7 @@ export interface FlowRow {
   acceptedMs: bigint;
   decidedMs: bigint;
   steps: Step[];
+  losses: Loss[];
 }
 
 /** By id, or by sender and keyed digest of the reference. */
@@ -315,6 +317,7 @@ function createBaseFlowRow(): FlowRow {
     acceptedMs: 0n,
     decidedMs: 0n,
     steps: [],
+    losses: [],
   };
 }
 
@@ -364,6 +367,9 @@ export const FlowRow: MessageFns<FlowRow> = {
     }
     for (const v of message.steps) {
       Step.encode(v!, writer.uint32(106).fork()).join();
+    }
+    for (const v of message.losses) {
+      Loss.encode(v!, writer.uint32(242).fork()).join();
     }
     return writer;
   },
@@ -485,6 +491,14 @@ export const FlowRow: MessageFns<FlowRow> = {
             message.steps.push(Step.decode(reader, reader.uint32()));
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.losses.push(Loss.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -534,6 +548,9 @@ export const FlowRow: MessageFns<FlowRow> = {
       steps: globalThis.Array.isArray(object?.steps)
         ? object.steps.map((e: any) => Step.fromJSON(e))
         : [],
+      losses: globalThis.Array.isArray(object?.losses)
+        ? object.losses.map((e: any) => Loss.fromJSON(e))
+        : [],
     };
   },
 
@@ -578,6 +595,9 @@ export const FlowRow: MessageFns<FlowRow> = {
     if (message.steps?.length) {
       obj.steps = message.steps.map((e) => Step.toJSON(e));
     }
+    if (message.losses?.length) {
+      obj.losses = message.losses.map((e) => Loss.toJSON(e));
+    }
     return obj;
   },
 
@@ -601,6 +621,7 @@ export const FlowRow: MessageFns<FlowRow> = {
       : 0n;
     message.decidedMs = (object.decidedMs !== undefined && object.decidedMs !== null) ? BigInt(object.decidedMs) : 0n;
     message.steps = object.steps?.map((e) => Step.fromPartial(e)) || [];
+    message.losses = object.losses?.map((e) => Loss.fromPartial(e)) || [];
     return message;
   },
 };

@@ -7,6 +7,7 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { LearnerRef } from "../../core/v1/learner.ts";
+import { Loss } from "../../core/v1/receipt.ts";
 
 export const protobufPackage = "eduk.gateway.v1";
 
@@ -45,6 +46,8 @@ export interface Flow {
   ended: boolean;
   /** Order, entitlement, roster … it is about. */
   subject: string;
+  /** What of the message had no place here, or is never taken in. */
+  losses: Loss[];
 }
 
 /** By id or reference. */
@@ -321,7 +324,17 @@ export const FlowStep: MessageFns<FlowStep> = {
 };
 
 function createBaseFlow(): Flow {
-  return { flowId: "", reference: "", method: "", schoolOin: "", state: "", steps: [], ended: false, subject: "" };
+  return {
+    flowId: "",
+    reference: "",
+    method: "",
+    schoolOin: "",
+    state: "",
+    steps: [],
+    ended: false,
+    subject: "",
+    losses: [],
+  };
 }
 
 export const Flow: MessageFns<Flow> = {
@@ -349,6 +362,9 @@ export const Flow: MessageFns<Flow> = {
     }
     if (message.subject !== "") {
       writer.uint32(66).string(message.subject);
+    }
+    for (const v of message.losses) {
+      Loss.encode(v!, writer.uint32(242).fork()).join();
     }
     return writer;
   },
@@ -430,6 +446,14 @@ export const Flow: MessageFns<Flow> = {
             message.subject = reader.string();
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.losses.push(Loss.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -460,6 +484,7 @@ export const Flow: MessageFns<Flow> = {
       steps: globalThis.Array.isArray(object?.steps) ? object.steps.map((e: any) => FlowStep.fromJSON(e)) : [],
       ended: isSet(object.ended) ? globalThis.Boolean(object.ended) : false,
       subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+      losses: globalThis.Array.isArray(object?.losses) ? object.losses.map((e: any) => Loss.fromJSON(e)) : [],
     };
   },
 
@@ -489,6 +514,9 @@ export const Flow: MessageFns<Flow> = {
     if (message.subject !== "") {
       obj.subject = message.subject;
     }
+    if (message.losses?.length) {
+      obj.losses = message.losses.map((e) => Loss.toJSON(e));
+    }
     return obj;
   },
 
@@ -505,6 +533,7 @@ export const Flow: MessageFns<Flow> = {
     message.steps = object.steps?.map((e) => FlowStep.fromPartial(e)) || [];
     message.ended = object.ended ?? false;
     message.subject = object.subject ?? "";
+    message.losses = object.losses?.map((e) => Loss.fromPartial(e)) || [];
     return message;
   },
 };

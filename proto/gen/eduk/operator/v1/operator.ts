@@ -26,7 +26,7 @@ import {
   serviceFromJSON,
   serviceToJSON,
 } from "../../core/v1/party.ts";
-import { Decision, Refusal } from "../../core/v1/receipt.ts";
+import { Decision, FileWarning, Loss, Refusal } from "../../core/v1/receipt.ts";
 import { DroppedRows, EndpointStatus, ParkedRows } from "../../delivery/v1/delivery.ts";
 import { RosterDifference, YearGroupDifference } from "../../events/v1/rosters.ts";
 import { FlowCount, FlowMinute, RefusalNote } from "../../flows/v1/flows.ts";
@@ -416,6 +416,8 @@ export interface ImportRosterRequest {
   siteCode: string;
   /** The file is of the whole school, whatever site it names. */
   wholeSchool: boolean;
+  /** Whose file it is: by its schoolkey a school without BRIN is known within that sender. */
+  partyOin: string;
 }
 
 /** What came of it. */
@@ -438,6 +440,38 @@ export interface ImportRosterResponse {
   /** Empty = of the whole school. */
   siteCode: string;
   administration: string;
+  /** Soft rules of the standard that the file does not keep. */
+  warnings: FileWarning[];
+  /** What is left in the file. */
+  losses: Loss[];
+}
+
+/** Which roster, for whom, and where to. */
+export interface ExportRosterRequest {
+  schoolOin: string;
+  /** For whom: its mandate and attributes decide what is in it. */
+  partyOin: string;
+  /** Empty = the running one. */
+  schoolYear: string;
+  /** Of EDEXML: `1.03`, `2.0` or `2.1`; empty = 2.1. */
+  version: string;
+  /** Two digits; empty = of the whole school. */
+  siteCode: string;
+  /** Whole path of a file that is not there yet. */
+  file: string;
+}
+
+/** What the file holds. */
+export interface ExportRosterResponse {
+  schoolYear: string;
+  learners: number;
+  groups: number;
+  staff: number;
+  bytes: bigint;
+  /** Attributes that were given. */
+  attributes: string[];
+  /** What of the roster the file has no place for. */
+  losses: Loss[];
 }
 
 /** First the party, then chunks of at most 1 MiB. */
@@ -5839,7 +5873,7 @@ export const DecideHoldResponse: MessageFns<DecideHoldResponse> = {
 };
 
 function createBaseImportRosterRequest(): ImportRosterRequest {
-  return { schoolOin: "", schoolYear: "", chunk: new Uint8Array(0), siteCode: "", wholeSchool: false };
+  return { schoolOin: "", schoolYear: "", chunk: new Uint8Array(0), siteCode: "", wholeSchool: false, partyOin: "" };
 }
 
 export const ImportRosterRequest: MessageFns<ImportRosterRequest> = {
@@ -5858,6 +5892,9 @@ export const ImportRosterRequest: MessageFns<ImportRosterRequest> = {
     }
     if (message.wholeSchool !== false) {
       writer.uint32(40).bool(message.wholeSchool);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(242).string(message.partyOin);
     }
     return writer;
   },
@@ -5915,6 +5952,14 @@ export const ImportRosterRequest: MessageFns<ImportRosterRequest> = {
             message.wholeSchool = reader.bool();
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5950,6 +5995,11 @@ export const ImportRosterRequest: MessageFns<ImportRosterRequest> = {
         : isSet(object.whole_school)
         ? globalThis.Boolean(object.whole_school)
         : false,
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
     };
   },
 
@@ -5970,6 +6020,9 @@ export const ImportRosterRequest: MessageFns<ImportRosterRequest> = {
     if (message.wholeSchool !== false) {
       obj.wholeSchool = message.wholeSchool;
     }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
     return obj;
   },
 
@@ -5983,6 +6036,7 @@ export const ImportRosterRequest: MessageFns<ImportRosterRequest> = {
     message.chunk = object.chunk ?? new Uint8Array(0);
     message.siteCode = object.siteCode ?? "";
     message.wholeSchool = object.wholeSchool ?? false;
+    message.partyOin = object.partyOin ?? "";
     return message;
   },
 };
@@ -6000,6 +6054,8 @@ function createBaseImportRosterResponse(): ImportRosterResponse {
     difference: undefined,
     siteCode: "",
     administration: "",
+    warnings: [],
+    losses: [],
   };
 }
 
@@ -6037,6 +6093,12 @@ export const ImportRosterResponse: MessageFns<ImportRosterResponse> = {
     }
     if (message.administration !== "") {
       writer.uint32(90).string(message.administration);
+    }
+    for (const v of message.warnings) {
+      FileWarning.encode(v!, writer.uint32(242).fork()).join();
+    }
+    for (const v of message.losses) {
+      Loss.encode(v!, writer.uint32(250).fork()).join();
     }
     return writer;
   },
@@ -6142,6 +6204,22 @@ export const ImportRosterResponse: MessageFns<ImportRosterResponse> = {
             message.administration = reader.string();
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.warnings.push(FileWarning.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 31: {
+            if (tag !== 250) {
+              break;
+            }
+
+            message.losses.push(Loss.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6187,6 +6265,12 @@ export const ImportRosterResponse: MessageFns<ImportRosterResponse> = {
         ? globalThis.String(object.site_code)
         : "",
       administration: isSet(object.administration) ? globalThis.String(object.administration) : "",
+      warnings: globalThis.Array.isArray(object?.warnings)
+        ? object.warnings.map((e: any) => FileWarning.fromJSON(e))
+        : [],
+      losses: globalThis.Array.isArray(object?.losses)
+        ? object.losses.map((e: any) => Loss.fromJSON(e))
+        : [],
     };
   },
 
@@ -6225,6 +6309,12 @@ export const ImportRosterResponse: MessageFns<ImportRosterResponse> = {
     if (message.administration !== "") {
       obj.administration = message.administration;
     }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings.map((e) => FileWarning.toJSON(e));
+    }
+    if (message.losses?.length) {
+      obj.losses = message.losses.map((e) => Loss.toJSON(e));
+    }
     return obj;
   },
 
@@ -6248,6 +6338,347 @@ export const ImportRosterResponse: MessageFns<ImportRosterResponse> = {
       : undefined;
     message.siteCode = object.siteCode ?? "";
     message.administration = object.administration ?? "";
+    message.warnings = object.warnings?.map((e) => FileWarning.fromPartial(e)) || [];
+    message.losses = object.losses?.map((e) => Loss.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseExportRosterRequest(): ExportRosterRequest {
+  return { schoolOin: "", partyOin: "", schoolYear: "", version: "", siteCode: "", file: "" };
+}
+
+export const ExportRosterRequest: MessageFns<ExportRosterRequest> = {
+  encode(message: ExportRosterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(26).string(message.schoolYear);
+    }
+    if (message.version !== "") {
+      writer.uint32(34).string(message.version);
+    }
+    if (message.siteCode !== "") {
+      writer.uint32(42).string(message.siteCode);
+    }
+    if (message.file !== "") {
+      writer.uint32(50).string(message.file);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportRosterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportRosterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.siteCode = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.file = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExportRosterRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
+      siteCode: isSet(object.siteCode)
+        ? globalThis.String(object.siteCode)
+        : isSet(object.site_code)
+        ? globalThis.String(object.site_code)
+        : "",
+      file: isSet(object.file) ? globalThis.String(object.file) : "",
+    };
+  },
+
+  toJSON(message: ExportRosterRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.version !== "") {
+      obj.version = message.version;
+    }
+    if (message.siteCode !== "") {
+      obj.siteCode = message.siteCode;
+    }
+    if (message.file !== "") {
+      obj.file = message.file;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExportRosterRequest>): ExportRosterRequest {
+    return ExportRosterRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExportRosterRequest>): ExportRosterRequest {
+    const message = createBaseExportRosterRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.schoolYear = object.schoolYear ?? "";
+    message.version = object.version ?? "";
+    message.siteCode = object.siteCode ?? "";
+    message.file = object.file ?? "";
+    return message;
+  },
+};
+
+function createBaseExportRosterResponse(): ExportRosterResponse {
+  return { schoolYear: "", learners: 0, groups: 0, staff: 0, bytes: 0n, attributes: [], losses: [] };
+}
+
+export const ExportRosterResponse: MessageFns<ExportRosterResponse> = {
+  encode(message: ExportRosterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolYear !== "") {
+      writer.uint32(10).string(message.schoolYear);
+    }
+    if (message.learners !== 0) {
+      writer.uint32(16).uint32(message.learners);
+    }
+    if (message.groups !== 0) {
+      writer.uint32(24).uint32(message.groups);
+    }
+    if (message.staff !== 0) {
+      writer.uint32(32).uint32(message.staff);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asIntN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type int64 too large");
+      }
+      writer.uint32(40).int64(message.bytes);
+    }
+    for (const v of message.attributes) {
+      writer.uint32(50).string(v!);
+    }
+    for (const v of message.losses) {
+      Loss.encode(v!, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportRosterResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportRosterResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.learners = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.groups = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.staff = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bytes = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.attributes.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.losses.push(Loss.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExportRosterResponse {
+    return {
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      learners: isSet(object.learners) ? globalThis.Number(object.learners) : 0,
+      groups: isSet(object.groups) ? globalThis.Number(object.groups) : 0,
+      staff: isSet(object.staff) ? globalThis.Number(object.staff) : 0,
+      bytes: isSet(object.bytes) ? BigInt(object.bytes) : 0n,
+      attributes: globalThis.Array.isArray(object?.attributes)
+        ? object.attributes.map((e: any) => globalThis.String(e))
+        : [],
+      losses: globalThis.Array.isArray(object?.losses) ? object.losses.map((e: any) => Loss.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ExportRosterResponse): unknown {
+    const obj: any = {};
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.learners !== 0) {
+      obj.learners = Math.round(message.learners);
+    }
+    if (message.groups !== 0) {
+      obj.groups = Math.round(message.groups);
+    }
+    if (message.staff !== 0) {
+      obj.staff = Math.round(message.staff);
+    }
+    if (message.bytes !== 0n) {
+      obj.bytes = message.bytes.toString();
+    }
+    if (message.attributes?.length) {
+      obj.attributes = message.attributes;
+    }
+    if (message.losses?.length) {
+      obj.losses = message.losses.map((e) => Loss.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExportRosterResponse>): ExportRosterResponse {
+    return ExportRosterResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExportRosterResponse>): ExportRosterResponse {
+    const message = createBaseExportRosterResponse();
+    message.schoolYear = object.schoolYear ?? "";
+    message.learners = object.learners ?? 0;
+    message.groups = object.groups ?? 0;
+    message.staff = object.staff ?? 0;
+    message.bytes = (object.bytes !== undefined && object.bytes !== null) ? BigInt(object.bytes) : 0n;
+    message.attributes = object.attributes?.map((e) => e) || [];
+    message.losses = object.losses?.map((e) => Loss.fromPartial(e)) || [];
     return message;
   },
 };
@@ -17210,6 +17641,15 @@ export const OperatorServiceDefinition = {
       requestType: PullRosterRequest as typeof PullRosterRequest,
       requestStream: true,
       responseType: PullRosterResponse as typeof PullRosterResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Writes a school's roster, as one party may have it, as EDEXML into a file on the gateway's own machine. */
+    exportRoster: {
+      name: "ExportRoster",
+      requestType: ExportRosterRequest as typeof ExportRosterRequest,
+      requestStream: false,
+      responseType: ExportRosterResponse as typeof ExportRosterResponse,
       responseStream: false,
       options: {},
     },
