@@ -53,9 +53,9 @@ export function mandateRecord(
 const purposeName = (purpose: ProcessingPurpose): string =>
   processingPurposeToJSON(purpose).replace('PROCESSING_PURPOSE_', '').toLowerCase();
 
-/** A party that was stopped everywhere, or goes on: of all its schools at once. */
+/** A party that was stopped everywhere, or goes on: of all its schools at once. Or a school that is forgotten, or kept. */
 export function standingRecord(
-  { oin, standing, unchanged }: PartyStandingChanged,
+  { oin, standing, unchanged, change }: PartyStandingChanged,
   at: { atMs: number; flowId: string },
   digest: (bytes: Uint8Array) => Uint8Array,
 ): Uint8Array | undefined {
@@ -66,11 +66,12 @@ export function standingRecord(
       kind: AuditKind.AUDIT_KIND_MANDATE,
       atMs: BigInt(at.atMs),
       partyOin: oin,
+      ...(change === '' ? {} : { schoolOin: oin }),
       method: 'PartyStandingChanged',
       receiptId: at.flowId,
       content: digest(encoded(PartyStanding, standing)),
       times: 1n,
-      code: standing.stoppedMs > 0n ? 'stopped' : 'resumed',
+      code: change === '' ? (standing.stoppedMs > 0n ? 'stopped' : 'resumed') : `school_${change}`,
     }),
   );
 }

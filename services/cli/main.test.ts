@@ -1667,6 +1667,9 @@ describe('errors', () => {
       papers: ['--school', '99AB', '--out', 'never'],
       breach: ['--party', oin, '--out', 'never'],
       'school export': ['--school', '99AB', '--out', 'never'],
+      'school forget': ['--school', '99AB'],
+      'school keep': ['--school', '99AB'],
+      'school done': ['--school', '99AB', '--party', oin],
       'key hold': ['--school', '99AB', '--back'],
     };
     const input: Record<string, string> = { 'learner map': 'https://ketenid.nl/pilot/x;y' };

@@ -1,10 +1,21 @@
 /** Records → mailboxes. One unit of work writes the body, a row for each receiver, and the position. */
 import { type Consumer, decoded, type LogRecord, type TimerRow, type Unit } from '#bus';
-import { dutchDay, startOfDutchDay, uuidText } from '#kernel';
-import { type Mandate, MandateState, type Party, type Service } from '#proto/eduk/core/v1/party';
+import { dutchDay, FORGOTTEN_CLOSED_MS, startOfDutchDay, uuidText } from '#kernel';
+import { type Mandate, MandateState, type Party, type SchoolForgetting, type Service } from '#proto/eduk/core/v1/party';
 import type { PartyStandingChanged } from '#proto/eduk/events/v1/parties';
 import type { EventName } from '#proto/events';
-import { type Address, arrive, beginRelease, clean, gather, headOf, KEPT_MS, send, type Way } from './mailbox.ts';
+import {
+  type Address,
+  arrive,
+  beginRelease,
+  clean,
+  gather,
+  headOf,
+  KEPT_MS,
+  send,
+  sendKey,
+  type Way,
+} from './mailbox.ts';
 import { boardOf, copyMandate, copyParty, holdersIn, schoolsUnder, stands } from './mandates.ts';
 import {
   cleanAside,
@@ -17,7 +28,7 @@ import {
   wake,
 } from './push.ts';
 import { type Route, routes } from './routes.ts';
-import { bodies, forgotten, mandateCopies, parkedKeys, stoppedParties } from './tables.ts';
+import { bodies, closedSchools, forgotten, mandateCopies, parkedKeys, stoppedParties } from './tables.ts';
 
 /** How long before keys that were parked during a release are looked at again. */
 const NEXT_ROUND_MS = 1000;
@@ -46,14 +57,14 @@ export const consumer = (changed: (mailbox: string) => void): Consumer => ({
   streams: ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'results'],
   // Who receives is known before what is received: a mandate that stood when a message was accepted counts for it.
   first: ['parties'],
-  types: ['PartyRegistered', 'PartyStandingChanged', 'LearnerKept', ...Object.keys(routes)],
+  types: ['PartyRegistered', 'LearnerKept', ...Object.keys(routes)],
   handle(record, unit) {
-    if (record.type === 'PartyStandingChanged') return onStanding(decoded(record, 'PartyStandingChanged'), unit);
     if (record.type === 'PartyRegistered') return onParty(decoded(record, 'PartyRegistered').party!, unit, changed);
     if (record.type === 'LearnerKept') {
       unit.remove(forgotten, decoded(record, 'LearnerKept').learner);
       return;
     }
+    if (record.type === 'PartyStandingChanged') onStanding(decoded(record, 'PartyStandingChanged'), unit);
     if (record.type === 'MandateChanged') onMandate(decoded(record, 'MandateChanged').mandate!, unit);
     if (record.type === 'LearnerForgotten') onForgotten(record, unit);
     fanOut(record, unit, changed);
@@ -107,6 +118,7 @@ function fanOut(record: LogRecord, unit: Unit, changed: (mailbox: string) => voi
   const body = { flowId, eventId: uuidText(record.id), type, school, key, timeMs, data };
   let told = '';
   for (const party of receivers) {
+    if (type === 'LearnerForgotten') sendKey(unit, { party, service, school }, key);
     const number = arrive(unit, { party, service }, body);
     if (number === 1) order(unit, { do: 'clean', party, service }, unit.now + KEPT_MS);
     told += `${told === '' ? '' : ' '}${party}/${service}/${number}`;
@@ -137,7 +149,11 @@ function onParty(party: Party, unit: Unit, changed: (mailbox: string) => void): 
 }
 
 /** A party is stopped: what is read for it from now on parks. Or it goes on: what parked is read again. */
-function onStanding({ oin: party, standing }: PartyStandingChanged, unit: Unit): void {
+function onStanding({ oin: party, standing, change }: PartyStandingChanged, unit: Unit): void {
+  if (change !== '') {
+    onForgetting(standing?.forgetting, unit);
+    return;
+  }
   const sinceMs = Number(standing?.stoppedMs ?? 0n);
   if (sinceMs > 0) {
     unit.put(stoppedParties, { party, sinceMs });
@@ -146,6 +162,21 @@ function onStanding({ oin: party, standing }: PartyStandingChanged, unit: Unit):
   if (unit.get(stoppedParties, party) === undefined) return;
   unit.remove(stoppedParties, party);
   order(unit, { do: 'resume', party, service: 0, school: '' });
+}
+
+/** A school closes: what is read of it from now on parks. Or it is kept after all: what parked is read again. */
+function onForgetting(forgetting: SchoolForgetting | undefined, unit: Unit): void {
+  const { schoolOin: school = '', state, destroyAtMs = 0n } = forgetting ?? {};
+  if (state === 'waits') unit.put(closedSchools, { school, untilMs: 0 });
+  else if (state === 'destroyed')
+    unit.put(closedSchools, { school, untilMs: Number(destroyAtMs) + FORGOTTEN_CLOSED_MS });
+  else if (unit.get(closedSchools, school) !== undefined) {
+    unit.remove(closedSchools, school);
+    const today = dutchDay(unit.now);
+    const grantors = [school, boardOf(unit, school)].filter((oin) => oin !== '');
+    for (const mandate of grantors.flatMap((oin) => unit.list(mandateCopies, { equals: [oin] })))
+      if (stands(mandate, today)) release(unit, mandate.party, mandate.services, [school]);
+  }
 }
 
 /** Begins to release what is parked for a party, some schools at a time. What it may not have after all parks again. */

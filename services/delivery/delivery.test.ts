@@ -4,6 +4,7 @@ import { testBench } from '#bus';
 import { LineState } from '#proto/eduk/core/v1/ordering';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
+import { PartyStandingChanged } from '#proto/eduk/events/v1/parties';
 import { type EventName, events } from '#proto/events';
 import { delivery } from './index.ts';
 import { routesPage } from './page.ts';
@@ -663,7 +664,7 @@ describe('a party that is stopped everywhere', () => {
   const standing = ({ bench }: Chain, oin: string, stoppedMs: number, unchanged = false) =>
     bench.submit(
       'PartyStandingChanged',
-      { oin, standing: { stoppedMs: BigInt(stoppedMs), reason: '', tokensFromMs: 0n, pseudonyms: 1 }, unchanged },
+      PartyStandingChanged.fromPartial({ oin, standing: { stoppedMs: BigInt(stoppedMs), pseudonyms: 1 }, unchanged }),
       oin,
     );
 
@@ -700,5 +701,85 @@ describe('a party that is stopped everywhere', () => {
     standing(at, PLATFORM, 0, true);
     at.bench.run();
     expect((await at.read(SELLER, SERVICE_ROSTER)).rows).toHaveLength(1);
+  });
+});
+
+describe('a school that is forgotten', () => {
+  const HOUR = 72 * 3_600_000;
+  const change = ({ bench }: Chain, state: string, atMs = bench.now() + HOUR, what = state) =>
+    bench.submit(
+      'PartyStandingChanged',
+      PartyStandingChanged.fromPartial({
+        oin: SCHOOL,
+        change: what,
+        standing: {
+          forgetting: {
+            schoolOin: SCHOOL,
+            state,
+            destroyAtMs: BigInt(atMs),
+            receivers: [{ partyOin: PLATFORM }, { partyOin: SELLER }],
+          },
+        },
+      }),
+      SCHOOL,
+      { school: SCHOOL },
+    );
+  const forgotten = ({ bench }: Chain, learner: string) =>
+    bench.submit('LearnerForgotten', { schoolOin: SCHOOL, learner, destroyAtMs: BigInt(bench.now() + HOUR) }, learner, {
+      school: SCHOOL,
+    });
+
+  test('parks what is read of it, lets the word of a learner by, and goes on in order when it is kept', async () => {
+    const at = chain();
+    at.mandate(PLATFORM, [SERVICE_ROSTER]);
+    at.joined('learner-1');
+    at.joined('learner-2');
+    change(at, 'waits');
+    const { rows } = await at.read(PLATFORM, SERVICE_ROSTER);
+    const numbers = rows.map(({ number }) => number);
+    // As long as it waits there is nothing to read again: a mandate that stands does not count.
+    expect((await at.park(PLATFORM, SERVICE_ROSTER, numbers, 'mandate.ended')).again).toBe(false);
+    at.bench.advance(1);
+    forgotten(at, 'learner-1');
+    const left = (await at.read(PLATFORM, SERVICE_ROSTER)).rows;
+    expect(left.map(({ type, key }) => [type, key])).toEqual([['LearnerForgotten', 'learner-1']]);
+    change(at, 'kept');
+    at.bench.run();
+    const kept = (await at.read(PLATFORM, SERVICE_ROSTER)).rows;
+    expect(kept.map(({ type, key }) => [type, key])).toEqual([
+      ['LearnerForgotten', 'learner-1'],
+      ['LearnerJoined', 'learner-2'],
+    ]);
+    expect(at.bench.list(parkedKeys, { equals: [] })).toEqual([]);
+    expect(at.bench.list(parkedMail, { equals: [] })).toEqual([]);
+  });
+
+  test('is news for who had its data, for itself, and for nobody else; a confirmation is news for nobody', async () => {
+    const at = chain();
+    change(at, 'waits');
+    change(at, 'waits', at.bench.now() + HOUR, 'confirmed');
+    change(at, 'kept');
+    const news = async (oin: string) =>
+      (await at.read(oin, Service.SERVICE_UNSPECIFIED)).rows.map(({ type, schoolOin }) => [type, schoolOin]);
+    for (const oin of [PLATFORM, SELLER, SCHOOL])
+      expect(await news(oin)).toEqual([
+        ['PartyStandingChanged', SCHOOL],
+        ['PartyStandingChanged', SCHOOL],
+      ]);
+    expect(await news(OTHER)).toEqual([]);
+  });
+
+  test('is closed an hour longer than it exists, and may come again then', async () => {
+    const at = chain();
+    change(at, 'waits');
+    change(at, 'destroyed', at.bench.now());
+    at.mandate(PLATFORM, [SERVICE_ROSTER]);
+    at.joined('learner-1');
+    const numbers = (await at.read(PLATFORM, SERVICE_ROSTER)).rows.map(({ number }) => number);
+    expect((await at.park(PLATFORM, SERVICE_ROSTER, numbers, 'mandate.ended')).again).toBe(false);
+    at.bench.advance(3_600_000);
+    at.joined('learner-2');
+    const later = (await at.read(PLATFORM, SERVICE_ROSTER)).rows.map(({ number }) => number);
+    expect((await at.park(PLATFORM, SERVICE_ROSTER, later, 'mandate.ended')).again).toBe(true);
   });
 });

@@ -148,19 +148,27 @@ export function send(unit: Writer, { party, service, school }: Way, round: numbe
       continue;
     }
     if (moved >= MOVED_AT_ONCE) return { more: true, later };
-    moved += 1;
-    let { number, ...head } = headOf(unit, { party, service });
-    for (const row of rowsOf(parked.key)) {
-      const { first, flowId, eventId } = row;
-      unit.remove(parkedMail, party, service, school, parked.key, first);
-      number += 1;
-      unit.put(mail, { party, service, number, first, flowId, eventId, atMs: unit.now });
-      moved += 1;
-    }
-    unit.remove(parkedKeys, party, service, school, parked.key);
-    unit.put(heads, { ...head, number, parkedKeys: head.parkedKeys - 1 });
+    moved += 1 + sendKey(unit, { party, service, school }, parked.key);
   }
   return { more: false, later };
+}
+
+/**
+ * Appends what is parked of a key under fresh numbers; says how much. Of a learner who is forgotten it is passed over there, so that the
+ * word of the forgetting does not stand behind what nobody may read.
+ */
+export function sendKey(unit: Writer, { party, service, school }: Way, key: string): number {
+  if (unit.get(parkedKeys, party, service, school, key) === undefined) return 0;
+  let { number, ...head } = headOf(unit, { party, service });
+  const rows = unit.list(parkedMail, { equals: [party, service, school, key] });
+  for (const { first, flowId, eventId } of rows) {
+    unit.remove(parkedMail, party, service, school, key, first);
+    number += 1;
+    unit.put(mail, { party, service, number, first, flowId, eventId, atMs: unit.now });
+  }
+  unit.remove(parkedKeys, party, service, school, key);
+  unit.put(heads, { ...head, number, parkedKeys: head.parkedKeys - 1 });
+  return rows.length;
 }
 
 /** Removes what is older than thirty days, a chunk of it; `ended` is told each row. Answers when to come again, Unix milliseconds. */

@@ -4,7 +4,7 @@ import { dutchDay } from '#kernel';
 import { type Mandate, MandateState, type Party, type Service } from '#proto/eduk/core/v1/party';
 import type { Writer } from './mailbox.ts';
 import type { Holders } from './routes.ts';
-import { holders, type MandateCopyRow, mandateCopies, partyCopies, stoppedParties } from './tables.ts';
+import { closedSchools, holders, type MandateCopyRow, mandateCopies, partyCopies, stoppedParties } from './tables.ts';
 
 type Get = Pick<Reader, 'get' | 'list'>;
 
@@ -59,6 +59,8 @@ export function copyMandate(unit: Writer, mandate: Mandate): void {
 /** Whether a mandate, of the school or of its board, lets the party have the service now; as the doors judge it. */
 export function mayHave(reader: Get, school: string, party: string, service: Service, now: number): boolean {
   if (reader.get(stoppedParties, party)) return false;
+  const closed = reader.get(closedSchools, school);
+  if (closed && (closed.untilMs === 0 || now < closed.untilMs)) return false;
   const today = dutchDay(now);
   const board = boardOf(reader, school);
   return [school, ...(board === '' ? [] : [board])].some((grantor) =>

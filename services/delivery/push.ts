@@ -459,7 +459,8 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
     return batch;
   };
   const batchFor = (service: number, school: string, body: Readonly<BodyRow>): Batch | undefined => {
-    const name = `${service}/${school}`;
+    // Of a school that is closed this is told, and nothing else: it goes by itself.
+    const name = `${service}/${school}${body.type === 'LearnerForgotten' ? '/word' : ''}`;
     const known = open.get(name);
     if (known !== undefined && hasSpace(known, body)) return known;
     const made = begin(service, school);

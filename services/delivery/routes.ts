@@ -141,6 +141,16 @@ export const routes: { readonly [N in EventName]?: Route<N> } = {
         : [mandate.schoolOin, mandate.boardOin, holders.boardOf(mandate.schoolOin), mandate.partyOin],
     school: ({ mandate }) => mandate?.schoolOin ?? '',
   },
+  PartyStandingChanged: {
+    service: Service.SERVICE_UNSPECIFIED,
+    mailbox: 'mandates',
+    to: 'of a school that is forgotten, kept after all or destroyed: who had its data, the school and its board; else nobody',
+    receivers: ({ oin, standing, unchanged, change }, holders) =>
+      unchanged || change === '' || change === 'confirmed'
+        ? []
+        : [...(standing?.forgetting?.receivers ?? []).map(({ partyOin }) => partyOin), oin, holders.boardOf(oin)],
+    school: ({ oin }) => oin,
+  },
 };
 
 /** Events that delivery reads and that go into no mailbox. */
@@ -148,5 +158,4 @@ export const untold: { readonly [N in EventName]?: string } = {
   PartyRegistered: 'copied, to know roles and boards',
   LearnerKept:
     'no mail of the learner is passed over any more; LearnerJoined, EntitlementGranted and ResultRecorded tell of it',
-  PartyStandingChanged: 'who is stopped gets nothing; what parked is released when it goes on',
 };

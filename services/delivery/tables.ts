@@ -217,6 +217,20 @@ export const stoppedParties = table<StoppedRow>({
   retention: 'RETENTION_PUBLIC',
 });
 
+/** A school that is closed because it is forgotten. */
+export interface ClosedRow {
+  school: string;
+  /** Unix milliseconds; 0 = as long as it waits for its hour. */
+  untilMs: number;
+}
+
+export const closedSchools = table<ClosedRow>({
+  name: 'delivery_closed',
+  key: ['school'],
+  columns: { school: 'text', untilMs: 'int' },
+  retention: 'RETENTION_PUBLIC',
+});
+
 /** Copy of a mandate. */
 export interface MandateCopyRow {
   school: string;
@@ -491,6 +505,7 @@ export const tables = [
   forgotten,
   partyCopies,
   stoppedParties,
+  closedSchools,
   mandateCopies,
   holders,
   endpoints,

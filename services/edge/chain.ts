@@ -1,5 +1,21 @@
-import { type Client, type Clock, dutchDay, type Fault, GatewayError, log, unhurried } from '#kernel';
-import { type Mandate, MandateState, type Party, Role, Service } from '#proto/eduk/core/v1/party';
+import {
+  type Client,
+  type Clock,
+  dutchDay,
+  type Fault,
+  FORGOTTEN_CLOSED_MS,
+  GatewayError,
+  log,
+  unhurried,
+} from '#kernel';
+import {
+  type Mandate,
+  MandateState,
+  type Party,
+  Role,
+  type SchoolForgetting,
+  Service,
+} from '#proto/eduk/core/v1/party';
 import type { PartiesServiceDefinition, PartyRow } from '#proto/eduk/parties/v1/parties';
 import { sameDigest } from './secrets.ts';
 
@@ -161,6 +177,25 @@ export class Chain {
     return (this.standing(oin)?.stoppedMs ?? 0n) > 0n;
   }
 
+  /** How the forgetting of a school stands; undefined = nobody asked. */
+  forgetting(school: string): SchoolForgetting | undefined {
+    return this.standing(school)?.forgetting;
+  }
+
+  forgettings(): SchoolForgetting[] {
+    return [...this.#byOin.values()].flatMap(({ standing }) => standing?.forgetting ?? []);
+  }
+
+  /**
+   * Whether a school is closed because it is forgotten: while it waits for its hour, and one hour longer, for what was on its way
+   * to it. Then it may come again, as one of which nothing is known.
+   */
+  isClosed(school: string): boolean {
+    const forgetting = this.forgetting(school);
+    if (!forgetting || forgetting.state === 'kept') return false;
+    return forgetting.state === 'waits' || this.#clock.now() < Number(forgetting.destroyAtMs) + FORGOTTEN_CLOSED_MS;
+  }
+
   /** A mandate as it is shown: that it holds means nothing while its party is stopped. */
   shown(mandate: Mandate): Mandate {
     return this.isStopped(mandate.partyOin) ? { ...mandate, partyStopped: true } : mandate;
@@ -258,15 +293,23 @@ export class Chain {
 
   /**
    * Whether `party` may have `service` for `school` now. `fresh` = new orders and grants, which a run-off refuses.
-   * Gives the mandates that allow it, by id, or the fault that says why not with the mandate that comes nearest.
+   * Gives the mandates that allow it, by id, or the fault that says why not with the mandate that comes nearest. `closing`: as
+   * if the school were not closed, to tell who had its data what is forgotten.
    */
-  judge(school: string, party: string, service: Service, fresh = false): { mandates: Mandate[]; fault?: Fault } {
+  judge(
+    school: string,
+    party: string,
+    service: Service,
+    fresh = false,
+    closing = false,
+  ): { mandates: Mandate[]; fault?: Fault } {
     this.#mustBeFresh();
     const of = this.between(school, party).filter(
       ({ services, narrowed }) => services.includes(service) || narrowed.includes(service),
     );
     // Not ended: the school has nothing to do.
     if (this.isStopped(party)) return { mandates: of, fault: 'mandate.suspended' };
+    if (!closing && of.length > 0 && this.isClosed(school)) return { mandates: of, fault: 'mandate.ended' };
     const today = dutchDay(this.#clock.now());
     const holding: Mandate[] = [];
     let best: { mandate: Mandate; fault: Fault } | undefined;

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import { testBench } from '#bus';
+import { GatewayError } from '#kernel';
+import { SchoolForgetting } from '#proto/eduk/core/v1/party';
 import { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
 // The owner of the answer, so that the page and its order are the real ones.
 import { rosters } from '#services/rosters';
@@ -77,4 +79,36 @@ test('who is kept after all is not destroyed, also where the door ended before i
   const services = { rosters: bench.client(RostersServiceDefinition), vault: { forget } };
   await new ForgetWatch(services as never, () => now).tell();
   expect(told).toEqual([-1n]);
+});
+
+test('a school whose hour has passed is told until it is done, and one that cannot be destroyed yet keeps no other from it', async () => {
+  const bench = testBench(rosters, { now });
+  const school = (schoolOin: string, state: string) =>
+    SchoolForgetting.fromPartial({ schoolOin, state, destroyAtMs: 5n });
+  const told: string[] = [];
+  const vault = {
+    forgetSchool: async ({ schoolOin }: { schoolOin: string }) => {
+      if (schoolOin === 'closed') throw new GatewayError('school.closed');
+      told.push(schoolOin);
+      const done = told.filter((one) => one === schoolOin).length > 1;
+      return { people: done ? 0 : 64, texts: 0, done, renewed: done };
+    },
+  };
+  const destroyed: [string, number][] = [];
+  const services = { rosters: bench.client(RostersServiceDefinition), vault } as never;
+  const watch = new ForgetWatch(services, () => now, {
+    forgettings: () => [
+      school('closed', 'destroyed'),
+      school('waits', 'waits'),
+      school('kept', 'kept'),
+      school('s', 'destroyed'),
+    ],
+    destroyed: (schoolOin, { people }) => void destroyed.push([schoolOin, people]),
+  });
+  await watch.tell();
+  expect(told).toEqual(['s', 's']);
+  expect(destroyed).toEqual([
+    ['s', 64],
+    ['s', 0],
+  ]);
 });

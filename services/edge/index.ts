@@ -8,10 +8,12 @@ import {
   type Health,
   HmacKey,
   isLoopback,
+  log,
   networksOf,
   type Transport,
   textOf,
 } from '#kernel';
+import { AuditKind } from '#proto/eduk/core/v1/audit';
 import { AdministrationPulls } from './administrations/index.ts';
 import { KeySets } from './assertions.ts';
 import { Attempts } from './attempts.ts';
@@ -108,7 +110,14 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   const secrets = new HmacKey(tokenKey);
   const chain = new Chain(services.parties, clock);
   await chain.start();
-  const forgetting = new ForgetWatch(services, () => clock.now());
+  const forgetting = new ForgetWatch(services, () => clock.now(), {
+    forgettings: () => chain.forgettings(),
+    destroyed(schoolOin, { people, texts }) {
+      log('info', 'school_destroyed', { people, texts });
+      const kind = AuditKind.AUDIT_KIND_OPERATOR;
+      audit.note({ kind, partyOin: operatorCaller.oin, schoolOin, method: 'VaultService/ForgetSchool', people });
+    },
+  });
   await forgetting.start();
   const closing = new AbortController();
   setMaxListeners(0, closing.signal); // One for each open watch.

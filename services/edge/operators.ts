@@ -45,11 +45,16 @@ const reads: ReadonlySet<string> = new Set([
   'listReach',
   'showProcessing',
   'listReviews',
+  'previewSchoolForget',
+  'listSchoolForgets',
 ]);
 /** A privacy officer forgets, or keeps after all, ends what was agreed, stops who leaks, and asks schools; who goes on is for an operator. */
 const isForPrivacy = (key: string, request: { change?: string }): boolean =>
   key === 'forgetLearner' ||
   key === 'keepLearner' ||
+  key === 'forgetSchool' ||
+  key === 'keepSchool' ||
+  key === 'confirmSchoolForget' ||
   key === 'stopParty' ||
   key === 'openReviews' ||
   key === 'askReveal' ||

@@ -3,7 +3,7 @@ import { Service } from '#proto/eduk/core/v1/party';
 import { type Agreement, everything, givenOf, judgeAttributes, type Purpose, type Receiver, sitesOf } from '#release';
 import type { Caller } from './caller.ts';
 import { learnersAt } from './sites.ts';
-import { actsForSchool, requireOwnSchool, SCHOOL_UNKNOWN } from './stages/authorise.ts';
+import { actsForSchool, requireOpenSchool, requireOwnSchool, SCHOOL_UNKNOWN } from './stages/authorise.ts';
 import type { Door } from './submission.ts';
 
 type Copy = Pick<Door, 'chain'>;
@@ -16,24 +16,35 @@ export const receiverOf = ({ chain }: Copy, { oin, roles }: Caller): Receiver =>
   declared: chain.party(oin)?.attributes ?? [],
 });
 
-/** What the school agreed to about one service of one receiver, today. Throws state.missing for a school nobody knows. */
-export function agreementOf(door: Copy, caller: Caller, school: string, service: Service): Agreement {
+/**
+ * What the school agreed to about one service of one receiver, today. Throws state.missing for a school nobody knows. `closing`:
+ * as if it were not closed; see `Chain.judge`.
+ */
+export function agreementOf(door: Copy, caller: Caller, school: string, service: Service, closing = false): Agreement {
+  if (!closing && door.chain.isClosed(school)) return { mandates: [], fault: 'mandate.ended' };
   // Who acts for a school is given nothing as that school.
   if (caller.actor !== undefined) return door.chain.judge(school, caller.actor, service);
   if (actsForSchool(door, caller, school)) return { mandates: [], own: true };
   if (!door.chain.knowsSchool(school)) throw new GatewayError('state.missing', SCHOOL_UNKNOWN, { where: 'school_oin' });
-  return door.chain.judge(school, caller.oin, service);
+  return door.chain.judge(school, caller.oin, service, false, closing);
 }
 
 /**
  * First stage of release: whether this receiver may have this service of this school now, and with which attributes.
  * Throws mandate.* or state.missing. The school itself, and the operator acting for it, see what the school sees.
  */
-export function purposeFor(door: Releasing, caller: Caller, school: string, service: Service): Purpose {
+export function purposeFor(
+  door: Releasing,
+  caller: Caller,
+  school: string,
+  service: Service,
+  closing = false,
+): Purpose {
   requireOwnSchool(caller, school);
+  if (!closing) requireOpenSchool(door, school);
   const base = { school, party: caller.actor ?? caller.oin, service };
   if (caller.kind === 'operator') return { ...base, released: everything, pairwise: false };
-  const agreement = agreementOf(door, caller, school, service);
+  const agreement = agreementOf(door, caller, school, service, closing);
   const { fault } = agreement;
   if (fault !== undefined) throw new GatewayError(fault, faults[fault].en, { where: 'school_oin' });
   const sites = agreement.own ? undefined : sitesOf(agreement.mandates);
@@ -70,17 +81,24 @@ export function tryPurpose(
   caller: Caller,
   school: string,
   service: Service,
+  closing = false,
 ): { purpose: Purpose } | { fault: GatewayError['fault'] } {
   // What is of another school than the token's is passed over, as if there were no mandate.
   if (caller.school !== undefined && caller.school !== school) return { fault: 'mandate.missing' };
   try {
-    return { purpose: purposeFor(door, caller, school, service) };
+    return { purpose: purposeFor(door, caller, school, service, closing) };
   } catch (thrown) {
     if (thrown instanceof GatewayError && (thrown.fault.startsWith('mandate.') || thrown.fault === 'state.missing'))
       return { fault: thrown.fault === 'state.missing' ? 'mandate.missing' : thrown.fault };
     throw thrown;
   }
 }
+
+/**
+ * What is told of a school that is closed because it is forgotten: whom its receivers must forget too. Everything else of it
+ * parks, until the forgetting is taken back.
+ */
+export const isClosingWord = ({ type }: { type: string }): boolean => type === 'LearnerForgotten';
 
 /** Refuses a site that is asked for and that the mandates are not about. Faults: mandate.missing. */
 export function requireSite({ sites }: Purpose, asked: string): void {

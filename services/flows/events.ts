@@ -63,6 +63,14 @@ const by = ({ byOin }: { byOin: string }): string => byOin;
 const byOperator = ({ byOin }: { byOin: string }, mine: string, theirs: string): string =>
   byOin === 'operator' ? theirs : mine;
 
+/** What an operator calls to change how a party stands; others let it go on. */
+const standingAsks: Readonly<Record<string, string>> = {
+  stop: 'OperatorService/StopParty',
+  forget: 'OperatorService/ForgetSchool',
+  keep: 'OperatorService/KeepSchool',
+  confirm: 'OperatorService/ConfirmSchoolForget',
+};
+
 /** What a school, board or party calls to ask for a change of a mandate; others withdraw it. */
 const asksOf: Readonly<Record<string, string>> = {
   confirm: 'PartyService/ConfirmMandate',
@@ -169,7 +177,7 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
     (e) => e.mandateId,
   ),
   PartyStandingSubmitted: asked(
-    (e) => (e.change === 'stop' ? 'OperatorService/StopParty' : 'OperatorService/ResumeParty'),
+    (e) => standingAsks[e.change] ?? 'OperatorService/ResumeParty',
     () => 'operator',
     (e) => e.oin,
   ),

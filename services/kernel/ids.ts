@@ -159,3 +159,6 @@ export const isPartyOin = (text: string): boolean => isOin(text) || isSchoolOin(
 const FORGET_HOLD = 'forget-';
 export const forgetHoldId = (id: string): string => FORGET_HOLD + id;
 export const isForgetHold = (holdId: string): boolean => holdId.startsWith(FORGET_HOLD);
+
+/** How long after the hour of its destruction nothing of a forgotten school is taken in, for what is on its way then; milliseconds. */
+export const FORGOTTEN_CLOSED_MS = 3_600_000;

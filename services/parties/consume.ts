@@ -9,6 +9,7 @@ import {
   type PartySubmitted,
 } from '#proto/eduk/events/v1/parties';
 import { PartyRow } from '#proto/eduk/parties/v1/parties';
+import { decideForgetting, decideHour, isOfForgetting } from './forgetting.ts';
 import {
   decideEnd,
   decideMandate,
@@ -49,6 +50,7 @@ export const consumer: Consumer = {
   },
   onTimer(timer, unit) {
     if (timer.id.startsWith(REVIEW)) return onLapse(timer, unit);
+    if (timer.id.startsWith(FORGET)) return onHour(timer, unit);
     const row = unit.get(mandatesTable, timer.key, timer.payload);
     if (!row) return;
     const pair = loadPair(unit, row.schoolOin, row.partyOin);
@@ -90,9 +92,56 @@ function onParty(submitted: PartySubmitted, record: LogRecord, unit: Unit): void
 
 function onStanding(submitted: PartyStandingSubmitted, record: LogRecord, unit: Unit): void {
   const row = unit.get(partiesTable, submitted.oin);
-  const { event, next } = decideStanding(row && PartyRow.decode(row.row), submitted, unit.now);
+  const before = row && PartyRow.decode(row.row);
+  if (isOfForgetting(submitted.change)) {
+    const times = { askedMs: record.timeMs, nowMs: unit.now };
+    concludeForgetting(unit, decideForgetting(before, submitted, times), record.key);
+    return;
+  }
+  const { event, next } = decideStanding(before, submitted, unit.now);
   if (row && next) unit.put(partiesTable, { ...row, version: nextVersion(unit), row: PartyRow.encode(next).finish() });
   say(unit, event, record.key);
+}
+
+/** Timers of schools that are to be forgotten. */
+const FORGET = 'forget:';
+
+function concludeForgetting(unit: Unit, { event, next }: ReturnType<typeof decideForgetting>, key: string): void {
+  const { oin = '' } = next?.party ?? {};
+  if (next) {
+    const row = unit.get(partiesTable, oin) ?? { oin, clientId: '', klantcode: '' };
+    unit.put(partiesTable, { ...row, version: nextVersion(unit), row: PartyRow.encode(next).finish() });
+    const { state, destroyAtMs = 0n } = next.standing?.forgetting ?? {};
+    const timer = `${FORGET}${oin}`;
+    if (state === 'waits') unit.setTimer({ id: timer, atMs: Number(destroyAtMs), key: oin, payload: oin });
+    else unit.cancelTimer(timer);
+  }
+  say(unit, event, key);
+}
+
+/** The school's hour: what it agreed to ends with it. */
+function onHour(timer: TimerRow, unit: Unit): void {
+  const oin = timer.payload;
+  const row = unit.get(partiesTable, oin);
+  const decided = decideHour(row && PartyRow.decode(row.row), unit.now);
+  if (!decided) return;
+  concludeForgetting(unit, decided, timer.key);
+  const parties = new Set(unit.list(mandatesTable, { equals: [oin] }).map(({ partyOin }) => partyOin));
+  for (const partyOin of parties) {
+    const before = loadPair(unit, oin, partyOin);
+    let pair = before;
+    const events: PartyEvent[] = [];
+    for (const { mandate } of before.mandates) {
+      const now = pair.mandates.find((one) => one.mandate.mandateId === mandate.mandateId)!.mandate;
+      if (now.state === MandateState.MANDATE_STATE_ENDED) continue;
+      const { mandateId } = mandate;
+      const asked = MandateChangeSubmitted.fromPartial({ schoolOin: oin, mandateId, change: 'stop', byOin: oin });
+      const ends = decideMandateChange(pair, asked, world(unit));
+      pair = ends.reduce(evolve, pair);
+      events.push(...ends);
+    }
+    conclude(unit, before, events, before.keyDigest, timer);
+  }
 }
 
 /** Timers of questions; those of mandates have another name. */

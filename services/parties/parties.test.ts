@@ -440,3 +440,138 @@ describe('a session', () => {
     expect(bench.list(sessionsTable, { equals: [] })).toHaveLength(1);
   });
 });
+
+describe('a school that is forgotten', () => {
+  const HOURS = 72 * 3_600_000;
+  const ask = (bench: ReturnType<typeof start>['bench'], change: string, more: object = {}) =>
+    bench.submit(
+      'PartyStandingSubmitted',
+      PartyStandingSubmitted.fromPartial({ oin: SCHOOL, change, ...more }),
+      SCHOOL,
+      { school: SCHOOL },
+    );
+  const forget = (bench: ReturnType<typeof start>['bench'], afterMs = HOURS, ...partyOins: string[]) =>
+    ask(bench, 'forget', {
+      destroyAtMs: BigInt(bench.now() + afterMs),
+      receivers: partyOins.map((partyOin) => ({ partyOin, mustConfirm: true })),
+    });
+  const states = (bench: ReturnType<typeof start>['bench']) =>
+    bench.events('PartyStandingChanged').map(({ value }) => value.change);
+
+  test('is known to every door at once, keeps its mandates until its hour, and loses them then', async () => {
+    const { bench, grant, snapshot, store } = start();
+    grant('m');
+    grant('n', { services: [Service.SERVICE_RESULT] });
+    grant('o', { partyOin: OTHER });
+    const { version } = await snapshot();
+    forget(bench, HOURS, PARTY);
+    const changed = await snapshot(version);
+    // It was never registered: from now on it is, by no more than its OIN.
+    expect(changed.parties).toMatchObject([
+      {
+        party: { oin: SCHOOL, name: 'School 01AB', roles: [Role.ROLE_SCHOOL] },
+        standing: { forgetting: { state: 'waits', destroyAtMs: BigInt(bench.now() + HOURS) } },
+      },
+    ]);
+    expect(changed.mandates).toEqual([]);
+    // After a restart the hour still comes.
+    const again = start(store, bench.now());
+    again.bench.advance(HOURS - 1);
+    expect(states(again.bench)).toEqual(['waits']);
+    again.bench.advance(1);
+    expect(states(again.bench)).toEqual(['waits', 'destroyed']);
+    const { parties: rows, mandates } = await again.snapshot();
+    expect(rows).toMatchObject([{ standing: { forgetting: { state: 'destroyed' } } }]);
+    expect(mandates.map(({ mandate }) => [mandate!.mandateId, mandate!.state])).toEqual([
+      ['m', ENDED],
+      ['n', ENDED],
+      ['o', ENDED],
+    ]);
+    expect(
+      again.bench
+        .events('MandateChanged')
+        .map(({ value }) => value.change)
+        .slice(3),
+    ).toEqual(['ended', 'ended', 'ended']);
+    again.bench.advance(HOURS);
+    expect(states(again.bench)).toEqual(['waits', 'destroyed']);
+  });
+
+  test('asked again is destroyed no later, by nobody left out; and may be kept until five minutes before', async () => {
+    const { bench, grant, snapshot } = start();
+    grant('m');
+    ask(bench, 'keep');
+    forget(bench, HOURS, PARTY);
+    forget(bench, HOURS, PARTY);
+    bench.advance(1000);
+    forget(bench, HOURS, OTHER);
+    const [{ standing }] = (await snapshot()).parties as unknown as [{ standing: { forgetting: object } }];
+    expect(standing.forgetting).toMatchObject({
+      destroyAtMs: BigInt(bench.now() - 1000 + HOURS),
+      receivers: [{ partyOin: PARTY }, { partyOin: OTHER }],
+    });
+    expect(bench.events('PartyStandingChanged').map(({ value }) => value.unchanged)).toEqual([false, true, false]);
+    bench.advance(HOURS - 1000 - 5 * 60_000);
+    ask(bench, 'keep');
+    bench.advance(HOURS);
+    expect(states(bench).at(-1)).toBe('kept');
+    expect((await snapshot()).mandates).toMatchObject([{ mandate: { state: ACTIVE } }]);
+    ask(bench, 'confirm', { partyOin: PARTY });
+    expect(bench.events('PartyChangeRefused').map(({ value }) => value.code)).toEqual([
+      'state.missing',
+      'state.missing',
+    ]);
+    // Forgotten another time, and too late this time.
+    forget(bench, HOURS);
+    bench.advance(HOURS - 5 * 60_000 + 1);
+    ask(bench, 'keep');
+    expect(bench.events('PartyChangeRefused').at(-1)!.value.code).toBe('state.conflict');
+    bench.advance(HOURS);
+    expect(states(bench).at(-1)).toBe('destroyed');
+    ask(bench, 'keep');
+    expect(bench.events('PartyChangeRefused').at(-1)!.value.code).toBe('state.missing');
+  });
+
+  test('has receivers that confirm, once each, also after its hour; nobody else has anything to confirm', async () => {
+    const { bench, snapshot } = start();
+    forget(bench, HOURS, PARTY, OTHER);
+    ask(bench, 'confirm', { partyOin: PARTY });
+    ask(bench, 'confirm', { partyOin: PARTY });
+    bench.advance(2 * HOURS);
+    ask(bench, 'confirm', { partyOin: OTHER });
+    ask(bench, 'confirm', { partyOin: BOARD });
+    const [{ standing }] = (await snapshot()).parties as unknown as [
+      { standing: { forgetting: { receivers: object[] } } },
+    ];
+    const at = BigInt(bench.now());
+    expect(standing.forgetting.receivers).toMatchObject([
+      { partyOin: PARTY, confirmedMs: at - 2n * BigInt(HOURS) },
+      { partyOin: OTHER, confirmedMs: at },
+    ]);
+    expect(bench.events('PartyStandingChanged').map(({ value }) => [value.change, value.unchanged])).toEqual([
+      ['waits', false],
+      ['confirmed', false],
+      ['confirmed', true],
+      ['destroyed', false],
+      ['confirmed', false],
+    ]);
+    expect(bench.events('PartyChangeRefused').map(({ value }) => value.code)).toEqual(['state.missing']);
+  });
+
+  test('is taken in again by a restore long after its hour, and so is that it was kept', () => {
+    const late = start();
+    ask(late.bench, 'forget', { destroyAtMs: BigInt(late.bench.now() - HOURS) });
+    late.bench.advance(59_999);
+    expect(states(late.bench)).toEqual(['waits']);
+    late.bench.advance(1);
+    expect(states(late.bench)).toEqual(['waits', 'destroyed']);
+    ask(late.bench, 'stop');
+    expect(late.bench.events('PartyChangeRefused').map(({ value }) => value.code)).toEqual(['wire.invalid']);
+  });
+
+  test('is a school', () => {
+    const { bench } = start();
+    ask(bench, 'forget', { oin: PARTY, destroyAtMs: BigInt(bench.now() + HOURS) });
+    expect(bench.events('PartyChangeRefused').map(({ value }) => value.code)).toEqual(['wire.invalid']);
+  });
+});

@@ -29,10 +29,10 @@ test('a stop holds from now on and renews the pseudonyms; a second one changes n
   const first = decideStanding(row(), ask('stop'), NOW);
   expect(first.next!.standing).toEqual({ stoppedMs: BigInt(NOW), reason: 'case-7', tokensFromMs: 0n, pseudonyms: 1 });
   expect(first.next!.credentials).toEqual(row().credentials);
-  expect(told(first)).toEqual({ oin: OIN, standing: first.next!.standing, unchanged: false });
+  expect(told(first)).toEqual({ oin: OIN, standing: first.next!.standing, unchanged: false, change: '' });
   const again = decideStanding(first.next, ask('stop', { reason: 'case-8' }), NOW + 5);
   expect(again.next).toBeUndefined();
-  expect(told(again)).toEqual({ oin: OIN, standing: first.next!.standing, unchanged: true });
+  expect(told(again)).toEqual({ oin: OIN, standing: first.next!.standing, unchanged: true, change: '' });
 });
 
 test('who goes on has new secrets only, keeps its other proofs, and no token of before', () => {

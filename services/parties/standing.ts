@@ -23,7 +23,7 @@ export function decideStanding(
   const isStopped = before.stoppedMs > 0n;
   const changed = (now: PartyStanding, unchanged: boolean): PartyEvent => ({
     type: 'PartyStandingChanged',
-    value: { oin, standing: now, unchanged },
+    value: { oin, standing: now, unchanged, change: '' },
   });
   switch (change) {
     case 'stop': {

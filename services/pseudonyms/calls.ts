@@ -1,4 +1,4 @@
-import { GatewayError, type Implementation, implement } from '#kernel';
+import { type Clock, GatewayError, type Implementation, implement } from '#kernel';
 import { type RevealRequest, VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import type { AskedReveals, Known } from './asked.ts';
 import type { Custody } from './custody.ts';
@@ -44,6 +44,10 @@ const DAY_MS = 86_400_000;
 const TOUCH_TEXT_MS = 30 * DAY_MS;
 const MAX_COUNTS = 10_000;
 const EMPTY = Buffer.alloc(0);
+/** People, or texts, of a forgotten school that go in one transaction; and how many of these one call does. */
+const LOT = 64;
+const LOTS_AT_ONCE = 20;
+const COUNTED_AT_ONCE = 1000;
 
 export interface ServedVault {
   doors: DoorKeys;
@@ -54,7 +58,8 @@ export interface ServedVault {
   asked: Pick<AskedReveals, 'ask' | 'list' | 'decide' | 'take'>;
   custody: Pick<Custody, 'opening' | 'hold' | 'takeBack' | 'list' | 'master'>;
   /** As renewing keys runs its lots and finds what there is, also while calls are answered. */
-  store: Pick<RotationStore, 'run' | 'learnersAfter' | 'textsAfter'>;
+  store: Pick<RotationStore, 'run' | 'learnersAfter' | 'textsAfter' | 'prepare'>;
+  clock: Clock;
   /**
    * Runs a call together with others, in one transaction if it writes, and resolves when that is committed; it is told a
    * school so that calls of one school may be kept together.
@@ -72,6 +77,7 @@ export function serveVault({
   asked,
   custody,
   store,
+  clock,
   grouped: asItIs,
 }: ServedVault): {
   implementation: Implementation;
@@ -184,6 +190,43 @@ export function serveVault({
     // Needs no key.
     forget: ({ schoolOin, token, atMs }) =>
       asItIs(schoolOin, ({ forgetting }) => forgetting.decide(schoolOin, token, Number(atMs))),
+    async forgetSchool({ schoolOin, atMs }) {
+      const since = Number(atMs);
+      if (since > clock.now()) throw new GatewayError('wire.invalid', 'Its hour has not come.', { where: 'at_ms' });
+      const isDone = () => asItIs(schoolOin, ({ forgetting }) => forgetting.isSchoolDone(schoolOin, since));
+      if (await isDone()) return { people: 0, texts: 0, done: true, renewed: false };
+      const gone = { people: 0, texts: 0 };
+      for (let lots = 0; lots < LOTS_AT_ONCE; lots++) {
+        const people = await store.learnersAfter(schoolOin, 0, LOT);
+        const texts = people.length > 0 ? [] : await store.textsAfter(schoolOin, '', LOT);
+        if (people.length + texts.length === 0) {
+          await store.prepare();
+          // The one thing that needs its keys.
+          await grouped(schoolOin, ({ forgetting }) => forgetting.renewAfterSchool(schoolOin, since));
+          return { ...gone, done: true, renewed: true };
+        }
+        const tokens = people.map(({ token }) => token);
+        const lot = await asItIs(schoolOin, ({ forgetting }) => forgetting.destroyOfSchool(schoolOin, tokens, texts));
+        gone.people += lot.people;
+        gone.texts += lot.texts;
+      }
+      return { ...gone, done: false, renewed: false };
+    },
+    async countHeld({ schoolOin }) {
+      const counts = { learners: 0, staff: 0, texts: 0 };
+      for (let after = 0; ; ) {
+        const found = await store.learnersAfter(schoolOin, after, COUNTED_AT_ONCE);
+        for (const { token } of found) counts[token.startsWith('st_') ? 'staff' : 'learners']++;
+        if (found.length < COUNTED_AT_ONCE) break;
+        after = found.at(-1)!.id;
+      }
+      for (let after = ''; ; ) {
+        const found = await store.textsAfter(schoolOin, after, COUNTED_AT_ONCE);
+        counts.texts += found.length;
+        if (found.length < COUNTED_AT_ONCE) return counts;
+        after = found.at(-1)!;
+      }
+    },
     replace: (request) => grouped(request.schoolOin, ({ shelf }) => replace(shelf, request)),
     mapKeys(request) {
       checkMapKeys(request);

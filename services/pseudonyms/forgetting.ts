@@ -1,4 +1,6 @@
-import type { Decision, Line } from './ledger.ts';
+import { purposes } from './keys.ts';
+import { type Decision, type Line, schoolToken } from './ledger.ts';
+import { each } from './rows.ts';
 import type { School, Shelf } from './shelf.ts';
 
 /**
@@ -61,6 +63,37 @@ export class Forgetting {
 
   #note(school: string, token: string, decision: Decision, atMs: number): void {
     this.#decided.push({ school, token, decision, atMs });
+  }
+
+  /**
+   * Of a school that is forgotten since `atMs`: whether anything of before is left. The last that goes is its keys, so that a school
+   * whose keys are all younger is done, whatever was taken in of it since.
+   */
+  isSchoolDone(oin: string, atMs: number): boolean {
+    const row = this.#shelf.rows.school(oin);
+    return !row || row.keys.every(({ madeMs }) => madeMs >= atMs);
+  }
+
+  /** Some people of a forgotten school, of either kind, and some of its texts. Says how many of each went. Needs no key. */
+  destroyOfSchool(oin: string, tokens: readonly string[], texts: readonly string[]): { people: number; texts: number } {
+    const school = this.#shelf.school(oin, false);
+    if (!school) return { people: 0, texts: 0 };
+    const people = each(tokens, (token) => this.#decide(oin, token, 0).destroyed).filter(Boolean).length;
+    const gone = texts.filter((token) => this.#shelf.rows.text(school.id, token) !== undefined);
+    for (const token of gone) this.#shelf.rows.write.dropText(school.id, token);
+    return { people, texts: gone.length };
+  }
+
+  /**
+   * Every key of the school is another from now on: what was sealed before, in events, in rows of services and in backups, is
+   * sealed for good. Throws where its keys are held elsewhere and closed.
+   */
+  renewAfterSchool(oin: string, atMs: number): void {
+    const school = this.#shelf.school(oin, false);
+    if (!school || this.isSchoolDone(oin, atMs)) return;
+    this.#shelf.renewKeys(school, purposes, atMs);
+    this.#shelf.dropOlder(school, purposes);
+    this.#note(oin, schoolToken(oin), 'destroyed', atMs);
   }
 
   /** Destroys one whose time has come, unless that was taken back meanwhile. Says whether. */

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { ConfigError } from '#kernel';
+import { base32 } from './seal.ts';
 
 /**
  * What was decided about forgetting, kept beside the vault and outside its backups: one line a decision, tokens and times
@@ -16,6 +18,10 @@ export interface Line {
   /** Unix milliseconds: of the destruction, or until when it waits, or of the taking back. */
   atMs: number;
 }
+
+/** Stands on the list for a school as a whole: for its texts and keys. Its people have lines of their own. */
+export const schoolToken = (oin: string): string =>
+  `sc_${base32(createHash('sha256').update(`school ${oin}`).digest().subarray(0, 16))}`;
 
 const LINE = /^([a-z]{2}_[a-z2-7]{26}) (destroyed|waits|kept) (\d{1,16})$/;
 

@@ -55,6 +55,7 @@ export interface Writes {
   resealParticulars(part: Part, school: number, learner: number, sealed: Uint8Array): void;
   /** Inserts or replaces. */
   putText(school: number, row: TextRow): void;
+  dropText(school: number, token: string): void;
   /** Undefined = not after all. */
   setWaiting(school: number, learner: number, atMs: number | undefined): void;
   /** Everything but the token goes: secret, index, all rows. */

@@ -110,6 +110,7 @@ const STATEMENTS = {
   due: 'SELECT l.token, s.oin FROM forgetting f JOIN learners l ON l.id = f.learner JOIN schools s ON s.id = l.school WHERE f.at_ms <= ?',
   putWaiting: 'INSERT INTO forgetting VALUES (?, ?) ON CONFLICT (learner) DO UPDATE SET at_ms = excluded.at_ms',
   dropWaiting: 'DELETE FROM forgetting WHERE learner = ?',
+  dropText: 'DELETE FROM texts WHERE school = ? AND token = ?',
   dropLookup: 'DELETE FROM lookups WHERE school = ? AND hash = ?',
   dropNumbers: 'DELETE FROM numbers WHERE learner = ?',
   dropNames: 'DELETE FROM names WHERE learner = ?',
@@ -336,6 +337,11 @@ export class SqliteFile implements Rows, Writes {
 
   putText(school: number, { token, keyVersion, touchedMs, sealed }: TextRow): void {
     this.#run.putText.run(school, token, keyVersion, touchedMs, sealed);
+  }
+
+  dropText(school: number, token: string): void {
+    this.#run.dropText.run(school, token);
+    this.#noteDestroyed();
   }
 
   setWaiting(_school: number, learner: number, atMs: number | undefined): void {

@@ -5,7 +5,7 @@ import { Custody, LEASE_MS, type MasterSource } from './custody.ts';
 import { Forgetting } from './forgetting.ts';
 import type { Holders } from './holder.ts';
 import { type MasterRing, masterKeys } from './keys.ts';
-import { openLedger } from './ledger.ts';
+import { openLedger, schoolToken } from './ledger.ts';
 import { OLD_NAMES_MS, type Touched } from './people.ts';
 import { REVEALS_PER_HOUR, RevealWatch } from './reveals.ts';
 import { type NextKey, openRing } from './ring.ts';
@@ -196,6 +196,7 @@ function vaultOn(
     asked,
     custody,
     store,
+    clock,
   });
 
   let sweptMs = 0;
@@ -218,12 +219,27 @@ function vaultOn(
   /** After a backup came back: what the ledger says and the vault does not know is decided again. */
   function catchUp(): number {
     let changed = 0;
+    const oins = new Map(
+      rows.ask<{ oin: string }>('SELECT oin FROM schools').map(({ oin }) => [schoolToken(oin), oin]),
+    );
     for (const line of ledger.read().values()) {
+      const whole = oins.get(line.token);
+      if (whole !== undefined) {
+        if (forgetting.isSchoolDone(whole, line.atMs)) continue;
+        // Its people have lines of their own, and its keys are renewed when the doors say it again.
+        changed += forgetting.destroyOfSchool(whole, [], textsOf(whole)).texts;
+        continue;
+      }
       const school = rows.schoolOfToken(line.token);
       if (school !== undefined && forgetting.decideAgain({ ...line, school })) changed++;
     }
     return changed;
   }
+
+  const textsOf = (oin: string): string[] =>
+    rows
+      .ask<{ token: string }>('SELECT t.token FROM texts t JOIN schools s ON s.id = t.school WHERE s.oin = ?', oin)
+      .map(({ token }) => token);
 
   function saveTouched(): void {
     if (touched.size === 0) return;

@@ -11,6 +11,7 @@ import {
   type Unit,
 } from '#bus';
 import { endOfDutchDay, forgetHoldId, schoolYearOf, startOfDutchDay, uuidText } from '#kernel';
+import type { PartyStandingChanged } from '#proto/eduk/events/v1/parties';
 import {
   type GroupEntry,
   type LearnerEntry,
@@ -42,6 +43,7 @@ import { type Claim, scopeOf, scopeWord, siteCodesOf, WHOLE } from './scope.ts';
 import {
   aside,
   type ClaimRow,
+  type ForgottenRow,
   forgotten,
   type GroupRow,
   groups,
@@ -98,7 +100,8 @@ export interface RosterSettings {
 export function consumer({ holdThresholdPercent }: RosterSettings): Consumer {
   return {
     name: 'rosters',
-    streams: ['rosters'],
+    // That a school is forgotten is decided with the parties, because with it everything of it closes at once.
+    streams: ['rosters', 'parties'],
     types: [
       'RosterSubmitted',
       'LearnersSubmitted',
@@ -106,6 +109,7 @@ export function consumer({ holdThresholdPercent }: RosterSettings): Consumer {
       'LearnerForgetSubmitted',
       'LearnerKeepSubmitted',
       'SchoolYearTurnSubmitted',
+      'PartyStandingChanged',
     ],
     handle(record, unit) {
       switch (record.type) {
@@ -121,6 +125,8 @@ export function consumer({ holdThresholdPercent }: RosterSettings): Consumer {
           return keep(record, unit);
         case 'SchoolYearTurnSubmitted':
           return askTurn(record, unit);
+        case 'PartyStandingChanged':
+          return onForgetting(decoded(record, 'PartyStandingChanged'), unit);
       }
     },
     onTimer,
@@ -329,6 +335,7 @@ function forgetNow(
   atMs: number,
   askedAtMs: bigint,
   flowId?: string,
+  ofSchool = 0,
 ): void {
   const mark = unit.get(forgotten, school, learner);
   const waits = mark !== undefined && !mark.keptMs ? mark : undefined;
@@ -345,11 +352,61 @@ function forgetNow(
     touched.save(unit, school, row.year, year.changedMs);
     count(unit, row, -1);
   }
-  unit.put(forgotten, { school, learner, atMs: waits?.atMs ?? atMs, destroyAtMs: Number(destroyAtMs) });
+  // Who was asked to be forgotten by itself stays so when its school is kept.
+  const own = waits ? waits.ofSchool : ofSchool || undefined;
+  const now: ForgottenRow = { school, learner, atMs: waits?.atMs ?? atMs, destroyAtMs: Number(destroyAtMs) };
+  unit.put(forgotten, own ? { ...now, ofSchool: own } : now);
   // Told again on a repeat: the vault may have to destroy sooner than it was told first.
   const options = flowId === undefined ? undefined : { flowId, school };
   emit(unit, 'LearnerForgotten', { schoolOin: school, learner, destroyAtMs }, learner, options);
 }
+
+/**
+ * A whole school is forgotten, kept after all, or its hour is there. Some learners at a time: each is told of by itself, as
+ * when it alone were forgotten, but nothing is held, because somebody saw the numbers.
+ */
+function onForgetting({ oin: school, standing, change }: PartyStandingChanged, unit: Unit): void {
+  const forgetting = standing?.forgetting;
+  if (!forgetting || change === '' || change === 'confirmed') return;
+  const payload = `${SCHOOL} ${change} ${forgetting.destroyAtMs}`;
+  unit.setTimer({ id: `${school} ${SCHOOL}`, atMs: unit.now, key: school, payload });
+}
+
+/** Timers of a school that is forgotten as a whole: of one change at a time, for a later one ends what the one before began. */
+const SCHOOL = 'school';
+/** Learners that one firing of the timer forgets or keeps. */
+const OF_SCHOOL_AT_ONCE = 100;
+
+function goOnWithSchool(unit: Unit, school: string, change: string, destroyAtMs: number, timer: TimerRow): void {
+  const again = () => unit.setTimer({ ...timer, atMs: unit.now });
+  if (change === 'kept') {
+    const marks = unit.list(forgotten, { index: 'ofSchool', equals: [school, 1], limit: OF_SCHOOL_AT_ONCE });
+    // Who was destroyed when it was forgotten another time is not brought back.
+    for (const { ofSchool: _, ...mark } of marks)
+      if (mark.keptMs || (mark.destroyAtMs ?? 0) <= unit.now) unit.put(forgotten, mark);
+      else keepNow(unit, mark, unit.now);
+    if (marks.length > 0) again();
+    return;
+  }
+  // At the hour whoever was on the way meanwhile goes with the rest.
+  const atMs = change === 'destroyed' ? unit.now : destroyAtMs;
+  for (const { year } of unit.list(years, { equals: [school] })) {
+    const some = unit.list(learners, { equals: [school, year], limit: OF_SCHOOL_AT_ONCE });
+    for (const { learner } of some) forgetNow(unit, school, learner, unit.now, BigInt(atMs), undefined, 1);
+    if (some.length > 0) {
+      again();
+      return;
+    }
+  }
+  if (change !== 'destroyed') return;
+  // Its rosters have no term to wait for.
+  for (const { year } of unit.list(years, { equals: [school] }))
+    unit.setTimer({ id: purgeTimer(school, year), atMs: unit.now, key: school, payload: `purge ${year}` });
+  for (const { byOin, rosterId, part } of unit.list(parts, { equals: [school], limit: PURGED_AT_ONCE }))
+    unit.remove(parts, school, byOin, rosterId, part);
+}
+
+const purgeTimer = (school: string, year: string): string => `${school} purge ${year}`;
 
 /** One learner more, or fewer, in the year and in the scopes that name it. */
 function count(unit: Unit, row: LearnerRow, by: 1 | -1): void {
@@ -393,7 +450,12 @@ function keep(record: LogRecord, unit: Unit): void {
     refuse('state.conflict', 'This learner is destroyed, or will be within five minutes.');
     return;
   }
-  unit.put(forgotten, { ...mark, keptMs: record.timeMs });
+  keepNow(unit, mark, record.timeMs);
+}
+
+function keepNow(unit: Unit, mark: ForgottenRow, atMs: number): void {
+  const { school, learner } = mark;
+  unit.put(forgotten, { ...mark, keptMs: atMs });
   emit(unit, 'LearnerKept', { schoolOin: school, learner }, learner);
   for (const { held } of kept.take<LearnerRow>(unit, school, learner)) {
     // The year ended meanwhile.
@@ -422,6 +484,7 @@ function onTimer(timer: TimerRow, unit: Unit): void {
   if (what === 'leave') endDay(unit, schoolOin, first, second);
   else if (what === 'purge') purge(unit, schoolOin, first, timer);
   else if (what === 'turn') dayCame(unit, schoolOin, first);
+  else if (what === SCHOOL) goOnWithSchool(unit, schoolOin, first, Number(second), timer);
   else dropParts(unit, schoolOin, first, timer.payload.slice(`parts ${first} `.length));
 }
 
@@ -844,9 +907,8 @@ function saveYear(
   const { schoolOin: school, schoolYear: year } = document;
   const known = unit.get(years, school, year);
   if (!known) {
-    const id = `${school} purge ${year}`;
     unit.setTimer({
-      id,
+      id: purgeTimer(school, year),
       atMs: Math.max(keptUntil(year), unit.now + LEAST_KEPT_MS),
       key: school,
       payload: `purge ${year}`,

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Table, type TestBench, testBench } from '#bus';
+import { PartyStandingChanged } from '#proto/eduk/events/v1/parties';
 import { type GroupEntry, LearnerEntry, type RosterSubmitted, SiteEntry } from '#proto/eduk/events/v1/rosters';
 import { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
 import { claimsOfLearner } from './consume.ts';
@@ -864,5 +865,90 @@ describe('any sequence', () => {
       }),
       { numRuns: 200 },
     );
+  });
+});
+
+describe('a whole school that is forgotten', () => {
+  const HOURS = 72 * 3_600_000;
+  const before = '2025-2026';
+  const standing = (b: TestBench, change: string, destroyAtMs: number) =>
+    b.submit(
+      'PartyStandingChanged',
+      PartyStandingChanged.fromPartial({
+        oin: school,
+        change,
+        standing: { forgetting: { schoolOin: school, state: change, destroyAtMs: BigInt(destroyAtMs) } },
+      }),
+      school,
+      { school },
+    );
+  const rows = (b: TestBench) => b.list(learnersTable, { equals: [school] }).map(({ changedMs: _, ...row }) => row);
+  const filled = () => {
+    const b = bench();
+    push(b, { schoolYear: before, groups: [group('g')], learners: pupils(120, { group: 'g' }) });
+    push(b, { groups: [group('g')], learners: pupils(230, { group: 'g', leavesOn: '2027-01-31' }), siteCode: '' });
+    return b;
+  };
+
+  test('forgets each learner of each year, holds nothing, and puts all back as it was when it is kept', () => {
+    const b = filled();
+    // One was asked to be forgotten by itself, and stays so.
+    b.submit(
+      'LearnerForgetSubmitted',
+      { schoolOin: school, learner: 'L00007', destroyAtMs: BigInt(b.now() + HOURS), byOin },
+      'L00007',
+      { school },
+    );
+    const was = rows(b);
+    standing(b, 'waits', b.now() + HOURS);
+    b.run();
+    expect(rows(b)).toEqual([]);
+    expect(b.events('LearnerForgetHeld')).toEqual([]);
+    expect(new Set(b.events('LearnerForgotten').map(({ value }) => value.learner)).size).toBe(230);
+    expect(b.list(years, { equals: [school] }).map(({ learners }) => learners)).toEqual([0, 0]);
+    standing(b, 'kept', b.now() + HOURS);
+    b.run();
+    expect(rows(b)).toEqual(was);
+    expect(b.events('LearnerKept')).toHaveLength(229);
+    expect(b.events('LearnerKept').map(({ value }) => value.learner)).not.toContain('L00007');
+    expect(b.list(years, { equals: [school] }).map(({ learners }) => learners)).toEqual([119, 229]);
+    // Kept is kept: at the hour nothing happens, and who leaves leaves.
+    b.advance(HOURS + day);
+    expect(rows(b)).toEqual(was);
+    b.advance(100 * day);
+    expect(b.events('LearnerLeft').length).toBeGreaterThanOrEqual(229);
+  });
+
+  test('that is kept before everyone was reached opens whom it had closed', () => {
+    const b = filled();
+    const was = rows(b);
+    standing(b, 'waits', b.now() + HOURS);
+    standing(b, 'kept', b.now() + HOURS);
+    b.run();
+    expect(rows(b)).toEqual(was);
+    expect(b.list(aside, { equals: [school] })).toEqual([]);
+  });
+
+  test('leaves at its hour nothing of rosters, of whoever came meanwhile neither; the marks stay', () => {
+    const b = filled();
+    push(b, { rosterId: 'open', part: 0, last: false, learners: pupils(3) });
+    const hour = b.now() + HOURS;
+    standing(b, 'waits', hour);
+    b.run();
+    b.submit('LearnersSubmitted', { schoolOin: school, schoolYear: year, learners: [learner('late')] }, school, {
+      school,
+    });
+    expect(rows(b)).toHaveLength(1);
+    b.advance(HOURS);
+    standing(b, 'destroyed', hour);
+    b.run();
+    for (const table of [learnersTable, groupsTable, staffTable, scopes, years, parts, aside] as Table[])
+      expect([table.name, b.list(table, { equals: [school] })]).toEqual([table.name, []]);
+    expect(b.events('LearnerForgotten').at(-1)!.value).toMatchObject({ learner: 'late', destroyAtMs: BigInt(b.now()) });
+    expect(b.list(forgotten, { equals: [school] })).toHaveLength(231);
+    // Forgotten another time and kept, nobody who was destroyed is brought back.
+    standing(b, 'kept', b.now() + HOURS);
+    b.run();
+    expect(b.events('LearnerKept')).toEqual([]);
   });
 });

@@ -162,6 +162,8 @@ export interface ForgottenRow {
   destroyAtMs?: number | undefined;
   /** When it was taken back, Unix milliseconds. */
   keptMs?: number | undefined;
+  /** 1 where the whole school is forgotten: with it the learner is kept. */
+  ofSchool?: number | undefined;
 }
 
 /**
@@ -362,9 +364,9 @@ export const heldParts: Table<HeldPartRow> = table<HeldPartRow>({
 export const forgotten: Table<ForgottenRow> = table<ForgottenRow>({
   name: 'rosters_forgotten',
   key: ['school', 'learner'],
-  columns: { school: 'text', learner: 'text', atMs: 'int', destroyAtMs: 'int', keptMs: 'int' },
+  columns: { school: 'text', learner: 'text', atMs: 'int', destroyAtMs: 'int', keptMs: 'int', ofSchool: 'int' },
   // Empty once the vault was told after its hour.
-  indexes: { byHour: ['destroyAtMs', 'school'] },
+  indexes: { byHour: ['destroyAtMs', 'school'], ofSchool: ['school', 'ofSchool'] },
   retention,
 });
 

@@ -76,6 +76,18 @@ afterAll(async () => {
   rmSync(administrations, { recursive: true, force: true });
 });
 
+async function anotherSchool(): Promise<string> {
+  const schoolOin = newSchool();
+  await at.mandate(schoolOin, las.oin, [Service.SERVICE_ROSTER]);
+  return schoolOin;
+}
+async function forgottenSchool(): Promise<string> {
+  const schoolOin = await anotherSchool();
+  const { check } = await at.operator.previewSchoolForget({ schoolOin });
+  await at.operator.forgetSchool({ schoolOin, check });
+  return schoolOin;
+}
+
 /** A call with which the operator has its way; its effect is seen through another method. */
 const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; effect(): Promise<void> } } = {
   addParty: {
@@ -765,6 +777,55 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       });
       const { reviews } = await at.operator.listReviews({ schoolOin: school });
       expect(reviews).toContainEqual(expect.objectContaining({ mandateId, state: 'narrowed', byOin: 'operator' }));
+    },
+  },
+  previewSchoolForget: {
+    call: (as) => as.previewSchoolForget({ schoolOin: school }),
+    effect: async () => {
+      const seen = await at.operator.previewSchoolForget({ schoolOin: school });
+      expect(seen.rosters.map(({ schoolYear }) => schoolYear)).toContain('2026-2027');
+      expect(seen.learners).toBeGreaterThan(0);
+      expect(seen.receivers.map(({ partyOin }) => partyOin)).toContain(las.oin);
+      expect(await codeOf(at.operator.previewSchoolForget({ schoolOin: newSchool() }))).toBe('state.missing');
+    },
+  },
+  forgetSchool: {
+    call: (as) => as.forgetSchool({ schoolOin: school, check: '0000-0000' }),
+    // What it comes to: school-forget.test.ts.
+    effect: async () => {
+      const schoolOin = await anotherSchool();
+      expect(await codeOf(at.operator.forgetSchool({ schoolOin, check: '0000-0000' }))).toBe('state.conflict');
+      const { check } = await at.operator.previewSchoolForget({ schoolOin });
+      const { forgetting } = await at.operator.forgetSchool({ schoolOin, check });
+      expect(forgetting).toMatchObject({ state: 'waits', receivers: [{ partyOin: las.oin }] });
+      expect(await codeOf(las.rosters.getRoster({ schoolOin, schoolYear: '2026-2027' }))).toBe('mandate.ended');
+    },
+  },
+  keepSchool: {
+    call: (as) => as.keepSchool({ schoolOin: school }),
+    effect: async () => {
+      expect((await at.operator.keepSchool({ schoolOin: school })).decision).toMatchObject({ code: 'state.missing' });
+      const schoolOin = await forgottenSchool();
+      expect((await at.operator.keepSchool({ schoolOin })).forgetting).toMatchObject({ state: 'kept' });
+      expect(await codeOf(las.rosters.getRoster({ schoolOin, schoolYear: '2026-2027' }))).not.toBe('mandate.ended');
+    },
+  },
+  confirmSchoolForget: {
+    call: (as) => as.confirmSchoolForget({ schoolOin: school, partyOin: las.oin }),
+    effect: async () => {
+      const schoolOin = await forgottenSchool();
+      const { forgetting } = await at.operator.confirmSchoolForget({ schoolOin, partyOin: las.oin });
+      expect(forgetting!.receivers[0]!.confirmedMs).toBeGreaterThan(0n);
+    },
+  },
+  listSchoolForgets: {
+    call: (as) => as.listSchoolForgets({}),
+    effect: async () => {
+      const schoolOin = await forgottenSchool();
+      const { forgettings, names } = await at.operator.listSchoolForgets({ schoolOin });
+      expect(forgettings).toMatchObject([{ schoolOin, state: 'waits' }]);
+      expect(names.map(({ oin }) => oin)).toContain(las.oin);
+      expect((await at.operator.listSchoolForgets({})).forgettings.length).toBeGreaterThan(1);
     },
   },
   exportSchool: {

@@ -29,7 +29,7 @@ import { fetchReceipt, verifyReceipt } from './receipt.ts';
 import { previewRelease } from './release.ts';
 import { approveReveal, askReveal, fetchReveal, listReveals, refuseReveal } from './reveal.ts';
 import { answerReview, reviewMandates } from './review.ts';
-import { exportSchool } from './school.ts';
+import { exportSchool, forgetSchool, keepSchool, listForgets, schoolDone } from './school.ts';
 import { start } from './start.ts';
 import { resumeParty, stopParty } from './stop.ts';
 import { switchParty } from './switch.ts';
@@ -89,6 +89,10 @@ export const commands: readonly Command[] = [
   auditVerify,
   auditAccess,
   exportSchool,
+  forgetSchool,
+  keepSchool,
+  listForgets,
+  schoolDone,
   papers,
   breach,
   fetchReceipt,

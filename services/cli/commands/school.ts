@@ -1,8 +1,11 @@
-/** A school that leaves: all that is held of it, for the school itself. */
+/** A school that leaves: all that is held of it, for the school itself; and then nothing is held any more. */
 import { resolve } from 'node:path';
-import { schoolFlag } from '../checks.ts';
+import type { ForgetReceiver, SchoolForgetting } from '#proto/eduk/core/v1/party';
+import type { PartyName, PreviewSchoolForgetResponse } from '#proto/eduk/operator/v1/operator';
+import { oin, schoolFlag } from '../checks.ts';
 import type { Command, Result } from '../command.ts';
-import { bytes, list } from '../print.ts';
+import { bytes, dutchTime, isoTime, list, table } from '../print.ts';
+import { refusalIn } from '../problem.ts';
 
 export const exportSchool: Command = {
   name: 'school export',
@@ -45,6 +48,189 @@ export const exportSchool: Command = {
         ['no room in EDEXML', losses === 0n ? 'nothing' : `${losses}, in edexml-weggelaten.txt`],
       ]),
       said: 'It holds personal data of everybody at the school: hand it over encrypted, and remove it here.',
+    };
+  },
+};
+
+type Names = readonly PartyName[];
+const nameIn = (names: Names, party: string): string => names.find((one) => one.oin === party)?.name ?? '';
+
+const receiverJson = ({ partyOin, mustConfirm, confirmedMs }: ForgetReceiver, names: Names) => ({
+  oin: partyOin,
+  name: nameIn(names, partyOin) || null,
+  mustConfirm,
+  confirmed: isoTime(confirmedMs),
+});
+
+const forgettingJson = (forgetting: SchoolForgetting | undefined, names: Names = []) =>
+  forgetting
+    ? {
+        schoolOin: forgetting.schoolOin,
+        state: forgetting.state,
+        asked: isoTime(forgetting.askedMs),
+        destroyed: isoTime(forgetting.destroyAtMs),
+        receivers: forgetting.receivers.map((one) => receiverJson(one, names)),
+      }
+    : null;
+
+const isOpen = ({ mustConfirm, confirmedMs }: ForgetReceiver): boolean => mustConfirm && confirmedMs === 0n;
+
+/** Who is told or asked, one a line. */
+const receiverTable = (receivers: readonly ForgetReceiver[], names: Names): string =>
+  receivers.length === 0
+    ? 'Nobody had data of it.'
+    : table(
+        ['receiver', 'name', 'deletes'],
+        receivers.map((one) => [
+          one.partyOin,
+          nameIn(names, one.partyOin),
+          one.confirmedMs > 0n
+            ? `confirmed ${dutchTime(one.confirmedMs)}`
+            : one.mustConfirm
+              ? 'to be asked: eduk school done'
+              : 'is told here',
+        ]),
+      );
+
+const seenJson = ({ names, ...seen }: PreviewSchoolForgetResponse) => ({
+  rosters: seen.rosters.map(({ schoolYear, learners, groups }) => ({ schoolYear, learners, groups })),
+  learners: seen.learners,
+  staff: seen.staff,
+  texts: seen.texts,
+  results: Number(seen.results),
+  entitlements: Number(seen.entitlements),
+  orders: Number(seen.orders),
+  mandates: seen.mandates,
+  receivers: seen.receivers.map((one) => receiverJson(one, names)),
+  check: seen.check,
+});
+
+export const forgetSchool: Command = {
+  name: 'school forget',
+  about: 'Forget a whole school: closed at once, destroyed after 72 hours; say first what that comes to.',
+  flags: {
+    school: { ...schoolFlag('The school.'), required: true },
+    confirm: {
+      about: 'The check that was shown with the numbers; without it nothing is done.',
+      value: 'CHECK',
+    },
+  },
+  notes: [
+    'Give the school what is its own first: eduk school export. After this nothing of it is taken in or given.',
+    'Its receivers are told of each learner; who cannot be told is listed, to be asked: eduk school forgets.',
+    'Until the hour eduk school keep takes it back. Then identities, texts and keys of the school are destroyed.',
+  ],
+  async run(call): Promise<Result> {
+    const schoolOin = call.one('school')!;
+    const check = call.one('confirm');
+    const gateway = call.gateway();
+    const seen = await gateway.ask('previewSchoolForget', { schoolOin });
+    const years = seen.rosters.map(({ schoolYear, learners }) => `${schoolYear}: ${learners} learners`);
+    const text = [
+      list([
+        ['school', `${nameIn(seen.names, schoolOin)}\n${schoolOin}`],
+        ['rosters', years.join('\n') || 'none'],
+        ['identities', `${seen.learners} learners, ${seen.staff} staff`],
+        ['texts', seen.texts],
+        ['results', Number(seen.results)],
+        ['rights', Number(seen.entitlements)],
+        ['orders', Number(seen.orders)],
+        ['mandates', seen.mandates],
+        ['check', seen.check],
+      ]),
+      '',
+      receiverTable(seen.receivers, seen.names),
+    ].join('\n');
+    if (check === undefined || seen.forgetting?.state === 'waits') {
+      const hour = seen.forgetting && dutchTime(seen.forgetting.destroyAtMs);
+      return {
+        json: { schoolOin, done: false, forgetting: forgettingJson(seen.forgetting, seen.names), ...seenJson(seen) },
+        text,
+        said:
+          seen.forgetting?.state === 'waits'
+            ? `It is closed already, and destroyed at ${hour}.`
+            : `Nothing was done. With --confirm ${seen.check} it is forgotten.`,
+      };
+    }
+    const { flowId, decision, forgetting } = await gateway.ask('forgetSchool', { schoolOin, check });
+    const refusal = refusalIn(decision);
+    if (refusal) throw refusal;
+    return {
+      json: { schoolOin, done: true, flowId, forgetting: forgettingJson(forgetting, seen.names), ...seenJson(seen) },
+      text,
+      said: forgetting
+        ? `It is closed, and destroyed at ${dutchTime(forgetting.destroyAtMs)}.`
+        : `Accepted, not decided yet; follow it with eduk flow show ${flowId}`,
+    };
+  },
+};
+
+export const keepSchool: Command = {
+  name: 'school keep',
+  about: 'Take back the forgetting of a school, until five minutes before its hour: all of it is open again.',
+  flags: { school: { ...schoolFlag('The school.'), required: true } },
+  notes: [
+    'Learners are told of again as of who comes new; what waited meanwhile goes in its order.',
+    'Who was asked to be forgotten by itself stays so: eduk learner keep.',
+  ],
+  async run(call): Promise<Result> {
+    const schoolOin = call.one('school')!;
+    const { flowId, decision, forgetting } = await call.gateway().ask('keepSchool', { schoolOin });
+    const refusal = refusalIn(decision);
+    if (refusal) throw refusal;
+    return {
+      json: { schoolOin, flowId, forgetting: forgettingJson(forgetting) },
+      text: forgetting?.state === 'kept' ? 'It is kept.' : `Accepted; follow it with eduk flow show ${flowId}`,
+    };
+  },
+};
+
+export const schoolDone: Command = {
+  name: 'school done',
+  about: 'Say that a receiver has deleted what it had of a school that is forgotten.',
+  flags: {
+    school: { ...schoolFlag('The school.'), required: true },
+    party: { about: 'The receiver.', value: 'OIN', required: true, check: oin },
+  },
+  async run(call): Promise<Result> {
+    const schoolOin = call.one('school')!;
+    const partyOin = call.one('party')!;
+    const { flowId, decision, forgetting } = await call.gateway().ask('confirmSchoolForget', { schoolOin, partyOin });
+    const refusal = refusalIn(decision);
+    if (refusal) throw refusal;
+    const open = forgetting?.receivers.filter(isOpen).length ?? 0;
+    return {
+      json: { schoolOin, partyOin, flowId, open, forgetting: forgettingJson(forgetting) },
+      text: open === 0 ? 'Everyone who had to be asked has confirmed.' : `${open} must still confirm.`,
+    };
+  },
+};
+
+export const listForgets: Command = {
+  name: 'school forgets',
+  about: 'List the schools that are forgotten or to be, and who must still confirm that it deleted.',
+  flags: { school: schoolFlag('Only this school.') },
+  async run(call): Promise<Result> {
+    const { forgettings, names } = await call
+      .gateway()
+      .ask('listSchoolForgets', { schoolOin: call.one('school') ?? '' });
+    return {
+      json: forgettings.map((one) => forgettingJson(one, names)),
+      text:
+        forgettings.length === 0
+          ? 'No school.'
+          : forgettings
+              .map((one) =>
+                [
+                  list([
+                    ['school', `${nameIn(names, one.schoolOin)}\n${one.schoolOin}`],
+                    ['state', one.state],
+                    [one.state === 'destroyed' ? 'destroyed' : 'to be destroyed', dutchTime(one.destroyAtMs)],
+                  ]),
+                  ...(one.state === 'kept' ? [] : ['', receiverTable(one.receivers, names)]),
+                ].join('\n'),
+              )
+              .join('\n\n'),
     };
   },
 };

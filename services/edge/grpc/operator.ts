@@ -15,6 +15,7 @@ import { KEPT } from '../forgetting.ts';
 import type { Gate } from '../gate.ts';
 import { importProducts, importRoster } from '../imports.ts';
 import { renewSecret, setKeys, setSignIn } from '../intake/credentials.ts';
+import { confirmSchoolForget, forgetSchool, keepSchool } from '../intake/forgetting.ts';
 import {
   addParty,
   mandateIdOf,
@@ -31,6 +32,7 @@ import { FORGET_UNDO_MS, forgetLearner, keepLearner } from '../intake/rosters.ts
 import { resumeParty, stopParty } from '../intake/standing.ts';
 import { checkGrammar } from '../labels.ts';
 import { exportSchool } from '../leaving/export.ts';
+import { previewForget } from '../leaving/forget.ts';
 import { WEBHOOK, webhookKey, webhookSecret } from '../out/sign.ts';
 import { findPgn } from '../pgn.ts';
 import { flowOf, present } from '../reads/flows.ts';
@@ -322,6 +324,13 @@ const resumeAnswer = async (request: op.ResumePartyRequest, gate: Gate): Promise
   };
 };
 
+/** What was decided about the forgetting of a school, and how it stands now. */
+async function schoolAnswer<R extends { schoolOin: string }>(intake: Intake<R>, request: R, gate: Gate) {
+  const { flowId } = await take(intake, request, operator, gate);
+  const decision = await decided(gate, flowId);
+  return { flowId, decision, forgetting: gate.door.chain.forgetting(request.schoolOin) };
+}
+
 export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Caller) => Promise<unknown>> = {
   exportRoster: async (
     { partyOin, file, ...asked }: op.ExportRosterRequest,
@@ -481,6 +490,33 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
         atMs: request.now ? 0n : BigInt(at),
       });
     return { flowId: submission.flowId, decision, destroyedMs: isHeld ? 0n : BigInt(at) };
+  },
+  previewSchoolForget: async ({ schoolOin }: op.PreviewSchoolForgetRequest, { door }) => {
+    const preview = await previewForget(schoolOin, door);
+    return { ...preview, names: namesOf(door.chain, [schoolOin, ...preview.receivers.map((one) => one.partyOin)]) };
+  },
+  forgetSchool: async (request: op.ForgetSchoolRequest, gate): Promise<op.ForgetSchoolResponse> => {
+    const { check, receivers } = await previewForget(request.schoolOin, gate.door);
+    if (request.check !== check)
+      throw new GatewayError(
+        'state.conflict',
+        'The numbers are others by now, or were not looked at: preview it first.',
+        {
+          where: 'check',
+        },
+      );
+    return schoolAnswer(forgetSchool(receivers, gate.door), request, gate);
+  },
+  keepSchool: (request: op.KeepSchoolRequest, gate) => schoolAnswer(keepSchool(), request, gate),
+  confirmSchoolForget: (request: op.ConfirmSchoolForgetRequest, gate) =>
+    schoolAnswer(confirmSchoolForget(), request, gate),
+  listSchoolForgets: async ({ schoolOin }: op.ListSchoolForgetsRequest, { door }) => {
+    const forgettings = door.chain
+      .forgettings()
+      .filter((one) => schoolOin === '' || one.schoolOin === schoolOin)
+      .sort((a, b) => (a.schoolOin < b.schoolOin ? -1 : 1));
+    const named = forgettings.flatMap((one) => [one.schoolOin, ...one.receivers.map(({ partyOin }) => partyOin)]);
+    return { forgettings, names: namesOf(door.chain, named) };
   },
   replaceNumber: async (request: op.ReplaceNumberRequest, gate): Promise<op.ReplaceNumberResponse> => {
     const { schoolOin, before, after } = request;

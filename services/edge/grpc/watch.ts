@@ -20,7 +20,7 @@ import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { watchOf } from '../head.ts';
 import { CLOSED } from '../out/reopening.ts';
-import { ofAgreements, tryPurpose } from '../purpose.ts';
+import { isClosingWord, ofAgreements, tryPurpose } from '../purpose.ts';
 import { entitlementsShown } from '../reads/entitlements.ts';
 import { flowOf, present } from '../reads/flows.ts';
 import { isElsewhere, showOrder } from '../reads/orders.ts';
@@ -373,6 +373,11 @@ const results: Show = async (rows, purpose, caller, gate) => {
 
 const mandates: Show = async (rows) =>
   rows.map((row) => {
+    if (row.type === 'PartyStandingChanged') {
+      const { forgetting } = decode(row, 'PartyStandingChanged').standing ?? {};
+      // Who else is told is nobody's business.
+      return forgetting && { schoolForgetting: { ...forgetting, receivers: [] } };
+    }
     const { mandate, byOin, change } = decode(row, 'MandateChanged');
     return { change: change || 'changed', mandate, byOin };
   });
@@ -452,14 +457,14 @@ export async function serveWatch(
     first = false;
     after = through;
     const closed = new Set<string>();
-    page: for (const run of runs(rows, mailbox)) {
+    page: for (const run of runs(rows, mailbox, (school) => door.chain.isClosed(school))) {
       // Nothing is parked for a token that is for another school.
       if (!mailbox.catalogue && caller.school !== undefined && caller.school !== run.school) continue;
       const purpose = mailbox.catalogue
         ? undefined
         : mailbox.service === Service.SERVICE_UNSPECIFIED
           ? { purpose: ofAgreements(run.school, caller.oin) }
-          : tryPurpose(door, caller, run.school, mailbox.service);
+          : tryPurpose(door, caller, run.school, mailbox.service, run.closing);
       if (purpose && 'fault' in purpose) {
         const { again } = await door.services.delivery.parkRows({
           partyOin: caller.oin,
@@ -521,13 +526,21 @@ function unlessOver<T>(closing: AbortSignal, asked: Promise<T>): Promise<T | und
 }
 
 /** Rows of one school that follow each other: order stays, and the vault is asked once for each. */
-function runs(rows: readonly MailboxRow[], mailbox: Mailbox): { school: string; rows: MailboxRow[] }[] {
-  const list: { school: string; rows: MailboxRow[] }[] = [];
+interface Run {
+  school: string;
+  /** They are told although the school is closed. */
+  closing: boolean;
+  rows: MailboxRow[];
+}
+
+function runs(rows: readonly MailboxRow[], mailbox: Mailbox, isClosed: (school: string) => boolean): Run[] {
+  const list: Run[] = [];
   for (const row of rows) {
     const school = mailbox.catalogue ? '' : row.schoolOin;
+    const closing = school !== '' && isClosingWord(row) && isClosed(school);
     const last = list.at(-1);
-    if (last?.school === school) last.rows.push(row);
-    else list.push({ school, rows: [row] });
+    if (last?.school === school && last.closing === closing) last.rows.push(row);
+    else list.push({ school, closing, rows: [row] });
   }
   return list;
 }

@@ -1,11 +1,13 @@
 import { GatewayError, isPartyOin, newId } from '#kernel';
 import { Role } from '#proto/eduk/core/v1/party';
-import type { CredentialDigests } from '#proto/eduk/events/v1/parties';
+import { type CredentialDigests, PartyStandingSubmitted } from '#proto/eduk/events/v1/parties';
 import { ResumePartyRequest, StopPartyRequest } from '#proto/eduk/operator/v1/operator';
 import type { Door, Intake } from '../submission.ts';
 import { event } from '../submission.ts';
 
 /** Stopping a party everywhere, and letting it go on. The decider says what that means; a repeat changes nothing. */
+
+export const unsaid = PartyStandingSubmitted.fromPartial({});
 
 /** Faults: wire.invalid, state.missing. */
 async function isRegistered(oin: string, { chain }: Pick<Door, 'chain'>): Promise<void> {
@@ -31,9 +33,7 @@ export function stopParty(): Intake<StopPartyRequest> {
           where: 'reason',
         });
     },
-    events: ({ oin, reason }) => [
-      event('PartyStandingSubmitted', { oin, change: 'stop', reason, credentials: undefined }, oin),
-    ],
+    events: ({ oin, reason }) => [event('PartyStandingSubmitted', { ...unsaid, oin, change: 'stop', reason }, oin)],
   };
 }
 
@@ -49,6 +49,6 @@ export function resumeParty(credentials: CredentialDigests): Intake<ResumePartyR
     reference: () => reference,
     school: () => '',
     locate: ({ oin }, door) => isRegistered(oin, door),
-    events: ({ oin }) => [event('PartyStandingSubmitted', { oin, change: 'resume', reason: '', credentials }, oin)],
+    events: ({ oin }) => [event('PartyStandingSubmitted', { ...unsaid, oin, change: 'resume', credentials }, oin)],
   };
 }

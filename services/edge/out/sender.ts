@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { asGatewayError, type Dialler, describeError, GatewayError, log, logSeldom, newId, uuidText } from '#kernel';
 import { type Attempt, AttemptOutcome } from '#proto/eduk/delivery/v1/delivery';
 import type { Gate } from '../gate.ts';
-import { tryPurpose } from '../purpose.ts';
+import { isClosingWord, tryPurpose } from '../purpose.ts';
 import { partyCaller } from '../stages/authenticate.ts';
 import { bodyOf, CONTENT_TYPE } from './body.ts';
 import { posterFor, TIMEOUT_MS } from './post.ts';
@@ -122,11 +122,15 @@ export function startSender(
     if (door.chain.isStopped(attempt.partyOin) && (await staysStopped(attempt.partyOin)))
       return { result: 'withheld', code: 'mandate.suspended' };
     const caller = partyCaller(door.chain, attempt.partyOin);
-    let judged = tryPurpose(door, caller, attempt.schoolOin, attempt.service);
+    const judge = () => {
+      const { schoolOin, service, rows } = attempt;
+      return tryPurpose(door, caller, schoolOin, service, door.chain.isClosed(schoolOin) && rows.every(isClosingWord));
+    };
+    let judged = judge();
     if ('fault' in judged) {
       // Confirmed a moment ago, perhaps; and what is withheld says why until it is released.
       await door.chain.refresh();
-      judged = tryPurpose(door, caller, attempt.schoolOin, attempt.service);
+      judged = judge();
     }
     if ('fault' in judged) return { result: 'withheld', code: judged.fault };
     const { bytes, untold } = await bodyOf(attempt, judged.purpose, caller, gate);

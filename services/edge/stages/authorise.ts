@@ -45,6 +45,14 @@ export const SCHOOL_UNKNOWN =
 const otherSchool = (): GatewayError =>
   new GatewayError('party.forbidden', 'This token is for another school.', { where: 'school_oin' });
 
+/** Refuses a school that is forgotten, to everyone. Faults: mandate.ended. */
+export function requireOpenSchool(door: Pick<Door, 'chain'>, school: string): void {
+  if (door.chain.isClosed(school))
+    throw new GatewayError('mandate.ended', 'This school is forgotten: nothing of it is taken in or given.', {
+      where: 'school_oin',
+    });
+}
+
 /** Refuses a school that the caller's token is not for. Faults: party.forbidden. */
 export function requireOwnSchool(caller: Caller, school: string): void {
   if (caller.school !== undefined && caller.school !== school) throw otherSchool();
@@ -78,6 +86,8 @@ export function requireMandate(
   service: Service | undefined,
   fresh = false,
 ): void {
+  // Not for the operator either: what it took in would be destroyed with the rest.
+  if (service !== undefined) requireOpenSchool(door, school);
   if (caller.actor !== undefined) {
     requireActing(door, caller, school, service, fresh);
     return;

@@ -100,6 +100,7 @@ export interface Changes {
   waiting: Map<number, number | undefined>;
   destroyed: { school: number; learner: number; nowMs: number }[];
   droppedLookups: { school: number; hash: string; learner: number }[];
+  droppedTexts: { school: number; token: string }[];
 }
 const unchanged = (): Changes => ({
   dirty: new Set(),
@@ -120,6 +121,7 @@ const unchanged = (): Changes => ({
   waiting: new Map(),
   destroyed: [],
   droppedLookups: [],
+  droppedTexts: [],
 });
 
 /** How many ids are loaded at least where some are wanting. */
@@ -391,6 +393,13 @@ export class Image implements Rows, Writes {
     this.changes.texts.set(`${school} ${row.token}`, { ...row, school });
     this.changes.dirty.add(school);
     this.#written.of(school).set(textOf(row.token), row);
+  }
+
+  dropText(school: number, token: string): void {
+    this.changes.texts.delete(`${school} ${token}`);
+    this.changes.droppedTexts.push({ school, token });
+    this.changes.dirty.add(school);
+    this.#written.of(school).set(textOf(token), undefined);
   }
 
   setWaiting(school: number, learner: number, atMs: number | undefined): void {

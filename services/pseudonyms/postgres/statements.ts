@@ -257,8 +257,16 @@ function reseal(part: 'birth' | 'contact', sealed: ReadonlyMap<number, Uint8Arra
  * One way there and back.
  */
 export async function save(connection: Connection, changes: Changes, version: number, nowMs: number): Promise<void> {
-  const { schools, firstSectors, sectors, learners, destroyed, droppedLookups } = changes;
+  const { schools, firstSectors, sectors, learners, destroyed, droppedLookups, droppedTexts } = changes;
   const statements: Statement[] = [];
+  if (droppedTexts.length > 0)
+    statements.push(
+      wipe(
+        'texts',
+        'USING unnest($1::bigint[], $2::text[]) AS w(school, token) WHERE texts.school = w.school AND texts.token = w.token',
+        [droppedTexts.map(({ school }) => school), droppedTexts.map(({ token }) => token), nowMs],
+      ),
+    );
   if (droppedLookups.length > 0)
     statements.push(
       // First, for the same number may lead to somebody new in this group.

@@ -5,6 +5,7 @@ import { serveVault } from '../calls.ts';
 import { Custody, LEASE_MS, type MasterSource } from '../custody.ts';
 import type { Holders } from '../holder.ts';
 import { type MasterRing, masterKeys, type SchoolLease } from '../keys.ts';
+import { schoolToken } from '../ledger.ts';
 import { OLD_NAMES_MS, type Touched } from '../people.ts';
 import { REVEALS_PER_HOUR, RevealWatch } from '../reveals.ts';
 import { type NextKey, openRing } from '../ring.ts';
@@ -268,6 +269,7 @@ class PostgresVault implements Vault {
       asked: this.#asked,
       custody,
       store: this.#store,
+      clock,
       grouped: (school, run) =>
         this.#stopped ? Promise.reject(new GatewayError('gateway.stopping')) : this.#laneOf(school).submit(run),
     });
@@ -383,6 +385,8 @@ class PostgresVault implements Vault {
     // What was noted and not yet committed when it last looked, and clocks that differ.
     const lines = await this.#ledger.since((seen?.number ?? 0) - HOUR_MS);
     let decisions = 0;
+    for (const { school, token, atMs } of lines)
+      if (token === schoolToken(school)) decisions += await this.#dropTextsAgain(school, atMs);
     for (let from = 0; from < lines.length; from += DUE) {
       const changed = await Promise.all(
         lines
@@ -397,6 +401,17 @@ class PostgresVault implements Vault {
         ON CONFLICT (name) DO UPDATE SET number = greatest(meta.number, excluded.number)`,
       values: [now],
     });
+  }
+
+  /** Its people have lines of their own, and its keys are renewed when the doors say it again. */
+  async #dropTextsAgain(school: string, atMs: number): Promise<number> {
+    const lane = this.#laneOf(school);
+    if (await lane.submit(({ forgetting }) => forgetting.isSchoolDone(school, atMs))) return 0;
+    for (let dropped = 0; ; ) {
+      const texts = await this.#store.textsAfter(school, '', DUE);
+      if (texts.length === 0) return dropped;
+      dropped += (await lane.submit(({ forgetting }) => forgetting.destroyOfSchool(school, [], texts))).texts;
+    }
   }
 
   async #saveTouched(): Promise<void> {

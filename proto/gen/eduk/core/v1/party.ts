@@ -491,6 +491,27 @@ export interface SchoolMandate {
   autorisatiesleutel: string;
 }
 
+/** A receiver of what is forgotten. */
+export interface ForgetReceiver {
+  partyOin: string;
+  /** Nothing tells it to delete in a standard that it reads here: somebody asks it, and says when it has done so. */
+  mustConfirm: boolean;
+  /** When it was said, Unix milliseconds; 0 = not yet. */
+  confirmedMs: bigint;
+}
+
+/** How the forgetting of a whole school stands. */
+export interface SchoolForgetting {
+  schoolOin: string;
+  /** `waits`: closed, and to be destroyed; `kept`: taken back; `destroyed`. */
+  state: string;
+  /** Unix milliseconds. */
+  askedMs: bigint;
+  destroyAtMs: bigint;
+  /** Who had data of its people, or might have had; only for the operator. */
+  receivers: ForgetReceiver[];
+}
+
 function createBaseEndpoint(): Endpoint {
   return { standard: "", url: "" };
 }
@@ -1912,6 +1933,275 @@ export const SchoolMandate: MessageFns<SchoolMandate> = {
       ? Mandate.fromPartial(object.mandate)
       : undefined;
     message.autorisatiesleutel = object.autorisatiesleutel ?? "";
+    return message;
+  },
+};
+
+function createBaseForgetReceiver(): ForgetReceiver {
+  return { partyOin: "", mustConfirm: false, confirmedMs: 0n };
+}
+
+export const ForgetReceiver: MessageFns<ForgetReceiver> = {
+  encode(message: ForgetReceiver, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.mustConfirm !== false) {
+      writer.uint32(16).bool(message.mustConfirm);
+    }
+    if (message.confirmedMs !== 0n) {
+      if (BigInt.asIntN(64, message.confirmedMs) !== message.confirmedMs) {
+        throw new globalThis.Error("value provided for field message.confirmedMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.confirmedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetReceiver {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetReceiver();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.mustConfirm = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.confirmedMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ForgetReceiver {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      mustConfirm: isSet(object.mustConfirm)
+        ? globalThis.Boolean(object.mustConfirm)
+        : isSet(object.must_confirm)
+        ? globalThis.Boolean(object.must_confirm)
+        : false,
+      confirmedMs: isSet(object.confirmedMs)
+        ? BigInt(object.confirmedMs)
+        : isSet(object.confirmed_ms)
+        ? BigInt(object.confirmed_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: ForgetReceiver): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.mustConfirm !== false) {
+      obj.mustConfirm = message.mustConfirm;
+    }
+    if (message.confirmedMs !== 0n) {
+      obj.confirmedMs = message.confirmedMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ForgetReceiver>): ForgetReceiver {
+    return ForgetReceiver.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ForgetReceiver>): ForgetReceiver {
+    const message = createBaseForgetReceiver();
+    message.partyOin = object.partyOin ?? "";
+    message.mustConfirm = object.mustConfirm ?? false;
+    message.confirmedMs = (object.confirmedMs !== undefined && object.confirmedMs !== null)
+      ? BigInt(object.confirmedMs)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseSchoolForgetting(): SchoolForgetting {
+  return { schoolOin: "", state: "", askedMs: 0n, destroyAtMs: 0n, receivers: [] };
+}
+
+export const SchoolForgetting: MessageFns<SchoolForgetting> = {
+  encode(message: SchoolForgetting, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.askedMs !== 0n) {
+      if (BigInt.asIntN(64, message.askedMs) !== message.askedMs) {
+        throw new globalThis.Error("value provided for field message.askedMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.askedMs);
+    }
+    if (message.destroyAtMs !== 0n) {
+      if (BigInt.asIntN(64, message.destroyAtMs) !== message.destroyAtMs) {
+        throw new globalThis.Error("value provided for field message.destroyAtMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.destroyAtMs);
+    }
+    for (const v of message.receivers) {
+      ForgetReceiver.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SchoolForgetting {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchoolForgetting();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.askedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.destroyAtMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.receivers.push(ForgetReceiver.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SchoolForgetting {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      askedMs: isSet(object.askedMs) ? BigInt(object.askedMs) : isSet(object.asked_ms) ? BigInt(object.asked_ms) : 0n,
+      destroyAtMs: isSet(object.destroyAtMs)
+        ? BigInt(object.destroyAtMs)
+        : isSet(object.destroy_at_ms)
+        ? BigInt(object.destroy_at_ms)
+        : 0n,
+      receivers: globalThis.Array.isArray(object?.receivers)
+        ? object.receivers.map((e: any) => ForgetReceiver.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: SchoolForgetting): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.askedMs !== 0n) {
+      obj.askedMs = message.askedMs.toString();
+    }
+    if (message.destroyAtMs !== 0n) {
+      obj.destroyAtMs = message.destroyAtMs.toString();
+    }
+    if (message.receivers?.length) {
+      obj.receivers = message.receivers.map((e) => ForgetReceiver.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SchoolForgetting>): SchoolForgetting {
+    return SchoolForgetting.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SchoolForgetting>): SchoolForgetting {
+    const message = createBaseSchoolForgetting();
+    message.schoolOin = object.schoolOin ?? "";
+    message.state = object.state ?? "";
+    message.askedMs = (object.askedMs !== undefined && object.askedMs !== null) ? BigInt(object.askedMs) : 0n;
+    message.destroyAtMs = (object.destroyAtMs !== undefined && object.destroyAtMs !== null)
+      ? BigInt(object.destroyAtMs)
+      : 0n;
+    message.receivers = object.receivers?.map((e) => ForgetReceiver.fromPartial(e)) || [];
     return message;
   },
 };

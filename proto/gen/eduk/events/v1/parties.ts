@@ -6,7 +6,16 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Mandate, MandateReview, Party, Service, serviceFromJSON, serviceToJSON } from "../../core/v1/party.ts";
+import {
+  ForgetReceiver,
+  Mandate,
+  MandateReview,
+  Party,
+  SchoolForgetting,
+  Service,
+  serviceFromJSON,
+  serviceToJSON,
+} from "../../core/v1/party.ts";
 
 export const protobufPackage = "eduk.events.v1";
 
@@ -107,19 +116,28 @@ export interface PartyStanding {
   tokensFromMs: bigint;
   /** How often its pseudonyms were renewed: part of the key that they are made with. */
   pseudonyms: number;
+  /** Of a school that is to be forgotten, or was; absent = nobody asked. */
+  forgetting: SchoolForgetting | undefined;
 }
 
-/** A party is to be stopped everywhere, or to go on. */
+/** A party is to be stopped everywhere, or to go on; or a school is to be forgotten, or kept after all. */
 export interface PartyStandingSubmitted {
   oin: string;
-  /** `stop` or `resume`. */
+  /** `stop` or `resume`; of a school `forget`, `keep`, or `confirm`: a receiver has deleted. */
   change: string;
   reason: string;
   /** With which it goes on. */
-  credentials: CredentialDigests | undefined;
+  credentials:
+    | CredentialDigests
+    | undefined;
+  /** Of `forget`: when, Unix milliseconds, and who must be told. */
+  destroyAtMs: bigint;
+  receivers: ForgetReceiver[];
+  /** Of `confirm`: who. */
+  partyOin: string;
 }
 
-/** A party was stopped everywhere, or goes on. */
+/** A party was stopped everywhere, or goes on; or the forgetting of a school stands otherwise. */
 export interface PartyStandingChanged {
   oin: string;
   standing:
@@ -127,6 +145,8 @@ export interface PartyStandingChanged {
     | undefined;
   /** True when it stood so already: it decides that flow. */
   unchanged: boolean;
+  /** What is new of the forgetting of a school: `waits`, `kept`, `destroyed` or `confirmed`; empty = a stop, or its end. */
+  change: string;
 }
 
 /** A school is asked about a mandate, or answers. */
@@ -1251,7 +1271,7 @@ export const PartyChangeRefused: MessageFns<PartyChangeRefused> = {
 };
 
 function createBasePartyStanding(): PartyStanding {
-  return { stoppedMs: 0n, reason: "", tokensFromMs: 0n, pseudonyms: 0 };
+  return { stoppedMs: 0n, reason: "", tokensFromMs: 0n, pseudonyms: 0, forgetting: undefined };
 }
 
 export const PartyStanding: MessageFns<PartyStanding> = {
@@ -1273,6 +1293,9 @@ export const PartyStanding: MessageFns<PartyStanding> = {
     }
     if (message.pseudonyms !== 0) {
       writer.uint32(32).uint32(message.pseudonyms);
+    }
+    if (message.forgetting !== undefined) {
+      SchoolForgetting.encode(message.forgetting, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1322,6 +1345,14 @@ export const PartyStanding: MessageFns<PartyStanding> = {
             message.pseudonyms = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.forgetting = SchoolForgetting.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1348,6 +1379,7 @@ export const PartyStanding: MessageFns<PartyStanding> = {
         ? BigInt(object.tokens_from_ms)
         : 0n,
       pseudonyms: isSet(object.pseudonyms) ? globalThis.Number(object.pseudonyms) : 0,
+      forgetting: isSet(object.forgetting) ? SchoolForgetting.fromJSON(object.forgetting) : undefined,
     };
   },
 
@@ -1365,6 +1397,9 @@ export const PartyStanding: MessageFns<PartyStanding> = {
     if (message.pseudonyms !== 0) {
       obj.pseudonyms = Math.round(message.pseudonyms);
     }
+    if (message.forgetting !== undefined) {
+      obj.forgetting = SchoolForgetting.toJSON(message.forgetting);
+    }
     return obj;
   },
 
@@ -1379,12 +1414,15 @@ export const PartyStanding: MessageFns<PartyStanding> = {
       ? BigInt(object.tokensFromMs)
       : 0n;
     message.pseudonyms = object.pseudonyms ?? 0;
+    message.forgetting = (object.forgetting !== undefined && object.forgetting !== null)
+      ? SchoolForgetting.fromPartial(object.forgetting)
+      : undefined;
     return message;
   },
 };
 
 function createBasePartyStandingSubmitted(): PartyStandingSubmitted {
-  return { oin: "", change: "", reason: "", credentials: undefined };
+  return { oin: "", change: "", reason: "", credentials: undefined, destroyAtMs: 0n, receivers: [], partyOin: "" };
 }
 
 export const PartyStandingSubmitted: MessageFns<PartyStandingSubmitted> = {
@@ -1400,6 +1438,18 @@ export const PartyStandingSubmitted: MessageFns<PartyStandingSubmitted> = {
     }
     if (message.credentials !== undefined) {
       CredentialDigests.encode(message.credentials, writer.uint32(34).fork()).join();
+    }
+    if (message.destroyAtMs !== 0n) {
+      if (BigInt.asIntN(64, message.destroyAtMs) !== message.destroyAtMs) {
+        throw new globalThis.Error("value provided for field message.destroyAtMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.destroyAtMs);
+    }
+    for (const v of message.receivers) {
+      ForgetReceiver.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(58).string(message.partyOin);
     }
     return writer;
   },
@@ -1449,6 +1499,30 @@ export const PartyStandingSubmitted: MessageFns<PartyStandingSubmitted> = {
             message.credentials = CredentialDigests.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.destroyAtMs = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.receivers.push(ForgetReceiver.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1467,6 +1541,19 @@ export const PartyStandingSubmitted: MessageFns<PartyStandingSubmitted> = {
       change: isSet(object.change) ? globalThis.String(object.change) : "",
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
       credentials: isSet(object.credentials) ? CredentialDigests.fromJSON(object.credentials) : undefined,
+      destroyAtMs: isSet(object.destroyAtMs)
+        ? BigInt(object.destroyAtMs)
+        : isSet(object.destroy_at_ms)
+        ? BigInt(object.destroy_at_ms)
+        : 0n,
+      receivers: globalThis.Array.isArray(object?.receivers)
+        ? object.receivers.map((e: any) => ForgetReceiver.fromJSON(e))
+        : [],
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
     };
   },
 
@@ -1484,6 +1571,15 @@ export const PartyStandingSubmitted: MessageFns<PartyStandingSubmitted> = {
     if (message.credentials !== undefined) {
       obj.credentials = CredentialDigests.toJSON(message.credentials);
     }
+    if (message.destroyAtMs !== 0n) {
+      obj.destroyAtMs = message.destroyAtMs.toString();
+    }
+    if (message.receivers?.length) {
+      obj.receivers = message.receivers.map((e) => ForgetReceiver.toJSON(e));
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
     return obj;
   },
 
@@ -1498,12 +1594,17 @@ export const PartyStandingSubmitted: MessageFns<PartyStandingSubmitted> = {
     message.credentials = (object.credentials !== undefined && object.credentials !== null)
       ? CredentialDigests.fromPartial(object.credentials)
       : undefined;
+    message.destroyAtMs = (object.destroyAtMs !== undefined && object.destroyAtMs !== null)
+      ? BigInt(object.destroyAtMs)
+      : 0n;
+    message.receivers = object.receivers?.map((e) => ForgetReceiver.fromPartial(e)) || [];
+    message.partyOin = object.partyOin ?? "";
     return message;
   },
 };
 
 function createBasePartyStandingChanged(): PartyStandingChanged {
-  return { oin: "", standing: undefined, unchanged: false };
+  return { oin: "", standing: undefined, unchanged: false, change: "" };
 }
 
 export const PartyStandingChanged: MessageFns<PartyStandingChanged> = {
@@ -1516,6 +1617,9 @@ export const PartyStandingChanged: MessageFns<PartyStandingChanged> = {
     }
     if (message.unchanged !== false) {
       writer.uint32(24).bool(message.unchanged);
+    }
+    if (message.change !== "") {
+      writer.uint32(34).string(message.change);
     }
     return writer;
   },
@@ -1557,6 +1661,14 @@ export const PartyStandingChanged: MessageFns<PartyStandingChanged> = {
             message.unchanged = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.change = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1574,6 +1686,7 @@ export const PartyStandingChanged: MessageFns<PartyStandingChanged> = {
       oin: isSet(object.oin) ? globalThis.String(object.oin) : "",
       standing: isSet(object.standing) ? PartyStanding.fromJSON(object.standing) : undefined,
       unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
+      change: isSet(object.change) ? globalThis.String(object.change) : "",
     };
   },
 
@@ -1588,6 +1701,9 @@ export const PartyStandingChanged: MessageFns<PartyStandingChanged> = {
     if (message.unchanged !== false) {
       obj.unchanged = message.unchanged;
     }
+    if (message.change !== "") {
+      obj.change = message.change;
+    }
     return obj;
   },
 
@@ -1601,6 +1717,7 @@ export const PartyStandingChanged: MessageFns<PartyStandingChanged> = {
       ? PartyStanding.fromPartial(object.standing)
       : undefined;
     message.unchanged = object.unchanged ?? false;
+    message.change = object.change ?? "";
     return message;
   },
 };

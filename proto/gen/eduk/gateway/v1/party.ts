@@ -19,6 +19,7 @@ import {
   Role,
   roleFromJSON,
   roleToJSON,
+  SchoolForgetting,
   SchoolMandate,
   Service,
   serviceFromJSON,
@@ -256,6 +257,11 @@ export interface WatchMandatesResponse {
   byOin: string;
   /** Resume after this change. */
   cursor: string;
+  /**
+   * Instead of a mandate: a school is forgotten. Delete what you have of it by the hour of its destruction; its learners you are told of by
+   * WatchRosters until then.
+   */
+  schoolForgetting: SchoolForgetting | undefined;
 }
 
 /** Filters; empty = all. */
@@ -2448,7 +2454,7 @@ export const WatchMandatesRequest: MessageFns<WatchMandatesRequest> = {
 };
 
 function createBaseWatchMandatesResponse(): WatchMandatesResponse {
-  return { change: "", mandate: undefined, byOin: "", cursor: "" };
+  return { change: "", mandate: undefined, byOin: "", cursor: "", schoolForgetting: undefined };
 }
 
 export const WatchMandatesResponse: MessageFns<WatchMandatesResponse> = {
@@ -2464,6 +2470,9 @@ export const WatchMandatesResponse: MessageFns<WatchMandatesResponse> = {
     }
     if (message.cursor !== "") {
       writer.uint32(34).string(message.cursor);
+    }
+    if (message.schoolForgetting !== undefined) {
+      SchoolForgetting.encode(message.schoolForgetting, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -2513,6 +2522,14 @@ export const WatchMandatesResponse: MessageFns<WatchMandatesResponse> = {
             message.cursor = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.schoolForgetting = SchoolForgetting.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2535,6 +2552,11 @@ export const WatchMandatesResponse: MessageFns<WatchMandatesResponse> = {
         ? globalThis.String(object.by_oin)
         : "",
       cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+      schoolForgetting: isSet(object.schoolForgetting)
+        ? SchoolForgetting.fromJSON(object.schoolForgetting)
+        : isSet(object.school_forgetting)
+        ? SchoolForgetting.fromJSON(object.school_forgetting)
+        : undefined,
     };
   },
 
@@ -2552,6 +2574,9 @@ export const WatchMandatesResponse: MessageFns<WatchMandatesResponse> = {
     if (message.cursor !== "") {
       obj.cursor = message.cursor;
     }
+    if (message.schoolForgetting !== undefined) {
+      obj.schoolForgetting = SchoolForgetting.toJSON(message.schoolForgetting);
+    }
     return obj;
   },
 
@@ -2566,6 +2591,9 @@ export const WatchMandatesResponse: MessageFns<WatchMandatesResponse> = {
       : undefined;
     message.byOin = object.byOin ?? "";
     message.cursor = object.cursor ?? "";
+    message.schoolForgetting = (object.schoolForgetting !== undefined && object.schoolForgetting !== null)
+      ? SchoolForgetting.fromPartial(object.schoolForgetting)
+      : undefined;
     return message;
   },
 };

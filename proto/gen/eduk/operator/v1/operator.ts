@@ -11,6 +11,7 @@ import { Age, Parked } from "../../bus/v1/bus.ts";
 import { LogHead, LogKey, LogProof } from "../../core/v1/audit.ts";
 import { LearnerRef, Person } from "../../core/v1/learner.ts";
 import {
+  ForgetReceiver,
   Mandate,
   MandateReview,
   MandateState,
@@ -21,6 +22,7 @@ import {
   Role,
   roleFromJSON,
   roleToJSON,
+  SchoolForgetting,
   SchoolMandate,
   Service,
   serviceFromJSON,
@@ -1347,6 +1349,82 @@ export interface PullLoss {
 export interface PullRosterResponse {
   rosters: PulledRoster[];
   /** Of the parties and schools in them that are registered. */
+  names: PartyName[];
+}
+
+/** Which. */
+export interface PreviewSchoolForgetRequest {
+  schoolOin: string;
+}
+
+/** What would go. */
+export interface PreviewSchoolForgetResponse {
+  /** Rosters, by school year. */
+  rosters: SchoolRoster[];
+  /** Of whom identity is held, also without a roster. */
+  learners: number;
+  staff: number;
+  texts: number;
+  results: bigint;
+  entitlements: bigint;
+  orders: bigint;
+  /** Mandates that have not ended. */
+  mandates: number;
+  /** Who is told, or must be asked. */
+  receivers: ForgetReceiver[];
+  names: PartyName[];
+  /** Names these numbers: ForgetSchool takes it only as long as they stand. */
+  check: string;
+  /** Where it was asked before. */
+  forgetting: SchoolForgetting | undefined;
+}
+
+/** Which, and what was seen of it. */
+export interface ForgetSchoolRequest {
+  schoolOin: string;
+  check: string;
+}
+
+/** How it stands. */
+export interface ForgetSchoolResponse {
+  flowId: string;
+  decision: Decision | undefined;
+  forgetting: SchoolForgetting | undefined;
+}
+
+/** Which. */
+export interface KeepSchoolRequest {
+  schoolOin: string;
+}
+
+/** How it stands. */
+export interface KeepSchoolResponse {
+  flowId: string;
+  decision: Decision | undefined;
+  forgetting: SchoolForgetting | undefined;
+}
+
+/** Of which school, and who. */
+export interface ConfirmSchoolForgetRequest {
+  schoolOin: string;
+  partyOin: string;
+}
+
+/** How it stands. */
+export interface ConfirmSchoolForgetResponse {
+  flowId: string;
+  decision: Decision | undefined;
+  forgetting: SchoolForgetting | undefined;
+}
+
+/** Filters; empty = all. */
+export interface ListSchoolForgetsRequest {
+  schoolOin: string;
+}
+
+/** By school. */
+export interface ListSchoolForgetsResponse {
+  forgettings: SchoolForgetting[];
   names: PartyName[];
 }
 
@@ -17491,6 +17569,1096 @@ export const PullRosterResponse: MessageFns<PullRosterResponse> = {
   },
 };
 
+function createBasePreviewSchoolForgetRequest(): PreviewSchoolForgetRequest {
+  return { schoolOin: "" };
+}
+
+export const PreviewSchoolForgetRequest: MessageFns<PreviewSchoolForgetRequest> = {
+  encode(message: PreviewSchoolForgetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewSchoolForgetRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewSchoolForgetRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewSchoolForgetRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: PreviewSchoolForgetRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewSchoolForgetRequest>): PreviewSchoolForgetRequest {
+    return PreviewSchoolForgetRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewSchoolForgetRequest>): PreviewSchoolForgetRequest {
+    const message = createBasePreviewSchoolForgetRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewSchoolForgetResponse(): PreviewSchoolForgetResponse {
+  return {
+    rosters: [],
+    learners: 0,
+    staff: 0,
+    texts: 0,
+    results: 0n,
+    entitlements: 0n,
+    orders: 0n,
+    mandates: 0,
+    receivers: [],
+    names: [],
+    check: "",
+    forgetting: undefined,
+  };
+}
+
+export const PreviewSchoolForgetResponse: MessageFns<PreviewSchoolForgetResponse> = {
+  encode(message: PreviewSchoolForgetResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rosters) {
+      SchoolRoster.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.learners !== 0) {
+      writer.uint32(16).uint32(message.learners);
+    }
+    if (message.staff !== 0) {
+      writer.uint32(24).uint32(message.staff);
+    }
+    if (message.texts !== 0) {
+      writer.uint32(32).uint32(message.texts);
+    }
+    if (message.results !== 0n) {
+      if (BigInt.asUintN(64, message.results) !== message.results) {
+        throw new globalThis.Error("value provided for field message.results of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.results);
+    }
+    if (message.entitlements !== 0n) {
+      if (BigInt.asUintN(64, message.entitlements) !== message.entitlements) {
+        throw new globalThis.Error("value provided for field message.entitlements of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.entitlements);
+    }
+    if (message.orders !== 0n) {
+      if (BigInt.asUintN(64, message.orders) !== message.orders) {
+        throw new globalThis.Error("value provided for field message.orders of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.orders);
+    }
+    if (message.mandates !== 0) {
+      writer.uint32(64).uint32(message.mandates);
+    }
+    for (const v of message.receivers) {
+      ForgetReceiver.encode(v!, writer.uint32(74).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.check !== "") {
+      writer.uint32(90).string(message.check);
+    }
+    if (message.forgetting !== undefined) {
+      SchoolForgetting.encode(message.forgetting, writer.uint32(98).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewSchoolForgetResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewSchoolForgetResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rosters.push(SchoolRoster.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.learners = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.staff = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.texts = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.results = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.entitlements = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.orders = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.mandates = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.receivers.push(ForgetReceiver.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.check = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.forgetting = SchoolForgetting.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewSchoolForgetResponse {
+    return {
+      rosters: globalThis.Array.isArray(object?.rosters)
+        ? object.rosters.map((e: any) => SchoolRoster.fromJSON(e))
+        : [],
+      learners: isSet(object.learners) ? globalThis.Number(object.learners) : 0,
+      staff: isSet(object.staff) ? globalThis.Number(object.staff) : 0,
+      texts: isSet(object.texts) ? globalThis.Number(object.texts) : 0,
+      results: isSet(object.results) ? BigInt(object.results) : 0n,
+      entitlements: isSet(object.entitlements) ? BigInt(object.entitlements) : 0n,
+      orders: isSet(object.orders) ? BigInt(object.orders) : 0n,
+      mandates: isSet(object.mandates) ? globalThis.Number(object.mandates) : 0,
+      receivers: globalThis.Array.isArray(object?.receivers)
+        ? object.receivers.map((e: any) => ForgetReceiver.fromJSON(e))
+        : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+      check: isSet(object.check) ? globalThis.String(object.check) : "",
+      forgetting: isSet(object.forgetting) ? SchoolForgetting.fromJSON(object.forgetting) : undefined,
+    };
+  },
+
+  toJSON(message: PreviewSchoolForgetResponse): unknown {
+    const obj: any = {};
+    if (message.rosters?.length) {
+      obj.rosters = message.rosters.map((e) => SchoolRoster.toJSON(e));
+    }
+    if (message.learners !== 0) {
+      obj.learners = Math.round(message.learners);
+    }
+    if (message.staff !== 0) {
+      obj.staff = Math.round(message.staff);
+    }
+    if (message.texts !== 0) {
+      obj.texts = Math.round(message.texts);
+    }
+    if (message.results !== 0n) {
+      obj.results = message.results.toString();
+    }
+    if (message.entitlements !== 0n) {
+      obj.entitlements = message.entitlements.toString();
+    }
+    if (message.orders !== 0n) {
+      obj.orders = message.orders.toString();
+    }
+    if (message.mandates !== 0) {
+      obj.mandates = Math.round(message.mandates);
+    }
+    if (message.receivers?.length) {
+      obj.receivers = message.receivers.map((e) => ForgetReceiver.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    if (message.check !== "") {
+      obj.check = message.check;
+    }
+    if (message.forgetting !== undefined) {
+      obj.forgetting = SchoolForgetting.toJSON(message.forgetting);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewSchoolForgetResponse>): PreviewSchoolForgetResponse {
+    return PreviewSchoolForgetResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewSchoolForgetResponse>): PreviewSchoolForgetResponse {
+    const message = createBasePreviewSchoolForgetResponse();
+    message.rosters = object.rosters?.map((e) => SchoolRoster.fromPartial(e)) || [];
+    message.learners = object.learners ?? 0;
+    message.staff = object.staff ?? 0;
+    message.texts = object.texts ?? 0;
+    message.results = (object.results !== undefined && object.results !== null) ? BigInt(object.results) : 0n;
+    message.entitlements = (object.entitlements !== undefined && object.entitlements !== null)
+      ? BigInt(object.entitlements)
+      : 0n;
+    message.orders = (object.orders !== undefined && object.orders !== null) ? BigInt(object.orders) : 0n;
+    message.mandates = object.mandates ?? 0;
+    message.receivers = object.receivers?.map((e) => ForgetReceiver.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    message.check = object.check ?? "";
+    message.forgetting = (object.forgetting !== undefined && object.forgetting !== null)
+      ? SchoolForgetting.fromPartial(object.forgetting)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseForgetSchoolRequest(): ForgetSchoolRequest {
+  return { schoolOin: "", check: "" };
+}
+
+export const ForgetSchoolRequest: MessageFns<ForgetSchoolRequest> = {
+  encode(message: ForgetSchoolRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.check !== "") {
+      writer.uint32(18).string(message.check);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetSchoolRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetSchoolRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.check = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ForgetSchoolRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      check: isSet(object.check) ? globalThis.String(object.check) : "",
+    };
+  },
+
+  toJSON(message: ForgetSchoolRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.check !== "") {
+      obj.check = message.check;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ForgetSchoolRequest>): ForgetSchoolRequest {
+    return ForgetSchoolRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ForgetSchoolRequest>): ForgetSchoolRequest {
+    const message = createBaseForgetSchoolRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.check = object.check ?? "";
+    return message;
+  },
+};
+
+function createBaseForgetSchoolResponse(): ForgetSchoolResponse {
+  return { flowId: "", decision: undefined, forgetting: undefined };
+}
+
+export const ForgetSchoolResponse: MessageFns<ForgetSchoolResponse> = {
+  encode(message: ForgetSchoolResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(18).fork()).join();
+    }
+    if (message.forgetting !== undefined) {
+      SchoolForgetting.encode(message.forgetting, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetSchoolResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetSchoolResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.forgetting = SchoolForgetting.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ForgetSchoolResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      forgetting: isSet(object.forgetting) ? SchoolForgetting.fromJSON(object.forgetting) : undefined,
+    };
+  },
+
+  toJSON(message: ForgetSchoolResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.forgetting !== undefined) {
+      obj.forgetting = SchoolForgetting.toJSON(message.forgetting);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ForgetSchoolResponse>): ForgetSchoolResponse {
+    return ForgetSchoolResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ForgetSchoolResponse>): ForgetSchoolResponse {
+    const message = createBaseForgetSchoolResponse();
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.forgetting = (object.forgetting !== undefined && object.forgetting !== null)
+      ? SchoolForgetting.fromPartial(object.forgetting)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseKeepSchoolRequest(): KeepSchoolRequest {
+  return { schoolOin: "" };
+}
+
+export const KeepSchoolRequest: MessageFns<KeepSchoolRequest> = {
+  encode(message: KeepSchoolRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeepSchoolRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeepSchoolRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): KeepSchoolRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: KeepSchoolRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<KeepSchoolRequest>): KeepSchoolRequest {
+    return KeepSchoolRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeepSchoolRequest>): KeepSchoolRequest {
+    const message = createBaseKeepSchoolRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    return message;
+  },
+};
+
+function createBaseKeepSchoolResponse(): KeepSchoolResponse {
+  return { flowId: "", decision: undefined, forgetting: undefined };
+}
+
+export const KeepSchoolResponse: MessageFns<KeepSchoolResponse> = {
+  encode(message: KeepSchoolResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(18).fork()).join();
+    }
+    if (message.forgetting !== undefined) {
+      SchoolForgetting.encode(message.forgetting, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeepSchoolResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeepSchoolResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.forgetting = SchoolForgetting.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): KeepSchoolResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      forgetting: isSet(object.forgetting) ? SchoolForgetting.fromJSON(object.forgetting) : undefined,
+    };
+  },
+
+  toJSON(message: KeepSchoolResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.forgetting !== undefined) {
+      obj.forgetting = SchoolForgetting.toJSON(message.forgetting);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<KeepSchoolResponse>): KeepSchoolResponse {
+    return KeepSchoolResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeepSchoolResponse>): KeepSchoolResponse {
+    const message = createBaseKeepSchoolResponse();
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.forgetting = (object.forgetting !== undefined && object.forgetting !== null)
+      ? SchoolForgetting.fromPartial(object.forgetting)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseConfirmSchoolForgetRequest(): ConfirmSchoolForgetRequest {
+  return { schoolOin: "", partyOin: "" };
+}
+
+export const ConfirmSchoolForgetRequest: MessageFns<ConfirmSchoolForgetRequest> = {
+  encode(message: ConfirmSchoolForgetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfirmSchoolForgetRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfirmSchoolForgetRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ConfirmSchoolForgetRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: ConfirmSchoolForgetRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ConfirmSchoolForgetRequest>): ConfirmSchoolForgetRequest {
+    return ConfirmSchoolForgetRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ConfirmSchoolForgetRequest>): ConfirmSchoolForgetRequest {
+    const message = createBaseConfirmSchoolForgetRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.partyOin = object.partyOin ?? "";
+    return message;
+  },
+};
+
+function createBaseConfirmSchoolForgetResponse(): ConfirmSchoolForgetResponse {
+  return { flowId: "", decision: undefined, forgetting: undefined };
+}
+
+export const ConfirmSchoolForgetResponse: MessageFns<ConfirmSchoolForgetResponse> = {
+  encode(message: ConfirmSchoolForgetResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(18).fork()).join();
+    }
+    if (message.forgetting !== undefined) {
+      SchoolForgetting.encode(message.forgetting, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfirmSchoolForgetResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfirmSchoolForgetResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.forgetting = SchoolForgetting.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ConfirmSchoolForgetResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      forgetting: isSet(object.forgetting) ? SchoolForgetting.fromJSON(object.forgetting) : undefined,
+    };
+  },
+
+  toJSON(message: ConfirmSchoolForgetResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.forgetting !== undefined) {
+      obj.forgetting = SchoolForgetting.toJSON(message.forgetting);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ConfirmSchoolForgetResponse>): ConfirmSchoolForgetResponse {
+    return ConfirmSchoolForgetResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ConfirmSchoolForgetResponse>): ConfirmSchoolForgetResponse {
+    const message = createBaseConfirmSchoolForgetResponse();
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.forgetting = (object.forgetting !== undefined && object.forgetting !== null)
+      ? SchoolForgetting.fromPartial(object.forgetting)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListSchoolForgetsRequest(): ListSchoolForgetsRequest {
+  return { schoolOin: "" };
+}
+
+export const ListSchoolForgetsRequest: MessageFns<ListSchoolForgetsRequest> = {
+  encode(message: ListSchoolForgetsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSchoolForgetsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSchoolForgetsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSchoolForgetsRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: ListSchoolForgetsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSchoolForgetsRequest>): ListSchoolForgetsRequest {
+    return ListSchoolForgetsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSchoolForgetsRequest>): ListSchoolForgetsRequest {
+    const message = createBaseListSchoolForgetsRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    return message;
+  },
+};
+
+function createBaseListSchoolForgetsResponse(): ListSchoolForgetsResponse {
+  return { forgettings: [], names: [] };
+}
+
+export const ListSchoolForgetsResponse: MessageFns<ListSchoolForgetsResponse> = {
+  encode(message: ListSchoolForgetsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.forgettings) {
+      SchoolForgetting.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSchoolForgetsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSchoolForgetsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.forgettings.push(SchoolForgetting.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSchoolForgetsResponse {
+    return {
+      forgettings: globalThis.Array.isArray(object?.forgettings)
+        ? object.forgettings.map((e: any) => SchoolForgetting.fromJSON(e))
+        : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListSchoolForgetsResponse): unknown {
+    const obj: any = {};
+    if (message.forgettings?.length) {
+      obj.forgettings = message.forgettings.map((e) => SchoolForgetting.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSchoolForgetsResponse>): ListSchoolForgetsResponse {
+    return ListSchoolForgetsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSchoolForgetsResponse>): ListSchoolForgetsResponse {
+    const message = createBaseListSchoolForgetsResponse();
+    message.forgettings = object.forgettings?.map((e) => SchoolForgetting.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -17992,6 +19160,51 @@ export const OperatorServiceDefinition = {
       requestType: FetchRevealRequest as typeof FetchRevealRequest,
       requestStream: false,
       responseType: FetchRevealResponse as typeof FetchRevealResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What forgetting a whole school comes to, as it is now. */
+    previewSchoolForget: {
+      name: "PreviewSchoolForget",
+      requestType: PreviewSchoolForgetRequest as typeof PreviewSchoolForgetRequest,
+      requestStream: false,
+      responseType: PreviewSchoolForgetResponse as typeof PreviewSchoolForgetResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Forgets a whole school: closed at once, destroyed after 72 hours. */
+    forgetSchool: {
+      name: "ForgetSchool",
+      requestType: ForgetSchoolRequest as typeof ForgetSchoolRequest,
+      requestStream: false,
+      responseType: ForgetSchoolResponse as typeof ForgetSchoolResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Takes the forgetting of a school back, until its hour. */
+    keepSchool: {
+      name: "KeepSchool",
+      requestType: KeepSchoolRequest as typeof KeepSchoolRequest,
+      requestStream: false,
+      responseType: KeepSchoolResponse as typeof KeepSchoolResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A receiver that no standard tells to delete has said that it did. */
+    confirmSchoolForget: {
+      name: "ConfirmSchoolForget",
+      requestType: ConfirmSchoolForgetRequest as typeof ConfirmSchoolForgetRequest,
+      requestStream: false,
+      responseType: ConfirmSchoolForgetResponse as typeof ConfirmSchoolForgetResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Schools that are to be forgotten or were, and who must still confirm. */
+    listSchoolForgets: {
+      name: "ListSchoolForgets",
+      requestType: ListSchoolForgetsRequest as typeof ListSchoolForgetsRequest,
+      requestStream: false,
+      responseType: ListSchoolForgetsResponse as typeof ListSchoolForgetsResponse,
       responseStream: false,
       options: {},
     },

@@ -217,6 +217,35 @@ export interface ForgetResponse {
   destroyed: boolean;
 }
 
+/** Which, and which time: what was made of it after that hour is another matter. */
+export interface ForgetSchoolRequest {
+  schoolOin: string;
+  /** Unix milliseconds, past. */
+  atMs: bigint;
+}
+
+/** What this call did. */
+export interface ForgetSchoolResponse {
+  people: number;
+  texts: number;
+  /** Nothing is left, and no key of before that hour. */
+  done: boolean;
+  /** This call made it so. */
+  renewed: boolean;
+}
+
+/** Which. */
+export interface CountHeldRequest {
+  schoolOin: string;
+}
+
+/** Who is not forgotten, and texts. */
+export interface CountHeldResponse {
+  learners: number;
+  staff: number;
+  texts: number;
+}
+
 /** Which number, by which. */
 export interface ReplaceRequest {
   schoolOin: string;
@@ -3105,6 +3134,389 @@ export const ForgetResponse: MessageFns<ForgetResponse> = {
     const message = createBaseForgetResponse();
     message.known = object.known ?? false;
     message.destroyed = object.destroyed ?? false;
+    return message;
+  },
+};
+
+function createBaseForgetSchoolRequest(): ForgetSchoolRequest {
+  return { schoolOin: "", atMs: 0n };
+}
+
+export const ForgetSchoolRequest: MessageFns<ForgetSchoolRequest> = {
+  encode(message: ForgetSchoolRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.atMs !== 0n) {
+      if (BigInt.asIntN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.atMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetSchoolRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetSchoolRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.atMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ForgetSchoolRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      atMs: isSet(object.atMs) ? BigInt(object.atMs) : isSet(object.at_ms) ? BigInt(object.at_ms) : 0n,
+    };
+  },
+
+  toJSON(message: ForgetSchoolRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.atMs !== 0n) {
+      obj.atMs = message.atMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ForgetSchoolRequest>): ForgetSchoolRequest {
+    return ForgetSchoolRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ForgetSchoolRequest>): ForgetSchoolRequest {
+    const message = createBaseForgetSchoolRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseForgetSchoolResponse(): ForgetSchoolResponse {
+  return { people: 0, texts: 0, done: false, renewed: false };
+}
+
+export const ForgetSchoolResponse: MessageFns<ForgetSchoolResponse> = {
+  encode(message: ForgetSchoolResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.people !== 0) {
+      writer.uint32(8).uint32(message.people);
+    }
+    if (message.texts !== 0) {
+      writer.uint32(16).uint32(message.texts);
+    }
+    if (message.done !== false) {
+      writer.uint32(24).bool(message.done);
+    }
+    if (message.renewed !== false) {
+      writer.uint32(32).bool(message.renewed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetSchoolResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetSchoolResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.people = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.texts = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.done = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.renewed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ForgetSchoolResponse {
+    return {
+      people: isSet(object.people) ? globalThis.Number(object.people) : 0,
+      texts: isSet(object.texts) ? globalThis.Number(object.texts) : 0,
+      done: isSet(object.done) ? globalThis.Boolean(object.done) : false,
+      renewed: isSet(object.renewed) ? globalThis.Boolean(object.renewed) : false,
+    };
+  },
+
+  toJSON(message: ForgetSchoolResponse): unknown {
+    const obj: any = {};
+    if (message.people !== 0) {
+      obj.people = Math.round(message.people);
+    }
+    if (message.texts !== 0) {
+      obj.texts = Math.round(message.texts);
+    }
+    if (message.done !== false) {
+      obj.done = message.done;
+    }
+    if (message.renewed !== false) {
+      obj.renewed = message.renewed;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ForgetSchoolResponse>): ForgetSchoolResponse {
+    return ForgetSchoolResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ForgetSchoolResponse>): ForgetSchoolResponse {
+    const message = createBaseForgetSchoolResponse();
+    message.people = object.people ?? 0;
+    message.texts = object.texts ?? 0;
+    message.done = object.done ?? false;
+    message.renewed = object.renewed ?? false;
+    return message;
+  },
+};
+
+function createBaseCountHeldRequest(): CountHeldRequest {
+  return { schoolOin: "" };
+}
+
+export const CountHeldRequest: MessageFns<CountHeldRequest> = {
+  encode(message: CountHeldRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CountHeldRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCountHeldRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CountHeldRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: CountHeldRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CountHeldRequest>): CountHeldRequest {
+    return CountHeldRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CountHeldRequest>): CountHeldRequest {
+    const message = createBaseCountHeldRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    return message;
+  },
+};
+
+function createBaseCountHeldResponse(): CountHeldResponse {
+  return { learners: 0, staff: 0, texts: 0 };
+}
+
+export const CountHeldResponse: MessageFns<CountHeldResponse> = {
+  encode(message: CountHeldResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.learners !== 0) {
+      writer.uint32(8).uint32(message.learners);
+    }
+    if (message.staff !== 0) {
+      writer.uint32(16).uint32(message.staff);
+    }
+    if (message.texts !== 0) {
+      writer.uint32(24).uint32(message.texts);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CountHeldResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCountHeldResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.learners = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.staff = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.texts = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CountHeldResponse {
+    return {
+      learners: isSet(object.learners) ? globalThis.Number(object.learners) : 0,
+      staff: isSet(object.staff) ? globalThis.Number(object.staff) : 0,
+      texts: isSet(object.texts) ? globalThis.Number(object.texts) : 0,
+    };
+  },
+
+  toJSON(message: CountHeldResponse): unknown {
+    const obj: any = {};
+    if (message.learners !== 0) {
+      obj.learners = Math.round(message.learners);
+    }
+    if (message.staff !== 0) {
+      obj.staff = Math.round(message.staff);
+    }
+    if (message.texts !== 0) {
+      obj.texts = Math.round(message.texts);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CountHeldResponse>): CountHeldResponse {
+    return CountHeldResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CountHeldResponse>): CountHeldResponse {
+    const message = createBaseCountHeldResponse();
+    message.learners = object.learners ?? 0;
+    message.staff = object.staff ?? 0;
+    message.texts = object.texts ?? 0;
     return message;
   },
 };
@@ -7141,6 +7553,24 @@ export const VaultServiceDefinition = {
       requestType: ForgetRequest as typeof ForgetRequest,
       requestStream: false,
       responseType: ForgetResponse as typeof ForgetResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Destroys what is held of a whole school, some at a time, and renews its keys at the end. Done once, it is not done again. */
+    forgetSchool: {
+      name: "ForgetSchool",
+      requestType: ForgetSchoolRequest as typeof ForgetSchoolRequest,
+      requestStream: false,
+      responseType: ForgetSchoolResponse as typeof ForgetSchoolResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How much is held of a school. */
+    countHeld: {
+      name: "CountHeld",
+      requestType: CountHeldRequest as typeof CountHeldRequest,
+      requestStream: false,
+      responseType: CountHeldResponse as typeof CountHeldResponse,
       responseStream: false,
       options: {},
     },
