@@ -45,6 +45,7 @@ export {
   readRequest,
   requestOf,
   rosterOperations,
+  type Toets,
   type Verzoek,
   writeBevestiging,
   writeLeerresultaten,

@@ -273,10 +273,10 @@ export function requestOf(root: XmlElement): Verzoek {
   const { header, body } = envelopeOf(root);
   refusePersonalNumbers(root);
   const at = `Envelope/Body/${known(body.name)}`;
-  if (/^http:\/\/www\.edustandaard\.nl\/leerresultaten\/(?!2\/)/.test(body.ns))
-    throw new GatewayError('wire.version', notSpoken(/\/1\//.test(body.ns) ? '1.0' : undefined), {
-      where: [{ path: at, line: body.line }],
-    });
+  if (/^http:\/\/www\.edustandaard\.nl\/leerresultaten\/(?!2\/)/.test(body.ns)) {
+    const told = notSpoken(/\/1\//.test(body.ns) ? '1.0' : undefined);
+    throw new GatewayError('wire.version', told, { where: [{ path: at, line: body.line }] });
+  }
   if (body.ns === NS.leerlinggegevens)
     switch (body.name) {
       case rosterOperations.HaalLeerlinggegevens.verzoek:
@@ -402,10 +402,10 @@ function school(form: Form, element: XmlElement, at: string) {
   const version = form.one(element, at, 'xsdversie');
   const spoken = version?.text.trim() ?? '';
   const isNamed = version !== undefined && spoken !== '' && spoken !== '""';
-  if (isNamed && versionOf(spoken) === undefined)
-    throw new GatewayError('wire.version', notSpoken(outdated.find((known) => known === spoken)), {
-      where: [{ path: `${at}/xsdversie`, line: version.line }],
-    });
+  if (isNamed && versionOf(spoken) === undefined) {
+    const told = notSpoken(outdated.find((known) => known === spoken));
+    throw new GatewayError('wire.version', told, { where: [{ path: `${at}/xsdversie`, line: version.line }] });
+  }
   const before = form.wrong.length;
   const out = {
     schooljaar: form.text(element, at, 'schooljaar', 9, isSchoolYear),

@@ -14,7 +14,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { ConfigError, issueCertificate, issueRevocationList, schoolOin } from '#kernel';
+import { ConfigError, issueCertificate, issueRevocationList, readConsoleLink, schoolOin } from '#kernel';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { commands } from './commands/index.ts';
 import { refused } from './commands/start.ts';
@@ -1585,7 +1585,7 @@ describe('errors', () => {
       '--json',
       'party --json',
       'party add --json',
-      'console --json',
+      'replay --json',
       'party list --jsn --json',
     ]) {
       const { exit, json } = await eduk(line);
@@ -1969,6 +1969,20 @@ describe('doctor', () => {
     expect(check(json, 'kept: names').says).toContain('eduk learner forget');
     expect(check(json, 'kept: backups').says).toContain('1 backup');
     rmSync(place, { recursive: true });
+  });
+});
+
+describe('console', () => {
+  test('prints a link that the console of this machine takes', async () => {
+    answer('status', {});
+    const { exit, json } = await eduk('console --json');
+    const [, at, link] = /^(http:\/\/127\.0\.0\.1:8081\/sign-in)#(.+)$/.exec(json.url)!;
+    expect([exit, at]).toEqual([0, 'http://127.0.0.1:8081/sign-in']);
+    expect(readConsoleLink('eduk_operator_0123456789abcdef0123456789abcdef', link!, NOW)).toBeDefined();
+  });
+  test('makes none where the gateway does not know this operator', async () => {
+    answer('status', new Refusal('party.unknown', 'Who?'));
+    expect(await eduk('console --json')).toMatchObject({ exit: 1, json: { error: { code: 'party.unknown' } } });
   });
 });
 

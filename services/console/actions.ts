@@ -40,7 +40,7 @@ async function resolve(ask: Ask, text: (name: string) => string, action: 'retry'
 }
 
 const refusal = (code: string, told: string): GatewayError =>
-  new GatewayError(isFault(code) ? code : 'gateway.bug', told || undefined);
+  new GatewayError(isFault(code) ? code : 'gateway.bug', told);
 
 /** Faults: those of the door, and wire.invalid. */
 export const act = (action: Action, ask: Ask, given: Given): Promise<Done> =>

@@ -64,6 +64,8 @@ export const attributeSets = {
   'lvs-set': [...SMALLE_SET, 'initials', 'gender'],
 } as const satisfies Record<string, readonly AttributeName[]>;
 
+export const knownSets: ReadonlySet<string> = new Set(Object.keys(attributeSets));
+
 /** Names of attributes and of sets → names of attributes, each once, in the order given. */
 export const attributesNamed = (list: readonly string[]): string[] => [
   ...new Set(

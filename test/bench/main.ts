@@ -4,7 +4,7 @@
  *
  *   npm run bench                     everything but the million
  *   npm run bench -- --million        also 1,000,000 grants, with memory by tenth and fairness beside it
- *   npm run bench -- --only stream    one part: start, stream, accept, unary, fairness, edexml, edexml-10mb, vault, trust
+ *   npm run bench -- --only stream    one part: start, stream, accept, unary, fairness, edexml, edexml-10mb, uwlr, vault, pull, trust
  *   npm run bench -- trust            the same as --only trust: what identity, mandates, pseudonyms and the log of what was done cost intake;
  *                                     with --short a few calls, to see that it works, written nowhere
  *   npm run bench -- distributed      roles on Kafka and PostgreSQL: distributed.ts
@@ -17,15 +17,19 @@ import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Client, credentials } from '@grpc/grpc-js';
+import { schoolYearOf } from '#kernel';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
+import { RosterServiceDefinition } from '#proto/eduk/gateway/v1/roster';
 import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import { newOin, newSchool, sendAll, type WireClient, wire } from '../chain/gateway.ts';
 import { acceptAlone } from './accept.ts';
 import { edexmlRatios, largeEdexml } from './edexml.ts';
 import type { LoadOptions } from './load.ts';
 import { profileClock } from './profile.ts';
+import { pullFigures } from './pull.ts';
 import { intakeOf, trustParts } from './trust.ts';
+import { Bringing, pupilKey, resultsDocument } from './uwlr.ts';
 import { vaultRates } from './vault.ts';
 
 const PRODUCT = '9789000000019';
@@ -469,6 +473,109 @@ async function benchLargeEdexml(): Promise<void> {
   );
 }
 
+/** A whole school over UWLR: when the answer starts, and what it takes in memory beside what is always there. */
+async function benchPull(): Promise<void> {
+  const at = await startGateway();
+  const pupils = isShort ? 600 : 2_500;
+  const pid = at.process.pid!;
+  const { startedMs, endedMs, mb, inPieces, before } = await pullFigures(at, pupils, isShort ? 3 : 20, () =>
+    rssOf(pid),
+  );
+  row(
+    `UWLR pull of ${round(pupils)} pupils (${round(mb, 1)} MB): first byte`,
+    `${round(startedMs, 1)} ms`,
+    `${round(endedMs, 1)} ms to the last`,
+    startedMs / endedMs,
+    '≤ 150 ms',
+    startedMs <= 150 && inPieces,
+  );
+  say(`       UWLR pull: ${round(rssOf(pid) - before, 1)} MB more resident after all of them`);
+  await at.stop();
+}
+
+/** A learning application and an administration at a school of 2,500 pupils. */
+async function benchUwlr(): Promise<void> {
+  const at = await startGateway();
+  const pupils = 2_500;
+  const [las, app] = [newOin(), newOin()];
+  const school = newSchool();
+  const { apiKey } = await at.operator.addParty({
+    party: { oin: las, name: 'De Leerlijst', roles: [Role.ROLE_ADMINISTRATION] },
+  });
+  const { klantcode, klantnaam } = await at.operator.addParty({
+    party: { oin: app, name: 'Leerplein', roles: [Role.ROLE_PLATFORM] },
+  });
+  const mandate = (partyOin: string, services: Service[]) =>
+    at.operator.grantMandate({ mandate: { schoolOin: school, partyOin, services }, confirm: true });
+  await mandate(las, [Service.SERVICE_ROSTER, Service.SERVICE_RESULT]);
+  const { autorisatiesleutel } = await mandate(app, [Service.SERVICE_RESULT]);
+  const channel = new Client(at.grpc, credentials.createInsecure());
+  await sendAll(wire(RosterServiceDefinition, channel, `Bearer ${apiKey}`).pushRoster(), [
+    {
+      reference: 'roster',
+      rosterId: 'roster',
+      part: 0,
+      last: true,
+      roster: {
+        schoolOin: school,
+        schoolYear: schoolYearOf(Date.now()),
+        groups: [{ key: '7a', name: '7a', yearGroup: '7' }],
+        learners: Array.from({ length: pupils }, (_, i) => ({
+          ref: { lasKey: pupilKey(i) },
+          yearGroup: '7',
+          groupKey: '7a',
+        })),
+      },
+    },
+  ]);
+  channel.close();
+  await atHead(at);
+  const of = { school, klantcode, klantnaam, autorisatiesleutel };
+  const bringing = new Bringing(at.http, 8);
+  let from = 0;
+  const next = (count: number): Buffer => {
+    from += count;
+    return resultsDocument(of, from - count, count, pupils);
+  };
+  for (let i = 0; i < 20; i++) await bringing.bring(next(25)); // Warm.
+  const large: number[] = [];
+  for (let i = 0; i < (isShort ? 1 : 5); i++) {
+    large.push(await bringing.bring(next(isShort ? 100 : 5_000)));
+    await atHead(at);
+  }
+  row(
+    'BrengLeerresultaten with 5,000 results until it is confirmed, median of 5',
+    `${round(median(large))} ms`,
+    '',
+    median(large) / 1000,
+    '< 1.5 s',
+    median(large) < 1500,
+  );
+  const seconds = isShort ? 1 : 20;
+  const cpu = cpuOf(at.process.pid!);
+  let oldest = 0;
+  const watching = setInterval(() => {
+    void at.operator.status({}).then(({ ages }) => {
+      oldest = Math.max(oldest, ...ages.map(({ oldestUnreadMs }) => Number(oldestUnreadMs)));
+    });
+  }, 500);
+  const paced = await bringing.pace(() => next(25), { size: 25, perSecond: 1_200, seconds });
+  clearInterval(watching);
+  await atHead(at);
+  const cores = (cpuOf(at.process.pid!) - cpu) / seconds;
+  row(
+    '1,200 results/s as messages of 25: processor time of the gateway, all its threads',
+    `${round(cores, 2)} cores; slowest confirmation ${round(paced.slowestMs)} ms`,
+    '',
+    cores,
+    '≤ 1 core, confirmed as they come',
+    cores <= 1 && paced.lateMs < 1000,
+  );
+  row('the same: oldest unread of any consumer', `${round(oldest)} ms`, '', oldest, '< 1,000 ms', oldest < 1000, 0);
+  bringing.close();
+  await at.stop();
+}
+
 async function benchVault(): Promise<void> {
   const { hmac, ...rates } = await vaultRates();
   for (const [what, rate, wanted] of [
@@ -580,7 +687,9 @@ const parts: Record<string, () => Promise<void>> = {
   start: benchStart,
   edexml: benchEdexml,
   'edexml-10mb': benchLargeEdexml,
+  uwlr: benchUwlr,
   vault: benchVault,
+  pull: benchPull,
   accept: benchAccept,
   unary: benchUnary,
   stream: benchStream,

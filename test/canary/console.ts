@@ -58,8 +58,8 @@ export async function readConsole(sowing: Sowing): Promise<void> {
     await read('/api/holds?decided=yes');
     if (!(seen.parties.length > 0)) problems.push('the overview of the console shows no party');
     if (!(dead.rows.length > 0)) problems.push('the console shows no dead letter');
-    for (const of of ['overview', 'flows', 'holds', 'dead']) {
-      const stream = one.stream(`/api/live?of=${of}`);
+    for (const what of ['overview', 'flows', 'holds', 'dead']) {
+      const stream = one.stream(`/api/live?of=${what}`);
       const { value } = await stream.next();
       looking.at('pages of the console', JSON.stringify(value));
       await stream.return(undefined);

@@ -79,6 +79,19 @@ export const mounted: Readonly<Record<string, Mounted>> = {
   'uwlr/leerlingen': { address: fromKlant, ways: [soap('leerlinggegevens', 'entitled')] },
   'uwlr/leerkrachten': { address: fromKlant, ways: [soap('leerlinggegevens', 'entitled')] },
   'uwlr/leerresultaten': { address: fromKlant, ways: [soap('leerresultaten', 'nobody')] },
+  'uwlr/administratie': {
+    address: ofSchool,
+    ways: [
+      {
+        name: 'a roster of an administration',
+        send: (sowing, bytes) => sowing.administration!.answer(sowing, bytes),
+      },
+      {
+        name: 'an answer of an administration with status 500',
+        send: (sowing, bytes) => sowing.administration!.answer(sowing, bytes, 500),
+      },
+    ],
+  },
   'eckdt/catalogue': {
     address: (text) => text,
     ways: [upload('ImportCatalogue', { partyOin: parties.find(({ caller }) => caller === 'publisher')!.oin })],
@@ -272,6 +285,17 @@ export async function sowDocuments(sowing: Sowing, cast: Cast, list: readonly Ad
           work.push({ adapter, name, exchange, bytes, ways: door.ways });
       }
     }
+  // What an administration says when it refuses may quote what it was sent.
+  const refusal = (place: string): string => escaped(sowing.plant(next(), 'uwlr/administratie', place).value);
+  for (let i = 0; i < 4; i++)
+    await sowing.administration?.answer(
+      sowing,
+      Buffer.from(
+        `<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><s:Fault><faultcode>${i % 2 ? 'Client.AutorisatieOngeldig' : refusal('the code of a fault')}</faultcode><faultstring>${refusal('the words of a fault')}</faultstring><detail><x y="${refusal('an attribute of a fault')}">${refusal('the detail of a fault')}</x></detail></s:Fault></s:Body></s:Envelope>`,
+      ),
+      i < 2 ? 500 : 200,
+    );
+  if (sowing.administration?.asked() === 0) sowing.problems.push('no administration was asked for a roster');
   const most = { whole: Number.POSITIVE_INFINITY, quick: 260, brief: 90 }[sowing.size];
   const every = Math.max(1, Math.ceil(work.length / most));
   await together(

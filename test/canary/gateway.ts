@@ -212,6 +212,11 @@ const subjectOf = (programs: readonly Program[]): Pick<Subject, 'pids' | 'said' 
 
 const operatorKeyIn = (data: string): string => readFileSync(join(data, 'operator.key'), 'utf8').trim();
 
+/** Administrations that are asked for rosters; the suite puts one there. */
+const administrations = (folder: string): Record<string, string> => ({
+  EDUK_ADMINISTRATIONS: join(folder, 'administrations'),
+});
+
 /** Pages for persons of schools, whose provider nobody answers for: what is sent to their addresses must not stay anywhere either. */
 function signIn(folder: string): Record<string, string> {
   const secret = join(folder, 'sign-in.secret');
@@ -246,6 +251,7 @@ export async function startEmbedded(setup: Setup = {}): Promise<Subject> {
       EDUK_CONSOLE: `127.0.0.1:${console}`,
       ...signIn(folder),
       ...operators(provider),
+      ...administrations(folder),
       ...nodeOf(setup),
     },
     folder,
@@ -333,7 +339,7 @@ export async function startDistributed(setup: Setup = {}): Promise<Subject> {
     const engine = { ...state, EDUK_KAFKA_BROKERS: toBroker.address };
     const vault = { EDUK_VAULT_DATABASE_URL: through(postgres.vaultUrl, toVaultRows) };
     const needs = {
-      door: { ...state, ...signIn(folder), ...operators(provider) },
+      door: { ...state, ...signIn(folder), ...operators(provider), ...administrations(folder) },
       core: engine,
       delivery: engine,
       watch: engine,

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MethodDefinition } from '#kernel';
 import { fieldsOf } from '#proto/labels';
+import type { Administration } from './administration.ts';
 import { type Answer, Caller } from './caller.ts';
 import type { Subject } from './gateway.ts';
 import { type Canary, Identities, type Kind } from './identities.ts';
@@ -99,6 +100,8 @@ export class Sowing {
   readonly problems: string[] = [];
   /** API keys by caller, and `operator`. */
   readonly keys = new Map<string, string>();
+  /** What the gateway asks for rosters. */
+  administration: Administration | undefined;
   readonly #tried = new Map<string, Tried>();
   #references = 0;
 

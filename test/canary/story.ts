@@ -2,6 +2,7 @@
  * What happens in earnest, with invented identities where identity belongs: the bodies of docs/grpc, in their order, a
  * file, a question over UWLR, and webhooks. Whoever is entitled must get them, or the search afterwards proves nothing.
  */
+import { join } from 'node:path';
 import { credentials, Client as GrpcClient } from '@grpc/grpc-js';
 import { Role, type Service } from '#proto/eduk/core/v1/party';
 import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
@@ -10,6 +11,7 @@ import { parties, school } from '../../docs/grpc/seed.ts';
 import { edexml, uwlrQuestion } from '../chain/files.ts';
 import { type WireClient, wire } from '../chain/gateway.ts';
 import { Receiver } from '../chain/receiver.ts';
+import { openAdministration } from './administration.ts';
 import { type Canary, inAscii, type Kind } from './identities.ts';
 import { asks, type Body, tells, workingBodies } from './operations.ts';
 import { eachField, encodedAs, kindOf, type Message, type Sowing, until } from './sowing.ts';
@@ -123,6 +125,12 @@ export async function gather(sowing: Sowing): Promise<Cast> {
         Object.assign(klant, { sleutel: autorisatiesleutel, klantcode: added.klantcode, klantnaam: added.klantnaam });
     }
   }
+  const administration = await openAdministration(
+    sowing,
+    join(sowing.subject.folders[0]!.path, 'administrations'),
+    otherSchool,
+  );
+  sowing.administration = administration;
   return {
     operator,
     klant,
@@ -130,6 +138,7 @@ export async function gather(sowing: Sowing): Promise<Cast> {
     told,
     async close() {
       for (const hook of Object.values(hooks)) await hook.close();
+      await administration.close();
       channel.close();
       sowing.caller.close();
     },

@@ -15,7 +15,7 @@ import {
   GrantMandateRequest as OperatorGrantMandateRequest,
   RemoveEndpointRequest,
 } from '#proto/eduk/operator/v1/operator';
-import { attributeSets, attributesNamed, defaults, knownAttributes, purposeWords } from '#release';
+import { attributesNamed, defaults, knownAttributes, knownSets, purposeWords } from '#release';
 import type { Caller } from '../caller.ts';
 import { WEBHOOK } from '../out/sign.ts';
 import { digestOf } from '../secrets.ts';
@@ -80,10 +80,10 @@ function checkSites({ schoolOin, siteCodes }: Pick<Mandate, 'schoolOin' | 'siteC
 
 function checkAttributes(attributes: readonly string[], at: string): void {
   for (const [i, attribute] of attributes.entries())
-    if (!knownAttributes.has(attribute) && !Object.hasOwn(attributeSets, attribute))
+    if (!knownAttributes.has(attribute) && !knownSets.has(attribute))
       throw new GatewayError(
         'wire.invalid',
-        `This attribute is not one of: ${[...knownAttributes].join(', ')}; nor a set of them: ${Object.keys(attributeSets).join(', ')}.`,
+        `This attribute is not one of: ${[...knownAttributes].join(', ')}; nor a set of them: ${[...knownSets].join(', ')}.`,
         { where: `${at}attributes[${i}]` },
       );
 }
