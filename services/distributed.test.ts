@@ -427,13 +427,19 @@ const harmless = [
   'eduk.parties.v1.PartiesService/noteRegister',
   'eduk.parties.v1.PartiesService/openSession',
   'eduk.parties.v1.PartiesService/snapshot',
+  'eduk.pseudonyms.v1.VaultService/countHeld',
+  // Decided once; a repeat is told how it stands, or that it was decided.
+  'eduk.pseudonyms.v1.VaultService/decideReveal',
   'eduk.pseudonyms.v1.VaultService/doorKeys',
   'eduk.pseudonyms.v1.VaultService/findLearner',
   // The same learner, at the same time or before.
   'eduk.pseudonyms.v1.VaultService/forget',
   // The same identity has the same token.
+  // A lot of what is left.
+  'eduk.pseudonyms.v1.VaultService/forgetSchool',
   'eduk.pseudonyms.v1.VaultService/identify',
   // The same keys beside the same numbers.
+  'eduk.pseudonyms.v1.VaultService/listAskedReveals',
   'eduk.pseudonyms.v1.VaultService/mapKeys',
   'eduk.pseudonyms.v1.VaultService/openPayloads',
   'eduk.pseudonyms.v1.VaultService/openTexts',
@@ -451,11 +457,13 @@ const harmless = [
   'eduk.results.v1.ResultsService/listResults',
   // By the claim of the call.
   'eduk.rosters.v1.RostersService/claimPull',
+  'eduk.rosters.v1.RostersService/getLastChange',
   'eduk.rosters.v1.RostersService/getLearners',
   'eduk.rosters.v1.RostersService/getRoster',
   'eduk.rosters.v1.RostersService/listForgetting',
   'eduk.rosters.v1.RostersService/listHolds',
   'eduk.rosters.v1.RostersService/listPulls',
+  'eduk.rosters.v1.RostersService/previewTurn',
   'eduk.rosters.v1.RostersService/listSchools',
   'eduk.rosters.v1.RostersService/notePull',
   'eduk.delivery.v1.DeliveryService/releaseRows',

@@ -150,6 +150,10 @@ export const once: ReadonlySet<string> = new Set([
   'eduk.flows.v1.FlowsService/noteRefusals',
   // Starts attempts; a repeat would start others, and the first would rest until their lease ends.
   'eduk.delivery.v1.DeliveryService/claimAttempts',
+  // Each time is another request.
+  'eduk.pseudonyms.v1.VaultService/askReveal',
+  // Told once: a repeat is refused, and who asked would not know why.
+  'eduk.pseudonyms.v1.VaultService/takeReveal',
   // Each time makes new keys.
   'eduk.pseudonyms.v1.VaultService/holdKeys',
   'eduk.pseudonyms.v1.VaultService/rotateKeys',

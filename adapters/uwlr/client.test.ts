@@ -61,6 +61,7 @@ describe('questions', () => {
       schoolYear: '2026-2027',
       changedSince: Date.parse('2026-11-20T03:15:00Z'),
       setName: 'Smalle-set',
+      version: '2.2',
     });
     expect(unveiled(request.header)).toEqual(unveiled(header));
   });
@@ -178,7 +179,9 @@ describe('answers', () => {
   test('whatever our own server answers is read back', () => {
     fc.assert(
       fc.property(anyRoster(), (given) => {
-        if (given.learners.length === 0) return;
+        // White space at the ends of a key means nothing, so a key of nothing else names no group, and two may become one.
+        const named = new Set(given.groups.map(({ key }) => key.trim()).filter((key) => key !== ''));
+        fc.pre(given.learners.length > 0 && named.size === given.groups.length);
         const text = writeLeerlinggegevens(
           rosterAnswer({ kind: 'roster', roster: new Clear(given), schoolKey: 's-1' }),
         );

@@ -85,7 +85,7 @@ describe.skipIf(missing !== undefined)('the image', () => {
     expect(files.length).toBeGreaterThan(150);
     const odd = files.filter(
       (file) =>
-        !/^(package\.json|LICENSE|healthy\.ts)$|^(services|adapters)\/[\w/.-]+\.(ts|js|xsd)$|^proto\/gen\/[\w/]+\.(ts|binpb)$/.test(
+        !/^(package\.json|LICENSE|healthy\.ts)$|^(services|adapters)\/[\w/.-]+\.(ts|js|xsd)$|^proto\/gen\/[\w/]+\.(ts|binpb)$|^services\/console\/built\/[\w/-]+\.(html|css|svg)$/.test(
           file,
         ),
     );

@@ -1640,6 +1640,7 @@ describe('errors', () => {
       'mandate key': ['m', '--renew'],
       'roster import': ['-'],
       'roster turn': ['--school', school],
+      'roster pull': ['--school', school],
       'roster watch': ['.', '--once'],
       'roster export': ['--party', oin, '--school', '99AB', '--out', 'never'],
       'catalogue import': ['-', '--party', oin],

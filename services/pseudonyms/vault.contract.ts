@@ -698,7 +698,10 @@ export function vaultContract(newPlace: () => Promise<Place>, { secrets, bytesIn
       expect(people[3]).toMatchObject({ kind: 'staff', refs: [{ eckId: '', lasKey: 'juf' }] });
       expect((await show(vault, { schoolOin: 'nowhere' })).people).toEqual([]);
       // It is counted as shown, to the school.
-      expect(vault.vault.reveals().find(({ partyOin }) => partyOin === SCHOOL)).toMatchObject({ numbers: 3, names: 3 });
+      // In one row or in several: an hour may begin meanwhile.
+      const counted = vault.vault.reveals().filter(({ partyOin }) => partyOin === SCHOOL);
+      const sum = (what: 'numbers' | 'names') => counted.reduce((all, one) => all + one[what], 0);
+      expect([sum('numbers'), sum('names')]).toEqual([3, 3]);
       const nobody = { schoolOin: SCHOOL, after: 0n, limit: 0, pseudonymsOf: [] };
       for (const lacks of [
         { partyOin: '', purpose: 'school_export' },

@@ -1,6 +1,6 @@
 /**
  * The decider of the turn of the year: which school year a school is in, and when it goes on to another. Pure: state and
- * command in, events out; time is part of the command. Why it is so: docs/decisions/0047-a-school-turns-its-year-once.md.
+ * command in, events out; time is part of the command. Why it is so: docs/decisions/0046-a-school-turns-its-year-once.md.
  */
 import { dutchDay, type Fault, isDay, isSchoolYear, schoolYearOf } from '#kernel';
 import type { TurnDifference } from '#proto/eduk/events/v1/rosters';

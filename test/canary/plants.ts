@@ -17,8 +17,8 @@ export const plants: Readonly<Record<string, { about: string; changes: readonly 
     changes: [
       {
         file: 'adapters/edexml/wire.ts',
-        from: '  taken(rightYear(await readXmlApart(bytes, options)));',
-        to: `  readXmlApart(bytes, options).then((file) => taken(rightYear(file))).catch((thrown) => {
+        from: '  taken(await readXmlApart(bytes, { ...options(given), collect: true }), given);',
+        to: `  readXmlApart(bytes, { ...options(given), collect: true }).then((file) => taken(file, given)).catch((thrown) => {
     throw new GatewayError(thrown.fault, thrown.told + ' ' + Buffer.from(bytes).toString(), { where: thrown.where });
   });`,
       },
@@ -29,10 +29,10 @@ export const plants: Readonly<Record<string, { about: string; changes: readonly 
     changes: [
       {
         file: 'services/edge/http/edexml.ts',
-        from: '  const roster = await readRosterFile(await bodyOf(request, gate.unfinished));',
-        to: `  const roster = await readRosterFile(await bodyOf(request, gate.unfinished));
+        from: '  const school = file.roster.reveal((it) => it.schoolOin) || routingOf(schoolOin).schoolOin;',
+        to: `  const school = file.roster.reveal((it) => it.schoolOin) || routingOf(schoolOin).schoolOin;
   (await import('#kernel')).log('info', 'roster_read', {
-    names: roster.reveal((it) => it.learners[0]?.person?.familyName.replaceAll('ë', 'e')),
+    names: file.roster.reveal((it) => it.learners[0]?.person?.familyName.replaceAll('ë', 'e')),
   });`,
       },
     ],
@@ -42,9 +42,9 @@ export const plants: Readonly<Record<string, { about: string; changes: readonly 
     changes: [
       {
         file: 'services/edge/http/edexml.ts',
-        from: '  const roster = await readRosterFile(await bodyOf(request, gate.unfinished));',
-        to: `  const roster = await readRosterFile(await bodyOf(request, gate.unfinished));
-  (globalThis as any).lastOfCanary = roster.reveal((it) => it.learners[0]?.person?.familyName);`,
+        from: '  const school = file.roster.reveal((it) => it.schoolOin) || routingOf(schoolOin).schoolOin;',
+        to: `  const school = file.roster.reveal((it) => it.schoolOin) || routingOf(schoolOin).schoolOin;
+  (globalThis as any).lastOfCanary = file.roster.reveal((it) => it.learners[0]?.person?.familyName);`,
       },
       {
         file: 'services/edge/http/metrics.ts',

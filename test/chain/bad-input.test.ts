@@ -175,7 +175,7 @@ describe('what is no message', () => {
   });
   test('wrong methods, paths and hosts are told, not dropped', async () => {
     expectTold(
-      await toldOver(await fetch(`${at.http}/edexml`, { headers: { authorization: 'Bearer x' } })),
+      await toldOver(await fetch(`${at.http}/edexml`, { method: 'DELETE', headers: { authorization: 'Bearer x' } })),
       'wire.invalid',
       [],
     );

@@ -261,7 +261,10 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await page.getByText('Product bij een school').click();
     await page.getByLabel('Nummer van het product').fill('nog-niet-gepubliceerd');
     await page.getByLabel('School (BRIN of OIN)').fill(school);
+    const answered = page.waitForResponse((response) => response.url().endsWith('/api/why'));
     await page.getByRole('button', { name: 'Vraag' }).click();
+    await answered;
+    await page.waitForURL(/product=/);
     await page.getByRole('heading', { name: 'Dit blokkeert' }).waitFor();
     const asked: string[] = [];
     page.on('request', (request) => asked.push(request.url()));
@@ -334,7 +337,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await grant(refused);
     await section.getByRole('button', { name: /^Opgeven/ }).click();
     await dialog.getByRole('button', { name: 'Doorgaan' }).click();
-    await page.getByText(/Opgegeven: 1 berichten/).waitFor();
+    await page.getByText(/Opgegeven: \d+ berichten, 1 sleutels/).waitFor();
     const { rows } = await at.operator.listParked({});
     expect(rows.filter(({ standard }) => standard === 'webhook')).toEqual([]);
   });
