@@ -7,7 +7,17 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventsModule, labelsModule, readImage, streamsPage } from './labels.ts';
-import { attributesPage, configurationPage, faultsPage, limitsPage, lossesPage, rolesPage } from './pages.ts';
+import { grafanaDashboard, prometheusRules } from './observe.ts';
+import {
+  alertsPage,
+  attributesPage,
+  configurationPage,
+  conformancePage,
+  faultsPage,
+  limitsPage,
+  lossesPage,
+  rolesPage,
+} from './pages.ts';
 
 const root = join(import.meta.dirname, '..');
 const bin = (name: string) => join(root, 'node_modules', '.bin', name);
@@ -26,15 +36,19 @@ try {
   const image = readImage(readFileSync(join(gen, 'image.binpb')));
   writeFileSync(join(gen, 'labels.ts'), labelsModule(image));
   writeFileSync(join(gen, 'events.ts'), eventsModule(image));
-  mkdirSync(join(out, 'docs'), { recursive: true });
+  for (const folder of ['docs', 'deploy/observe']) mkdirSync(join(out, folder), { recursive: true });
   const pages: Record<string, string> = {
     'docs/streams.md': streamsPage(image),
     'docs/faults.md': faultsPage(),
     'docs/configuration.md': configurationPage(),
     'docs/limits.md': limitsPage(),
+    'docs/alerts.md': alertsPage(readFileSync(join(root, 'docs/alerts.md'), 'utf8')),
     'docs/attributes.md': attributesPage(),
     'docs/roles.md': rolesPage(),
     'docs/losses.md': lossesPage(),
+    'deploy/observe/rules.yaml': prometheusRules(),
+    'deploy/observe/dashboard.json': grafanaDashboard(),
+    'docs/conformance.md': conformancePage(),
   };
   for (const [file, text] of Object.entries(pages)) writeFileSync(join(out, file), text);
   const made = [...walk(gen, 'proto/gen'), ...Object.keys(pages)];

@@ -12,6 +12,7 @@ import { entitlements } from '#services/entitlements';
 import { flows } from '#services/flows';
 import { orders } from '#services/orders';
 import { parties } from '#services/parties';
+import { readiness } from '#services/readiness';
 import { results } from '#services/results';
 import { rosters } from '#services/rosters';
 import { type EventInfo, type Image, labelProblems, readImage } from './labels.ts';
@@ -28,6 +29,7 @@ const modules: readonly ServiceModule[] = [
   results,
   delivery,
   flows,
+  readiness,
   audit,
 ];
 const short = (name: string): string => name.split('.').at(-1)!;
@@ -177,7 +179,7 @@ describe('readers', () => {
     };
     const problems = readerProblems(planted, [...modules, { consumers: [deaf] }]);
     expect(problems).toContain(
-      'OrderPlaced says it is read by delivery, flows, results; it is read by delivery, flows',
+      'OrderPlaced says it is read by delivery, flows, readiness, results; it is read by delivery, flows, readiness',
     );
     expect(
       problems.filter((problem) => problem.startsWith('ProductPublished says it is read by orders;')),

@@ -1,11 +1,15 @@
 /** Pages of docs/ that are tables of the code: written by npm run generate, so that they cannot say anything else. */
 import { lossReasons } from '#adapters/contract';
+import { lossTables as oneRosterLosses } from '#adapters/oneroster';
 import { faults, settings } from '#kernel';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import { attributeSets, attributes, defaults, pseudonymous, rolePolicy } from '#release';
 import { adapters } from '../adapters/contract/registry.ts';
+import { alertKinds } from '../services/edge/alerts/words.ts';
 import { bulks, writes } from '../services/edge/grpc/writes.ts';
 import { type LimitRow, limits } from '../services/edge/limits.ts';
+
+export { conformancePage } from '#adapters/uwlr/conform';
 
 const head = (title: string, about: string): string[] => [
   `# ${title}`,
@@ -29,6 +33,23 @@ export function faultsPage(): string {
   for (const [code, row] of Object.entries(faults))
     lines.push(`| \`${code}\` | ${row.who} | ${row.retry} | ${row.grpc} | ${row.http} | ${row.en} | ${row.nl} |`);
   return `${lines.join('\n')}\n`;
+}
+
+/** The table of alerts, in the page that a person wrote around it. */
+export function alertsPage(page: string): string {
+  const rows = Object.entries(alertKinds).map(
+    ([code, { grade, who, patienceMs, see, en, nl }]) =>
+      `| \`${code}\` | ${grade} | ${who} | ${patienceMs === 0 ? 'at once' : `${patienceMs / 60_000} min`} | ${en} | ${nl} | \`${see}\` |`,
+  );
+  const table = [
+    '| code | grade | who | told after | meaning | betekenis | see |',
+    '| --- | --- | --- | --- | --- | --- | --- |',
+    ...rows,
+  ];
+  return page.replace(
+    /(<!-- alerts -->\n)[\s\S]*?(<!-- end -->)/,
+    (_, from, to) => `${from}\n${table.join('\n')}\n\n${to}`,
+  );
 }
 
 export function configurationPage(): string {
@@ -107,7 +128,7 @@ export function rolesPage(): string {
     );
   lines.push(
     '',
-    'Reads and watches need the mandate of their service, judged when the answer is sent: `roster` for GetRoster and WatchRosters, `order` for orders, `entitlement` for entitlements, `result` for ListResults and WatchResults, `progress` for GetProgress. The catalogue needs none, nor do WatchMandates and ListMandates: each side sees its own.',
+    'Reads and watches need the mandate of their service, judged when the answer is sent: `roster` for GetRoster and WatchRosters, `order` for orders, `entitlement` for entitlements, `result` for ListResults and WatchResults, `progress` for GetProgress, one of `order`, `entitlement` and `access` for Readiness, `order` for Preflight. The catalogue needs none, nor does Launches, which is for platforms and publishers, nor do WatchMandates and ListMandates: each side sees its own.',
     '',
     'AcceptMandate and RefuseMandate have no role: they are of the party that the mandate names. Who calls in the name of a school (`eduk-from`) needs a mandate that names `act` and the service of the method; a method without a service nobody calls in its name.',
   );
@@ -135,11 +156,11 @@ export function limitsPage(): string {
 export function lossesPage(): string {
   const lines = head(
     'Losses',
-    'What does not come across between a standard and the core, by direction and version, and why: from the tables beside the mappings. `eduk flow show` counts for one message what it lost on its way in, by element and reason, without values; `eduk roster export` and the header `eduk-losses` of `GET /edexml` what a file has no place for.',
+    'What does not come across between a standard and the core, by direction and version, and why: from the tables beside the mappings. `eduk flow show` counts for one message what it lost on its way in, by element and reason, without values; for one roster that was fetched, what had no place in the answer (`eduk flow list --state read`). `eduk roster export` and the header `eduk-losses` of `GET /edexml` say it of a file.',
   );
   lines.push('| reason | means |', '| --- | --- |');
   for (const [reason, means] of Object.entries(lossReasons)) lines.push(`| \`${reason}\` | ${means} |`);
-  for (const { losses = [] } of adapters)
+  for (const losses of [...adapters.map((adapter) => adapter.losses ?? []), oneRosterLosses])
     for (const { from, to, rows } of losses) {
       lines.push('', `## ${from} → ${to}`, '', '| element | reason | why |', '| --- | --- | --- |');
       for (const { element, reason, why } of rows) lines.push(`| \`${element}\` | \`${reason}\` | ${why} |`);

@@ -3,6 +3,7 @@
 import * as access from './eduk/events/v1/access.ts';
 import * as audit from './eduk/events/v1/audit.ts';
 import * as catalogue from './eduk/events/v1/catalogue.ts';
+import * as deliveries from './eduk/events/v1/deliveries.ts';
 import * as entitlements from './eduk/events/v1/entitlements.ts';
 import * as orders from './eduk/events/v1/orders.ts';
 import * as parties from './eduk/events/v1/parties.ts';
@@ -37,6 +38,12 @@ export const events = {
   LearnerLeft: { stream: 'rosters', codec: rosters.LearnerLeft },
   LearnerLineOrdered: { stream: 'orders', codec: orders.LearnerLineOrdered },
   LearnerMoved: { stream: 'rosters', codec: rosters.LearnerMoved },
+  LearnersMergeHeld: { stream: 'rosters', codec: rosters.LearnersMergeHeld },
+  LearnersMergeRefused: { stream: 'rosters', codec: rosters.LearnersMergeRefused },
+  LearnersMergeSubmitted: { stream: 'rosters', codec: rosters.LearnersMergeSubmitted },
+  LearnersMergeUndoSubmitted: { stream: 'rosters', codec: rosters.LearnersMergeUndoSubmitted },
+  LearnersMergeUndone: { stream: 'rosters', codec: rosters.LearnersMergeUndone },
+  LearnersMerged: { stream: 'rosters', codec: rosters.LearnersMerged },
   LearnersSubmitted: { stream: 'rosters', codec: rosters.LearnersSubmitted },
   MandateChangeSubmitted: { stream: 'parties', codec: parties.MandateChangeSubmitted },
   MandateChanged: { stream: 'parties', codec: parties.MandateChanged },
@@ -60,6 +67,9 @@ export const events = {
   ProductSubmitted: { stream: 'catalogue', codec: catalogue.ProductSubmitted },
   ProvisionSubmitted: { stream: 'access', codec: access.ProvisionSubmitted },
   RedeemSubmitted: { stream: 'access', codec: access.RedeemSubmitted },
+  ReplayChanged: { stream: 'deliveries', codec: deliveries.ReplayChanged },
+  ReplayRefused: { stream: 'deliveries', codec: deliveries.ReplayRefused },
+  ReplaySubmitted: { stream: 'deliveries', codec: deliveries.ReplaySubmitted },
   ResultRecorded: { stream: 'results', codec: results.ResultRecorded },
   ResultRefused: { stream: 'results', codec: results.ResultRefused },
   ResultSubmitted: { stream: 'results', codec: results.ResultSubmitted },
@@ -68,6 +78,14 @@ export const events = {
   RosterPartTaken: { stream: 'rosters', codec: rosters.RosterPartTaken },
   RosterRefused: { stream: 'rosters', codec: rosters.RosterRefused },
   RosterSubmitted: { stream: 'rosters', codec: rosters.RosterSubmitted },
+  SchoolChangeHeld: { stream: 'rosters', codec: rosters.SchoolChangeHeld },
+  SchoolChangePlanned: { stream: 'rosters', codec: rosters.SchoolChangePlanned },
+  SchoolChangeRefused: { stream: 'rosters', codec: rosters.SchoolChangeRefused },
+  SchoolChangeSubmitted: { stream: 'rosters', codec: rosters.SchoolChangeSubmitted },
+  SchoolChangeUndoSubmitted: { stream: 'rosters', codec: rosters.SchoolChangeUndoSubmitted },
+  SchoolChangeUndone: { stream: 'rosters', codec: rosters.SchoolChangeUndone },
+  SchoolCrossed: { stream: 'rosters', codec: rosters.SchoolCrossed },
+  SchoolCrossingSubmitted: { stream: 'rosters', codec: rosters.SchoolCrossingSubmitted },
   SchoolYearTurnPlanned: { stream: 'rosters', codec: rosters.SchoolYearTurnPlanned },
   SchoolYearTurnRefused: { stream: 'rosters', codec: rosters.SchoolYearTurnRefused },
   SchoolYearTurnSubmitted: { stream: 'rosters', codec: rosters.SchoolYearTurnSubmitted },

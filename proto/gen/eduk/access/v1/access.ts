@@ -54,6 +54,42 @@ export interface ListLaunchesResponse {
   next: string;
 }
 
+/** Which days, and whose. */
+export interface CountLaunchesRequest {
+  /** YYYY-MM-DD, at most 35. */
+  days: string[];
+  /** Platform or publisher; empty = all. */
+  partyOin: string;
+}
+
+/** Launches asked for in one quarter of an hour, of all schools together. */
+export interface LaunchCount {
+  day: string;
+  /** Of the Dutch day as the clock on the wall shows it, from 0 to 95. */
+  quarter: number;
+  /** Both are empty where the refusal came before it was known what was to be opened. */
+  platformOin: string;
+  publisherOin: string;
+  /** Tickets handed out. */
+  created: number;
+  /** Of those, how many were shown and let somebody in. */
+  redeemed: number;
+  refused: LaunchRefusals[];
+}
+
+/** Refusals by one fault. */
+export interface LaunchRefusals {
+  code: string;
+  count: number;
+  /** A ticket was shown, and refused. */
+  shown: boolean;
+}
+
+/** In the order of days, quarters, platforms and publishers. */
+export interface CountLaunchesResponse {
+  counts: LaunchCount[];
+}
+
 function createBaseGetLaunchRequest(): GetLaunchRequest {
   return { launchId: "" };
 }
@@ -667,6 +703,440 @@ export const ListLaunchesResponse: MessageFns<ListLaunchesResponse> = {
   },
 };
 
+function createBaseCountLaunchesRequest(): CountLaunchesRequest {
+  return { days: [], partyOin: "" };
+}
+
+export const CountLaunchesRequest: MessageFns<CountLaunchesRequest> = {
+  encode(message: CountLaunchesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.days) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CountLaunchesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCountLaunchesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.days.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CountLaunchesRequest {
+    return {
+      days: globalThis.Array.isArray(object?.days) ? object.days.map((e: any) => globalThis.String(e)) : [],
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: CountLaunchesRequest): unknown {
+    const obj: any = {};
+    if (message.days?.length) {
+      obj.days = message.days;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CountLaunchesRequest>): CountLaunchesRequest {
+    return CountLaunchesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CountLaunchesRequest>): CountLaunchesRequest {
+    const message = createBaseCountLaunchesRequest();
+    message.days = object.days?.map((e) => e) || [];
+    message.partyOin = object.partyOin ?? "";
+    return message;
+  },
+};
+
+function createBaseLaunchCount(): LaunchCount {
+  return { day: "", quarter: 0, platformOin: "", publisherOin: "", created: 0, redeemed: 0, refused: [] };
+}
+
+export const LaunchCount: MessageFns<LaunchCount> = {
+  encode(message: LaunchCount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.day !== "") {
+      writer.uint32(10).string(message.day);
+    }
+    if (message.quarter !== 0) {
+      writer.uint32(16).uint32(message.quarter);
+    }
+    if (message.platformOin !== "") {
+      writer.uint32(26).string(message.platformOin);
+    }
+    if (message.publisherOin !== "") {
+      writer.uint32(34).string(message.publisherOin);
+    }
+    if (message.created !== 0) {
+      writer.uint32(40).uint32(message.created);
+    }
+    if (message.redeemed !== 0) {
+      writer.uint32(48).uint32(message.redeemed);
+    }
+    for (const v of message.refused) {
+      LaunchRefusals.encode(v!, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LaunchCount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLaunchCount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.day = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.quarter = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.platformOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.publisherOin = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.created = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.redeemed = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.refused.push(LaunchRefusals.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LaunchCount {
+    return {
+      day: isSet(object.day) ? globalThis.String(object.day) : "",
+      quarter: isSet(object.quarter) ? globalThis.Number(object.quarter) : 0,
+      platformOin: isSet(object.platformOin)
+        ? globalThis.String(object.platformOin)
+        : isSet(object.platform_oin)
+        ? globalThis.String(object.platform_oin)
+        : "",
+      publisherOin: isSet(object.publisherOin)
+        ? globalThis.String(object.publisherOin)
+        : isSet(object.publisher_oin)
+        ? globalThis.String(object.publisher_oin)
+        : "",
+      created: isSet(object.created) ? globalThis.Number(object.created) : 0,
+      redeemed: isSet(object.redeemed) ? globalThis.Number(object.redeemed) : 0,
+      refused: globalThis.Array.isArray(object?.refused)
+        ? object.refused.map((e: any) => LaunchRefusals.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: LaunchCount): unknown {
+    const obj: any = {};
+    if (message.day !== "") {
+      obj.day = message.day;
+    }
+    if (message.quarter !== 0) {
+      obj.quarter = Math.round(message.quarter);
+    }
+    if (message.platformOin !== "") {
+      obj.platformOin = message.platformOin;
+    }
+    if (message.publisherOin !== "") {
+      obj.publisherOin = message.publisherOin;
+    }
+    if (message.created !== 0) {
+      obj.created = Math.round(message.created);
+    }
+    if (message.redeemed !== 0) {
+      obj.redeemed = Math.round(message.redeemed);
+    }
+    if (message.refused?.length) {
+      obj.refused = message.refused.map((e) => LaunchRefusals.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LaunchCount>): LaunchCount {
+    return LaunchCount.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LaunchCount>): LaunchCount {
+    const message = createBaseLaunchCount();
+    message.day = object.day ?? "";
+    message.quarter = object.quarter ?? 0;
+    message.platformOin = object.platformOin ?? "";
+    message.publisherOin = object.publisherOin ?? "";
+    message.created = object.created ?? 0;
+    message.redeemed = object.redeemed ?? 0;
+    message.refused = object.refused?.map((e) => LaunchRefusals.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLaunchRefusals(): LaunchRefusals {
+  return { code: "", count: 0, shown: false };
+}
+
+export const LaunchRefusals: MessageFns<LaunchRefusals> = {
+  encode(message: LaunchRefusals, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.count !== 0) {
+      writer.uint32(16).uint32(message.count);
+    }
+    if (message.shown !== false) {
+      writer.uint32(24).bool(message.shown);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LaunchRefusals {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLaunchRefusals();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.shown = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LaunchRefusals {
+    return {
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      shown: isSet(object.shown) ? globalThis.Boolean(object.shown) : false,
+    };
+  },
+
+  toJSON(message: LaunchRefusals): unknown {
+    const obj: any = {};
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.shown !== false) {
+      obj.shown = message.shown;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LaunchRefusals>): LaunchRefusals {
+    return LaunchRefusals.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LaunchRefusals>): LaunchRefusals {
+    const message = createBaseLaunchRefusals();
+    message.code = object.code ?? "";
+    message.count = object.count ?? 0;
+    message.shown = object.shown ?? false;
+    return message;
+  },
+};
+
+function createBaseCountLaunchesResponse(): CountLaunchesResponse {
+  return { counts: [] };
+}
+
+export const CountLaunchesResponse: MessageFns<CountLaunchesResponse> = {
+  encode(message: CountLaunchesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.counts) {
+      LaunchCount.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CountLaunchesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCountLaunchesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.counts.push(LaunchCount.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CountLaunchesResponse {
+    return {
+      counts: globalThis.Array.isArray(object?.counts) ? object.counts.map((e: any) => LaunchCount.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: CountLaunchesResponse): unknown {
+    const obj: any = {};
+    if (message.counts?.length) {
+      obj.counts = message.counts.map((e) => LaunchCount.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CountLaunchesResponse>): CountLaunchesResponse {
+    return CountLaunchesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CountLaunchesResponse>): CountLaunchesResponse {
+    const message = createBaseCountLaunchesResponse();
+    message.counts = object.counts?.map((e) => LaunchCount.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** Launches. */
 export type AccessServiceDefinition = typeof AccessServiceDefinition;
 export const AccessServiceDefinition = {
@@ -688,6 +1158,15 @@ export const AccessServiceDefinition = {
       requestType: ListLaunchesRequest as typeof ListLaunchesRequest,
       requestStream: false,
       responseType: ListLaunchesResponse as typeof ListLaunchesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How many launches there were on some days of the last five weeks, and what came of them, in quarters of an hour. */
+    countLaunches: {
+      name: "CountLaunches",
+      requestType: CountLaunchesRequest as typeof CountLaunchesRequest,
+      requestStream: false,
+      responseType: CountLaunchesResponse as typeof CountLaunchesResponse,
       responseStream: false,
       options: {},
     },

@@ -368,6 +368,9 @@ export interface Endpoint {
   /** Name of the adapter: `uwlr`, `webhook` … */
   standard: string;
   url: string;
+  /** Requests that may be under way there at once, and that may be begun in a second; 0 = as many as it takes. */
+  maxInFlight?: number | undefined;
+  maxPerSecond?: number | undefined;
 }
 
 /** An organisation in the chain. */
@@ -513,7 +516,7 @@ export interface SchoolForgetting {
 }
 
 function createBaseEndpoint(): Endpoint {
-  return { standard: "", url: "" };
+  return { standard: "", url: "", maxInFlight: undefined, maxPerSecond: undefined };
 }
 
 export const Endpoint: MessageFns<Endpoint> = {
@@ -523,6 +526,12 @@ export const Endpoint: MessageFns<Endpoint> = {
     }
     if (message.url !== "") {
       writer.uint32(18).string(message.url);
+    }
+    if (message.maxInFlight !== undefined) {
+      writer.uint32(24).uint32(message.maxInFlight);
+    }
+    if (message.maxPerSecond !== undefined) {
+      writer.uint32(32).uint32(message.maxPerSecond);
     }
     return writer;
   },
@@ -556,6 +565,22 @@ export const Endpoint: MessageFns<Endpoint> = {
             message.url = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maxInFlight = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maxPerSecond = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -572,6 +597,16 @@ export const Endpoint: MessageFns<Endpoint> = {
     return {
       standard: isSet(object.standard) ? globalThis.String(object.standard) : "",
       url: isSet(object.url) ? globalThis.String(object.url) : "",
+      maxInFlight: isSet(object.maxInFlight)
+        ? globalThis.Number(object.maxInFlight)
+        : isSet(object.max_in_flight)
+        ? globalThis.Number(object.max_in_flight)
+        : undefined,
+      maxPerSecond: isSet(object.maxPerSecond)
+        ? globalThis.Number(object.maxPerSecond)
+        : isSet(object.max_per_second)
+        ? globalThis.Number(object.max_per_second)
+        : undefined,
     };
   },
 
@@ -583,6 +618,12 @@ export const Endpoint: MessageFns<Endpoint> = {
     if (message.url !== "") {
       obj.url = message.url;
     }
+    if (message.maxInFlight !== undefined) {
+      obj.maxInFlight = Math.round(message.maxInFlight);
+    }
+    if (message.maxPerSecond !== undefined) {
+      obj.maxPerSecond = Math.round(message.maxPerSecond);
+    }
     return obj;
   },
 
@@ -593,6 +634,8 @@ export const Endpoint: MessageFns<Endpoint> = {
     const message = createBaseEndpoint();
     message.standard = object.standard ?? "";
     message.url = object.url ?? "";
+    message.maxInFlight = object.maxInFlight ?? undefined;
+    message.maxPerSecond = object.maxPerSecond ?? undefined;
     return message;
   },
 };

@@ -7,6 +7,8 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Service, serviceFromJSON, serviceToJSON } from "../../core/v1/party.ts";
+import { Loss } from "../../core/v1/receipt.ts";
+import { ReplaySelection } from "../../events/v1/deliveries.ts";
 
 export const protobufPackage = "eduk.delivery.v1";
 
@@ -91,6 +93,10 @@ export interface FlowDelivery {
   status: number;
   /** When it is tried again; 0 = now, or not by itself. */
   nextMs: bigint;
+  /** Why it failed, where the standard of the endpoint has a word for that. */
+  cause: string;
+  /** What of it the standard of the endpoint had no place for. */
+  losses: Loss[];
 }
 
 /** Receivers. */
@@ -117,6 +123,15 @@ export interface ParkedRows {
   key: string;
   attempts: number;
   status: number;
+  /** Why, where the standard of the endpoint has a word for that. */
+  cause: string;
+  /** When a school that was refused as a whole is tried again; 0 = one key, and not by itself. */
+  nextMs: bigint;
+  /** Who must act and what was said, where the cause tells more than the code; put in by doors. */
+  who: string;
+  told: string;
+  /** An operator had its repeats stopped. */
+  stopped?: boolean | undefined;
 }
 
 /** Groups of rows. */
@@ -170,6 +185,10 @@ export interface Attempt {
   /** How often these rows were tried under this id, this time included. */
   number: number;
   rows: MailboxRow[];
+  /** How long its lease lasts from the call on; 0 = as long as the answer says of all. */
+  leaseMs: bigint;
+  /** The endpoint rested, and this one request shows whether it takes any. */
+  trial: boolean;
 }
 
 /** What became of one. */
@@ -181,7 +200,7 @@ export interface AttemptOutcome {
   /** `answered` (see status), `unanswered` (see cause), `withheld` (see code), `unsent` (see code). */
   result: string;
   status: number;
-  /** `refused`, `unknown_host`, `address`, `tls`, `timeout`, `reset` or `stale`. */
+  /** `refused`, `unknown_host`, `address`, `tls`, `timeout`, `reset` or `stale`; or a word of the standard of the endpoint. */
   cause: string;
   /** Fault of the mandate, or of ours. */
   code: string;
@@ -189,6 +208,23 @@ export interface AttemptOutcome {
   retryAfterS: number;
   /** Numbers of rows of which there was nothing to tell this receiver. */
   untold: bigint[];
+  /**
+   * What it says of, where the standard of the endpoint tells: `message`, `school`, `endpoint`, or `doubt` where it may be either of
+   * the first and the last; empty = as the status says.
+   */
+  reach: string;
+  /** Numbers of rows that were not in this request, and go in another one; of a key all or none. */
+  rest: bigint[];
+  /** What of the rows the standard of the endpoint had no place for. */
+  losses: RowLosses[];
+  /** How long the request took until it was answered, or given up; 0 = none was made. */
+  tookMs: number;
+}
+
+/** Of one row. */
+export interface RowLosses {
+  number: bigint;
+  losses: Loss[];
 }
 
 /** Outcomes. */
@@ -223,6 +259,13 @@ export interface EndpointStatus {
   oldestMs: bigint;
   parkedKeys: number;
   underWay: number;
+  /** `closed`, `open` (it gets nothing before rest_until_ms), `half_open` (it is tried with one request). */
+  breaker: string;
+  /** Requests that it may have at once, as its answers had it. */
+  width: number;
+  /** What its party says: requests under way at once, and begun in a second; 0 = nothing. */
+  maxInFlight: number;
+  maxPerSecond: number;
 }
 
 /** Endpoints. */
@@ -235,7 +278,7 @@ export interface ResolveKeysRequest {
   partyOin: string;
   schoolOin: string;
   key: string;
-  /** `retry` or `drop`. */
+  /** `retry`, `drop`, or `stop`: what failed is not sent again before a retry, nor what is under way now, if it fails. */
   action: string;
 }
 
@@ -243,6 +286,212 @@ export interface ResolveKeysRequest {
 export interface ResolveKeysResponse {
   keys: number;
   rows: bigint;
+}
+
+/** Something that somebody should know. Its code, party, school and subject together name it. */
+export interface Alert {
+  code: string;
+  partyOin: string;
+  schoolOin: string;
+  /** Which of several: a standard, a hold, a consumer. */
+  subject: string;
+  /** `page` (now, also at night) or `warn` (today). */
+  grade: string;
+  /** How many, or how much; 0 = it is not counted. */
+  count: bigint;
+  /** Since when, where that is known, Unix milliseconds; 0 = since it was first seen. */
+  sinceMs: bigint;
+  /** It is told when it has stood for so long. */
+  patienceMs: bigint;
+}
+
+/** Everything that is seen now. */
+export interface WeighAlertsRequest {
+  alerts: Alert[];
+  /** Codes of which nothing could be found out now: what stands of them stays. */
+  unknown: string[];
+  /** Names who tells; empty = nobody is told of anything, it is only kept. */
+  teller: string;
+}
+
+/** What is to be told now, by who asked. */
+export interface WeighAlertsResponse {
+  news: AlertNews[];
+}
+
+/** One alert, and what is new of it. */
+export interface AlertNews {
+  alert:
+    | Alert
+    | undefined;
+  /** `opened`, `worse`, `stands` (told again, a day later) or `ended`. */
+  what: string;
+  openedMs: bigint;
+}
+
+/** What came of telling. */
+export interface NoteToldRequest {
+  teller: string;
+  /** False = it could not be told, and is tried again. */
+  told: boolean;
+}
+
+/** Noted. */
+export interface NoteToldResponse {
+}
+
+/** Nothing to ask. */
+export interface ListAlertsRequest {
+}
+
+/** An alert that stands. */
+export interface StandingAlert {
+  alert: Alert | undefined;
+  openedMs: bigint;
+  /** When it was told last; 0 = it was not. */
+  toldMs: bigint;
+  /** Times in a row that telling failed. */
+  failures: number;
+}
+
+/** Those to page for first, then the oldest first. */
+export interface ListAlertsResponse {
+  alerts: StandingAlert[];
+}
+
+/** Messages of a party and method. */
+export interface Traffic {
+  partyOin: string;
+  method: string;
+  accepted: bigint;
+}
+
+/** Of the sixty minutes before now, all of them. */
+export interface NoteTrafficRequest {
+  traffic: Traffic[];
+}
+
+/** From whom nothing came, and how many messages the weeks before had in this hour. */
+export interface NoteTrafficResponse {
+  silent: Traffic[];
+}
+
+/** Whose, and when. */
+export interface ListScoresRequest {
+  partyOin: string;
+  /** First and last day, YYYY-MM-DD. */
+  fromDay: string;
+  untilDay: string;
+}
+
+/** Things that took about equally long. */
+export interface TimeClass {
+  class: number;
+  times: bigint;
+}
+
+/** Requests that failed in one way. */
+export interface FailureCount {
+  /** Status, or why there was none, or a word of the standard. */
+  cause: string;
+  times: bigint;
+}
+
+/** One endpoint on one day. */
+export interface EndpointScoreRow {
+  standard: string;
+  /** YYYY-MM-DD; or YYYY-MM, of what is older than two months. */
+  day: string;
+  requests: bigint;
+  again: bigint;
+  failed: bigint;
+  delivered: bigint;
+  failures: FailureCount[];
+  answers: TimeClass[];
+  ages: TimeClass[];
+  /** When a message was taken last; 0 = none was. */
+  lastMs: bigint;
+}
+
+/** By standard and day. */
+export interface ListScoresResponse {
+  rows: EndpointScoreRow[];
+}
+
+/** Filters; empty = any. */
+export interface ListReplaysRequest {
+  partyOin: string;
+  jobId: string;
+}
+
+/** Replays, the newest first. */
+export interface ListReplaysResponse {
+  replays: ReplayJob[];
+}
+
+/** Messages that may not be sent now, and why. */
+export interface ReplayForbidden {
+  /**
+   * A fault of the mandate; `stopped`, `closed`, `forgotten`, `route` (it is not told such things any more), `refused` (its endpoint
+   * takes nothing of the school) or `endpoint` (it has none for them).
+   */
+  reason: string;
+  messages: bigint;
+}
+
+/** Mail of one party that is sent again, or was counted for it. */
+export interface ReplayJob {
+  jobId: string;
+  selection:
+    | ReplaySelection
+    | undefined;
+  /**
+   * `counting`, `counted` (it can begin), `asked` (a second person must begin it), `running`, `done`, `stopped`, `replaced` (by
+   * another) or `expired` (counted too long ago).
+   */
+  state: string;
+  /** Why it stopped: `operator`, `errors` or `endpoint` (there is none any more). */
+  cause: string;
+  /** Rows that were looked at, and are there to look at, in the step that is under way. */
+  looked: bigint;
+  toLook: bigint;
+  /** When the oldest mail arrived that is kept, Unix milliseconds; of before nothing can be sent. */
+  keptFromMs: bigint;
+  /**
+   * As counted: how many messages are meant; of these, those that the receiver does not have, those that it has, those that would come after
+   * later mail of their key, and those that are on their way already or wait at the endpoint.
+   */
+  selected: bigint;
+  fresh: bigint;
+  had: bigint;
+  outOfOrder: bigint;
+  pending: bigint;
+  forbidden: ReplayForbidden[];
+  /** What it comes to: messages that are sent. */
+  toSend: bigint;
+  rate: number;
+  mostErrors: number;
+  /** Requests that failed. */
+  errors: bigint;
+  /**
+   * Given to the sender; of these taken by the receiver, with nothing to tell, refused by it, not allowed any more when they
+   * were sent, and gone from the mailbox.
+   */
+  released: bigint;
+  sent: bigint;
+  untold: bigint;
+  refused: bigint;
+  withheld: bigint;
+  gone: bigint;
+  /** In a request without an answer. */
+  underWay: bigint;
+  /** Left out while it ran: newer mail of their key had gone out meanwhile, or they may not be sent any more. */
+  leftOut: bigint;
+  /** Of one that stopped: given to the sender, and taken back before they left. */
+  setBack: bigint;
+  madeMs: bigint;
+  startedMs: bigint;
+  endedMs: bigint;
 }
 
 function createBaseReadMailboxRequest(): ReadMailboxRequest {
@@ -1193,6 +1442,8 @@ function createBaseFlowDelivery(): FlowDelivery {
     attempts: 0,
     status: 0,
     nextMs: 0n,
+    cause: "",
+    losses: [],
   };
 }
 
@@ -1233,6 +1484,12 @@ export const FlowDelivery: MessageFns<FlowDelivery> = {
         throw new globalThis.Error("value provided for field message.nextMs of type int64 too large");
       }
       writer.uint32(80).int64(message.nextMs);
+    }
+    if (message.cause !== "") {
+      writer.uint32(90).string(message.cause);
+    }
+    for (const v of message.losses) {
+      Loss.encode(v!, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -1330,6 +1587,22 @@ export const FlowDelivery: MessageFns<FlowDelivery> = {
             message.nextMs = reader.int64() as bigint;
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.cause = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.losses.push(Loss.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1358,6 +1631,8 @@ export const FlowDelivery: MessageFns<FlowDelivery> = {
       attempts: isSet(object.attempts) ? globalThis.Number(object.attempts) : 0,
       status: isSet(object.status) ? globalThis.Number(object.status) : 0,
       nextMs: isSet(object.nextMs) ? BigInt(object.nextMs) : isSet(object.next_ms) ? BigInt(object.next_ms) : 0n,
+      cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
+      losses: globalThis.Array.isArray(object?.losses) ? object.losses.map((e: any) => Loss.fromJSON(e)) : [],
     };
   },
 
@@ -1393,6 +1668,12 @@ export const FlowDelivery: MessageFns<FlowDelivery> = {
     if (message.nextMs !== 0n) {
       obj.nextMs = message.nextMs.toString();
     }
+    if (message.cause !== "") {
+      obj.cause = message.cause;
+    }
+    if (message.losses?.length) {
+      obj.losses = message.losses.map((e) => Loss.toJSON(e));
+    }
     return obj;
   },
 
@@ -1411,6 +1692,8 @@ export const FlowDelivery: MessageFns<FlowDelivery> = {
     message.attempts = object.attempts ?? 0;
     message.status = object.status ?? 0;
     message.nextMs = (object.nextMs !== undefined && object.nextMs !== null) ? BigInt(object.nextMs) : 0n;
+    message.cause = object.cause ?? "";
+    message.losses = object.losses?.map((e) => Loss.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1591,6 +1874,11 @@ function createBaseParkedRows(): ParkedRows {
     key: "",
     attempts: 0,
     status: 0,
+    cause: "",
+    nextMs: 0n,
+    who: "",
+    told: "",
+    stopped: undefined,
   };
 }
 
@@ -1631,6 +1919,24 @@ export const ParkedRows: MessageFns<ParkedRows> = {
     }
     if (message.status !== 0) {
       writer.uint32(80).uint32(message.status);
+    }
+    if (message.cause !== "") {
+      writer.uint32(90).string(message.cause);
+    }
+    if (message.nextMs !== 0n) {
+      if (BigInt.asIntN(64, message.nextMs) !== message.nextMs) {
+        throw new globalThis.Error("value provided for field message.nextMs of type int64 too large");
+      }
+      writer.uint32(96).int64(message.nextMs);
+    }
+    if (message.who !== "") {
+      writer.uint32(106).string(message.who);
+    }
+    if (message.told !== "") {
+      writer.uint32(114).string(message.told);
+    }
+    if (message.stopped !== undefined) {
+      writer.uint32(120).bool(message.stopped);
     }
     return writer;
   },
@@ -1728,6 +2034,46 @@ export const ParkedRows: MessageFns<ParkedRows> = {
             message.status = reader.uint32();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.cause = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.nextMs = reader.int64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.stopped = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1760,6 +2106,11 @@ export const ParkedRows: MessageFns<ParkedRows> = {
       key: isSet(object.key) ? globalThis.String(object.key) : "",
       attempts: isSet(object.attempts) ? globalThis.Number(object.attempts) : 0,
       status: isSet(object.status) ? globalThis.Number(object.status) : 0,
+      cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
+      nextMs: isSet(object.nextMs) ? BigInt(object.nextMs) : isSet(object.next_ms) ? BigInt(object.next_ms) : 0n,
+      who: isSet(object.who) ? globalThis.String(object.who) : "",
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+      stopped: isSet(object.stopped) ? globalThis.Boolean(object.stopped) : undefined,
     };
   },
 
@@ -1795,6 +2146,21 @@ export const ParkedRows: MessageFns<ParkedRows> = {
     if (message.status !== 0) {
       obj.status = Math.round(message.status);
     }
+    if (message.cause !== "") {
+      obj.cause = message.cause;
+    }
+    if (message.nextMs !== 0n) {
+      obj.nextMs = message.nextMs.toString();
+    }
+    if (message.who !== "") {
+      obj.who = message.who;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    if (message.stopped !== undefined) {
+      obj.stopped = message.stopped;
+    }
     return obj;
   },
 
@@ -1813,6 +2179,11 @@ export const ParkedRows: MessageFns<ParkedRows> = {
     message.key = object.key ?? "";
     message.attempts = object.attempts ?? 0;
     message.status = object.status ?? 0;
+    message.cause = object.cause ?? "";
+    message.nextMs = (object.nextMs !== undefined && object.nextMs !== null) ? BigInt(object.nextMs) : 0n;
+    message.who = object.who ?? "";
+    message.told = object.told ?? "";
+    message.stopped = object.stopped ?? undefined;
     return message;
   },
 };
@@ -2311,7 +2682,18 @@ export const ClaimAttemptsResponse: MessageFns<ClaimAttemptsResponse> = {
 };
 
 function createBaseAttempt(): Attempt {
-  return { attemptId: "", partyOin: "", standard: "", url: "", service: 0, schoolOin: "", number: 0, rows: [] };
+  return {
+    attemptId: "",
+    partyOin: "",
+    standard: "",
+    url: "",
+    service: 0,
+    schoolOin: "",
+    number: 0,
+    rows: [],
+    leaseMs: 0n,
+    trial: false,
+  };
 }
 
 export const Attempt: MessageFns<Attempt> = {
@@ -2339,6 +2721,15 @@ export const Attempt: MessageFns<Attempt> = {
     }
     for (const v of message.rows) {
       MailboxRow.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.leaseMs !== 0n) {
+      if (BigInt.asIntN(64, message.leaseMs) !== message.leaseMs) {
+        throw new globalThis.Error("value provided for field message.leaseMs of type int64 too large");
+      }
+      writer.uint32(72).int64(message.leaseMs);
+    }
+    if (message.trial !== false) {
+      writer.uint32(80).bool(message.trial);
     }
     return writer;
   },
@@ -2420,6 +2811,22 @@ export const Attempt: MessageFns<Attempt> = {
             message.rows.push(MailboxRow.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.leaseMs = reader.int64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.trial = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2456,6 +2863,8 @@ export const Attempt: MessageFns<Attempt> = {
       rows: globalThis.Array.isArray(object?.rows)
         ? object.rows.map((e: any) => MailboxRow.fromJSON(e))
         : [],
+      leaseMs: isSet(object.leaseMs) ? BigInt(object.leaseMs) : isSet(object.lease_ms) ? BigInt(object.lease_ms) : 0n,
+      trial: isSet(object.trial) ? globalThis.Boolean(object.trial) : false,
     };
   },
 
@@ -2485,6 +2894,12 @@ export const Attempt: MessageFns<Attempt> = {
     if (message.rows?.length) {
       obj.rows = message.rows.map((e) => MailboxRow.toJSON(e));
     }
+    if (message.leaseMs !== 0n) {
+      obj.leaseMs = message.leaseMs.toString();
+    }
+    if (message.trial !== false) {
+      obj.trial = message.trial;
+    }
     return obj;
   },
 
@@ -2501,6 +2916,8 @@ export const Attempt: MessageFns<Attempt> = {
     message.schoolOin = object.schoolOin ?? "";
     message.number = object.number ?? 0;
     message.rows = object.rows?.map((e) => MailboxRow.fromPartial(e)) || [];
+    message.leaseMs = (object.leaseMs !== undefined && object.leaseMs !== null) ? BigInt(object.leaseMs) : 0n;
+    message.trial = object.trial ?? false;
     return message;
   },
 };
@@ -2517,6 +2934,10 @@ function createBaseAttemptOutcome(): AttemptOutcome {
     code: "",
     retryAfterS: 0,
     untold: [],
+    reach: "",
+    rest: [],
+    losses: [],
+    tookMs: 0,
   };
 }
 
@@ -2558,6 +2979,25 @@ export const AttemptOutcome: MessageFns<AttemptOutcome> = {
         writer.uint64(v);
       }
       writer.join();
+    }
+    if (message.reach !== "") {
+      writer.uint32(90).string(message.reach);
+    }
+    if (message.rest.length !== 0) {
+      writer.uint32(98).fork();
+      for (const v of message.rest) {
+        if (BigInt.asUintN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field rest of type uint64 is too large");
+        }
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    for (const v of message.losses) {
+      RowLosses.encode(v!, writer.uint32(106).fork()).join();
+    }
+    if (message.tookMs !== 0) {
+      writer.uint32(160).uint32(message.tookMs);
     }
     return writer;
   },
@@ -2665,6 +3105,48 @@ export const AttemptOutcome: MessageFns<AttemptOutcome> = {
 
             break;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.reach = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag === 96) {
+              message.rest.push(reader.uint64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 98) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.rest.push(reader.uint64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.losses.push(RowLosses.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.tookMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2703,6 +3185,14 @@ export const AttemptOutcome: MessageFns<AttemptOutcome> = {
       untold: globalThis.Array.isArray(object?.untold)
         ? object.untold.map((e: any) => BigInt(e))
         : [],
+      reach: isSet(object.reach) ? globalThis.String(object.reach) : "",
+      rest: globalThis.Array.isArray(object?.rest) ? object.rest.map((e: any) => BigInt(e)) : [],
+      losses: globalThis.Array.isArray(object?.losses) ? object.losses.map((e: any) => RowLosses.fromJSON(e)) : [],
+      tookMs: isSet(object.tookMs)
+        ? globalThis.Number(object.tookMs)
+        : isSet(object.took_ms)
+        ? globalThis.Number(object.took_ms)
+        : 0,
     };
   },
 
@@ -2738,6 +3228,18 @@ export const AttemptOutcome: MessageFns<AttemptOutcome> = {
     if (message.untold?.length) {
       obj.untold = message.untold.map((e) => e.toString());
     }
+    if (message.reach !== "") {
+      obj.reach = message.reach;
+    }
+    if (message.rest?.length) {
+      obj.rest = message.rest.map((e) => e.toString());
+    }
+    if (message.losses?.length) {
+      obj.losses = message.losses.map((e) => RowLosses.toJSON(e));
+    }
+    if (message.tookMs !== 0) {
+      obj.tookMs = Math.round(message.tookMs);
+    }
     return obj;
   },
 
@@ -2756,6 +3258,98 @@ export const AttemptOutcome: MessageFns<AttemptOutcome> = {
     message.code = object.code ?? "";
     message.retryAfterS = object.retryAfterS ?? 0;
     message.untold = object.untold?.map((e) => BigInt(e)) || [];
+    message.reach = object.reach ?? "";
+    message.rest = object.rest?.map((e) => BigInt(e)) || [];
+    message.losses = object.losses?.map((e) => RowLosses.fromPartial(e)) || [];
+    message.tookMs = object.tookMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseRowLosses(): RowLosses {
+  return { number: 0n, losses: [] };
+}
+
+export const RowLosses: MessageFns<RowLosses> = {
+  encode(message: RowLosses, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0n) {
+      if (BigInt.asUintN(64, message.number) !== message.number) {
+        throw new globalThis.Error("value provided for field message.number of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.number);
+    }
+    for (const v of message.losses) {
+      Loss.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RowLosses {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRowLosses();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.losses.push(Loss.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RowLosses {
+    return {
+      number: isSet(object.number) ? BigInt(object.number) : 0n,
+      losses: globalThis.Array.isArray(object?.losses) ? object.losses.map((e: any) => Loss.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: RowLosses): unknown {
+    const obj: any = {};
+    if (message.number !== 0n) {
+      obj.number = message.number.toString();
+    }
+    if (message.losses?.length) {
+      obj.losses = message.losses.map((e) => Loss.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RowLosses>): RowLosses {
+    return RowLosses.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RowLosses>): RowLosses {
+    const message = createBaseRowLosses();
+    message.number = (object.number !== undefined && object.number !== null) ? BigInt(object.number) : 0n;
+    message.losses = object.losses?.map((e) => Loss.fromPartial(e)) || [];
     return message;
   },
 };
@@ -3000,6 +3594,10 @@ function createBaseEndpointStatus(): EndpointStatus {
     oldestMs: 0n,
     parkedKeys: 0,
     underWay: 0,
+    breaker: "",
+    width: 0,
+    maxInFlight: 0,
+    maxPerSecond: 0,
   };
 }
 
@@ -3040,6 +3638,18 @@ export const EndpointStatus: MessageFns<EndpointStatus> = {
     }
     if (message.underWay !== 0) {
       writer.uint32(80).uint32(message.underWay);
+    }
+    if (message.breaker !== "") {
+      writer.uint32(90).string(message.breaker);
+    }
+    if (message.width !== 0) {
+      writer.uint32(96).uint32(message.width);
+    }
+    if (message.maxInFlight !== 0) {
+      writer.uint32(104).uint32(message.maxInFlight);
+    }
+    if (message.maxPerSecond !== 0) {
+      writer.uint32(112).uint32(message.maxPerSecond);
     }
     return writer;
   },
@@ -3137,6 +3747,38 @@ export const EndpointStatus: MessageFns<EndpointStatus> = {
             message.underWay = reader.uint32();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.breaker = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.width = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.maxInFlight = reader.uint32();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.maxPerSecond = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3181,6 +3823,18 @@ export const EndpointStatus: MessageFns<EndpointStatus> = {
         : isSet(object.under_way)
         ? globalThis.Number(object.under_way)
         : 0,
+      breaker: isSet(object.breaker) ? globalThis.String(object.breaker) : "",
+      width: isSet(object.width) ? globalThis.Number(object.width) : 0,
+      maxInFlight: isSet(object.maxInFlight)
+        ? globalThis.Number(object.maxInFlight)
+        : isSet(object.max_in_flight)
+        ? globalThis.Number(object.max_in_flight)
+        : 0,
+      maxPerSecond: isSet(object.maxPerSecond)
+        ? globalThis.Number(object.maxPerSecond)
+        : isSet(object.max_per_second)
+        ? globalThis.Number(object.max_per_second)
+        : 0,
     };
   },
 
@@ -3216,6 +3870,18 @@ export const EndpointStatus: MessageFns<EndpointStatus> = {
     if (message.underWay !== 0) {
       obj.underWay = Math.round(message.underWay);
     }
+    if (message.breaker !== "") {
+      obj.breaker = message.breaker;
+    }
+    if (message.width !== 0) {
+      obj.width = Math.round(message.width);
+    }
+    if (message.maxInFlight !== 0) {
+      obj.maxInFlight = Math.round(message.maxInFlight);
+    }
+    if (message.maxPerSecond !== 0) {
+      obj.maxPerSecond = Math.round(message.maxPerSecond);
+    }
     return obj;
   },
 
@@ -3236,6 +3902,10 @@ export const EndpointStatus: MessageFns<EndpointStatus> = {
     message.oldestMs = (object.oldestMs !== undefined && object.oldestMs !== null) ? BigInt(object.oldestMs) : 0n;
     message.parkedKeys = object.parkedKeys ?? 0;
     message.underWay = object.underWay ?? 0;
+    message.breaker = object.breaker ?? "";
+    message.width = object.width ?? 0;
+    message.maxInFlight = object.maxInFlight ?? 0;
+    message.maxPerSecond = object.maxPerSecond ?? 0;
     return message;
   },
 };
@@ -3524,6 +4194,2611 @@ export const ResolveKeysResponse: MessageFns<ResolveKeysResponse> = {
   },
 };
 
+function createBaseAlert(): Alert {
+  return { code: "", partyOin: "", schoolOin: "", subject: "", grade: "", count: 0n, sinceMs: 0n, patienceMs: 0n };
+}
+
+export const Alert: MessageFns<Alert> = {
+  encode(message: Alert, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(26).string(message.schoolOin);
+    }
+    if (message.subject !== "") {
+      writer.uint32(34).string(message.subject);
+    }
+    if (message.grade !== "") {
+      writer.uint32(42).string(message.grade);
+    }
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.count);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.sinceMs);
+    }
+    if (message.patienceMs !== 0n) {
+      if (BigInt.asIntN(64, message.patienceMs) !== message.patienceMs) {
+        throw new globalThis.Error("value provided for field message.patienceMs of type int64 too large");
+      }
+      writer.uint32(64).int64(message.patienceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Alert {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAlert();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.grade = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.patienceMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Alert {
+    return {
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+      grade: isSet(object.grade) ? globalThis.String(object.grade) : "",
+      count: isSet(object.count) ? BigInt(object.count) : 0n,
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      patienceMs: isSet(object.patienceMs)
+        ? BigInt(object.patienceMs)
+        : isSet(object.patience_ms)
+        ? BigInt(object.patience_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: Alert): unknown {
+    const obj: any = {};
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
+    if (message.grade !== "") {
+      obj.grade = message.grade;
+    }
+    if (message.count !== 0n) {
+      obj.count = message.count.toString();
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.patienceMs !== 0n) {
+      obj.patienceMs = message.patienceMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Alert>): Alert {
+    return Alert.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Alert>): Alert {
+    const message = createBaseAlert();
+    message.code = object.code ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.subject = object.subject ?? "";
+    message.grade = object.grade ?? "";
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.patienceMs = (object.patienceMs !== undefined && object.patienceMs !== null)
+      ? BigInt(object.patienceMs)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseWeighAlertsRequest(): WeighAlertsRequest {
+  return { alerts: [], unknown: [], teller: "" };
+}
+
+export const WeighAlertsRequest: MessageFns<WeighAlertsRequest> = {
+  encode(message: WeighAlertsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.alerts) {
+      Alert.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.unknown) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.teller !== "") {
+      writer.uint32(26).string(message.teller);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WeighAlertsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWeighAlertsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.alerts.push(Alert.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.unknown.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.teller = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WeighAlertsRequest {
+    return {
+      alerts: globalThis.Array.isArray(object?.alerts) ? object.alerts.map((e: any) => Alert.fromJSON(e)) : [],
+      unknown: globalThis.Array.isArray(object?.unknown) ? object.unknown.map((e: any) => globalThis.String(e)) : [],
+      teller: isSet(object.teller) ? globalThis.String(object.teller) : "",
+    };
+  },
+
+  toJSON(message: WeighAlertsRequest): unknown {
+    const obj: any = {};
+    if (message.alerts?.length) {
+      obj.alerts = message.alerts.map((e) => Alert.toJSON(e));
+    }
+    if (message.unknown?.length) {
+      obj.unknown = message.unknown;
+    }
+    if (message.teller !== "") {
+      obj.teller = message.teller;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WeighAlertsRequest>): WeighAlertsRequest {
+    return WeighAlertsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WeighAlertsRequest>): WeighAlertsRequest {
+    const message = createBaseWeighAlertsRequest();
+    message.alerts = object.alerts?.map((e) => Alert.fromPartial(e)) || [];
+    message.unknown = object.unknown?.map((e) => e) || [];
+    message.teller = object.teller ?? "";
+    return message;
+  },
+};
+
+function createBaseWeighAlertsResponse(): WeighAlertsResponse {
+  return { news: [] };
+}
+
+export const WeighAlertsResponse: MessageFns<WeighAlertsResponse> = {
+  encode(message: WeighAlertsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.news) {
+      AlertNews.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WeighAlertsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWeighAlertsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.news.push(AlertNews.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WeighAlertsResponse {
+    return { news: globalThis.Array.isArray(object?.news) ? object.news.map((e: any) => AlertNews.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: WeighAlertsResponse): unknown {
+    const obj: any = {};
+    if (message.news?.length) {
+      obj.news = message.news.map((e) => AlertNews.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WeighAlertsResponse>): WeighAlertsResponse {
+    return WeighAlertsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WeighAlertsResponse>): WeighAlertsResponse {
+    const message = createBaseWeighAlertsResponse();
+    message.news = object.news?.map((e) => AlertNews.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAlertNews(): AlertNews {
+  return { alert: undefined, what: "", openedMs: 0n };
+}
+
+export const AlertNews: MessageFns<AlertNews> = {
+  encode(message: AlertNews, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.alert !== undefined) {
+      Alert.encode(message.alert, writer.uint32(10).fork()).join();
+    }
+    if (message.what !== "") {
+      writer.uint32(18).string(message.what);
+    }
+    if (message.openedMs !== 0n) {
+      if (BigInt.asIntN(64, message.openedMs) !== message.openedMs) {
+        throw new globalThis.Error("value provided for field message.openedMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.openedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AlertNews {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAlertNews();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.alert = Alert.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.openedMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AlertNews {
+    return {
+      alert: isSet(object.alert) ? Alert.fromJSON(object.alert) : undefined,
+      what: isSet(object.what) ? globalThis.String(object.what) : "",
+      openedMs: isSet(object.openedMs)
+        ? BigInt(object.openedMs)
+        : isSet(object.opened_ms)
+        ? BigInt(object.opened_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: AlertNews): unknown {
+    const obj: any = {};
+    if (message.alert !== undefined) {
+      obj.alert = Alert.toJSON(message.alert);
+    }
+    if (message.what !== "") {
+      obj.what = message.what;
+    }
+    if (message.openedMs !== 0n) {
+      obj.openedMs = message.openedMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AlertNews>): AlertNews {
+    return AlertNews.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AlertNews>): AlertNews {
+    const message = createBaseAlertNews();
+    message.alert = (object.alert !== undefined && object.alert !== null) ? Alert.fromPartial(object.alert) : undefined;
+    message.what = object.what ?? "";
+    message.openedMs = (object.openedMs !== undefined && object.openedMs !== null) ? BigInt(object.openedMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseNoteToldRequest(): NoteToldRequest {
+  return { teller: "", told: false };
+}
+
+export const NoteToldRequest: MessageFns<NoteToldRequest> = {
+  encode(message: NoteToldRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.teller !== "") {
+      writer.uint32(10).string(message.teller);
+    }
+    if (message.told !== false) {
+      writer.uint32(16).bool(message.told);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NoteToldRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNoteToldRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.teller = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.told = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NoteToldRequest {
+    return {
+      teller: isSet(object.teller) ? globalThis.String(object.teller) : "",
+      told: isSet(object.told) ? globalThis.Boolean(object.told) : false,
+    };
+  },
+
+  toJSON(message: NoteToldRequest): unknown {
+    const obj: any = {};
+    if (message.teller !== "") {
+      obj.teller = message.teller;
+    }
+    if (message.told !== false) {
+      obj.told = message.told;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NoteToldRequest>): NoteToldRequest {
+    return NoteToldRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NoteToldRequest>): NoteToldRequest {
+    const message = createBaseNoteToldRequest();
+    message.teller = object.teller ?? "";
+    message.told = object.told ?? false;
+    return message;
+  },
+};
+
+function createBaseNoteToldResponse(): NoteToldResponse {
+  return {};
+}
+
+export const NoteToldResponse: MessageFns<NoteToldResponse> = {
+  encode(_: NoteToldResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NoteToldResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNoteToldResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): NoteToldResponse {
+    return {};
+  },
+
+  toJSON(_: NoteToldResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<NoteToldResponse>): NoteToldResponse {
+    return NoteToldResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<NoteToldResponse>): NoteToldResponse {
+    const message = createBaseNoteToldResponse();
+    return message;
+  },
+};
+
+function createBaseListAlertsRequest(): ListAlertsRequest {
+  return {};
+}
+
+export const ListAlertsRequest: MessageFns<ListAlertsRequest> = {
+  encode(_: ListAlertsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAlertsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAlertsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListAlertsRequest {
+    return {};
+  },
+
+  toJSON(_: ListAlertsRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListAlertsRequest>): ListAlertsRequest {
+    return ListAlertsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListAlertsRequest>): ListAlertsRequest {
+    const message = createBaseListAlertsRequest();
+    return message;
+  },
+};
+
+function createBaseStandingAlert(): StandingAlert {
+  return { alert: undefined, openedMs: 0n, toldMs: 0n, failures: 0 };
+}
+
+export const StandingAlert: MessageFns<StandingAlert> = {
+  encode(message: StandingAlert, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.alert !== undefined) {
+      Alert.encode(message.alert, writer.uint32(10).fork()).join();
+    }
+    if (message.openedMs !== 0n) {
+      if (BigInt.asIntN(64, message.openedMs) !== message.openedMs) {
+        throw new globalThis.Error("value provided for field message.openedMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.openedMs);
+    }
+    if (message.toldMs !== 0n) {
+      if (BigInt.asIntN(64, message.toldMs) !== message.toldMs) {
+        throw new globalThis.Error("value provided for field message.toldMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.toldMs);
+    }
+    if (message.failures !== 0) {
+      writer.uint32(32).uint32(message.failures);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StandingAlert {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStandingAlert();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.alert = Alert.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.openedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.toldMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.failures = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StandingAlert {
+    return {
+      alert: isSet(object.alert) ? Alert.fromJSON(object.alert) : undefined,
+      openedMs: isSet(object.openedMs)
+        ? BigInt(object.openedMs)
+        : isSet(object.opened_ms)
+        ? BigInt(object.opened_ms)
+        : 0n,
+      toldMs: isSet(object.toldMs) ? BigInt(object.toldMs) : isSet(object.told_ms) ? BigInt(object.told_ms) : 0n,
+      failures: isSet(object.failures) ? globalThis.Number(object.failures) : 0,
+    };
+  },
+
+  toJSON(message: StandingAlert): unknown {
+    const obj: any = {};
+    if (message.alert !== undefined) {
+      obj.alert = Alert.toJSON(message.alert);
+    }
+    if (message.openedMs !== 0n) {
+      obj.openedMs = message.openedMs.toString();
+    }
+    if (message.toldMs !== 0n) {
+      obj.toldMs = message.toldMs.toString();
+    }
+    if (message.failures !== 0) {
+      obj.failures = Math.round(message.failures);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StandingAlert>): StandingAlert {
+    return StandingAlert.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StandingAlert>): StandingAlert {
+    const message = createBaseStandingAlert();
+    message.alert = (object.alert !== undefined && object.alert !== null) ? Alert.fromPartial(object.alert) : undefined;
+    message.openedMs = (object.openedMs !== undefined && object.openedMs !== null) ? BigInt(object.openedMs) : 0n;
+    message.toldMs = (object.toldMs !== undefined && object.toldMs !== null) ? BigInt(object.toldMs) : 0n;
+    message.failures = object.failures ?? 0;
+    return message;
+  },
+};
+
+function createBaseListAlertsResponse(): ListAlertsResponse {
+  return { alerts: [] };
+}
+
+export const ListAlertsResponse: MessageFns<ListAlertsResponse> = {
+  encode(message: ListAlertsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.alerts) {
+      StandingAlert.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAlertsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAlertsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.alerts.push(StandingAlert.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListAlertsResponse {
+    return {
+      alerts: globalThis.Array.isArray(object?.alerts) ? object.alerts.map((e: any) => StandingAlert.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListAlertsResponse): unknown {
+    const obj: any = {};
+    if (message.alerts?.length) {
+      obj.alerts = message.alerts.map((e) => StandingAlert.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListAlertsResponse>): ListAlertsResponse {
+    return ListAlertsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListAlertsResponse>): ListAlertsResponse {
+    const message = createBaseListAlertsResponse();
+    message.alerts = object.alerts?.map((e) => StandingAlert.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTraffic(): Traffic {
+  return { partyOin: "", method: "", accepted: 0n };
+}
+
+export const Traffic: MessageFns<Traffic> = {
+  encode(message: Traffic, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.method !== "") {
+      writer.uint32(18).string(message.method);
+    }
+    if (message.accepted !== 0n) {
+      if (BigInt.asUintN(64, message.accepted) !== message.accepted) {
+        throw new globalThis.Error("value provided for field message.accepted of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.accepted);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Traffic {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraffic();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.accepted = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Traffic {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      method: isSet(object.method) ? globalThis.String(object.method) : "",
+      accepted: isSet(object.accepted) ? BigInt(object.accepted) : 0n,
+    };
+  },
+
+  toJSON(message: Traffic): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.method !== "") {
+      obj.method = message.method;
+    }
+    if (message.accepted !== 0n) {
+      obj.accepted = message.accepted.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Traffic>): Traffic {
+    return Traffic.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Traffic>): Traffic {
+    const message = createBaseTraffic();
+    message.partyOin = object.partyOin ?? "";
+    message.method = object.method ?? "";
+    message.accepted = (object.accepted !== undefined && object.accepted !== null) ? BigInt(object.accepted) : 0n;
+    return message;
+  },
+};
+
+function createBaseNoteTrafficRequest(): NoteTrafficRequest {
+  return { traffic: [] };
+}
+
+export const NoteTrafficRequest: MessageFns<NoteTrafficRequest> = {
+  encode(message: NoteTrafficRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.traffic) {
+      Traffic.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NoteTrafficRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNoteTrafficRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.traffic.push(Traffic.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NoteTrafficRequest {
+    return {
+      traffic: globalThis.Array.isArray(object?.traffic) ? object.traffic.map((e: any) => Traffic.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: NoteTrafficRequest): unknown {
+    const obj: any = {};
+    if (message.traffic?.length) {
+      obj.traffic = message.traffic.map((e) => Traffic.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NoteTrafficRequest>): NoteTrafficRequest {
+    return NoteTrafficRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NoteTrafficRequest>): NoteTrafficRequest {
+    const message = createBaseNoteTrafficRequest();
+    message.traffic = object.traffic?.map((e) => Traffic.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseNoteTrafficResponse(): NoteTrafficResponse {
+  return { silent: [] };
+}
+
+export const NoteTrafficResponse: MessageFns<NoteTrafficResponse> = {
+  encode(message: NoteTrafficResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.silent) {
+      Traffic.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NoteTrafficResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNoteTrafficResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.silent.push(Traffic.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NoteTrafficResponse {
+    return {
+      silent: globalThis.Array.isArray(object?.silent) ? object.silent.map((e: any) => Traffic.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: NoteTrafficResponse): unknown {
+    const obj: any = {};
+    if (message.silent?.length) {
+      obj.silent = message.silent.map((e) => Traffic.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NoteTrafficResponse>): NoteTrafficResponse {
+    return NoteTrafficResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NoteTrafficResponse>): NoteTrafficResponse {
+    const message = createBaseNoteTrafficResponse();
+    message.silent = object.silent?.map((e) => Traffic.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListScoresRequest(): ListScoresRequest {
+  return { partyOin: "", fromDay: "", untilDay: "" };
+}
+
+export const ListScoresRequest: MessageFns<ListScoresRequest> = {
+  encode(message: ListScoresRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.fromDay !== "") {
+      writer.uint32(18).string(message.fromDay);
+    }
+    if (message.untilDay !== "") {
+      writer.uint32(26).string(message.untilDay);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListScoresRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListScoresRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fromDay = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.untilDay = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListScoresRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      fromDay: isSet(object.fromDay)
+        ? globalThis.String(object.fromDay)
+        : isSet(object.from_day)
+        ? globalThis.String(object.from_day)
+        : "",
+      untilDay: isSet(object.untilDay)
+        ? globalThis.String(object.untilDay)
+        : isSet(object.until_day)
+        ? globalThis.String(object.until_day)
+        : "",
+    };
+  },
+
+  toJSON(message: ListScoresRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.fromDay !== "") {
+      obj.fromDay = message.fromDay;
+    }
+    if (message.untilDay !== "") {
+      obj.untilDay = message.untilDay;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListScoresRequest>): ListScoresRequest {
+    return ListScoresRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListScoresRequest>): ListScoresRequest {
+    const message = createBaseListScoresRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.fromDay = object.fromDay ?? "";
+    message.untilDay = object.untilDay ?? "";
+    return message;
+  },
+};
+
+function createBaseTimeClass(): TimeClass {
+  return { class: 0, times: 0n };
+}
+
+export const TimeClass: MessageFns<TimeClass> = {
+  encode(message: TimeClass, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.class !== 0) {
+      writer.uint32(8).uint32(message.class);
+    }
+    if (message.times !== 0n) {
+      if (BigInt.asUintN(64, message.times) !== message.times) {
+        throw new globalThis.Error("value provided for field message.times of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.times);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TimeClass {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTimeClass();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.class = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.times = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TimeClass {
+    return {
+      class: isSet(object.class) ? globalThis.Number(object.class) : 0,
+      times: isSet(object.times) ? BigInt(object.times) : 0n,
+    };
+  },
+
+  toJSON(message: TimeClass): unknown {
+    const obj: any = {};
+    if (message.class !== 0) {
+      obj.class = Math.round(message.class);
+    }
+    if (message.times !== 0n) {
+      obj.times = message.times.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TimeClass>): TimeClass {
+    return TimeClass.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TimeClass>): TimeClass {
+    const message = createBaseTimeClass();
+    message.class = object.class ?? 0;
+    message.times = (object.times !== undefined && object.times !== null) ? BigInt(object.times) : 0n;
+    return message;
+  },
+};
+
+function createBaseFailureCount(): FailureCount {
+  return { cause: "", times: 0n };
+}
+
+export const FailureCount: MessageFns<FailureCount> = {
+  encode(message: FailureCount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cause !== "") {
+      writer.uint32(10).string(message.cause);
+    }
+    if (message.times !== 0n) {
+      if (BigInt.asUintN(64, message.times) !== message.times) {
+        throw new globalThis.Error("value provided for field message.times of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.times);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FailureCount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFailureCount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.cause = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.times = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FailureCount {
+    return {
+      cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
+      times: isSet(object.times) ? BigInt(object.times) : 0n,
+    };
+  },
+
+  toJSON(message: FailureCount): unknown {
+    const obj: any = {};
+    if (message.cause !== "") {
+      obj.cause = message.cause;
+    }
+    if (message.times !== 0n) {
+      obj.times = message.times.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FailureCount>): FailureCount {
+    return FailureCount.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FailureCount>): FailureCount {
+    const message = createBaseFailureCount();
+    message.cause = object.cause ?? "";
+    message.times = (object.times !== undefined && object.times !== null) ? BigInt(object.times) : 0n;
+    return message;
+  },
+};
+
+function createBaseEndpointScoreRow(): EndpointScoreRow {
+  return {
+    standard: "",
+    day: "",
+    requests: 0n,
+    again: 0n,
+    failed: 0n,
+    delivered: 0n,
+    failures: [],
+    answers: [],
+    ages: [],
+    lastMs: 0n,
+  };
+}
+
+export const EndpointScoreRow: MessageFns<EndpointScoreRow> = {
+  encode(message: EndpointScoreRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.standard !== "") {
+      writer.uint32(10).string(message.standard);
+    }
+    if (message.day !== "") {
+      writer.uint32(18).string(message.day);
+    }
+    if (message.requests !== 0n) {
+      if (BigInt.asUintN(64, message.requests) !== message.requests) {
+        throw new globalThis.Error("value provided for field message.requests of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.requests);
+    }
+    if (message.again !== 0n) {
+      if (BigInt.asUintN(64, message.again) !== message.again) {
+        throw new globalThis.Error("value provided for field message.again of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.again);
+    }
+    if (message.failed !== 0n) {
+      if (BigInt.asUintN(64, message.failed) !== message.failed) {
+        throw new globalThis.Error("value provided for field message.failed of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.failed);
+    }
+    if (message.delivered !== 0n) {
+      if (BigInt.asUintN(64, message.delivered) !== message.delivered) {
+        throw new globalThis.Error("value provided for field message.delivered of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.delivered);
+    }
+    for (const v of message.failures) {
+      FailureCount.encode(v!, writer.uint32(58).fork()).join();
+    }
+    for (const v of message.answers) {
+      TimeClass.encode(v!, writer.uint32(66).fork()).join();
+    }
+    for (const v of message.ages) {
+      TimeClass.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.lastMs !== 0n) {
+      if (BigInt.asIntN(64, message.lastMs) !== message.lastMs) {
+        throw new globalThis.Error("value provided for field message.lastMs of type int64 too large");
+      }
+      writer.uint32(80).int64(message.lastMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndpointScoreRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndpointScoreRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.standard = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.day = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.requests = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.again = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.failed = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.delivered = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.failures.push(FailureCount.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.answers.push(TimeClass.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.ages.push(TimeClass.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.lastMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EndpointScoreRow {
+    return {
+      standard: isSet(object.standard) ? globalThis.String(object.standard) : "",
+      day: isSet(object.day) ? globalThis.String(object.day) : "",
+      requests: isSet(object.requests) ? BigInt(object.requests) : 0n,
+      again: isSet(object.again) ? BigInt(object.again) : 0n,
+      failed: isSet(object.failed) ? BigInt(object.failed) : 0n,
+      delivered: isSet(object.delivered) ? BigInt(object.delivered) : 0n,
+      failures: globalThis.Array.isArray(object?.failures)
+        ? object.failures.map((e: any) => FailureCount.fromJSON(e))
+        : [],
+      answers: globalThis.Array.isArray(object?.answers) ? object.answers.map((e: any) => TimeClass.fromJSON(e)) : [],
+      ages: globalThis.Array.isArray(object?.ages) ? object.ages.map((e: any) => TimeClass.fromJSON(e)) : [],
+      lastMs: isSet(object.lastMs) ? BigInt(object.lastMs) : isSet(object.last_ms) ? BigInt(object.last_ms) : 0n,
+    };
+  },
+
+  toJSON(message: EndpointScoreRow): unknown {
+    const obj: any = {};
+    if (message.standard !== "") {
+      obj.standard = message.standard;
+    }
+    if (message.day !== "") {
+      obj.day = message.day;
+    }
+    if (message.requests !== 0n) {
+      obj.requests = message.requests.toString();
+    }
+    if (message.again !== 0n) {
+      obj.again = message.again.toString();
+    }
+    if (message.failed !== 0n) {
+      obj.failed = message.failed.toString();
+    }
+    if (message.delivered !== 0n) {
+      obj.delivered = message.delivered.toString();
+    }
+    if (message.failures?.length) {
+      obj.failures = message.failures.map((e) => FailureCount.toJSON(e));
+    }
+    if (message.answers?.length) {
+      obj.answers = message.answers.map((e) => TimeClass.toJSON(e));
+    }
+    if (message.ages?.length) {
+      obj.ages = message.ages.map((e) => TimeClass.toJSON(e));
+    }
+    if (message.lastMs !== 0n) {
+      obj.lastMs = message.lastMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndpointScoreRow>): EndpointScoreRow {
+    return EndpointScoreRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndpointScoreRow>): EndpointScoreRow {
+    const message = createBaseEndpointScoreRow();
+    message.standard = object.standard ?? "";
+    message.day = object.day ?? "";
+    message.requests = (object.requests !== undefined && object.requests !== null) ? BigInt(object.requests) : 0n;
+    message.again = (object.again !== undefined && object.again !== null) ? BigInt(object.again) : 0n;
+    message.failed = (object.failed !== undefined && object.failed !== null) ? BigInt(object.failed) : 0n;
+    message.delivered = (object.delivered !== undefined && object.delivered !== null) ? BigInt(object.delivered) : 0n;
+    message.failures = object.failures?.map((e) => FailureCount.fromPartial(e)) || [];
+    message.answers = object.answers?.map((e) => TimeClass.fromPartial(e)) || [];
+    message.ages = object.ages?.map((e) => TimeClass.fromPartial(e)) || [];
+    message.lastMs = (object.lastMs !== undefined && object.lastMs !== null) ? BigInt(object.lastMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseListScoresResponse(): ListScoresResponse {
+  return { rows: [] };
+}
+
+export const ListScoresResponse: MessageFns<ListScoresResponse> = {
+  encode(message: ListScoresResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rows) {
+      EndpointScoreRow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListScoresResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListScoresResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rows.push(EndpointScoreRow.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListScoresResponse {
+    return {
+      rows: globalThis.Array.isArray(object?.rows) ? object.rows.map((e: any) => EndpointScoreRow.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListScoresResponse): unknown {
+    const obj: any = {};
+    if (message.rows?.length) {
+      obj.rows = message.rows.map((e) => EndpointScoreRow.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListScoresResponse>): ListScoresResponse {
+    return ListScoresResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListScoresResponse>): ListScoresResponse {
+    const message = createBaseListScoresResponse();
+    message.rows = object.rows?.map((e) => EndpointScoreRow.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListReplaysRequest(): ListReplaysRequest {
+  return { partyOin: "", jobId: "" };
+}
+
+export const ListReplaysRequest: MessageFns<ListReplaysRequest> = {
+  encode(message: ListReplaysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.jobId !== "") {
+      writer.uint32(18).string(message.jobId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReplaysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReplaysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReplaysRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      jobId: isSet(object.jobId)
+        ? globalThis.String(object.jobId)
+        : isSet(object.job_id)
+        ? globalThis.String(object.job_id)
+        : "",
+    };
+  },
+
+  toJSON(message: ListReplaysRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.jobId !== "") {
+      obj.jobId = message.jobId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReplaysRequest>): ListReplaysRequest {
+    return ListReplaysRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReplaysRequest>): ListReplaysRequest {
+    const message = createBaseListReplaysRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.jobId = object.jobId ?? "";
+    return message;
+  },
+};
+
+function createBaseListReplaysResponse(): ListReplaysResponse {
+  return { replays: [] };
+}
+
+export const ListReplaysResponse: MessageFns<ListReplaysResponse> = {
+  encode(message: ListReplaysResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.replays) {
+      ReplayJob.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReplaysResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReplaysResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.replays.push(ReplayJob.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReplaysResponse {
+    return {
+      replays: globalThis.Array.isArray(object?.replays) ? object.replays.map((e: any) => ReplayJob.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListReplaysResponse): unknown {
+    const obj: any = {};
+    if (message.replays?.length) {
+      obj.replays = message.replays.map((e) => ReplayJob.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReplaysResponse>): ListReplaysResponse {
+    return ListReplaysResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReplaysResponse>): ListReplaysResponse {
+    const message = createBaseListReplaysResponse();
+    message.replays = object.replays?.map((e) => ReplayJob.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseReplayForbidden(): ReplayForbidden {
+  return { reason: "", messages: 0n };
+}
+
+export const ReplayForbidden: MessageFns<ReplayForbidden> = {
+  encode(message: ReplayForbidden, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== "") {
+      writer.uint32(10).string(message.reason);
+    }
+    if (message.messages !== 0n) {
+      if (BigInt.asUintN(64, message.messages) !== message.messages) {
+        throw new globalThis.Error("value provided for field message.messages of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.messages);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplayForbidden {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplayForbidden();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.messages = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReplayForbidden {
+    return {
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      messages: isSet(object.messages) ? BigInt(object.messages) : 0n,
+    };
+  },
+
+  toJSON(message: ReplayForbidden): unknown {
+    const obj: any = {};
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.messages !== 0n) {
+      obj.messages = message.messages.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReplayForbidden>): ReplayForbidden {
+    return ReplayForbidden.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplayForbidden>): ReplayForbidden {
+    const message = createBaseReplayForbidden();
+    message.reason = object.reason ?? "";
+    message.messages = (object.messages !== undefined && object.messages !== null) ? BigInt(object.messages) : 0n;
+    return message;
+  },
+};
+
+function createBaseReplayJob(): ReplayJob {
+  return {
+    jobId: "",
+    selection: undefined,
+    state: "",
+    cause: "",
+    looked: 0n,
+    toLook: 0n,
+    keptFromMs: 0n,
+    selected: 0n,
+    fresh: 0n,
+    had: 0n,
+    outOfOrder: 0n,
+    pending: 0n,
+    forbidden: [],
+    toSend: 0n,
+    rate: 0,
+    mostErrors: 0,
+    errors: 0n,
+    released: 0n,
+    sent: 0n,
+    untold: 0n,
+    refused: 0n,
+    withheld: 0n,
+    gone: 0n,
+    underWay: 0n,
+    leftOut: 0n,
+    setBack: 0n,
+    madeMs: 0n,
+    startedMs: 0n,
+    endedMs: 0n,
+  };
+}
+
+export const ReplayJob: MessageFns<ReplayJob> = {
+  encode(message: ReplayJob, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.jobId !== "") {
+      writer.uint32(10).string(message.jobId);
+    }
+    if (message.selection !== undefined) {
+      ReplaySelection.encode(message.selection, writer.uint32(18).fork()).join();
+    }
+    if (message.state !== "") {
+      writer.uint32(26).string(message.state);
+    }
+    if (message.cause !== "") {
+      writer.uint32(34).string(message.cause);
+    }
+    if (message.looked !== 0n) {
+      if (BigInt.asUintN(64, message.looked) !== message.looked) {
+        throw new globalThis.Error("value provided for field message.looked of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.looked);
+    }
+    if (message.toLook !== 0n) {
+      if (BigInt.asUintN(64, message.toLook) !== message.toLook) {
+        throw new globalThis.Error("value provided for field message.toLook of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.toLook);
+    }
+    if (message.keptFromMs !== 0n) {
+      if (BigInt.asIntN(64, message.keptFromMs) !== message.keptFromMs) {
+        throw new globalThis.Error("value provided for field message.keptFromMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.keptFromMs);
+    }
+    if (message.selected !== 0n) {
+      if (BigInt.asUintN(64, message.selected) !== message.selected) {
+        throw new globalThis.Error("value provided for field message.selected of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.selected);
+    }
+    if (message.fresh !== 0n) {
+      if (BigInt.asUintN(64, message.fresh) !== message.fresh) {
+        throw new globalThis.Error("value provided for field message.fresh of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.fresh);
+    }
+    if (message.had !== 0n) {
+      if (BigInt.asUintN(64, message.had) !== message.had) {
+        throw new globalThis.Error("value provided for field message.had of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.had);
+    }
+    if (message.outOfOrder !== 0n) {
+      if (BigInt.asUintN(64, message.outOfOrder) !== message.outOfOrder) {
+        throw new globalThis.Error("value provided for field message.outOfOrder of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.outOfOrder);
+    }
+    if (message.pending !== 0n) {
+      if (BigInt.asUintN(64, message.pending) !== message.pending) {
+        throw new globalThis.Error("value provided for field message.pending of type uint64 too large");
+      }
+      writer.uint32(96).uint64(message.pending);
+    }
+    for (const v of message.forbidden) {
+      ReplayForbidden.encode(v!, writer.uint32(106).fork()).join();
+    }
+    if (message.toSend !== 0n) {
+      if (BigInt.asUintN(64, message.toSend) !== message.toSend) {
+        throw new globalThis.Error("value provided for field message.toSend of type uint64 too large");
+      }
+      writer.uint32(112).uint64(message.toSend);
+    }
+    if (message.rate !== 0) {
+      writer.uint32(120).uint32(message.rate);
+    }
+    if (message.mostErrors !== 0) {
+      writer.uint32(128).uint32(message.mostErrors);
+    }
+    if (message.errors !== 0n) {
+      if (BigInt.asUintN(64, message.errors) !== message.errors) {
+        throw new globalThis.Error("value provided for field message.errors of type uint64 too large");
+      }
+      writer.uint32(136).uint64(message.errors);
+    }
+    if (message.released !== 0n) {
+      if (BigInt.asUintN(64, message.released) !== message.released) {
+        throw new globalThis.Error("value provided for field message.released of type uint64 too large");
+      }
+      writer.uint32(144).uint64(message.released);
+    }
+    if (message.sent !== 0n) {
+      if (BigInt.asUintN(64, message.sent) !== message.sent) {
+        throw new globalThis.Error("value provided for field message.sent of type uint64 too large");
+      }
+      writer.uint32(152).uint64(message.sent);
+    }
+    if (message.untold !== 0n) {
+      if (BigInt.asUintN(64, message.untold) !== message.untold) {
+        throw new globalThis.Error("value provided for field message.untold of type uint64 too large");
+      }
+      writer.uint32(160).uint64(message.untold);
+    }
+    if (message.refused !== 0n) {
+      if (BigInt.asUintN(64, message.refused) !== message.refused) {
+        throw new globalThis.Error("value provided for field message.refused of type uint64 too large");
+      }
+      writer.uint32(168).uint64(message.refused);
+    }
+    if (message.withheld !== 0n) {
+      if (BigInt.asUintN(64, message.withheld) !== message.withheld) {
+        throw new globalThis.Error("value provided for field message.withheld of type uint64 too large");
+      }
+      writer.uint32(176).uint64(message.withheld);
+    }
+    if (message.gone !== 0n) {
+      if (BigInt.asUintN(64, message.gone) !== message.gone) {
+        throw new globalThis.Error("value provided for field message.gone of type uint64 too large");
+      }
+      writer.uint32(184).uint64(message.gone);
+    }
+    if (message.underWay !== 0n) {
+      if (BigInt.asUintN(64, message.underWay) !== message.underWay) {
+        throw new globalThis.Error("value provided for field message.underWay of type uint64 too large");
+      }
+      writer.uint32(192).uint64(message.underWay);
+    }
+    if (message.leftOut !== 0n) {
+      if (BigInt.asUintN(64, message.leftOut) !== message.leftOut) {
+        throw new globalThis.Error("value provided for field message.leftOut of type uint64 too large");
+      }
+      writer.uint32(200).uint64(message.leftOut);
+    }
+    if (message.setBack !== 0n) {
+      if (BigInt.asUintN(64, message.setBack) !== message.setBack) {
+        throw new globalThis.Error("value provided for field message.setBack of type uint64 too large");
+      }
+      writer.uint32(208).uint64(message.setBack);
+    }
+    if (message.madeMs !== 0n) {
+      if (BigInt.asIntN(64, message.madeMs) !== message.madeMs) {
+        throw new globalThis.Error("value provided for field message.madeMs of type int64 too large");
+      }
+      writer.uint32(216).int64(message.madeMs);
+    }
+    if (message.startedMs !== 0n) {
+      if (BigInt.asIntN(64, message.startedMs) !== message.startedMs) {
+        throw new globalThis.Error("value provided for field message.startedMs of type int64 too large");
+      }
+      writer.uint32(224).int64(message.startedMs);
+    }
+    if (message.endedMs !== 0n) {
+      if (BigInt.asIntN(64, message.endedMs) !== message.endedMs) {
+        throw new globalThis.Error("value provided for field message.endedMs of type int64 too large");
+      }
+      writer.uint32(232).int64(message.endedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplayJob {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplayJob();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.selection = ReplaySelection.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.cause = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.looked = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.toLook = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.keptFromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.selected = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.fresh = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.had = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.outOfOrder = reader.uint64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.pending = reader.uint64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.forbidden.push(ReplayForbidden.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.toSend = reader.uint64() as bigint;
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.rate = reader.uint32();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.mostErrors = reader.uint32();
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.errors = reader.uint64() as bigint;
+            continue;
+          }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.released = reader.uint64() as bigint;
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.sent = reader.uint64() as bigint;
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.untold = reader.uint64() as bigint;
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.refused = reader.uint64() as bigint;
+            continue;
+          }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.withheld = reader.uint64() as bigint;
+            continue;
+          }
+          case 23: {
+            if (tag !== 184) {
+              break;
+            }
+
+            message.gone = reader.uint64() as bigint;
+            continue;
+          }
+          case 24: {
+            if (tag !== 192) {
+              break;
+            }
+
+            message.underWay = reader.uint64() as bigint;
+            continue;
+          }
+          case 25: {
+            if (tag !== 200) {
+              break;
+            }
+
+            message.leftOut = reader.uint64() as bigint;
+            continue;
+          }
+          case 26: {
+            if (tag !== 208) {
+              break;
+            }
+
+            message.setBack = reader.uint64() as bigint;
+            continue;
+          }
+          case 27: {
+            if (tag !== 216) {
+              break;
+            }
+
+            message.madeMs = reader.int64() as bigint;
+            continue;
+          }
+          case 28: {
+            if (tag !== 224) {
+              break;
+            }
+
+            message.startedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 29: {
+            if (tag !== 232) {
+              break;
+            }
+
+            message.endedMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReplayJob {
+    return {
+      jobId: isSet(object.jobId)
+        ? globalThis.String(object.jobId)
+        : isSet(object.job_id)
+        ? globalThis.String(object.job_id)
+        : "",
+      selection: isSet(object.selection) ? ReplaySelection.fromJSON(object.selection) : undefined,
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
+      looked: isSet(object.looked) ? BigInt(object.looked) : 0n,
+      toLook: isSet(object.toLook) ? BigInt(object.toLook) : isSet(object.to_look) ? BigInt(object.to_look) : 0n,
+      keptFromMs: isSet(object.keptFromMs)
+        ? BigInt(object.keptFromMs)
+        : isSet(object.kept_from_ms)
+        ? BigInt(object.kept_from_ms)
+        : 0n,
+      selected: isSet(object.selected) ? BigInt(object.selected) : 0n,
+      fresh: isSet(object.fresh) ? BigInt(object.fresh) : 0n,
+      had: isSet(object.had) ? BigInt(object.had) : 0n,
+      outOfOrder: isSet(object.outOfOrder)
+        ? BigInt(object.outOfOrder)
+        : isSet(object.out_of_order)
+        ? BigInt(object.out_of_order)
+        : 0n,
+      pending: isSet(object.pending) ? BigInt(object.pending) : 0n,
+      forbidden: globalThis.Array.isArray(object?.forbidden)
+        ? object.forbidden.map((e: any) => ReplayForbidden.fromJSON(e))
+        : [],
+      toSend: isSet(object.toSend) ? BigInt(object.toSend) : isSet(object.to_send) ? BigInt(object.to_send) : 0n,
+      rate: isSet(object.rate) ? globalThis.Number(object.rate) : 0,
+      mostErrors: isSet(object.mostErrors)
+        ? globalThis.Number(object.mostErrors)
+        : isSet(object.most_errors)
+        ? globalThis.Number(object.most_errors)
+        : 0,
+      errors: isSet(object.errors) ? BigInt(object.errors) : 0n,
+      released: isSet(object.released) ? BigInt(object.released) : 0n,
+      sent: isSet(object.sent) ? BigInt(object.sent) : 0n,
+      untold: isSet(object.untold) ? BigInt(object.untold) : 0n,
+      refused: isSet(object.refused) ? BigInt(object.refused) : 0n,
+      withheld: isSet(object.withheld) ? BigInt(object.withheld) : 0n,
+      gone: isSet(object.gone) ? BigInt(object.gone) : 0n,
+      underWay: isSet(object.underWay)
+        ? BigInt(object.underWay)
+        : isSet(object.under_way)
+        ? BigInt(object.under_way)
+        : 0n,
+      leftOut: isSet(object.leftOut) ? BigInt(object.leftOut) : isSet(object.left_out) ? BigInt(object.left_out) : 0n,
+      setBack: isSet(object.setBack) ? BigInt(object.setBack) : isSet(object.set_back) ? BigInt(object.set_back) : 0n,
+      madeMs: isSet(object.madeMs) ? BigInt(object.madeMs) : isSet(object.made_ms) ? BigInt(object.made_ms) : 0n,
+      startedMs: isSet(object.startedMs)
+        ? BigInt(object.startedMs)
+        : isSet(object.started_ms)
+        ? BigInt(object.started_ms)
+        : 0n,
+      endedMs: isSet(object.endedMs) ? BigInt(object.endedMs) : isSet(object.ended_ms) ? BigInt(object.ended_ms) : 0n,
+    };
+  },
+
+  toJSON(message: ReplayJob): unknown {
+    const obj: any = {};
+    if (message.jobId !== "") {
+      obj.jobId = message.jobId;
+    }
+    if (message.selection !== undefined) {
+      obj.selection = ReplaySelection.toJSON(message.selection);
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.cause !== "") {
+      obj.cause = message.cause;
+    }
+    if (message.looked !== 0n) {
+      obj.looked = message.looked.toString();
+    }
+    if (message.toLook !== 0n) {
+      obj.toLook = message.toLook.toString();
+    }
+    if (message.keptFromMs !== 0n) {
+      obj.keptFromMs = message.keptFromMs.toString();
+    }
+    if (message.selected !== 0n) {
+      obj.selected = message.selected.toString();
+    }
+    if (message.fresh !== 0n) {
+      obj.fresh = message.fresh.toString();
+    }
+    if (message.had !== 0n) {
+      obj.had = message.had.toString();
+    }
+    if (message.outOfOrder !== 0n) {
+      obj.outOfOrder = message.outOfOrder.toString();
+    }
+    if (message.pending !== 0n) {
+      obj.pending = message.pending.toString();
+    }
+    if (message.forbidden?.length) {
+      obj.forbidden = message.forbidden.map((e) => ReplayForbidden.toJSON(e));
+    }
+    if (message.toSend !== 0n) {
+      obj.toSend = message.toSend.toString();
+    }
+    if (message.rate !== 0) {
+      obj.rate = Math.round(message.rate);
+    }
+    if (message.mostErrors !== 0) {
+      obj.mostErrors = Math.round(message.mostErrors);
+    }
+    if (message.errors !== 0n) {
+      obj.errors = message.errors.toString();
+    }
+    if (message.released !== 0n) {
+      obj.released = message.released.toString();
+    }
+    if (message.sent !== 0n) {
+      obj.sent = message.sent.toString();
+    }
+    if (message.untold !== 0n) {
+      obj.untold = message.untold.toString();
+    }
+    if (message.refused !== 0n) {
+      obj.refused = message.refused.toString();
+    }
+    if (message.withheld !== 0n) {
+      obj.withheld = message.withheld.toString();
+    }
+    if (message.gone !== 0n) {
+      obj.gone = message.gone.toString();
+    }
+    if (message.underWay !== 0n) {
+      obj.underWay = message.underWay.toString();
+    }
+    if (message.leftOut !== 0n) {
+      obj.leftOut = message.leftOut.toString();
+    }
+    if (message.setBack !== 0n) {
+      obj.setBack = message.setBack.toString();
+    }
+    if (message.madeMs !== 0n) {
+      obj.madeMs = message.madeMs.toString();
+    }
+    if (message.startedMs !== 0n) {
+      obj.startedMs = message.startedMs.toString();
+    }
+    if (message.endedMs !== 0n) {
+      obj.endedMs = message.endedMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReplayJob>): ReplayJob {
+    return ReplayJob.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplayJob>): ReplayJob {
+    const message = createBaseReplayJob();
+    message.jobId = object.jobId ?? "";
+    message.selection = (object.selection !== undefined && object.selection !== null)
+      ? ReplaySelection.fromPartial(object.selection)
+      : undefined;
+    message.state = object.state ?? "";
+    message.cause = object.cause ?? "";
+    message.looked = (object.looked !== undefined && object.looked !== null) ? BigInt(object.looked) : 0n;
+    message.toLook = (object.toLook !== undefined && object.toLook !== null) ? BigInt(object.toLook) : 0n;
+    message.keptFromMs = (object.keptFromMs !== undefined && object.keptFromMs !== null)
+      ? BigInt(object.keptFromMs)
+      : 0n;
+    message.selected = (object.selected !== undefined && object.selected !== null) ? BigInt(object.selected) : 0n;
+    message.fresh = (object.fresh !== undefined && object.fresh !== null) ? BigInt(object.fresh) : 0n;
+    message.had = (object.had !== undefined && object.had !== null) ? BigInt(object.had) : 0n;
+    message.outOfOrder = (object.outOfOrder !== undefined && object.outOfOrder !== null)
+      ? BigInt(object.outOfOrder)
+      : 0n;
+    message.pending = (object.pending !== undefined && object.pending !== null) ? BigInt(object.pending) : 0n;
+    message.forbidden = object.forbidden?.map((e) => ReplayForbidden.fromPartial(e)) || [];
+    message.toSend = (object.toSend !== undefined && object.toSend !== null) ? BigInt(object.toSend) : 0n;
+    message.rate = object.rate ?? 0;
+    message.mostErrors = object.mostErrors ?? 0;
+    message.errors = (object.errors !== undefined && object.errors !== null) ? BigInt(object.errors) : 0n;
+    message.released = (object.released !== undefined && object.released !== null) ? BigInt(object.released) : 0n;
+    message.sent = (object.sent !== undefined && object.sent !== null) ? BigInt(object.sent) : 0n;
+    message.untold = (object.untold !== undefined && object.untold !== null) ? BigInt(object.untold) : 0n;
+    message.refused = (object.refused !== undefined && object.refused !== null) ? BigInt(object.refused) : 0n;
+    message.withheld = (object.withheld !== undefined && object.withheld !== null) ? BigInt(object.withheld) : 0n;
+    message.gone = (object.gone !== undefined && object.gone !== null) ? BigInt(object.gone) : 0n;
+    message.underWay = (object.underWay !== undefined && object.underWay !== null) ? BigInt(object.underWay) : 0n;
+    message.leftOut = (object.leftOut !== undefined && object.leftOut !== null) ? BigInt(object.leftOut) : 0n;
+    message.setBack = (object.setBack !== undefined && object.setBack !== null) ? BigInt(object.setBack) : 0n;
+    message.madeMs = (object.madeMs !== undefined && object.madeMs !== null) ? BigInt(object.madeMs) : 0n;
+    message.startedMs = (object.startedMs !== undefined && object.startedMs !== null) ? BigInt(object.startedMs) : 0n;
+    message.endedMs = (object.endedMs !== undefined && object.endedMs !== null) ? BigInt(object.endedMs) : 0n;
+    return message;
+  },
+};
+
 /** Mailboxes. */
 export type DeliveryServiceDefinition = typeof DeliveryServiceDefinition;
 export const DeliveryServiceDefinition = {
@@ -3602,12 +6877,66 @@ export const DeliveryServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Takes parked keys of endpoints up again, or drops what waits of them. */
+    /** Takes parked keys of endpoints up again, drops what waits of them, or stops what is repeated. */
     resolveKeys: {
       name: "ResolveKeys",
       requestType: ResolveKeysRequest as typeof ResolveKeysRequest,
       requestStream: false,
       responseType: ResolveKeysResponse as typeof ResolveKeysResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What a door sees that somebody should know; answers what is to be told of it, and keeps others from telling the same. */
+    weighAlerts: {
+      name: "WeighAlerts",
+      requestType: WeighAlertsRequest as typeof WeighAlertsRequest,
+      requestStream: false,
+      responseType: WeighAlertsResponse as typeof WeighAlertsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What was told, or could not be. */
+    noteTold: {
+      name: "NoteTold",
+      requestType: NoteToldRequest as typeof NoteToldRequest,
+      requestStream: false,
+      responseType: NoteToldResponse as typeof NoteToldResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What came in during the last hour, for the memory of what is usual; answers from whom nothing came though it usually does. */
+    noteTraffic: {
+      name: "NoteTraffic",
+      requestType: NoteTrafficRequest as typeof NoteTrafficRequest,
+      requestStream: false,
+      responseType: NoteTrafficResponse as typeof NoteTrafficResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What stands. */
+    listAlerts: {
+      name: "ListAlerts",
+      requestType: ListAlertsRequest as typeof ListAlertsRequest,
+      requestStream: false,
+      responseType: ListAlertsResponse as typeof ListAlertsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How it went with the endpoints of a party. */
+    listScores: {
+      name: "ListScores",
+      requestType: ListScoresRequest as typeof ListScoresRequest,
+      requestStream: false,
+      responseType: ListScoresResponse as typeof ListScoresResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Replays of the last thirty days, and what is left of each. */
+    listReplays: {
+      name: "ListReplays",
+      requestType: ListReplaysRequest as typeof ListReplaysRequest,
+      requestStream: false,
+      responseType: ListReplaysResponse as typeof ListReplaysResponse,
       responseStream: false,
       options: {},
     },

@@ -61,6 +61,10 @@ export interface AccessRefused {
   byOin: string;
   code: string;
   told: string;
+  /** What was to be opened, where it was known. */
+  productId: string;
+  platformOin: string;
+  publisherOin: string;
 }
 
 /** A launch waits for its one redemption. */
@@ -750,7 +754,16 @@ export const AccessRevoked: MessageFns<AccessRevoked> = {
 };
 
 function createBaseAccessRefused(): AccessRefused {
-  return { subject: "", schoolOin: "", byOin: "", code: "", told: "" };
+  return {
+    subject: "",
+    schoolOin: "",
+    byOin: "",
+    code: "",
+    told: "",
+    productId: "",
+    platformOin: "",
+    publisherOin: "",
+  };
 }
 
 export const AccessRefused: MessageFns<AccessRefused> = {
@@ -769,6 +782,15 @@ export const AccessRefused: MessageFns<AccessRefused> = {
     }
     if (message.told !== "") {
       writer.uint32(42).string(message.told);
+    }
+    if (message.productId !== "") {
+      writer.uint32(50).string(message.productId);
+    }
+    if (message.platformOin !== "") {
+      writer.uint32(58).string(message.platformOin);
+    }
+    if (message.publisherOin !== "") {
+      writer.uint32(66).string(message.publisherOin);
     }
     return writer;
   },
@@ -826,6 +848,30 @@ export const AccessRefused: MessageFns<AccessRefused> = {
             message.told = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.platformOin = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.publisherOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -853,6 +899,21 @@ export const AccessRefused: MessageFns<AccessRefused> = {
         : "",
       code: isSet(object.code) ? globalThis.String(object.code) : "",
       told: isSet(object.told) ? globalThis.String(object.told) : "",
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+      platformOin: isSet(object.platformOin)
+        ? globalThis.String(object.platformOin)
+        : isSet(object.platform_oin)
+        ? globalThis.String(object.platform_oin)
+        : "",
+      publisherOin: isSet(object.publisherOin)
+        ? globalThis.String(object.publisherOin)
+        : isSet(object.publisher_oin)
+        ? globalThis.String(object.publisher_oin)
+        : "",
     };
   },
 
@@ -873,6 +934,15 @@ export const AccessRefused: MessageFns<AccessRefused> = {
     if (message.told !== "") {
       obj.told = message.told;
     }
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    if (message.platformOin !== "") {
+      obj.platformOin = message.platformOin;
+    }
+    if (message.publisherOin !== "") {
+      obj.publisherOin = message.publisherOin;
+    }
     return obj;
   },
 
@@ -886,6 +956,9 @@ export const AccessRefused: MessageFns<AccessRefused> = {
     message.byOin = object.byOin ?? "";
     message.code = object.code ?? "";
     message.told = object.told ?? "";
+    message.productId = object.productId ?? "";
+    message.platformOin = object.platformOin ?? "";
+    message.publisherOin = object.publisherOin ?? "";
     return message;
   },
 };

@@ -93,7 +93,7 @@ export interface EntitlementChanged {
   state: EntitlementState;
   /**
    * `withdrawn`, `blocked`, `unblocked`, `swapped`, `provisioned`, `revoked`, `first_used`, `expired`, `left`, `forgotten`,
-   * `kept` (after a forgetting that was taken back);
+   * `kept` (after a forgetting that was taken back), `school_changed` (its learner goes on at another school: it stands as it stood);
    * with `unchanged` also `used`.
    */
   cause: string;
@@ -104,6 +104,8 @@ export interface EntitlementChanged {
   grantedByOin: string;
   /** True when what was asked stood already, or was later use: it decides that flow; receivers are not told again. */
   unchanged: boolean;
+  /** Of `school_changed`: the school where its learner goes on. */
+  toSchoolOin: string;
 }
 
 /** A change of an entitlement was not possible. */
@@ -1145,6 +1147,7 @@ function createBaseEntitlementChanged(): EntitlementChanged {
     platformOin: "",
     grantedByOin: "",
     unchanged: false,
+    toSchoolOin: "",
   };
 }
 
@@ -1182,6 +1185,9 @@ export const EntitlementChanged: MessageFns<EntitlementChanged> = {
     }
     if (message.unchanged !== false) {
       writer.uint32(88).bool(message.unchanged);
+    }
+    if (message.toSchoolOin !== "") {
+      writer.uint32(98).string(message.toSchoolOin);
     }
     return writer;
   },
@@ -1287,6 +1293,14 @@ export const EntitlementChanged: MessageFns<EntitlementChanged> = {
             message.unchanged = reader.bool();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.toSchoolOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1336,6 +1350,11 @@ export const EntitlementChanged: MessageFns<EntitlementChanged> = {
         ? globalThis.String(object.granted_by_oin)
         : "",
       unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
+      toSchoolOin: isSet(object.toSchoolOin)
+        ? globalThis.String(object.toSchoolOin)
+        : isSet(object.to_school_oin)
+        ? globalThis.String(object.to_school_oin)
+        : "",
     };
   },
 
@@ -1374,6 +1393,9 @@ export const EntitlementChanged: MessageFns<EntitlementChanged> = {
     if (message.unchanged !== false) {
       obj.unchanged = message.unchanged;
     }
+    if (message.toSchoolOin !== "") {
+      obj.toSchoolOin = message.toSchoolOin;
+    }
     return obj;
   },
 
@@ -1395,6 +1417,7 @@ export const EntitlementChanged: MessageFns<EntitlementChanged> = {
     message.platformOin = object.platformOin ?? "";
     message.grantedByOin = object.grantedByOin ?? "";
     message.unchanged = object.unchanged ?? false;
+    message.toSchoolOin = object.toSchoolOin ?? "";
     return message;
   },
 };

@@ -117,13 +117,21 @@ export interface PartyStanding {
   /** How often its pseudonyms were renewed: part of the key that they are made with. */
   pseudonyms: number;
   /** Of a school that is to be forgotten, or was; absent = nobody asked. */
-  forgetting: SchoolForgetting | undefined;
+  forgetting:
+    | SchoolForgetting
+    | undefined;
+  /** Of a school: `on-demand` = names, birth dates and contact of its people are asked of its administration when they are needed; absent = they are kept. */
+  identity?:
+    | string
+    | undefined;
+  /** Since when that is so, or no longer, Unix milliseconds. */
+  identityMs?: bigint | undefined;
 }
 
 /** A party is to be stopped everywhere, or to go on; or a school is to be forgotten, or kept after all. */
 export interface PartyStandingSubmitted {
   oin: string;
-  /** `stop` or `resume`; of a school `forget`, `keep`, or `confirm`: a receiver has deleted. */
+  /** `stop` or `resume`; of a school `forget`, `keep`, or `confirm`: a receiver has deleted; `names_on_demand` or `names_kept`. */
   change: string;
   reason: string;
   /** With which it goes on. */
@@ -145,7 +153,7 @@ export interface PartyStandingChanged {
     | undefined;
   /** True when it stood so already: it decides that flow. */
   unchanged: boolean;
-  /** What is new of the forgetting of a school: `waits`, `kept`, `destroyed` or `confirmed`; empty = a stop, or its end. */
+  /** What is new of the forgetting of a school: `waits`, `kept`, `destroyed` or `confirmed`; of where its names are `names_on_demand` or `names_kept`; empty = a stop, or its end. */
   change: string;
 }
 
@@ -177,6 +185,8 @@ export interface MandateChanged {
   unchanged: boolean;
   /** What of it changed: `entered`, `confirmed`, `accepted`, `narrowed`, `run_off`, `ended` or `changed`. */
   change: string;
+  /** Why, where neither what changed nor by whom says it: `review_unanswered` or `school_forgotten`. */
+  reason: string;
 }
 
 function createBaseCredentialDigests(): CredentialDigests {
@@ -1271,7 +1281,15 @@ export const PartyChangeRefused: MessageFns<PartyChangeRefused> = {
 };
 
 function createBasePartyStanding(): PartyStanding {
-  return { stoppedMs: 0n, reason: "", tokensFromMs: 0n, pseudonyms: 0, forgetting: undefined };
+  return {
+    stoppedMs: 0n,
+    reason: "",
+    tokensFromMs: 0n,
+    pseudonyms: 0,
+    forgetting: undefined,
+    identity: undefined,
+    identityMs: undefined,
+  };
 }
 
 export const PartyStanding: MessageFns<PartyStanding> = {
@@ -1296,6 +1314,15 @@ export const PartyStanding: MessageFns<PartyStanding> = {
     }
     if (message.forgetting !== undefined) {
       SchoolForgetting.encode(message.forgetting, writer.uint32(42).fork()).join();
+    }
+    if (message.identity !== undefined) {
+      writer.uint32(162).string(message.identity);
+    }
+    if (message.identityMs !== undefined) {
+      if (BigInt.asIntN(64, message.identityMs) !== message.identityMs) {
+        throw new globalThis.Error("value provided for field message.identityMs of type int64 too large");
+      }
+      writer.uint32(168).int64(message.identityMs);
     }
     return writer;
   },
@@ -1353,6 +1380,22 @@ export const PartyStanding: MessageFns<PartyStanding> = {
             message.forgetting = SchoolForgetting.decode(reader, reader.uint32());
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.identity = reader.string();
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.identityMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1380,6 +1423,12 @@ export const PartyStanding: MessageFns<PartyStanding> = {
         : 0n,
       pseudonyms: isSet(object.pseudonyms) ? globalThis.Number(object.pseudonyms) : 0,
       forgetting: isSet(object.forgetting) ? SchoolForgetting.fromJSON(object.forgetting) : undefined,
+      identity: isSet(object.identity) ? globalThis.String(object.identity) : undefined,
+      identityMs: isSet(object.identityMs)
+        ? BigInt(object.identityMs)
+        : isSet(object.identity_ms)
+        ? BigInt(object.identity_ms)
+        : undefined,
     };
   },
 
@@ -1400,6 +1449,12 @@ export const PartyStanding: MessageFns<PartyStanding> = {
     if (message.forgetting !== undefined) {
       obj.forgetting = SchoolForgetting.toJSON(message.forgetting);
     }
+    if (message.identity !== undefined) {
+      obj.identity = message.identity;
+    }
+    if (message.identityMs !== undefined) {
+      obj.identityMs = message.identityMs.toString();
+    }
     return obj;
   },
 
@@ -1416,6 +1471,10 @@ export const PartyStanding: MessageFns<PartyStanding> = {
     message.pseudonyms = object.pseudonyms ?? 0;
     message.forgetting = (object.forgetting !== undefined && object.forgetting !== null)
       ? SchoolForgetting.fromPartial(object.forgetting)
+      : undefined;
+    message.identity = object.identity ?? undefined;
+    message.identityMs = (object.identityMs !== undefined && object.identityMs !== null)
+      ? BigInt(object.identityMs)
       : undefined;
     return message;
   },
@@ -1979,7 +2038,7 @@ export const MandateReviewed: MessageFns<MandateReviewed> = {
 };
 
 function createBaseMandateChanged(): MandateChanged {
-  return { mandate: undefined, byOin: "", unchanged: false, change: "" };
+  return { mandate: undefined, byOin: "", unchanged: false, change: "", reason: "" };
 }
 
 export const MandateChanged: MessageFns<MandateChanged> = {
@@ -1995,6 +2054,9 @@ export const MandateChanged: MessageFns<MandateChanged> = {
     }
     if (message.change !== "") {
       writer.uint32(34).string(message.change);
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
     }
     return writer;
   },
@@ -2044,6 +2106,14 @@ export const MandateChanged: MessageFns<MandateChanged> = {
             message.change = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2066,6 +2136,7 @@ export const MandateChanged: MessageFns<MandateChanged> = {
         : "",
       unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
       change: isSet(object.change) ? globalThis.String(object.change) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
     };
   },
 
@@ -2083,6 +2154,9 @@ export const MandateChanged: MessageFns<MandateChanged> = {
     if (message.change !== "") {
       obj.change = message.change;
     }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
     return obj;
   },
 
@@ -2097,6 +2171,7 @@ export const MandateChanged: MessageFns<MandateChanged> = {
     message.byOin = object.byOin ?? "";
     message.unchanged = object.unchanged ?? false;
     message.change = object.change ?? "";
+    message.reason = object.reason ?? "";
     return message;
   },
 };

@@ -39,7 +39,10 @@ export interface LearnerEntry {
   site: string;
   entersOn: string;
   leavesOn: string;
-  /** Keyed mark of the names in the vault: another mark means other names. Empty = no names given. */
+  /**
+   * Keyed marks: 16 bytes of the names in the vault (zero = none given), then 16 of birth date, gender, contact and whether there is an
+   * ECK iD. Another mark means that another person would be shown, other names a rename. Empty = nothing of it is known.
+   */
   nameMark: Uint8Array;
   /** Codes (dependancecode) of the sites whose rosters name the learner; none where only rosters of the whole school do. */
   siteCodes: string[];
@@ -50,6 +53,7 @@ export interface StaffEntry {
   staff: string;
   groups: StaffGroupEntry[];
   duties: string[];
+  /** As that of a learner. */
   nameMark: Uint8Array;
   /** Codes (dependancecode) of the sites whose rosters name the member of staff; none where only rosters of the whole school do. */
   siteCodes: string[];
@@ -105,6 +109,8 @@ export interface LearnersSubmitted {
   schoolYear: string;
   learners: LearnerEntry[];
   byOin: string;
+  /** They come from another school by a change of schools: who went from here by one before is here again. */
+  crossing: boolean;
 }
 
 /** Someone decided about a held roster. */
@@ -112,6 +118,65 @@ export interface HoldDecisionSubmitted {
   schoolOin: string;
   holdId: string;
   approve: boolean;
+  byOin: string;
+  /** Keyed digest of the person who decided, in hexadecimal; empty = the operator's key, which is nobody in particular. */
+  byPerson: string;
+  /** The operator's key stands in for a second person. */
+  confirmed: boolean;
+}
+
+/** Two tokens of one learner are to be one. */
+export interface LearnersMergeSubmitted {
+  schoolOin: string;
+  /** Stays. */
+  winner: string;
+  /** Stands for the winner from then on. */
+  loser: string;
+  byOin: string;
+  /** As in HoldDecisionSubmitted. */
+  byPerson: string;
+}
+
+/** Two tokens that were merged are to be two again. */
+export interface LearnersMergeUndoSubmitted {
+  schoolOin: string;
+  winner: string;
+  loser: string;
+  byOin: string;
+}
+
+/** Learners of a school are to go on at another one from a day on. */
+export interface SchoolChangeSubmitted {
+  /** The school that they leave. */
+  schoolOin: string;
+  toSchoolOin: string;
+  /** First day at the other school, YYYY-MM-DD. */
+  onDay: string;
+  /** All of them: the school is merged into the other. */
+  whole: boolean;
+  /** Only those of these sites, of these year groups, or these; sites and year groups go together. */
+  siteCodes: string[];
+  yearGroups: string[];
+  learners: string[];
+  byOin: string;
+  /** As in HoldDecisionSubmitted. */
+  byPerson: string;
+}
+
+/** A change of schools is not to be, whose day has not come. */
+export interface SchoolChangeUndoSubmitted {
+  schoolOin: string;
+  changeId: string;
+  byOin: string;
+}
+
+/** Some of those who go are at the other school, and leave this one. Who they are there is said nowhere. */
+export interface SchoolCrossingSubmitted {
+  schoolOin: string;
+  changeId: string;
+  went: string[];
+  /** Those who cannot go, because nothing says who they are at another school: they stay until rosters say otherwise. */
+  stayed: string[];
   byOin: string;
 }
 
@@ -149,6 +214,8 @@ export interface RosterDifference {
   /** Groups and staff that were known, of which these are shares. */
   groupsBefore: number;
   staffBefore: number;
+  /** Learners who stay now, and newly have a day of leaving within the school year, or an earlier one. */
+  leavingLater: number;
 }
 
 /** A part of a difference: learners of one year group, as numbers. */
@@ -248,7 +315,7 @@ export interface RosterHeld {
   difference:
     | RosterDifference
     | undefined;
-  /** `empty`, `truncated`, `leaves_out_site`, `removes_many`, `renames_many`, `removes_groups`, `removes_staff` or `renames_staff`. */
+  /** `empty`, `truncated`, `leaves_out_site`, `removes_many`, `renames_many`, `removes_groups`, `removes_staff`, `renames_staff` or `ends_many`. */
   reason: string;
   /** Code of the site (dependancecode); empty = of the whole school. */
   siteCode: string;
@@ -301,6 +368,85 @@ export interface LearnerLeft {
   group: string;
   /** Codes of the sites whose rosters named the learner before. */
   siteCodes: string[];
+  /** It was a second token of this learner, who may be at the school: nothing is taken from anybody. */
+  mergedInto: string;
+  /** By a change of schools: where they go on. A personal licence goes along. */
+  movedToSchoolOin: string;
+}
+
+/** A change of schools waits for a second person. */
+export interface SchoolChangeHeld {
+  schoolOin: string;
+  /** Of the hold, and of the change. */
+  changeId: string;
+  toSchoolOin: string;
+}
+
+/** It was approved, and comes on its day. */
+export interface SchoolChangePlanned {
+  schoolOin: string;
+  changeId: string;
+  toSchoolOin: string;
+  onDay: string;
+}
+
+/** Some have gone. */
+export interface SchoolCrossed {
+  schoolOin: string;
+  changeId: string;
+  toSchoolOin: string;
+  /** Of this time. */
+  went: number;
+  stayed: number;
+  /** Those who are still to go; 0 = it is done. */
+  waiting: number;
+}
+
+/** It is taken back; nobody went. */
+export interface SchoolChangeUndone {
+  schoolOin: string;
+  changeId: string;
+}
+
+/** A change of schools is not to be, or was not taken back. */
+export interface SchoolChangeRefused {
+  schoolOin: string;
+  changeId: string;
+  code: string;
+  told: string;
+}
+
+/** The merge of two tokens waits for a second person. */
+export interface LearnersMergeHeld {
+  schoolOin: string;
+  winner: string;
+  loser: string;
+  holdId: string;
+}
+
+/** The loser is a second token of the winner: what is the one's is the other's. */
+export interface LearnersMerged {
+  schoolOin: string;
+  winner: string;
+  loser: string;
+  /** Until then it can be undone, Unix milliseconds. */
+  undoUntilMs: bigint;
+}
+
+/** The two are two again; what came meanwhile stays with the winner. */
+export interface LearnersMergeUndone {
+  schoolOin: string;
+  winner: string;
+  loser: string;
+}
+
+/** Two tokens were not merged, or not parted. */
+export interface LearnersMergeRefused {
+  schoolOin: string;
+  winner: string;
+  loser: string;
+  code: string;
+  told: string;
 }
 
 /** All routes for a learner are closed; the vault destroys the identity at the time given. */
@@ -1604,7 +1750,7 @@ export const RosterPartTaken: MessageFns<RosterPartTaken> = {
 };
 
 function createBaseLearnersSubmitted(): LearnersSubmitted {
-  return { schoolOin: "", schoolYear: "", learners: [], byOin: "" };
+  return { schoolOin: "", schoolYear: "", learners: [], byOin: "", crossing: false };
 }
 
 export const LearnersSubmitted: MessageFns<LearnersSubmitted> = {
@@ -1620,6 +1766,9 @@ export const LearnersSubmitted: MessageFns<LearnersSubmitted> = {
     }
     if (message.byOin !== "") {
       writer.uint32(34).string(message.byOin);
+    }
+    if (message.crossing !== false) {
+      writer.uint32(40).bool(message.crossing);
     }
     return writer;
   },
@@ -1669,6 +1818,14 @@ export const LearnersSubmitted: MessageFns<LearnersSubmitted> = {
             message.byOin = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.crossing = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1701,6 +1858,7 @@ export const LearnersSubmitted: MessageFns<LearnersSubmitted> = {
         : isSet(object.by_oin)
         ? globalThis.String(object.by_oin)
         : "",
+      crossing: isSet(object.crossing) ? globalThis.Boolean(object.crossing) : false,
     };
   },
 
@@ -1718,6 +1876,9 @@ export const LearnersSubmitted: MessageFns<LearnersSubmitted> = {
     if (message.byOin !== "") {
       obj.byOin = message.byOin;
     }
+    if (message.crossing !== false) {
+      obj.crossing = message.crossing;
+    }
     return obj;
   },
 
@@ -1730,12 +1891,13 @@ export const LearnersSubmitted: MessageFns<LearnersSubmitted> = {
     message.schoolYear = object.schoolYear ?? "";
     message.learners = object.learners?.map((e) => LearnerEntry.fromPartial(e)) || [];
     message.byOin = object.byOin ?? "";
+    message.crossing = object.crossing ?? false;
     return message;
   },
 };
 
 function createBaseHoldDecisionSubmitted(): HoldDecisionSubmitted {
-  return { schoolOin: "", holdId: "", approve: false, byOin: "" };
+  return { schoolOin: "", holdId: "", approve: false, byOin: "", byPerson: "", confirmed: false };
 }
 
 export const HoldDecisionSubmitted: MessageFns<HoldDecisionSubmitted> = {
@@ -1751,6 +1913,12 @@ export const HoldDecisionSubmitted: MessageFns<HoldDecisionSubmitted> = {
     }
     if (message.byOin !== "") {
       writer.uint32(34).string(message.byOin);
+    }
+    if (message.byPerson !== "") {
+      writer.uint32(42).string(message.byPerson);
+    }
+    if (message.confirmed !== false) {
+      writer.uint32(48).bool(message.confirmed);
     }
     return writer;
   },
@@ -1800,6 +1968,22 @@ export const HoldDecisionSubmitted: MessageFns<HoldDecisionSubmitted> = {
             message.byOin = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.byPerson = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.confirmed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1830,6 +2014,12 @@ export const HoldDecisionSubmitted: MessageFns<HoldDecisionSubmitted> = {
         : isSet(object.by_oin)
         ? globalThis.String(object.by_oin)
         : "",
+      byPerson: isSet(object.byPerson)
+        ? globalThis.String(object.byPerson)
+        : isSet(object.by_person)
+        ? globalThis.String(object.by_person)
+        : "",
+      confirmed: isSet(object.confirmed) ? globalThis.Boolean(object.confirmed) : false,
     };
   },
 
@@ -1847,6 +2037,12 @@ export const HoldDecisionSubmitted: MessageFns<HoldDecisionSubmitted> = {
     if (message.byOin !== "") {
       obj.byOin = message.byOin;
     }
+    if (message.byPerson !== "") {
+      obj.byPerson = message.byPerson;
+    }
+    if (message.confirmed !== false) {
+      obj.confirmed = message.confirmed;
+    }
     return obj;
   },
 
@@ -1858,6 +2054,771 @@ export const HoldDecisionSubmitted: MessageFns<HoldDecisionSubmitted> = {
     message.schoolOin = object.schoolOin ?? "";
     message.holdId = object.holdId ?? "";
     message.approve = object.approve ?? false;
+    message.byOin = object.byOin ?? "";
+    message.byPerson = object.byPerson ?? "";
+    message.confirmed = object.confirmed ?? false;
+    return message;
+  },
+};
+
+function createBaseLearnersMergeSubmitted(): LearnersMergeSubmitted {
+  return { schoolOin: "", winner: "", loser: "", byOin: "", byPerson: "" };
+}
+
+export const LearnersMergeSubmitted: MessageFns<LearnersMergeSubmitted> = {
+  encode(message: LearnersMergeSubmitted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.winner !== "") {
+      writer.uint32(18).string(message.winner);
+    }
+    if (message.loser !== "") {
+      writer.uint32(26).string(message.loser);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(34).string(message.byOin);
+    }
+    if (message.byPerson !== "") {
+      writer.uint32(42).string(message.byPerson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnersMergeSubmitted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnersMergeSubmitted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.winner = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.loser = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.byPerson = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LearnersMergeSubmitted {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      winner: isSet(object.winner) ? globalThis.String(object.winner) : "",
+      loser: isSet(object.loser) ? globalThis.String(object.loser) : "",
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+      byPerson: isSet(object.byPerson)
+        ? globalThis.String(object.byPerson)
+        : isSet(object.by_person)
+        ? globalThis.String(object.by_person)
+        : "",
+    };
+  },
+
+  toJSON(message: LearnersMergeSubmitted): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.winner !== "") {
+      obj.winner = message.winner;
+    }
+    if (message.loser !== "") {
+      obj.loser = message.loser;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    if (message.byPerson !== "") {
+      obj.byPerson = message.byPerson;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LearnersMergeSubmitted>): LearnersMergeSubmitted {
+    return LearnersMergeSubmitted.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LearnersMergeSubmitted>): LearnersMergeSubmitted {
+    const message = createBaseLearnersMergeSubmitted();
+    message.schoolOin = object.schoolOin ?? "";
+    message.winner = object.winner ?? "";
+    message.loser = object.loser ?? "";
+    message.byOin = object.byOin ?? "";
+    message.byPerson = object.byPerson ?? "";
+    return message;
+  },
+};
+
+function createBaseLearnersMergeUndoSubmitted(): LearnersMergeUndoSubmitted {
+  return { schoolOin: "", winner: "", loser: "", byOin: "" };
+}
+
+export const LearnersMergeUndoSubmitted: MessageFns<LearnersMergeUndoSubmitted> = {
+  encode(message: LearnersMergeUndoSubmitted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.winner !== "") {
+      writer.uint32(18).string(message.winner);
+    }
+    if (message.loser !== "") {
+      writer.uint32(26).string(message.loser);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(34).string(message.byOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnersMergeUndoSubmitted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnersMergeUndoSubmitted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.winner = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.loser = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LearnersMergeUndoSubmitted {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      winner: isSet(object.winner) ? globalThis.String(object.winner) : "",
+      loser: isSet(object.loser) ? globalThis.String(object.loser) : "",
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: LearnersMergeUndoSubmitted): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.winner !== "") {
+      obj.winner = message.winner;
+    }
+    if (message.loser !== "") {
+      obj.loser = message.loser;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LearnersMergeUndoSubmitted>): LearnersMergeUndoSubmitted {
+    return LearnersMergeUndoSubmitted.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LearnersMergeUndoSubmitted>): LearnersMergeUndoSubmitted {
+    const message = createBaseLearnersMergeUndoSubmitted();
+    message.schoolOin = object.schoolOin ?? "";
+    message.winner = object.winner ?? "";
+    message.loser = object.loser ?? "";
+    message.byOin = object.byOin ?? "";
+    return message;
+  },
+};
+
+function createBaseSchoolChangeSubmitted(): SchoolChangeSubmitted {
+  return {
+    schoolOin: "",
+    toSchoolOin: "",
+    onDay: "",
+    whole: false,
+    siteCodes: [],
+    yearGroups: [],
+    learners: [],
+    byOin: "",
+    byPerson: "",
+  };
+}
+
+export const SchoolChangeSubmitted: MessageFns<SchoolChangeSubmitted> = {
+  encode(message: SchoolChangeSubmitted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.toSchoolOin !== "") {
+      writer.uint32(18).string(message.toSchoolOin);
+    }
+    if (message.onDay !== "") {
+      writer.uint32(26).string(message.onDay);
+    }
+    if (message.whole !== false) {
+      writer.uint32(32).bool(message.whole);
+    }
+    for (const v of message.siteCodes) {
+      writer.uint32(42).string(v!);
+    }
+    for (const v of message.yearGroups) {
+      writer.uint32(50).string(v!);
+    }
+    for (const v of message.learners) {
+      writer.uint32(58).string(v!);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(66).string(message.byOin);
+    }
+    if (message.byPerson !== "") {
+      writer.uint32(74).string(message.byPerson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SchoolChangeSubmitted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchoolChangeSubmitted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.toSchoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.onDay = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.whole = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.siteCodes.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.yearGroups.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.learners.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.byPerson = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SchoolChangeSubmitted {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      toSchoolOin: isSet(object.toSchoolOin)
+        ? globalThis.String(object.toSchoolOin)
+        : isSet(object.to_school_oin)
+        ? globalThis.String(object.to_school_oin)
+        : "",
+      onDay: isSet(object.onDay)
+        ? globalThis.String(object.onDay)
+        : isSet(object.on_day)
+        ? globalThis.String(object.on_day)
+        : "",
+      whole: isSet(object.whole) ? globalThis.Boolean(object.whole) : false,
+      siteCodes: globalThis.Array.isArray(object?.siteCodes)
+        ? object.siteCodes.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.site_codes)
+        ? object.site_codes.map((e: any) => globalThis.String(e))
+        : [],
+      yearGroups: globalThis.Array.isArray(object?.yearGroups)
+        ? object.yearGroups.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.year_groups)
+        ? object.year_groups.map((e: any) => globalThis.String(e))
+        : [],
+      learners: globalThis.Array.isArray(object?.learners) ? object.learners.map((e: any) => globalThis.String(e)) : [],
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+      byPerson: isSet(object.byPerson)
+        ? globalThis.String(object.byPerson)
+        : isSet(object.by_person)
+        ? globalThis.String(object.by_person)
+        : "",
+    };
+  },
+
+  toJSON(message: SchoolChangeSubmitted): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.toSchoolOin !== "") {
+      obj.toSchoolOin = message.toSchoolOin;
+    }
+    if (message.onDay !== "") {
+      obj.onDay = message.onDay;
+    }
+    if (message.whole !== false) {
+      obj.whole = message.whole;
+    }
+    if (message.siteCodes?.length) {
+      obj.siteCodes = message.siteCodes;
+    }
+    if (message.yearGroups?.length) {
+      obj.yearGroups = message.yearGroups;
+    }
+    if (message.learners?.length) {
+      obj.learners = message.learners;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    if (message.byPerson !== "") {
+      obj.byPerson = message.byPerson;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SchoolChangeSubmitted>): SchoolChangeSubmitted {
+    return SchoolChangeSubmitted.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SchoolChangeSubmitted>): SchoolChangeSubmitted {
+    const message = createBaseSchoolChangeSubmitted();
+    message.schoolOin = object.schoolOin ?? "";
+    message.toSchoolOin = object.toSchoolOin ?? "";
+    message.onDay = object.onDay ?? "";
+    message.whole = object.whole ?? false;
+    message.siteCodes = object.siteCodes?.map((e) => e) || [];
+    message.yearGroups = object.yearGroups?.map((e) => e) || [];
+    message.learners = object.learners?.map((e) => e) || [];
+    message.byOin = object.byOin ?? "";
+    message.byPerson = object.byPerson ?? "";
+    return message;
+  },
+};
+
+function createBaseSchoolChangeUndoSubmitted(): SchoolChangeUndoSubmitted {
+  return { schoolOin: "", changeId: "", byOin: "" };
+}
+
+export const SchoolChangeUndoSubmitted: MessageFns<SchoolChangeUndoSubmitted> = {
+  encode(message: SchoolChangeUndoSubmitted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.changeId !== "") {
+      writer.uint32(18).string(message.changeId);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(26).string(message.byOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SchoolChangeUndoSubmitted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchoolChangeUndoSubmitted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.changeId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SchoolChangeUndoSubmitted {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      changeId: isSet(object.changeId)
+        ? globalThis.String(object.changeId)
+        : isSet(object.change_id)
+        ? globalThis.String(object.change_id)
+        : "",
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: SchoolChangeUndoSubmitted): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.changeId !== "") {
+      obj.changeId = message.changeId;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SchoolChangeUndoSubmitted>): SchoolChangeUndoSubmitted {
+    return SchoolChangeUndoSubmitted.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SchoolChangeUndoSubmitted>): SchoolChangeUndoSubmitted {
+    const message = createBaseSchoolChangeUndoSubmitted();
+    message.schoolOin = object.schoolOin ?? "";
+    message.changeId = object.changeId ?? "";
+    message.byOin = object.byOin ?? "";
+    return message;
+  },
+};
+
+function createBaseSchoolCrossingSubmitted(): SchoolCrossingSubmitted {
+  return { schoolOin: "", changeId: "", went: [], stayed: [], byOin: "" };
+}
+
+export const SchoolCrossingSubmitted: MessageFns<SchoolCrossingSubmitted> = {
+  encode(message: SchoolCrossingSubmitted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.changeId !== "") {
+      writer.uint32(18).string(message.changeId);
+    }
+    for (const v of message.went) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.stayed) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(42).string(message.byOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SchoolCrossingSubmitted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchoolCrossingSubmitted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.changeId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.went.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.stayed.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SchoolCrossingSubmitted {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      changeId: isSet(object.changeId)
+        ? globalThis.String(object.changeId)
+        : isSet(object.change_id)
+        ? globalThis.String(object.change_id)
+        : "",
+      went: globalThis.Array.isArray(object?.went) ? object.went.map((e: any) => globalThis.String(e)) : [],
+      stayed: globalThis.Array.isArray(object?.stayed) ? object.stayed.map((e: any) => globalThis.String(e)) : [],
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: SchoolCrossingSubmitted): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.changeId !== "") {
+      obj.changeId = message.changeId;
+    }
+    if (message.went?.length) {
+      obj.went = message.went;
+    }
+    if (message.stayed?.length) {
+      obj.stayed = message.stayed;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SchoolCrossingSubmitted>): SchoolCrossingSubmitted {
+    return SchoolCrossingSubmitted.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SchoolCrossingSubmitted>): SchoolCrossingSubmitted {
+    const message = createBaseSchoolCrossingSubmitted();
+    message.schoolOin = object.schoolOin ?? "";
+    message.changeId = object.changeId ?? "";
+    message.went = object.went?.map((e) => e) || [];
+    message.stayed = object.stayed?.map((e) => e) || [];
     message.byOin = object.byOin ?? "";
     return message;
   },
@@ -2122,6 +3083,7 @@ function createBaseRosterDifference(): RosterDifference {
     staffRenamed: 0,
     groupsBefore: 0,
     staffBefore: 0,
+    leavingLater: 0,
   };
 }
 
@@ -2168,6 +3130,9 @@ export const RosterDifference: MessageFns<RosterDifference> = {
     }
     if (message.staffBefore !== 0) {
       writer.uint32(112).uint32(message.staffBefore);
+    }
+    if (message.leavingLater !== 0) {
+      writer.uint32(120).uint32(message.leavingLater);
     }
     return writer;
   },
@@ -2297,6 +3262,14 @@ export const RosterDifference: MessageFns<RosterDifference> = {
             message.staffBefore = reader.uint32();
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.leavingLater = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2357,6 +3330,11 @@ export const RosterDifference: MessageFns<RosterDifference> = {
         : isSet(object.staff_before)
         ? globalThis.Number(object.staff_before)
         : 0,
+      leavingLater: isSet(object.leavingLater)
+        ? globalThis.Number(object.leavingLater)
+        : isSet(object.leaving_later)
+        ? globalThis.Number(object.leaving_later)
+        : 0,
     };
   },
 
@@ -2404,6 +3382,9 @@ export const RosterDifference: MessageFns<RosterDifference> = {
     if (message.staffBefore !== 0) {
       obj.staffBefore = Math.round(message.staffBefore);
     }
+    if (message.leavingLater !== 0) {
+      obj.leavingLater = Math.round(message.leavingLater);
+    }
     return obj;
   },
 
@@ -2426,6 +3407,7 @@ export const RosterDifference: MessageFns<RosterDifference> = {
     message.staffRenamed = object.staffRenamed ?? 0;
     message.groupsBefore = object.groupsBefore ?? 0;
     message.staffBefore = object.staffBefore ?? 0;
+    message.leavingLater = object.leavingLater ?? 0;
     return message;
   },
 };
@@ -4417,7 +5399,16 @@ export const LearnerChanged: MessageFns<LearnerChanged> = {
 };
 
 function createBaseLearnerLeft(): LearnerLeft {
-  return { schoolOin: "", schoolYear: "", learner: "", leftOn: "", group: "", siteCodes: [] };
+  return {
+    schoolOin: "",
+    schoolYear: "",
+    learner: "",
+    leftOn: "",
+    group: "",
+    siteCodes: [],
+    mergedInto: "",
+    movedToSchoolOin: "",
+  };
 }
 
 export const LearnerLeft: MessageFns<LearnerLeft> = {
@@ -4439,6 +5430,12 @@ export const LearnerLeft: MessageFns<LearnerLeft> = {
     }
     for (const v of message.siteCodes) {
       writer.uint32(50).string(v!);
+    }
+    if (message.mergedInto !== "") {
+      writer.uint32(58).string(message.mergedInto);
+    }
+    if (message.movedToSchoolOin !== "") {
+      writer.uint32(66).string(message.movedToSchoolOin);
     }
     return writer;
   },
@@ -4504,6 +5501,22 @@ export const LearnerLeft: MessageFns<LearnerLeft> = {
             message.siteCodes.push(reader.string());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.mergedInto = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.movedToSchoolOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4540,6 +5553,16 @@ export const LearnerLeft: MessageFns<LearnerLeft> = {
         : globalThis.Array.isArray(object?.site_codes)
         ? object.site_codes.map((e: any) => globalThis.String(e))
         : [],
+      mergedInto: isSet(object.mergedInto)
+        ? globalThis.String(object.mergedInto)
+        : isSet(object.merged_into)
+        ? globalThis.String(object.merged_into)
+        : "",
+      movedToSchoolOin: isSet(object.movedToSchoolOin)
+        ? globalThis.String(object.movedToSchoolOin)
+        : isSet(object.moved_to_school_oin)
+        ? globalThis.String(object.moved_to_school_oin)
+        : "",
     };
   },
 
@@ -4563,6 +5586,12 @@ export const LearnerLeft: MessageFns<LearnerLeft> = {
     if (message.siteCodes?.length) {
       obj.siteCodes = message.siteCodes;
     }
+    if (message.mergedInto !== "") {
+      obj.mergedInto = message.mergedInto;
+    }
+    if (message.movedToSchoolOin !== "") {
+      obj.movedToSchoolOin = message.movedToSchoolOin;
+    }
     return obj;
   },
 
@@ -4577,6 +5606,1130 @@ export const LearnerLeft: MessageFns<LearnerLeft> = {
     message.leftOn = object.leftOn ?? "";
     message.group = object.group ?? "";
     message.siteCodes = object.siteCodes?.map((e) => e) || [];
+    message.mergedInto = object.mergedInto ?? "";
+    message.movedToSchoolOin = object.movedToSchoolOin ?? "";
+    return message;
+  },
+};
+
+function createBaseSchoolChangeHeld(): SchoolChangeHeld {
+  return { schoolOin: "", changeId: "", toSchoolOin: "" };
+}
+
+export const SchoolChangeHeld: MessageFns<SchoolChangeHeld> = {
+  encode(message: SchoolChangeHeld, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.changeId !== "") {
+      writer.uint32(18).string(message.changeId);
+    }
+    if (message.toSchoolOin !== "") {
+      writer.uint32(26).string(message.toSchoolOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SchoolChangeHeld {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchoolChangeHeld();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.changeId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.toSchoolOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SchoolChangeHeld {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      changeId: isSet(object.changeId)
+        ? globalThis.String(object.changeId)
+        : isSet(object.change_id)
+        ? globalThis.String(object.change_id)
+        : "",
+      toSchoolOin: isSet(object.toSchoolOin)
+        ? globalThis.String(object.toSchoolOin)
+        : isSet(object.to_school_oin)
+        ? globalThis.String(object.to_school_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: SchoolChangeHeld): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.changeId !== "") {
+      obj.changeId = message.changeId;
+    }
+    if (message.toSchoolOin !== "") {
+      obj.toSchoolOin = message.toSchoolOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SchoolChangeHeld>): SchoolChangeHeld {
+    return SchoolChangeHeld.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SchoolChangeHeld>): SchoolChangeHeld {
+    const message = createBaseSchoolChangeHeld();
+    message.schoolOin = object.schoolOin ?? "";
+    message.changeId = object.changeId ?? "";
+    message.toSchoolOin = object.toSchoolOin ?? "";
+    return message;
+  },
+};
+
+function createBaseSchoolChangePlanned(): SchoolChangePlanned {
+  return { schoolOin: "", changeId: "", toSchoolOin: "", onDay: "" };
+}
+
+export const SchoolChangePlanned: MessageFns<SchoolChangePlanned> = {
+  encode(message: SchoolChangePlanned, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.changeId !== "") {
+      writer.uint32(18).string(message.changeId);
+    }
+    if (message.toSchoolOin !== "") {
+      writer.uint32(26).string(message.toSchoolOin);
+    }
+    if (message.onDay !== "") {
+      writer.uint32(34).string(message.onDay);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SchoolChangePlanned {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchoolChangePlanned();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.changeId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.toSchoolOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.onDay = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SchoolChangePlanned {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      changeId: isSet(object.changeId)
+        ? globalThis.String(object.changeId)
+        : isSet(object.change_id)
+        ? globalThis.String(object.change_id)
+        : "",
+      toSchoolOin: isSet(object.toSchoolOin)
+        ? globalThis.String(object.toSchoolOin)
+        : isSet(object.to_school_oin)
+        ? globalThis.String(object.to_school_oin)
+        : "",
+      onDay: isSet(object.onDay)
+        ? globalThis.String(object.onDay)
+        : isSet(object.on_day)
+        ? globalThis.String(object.on_day)
+        : "",
+    };
+  },
+
+  toJSON(message: SchoolChangePlanned): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.changeId !== "") {
+      obj.changeId = message.changeId;
+    }
+    if (message.toSchoolOin !== "") {
+      obj.toSchoolOin = message.toSchoolOin;
+    }
+    if (message.onDay !== "") {
+      obj.onDay = message.onDay;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SchoolChangePlanned>): SchoolChangePlanned {
+    return SchoolChangePlanned.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SchoolChangePlanned>): SchoolChangePlanned {
+    const message = createBaseSchoolChangePlanned();
+    message.schoolOin = object.schoolOin ?? "";
+    message.changeId = object.changeId ?? "";
+    message.toSchoolOin = object.toSchoolOin ?? "";
+    message.onDay = object.onDay ?? "";
+    return message;
+  },
+};
+
+function createBaseSchoolCrossed(): SchoolCrossed {
+  return { schoolOin: "", changeId: "", toSchoolOin: "", went: 0, stayed: 0, waiting: 0 };
+}
+
+export const SchoolCrossed: MessageFns<SchoolCrossed> = {
+  encode(message: SchoolCrossed, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.changeId !== "") {
+      writer.uint32(18).string(message.changeId);
+    }
+    if (message.toSchoolOin !== "") {
+      writer.uint32(26).string(message.toSchoolOin);
+    }
+    if (message.went !== 0) {
+      writer.uint32(32).uint32(message.went);
+    }
+    if (message.stayed !== 0) {
+      writer.uint32(40).uint32(message.stayed);
+    }
+    if (message.waiting !== 0) {
+      writer.uint32(48).uint32(message.waiting);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SchoolCrossed {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchoolCrossed();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.changeId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.toSchoolOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.went = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.stayed = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.waiting = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SchoolCrossed {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      changeId: isSet(object.changeId)
+        ? globalThis.String(object.changeId)
+        : isSet(object.change_id)
+        ? globalThis.String(object.change_id)
+        : "",
+      toSchoolOin: isSet(object.toSchoolOin)
+        ? globalThis.String(object.toSchoolOin)
+        : isSet(object.to_school_oin)
+        ? globalThis.String(object.to_school_oin)
+        : "",
+      went: isSet(object.went) ? globalThis.Number(object.went) : 0,
+      stayed: isSet(object.stayed) ? globalThis.Number(object.stayed) : 0,
+      waiting: isSet(object.waiting) ? globalThis.Number(object.waiting) : 0,
+    };
+  },
+
+  toJSON(message: SchoolCrossed): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.changeId !== "") {
+      obj.changeId = message.changeId;
+    }
+    if (message.toSchoolOin !== "") {
+      obj.toSchoolOin = message.toSchoolOin;
+    }
+    if (message.went !== 0) {
+      obj.went = Math.round(message.went);
+    }
+    if (message.stayed !== 0) {
+      obj.stayed = Math.round(message.stayed);
+    }
+    if (message.waiting !== 0) {
+      obj.waiting = Math.round(message.waiting);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SchoolCrossed>): SchoolCrossed {
+    return SchoolCrossed.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SchoolCrossed>): SchoolCrossed {
+    const message = createBaseSchoolCrossed();
+    message.schoolOin = object.schoolOin ?? "";
+    message.changeId = object.changeId ?? "";
+    message.toSchoolOin = object.toSchoolOin ?? "";
+    message.went = object.went ?? 0;
+    message.stayed = object.stayed ?? 0;
+    message.waiting = object.waiting ?? 0;
+    return message;
+  },
+};
+
+function createBaseSchoolChangeUndone(): SchoolChangeUndone {
+  return { schoolOin: "", changeId: "" };
+}
+
+export const SchoolChangeUndone: MessageFns<SchoolChangeUndone> = {
+  encode(message: SchoolChangeUndone, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.changeId !== "") {
+      writer.uint32(18).string(message.changeId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SchoolChangeUndone {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchoolChangeUndone();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.changeId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SchoolChangeUndone {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      changeId: isSet(object.changeId)
+        ? globalThis.String(object.changeId)
+        : isSet(object.change_id)
+        ? globalThis.String(object.change_id)
+        : "",
+    };
+  },
+
+  toJSON(message: SchoolChangeUndone): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.changeId !== "") {
+      obj.changeId = message.changeId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SchoolChangeUndone>): SchoolChangeUndone {
+    return SchoolChangeUndone.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SchoolChangeUndone>): SchoolChangeUndone {
+    const message = createBaseSchoolChangeUndone();
+    message.schoolOin = object.schoolOin ?? "";
+    message.changeId = object.changeId ?? "";
+    return message;
+  },
+};
+
+function createBaseSchoolChangeRefused(): SchoolChangeRefused {
+  return { schoolOin: "", changeId: "", code: "", told: "" };
+}
+
+export const SchoolChangeRefused: MessageFns<SchoolChangeRefused> = {
+  encode(message: SchoolChangeRefused, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.changeId !== "") {
+      writer.uint32(18).string(message.changeId);
+    }
+    if (message.code !== "") {
+      writer.uint32(26).string(message.code);
+    }
+    if (message.told !== "") {
+      writer.uint32(34).string(message.told);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SchoolChangeRefused {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchoolChangeRefused();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.changeId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SchoolChangeRefused {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      changeId: isSet(object.changeId)
+        ? globalThis.String(object.changeId)
+        : isSet(object.change_id)
+        ? globalThis.String(object.change_id)
+        : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+    };
+  },
+
+  toJSON(message: SchoolChangeRefused): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.changeId !== "") {
+      obj.changeId = message.changeId;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SchoolChangeRefused>): SchoolChangeRefused {
+    return SchoolChangeRefused.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SchoolChangeRefused>): SchoolChangeRefused {
+    const message = createBaseSchoolChangeRefused();
+    message.schoolOin = object.schoolOin ?? "";
+    message.changeId = object.changeId ?? "";
+    message.code = object.code ?? "";
+    message.told = object.told ?? "";
+    return message;
+  },
+};
+
+function createBaseLearnersMergeHeld(): LearnersMergeHeld {
+  return { schoolOin: "", winner: "", loser: "", holdId: "" };
+}
+
+export const LearnersMergeHeld: MessageFns<LearnersMergeHeld> = {
+  encode(message: LearnersMergeHeld, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.winner !== "") {
+      writer.uint32(18).string(message.winner);
+    }
+    if (message.loser !== "") {
+      writer.uint32(26).string(message.loser);
+    }
+    if (message.holdId !== "") {
+      writer.uint32(34).string(message.holdId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnersMergeHeld {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnersMergeHeld();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.winner = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.loser = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LearnersMergeHeld {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      winner: isSet(object.winner) ? globalThis.String(object.winner) : "",
+      loser: isSet(object.loser) ? globalThis.String(object.loser) : "",
+      holdId: isSet(object.holdId)
+        ? globalThis.String(object.holdId)
+        : isSet(object.hold_id)
+        ? globalThis.String(object.hold_id)
+        : "",
+    };
+  },
+
+  toJSON(message: LearnersMergeHeld): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.winner !== "") {
+      obj.winner = message.winner;
+    }
+    if (message.loser !== "") {
+      obj.loser = message.loser;
+    }
+    if (message.holdId !== "") {
+      obj.holdId = message.holdId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LearnersMergeHeld>): LearnersMergeHeld {
+    return LearnersMergeHeld.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LearnersMergeHeld>): LearnersMergeHeld {
+    const message = createBaseLearnersMergeHeld();
+    message.schoolOin = object.schoolOin ?? "";
+    message.winner = object.winner ?? "";
+    message.loser = object.loser ?? "";
+    message.holdId = object.holdId ?? "";
+    return message;
+  },
+};
+
+function createBaseLearnersMerged(): LearnersMerged {
+  return { schoolOin: "", winner: "", loser: "", undoUntilMs: 0n };
+}
+
+export const LearnersMerged: MessageFns<LearnersMerged> = {
+  encode(message: LearnersMerged, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.winner !== "") {
+      writer.uint32(18).string(message.winner);
+    }
+    if (message.loser !== "") {
+      writer.uint32(26).string(message.loser);
+    }
+    if (message.undoUntilMs !== 0n) {
+      if (BigInt.asIntN(64, message.undoUntilMs) !== message.undoUntilMs) {
+        throw new globalThis.Error("value provided for field message.undoUntilMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.undoUntilMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnersMerged {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnersMerged();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.winner = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.loser = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.undoUntilMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LearnersMerged {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      winner: isSet(object.winner) ? globalThis.String(object.winner) : "",
+      loser: isSet(object.loser) ? globalThis.String(object.loser) : "",
+      undoUntilMs: isSet(object.undoUntilMs)
+        ? BigInt(object.undoUntilMs)
+        : isSet(object.undo_until_ms)
+        ? BigInt(object.undo_until_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: LearnersMerged): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.winner !== "") {
+      obj.winner = message.winner;
+    }
+    if (message.loser !== "") {
+      obj.loser = message.loser;
+    }
+    if (message.undoUntilMs !== 0n) {
+      obj.undoUntilMs = message.undoUntilMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LearnersMerged>): LearnersMerged {
+    return LearnersMerged.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LearnersMerged>): LearnersMerged {
+    const message = createBaseLearnersMerged();
+    message.schoolOin = object.schoolOin ?? "";
+    message.winner = object.winner ?? "";
+    message.loser = object.loser ?? "";
+    message.undoUntilMs = (object.undoUntilMs !== undefined && object.undoUntilMs !== null)
+      ? BigInt(object.undoUntilMs)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseLearnersMergeUndone(): LearnersMergeUndone {
+  return { schoolOin: "", winner: "", loser: "" };
+}
+
+export const LearnersMergeUndone: MessageFns<LearnersMergeUndone> = {
+  encode(message: LearnersMergeUndone, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.winner !== "") {
+      writer.uint32(18).string(message.winner);
+    }
+    if (message.loser !== "") {
+      writer.uint32(26).string(message.loser);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnersMergeUndone {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnersMergeUndone();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.winner = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.loser = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LearnersMergeUndone {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      winner: isSet(object.winner) ? globalThis.String(object.winner) : "",
+      loser: isSet(object.loser) ? globalThis.String(object.loser) : "",
+    };
+  },
+
+  toJSON(message: LearnersMergeUndone): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.winner !== "") {
+      obj.winner = message.winner;
+    }
+    if (message.loser !== "") {
+      obj.loser = message.loser;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LearnersMergeUndone>): LearnersMergeUndone {
+    return LearnersMergeUndone.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LearnersMergeUndone>): LearnersMergeUndone {
+    const message = createBaseLearnersMergeUndone();
+    message.schoolOin = object.schoolOin ?? "";
+    message.winner = object.winner ?? "";
+    message.loser = object.loser ?? "";
+    return message;
+  },
+};
+
+function createBaseLearnersMergeRefused(): LearnersMergeRefused {
+  return { schoolOin: "", winner: "", loser: "", code: "", told: "" };
+}
+
+export const LearnersMergeRefused: MessageFns<LearnersMergeRefused> = {
+  encode(message: LearnersMergeRefused, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.winner !== "") {
+      writer.uint32(18).string(message.winner);
+    }
+    if (message.loser !== "") {
+      writer.uint32(26).string(message.loser);
+    }
+    if (message.code !== "") {
+      writer.uint32(34).string(message.code);
+    }
+    if (message.told !== "") {
+      writer.uint32(42).string(message.told);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnersMergeRefused {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnersMergeRefused();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.winner = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.loser = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LearnersMergeRefused {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      winner: isSet(object.winner) ? globalThis.String(object.winner) : "",
+      loser: isSet(object.loser) ? globalThis.String(object.loser) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+    };
+  },
+
+  toJSON(message: LearnersMergeRefused): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.winner !== "") {
+      obj.winner = message.winner;
+    }
+    if (message.loser !== "") {
+      obj.loser = message.loser;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LearnersMergeRefused>): LearnersMergeRefused {
+    return LearnersMergeRefused.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LearnersMergeRefused>): LearnersMergeRefused {
+    const message = createBaseLearnersMergeRefused();
+    message.schoolOin = object.schoolOin ?? "";
+    message.winner = object.winner ?? "";
+    message.loser = object.loser ?? "";
+    message.code = object.code ?? "";
+    message.told = object.told ?? "";
     return message;
   },
 };

@@ -150,6 +150,70 @@ export interface ListRefusalsResponse {
   notes: RefusalNote[];
 }
 
+/** Whose, and when. */
+export interface ListScoresRequest {
+  partyOin: string;
+  /** First and last day, YYYY-MM-DD. */
+  fromDay: string;
+  untilDay: string;
+}
+
+/** How often a fault. */
+export interface CodeCount {
+  code: string;
+  times: bigint;
+}
+
+/** What was accepted of a party on one day, and refused. */
+export interface SenderScoreRow {
+  /** YYYY-MM-DD; or YYYY-MM, of what is older than two months. */
+  day: string;
+  accepted: bigint;
+  /** Of those, when they were decided. */
+  refused: CodeCount[];
+  /** At a door: never accepted. */
+  refusedAtDoor: CodeCount[];
+  lastMs: bigint;
+}
+
+/** Oldest first. */
+export interface ListScoresResponse {
+  rows: SenderScoreRow[];
+}
+
+/** Reads of one roster by one party, by one method in one form, on one day. They are one flow. */
+export interface ReadNote {
+  flowId: string;
+  partyOin: string;
+  method: string;
+  schoolOin: string;
+  /** School year, and the code of the site where one was asked. */
+  subject: string;
+  /** Standard, version and set of fields. */
+  form: string;
+  /** Since the last note: answers with a roster, answers that nothing changed, answers that there is nothing. */
+  answered: number;
+  unchanged: number;
+  nothing: number;
+  firstMs: bigint;
+  lastMs: bigint;
+  /** Of the newest answer with a roster; 0 = there was none. */
+  gotMs: bigint;
+  learners: number;
+  groups: number;
+  staff: number;
+  losses: Loss[];
+}
+
+/** Notes. */
+export interface NoteReadsRequest {
+  notes: ReadNote[];
+}
+
+/** Taken. */
+export interface NoteReadsResponse {
+}
+
 function createBaseStep(): Step {
   return { step: "", service: "", atMs: 0n, code: "", told: "", state: "" };
 }
@@ -2198,6 +2262,887 @@ export const ListRefusalsResponse: MessageFns<ListRefusalsResponse> = {
   },
 };
 
+function createBaseListScoresRequest(): ListScoresRequest {
+  return { partyOin: "", fromDay: "", untilDay: "" };
+}
+
+export const ListScoresRequest: MessageFns<ListScoresRequest> = {
+  encode(message: ListScoresRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.fromDay !== "") {
+      writer.uint32(18).string(message.fromDay);
+    }
+    if (message.untilDay !== "") {
+      writer.uint32(26).string(message.untilDay);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListScoresRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListScoresRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fromDay = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.untilDay = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListScoresRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      fromDay: isSet(object.fromDay)
+        ? globalThis.String(object.fromDay)
+        : isSet(object.from_day)
+        ? globalThis.String(object.from_day)
+        : "",
+      untilDay: isSet(object.untilDay)
+        ? globalThis.String(object.untilDay)
+        : isSet(object.until_day)
+        ? globalThis.String(object.until_day)
+        : "",
+    };
+  },
+
+  toJSON(message: ListScoresRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.fromDay !== "") {
+      obj.fromDay = message.fromDay;
+    }
+    if (message.untilDay !== "") {
+      obj.untilDay = message.untilDay;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListScoresRequest>): ListScoresRequest {
+    return ListScoresRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListScoresRequest>): ListScoresRequest {
+    const message = createBaseListScoresRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.fromDay = object.fromDay ?? "";
+    message.untilDay = object.untilDay ?? "";
+    return message;
+  },
+};
+
+function createBaseCodeCount(): CodeCount {
+  return { code: "", times: 0n };
+}
+
+export const CodeCount: MessageFns<CodeCount> = {
+  encode(message: CodeCount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.times !== 0n) {
+      if (BigInt.asUintN(64, message.times) !== message.times) {
+        throw new globalThis.Error("value provided for field message.times of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.times);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CodeCount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCodeCount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.times = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CodeCount {
+    return {
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      times: isSet(object.times) ? BigInt(object.times) : 0n,
+    };
+  },
+
+  toJSON(message: CodeCount): unknown {
+    const obj: any = {};
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.times !== 0n) {
+      obj.times = message.times.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CodeCount>): CodeCount {
+    return CodeCount.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CodeCount>): CodeCount {
+    const message = createBaseCodeCount();
+    message.code = object.code ?? "";
+    message.times = (object.times !== undefined && object.times !== null) ? BigInt(object.times) : 0n;
+    return message;
+  },
+};
+
+function createBaseSenderScoreRow(): SenderScoreRow {
+  return { day: "", accepted: 0n, refused: [], refusedAtDoor: [], lastMs: 0n };
+}
+
+export const SenderScoreRow: MessageFns<SenderScoreRow> = {
+  encode(message: SenderScoreRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.day !== "") {
+      writer.uint32(10).string(message.day);
+    }
+    if (message.accepted !== 0n) {
+      if (BigInt.asUintN(64, message.accepted) !== message.accepted) {
+        throw new globalThis.Error("value provided for field message.accepted of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.accepted);
+    }
+    for (const v of message.refused) {
+      CodeCount.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.refusedAtDoor) {
+      CodeCount.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.lastMs !== 0n) {
+      if (BigInt.asIntN(64, message.lastMs) !== message.lastMs) {
+        throw new globalThis.Error("value provided for field message.lastMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.lastMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SenderScoreRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSenderScoreRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.day = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.accepted = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.refused.push(CodeCount.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.refusedAtDoor.push(CodeCount.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.lastMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SenderScoreRow {
+    return {
+      day: isSet(object.day) ? globalThis.String(object.day) : "",
+      accepted: isSet(object.accepted) ? BigInt(object.accepted) : 0n,
+      refused: globalThis.Array.isArray(object?.refused) ? object.refused.map((e: any) => CodeCount.fromJSON(e)) : [],
+      refusedAtDoor: globalThis.Array.isArray(object?.refusedAtDoor)
+        ? object.refusedAtDoor.map((e: any) => CodeCount.fromJSON(e))
+        : globalThis.Array.isArray(object?.refused_at_door)
+        ? object.refused_at_door.map((e: any) => CodeCount.fromJSON(e))
+        : [],
+      lastMs: isSet(object.lastMs) ? BigInt(object.lastMs) : isSet(object.last_ms) ? BigInt(object.last_ms) : 0n,
+    };
+  },
+
+  toJSON(message: SenderScoreRow): unknown {
+    const obj: any = {};
+    if (message.day !== "") {
+      obj.day = message.day;
+    }
+    if (message.accepted !== 0n) {
+      obj.accepted = message.accepted.toString();
+    }
+    if (message.refused?.length) {
+      obj.refused = message.refused.map((e) => CodeCount.toJSON(e));
+    }
+    if (message.refusedAtDoor?.length) {
+      obj.refusedAtDoor = message.refusedAtDoor.map((e) => CodeCount.toJSON(e));
+    }
+    if (message.lastMs !== 0n) {
+      obj.lastMs = message.lastMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SenderScoreRow>): SenderScoreRow {
+    return SenderScoreRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SenderScoreRow>): SenderScoreRow {
+    const message = createBaseSenderScoreRow();
+    message.day = object.day ?? "";
+    message.accepted = (object.accepted !== undefined && object.accepted !== null) ? BigInt(object.accepted) : 0n;
+    message.refused = object.refused?.map((e) => CodeCount.fromPartial(e)) || [];
+    message.refusedAtDoor = object.refusedAtDoor?.map((e) => CodeCount.fromPartial(e)) || [];
+    message.lastMs = (object.lastMs !== undefined && object.lastMs !== null) ? BigInt(object.lastMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseListScoresResponse(): ListScoresResponse {
+  return { rows: [] };
+}
+
+export const ListScoresResponse: MessageFns<ListScoresResponse> = {
+  encode(message: ListScoresResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rows) {
+      SenderScoreRow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListScoresResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListScoresResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rows.push(SenderScoreRow.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListScoresResponse {
+    return {
+      rows: globalThis.Array.isArray(object?.rows) ? object.rows.map((e: any) => SenderScoreRow.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListScoresResponse): unknown {
+    const obj: any = {};
+    if (message.rows?.length) {
+      obj.rows = message.rows.map((e) => SenderScoreRow.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListScoresResponse>): ListScoresResponse {
+    return ListScoresResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListScoresResponse>): ListScoresResponse {
+    const message = createBaseListScoresResponse();
+    message.rows = object.rows?.map((e) => SenderScoreRow.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseReadNote(): ReadNote {
+  return {
+    flowId: "",
+    partyOin: "",
+    method: "",
+    schoolOin: "",
+    subject: "",
+    form: "",
+    answered: 0,
+    unchanged: 0,
+    nothing: 0,
+    firstMs: 0n,
+    lastMs: 0n,
+    gotMs: 0n,
+    learners: 0,
+    groups: 0,
+    staff: 0,
+    losses: [],
+  };
+}
+
+export const ReadNote: MessageFns<ReadNote> = {
+  encode(message: ReadNote, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    if (message.method !== "") {
+      writer.uint32(26).string(message.method);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(34).string(message.schoolOin);
+    }
+    if (message.subject !== "") {
+      writer.uint32(42).string(message.subject);
+    }
+    if (message.form !== "") {
+      writer.uint32(50).string(message.form);
+    }
+    if (message.answered !== 0) {
+      writer.uint32(56).uint32(message.answered);
+    }
+    if (message.unchanged !== 0) {
+      writer.uint32(64).uint32(message.unchanged);
+    }
+    if (message.nothing !== 0) {
+      writer.uint32(72).uint32(message.nothing);
+    }
+    if (message.firstMs !== 0n) {
+      if (BigInt.asIntN(64, message.firstMs) !== message.firstMs) {
+        throw new globalThis.Error("value provided for field message.firstMs of type int64 too large");
+      }
+      writer.uint32(80).int64(message.firstMs);
+    }
+    if (message.lastMs !== 0n) {
+      if (BigInt.asIntN(64, message.lastMs) !== message.lastMs) {
+        throw new globalThis.Error("value provided for field message.lastMs of type int64 too large");
+      }
+      writer.uint32(88).int64(message.lastMs);
+    }
+    if (message.gotMs !== 0n) {
+      if (BigInt.asIntN(64, message.gotMs) !== message.gotMs) {
+        throw new globalThis.Error("value provided for field message.gotMs of type int64 too large");
+      }
+      writer.uint32(96).int64(message.gotMs);
+    }
+    if (message.learners !== 0) {
+      writer.uint32(104).uint32(message.learners);
+    }
+    if (message.groups !== 0) {
+      writer.uint32(112).uint32(message.groups);
+    }
+    if (message.staff !== 0) {
+      writer.uint32(120).uint32(message.staff);
+    }
+    for (const v of message.losses) {
+      Loss.encode(v!, writer.uint32(242).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadNote {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadNote();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.form = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.answered = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.unchanged = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.nothing = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.firstMs = reader.int64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.lastMs = reader.int64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.gotMs = reader.int64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.learners = reader.uint32();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.groups = reader.uint32();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.staff = reader.uint32();
+            continue;
+          }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.losses.push(Loss.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReadNote {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      method: isSet(object.method) ? globalThis.String(object.method) : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+      form: isSet(object.form) ? globalThis.String(object.form) : "",
+      answered: isSet(object.answered) ? globalThis.Number(object.answered) : 0,
+      unchanged: isSet(object.unchanged) ? globalThis.Number(object.unchanged) : 0,
+      nothing: isSet(object.nothing) ? globalThis.Number(object.nothing) : 0,
+      firstMs: isSet(object.firstMs) ? BigInt(object.firstMs) : isSet(object.first_ms) ? BigInt(object.first_ms) : 0n,
+      lastMs: isSet(object.lastMs) ? BigInt(object.lastMs) : isSet(object.last_ms) ? BigInt(object.last_ms) : 0n,
+      gotMs: isSet(object.gotMs) ? BigInt(object.gotMs) : isSet(object.got_ms) ? BigInt(object.got_ms) : 0n,
+      learners: isSet(object.learners) ? globalThis.Number(object.learners) : 0,
+      groups: isSet(object.groups) ? globalThis.Number(object.groups) : 0,
+      staff: isSet(object.staff) ? globalThis.Number(object.staff) : 0,
+      losses: globalThis.Array.isArray(object?.losses)
+        ? object.losses.map((e: any) => Loss.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ReadNote): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.method !== "") {
+      obj.method = message.method;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
+    if (message.form !== "") {
+      obj.form = message.form;
+    }
+    if (message.answered !== 0) {
+      obj.answered = Math.round(message.answered);
+    }
+    if (message.unchanged !== 0) {
+      obj.unchanged = Math.round(message.unchanged);
+    }
+    if (message.nothing !== 0) {
+      obj.nothing = Math.round(message.nothing);
+    }
+    if (message.firstMs !== 0n) {
+      obj.firstMs = message.firstMs.toString();
+    }
+    if (message.lastMs !== 0n) {
+      obj.lastMs = message.lastMs.toString();
+    }
+    if (message.gotMs !== 0n) {
+      obj.gotMs = message.gotMs.toString();
+    }
+    if (message.learners !== 0) {
+      obj.learners = Math.round(message.learners);
+    }
+    if (message.groups !== 0) {
+      obj.groups = Math.round(message.groups);
+    }
+    if (message.staff !== 0) {
+      obj.staff = Math.round(message.staff);
+    }
+    if (message.losses?.length) {
+      obj.losses = message.losses.map((e) => Loss.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReadNote>): ReadNote {
+    return ReadNote.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadNote>): ReadNote {
+    const message = createBaseReadNote();
+    message.flowId = object.flowId ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.method = object.method ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.subject = object.subject ?? "";
+    message.form = object.form ?? "";
+    message.answered = object.answered ?? 0;
+    message.unchanged = object.unchanged ?? 0;
+    message.nothing = object.nothing ?? 0;
+    message.firstMs = (object.firstMs !== undefined && object.firstMs !== null) ? BigInt(object.firstMs) : 0n;
+    message.lastMs = (object.lastMs !== undefined && object.lastMs !== null) ? BigInt(object.lastMs) : 0n;
+    message.gotMs = (object.gotMs !== undefined && object.gotMs !== null) ? BigInt(object.gotMs) : 0n;
+    message.learners = object.learners ?? 0;
+    message.groups = object.groups ?? 0;
+    message.staff = object.staff ?? 0;
+    message.losses = object.losses?.map((e) => Loss.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseNoteReadsRequest(): NoteReadsRequest {
+  return { notes: [] };
+}
+
+export const NoteReadsRequest: MessageFns<NoteReadsRequest> = {
+  encode(message: NoteReadsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.notes) {
+      ReadNote.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NoteReadsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNoteReadsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.notes.push(ReadNote.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NoteReadsRequest {
+    return { notes: globalThis.Array.isArray(object?.notes) ? object.notes.map((e: any) => ReadNote.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: NoteReadsRequest): unknown {
+    const obj: any = {};
+    if (message.notes?.length) {
+      obj.notes = message.notes.map((e) => ReadNote.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NoteReadsRequest>): NoteReadsRequest {
+    return NoteReadsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NoteReadsRequest>): NoteReadsRequest {
+    const message = createBaseNoteReadsRequest();
+    message.notes = object.notes?.map((e) => ReadNote.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseNoteReadsResponse(): NoteReadsResponse {
+  return {};
+}
+
+export const NoteReadsResponse: MessageFns<NoteReadsResponse> = {
+  encode(_: NoteReadsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NoteReadsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNoteReadsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): NoteReadsResponse {
+    return {};
+  },
+
+  toJSON(_: NoteReadsResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<NoteReadsResponse>): NoteReadsResponse {
+    return NoteReadsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<NoteReadsResponse>): NoteReadsResponse {
+    const message = createBaseNoteReadsResponse();
+    return message;
+  },
+};
+
 /** Where every message is. */
 export type FlowsServiceDefinition = typeof FlowsServiceDefinition;
 export const FlowsServiceDefinition = {
@@ -2255,6 +3200,24 @@ export const FlowsServiceDefinition = {
       requestType: ListRefusalsRequest as typeof ListRefusalsRequest,
       requestStream: false,
       responseType: ListRefusalsResponse as typeof ListRefusalsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What a party sent, by day. */
+    listScores: {
+      name: "ListScores",
+      requestType: ListScoresRequest as typeof ListScoresRequest,
+      requestStream: false,
+      responseType: ListScoresResponse as typeof ListScoresResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Doors tell which rosters were read, and what of them had no place in the answers; counted by day, never who is in them. */
+    noteReads: {
+      name: "NoteReads",
+      requestType: NoteReadsRequest as typeof NoteReadsRequest,
+      requestStream: false,
+      responseType: NoteReadsResponse as typeof NoteReadsResponse,
       responseStream: false,
       options: {},
     },

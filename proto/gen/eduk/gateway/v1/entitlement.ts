@@ -218,6 +218,8 @@ export interface WatchEntitlementsResponse {
   cause: string;
   /** Resume after this change. */
   cursor: string;
+  /** Of `school_changed`: the school where the learner goes on, for who has a mandate `entitlement` there; grant the personal licence anew there. */
+  toSchoolOin: string;
 }
 
 /** Use of one entitlement on one day. */
@@ -1626,7 +1628,7 @@ export const WatchEntitlementsRequest: MessageFns<WatchEntitlementsRequest> = {
 };
 
 function createBaseWatchEntitlementsResponse(): WatchEntitlementsResponse {
-  return { change: "", entitlement: undefined, cause: "", cursor: "" };
+  return { change: "", entitlement: undefined, cause: "", cursor: "", toSchoolOin: "" };
 }
 
 export const WatchEntitlementsResponse: MessageFns<WatchEntitlementsResponse> = {
@@ -1642,6 +1644,9 @@ export const WatchEntitlementsResponse: MessageFns<WatchEntitlementsResponse> = 
     }
     if (message.cursor !== "") {
       writer.uint32(34).string(message.cursor);
+    }
+    if (message.toSchoolOin !== "") {
+      writer.uint32(42).string(message.toSchoolOin);
     }
     return writer;
   },
@@ -1691,6 +1696,14 @@ export const WatchEntitlementsResponse: MessageFns<WatchEntitlementsResponse> = 
             message.cursor = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.toSchoolOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1709,6 +1722,11 @@ export const WatchEntitlementsResponse: MessageFns<WatchEntitlementsResponse> = 
       entitlement: isSet(object.entitlement) ? Entitlement.fromJSON(object.entitlement) : undefined,
       cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
       cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+      toSchoolOin: isSet(object.toSchoolOin)
+        ? globalThis.String(object.toSchoolOin)
+        : isSet(object.to_school_oin)
+        ? globalThis.String(object.to_school_oin)
+        : "",
     };
   },
 
@@ -1726,6 +1744,9 @@ export const WatchEntitlementsResponse: MessageFns<WatchEntitlementsResponse> = 
     if (message.cursor !== "") {
       obj.cursor = message.cursor;
     }
+    if (message.toSchoolOin !== "") {
+      obj.toSchoolOin = message.toSchoolOin;
+    }
     return obj;
   },
 
@@ -1740,6 +1761,7 @@ export const WatchEntitlementsResponse: MessageFns<WatchEntitlementsResponse> = 
       : undefined;
     message.cause = object.cause ?? "";
     message.cursor = object.cursor ?? "";
+    message.toSchoolOin = object.toSchoolOin ?? "";
     return message;
   },
 };

@@ -28,6 +28,8 @@ export interface FlowStep {
   receiverOin: string;
   /** `done`, `waiting`, `held`, `parked`, `refused`. */
   state: string;
+  /** For a delivery that was sent: what of it the standard of the endpoint had no place for. */
+  losses: Loss[];
 }
 
 /** A message and its way. */
@@ -39,7 +41,7 @@ export interface Flow {
   method: string;
   /** OIN of the school. */
   schoolOin: string;
-  /** `accepted`, `decided`, `waiting`, `held`, `parked`, `refused`, `done`. */
+  /** `accepted`, `decided`, `waiting`, `held`, `parked`, `refused`, `done`; `read`: a roster was read, on one day. */
   state: string;
   steps: FlowStep[];
   /** Nothing more will happen by itself. */
@@ -151,8 +153,245 @@ export interface WhyBlockedResponse {
   partial: boolean;
 }
 
+/** A school, or all of yours. */
+export interface ReadinessRequest {
+  /** OIN of the school: a row for each product. Empty = a row for each of your schools. */
+  schoolOin: string;
+  /** Empty = that of the first day; without it the one that runs, from May on the one to come. */
+  schoolYear: string;
+  /** First school day, YYYY-MM-DD: the answer says how far it is off. */
+  firstDay: string;
+  /** With a school, and for that school only: a row for each group of each product. */
+  byGroup: boolean;
+  /** With a school: this product only. */
+  productId: string;
+  /** Products on a page, at most 1,000, or schools, of which at most 50 are told at once; 0 = 50. */
+  limit: number;
+  /** Where the answer before left off. */
+  cursor: string;
+}
+
+/** A count of licences or launches, as the caller may know it. */
+export interface ReadinessCount {
+  count: number;
+  /** From 1 to 9; `count` is 0. */
+  underTen: boolean;
+  /** Not told, because another count would follow from it; `count` is 0. */
+  hidden: boolean;
+  /** A sum in which counts of the two kinds above are left out. */
+  atLeast: boolean;
+}
+
+/** Licences that lack something, and who has to do what. */
+export interface ReadinessCause {
+  /** Fault, such as entitlement.missing. */
+  code: string;
+  /**
+   * How far they came: `waiting`, `refused`, `ordered`, `declined`, `confirmed`, `not_granted`, `blocked`, `expired`, `unassigned` or
+   * `granted`.
+   */
+  state: string;
+  count:
+    | ReadinessCount
+    | undefined;
+  /** `sender`, `receiver`, `school`, `peer`, `us`. */
+  who: string;
+  /** The party that must act. */
+  partyOin: string;
+  /** Its name. */
+  partyName: string;
+  told: string;
+  /** What to do. */
+  remedy: string;
+  /** In the list of what to chase: in how many products it is so. */
+  products: number;
+}
+
+/** A product at a school, a group, or a school: how many licences are wanted, and how many of these came so far or further. */
+export interface ReadinessRow {
+  /** OIN of the school. */
+  schoolOin: string;
+  /** Its name. */
+  schoolName: string;
+  /** Empty = of all, or of the sensitive ones, which are told together where the caller need not know which. */
+  productId: string;
+  title: string;
+  /** Key of the group in the administration; empty = of no group, or not asked. */
+  groupKey: string;
+  wanted: ReadinessCount | undefined;
+  confirmed: ReadinessCount | undefined;
+  granted: ReadinessCount | undefined;
+  provisioned: ReadinessCount | undefined;
+  opened:
+    | ReadinessCount
+    | undefined;
+  /** The most first. */
+  causes: ReadinessCause[];
+}
+
+/** How it stood at the end of a day on which something changed. Outside the school in tens. */
+export interface ReadinessDay {
+  /** YYYY-MM-DD. */
+  day: string;
+  wanted: number;
+  confirmed: number;
+  granted: number;
+  provisioned: number;
+  opened: number;
+}
+
+/** Rows in the order of products, or of schools. */
+export interface ReadinessResponse {
+  schoolYear: string;
+  /** Days until the first school day; negative = since. 0 where none was named. */
+  daysLeft: number;
+  rows: ReadinessRow[];
+  /** What the rows of this page lack, by whom to ask for it, the most first. */
+  chase: ReadinessCause[];
+  /** Of the rows of this page, with a school, the oldest first; outside the school only where 200 licences or more are wanted. */
+  days: ReadinessDay[];
+  /** Empty = no more. */
+  cursor: string;
+}
+
+/** Which orders, and for which day. */
+export interface PreflightRequest {
+  /** OIN of the school; empty = all of yours. */
+  schoolOin: string;
+  /** YYYY-MM-DD; empty = the next 1 August, in August itself today. */
+  day: string;
+  /** `nl` or `en`, of the messages; empty = nl. */
+  lang: string;
+  /** Orders looked at for a page, at most 1,000; 0 = 100. */
+  limit: number;
+  /** Where the answer before left off. */
+  cursor: string;
+}
+
+/** One cause of one line. */
+export interface PreflightLine {
+  schoolOin: string;
+  schoolName: string;
+  buyerOin: string;
+  orderId: string;
+  lineId: string;
+  /** Empty, as the title, where it is sensitive and the caller need not know which. */
+  productId: string;
+  title: string;
+  /** `mandate.…`, product.unknown, learner.no_eck_id, product.ended or product.no_link. */
+  code: string;
+  /** `sender`, `school`, `peer`, `us`. */
+  who: string;
+  /** The party to call. */
+  partyOin: string;
+  partyName: string;
+  told: string;
+  remedy: string;
+  /** For how many. */
+  quantity: number;
+  /** What follows an ended product, where its publisher says it. */
+  followupProductId: string;
+}
+
+/** What can be sent to a party as it stands. It names schools, orders, lines and products, and nobody. */
+export interface PreflightMessage {
+  partyOin: string;
+  partyName: string;
+  subject: string;
+  body: string;
+}
+
+/** Lines of the orders of this page, and a message for each party to call about them. */
+export interface PreflightResponse {
+  day: string;
+  /** Open lines that were looked at. */
+  lookedAt: number;
+  lines: PreflightLine[];
+  messages: PreflightMessage[];
+  /** Empty = no more. */
+  cursor: string;
+}
+
+/** Which day. */
+export interface LaunchesRequest {
+  /** YYYY-MM-DD, today or one of the seven days before; empty = today. */
+  day: string;
+}
+
+/** A quarter of an hour of a day, as the clock on the wall shows it. */
+export interface LaunchQuarter {
+  /** HH:MM, its beginning. */
+  at: string;
+  /** Launches that were asked for. The next three are all of them. */
+  asked:
+    | ReadinessCount
+    | undefined;
+  /** The learner got in. */
+  opened:
+    | ReadinessCount
+    | undefined;
+  /** A ticket was handed out, and nobody was let in by it. */
+  unopened: ReadinessCount | undefined;
+  refused:
+    | ReadinessCount
+    | undefined;
+  /** Launches of this quarter on the same weekday of the last four weeks, on average, in tens. */
+  usual: number;
+}
+
+/** Launches of one platform and publisher. */
+export interface LaunchRow {
+  platformOin: string;
+  /** Its name. */
+  platformName: string;
+  publisherOin: string;
+  /** Its name. */
+  publisherName: string;
+  /** Those with launches, or that usually have them and have begun; the oldest first. */
+  quarters: LaunchQuarter[];
+  /**
+   * `usual`; `low` = far fewer get in than usual; `none` = launches are usual at this time, and there are hardly any; `few` = too few launches
+   * to say.
+   */
+  state: string;
+  /** Of the launches that were judged, those of the last quarters, how many percent opened, in steps of five; 0 where `state` is `few` or `none`. */
+  percent: number;
+  /** The same of the same quarters on the same weekday of the last four weeks; without any, 95. */
+  usualPercent: number;
+  /** There were launches enough on those days to know what is usual. */
+  usualKnown: boolean;
+  /** Where it is not usual: `them` or `us`. */
+  whose: string;
+  /** What most of those lack who did not get in: a fault. */
+  code: string;
+  /** The party to call; empty = see `who`. */
+  partyOin: string;
+  /** Its name. */
+  partyName: string;
+  /** `sender`, `receiver`, `school`, `peer`, `us`. */
+  who: string;
+  /** By what it was judged, one of a few sentences. */
+  because: string;
+  /** The same as a sentence. */
+  told: string;
+  /** What to do. */
+  remedy: string;
+}
+
+/** By platform and publisher, what is not usual first. */
+export interface LaunchesResponse {
+  day: string;
+  /** HH:MM until which it goes; 24:00 = the whole day. */
+  until: string;
+  /** The days that are usual. */
+  beside: string[];
+  rows: LaunchRow[];
+  /** The part of the gateway that decides launches is so far behind, milliseconds. */
+  behindMs: bigint;
+}
+
 function createBaseFlowStep(): FlowStep {
-  return { step: "", service: "", atMs: 0n, code: "", told: "", receiverOin: "", state: "" };
+  return { step: "", service: "", atMs: 0n, code: "", told: "", receiverOin: "", state: "", losses: [] };
 }
 
 export const FlowStep: MessageFns<FlowStep> = {
@@ -180,6 +419,9 @@ export const FlowStep: MessageFns<FlowStep> = {
     }
     if (message.state !== "") {
       writer.uint32(58).string(message.state);
+    }
+    for (const v of message.losses) {
+      Loss.encode(v!, writer.uint32(242).fork()).join();
     }
     return writer;
   },
@@ -253,6 +495,14 @@ export const FlowStep: MessageFns<FlowStep> = {
             message.state = reader.string();
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.losses.push(Loss.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -278,6 +528,7 @@ export const FlowStep: MessageFns<FlowStep> = {
         ? globalThis.String(object.receiver_oin)
         : "",
       state: isSet(object.state) ? globalThis.String(object.state) : "",
+      losses: globalThis.Array.isArray(object?.losses) ? object.losses.map((e: any) => Loss.fromJSON(e)) : [],
     };
   },
 
@@ -304,6 +555,9 @@ export const FlowStep: MessageFns<FlowStep> = {
     if (message.state !== "") {
       obj.state = message.state;
     }
+    if (message.losses?.length) {
+      obj.losses = message.losses.map((e) => Loss.toJSON(e));
+    }
     return obj;
   },
 
@@ -319,6 +573,7 @@ export const FlowStep: MessageFns<FlowStep> = {
     message.told = object.told ?? "";
     message.receiverOin = object.receiverOin ?? "";
     message.state = object.state ?? "";
+    message.losses = object.losses?.map((e) => Loss.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1681,6 +1936,2595 @@ export const WhyBlockedResponse: MessageFns<WhyBlockedResponse> = {
   },
 };
 
+function createBaseReadinessRequest(): ReadinessRequest {
+  return { schoolOin: "", schoolYear: "", firstDay: "", byGroup: false, productId: "", limit: 0, cursor: "" };
+}
+
+export const ReadinessRequest: MessageFns<ReadinessRequest> = {
+  encode(message: ReadinessRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(18).string(message.schoolYear);
+    }
+    if (message.firstDay !== "") {
+      writer.uint32(26).string(message.firstDay);
+    }
+    if (message.byGroup !== false) {
+      writer.uint32(32).bool(message.byGroup);
+    }
+    if (message.productId !== "") {
+      writer.uint32(42).string(message.productId);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(48).uint32(message.limit);
+    }
+    if (message.cursor !== "") {
+      writer.uint32(58).string(message.cursor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadinessRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadinessRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.firstDay = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.byGroup = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.cursor = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReadinessRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      firstDay: isSet(object.firstDay)
+        ? globalThis.String(object.firstDay)
+        : isSet(object.first_day)
+        ? globalThis.String(object.first_day)
+        : "",
+      byGroup: isSet(object.byGroup)
+        ? globalThis.Boolean(object.byGroup)
+        : isSet(object.by_group)
+        ? globalThis.Boolean(object.by_group)
+        : false,
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+    };
+  },
+
+  toJSON(message: ReadinessRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.firstDay !== "") {
+      obj.firstDay = message.firstDay;
+    }
+    if (message.byGroup !== false) {
+      obj.byGroup = message.byGroup;
+    }
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    if (message.cursor !== "") {
+      obj.cursor = message.cursor;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReadinessRequest>): ReadinessRequest {
+    return ReadinessRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadinessRequest>): ReadinessRequest {
+    const message = createBaseReadinessRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.schoolYear = object.schoolYear ?? "";
+    message.firstDay = object.firstDay ?? "";
+    message.byGroup = object.byGroup ?? false;
+    message.productId = object.productId ?? "";
+    message.limit = object.limit ?? 0;
+    message.cursor = object.cursor ?? "";
+    return message;
+  },
+};
+
+function createBaseReadinessCount(): ReadinessCount {
+  return { count: 0, underTen: false, hidden: false, atLeast: false };
+}
+
+export const ReadinessCount: MessageFns<ReadinessCount> = {
+  encode(message: ReadinessCount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.count !== 0) {
+      writer.uint32(8).uint32(message.count);
+    }
+    if (message.underTen !== false) {
+      writer.uint32(16).bool(message.underTen);
+    }
+    if (message.hidden !== false) {
+      writer.uint32(24).bool(message.hidden);
+    }
+    if (message.atLeast !== false) {
+      writer.uint32(32).bool(message.atLeast);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadinessCount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadinessCount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.underTen = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.hidden = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.atLeast = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReadinessCount {
+    return {
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      underTen: isSet(object.underTen)
+        ? globalThis.Boolean(object.underTen)
+        : isSet(object.under_ten)
+        ? globalThis.Boolean(object.under_ten)
+        : false,
+      hidden: isSet(object.hidden) ? globalThis.Boolean(object.hidden) : false,
+      atLeast: isSet(object.atLeast)
+        ? globalThis.Boolean(object.atLeast)
+        : isSet(object.at_least)
+        ? globalThis.Boolean(object.at_least)
+        : false,
+    };
+  },
+
+  toJSON(message: ReadinessCount): unknown {
+    const obj: any = {};
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.underTen !== false) {
+      obj.underTen = message.underTen;
+    }
+    if (message.hidden !== false) {
+      obj.hidden = message.hidden;
+    }
+    if (message.atLeast !== false) {
+      obj.atLeast = message.atLeast;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReadinessCount>): ReadinessCount {
+    return ReadinessCount.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadinessCount>): ReadinessCount {
+    const message = createBaseReadinessCount();
+    message.count = object.count ?? 0;
+    message.underTen = object.underTen ?? false;
+    message.hidden = object.hidden ?? false;
+    message.atLeast = object.atLeast ?? false;
+    return message;
+  },
+};
+
+function createBaseReadinessCause(): ReadinessCause {
+  return {
+    code: "",
+    state: "",
+    count: undefined,
+    who: "",
+    partyOin: "",
+    partyName: "",
+    told: "",
+    remedy: "",
+    products: 0,
+  };
+}
+
+export const ReadinessCause: MessageFns<ReadinessCause> = {
+  encode(message: ReadinessCause, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.count !== undefined) {
+      ReadinessCount.encode(message.count, writer.uint32(26).fork()).join();
+    }
+    if (message.who !== "") {
+      writer.uint32(34).string(message.who);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(42).string(message.partyOin);
+    }
+    if (message.partyName !== "") {
+      writer.uint32(50).string(message.partyName);
+    }
+    if (message.told !== "") {
+      writer.uint32(58).string(message.told);
+    }
+    if (message.remedy !== "") {
+      writer.uint32(66).string(message.remedy);
+    }
+    if (message.products !== 0) {
+      writer.uint32(72).uint32(message.products);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadinessCause {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadinessCause();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.count = ReadinessCount.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.partyName = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.remedy = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.products = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReadinessCause {
+    return {
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      count: isSet(object.count) ? ReadinessCount.fromJSON(object.count) : undefined,
+      who: isSet(object.who) ? globalThis.String(object.who) : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      partyName: isSet(object.partyName)
+        ? globalThis.String(object.partyName)
+        : isSet(object.party_name)
+        ? globalThis.String(object.party_name)
+        : "",
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+      remedy: isSet(object.remedy) ? globalThis.String(object.remedy) : "",
+      products: isSet(object.products) ? globalThis.Number(object.products) : 0,
+    };
+  },
+
+  toJSON(message: ReadinessCause): unknown {
+    const obj: any = {};
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.count !== undefined) {
+      obj.count = ReadinessCount.toJSON(message.count);
+    }
+    if (message.who !== "") {
+      obj.who = message.who;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.partyName !== "") {
+      obj.partyName = message.partyName;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    if (message.remedy !== "") {
+      obj.remedy = message.remedy;
+    }
+    if (message.products !== 0) {
+      obj.products = Math.round(message.products);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReadinessCause>): ReadinessCause {
+    return ReadinessCause.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadinessCause>): ReadinessCause {
+    const message = createBaseReadinessCause();
+    message.code = object.code ?? "";
+    message.state = object.state ?? "";
+    message.count = (object.count !== undefined && object.count !== null)
+      ? ReadinessCount.fromPartial(object.count)
+      : undefined;
+    message.who = object.who ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.partyName = object.partyName ?? "";
+    message.told = object.told ?? "";
+    message.remedy = object.remedy ?? "";
+    message.products = object.products ?? 0;
+    return message;
+  },
+};
+
+function createBaseReadinessRow(): ReadinessRow {
+  return {
+    schoolOin: "",
+    schoolName: "",
+    productId: "",
+    title: "",
+    groupKey: "",
+    wanted: undefined,
+    confirmed: undefined,
+    granted: undefined,
+    provisioned: undefined,
+    opened: undefined,
+    causes: [],
+  };
+}
+
+export const ReadinessRow: MessageFns<ReadinessRow> = {
+  encode(message: ReadinessRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.schoolName !== "") {
+      writer.uint32(18).string(message.schoolName);
+    }
+    if (message.productId !== "") {
+      writer.uint32(26).string(message.productId);
+    }
+    if (message.title !== "") {
+      writer.uint32(34).string(message.title);
+    }
+    if (message.groupKey !== "") {
+      writer.uint32(42).string(message.groupKey);
+    }
+    if (message.wanted !== undefined) {
+      ReadinessCount.encode(message.wanted, writer.uint32(50).fork()).join();
+    }
+    if (message.confirmed !== undefined) {
+      ReadinessCount.encode(message.confirmed, writer.uint32(58).fork()).join();
+    }
+    if (message.granted !== undefined) {
+      ReadinessCount.encode(message.granted, writer.uint32(66).fork()).join();
+    }
+    if (message.provisioned !== undefined) {
+      ReadinessCount.encode(message.provisioned, writer.uint32(74).fork()).join();
+    }
+    if (message.opened !== undefined) {
+      ReadinessCount.encode(message.opened, writer.uint32(82).fork()).join();
+    }
+    for (const v of message.causes) {
+      ReadinessCause.encode(v!, writer.uint32(90).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadinessRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadinessRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.title = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.groupKey = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.wanted = ReadinessCount.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.confirmed = ReadinessCount.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.granted = ReadinessCount.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.provisioned = ReadinessCount.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.opened = ReadinessCount.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.causes.push(ReadinessCause.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReadinessRow {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      schoolName: isSet(object.schoolName)
+        ? globalThis.String(object.schoolName)
+        : isSet(object.school_name)
+        ? globalThis.String(object.school_name)
+        : "",
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+      title: isSet(object.title) ? globalThis.String(object.title) : "",
+      groupKey: isSet(object.groupKey)
+        ? globalThis.String(object.groupKey)
+        : isSet(object.group_key)
+        ? globalThis.String(object.group_key)
+        : "",
+      wanted: isSet(object.wanted) ? ReadinessCount.fromJSON(object.wanted) : undefined,
+      confirmed: isSet(object.confirmed) ? ReadinessCount.fromJSON(object.confirmed) : undefined,
+      granted: isSet(object.granted) ? ReadinessCount.fromJSON(object.granted) : undefined,
+      provisioned: isSet(object.provisioned) ? ReadinessCount.fromJSON(object.provisioned) : undefined,
+      opened: isSet(object.opened) ? ReadinessCount.fromJSON(object.opened) : undefined,
+      causes: globalThis.Array.isArray(object?.causes)
+        ? object.causes.map((e: any) => ReadinessCause.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ReadinessRow): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.schoolName !== "") {
+      obj.schoolName = message.schoolName;
+    }
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    if (message.title !== "") {
+      obj.title = message.title;
+    }
+    if (message.groupKey !== "") {
+      obj.groupKey = message.groupKey;
+    }
+    if (message.wanted !== undefined) {
+      obj.wanted = ReadinessCount.toJSON(message.wanted);
+    }
+    if (message.confirmed !== undefined) {
+      obj.confirmed = ReadinessCount.toJSON(message.confirmed);
+    }
+    if (message.granted !== undefined) {
+      obj.granted = ReadinessCount.toJSON(message.granted);
+    }
+    if (message.provisioned !== undefined) {
+      obj.provisioned = ReadinessCount.toJSON(message.provisioned);
+    }
+    if (message.opened !== undefined) {
+      obj.opened = ReadinessCount.toJSON(message.opened);
+    }
+    if (message.causes?.length) {
+      obj.causes = message.causes.map((e) => ReadinessCause.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReadinessRow>): ReadinessRow {
+    return ReadinessRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadinessRow>): ReadinessRow {
+    const message = createBaseReadinessRow();
+    message.schoolOin = object.schoolOin ?? "";
+    message.schoolName = object.schoolName ?? "";
+    message.productId = object.productId ?? "";
+    message.title = object.title ?? "";
+    message.groupKey = object.groupKey ?? "";
+    message.wanted = (object.wanted !== undefined && object.wanted !== null)
+      ? ReadinessCount.fromPartial(object.wanted)
+      : undefined;
+    message.confirmed = (object.confirmed !== undefined && object.confirmed !== null)
+      ? ReadinessCount.fromPartial(object.confirmed)
+      : undefined;
+    message.granted = (object.granted !== undefined && object.granted !== null)
+      ? ReadinessCount.fromPartial(object.granted)
+      : undefined;
+    message.provisioned = (object.provisioned !== undefined && object.provisioned !== null)
+      ? ReadinessCount.fromPartial(object.provisioned)
+      : undefined;
+    message.opened = (object.opened !== undefined && object.opened !== null)
+      ? ReadinessCount.fromPartial(object.opened)
+      : undefined;
+    message.causes = object.causes?.map((e) => ReadinessCause.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseReadinessDay(): ReadinessDay {
+  return { day: "", wanted: 0, confirmed: 0, granted: 0, provisioned: 0, opened: 0 };
+}
+
+export const ReadinessDay: MessageFns<ReadinessDay> = {
+  encode(message: ReadinessDay, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.day !== "") {
+      writer.uint32(10).string(message.day);
+    }
+    if (message.wanted !== 0) {
+      writer.uint32(16).uint32(message.wanted);
+    }
+    if (message.confirmed !== 0) {
+      writer.uint32(24).uint32(message.confirmed);
+    }
+    if (message.granted !== 0) {
+      writer.uint32(32).uint32(message.granted);
+    }
+    if (message.provisioned !== 0) {
+      writer.uint32(40).uint32(message.provisioned);
+    }
+    if (message.opened !== 0) {
+      writer.uint32(48).uint32(message.opened);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadinessDay {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadinessDay();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.day = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.wanted = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.confirmed = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.granted = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.provisioned = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.opened = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReadinessDay {
+    return {
+      day: isSet(object.day) ? globalThis.String(object.day) : "",
+      wanted: isSet(object.wanted) ? globalThis.Number(object.wanted) : 0,
+      confirmed: isSet(object.confirmed) ? globalThis.Number(object.confirmed) : 0,
+      granted: isSet(object.granted) ? globalThis.Number(object.granted) : 0,
+      provisioned: isSet(object.provisioned) ? globalThis.Number(object.provisioned) : 0,
+      opened: isSet(object.opened) ? globalThis.Number(object.opened) : 0,
+    };
+  },
+
+  toJSON(message: ReadinessDay): unknown {
+    const obj: any = {};
+    if (message.day !== "") {
+      obj.day = message.day;
+    }
+    if (message.wanted !== 0) {
+      obj.wanted = Math.round(message.wanted);
+    }
+    if (message.confirmed !== 0) {
+      obj.confirmed = Math.round(message.confirmed);
+    }
+    if (message.granted !== 0) {
+      obj.granted = Math.round(message.granted);
+    }
+    if (message.provisioned !== 0) {
+      obj.provisioned = Math.round(message.provisioned);
+    }
+    if (message.opened !== 0) {
+      obj.opened = Math.round(message.opened);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReadinessDay>): ReadinessDay {
+    return ReadinessDay.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadinessDay>): ReadinessDay {
+    const message = createBaseReadinessDay();
+    message.day = object.day ?? "";
+    message.wanted = object.wanted ?? 0;
+    message.confirmed = object.confirmed ?? 0;
+    message.granted = object.granted ?? 0;
+    message.provisioned = object.provisioned ?? 0;
+    message.opened = object.opened ?? 0;
+    return message;
+  },
+};
+
+function createBaseReadinessResponse(): ReadinessResponse {
+  return { schoolYear: "", daysLeft: 0, rows: [], chase: [], days: [], cursor: "" };
+}
+
+export const ReadinessResponse: MessageFns<ReadinessResponse> = {
+  encode(message: ReadinessResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolYear !== "") {
+      writer.uint32(10).string(message.schoolYear);
+    }
+    if (message.daysLeft !== 0) {
+      writer.uint32(16).int32(message.daysLeft);
+    }
+    for (const v of message.rows) {
+      ReadinessRow.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.chase) {
+      ReadinessCause.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.days) {
+      ReadinessDay.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.cursor !== "") {
+      writer.uint32(50).string(message.cursor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadinessResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadinessResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.daysLeft = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rows.push(ReadinessRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.chase.push(ReadinessCause.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.days.push(ReadinessDay.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.cursor = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReadinessResponse {
+    return {
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      daysLeft: isSet(object.daysLeft)
+        ? globalThis.Number(object.daysLeft)
+        : isSet(object.days_left)
+        ? globalThis.Number(object.days_left)
+        : 0,
+      rows: globalThis.Array.isArray(object?.rows) ? object.rows.map((e: any) => ReadinessRow.fromJSON(e)) : [],
+      chase: globalThis.Array.isArray(object?.chase) ? object.chase.map((e: any) => ReadinessCause.fromJSON(e)) : [],
+      days: globalThis.Array.isArray(object?.days) ? object.days.map((e: any) => ReadinessDay.fromJSON(e)) : [],
+      cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+    };
+  },
+
+  toJSON(message: ReadinessResponse): unknown {
+    const obj: any = {};
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.daysLeft !== 0) {
+      obj.daysLeft = Math.round(message.daysLeft);
+    }
+    if (message.rows?.length) {
+      obj.rows = message.rows.map((e) => ReadinessRow.toJSON(e));
+    }
+    if (message.chase?.length) {
+      obj.chase = message.chase.map((e) => ReadinessCause.toJSON(e));
+    }
+    if (message.days?.length) {
+      obj.days = message.days.map((e) => ReadinessDay.toJSON(e));
+    }
+    if (message.cursor !== "") {
+      obj.cursor = message.cursor;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReadinessResponse>): ReadinessResponse {
+    return ReadinessResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadinessResponse>): ReadinessResponse {
+    const message = createBaseReadinessResponse();
+    message.schoolYear = object.schoolYear ?? "";
+    message.daysLeft = object.daysLeft ?? 0;
+    message.rows = object.rows?.map((e) => ReadinessRow.fromPartial(e)) || [];
+    message.chase = object.chase?.map((e) => ReadinessCause.fromPartial(e)) || [];
+    message.days = object.days?.map((e) => ReadinessDay.fromPartial(e)) || [];
+    message.cursor = object.cursor ?? "";
+    return message;
+  },
+};
+
+function createBasePreflightRequest(): PreflightRequest {
+  return { schoolOin: "", day: "", lang: "", limit: 0, cursor: "" };
+}
+
+export const PreflightRequest: MessageFns<PreflightRequest> = {
+  encode(message: PreflightRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.day !== "") {
+      writer.uint32(18).string(message.day);
+    }
+    if (message.lang !== "") {
+      writer.uint32(26).string(message.lang);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(32).uint32(message.limit);
+    }
+    if (message.cursor !== "") {
+      writer.uint32(42).string(message.cursor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreflightRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreflightRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.day = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.lang = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.cursor = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreflightRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      day: isSet(object.day) ? globalThis.String(object.day) : "",
+      lang: isSet(object.lang) ? globalThis.String(object.lang) : "",
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+    };
+  },
+
+  toJSON(message: PreflightRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.day !== "") {
+      obj.day = message.day;
+    }
+    if (message.lang !== "") {
+      obj.lang = message.lang;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    if (message.cursor !== "") {
+      obj.cursor = message.cursor;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreflightRequest>): PreflightRequest {
+    return PreflightRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreflightRequest>): PreflightRequest {
+    const message = createBasePreflightRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.day = object.day ?? "";
+    message.lang = object.lang ?? "";
+    message.limit = object.limit ?? 0;
+    message.cursor = object.cursor ?? "";
+    return message;
+  },
+};
+
+function createBasePreflightLine(): PreflightLine {
+  return {
+    schoolOin: "",
+    schoolName: "",
+    buyerOin: "",
+    orderId: "",
+    lineId: "",
+    productId: "",
+    title: "",
+    code: "",
+    who: "",
+    partyOin: "",
+    partyName: "",
+    told: "",
+    remedy: "",
+    quantity: 0,
+    followupProductId: "",
+  };
+}
+
+export const PreflightLine: MessageFns<PreflightLine> = {
+  encode(message: PreflightLine, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.schoolName !== "") {
+      writer.uint32(18).string(message.schoolName);
+    }
+    if (message.buyerOin !== "") {
+      writer.uint32(26).string(message.buyerOin);
+    }
+    if (message.orderId !== "") {
+      writer.uint32(34).string(message.orderId);
+    }
+    if (message.lineId !== "") {
+      writer.uint32(42).string(message.lineId);
+    }
+    if (message.productId !== "") {
+      writer.uint32(50).string(message.productId);
+    }
+    if (message.title !== "") {
+      writer.uint32(58).string(message.title);
+    }
+    if (message.code !== "") {
+      writer.uint32(66).string(message.code);
+    }
+    if (message.who !== "") {
+      writer.uint32(74).string(message.who);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(82).string(message.partyOin);
+    }
+    if (message.partyName !== "") {
+      writer.uint32(90).string(message.partyName);
+    }
+    if (message.told !== "") {
+      writer.uint32(98).string(message.told);
+    }
+    if (message.remedy !== "") {
+      writer.uint32(106).string(message.remedy);
+    }
+    if (message.quantity !== 0) {
+      writer.uint32(112).uint32(message.quantity);
+    }
+    if (message.followupProductId !== "") {
+      writer.uint32(122).string(message.followupProductId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreflightLine {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreflightLine();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.buyerOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.orderId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.lineId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.title = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.partyName = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.remedy = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.quantity = reader.uint32();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.followupProductId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreflightLine {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      schoolName: isSet(object.schoolName)
+        ? globalThis.String(object.schoolName)
+        : isSet(object.school_name)
+        ? globalThis.String(object.school_name)
+        : "",
+      buyerOin: isSet(object.buyerOin)
+        ? globalThis.String(object.buyerOin)
+        : isSet(object.buyer_oin)
+        ? globalThis.String(object.buyer_oin)
+        : "",
+      orderId: isSet(object.orderId)
+        ? globalThis.String(object.orderId)
+        : isSet(object.order_id)
+        ? globalThis.String(object.order_id)
+        : "",
+      lineId: isSet(object.lineId)
+        ? globalThis.String(object.lineId)
+        : isSet(object.line_id)
+        ? globalThis.String(object.line_id)
+        : "",
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+      title: isSet(object.title) ? globalThis.String(object.title) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      who: isSet(object.who) ? globalThis.String(object.who) : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      partyName: isSet(object.partyName)
+        ? globalThis.String(object.partyName)
+        : isSet(object.party_name)
+        ? globalThis.String(object.party_name)
+        : "",
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+      remedy: isSet(object.remedy) ? globalThis.String(object.remedy) : "",
+      quantity: isSet(object.quantity) ? globalThis.Number(object.quantity) : 0,
+      followupProductId: isSet(object.followupProductId)
+        ? globalThis.String(object.followupProductId)
+        : isSet(object.followup_product_id)
+        ? globalThis.String(object.followup_product_id)
+        : "",
+    };
+  },
+
+  toJSON(message: PreflightLine): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.schoolName !== "") {
+      obj.schoolName = message.schoolName;
+    }
+    if (message.buyerOin !== "") {
+      obj.buyerOin = message.buyerOin;
+    }
+    if (message.orderId !== "") {
+      obj.orderId = message.orderId;
+    }
+    if (message.lineId !== "") {
+      obj.lineId = message.lineId;
+    }
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    if (message.title !== "") {
+      obj.title = message.title;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.who !== "") {
+      obj.who = message.who;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.partyName !== "") {
+      obj.partyName = message.partyName;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    if (message.remedy !== "") {
+      obj.remedy = message.remedy;
+    }
+    if (message.quantity !== 0) {
+      obj.quantity = Math.round(message.quantity);
+    }
+    if (message.followupProductId !== "") {
+      obj.followupProductId = message.followupProductId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreflightLine>): PreflightLine {
+    return PreflightLine.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreflightLine>): PreflightLine {
+    const message = createBasePreflightLine();
+    message.schoolOin = object.schoolOin ?? "";
+    message.schoolName = object.schoolName ?? "";
+    message.buyerOin = object.buyerOin ?? "";
+    message.orderId = object.orderId ?? "";
+    message.lineId = object.lineId ?? "";
+    message.productId = object.productId ?? "";
+    message.title = object.title ?? "";
+    message.code = object.code ?? "";
+    message.who = object.who ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.partyName = object.partyName ?? "";
+    message.told = object.told ?? "";
+    message.remedy = object.remedy ?? "";
+    message.quantity = object.quantity ?? 0;
+    message.followupProductId = object.followupProductId ?? "";
+    return message;
+  },
+};
+
+function createBasePreflightMessage(): PreflightMessage {
+  return { partyOin: "", partyName: "", subject: "", body: "" };
+}
+
+export const PreflightMessage: MessageFns<PreflightMessage> = {
+  encode(message: PreflightMessage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.partyName !== "") {
+      writer.uint32(18).string(message.partyName);
+    }
+    if (message.subject !== "") {
+      writer.uint32(26).string(message.subject);
+    }
+    if (message.body !== "") {
+      writer.uint32(34).string(message.body);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreflightMessage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreflightMessage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.body = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreflightMessage {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      partyName: isSet(object.partyName)
+        ? globalThis.String(object.partyName)
+        : isSet(object.party_name)
+        ? globalThis.String(object.party_name)
+        : "",
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+      body: isSet(object.body) ? globalThis.String(object.body) : "",
+    };
+  },
+
+  toJSON(message: PreflightMessage): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.partyName !== "") {
+      obj.partyName = message.partyName;
+    }
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
+    if (message.body !== "") {
+      obj.body = message.body;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreflightMessage>): PreflightMessage {
+    return PreflightMessage.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreflightMessage>): PreflightMessage {
+    const message = createBasePreflightMessage();
+    message.partyOin = object.partyOin ?? "";
+    message.partyName = object.partyName ?? "";
+    message.subject = object.subject ?? "";
+    message.body = object.body ?? "";
+    return message;
+  },
+};
+
+function createBasePreflightResponse(): PreflightResponse {
+  return { day: "", lookedAt: 0, lines: [], messages: [], cursor: "" };
+}
+
+export const PreflightResponse: MessageFns<PreflightResponse> = {
+  encode(message: PreflightResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.day !== "") {
+      writer.uint32(10).string(message.day);
+    }
+    if (message.lookedAt !== 0) {
+      writer.uint32(16).uint32(message.lookedAt);
+    }
+    for (const v of message.lines) {
+      PreflightLine.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.messages) {
+      PreflightMessage.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.cursor !== "") {
+      writer.uint32(42).string(message.cursor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreflightResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreflightResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.day = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.lookedAt = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.lines.push(PreflightLine.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.messages.push(PreflightMessage.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.cursor = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreflightResponse {
+    return {
+      day: isSet(object.day) ? globalThis.String(object.day) : "",
+      lookedAt: isSet(object.lookedAt)
+        ? globalThis.Number(object.lookedAt)
+        : isSet(object.looked_at)
+        ? globalThis.Number(object.looked_at)
+        : 0,
+      lines: globalThis.Array.isArray(object?.lines) ? object.lines.map((e: any) => PreflightLine.fromJSON(e)) : [],
+      messages: globalThis.Array.isArray(object?.messages)
+        ? object.messages.map((e: any) => PreflightMessage.fromJSON(e))
+        : [],
+      cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+    };
+  },
+
+  toJSON(message: PreflightResponse): unknown {
+    const obj: any = {};
+    if (message.day !== "") {
+      obj.day = message.day;
+    }
+    if (message.lookedAt !== 0) {
+      obj.lookedAt = Math.round(message.lookedAt);
+    }
+    if (message.lines?.length) {
+      obj.lines = message.lines.map((e) => PreflightLine.toJSON(e));
+    }
+    if (message.messages?.length) {
+      obj.messages = message.messages.map((e) => PreflightMessage.toJSON(e));
+    }
+    if (message.cursor !== "") {
+      obj.cursor = message.cursor;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreflightResponse>): PreflightResponse {
+    return PreflightResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreflightResponse>): PreflightResponse {
+    const message = createBasePreflightResponse();
+    message.day = object.day ?? "";
+    message.lookedAt = object.lookedAt ?? 0;
+    message.lines = object.lines?.map((e) => PreflightLine.fromPartial(e)) || [];
+    message.messages = object.messages?.map((e) => PreflightMessage.fromPartial(e)) || [];
+    message.cursor = object.cursor ?? "";
+    return message;
+  },
+};
+
+function createBaseLaunchesRequest(): LaunchesRequest {
+  return { day: "" };
+}
+
+export const LaunchesRequest: MessageFns<LaunchesRequest> = {
+  encode(message: LaunchesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.day !== "") {
+      writer.uint32(10).string(message.day);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LaunchesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLaunchesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.day = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LaunchesRequest {
+    return { day: isSet(object.day) ? globalThis.String(object.day) : "" };
+  },
+
+  toJSON(message: LaunchesRequest): unknown {
+    const obj: any = {};
+    if (message.day !== "") {
+      obj.day = message.day;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LaunchesRequest>): LaunchesRequest {
+    return LaunchesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LaunchesRequest>): LaunchesRequest {
+    const message = createBaseLaunchesRequest();
+    message.day = object.day ?? "";
+    return message;
+  },
+};
+
+function createBaseLaunchQuarter(): LaunchQuarter {
+  return { at: "", asked: undefined, opened: undefined, unopened: undefined, refused: undefined, usual: 0 };
+}
+
+export const LaunchQuarter: MessageFns<LaunchQuarter> = {
+  encode(message: LaunchQuarter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.at !== "") {
+      writer.uint32(10).string(message.at);
+    }
+    if (message.asked !== undefined) {
+      ReadinessCount.encode(message.asked, writer.uint32(18).fork()).join();
+    }
+    if (message.opened !== undefined) {
+      ReadinessCount.encode(message.opened, writer.uint32(26).fork()).join();
+    }
+    if (message.unopened !== undefined) {
+      ReadinessCount.encode(message.unopened, writer.uint32(34).fork()).join();
+    }
+    if (message.refused !== undefined) {
+      ReadinessCount.encode(message.refused, writer.uint32(42).fork()).join();
+    }
+    if (message.usual !== 0) {
+      writer.uint32(48).uint32(message.usual);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LaunchQuarter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLaunchQuarter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.at = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.asked = ReadinessCount.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.opened = ReadinessCount.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.unopened = ReadinessCount.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.refused = ReadinessCount.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.usual = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LaunchQuarter {
+    return {
+      at: isSet(object.at) ? globalThis.String(object.at) : "",
+      asked: isSet(object.asked) ? ReadinessCount.fromJSON(object.asked) : undefined,
+      opened: isSet(object.opened) ? ReadinessCount.fromJSON(object.opened) : undefined,
+      unopened: isSet(object.unopened) ? ReadinessCount.fromJSON(object.unopened) : undefined,
+      refused: isSet(object.refused) ? ReadinessCount.fromJSON(object.refused) : undefined,
+      usual: isSet(object.usual) ? globalThis.Number(object.usual) : 0,
+    };
+  },
+
+  toJSON(message: LaunchQuarter): unknown {
+    const obj: any = {};
+    if (message.at !== "") {
+      obj.at = message.at;
+    }
+    if (message.asked !== undefined) {
+      obj.asked = ReadinessCount.toJSON(message.asked);
+    }
+    if (message.opened !== undefined) {
+      obj.opened = ReadinessCount.toJSON(message.opened);
+    }
+    if (message.unopened !== undefined) {
+      obj.unopened = ReadinessCount.toJSON(message.unopened);
+    }
+    if (message.refused !== undefined) {
+      obj.refused = ReadinessCount.toJSON(message.refused);
+    }
+    if (message.usual !== 0) {
+      obj.usual = Math.round(message.usual);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LaunchQuarter>): LaunchQuarter {
+    return LaunchQuarter.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LaunchQuarter>): LaunchQuarter {
+    const message = createBaseLaunchQuarter();
+    message.at = object.at ?? "";
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? ReadinessCount.fromPartial(object.asked)
+      : undefined;
+    message.opened = (object.opened !== undefined && object.opened !== null)
+      ? ReadinessCount.fromPartial(object.opened)
+      : undefined;
+    message.unopened = (object.unopened !== undefined && object.unopened !== null)
+      ? ReadinessCount.fromPartial(object.unopened)
+      : undefined;
+    message.refused = (object.refused !== undefined && object.refused !== null)
+      ? ReadinessCount.fromPartial(object.refused)
+      : undefined;
+    message.usual = object.usual ?? 0;
+    return message;
+  },
+};
+
+function createBaseLaunchRow(): LaunchRow {
+  return {
+    platformOin: "",
+    platformName: "",
+    publisherOin: "",
+    publisherName: "",
+    quarters: [],
+    state: "",
+    percent: 0,
+    usualPercent: 0,
+    usualKnown: false,
+    whose: "",
+    code: "",
+    partyOin: "",
+    partyName: "",
+    who: "",
+    because: "",
+    told: "",
+    remedy: "",
+  };
+}
+
+export const LaunchRow: MessageFns<LaunchRow> = {
+  encode(message: LaunchRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.platformOin !== "") {
+      writer.uint32(10).string(message.platformOin);
+    }
+    if (message.platformName !== "") {
+      writer.uint32(18).string(message.platformName);
+    }
+    if (message.publisherOin !== "") {
+      writer.uint32(26).string(message.publisherOin);
+    }
+    if (message.publisherName !== "") {
+      writer.uint32(34).string(message.publisherName);
+    }
+    for (const v of message.quarters) {
+      LaunchQuarter.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.state !== "") {
+      writer.uint32(50).string(message.state);
+    }
+    if (message.percent !== 0) {
+      writer.uint32(56).uint32(message.percent);
+    }
+    if (message.usualPercent !== 0) {
+      writer.uint32(64).uint32(message.usualPercent);
+    }
+    if (message.usualKnown !== false) {
+      writer.uint32(72).bool(message.usualKnown);
+    }
+    if (message.whose !== "") {
+      writer.uint32(82).string(message.whose);
+    }
+    if (message.code !== "") {
+      writer.uint32(90).string(message.code);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(98).string(message.partyOin);
+    }
+    if (message.partyName !== "") {
+      writer.uint32(106).string(message.partyName);
+    }
+    if (message.who !== "") {
+      writer.uint32(114).string(message.who);
+    }
+    if (message.because !== "") {
+      writer.uint32(122).string(message.because);
+    }
+    if (message.told !== "") {
+      writer.uint32(130).string(message.told);
+    }
+    if (message.remedy !== "") {
+      writer.uint32(138).string(message.remedy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LaunchRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLaunchRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.platformOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.platformName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.publisherOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.publisherName = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.quarters.push(LaunchQuarter.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.percent = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.usualPercent = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.usualKnown = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.whose = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.partyName = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.because = reader.string();
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.remedy = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LaunchRow {
+    return {
+      platformOin: isSet(object.platformOin)
+        ? globalThis.String(object.platformOin)
+        : isSet(object.platform_oin)
+        ? globalThis.String(object.platform_oin)
+        : "",
+      platformName: isSet(object.platformName)
+        ? globalThis.String(object.platformName)
+        : isSet(object.platform_name)
+        ? globalThis.String(object.platform_name)
+        : "",
+      publisherOin: isSet(object.publisherOin)
+        ? globalThis.String(object.publisherOin)
+        : isSet(object.publisher_oin)
+        ? globalThis.String(object.publisher_oin)
+        : "",
+      publisherName: isSet(object.publisherName)
+        ? globalThis.String(object.publisherName)
+        : isSet(object.publisher_name)
+        ? globalThis.String(object.publisher_name)
+        : "",
+      quarters: globalThis.Array.isArray(object?.quarters)
+        ? object.quarters.map((e: any) => LaunchQuarter.fromJSON(e))
+        : [],
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      percent: isSet(object.percent) ? globalThis.Number(object.percent) : 0,
+      usualPercent: isSet(object.usualPercent)
+        ? globalThis.Number(object.usualPercent)
+        : isSet(object.usual_percent)
+        ? globalThis.Number(object.usual_percent)
+        : 0,
+      usualKnown: isSet(object.usualKnown)
+        ? globalThis.Boolean(object.usualKnown)
+        : isSet(object.usual_known)
+        ? globalThis.Boolean(object.usual_known)
+        : false,
+      whose: isSet(object.whose) ? globalThis.String(object.whose) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      partyName: isSet(object.partyName)
+        ? globalThis.String(object.partyName)
+        : isSet(object.party_name)
+        ? globalThis.String(object.party_name)
+        : "",
+      who: isSet(object.who) ? globalThis.String(object.who) : "",
+      because: isSet(object.because) ? globalThis.String(object.because) : "",
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+      remedy: isSet(object.remedy) ? globalThis.String(object.remedy) : "",
+    };
+  },
+
+  toJSON(message: LaunchRow): unknown {
+    const obj: any = {};
+    if (message.platformOin !== "") {
+      obj.platformOin = message.platformOin;
+    }
+    if (message.platformName !== "") {
+      obj.platformName = message.platformName;
+    }
+    if (message.publisherOin !== "") {
+      obj.publisherOin = message.publisherOin;
+    }
+    if (message.publisherName !== "") {
+      obj.publisherName = message.publisherName;
+    }
+    if (message.quarters?.length) {
+      obj.quarters = message.quarters.map((e) => LaunchQuarter.toJSON(e));
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.percent !== 0) {
+      obj.percent = Math.round(message.percent);
+    }
+    if (message.usualPercent !== 0) {
+      obj.usualPercent = Math.round(message.usualPercent);
+    }
+    if (message.usualKnown !== false) {
+      obj.usualKnown = message.usualKnown;
+    }
+    if (message.whose !== "") {
+      obj.whose = message.whose;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.partyName !== "") {
+      obj.partyName = message.partyName;
+    }
+    if (message.who !== "") {
+      obj.who = message.who;
+    }
+    if (message.because !== "") {
+      obj.because = message.because;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    if (message.remedy !== "") {
+      obj.remedy = message.remedy;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LaunchRow>): LaunchRow {
+    return LaunchRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LaunchRow>): LaunchRow {
+    const message = createBaseLaunchRow();
+    message.platformOin = object.platformOin ?? "";
+    message.platformName = object.platformName ?? "";
+    message.publisherOin = object.publisherOin ?? "";
+    message.publisherName = object.publisherName ?? "";
+    message.quarters = object.quarters?.map((e) => LaunchQuarter.fromPartial(e)) || [];
+    message.state = object.state ?? "";
+    message.percent = object.percent ?? 0;
+    message.usualPercent = object.usualPercent ?? 0;
+    message.usualKnown = object.usualKnown ?? false;
+    message.whose = object.whose ?? "";
+    message.code = object.code ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.partyName = object.partyName ?? "";
+    message.who = object.who ?? "";
+    message.because = object.because ?? "";
+    message.told = object.told ?? "";
+    message.remedy = object.remedy ?? "";
+    return message;
+  },
+};
+
+function createBaseLaunchesResponse(): LaunchesResponse {
+  return { day: "", until: "", beside: [], rows: [], behindMs: 0n };
+}
+
+export const LaunchesResponse: MessageFns<LaunchesResponse> = {
+  encode(message: LaunchesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.day !== "") {
+      writer.uint32(10).string(message.day);
+    }
+    if (message.until !== "") {
+      writer.uint32(18).string(message.until);
+    }
+    for (const v of message.beside) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.rows) {
+      LaunchRow.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.behindMs !== 0n) {
+      if (BigInt.asIntN(64, message.behindMs) !== message.behindMs) {
+        throw new globalThis.Error("value provided for field message.behindMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.behindMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LaunchesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLaunchesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.day = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.until = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.beside.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.rows.push(LaunchRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.behindMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LaunchesResponse {
+    return {
+      day: isSet(object.day) ? globalThis.String(object.day) : "",
+      until: isSet(object.until) ? globalThis.String(object.until) : "",
+      beside: globalThis.Array.isArray(object?.beside) ? object.beside.map((e: any) => globalThis.String(e)) : [],
+      rows: globalThis.Array.isArray(object?.rows) ? object.rows.map((e: any) => LaunchRow.fromJSON(e)) : [],
+      behindMs: isSet(object.behindMs)
+        ? BigInt(object.behindMs)
+        : isSet(object.behind_ms)
+        ? BigInt(object.behind_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: LaunchesResponse): unknown {
+    const obj: any = {};
+    if (message.day !== "") {
+      obj.day = message.day;
+    }
+    if (message.until !== "") {
+      obj.until = message.until;
+    }
+    if (message.beside?.length) {
+      obj.beside = message.beside;
+    }
+    if (message.rows?.length) {
+      obj.rows = message.rows.map((e) => LaunchRow.toJSON(e));
+    }
+    if (message.behindMs !== 0n) {
+      obj.behindMs = message.behindMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LaunchesResponse>): LaunchesResponse {
+    return LaunchesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LaunchesResponse>): LaunchesResponse {
+    const message = createBaseLaunchesResponse();
+    message.day = object.day ?? "";
+    message.until = object.until ?? "";
+    message.beside = object.beside?.map((e) => e) || [];
+    message.rows = object.rows?.map((e) => LaunchRow.fromPartial(e)) || [];
+    message.behindMs = (object.behindMs !== undefined && object.behindMs !== null) ? BigInt(object.behindMs) : 0n;
+    return message;
+  },
+};
+
 /** Where every message is. */
 export type FlowServiceDefinition = typeof FlowServiceDefinition;
 export const FlowServiceDefinition = {
@@ -1711,6 +4555,39 @@ export const FlowServiceDefinition = {
       requestType: WhyBlockedRequest as typeof WhyBlockedRequest,
       requestStream: false,
       responseType: WhyBlockedResponse as typeof WhyBlockedResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * How far what schools need for their first school day has come, what is missing, and whom to ask for it: what concerns you, as
+     * counts. Only the school itself sees counts under ten.
+     */
+    readiness: {
+      name: "Readiness",
+      requestType: ReadinessRequest as typeof ReadinessRequest,
+      requestStream: false,
+      responseType: ReadinessResponse as typeof ReadinessResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Lines of orders that you placed or are to fulfil and that will fail on a day to come: why, whom to call, and a message for them. */
+    preflight: {
+      name: "Preflight",
+      requestType: PreflightRequest as typeof PreflightRequest,
+      requestStream: false,
+      responseType: PreflightResponse as typeof PreflightResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * How learners got in today, by platform and publisher, beside the same weekday of the last four weeks: for platforms and publishers,
+     * what is theirs. Where far fewer get in than usual: whether it is them or us, why, and whom to call.
+     */
+    launches: {
+      name: "Launches",
+      requestType: LaunchesRequest as typeof LaunchesRequest,
+      requestStream: false,
+      responseType: LaunchesResponse as typeof LaunchesResponse,
       responseStream: false,
       options: {},
     },

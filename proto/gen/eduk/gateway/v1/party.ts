@@ -245,6 +245,20 @@ export interface WatchMandatesRequest {
   schoolOin: string;
 }
 
+/** What becomes of one service of a mandate, by all that the school and the party agreed to at the moment of telling. */
+export interface MandateRoute {
+  service: Service;
+  /**
+   * `open`; `runs_off`: no new orders or grants, the rest goes on; `opens`: from its first day; `waits`: for somebody's yes; `closed`. Mail of
+   * what waits, opens or is closed is kept for thirty days, and sent in order where it opens until then.
+   */
+  state: string;
+  /** YYYY-MM-DD: of `opens` the first day, of `open` and `runs_off` the last; empty = none. */
+  day: string;
+  /** With what messages are refused as long as it is so: mandate.* */
+  code: string;
+}
+
 /** One change of a mandate. */
 export interface WatchMandatesResponse {
   /** `entered`, `confirmed`, `accepted`, `narrowed`, `run_off`, `ended`, or `changed`. */
@@ -261,7 +275,16 @@ export interface WatchMandatesResponse {
    * Instead of a mandate: a school is forgotten. Delete what you have of it by the hour of its destruction; its learners you are told of by
    * WatchRosters until then.
    */
-  schoolForgetting: SchoolForgetting | undefined;
+  schoolForgetting:
+    | SchoolForgetting
+    | undefined;
+  /**
+   * Why: `given`, `agreed` (one side said yes), `own_instead` (the school gave its own), `withdrawn` (by the school), `withdrawn_by_board`, `refused`
+   * (by the party), `operator` (entered or ended it for a side), `register` (OSR says so), `days_over`, `review_unanswered`, `school_forgotten`, `key_renewed`.
+   */
+  reason: string;
+  /** Of each service that it names, or named. */
+  routes: MandateRoute[];
 }
 
 /** Filters; empty = all. */
@@ -318,6 +341,100 @@ export interface AnswerReviewResponse {
     | undefined;
   /** Of `narrow`: the mandate that stands instead. */
   mandateId: string;
+}
+
+/** From and until which day, Dutch days, at most 400 of them. */
+export interface GetScorecardRequest {
+  /** YYYY-MM-DD; empty = 29 days before the last. */
+  fromDay: string;
+  /** YYYY-MM-DD; empty = today. */
+  untilDay: string;
+}
+
+/** Yours. */
+export interface GetScorecardResponse {
+  scorecard: Scorecard | undefined;
+}
+
+/** How it went with a party. */
+export interface Scorecard {
+  partyOin: string;
+  fromDay: string;
+  untilDay: string;
+  total:
+    | Score
+    | undefined;
+  /** Days on which there was anything, oldest first. */
+  days: ScoreDay[];
+  endpoints: EndpointScore[];
+  /** Within 90 days, soonest first; also what ended less than 30 days ago. */
+  endings: Ending[];
+  /** When a message of it was accepted last, and when its endpoints took one last, Unix milliseconds; 0 = not in these days. */
+  lastAcceptedMs: bigint;
+  lastDeliveredMs: bigint;
+}
+
+/** Counts, and how long things took. Times are off by 9 % at most. */
+export interface Score {
+  /** Messages of the party that were accepted. */
+  accepted: bigint;
+  /** Of those, refused when they were decided. */
+  refused: bigint;
+  /** Refused at the door, never accepted. */
+  refusedAtDoor: bigint;
+  /** Of those, for what they were written like: no message, another version, too large, or with what may not be in it (wire.*). */
+  schemaViolations: bigint;
+  /** By fault, of both kinds of refusals, most first. */
+  refusals: ScoreCount[];
+  /** Requests to its endpoints, those of them that brought again what had been sent before, and those that were not taken. */
+  requests: bigint;
+  again: bigint;
+  failed: bigint;
+  /** Why they were not taken: a status, why there was no answer, or a word of the standard; most first. */
+  failures: ScoreCount[];
+  /** Messages that were taken. */
+  delivered: bigint;
+  /** How long its endpoints took to answer, ms; absent = nothing was asked of them. */
+  answerP50Ms?: bigint | undefined;
+  answerP99Ms?:
+    | bigint
+    | undefined;
+  /** How old messages were when they were taken: from the mailbox to the answer, rests included, ms. */
+  deliveryP50Ms?: bigint | undefined;
+  deliveryP99Ms?: bigint | undefined;
+}
+
+/** How often. */
+export interface ScoreCount {
+  code: string;
+  times: bigint;
+}
+
+/** One day. */
+export interface ScoreDay {
+  /** YYYY-MM-DD; or YYYY-MM: of what is older than two months the months are kept. */
+  day: string;
+  score: Score | undefined;
+}
+
+/** One endpoint. */
+export interface EndpointScore {
+  standard: string;
+  score: Score | undefined;
+}
+
+/** Something that ends. */
+export interface Ending {
+  /** `certificate` (that the party showed), `secret` (the one before, after it was renewed), `key` (with which it signs), `mandate`, `run_off` or `version`. */
+  what: string;
+  /** Agreement of the mandates, name of a key, standard and version; else empty. */
+  subject: string;
+  /** Last day, YYYY-MM-DD. */
+  day: string;
+  /** How many of them end that day. */
+  count: number;
+  /** Of which schools; at most ten. */
+  schoolOins: string[];
 }
 
 function createBaseGetPartyRequest(): GetPartyRequest {
@@ -2453,8 +2570,125 @@ export const WatchMandatesRequest: MessageFns<WatchMandatesRequest> = {
   },
 };
 
+function createBaseMandateRoute(): MandateRoute {
+  return { service: 0, state: "", day: "", code: "" };
+}
+
+export const MandateRoute: MessageFns<MandateRoute> = {
+  encode(message: MandateRoute, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== 0) {
+      writer.uint32(8).int32(message.service);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.day !== "") {
+      writer.uint32(26).string(message.day);
+    }
+    if (message.code !== "") {
+      writer.uint32(34).string(message.code);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MandateRoute {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMandateRoute();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.service = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.day = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MandateRoute {
+    return {
+      service: isSet(object.service) ? serviceFromJSON(object.service) : 0,
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      day: isSet(object.day) ? globalThis.String(object.day) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+    };
+  },
+
+  toJSON(message: MandateRoute): unknown {
+    const obj: any = {};
+    if (message.service !== 0) {
+      obj.service = serviceToJSON(message.service);
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.day !== "") {
+      obj.day = message.day;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MandateRoute>): MandateRoute {
+    return MandateRoute.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MandateRoute>): MandateRoute {
+    const message = createBaseMandateRoute();
+    message.service = object.service ?? 0;
+    message.state = object.state ?? "";
+    message.day = object.day ?? "";
+    message.code = object.code ?? "";
+    return message;
+  },
+};
+
 function createBaseWatchMandatesResponse(): WatchMandatesResponse {
-  return { change: "", mandate: undefined, byOin: "", cursor: "", schoolForgetting: undefined };
+  return { change: "", mandate: undefined, byOin: "", cursor: "", schoolForgetting: undefined, reason: "", routes: [] };
 }
 
 export const WatchMandatesResponse: MessageFns<WatchMandatesResponse> = {
@@ -2473,6 +2707,12 @@ export const WatchMandatesResponse: MessageFns<WatchMandatesResponse> = {
     }
     if (message.schoolForgetting !== undefined) {
       SchoolForgetting.encode(message.schoolForgetting, writer.uint32(42).fork()).join();
+    }
+    if (message.reason !== "") {
+      writer.uint32(50).string(message.reason);
+    }
+    for (const v of message.routes) {
+      MandateRoute.encode(v!, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -2530,6 +2770,22 @@ export const WatchMandatesResponse: MessageFns<WatchMandatesResponse> = {
             message.schoolForgetting = SchoolForgetting.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.routes.push(MandateRoute.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2557,6 +2813,8 @@ export const WatchMandatesResponse: MessageFns<WatchMandatesResponse> = {
         : isSet(object.school_forgetting)
         ? SchoolForgetting.fromJSON(object.school_forgetting)
         : undefined,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      routes: globalThis.Array.isArray(object?.routes) ? object.routes.map((e: any) => MandateRoute.fromJSON(e)) : [],
     };
   },
 
@@ -2577,6 +2835,12 @@ export const WatchMandatesResponse: MessageFns<WatchMandatesResponse> = {
     if (message.schoolForgetting !== undefined) {
       obj.schoolForgetting = SchoolForgetting.toJSON(message.schoolForgetting);
     }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.routes?.length) {
+      obj.routes = message.routes.map((e) => MandateRoute.toJSON(e));
+    }
     return obj;
   },
 
@@ -2594,6 +2858,8 @@ export const WatchMandatesResponse: MessageFns<WatchMandatesResponse> = {
     message.schoolForgetting = (object.schoolForgetting !== undefined && object.schoolForgetting !== null)
       ? SchoolForgetting.fromPartial(object.schoolForgetting)
       : undefined;
+    message.reason = object.reason ?? "";
+    message.routes = object.routes?.map((e) => MandateRoute.fromPartial(e)) || [];
     return message;
   },
 };
@@ -3156,6 +3422,1172 @@ export const AnswerReviewResponse: MessageFns<AnswerReviewResponse> = {
   },
 };
 
+function createBaseGetScorecardRequest(): GetScorecardRequest {
+  return { fromDay: "", untilDay: "" };
+}
+
+export const GetScorecardRequest: MessageFns<GetScorecardRequest> = {
+  encode(message: GetScorecardRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.fromDay !== "") {
+      writer.uint32(10).string(message.fromDay);
+    }
+    if (message.untilDay !== "") {
+      writer.uint32(18).string(message.untilDay);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetScorecardRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetScorecardRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.fromDay = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.untilDay = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetScorecardRequest {
+    return {
+      fromDay: isSet(object.fromDay)
+        ? globalThis.String(object.fromDay)
+        : isSet(object.from_day)
+        ? globalThis.String(object.from_day)
+        : "",
+      untilDay: isSet(object.untilDay)
+        ? globalThis.String(object.untilDay)
+        : isSet(object.until_day)
+        ? globalThis.String(object.until_day)
+        : "",
+    };
+  },
+
+  toJSON(message: GetScorecardRequest): unknown {
+    const obj: any = {};
+    if (message.fromDay !== "") {
+      obj.fromDay = message.fromDay;
+    }
+    if (message.untilDay !== "") {
+      obj.untilDay = message.untilDay;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetScorecardRequest>): GetScorecardRequest {
+    return GetScorecardRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetScorecardRequest>): GetScorecardRequest {
+    const message = createBaseGetScorecardRequest();
+    message.fromDay = object.fromDay ?? "";
+    message.untilDay = object.untilDay ?? "";
+    return message;
+  },
+};
+
+function createBaseGetScorecardResponse(): GetScorecardResponse {
+  return { scorecard: undefined };
+}
+
+export const GetScorecardResponse: MessageFns<GetScorecardResponse> = {
+  encode(message: GetScorecardResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.scorecard !== undefined) {
+      Scorecard.encode(message.scorecard, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetScorecardResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetScorecardResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.scorecard = Scorecard.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetScorecardResponse {
+    return { scorecard: isSet(object.scorecard) ? Scorecard.fromJSON(object.scorecard) : undefined };
+  },
+
+  toJSON(message: GetScorecardResponse): unknown {
+    const obj: any = {};
+    if (message.scorecard !== undefined) {
+      obj.scorecard = Scorecard.toJSON(message.scorecard);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetScorecardResponse>): GetScorecardResponse {
+    return GetScorecardResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetScorecardResponse>): GetScorecardResponse {
+    const message = createBaseGetScorecardResponse();
+    message.scorecard = (object.scorecard !== undefined && object.scorecard !== null)
+      ? Scorecard.fromPartial(object.scorecard)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseScorecard(): Scorecard {
+  return {
+    partyOin: "",
+    fromDay: "",
+    untilDay: "",
+    total: undefined,
+    days: [],
+    endpoints: [],
+    endings: [],
+    lastAcceptedMs: 0n,
+    lastDeliveredMs: 0n,
+  };
+}
+
+export const Scorecard: MessageFns<Scorecard> = {
+  encode(message: Scorecard, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.fromDay !== "") {
+      writer.uint32(18).string(message.fromDay);
+    }
+    if (message.untilDay !== "") {
+      writer.uint32(26).string(message.untilDay);
+    }
+    if (message.total !== undefined) {
+      Score.encode(message.total, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.days) {
+      ScoreDay.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.endpoints) {
+      EndpointScore.encode(v!, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.endings) {
+      Ending.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.lastAcceptedMs !== 0n) {
+      if (BigInt.asIntN(64, message.lastAcceptedMs) !== message.lastAcceptedMs) {
+        throw new globalThis.Error("value provided for field message.lastAcceptedMs of type int64 too large");
+      }
+      writer.uint32(64).int64(message.lastAcceptedMs);
+    }
+    if (message.lastDeliveredMs !== 0n) {
+      if (BigInt.asIntN(64, message.lastDeliveredMs) !== message.lastDeliveredMs) {
+        throw new globalThis.Error("value provided for field message.lastDeliveredMs of type int64 too large");
+      }
+      writer.uint32(72).int64(message.lastDeliveredMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Scorecard {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScorecard();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fromDay = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.untilDay = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.total = Score.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.days.push(ScoreDay.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.endpoints.push(EndpointScore.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.endings.push(Ending.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.lastAcceptedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.lastDeliveredMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Scorecard {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      fromDay: isSet(object.fromDay)
+        ? globalThis.String(object.fromDay)
+        : isSet(object.from_day)
+        ? globalThis.String(object.from_day)
+        : "",
+      untilDay: isSet(object.untilDay)
+        ? globalThis.String(object.untilDay)
+        : isSet(object.until_day)
+        ? globalThis.String(object.until_day)
+        : "",
+      total: isSet(object.total) ? Score.fromJSON(object.total) : undefined,
+      days: globalThis.Array.isArray(object?.days) ? object.days.map((e: any) => ScoreDay.fromJSON(e)) : [],
+      endpoints: globalThis.Array.isArray(object?.endpoints)
+        ? object.endpoints.map((e: any) => EndpointScore.fromJSON(e))
+        : [],
+      endings: globalThis.Array.isArray(object?.endings)
+        ? object.endings.map((e: any) => Ending.fromJSON(e))
+        : [],
+      lastAcceptedMs: isSet(object.lastAcceptedMs)
+        ? BigInt(object.lastAcceptedMs)
+        : isSet(object.last_accepted_ms)
+        ? BigInt(object.last_accepted_ms)
+        : 0n,
+      lastDeliveredMs: isSet(object.lastDeliveredMs)
+        ? BigInt(object.lastDeliveredMs)
+        : isSet(object.last_delivered_ms)
+        ? BigInt(object.last_delivered_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: Scorecard): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.fromDay !== "") {
+      obj.fromDay = message.fromDay;
+    }
+    if (message.untilDay !== "") {
+      obj.untilDay = message.untilDay;
+    }
+    if (message.total !== undefined) {
+      obj.total = Score.toJSON(message.total);
+    }
+    if (message.days?.length) {
+      obj.days = message.days.map((e) => ScoreDay.toJSON(e));
+    }
+    if (message.endpoints?.length) {
+      obj.endpoints = message.endpoints.map((e) => EndpointScore.toJSON(e));
+    }
+    if (message.endings?.length) {
+      obj.endings = message.endings.map((e) => Ending.toJSON(e));
+    }
+    if (message.lastAcceptedMs !== 0n) {
+      obj.lastAcceptedMs = message.lastAcceptedMs.toString();
+    }
+    if (message.lastDeliveredMs !== 0n) {
+      obj.lastDeliveredMs = message.lastDeliveredMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Scorecard>): Scorecard {
+    return Scorecard.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Scorecard>): Scorecard {
+    const message = createBaseScorecard();
+    message.partyOin = object.partyOin ?? "";
+    message.fromDay = object.fromDay ?? "";
+    message.untilDay = object.untilDay ?? "";
+    message.total = (object.total !== undefined && object.total !== null) ? Score.fromPartial(object.total) : undefined;
+    message.days = object.days?.map((e) => ScoreDay.fromPartial(e)) || [];
+    message.endpoints = object.endpoints?.map((e) => EndpointScore.fromPartial(e)) || [];
+    message.endings = object.endings?.map((e) => Ending.fromPartial(e)) || [];
+    message.lastAcceptedMs = (object.lastAcceptedMs !== undefined && object.lastAcceptedMs !== null)
+      ? BigInt(object.lastAcceptedMs)
+      : 0n;
+    message.lastDeliveredMs = (object.lastDeliveredMs !== undefined && object.lastDeliveredMs !== null)
+      ? BigInt(object.lastDeliveredMs)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseScore(): Score {
+  return {
+    accepted: 0n,
+    refused: 0n,
+    refusedAtDoor: 0n,
+    schemaViolations: 0n,
+    refusals: [],
+    requests: 0n,
+    again: 0n,
+    failed: 0n,
+    failures: [],
+    delivered: 0n,
+    answerP50Ms: undefined,
+    answerP99Ms: undefined,
+    deliveryP50Ms: undefined,
+    deliveryP99Ms: undefined,
+  };
+}
+
+export const Score: MessageFns<Score> = {
+  encode(message: Score, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.accepted !== 0n) {
+      if (BigInt.asUintN(64, message.accepted) !== message.accepted) {
+        throw new globalThis.Error("value provided for field message.accepted of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.accepted);
+    }
+    if (message.refused !== 0n) {
+      if (BigInt.asUintN(64, message.refused) !== message.refused) {
+        throw new globalThis.Error("value provided for field message.refused of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.refused);
+    }
+    if (message.refusedAtDoor !== 0n) {
+      if (BigInt.asUintN(64, message.refusedAtDoor) !== message.refusedAtDoor) {
+        throw new globalThis.Error("value provided for field message.refusedAtDoor of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.refusedAtDoor);
+    }
+    if (message.schemaViolations !== 0n) {
+      if (BigInt.asUintN(64, message.schemaViolations) !== message.schemaViolations) {
+        throw new globalThis.Error("value provided for field message.schemaViolations of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.schemaViolations);
+    }
+    for (const v of message.refusals) {
+      ScoreCount.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.requests !== 0n) {
+      if (BigInt.asUintN(64, message.requests) !== message.requests) {
+        throw new globalThis.Error("value provided for field message.requests of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.requests);
+    }
+    if (message.again !== 0n) {
+      if (BigInt.asUintN(64, message.again) !== message.again) {
+        throw new globalThis.Error("value provided for field message.again of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.again);
+    }
+    if (message.failed !== 0n) {
+      if (BigInt.asUintN(64, message.failed) !== message.failed) {
+        throw new globalThis.Error("value provided for field message.failed of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.failed);
+    }
+    for (const v of message.failures) {
+      ScoreCount.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.delivered !== 0n) {
+      if (BigInt.asUintN(64, message.delivered) !== message.delivered) {
+        throw new globalThis.Error("value provided for field message.delivered of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.delivered);
+    }
+    if (message.answerP50Ms !== undefined) {
+      if (BigInt.asUintN(64, message.answerP50Ms) !== message.answerP50Ms) {
+        throw new globalThis.Error("value provided for field message.answerP50Ms of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.answerP50Ms);
+    }
+    if (message.answerP99Ms !== undefined) {
+      if (BigInt.asUintN(64, message.answerP99Ms) !== message.answerP99Ms) {
+        throw new globalThis.Error("value provided for field message.answerP99Ms of type uint64 too large");
+      }
+      writer.uint32(96).uint64(message.answerP99Ms);
+    }
+    if (message.deliveryP50Ms !== undefined) {
+      if (BigInt.asUintN(64, message.deliveryP50Ms) !== message.deliveryP50Ms) {
+        throw new globalThis.Error("value provided for field message.deliveryP50Ms of type uint64 too large");
+      }
+      writer.uint32(104).uint64(message.deliveryP50Ms);
+    }
+    if (message.deliveryP99Ms !== undefined) {
+      if (BigInt.asUintN(64, message.deliveryP99Ms) !== message.deliveryP99Ms) {
+        throw new globalThis.Error("value provided for field message.deliveryP99Ms of type uint64 too large");
+      }
+      writer.uint32(112).uint64(message.deliveryP99Ms);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Score {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScore();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.accepted = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.refused = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.refusedAtDoor = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.schemaViolations = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.refusals.push(ScoreCount.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.requests = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.again = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.failed = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.failures.push(ScoreCount.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.delivered = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.answerP50Ms = reader.uint64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.answerP99Ms = reader.uint64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.deliveryP50Ms = reader.uint64() as bigint;
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.deliveryP99Ms = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Score {
+    return {
+      accepted: isSet(object.accepted) ? BigInt(object.accepted) : 0n,
+      refused: isSet(object.refused) ? BigInt(object.refused) : 0n,
+      refusedAtDoor: isSet(object.refusedAtDoor)
+        ? BigInt(object.refusedAtDoor)
+        : isSet(object.refused_at_door)
+        ? BigInt(object.refused_at_door)
+        : 0n,
+      schemaViolations: isSet(object.schemaViolations)
+        ? BigInt(object.schemaViolations)
+        : isSet(object.schema_violations)
+        ? BigInt(object.schema_violations)
+        : 0n,
+      refusals: globalThis.Array.isArray(object?.refusals)
+        ? object.refusals.map((e: any) => ScoreCount.fromJSON(e))
+        : [],
+      requests: isSet(object.requests) ? BigInt(object.requests) : 0n,
+      again: isSet(object.again) ? BigInt(object.again) : 0n,
+      failed: isSet(object.failed) ? BigInt(object.failed) : 0n,
+      failures: globalThis.Array.isArray(object?.failures)
+        ? object.failures.map((e: any) => ScoreCount.fromJSON(e))
+        : [],
+      delivered: isSet(object.delivered) ? BigInt(object.delivered) : 0n,
+      answerP50Ms: isSet(object.answerP50Ms)
+        ? BigInt(object.answerP50Ms)
+        : isSet(object.answer_p50_ms)
+        ? BigInt(object.answer_p50_ms)
+        : undefined,
+      answerP99Ms: isSet(object.answerP99Ms)
+        ? BigInt(object.answerP99Ms)
+        : isSet(object.answer_p99_ms)
+        ? BigInt(object.answer_p99_ms)
+        : undefined,
+      deliveryP50Ms: isSet(object.deliveryP50Ms)
+        ? BigInt(object.deliveryP50Ms)
+        : isSet(object.delivery_p50_ms)
+        ? BigInt(object.delivery_p50_ms)
+        : undefined,
+      deliveryP99Ms: isSet(object.deliveryP99Ms)
+        ? BigInt(object.deliveryP99Ms)
+        : isSet(object.delivery_p99_ms)
+        ? BigInt(object.delivery_p99_ms)
+        : undefined,
+    };
+  },
+
+  toJSON(message: Score): unknown {
+    const obj: any = {};
+    if (message.accepted !== 0n) {
+      obj.accepted = message.accepted.toString();
+    }
+    if (message.refused !== 0n) {
+      obj.refused = message.refused.toString();
+    }
+    if (message.refusedAtDoor !== 0n) {
+      obj.refusedAtDoor = message.refusedAtDoor.toString();
+    }
+    if (message.schemaViolations !== 0n) {
+      obj.schemaViolations = message.schemaViolations.toString();
+    }
+    if (message.refusals?.length) {
+      obj.refusals = message.refusals.map((e) => ScoreCount.toJSON(e));
+    }
+    if (message.requests !== 0n) {
+      obj.requests = message.requests.toString();
+    }
+    if (message.again !== 0n) {
+      obj.again = message.again.toString();
+    }
+    if (message.failed !== 0n) {
+      obj.failed = message.failed.toString();
+    }
+    if (message.failures?.length) {
+      obj.failures = message.failures.map((e) => ScoreCount.toJSON(e));
+    }
+    if (message.delivered !== 0n) {
+      obj.delivered = message.delivered.toString();
+    }
+    if (message.answerP50Ms !== undefined) {
+      obj.answerP50Ms = message.answerP50Ms.toString();
+    }
+    if (message.answerP99Ms !== undefined) {
+      obj.answerP99Ms = message.answerP99Ms.toString();
+    }
+    if (message.deliveryP50Ms !== undefined) {
+      obj.deliveryP50Ms = message.deliveryP50Ms.toString();
+    }
+    if (message.deliveryP99Ms !== undefined) {
+      obj.deliveryP99Ms = message.deliveryP99Ms.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Score>): Score {
+    return Score.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Score>): Score {
+    const message = createBaseScore();
+    message.accepted = (object.accepted !== undefined && object.accepted !== null) ? BigInt(object.accepted) : 0n;
+    message.refused = (object.refused !== undefined && object.refused !== null) ? BigInt(object.refused) : 0n;
+    message.refusedAtDoor = (object.refusedAtDoor !== undefined && object.refusedAtDoor !== null)
+      ? BigInt(object.refusedAtDoor)
+      : 0n;
+    message.schemaViolations = (object.schemaViolations !== undefined && object.schemaViolations !== null)
+      ? BigInt(object.schemaViolations)
+      : 0n;
+    message.refusals = object.refusals?.map((e) => ScoreCount.fromPartial(e)) || [];
+    message.requests = (object.requests !== undefined && object.requests !== null) ? BigInt(object.requests) : 0n;
+    message.again = (object.again !== undefined && object.again !== null) ? BigInt(object.again) : 0n;
+    message.failed = (object.failed !== undefined && object.failed !== null) ? BigInt(object.failed) : 0n;
+    message.failures = object.failures?.map((e) => ScoreCount.fromPartial(e)) || [];
+    message.delivered = (object.delivered !== undefined && object.delivered !== null) ? BigInt(object.delivered) : 0n;
+    message.answerP50Ms = (object.answerP50Ms !== undefined && object.answerP50Ms !== null)
+      ? BigInt(object.answerP50Ms)
+      : undefined;
+    message.answerP99Ms = (object.answerP99Ms !== undefined && object.answerP99Ms !== null)
+      ? BigInt(object.answerP99Ms)
+      : undefined;
+    message.deliveryP50Ms = (object.deliveryP50Ms !== undefined && object.deliveryP50Ms !== null)
+      ? BigInt(object.deliveryP50Ms)
+      : undefined;
+    message.deliveryP99Ms = (object.deliveryP99Ms !== undefined && object.deliveryP99Ms !== null)
+      ? BigInt(object.deliveryP99Ms)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseScoreCount(): ScoreCount {
+  return { code: "", times: 0n };
+}
+
+export const ScoreCount: MessageFns<ScoreCount> = {
+  encode(message: ScoreCount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.times !== 0n) {
+      if (BigInt.asUintN(64, message.times) !== message.times) {
+        throw new globalThis.Error("value provided for field message.times of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.times);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScoreCount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScoreCount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.times = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ScoreCount {
+    return {
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      times: isSet(object.times) ? BigInt(object.times) : 0n,
+    };
+  },
+
+  toJSON(message: ScoreCount): unknown {
+    const obj: any = {};
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.times !== 0n) {
+      obj.times = message.times.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ScoreCount>): ScoreCount {
+    return ScoreCount.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ScoreCount>): ScoreCount {
+    const message = createBaseScoreCount();
+    message.code = object.code ?? "";
+    message.times = (object.times !== undefined && object.times !== null) ? BigInt(object.times) : 0n;
+    return message;
+  },
+};
+
+function createBaseScoreDay(): ScoreDay {
+  return { day: "", score: undefined };
+}
+
+export const ScoreDay: MessageFns<ScoreDay> = {
+  encode(message: ScoreDay, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.day !== "") {
+      writer.uint32(10).string(message.day);
+    }
+    if (message.score !== undefined) {
+      Score.encode(message.score, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScoreDay {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScoreDay();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.day = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.score = Score.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ScoreDay {
+    return {
+      day: isSet(object.day) ? globalThis.String(object.day) : "",
+      score: isSet(object.score) ? Score.fromJSON(object.score) : undefined,
+    };
+  },
+
+  toJSON(message: ScoreDay): unknown {
+    const obj: any = {};
+    if (message.day !== "") {
+      obj.day = message.day;
+    }
+    if (message.score !== undefined) {
+      obj.score = Score.toJSON(message.score);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ScoreDay>): ScoreDay {
+    return ScoreDay.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ScoreDay>): ScoreDay {
+    const message = createBaseScoreDay();
+    message.day = object.day ?? "";
+    message.score = (object.score !== undefined && object.score !== null) ? Score.fromPartial(object.score) : undefined;
+    return message;
+  },
+};
+
+function createBaseEndpointScore(): EndpointScore {
+  return { standard: "", score: undefined };
+}
+
+export const EndpointScore: MessageFns<EndpointScore> = {
+  encode(message: EndpointScore, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.standard !== "") {
+      writer.uint32(10).string(message.standard);
+    }
+    if (message.score !== undefined) {
+      Score.encode(message.score, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndpointScore {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndpointScore();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.standard = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.score = Score.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EndpointScore {
+    return {
+      standard: isSet(object.standard) ? globalThis.String(object.standard) : "",
+      score: isSet(object.score) ? Score.fromJSON(object.score) : undefined,
+    };
+  },
+
+  toJSON(message: EndpointScore): unknown {
+    const obj: any = {};
+    if (message.standard !== "") {
+      obj.standard = message.standard;
+    }
+    if (message.score !== undefined) {
+      obj.score = Score.toJSON(message.score);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndpointScore>): EndpointScore {
+    return EndpointScore.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndpointScore>): EndpointScore {
+    const message = createBaseEndpointScore();
+    message.standard = object.standard ?? "";
+    message.score = (object.score !== undefined && object.score !== null) ? Score.fromPartial(object.score) : undefined;
+    return message;
+  },
+};
+
+function createBaseEnding(): Ending {
+  return { what: "", subject: "", day: "", count: 0, schoolOins: [] };
+}
+
+export const Ending: MessageFns<Ending> = {
+  encode(message: Ending, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.what !== "") {
+      writer.uint32(10).string(message.what);
+    }
+    if (message.subject !== "") {
+      writer.uint32(18).string(message.subject);
+    }
+    if (message.day !== "") {
+      writer.uint32(26).string(message.day);
+    }
+    if (message.count !== 0) {
+      writer.uint32(32).uint32(message.count);
+    }
+    for (const v of message.schoolOins) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Ending {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEnding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.day = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.schoolOins.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Ending {
+    return {
+      what: isSet(object.what) ? globalThis.String(object.what) : "",
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+      day: isSet(object.day) ? globalThis.String(object.day) : "",
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      schoolOins: globalThis.Array.isArray(object?.schoolOins)
+        ? object.schoolOins.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.school_oins)
+        ? object.school_oins.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: Ending): unknown {
+    const obj: any = {};
+    if (message.what !== "") {
+      obj.what = message.what;
+    }
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
+    if (message.day !== "") {
+      obj.day = message.day;
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.schoolOins?.length) {
+      obj.schoolOins = message.schoolOins;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Ending>): Ending {
+    return Ending.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Ending>): Ending {
+    const message = createBaseEnding();
+    message.what = object.what ?? "";
+    message.subject = object.subject ?? "";
+    message.day = object.day ?? "";
+    message.count = object.count ?? 0;
+    message.schoolOins = object.schoolOins?.map((e) => e) || [];
+    return message;
+  },
+};
+
 /** Who is in the chain, and what schools agreed to. */
 export type PartyServiceDefinition = typeof PartyServiceDefinition;
 export const PartyServiceDefinition = {
@@ -3280,6 +4712,15 @@ export const PartyServiceDefinition = {
       requestType: AnswerReviewRequest as typeof AnswerReviewRequest,
       requestStream: false,
       responseType: AnswerReviewResponse as typeof AnswerReviewResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How it went with you: what you sent and what of it was refused, how your endpoints took what was sent to them, and what of yours ends soon. */
+    getScorecard: {
+      name: "GetScorecard",
+      requestType: GetScorecardRequest as typeof GetScorecardRequest,
+      requestStream: false,
+      responseType: GetScorecardResponse as typeof GetScorecardResponse,
       responseStream: false,
       options: {},
     },

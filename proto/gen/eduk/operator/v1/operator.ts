@@ -29,13 +29,31 @@ import {
   serviceToJSON,
 } from "../../core/v1/party.ts";
 import { Decision, FileWarning, Loss, Refusal } from "../../core/v1/receipt.ts";
-import { DroppedRows, EndpointStatus, ParkedRows } from "../../delivery/v1/delivery.ts";
+import { Alert, DroppedRows, EndpointStatus, ParkedRows, ReplayJob } from "../../delivery/v1/delivery.ts";
+import { ReplaySelection } from "../../events/v1/deliveries.ts";
 import { RosterDifference, YearGroupDifference } from "../../events/v1/rosters.ts";
 import { FlowCount, FlowMinute, RefusalNote } from "../../flows/v1/flows.ts";
-import { ActiveLicence, Blocker, Flow } from "../../gateway/v1/flow.ts";
+import {
+  ActiveLicence,
+  Blocker,
+  Flow,
+  LaunchesRequest,
+  LaunchesResponse,
+  PreflightRequest,
+  PreflightResponse,
+  ReadinessRequest,
+  ReadinessResponse,
+} from "../../gateway/v1/flow.ts";
+import { Scorecard } from "../../gateway/v1/party.ts";
 import { RegisterRun } from "../../parties/v1/parties.ts";
 import { AskedReveal, ShowKeysResponse as ShowKeysResponse1 } from "../../pseudonyms/v1/pseudonyms.ts";
-import { PreviewTurnResponse as PreviewTurnResponse2, Pull, SchoolRoster } from "../../rosters/v1/rosters.ts";
+import {
+  PreviewTurnResponse as PreviewTurnResponse2,
+  Pull,
+  SchoolChange,
+  SchoolRoster,
+  WaitingTurn,
+} from "../../rosters/v1/rosters.ts";
 
 export const protobufPackage = "eduk.operator.v1";
 
@@ -62,6 +80,8 @@ export interface AddPartyResponse {
     | undefined;
   /** By which its webhook knows that a message is ours; empty when this address was registered before. */
   webhookSecret: string;
+  /** The same of its webhook-mandates. */
+  mandatesWebhookSecret: string;
 }
 
 /** Which endpoint of whom. */
@@ -282,7 +302,7 @@ export interface ListFlowsRequest {
   /** Who sent it; `operator` = from the operator. */
   partyOin: string;
   schoolOin: string;
-  /** `accepted`, `decided`, `waiting`, `held`, `parked`, `refused`, `done`. */
+  /** `accepted`, `decided`, `waiting`, `held`, `parked`, `refused`, `done`; `read`: a roster was read, on one day. */
   state: string;
   /** At most 200; 0 = 50. */
   limit: number;
@@ -376,6 +396,11 @@ export interface HeldRoster {
   forgets: number;
   /** Where the difference is, by year group. */
   yearGroups: YearGroupDifference[];
+  /** No roster waits, but a learner of whom so many tokens are to become one with another. */
+  merges: number;
+  /** No roster waits, but learners who are to go on at this school, from a day on. */
+  toSchoolOin: string;
+  onDay: string;
 }
 
 /** Of which school. */
@@ -397,6 +422,8 @@ export interface ListHoldsResponse {
 export interface DecideHoldRequest {
   holdId: string;
   approve: boolean;
+  /** With the operator's key, on loopback: it stands in for the second person whom a merge of learners needs. */
+  confirm: boolean;
 }
 
 /** Done. */
@@ -547,6 +574,51 @@ export interface MapKeysRequest {
   apply: boolean;
 }
 
+/** Who are one learner. */
+export interface MergeLearnersRequest {
+  schoolOin: string;
+  /** Stays as it is shown. */
+  winner:
+    | LearnerRef
+    | undefined;
+  /** Leads to it. */
+  loser:
+    | LearnerRef
+    | undefined;
+  /** Without it nothing is changed. */
+  apply: boolean;
+  /** They become two again. */
+  undo: boolean;
+}
+
+/** What there is under one token. */
+export interface LearnerHas {
+  /** School years of the rosters that name it. */
+  schoolYears: string[];
+  /** 1,000 at most are counted. */
+  entitlements: number;
+  results: number;
+}
+
+/** What it comes to. */
+export interface MergeLearnersResponse {
+  /** `merges` = they would become one, or wait for that; `merged` = they are one; `parts` = they would become two, or have; `parted` = they are two. */
+  outcome: string;
+  winner: LearnerHas | undefined;
+  loser:
+    | LearnerHas
+    | undefined;
+  /** Until when it can be undone, Unix milliseconds; of those that are one. */
+  undoUntilMs: bigint;
+  /** Where it was applied: follow it with ShowFlow. */
+  flowId: string;
+  decision:
+    | Decision
+    | undefined;
+  /** Under which it waits. */
+  holdId: string;
+}
+
 /** Learners of one year group. */
 export interface LearnersOfYearGroup {
   yearGroup: string;
@@ -605,6 +677,24 @@ export interface StatusResponse {
   pulls: Pull[];
   /** What is wrong with the settings of administrations: file, field and what it must be. */
   administrationProblems: string[];
+  /** People who left and are kept longer than they may be. */
+  leavers:
+    | LeaversKept
+    | undefined;
+  /** Schools that should have gone on to another school year and have not, a hundred at most; and how many there are. */
+  turns: WaitingTurn[];
+  turnsTotal: number;
+}
+
+/** Names and contact go 30 days after leaving, numbers on 1 October after it. */
+export interface LeaversKept {
+  /** Whose hour passed more than a day ago; at most 1,000 are counted. */
+  overdue: number;
+  /** Since when the first of them; 0 = nobody. */
+  sinceMs: bigint;
+  /** Schools of which the door that answers could not tell the vault whose names go, and since when. */
+  untoldSchools: number;
+  untoldSinceMs: bigint;
 }
 
 /** What one party was shown in one hour of the clock. */
@@ -649,7 +739,7 @@ export interface ResolveDeliveriesRequest {
   partyOin: string;
   schoolOin: string;
   key: string;
-  /** `retry` or `drop`. */
+  /** `retry`, `drop`, or `stop`: what failed is not sent again before a retry, nor what is under way now, if it fails. */
   action: string;
 }
 
@@ -967,6 +1057,26 @@ export interface StopPartyResponse {
   unchanged: boolean;
 }
 
+/** Where the names of a school's people are. */
+export interface SetIdentityRequest {
+  schoolOin: string;
+  /** `on-demand` = asked of its administration when a receiver may have them; `kept` = in the vault. */
+  identity: string;
+}
+
+/** Decided. What is held of names goes within minutes: the log of what was done says how many. */
+export interface SetIdentityResponse {
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision:
+    | Decision
+    | undefined;
+  /** It was so before. */
+  unchanged: boolean;
+  /** Administrations that are asked for the school; none = nothing says where to ask, and no name can be told. */
+  administrations: string[];
+}
+
 /** Whom. */
 export interface ResumePartyRequest {
   oin: string;
@@ -986,6 +1096,8 @@ export interface ResumePartyResponse {
   apiKey: string;
   /** Of its webhook, if it has one. */
   webhookSecret: string;
+  /** Of its webhook-mandates, if it has one. */
+  mandatesWebhookSecret: string;
 }
 
 /** Of whom, which Dutch days (empty = any), and behind which place. */
@@ -1111,6 +1223,8 @@ export interface ShowProcessingResponse {
   publicUrl: string;
   /** All that the gateway knows of a person at most. */
   attributes: ProcessedAttribute[];
+  /** `on-demand` = names, birth dates and contact are asked of the administration when they are needed, and not kept; absent = they are kept. */
+  identity?: string | undefined;
 }
 
 /** Filters. */
@@ -1428,6 +1542,353 @@ export interface ListSchoolForgetsResponse {
   names: PartyName[];
 }
 
+/** Nothing to ask. */
+export interface ListAlertsRequest {
+}
+
+/** What stands, in words. */
+export interface StandingAlert {
+  alert: Alert | undefined;
+  openedMs: bigint;
+  /** When it was told last; 0 = it was not. */
+  toldMs: bigint;
+  /** Times in a row that telling failed. */
+  failures: number;
+  /** What it is, and what to do, in Dutch and in English. */
+  nl: string;
+  en: string;
+  /** Who must act: `operator`, `party`, `school`, `administration`. */
+  who: string;
+  /** The command that shows more. */
+  see: string;
+}
+
+/** Those to page for first. */
+export interface ListAlertsResponse {
+  alerts: StandingAlert[];
+  /** Of the parties and schools in them that are registered. */
+  names: PartyName[];
+  /** Where alerts go: `webhook`, `mail`. */
+  channels: string[];
+}
+
+/** Nothing to ask. */
+export interface TestAlertsRequest {
+}
+
+/** What came of it in one place. */
+export interface TriedChannel {
+  channel: string;
+  /** Why it failed; empty = it was taken. */
+  code: string;
+  /** HTTP status, or reply code of the mail server; 0 = there was no answer. */
+  status: number;
+}
+
+/** One for each place. */
+export interface TestAlertsResponse {
+  channels: TriedChannel[];
+}
+
+/** A school, or all of them. */
+export interface ShowReadinessRequest {
+  asked:
+    | ReadinessRequest
+    | undefined;
+  /** Only what concerns this party, as it sees it itself; empty = everything. */
+  partyOin: string;
+}
+
+/** Counts, never under ten. */
+export interface ShowReadinessResponse {
+  readiness: ReadinessResponse | undefined;
+}
+
+/** Filters. */
+export interface ListPullsRequest {
+  schoolOin: string;
+  /** The administration. */
+  partyOin: string;
+  /** Only those for which somebody must act. */
+  failing: boolean;
+}
+
+/** One roster that is, or was, asked of an administration. */
+export interface ListedPull {
+  /** Without a school: the administration itself, which rests. Never asked: without a moment. */
+  pull:
+    | Pull
+    | undefined;
+  /** The settings as they are now have it asked again by itself. */
+  scheduled: boolean;
+}
+
+/** By administration and school. */
+export interface ListPullsResponse {
+  pulls: ListedPull[];
+  /** Of the parties and schools in them that are registered. */
+  names: PartyName[];
+  /** What is wrong with the settings of administrations. */
+  problems: string[];
+}
+
+/** Of a party, or of all. */
+export interface ShowPreflightRequest {
+  asked:
+    | PreflightRequest
+    | undefined;
+  /** Who ordered or is to fulfil them; empty = anybody. */
+  partyOin: string;
+}
+
+/** As the party sees it. */
+export interface ShowPreflightResponse {
+  preflight: PreflightResponse | undefined;
+}
+
+/** Which school, to which board. */
+export interface TransferSchoolRequest {
+  schoolOin: string;
+  boardOin: string;
+  /** Last day of what the board before gave, YYYY-MM-DD; empty = in 30 days. */
+  runOffUntil: string;
+  /** Without it nothing is changed. */
+  apply: boolean;
+}
+
+/** One mandate, and what comes of it. */
+export interface TransferLine {
+  /**
+   * `ends` = the board before gave it, and it runs off; `stays` = the school gave it itself; `lacks` = the new board gives it for its other schools
+   * and not for this one: nobody gives it by itself.
+   */
+  outcome: string;
+  mandate:
+    | Mandate
+    | undefined;
+  /** The party has a mandate of the school's own, or of the new board's, for each of its services. */
+  covered: boolean;
+}
+
+/** What it comes to, or came to. */
+export interface TransferSchoolResponse {
+  /** The board that it had; empty = none. */
+  beforeOin: string;
+  lines: TransferLine[];
+  runOffUntil: string;
+  names: PartyName[];
+  /** Where it was applied: one for each mandate that runs off, and one of the school. */
+  flowIds: string[];
+  /** Of the school; a refusal of a mandate first. */
+  decision: Decision | undefined;
+}
+
+/** Which party, and when. */
+export interface ShowScorecardRequest {
+  partyOin: string;
+  /** YYYY-MM-DD; empty = 29 days before the last. */
+  fromDay: string;
+  /** YYYY-MM-DD; empty = today. */
+  untilDay: string;
+}
+
+/** As the party sees it itself. */
+export interface ShowScorecardResponse {
+  scorecard:
+    | Scorecard
+    | undefined;
+  /** How its endpoints are now. */
+  endpoints: EndpointStatus[];
+}
+
+/** What is counted. */
+export interface PreviewReplayRequest {
+  selection: ReplaySelection | undefined;
+}
+
+/** Its id, by which it is begun. */
+export interface PreviewReplayResponse {
+  jobId: string;
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision: Decision | undefined;
+}
+
+/** Who goes, where, and when. */
+export interface SchoolChangeAsked {
+  /** The school that they leave. */
+  schoolOin: string;
+  /** Where they go on. */
+  toSchoolOin: string;
+  /** First day there, YYYY-MM-DD. */
+  onDay: string;
+  /** Everybody: the school is merged into the other. */
+  whole: boolean;
+  /** Only those of these sites, and of these year groups. */
+  siteCodes: string[];
+  yearGroups: string[];
+  /** Only these; 5,000 at most. */
+  learners: LearnerRef[];
+}
+
+/** As asked. */
+export interface PreviewSchoolChangeRequest {
+  asked: SchoolChangeAsked | undefined;
+}
+
+/** Rights of those who go to one product. */
+export interface RightsThatGo {
+  productId: string;
+  title: string;
+  sellerOin: string;
+  /** Given to the learner: the seller is told, to grant it anew at the other school. */
+  personal: number;
+  /** Taken from a count of the school that they leave: they return there. */
+  counted: number;
+}
+
+/** What a party may have at both schools, of what holds now. */
+export interface PartyAtBoth {
+  partyOin: string;
+  /** At the school that they leave. */
+  had: Service[];
+  /** Of those, at the other school; what is not here is given there by its own mandates, or not at all. */
+  has: Service[];
+}
+
+/** Numbers only. */
+export interface PreviewSchoolChangeResponse {
+  /** From which rosters, and to which; empty = there is none. */
+  schoolYear: string;
+  toSchoolYear: string;
+  learners: LearnersOfYearGroup[];
+  /** Of those, whom the other school knows already. */
+  known: number;
+  /** Of those, who stay, because nothing says who they are elsewhere: without an ECK iD, or with one that is doubtful there. */
+  staying: number;
+  rights: RightsThatGo[];
+  parties: PartyAtBoth[];
+  /** They stay at the school that they leave. */
+  results: bigint;
+  /** Of a list: ECK iDs and keys that name nobody in these rosters. */
+  unknown: number;
+  /** Say it when asking for the change. */
+  check: string;
+  names: PartyName[];
+}
+
+/** With the check of the preview. */
+export interface ChangeSchoolRequest {
+  asked: SchoolChangeAsked | undefined;
+  check: string;
+}
+
+/** It waits. */
+export interface ChangeSchoolResponse {
+  /** Of the change, and of its hold. */
+  changeId: string;
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision: Decision | undefined;
+}
+
+/** Which, and how fast. */
+export interface RunReplayRequest {
+  jobId: string;
+  /** Messages a second, 1 to 5000; 0 = 50. */
+  rate: number;
+  /** Requests that may fail before it stops by itself; absent = 10. */
+  mostErrors?:
+    | number
+    | undefined;
+  /** Stands in for a second person, on loopback only. */
+  confirm: boolean;
+}
+
+/** Whether it runs. */
+export interface RunReplayResponse {
+  replay:
+    | ReplayJob
+    | undefined;
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision: Decision | undefined;
+}
+
+/** Which. */
+export interface StopReplayRequest {
+  jobId: string;
+}
+
+/** What was sent, and what was not. */
+export interface StopReplayResponse {
+  replay:
+    | ReplayJob
+    | undefined;
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision: Decision | undefined;
+}
+
+/** Filters; empty = any. */
+export interface ListReplaysRequest {
+  partyOin: string;
+  jobId: string;
+}
+
+/** Replays. */
+export interface ListReplaysResponse {
+  replays: ReplayJob[];
+  /** Of the parties and schools in them that are registered. */
+  names: PartyName[];
+}
+
+/** Which. */
+export interface WatchReplayRequest {
+  jobId: string;
+}
+
+/** As it is at the moment. */
+export interface WatchReplayResponse {
+  replay: ReplayJob | undefined;
+}
+
+/** Which one. */
+export interface UndoSchoolChangeRequest {
+  changeId: string;
+}
+
+/** What was decided. */
+export interface UndoSchoolChangeResponse {
+  flowId: string;
+  decision: Decision | undefined;
+}
+
+/** Of one school, that learners leave or go to; empty = of all. */
+export interface ListSchoolChangesRequest {
+  schoolOin: string;
+}
+
+/** Oldest first. */
+export interface ListSchoolChangesResponse {
+  changes: SchoolChange[];
+  names: PartyName[];
+}
+
+/** Of a platform or publisher, or of all. */
+export interface ShowLaunchesRequest {
+  asked:
+    | LaunchesRequest
+    | undefined;
+  /** Platform or publisher; empty = all. */
+  partyOin: string;
+}
+
+/** As the party sees it. */
+export interface ShowLaunchesResponse {
+  launches: LaunchesResponse | undefined;
+}
+
 function createBaseAddPartyRequest(): AddPartyRequest {
   return { party: undefined };
 }
@@ -1507,6 +1968,7 @@ function createBaseAddPartyResponse(): AddPartyResponse {
     flowId: "",
     decision: undefined,
     webhookSecret: "",
+    mandatesWebhookSecret: "",
   };
 }
 
@@ -1541,6 +2003,9 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
     }
     if (message.webhookSecret !== "") {
       writer.uint32(82).string(message.webhookSecret);
+    }
+    if (message.mandatesWebhookSecret !== "") {
+      writer.uint32(90).string(message.mandatesWebhookSecret);
     }
     return writer;
   },
@@ -1638,6 +2103,14 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
             message.webhookSecret = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.mandatesWebhookSecret = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1682,6 +2155,11 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
         : isSet(object.webhook_secret)
         ? globalThis.String(object.webhook_secret)
         : "",
+      mandatesWebhookSecret: isSet(object.mandatesWebhookSecret)
+        ? globalThis.String(object.mandatesWebhookSecret)
+        : isSet(object.mandates_webhook_secret)
+        ? globalThis.String(object.mandates_webhook_secret)
+        : "",
     };
   },
 
@@ -1717,6 +2195,9 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
     if (message.webhookSecret !== "") {
       obj.webhookSecret = message.webhookSecret;
     }
+    if (message.mandatesWebhookSecret !== "") {
+      obj.mandatesWebhookSecret = message.mandatesWebhookSecret;
+    }
     return obj;
   },
 
@@ -1737,6 +2218,7 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
       ? Decision.fromPartial(object.decision)
       : undefined;
     message.webhookSecret = object.webhookSecret ?? "";
+    message.mandatesWebhookSecret = object.mandatesWebhookSecret ?? "";
     return message;
   },
 };
@@ -5226,6 +5708,9 @@ function createBaseHeldRoster(): HeldRoster {
     administration: "",
     forgets: 0,
     yearGroups: [],
+    merges: 0,
+    toSchoolOin: "",
+    onDay: "",
   };
 }
 
@@ -5278,6 +5763,15 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     }
     for (const v of message.yearGroups) {
       YearGroupDifference.encode(v!, writer.uint32(122).fork()).join();
+    }
+    if (message.merges !== 0) {
+      writer.uint32(128).uint32(message.merges);
+    }
+    if (message.toSchoolOin !== "") {
+      writer.uint32(138).string(message.toSchoolOin);
+    }
+    if (message.onDay !== "") {
+      writer.uint32(146).string(message.onDay);
     }
     return writer;
   },
@@ -5415,6 +5909,30 @@ export const HeldRoster: MessageFns<HeldRoster> = {
             message.yearGroups.push(YearGroupDifference.decode(reader, reader.uint32()));
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.merges = reader.uint32();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.toSchoolOin = reader.string();
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.onDay = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5480,6 +5998,17 @@ export const HeldRoster: MessageFns<HeldRoster> = {
         : globalThis.Array.isArray(object?.year_groups)
         ? object.year_groups.map((e: any) => YearGroupDifference.fromJSON(e))
         : [],
+      merges: isSet(object.merges) ? globalThis.Number(object.merges) : 0,
+      toSchoolOin: isSet(object.toSchoolOin)
+        ? globalThis.String(object.toSchoolOin)
+        : isSet(object.to_school_oin)
+        ? globalThis.String(object.to_school_oin)
+        : "",
+      onDay: isSet(object.onDay)
+        ? globalThis.String(object.onDay)
+        : isSet(object.on_day)
+        ? globalThis.String(object.on_day)
+        : "",
     };
   },
 
@@ -5530,6 +6059,15 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     if (message.yearGroups?.length) {
       obj.yearGroups = message.yearGroups.map((e) => YearGroupDifference.toJSON(e));
     }
+    if (message.merges !== 0) {
+      obj.merges = Math.round(message.merges);
+    }
+    if (message.toSchoolOin !== "") {
+      obj.toSchoolOin = message.toSchoolOin;
+    }
+    if (message.onDay !== "") {
+      obj.onDay = message.onDay;
+    }
     return obj;
   },
 
@@ -5555,6 +6093,9 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     message.administration = object.administration ?? "";
     message.forgets = object.forgets ?? 0;
     message.yearGroups = object.yearGroups?.map((e) => YearGroupDifference.fromPartial(e)) || [];
+    message.merges = object.merges ?? 0;
+    message.toSchoolOin = object.toSchoolOin ?? "";
+    message.onDay = object.onDay ?? "";
     return message;
   },
 };
@@ -5771,7 +6312,7 @@ export const ListHoldsResponse: MessageFns<ListHoldsResponse> = {
 };
 
 function createBaseDecideHoldRequest(): DecideHoldRequest {
-  return { holdId: "", approve: false };
+  return { holdId: "", approve: false, confirm: false };
 }
 
 export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
@@ -5781,6 +6322,9 @@ export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
     }
     if (message.approve !== false) {
       writer.uint32(16).bool(message.approve);
+    }
+    if (message.confirm !== false) {
+      writer.uint32(24).bool(message.confirm);
     }
     return writer;
   },
@@ -5814,6 +6358,14 @@ export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
             message.approve = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.confirm = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5834,6 +6386,7 @@ export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
         ? globalThis.String(object.hold_id)
         : "",
       approve: isSet(object.approve) ? globalThis.Boolean(object.approve) : false,
+      confirm: isSet(object.confirm) ? globalThis.Boolean(object.confirm) : false,
     };
   },
 
@@ -5845,6 +6398,9 @@ export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
     if (message.approve !== false) {
       obj.approve = message.approve;
     }
+    if (message.confirm !== false) {
+      obj.confirm = message.confirm;
+    }
     return obj;
   },
 
@@ -5855,6 +6411,7 @@ export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
     const message = createBaseDecideHoldRequest();
     message.holdId = object.holdId ?? "";
     message.approve = object.approve ?? false;
+    message.confirm = object.confirm ?? false;
     return message;
   },
 };
@@ -7655,6 +8212,448 @@ export const MapKeysRequest: MessageFns<MapKeysRequest> = {
   },
 };
 
+function createBaseMergeLearnersRequest(): MergeLearnersRequest {
+  return { schoolOin: "", winner: undefined, loser: undefined, apply: false, undo: false };
+}
+
+export const MergeLearnersRequest: MessageFns<MergeLearnersRequest> = {
+  encode(message: MergeLearnersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.winner !== undefined) {
+      LearnerRef.encode(message.winner, writer.uint32(18).fork()).join();
+    }
+    if (message.loser !== undefined) {
+      LearnerRef.encode(message.loser, writer.uint32(26).fork()).join();
+    }
+    if (message.apply !== false) {
+      writer.uint32(32).bool(message.apply);
+    }
+    if (message.undo !== false) {
+      writer.uint32(40).bool(message.undo);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MergeLearnersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMergeLearnersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.winner = LearnerRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.loser = LearnerRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.apply = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.undo = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MergeLearnersRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      winner: isSet(object.winner) ? LearnerRef.fromJSON(object.winner) : undefined,
+      loser: isSet(object.loser) ? LearnerRef.fromJSON(object.loser) : undefined,
+      apply: isSet(object.apply) ? globalThis.Boolean(object.apply) : false,
+      undo: isSet(object.undo) ? globalThis.Boolean(object.undo) : false,
+    };
+  },
+
+  toJSON(message: MergeLearnersRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.winner !== undefined) {
+      obj.winner = LearnerRef.toJSON(message.winner);
+    }
+    if (message.loser !== undefined) {
+      obj.loser = LearnerRef.toJSON(message.loser);
+    }
+    if (message.apply !== false) {
+      obj.apply = message.apply;
+    }
+    if (message.undo !== false) {
+      obj.undo = message.undo;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MergeLearnersRequest>): MergeLearnersRequest {
+    return MergeLearnersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MergeLearnersRequest>): MergeLearnersRequest {
+    const message = createBaseMergeLearnersRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.winner = (object.winner !== undefined && object.winner !== null)
+      ? LearnerRef.fromPartial(object.winner)
+      : undefined;
+    message.loser = (object.loser !== undefined && object.loser !== null)
+      ? LearnerRef.fromPartial(object.loser)
+      : undefined;
+    message.apply = object.apply ?? false;
+    message.undo = object.undo ?? false;
+    return message;
+  },
+};
+
+function createBaseLearnerHas(): LearnerHas {
+  return { schoolYears: [], entitlements: 0, results: 0 };
+}
+
+export const LearnerHas: MessageFns<LearnerHas> = {
+  encode(message: LearnerHas, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.schoolYears) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.entitlements !== 0) {
+      writer.uint32(16).uint32(message.entitlements);
+    }
+    if (message.results !== 0) {
+      writer.uint32(24).uint32(message.results);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnerHas {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnerHas();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolYears.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.entitlements = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.results = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LearnerHas {
+    return {
+      schoolYears: globalThis.Array.isArray(object?.schoolYears)
+        ? object.schoolYears.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.school_years)
+        ? object.school_years.map((e: any) => globalThis.String(e))
+        : [],
+      entitlements: isSet(object.entitlements) ? globalThis.Number(object.entitlements) : 0,
+      results: isSet(object.results) ? globalThis.Number(object.results) : 0,
+    };
+  },
+
+  toJSON(message: LearnerHas): unknown {
+    const obj: any = {};
+    if (message.schoolYears?.length) {
+      obj.schoolYears = message.schoolYears;
+    }
+    if (message.entitlements !== 0) {
+      obj.entitlements = Math.round(message.entitlements);
+    }
+    if (message.results !== 0) {
+      obj.results = Math.round(message.results);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LearnerHas>): LearnerHas {
+    return LearnerHas.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LearnerHas>): LearnerHas {
+    const message = createBaseLearnerHas();
+    message.schoolYears = object.schoolYears?.map((e) => e) || [];
+    message.entitlements = object.entitlements ?? 0;
+    message.results = object.results ?? 0;
+    return message;
+  },
+};
+
+function createBaseMergeLearnersResponse(): MergeLearnersResponse {
+  return {
+    outcome: "",
+    winner: undefined,
+    loser: undefined,
+    undoUntilMs: 0n,
+    flowId: "",
+    decision: undefined,
+    holdId: "",
+  };
+}
+
+export const MergeLearnersResponse: MessageFns<MergeLearnersResponse> = {
+  encode(message: MergeLearnersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.outcome !== "") {
+      writer.uint32(10).string(message.outcome);
+    }
+    if (message.winner !== undefined) {
+      LearnerHas.encode(message.winner, writer.uint32(18).fork()).join();
+    }
+    if (message.loser !== undefined) {
+      LearnerHas.encode(message.loser, writer.uint32(26).fork()).join();
+    }
+    if (message.undoUntilMs !== 0n) {
+      if (BigInt.asIntN(64, message.undoUntilMs) !== message.undoUntilMs) {
+        throw new globalThis.Error("value provided for field message.undoUntilMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.undoUntilMs);
+    }
+    if (message.flowId !== "") {
+      writer.uint32(42).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(50).fork()).join();
+    }
+    if (message.holdId !== "") {
+      writer.uint32(58).string(message.holdId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MergeLearnersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMergeLearnersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.winner = LearnerHas.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.loser = LearnerHas.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.undoUntilMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MergeLearnersResponse {
+    return {
+      outcome: isSet(object.outcome) ? globalThis.String(object.outcome) : "",
+      winner: isSet(object.winner) ? LearnerHas.fromJSON(object.winner) : undefined,
+      loser: isSet(object.loser) ? LearnerHas.fromJSON(object.loser) : undefined,
+      undoUntilMs: isSet(object.undoUntilMs)
+        ? BigInt(object.undoUntilMs)
+        : isSet(object.undo_until_ms)
+        ? BigInt(object.undo_until_ms)
+        : 0n,
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      holdId: isSet(object.holdId)
+        ? globalThis.String(object.holdId)
+        : isSet(object.hold_id)
+        ? globalThis.String(object.hold_id)
+        : "",
+    };
+  },
+
+  toJSON(message: MergeLearnersResponse): unknown {
+    const obj: any = {};
+    if (message.outcome !== "") {
+      obj.outcome = message.outcome;
+    }
+    if (message.winner !== undefined) {
+      obj.winner = LearnerHas.toJSON(message.winner);
+    }
+    if (message.loser !== undefined) {
+      obj.loser = LearnerHas.toJSON(message.loser);
+    }
+    if (message.undoUntilMs !== 0n) {
+      obj.undoUntilMs = message.undoUntilMs.toString();
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.holdId !== "") {
+      obj.holdId = message.holdId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MergeLearnersResponse>): MergeLearnersResponse {
+    return MergeLearnersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MergeLearnersResponse>): MergeLearnersResponse {
+    const message = createBaseMergeLearnersResponse();
+    message.outcome = object.outcome ?? "";
+    message.winner = (object.winner !== undefined && object.winner !== null)
+      ? LearnerHas.fromPartial(object.winner)
+      : undefined;
+    message.loser = (object.loser !== undefined && object.loser !== null)
+      ? LearnerHas.fromPartial(object.loser)
+      : undefined;
+    message.undoUntilMs = (object.undoUntilMs !== undefined && object.undoUntilMs !== null)
+      ? BigInt(object.undoUntilMs)
+      : 0n;
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.holdId = object.holdId ?? "";
+    return message;
+  },
+};
+
 function createBaseLearnersOfYearGroup(): LearnersOfYearGroup {
   return { yearGroup: "", learners: 0 };
 }
@@ -8099,6 +9098,9 @@ function createBaseStatusResponse(): StatusResponse {
     duty: "",
     pulls: [],
     administrationProblems: [],
+    leavers: undefined,
+    turns: [],
+    turnsTotal: 0,
   };
 }
 
@@ -8154,6 +9156,15 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     }
     for (const v of message.administrationProblems) {
       writer.uint32(338).string(v!);
+    }
+    if (message.leavers !== undefined) {
+      LeaversKept.encode(message.leavers, writer.uint32(562).fork()).join();
+    }
+    for (const v of message.turns) {
+      WaitingTurn.encode(v!, writer.uint32(434).fork()).join();
+    }
+    if (message.turnsTotal !== 0) {
+      writer.uint32(440).uint32(message.turnsTotal);
     }
     return writer;
   },
@@ -8283,6 +9294,30 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.administrationProblems.push(reader.string());
             continue;
           }
+          case 70: {
+            if (tag !== 562) {
+              break;
+            }
+
+            message.leavers = LeaversKept.decode(reader, reader.uint32());
+            continue;
+          }
+          case 54: {
+            if (tag !== 434) {
+              break;
+            }
+
+            message.turns.push(WaitingTurn.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 55: {
+            if (tag !== 440) {
+              break;
+            }
+
+            message.turnsTotal = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8341,6 +9376,15 @@ export const StatusResponse: MessageFns<StatusResponse> = {
         : globalThis.Array.isArray(object?.administration_problems)
         ? object.administration_problems.map((e: any) => globalThis.String(e))
         : [],
+      leavers: isSet(object.leavers) ? LeaversKept.fromJSON(object.leavers) : undefined,
+      turns: globalThis.Array.isArray(object?.turns)
+        ? object.turns.map((e: any) => WaitingTurn.fromJSON(e))
+        : [],
+      turnsTotal: isSet(object.turnsTotal)
+        ? globalThis.Number(object.turnsTotal)
+        : isSet(object.turns_total)
+        ? globalThis.Number(object.turns_total)
+        : 0,
     };
   },
 
@@ -8388,6 +9432,15 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     if (message.administrationProblems?.length) {
       obj.administrationProblems = message.administrationProblems;
     }
+    if (message.leavers !== undefined) {
+      obj.leavers = LeaversKept.toJSON(message.leavers);
+    }
+    if (message.turns?.length) {
+      obj.turns = message.turns.map((e) => WaitingTurn.toJSON(e));
+    }
+    if (message.turnsTotal !== 0) {
+      obj.turnsTotal = Math.round(message.turnsTotal);
+    }
     return obj;
   },
 
@@ -8414,6 +9467,144 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     message.duty = object.duty ?? "";
     message.pulls = object.pulls?.map((e) => Pull.fromPartial(e)) || [];
     message.administrationProblems = object.administrationProblems?.map((e) => e) || [];
+    message.leavers = (object.leavers !== undefined && object.leavers !== null)
+      ? LeaversKept.fromPartial(object.leavers)
+      : undefined;
+    message.turns = object.turns?.map((e) => WaitingTurn.fromPartial(e)) || [];
+    message.turnsTotal = object.turnsTotal ?? 0;
+    return message;
+  },
+};
+
+function createBaseLeaversKept(): LeaversKept {
+  return { overdue: 0, sinceMs: 0n, untoldSchools: 0, untoldSinceMs: 0n };
+}
+
+export const LeaversKept: MessageFns<LeaversKept> = {
+  encode(message: LeaversKept, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.overdue !== 0) {
+      writer.uint32(8).uint32(message.overdue);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.sinceMs);
+    }
+    if (message.untoldSchools !== 0) {
+      writer.uint32(24).uint32(message.untoldSchools);
+    }
+    if (message.untoldSinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.untoldSinceMs) !== message.untoldSinceMs) {
+        throw new globalThis.Error("value provided for field message.untoldSinceMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.untoldSinceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaversKept {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaversKept();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.overdue = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.untoldSchools = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.untoldSinceMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LeaversKept {
+    return {
+      overdue: isSet(object.overdue) ? globalThis.Number(object.overdue) : 0,
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      untoldSchools: isSet(object.untoldSchools)
+        ? globalThis.Number(object.untoldSchools)
+        : isSet(object.untold_schools)
+        ? globalThis.Number(object.untold_schools)
+        : 0,
+      untoldSinceMs: isSet(object.untoldSinceMs)
+        ? BigInt(object.untoldSinceMs)
+        : isSet(object.untold_since_ms)
+        ? BigInt(object.untold_since_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: LeaversKept): unknown {
+    const obj: any = {};
+    if (message.overdue !== 0) {
+      obj.overdue = Math.round(message.overdue);
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.untoldSchools !== 0) {
+      obj.untoldSchools = Math.round(message.untoldSchools);
+    }
+    if (message.untoldSinceMs !== 0n) {
+      obj.untoldSinceMs = message.untoldSinceMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LeaversKept>): LeaversKept {
+    return LeaversKept.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeaversKept>): LeaversKept {
+    const message = createBaseLeaversKept();
+    message.overdue = object.overdue ?? 0;
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.untoldSchools = object.untoldSchools ?? 0;
+    message.untoldSinceMs = (object.untoldSinceMs !== undefined && object.untoldSinceMs !== null)
+      ? BigInt(object.untoldSinceMs)
+      : 0n;
     return message;
   },
 };
@@ -12899,6 +14090,220 @@ export const StopPartyResponse: MessageFns<StopPartyResponse> = {
   },
 };
 
+function createBaseSetIdentityRequest(): SetIdentityRequest {
+  return { schoolOin: "", identity: "" };
+}
+
+export const SetIdentityRequest: MessageFns<SetIdentityRequest> = {
+  encode(message: SetIdentityRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.identity !== "") {
+      writer.uint32(18).string(message.identity);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetIdentityRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetIdentityRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.identity = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetIdentityRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      identity: isSet(object.identity) ? globalThis.String(object.identity) : "",
+    };
+  },
+
+  toJSON(message: SetIdentityRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.identity !== "") {
+      obj.identity = message.identity;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetIdentityRequest>): SetIdentityRequest {
+    return SetIdentityRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetIdentityRequest>): SetIdentityRequest {
+    const message = createBaseSetIdentityRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.identity = object.identity ?? "";
+    return message;
+  },
+};
+
+function createBaseSetIdentityResponse(): SetIdentityResponse {
+  return { flowId: "", decision: undefined, unchanged: false, administrations: [] };
+}
+
+export const SetIdentityResponse: MessageFns<SetIdentityResponse> = {
+  encode(message: SetIdentityResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(18).fork()).join();
+    }
+    if (message.unchanged !== false) {
+      writer.uint32(24).bool(message.unchanged);
+    }
+    for (const v of message.administrations) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetIdentityResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetIdentityResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.unchanged = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.administrations.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetIdentityResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
+      administrations: globalThis.Array.isArray(object?.administrations)
+        ? object.administrations.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: SetIdentityResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.unchanged !== false) {
+      obj.unchanged = message.unchanged;
+    }
+    if (message.administrations?.length) {
+      obj.administrations = message.administrations;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetIdentityResponse>): SetIdentityResponse {
+    return SetIdentityResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetIdentityResponse>): SetIdentityResponse {
+    const message = createBaseSetIdentityResponse();
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.unchanged = object.unchanged ?? false;
+    message.administrations = object.administrations?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBaseResumePartyRequest(): ResumePartyRequest {
   return { oin: "" };
 }
@@ -12975,6 +14380,7 @@ function createBaseResumePartyResponse(): ResumePartyResponse {
     clientSecret: "",
     apiKey: "",
     webhookSecret: "",
+    mandatesWebhookSecret: "",
   };
 }
 
@@ -13000,6 +14406,9 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     }
     if (message.webhookSecret !== "") {
       writer.uint32(58).string(message.webhookSecret);
+    }
+    if (message.mandatesWebhookSecret !== "") {
+      writer.uint32(66).string(message.mandatesWebhookSecret);
     }
     return writer;
   },
@@ -13073,6 +14482,14 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
             message.webhookSecret = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.mandatesWebhookSecret = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -13114,6 +14531,11 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
         : isSet(object.webhook_secret)
         ? globalThis.String(object.webhook_secret)
         : "",
+      mandatesWebhookSecret: isSet(object.mandatesWebhookSecret)
+        ? globalThis.String(object.mandatesWebhookSecret)
+        : isSet(object.mandates_webhook_secret)
+        ? globalThis.String(object.mandates_webhook_secret)
+        : "",
     };
   },
 
@@ -13140,6 +14562,9 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     if (message.webhookSecret !== "") {
       obj.webhookSecret = message.webhookSecret;
     }
+    if (message.mandatesWebhookSecret !== "") {
+      obj.mandatesWebhookSecret = message.mandatesWebhookSecret;
+    }
     return obj;
   },
 
@@ -13157,6 +14582,7 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     message.clientSecret = object.clientSecret ?? "";
     message.apiKey = object.apiKey ?? "";
     message.webhookSecret = object.webhookSecret ?? "";
+    message.mandatesWebhookSecret = object.mandatesWebhookSecret ?? "";
     return message;
   },
 };
@@ -14310,6 +15736,7 @@ function createBaseShowProcessingResponse(): ShowProcessingResponse {
     schoolYears: [],
     publicUrl: "",
     attributes: [],
+    identity: undefined,
   };
 }
 
@@ -14365,6 +15792,9 @@ export const ShowProcessingResponse: MessageFns<ShowProcessingResponse> = {
     }
     for (const v of message.attributes) {
       ProcessedAttribute.encode(v!, writer.uint32(122).fork()).join();
+    }
+    if (message.identity !== undefined) {
+      writer.uint32(242).string(message.identity);
     }
     return writer;
   },
@@ -14502,6 +15932,14 @@ export const ShowProcessingResponse: MessageFns<ShowProcessingResponse> = {
             message.attributes.push(ProcessedAttribute.decode(reader, reader.uint32()));
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.identity = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -14563,6 +16001,7 @@ export const ShowProcessingResponse: MessageFns<ShowProcessingResponse> = {
       attributes: globalThis.Array.isArray(object?.attributes)
         ? object.attributes.map((e: any) => ProcessedAttribute.fromJSON(e))
         : [],
+      identity: isSet(object.identity) ? globalThis.String(object.identity) : undefined,
     };
   },
 
@@ -14613,6 +16052,9 @@ export const ShowProcessingResponse: MessageFns<ShowProcessingResponse> = {
     if (message.attributes?.length) {
       obj.attributes = message.attributes.map((e) => ProcessedAttribute.toJSON(e));
     }
+    if (message.identity !== undefined) {
+      obj.identity = message.identity;
+    }
     return obj;
   },
 
@@ -14642,6 +16084,7 @@ export const ShowProcessingResponse: MessageFns<ShowProcessingResponse> = {
     message.schoolYears = object.schoolYears?.map((e) => e) || [];
     message.publicUrl = object.publicUrl ?? "";
     message.attributes = object.attributes?.map((e) => ProcessedAttribute.fromPartial(e)) || [];
+    message.identity = object.identity ?? undefined;
     return message;
   },
 };
@@ -18659,6 +20102,4168 @@ export const ListSchoolForgetsResponse: MessageFns<ListSchoolForgetsResponse> = 
   },
 };
 
+function createBaseListAlertsRequest(): ListAlertsRequest {
+  return {};
+}
+
+export const ListAlertsRequest: MessageFns<ListAlertsRequest> = {
+  encode(_: ListAlertsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAlertsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAlertsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListAlertsRequest {
+    return {};
+  },
+
+  toJSON(_: ListAlertsRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListAlertsRequest>): ListAlertsRequest {
+    return ListAlertsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListAlertsRequest>): ListAlertsRequest {
+    const message = createBaseListAlertsRequest();
+    return message;
+  },
+};
+
+function createBaseStandingAlert(): StandingAlert {
+  return { alert: undefined, openedMs: 0n, toldMs: 0n, failures: 0, nl: "", en: "", who: "", see: "" };
+}
+
+export const StandingAlert: MessageFns<StandingAlert> = {
+  encode(message: StandingAlert, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.alert !== undefined) {
+      Alert.encode(message.alert, writer.uint32(10).fork()).join();
+    }
+    if (message.openedMs !== 0n) {
+      if (BigInt.asIntN(64, message.openedMs) !== message.openedMs) {
+        throw new globalThis.Error("value provided for field message.openedMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.openedMs);
+    }
+    if (message.toldMs !== 0n) {
+      if (BigInt.asIntN(64, message.toldMs) !== message.toldMs) {
+        throw new globalThis.Error("value provided for field message.toldMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.toldMs);
+    }
+    if (message.failures !== 0) {
+      writer.uint32(32).uint32(message.failures);
+    }
+    if (message.nl !== "") {
+      writer.uint32(42).string(message.nl);
+    }
+    if (message.en !== "") {
+      writer.uint32(50).string(message.en);
+    }
+    if (message.who !== "") {
+      writer.uint32(58).string(message.who);
+    }
+    if (message.see !== "") {
+      writer.uint32(66).string(message.see);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StandingAlert {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStandingAlert();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.alert = Alert.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.openedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.toldMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.failures = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.nl = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.en = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.see = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StandingAlert {
+    return {
+      alert: isSet(object.alert) ? Alert.fromJSON(object.alert) : undefined,
+      openedMs: isSet(object.openedMs)
+        ? BigInt(object.openedMs)
+        : isSet(object.opened_ms)
+        ? BigInt(object.opened_ms)
+        : 0n,
+      toldMs: isSet(object.toldMs) ? BigInt(object.toldMs) : isSet(object.told_ms) ? BigInt(object.told_ms) : 0n,
+      failures: isSet(object.failures) ? globalThis.Number(object.failures) : 0,
+      nl: isSet(object.nl) ? globalThis.String(object.nl) : "",
+      en: isSet(object.en) ? globalThis.String(object.en) : "",
+      who: isSet(object.who) ? globalThis.String(object.who) : "",
+      see: isSet(object.see) ? globalThis.String(object.see) : "",
+    };
+  },
+
+  toJSON(message: StandingAlert): unknown {
+    const obj: any = {};
+    if (message.alert !== undefined) {
+      obj.alert = Alert.toJSON(message.alert);
+    }
+    if (message.openedMs !== 0n) {
+      obj.openedMs = message.openedMs.toString();
+    }
+    if (message.toldMs !== 0n) {
+      obj.toldMs = message.toldMs.toString();
+    }
+    if (message.failures !== 0) {
+      obj.failures = Math.round(message.failures);
+    }
+    if (message.nl !== "") {
+      obj.nl = message.nl;
+    }
+    if (message.en !== "") {
+      obj.en = message.en;
+    }
+    if (message.who !== "") {
+      obj.who = message.who;
+    }
+    if (message.see !== "") {
+      obj.see = message.see;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StandingAlert>): StandingAlert {
+    return StandingAlert.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StandingAlert>): StandingAlert {
+    const message = createBaseStandingAlert();
+    message.alert = (object.alert !== undefined && object.alert !== null) ? Alert.fromPartial(object.alert) : undefined;
+    message.openedMs = (object.openedMs !== undefined && object.openedMs !== null) ? BigInt(object.openedMs) : 0n;
+    message.toldMs = (object.toldMs !== undefined && object.toldMs !== null) ? BigInt(object.toldMs) : 0n;
+    message.failures = object.failures ?? 0;
+    message.nl = object.nl ?? "";
+    message.en = object.en ?? "";
+    message.who = object.who ?? "";
+    message.see = object.see ?? "";
+    return message;
+  },
+};
+
+function createBaseListAlertsResponse(): ListAlertsResponse {
+  return { alerts: [], names: [], channels: [] };
+}
+
+export const ListAlertsResponse: MessageFns<ListAlertsResponse> = {
+  encode(message: ListAlertsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.alerts) {
+      StandingAlert.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.channels) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAlertsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAlertsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.alerts.push(StandingAlert.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.channels.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListAlertsResponse {
+    return {
+      alerts: globalThis.Array.isArray(object?.alerts) ? object.alerts.map((e: any) => StandingAlert.fromJSON(e)) : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+      channels: globalThis.Array.isArray(object?.channels) ? object.channels.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: ListAlertsResponse): unknown {
+    const obj: any = {};
+    if (message.alerts?.length) {
+      obj.alerts = message.alerts.map((e) => StandingAlert.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    if (message.channels?.length) {
+      obj.channels = message.channels;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListAlertsResponse>): ListAlertsResponse {
+    return ListAlertsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListAlertsResponse>): ListAlertsResponse {
+    const message = createBaseListAlertsResponse();
+    message.alerts = object.alerts?.map((e) => StandingAlert.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    message.channels = object.channels?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseTestAlertsRequest(): TestAlertsRequest {
+  return {};
+}
+
+export const TestAlertsRequest: MessageFns<TestAlertsRequest> = {
+  encode(_: TestAlertsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestAlertsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestAlertsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): TestAlertsRequest {
+    return {};
+  },
+
+  toJSON(_: TestAlertsRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<TestAlertsRequest>): TestAlertsRequest {
+    return TestAlertsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<TestAlertsRequest>): TestAlertsRequest {
+    const message = createBaseTestAlertsRequest();
+    return message;
+  },
+};
+
+function createBaseTriedChannel(): TriedChannel {
+  return { channel: "", code: "", status: 0 };
+}
+
+export const TriedChannel: MessageFns<TriedChannel> = {
+  encode(message: TriedChannel, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.channel !== "") {
+      writer.uint32(10).string(message.channel);
+    }
+    if (message.code !== "") {
+      writer.uint32(18).string(message.code);
+    }
+    if (message.status !== 0) {
+      writer.uint32(24).uint32(message.status);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TriedChannel {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTriedChannel();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channel = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TriedChannel {
+    return {
+      channel: isSet(object.channel) ? globalThis.String(object.channel) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      status: isSet(object.status) ? globalThis.Number(object.status) : 0,
+    };
+  },
+
+  toJSON(message: TriedChannel): unknown {
+    const obj: any = {};
+    if (message.channel !== "") {
+      obj.channel = message.channel;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.status !== 0) {
+      obj.status = Math.round(message.status);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TriedChannel>): TriedChannel {
+    return TriedChannel.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TriedChannel>): TriedChannel {
+    const message = createBaseTriedChannel();
+    message.channel = object.channel ?? "";
+    message.code = object.code ?? "";
+    message.status = object.status ?? 0;
+    return message;
+  },
+};
+
+function createBaseTestAlertsResponse(): TestAlertsResponse {
+  return { channels: [] };
+}
+
+export const TestAlertsResponse: MessageFns<TestAlertsResponse> = {
+  encode(message: TestAlertsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.channels) {
+      TriedChannel.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestAlertsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestAlertsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channels.push(TriedChannel.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TestAlertsResponse {
+    return {
+      channels: globalThis.Array.isArray(object?.channels)
+        ? object.channels.map((e: any) => TriedChannel.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: TestAlertsResponse): unknown {
+    const obj: any = {};
+    if (message.channels?.length) {
+      obj.channels = message.channels.map((e) => TriedChannel.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TestAlertsResponse>): TestAlertsResponse {
+    return TestAlertsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TestAlertsResponse>): TestAlertsResponse {
+    const message = createBaseTestAlertsResponse();
+    message.channels = object.channels?.map((e) => TriedChannel.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseShowReadinessRequest(): ShowReadinessRequest {
+  return { asked: undefined, partyOin: "" };
+}
+
+export const ShowReadinessRequest: MessageFns<ShowReadinessRequest> = {
+  encode(message: ShowReadinessRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== undefined) {
+      ReadinessRequest.encode(message.asked, writer.uint32(10).fork()).join();
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowReadinessRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowReadinessRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = ReadinessRequest.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowReadinessRequest {
+    return {
+      asked: isSet(object.asked) ? ReadinessRequest.fromJSON(object.asked) : undefined,
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: ShowReadinessRequest): unknown {
+    const obj: any = {};
+    if (message.asked !== undefined) {
+      obj.asked = ReadinessRequest.toJSON(message.asked);
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowReadinessRequest>): ShowReadinessRequest {
+    return ShowReadinessRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowReadinessRequest>): ShowReadinessRequest {
+    const message = createBaseShowReadinessRequest();
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? ReadinessRequest.fromPartial(object.asked)
+      : undefined;
+    message.partyOin = object.partyOin ?? "";
+    return message;
+  },
+};
+
+function createBaseShowReadinessResponse(): ShowReadinessResponse {
+  return { readiness: undefined };
+}
+
+export const ShowReadinessResponse: MessageFns<ShowReadinessResponse> = {
+  encode(message: ShowReadinessResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.readiness !== undefined) {
+      ReadinessResponse.encode(message.readiness, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowReadinessResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowReadinessResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.readiness = ReadinessResponse.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowReadinessResponse {
+    return { readiness: isSet(object.readiness) ? ReadinessResponse.fromJSON(object.readiness) : undefined };
+  },
+
+  toJSON(message: ShowReadinessResponse): unknown {
+    const obj: any = {};
+    if (message.readiness !== undefined) {
+      obj.readiness = ReadinessResponse.toJSON(message.readiness);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowReadinessResponse>): ShowReadinessResponse {
+    return ShowReadinessResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowReadinessResponse>): ShowReadinessResponse {
+    const message = createBaseShowReadinessResponse();
+    message.readiness = (object.readiness !== undefined && object.readiness !== null)
+      ? ReadinessResponse.fromPartial(object.readiness)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListPullsRequest(): ListPullsRequest {
+  return { schoolOin: "", partyOin: "", failing: false };
+}
+
+export const ListPullsRequest: MessageFns<ListPullsRequest> = {
+  encode(message: ListPullsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    if (message.failing !== false) {
+      writer.uint32(24).bool(message.failing);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPullsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPullsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.failing = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListPullsRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      failing: isSet(object.failing) ? globalThis.Boolean(object.failing) : false,
+    };
+  },
+
+  toJSON(message: ListPullsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.failing !== false) {
+      obj.failing = message.failing;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListPullsRequest>): ListPullsRequest {
+    return ListPullsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPullsRequest>): ListPullsRequest {
+    const message = createBaseListPullsRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.failing = object.failing ?? false;
+    return message;
+  },
+};
+
+function createBaseListedPull(): ListedPull {
+  return { pull: undefined, scheduled: false };
+}
+
+export const ListedPull: MessageFns<ListedPull> = {
+  encode(message: ListedPull, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pull !== undefined) {
+      Pull.encode(message.pull, writer.uint32(10).fork()).join();
+    }
+    if (message.scheduled !== false) {
+      writer.uint32(16).bool(message.scheduled);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListedPull {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListedPull();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pull = Pull.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.scheduled = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListedPull {
+    return {
+      pull: isSet(object.pull) ? Pull.fromJSON(object.pull) : undefined,
+      scheduled: isSet(object.scheduled) ? globalThis.Boolean(object.scheduled) : false,
+    };
+  },
+
+  toJSON(message: ListedPull): unknown {
+    const obj: any = {};
+    if (message.pull !== undefined) {
+      obj.pull = Pull.toJSON(message.pull);
+    }
+    if (message.scheduled !== false) {
+      obj.scheduled = message.scheduled;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListedPull>): ListedPull {
+    return ListedPull.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListedPull>): ListedPull {
+    const message = createBaseListedPull();
+    message.pull = (object.pull !== undefined && object.pull !== null) ? Pull.fromPartial(object.pull) : undefined;
+    message.scheduled = object.scheduled ?? false;
+    return message;
+  },
+};
+
+function createBaseListPullsResponse(): ListPullsResponse {
+  return { pulls: [], names: [], problems: [] };
+}
+
+export const ListPullsResponse: MessageFns<ListPullsResponse> = {
+  encode(message: ListPullsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.pulls) {
+      ListedPull.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.problems) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPullsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPullsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pulls.push(ListedPull.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.problems.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListPullsResponse {
+    return {
+      pulls: globalThis.Array.isArray(object?.pulls) ? object.pulls.map((e: any) => ListedPull.fromJSON(e)) : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+      problems: globalThis.Array.isArray(object?.problems) ? object.problems.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: ListPullsResponse): unknown {
+    const obj: any = {};
+    if (message.pulls?.length) {
+      obj.pulls = message.pulls.map((e) => ListedPull.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    if (message.problems?.length) {
+      obj.problems = message.problems;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListPullsResponse>): ListPullsResponse {
+    return ListPullsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPullsResponse>): ListPullsResponse {
+    const message = createBaseListPullsResponse();
+    message.pulls = object.pulls?.map((e) => ListedPull.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    message.problems = object.problems?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseShowPreflightRequest(): ShowPreflightRequest {
+  return { asked: undefined, partyOin: "" };
+}
+
+export const ShowPreflightRequest: MessageFns<ShowPreflightRequest> = {
+  encode(message: ShowPreflightRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== undefined) {
+      PreflightRequest.encode(message.asked, writer.uint32(10).fork()).join();
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowPreflightRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowPreflightRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = PreflightRequest.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowPreflightRequest {
+    return {
+      asked: isSet(object.asked) ? PreflightRequest.fromJSON(object.asked) : undefined,
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: ShowPreflightRequest): unknown {
+    const obj: any = {};
+    if (message.asked !== undefined) {
+      obj.asked = PreflightRequest.toJSON(message.asked);
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowPreflightRequest>): ShowPreflightRequest {
+    return ShowPreflightRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowPreflightRequest>): ShowPreflightRequest {
+    const message = createBaseShowPreflightRequest();
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? PreflightRequest.fromPartial(object.asked)
+      : undefined;
+    message.partyOin = object.partyOin ?? "";
+    return message;
+  },
+};
+
+function createBaseShowPreflightResponse(): ShowPreflightResponse {
+  return { preflight: undefined };
+}
+
+export const ShowPreflightResponse: MessageFns<ShowPreflightResponse> = {
+  encode(message: ShowPreflightResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.preflight !== undefined) {
+      PreflightResponse.encode(message.preflight, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowPreflightResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowPreflightResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.preflight = PreflightResponse.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowPreflightResponse {
+    return { preflight: isSet(object.preflight) ? PreflightResponse.fromJSON(object.preflight) : undefined };
+  },
+
+  toJSON(message: ShowPreflightResponse): unknown {
+    const obj: any = {};
+    if (message.preflight !== undefined) {
+      obj.preflight = PreflightResponse.toJSON(message.preflight);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowPreflightResponse>): ShowPreflightResponse {
+    return ShowPreflightResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowPreflightResponse>): ShowPreflightResponse {
+    const message = createBaseShowPreflightResponse();
+    message.preflight = (object.preflight !== undefined && object.preflight !== null)
+      ? PreflightResponse.fromPartial(object.preflight)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTransferSchoolRequest(): TransferSchoolRequest {
+  return { schoolOin: "", boardOin: "", runOffUntil: "", apply: false };
+}
+
+export const TransferSchoolRequest: MessageFns<TransferSchoolRequest> = {
+  encode(message: TransferSchoolRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.boardOin !== "") {
+      writer.uint32(18).string(message.boardOin);
+    }
+    if (message.runOffUntil !== "") {
+      writer.uint32(26).string(message.runOffUntil);
+    }
+    if (message.apply !== false) {
+      writer.uint32(32).bool(message.apply);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TransferSchoolRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransferSchoolRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.boardOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.runOffUntil = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.apply = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TransferSchoolRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      boardOin: isSet(object.boardOin)
+        ? globalThis.String(object.boardOin)
+        : isSet(object.board_oin)
+        ? globalThis.String(object.board_oin)
+        : "",
+      runOffUntil: isSet(object.runOffUntil)
+        ? globalThis.String(object.runOffUntil)
+        : isSet(object.run_off_until)
+        ? globalThis.String(object.run_off_until)
+        : "",
+      apply: isSet(object.apply) ? globalThis.Boolean(object.apply) : false,
+    };
+  },
+
+  toJSON(message: TransferSchoolRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.boardOin !== "") {
+      obj.boardOin = message.boardOin;
+    }
+    if (message.runOffUntil !== "") {
+      obj.runOffUntil = message.runOffUntil;
+    }
+    if (message.apply !== false) {
+      obj.apply = message.apply;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TransferSchoolRequest>): TransferSchoolRequest {
+    return TransferSchoolRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TransferSchoolRequest>): TransferSchoolRequest {
+    const message = createBaseTransferSchoolRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.boardOin = object.boardOin ?? "";
+    message.runOffUntil = object.runOffUntil ?? "";
+    message.apply = object.apply ?? false;
+    return message;
+  },
+};
+
+function createBaseTransferLine(): TransferLine {
+  return { outcome: "", mandate: undefined, covered: false };
+}
+
+export const TransferLine: MessageFns<TransferLine> = {
+  encode(message: TransferLine, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.outcome !== "") {
+      writer.uint32(10).string(message.outcome);
+    }
+    if (message.mandate !== undefined) {
+      Mandate.encode(message.mandate, writer.uint32(18).fork()).join();
+    }
+    if (message.covered !== false) {
+      writer.uint32(24).bool(message.covered);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TransferLine {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransferLine();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mandate = Mandate.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.covered = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TransferLine {
+    return {
+      outcome: isSet(object.outcome) ? globalThis.String(object.outcome) : "",
+      mandate: isSet(object.mandate) ? Mandate.fromJSON(object.mandate) : undefined,
+      covered: isSet(object.covered) ? globalThis.Boolean(object.covered) : false,
+    };
+  },
+
+  toJSON(message: TransferLine): unknown {
+    const obj: any = {};
+    if (message.outcome !== "") {
+      obj.outcome = message.outcome;
+    }
+    if (message.mandate !== undefined) {
+      obj.mandate = Mandate.toJSON(message.mandate);
+    }
+    if (message.covered !== false) {
+      obj.covered = message.covered;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TransferLine>): TransferLine {
+    return TransferLine.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TransferLine>): TransferLine {
+    const message = createBaseTransferLine();
+    message.outcome = object.outcome ?? "";
+    message.mandate = (object.mandate !== undefined && object.mandate !== null)
+      ? Mandate.fromPartial(object.mandate)
+      : undefined;
+    message.covered = object.covered ?? false;
+    return message;
+  },
+};
+
+function createBaseTransferSchoolResponse(): TransferSchoolResponse {
+  return { beforeOin: "", lines: [], runOffUntil: "", names: [], flowIds: [], decision: undefined };
+}
+
+export const TransferSchoolResponse: MessageFns<TransferSchoolResponse> = {
+  encode(message: TransferSchoolResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.beforeOin !== "") {
+      writer.uint32(10).string(message.beforeOin);
+    }
+    for (const v of message.lines) {
+      TransferLine.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.runOffUntil !== "") {
+      writer.uint32(26).string(message.runOffUntil);
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.flowIds) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TransferSchoolResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransferSchoolResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.beforeOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.lines.push(TransferLine.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.runOffUntil = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.flowIds.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TransferSchoolResponse {
+    return {
+      beforeOin: isSet(object.beforeOin)
+        ? globalThis.String(object.beforeOin)
+        : isSet(object.before_oin)
+        ? globalThis.String(object.before_oin)
+        : "",
+      lines: globalThis.Array.isArray(object?.lines) ? object.lines.map((e: any) => TransferLine.fromJSON(e)) : [],
+      runOffUntil: isSet(object.runOffUntil)
+        ? globalThis.String(object.runOffUntil)
+        : isSet(object.run_off_until)
+        ? globalThis.String(object.run_off_until)
+        : "",
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+      flowIds: globalThis.Array.isArray(object?.flowIds)
+        ? object.flowIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.flow_ids)
+        ? object.flow_ids.map((e: any) => globalThis.String(e))
+        : [],
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+    };
+  },
+
+  toJSON(message: TransferSchoolResponse): unknown {
+    const obj: any = {};
+    if (message.beforeOin !== "") {
+      obj.beforeOin = message.beforeOin;
+    }
+    if (message.lines?.length) {
+      obj.lines = message.lines.map((e) => TransferLine.toJSON(e));
+    }
+    if (message.runOffUntil !== "") {
+      obj.runOffUntil = message.runOffUntil;
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    if (message.flowIds?.length) {
+      obj.flowIds = message.flowIds;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TransferSchoolResponse>): TransferSchoolResponse {
+    return TransferSchoolResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TransferSchoolResponse>): TransferSchoolResponse {
+    const message = createBaseTransferSchoolResponse();
+    message.beforeOin = object.beforeOin ?? "";
+    message.lines = object.lines?.map((e) => TransferLine.fromPartial(e)) || [];
+    message.runOffUntil = object.runOffUntil ?? "";
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    message.flowIds = object.flowIds?.map((e) => e) || [];
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseShowScorecardRequest(): ShowScorecardRequest {
+  return { partyOin: "", fromDay: "", untilDay: "" };
+}
+
+export const ShowScorecardRequest: MessageFns<ShowScorecardRequest> = {
+  encode(message: ShowScorecardRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.fromDay !== "") {
+      writer.uint32(18).string(message.fromDay);
+    }
+    if (message.untilDay !== "") {
+      writer.uint32(26).string(message.untilDay);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowScorecardRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowScorecardRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fromDay = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.untilDay = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowScorecardRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      fromDay: isSet(object.fromDay)
+        ? globalThis.String(object.fromDay)
+        : isSet(object.from_day)
+        ? globalThis.String(object.from_day)
+        : "",
+      untilDay: isSet(object.untilDay)
+        ? globalThis.String(object.untilDay)
+        : isSet(object.until_day)
+        ? globalThis.String(object.until_day)
+        : "",
+    };
+  },
+
+  toJSON(message: ShowScorecardRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.fromDay !== "") {
+      obj.fromDay = message.fromDay;
+    }
+    if (message.untilDay !== "") {
+      obj.untilDay = message.untilDay;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowScorecardRequest>): ShowScorecardRequest {
+    return ShowScorecardRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowScorecardRequest>): ShowScorecardRequest {
+    const message = createBaseShowScorecardRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.fromDay = object.fromDay ?? "";
+    message.untilDay = object.untilDay ?? "";
+    return message;
+  },
+};
+
+function createBaseShowScorecardResponse(): ShowScorecardResponse {
+  return { scorecard: undefined, endpoints: [] };
+}
+
+export const ShowScorecardResponse: MessageFns<ShowScorecardResponse> = {
+  encode(message: ShowScorecardResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.scorecard !== undefined) {
+      Scorecard.encode(message.scorecard, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.endpoints) {
+      EndpointStatus.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowScorecardResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowScorecardResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.scorecard = Scorecard.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.endpoints.push(EndpointStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowScorecardResponse {
+    return {
+      scorecard: isSet(object.scorecard) ? Scorecard.fromJSON(object.scorecard) : undefined,
+      endpoints: globalThis.Array.isArray(object?.endpoints)
+        ? object.endpoints.map((e: any) => EndpointStatus.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ShowScorecardResponse): unknown {
+    const obj: any = {};
+    if (message.scorecard !== undefined) {
+      obj.scorecard = Scorecard.toJSON(message.scorecard);
+    }
+    if (message.endpoints?.length) {
+      obj.endpoints = message.endpoints.map((e) => EndpointStatus.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowScorecardResponse>): ShowScorecardResponse {
+    return ShowScorecardResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowScorecardResponse>): ShowScorecardResponse {
+    const message = createBaseShowScorecardResponse();
+    message.scorecard = (object.scorecard !== undefined && object.scorecard !== null)
+      ? Scorecard.fromPartial(object.scorecard)
+      : undefined;
+    message.endpoints = object.endpoints?.map((e) => EndpointStatus.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePreviewReplayRequest(): PreviewReplayRequest {
+  return { selection: undefined };
+}
+
+export const PreviewReplayRequest: MessageFns<PreviewReplayRequest> = {
+  encode(message: PreviewReplayRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.selection !== undefined) {
+      ReplaySelection.encode(message.selection, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewReplayRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewReplayRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.selection = ReplaySelection.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewReplayRequest {
+    return { selection: isSet(object.selection) ? ReplaySelection.fromJSON(object.selection) : undefined };
+  },
+
+  toJSON(message: PreviewReplayRequest): unknown {
+    const obj: any = {};
+    if (message.selection !== undefined) {
+      obj.selection = ReplaySelection.toJSON(message.selection);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewReplayRequest>): PreviewReplayRequest {
+    return PreviewReplayRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewReplayRequest>): PreviewReplayRequest {
+    const message = createBasePreviewReplayRequest();
+    message.selection = (object.selection !== undefined && object.selection !== null)
+      ? ReplaySelection.fromPartial(object.selection)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePreviewReplayResponse(): PreviewReplayResponse {
+  return { jobId: "", flowId: "", decision: undefined };
+}
+
+export const PreviewReplayResponse: MessageFns<PreviewReplayResponse> = {
+  encode(message: PreviewReplayResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.jobId !== "") {
+      writer.uint32(10).string(message.jobId);
+    }
+    if (message.flowId !== "") {
+      writer.uint32(18).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewReplayResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewReplayResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewReplayResponse {
+    return {
+      jobId: isSet(object.jobId)
+        ? globalThis.String(object.jobId)
+        : isSet(object.job_id)
+        ? globalThis.String(object.job_id)
+        : "",
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+    };
+  },
+
+  toJSON(message: PreviewReplayResponse): unknown {
+    const obj: any = {};
+    if (message.jobId !== "") {
+      obj.jobId = message.jobId;
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewReplayResponse>): PreviewReplayResponse {
+    return PreviewReplayResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewReplayResponse>): PreviewReplayResponse {
+    const message = createBasePreviewReplayResponse();
+    message.jobId = object.jobId ?? "";
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSchoolChangeAsked(): SchoolChangeAsked {
+  return { schoolOin: "", toSchoolOin: "", onDay: "", whole: false, siteCodes: [], yearGroups: [], learners: [] };
+}
+
+export const SchoolChangeAsked: MessageFns<SchoolChangeAsked> = {
+  encode(message: SchoolChangeAsked, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.toSchoolOin !== "") {
+      writer.uint32(18).string(message.toSchoolOin);
+    }
+    if (message.onDay !== "") {
+      writer.uint32(26).string(message.onDay);
+    }
+    if (message.whole !== false) {
+      writer.uint32(32).bool(message.whole);
+    }
+    for (const v of message.siteCodes) {
+      writer.uint32(42).string(v!);
+    }
+    for (const v of message.yearGroups) {
+      writer.uint32(50).string(v!);
+    }
+    for (const v of message.learners) {
+      LearnerRef.encode(v!, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SchoolChangeAsked {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchoolChangeAsked();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.toSchoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.onDay = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.whole = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.siteCodes.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.yearGroups.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.learners.push(LearnerRef.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SchoolChangeAsked {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      toSchoolOin: isSet(object.toSchoolOin)
+        ? globalThis.String(object.toSchoolOin)
+        : isSet(object.to_school_oin)
+        ? globalThis.String(object.to_school_oin)
+        : "",
+      onDay: isSet(object.onDay)
+        ? globalThis.String(object.onDay)
+        : isSet(object.on_day)
+        ? globalThis.String(object.on_day)
+        : "",
+      whole: isSet(object.whole) ? globalThis.Boolean(object.whole) : false,
+      siteCodes: globalThis.Array.isArray(object?.siteCodes)
+        ? object.siteCodes.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.site_codes)
+        ? object.site_codes.map((e: any) => globalThis.String(e))
+        : [],
+      yearGroups: globalThis.Array.isArray(object?.yearGroups)
+        ? object.yearGroups.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.year_groups)
+        ? object.year_groups.map((e: any) => globalThis.String(e))
+        : [],
+      learners: globalThis.Array.isArray(object?.learners)
+        ? object.learners.map((e: any) => LearnerRef.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: SchoolChangeAsked): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.toSchoolOin !== "") {
+      obj.toSchoolOin = message.toSchoolOin;
+    }
+    if (message.onDay !== "") {
+      obj.onDay = message.onDay;
+    }
+    if (message.whole !== false) {
+      obj.whole = message.whole;
+    }
+    if (message.siteCodes?.length) {
+      obj.siteCodes = message.siteCodes;
+    }
+    if (message.yearGroups?.length) {
+      obj.yearGroups = message.yearGroups;
+    }
+    if (message.learners?.length) {
+      obj.learners = message.learners.map((e) => LearnerRef.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SchoolChangeAsked>): SchoolChangeAsked {
+    return SchoolChangeAsked.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SchoolChangeAsked>): SchoolChangeAsked {
+    const message = createBaseSchoolChangeAsked();
+    message.schoolOin = object.schoolOin ?? "";
+    message.toSchoolOin = object.toSchoolOin ?? "";
+    message.onDay = object.onDay ?? "";
+    message.whole = object.whole ?? false;
+    message.siteCodes = object.siteCodes?.map((e) => e) || [];
+    message.yearGroups = object.yearGroups?.map((e) => e) || [];
+    message.learners = object.learners?.map((e) => LearnerRef.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePreviewSchoolChangeRequest(): PreviewSchoolChangeRequest {
+  return { asked: undefined };
+}
+
+export const PreviewSchoolChangeRequest: MessageFns<PreviewSchoolChangeRequest> = {
+  encode(message: PreviewSchoolChangeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== undefined) {
+      SchoolChangeAsked.encode(message.asked, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewSchoolChangeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewSchoolChangeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = SchoolChangeAsked.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewSchoolChangeRequest {
+    return { asked: isSet(object.asked) ? SchoolChangeAsked.fromJSON(object.asked) : undefined };
+  },
+
+  toJSON(message: PreviewSchoolChangeRequest): unknown {
+    const obj: any = {};
+    if (message.asked !== undefined) {
+      obj.asked = SchoolChangeAsked.toJSON(message.asked);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewSchoolChangeRequest>): PreviewSchoolChangeRequest {
+    return PreviewSchoolChangeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewSchoolChangeRequest>): PreviewSchoolChangeRequest {
+    const message = createBasePreviewSchoolChangeRequest();
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? SchoolChangeAsked.fromPartial(object.asked)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRightsThatGo(): RightsThatGo {
+  return { productId: "", title: "", sellerOin: "", personal: 0, counted: 0 };
+}
+
+export const RightsThatGo: MessageFns<RightsThatGo> = {
+  encode(message: RightsThatGo, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.productId !== "") {
+      writer.uint32(10).string(message.productId);
+    }
+    if (message.title !== "") {
+      writer.uint32(18).string(message.title);
+    }
+    if (message.sellerOin !== "") {
+      writer.uint32(26).string(message.sellerOin);
+    }
+    if (message.personal !== 0) {
+      writer.uint32(32).uint32(message.personal);
+    }
+    if (message.counted !== 0) {
+      writer.uint32(40).uint32(message.counted);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RightsThatGo {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRightsThatGo();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.title = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.sellerOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.personal = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.counted = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RightsThatGo {
+    return {
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+      title: isSet(object.title) ? globalThis.String(object.title) : "",
+      sellerOin: isSet(object.sellerOin)
+        ? globalThis.String(object.sellerOin)
+        : isSet(object.seller_oin)
+        ? globalThis.String(object.seller_oin)
+        : "",
+      personal: isSet(object.personal) ? globalThis.Number(object.personal) : 0,
+      counted: isSet(object.counted) ? globalThis.Number(object.counted) : 0,
+    };
+  },
+
+  toJSON(message: RightsThatGo): unknown {
+    const obj: any = {};
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    if (message.title !== "") {
+      obj.title = message.title;
+    }
+    if (message.sellerOin !== "") {
+      obj.sellerOin = message.sellerOin;
+    }
+    if (message.personal !== 0) {
+      obj.personal = Math.round(message.personal);
+    }
+    if (message.counted !== 0) {
+      obj.counted = Math.round(message.counted);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RightsThatGo>): RightsThatGo {
+    return RightsThatGo.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RightsThatGo>): RightsThatGo {
+    const message = createBaseRightsThatGo();
+    message.productId = object.productId ?? "";
+    message.title = object.title ?? "";
+    message.sellerOin = object.sellerOin ?? "";
+    message.personal = object.personal ?? 0;
+    message.counted = object.counted ?? 0;
+    return message;
+  },
+};
+
+function createBasePartyAtBoth(): PartyAtBoth {
+  return { partyOin: "", had: [], has: [] };
+}
+
+export const PartyAtBoth: MessageFns<PartyAtBoth> = {
+  encode(message: PartyAtBoth, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.had.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.had) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.has.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.has) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PartyAtBoth {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePartyAtBoth();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.had.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.had.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.has.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.has.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PartyAtBoth {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      had: globalThis.Array.isArray(object?.had) ? object.had.map((e: any) => serviceFromJSON(e)) : [],
+      has: globalThis.Array.isArray(object?.has) ? object.has.map((e: any) => serviceFromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: PartyAtBoth): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.had?.length) {
+      obj.had = message.had.map((e) => serviceToJSON(e));
+    }
+    if (message.has?.length) {
+      obj.has = message.has.map((e) => serviceToJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PartyAtBoth>): PartyAtBoth {
+    return PartyAtBoth.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PartyAtBoth>): PartyAtBoth {
+    const message = createBasePartyAtBoth();
+    message.partyOin = object.partyOin ?? "";
+    message.had = object.had?.map((e) => e) || [];
+    message.has = object.has?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBasePreviewSchoolChangeResponse(): PreviewSchoolChangeResponse {
+  return {
+    schoolYear: "",
+    toSchoolYear: "",
+    learners: [],
+    known: 0,
+    staying: 0,
+    rights: [],
+    parties: [],
+    results: 0n,
+    unknown: 0,
+    check: "",
+    names: [],
+  };
+}
+
+export const PreviewSchoolChangeResponse: MessageFns<PreviewSchoolChangeResponse> = {
+  encode(message: PreviewSchoolChangeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolYear !== "") {
+      writer.uint32(10).string(message.schoolYear);
+    }
+    if (message.toSchoolYear !== "") {
+      writer.uint32(18).string(message.toSchoolYear);
+    }
+    for (const v of message.learners) {
+      LearnersOfYearGroup.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.known !== 0) {
+      writer.uint32(32).uint32(message.known);
+    }
+    if (message.staying !== 0) {
+      writer.uint32(40).uint32(message.staying);
+    }
+    for (const v of message.rights) {
+      RightsThatGo.encode(v!, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.parties) {
+      PartyAtBoth.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.results !== 0n) {
+      if (BigInt.asUintN(64, message.results) !== message.results) {
+        throw new globalThis.Error("value provided for field message.results of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.results);
+    }
+    if (message.unknown !== 0) {
+      writer.uint32(72).uint32(message.unknown);
+    }
+    if (message.check !== "") {
+      writer.uint32(82).string(message.check);
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(90).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewSchoolChangeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewSchoolChangeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.toSchoolYear = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.learners.push(LearnersOfYearGroup.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.known = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.staying = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.rights.push(RightsThatGo.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.parties.push(PartyAtBoth.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.results = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.unknown = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.check = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewSchoolChangeResponse {
+    return {
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      toSchoolYear: isSet(object.toSchoolYear)
+        ? globalThis.String(object.toSchoolYear)
+        : isSet(object.to_school_year)
+        ? globalThis.String(object.to_school_year)
+        : "",
+      learners: globalThis.Array.isArray(object?.learners)
+        ? object.learners.map((e: any) => LearnersOfYearGroup.fromJSON(e))
+        : [],
+      known: isSet(object.known) ? globalThis.Number(object.known) : 0,
+      staying: isSet(object.staying) ? globalThis.Number(object.staying) : 0,
+      rights: globalThis.Array.isArray(object?.rights) ? object.rights.map((e: any) => RightsThatGo.fromJSON(e)) : [],
+      parties: globalThis.Array.isArray(object?.parties) ? object.parties.map((e: any) => PartyAtBoth.fromJSON(e)) : [],
+      results: isSet(object.results) ? BigInt(object.results) : 0n,
+      unknown: isSet(object.unknown) ? globalThis.Number(object.unknown) : 0,
+      check: isSet(object.check) ? globalThis.String(object.check) : "",
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: PreviewSchoolChangeResponse): unknown {
+    const obj: any = {};
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.toSchoolYear !== "") {
+      obj.toSchoolYear = message.toSchoolYear;
+    }
+    if (message.learners?.length) {
+      obj.learners = message.learners.map((e) => LearnersOfYearGroup.toJSON(e));
+    }
+    if (message.known !== 0) {
+      obj.known = Math.round(message.known);
+    }
+    if (message.staying !== 0) {
+      obj.staying = Math.round(message.staying);
+    }
+    if (message.rights?.length) {
+      obj.rights = message.rights.map((e) => RightsThatGo.toJSON(e));
+    }
+    if (message.parties?.length) {
+      obj.parties = message.parties.map((e) => PartyAtBoth.toJSON(e));
+    }
+    if (message.results !== 0n) {
+      obj.results = message.results.toString();
+    }
+    if (message.unknown !== 0) {
+      obj.unknown = Math.round(message.unknown);
+    }
+    if (message.check !== "") {
+      obj.check = message.check;
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewSchoolChangeResponse>): PreviewSchoolChangeResponse {
+    return PreviewSchoolChangeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewSchoolChangeResponse>): PreviewSchoolChangeResponse {
+    const message = createBasePreviewSchoolChangeResponse();
+    message.schoolYear = object.schoolYear ?? "";
+    message.toSchoolYear = object.toSchoolYear ?? "";
+    message.learners = object.learners?.map((e) => LearnersOfYearGroup.fromPartial(e)) || [];
+    message.known = object.known ?? 0;
+    message.staying = object.staying ?? 0;
+    message.rights = object.rights?.map((e) => RightsThatGo.fromPartial(e)) || [];
+    message.parties = object.parties?.map((e) => PartyAtBoth.fromPartial(e)) || [];
+    message.results = (object.results !== undefined && object.results !== null) ? BigInt(object.results) : 0n;
+    message.unknown = object.unknown ?? 0;
+    message.check = object.check ?? "";
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseChangeSchoolRequest(): ChangeSchoolRequest {
+  return { asked: undefined, check: "" };
+}
+
+export const ChangeSchoolRequest: MessageFns<ChangeSchoolRequest> = {
+  encode(message: ChangeSchoolRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== undefined) {
+      SchoolChangeAsked.encode(message.asked, writer.uint32(10).fork()).join();
+    }
+    if (message.check !== "") {
+      writer.uint32(18).string(message.check);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeSchoolRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeSchoolRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = SchoolChangeAsked.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.check = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ChangeSchoolRequest {
+    return {
+      asked: isSet(object.asked) ? SchoolChangeAsked.fromJSON(object.asked) : undefined,
+      check: isSet(object.check) ? globalThis.String(object.check) : "",
+    };
+  },
+
+  toJSON(message: ChangeSchoolRequest): unknown {
+    const obj: any = {};
+    if (message.asked !== undefined) {
+      obj.asked = SchoolChangeAsked.toJSON(message.asked);
+    }
+    if (message.check !== "") {
+      obj.check = message.check;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ChangeSchoolRequest>): ChangeSchoolRequest {
+    return ChangeSchoolRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChangeSchoolRequest>): ChangeSchoolRequest {
+    const message = createBaseChangeSchoolRequest();
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? SchoolChangeAsked.fromPartial(object.asked)
+      : undefined;
+    message.check = object.check ?? "";
+    return message;
+  },
+};
+
+function createBaseChangeSchoolResponse(): ChangeSchoolResponse {
+  return { changeId: "", flowId: "", decision: undefined };
+}
+
+export const ChangeSchoolResponse: MessageFns<ChangeSchoolResponse> = {
+  encode(message: ChangeSchoolResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.changeId !== "") {
+      writer.uint32(10).string(message.changeId);
+    }
+    if (message.flowId !== "") {
+      writer.uint32(18).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeSchoolResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeSchoolResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.changeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ChangeSchoolResponse {
+    return {
+      changeId: isSet(object.changeId)
+        ? globalThis.String(object.changeId)
+        : isSet(object.change_id)
+        ? globalThis.String(object.change_id)
+        : "",
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+    };
+  },
+
+  toJSON(message: ChangeSchoolResponse): unknown {
+    const obj: any = {};
+    if (message.changeId !== "") {
+      obj.changeId = message.changeId;
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ChangeSchoolResponse>): ChangeSchoolResponse {
+    return ChangeSchoolResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChangeSchoolResponse>): ChangeSchoolResponse {
+    const message = createBaseChangeSchoolResponse();
+    message.changeId = object.changeId ?? "";
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRunReplayRequest(): RunReplayRequest {
+  return { jobId: "", rate: 0, mostErrors: undefined, confirm: false };
+}
+
+export const RunReplayRequest: MessageFns<RunReplayRequest> = {
+  encode(message: RunReplayRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.jobId !== "") {
+      writer.uint32(10).string(message.jobId);
+    }
+    if (message.rate !== 0) {
+      writer.uint32(16).uint32(message.rate);
+    }
+    if (message.mostErrors !== undefined) {
+      writer.uint32(24).uint32(message.mostErrors);
+    }
+    if (message.confirm !== false) {
+      writer.uint32(32).bool(message.confirm);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RunReplayRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRunReplayRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.rate = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.mostErrors = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.confirm = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RunReplayRequest {
+    return {
+      jobId: isSet(object.jobId)
+        ? globalThis.String(object.jobId)
+        : isSet(object.job_id)
+        ? globalThis.String(object.job_id)
+        : "",
+      rate: isSet(object.rate) ? globalThis.Number(object.rate) : 0,
+      mostErrors: isSet(object.mostErrors)
+        ? globalThis.Number(object.mostErrors)
+        : isSet(object.most_errors)
+        ? globalThis.Number(object.most_errors)
+        : undefined,
+      confirm: isSet(object.confirm) ? globalThis.Boolean(object.confirm) : false,
+    };
+  },
+
+  toJSON(message: RunReplayRequest): unknown {
+    const obj: any = {};
+    if (message.jobId !== "") {
+      obj.jobId = message.jobId;
+    }
+    if (message.rate !== 0) {
+      obj.rate = Math.round(message.rate);
+    }
+    if (message.mostErrors !== undefined) {
+      obj.mostErrors = Math.round(message.mostErrors);
+    }
+    if (message.confirm !== false) {
+      obj.confirm = message.confirm;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RunReplayRequest>): RunReplayRequest {
+    return RunReplayRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RunReplayRequest>): RunReplayRequest {
+    const message = createBaseRunReplayRequest();
+    message.jobId = object.jobId ?? "";
+    message.rate = object.rate ?? 0;
+    message.mostErrors = object.mostErrors ?? undefined;
+    message.confirm = object.confirm ?? false;
+    return message;
+  },
+};
+
+function createBaseRunReplayResponse(): RunReplayResponse {
+  return { replay: undefined, flowId: "", decision: undefined };
+}
+
+export const RunReplayResponse: MessageFns<RunReplayResponse> = {
+  encode(message: RunReplayResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.replay !== undefined) {
+      ReplayJob.encode(message.replay, writer.uint32(10).fork()).join();
+    }
+    if (message.flowId !== "") {
+      writer.uint32(18).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RunReplayResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRunReplayResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.replay = ReplayJob.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RunReplayResponse {
+    return {
+      replay: isSet(object.replay) ? ReplayJob.fromJSON(object.replay) : undefined,
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+    };
+  },
+
+  toJSON(message: RunReplayResponse): unknown {
+    const obj: any = {};
+    if (message.replay !== undefined) {
+      obj.replay = ReplayJob.toJSON(message.replay);
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RunReplayResponse>): RunReplayResponse {
+    return RunReplayResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RunReplayResponse>): RunReplayResponse {
+    const message = createBaseRunReplayResponse();
+    message.replay = (object.replay !== undefined && object.replay !== null)
+      ? ReplayJob.fromPartial(object.replay)
+      : undefined;
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseStopReplayRequest(): StopReplayRequest {
+  return { jobId: "" };
+}
+
+export const StopReplayRequest: MessageFns<StopReplayRequest> = {
+  encode(message: StopReplayRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.jobId !== "") {
+      writer.uint32(10).string(message.jobId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StopReplayRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStopReplayRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StopReplayRequest {
+    return {
+      jobId: isSet(object.jobId)
+        ? globalThis.String(object.jobId)
+        : isSet(object.job_id)
+        ? globalThis.String(object.job_id)
+        : "",
+    };
+  },
+
+  toJSON(message: StopReplayRequest): unknown {
+    const obj: any = {};
+    if (message.jobId !== "") {
+      obj.jobId = message.jobId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StopReplayRequest>): StopReplayRequest {
+    return StopReplayRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StopReplayRequest>): StopReplayRequest {
+    const message = createBaseStopReplayRequest();
+    message.jobId = object.jobId ?? "";
+    return message;
+  },
+};
+
+function createBaseStopReplayResponse(): StopReplayResponse {
+  return { replay: undefined, flowId: "", decision: undefined };
+}
+
+export const StopReplayResponse: MessageFns<StopReplayResponse> = {
+  encode(message: StopReplayResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.replay !== undefined) {
+      ReplayJob.encode(message.replay, writer.uint32(10).fork()).join();
+    }
+    if (message.flowId !== "") {
+      writer.uint32(18).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StopReplayResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStopReplayResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.replay = ReplayJob.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StopReplayResponse {
+    return {
+      replay: isSet(object.replay) ? ReplayJob.fromJSON(object.replay) : undefined,
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+    };
+  },
+
+  toJSON(message: StopReplayResponse): unknown {
+    const obj: any = {};
+    if (message.replay !== undefined) {
+      obj.replay = ReplayJob.toJSON(message.replay);
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StopReplayResponse>): StopReplayResponse {
+    return StopReplayResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StopReplayResponse>): StopReplayResponse {
+    const message = createBaseStopReplayResponse();
+    message.replay = (object.replay !== undefined && object.replay !== null)
+      ? ReplayJob.fromPartial(object.replay)
+      : undefined;
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListReplaysRequest(): ListReplaysRequest {
+  return { partyOin: "", jobId: "" };
+}
+
+export const ListReplaysRequest: MessageFns<ListReplaysRequest> = {
+  encode(message: ListReplaysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.jobId !== "") {
+      writer.uint32(18).string(message.jobId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReplaysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReplaysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReplaysRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      jobId: isSet(object.jobId)
+        ? globalThis.String(object.jobId)
+        : isSet(object.job_id)
+        ? globalThis.String(object.job_id)
+        : "",
+    };
+  },
+
+  toJSON(message: ListReplaysRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.jobId !== "") {
+      obj.jobId = message.jobId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReplaysRequest>): ListReplaysRequest {
+    return ListReplaysRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReplaysRequest>): ListReplaysRequest {
+    const message = createBaseListReplaysRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.jobId = object.jobId ?? "";
+    return message;
+  },
+};
+
+function createBaseListReplaysResponse(): ListReplaysResponse {
+  return { replays: [], names: [] };
+}
+
+export const ListReplaysResponse: MessageFns<ListReplaysResponse> = {
+  encode(message: ListReplaysResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.replays) {
+      ReplayJob.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReplaysResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReplaysResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.replays.push(ReplayJob.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReplaysResponse {
+    return {
+      replays: globalThis.Array.isArray(object?.replays) ? object.replays.map((e: any) => ReplayJob.fromJSON(e)) : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListReplaysResponse): unknown {
+    const obj: any = {};
+    if (message.replays?.length) {
+      obj.replays = message.replays.map((e) => ReplayJob.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReplaysResponse>): ListReplaysResponse {
+    return ListReplaysResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReplaysResponse>): ListReplaysResponse {
+    const message = createBaseListReplaysResponse();
+    message.replays = object.replays?.map((e) => ReplayJob.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseWatchReplayRequest(): WatchReplayRequest {
+  return { jobId: "" };
+}
+
+export const WatchReplayRequest: MessageFns<WatchReplayRequest> = {
+  encode(message: WatchReplayRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.jobId !== "") {
+      writer.uint32(10).string(message.jobId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchReplayRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchReplayRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WatchReplayRequest {
+    return {
+      jobId: isSet(object.jobId)
+        ? globalThis.String(object.jobId)
+        : isSet(object.job_id)
+        ? globalThis.String(object.job_id)
+        : "",
+    };
+  },
+
+  toJSON(message: WatchReplayRequest): unknown {
+    const obj: any = {};
+    if (message.jobId !== "") {
+      obj.jobId = message.jobId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WatchReplayRequest>): WatchReplayRequest {
+    return WatchReplayRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WatchReplayRequest>): WatchReplayRequest {
+    const message = createBaseWatchReplayRequest();
+    message.jobId = object.jobId ?? "";
+    return message;
+  },
+};
+
+function createBaseWatchReplayResponse(): WatchReplayResponse {
+  return { replay: undefined };
+}
+
+export const WatchReplayResponse: MessageFns<WatchReplayResponse> = {
+  encode(message: WatchReplayResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.replay !== undefined) {
+      ReplayJob.encode(message.replay, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchReplayResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchReplayResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.replay = ReplayJob.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WatchReplayResponse {
+    return { replay: isSet(object.replay) ? ReplayJob.fromJSON(object.replay) : undefined };
+  },
+
+  toJSON(message: WatchReplayResponse): unknown {
+    const obj: any = {};
+    if (message.replay !== undefined) {
+      obj.replay = ReplayJob.toJSON(message.replay);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WatchReplayResponse>): WatchReplayResponse {
+    return WatchReplayResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WatchReplayResponse>): WatchReplayResponse {
+    const message = createBaseWatchReplayResponse();
+    message.replay = (object.replay !== undefined && object.replay !== null)
+      ? ReplayJob.fromPartial(object.replay)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseUndoSchoolChangeRequest(): UndoSchoolChangeRequest {
+  return { changeId: "" };
+}
+
+export const UndoSchoolChangeRequest: MessageFns<UndoSchoolChangeRequest> = {
+  encode(message: UndoSchoolChangeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.changeId !== "") {
+      writer.uint32(10).string(message.changeId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UndoSchoolChangeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUndoSchoolChangeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.changeId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UndoSchoolChangeRequest {
+    return {
+      changeId: isSet(object.changeId)
+        ? globalThis.String(object.changeId)
+        : isSet(object.change_id)
+        ? globalThis.String(object.change_id)
+        : "",
+    };
+  },
+
+  toJSON(message: UndoSchoolChangeRequest): unknown {
+    const obj: any = {};
+    if (message.changeId !== "") {
+      obj.changeId = message.changeId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UndoSchoolChangeRequest>): UndoSchoolChangeRequest {
+    return UndoSchoolChangeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UndoSchoolChangeRequest>): UndoSchoolChangeRequest {
+    const message = createBaseUndoSchoolChangeRequest();
+    message.changeId = object.changeId ?? "";
+    return message;
+  },
+};
+
+function createBaseUndoSchoolChangeResponse(): UndoSchoolChangeResponse {
+  return { flowId: "", decision: undefined };
+}
+
+export const UndoSchoolChangeResponse: MessageFns<UndoSchoolChangeResponse> = {
+  encode(message: UndoSchoolChangeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UndoSchoolChangeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUndoSchoolChangeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UndoSchoolChangeResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+    };
+  },
+
+  toJSON(message: UndoSchoolChangeResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UndoSchoolChangeResponse>): UndoSchoolChangeResponse {
+    return UndoSchoolChangeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UndoSchoolChangeResponse>): UndoSchoolChangeResponse {
+    const message = createBaseUndoSchoolChangeResponse();
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListSchoolChangesRequest(): ListSchoolChangesRequest {
+  return { schoolOin: "" };
+}
+
+export const ListSchoolChangesRequest: MessageFns<ListSchoolChangesRequest> = {
+  encode(message: ListSchoolChangesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSchoolChangesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSchoolChangesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSchoolChangesRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: ListSchoolChangesRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSchoolChangesRequest>): ListSchoolChangesRequest {
+    return ListSchoolChangesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSchoolChangesRequest>): ListSchoolChangesRequest {
+    const message = createBaseListSchoolChangesRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    return message;
+  },
+};
+
+function createBaseListSchoolChangesResponse(): ListSchoolChangesResponse {
+  return { changes: [], names: [] };
+}
+
+export const ListSchoolChangesResponse: MessageFns<ListSchoolChangesResponse> = {
+  encode(message: ListSchoolChangesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.changes) {
+      SchoolChange.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSchoolChangesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSchoolChangesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.changes.push(SchoolChange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSchoolChangesResponse {
+    return {
+      changes: globalThis.Array.isArray(object?.changes)
+        ? object.changes.map((e: any) => SchoolChange.fromJSON(e))
+        : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListSchoolChangesResponse): unknown {
+    const obj: any = {};
+    if (message.changes?.length) {
+      obj.changes = message.changes.map((e) => SchoolChange.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSchoolChangesResponse>): ListSchoolChangesResponse {
+    return ListSchoolChangesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSchoolChangesResponse>): ListSchoolChangesResponse {
+    const message = createBaseListSchoolChangesResponse();
+    message.changes = object.changes?.map((e) => SchoolChange.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseShowLaunchesRequest(): ShowLaunchesRequest {
+  return { asked: undefined, partyOin: "" };
+}
+
+export const ShowLaunchesRequest: MessageFns<ShowLaunchesRequest> = {
+  encode(message: ShowLaunchesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== undefined) {
+      LaunchesRequest.encode(message.asked, writer.uint32(10).fork()).join();
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowLaunchesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowLaunchesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = LaunchesRequest.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowLaunchesRequest {
+    return {
+      asked: isSet(object.asked) ? LaunchesRequest.fromJSON(object.asked) : undefined,
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: ShowLaunchesRequest): unknown {
+    const obj: any = {};
+    if (message.asked !== undefined) {
+      obj.asked = LaunchesRequest.toJSON(message.asked);
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowLaunchesRequest>): ShowLaunchesRequest {
+    return ShowLaunchesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowLaunchesRequest>): ShowLaunchesRequest {
+    const message = createBaseShowLaunchesRequest();
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? LaunchesRequest.fromPartial(object.asked)
+      : undefined;
+    message.partyOin = object.partyOin ?? "";
+    return message;
+  },
+};
+
+function createBaseShowLaunchesResponse(): ShowLaunchesResponse {
+  return { launches: undefined };
+}
+
+export const ShowLaunchesResponse: MessageFns<ShowLaunchesResponse> = {
+  encode(message: ShowLaunchesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.launches !== undefined) {
+      LaunchesResponse.encode(message.launches, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowLaunchesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowLaunchesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.launches = LaunchesResponse.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShowLaunchesResponse {
+    return { launches: isSet(object.launches) ? LaunchesResponse.fromJSON(object.launches) : undefined };
+  },
+
+  toJSON(message: ShowLaunchesResponse): unknown {
+    const obj: any = {};
+    if (message.launches !== undefined) {
+      obj.launches = LaunchesResponse.toJSON(message.launches);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShowLaunchesResponse>): ShowLaunchesResponse {
+    return ShowLaunchesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowLaunchesResponse>): ShowLaunchesResponse {
+    const message = createBaseShowLaunchesResponse();
+    message.launches = (object.launches !== undefined && object.launches !== null)
+      ? LaunchesResponse.fromPartial(object.launches)
+      : undefined;
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -18764,6 +24369,33 @@ export const OperatorServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** How far what schools need for their first school day has come, what is missing, and whom to ask for it: as counts. */
+    showReadiness: {
+      name: "ShowReadiness",
+      requestType: ShowReadinessRequest as typeof ShowReadinessRequest,
+      requestStream: false,
+      responseType: ShowReadinessResponse as typeof ShowReadinessResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Lines of orders that will fail on a day to come, of one party or of all: why, whom to call, and a message for them. */
+    showPreflight: {
+      name: "ShowPreflight",
+      requestType: ShowPreflightRequest as typeof ShowPreflightRequest,
+      requestStream: false,
+      responseType: ShowPreflightResponse as typeof ShowPreflightResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How learners got in today, by platform and publisher, beside the same weekday of the last four weeks, and whether it is them or us. */
+    showLaunches: {
+      name: "ShowLaunches",
+      requestType: ShowLaunchesRequest as typeof ShowLaunchesRequest,
+      requestStream: false,
+      responseType: ShowLaunchesResponse as typeof ShowLaunchesResponse,
+      responseStream: false,
+      options: {},
+    },
     /** Rosters that wait, with a readable difference. */
     listHolds: {
       name: "ListHolds",
@@ -18866,12 +24498,39 @@ export const OperatorServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Two tokens of one learner at a school become one, once a second person has approved it; or two again. */
+    mergeLearners: {
+      name: "MergeLearners",
+      requestType: MergeLearnersRequest as typeof MergeLearnersRequest,
+      requestStream: false,
+      responseType: MergeLearnersResponse as typeof MergeLearnersResponse,
+      responseStream: false,
+      options: {},
+    },
     /** Ages of the consumers, parked keys, free disk. */
     status: {
       name: "Status",
       requestType: StatusRequest as typeof StatusRequest,
       requestStream: false,
       responseType: StatusResponse as typeof StatusResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What somebody should know now, and what was told of it. */
+    listAlerts: {
+      name: "ListAlerts",
+      requestType: ListAlertsRequest as typeof ListAlertsRequest,
+      requestStream: false,
+      responseType: ListAlertsResponse as typeof ListAlertsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Sends a message that says that it is a trial to each place where alerts go. */
+    testAlerts: {
+      name: "TestAlerts",
+      requestType: TestAlertsRequest as typeof TestAlertsRequest,
+      requestStream: false,
+      responseType: TestAlertsResponse as typeof TestAlertsResponse,
       responseStream: false,
       options: {},
     },
@@ -18900,6 +24559,51 @@ export const OperatorServiceDefinition = {
       requestStream: false,
       responseType: ResolveDeliveriesResponse as typeof ResolveDeliveriesResponse,
       responseStream: false,
+      options: {},
+    },
+    /** Counts what sending mail of a party again would come to, as it is now. Nothing is sent; WatchReplay says how far it is. */
+    previewReplay: {
+      name: "PreviewReplay",
+      requestType: PreviewReplayRequest as typeof PreviewReplayRequest,
+      requestStream: false,
+      responseType: PreviewReplayResponse as typeof PreviewReplayResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Begins to send what was counted. Above the threshold of a second person it waits until another person calls this too. */
+    runReplay: {
+      name: "RunReplay",
+      requestType: RunReplayRequest as typeof RunReplayRequest,
+      requestStream: false,
+      responseType: RunReplayResponse as typeof RunReplayResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Stops a replay at once: what has not left yet is set back, what has left is not. */
+    stopReplay: {
+      name: "StopReplay",
+      requestType: StopReplayRequest as typeof StopReplayRequest,
+      requestStream: false,
+      responseType: StopReplayResponse as typeof StopReplayResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Replays of the last thirty days, the newest first. */
+    listReplays: {
+      name: "ListReplays",
+      requestType: ListReplaysRequest as typeof ListReplaysRequest,
+      requestStream: false,
+      responseType: ListReplaysResponse as typeof ListReplaysResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A replay as it goes on; ends when it is counted, waits for a second person, or is over. */
+    watchReplay: {
+      name: "WatchReplay",
+      requestType: WatchReplayRequest as typeof WatchReplayRequest,
+      requestStream: false,
+      responseType: WatchReplayResponse as typeof WatchReplayResponse,
+      responseStream: true,
       options: {},
     },
     /** Copies the files of an embedded gateway into an empty folder on its machine, while it runs: the state, then the vault. */
@@ -19031,6 +24735,15 @@ export const OperatorServiceDefinition = {
       requestType: StopPartyRequest as typeof StopPartyRequest,
       requestStream: false,
       responseType: StopPartyResponse as typeof StopPartyResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Says whether names, birth dates and contact of a school's people are kept here, or asked of its administration when they are needed. */
+    setIdentity: {
+      name: "SetIdentity",
+      requestType: SetIdentityRequest as typeof SetIdentityRequest,
+      requestStream: false,
+      responseType: SetIdentityResponse as typeof SetIdentityResponse,
       responseStream: false,
       options: {},
     },
@@ -19205,6 +24918,69 @@ export const OperatorServiceDefinition = {
       requestType: ListSchoolForgetsRequest as typeof ListSchoolForgetsRequest,
       requestStream: false,
       responseType: ListSchoolForgetsResponse as typeof ListSchoolForgetsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Which rosters are asked of administrations, what came of the last try, and when they are asked again. */
+    listPulls: {
+      name: "ListPulls",
+      requestType: ListPullsRequest as typeof ListPullsRequest,
+      requestStream: false,
+      responseType: ListPullsResponse as typeof ListPullsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A school goes to another board: what comes of its mandates, and with `apply` it goes. */
+    transferSchool: {
+      name: "TransferSchool",
+      requestType: TransferSchoolRequest as typeof TransferSchoolRequest,
+      requestStream: false,
+      responseType: TransferSchoolResponse as typeof TransferSchoolResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How it goes with a party: what it sent, and how it took what was sent to it. */
+    showScorecard: {
+      name: "ShowScorecard",
+      requestType: ShowScorecardRequest as typeof ShowScorecardRequest,
+      requestStream: false,
+      responseType: ShowScorecardResponse as typeof ShowScorecardResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What it comes to that learners of a school go on at another, in numbers. */
+    previewSchoolChange: {
+      name: "PreviewSchoolChange",
+      requestType: PreviewSchoolChangeRequest as typeof PreviewSchoolChangeRequest,
+      requestStream: false,
+      responseType: PreviewSchoolChangeResponse as typeof PreviewSchoolChangeResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** They do from a day on, once a second person has approved it. */
+    changeSchool: {
+      name: "ChangeSchool",
+      requestType: ChangeSchoolRequest as typeof ChangeSchoolRequest,
+      requestStream: false,
+      responseType: ChangeSchoolResponse as typeof ChangeSchoolResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Takes it back, until its day. */
+    undoSchoolChange: {
+      name: "UndoSchoolChange",
+      requestType: UndoSchoolChangeRequest as typeof UndoSchoolChangeRequest,
+      requestStream: false,
+      responseType: UndoSchoolChangeResponse as typeof UndoSchoolChangeResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Changes of schools, and how far they are. */
+    listSchoolChanges: {
+      name: "ListSchoolChanges",
+      requestType: ListSchoolChangesRequest as typeof ListSchoolChangesRequest,
+      requestStream: false,
+      responseType: ListSchoolChangesResponse as typeof ListSchoolChangesResponse,
       responseStream: false,
       options: {},
     },

@@ -135,6 +135,10 @@ export interface OpenSessionRequest {
   partyOin: string;
   /** By which number of the organisation the person came: once that is no longer the party's, the session is none. */
   number: string;
+  /** Of the operators' console: what it needs, sealed so that only who has the id can open it. */
+  sealed: Uint8Array;
+  /** When it is over in any case, Unix milliseconds; 0 = as usual. Twelve hours from now at most. */
+  endsMs: bigint;
 }
 
 /** Done. */
@@ -144,12 +148,15 @@ export interface OpenSessionResponse {
 /** Which. */
 export interface FindSessionRequest {
   digest: Uint8Array;
+  /** Only whether it is there: it holds no longer for that. */
+  look: boolean;
 }
 
 /** Empty = there is none, or it is over. */
 export interface FindSessionResponse {
   partyOin: string;
   number: string;
+  sealed: Uint8Array;
 }
 
 /** Which. */
@@ -1583,7 +1590,7 @@ export const ListReviewsResponse: MessageFns<ListReviewsResponse> = {
 };
 
 function createBaseOpenSessionRequest(): OpenSessionRequest {
-  return { digest: new Uint8Array(0), partyOin: "", number: "" };
+  return { digest: new Uint8Array(0), partyOin: "", number: "", sealed: new Uint8Array(0), endsMs: 0n };
 }
 
 export const OpenSessionRequest: MessageFns<OpenSessionRequest> = {
@@ -1596,6 +1603,15 @@ export const OpenSessionRequest: MessageFns<OpenSessionRequest> = {
     }
     if (message.number !== "") {
       writer.uint32(26).string(message.number);
+    }
+    if (message.sealed.length !== 0) {
+      writer.uint32(82).bytes(message.sealed);
+    }
+    if (message.endsMs !== 0n) {
+      if (BigInt.asIntN(64, message.endsMs) !== message.endsMs) {
+        throw new globalThis.Error("value provided for field message.endsMs of type int64 too large");
+      }
+      writer.uint32(88).int64(message.endsMs);
     }
     return writer;
   },
@@ -1637,6 +1653,22 @@ export const OpenSessionRequest: MessageFns<OpenSessionRequest> = {
             message.number = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.sealed = reader.bytes();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.endsMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1658,6 +1690,8 @@ export const OpenSessionRequest: MessageFns<OpenSessionRequest> = {
         ? globalThis.String(object.party_oin)
         : "",
       number: isSet(object.number) ? globalThis.String(object.number) : "",
+      sealed: isSet(object.sealed) ? bytesFromBase64(object.sealed) : new Uint8Array(0),
+      endsMs: isSet(object.endsMs) ? BigInt(object.endsMs) : isSet(object.ends_ms) ? BigInt(object.ends_ms) : 0n,
     };
   },
 
@@ -1672,6 +1706,12 @@ export const OpenSessionRequest: MessageFns<OpenSessionRequest> = {
     if (message.number !== "") {
       obj.number = message.number;
     }
+    if (message.sealed.length !== 0) {
+      obj.sealed = base64FromBytes(message.sealed);
+    }
+    if (message.endsMs !== 0n) {
+      obj.endsMs = message.endsMs.toString();
+    }
     return obj;
   },
 
@@ -1683,6 +1723,8 @@ export const OpenSessionRequest: MessageFns<OpenSessionRequest> = {
     message.digest = object.digest ?? new Uint8Array(0);
     message.partyOin = object.partyOin ?? "";
     message.number = object.number ?? "";
+    message.sealed = object.sealed ?? new Uint8Array(0);
+    message.endsMs = (object.endsMs !== undefined && object.endsMs !== null) ? BigInt(object.endsMs) : 0n;
     return message;
   },
 };
@@ -1740,13 +1782,16 @@ export const OpenSessionResponse: MessageFns<OpenSessionResponse> = {
 };
 
 function createBaseFindSessionRequest(): FindSessionRequest {
-  return { digest: new Uint8Array(0) };
+  return { digest: new Uint8Array(0), look: false };
 }
 
 export const FindSessionRequest: MessageFns<FindSessionRequest> = {
   encode(message: FindSessionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.digest.length !== 0) {
       writer.uint32(10).bytes(message.digest);
+    }
+    if (message.look !== false) {
+      writer.uint32(80).bool(message.look);
     }
     return writer;
   },
@@ -1772,6 +1817,14 @@ export const FindSessionRequest: MessageFns<FindSessionRequest> = {
             message.digest = reader.bytes();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.look = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1785,13 +1838,19 @@ export const FindSessionRequest: MessageFns<FindSessionRequest> = {
   },
 
   fromJSON(object: any): FindSessionRequest {
-    return { digest: isSet(object.digest) ? bytesFromBase64(object.digest) : new Uint8Array(0) };
+    return {
+      digest: isSet(object.digest) ? bytesFromBase64(object.digest) : new Uint8Array(0),
+      look: isSet(object.look) ? globalThis.Boolean(object.look) : false,
+    };
   },
 
   toJSON(message: FindSessionRequest): unknown {
     const obj: any = {};
     if (message.digest.length !== 0) {
       obj.digest = base64FromBytes(message.digest);
+    }
+    if (message.look !== false) {
+      obj.look = message.look;
     }
     return obj;
   },
@@ -1802,12 +1861,13 @@ export const FindSessionRequest: MessageFns<FindSessionRequest> = {
   fromPartial(object: DeepPartial<FindSessionRequest>): FindSessionRequest {
     const message = createBaseFindSessionRequest();
     message.digest = object.digest ?? new Uint8Array(0);
+    message.look = object.look ?? false;
     return message;
   },
 };
 
 function createBaseFindSessionResponse(): FindSessionResponse {
-  return { partyOin: "", number: "" };
+  return { partyOin: "", number: "", sealed: new Uint8Array(0) };
 }
 
 export const FindSessionResponse: MessageFns<FindSessionResponse> = {
@@ -1817,6 +1877,9 @@ export const FindSessionResponse: MessageFns<FindSessionResponse> = {
     }
     if (message.number !== "") {
       writer.uint32(18).string(message.number);
+    }
+    if (message.sealed.length !== 0) {
+      writer.uint32(82).bytes(message.sealed);
     }
     return writer;
   },
@@ -1850,6 +1913,14 @@ export const FindSessionResponse: MessageFns<FindSessionResponse> = {
             message.number = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.sealed = reader.bytes();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1870,6 +1941,7 @@ export const FindSessionResponse: MessageFns<FindSessionResponse> = {
         ? globalThis.String(object.party_oin)
         : "",
       number: isSet(object.number) ? globalThis.String(object.number) : "",
+      sealed: isSet(object.sealed) ? bytesFromBase64(object.sealed) : new Uint8Array(0),
     };
   },
 
@@ -1881,6 +1953,9 @@ export const FindSessionResponse: MessageFns<FindSessionResponse> = {
     if (message.number !== "") {
       obj.number = message.number;
     }
+    if (message.sealed.length !== 0) {
+      obj.sealed = base64FromBytes(message.sealed);
+    }
     return obj;
   },
 
@@ -1891,6 +1966,7 @@ export const FindSessionResponse: MessageFns<FindSessionResponse> = {
     const message = createBaseFindSessionResponse();
     message.partyOin = object.partyOin ?? "";
     message.number = object.number ?? "";
+    message.sealed = object.sealed ?? new Uint8Array(0);
     return message;
   },
 };

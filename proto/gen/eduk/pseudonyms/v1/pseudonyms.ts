@@ -39,18 +39,22 @@ export interface IdentifyRequest {
   create: boolean;
   /** Flow ids whose salts are wanted, one per identity or none. */
   saltFor: Uint8Array[];
+  /** Of a school whose names are asked when they are needed: of persons marks are made, and nothing is kept. */
+  fleeting?: boolean | undefined;
 }
 
 /** In the order asked. */
 export interface Identified {
   /** Empty = unknown. */
   token: string;
-  /** Keyed mark of the names given; empty where none were. */
+  /** Keyed mark of the names given (16 bytes; zero = none), and after it of the other particulars as they are held; empty = there are none. */
   nameMark: Uint8Array;
   salt: Uint8Array;
   /** `learner.unknown`, or `state.conflict` when ECK iD and key name two learners. */
   code: string;
   created: boolean;
+  /** The token under which a number given stands, where that was merged into this one. */
+  merged?: string | undefined;
 }
 
 /** In the order asked. */
@@ -101,7 +105,11 @@ export interface RevealRequest {
     | number
     | undefined;
   /** What the receiver is given of it: names of attributes, comma-separated. */
-  attributes?: string | undefined;
+  attributes?:
+    | string
+    | undefined;
+  /** As they were shown before they were merged into others. */
+  formerly?: boolean | undefined;
 }
 
 /** One person; empty where unknown or forgotten. */
@@ -232,6 +240,25 @@ export interface ForgetSchoolResponse {
   done: boolean;
   /** This call made it so. */
   renewed: boolean;
+}
+
+/** Whose. */
+export interface EndNamesRequest {
+  schoolOin: string;
+  tokens: string[];
+  /** Of everybody of the school, some at a time, instead of tokens. */
+  everyone?:
+    | boolean
+    | undefined;
+  /** As the answer before said; absent = from the first. */
+  after?: bigint | undefined;
+}
+
+/** Of how many there was anything. */
+export interface EndNamesResponse {
+  people: number;
+  /** Of everybody: where to go on; absent = these were the last. */
+  next?: bigint | undefined;
 }
 
 /** Which. */
@@ -425,6 +452,8 @@ export interface HeldPerson {
   forgetting: boolean;
   /** In the order asked. */
   pseudonyms: string[];
+  /** Of whom this is a second token; empty = of nobody. */
+  mergedInto: string;
 }
 
 /** In the order in which they became known. */
@@ -571,6 +600,64 @@ export interface MappedKey {
 /** In the order asked. */
 export interface MapKeysResponse {
   mapped: MappedKey[];
+}
+
+/** Two tokens of one learner. */
+export interface MergeTokensRequest {
+  schoolOin: string;
+  /** Stays. */
+  winner: string;
+  /** Leads to it. */
+  loser: string;
+  /** Each stands for itself again. */
+  undo: boolean;
+  /** Only says what would come of it. */
+  look: boolean;
+}
+
+/** Done, or why not. */
+export interface MergeTokensResponse {
+  /** `learner.unknown`; `state.conflict` = of two sectors, or one of them was merged with others. */
+  code: string;
+  /** False = it was so. */
+  changed: boolean;
+}
+
+/** Tokens of learners, at most 1,000. */
+export interface LackEckIdRequest {
+  schoolOin: string;
+  tokens: string[];
+}
+
+/** Those without one; who is not known here is not among them. */
+export interface LackEckIdResponse {
+  tokens: string[];
+}
+
+/** One who goes on at another school. */
+export interface Enrolee {
+  token: string;
+  /** As in Wanted. */
+  nameMark: Uint8Array;
+  /** What the caller knows of them, for the answer; many have the same. */
+  tag: number;
+}
+
+/** At most 500. */
+export interface EnrolAtRequest {
+  fromSchoolOin: string;
+  toSchoolOin: string;
+  learners: Enrolee[];
+  /** Nobody is made and nothing is kept. */
+  look: boolean;
+}
+
+/** By the tokens of the other school, and in their order: which of them was which is not said. */
+export interface EnrolAtResponse {
+  /** Of a look: those whom the other school has. */
+  enrolled: Enrolee[];
+  /** Those without an ECK iD, or whose numbers mean somebody else there, or who are unknown or wait to be forgotten; by the tokens asked. */
+  staying: string[];
 }
 
 function createBaseIdentity(): Identity {
@@ -721,7 +808,7 @@ export const Identity: MessageFns<Identity> = {
 };
 
 function createBaseIdentifyRequest(): IdentifyRequest {
-  return { schoolOin: "", sector: "", identities: [], create: false, saltFor: [] };
+  return { schoolOin: "", sector: "", identities: [], create: false, saltFor: [], fleeting: undefined };
 }
 
 export const IdentifyRequest: MessageFns<IdentifyRequest> = {
@@ -740,6 +827,9 @@ export const IdentifyRequest: MessageFns<IdentifyRequest> = {
     }
     for (const v of message.saltFor) {
       writer.uint32(42).bytes(v!);
+    }
+    if (message.fleeting !== undefined) {
+      writer.uint32(160).bool(message.fleeting);
     }
     return writer;
   },
@@ -797,6 +887,14 @@ export const IdentifyRequest: MessageFns<IdentifyRequest> = {
             message.saltFor.push(reader.bytes());
             continue;
           }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.fleeting = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -826,6 +924,7 @@ export const IdentifyRequest: MessageFns<IdentifyRequest> = {
         : globalThis.Array.isArray(object?.salt_for)
         ? object.salt_for.map((e: any) => bytesFromBase64(e))
         : [],
+      fleeting: isSet(object.fleeting) ? globalThis.Boolean(object.fleeting) : undefined,
     };
   },
 
@@ -846,6 +945,9 @@ export const IdentifyRequest: MessageFns<IdentifyRequest> = {
     if (message.saltFor?.length) {
       obj.saltFor = message.saltFor.map((e) => base64FromBytes(e));
     }
+    if (message.fleeting !== undefined) {
+      obj.fleeting = message.fleeting;
+    }
     return obj;
   },
 
@@ -859,12 +961,20 @@ export const IdentifyRequest: MessageFns<IdentifyRequest> = {
     message.identities = object.identities?.map((e) => Identity.fromPartial(e)) || [];
     message.create = object.create ?? false;
     message.saltFor = object.saltFor?.map((e) => e) || [];
+    message.fleeting = object.fleeting ?? undefined;
     return message;
   },
 };
 
 function createBaseIdentified(): Identified {
-  return { token: "", nameMark: new Uint8Array(0), salt: new Uint8Array(0), code: "", created: false };
+  return {
+    token: "",
+    nameMark: new Uint8Array(0),
+    salt: new Uint8Array(0),
+    code: "",
+    created: false,
+    merged: undefined,
+  };
 }
 
 export const Identified: MessageFns<Identified> = {
@@ -883,6 +993,9 @@ export const Identified: MessageFns<Identified> = {
     }
     if (message.created !== false) {
       writer.uint32(40).bool(message.created);
+    }
+    if (message.merged !== undefined) {
+      writer.uint32(50).string(message.merged);
     }
     return writer;
   },
@@ -940,6 +1053,14 @@ export const Identified: MessageFns<Identified> = {
             message.created = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.merged = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -963,6 +1084,7 @@ export const Identified: MessageFns<Identified> = {
       salt: isSet(object.salt) ? bytesFromBase64(object.salt) : new Uint8Array(0),
       code: isSet(object.code) ? globalThis.String(object.code) : "",
       created: isSet(object.created) ? globalThis.Boolean(object.created) : false,
+      merged: isSet(object.merged) ? globalThis.String(object.merged) : undefined,
     };
   },
 
@@ -983,6 +1105,9 @@ export const Identified: MessageFns<Identified> = {
     if (message.created !== false) {
       obj.created = message.created;
     }
+    if (message.merged !== undefined) {
+      obj.merged = message.merged;
+    }
     return obj;
   },
 
@@ -996,6 +1121,7 @@ export const Identified: MessageFns<Identified> = {
     message.salt = object.salt ?? new Uint8Array(0);
     message.code = object.code ?? "";
     message.created = object.created ?? false;
+    message.merged = object.merged ?? undefined;
     return message;
   },
 };
@@ -1421,6 +1547,7 @@ function createBaseRevealRequest(): RevealRequest {
     pairwise: false,
     pseudonyms: undefined,
     attributes: undefined,
+    formerly: undefined,
   };
 }
 
@@ -1455,6 +1582,9 @@ export const RevealRequest: MessageFns<RevealRequest> = {
     }
     if (message.attributes !== undefined) {
       writer.uint32(122).string(message.attributes);
+    }
+    if (message.formerly !== undefined) {
+      writer.uint32(136).bool(message.formerly);
     }
     return writer;
   },
@@ -1552,6 +1682,14 @@ export const RevealRequest: MessageFns<RevealRequest> = {
             message.attributes = reader.string();
             continue;
           }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.formerly = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1584,6 +1722,7 @@ export const RevealRequest: MessageFns<RevealRequest> = {
       pairwise: isSet(object.pairwise) ? globalThis.Boolean(object.pairwise) : false,
       pseudonyms: isSet(object.pseudonyms) ? globalThis.Number(object.pseudonyms) : undefined,
       attributes: isSet(object.attributes) ? globalThis.String(object.attributes) : undefined,
+      formerly: isSet(object.formerly) ? globalThis.Boolean(object.formerly) : undefined,
     };
   },
 
@@ -1619,6 +1758,9 @@ export const RevealRequest: MessageFns<RevealRequest> = {
     if (message.attributes !== undefined) {
       obj.attributes = message.attributes;
     }
+    if (message.formerly !== undefined) {
+      obj.formerly = message.formerly;
+    }
     return obj;
   },
 
@@ -1637,6 +1779,7 @@ export const RevealRequest: MessageFns<RevealRequest> = {
     message.pairwise = object.pairwise ?? false;
     message.pseudonyms = object.pseudonyms ?? undefined;
     message.attributes = object.attributes ?? undefined;
+    message.formerly = object.formerly ?? undefined;
     return message;
   },
 };
@@ -3343,6 +3486,218 @@ export const ForgetSchoolResponse: MessageFns<ForgetSchoolResponse> = {
     message.texts = object.texts ?? 0;
     message.done = object.done ?? false;
     message.renewed = object.renewed ?? false;
+    return message;
+  },
+};
+
+function createBaseEndNamesRequest(): EndNamesRequest {
+  return { schoolOin: "", tokens: [], everyone: undefined, after: undefined };
+}
+
+export const EndNamesRequest: MessageFns<EndNamesRequest> = {
+  encode(message: EndNamesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    for (const v of message.tokens) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.everyone !== undefined) {
+      writer.uint32(160).bool(message.everyone);
+    }
+    if (message.after !== undefined) {
+      if (BigInt.asIntN(64, message.after) !== message.after) {
+        throw new globalThis.Error("value provided for field message.after of type int64 too large");
+      }
+      writer.uint32(168).int64(message.after);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndNamesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndNamesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.tokens.push(reader.string());
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.everyone = reader.bool();
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.after = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EndNamesRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      tokens: globalThis.Array.isArray(object?.tokens) ? object.tokens.map((e: any) => globalThis.String(e)) : [],
+      everyone: isSet(object.everyone) ? globalThis.Boolean(object.everyone) : undefined,
+      after: isSet(object.after) ? BigInt(object.after) : undefined,
+    };
+  },
+
+  toJSON(message: EndNamesRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.tokens?.length) {
+      obj.tokens = message.tokens;
+    }
+    if (message.everyone !== undefined) {
+      obj.everyone = message.everyone;
+    }
+    if (message.after !== undefined) {
+      obj.after = message.after.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndNamesRequest>): EndNamesRequest {
+    return EndNamesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndNamesRequest>): EndNamesRequest {
+    const message = createBaseEndNamesRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.tokens = object.tokens?.map((e) => e) || [];
+    message.everyone = object.everyone ?? undefined;
+    message.after = (object.after !== undefined && object.after !== null) ? BigInt(object.after) : undefined;
+    return message;
+  },
+};
+
+function createBaseEndNamesResponse(): EndNamesResponse {
+  return { people: 0, next: undefined };
+}
+
+export const EndNamesResponse: MessageFns<EndNamesResponse> = {
+  encode(message: EndNamesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.people !== 0) {
+      writer.uint32(8).uint32(message.people);
+    }
+    if (message.next !== undefined) {
+      if (BigInt.asIntN(64, message.next) !== message.next) {
+        throw new globalThis.Error("value provided for field message.next of type int64 too large");
+      }
+      writer.uint32(160).int64(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndNamesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndNamesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.people = reader.uint32();
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.next = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EndNamesResponse {
+    return {
+      people: isSet(object.people) ? globalThis.Number(object.people) : 0,
+      next: isSet(object.next) ? BigInt(object.next) : undefined,
+    };
+  },
+
+  toJSON(message: EndNamesResponse): unknown {
+    const obj: any = {};
+    if (message.people !== 0) {
+      obj.people = Math.round(message.people);
+    }
+    if (message.next !== undefined) {
+      obj.next = message.next.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndNamesResponse>): EndNamesResponse {
+    return EndNamesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndNamesResponse>): EndNamesResponse {
+    const message = createBaseEndNamesResponse();
+    message.people = object.people ?? 0;
+    message.next = (object.next !== undefined && object.next !== null) ? BigInt(object.next) : undefined;
     return message;
   },
 };
@@ -5446,7 +5801,7 @@ export const ShowPeopleRequest: MessageFns<ShowPeopleRequest> = {
 };
 
 function createBaseHeldPerson(): HeldPerson {
-  return { token: "", kind: "", refs: [], person: undefined, forgetting: false, pseudonyms: [] };
+  return { token: "", kind: "", refs: [], person: undefined, forgetting: false, pseudonyms: [], mergedInto: "" };
 }
 
 export const HeldPerson: MessageFns<HeldPerson> = {
@@ -5468,6 +5823,9 @@ export const HeldPerson: MessageFns<HeldPerson> = {
     }
     for (const v of message.pseudonyms) {
       writer.uint32(50).string(v!);
+    }
+    if (message.mergedInto !== "") {
+      writer.uint32(58).string(message.mergedInto);
     }
     return writer;
   },
@@ -5533,6 +5891,14 @@ export const HeldPerson: MessageFns<HeldPerson> = {
             message.pseudonyms.push(reader.string());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.mergedInto = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5555,6 +5921,11 @@ export const HeldPerson: MessageFns<HeldPerson> = {
       pseudonyms: globalThis.Array.isArray(object?.pseudonyms)
         ? object.pseudonyms.map((e: any) => globalThis.String(e))
         : [],
+      mergedInto: isSet(object.mergedInto)
+        ? globalThis.String(object.mergedInto)
+        : isSet(object.merged_into)
+        ? globalThis.String(object.merged_into)
+        : "",
     };
   },
 
@@ -5578,6 +5949,9 @@ export const HeldPerson: MessageFns<HeldPerson> = {
     if (message.pseudonyms?.length) {
       obj.pseudonyms = message.pseudonyms;
     }
+    if (message.mergedInto !== "") {
+      obj.mergedInto = message.mergedInto;
+    }
     return obj;
   },
 
@@ -5594,6 +5968,7 @@ export const HeldPerson: MessageFns<HeldPerson> = {
       : undefined;
     message.forgetting = object.forgetting ?? false;
     message.pseudonyms = object.pseudonyms?.map((e) => e) || [];
+    message.mergedInto = object.mergedInto ?? "";
     return message;
   },
 };
@@ -7469,6 +7844,701 @@ export const MapKeysResponse: MessageFns<MapKeysResponse> = {
   },
 };
 
+function createBaseMergeTokensRequest(): MergeTokensRequest {
+  return { schoolOin: "", winner: "", loser: "", undo: false, look: false };
+}
+
+export const MergeTokensRequest: MessageFns<MergeTokensRequest> = {
+  encode(message: MergeTokensRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.winner !== "") {
+      writer.uint32(18).string(message.winner);
+    }
+    if (message.loser !== "") {
+      writer.uint32(26).string(message.loser);
+    }
+    if (message.undo !== false) {
+      writer.uint32(32).bool(message.undo);
+    }
+    if (message.look !== false) {
+      writer.uint32(40).bool(message.look);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MergeTokensRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMergeTokensRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.winner = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.loser = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.undo = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.look = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MergeTokensRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      winner: isSet(object.winner) ? globalThis.String(object.winner) : "",
+      loser: isSet(object.loser) ? globalThis.String(object.loser) : "",
+      undo: isSet(object.undo) ? globalThis.Boolean(object.undo) : false,
+      look: isSet(object.look) ? globalThis.Boolean(object.look) : false,
+    };
+  },
+
+  toJSON(message: MergeTokensRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.winner !== "") {
+      obj.winner = message.winner;
+    }
+    if (message.loser !== "") {
+      obj.loser = message.loser;
+    }
+    if (message.undo !== false) {
+      obj.undo = message.undo;
+    }
+    if (message.look !== false) {
+      obj.look = message.look;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MergeTokensRequest>): MergeTokensRequest {
+    return MergeTokensRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MergeTokensRequest>): MergeTokensRequest {
+    const message = createBaseMergeTokensRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.winner = object.winner ?? "";
+    message.loser = object.loser ?? "";
+    message.undo = object.undo ?? false;
+    message.look = object.look ?? false;
+    return message;
+  },
+};
+
+function createBaseMergeTokensResponse(): MergeTokensResponse {
+  return { code: "", changed: false };
+}
+
+export const MergeTokensResponse: MessageFns<MergeTokensResponse> = {
+  encode(message: MergeTokensResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.changed !== false) {
+      writer.uint32(16).bool(message.changed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MergeTokensResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMergeTokensResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.changed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MergeTokensResponse {
+    return {
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      changed: isSet(object.changed) ? globalThis.Boolean(object.changed) : false,
+    };
+  },
+
+  toJSON(message: MergeTokensResponse): unknown {
+    const obj: any = {};
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.changed !== false) {
+      obj.changed = message.changed;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MergeTokensResponse>): MergeTokensResponse {
+    return MergeTokensResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MergeTokensResponse>): MergeTokensResponse {
+    const message = createBaseMergeTokensResponse();
+    message.code = object.code ?? "";
+    message.changed = object.changed ?? false;
+    return message;
+  },
+};
+
+function createBaseLackEckIdRequest(): LackEckIdRequest {
+  return { schoolOin: "", tokens: [] };
+}
+
+export const LackEckIdRequest: MessageFns<LackEckIdRequest> = {
+  encode(message: LackEckIdRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    for (const v of message.tokens) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LackEckIdRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLackEckIdRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.tokens.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LackEckIdRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      tokens: globalThis.Array.isArray(object?.tokens) ? object.tokens.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: LackEckIdRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.tokens?.length) {
+      obj.tokens = message.tokens;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LackEckIdRequest>): LackEckIdRequest {
+    return LackEckIdRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LackEckIdRequest>): LackEckIdRequest {
+    const message = createBaseLackEckIdRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.tokens = object.tokens?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseLackEckIdResponse(): LackEckIdResponse {
+  return { tokens: [] };
+}
+
+export const LackEckIdResponse: MessageFns<LackEckIdResponse> = {
+  encode(message: LackEckIdResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.tokens) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LackEckIdResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLackEckIdResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tokens.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LackEckIdResponse {
+    return {
+      tokens: globalThis.Array.isArray(object?.tokens) ? object.tokens.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: LackEckIdResponse): unknown {
+    const obj: any = {};
+    if (message.tokens?.length) {
+      obj.tokens = message.tokens;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LackEckIdResponse>): LackEckIdResponse {
+    return LackEckIdResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LackEckIdResponse>): LackEckIdResponse {
+    const message = createBaseLackEckIdResponse();
+    message.tokens = object.tokens?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseEnrolee(): Enrolee {
+  return { token: "", nameMark: new Uint8Array(0), tag: 0 };
+}
+
+export const Enrolee: MessageFns<Enrolee> = {
+  encode(message: Enrolee, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.token !== "") {
+      writer.uint32(10).string(message.token);
+    }
+    if (message.nameMark.length !== 0) {
+      writer.uint32(18).bytes(message.nameMark);
+    }
+    if (message.tag !== 0) {
+      writer.uint32(24).uint32(message.tag);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Enrolee {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEnrolee();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nameMark = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.tag = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Enrolee {
+    return {
+      token: isSet(object.token) ? globalThis.String(object.token) : "",
+      nameMark: isSet(object.nameMark)
+        ? bytesFromBase64(object.nameMark)
+        : isSet(object.name_mark)
+        ? bytesFromBase64(object.name_mark)
+        : new Uint8Array(0),
+      tag: isSet(object.tag) ? globalThis.Number(object.tag) : 0,
+    };
+  },
+
+  toJSON(message: Enrolee): unknown {
+    const obj: any = {};
+    if (message.token !== "") {
+      obj.token = message.token;
+    }
+    if (message.nameMark.length !== 0) {
+      obj.nameMark = base64FromBytes(message.nameMark);
+    }
+    if (message.tag !== 0) {
+      obj.tag = Math.round(message.tag);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Enrolee>): Enrolee {
+    return Enrolee.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Enrolee>): Enrolee {
+    const message = createBaseEnrolee();
+    message.token = object.token ?? "";
+    message.nameMark = object.nameMark ?? new Uint8Array(0);
+    message.tag = object.tag ?? 0;
+    return message;
+  },
+};
+
+function createBaseEnrolAtRequest(): EnrolAtRequest {
+  return { fromSchoolOin: "", toSchoolOin: "", learners: [], look: false };
+}
+
+export const EnrolAtRequest: MessageFns<EnrolAtRequest> = {
+  encode(message: EnrolAtRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.fromSchoolOin !== "") {
+      writer.uint32(10).string(message.fromSchoolOin);
+    }
+    if (message.toSchoolOin !== "") {
+      writer.uint32(18).string(message.toSchoolOin);
+    }
+    for (const v of message.learners) {
+      Enrolee.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.look !== false) {
+      writer.uint32(32).bool(message.look);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EnrolAtRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEnrolAtRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.fromSchoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.toSchoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.learners.push(Enrolee.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.look = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EnrolAtRequest {
+    return {
+      fromSchoolOin: isSet(object.fromSchoolOin)
+        ? globalThis.String(object.fromSchoolOin)
+        : isSet(object.from_school_oin)
+        ? globalThis.String(object.from_school_oin)
+        : "",
+      toSchoolOin: isSet(object.toSchoolOin)
+        ? globalThis.String(object.toSchoolOin)
+        : isSet(object.to_school_oin)
+        ? globalThis.String(object.to_school_oin)
+        : "",
+      learners: globalThis.Array.isArray(object?.learners) ? object.learners.map((e: any) => Enrolee.fromJSON(e)) : [],
+      look: isSet(object.look) ? globalThis.Boolean(object.look) : false,
+    };
+  },
+
+  toJSON(message: EnrolAtRequest): unknown {
+    const obj: any = {};
+    if (message.fromSchoolOin !== "") {
+      obj.fromSchoolOin = message.fromSchoolOin;
+    }
+    if (message.toSchoolOin !== "") {
+      obj.toSchoolOin = message.toSchoolOin;
+    }
+    if (message.learners?.length) {
+      obj.learners = message.learners.map((e) => Enrolee.toJSON(e));
+    }
+    if (message.look !== false) {
+      obj.look = message.look;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EnrolAtRequest>): EnrolAtRequest {
+    return EnrolAtRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EnrolAtRequest>): EnrolAtRequest {
+    const message = createBaseEnrolAtRequest();
+    message.fromSchoolOin = object.fromSchoolOin ?? "";
+    message.toSchoolOin = object.toSchoolOin ?? "";
+    message.learners = object.learners?.map((e) => Enrolee.fromPartial(e)) || [];
+    message.look = object.look ?? false;
+    return message;
+  },
+};
+
+function createBaseEnrolAtResponse(): EnrolAtResponse {
+  return { enrolled: [], staying: [] };
+}
+
+export const EnrolAtResponse: MessageFns<EnrolAtResponse> = {
+  encode(message: EnrolAtResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.enrolled) {
+      Enrolee.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.staying) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EnrolAtResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEnrolAtResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.enrolled.push(Enrolee.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.staying.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EnrolAtResponse {
+    return {
+      enrolled: globalThis.Array.isArray(object?.enrolled) ? object.enrolled.map((e: any) => Enrolee.fromJSON(e)) : [],
+      staying: globalThis.Array.isArray(object?.staying) ? object.staying.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: EnrolAtResponse): unknown {
+    const obj: any = {};
+    if (message.enrolled?.length) {
+      obj.enrolled = message.enrolled.map((e) => Enrolee.toJSON(e));
+    }
+    if (message.staying?.length) {
+      obj.staying = message.staying;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EnrolAtResponse>): EnrolAtResponse {
+    return EnrolAtResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EnrolAtResponse>): EnrolAtResponse {
+    const message = createBaseEnrolAtResponse();
+    message.enrolled = object.enrolled?.map((e) => Enrolee.fromPartial(e)) || [];
+    message.staying = object.staying?.map((e) => e) || [];
+    return message;
+  },
+};
+
 /** The vault: the only process with keys, the only place with identities. */
 export type VaultServiceDefinition = typeof VaultServiceDefinition;
 export const VaultServiceDefinition = {
@@ -7565,6 +8635,15 @@ export const VaultServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Destroys names, birth dates and contact of people of a school who left; their tokens and numbers stay. */
+    endNames: {
+      name: "EndNames",
+      requestType: EndNamesRequest as typeof EndNamesRequest,
+      requestStream: false,
+      responseType: EndNamesResponse as typeof EndNamesResponse,
+      responseStream: false,
+      options: {},
+    },
     /** How much is held of a school. */
     countHeld: {
       name: "CountHeld",
@@ -7607,6 +8686,15 @@ export const VaultServiceDefinition = {
       requestType: ShowKeysRequest as typeof ShowKeysRequest,
       requestStream: false,
       responseType: ShowKeysResponse as typeof ShowKeysResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Which of some learners have no ECK iD: by their tokens, and nothing is opened for it. */
+    lackEckId: {
+      name: "LackEckId",
+      requestType: LackEckIdRequest as typeof LackEckIdRequest,
+      requestStream: false,
+      responseType: LackEckIdResponse as typeof LackEckIdResponse,
       responseStream: false,
       options: {},
     },
@@ -7697,6 +8785,24 @@ export const VaultServiceDefinition = {
       requestType: MapKeysRequest as typeof MapKeysRequest,
       requestStream: false,
       responseType: MapKeysResponse as typeof MapKeysResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** One of two tokens leads to the other, or to itself again. */
+    mergeTokens: {
+      name: "MergeTokens",
+      requestType: MergeTokensRequest as typeof MergeTokensRequest,
+      requestStream: false,
+      responseType: MergeTokensResponse as typeof MergeTokensResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Learners of one school become learners of another, where they have other tokens. */
+    enrolAt: {
+      name: "EnrolAt",
+      requestType: EnrolAtRequest as typeof EnrolAtRequest,
+      requestStream: false,
+      responseType: EnrolAtResponse as typeof EnrolAtResponse,
       responseStream: false,
       options: {},
     },

@@ -112,6 +112,12 @@ export interface Hold {
   forgets: number;
   /** Where the difference is, by year group. */
   yearGroups: YearGroupDifference[];
+  /** Not a roster: two tokens that are to be one. */
+  winner: string;
+  loser: string;
+  /** Not a roster: the school where its learners are to go on, and from when. */
+  toSchoolOin: string;
+  onDay: string;
 }
 
 /** Held rosters. */
@@ -193,6 +199,32 @@ export interface TurnSite {
   after: number;
 }
 
+/** Of one school, or of all. */
+export interface ListTurnsRequest {
+  schoolOin: string;
+  /** 0 = 100. */
+  limit: number;
+}
+
+/** A school that waits to go on to another school year, and why. */
+export interface WaitingTurn {
+  schoolOin: string;
+  /** The year that it is in. */
+  running: string;
+  /** The year that it would go on to. */
+  schoolYear: string;
+  /** Dutch day on which it would have. */
+  onDay: string;
+  /** `no_roster`, `held`, `cut_off` or `leaves_out_site`. */
+  why: string;
+}
+
+/** By school; `total` counts also those that are not listed. */
+export interface ListTurnsResponse {
+  turns: WaitingTurn[];
+  total: number;
+}
+
 /** From when. */
 export interface ListForgettingRequest {
   /** Those to be destroyed at or after this, Unix milliseconds. */
@@ -212,6 +244,36 @@ export interface Forgetting {
 /** In the order of their hour. */
 export interface ListForgettingResponse {
   forgetting: Forgetting[];
+}
+
+/** From when. */
+export interface ListNamesEndedRequest {
+  /** Those of whom it was decided at or after this, Unix milliseconds. */
+  sinceMs: bigint;
+  limit: number;
+}
+
+/** A learner or member of staff who left. */
+export interface NamesEnded {
+  schoolOin: string;
+  person: string;
+  endedMs: bigint;
+}
+
+/** In the order in which it was decided. */
+export interface ListNamesEndedResponse {
+  people: NamesEnded[];
+}
+
+/** Of all schools. */
+export interface CountOverdueRequest {
+}
+
+/** People whose names or numbers should have gone more than a day ago; at most 1,000 are counted. */
+export interface CountOverdueResponse {
+  people: number;
+  /** Since when the first of them, Unix milliseconds; 0 = nobody. */
+  sinceMs: bigint;
 }
 
 /** Which roster is asked of which administration, what came of it last, and when it is asked next. Nothing of a person. */
@@ -245,6 +307,8 @@ export interface Pull {
   /** Of the roster that it brought. */
   flowId: string;
   learners: number;
+  /** Why, in words of ours. */
+  told: string;
 }
 
 /** Which: what names it in `pull` counts. */
@@ -287,6 +351,115 @@ export interface ListPullsRequest {
 /** By administration and school. */
 export interface ListPullsResponse {
   pulls: Pull[];
+}
+
+/** From when, or whose. */
+export interface ListMergesRequest {
+  /** Those of which something was decided at or after this, Unix milliseconds. */
+  sinceMs: bigint;
+  limit: number;
+  schoolOin: string;
+  /** Any token of the learner; with the school. The school alone = all of the school. */
+  learner: string;
+}
+
+/** One token, and whose it is. */
+export interface Merge {
+  schoolOin: string;
+  winner: string;
+  loser: string;
+  /** It was undone. */
+  undone: boolean;
+  undoUntilMs: bigint;
+  atMs: bigint;
+}
+
+/** In the order of what was decided. */
+export interface ListMergesResponse {
+  merges: Merge[];
+}
+
+/** As in eduk.events.v1.SchoolChangeSubmitted. */
+export interface SelectGoingRequest {
+  schoolOin: string;
+  onDay: string;
+  whole: boolean;
+  siteCodes: string[];
+  yearGroups: string[];
+  learners: string[];
+}
+
+/** One who goes. */
+export interface Going {
+  learner: string;
+  /** Rosters that name them, of the year that they leave and later ones. */
+  years: GoingYear[];
+}
+
+/** Where they stand in one. */
+export interface GoingYear {
+  /** At the school that they leave. */
+  schoolYear: string;
+  /** At the school where they go on. */
+  toSchoolYear: string;
+  /** Empty where it is another one there. */
+  yearGroup: string;
+  nameMark: Uint8Array;
+}
+
+/** All of them. */
+export interface SelectGoingResponse {
+  learners: Going[];
+  /** Of the first year, in the same order. */
+  yearGroups: string[];
+  /** From which rosters, and to which; empty = there is none. */
+  schoolYear: string;
+  toSchoolYear: string;
+}
+
+/** Of one school that learners leave; empty = of all. */
+export interface ListSchoolChangesRequest {
+  schoolOin: string;
+  /** Only those whose day has come and that are not done. */
+  underWay: boolean;
+}
+
+/** One change of schools. */
+export interface SchoolChange {
+  changeId: string;
+  schoolOin: string;
+  toSchoolOin: string;
+  onDay: string;
+  whole: boolean;
+  siteCodes: string[];
+  yearGroups: string[];
+  /** It is of a list, of so many. */
+  listed: number;
+  /** `held`, `planned`, `under_way`, `done`, `undone`, `rejected`. */
+  state: string;
+  /** Those who are still to go, who went, and who stayed because nothing says who they are elsewhere. */
+  waiting: number;
+  went: number;
+  stayed: number;
+  /** When it last changed, Unix milliseconds. */
+  atMs: bigint;
+}
+
+/** Oldest first. */
+export interface ListSchoolChangesResponse {
+  changes: SchoolChange[];
+}
+
+/** Of one. */
+export interface ListGoingRequest {
+  schoolOin: string;
+  changeId: string;
+  limit: number;
+}
+
+/** A lot, in no order that says anything. */
+export interface ListGoingResponse {
+  learners: Going[];
 }
 
 function createBaseGetRosterRequest(): GetRosterRequest {
@@ -1228,6 +1401,10 @@ function createBaseHold(): Hold {
     administration: "",
     forgets: 0,
     yearGroups: [],
+    winner: "",
+    loser: "",
+    toSchoolOin: "",
+    onDay: "",
   };
 }
 
@@ -1283,6 +1460,18 @@ export const Hold: MessageFns<Hold> = {
     }
     for (const v of message.yearGroups) {
       YearGroupDifference.encode(v!, writer.uint32(130).fork()).join();
+    }
+    if (message.winner !== "") {
+      writer.uint32(138).string(message.winner);
+    }
+    if (message.loser !== "") {
+      writer.uint32(146).string(message.loser);
+    }
+    if (message.toSchoolOin !== "") {
+      writer.uint32(154).string(message.toSchoolOin);
+    }
+    if (message.onDay !== "") {
+      writer.uint32(162).string(message.onDay);
     }
     return writer;
   },
@@ -1428,6 +1617,38 @@ export const Hold: MessageFns<Hold> = {
             message.yearGroups.push(YearGroupDifference.decode(reader, reader.uint32()));
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.winner = reader.string();
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.loser = reader.string();
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.toSchoolOin = reader.string();
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.onDay = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1498,6 +1719,18 @@ export const Hold: MessageFns<Hold> = {
         : globalThis.Array.isArray(object?.year_groups)
         ? object.year_groups.map((e: any) => YearGroupDifference.fromJSON(e))
         : [],
+      winner: isSet(object.winner) ? globalThis.String(object.winner) : "",
+      loser: isSet(object.loser) ? globalThis.String(object.loser) : "",
+      toSchoolOin: isSet(object.toSchoolOin)
+        ? globalThis.String(object.toSchoolOin)
+        : isSet(object.to_school_oin)
+        ? globalThis.String(object.to_school_oin)
+        : "",
+      onDay: isSet(object.onDay)
+        ? globalThis.String(object.onDay)
+        : isSet(object.on_day)
+        ? globalThis.String(object.on_day)
+        : "",
     };
   },
 
@@ -1551,6 +1784,18 @@ export const Hold: MessageFns<Hold> = {
     if (message.yearGroups?.length) {
       obj.yearGroups = message.yearGroups.map((e) => YearGroupDifference.toJSON(e));
     }
+    if (message.winner !== "") {
+      obj.winner = message.winner;
+    }
+    if (message.loser !== "") {
+      obj.loser = message.loser;
+    }
+    if (message.toSchoolOin !== "") {
+      obj.toSchoolOin = message.toSchoolOin;
+    }
+    if (message.onDay !== "") {
+      obj.onDay = message.onDay;
+    }
     return obj;
   },
 
@@ -1577,6 +1822,10 @@ export const Hold: MessageFns<Hold> = {
     message.administration = object.administration ?? "";
     message.forgets = object.forgets ?? 0;
     message.yearGroups = object.yearGroups?.map((e) => YearGroupDifference.fromPartial(e)) || [];
+    message.winner = object.winner ?? "";
+    message.loser = object.loser ?? "";
+    message.toSchoolOin = object.toSchoolOin ?? "";
+    message.onDay = object.onDay ?? "";
     return message;
   },
 };
@@ -2571,6 +2820,325 @@ export const TurnSite: MessageFns<TurnSite> = {
   },
 };
 
+function createBaseListTurnsRequest(): ListTurnsRequest {
+  return { schoolOin: "", limit: 0 };
+}
+
+export const ListTurnsRequest: MessageFns<ListTurnsRequest> = {
+  encode(message: ListTurnsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTurnsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTurnsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListTurnsRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+    };
+  },
+
+  toJSON(message: ListTurnsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListTurnsRequest>): ListTurnsRequest {
+    return ListTurnsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListTurnsRequest>): ListTurnsRequest {
+    const message = createBaseListTurnsRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseWaitingTurn(): WaitingTurn {
+  return { schoolOin: "", running: "", schoolYear: "", onDay: "", why: "" };
+}
+
+export const WaitingTurn: MessageFns<WaitingTurn> = {
+  encode(message: WaitingTurn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.running !== "") {
+      writer.uint32(18).string(message.running);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(26).string(message.schoolYear);
+    }
+    if (message.onDay !== "") {
+      writer.uint32(34).string(message.onDay);
+    }
+    if (message.why !== "") {
+      writer.uint32(42).string(message.why);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WaitingTurn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWaitingTurn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.running = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.onDay = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WaitingTurn {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      running: isSet(object.running) ? globalThis.String(object.running) : "",
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      onDay: isSet(object.onDay)
+        ? globalThis.String(object.onDay)
+        : isSet(object.on_day)
+        ? globalThis.String(object.on_day)
+        : "",
+      why: isSet(object.why) ? globalThis.String(object.why) : "",
+    };
+  },
+
+  toJSON(message: WaitingTurn): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.running !== "") {
+      obj.running = message.running;
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.onDay !== "") {
+      obj.onDay = message.onDay;
+    }
+    if (message.why !== "") {
+      obj.why = message.why;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WaitingTurn>): WaitingTurn {
+    return WaitingTurn.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WaitingTurn>): WaitingTurn {
+    const message = createBaseWaitingTurn();
+    message.schoolOin = object.schoolOin ?? "";
+    message.running = object.running ?? "";
+    message.schoolYear = object.schoolYear ?? "";
+    message.onDay = object.onDay ?? "";
+    message.why = object.why ?? "";
+    return message;
+  },
+};
+
+function createBaseListTurnsResponse(): ListTurnsResponse {
+  return { turns: [], total: 0 };
+}
+
+export const ListTurnsResponse: MessageFns<ListTurnsResponse> = {
+  encode(message: ListTurnsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.turns) {
+      WaitingTurn.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.total !== 0) {
+      writer.uint32(16).uint32(message.total);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTurnsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTurnsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.turns.push(WaitingTurn.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.total = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListTurnsResponse {
+    return {
+      turns: globalThis.Array.isArray(object?.turns) ? object.turns.map((e: any) => WaitingTurn.fromJSON(e)) : [],
+      total: isSet(object.total) ? globalThis.Number(object.total) : 0,
+    };
+  },
+
+  toJSON(message: ListTurnsResponse): unknown {
+    const obj: any = {};
+    if (message.turns?.length) {
+      obj.turns = message.turns.map((e) => WaitingTurn.toJSON(e));
+    }
+    if (message.total !== 0) {
+      obj.total = Math.round(message.total);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListTurnsResponse>): ListTurnsResponse {
+    return ListTurnsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListTurnsResponse>): ListTurnsResponse {
+    const message = createBaseListTurnsResponse();
+    message.turns = object.turns?.map((e) => WaitingTurn.fromPartial(e)) || [];
+    message.total = object.total ?? 0;
+    return message;
+  },
+};
+
 function createBaseListForgettingRequest(): ListForgettingRequest {
   return { sinceMs: 0n, limit: 0 };
 }
@@ -2860,6 +3428,411 @@ export const ListForgettingResponse: MessageFns<ListForgettingResponse> = {
   },
 };
 
+function createBaseListNamesEndedRequest(): ListNamesEndedRequest {
+  return { sinceMs: 0n, limit: 0 };
+}
+
+export const ListNamesEndedRequest: MessageFns<ListNamesEndedRequest> = {
+  encode(message: ListNamesEndedRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(8).int64(message.sinceMs);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListNamesEndedRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListNamesEndedRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListNamesEndedRequest {
+    return {
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+    };
+  },
+
+  toJSON(message: ListNamesEndedRequest): unknown {
+    const obj: any = {};
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListNamesEndedRequest>): ListNamesEndedRequest {
+    return ListNamesEndedRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListNamesEndedRequest>): ListNamesEndedRequest {
+    const message = createBaseListNamesEndedRequest();
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseNamesEnded(): NamesEnded {
+  return { schoolOin: "", person: "", endedMs: 0n };
+}
+
+export const NamesEnded: MessageFns<NamesEnded> = {
+  encode(message: NamesEnded, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.person !== "") {
+      writer.uint32(18).string(message.person);
+    }
+    if (message.endedMs !== 0n) {
+      if (BigInt.asIntN(64, message.endedMs) !== message.endedMs) {
+        throw new globalThis.Error("value provided for field message.endedMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.endedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NamesEnded {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNamesEnded();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.person = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.endedMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NamesEnded {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      person: isSet(object.person) ? globalThis.String(object.person) : "",
+      endedMs: isSet(object.endedMs) ? BigInt(object.endedMs) : isSet(object.ended_ms) ? BigInt(object.ended_ms) : 0n,
+    };
+  },
+
+  toJSON(message: NamesEnded): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.person !== "") {
+      obj.person = message.person;
+    }
+    if (message.endedMs !== 0n) {
+      obj.endedMs = message.endedMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NamesEnded>): NamesEnded {
+    return NamesEnded.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NamesEnded>): NamesEnded {
+    const message = createBaseNamesEnded();
+    message.schoolOin = object.schoolOin ?? "";
+    message.person = object.person ?? "";
+    message.endedMs = (object.endedMs !== undefined && object.endedMs !== null) ? BigInt(object.endedMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseListNamesEndedResponse(): ListNamesEndedResponse {
+  return { people: [] };
+}
+
+export const ListNamesEndedResponse: MessageFns<ListNamesEndedResponse> = {
+  encode(message: ListNamesEndedResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.people) {
+      NamesEnded.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListNamesEndedResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListNamesEndedResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.people.push(NamesEnded.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListNamesEndedResponse {
+    return {
+      people: globalThis.Array.isArray(object?.people) ? object.people.map((e: any) => NamesEnded.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListNamesEndedResponse): unknown {
+    const obj: any = {};
+    if (message.people?.length) {
+      obj.people = message.people.map((e) => NamesEnded.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListNamesEndedResponse>): ListNamesEndedResponse {
+    return ListNamesEndedResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListNamesEndedResponse>): ListNamesEndedResponse {
+    const message = createBaseListNamesEndedResponse();
+    message.people = object.people?.map((e) => NamesEnded.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCountOverdueRequest(): CountOverdueRequest {
+  return {};
+}
+
+export const CountOverdueRequest: MessageFns<CountOverdueRequest> = {
+  encode(_: CountOverdueRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CountOverdueRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCountOverdueRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): CountOverdueRequest {
+    return {};
+  },
+
+  toJSON(_: CountOverdueRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<CountOverdueRequest>): CountOverdueRequest {
+    return CountOverdueRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<CountOverdueRequest>): CountOverdueRequest {
+    const message = createBaseCountOverdueRequest();
+    return message;
+  },
+};
+
+function createBaseCountOverdueResponse(): CountOverdueResponse {
+  return { people: 0, sinceMs: 0n };
+}
+
+export const CountOverdueResponse: MessageFns<CountOverdueResponse> = {
+  encode(message: CountOverdueResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.people !== 0) {
+      writer.uint32(8).uint32(message.people);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.sinceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CountOverdueResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCountOverdueResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.people = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CountOverdueResponse {
+    return {
+      people: isSet(object.people) ? globalThis.Number(object.people) : 0,
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+    };
+  },
+
+  toJSON(message: CountOverdueResponse): unknown {
+    const obj: any = {};
+    if (message.people !== 0) {
+      obj.people = Math.round(message.people);
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CountOverdueResponse>): CountOverdueResponse {
+    return CountOverdueResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CountOverdueResponse>): CountOverdueResponse {
+    const message = createBaseCountOverdueResponse();
+    message.people = object.people ?? 0;
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    return message;
+  },
+};
+
 function createBasePull(): Pull {
   return {
     partyOin: "",
@@ -2878,6 +3851,7 @@ function createBasePull(): Pull {
     failures: 0,
     flowId: "",
     learners: 0,
+    told: "",
   };
 }
 
@@ -2939,6 +3913,9 @@ export const Pull: MessageFns<Pull> = {
     }
     if (message.learners !== 0) {
       writer.uint32(128).uint32(message.learners);
+    }
+    if (message.told !== "") {
+      writer.uint32(138).string(message.told);
     }
     return writer;
   },
@@ -3084,6 +4061,14 @@ export const Pull: MessageFns<Pull> = {
             message.learners = reader.uint32();
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3138,6 +4123,7 @@ export const Pull: MessageFns<Pull> = {
         ? globalThis.String(object.flow_id)
         : "",
       learners: isSet(object.learners) ? globalThis.Number(object.learners) : 0,
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
     };
   },
 
@@ -3191,6 +4177,9 @@ export const Pull: MessageFns<Pull> = {
     if (message.learners !== 0) {
       obj.learners = Math.round(message.learners);
     }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
     return obj;
   },
 
@@ -3217,6 +4206,7 @@ export const Pull: MessageFns<Pull> = {
     message.failures = object.failures ?? 0;
     message.flowId = object.flowId ?? "";
     message.learners = object.learners ?? 0;
+    message.told = object.told ?? "";
     return message;
   },
 };
@@ -3735,6 +4725,1520 @@ export const ListPullsResponse: MessageFns<ListPullsResponse> = {
   },
 };
 
+function createBaseListMergesRequest(): ListMergesRequest {
+  return { sinceMs: 0n, limit: 0, schoolOin: "", learner: "" };
+}
+
+export const ListMergesRequest: MessageFns<ListMergesRequest> = {
+  encode(message: ListMergesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(8).int64(message.sinceMs);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).uint32(message.limit);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(26).string(message.schoolOin);
+    }
+    if (message.learner !== "") {
+      writer.uint32(34).string(message.learner);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListMergesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListMergesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.learner = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListMergesRequest {
+    return {
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      learner: isSet(object.learner) ? globalThis.String(object.learner) : "",
+    };
+  },
+
+  toJSON(message: ListMergesRequest): unknown {
+    const obj: any = {};
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.learner !== "") {
+      obj.learner = message.learner;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListMergesRequest>): ListMergesRequest {
+    return ListMergesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListMergesRequest>): ListMergesRequest {
+    const message = createBaseListMergesRequest();
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.limit = object.limit ?? 0;
+    message.schoolOin = object.schoolOin ?? "";
+    message.learner = object.learner ?? "";
+    return message;
+  },
+};
+
+function createBaseMerge(): Merge {
+  return { schoolOin: "", winner: "", loser: "", undone: false, undoUntilMs: 0n, atMs: 0n };
+}
+
+export const Merge: MessageFns<Merge> = {
+  encode(message: Merge, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.winner !== "") {
+      writer.uint32(18).string(message.winner);
+    }
+    if (message.loser !== "") {
+      writer.uint32(26).string(message.loser);
+    }
+    if (message.undone !== false) {
+      writer.uint32(32).bool(message.undone);
+    }
+    if (message.undoUntilMs !== 0n) {
+      if (BigInt.asIntN(64, message.undoUntilMs) !== message.undoUntilMs) {
+        throw new globalThis.Error("value provided for field message.undoUntilMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.undoUntilMs);
+    }
+    if (message.atMs !== 0n) {
+      if (BigInt.asIntN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.atMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Merge {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMerge();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.winner = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.loser = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.undone = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.undoUntilMs = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.atMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Merge {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      winner: isSet(object.winner) ? globalThis.String(object.winner) : "",
+      loser: isSet(object.loser) ? globalThis.String(object.loser) : "",
+      undone: isSet(object.undone) ? globalThis.Boolean(object.undone) : false,
+      undoUntilMs: isSet(object.undoUntilMs)
+        ? BigInt(object.undoUntilMs)
+        : isSet(object.undo_until_ms)
+        ? BigInt(object.undo_until_ms)
+        : 0n,
+      atMs: isSet(object.atMs) ? BigInt(object.atMs) : isSet(object.at_ms) ? BigInt(object.at_ms) : 0n,
+    };
+  },
+
+  toJSON(message: Merge): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.winner !== "") {
+      obj.winner = message.winner;
+    }
+    if (message.loser !== "") {
+      obj.loser = message.loser;
+    }
+    if (message.undone !== false) {
+      obj.undone = message.undone;
+    }
+    if (message.undoUntilMs !== 0n) {
+      obj.undoUntilMs = message.undoUntilMs.toString();
+    }
+    if (message.atMs !== 0n) {
+      obj.atMs = message.atMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Merge>): Merge {
+    return Merge.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Merge>): Merge {
+    const message = createBaseMerge();
+    message.schoolOin = object.schoolOin ?? "";
+    message.winner = object.winner ?? "";
+    message.loser = object.loser ?? "";
+    message.undone = object.undone ?? false;
+    message.undoUntilMs = (object.undoUntilMs !== undefined && object.undoUntilMs !== null)
+      ? BigInt(object.undoUntilMs)
+      : 0n;
+    message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseListMergesResponse(): ListMergesResponse {
+  return { merges: [] };
+}
+
+export const ListMergesResponse: MessageFns<ListMergesResponse> = {
+  encode(message: ListMergesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.merges) {
+      Merge.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListMergesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListMergesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.merges.push(Merge.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListMergesResponse {
+    return { merges: globalThis.Array.isArray(object?.merges) ? object.merges.map((e: any) => Merge.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: ListMergesResponse): unknown {
+    const obj: any = {};
+    if (message.merges?.length) {
+      obj.merges = message.merges.map((e) => Merge.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListMergesResponse>): ListMergesResponse {
+    return ListMergesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListMergesResponse>): ListMergesResponse {
+    const message = createBaseListMergesResponse();
+    message.merges = object.merges?.map((e) => Merge.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSelectGoingRequest(): SelectGoingRequest {
+  return { schoolOin: "", onDay: "", whole: false, siteCodes: [], yearGroups: [], learners: [] };
+}
+
+export const SelectGoingRequest: MessageFns<SelectGoingRequest> = {
+  encode(message: SelectGoingRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.onDay !== "") {
+      writer.uint32(18).string(message.onDay);
+    }
+    if (message.whole !== false) {
+      writer.uint32(24).bool(message.whole);
+    }
+    for (const v of message.siteCodes) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.yearGroups) {
+      writer.uint32(42).string(v!);
+    }
+    for (const v of message.learners) {
+      writer.uint32(50).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SelectGoingRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSelectGoingRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.onDay = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.whole = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.siteCodes.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.yearGroups.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.learners.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SelectGoingRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      onDay: isSet(object.onDay)
+        ? globalThis.String(object.onDay)
+        : isSet(object.on_day)
+        ? globalThis.String(object.on_day)
+        : "",
+      whole: isSet(object.whole) ? globalThis.Boolean(object.whole) : false,
+      siteCodes: globalThis.Array.isArray(object?.siteCodes)
+        ? object.siteCodes.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.site_codes)
+        ? object.site_codes.map((e: any) => globalThis.String(e))
+        : [],
+      yearGroups: globalThis.Array.isArray(object?.yearGroups)
+        ? object.yearGroups.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.year_groups)
+        ? object.year_groups.map((e: any) => globalThis.String(e))
+        : [],
+      learners: globalThis.Array.isArray(object?.learners)
+        ? object.learners.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: SelectGoingRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.onDay !== "") {
+      obj.onDay = message.onDay;
+    }
+    if (message.whole !== false) {
+      obj.whole = message.whole;
+    }
+    if (message.siteCodes?.length) {
+      obj.siteCodes = message.siteCodes;
+    }
+    if (message.yearGroups?.length) {
+      obj.yearGroups = message.yearGroups;
+    }
+    if (message.learners?.length) {
+      obj.learners = message.learners;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SelectGoingRequest>): SelectGoingRequest {
+    return SelectGoingRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SelectGoingRequest>): SelectGoingRequest {
+    const message = createBaseSelectGoingRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.onDay = object.onDay ?? "";
+    message.whole = object.whole ?? false;
+    message.siteCodes = object.siteCodes?.map((e) => e) || [];
+    message.yearGroups = object.yearGroups?.map((e) => e) || [];
+    message.learners = object.learners?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseGoing(): Going {
+  return { learner: "", years: [] };
+}
+
+export const Going: MessageFns<Going> = {
+  encode(message: Going, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.learner !== "") {
+      writer.uint32(10).string(message.learner);
+    }
+    for (const v of message.years) {
+      GoingYear.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Going {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGoing();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.learner = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.years.push(GoingYear.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Going {
+    return {
+      learner: isSet(object.learner) ? globalThis.String(object.learner) : "",
+      years: globalThis.Array.isArray(object?.years) ? object.years.map((e: any) => GoingYear.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: Going): unknown {
+    const obj: any = {};
+    if (message.learner !== "") {
+      obj.learner = message.learner;
+    }
+    if (message.years?.length) {
+      obj.years = message.years.map((e) => GoingYear.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Going>): Going {
+    return Going.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Going>): Going {
+    const message = createBaseGoing();
+    message.learner = object.learner ?? "";
+    message.years = object.years?.map((e) => GoingYear.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseGoingYear(): GoingYear {
+  return { schoolYear: "", toSchoolYear: "", yearGroup: "", nameMark: new Uint8Array(0) };
+}
+
+export const GoingYear: MessageFns<GoingYear> = {
+  encode(message: GoingYear, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolYear !== "") {
+      writer.uint32(10).string(message.schoolYear);
+    }
+    if (message.toSchoolYear !== "") {
+      writer.uint32(18).string(message.toSchoolYear);
+    }
+    if (message.yearGroup !== "") {
+      writer.uint32(26).string(message.yearGroup);
+    }
+    if (message.nameMark.length !== 0) {
+      writer.uint32(34).bytes(message.nameMark);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GoingYear {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGoingYear();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.toSchoolYear = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.yearGroup = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.nameMark = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GoingYear {
+    return {
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      toSchoolYear: isSet(object.toSchoolYear)
+        ? globalThis.String(object.toSchoolYear)
+        : isSet(object.to_school_year)
+        ? globalThis.String(object.to_school_year)
+        : "",
+      yearGroup: isSet(object.yearGroup)
+        ? globalThis.String(object.yearGroup)
+        : isSet(object.year_group)
+        ? globalThis.String(object.year_group)
+        : "",
+      nameMark: isSet(object.nameMark)
+        ? bytesFromBase64(object.nameMark)
+        : isSet(object.name_mark)
+        ? bytesFromBase64(object.name_mark)
+        : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: GoingYear): unknown {
+    const obj: any = {};
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.toSchoolYear !== "") {
+      obj.toSchoolYear = message.toSchoolYear;
+    }
+    if (message.yearGroup !== "") {
+      obj.yearGroup = message.yearGroup;
+    }
+    if (message.nameMark.length !== 0) {
+      obj.nameMark = base64FromBytes(message.nameMark);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GoingYear>): GoingYear {
+    return GoingYear.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GoingYear>): GoingYear {
+    const message = createBaseGoingYear();
+    message.schoolYear = object.schoolYear ?? "";
+    message.toSchoolYear = object.toSchoolYear ?? "";
+    message.yearGroup = object.yearGroup ?? "";
+    message.nameMark = object.nameMark ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseSelectGoingResponse(): SelectGoingResponse {
+  return { learners: [], yearGroups: [], schoolYear: "", toSchoolYear: "" };
+}
+
+export const SelectGoingResponse: MessageFns<SelectGoingResponse> = {
+  encode(message: SelectGoingResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.learners) {
+      Going.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.yearGroups) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.schoolYear !== "") {
+      writer.uint32(26).string(message.schoolYear);
+    }
+    if (message.toSchoolYear !== "") {
+      writer.uint32(34).string(message.toSchoolYear);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SelectGoingResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSelectGoingResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.learners.push(Going.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.yearGroups.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolYear = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.toSchoolYear = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SelectGoingResponse {
+    return {
+      learners: globalThis.Array.isArray(object?.learners) ? object.learners.map((e: any) => Going.fromJSON(e)) : [],
+      yearGroups: globalThis.Array.isArray(object?.yearGroups)
+        ? object.yearGroups.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.year_groups)
+        ? object.year_groups.map((e: any) => globalThis.String(e))
+        : [],
+      schoolYear: isSet(object.schoolYear)
+        ? globalThis.String(object.schoolYear)
+        : isSet(object.school_year)
+        ? globalThis.String(object.school_year)
+        : "",
+      toSchoolYear: isSet(object.toSchoolYear)
+        ? globalThis.String(object.toSchoolYear)
+        : isSet(object.to_school_year)
+        ? globalThis.String(object.to_school_year)
+        : "",
+    };
+  },
+
+  toJSON(message: SelectGoingResponse): unknown {
+    const obj: any = {};
+    if (message.learners?.length) {
+      obj.learners = message.learners.map((e) => Going.toJSON(e));
+    }
+    if (message.yearGroups?.length) {
+      obj.yearGroups = message.yearGroups;
+    }
+    if (message.schoolYear !== "") {
+      obj.schoolYear = message.schoolYear;
+    }
+    if (message.toSchoolYear !== "") {
+      obj.toSchoolYear = message.toSchoolYear;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SelectGoingResponse>): SelectGoingResponse {
+    return SelectGoingResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SelectGoingResponse>): SelectGoingResponse {
+    const message = createBaseSelectGoingResponse();
+    message.learners = object.learners?.map((e) => Going.fromPartial(e)) || [];
+    message.yearGroups = object.yearGroups?.map((e) => e) || [];
+    message.schoolYear = object.schoolYear ?? "";
+    message.toSchoolYear = object.toSchoolYear ?? "";
+    return message;
+  },
+};
+
+function createBaseListSchoolChangesRequest(): ListSchoolChangesRequest {
+  return { schoolOin: "", underWay: false };
+}
+
+export const ListSchoolChangesRequest: MessageFns<ListSchoolChangesRequest> = {
+  encode(message: ListSchoolChangesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.underWay !== false) {
+      writer.uint32(16).bool(message.underWay);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSchoolChangesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSchoolChangesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.underWay = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSchoolChangesRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      underWay: isSet(object.underWay)
+        ? globalThis.Boolean(object.underWay)
+        : isSet(object.under_way)
+        ? globalThis.Boolean(object.under_way)
+        : false,
+    };
+  },
+
+  toJSON(message: ListSchoolChangesRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.underWay !== false) {
+      obj.underWay = message.underWay;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSchoolChangesRequest>): ListSchoolChangesRequest {
+    return ListSchoolChangesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSchoolChangesRequest>): ListSchoolChangesRequest {
+    const message = createBaseListSchoolChangesRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.underWay = object.underWay ?? false;
+    return message;
+  },
+};
+
+function createBaseSchoolChange(): SchoolChange {
+  return {
+    changeId: "",
+    schoolOin: "",
+    toSchoolOin: "",
+    onDay: "",
+    whole: false,
+    siteCodes: [],
+    yearGroups: [],
+    listed: 0,
+    state: "",
+    waiting: 0,
+    went: 0,
+    stayed: 0,
+    atMs: 0n,
+  };
+}
+
+export const SchoolChange: MessageFns<SchoolChange> = {
+  encode(message: SchoolChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.changeId !== "") {
+      writer.uint32(10).string(message.changeId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.toSchoolOin !== "") {
+      writer.uint32(26).string(message.toSchoolOin);
+    }
+    if (message.onDay !== "") {
+      writer.uint32(34).string(message.onDay);
+    }
+    if (message.whole !== false) {
+      writer.uint32(40).bool(message.whole);
+    }
+    for (const v of message.siteCodes) {
+      writer.uint32(50).string(v!);
+    }
+    for (const v of message.yearGroups) {
+      writer.uint32(58).string(v!);
+    }
+    if (message.listed !== 0) {
+      writer.uint32(64).uint32(message.listed);
+    }
+    if (message.state !== "") {
+      writer.uint32(74).string(message.state);
+    }
+    if (message.waiting !== 0) {
+      writer.uint32(80).uint32(message.waiting);
+    }
+    if (message.went !== 0) {
+      writer.uint32(88).uint32(message.went);
+    }
+    if (message.stayed !== 0) {
+      writer.uint32(96).uint32(message.stayed);
+    }
+    if (message.atMs !== 0n) {
+      if (BigInt.asIntN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type int64 too large");
+      }
+      writer.uint32(104).int64(message.atMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SchoolChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchoolChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.changeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.toSchoolOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.onDay = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.whole = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.siteCodes.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.yearGroups.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.listed = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.waiting = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.went = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.stayed = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.atMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SchoolChange {
+    return {
+      changeId: isSet(object.changeId)
+        ? globalThis.String(object.changeId)
+        : isSet(object.change_id)
+        ? globalThis.String(object.change_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      toSchoolOin: isSet(object.toSchoolOin)
+        ? globalThis.String(object.toSchoolOin)
+        : isSet(object.to_school_oin)
+        ? globalThis.String(object.to_school_oin)
+        : "",
+      onDay: isSet(object.onDay)
+        ? globalThis.String(object.onDay)
+        : isSet(object.on_day)
+        ? globalThis.String(object.on_day)
+        : "",
+      whole: isSet(object.whole) ? globalThis.Boolean(object.whole) : false,
+      siteCodes: globalThis.Array.isArray(object?.siteCodes)
+        ? object.siteCodes.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.site_codes)
+        ? object.site_codes.map((e: any) => globalThis.String(e))
+        : [],
+      yearGroups: globalThis.Array.isArray(object?.yearGroups)
+        ? object.yearGroups.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.year_groups)
+        ? object.year_groups.map((e: any) => globalThis.String(e))
+        : [],
+      listed: isSet(object.listed) ? globalThis.Number(object.listed) : 0,
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      waiting: isSet(object.waiting) ? globalThis.Number(object.waiting) : 0,
+      went: isSet(object.went) ? globalThis.Number(object.went) : 0,
+      stayed: isSet(object.stayed) ? globalThis.Number(object.stayed) : 0,
+      atMs: isSet(object.atMs) ? BigInt(object.atMs) : isSet(object.at_ms) ? BigInt(object.at_ms) : 0n,
+    };
+  },
+
+  toJSON(message: SchoolChange): unknown {
+    const obj: any = {};
+    if (message.changeId !== "") {
+      obj.changeId = message.changeId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.toSchoolOin !== "") {
+      obj.toSchoolOin = message.toSchoolOin;
+    }
+    if (message.onDay !== "") {
+      obj.onDay = message.onDay;
+    }
+    if (message.whole !== false) {
+      obj.whole = message.whole;
+    }
+    if (message.siteCodes?.length) {
+      obj.siteCodes = message.siteCodes;
+    }
+    if (message.yearGroups?.length) {
+      obj.yearGroups = message.yearGroups;
+    }
+    if (message.listed !== 0) {
+      obj.listed = Math.round(message.listed);
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.waiting !== 0) {
+      obj.waiting = Math.round(message.waiting);
+    }
+    if (message.went !== 0) {
+      obj.went = Math.round(message.went);
+    }
+    if (message.stayed !== 0) {
+      obj.stayed = Math.round(message.stayed);
+    }
+    if (message.atMs !== 0n) {
+      obj.atMs = message.atMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SchoolChange>): SchoolChange {
+    return SchoolChange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SchoolChange>): SchoolChange {
+    const message = createBaseSchoolChange();
+    message.changeId = object.changeId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.toSchoolOin = object.toSchoolOin ?? "";
+    message.onDay = object.onDay ?? "";
+    message.whole = object.whole ?? false;
+    message.siteCodes = object.siteCodes?.map((e) => e) || [];
+    message.yearGroups = object.yearGroups?.map((e) => e) || [];
+    message.listed = object.listed ?? 0;
+    message.state = object.state ?? "";
+    message.waiting = object.waiting ?? 0;
+    message.went = object.went ?? 0;
+    message.stayed = object.stayed ?? 0;
+    message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseListSchoolChangesResponse(): ListSchoolChangesResponse {
+  return { changes: [] };
+}
+
+export const ListSchoolChangesResponse: MessageFns<ListSchoolChangesResponse> = {
+  encode(message: ListSchoolChangesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.changes) {
+      SchoolChange.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSchoolChangesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSchoolChangesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.changes.push(SchoolChange.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSchoolChangesResponse {
+    return {
+      changes: globalThis.Array.isArray(object?.changes)
+        ? object.changes.map((e: any) => SchoolChange.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListSchoolChangesResponse): unknown {
+    const obj: any = {};
+    if (message.changes?.length) {
+      obj.changes = message.changes.map((e) => SchoolChange.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSchoolChangesResponse>): ListSchoolChangesResponse {
+    return ListSchoolChangesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSchoolChangesResponse>): ListSchoolChangesResponse {
+    const message = createBaseListSchoolChangesResponse();
+    message.changes = object.changes?.map((e) => SchoolChange.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListGoingRequest(): ListGoingRequest {
+  return { schoolOin: "", changeId: "", limit: 0 };
+}
+
+export const ListGoingRequest: MessageFns<ListGoingRequest> = {
+  encode(message: ListGoingRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.changeId !== "") {
+      writer.uint32(18).string(message.changeId);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(24).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListGoingRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListGoingRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.changeId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListGoingRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      changeId: isSet(object.changeId)
+        ? globalThis.String(object.changeId)
+        : isSet(object.change_id)
+        ? globalThis.String(object.change_id)
+        : "",
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+    };
+  },
+
+  toJSON(message: ListGoingRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.changeId !== "") {
+      obj.changeId = message.changeId;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListGoingRequest>): ListGoingRequest {
+    return ListGoingRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListGoingRequest>): ListGoingRequest {
+    const message = createBaseListGoingRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.changeId = object.changeId ?? "";
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseListGoingResponse(): ListGoingResponse {
+  return { learners: [] };
+}
+
+export const ListGoingResponse: MessageFns<ListGoingResponse> = {
+  encode(message: ListGoingResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.learners) {
+      Going.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListGoingResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListGoingResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.learners.push(Going.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListGoingResponse {
+    return {
+      learners: globalThis.Array.isArray(object?.learners) ? object.learners.map((e: any) => Going.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListGoingResponse): unknown {
+    const obj: any = {};
+    if (message.learners?.length) {
+      obj.learners = message.learners.map((e) => Going.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListGoingResponse>): ListGoingResponse {
+    return ListGoingResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListGoingResponse>): ListGoingResponse {
+    const message = createBaseListGoingResponse();
+    message.learners = object.learners?.map((e) => Going.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** Who is at school. */
 export type RostersServiceDefinition = typeof RostersServiceDefinition;
 export const RostersServiceDefinition = {
@@ -3795,12 +6299,39 @@ export const RostersServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Schools whose day to go on to another school year has come, and that are in the one before still. */
+    listTurns: {
+      name: "ListTurns",
+      requestType: ListTurnsRequest as typeof ListTurnsRequest,
+      requestStream: false,
+      responseType: ListTurnsResponse as typeof ListTurnsResponse,
+      responseStream: false,
+      options: {},
+    },
     /** Learners whose identity the vault must destroy, or has destroyed, since a moment. */
     listForgetting: {
       name: "ListForgetting",
       requestType: ListForgettingRequest as typeof ListForgettingRequest,
       requestStream: false,
       responseType: ListForgettingResponse as typeof ListForgettingResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** People who left and whose names the vault must have destroyed, since a moment. */
+    listNamesEnded: {
+      name: "ListNamesEnded",
+      requestType: ListNamesEndedRequest as typeof ListNamesEndedRequest,
+      requestStream: false,
+      responseType: ListNamesEndedResponse as typeof ListNamesEndedResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How many people who left are kept longer than they may be. */
+    countOverdue: {
+      name: "CountOverdue",
+      requestType: CountOverdueRequest as typeof CountOverdueRequest,
+      requestStream: false,
+      responseType: CountOverdueResponse as typeof CountOverdueResponse,
       responseStream: false,
       options: {},
     },
@@ -3828,6 +6359,42 @@ export const RostersServiceDefinition = {
       requestType: ListPullsRequest as typeof ListPullsRequest,
       requestStream: false,
       responseType: ListPullsResponse as typeof ListPullsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Tokens that were merged, or parted, since a moment; or those of one learner. */
+    listMerges: {
+      name: "ListMerges",
+      requestType: ListMergesRequest as typeof ListMergesRequest,
+      requestStream: false,
+      responseType: ListMergesResponse as typeof ListMergesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Who would go by a change of schools, as the rosters stand now. */
+    selectGoing: {
+      name: "SelectGoing",
+      requestType: SelectGoingRequest as typeof SelectGoingRequest,
+      requestStream: false,
+      responseType: SelectGoingResponse as typeof SelectGoingResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Changes of schools, and how far they are. */
+    listSchoolChanges: {
+      name: "ListSchoolChanges",
+      requestType: ListSchoolChangesRequest as typeof ListSchoolChangesRequest,
+      requestStream: false,
+      responseType: ListSchoolChangesResponse as typeof ListSchoolChangesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Who is still to go by one whose day has come. */
+    listGoing: {
+      name: "ListGoing",
+      requestType: ListGoingRequest as typeof ListGoingRequest,
+      requestStream: false,
+      responseType: ListGoingResponse as typeof ListGoingResponse,
       responseStream: false,
       options: {},
     },
