@@ -6,7 +6,8 @@
 export const lossReasons = {
   no_place: 'The other side has no place for it.',
   minimised: 'Data minimisation: it is not taken in, or not given, whatever a mandate says.',
-  unfit: 'It does not fit the form that the other side demands. It is left out whole, never cut.',
+  unfit:
+    'It does not fit the form that the other side demands. It is left out whole, unless its row says that it is cut.',
   stand_in: 'The other side demands something here, and a stand-in is written.',
 } as const;
 export type LossReason = keyof typeof lossReasons;

@@ -108,11 +108,12 @@ describe('personal numbers', () => {
   test('a number in a private block', () => {
     const text = primary.replace(
       '<kleur>groen</kleur>',
-      '<kind><BSN> 123456780 </BSN><x bsn="123.456.780"/><bsn/></kind>',
+      '<kind><BSN> 123456780 </BSN><x bsn="123.456.780"/><bsn/><pgn><waarde>123456</waarde><waarde>780</waarde></pgn></kind>',
     );
     expect(refused(() => read(utf8(text))).where).toEqual([
       { path: 'toevoegingen/bsn', line: 34 },
       { path: 'toevoegingen/@bsn', line: 34 },
+      { path: 'toevoegingen/pgn', line: 34 },
     ]);
   });
 
@@ -139,6 +140,21 @@ describe('personal numbers', () => {
   ])('stripPgn in %s', (_, encode) => {
     const without = primary.replace('<bsn_ondwnr-4>0000</bsn_ondwnr-4>', '');
     expect(Buffer.from(stripPgn(encode(numbered('sofinummer')))).equals(encode(without))).toBe(true);
+  });
+
+  test('stripPgn takes them out of attributes, comments and instructions too', () => {
+    const own = (more: string) =>
+      primary.replace('</EDEX>', `${more}</EDEX>`).replace('<school>', `<!-- p. 12 --><school>`);
+    const block = (attrs: string) => `<toevoegingen${attrs}><rij${attrs} kop="bsn='1'" los="a > b"/></toevoegingen>`;
+    const file = own('').replace(/(<leerling key="[^"]*"[^>]*>)/, `$1<?las 123456782?><!-- 1234.56.782 -->`);
+    const withBlock = file.replace('</leerling>', `${block(` bsn="123456782" x:PGN = '123456782'`)}</leerling>`);
+    const numbered = withBlock.replace('<EDEX', '<EDEX xmlns:x="urn:x"');
+    expect(refused(() => read(utf8(numbered))).fault).toBe('wire.pgn');
+    const stripped = Buffer.from(stripPgn(utf8(numbered))).toString('utf8');
+    expect(stripped).not.toMatch(/123456782|1234\.56/);
+    expect(stripped).toContain(`<toevoegingen><rij kop="bsn='1'" los="a > b"/></toevoegingen>`);
+    expect(stripped).toContain('<!-- p. 12 -->');
+    read(utf8(stripped));
   });
 
   test('stripPgn promises nothing about what is not XML', () => {

@@ -6,7 +6,7 @@ import { toCore } from './mapping.ts';
 import { type EDEX, read } from './wire.ts';
 
 export { isVersion, lossTables, type Version, versions } from './losses.ts';
-export { toCore } from './mapping.ts';
+export { schoolIn, toCore } from './mapping.ts';
 export { refusePgn } from './pgn.ts';
 export { type Given, type Lines, type SoftRule, softRules, type Warning } from './rules.ts';
 export { stripPgn } from './strip.ts';

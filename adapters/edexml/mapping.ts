@@ -25,14 +25,14 @@ import type { EDEX, Groep, Leerkracht, Leerling, School, Vestiging } from './wir
  *
  * White space at the ends of a key means nothing (EDEXML 2.1), so it goes from keys and references alike.
  *
- * `as.schoolOin` names the school of a file without BRIN, whatever else it says. `as.sender` is whose `schoolkey` it is; without
- * one that names no school.
+ * `as.schoolOin` names the school, whatever the file says. `as.sender` is whose `schoolkey` it is; without one that names no
+ * school.
  */
 export function toCore(wire: EDEX, as: { sender?: string; schoolOin?: string } = {}): Clear<Roster> {
   const groups = wire.groepen.map(groupOf);
   const yearOf = new Map(groups.map((group) => [group.key, group.yearGroup]));
   const roster: Roster = {
-    schoolOin: oinOf(wire.school, as),
+    schoolOin: as.schoolOin || schoolIn(wire.school, as.sender),
     schoolYear: wire.school.schooljaar,
     asOf: dayOf(wire.school.peildatum),
     madeAt: momentOf(wire.school.aanmaakdatum),
@@ -63,16 +63,13 @@ function distinct<T>(items: readonly T[], keyOf: (item: T) => string, path: stri
   }
 }
 
-function oinOf(
-  { brincode, instellingsnummer, schoolkey = '' }: School,
-  { sender = '', schoolOin: named = '' }: { sender?: string; schoolOin?: string },
-): string {
+/** OIN of the school that the header of a file names; empty = it names none. */
+export function schoolIn({ brincode, instellingsnummer, schoolkey = '' }: School, sender = ''): string {
   if (brincode !== undefined) {
     if (!isBrin(brincode))
       throw new GatewayError('wire.invalid', 'The school code is no BRIN.', { where: 'EDEX/school/brincode' });
     return schoolOin(brincode);
   }
-  if (named !== '') return named;
   if (instellingsnummer !== undefined) return flemishSchoolOin(instellingsnummer);
   const key = schoolkey.trim();
   if (key === '' || isSchoolOin(key)) return key;

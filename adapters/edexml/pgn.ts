@@ -49,15 +49,19 @@ export function numbersIn({ root, dropped }: XmlRead): Where[] {
 }
 
 /** In a private block only what looks like a whole number counts, since its names are anyone's. */
-function inBlock({ name, text, attrs, line }: XmlElement): Where[] {
+function inBlock(element: XmlElement): Where[] {
+  const { name, attrs, line } = element;
   const found: Where[] = [];
-  if (inBlocks.has(name.toLowerCase()) && isWhole(text))
+  if (inBlocks.has(name.toLowerCase()) && isWhole(allText(element)))
     found.push({ path: `toevoegingen/${name.toLowerCase()}`, line });
   for (const [key, value] of Object.entries(attrs))
     if (inBlocks.has(key.toLowerCase()) && isWhole(value))
       found.push({ path: `toevoegingen/@${key.toLowerCase()}`, line });
   return found;
 }
+
+/** Of an element and all within it: a number may stand in a wrapping of its own. */
+const allText = ({ text, children }: XmlElement): string => [text, ...children.map(allText)].join('');
 
 /** Eight digits too: some programs lose a leading zero. */
 const isWhole = (text: string): boolean => /^\p{Nd}{8,11}$/u.test(text.replace(/[\s.-]/g, ''));

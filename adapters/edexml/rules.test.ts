@@ -32,7 +32,17 @@ describe('hard faults', () => {
     for (const part of ['2026-2028', '<geslacht>5', 'key=" L-1001"', 'key="g13"', '<bsn>'])
       expect([part, lines.includes(lineOf(text, part))]).toEqual([part, true]);
     expect(lines).toEqual([...lines].sort((a, b) => a! - b!));
-    expect(error.told).toMatch(/this is no school year\. Places in all: 5\. Among them personal numbers: 1\.$/);
+    expect(error.told).toMatch(/Places in all: 5\. Among them personal numbers: 1\.$/);
+    // Of each it is said what is wrong there.
+    expect(error.told.match(/, line \d+: (?=[^.]+\.)/g)).toHaveLength(5);
+    for (const kind of [
+      'this is no school year',
+      'not in its list',
+      'given twice',
+      'refers to nothing',
+      'a personal number',
+    ])
+      expect(error.told).toContain(kind);
     expect(error.told + JSON.stringify(error.where)).not.toMatch(/2026-2028|L-1001|g13|123456780/);
   });
 
@@ -100,11 +110,31 @@ describe('which school', () => {
     expect(school(key)).toBe('');
     expect(school('<schoolkey>0000000700099ZY00000</schoolkey>')).toBe('0000000700099ZY00000');
   });
-  test('who names it decides, but for a BRIN', () => {
+  test('who names it decides', () => {
     const as = { sender, schoolOin: '0000000700099ZZ00000' };
     expect(school('<instellingsnummer>1234</instellingsnummer>', as)).toBe(as.schoolOin);
     expect(school(key, as)).toBe(as.schoolOin);
-    expect(school('<brincode>99ZA</brincode>', as)).toBe('0000000700099ZA00000');
+    expect(school('<brincode>99ZA</brincode>', as)).toBe(as.schoolOin);
+    expect(school('<brincode>99ZA</brincode>')).toBe('0000000700099ZA00000');
+  });
+  test('where the file names another one it is warned of, with its line', () => {
+    const warned = (schoolOin?: string, text = primary) =>
+      take(bytes(text), schoolOin === undefined ? {} : { schoolOin }).warnings.filter(
+        ({ code }) => code === 'other_school',
+      );
+    expect(warned()).toEqual([]);
+    expect(warned('0000000700099ZX00000')).toEqual([]);
+    expect(warned('0000000700099ZZ00000')).toMatchObject([
+      { count: 1, where: [{ path: 'EDEX/school/brincode', line: lineOf(primary, '<brincode>') }] },
+    ]);
+    const flemish = primary.replace(
+      /<brincode>[\s\S]*<\/brincode>\s*(<dependancecode>\d+<\/dependancecode>)?/,
+      '<instellingsnummer>01234</instellingsnummer>',
+    );
+    expect(warned('00000007VL0000001234', flemish)).toEqual([]);
+    expect(warned('0000000700099ZZ00000', flemish)).toMatchObject([
+      { where: [{ path: 'EDEX/school/instellingsnummer' }] },
+    ]);
   });
 });
 

@@ -1,12 +1,12 @@
 /** Rules that the schema does not say: hard ones, which refuse a file, and soft ones of the handbook, which are told. */
-import { child, type Invalid, invalidError, type XmlElement, type XmlRead } from '#adapters/xml';
-import { GatewayError, isBrin, isSchoolYear, type Where } from '#kernel';
+import { child, type XmlElement, type XmlRead } from '#adapters/xml';
+import { flemishSchoolOin, GatewayError, isBrin, isSchoolYear, schoolOin, type Where } from '#kernel';
 import { isVersion } from './losses.ts';
 import { numbersIn, refusePgn } from './pgn.ts';
 
 /** What the sender says beside the file. */
 export interface Given {
-  /** OIN of the school; with `schoolYear` it stands for a header that the file does not have. */
+  /** OIN of the school, which goes before what the file says; with `schoolYear` it stands for a header that the file does not have. */
   schoolOin?: string;
   schoolYear?: string;
   /** Unix milliseconds, to judge by which school years are past; absent = none is. */
@@ -24,6 +24,7 @@ export const softRules = {
   key_dummy: 'A key begins with #: the administration does not promise to keep it.',
   prefix_in_name: 'An achternaam begins with what belongs in voorvoegsel.',
   number_leading_zero: 'An instellingsnummer has zeros before it.',
+  other_school: 'The file names another school than the one that was named with it; it was taken as of the latter.',
 } as const;
 export type SoftRule = keyof typeof softRules;
 
@@ -36,6 +37,8 @@ export interface Warning {
 }
 
 const NAMED = 100;
+/** Places of which it is said in words what is wrong. */
+const TOLD = 10;
 
 const LISTS = [
   ['vestigingen', undefined],
@@ -118,28 +121,28 @@ export function refuse(file: XmlRead, given: Given = {}): void {
     refusePgn(file);
     return;
   }
-  const broken = (invalid?.where ?? []).filter((_, i) => !(headless && i === 0 && wrong.length > 0));
-  const dropped = (invalid?.where.length ?? 0) - broken.length;
-  const all: (Where & { kind?: string })[] = [
+  const broken = (invalid?.where ?? []).map((where, i) => ({ ...where, kind: invalid!.kinds[i]! }));
+  const dropped = headless && wrong.length > 0 ? broken.splice(0, 1).length : 0;
+  const all: Wrong[] = [
     ...wrong,
-    ...broken.map((where, i) => (i === 0 && dropped === 0 ? { ...where, kind: invalid!.kind } : where)),
-    ...numbers,
+    ...broken,
+    ...numbers.map((where) => ({ ...where, kind: 'this is a personal number' })),
   ].sort(byLine);
-  const first = all.find(({ kind }) => kind !== undefined) ?? all[0]!;
-  const kind = first.kind ?? invalid!.kind;
   const total = (invalid?.total ?? 0) - dropped + wrong.length + numbers.length;
-  const told = invalidError({ kind, total, where: [first] } satisfies Invalid).told;
-  throw new GatewayError(
-    'wire.invalid',
-    numbers.length > 0 ? `${told} Among them personal numbers: ${numbers.length}.` : told,
-    { where: all.slice(0, NAMED).map(({ path, line }) => (line ? { path, line } : { path })) },
-  );
+  const told = [
+    ...all.slice(0, TOLD).map(({ path, line, kind }) => `${path}${line ? `, line ${line}` : ''}: ${kind}.`),
+    ...(total > 1 ? [`Places in all: ${total}.`] : []),
+    ...(numbers.length > 0 ? [`Among them personal numbers: ${numbers.length}.`] : []),
+  ].join(' ');
+  throw new GatewayError('wire.invalid', told, {
+    where: all.slice(0, NAMED).map(({ path, line }) => (line ? { path, line } : { path })),
+  });
 }
 
 const PREFIX = /^(?:van|von|de|den|der|het|te|ten|ter|op|in|aan|'t|’t|d'|la|le|el)\s+\p{Lu}?/iu;
 
 /** What the handbook asks and the file does not do. Nothing of it keeps the file out. */
-export function warningsOf({ root }: XmlRead, runningYear = ''): Warning[] {
+export function warningsOf({ root }: XmlRead, runningYear = '', named = ''): Warning[] {
   const found = new Map<SoftRule, Warning>();
   const warn = (code: SoftRule, path: string, line: number): void => {
     const one = found.get(code) ?? { code, told: softRules[code], count: 0, where: [] };
@@ -154,6 +157,9 @@ export function warningsOf({ root }: XmlRead, runningYear = ''): Warning[] {
       if (it.name === 'schooljaar' && it.text < runningYear) warn('year_past', 'EDEX/school/schooljaar', it.line);
       if (it.name === 'instellingsnummer' && it.text.startsWith('0'))
         warn('number_leading_zero', 'EDEX/school/instellingsnummer', it.line);
+      const says =
+        it.name === 'brincode' ? schoolOin(it.text) : it.name === 'instellingsnummer' ? flemishSchoolOin(it.text) : '';
+      if (named !== '' && says !== '' && says !== named) warn('other_school', `EDEX/school/${it.name}`, it.line);
     }
     if (!isVersion(version === '1.0.3' ? '1.03' : version))
       warn('version_missing', 'EDEX/school/xsdversie', child(school, 'xsdversie')?.line ?? school.line);

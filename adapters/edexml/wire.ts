@@ -4,10 +4,11 @@ import {
   child,
   childrenOf,
   compileSchema,
+  makeApart,
   type ReadOptions,
   readXml,
-  readXmlApart,
   type Schema,
+  type Step,
   textOf,
   type XmlElement,
   type XmlRead,
@@ -127,9 +128,12 @@ export const read = (bytes: Uint8Array, given: Given = {}): EDEX => take(bytes, 
 export const take = (bytes: Uint8Array, given: Given = {}): Taken =>
   taken(readXml(bytes, { ...options(given), collect: true }), given);
 
-/** `take` without holding up the thread: a large file is parsed and validated in a worker. */
-export const takeApart = async (bytes: Uint8Array, given: Given = {}): Promise<Taken> =>
-  taken(await readXmlApart(bytes, { ...options(given), collect: true }), given);
+/** Tree → what we take in of it. */
+export const taking: Step<Given, Taken> = { module: import.meta.url, name: 'taking', make: taken };
+
+/** `take` without holding up the thread: a large file is parsed, validated and taken apart in a worker. */
+export const takeApart = (bytes: Uint8Array, given: Given = {}): Promise<Taken> =>
+  makeApart(bytes, { ...options(given), collect: true }, taking, given);
 
 /** `read` in the same way. */
 export const readApart = async (bytes: Uint8Array): Promise<EDEX> => (await takeApart(bytes)).wire;
@@ -155,7 +159,7 @@ function taken(file: XmlRead, given: Given): Taken {
       leerlingen: part('leerlingen').map(leerlingOf),
       leerkrachten: part('leerkrachten').map(leerkrachtOf),
     },
-    warnings: warningsOf(file, given.nowMs === undefined ? '' : schoolYearOf(given.nowMs)),
+    warnings: warningsOf(file, given.nowMs === undefined ? '' : schoolYearOf(given.nowMs), given.schoolOin),
     losses: lossesOf(file, school !== undefined && child(school, 'schoolkey') !== undefined, given),
     lines: linesOf(file),
   };

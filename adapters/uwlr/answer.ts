@@ -3,6 +3,7 @@
  * written in pieces (what it begins with, pupils as they come, teachers and the end), so that a large school is never in memory
  * as a document; the pieces together are the document.
  */
+import { LossTally } from '#adapters/contract';
 import { writeEnvelope, writeFragment, type XmlObject, type XmlValue } from '#adapters/xml';
 import type { Clear } from '#kernel';
 import type { Roster } from '#proto/eduk/core/v1/learner';
@@ -30,14 +31,24 @@ export class RosterWriter {
   readonly #parts: RosterParts;
   readonly #pieces: Pieces;
 
+  readonly #hasStructure: boolean;
+
   constructor(operation: RosterOperation, form: AnswerForm, schoolKey = '') {
     this.#parts = new RosterParts(form, schoolKey);
     this.#pieces = piecesOf(operation);
+    this.#hasStructure = (rosterOperations[operation].has as readonly string[]).includes('groepen');
+  }
+
+  /** What of the pieces so far had no place in the answer. */
+  get losses(): LossTally {
+    return this.#parts.losses;
   }
 
   /** What it is, its groups and its sites. */
   open(head: Clear<Roster>): string {
-    return head.reveal((it) => this.#pieces.open(this.#parts.head(it)));
+    // Of groups that are not in the answer nothing is lost.
+    const losses = this.#hasStructure ? this.losses : new LossTally();
+    return head.reveal((it) => this.#pieces.open(this.#parts.head(it, losses)));
   }
 
   learners(page: Clear<Roster>): string {

@@ -66,6 +66,14 @@ export interface Gegevens {
   left: Map<string, number>;
 }
 
+/** The answer to BrengLeerresultaten (UWLR 2.2 §3.6): nothing, or a fault. Throws `PeerFault`, and wire.* for what is neither. */
+export function readConfirmation(bytes: Uint8Array): void {
+  const { body } = envelopeOf(readXml(bytes).root);
+  refuseFault(body);
+  if (body.name !== 'leerresultaten_bevestiging')
+    throw new GatewayError('wire.invalid', 'The answer does not confirm the results.', { where: 'Envelope/Body' });
+}
+
 export type Antwoord = Gegevens | { kind: 'geenwijzigingen' } | { kind: 'geengegevens' };
 
 /** Why what stands in an answer is not taken in. */

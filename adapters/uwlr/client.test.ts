@@ -8,14 +8,14 @@ import { Clear, GatewayError } from '#kernel';
 import type { Roster } from '#proto/eduk/core/v1/learner';
 import { writeLeerlinggegevens } from './answer.ts';
 import { type Dialect, headersOf, type Question, writeQuestion } from './client.ts';
-import { type Antwoord, type Gegevens, readAnswer } from './client-answer.ts';
+import { type Antwoord, type Gegevens, readAnswer, readConfirmation } from './client-answer.ts';
 import { PeerFault, peerFaultOf, peerFaults } from './client-faults.ts';
 import { pulledRoster, refuseOthers } from './client-roster.ts';
 import { faultcodes } from './faults.ts';
 import { rosterAnswer, rosterQuestion } from './mapping.ts';
 import { autorisatieSchema, leerlinggegevensSchema } from './schema.ts';
 import { roster as anyRoster } from './testing.ts';
-import { NS, readRequest } from './wire.ts';
+import { NS, readRequest, writeBevestiging } from './wire.ts';
 
 const dialect: Dialect = { version: '2.2', schooljaar: 'jaar', soapAction: 'quoted', gegevenssetid: '' };
 const header = new Clear({ autorisatiesleutel: 'sleutel-1', klantcode: 'K-1', klantnaam: 'Gateway' });
@@ -225,5 +225,18 @@ describe('faults', () => {
     }
     expect(peerFaultOf('SOAP-ENV:Client').faultcode).toBe('Client');
     expect(peerFaultOf('a:InternalServiceFault').faultcode).toBe('Server');
+  });
+  test('a confirmation is that element and nothing else, whatever its prefix; a fault is one', () => {
+    readConfirmation(bytes(writeBevestiging()));
+    const envelope = (body: string) =>
+      bytes(`<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>${body}</e:Body></e:Envelope>`);
+    readConfirmation(envelope(`<n:leerresultaten_bevestiging xmlns:n="${NS.leerresultaten}"/>`));
+    const refused = writeFault({ faultcode: 'Client.ScoreOngeldig', faultstring: 'Sterre' });
+    expect(caught(() => readConfirmation(bytes(refused)))).toBeInstanceOf(PeerFault);
+    for (const other of [bytes(example), envelope(''), envelope('<p>Sterre</p>'), bytes('<html/>'), bytes('')]) {
+      const error = caught(() => readConfirmation(other));
+      expect(error.fault).toMatch(/^wire\./);
+      expect(JSON.stringify([error.message, error.told, error.where])).not.toContain('Sterre');
+    }
   });
 });

@@ -26,6 +26,7 @@ export const operations = {
   HaalStructuur: { element: 'structuur', action: `${STAGED}structuur_verzoek` },
   HaalLeerlingen: { element: 'leerlingen', action: `${STAGED}leerlingen_verzoek` },
   HaalLeerkrachten: { element: 'leerkrachten', action: `${STAGED}leerkrachten_verzoek` },
+  BrengLeerresultaten: { element: 'leerresultaten', action: 'BrengLeerresultaten' },
 } as const;
 
 /** The school as this administration knows it: by BRIN and site, or by a key of its own. */

@@ -14,6 +14,8 @@ export type Faultcode =
   | 'Client.LeerlingOngeldig'
   | 'Client.ScoreOngeldig'
   | 'Client.EldResultaatOngeldig'
+  | 'Client.VocabulaireTermOngeldig'
+  | 'Client.ToetsNormeringOngeldig'
   | 'Server.TijdelijkNietBeschikbaar'
   | 'Server.InterneFout';
 
@@ -79,6 +81,20 @@ export const faultcodesByPlace: readonly {
     place: /\/resultaat(\[\d+\])?\/score$/,
     words: 'when every place is a `score`',
     code: 'Client.ScoreOngeldig',
+  },
+  {
+    fault: 'wire.invalid',
+    place:
+      /\/((versie|leerjaar|vakgebied|toetscategorie|toetsniveau)(\[2\])?|ingang(\[\d+\])?|@vocabulaire|@vocabulairelocatie)$/,
+    words: 'when every place is a word that may be from a list, or names a list',
+    code: 'Client.VocabulaireTermOngeldig',
+    nl: 'Een term, of de naam van een vocabulaire, is geen geldige.',
+  },
+  {
+    fault: 'wire.invalid',
+    place: /\/toets(onderdeel)?normering(\[2\])?(\/|$)/,
+    words: 'when every place is in a `toetsnormering` or `toetsonderdeelnormering`',
+    code: 'Client.ToetsNormeringOngeldig',
   },
   {
     fault: 'wire.invalid',

@@ -28,11 +28,11 @@ export {
   type WantedGroup,
   writeQuestion,
 } from './client.ts';
-export { type Antwoord, answerOf, type Gegevens, readAnswer } from './client-answer.ts';
-export { PeerFault, peerFaultOf, type Reach } from './client-faults.ts';
+export { type Antwoord, answerOf, type Gegevens, readAnswer, readConfirmation } from './client-answer.ts';
+export { PeerFault, peerFaultOf, peerFaults, type Reach } from './client-faults.ts';
 export { momentOf, type PulledRoster, pulledRoster, refuseOthers } from './client-roster.ts';
 export { type Faultcode, faultcode } from './faults.ts';
-export { lossCounts } from './losses.ts';
+export { lossCounts, sentLossCounts } from './losses.ts';
 export * from './mapping.ts';
 export * from './results.ts';
 export { type AnswerForm, type FieldSet, fieldSetOf, isVersion, type Version } from './versions.ts';

@@ -1,4 +1,5 @@
 /** What UWLR says of rosters, in core words, and back; `results.ts` has the results. Pure; no clock, no key, no lookup. Identity leaves in `Clear` only. */
+import { LossTally } from '#adapters/contract';
 import { brinOf, Clear, dutchDay, GatewayError, isDay, isSchoolYear, schoolOin, type Where } from '#kernel';
 import type {
   LearnerRef,
@@ -9,7 +10,16 @@ import type {
   RosterStaff,
   StaffGroup,
 } from '#proto/eduk/core/v1/learner';
-import { type AnswerForm, has, JAARGROEPEN, UNNAMED, type Version, versionOf, versions } from './versions.ts';
+import {
+  type AnswerForm,
+  type Field,
+  has,
+  JAARGROEPEN,
+  UNNAMED,
+  type Version,
+  versionOf,
+  versions,
+} from './versions.ts';
 import type {
   GroepenVerzoek,
   Kop,
@@ -160,13 +170,16 @@ export class RosterParts {
   readonly #sites = new Set<string>();
   readonly #learners = new Once('learners');
   readonly #staff = new Once('staff');
+  /** What of the parts so far has no place in the answer. */
+  readonly losses = new LossTally();
 
   constructor(form: AnswerForm, schoolKey = '') {
     this.#form = form;
     this.#schoolKey = schoolKey;
   }
 
-  head(roster: Roster): Kop {
+  /** `losses`: where what has no place in it is counted. */
+  head(roster: Roster, losses = this.losses): Kop {
     const wrong: Where[] = isSchoolYear(roster.schoolYear) ? [] : [{ path: 'school_year' }];
     const all = new Set<string>();
     for (const [i, { key, composite }] of roster.groups.entries()) {
@@ -181,6 +194,7 @@ export class RosterParts {
       this.#sites.add(key);
     }
     refuse(wrong);
+    lostOfHead(roster, form, losses);
     const made = roster.madeAt === '' ? Number.NaN : Date.parse(roster.madeAt);
     const brincode = brinOf(roster.schoolOin);
     return {
@@ -215,6 +229,7 @@ export class RosterParts {
       });
     });
     refuse(wrong);
+    for (const l of list) lostOfLearner(l, this.#form, this.#sites, this.losses);
     return list.map((l) => leerling(l, this.#form, this.#sites));
   }
 
@@ -226,6 +241,7 @@ export class RosterParts {
       });
     });
     refuse(wrong);
+    for (const s of list) lostOfStaff(s, this.#form, this.losses);
     return list.map((s) => leerkracht(s, this.#form, this.#composite));
   }
 }
@@ -390,4 +406,163 @@ function rollen(duties: readonly string[], { version }: AnswerForm): Rollen {
       .map((d) => cut(d, 64))
       .filter((d) => d !== ''),
   };
+}
+
+// --- What has no place in an answer -------------------------------------------------------------------------------------
+
+/** Why something of a roster is not in an answer, whatever its set: beside the fields that a set has not (`fields`). */
+export const rosterLosses = {
+  no_place: {
+    administratie: 'An answer cannot name the administration of a school.',
+    dependancecode: 'A site stands beside a BRIN only.',
+    voorvoegsel: 'Without achternaam only roepnaam stands.',
+    voornamen: 'Without achternaam only roepnaam stands.',
+    'voorletters-1': 'Without achternaam only roepnaam stands.',
+    geboortedatum: 'Of a teacher the standard has none.',
+    geslacht: 'Of a teacher the standard has none.',
+  },
+  minimised: {
+    leerling: 'The receiver may have neither key nor ECK iD, and could not tell who it is.',
+    leerkracht: 'The receiver may have neither key nor ECK iD, and could not tell who it is.',
+  },
+  unfit: {
+    naam: 'Longer than the standard allows, and cut; or with a character that XML cannot carry.',
+    omschrijving: 'Longer than the standard allows, and cut; or with a character that XML cannot carry.',
+    achternaam: 'Longer than the standard allows, and cut; or with a character that XML cannot carry.',
+    voorvoegsel: 'Longer than the standard allows: it stands in achternaam; or with a character that XML cannot carry.',
+    voornamen: 'Longer than the standard allows, and cut; or with a character that XML cannot carry.',
+    'voorletters-1': 'Longer than the standard allows: written without dots, and cut.',
+    roepnaam: 'Longer than the standard allows, and cut; or with a character that XML cannot carry.',
+    gebruikersnaam: 'Longer than the standard allows, and cut; or with a character that XML cannot carry.',
+    emailadres: 'Longer than the standard allows, and cut; or with a character that XML cannot carry.',
+    rolomschrijving: 'Longer than the standard allows, and cut; or with a character that XML cannot carry.',
+    geboortedatum: 'Not a day.',
+    instroomdatum: 'Not a day.',
+    uitstroomdatum: 'Not a day.',
+    peildatum: 'Not a day: that on which the roster was made stands there.',
+    geslacht: 'Not on the list of the standard.',
+    jaargroep: 'Not on the list of the standard.',
+    vestiging: 'It names a site that the receiver is not told of.',
+  },
+  stand_in: {
+    key: 'The receiver may not have it: a stand-in that begins with #, of the ECK iD.',
+    roepnaam: 'There is no name, or none that may be given.',
+    naam: 'There is no name: the key.',
+    jaargroep: 'A group must have a jaargroep; C says that it is known of each pupil.',
+  },
+} as const satisfies Record<string, Record<string, string>>;
+
+type Unfit = keyof (typeof rosterLosses)['unfit'];
+
+/** A field that the set of an answer has not, and that is filled. */
+const leftBySet = (losses: LossTally, form: AnswerForm, name: Field, filled: boolean): void => {
+  if (filled && !has(form, name)) losses.add(name, 'minimised');
+};
+
+const lostText = (losses: LossTally, name: Unfit, text: string, max: number): void => {
+  if (text !== '' && cut(text, max) !== text) losses.add(name, 'unfit');
+};
+
+const lostDay = (losses: LossTally, name: Unfit, text: string): void => {
+  if (text !== '' && !isDay(text)) losses.add(name, 'unfit');
+};
+
+function lostOfHead(roster: Roster, form: AnswerForm, losses: LossTally): void {
+  const { sites, groups, administration, siteCode } = roster;
+  if (administration !== '') losses.add('administratie', 'no_place');
+  if (siteCode !== '' && brinOf(roster.schoolOin) === undefined) losses.add('dependancecode', 'no_place');
+  lostDay(losses, 'peildatum', roster.asOf);
+  for (const { name, description } of sites)
+    if (!has(form, 'vestigingen/vestiging')) losses.add('vestigingen/vestiging', 'minimised');
+    else {
+      if (cut(name, 64) === '') losses.add('naam', 'stand_in');
+      lostText(losses, 'naam', name, 64);
+      lostText(losses, 'omschrijving', description, 256);
+    }
+  for (const { name, description, yearGroup, composite } of groups) {
+    if (cut(name, 64) === '') losses.add('naam', 'stand_in');
+    lostText(losses, 'naam', name, 64);
+    if (has(form, 'groep/omschrijving')) lostText(losses, 'omschrijving', description, 256);
+    leftBySet(losses, form, 'groep/omschrijving', description !== '');
+    if (composite || JAARGROEPEN.has(yearGroup)) continue;
+    if (yearGroup !== '' && yearGroup !== 'C') losses.add('jaargroep', 'unfit');
+    if (yearGroup !== 'C') losses.add('jaargroep', 'stand_in');
+  }
+}
+
+function lostOfName(
+  person: Person | undefined,
+  form: AnswerForm,
+  of: 'leerling' | 'leerkracht',
+  losses: LossTally,
+): void {
+  const has1 = (name: 'voornamen' | 'voorletters-1') => has(form, `${of}/${name}`);
+  if (person) {
+    leftBySet(losses, form, `${of}/voornamen`, person.givenNames !== '');
+    leftBySet(losses, form, `${of}/voorletters-1`, person.initials !== '');
+    lostText(losses, 'roepnaam', person.callName, 64);
+  }
+  if (cut(person?.familyName ?? '', 200) !== '') {
+    const { familyName, familyNamePrefix } = person!;
+    const isMoved = [...familyNamePrefix].length > 10;
+    lostText(losses, 'achternaam', isMoved ? `${familyNamePrefix} ${familyName}` : familyName, 200);
+    lostText(losses, 'voorvoegsel', person!.familyNamePrefix, 10);
+    if (has1('voornamen')) lostText(losses, 'voornamen', person!.givenNames, 200);
+    if (has1('voorletters-1') && cut(person!.initials, 6) !== person!.initials) losses.add('voorletters-1', 'unfit');
+    return;
+  }
+  if (cut(person?.callName ?? '', 64) === '') losses.add('roepnaam', 'stand_in');
+  if (!person) return;
+  if (person.familyName !== '') losses.add('achternaam', 'unfit');
+  if (person.familyNamePrefix !== '') losses.add('voorvoegsel', 'no_place');
+  if (has1('voornamen') && person.givenNames !== '') losses.add('voornamen', 'no_place');
+  if (has1('voorletters-1') && person.initials !== '') losses.add('voorletters-1', 'no_place');
+}
+
+function lostOfContact(
+  person: Person | undefined,
+  form: AnswerForm,
+  of: 'leerling' | 'leerkracht',
+  losses: LossTally,
+): void {
+  for (const [name, text, max] of [
+    ['gebruikersnaam', person?.accountName ?? '', 64],
+    ['emailadres', person?.email ?? '', 256],
+  ] as const) {
+    leftBySet(losses, form, `${of}/${name}`, text !== '');
+    if (has(form, `${of}/${name}`)) lostText(losses, name, text, max);
+  }
+}
+
+function lostOfLearner(l: RosterLearner, form: AnswerForm, sites: ReadonlySet<string>, losses: LossTally): void {
+  const { person } = l;
+  if (keyOf(l.ref, form.version) !== undefined && l.ref?.lasKey === '') losses.add('key', 'stand_in');
+  lostOfName(person, form, 'leerling', losses);
+  lostOfContact(person, form, 'leerling', losses);
+  for (const [name, text] of [
+    ['geboortedatum', person?.birthDate ?? ''],
+    ['instroomdatum', l.entersOn],
+    ['uitstroomdatum', l.leavesOn],
+  ] as const) {
+    leftBySet(losses, form, `leerling/${name}`, text !== '');
+    if (has(form, `leerling/${name}`)) lostDay(losses, name, text);
+  }
+  const gender = person?.gender ?? '';
+  leftBySet(losses, form, 'leerling/geslacht', gender !== '');
+  if (has(form, 'leerling/geslacht') && gender !== '' && !GESLACHTEN.has(gender)) losses.add('geslacht', 'unfit');
+  if (l.yearGroup !== '' && !JAARGROEPEN.has(l.yearGroup)) losses.add('jaargroep', 'unfit');
+  leftBySet(losses, form, 'leerling/vestiging', l.siteKey !== '');
+  if (has(form, 'leerling/vestiging') && l.siteKey !== '' && !sites.has(l.siteKey)) losses.add('vestiging', 'unfit');
+}
+
+function lostOfStaff(s: RosterStaff, form: AnswerForm, losses: LossTally): void {
+  const { person, duties } = s;
+  if (s.ref?.lasKey === '') losses.add('key', 'stand_in');
+  lostOfName(person, form, 'leerkracht', losses);
+  lostOfContact(person, form, 'leerkracht', losses);
+  leftBySet(losses, form, 'leerkracht/rol', duties.length > 0);
+  const said = [...(has(form, 'leerkracht/rol') ? duties : []), ...s.groups.flatMap((group) => group.duties)];
+  for (const duty of said) if (!versions[form.version].rollen.has(duty)) lostText(losses, 'rolomschrijving', duty, 64);
+  if ((person?.birthDate ?? '') !== '') losses.add('geboortedatum', 'no_place');
+  if ((person?.gender ?? '') !== '') losses.add('geslacht', 'no_place');
 }

@@ -11,17 +11,18 @@ import {
   type TestPart,
 } from '#proto/eduk/core/v1/test';
 import { cut, type Loss, type SchoolRef, schoolRef, standInOf, zoned } from './mapping.ts';
-import type { Version } from './versions.ts';
-import type {
-  LeerresultatenVerzoek,
-  Norm,
-  Normering,
-  OsoResultaat,
-  Resultaat,
-  Toets,
-  Toetsafname,
-  Toetsonderdeel,
-  Woord,
+import { UNNAMED, type Version } from './versions.ts';
+import {
+  type LeerresultatenVerzoek,
+  type Norm,
+  type Normering,
+  type OsoResultaat,
+  type Resultaat,
+  scoreForm,
+  type Toets,
+  type Toetsafname,
+  type Toetsonderdeel,
+  type Woord,
 } from './wire.ts';
 
 // --- In -----------------------------------------------------------------------------------------------------------------
@@ -103,6 +104,13 @@ export function resultsDelivery(wire: LeerresultatenVerzoek, options: ResultOpti
     losses: [...lost].map(([field, count]) => ({ field, count, why: resultLosses[field] })),
   };
 }
+
+/** Where in the message each of its results stands, in the order of `results`: the pupil's place, and its own. */
+export const resultPlaces = ({ toetsafnames }: LeerresultatenVerzoek): { pupil: string; result: string }[] =>
+  toetsafnames.flatMap(({ resultaten }, i) => {
+    const at = `leerresultaten_verzoek/toetsafnames/toetsafname[${i + 1}]`;
+    return resultaten.map((_, j) => ({ pupil: `${at}/leerlingid`, result: `${at}/resultaten/resultaat[${j + 1}]` }));
+  });
 
 /** A test of a message, and what of it the results that were made carry. */
 class Described {
@@ -271,7 +279,8 @@ function monitored(out: ResultPayload, { toetsscore: t, referentiescore }: OsoRe
   if (t.aantalgoed !== undefined && t.aantalfout !== undefined) out.exercisesDone = t.aantalgoed + t.aantalfout;
   out.score = t.vaardigheidsscore ?? t.aantalgoed;
   if (t.vaardigheidsscore === undefined && t.aantalgoed !== undefined) out.scoreMax = t.aantalopgaven;
-  if (t.tijd !== undefined) out.secondsSpent = BigInt(Math.round(t.tijd));
+  // In the unit of the test: more than a year is no seconds.
+  if (t.tijd !== undefined && t.tijd <= 366 * 86_400) out.secondsSpent = BigInt(Math.round(t.tijd));
 }
 
 const covers = (n: Norm, score: number): boolean =>
@@ -282,7 +291,7 @@ const covers = (n: Norm, score: number): boolean =>
 
 /** A score as a number: whole, or with decimals as some clients write it; undefined when it is a word such as `X`. */
 export function scoreNumber(text: string): number | undefined {
-  return /^\+?\d{1,15}([.,]\d{1,15})?$/.test(text) ? Number(text.replace(',', '.')) : undefined;
+  return scoreForm.test(text) ? Number(text.replace(',', '.')) : undefined;
 }
 
 /** Whether a code is an EAN-13 with the right check digit. */
@@ -314,6 +323,8 @@ export interface ResultsToSend {
   results: Clear<readonly SentResult[]>;
   /** Results in one message, at most; 1,000 when left out. */
   atMost?: number;
+  /** Of the standard, as the receiver speaks it; 2.2 when left out. */
+  version?: Version;
 }
 
 /** One message to send. */
@@ -328,6 +339,9 @@ export interface ResultsMessages {
   messages: ResultsMessage[];
   /** Results that UWLR has no words for, and why: a field of `resultsUnsaid`. */
   left: { of: number; field: keyof typeof resultsUnsaid }[];
+  /** What of each result that is told has no place, by its place in `results`. */
+  dropped: { of: number; losses: Loss[] }[];
+  /** The same of all together. */
   losses: Loss[];
 }
 
@@ -355,6 +369,7 @@ export const resultsDropped = {
   vocabulary: 'What names a list is a URI.',
   norm: 'A norm has a term and two bounds that are whole numbers.',
   references: 'A reference score names its scale and its group.',
+  measure: 'An ability, its bounds and a time have at most 15 digits before the point.',
   text: 'A word or name is as long as its field allows.',
 } as const;
 
@@ -392,6 +407,7 @@ export function resultsMessages(core: ResultsToSend): ResultsMessages {
     if (count > 0) lost.set(field, (lost.get(field) ?? 0) + count);
   };
   const left: ResultsMessages['left'] = [];
+  const dropped: ResultsMessages['dropped'] = [];
   const bins: Bin[] = [];
   /** The message that a key stood in last: what comes later under it stands in a later one. */
   const lastOf = new Map<string, number>();
@@ -404,6 +420,7 @@ export function resultsMessages(core: ResultsToSend): ResultsMessages {
         continue;
       }
       for (const field of said.dropped) drop(field);
+      if (said.dropped.length > 0) dropped.push({ of, losses: counted(said.dropped) });
       const { key } = said.resultaat;
       let at = (lastOf.get(key) ?? -1) + 1;
       while (bins[at] !== undefined && !fits(bins[at]!, said, atMost)) at++;
@@ -418,14 +435,22 @@ export function resultsMessages(core: ResultsToSend): ResultsMessages {
     dependancecode: /^\d\d$/.test(core.school.siteCode) ? core.school.siteCode : undefined,
     schoolkey: brincode === undefined ? cut(core.school.schoolKey, 256) : undefined,
     aanmaakdatum: new Date(made).toISOString().replace('.000Z', 'Z'),
-    xsdversie: '2.2' satisfies Version,
+    xsdversie: core.version ?? UNNAMED,
   };
   return {
     messages: bins.map((bin) => ({ wire: new Clear(wireOf(bin, school)), of: bin.of })),
     left,
+    dropped,
     losses: [...lost].map(([field, count]) => ({ field, count, why: resultsDropped[field] })),
   };
 }
+
+const counted = (fields: readonly Dropped[]): Loss[] =>
+  [...new Set(fields)].map((field) => ({
+    field,
+    count: fields.filter((one) => one === field).length,
+    why: resultsDropped[field],
+  }));
 
 /** One result in the words of the standard. */
 interface Said {
@@ -589,6 +614,8 @@ function termFor({ test }: ResultPayload, partCode: string | undefined, score: n
 
 /** The largest number that a counting field of OSO holds. */
 const MOST_COUNTED = 999_999_999;
+/** From here on a number here is not one that was written. */
+const MOST_MEASURED = 1e15;
 
 function osoOf(monitor: MonitorScore, drop: Drop): OsoResultaat {
   const count = (value: number | undefined): number | undefined => {
@@ -596,8 +623,11 @@ function osoOf(monitor: MonitorScore, drop: Drop): OsoResultaat {
     drop('exercises');
     return undefined;
   };
-  const finite = (value: number | undefined): number | undefined =>
-    value !== undefined && Math.abs(value) <= MOST_COUNTED ? value : undefined;
+  const finite = (value: number | undefined): number | undefined => {
+    if (value === undefined || Math.abs(value) < MOST_MEASURED) return value;
+    drop('measure');
+    return undefined;
+  };
   const [low, high] = [finite(monitor.abilityLow), finite(monitor.abilityHigh)];
   const toetsscore = {
     aantalopgaven: count(monitor.items),

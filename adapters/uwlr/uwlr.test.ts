@@ -503,6 +503,30 @@ describe('results', () => {
       [`${third}/osoresultaat/toetsscore/aantalgoed`],
     ],
     [
+      'an ability that would be rounded',
+      results.replace(/<d:vaardigheidsscore>[^<]*/, '<d:vaardigheidsscore>1234567890123456'),
+      'Client.EldResultaatOngeldig',
+      [`${third}/osoresultaat/toetsscore/vaardigheidsscore`],
+    ],
+    [
+      'a word that is none',
+      results.replace(/<r:vakgebied([^>]*)>[^<]*/, `<r:vakgebied$1>${'x'.repeat(257)}`),
+      'Client.VocabulaireTermOngeldig',
+      [`${top}/toetsen/toets[1]/vakgebied`],
+    ],
+    [
+      'the name of a list that is none',
+      results.replace(/<r:vakgebied[^>]*>/, `<r:vakgebied vocabulaire="urn:${'x'.repeat(1_000)}">`),
+      'Client.VocabulaireTermOngeldig',
+      [`${top}/toetsen/toets[1]/vakgebied/@vocabulaire`],
+    ],
+    [
+      'two scales of one test',
+      results.replace(/(<r:toetsnormering[\s\S]*?<\/r:toetsnormering>)/, '$1$1'),
+      'Client.ToetsNormeringOngeldig',
+      [`${top}/toetsen/toets[1]/toetsnormering[2]`],
+    ],
+    [
       'a day that does not exist',
       results.replace('2025-01-30', '2025-02-30'),
       'Client.OngeldigBericht',
@@ -522,6 +546,16 @@ describe('results', () => {
     ],
     ['no school', results.replace(/<r:school>.*<\/r:school>/s, ''), 'Client.OngeldigBericht', [`${top}/school`]],
   ];
+  test.each(['1234567890.5', '-999999999999999', '0.30000000000000004', '.5', '7.', '+3,25'])(
+    'takes an ability of %s as it is',
+    (written) => {
+      const document = results.replace(/<d:vaardigheidsscore>[^<]*/, `<d:vaardigheidsscore>${written}`);
+      const { body } = readRequest(Buffer.from(document)) as { body: any };
+      const found = body.toetsafnames[1]!.resultaten[0]!.osoresultaat!.toetsscore!.vaardigheidsscore;
+      expect(found).toBe(Number(written.replace(',', '.')));
+    },
+  );
+
   for (const [shows, document, code, where] of refusals)
     test(`refuses ${shows}`, () => {
       expect(document).not.toBe(results);

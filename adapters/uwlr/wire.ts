@@ -526,8 +526,9 @@ function leerresultatenVerzoek(element: XmlElement): LeerresultatenVerzoek {
 
 /** Words a score may be instead of a number, such as `X`; longer text is a remark and no score. */
 const SCORE_WORD = 32;
+export const scoreForm = /^\+?\d{1,15}(?:[.,]\d{1,30})?$/;
 const isScore = (text: string): boolean =>
-  /^\+?\d{1,15}([.,]\d{1,15})?$/.test(text) || (text.length <= SCORE_WORD && !/^[+-]?[\d.,]+$/.test(text));
+  scoreForm.test(text) || (text.length <= SCORE_WORD && !/^[+-]?[\d.,]+$/.test(text));
 
 function resultaat(
   form: Form,
@@ -589,20 +590,21 @@ function anderresultaat(form: Form, element: XmlElement, at: string): Resultaat[
   };
 }
 
-const decimalForm = /^[+-]?\d{1,15}([.,]\d{1,15})?$/;
-const abilityForm = /^[+-]?\d{1,9}([.,]\d{1,9})?$/;
+// An xs:decimal has any number of digits. Fifteen before the point are what a number here holds exactly; behind it toolkits write all
+// that theirs holds, such as 0.30000000000000004.
+const decimalForm = /^[+-]?(?:\d{1,15}(?:[.,]\d{0,30})?|[.,]\d{1,30})$/;
 const wholeForm = /^\+?\d{1,9}$/;
 const numberOf = (text: string): number => Number(text.replace(',', '.'));
 
 function osoresultaat(form: Form, element: XmlElement, at: string): OsoResultaat {
   const number = (within: XmlElement, name: string, ok: RegExp, path = 'toetsscore'): number | undefined => {
-    const text = form.text(within, `${at}/${path}`, name, 32, (t) => ok.test(t));
+    const text = form.text(within, `${at}/${path}`, name, 64, (t) => ok.test(t));
     return text === undefined ? undefined : numberOf(text);
   };
   const score = form.one(element, at, 'toetsscore');
   const interval = score && form.one(score, `${at}/toetsscore`, 'betrouwbaarheidsinterval');
   const [low, high] = ['bivlaag', 'bivhoog'].map((name) =>
-    interval ? number(interval, name, abilityForm, 'toetsscore/betrouwbaarheidsinterval') : undefined,
+    interval ? number(interval, name, decimalForm, 'toetsscore/betrouwbaarheidsinterval') : undefined,
   );
   const references = form.all(element, 'referentiescore');
   return {
@@ -611,8 +613,8 @@ function osoresultaat(form: Form, element: XmlElement, at: string): OsoResultaat
       aantalgoed: number(score, 'aantalgoed', wholeForm),
       aantalfout: number(score, 'aantalfout', wholeForm),
       aantalgelezen: number(score, 'aantalgelezen', wholeForm),
-      tijd: number(score, 'tijd', /^\+?\d{1,9}([.,]\d{1,9})?$/),
-      vaardigheidsscore: number(score, 'vaardigheidsscore', abilityForm),
+      tijd: number(score, 'tijd', /^\+?(?:\d{1,15}(?:[.,]\d{0,30})?|[.,]\d{1,30})$/),
+      vaardigheidsscore: number(score, 'vaardigheidsscore', decimalForm),
       codevaardigheidsschaal: form.text(score, `${at}/toetsscore`, 'codevaardigheidsschaal', 64),
       betrouwbaarheidsinterval: interval && { bivlaag: low, bivhoog: high },
     },
@@ -912,8 +914,14 @@ function writtenWoord(w: Woord | undefined): XmlObject | undefined {
 /** A number without an exponent, which a decimal of XML has none of, and with no more decimals than readers take. */
 function decimal(value: number | undefined): string | undefined {
   if (value === undefined) return undefined;
-  const text = value.toFixed(9).replace(/\.?0+$/, '');
-  return text === '-0' ? '0' : text;
+  const text = String(value);
+  // What is very small is written with an exponent, which an xs:decimal does not have.
+  return text.includes('e')
+    ? value
+        .toFixed(20)
+        .replace(/\.?0+$/, '')
+        .replace(/^-0$/, '0')
+    : text;
 }
 
 const filled = <T>(list: readonly T[]): readonly T[] | undefined => (list.length === 0 ? undefined : list);

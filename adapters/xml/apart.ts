@@ -8,19 +8,30 @@ export const WORKER_BYTES = 256 * 1024;
 /** Longer than any one document within `MAX_BYTES` takes; what waits its turn does not count. */
 const JOB_MS = 60_000;
 
+/**
+ * What is made of a document where it was read, so that its tree, the largest thing there is of it, never crosses threads.
+ * Its own module exports it under `name`. What goes in and what comes out is plain data.
+ */
+export interface Step<Given, Made> {
+  readonly module: string;
+  readonly name: string;
+  make(read: XmlRead, given: Given): Made;
+}
+
 export interface Job {
   id: number;
   bytes: Uint8Array;
   options: ReadOptions;
+  step: { module: string; name: string; given: unknown };
 }
 export type Answer = { id: number } & (
-  | { read: XmlRead }
+  | { made: unknown }
   | { fault: Fault; told: string; where: readonly Where[] }
   | { bug: string }
 );
 
 interface Waiting {
-  done(read: XmlRead): void;
+  done(made: unknown): void;
   failed(error: GatewayError): void;
 }
 
@@ -29,24 +40,39 @@ let waiting = new Map<number, Waiting>();
 let overdue: NodeJS.Timeout | undefined;
 let lastId = 0;
 
+/** The whole tree. */
+export const wholeTree: Step<undefined, XmlRead> = { module: import.meta.url, name: 'wholeTree', make: (read) => read };
+
 /**
- * `readXml`, in the one worker of this thread when the document is large. Answers and errors are the same. When the
- * worker dies, everything it was reading fails with `gateway.bug`, and the next call starts a new one. What comes back is
+ * `readXml`, in the one worker of this thread when the document is large. Answers and errors are the same. What comes back is
  * plain data: identity in it is wrapped by the caller.
  */
-export async function readXmlApart(bytes: Uint8Array, options: ReadOptions = {}): Promise<XmlRead> {
+export const readXmlApart = (bytes: Uint8Array, options: ReadOptions = {}): Promise<XmlRead> =>
+  makeApart(bytes, options, wholeTree, undefined);
+
+/**
+ * `readXml` and a step after it, both in the worker when the document is large. When the worker dies, everything it was
+ * reading fails with `gateway.bug`, and the next call starts a new one.
+ */
+export async function makeApart<Given, Made>(
+  bytes: Uint8Array,
+  options: ReadOptions,
+  step: Step<Given, Made>,
+  given: Given,
+): Promise<Made> {
   if (bytes.length <= WORKER_BYTES || bytes.length > (options.maxBytes ?? Number.POSITIVE_INFINITY))
-    return readXml(bytes, options);
+    return step.make(readXml(bytes, options), given);
   const at = start();
   const jobs = waiting;
   const id = ++lastId;
-  return new Promise<XmlRead>((done, failed) => {
-    jobs.set(id, { done, failed });
+  return new Promise<Made>((done, failed) => {
+    jobs.set(id, { done: (made) => done(made as Made), failed });
     if (jobs.size === 1) watch(at);
     at.ref();
     // A copy of our own, which is then handed over instead of copied again.
     const copy = new Uint8Array(bytes);
-    at.postMessage({ id, bytes: copy, options } satisfies Job, [copy.buffer as ArrayBuffer]);
+    const job: Job = { id, bytes: copy, options, step: { module: step.module, name: step.name, given } };
+    at.postMessage(job, [copy.buffer as ArrayBuffer]);
   });
 }
 
@@ -83,7 +109,7 @@ function start(): Worker {
       it.unref();
     }
     if (!job) return;
-    if ('read' in answer) job.done(answer.read);
+    if ('made' in answer) job.done(answer.made);
     else if ('fault' in answer) job.failed(new GatewayError(answer.fault, answer.told, { where: answer.where }));
     else job.failed(new GatewayError('gateway.bug', undefined, { cause: new Error(answer.bug) }));
   });

@@ -1,4 +1,4 @@
-export { closeWorker, readXmlApart, WORKER_BYTES } from './apart.ts';
+export { closeWorker, makeApart, readXmlApart, type Step, WORKER_BYTES } from './apart.ts';
 export { decode, type Encoding } from './decode.ts';
 export { openDocuments } from './libxml.ts';
 export {

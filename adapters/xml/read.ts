@@ -39,15 +39,16 @@ export interface XmlRead {
   invalid?: Invalid;
 }
 
-/** What breaks a schema: the kind of the first, up to 100 places, and how many there are. Plain data. */
+/** What breaks a schema: the kind of the first, up to 100 places with the kind of each, and how many there are. Plain data. */
 export interface Invalid {
   kind: string;
   where: Where[];
+  kinds: string[];
   total: number;
 }
 
 /** As a fault. */
-export function invalidError({ kind, where, total }: Invalid): GatewayError {
+export function invalidError({ kind, where, total }: Omit<Invalid, 'kinds'>): GatewayError {
   const first = where[0]!;
   const more = total === 1 ? '' : ` Places in all: ${total}.`;
   return new GatewayError('wire.invalid', `${first.path}${first.line ? `, line ${first.line}` : ''}: ${kind}.${more}`, {
@@ -186,12 +187,16 @@ function notXml(findings: Findings): GatewayError {
   const told =
     first?.code === RESOURCE_LIMIT
       ? 'The message is nested too deep or holds a text that is too long.'
-      : 'The message is not XML.';
+      : first?.code === CUT_OFF
+        ? 'The message is cut off: it ends before its last element does.'
+        : 'The message is not XML.';
   return new GatewayError('wire.unreadable', where[0] ? `${told} (line ${where[0].line})` : told, { where });
 }
 
 /** libxml2's own limits (XML_ERR_RESOURCE_LIMIT). */
 const RESOURCE_LIMIT = 114;
+/** XML_ERR_TAG_NOT_FINISHED. */
+const CUT_OFF = 77;
 
 /** libxml2's numbers (`xmlerror.h`, XML_SCHEMAV_…) in our words: the kind of what is wrong, never what was written. */
 const kinds: Record<number, string> = {
@@ -228,5 +233,6 @@ function check(
     const path = pathOf(finding.node, names) || rootPath(doc, names);
     return line !== undefined && line > 0 ? { path, line } : { path };
   });
-  return { kind: kinds[findings.kept[0]!.code] ?? 'it breaks the schema', where, total: findings.total };
+  const kindOf = findings.kept.map(({ code }) => kinds[code] ?? 'it breaks the schema');
+  return { kind: kindOf[0]!, where, kinds: kindOf, total: findings.total };
 }

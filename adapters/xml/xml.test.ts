@@ -204,6 +204,14 @@ describe('what is refused', () => {
     ['a control character', '<a>\u0001</a>'],
   ])('%s', (_, text) => expect(refused(() => readXml(utf8(text))).fault).toBe('wire.unreadable'));
 
+  test('one that was cut off is told as that', () => {
+    for (const part of ['<a><b>', '<a>\n<b>text', '<a><b/></'])
+      expect(refused(() => readXml(utf8(part)))).toMatchObject({ fault: 'wire.unreadable' });
+    expect(refused(() => readXml(utf8('<a>\n<b>text'))).told).toBe(
+      'The message is cut off: it ends before its last element does. (line 2)',
+    );
+  });
+
   test.each([
     ['UTF-8 that is not', Buffer.from('<?xml version="1.0" encoding="UTF-8"?><a>é</a>', 'latin1')],
     ['no declaration and not UTF-8', Buffer.from('<a>é</a>', 'latin1')],
