@@ -18,6 +18,7 @@ export * from './engine.ts';
 export { ForgottenLearners, type ForgottenRow, forgottenTable } from './forgotten.ts';
 export type { Remembered, Wants } from './ledger.ts';
 export * from './memory.ts';
+export { MergedLearners, type MergedRow, mergedTable } from './merged.ts';
 export * from './port.ts';
 export { leavesOn, type Term, terms, unclassed } from './retention.ts';
 export * from './stepped.ts';

@@ -210,6 +210,11 @@ export const settings = {
       'Which of its roles may do what: operator=ROLE (everything but to export a school), privacy=ROLE (look, forget, end mandates, export a school), read=ROLE (look), comma-separated.',
     type: 'text',
   },
+  EDUK_VERSION_ENDS: {
+    about:
+      'Last day on which endpoints of a standard are sent to in the version that is spoken now: STANDARD=YYYY-MM-DD, comma-separated. Scorecards of parties with such an endpoint say so from 90 days before.',
+    type: 'text',
+  },
   EDUK_OSR_URL: {
     about:
       'Where OSR (Onderwijs Serviceregister) answers, up to and with /api/v2. Set = mandates and endpoints of schools are taken over from it.',
@@ -250,13 +255,102 @@ export const settings = {
   },
   EDUK_ADMINISTRATIONS: {
     about:
-      'Folder with a file NAME.json for each administration that is asked for rosters over UWLR: docs/administrations.md. What stands there is read again as it changes.',
+      'Folder with a file NAME.json for each administration that is asked for rosters over UWLR, or is sent results, and each dashboard that is: docs/administrations.md. What stands there is read again as it changes.',
+    type: 'path',
+  },
+  EDUK_ALERT_WEBHOOK: {
+    about:
+      'Address that is told of what an operator should know (docs/alerts.md), signed as Standard Webhooks with EDUK_ALERT_SECRET_FILE.',
+    type: 'url',
+  },
+  EDUK_ALERT_SECRET_FILE: {
+    about: 'File (mode 0600) with the secret of EDUK_ALERT_WEBHOOK: whsec_ and at least 24 bytes in base64.',
+    type: 'path',
+  },
+  EDUK_ALERT_MAIL: {
+    about:
+      'Mail server that takes mail about the same: HOST:PORT, spoken to over TLS (port 465 from the first byte, others by STARTTLS). Needs EDUK_ALERT_MAIL_FROM and EDUK_ALERT_MAIL_TO.',
+    type: 'text',
+  },
+  EDUK_ALERT_MAIL_FROM: { about: 'Address from which that mail comes.', type: 'text' },
+  EDUK_ALERT_MAIL_TO: { about: 'Addresses to which it goes, comma-separated.', type: 'text' },
+  EDUK_ALERT_MAIL_LOGIN_FILE: {
+    about: 'File (mode 0600) with NAME:PASSWORD for EDUK_ALERT_MAIL.',
+    type: 'path',
+  },
+  EDUK_ALERT_MAIL_CA: {
+    about: 'File with the authorities of the mail server’s certificate (PEM), instead of the system’s.',
+    type: 'path',
+  },
+  OTEL_EXPORTER_OTLP_ENDPOINT: {
+    about:
+      'Collector (OTLP over HTTP) that is told traces at /v1/traces and metrics at /v1/metrics below this address, such as http://127.0.0.1:4318: docs/telemetry.md.',
+    type: 'url',
+  },
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: {
+    about: 'Where traces go, whole, instead of below OTEL_EXPORTER_OTLP_ENDPOINT.',
+    type: 'url',
+  },
+  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: {
+    about: 'Where metrics go, whole, instead of below OTEL_EXPORTER_OTLP_ENDPOINT.',
+    type: 'url',
+  },
+  OTEL_EXPORTER_OTLP_PROTOCOL: {
+    about: 'How they are written. A collector’s port for gRPC is another one.',
+    type: 'choice',
+    choices: ['http/protobuf', 'http/json'],
+    default: 'http/protobuf',
+  },
+  OTEL_SERVICE_NAME: { about: 'As what the gateway is known to the collector.', type: 'text', default: 'eduk-gateway' },
+  OTEL_TRACES_SAMPLER_ARG: {
+    about: 'Share of flows whose traces are told, from 0 to 1. All spans of a flow are told, or none.',
+    type: 'text',
+    default: '1',
+  },
+  OTEL_METRIC_EXPORT_INTERVAL: {
+    about: 'How often metrics are told, in milliseconds.',
+    type: 'integer',
+    default: '60000',
+  },
+  EDUK_OTLP_HEADERS_FILE: {
+    about: 'File (mode 0600) with headers for the collector, such as a key: NAME: VALUE, one a line.',
     type: 'path',
   },
   EDUK_SIGNIN_ISSUER: {
     about:
       'Provider (OpenID Connect) at which authorised persons of boards and schools sign in, such as a broker of eHerkenning, as it writes itself. Set = the pages at /school are there: docs/sign-in.md.',
     type: 'url',
+  },
+  EDUK_SAML_METADATA_FILE: {
+    about:
+      'File with the metadata of an identity provider (SAML 2.0) at which authorised persons of boards and schools sign in, instead of EDUK_SIGNIN_ISSUER. Read at start. The settings EDUK_SIGNIN_CLAIMS, _LEVEL, _LEVEL_WORDS and _SERVICE hold for it too: docs/sign-in.md.',
+    type: 'path',
+  },
+  EDUK_SAML_IDP: {
+    about: 'Instead of EDUK_SAML_METADATA_FILE: entityID of the identity provider, as it writes itself.',
+    type: 'text',
+  },
+  EDUK_SAML_URL: { about: 'Where a person is sent to EDUK_SAML_IDP (HTTP-Redirect).', type: 'url' },
+  EDUK_SAML_CERTIFICATE_FILE: {
+    about: 'File with the certificates (PEM) that EDUK_SAML_IDP signs with; two while it renews one.',
+    type: 'path',
+  },
+  EDUK_SAML_ENTITY_ID: {
+    about: 'entityID of the gateway itself. Without it: EDUK_PUBLIC_URL/saml/metadata, where its metadata is.',
+    type: 'text',
+  },
+  EDUK_SAML_KEY_FILE: {
+    about: 'File (mode 0600) with the RSA key (PEM) that requests to the identity provider are signed with.',
+    type: 'path',
+  },
+  EDUK_SAML_KEY_CERTIFICATE_FILE: {
+    about: 'File with the certificate (PEM) of EDUK_SAML_KEY_FILE, which stands in the metadata of the gateway.',
+    type: 'path',
+  },
+  EDUK_SAML_REQUEST: {
+    about:
+      'What a request to the identity provider says besides, in the form of a query: context (least class of authentication), index (AttributeConsumingServiceIndex), force=true (sign in anew).',
+    type: 'text',
   },
   EDUK_SIGNIN_CLIENT_ID: { about: 'By which EDUK_SIGNIN_ISSUER knows the gateway.', type: 'text' },
   EDUK_SIGNIN_CLIENT_SECRET_FILE: {
@@ -317,6 +411,12 @@ export const settings = {
     type: 'integer',
     default: '300',
   },
+  EDUK_NAMES_HELD_S: {
+    about:
+      'How long, in seconds, names of a school that keeps none here stay in memory after its administration was asked for them; 900 at most. See docs/on-demand.md.',
+    type: 'integer',
+    default: '300',
+  },
   EDUK_TOKEN_FILE: {
     about: 'File with the operator token that the command line uses instead of operator.key in the data folder.',
     type: 'path',
@@ -349,6 +449,12 @@ export const settings = {
       'A roster that removes or renames more than this share of a school waits for approval, in percent. Below 20 pupils only one that leaves nobody waits.',
     type: 'integer',
     default: '10',
+  },
+  EDUK_REPLAY_SECOND_ABOVE: {
+    about:
+      'A replay of more messages than this waits until a second person begins it too (docs/replay.md). 0 = none does.',
+    type: 'integer',
+    default: '0',
   },
   EDUK_LOG: {
     about: 'Least level that is logged.',
@@ -454,8 +560,34 @@ function incomplete(config: Config): string[] {
   for (const name of ['EDUK_OSR_TLS_CERT', 'EDUK_OSR_TLS_CA', 'EDUK_OSR_KEY_FILE'] as const) need(name, 'EDUK_OSR_URL');
   pair('EDUK_CONSOLE_CLIENT_ID', 'EDUK_CONSOLE_CLIENT_SECRET_FILE');
   need('EDUK_CONSOLE_CLIENT_ID', 'EDUK_OIDC_ISSUER');
+  pair('EDUK_ALERT_WEBHOOK', 'EDUK_ALERT_SECRET_FILE');
+  pair('EDUK_ALERT_MAIL', 'EDUK_ALERT_MAIL_FROM');
+  pair('EDUK_ALERT_MAIL', 'EDUK_ALERT_MAIL_TO');
+  need('EDUK_ALERT_MAIL_LOGIN_FILE', 'EDUK_ALERT_MAIL');
+  need('EDUK_ALERT_MAIL_CA', 'EDUK_ALERT_MAIL');
+  if (
+    config.EDUK_OTLP_HEADERS_FILE !== undefined &&
+    config.OTEL_EXPORTER_OTLP_ENDPOINT === undefined &&
+    config.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT === undefined &&
+    config.OTEL_EXPORTER_OTLP_METRICS_ENDPOINT === undefined
+  )
+    problems.push('EDUK_OTLP_HEADERS_FILE needs OTEL_EXPORTER_OTLP_ENDPOINT');
   pair('EDUK_SIGNIN_ISSUER', 'EDUK_SIGNIN_CLIENT_ID');
   pair('EDUK_SIGNIN_ISSUER', 'EDUK_SIGNIN_CLIENT_SECRET_FILE');
+  pair('EDUK_SAML_IDP', 'EDUK_SAML_URL');
+  pair('EDUK_SAML_IDP', 'EDUK_SAML_CERTIFICATE_FILE');
+  pair('EDUK_SAML_KEY_FILE', 'EDUK_SAML_KEY_CERTIFICATE_FILE');
+  const ways = (['EDUK_SIGNIN_ISSUER', 'EDUK_SAML_METADATA_FILE', 'EDUK_SAML_IDP'] as const).filter(
+    (name) => config[name] !== undefined,
+  );
+  if (ways.length > 1) problems.push(`${ways.join(' and ')} are set: boards and schools sign in at one provider`);
+  for (const name of ['EDUK_SAML_ENTITY_ID', 'EDUK_SAML_KEY_FILE', 'EDUK_SAML_REQUEST'] as const)
+    if (
+      config[name] !== undefined &&
+      config.EDUK_SAML_METADATA_FILE === undefined &&
+      config.EDUK_SAML_IDP === undefined
+    )
+      problems.push(`${name} needs EDUK_SAML_METADATA_FILE or EDUK_SAML_IDP`);
   pair('EDUK_INNER_TLS_CERT', 'EDUK_INNER_TLS_KEY');
   pair('EDUK_INNER_TLS_CERT', 'EDUK_INNER_TLS_CA');
   need('EDUK_KAFKA_SASL', 'EDUK_KAFKA_SASL_USERNAME');
@@ -504,7 +636,7 @@ function exposed(config: Config): string[] {
 }
 
 /**
- * Reads `EDUK_*` from the environment and, if given, a file of NAME=value lines. Throws `ConfigError` with every problem;
+ * Reads `EDUK_*`, and the names of others that are settings here, from the environment and, if given, a file of NAME=value lines. Throws `ConfigError` with every problem;
  * `demands` says what else the caller finds wrong.
  */
 export function readConfig(
@@ -524,7 +656,8 @@ export function readConfig(
     }
   }
   for (const [name, value] of Object.entries(env))
-    if (name.startsWith('EDUK_') && value !== undefined && value !== '') given.set(name, value);
+    if ((name.startsWith('EDUK_') || Object.hasOwn(settings, name)) && value !== undefined && value !== '')
+      given.set(name, value);
   const config: Record<string, string | undefined> = {};
   for (const name of given.keys())
     if (name.startsWith('EDUK_') && !Object.hasOwn(settings, name))

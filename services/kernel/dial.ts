@@ -1,7 +1,8 @@
 import { type ClientRequest, Agent as HttpAgent, type IncomingHttpHeaders, request as plainRequest } from 'node:http';
 import { Agent as HttpsAgent, request as tlsRequest } from 'node:https';
-import { isIP, type Socket } from 'node:net';
+import { connect as connectTo, isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { Address } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { hostOf, lookupIn, type Networks, NOT_ALLOWED, notAllowed, type Resolve } from './networks.ts';
 
@@ -235,3 +236,29 @@ export function dialCauseOf(code: string): 'address' | 'unknown_host' | 'refused
   if (/^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED|EPROTO|HOSTNAME_)/.test(code)) return 'tls';
   return undefined;
 }
+
+/**
+ * A connection to an address of the settings, for a library that speaks another protocol over it; judged as every other. TLS is
+ * the library's. Throws `DialError`.
+ */
+export const openSocket = (networks: Networks, { host, port }: Address, timeoutMs: number): Promise<Socket> =>
+  new Promise((resolve, reject) => {
+    const fail = (reason: DialCause, cause?: unknown) => {
+      clearTimeout(timer);
+      reject(new DialError(reason, cause));
+    };
+    if (isRefused(networks, 'https:', { host })) {
+      reject(new DialError('address'));
+      return;
+    }
+    const socket = watched(connectTo({ host, port, lookup: lookupIn(networks, 'https:') }), networks, 'https:');
+    const timer = setTimeout(() => {
+      socket.destroy();
+      fail('timeout');
+    }, timeoutMs);
+    socket.once('error', (error: Error & { code?: string }) => fail(dialCauseOf(error.code ?? '') ?? 'reset', error));
+    socket.once('connect', () => {
+      clearTimeout(timer);
+      resolve(socket);
+    });
+  });

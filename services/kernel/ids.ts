@@ -159,6 +159,15 @@ export const isPartyOin = (text: string): boolean => isOin(text) || isSchoolOin(
 const FORGET_HOLD = 'forget-';
 export const forgetHoldId = (id: string): string => FORGET_HOLD + id;
 export const isForgetHold = (holdId: string): boolean => holdId.startsWith(FORGET_HOLD);
+/**
+ * Such a hold is shown with how many it had then: more may come while somebody looks, and a decision is about those that were seen.
+ */
+export const shownForgetHold = (holdId: string, forgets: number): string => `${holdId}.${forgets}`;
+/** Back: the hold, and how many of it were seen; undefined = all that it has. */
+export function seenForgetHold(shown: string): { holdId: string; seen: number | undefined } {
+  const m = isForgetHold(shown) ? /^(.+)\.(\d{1,9})$/.exec(shown) : null;
+  return m ? { holdId: m[1]!, seen: Number(m[2]) } : { holdId: shown, seen: undefined };
+}
 
 /** How long after the hour of its destruction nothing of a forgotten school is taken in, for what is on its way then; milliseconds. */
 export const FORGOTTEN_CLOSED_MS = 3_600_000;

@@ -33,6 +33,8 @@ const texts: Readonly<Record<string, RegExp>> = {
   service: WORD,
   // By which an endpoint is sent to.
   standard: WORD,
+  // By which an operator is told.
+  channel: WORD,
   method: WORD,
   // Of an owner: the name of a service.
   name: WORD,

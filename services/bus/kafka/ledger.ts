@@ -109,7 +109,7 @@ export const fromEarliest = (lanes: readonly Lane[]): LaneStart[] =>
   lanes.map((lane) => ({ ...lane, offset: 'earliest' }));
 
 /** Waits until it is so. */
-export async function until(what: string, so: () => boolean, withinMs = 15_000): Promise<void> {
+export async function until(what: string, so: () => boolean, withinMs = 30_000): Promise<void> {
   for (const from = performance.now(); !so(); await rest(10)) {
     if (performance.now() - from > withinMs) throw new Error(`after ${withinMs} ms it was not so: ${what}`);
   }

@@ -21,7 +21,17 @@ const told = (found: TopicDescription[]) =>
   );
 
 test('every stream of the contract has its topic, with sixteen partitions', () => {
-  expect(streams).toEqual(['access', 'audit', 'catalogue', 'entitlements', 'orders', 'parties', 'results', 'rosters']);
+  expect(streams).toEqual([
+    'access',
+    'audit',
+    'catalogue',
+    'deliveries',
+    'entitlements',
+    'orders',
+    'parties',
+    'results',
+    'rosters',
+  ]);
   expect(specs.map(({ name }) => name)).toEqual(streams.map((stream) => `eduk.${stream}.v1`));
   expect(new Set(specs.map(({ partitions }) => partitions))).toEqual(new Set([16]));
 });

@@ -129,13 +129,13 @@ test('a lane that cannot be sent holds up no other, and goes on when it can', as
     appended.raise();
     while ((sent.get(1) ?? 0) < i && performance.now() - began < 20_000) await rest(5);
   }
-  expect(performance.now() - began).toBeLessThan(3000);
+  // Held up by the other, it would be a second each time.
+  expect(performance.now() - began).toBeLessThan(5000);
   expect(relay.troubledSinceMs).toBeGreaterThan(0);
   broken = false;
   while ((sent.get(5) ?? 0) < 3 && performance.now() - began < 20_000) await rest(20);
   expect(sent.get(5)).toBe(3);
-  await rest(200);
-  expect(relay.troubledSinceMs).toBe(0);
+  await expect.poll(() => relay.troubledSinceMs, { timeout: 20_000 }).toBe(0);
   lost.abort();
   await holding;
 }, 60_000);
@@ -192,7 +192,6 @@ test('a process that starts while the database is away owns what is its own as s
   await owners.start();
   expect(holder.open).toBe(0);
   away = false;
-  await rest(1500);
-  expect(holder.open).toBe(1);
+  await expect.poll(() => holder.open, { timeout: 20_000 }).toBe(1);
   await owners.stop();
 }, 30_000);
