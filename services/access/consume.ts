@@ -5,6 +5,7 @@ import {
   emit,
   ForgottenLearners,
   type LogRecord,
+  MergedLearners,
   SetAside,
   type TimerRow,
   type Unit,
@@ -22,14 +23,17 @@ import {
   launchDays,
   launches,
   learners,
+  merged,
   products,
   type Right,
   rights,
   turns,
 } from './tables.ts';
+import { count, forget, type Parties } from './tally.ts';
 
 const gone = new ForgottenLearners(forgotten);
 const kept = new SetAside(aside);
+const same = new MergedLearners(merged);
 const ENTITLEMENT_WAIT_MS = 60_000;
 const LAUNCH_WAIT_MS = 5_000;
 /** A launch that names an entitlement nobody has told of yet: its grant may be decided in this moment. A pupil is waiting. */
@@ -61,6 +65,8 @@ export const consumer: Consumer = {
     'LearnerKept',
     'SchoolYearTurned',
     'SchoolYearTurnPlanned',
+    'LearnersMerged',
+    'LearnersMergeUndone',
     'ProductPublished',
   ],
   handle: (record, unit) => settle(record, unit, false),
@@ -122,6 +128,12 @@ function settle(record: LogRecord, unit: Unit, final: boolean): void {
       unit.put(turns, { school: schoolOin, running: yearBefore });
       break;
     }
+    case 'LearnersMerged':
+      same.add(unit, decoded(record, 'LearnersMerged'));
+      break;
+    case 'LearnersMergeUndone':
+      same.remove(unit, decoded(record, 'LearnersMergeUndone'));
+      break;
     case 'ProductPublished': {
       const { product, unchanged } = decoded(record, 'ProductPublished');
       if (!product || (unchanged && unit.get(products, product.productId))) break;
@@ -168,7 +180,10 @@ function onProvision(
 }
 
 function onLaunch(submitted: EventOf<'LaunchSubmitted'>, unit: Unit, final: boolean): void {
-  const { launchId, schoolOin, learner, entitlementId, productId, ticketDigest, byOin } = submitted;
+  const { launchId, schoolOin, entitlementId, productId, ticketDigest, byOin } = submitted;
+  const tokens = same.tokensOf(unit, schoolOin, submitted.learner);
+  // Who was merged while it was under way is let in as who it is.
+  const learner = tokens[0]!;
   const known = unit.get(learners, schoolOin, learner);
   const today = dutchDay(unit.now);
   const turned = unit.get(turns, schoolOin)?.running;
@@ -183,11 +198,19 @@ function onLaunch(submitted: EventOf<'LaunchSubmitted'>, unit: Unit, final: bool
       existing: unit.get(launches, launchId),
       learner: known,
       turned,
-      rights: entitlementId
+      rights: (entitlementId
         ? named
           ? [named]
           : []
-        : heldFor(unit, schoolOin, [decide.learnerHolder(learner), ...groups.map(decide.groupHolder), ''], productId),
+        : heldFor(
+            unit,
+            schoolOin,
+            [...tokens.map(decide.learnerHolder), ...groups.map(decide.groupHolder), ''],
+            productId,
+          )
+      ).map((right) =>
+        tokens.includes(decide.learnerOf(right)) ? { ...right, holder: decide.learnerHolder(learner) } : right,
+      ),
       product: productId ? unit.get(products, productId) : undefined,
     },
     {
@@ -200,8 +223,10 @@ function onLaunch(submitted: EventOf<'LaunchSubmitted'>, unit: Unit, final: bool
     },
   );
   if (decision.type === 'Refused') {
+    const wanted = named ?? (productId ? unit.get(products, productId) : undefined);
     // What was decided before under this id stays what it is.
-    if (decision.code !== 'state.conflict')
+    if (decision.code !== 'state.conflict') {
+      count(unit, unit.now, wanted ?? nowhere, `refused ${decision.code}`);
       unit.put(launches, {
         launch: launchId,
         school: schoolOin,
@@ -220,10 +245,12 @@ function onLaunch(submitted: EventOf<'LaunchSubmitted'>, unit: Unit, final: bool
         state: 'refused',
         code: decision.code,
       });
-    refuse(unit, decision, launchId, schoolOin, byOin, learner || schoolOin);
+    }
+    refuse(unit, decision, launchId, schoolOin, byOin, learner || schoolOin, wanted);
   } else {
     const { launch } = decision;
     unit.put(launches, launch);
+    count(unit, launch.created, launch, 'created');
     emit(
       unit,
       'LaunchCreated',
@@ -279,11 +306,14 @@ function onRedeem(
   if (decision.type === 'Needs' || decision.type === 'Refused') {
     const refusal = decision.type === 'Needs' ? decide.missing.launch : decision;
     // Whose school it is, is only told to those who may redeem.
-    refuse(unit, refusal, launchId, refusal === decide.missing.launch ? '' : launch!.school, byOin, record.key);
+    const isTheirs = refusal !== decide.missing.launch;
+    if (isTheirs) count(unit, launch!.created, launch!, `shown ${refusal.code}`);
+    refuse(unit, refusal, launchId, isTheirs ? launch!.school : '', byOin, record.key, isTheirs ? launch : undefined);
     return;
   }
   const { school, learner, entitlement, product } = decision.launch;
   unit.put(launches, decision.launch);
+  count(unit, decision.launch.created, decision.launch, 'redeemed');
   emit(
     unit,
     'LaunchRedeemed',
@@ -308,9 +338,15 @@ function refuse(
   schoolOin: string,
   byOin: string,
   key: string,
+  wanted: Wanted = nowhere,
 ): void {
-  emit(unit, 'AccessRefused', { subject, schoolOin, byOin, code, told }, key);
+  const { product: productId, platform: platformOin, publisher: publisherOin } = wanted;
+  emit(unit, 'AccessRefused', { subject, schoolOin, byOin, code, told, productId, platformOin, publisherOin }, key);
 }
+
+/** What somebody wanted to open: of the right, the launch or the catalogue. */
+type Wanted = Readonly<Parties & { product: string }>;
+const nowhere: Wanted = { product: '', platform: '', publisher: '' };
 
 const keyOf = (right: Right): string => decide.learnerOf(right) || right.school;
 
@@ -449,7 +485,8 @@ function* allOf<Row>(
 
 /** Retention, a page a firing: launches of a day become coarse and then go; ended rights go. */
 function onTimer(timer: TimerRow, unit: Unit): void {
-  if (gone.onTimer(timer, unit) || kept.onTimer(timer, unit)) return;
+  if (gone.onTimer(timer, unit) || kept.onTimer(timer, unit) || same.onTimer(timer, unit) || forget(timer, unit))
+    return;
   const [what, day = '', school = '', from] = timer.payload.split('|');
   const after = from === undefined ? {} : { after: [from] };
   let next: string | undefined;

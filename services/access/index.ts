@@ -16,6 +16,8 @@ export const access: ServiceModule = {
     tables.endings,
     tables.forgotten,
     tables.aside,
+    tables.merged,
+    tables.tallies,
   ],
   consumers: [consumer],
   serve,

@@ -7,6 +7,7 @@ import { Product } from '#proto/eduk/core/v1/product';
 import { LearnerEntry } from '#proto/eduk/events/v1/rosters';
 import { access } from './index.ts';
 import * as tables from './tables.ts';
+import { quarterOf } from './tally.ts';
 
 const school = '0000000700001AB00000';
 const publisher = '00000001000000000002';
@@ -136,6 +137,26 @@ describe('from the right to the open book', () => {
     expect(await get(bench)).toMatchObject({ outcome: 'redeemed', redeemedByOin: platform });
     redeem(bench);
     expect(only(bench)).toMatchObject({ name: 'AccessRefused', value: { code: 'launch.spent', subject: 'l-1' } });
+  });
+  test('of who has two tokens: by what stands under either, let in as the one that stays, until they are two again', () => {
+    const bench = open();
+    granted(bench, 'own', { learner: 'second' });
+    const two = { schoolOin: school, winner: 'anna', loser: 'second' };
+    create(bench, 'l-0');
+    expect(only(bench)).toMatchObject({ name: 'AccessRefused' });
+    bench.submit('LearnersMerged', two, 'second', { school });
+    // Also what was under way by the token that is no more.
+    for (const learner of ['anna', 'second']) {
+      create(bench, `l-${learner}`, { learner });
+      expect(only(bench)).toMatchObject({ name: 'LaunchCreated', value: { learner: 'anna', entitlementId: 'own' } });
+      create(bench, `n-${learner}`, { learner, entitlementId: 'own' });
+      expect(only(bench)).toMatchObject({ name: 'LaunchCreated', value: { learner: 'anna', entitlementId: 'own' } });
+    }
+    bench.submit('LearnersMergeUndone', two, 'second', { school });
+    create(bench, 'l-1');
+    expect(only(bench)).toMatchObject({ name: 'AccessRefused' });
+    create(bench, 'l-2', { learner: 'second' });
+    expect(only(bench)).toMatchObject({ name: 'LaunchCreated', value: { learner: 'second' } });
   });
   test('by group of today, by school, never by a count', async () => {
     const bench = open();
@@ -495,5 +516,83 @@ describe('launches of a school', () => {
       [...other, ...one],
     ]).toContainEqual(ids);
     expect(pages).toBe(2);
+  });
+});
+
+describe('how many there were', () => {
+  const counted = async (bench: TestBench, day = '2026-11-22', partyOin = '') =>
+    (await bench.client(AccessServiceDefinition).countLaunches({ days: [day], partyOin })).counts;
+
+  test('by quarter, platform and publisher: made, opened, refused, shown in vain; once for each launch', async () => {
+    const bench = open();
+    granted(bench);
+    publish(bench, undefined);
+    create(bench);
+    redeem(bench);
+    redeem(bench);
+    create(bench);
+    create(bench, 'l-2');
+    changed(bench, EntitlementState.ENTITLEMENT_STATE_BLOCKED, 'blocked');
+    bench.clear();
+    create(bench, 'l-3');
+    // What is refused says what was to be opened, and whose that is.
+    expect(only(bench)).toMatchObject({
+      name: 'AccessRefused',
+      value: { productId: 'maths-1', platformOin: publisher, publisherOin: publisher },
+    });
+    create(bench, 'l-4', { productId: 'nobody-knows' });
+    const at = { day: '2026-11-22', quarter: 48 };
+    expect(await counted(bench)).toEqual([
+      {
+        ...at,
+        platformOin: '',
+        publisherOin: '',
+        created: 0,
+        redeemed: 0,
+        refused: [{ code: 'learner.unknown', count: 1, shown: false }],
+      },
+      {
+        ...at,
+        platformOin: publisher,
+        publisherOin: publisher,
+        created: 0,
+        redeemed: 0,
+        refused: [{ code: 'entitlement.blocked', count: 1, shown: false }],
+      },
+      {
+        ...at,
+        platformOin: platform,
+        publisherOin: publisher,
+        created: 2,
+        redeemed: 1,
+        refused: [{ code: 'launch.spent', count: 1, shown: true }],
+      },
+    ]);
+    expect(await counted(bench, '2026-11-22', platform)).toHaveLength(1);
+    expect(await counted(bench, '2026-11-21')).toEqual([]);
+  });
+
+  test('a launch is of the quarter in which it was asked for, in Dutch time on either side of the change of clocks', async () => {
+    const bench = open();
+    granted(bench);
+    bench.advance(14 * 60_000);
+    create(bench);
+    bench.advance(2 * 60_000);
+    redeem(bench);
+    expect(await counted(bench)).toMatchObject([{ quarter: 48, created: 1, redeemed: 1 }]);
+    expect([quarterOf(Date.parse('2026-11-23T07:30:00Z')), quarterOf(Date.parse('2026-08-24T06:30:00Z'))]).toEqual([
+      34, 34,
+    ]);
+  });
+
+  test('and is gone after five weeks', () => {
+    const bench = open();
+    granted(bench);
+    create(bench);
+    expect(bench.list(tables.tallies, { equals: [] })).toHaveLength(1);
+    bench.advance(34 * DAY);
+    expect(bench.list(tables.tallies, { equals: [] })).toHaveLength(1);
+    bench.advance(3 * DAY);
+    expect(bench.list(tables.tallies, { equals: [] })).toEqual([]);
   });
 });

@@ -3,11 +3,13 @@ import type { EngineView } from '#bus';
 import { type Implementation, implement } from '#kernel';
 import {
   AccessServiceDefinition,
+  type CountLaunchesRequest,
+  type CountLaunchesResponse,
   type LaunchRow,
   type ListLaunchesRequest,
   type ListLaunchesResponse,
 } from '#proto/eduk/access/v1/access';
-import { type Launch, launches } from './tables.ts';
+import { type Launch, launches, type Tally, tallies } from './tables.ts';
 
 /** Launches on a page where the caller names no number, and the most it may name. */
 const PAGE = 100;
@@ -17,6 +19,7 @@ export const serve = (engine: EngineView): readonly Implementation[] => [
   implement(AccessServiceDefinition, {
     getLaunch: ({ launchId }) => ({ launch: getLaunch(engine, launchId) }),
     listLaunches: (request) => listLaunches(engine, request),
+    countLaunches: (request) => countLaunches(engine, request),
   }),
 ];
 
@@ -51,3 +54,42 @@ const message = (row: Readonly<Launch>): LaunchRow => ({
   createdMs: BigInt(row.created),
   platformOin: row.platform,
 });
+
+/** Days of one question, and rows read at once. */
+const MOST_DAYS = 35;
+const ROWS = 1_000;
+
+function countLaunches(engine: EngineView, { days, partyOin }: CountLaunchesRequest): CountLaunchesResponse {
+  const counts: CountLaunchesResponse['counts'] = [];
+  for (const day of [...new Set(days)].sort().slice(0, MOST_DAYS))
+    for (let after: (string | number)[] | undefined; ; ) {
+      const page = engine.list(tallies, { equals: [day], ...(after ? { after } : {}), limit: ROWS });
+      for (const row of page)
+        if (partyOin === '' || row.platform === partyOin || row.publisher === partyOin) counts.push(countOf(row));
+      const last = page.at(-1);
+      if (!last || page.length < ROWS) break;
+      after = [last.quarter, last.platform, last.publisher];
+    }
+  return { counts };
+}
+
+function countOf({
+  day,
+  quarter,
+  platform,
+  publisher,
+  counts,
+}: Readonly<Tally>): CountLaunchesResponse['counts'][number] {
+  return {
+    day,
+    quarter,
+    platformOin: platform,
+    publisherOin: publisher,
+    created: counts['created'] ?? 0,
+    redeemed: counts['redeemed'] ?? 0,
+    refused: Object.entries(counts).flatMap(([name, count]) => {
+      const [what, code] = name.split(' ');
+      return code === undefined ? [] : [{ code, count, shown: what === 'shown' }];
+    }),
+  };
+}

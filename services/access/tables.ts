@@ -1,5 +1,5 @@
 /** Rows of this service: copies of what it must know to let someone in, and the launches it decided. */
-import { asideTable, forgottenTable, table } from '#bus';
+import { asideTable, forgottenTable, mergedTable, table } from '#bus';
 import type { EntitlementState } from '#proto/eduk/core/v1/ordering';
 
 /** A copy of an entitlement: who may open what, and when. */
@@ -140,6 +140,9 @@ export const forgotten = forgottenTable('access_forgotten', 'RETENTION_ROSTER');
 /** What there was of a learner who waits to be forgotten: `groups`, a `Learner`; `right ` and an id; `launch ` and an id. */
 export const aside = asideTable('access_aside', 'RETENTION_ACCESS');
 
+/** Who is let in by what stands under another token of theirs. */
+export const merged = mergedTable('access_merged');
+
 /** Days for which the timer stands that makes their launches' times coarse. */
 export interface LaunchDay {
   day: string;
@@ -163,4 +166,24 @@ export const endings = table<Ending>({
   key: ['school', 'day'],
   columns: { school: 'text', day: 'text' },
   retention: 'RETENTION_ORDER',
+});
+
+/** Launches of a quarter of an hour, of all schools together. */
+export interface Tally {
+  /** Dutch day. */
+  day: string;
+  /** 0 to 95. */
+  quarter: number;
+  /** Both empty where it was refused before it was known what was to be opened. */
+  platform: string;
+  publisher: string;
+  /** `created`, `redeemed`, `refused CODE`, `shown CODE`. */
+  counts: Record<string, number>;
+}
+
+export const tallies = table<Tally>({
+  name: 'access_tallies',
+  key: ['day', 'quarter', 'platform', 'publisher'],
+  columns: { day: 'text', quarter: 'int', platform: 'text', publisher: 'text', counts: 'json' },
+  retention: 'RETENTION_ACCESS',
 });

@@ -71,7 +71,14 @@ export function standingRecord(
       receiptId: at.flowId,
       content: digest(encoded(PartyStanding, standing)),
       times: 1n,
-      code: change === '' ? (standing.stoppedMs > 0n ? 'stopped' : 'resumed') : `school_${change}`,
+      code:
+        change === ''
+          ? standing.stoppedMs > 0n
+            ? 'stopped'
+            : 'resumed'
+          : change.startsWith('names_')
+            ? change
+            : `school_${change}`,
     }),
   );
 }

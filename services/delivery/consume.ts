@@ -1,7 +1,8 @@
 /** Records → mailboxes. One unit of work writes the body, a row for each receiver, and the position. */
-import { type Consumer, decoded, type LogRecord, type TimerRow, type Unit } from '#bus';
+import { type Consumer, decoded, emit, type LogRecord, type TimerRow, type Unit } from '#bus';
 import { dutchDay, FORGOTTEN_CLOSED_MS, startOfDutchDay, uuidText } from '#kernel';
 import { type Mandate, MandateState, type Party, type SchoolForgetting, type Service } from '#proto/eduk/core/v1/party';
+import type { ReplaySubmitted } from '#proto/eduk/events/v1/deliveries';
 import type { PartyStandingChanged } from '#proto/eduk/events/v1/parties';
 import type { EventName } from '#proto/events';
 import {
@@ -17,18 +18,10 @@ import {
   type Way,
 } from './mailbox.ts';
 import { boardOf, copyMandate, copyParty, holdersIn, schoolsUnder, stands } from './mandates.ts';
-import {
-  cleanAside,
-  forgetOutcome,
-  hasEndpoint,
-  leaveEndpoint,
-  takeEndpoint,
-  WATCHED_ONLY,
-  WEBHOOK,
-  wake,
-} from './push.ts';
+import { cleanAside, forgetOutcome, hasEndpoint, leaveEndpoint, STANDARDS, takeEndpoint, wake } from './push.ts';
+import { cleanReplays, type ReplayOrder, step, takeOrder } from './replay.ts';
 import { type Route, routes } from './routes.ts';
-import { bodies, closedSchools, forgotten, mandateCopies, parkedKeys, stoppedParties } from './tables.ts';
+import { bodies, closedSchools, forgotten, mandateCopies, parkedKeys, replays, stoppedParties } from './tables.ts';
 
 /** How long before keys that were parked during a release are looked at again. */
 const NEXT_ROUND_MS = 1000;
@@ -43,7 +36,8 @@ type Command =
   | ({ do: 'send'; round: number } & Way)
   | ({ do: 'clean' } & Address)
   | { do: 'valid'; school: string; party: string; mandateId: string }
-  | { do: 'resume'; party: string; service: number; school: string };
+  | { do: 'resume'; party: string; service: number; school: string }
+  | { do: 'replay'; party: string; jobId: string };
 
 /** Key by which readers of a mailbox wait. */
 export const mailboxName = ({ party, service }: Address): string => `${party}/${service}`;
@@ -54,11 +48,12 @@ export const SENDERS = 'senders';
 /** `changed` is told each mailbox that may have new mail, and `SENDERS` when an endpoint may, before the commit. */
 export const consumer = (changed: (mailbox: string) => void): Consumer => ({
   name: 'delivery',
-  streams: ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'results'],
+  streams: ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'results', 'deliveries'],
   // Who receives is known before what is received: a mandate that stood when a message was accepted counts for it.
   first: ['parties'],
-  types: ['PartyRegistered', 'LearnerKept', ...Object.keys(routes)],
+  types: ['PartyRegistered', 'LearnerKept', 'ReplaySubmitted', ...Object.keys(routes)],
   handle(record, unit) {
+    if (record.type === 'ReplaySubmitted') return onReplay(decoded(record, 'ReplaySubmitted'), unit);
     if (record.type === 'PartyRegistered') return onParty(decoded(record, 'PartyRegistered').party!, unit, changed);
     if (record.type === 'LearnerKept') {
       unit.remove(forgotten, decoded(record, 'LearnerKept').learner);
@@ -81,7 +76,7 @@ export const consumer = (changed: (mailbox: string) => void): Consumer => ({
       case 'send': {
         const { more, later } = send(unit, command, command.round);
         changed(mailboxName(command));
-        if (wake(unit, command.party)) changed(SENDERS);
+        if (wake(unit, command.party, command.service)) changed(SENDERS);
         if (more) return order(unit, command);
         if (later) order(unit, { ...wayOf(command), do: 'release' }, unit.now + NEXT_ROUND_MS);
         return;
@@ -92,6 +87,14 @@ export const consumer = (changed: (mailbox: string) => void): Consumer => ({
         return onValid(command, unit);
       case 'resume':
         return goOn(command, unit);
+      case 'replay': {
+        const { party, jobId } = command;
+        const { atMs, woke } = step(unit, party, jobId);
+        tellReplay(unit, party, jobId);
+        if (woke) changed(SENDERS);
+        if (atMs !== undefined) order(unit, command, atMs);
+        return;
+      }
     }
   },
 });
@@ -99,6 +102,7 @@ export const consumer = (changed: (mailbox: string) => void): Consumer => ({
 /** A mailbox, and what its endpoint has of it. Answers when to come again. */
 function cleanAll(unit: Unit, address: Address): number {
   const { party, service } = address;
+  cleanReplays(unit, party);
   if (!hasEndpoint(unit, party)) return clean(unit, address);
   const at = clean(unit, address, (row) => forgetOutcome(unit, party, row));
   return cleanAside(unit, party, service) > 0 ? unit.now + 1 : at;
@@ -123,9 +127,53 @@ function fanOut(record: LogRecord, unit: Unit, changed: (mailbox: string) => voi
     if (number === 1) order(unit, { do: 'clean', party, service }, unit.now + KEPT_MS);
     told += `${told === '' ? '' : ' '}${party}/${service}/${number}`;
     changed(mailboxName({ party, service }));
-    if (service !== WATCHED_ONLY && wake(unit, party)) changed(SENDERS);
+    if (wake(unit, party, service)) changed(SENDERS);
   }
   unit.put(bodies, { ...body, receivers: told });
+}
+
+function onReplay(event: ReplaySubmitted, unit: Unit): void {
+  const {
+    partyOin: party,
+    jobId,
+    action,
+    selection: asked,
+    rate,
+    mostErrors,
+    secondAbove,
+    byPerson,
+    confirmed,
+  } = event;
+  const selection: ReplayOrder['selection'] = {
+    service: asked?.service ?? 0,
+    school: asked?.schoolOin ?? '',
+    key: asked?.key ?? '',
+    about: asked?.about ?? '',
+    flowId: asked?.flowId ?? '',
+    types: asked?.types ?? [],
+    fromMs: Number(asked?.fromMs ?? 0n),
+    untilMs: Number(asked?.untilMs ?? 0n),
+    again: asked?.again ?? false,
+    outOfOrder: asked?.outOfOrder ?? false,
+  };
+  const given = { action, jobId, party, selection, rate, mostErrors, secondAbove, byPerson, confirmed };
+  const decided = takeOrder(unit, given);
+  if ('code' in decided) {
+    emit(unit, 'ReplayRefused', { partyOin: party, jobId, ...decided }, party);
+    return;
+  }
+  // Where it stands so already, that is told once more.
+  const row = unit.get(replays, party, jobId)!;
+  unit.put(replays, { ...row, told: '' });
+  tellReplay(unit, party, jobId);
+  order(unit, { do: 'replay', party, jobId });
+}
+
+function tellReplay(unit: Unit, party: string, jobId: string): void {
+  const row = unit.get(replays, party, jobId);
+  if (row === undefined || row.told === row.state) return;
+  unit.put(replays, { ...row, told: row.state });
+  emit(unit, 'ReplayChanged', { partyOin: party, jobId, state: row.state }, party);
 }
 
 /** What is older than this is not delivered any more; who reads it passes it over. */
@@ -138,11 +186,14 @@ function onForgotten(record: LogRecord, unit: Unit): void {
 function onParty(party: Party, unit: Unit, changed: (mailbox: string) => void): void {
   const board = boardOf(unit, party.oin);
   copyParty(unit, party);
-  const url = party.endpoints.find(({ standard }) => standard === WEBHOOK)?.url;
-  if (url !== undefined) {
-    takeEndpoint(unit, party.oin, url);
-    changed(SENDERS);
-  } else leaveEndpoint(unit, party.oin);
+  for (const standard of STANDARDS) {
+    const named = party.endpoints.find((one) => one.standard === standard);
+    if (named !== undefined) {
+      const { url, maxInFlight: mostAtOnce = 0, maxPerSecond: perSecond = 0 } = named;
+      takeEndpoint(unit, party.oin, standard, url, { mostAtOnce, perSecond });
+      changed(SENDERS);
+    } else leaveEndpoint(unit, party.oin, standard);
+  }
   if (party.boardOin === '' || party.boardOin === board) return;
   for (const mandate of unit.list(mandateCopies, { equals: [party.boardOin] }))
     if (stands(mandate, dutchDay(unit.now))) release(unit, mandate.party, mandate.services, [party.oin]);
@@ -150,6 +201,8 @@ function onParty(party: Party, unit: Unit, changed: (mailbox: string) => void): 
 
 /** A party is stopped: what is read for it from now on parks. Or it goes on: what parked is read again. */
 function onStanding({ oin: party, standing, change }: PartyStandingChanged, unit: Unit): void {
+  // Where names are is nothing that mail waits for.
+  if (change.startsWith('names_')) return;
   if (change !== '') {
     onForgetting(standing?.forgetting, unit);
     return;
@@ -229,7 +282,9 @@ function order(unit: Unit, command: Command, atMs = unit.now): void {
         ? `valid/${command.school}/${party}/${command.mandateId}`
         : command.do === 'resume'
           ? `resume/${party}`
-          : `release/${party}/${command.service}/${command.school}`;
+          : command.do === 'replay'
+            ? `replay/${party}/${command.jobId}`
+            : `release/${party}/${command.service}/${command.school}`;
   unit.setTimer({ id, atMs, key: party, payload: JSON.stringify(command) } satisfies Pick<
     TimerRow,
     'id' | 'atMs' | 'key' | 'payload'

@@ -4,11 +4,12 @@ import {
   type Answered,
   afterAnswer,
   drawn,
+  FIRST_WIDTH,
   keyWaitMs,
   LONGEST_TRY_MS,
   MOST_DOUBTS,
   MOST_FAILURES,
-  MOST_REQUESTS,
+  MOST_WIDTH,
   newEndpoint,
   parksKey,
   restMs,
@@ -27,6 +28,8 @@ const answer = (verdict: Verdict, more: Partial<Answered> = {}): Answered => ({
   retryAfterS: 0,
   startedMs: NOW,
   first: true,
+  isFull: false,
+  others: 0,
   seed: 'seed',
   ...more,
 });
@@ -43,7 +46,7 @@ describe('what an answer says', () => {
     ['gone', 410, '', 'gone'],
     ['too large', 413, '', 'message'],
     ['breaks a rule', 422, '', 'message'],
-    ['too many', 429, '', 'endpoint'],
+    ['too many', 429, '', 'busy'],
     ['a fault, of whom nobody knows', 500, '', 'doubt'],
     ['not there', 503, '', 'endpoint'],
     ['no connection', 0, 'refused', 'endpoint'],
@@ -82,25 +85,25 @@ describe('the endpoint', () => {
     expect(roomOf(resting, 1, resting.restUntilMs)).toBe(0);
     const well = afterAnswer(resting, answer('taken', { status: 200 }), resting.restUntilMs);
     expect(well).toMatchObject({ rests: 0, doubts: 0, restUntilMs: 0 });
-    expect(roomOf(well, 3, NOW)).toBe(MOST_REQUESTS - 3);
+    expect(roomOf(well, 0, NOW)).toBe(1);
   });
 
   test('rests after some doubtful answers; those of a key that failed before do not count', () => {
     let row = fresh();
     for (let i = 1; i < MOST_DOUBTS; i++) {
       row = afterAnswer(row, answer('doubt', { startedMs: NOW + i }), NOW + i);
-      expect(roomOf(row, 0, NOW + i)).toBe(MOST_REQUESTS);
+      expect(roomOf(row, 0, NOW + i)).toBe(FIRST_WIDTH);
     }
     for (let i = 0; i < 50; i++)
       row = afterAnswer(row, answer('doubt', { startedMs: NOW + 50, first: false }), NOW + 50);
-    expect(roomOf(row, 0, NOW + 50)).toBe(MOST_REQUESTS);
+    expect(roomOf(row, 0, NOW + 50)).toBe(FIRST_WIDTH);
     row = afterAnswer(row, answer('doubt', { startedMs: NOW + 60 }), NOW + 60);
     expect(roomOf(row, 0, NOW + 60)).toBe(0);
   });
 
   test('requests that fail together count once', () => {
     let row = fresh();
-    for (let i = 0; i < MOST_REQUESTS; i++)
+    for (let i = 0; i < FIRST_WIDTH; i++)
       row = afterAnswer(row, answer('endpoint', { startedMs: NOW - 100, seed: `${i}` }), NOW + i);
     expect(row.rests).toBe(1);
   });
@@ -122,15 +125,20 @@ describe('the endpoint', () => {
   });
 
   test('always has a way back: whatever it answered, there is room within the longest rest', () => {
-    const verdicts = fc.constantFrom<Verdict>('taken', 'endpoint', 'doubt', 'message');
+    const verdicts = fc.constantFrom<Verdict>('taken', 'endpoint', 'busy', 'doubt', 'message');
     fc.assert(
-      fc.property(fc.array(fc.tuple(verdicts, fc.nat(100_000), fc.nat(120), fc.boolean())), (answers) => {
+      fc.property(fc.array(fc.tuple(verdicts, fc.nat(100_000), fc.nat(120), fc.boolean(), fc.nat(70))), (answers) => {
         let now = NOW;
         let row = fresh();
-        for (const [i, [verdict, ms, retryAfterS, first]] of answers.entries()) {
-          row = afterAnswer(row, answer(verdict, { startedMs: now, retryAfterS, first, seed: `${i}` }), now + ms);
+        for (const [i, [verdict, ms, retryAfterS, first, others]] of answers.entries()) {
+          row = afterAnswer(
+            row,
+            answer(verdict, { startedMs: now, retryAfterS, first, others, isFull: first, seed: `${i}` }),
+            now + ms,
+          );
           now += ms;
           expect(roomOf(row, 0, now + 132_001)).toBeGreaterThan(0);
+          expect(roomOf(row, 0, now + 132_001)).toBeLessThanOrEqual(MOST_WIDTH);
         }
       }),
     );

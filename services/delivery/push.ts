@@ -12,17 +12,29 @@ import { Service } from '#proto/eduk/core/v1/party';
 import {
   type Answered,
   afterAnswer,
+  FIRST_WIDTH,
+  isReach,
   keyWaitMs,
+  type Limits,
   MOST_REPEATS,
+  NO_LIMITS,
   newEndpoint,
+  pace,
   parksKey,
   roomOf,
+  SCHOOL_WAIT_MS,
   spend,
+  TOO_MANY,
+  type Verdict,
   verdictOf,
+  widthOf,
 } from './endpoint.ts';
 import type { Seen } from './lines.ts';
 import { isForgotten, KEPT_MS, park, standsBehind, type Writer } from './mailbox.ts';
 import { mayHave } from './mandates.ts';
+import { became, isOn, openReplay, overtaken, requestFailed } from './replayed.ts';
+import { hasResults } from './routes.ts';
+import { score } from './scores.ts';
 import {
   type AttemptRow,
   attempts,
@@ -31,21 +43,33 @@ import {
   type EndpointRow,
   endpoints,
   heads,
+  type LossCell,
   type MailRow,
   type Member,
   mail,
   NEVER,
   outcomes,
   type PushKeyRow,
+  type PushSchoolRow,
+  partyCopies,
   pushCursors,
   pushKeys,
+  pushSchools,
+  STOPPED,
   setAside,
 } from './tables.ts';
 
-/** The only standard so far. */
+/** Data of services, and news of a party's own mandates: who takes the one need not take the other. */
 export const WEBHOOK = 'webhook';
+const MANDATES_WEBHOOK = 'webhook-mandates';
+/** Results only, which it takes instead of a webhook of the same party. */
+export const UWLR = 'uwlr';
+export const STANDARDS: readonly string[] = [WEBHOOK, MANDATES_WEBHOOK, UWLR];
 /** How long a sender has an attempt for itself: its request, and 3 s before it. Keys of one that died wait for so long. */
 export const LEASE_MS = 9_000;
+/** Administrations answer once they have worked through a message. */
+const UWLR_LEASE_MS = 35_000;
+export const leaseMsOf = (standard: string): number => (standard === UWLR ? UWLR_LEASE_MS : LEASE_MS);
 /** Rows and bytes of one attempt. */
 const MOST_ROWS = 100;
 const MOST_BYTES = 512 * 1024;
@@ -60,6 +84,11 @@ const MOST_AHEAD = 2000;
  * order of their schools, and a school's go in one request.
  */
 const TOGETHER_MS = 10_000;
+/** So many places of its sender no endpoint takes that has this many requests under way: they are for all others. */
+const KEPT_FREE = 64;
+const OWN_PLACES = 8;
+/** `full` of an endpoint that has as many requests as it may have at once, rather than as its pace or its sender allow. */
+const FILLED = 2;
 /** Endpoints that one claim looks at. */
 const ENDPOINTS_LOOKED_AT = 64;
 /** How long what could not be prepared rests, and what a copy of the mandates does not allow yet. */
@@ -70,23 +99,53 @@ const OURS: ReadonlySet<string> = new Set<Fault>(['gateway.bug', 'gateway.clear_
 /** A connection that was closed while it waited is no failure, so many times. */
 const MOST_STALE = 3;
 
-/** Something is there for an endpoint of this party. True where that is news. */
-export function wake(unit: Writer, party: string): boolean {
-  const row = unit.get(endpoints, party, WEBHOOK);
+/** By which standard mail of one mailbox is sent to its party; undefined = it has no endpoint that takes it. */
+export function standardFor(reader: Pick<Writer, 'get'>, party: string, service: number): string | undefined {
+  if (service === Service.SERVICE_UNSPECIFIED)
+    return reader.get(endpoints, party, MANDATES_WEBHOOK) === undefined ? undefined : MANDATES_WEBHOOK;
+  const uwlr = service === Service.SERVICE_RESULT ? reader.get(endpoints, party, UWLR) : undefined;
+  const takes = uwlr !== undefined && hasResults(reader.get(partyCopies, party)?.roles ?? []);
+  if (takes && uwlr.url !== '') return UWLR;
+  if (reader.get(endpoints, party, WEBHOOK) !== undefined) return WEBHOOK;
+  return takes ? UWLR : undefined;
+}
+
+/** Something is there for the endpoint of this party that takes a mailbox. True where that is news. */
+export function wake(unit: Writer, party: string, service: number): boolean {
+  const standard = standardFor(unit, party, service);
+  const row = standard === undefined ? undefined : unit.get(endpoints, party, standard);
   if (row === undefined || row.full || row.dueMs <= unit.now) return false;
   unit.put(endpoints, { ...row, dueMs: unit.now });
   return true;
 }
 
 /** A party was named with an endpoint. What had stopped it is forgotten: someone looked at it. */
-export function takeEndpoint(unit: Writer, party: string, url: string): void {
-  const row = unit.get(endpoints, party, WEBHOOK) ?? newEndpoint(party, WEBHOOK, url);
-  unit.put(endpoints, { ...row, url, gone: 0, doubts: 0, rests: 0, restUntilMs: 0, full: 0, dueMs: unit.now });
+export function takeEndpoint(
+  unit: Writer,
+  party: string,
+  standard: string,
+  url: string,
+  limits: Limits = NO_LIMITS,
+): void {
+  const known = unit.get(endpoints, party, standard) ?? newEndpoint(party, standard, url);
+  // How much another address takes is not known.
+  const row = known.url === url ? known : { ...known, width: FIRST_WIDTH, narrowed: 0, steady: 0 };
+  unit.put(endpoints, {
+    ...row,
+    ...limits,
+    url,
+    gone: 0,
+    doubts: 0,
+    rests: 0,
+    restUntilMs: 0,
+    full: 0,
+    dueMs: unit.now,
+  });
 }
 
 /** A party has no endpoint any more: nothing is sent, and what waits stays where it is, until it is named with one again. */
-export function leaveEndpoint(unit: Writer, party: string): void {
-  const row = unit.get(endpoints, party, WEBHOOK);
+export function leaveEndpoint(unit: Writer, party: string, standard: string): void {
+  const row = unit.get(endpoints, party, standard);
   if (row !== undefined && row.url !== '') unit.put(endpoints, { ...row, url: '', gone: 1, dueMs: NEVER });
 }
 
@@ -103,6 +162,13 @@ export interface Outcome {
   retryAfterS: number;
   /** Numbers of rows of which there was nothing to tell. */
   untold: readonly bigint[];
+  /** How far the answer reaches, where the standard says so; else empty. */
+  reach: string;
+  /** Numbers of rows that were not in the request. */
+  rest: readonly bigint[];
+  losses: readonly { number: bigint; losses: readonly LossCell[] }[];
+  /** How long the request took; 0 or absent = it was not measured. */
+  tookMs?: number;
 }
 
 /**
@@ -131,11 +197,21 @@ interface Call extends Ask {
   /** Attempts that came of others. */
   parts: AttemptRow[];
   woken: Map<string, EndpointRow>;
+  /** Schools that this call saw refused, or taken again, by endpoint. */
+  schools: Map<string, PushSchoolRow | undefined>;
+  /** Keys that this call set aside with their school. */
+  refused: Lane[];
+  /** Endpoints that had as many requests as they may have, before this call. */
+  full: Set<string>;
+  /** Attempts that were too many for their endpoint, as this call was told. */
+  tooMany: Set<string>;
 }
 
 export interface Started {
   attempt: AttemptRow;
   url: string;
+  /** Its endpoint rested. */
+  isTrial: boolean;
   rows: { member: Member; body: Readonly<BodyRow> }[];
 }
 
@@ -149,6 +225,10 @@ export function exchange(unit: Writer, told: readonly Outcome[], ask: Ask): Star
     touched: new Set(),
     parts: [],
     woken: new Map(),
+    schools: new Map(),
+    refused: [],
+    full: new Set(),
+    tooMany: new Set(),
   };
   together(told, (outcome) => takeIn(unit, outcome, call));
   const started: Started[] = [];
@@ -164,9 +244,6 @@ export function exchange(unit: Writer, told: readonly Outcome[], ask: Ask): Star
 }
 
 const endpointName = ({ party, standard }: Pick<EndpointRow, 'party' | 'standard'>): string => `${party}/${standard}`;
-
-/** The mailbox of news of a party's own mandates is read by a watch, and not sent: an endpoint takes data of a service. */
-export const WATCHED_ONLY = Service.SERVICE_UNSPECIFIED;
 
 type Lane = Pick<PushKeyRow, 'party' | 'standard' | 'service' | 'school' | 'key'>;
 const laneName = ({ party, standard, service, school, key }: Lane): string =>
@@ -189,6 +266,7 @@ function takeIn(unit: Writer, outcome: Outcome, call: Call): void {
   // Told too late: its lease had passed, and it is someone else's or over.
   if (!attempt?.started || attempt.owner !== call.owner || attempt.number !== outcome.number || !endpoint) return;
   call.changed.add(attempt.attemptId);
+  if (endpoint.full === FILLED) call.full.add(endpointName(endpoint));
   const next = settle(unit, attempt, endpoint, outcome, call);
   call.saw?.({ before: endpoint, after: next });
   const row = { ...next, full: 0, dueMs: unit.now };
@@ -198,19 +276,37 @@ function takeIn(unit: Writer, outcome: Outcome, call: Call): void {
 
 function settle(
   unit: Writer,
-  attempt: Readonly<AttemptRow>,
+  given: Readonly<AttemptRow>,
   endpoint: Readonly<EndpointRow>,
   outcome: Outcome,
   call: Call,
 ): EndpointRow {
   const { now } = unit;
+  let attempt = given;
+  if (attempt.stopped?.length && outcome.result !== 'withheld' && !isTaken(outcome)) {
+    attempt = stopKeys(unit, attempt, whyOf(outcome), call);
+    // What was sent is no more than what it says of the endpoint.
+    if (attempt.members.length === 0)
+      return outcome.result === 'unsent'
+        ? endpoint
+        : afterAnswer(endpoint, answerOf(unit, given, endpoint, outcome, call), now);
+  }
   const waits = (ms: number, unsent = 0) =>
     unit.put(attempts, { ...attempt, unsent: (attempt.unsent || 0) + unsent, started: 0, leaseMs: now + ms });
   if (outcome.result === 'withheld') {
     if (!withhold(unit, attempt, outcome.code, call)) waits(AGAIN_WAIT_MS, 1);
     return endpoint;
   }
-  if (outcome.result === 'unsent') {
+  const { status } = outcome;
+  const cause = causeOf(outcome);
+  const reach = isReach(outcome.reach) ? outcome.reach : undefined;
+  if (outcome.result === 'unsent' && reach === 'school') {
+    const why = { status: 0, code: outcome.code as Fault, cause };
+    call.saw?.({ parked: endpoint, code: why.code, status: 0 });
+    schoolRefused(unit, attempt, why, call);
+    return endpoint;
+  }
+  if (outcome.result === 'unsent' && reach !== 'endpoint') {
     // What is too large together goes in parts, and of what we cannot write by our own fault each key is tried by itself;
     // the endpoint knows nothing of it.
     if (OURS.has(outcome.code))
@@ -218,7 +314,7 @@ function settle(
         unit,
         attempt,
         { ...endpoint, succeededMs: now },
-        { status: 0, code: outcome.code as Fault, isFinal: false },
+        { status: 0, code: outcome.code as Fault, cause: '', isFinal: false },
         call,
       );
     else waits(UNSENT_WAIT_MS, 1);
@@ -228,44 +324,235 @@ function settle(
     waits(0);
     return endpoint;
   }
-  const { status, retryAfterS } = outcome;
-  const cause = outcome.cause === 'stale' ? 'reset' : outcome.cause;
-  const verdict = verdictOf(status, cause);
-  const answer: Answered = {
-    verdict,
-    status,
-    cause,
-    retryAfterS,
-    startedMs: attempt.startedMs,
-    first: attempt.failures === 0,
-    seed: `${attempt.attemptId}/${attempt.number}`,
-  };
+  attempt = setApart(unit, attempt, outcome.rest, call);
+  const answer = answerOf(unit, attempt, endpoint, outcome, call);
+  const { verdict } = answer;
   const next = afterAnswer(endpoint, answer, now);
+  scoreOf(unit, attempt, outcome, verdict);
+  if (verdict !== 'taken') requestFailed(unit, attempt.party, attempt.members);
   if (verdict === 'taken') taken(unit, attempt, outcome, call);
-  else if (verdict === 'endpoint' || verdict === 'gone') waits(0);
+  else if (verdict === 'endpoint' || verdict === 'busy' || verdict === 'gone')
+    waits(0, outcome.result === 'unsent' ? 1 : 0);
   else {
-    const code = verdict === 'message' ? 'peer.refused' : status === 0 ? 'peer.unknown_outcome' : 'peer.unavailable';
-    failed(unit, attempt, next, { status, code, isFinal: verdict === 'message' }, call);
+    const why = whyOf(outcome);
+    if (verdict === 'school') {
+      call.saw?.({ parked: endpoint, code: why.code, status });
+      schoolRefused(unit, attempt, why, call);
+    } else failed(unit, attempt, next, { ...why, isFinal: verdict === 'message' }, call);
   }
   return next;
 }
 
+const causeOf = ({ cause }: Outcome): string => (cause === 'stale' ? 'reset' : cause);
+
+/** What an answer says, in our words, however far the standard lets it reach. */
+function verdictIn({ status, reach: said, ...outcome }: Outcome): Verdict {
+  const reach = isReach(said) ? said : undefined;
+  if (status === TOO_MANY && (reach ?? 'endpoint') === 'endpoint') return 'busy';
+  return reach ?? verdictOf(status, causeOf({ status, reach: said, ...outcome }));
+}
+
+const isTaken = (outcome: Outcome): boolean =>
+  (outcome.result === 'answered' || outcome.result === 'unanswered') && verdictIn(outcome) === 'taken';
+
+function answerOf(
+  unit: Writer,
+  attempt: Readonly<AttemptRow>,
+  endpoint: Readonly<EndpointRow>,
+  outcome: Outcome,
+  call: Call,
+): Answered {
+  const verdict = verdictIn(outcome);
+  return {
+    verdict,
+    status: outcome.status,
+    cause: causeOf(outcome),
+    retryAfterS: outcome.retryAfterS,
+    startedMs: attempt.startedMs,
+    first: attempt.failures === 0,
+    isFull: call.full.has(endpointName(endpoint)),
+    others: verdict === 'busy' ? othersOf(unit, attempt, call) : 0,
+    seed: `${attempt.attemptId}/${attempt.number}`,
+  };
+}
+
+/** Why a failure failed, in the codes of all. */
+function whyOf(outcome: Outcome): Why {
+  if (outcome.result === 'unsent') return { status: 0, code: outcome.code as Fault, cause: '' };
+  const { status } = outcome;
+  const verdict = verdictIn(outcome);
+  const code = isRefusal(verdict) ? 'peer.refused' : status === 0 ? 'peer.unknown_outcome' : 'peer.unavailable';
+  // Only the words of a standard say more than the status does.
+  return { status, code, cause: isReach(outcome.reach) ? causeOf(outcome) : '' };
+}
+
+/** Keys of it whose repeats an operator stopped wait for an operator; answers what is left of the attempt. */
+function stopKeys(unit: Writer, attempt: Readonly<AttemptRow>, why: Why, call?: Call): Readonly<AttemptRow> {
+  const { party, standard, attemptId, stopped = [] } = attempt;
+  const out = new Set(stopped);
+  for (const key of keysOf(attempt)) {
+    if (!out.has(key)) continue;
+    const lane = laneOf(attempt, key);
+    const members = attempt.members.filter((member) => member.key === key);
+    for (const member of members) unit.put(setAside, { ...lane, ...member });
+    unit.put(pushKeys, {
+      ...lane,
+      rows: (keyRow(unit, lane)?.rows ?? 0) + members.length,
+      parked: STOPPED,
+      failures: sentTimes(attempt),
+      sinceMs: attempt.sinceMs || attempt.startedMs || unit.now,
+      ...why,
+      dueMs: NEVER,
+    });
+    call?.touched.add(laneName(lane));
+  }
+  const left: AttemptRow = {
+    ...attempt,
+    stopped: undefined,
+    members: attempt.members.filter(({ key }) => !out.has(key)),
+  };
+  if (left.members.length === 0) unit.remove(attempts, party, standard, attemptId);
+  else unit.put(attempts, left);
+  return left;
+}
+
+/** Requests that its endpoint had besides this one, when it said that this one was too many. */
+function othersOf(unit: Writer, { party, standard, attemptId }: AttemptRow, { tooMany }: Call): number {
+  tooMany.add(attemptId);
+  // As it was before this call: what is told together was under way together.
+  return unit
+    .list(attempts, { equals: [party, standard] })
+    .filter((one) => one.started && one.leaseMs > unit.now && !tooMany.has(one.attemptId)).length;
+}
+
+const isRefusal = (verdict: Verdict): boolean => verdict === 'message' || verdict === 'school';
+
+/** Rows that were not in the request are an attempt of their own, never started; what is left is what was sent. */
+function setApart(
+  unit: Writer,
+  attempt: Readonly<AttemptRow>,
+  rest: readonly bigint[],
+  call: Call,
+): Readonly<AttemptRow> {
+  if (rest.length === 0) return attempt;
+  const numbers = new Set(rest.map(Number));
+  const apart = new Set(attempt.members.filter(({ number }) => numbers.has(number)).map(({ key }) => key));
+  const members = attempt.members.filter(({ key }) => !apart.has(key));
+  // Of a key nothing is sent while something of it is under way elsewhere, so a key is never divided.
+  if (apart.size === 0 || members.length === 0) return attempt;
+  const part: AttemptRow = {
+    ...attempt,
+    attemptId: `${attempt.attemptId}.r`,
+    started: 0,
+    leaseMs: unit.now,
+    number: 0,
+    unsent: 0,
+    members: attempt.members.filter(({ key }) => apart.has(key)),
+  };
+  call.changed.add(part.attemptId);
+  call.parts.push(part);
+  unit.put(attempts, part);
+  return { ...attempt, members };
+}
+
+/** What one failure was. */
+interface Why {
+  status: number;
+  code: Fault;
+  cause: string;
+}
+
+const UNKNOWN: Why = { status: 0, code: 'peer.unknown_outcome', cause: '' };
+
+/** The endpoint takes nothing of this school: what is of it waits, and is tried again together. */
+function schoolRefused(unit: Writer, attempt: Readonly<AttemptRow>, why: Why, call: Call): void {
+  const { party, standard, school, attemptId } = attempt;
+  const untilMs = unit.now + SCHOOL_WAIT_MS;
+  const before = unit.get(pushSchools, party, standard, school);
+  const row = { party, standard, school, untilMs, sinceMs: before?.sinceMs ?? unit.now, ...why };
+  unit.put(pushSchools, row);
+  call.schools.set(`${party}/${standard}/${school}`, row);
+  unit.remove(attempts, party, standard, attemptId);
+  for (const key of keysOf(attempt)) {
+    const lane = laneOf(attempt, key);
+    const members = attempt.members.filter((member) => member.key === key);
+    for (const member of members) unit.put(setAside, { ...lane, ...member });
+    const waiting = keyRow(unit, lane);
+    unit.put(pushKeys, refusedKey(lane, (waiting?.rows ?? 0) + members.length, row, waiting));
+    call.touched.add(laneName(lane));
+    call.refused.push(lane);
+  }
+}
+
+/** The endpoint takes what is of this school, so what waits with it waits no longer. */
+function schoolTaken(unit: Writer, { party, standard, service, school }: AttemptRow, call: Call): void {
+  if (unit.get(pushSchools, party, standard, school) === undefined) return;
+  unit.remove(pushSchools, party, standard, school);
+  call.schools.set(`${party}/${standard}/${school}`, undefined);
+  const lanes: Lane[] = [
+    ...unit.list(pushKeys, { equals: [party, standard, service, school] }),
+    ...call.refused.filter((lane) => lane.party === party && lane.standard === standard && lane.school === school),
+  ];
+  for (const lane of lanes) {
+    const row = keyRow(unit, lane);
+    if (row === undefined || row.parked || row.code === '' || row.failures > 0 || row.dueMs === NEVER) continue;
+    call.touched.add(laneName(row));
+    unit.put(pushKeys, { ...row, sinceMs: 0, status: 0, code: '', cause: '', dueMs: unit.now });
+  }
+}
+
+/** A key that waits because its school was refused. */
+const refusedKey = (
+  lane: Lane,
+  rows: number,
+  { untilMs, sinceMs, status, code, cause }: PushSchoolRow,
+  before: Readonly<PushKeyRow> | undefined,
+): PushKeyRow => ({
+  ...lane,
+  rows,
+  parked: 0,
+  // It goes with the others, since nothing is wrong with it.
+  failures: 0,
+  sinceMs: before?.sinceMs || sinceMs,
+  status,
+  code,
+  cause,
+  dueMs: untilMs,
+});
+
 /** How often its rows were sent, or may have been. */
 const sentTimes = ({ failures, number, unsent }: AttemptRow): number => failures + number - (unsent || 0);
 
-function taken(unit: Writer, attempt: Readonly<AttemptRow>, { status, untold }: Outcome, call: Call): void {
+function taken(unit: Writer, attempt: Readonly<AttemptRow>, { status, untold, losses }: Outcome, call: Call): void {
   const nothing = new Set(untold.map(Number));
-  for (const { flowId, eventId, number } of attempt.members)
-    ended(unit, attempt, { flowId, eventId }, nothing.has(number) ? 'untold' : 'delivered', {
-      attempts: sentTimes(attempt),
-      status: nothing.has(number) ? 0 : status,
-    });
+  const lost = new Map(losses.map((one) => [Number(one.number), one.losses]));
+  became(
+    unit,
+    attempt.party,
+    attempt.members.filter(({ number }) => !nothing.has(number)),
+    'sent',
+  );
+  became(
+    unit,
+    attempt.party,
+    attempt.members.filter(({ number }) => nothing.has(number)),
+    'untold',
+  );
+  for (const { flowId, eventId, number, job } of attempt.members) {
+    const isUntold = nothing.has(number);
+    // What it was told before it was told, whatever it may be told now.
+    if (isUntold && job) continue;
+    const last = { attempts: sentTimes(attempt), status: isUntold ? 0 : status };
+    ended(unit, attempt, { flowId, eventId }, isUntold ? 'untold' : 'delivered', last, lost.get(number));
+  }
   unit.remove(attempts, attempt.party, attempt.standard, attempt.attemptId);
+  // Where there was nothing to send, nobody said that the school is taken again.
+  if (nothing.size < attempt.members.length) schoolTaken(unit, attempt, call);
   together(keysOf(attempt), (key) => {
     const row = keyRow(unit, laneOf(attempt, key));
     if (row === undefined) return;
     call.touched.add(laneName(row));
-    unit.put(pushKeys, { ...row, failures: 0, sinceMs: 0, status: 0, code: '', dueMs: unit.now });
+    unit.put(pushKeys, { ...row, failures: 0, sinceMs: 0, status: 0, code: '', cause: '', dueMs: unit.now });
   });
 }
 
@@ -277,8 +564,27 @@ function ended(
   { flowId, eventId }: Pick<Member, 'flowId' | 'eventId'>,
   state: string,
   last: { attempts: number; status: number },
+  losses?: readonly LossCell[],
 ): void {
-  unit.put(outcomes, { flowId, eventId, party, standard, state, ...last, atMs: unit.now });
+  const lost = losses?.map(({ element, reason, count }) => ({ element, reason, count }));
+  unit.put(outcomes, { flowId, eventId, party, standard, state, ...last, atMs: unit.now, losses: lost });
+}
+
+/** Counts a request with those of its endpoint; where there was nothing to tell none was made. */
+function scoreOf(unit: Writer, attempt: Readonly<AttemptRow>, outcome: Outcome, verdict: Verdict): void {
+  if (outcome.result === 'unsent') return;
+  const untold = new Set(outcome.untold.map(Number));
+  const told = attempt.members.filter(({ number }) => !untold.has(number));
+  if (told.length === 0) return;
+  const { party, standard } = attempt;
+  score(unit, {
+    party,
+    standard,
+    failure: verdict === 'taken' ? '' : outcome.cause || String(outcome.status),
+    isAgain: sentTimes(attempt) > 1,
+    tookMs: outcome.tookMs ?? 0,
+    ages: verdict === 'taken' ? told.map(({ atMs }) => Math.max(0, unit.now - atMs)) : [],
+  });
 }
 
 /**
@@ -289,7 +595,7 @@ function failed(
   unit: Writer,
   attempt: Readonly<AttemptRow>,
   endpoint: EndpointRow,
-  { status, code, isFinal }: { status: number; code: Fault; isFinal: boolean },
+  { status, code, cause, isFinal }: Why & { isFinal: boolean },
   call: Call,
 ): void {
   const { now } = unit;
@@ -316,9 +622,17 @@ function failed(
   const failures = attempt.failures + 1;
   const sinceMs = attempt.sinceMs || now;
   const parks = isFinal || parksKey(failures, sinceMs, endpoint, now);
-  if (parks) call.saw?.({ parked: endpoint, code, status });
+  if (parks && !members[0]!.job) call.saw?.({ parked: endpoint, code, status });
   const dueMs = parks ? NEVER : now + keyWaitMs(failures, `${attemptId}/${attempt.number}`);
   const lane = laneOf(attempt, members[0]!.key);
+  if (parks && members[0]!.job) {
+    // It had its time before: live mail of its key does not wait behind it.
+    became(unit, party, members, 'refused');
+    const behind = keyRow(unit, lane);
+    if (behind) unit.put(pushKeys, { ...behind, failures: 0, sinceMs: 0, status: 0, code: '', cause: '', dueMs: now });
+    call.touched.add(laneName(lane));
+    return;
+  }
   unit.put(setAside, { ...lane, ...members[0]! });
   unit.put(pushKeys, {
     ...lane,
@@ -328,6 +642,7 @@ function failed(
     sinceMs,
     status,
     code,
+    cause,
     dueMs,
   });
   call.touched.add(laneName(lane));
@@ -366,6 +681,10 @@ function withhold(unit: Writer, attempt: Readonly<AttemptRow>, code: string, cal
     const lane = laneOf(attempt, key);
     const aside = keyRow(unit, lane) ? unit.list(setAside, { equals: [party, standard, service, school, key] }) : [];
     for (const member of [...attempt.members.filter((one) => one.key === key), ...aside]) {
+      if (member.job) {
+        became(unit, party, [member], 'withheld');
+        continue;
+      }
       const row = unit.get(mail, party, service, member.number);
       const body = unit.get(bodies, member.flowId, member.eventId);
       // Gone from there already: another reader took it out, and it comes back as well.
@@ -407,6 +726,16 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
     ...call.parts.filter((part) => part.party === party && part.standard === standard),
   ];
   const busy = new Set<string>();
+  const leaseMs = leaseMsOf(standard);
+  const refused = new Map(
+    unit.list(pushSchools, { equals: [party, standard] }).map((row): [string, PushSchoolRow] => [row.school, row]),
+  );
+  /** The school's row, while nothing of it is sent. */
+  const restOf = (school: string): PushSchoolRow | undefined => {
+    const name = `${party}/${standard}/${school}`;
+    const row = call.schools.has(name) ? call.schools.get(name) : refused.get(school);
+    return row !== undefined && row.untilMs > now ? row : undefined;
+  };
   const ready: Readonly<AttemptRow>[] = [];
   let underWay = 0;
   let repeats = 0;
@@ -416,23 +745,34 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
     if (isUnderWay(unit, attempt, call)) {
       underWay += 1;
       if (attempt.failures > 0) repeats += 1;
-      next = Math.min(next, Math.max(now + AGAIN_WAIT_MS, Math.min(attempt.leaseMs, now + LEASE_MS)));
-    } else if (attempt.started || isPast(attempt.leaseMs, now)) ready.push(attempt);
+      next = Math.min(next, Math.max(now + AGAIN_WAIT_MS, Math.min(attempt.leaseMs, now + leaseMs)));
+    } else if (attempt.started || isPast(attempt, now)) ready.push(attempt);
     else next = Math.min(next, attempt.leaseMs);
   }
-  let room = roomOf(endpoint, underWay, now);
+  const own = Math.max(OWN_PLACES - underWay, call.left - KEPT_FREE, 0);
+  let room = Math.min(own, roomOf(endpoint, underWay, now));
   const started: Started[] = [];
   const take = (attempt: AttemptRow, rows: Started['rows']): void => {
     unit.put(attempts, attempt);
-    started.push({ attempt, url, rows });
+    started.push({ attempt, url, isTrial: endpoint.rests > 0, rows });
     next = Math.min(next, attempt.leaseMs);
   };
-  const mark = { owner: call.owner, started: 1, leaseMs: now + LEASE_MS, startedMs: now };
+  const mark = { owner: call.owner, started: 1, leaseMs: now + leaseMs, startedMs: now };
 
   // What was sent before is sent again as it was, less what nobody may have any more.
-  together(ready, (attempt) => {
+  together(ready, (given) => {
     if (room === 0 || call.left === 0) return;
+    // Its sender died, and whether it was taken nobody knows.
+    const attempt = given.stopped?.length ? stopKeys(unit, given, UNKNOWN, call) : given;
+    if (attempt.members.length === 0) return;
     const rows = deliverables(unit, attempt, attempt.members);
+    const kept = new Set(rows.map(({ member }) => member.number));
+    became(
+      unit,
+      party,
+      attempt.members.filter(({ number }) => !kept.has(number)),
+      'gone',
+    );
     if (rows.length === 0) {
       dissolve(unit, attempt, call);
       return;
@@ -467,7 +807,10 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
     if (made !== undefined) open.set(name, made);
     return made;
   };
+  const replay = openReplay(unit, endpoint);
   const add = (batch: Batch, member: Member, body: Readonly<BodyRow>): void => {
+    if (replay && !member.job)
+      overtaken(unit, replay, { service: batch.service, school: body.school, key: body.key }, member.number);
     batch.rows.push({ member, body });
     batch.bytes += body.data.length;
   };
@@ -485,6 +828,13 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
     if (isExact) ahead += 1;
     const name = laneName(row);
     if (call.touched.has(name) || busy.has(name)) return;
+    const rest = restOf(row.school);
+    if (rest !== undefined) {
+      unit.put(pushKeys, refusedKey(laneOf(row, row.key), row.rows, rest, row));
+      next = Math.min(next, rest.untilMs);
+      ahead -= 1;
+      return;
+    }
     const known = row.failures > 0 ? undefined : open.get(`${row.service}/${row.school}`);
     if ((known === undefined || known.rows.length >= MOST_ROWS) && (room === 0 || call.left === 0)) {
       isBlocked = true;
@@ -524,6 +874,9 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
       taking = rows.slice(0, batch.rows.length - length);
     }
     if (row.failures > 0) for (const { member, body } of taking) add(batch!, member, body);
+    became(unit, party, gone, 'gone');
+    // What was let go took no place: there may be more of it behind this page.
+    if (gone.length > 0 && keys.length === limit) again = true;
     const left = row.rows - gone.length - taking.length;
     for (const { first } of [...gone, ...taking.map(({ member }) => member)])
       unit.remove(setAside, party, standard, row.service, row.school, row.key, first);
@@ -551,6 +904,14 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
           else if (busy.has(name) || keyRow(unit, lane) !== undefined) aside(unit, lane, member);
           else if (holds !== undefined && (holds.failures > 0 || !hasSpace(holds, body))) aside(unit, lane, member);
           else if (!hasEnded(unit, lane, member)) {
+            const rest = restOf(body.school);
+            if (rest !== undefined) {
+              unit.put(setAside, { ...lane, ...member });
+              unit.put(pushKeys, refusedKey(lane, 1, rest, undefined));
+              next = Math.min(next, rest.untilMs);
+              through = row.number;
+              return;
+            }
             const batch = holds ?? batchFor(service, body.school, body);
             if (batch === undefined) {
               aside(unit, lane, member, now - (now % TOGETHER_MS));
@@ -570,13 +931,17 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
   for (const { rows, bytes: _, ...batch } of batches)
     take({ party, standard, ...batch, ...mark, number: 1, unsent: 0, members: rows.map(({ member }) => member) }, rows);
 
+  const paced = pace(endpoint, started.length, now);
+  endpoint = paced.row;
+  if (room === 0) next = Math.min(next, paced.nextMs ?? NEVER);
   const rests = endpoint.restUntilMs > now && room === 0 && underWay === 0;
+  const full = room > 0 ? 0 : underWay + started.length >= widthOf(endpoint) ? FILLED : 1;
   if (endpoint.gone) next = NEVER;
   else if (rests) next = Math.min(endpoint.restUntilMs, now + 3_600_000);
   else if (again && room > 0) next = now;
   // Stopped by what the sender can take, not by the endpoint: the next call goes on.
   else if (isBlocked && room > 0) next = now;
-  unit.put(endpoints, { ...endpoint, ahead: Math.max(0, ahead), full: room === 0 ? 1 : 0, dueMs: next });
+  unit.put(endpoints, { ...endpoint, ahead: Math.max(0, ahead), full, dueMs: next });
   return started;
 }
 
@@ -586,25 +951,27 @@ function isUnderWay(unit: Writer, attempt: Readonly<AttemptRow>, call: Call): bo
   if (call.isHeld(attempt.attemptId)) return true;
   if (call.isAlone && attempt.owner !== call.owner) return false;
   // The clock went back: nobody has a lease for longer than it lasts.
-  if (attempt.leaseMs > unit.now + LEASE_MS) {
-    unit.put(attempts, { ...attempt, leaseMs: unit.now + LEASE_MS });
+  const leaseMs = leaseMsOf(attempt.standard);
+  if (attempt.leaseMs > unit.now + leaseMs) {
+    unit.put(attempts, { ...attempt, leaseMs: unit.now + leaseMs });
     return true;
   }
   return attempt.leaseMs > unit.now;
 }
 
-const isPast = (ms: number, now: number): boolean => ms <= now || ms > now + LEASE_MS;
+const isPast = ({ leaseMs, standard }: AttemptRow, now: number): boolean =>
+  leaseMs <= now || leaseMs > now + leaseMsOf(standard);
 
 /** A row of mail with its event, as long as it lies in the mailbox and its learner is not forgotten. */
 function deliverable(
   unit: Pick<Writer, 'get'>,
   { party, service }: Pick<Lane, 'party' | 'service'>,
-  { key, first, number, flowId, eventId, atMs }: Member,
+  { key, first, number, flowId, eventId, atMs, job }: Member,
 ): Started['rows'][number] | undefined {
-  if (unit.get(mail, party, service, number) === undefined) return undefined;
+  if (!isOn(unit, party, { job }) || unit.get(mail, party, service, number) === undefined) return undefined;
   const body = unit.get(bodies, flowId, eventId);
   if (body === undefined || isForgotten(unit, body)) return undefined;
-  return { member: { key, first, number, flowId, eventId, atMs }, body };
+  return { member: { key, first, number, flowId, eventId, atMs, ...(job ? { job } : {}) }, body };
 }
 
 const deliverables = (
@@ -637,6 +1004,7 @@ function aside(unit: Writer, lane: Lane, member: Member, dueMs = NEVER): void {
     sinceMs: 0,
     status: 0,
     code: '',
+    cause: '',
     dueMs,
   };
   unit.put(setAside, { ...lane, ...member });
@@ -656,7 +1024,7 @@ function unread(unit: Writer, party: string, standard: string, most: number): Un
   const found: Unread[] = [];
   for (const head of unit.list(heads, { equals: [party] })) {
     const { service } = head;
-    if (service === WATCHED_ONLY) continue;
+    if (standardFor(unit, party, service) !== standard) continue;
     const after = unit.get(pushCursors, party, standard, service)?.after ?? head.first - 1;
     if (head.number <= after) continue;
     const page = unit.list(mail, { equals: [party, service], after: [after], limit });
@@ -680,10 +1048,11 @@ export interface Selection {
 const RESOLVED_AT_ONCE = 1000;
 
 /**
- * Takes keys that parked, or wait for another attempt, up again, or drops what waits of them; of one call so many keys.
- * An attempt under way is not touched.
+ * Takes keys that parked, or wait for another attempt, up again, or drops what waits of them, or stops their repeats; of one call
+ * so many keys. An attempt under way is not touched, but for what follows it.
  */
 export function resolve(unit: Writer, which: Selection, action: string): { keys: number; rows: number } {
+  if (action === 'stop') return stopRepeats(unit, which);
   let keys = 0;
   let rows = 0;
   const parties = new Set<string>();
@@ -693,20 +1062,75 @@ export function resolve(unit: Writer, which: Selection, action: string): { keys:
     parties.add(party);
     keys += 1;
     rows += row.rows;
+    unit.remove(pushSchools, party, standard, school);
     if (action === 'retry') {
-      unit.put(pushKeys, { ...row, parked: 0, failures: 0, sinceMs: 0, status: 0, code: '', dueMs: unit.now });
+      unit.put(pushKeys, {
+        ...row,
+        parked: 0,
+        failures: 0,
+        sinceMs: 0,
+        status: 0,
+        code: '',
+        cause: '',
+        dueMs: unit.now,
+      });
       continue;
     }
     for (const one of unit.list(setAside, { equals: [party, standard, service, school, key] })) {
-      ended(unit, row, one, 'dropped', { attempts: row.failures, status: row.status });
+      if (one.job) became(unit, party, [one], 'refused');
+      else ended(unit, row, one, 'dropped', { attempts: row.failures, status: row.status });
       unit.remove(setAside, party, standard, service, school, key, one.first);
     }
     unit.remove(pushKeys, party, standard, service, school, key);
   }
   if (action === 'retry')
+    for (const attempt of unit.list(attempts, { equals: which.party === '' ? [] : [which.party] })) {
+      if (!attempt.stopped?.length || (which.school !== '' && attempt.school !== which.school)) continue;
+      const stopped = attempt.stopped.filter((key) => which.key !== '' && key !== which.key);
+      unit.put(attempts, { ...attempt, stopped: stopped.length === 0 ? undefined : stopped });
+    }
+  if (action === 'retry')
     for (const endpoint of unit.list(endpoints, { equals: which.party === '' ? [] : [which.party] }))
       if (endpoint.url !== '' && (parties.has(endpoint.party) || (which.key === '' && endpoint.gone)))
         unit.put(endpoints, { ...endpoint, gone: 0, restUntilMs: 0, full: 0, dueMs: unit.now });
+  return { keys, rows };
+}
+
+/**
+ * Nothing of these keys is sent again before an operator says so: neither what waits for another attempt, nor what is under way
+ * now, if it fails. It stays so, whatever becomes of the endpoint, of this process and of the party's registration.
+ */
+function stopRepeats(unit: Writer, which: Selection): { keys: number; rows: number } {
+  const { party, school, key } = which;
+  let keys = 0;
+  let rows = 0;
+  for (const row of failing(unit, which)) {
+    if (row.parked || keys >= RESOLVED_AT_ONCE) continue;
+    keys += 1;
+    rows += row.rows;
+    unit.put(pushKeys, { ...row, parked: STOPPED, dueMs: NEVER });
+  }
+  for (const attempt of unit.list(attempts, { equals: party === '' ? [] : [party] })) {
+    if (keys >= RESOLVED_AT_ONCE) break;
+    if (school !== '' && attempt.school !== school) continue;
+    // A first attempt that is under way repeats nothing yet, but would.
+    const of = [...keysOf(attempt)].filter((one) => (key === '' || one === key) && !attempt.stopped?.includes(one));
+    if (of.length === 0) continue;
+    keys += of.length;
+    rows += attempt.members.filter((member) => of.includes(member.key)).length;
+    const marked = { ...attempt, stopped: [...(attempt.stopped ?? []), ...of] };
+    if (attempt.started) {
+      unit.put(attempts, marked);
+      continue;
+    }
+    const endpoint = unit.get(endpoints, attempt.party, attempt.standard);
+    const { status = 0, cause = '' } = endpoint ?? {};
+    stopKeys(unit, marked, {
+      status,
+      code: status === 0 && cause === 'timeout' ? 'peer.unknown_outcome' : 'peer.unavailable',
+      cause: '',
+    });
+  }
   return { keys, rows };
 }
 
@@ -720,7 +1144,7 @@ export const failing = (reader: Pick<Writer, 'list'>, { party, school, key }: Se
 export function oldestOf(reader: Pick<Writer, 'get' | 'list'>, { party, standard }: EndpointRow): number {
   let oldest = NEVER;
   for (const head of reader.list(heads, { equals: [party] })) {
-    if (head.service === WATCHED_ONLY) continue;
+    if (standardFor(reader, party, head.service) !== standard) continue;
     const after = reader.get(pushCursors, party, standard, head.service)?.after ?? head.first - 1;
     const [row] =
       head.number <= after ? [] : reader.list(mail, { equals: [party, head.service], after: [after], limit: 1 });
@@ -738,69 +1162,124 @@ export function oldestOf(reader: Pick<Writer, 'get' | 'list'>, { party, standard
 
 /** How one delivery stands at its endpoint. */
 export interface Standing {
+  standard: string;
   /** `delivered`, `untold`, `dropped`, `sending`, `waiting`, `failing` or `parked`. */
   state: string;
   attempts: number;
   status: number;
   code: string;
+  cause: string;
   nextMs: number;
   atMs: number;
+  losses: readonly LossCell[];
 }
 
-/** Undefined = the party has no endpoint. `first`: the row's number at first arrival. */
+type Told = Pick<BodyRow, 'flowId' | 'eventId' | 'school' | 'key' | 'timeMs'>;
+
+/** Undefined = the party has no endpoint for it. `first`: the row's number at first arrival. */
 export function standingOf(
   reader: Pick<Writer, 'get' | 'list'>,
-  { party, service, first }: { party: string; service: number; first: number },
-  { flowId, eventId, school, key, timeMs }: Pick<BodyRow, 'flowId' | 'eventId' | 'school' | 'key' | 'timeMs'>,
+  at: { party: string; service: number; first: number },
+  body: Told,
 ): Standing | undefined {
-  const endpoint = reader.get(endpoints, party, WEBHOOK);
-  if (endpoint === undefined || service === WATCHED_ONLY) return undefined;
-  const end = reader.get(outcomes, flowId, eventId, party, WEBHOOK);
-  if (end !== undefined) return { ...end, code: '', nextMs: 0 };
-  const nothing = { status: 0, code: '', nextMs: 0, atMs: timeMs };
-  const lane = keyRow(reader, { party, standard: WEBHOOK, service, school, key });
-  if (lane !== undefined && reader.get(setAside, party, WEBHOOK, service, school, key, first) !== undefined)
+  const own = standardFor(reader, at.party, at.service);
+  if (own === undefined) return undefined;
+  // What an endpoint of another standard took over before stays with it.
+  for (const standard of [own, ...STANDARDS.filter((one) => one !== own)]) {
+    const found = standingBy(reader, standard, at, body);
+    if (found) return found;
+  }
+  const endpoint = reader.get(endpoints, at.party, own)!;
+  if (endpoint.url === '') return undefined;
+  const nothing = { ...NOTHING, standard: own, atMs: body.timeMs };
+  return endpoint.gone
+    ? { ...nothing, state: 'failing', status: endpoint.status, code: 'peer.refused' }
+    : { ...nothing, state: 'waiting' };
+}
+
+const NOTHING = { attempts: 0, status: 0, code: '', cause: '', nextMs: 0, losses: [] } as const;
+
+/** What one standard has of a delivery: how it ended, or where it waits. */
+function standingBy(
+  reader: Pick<Writer, 'get' | 'list'>,
+  standard: string,
+  { party, service, first }: { party: string; service: number; first: number },
+  { flowId, eventId, school, key, timeMs }: Told,
+): Standing | undefined {
+  const endpoint = reader.get(endpoints, party, standard);
+  if (endpoint === undefined) return undefined;
+  const end = reader.get(outcomes, flowId, eventId, party, standard);
+  if (end !== undefined) return { ...end, code: '', cause: '', nextMs: 0, losses: end.losses ?? [] };
+  const lane = keyRow(reader, { party, standard, service, school, key });
+  if (lane !== undefined && reader.get(setAside, party, standard, service, school, key, first) !== undefined)
     return {
+      standard,
       state: lane.parked ? 'parked' : lane.code === '' ? 'waiting' : 'failing',
       attempts: lane.failures,
       status: lane.status,
       code: lane.code,
+      cause: lane.cause || '',
       nextMs: lane.dueMs === NEVER ? 0 : lane.dueMs,
       atMs: lane.sinceMs || timeMs,
+      losses: [],
     };
-  for (const attempt of reader.list(attempts, { equals: [party, WEBHOOK] }))
+  for (const attempt of reader.list(attempts, { equals: [party, standard] }))
     if (attempt.members.some((member) => member.eventId === eventId))
       return {
-        ...nothing,
+        ...NOTHING,
+        standard,
+        atMs: timeMs,
         state: attempt.started ? 'sending' : 'failing',
         attempts: sentTimes(attempt),
         status: attempt.started ? 0 : endpoint.status,
         code: attempt.started ? '' : endpoint.gone ? 'peer.refused' : 'peer.unavailable',
         nextMs: attempt.started || endpoint.gone ? 0 : endpoint.restUntilMs,
       };
-  if (endpoint.url === '') return undefined;
-  if (endpoint.gone)
-    return { ...nothing, state: 'failing', attempts: 0, status: endpoint.status, code: 'peer.refused' };
-  return { ...nothing, state: 'waiting', attempts: 0 };
+  return undefined;
 }
 
 /** Removes what was set aside longer ago than mail is kept, a chunk of it. Answers how many rows. */
 export function cleanAside(unit: Writer, party: string, service: number): number {
   const before = unit.now - KEPT_MS;
   let removed = 0;
-  for (const row of unit.list(pushKeys, { equals: [party, WEBHOOK, service], limit: LOOKED_AT })) {
-    const { school, key } = row;
-    const old = unit
-      .list(setAside, { equals: [party, WEBHOOK, service, school, key], limit: LOOKED_AT })
-      .filter(({ atMs }) => atMs <= before);
-    if (old.length === 0) continue;
-    for (const { first } of old) unit.remove(setAside, party, WEBHOOK, service, school, key, first);
-    removed += old.length;
-    if (old.length < row.rows) unit.put(pushKeys, { ...row, rows: row.rows - old.length });
-    else unit.remove(pushKeys, party, WEBHOOK, service, school, key);
+  for (const standard of STANDARDS) {
+    for (const row of unit.list(pushKeys, { equals: [party, standard, service], limit: LOOKED_AT })) {
+      const { school, key } = row;
+      const old = unit
+        .list(setAside, { equals: [party, standard, service, school, key], limit: LOOKED_AT })
+        .filter(({ atMs }) => atMs <= before);
+      if (old.length === 0) continue;
+      for (const { first } of old) unit.remove(setAside, party, standard, service, school, key, first);
+      became(unit, party, old, 'gone');
+      removed += old.length;
+      if (old.length < row.rows) unit.put(pushKeys, { ...row, rows: row.rows - old.length });
+      else unit.remove(pushKeys, party, standard, service, school, key);
+    }
+    for (const { school, untilMs } of unit.list(pushSchools, { equals: [party, standard], limit: LOOKED_AT }))
+      if (untilMs <= before) unit.remove(pushSchools, party, standard, school);
   }
   return removed;
 }
+
+/** Schools of which an endpoint takes nothing, with how much waits of each. */
+export const refusedSchools = (
+  reader: Pick<Writer, 'list'>,
+  { party, school }: Pick<Selection, 'party' | 'school'>,
+): { row: Readonly<PushSchoolRow>; rows: number; service: number }[] =>
+  reader
+    .list(pushSchools, { equals: party === '' ? [] : [party] })
+    .filter((row) => school === '' || row.school === school)
+    .map((row) => {
+      const keys = reader
+        .list(pushKeys, { equals: [row.party, row.standard] })
+        .filter((key) => key.school === row.school && !key.parked);
+      return {
+        row,
+        rows: keys.reduce((sum, key) => sum + key.rows, 0),
+        service: keys[0]?.service ?? Service.SERVICE_RESULT,
+      };
+    })
+    .filter(({ rows }) => rows > 0);
 
 /** Whether anything is due at any endpoint, and when the next thing is; NEVER = nothing. */
 export const nextDue = (reader: Pick<Writer, 'list'>): number =>
@@ -808,8 +1287,9 @@ export const nextDue = (reader: Pick<Writer, 'list'>): number =>
 
 /** Whether mail of this party also goes to an endpoint. */
 export const hasEndpoint = (reader: Pick<Writer, 'get'>, party: string): boolean =>
-  reader.get(endpoints, party, WEBHOOK) !== undefined;
+  STANDARDS.some((standard) => reader.get(endpoints, party, standard) !== undefined);
 
 /** Removes how a delivery ended, with its mail. */
-export const forgetOutcome = (unit: Writer, party: string, { flowId, eventId }: MailRow): void =>
-  unit.remove(outcomes, flowId, eventId, party, WEBHOOK);
+export function forgetOutcome(unit: Writer, party: string, { flowId, eventId }: MailRow): void {
+  for (const standard of STANDARDS) unit.remove(outcomes, flowId, eventId, party, standard);
+}

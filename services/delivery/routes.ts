@@ -61,6 +61,9 @@ const readsResults = (roles: readonly Role[]): boolean =>
   roles.includes(Role.ROLE_ADMINISTRATION) ||
   (roles.includes(Role.ROLE_DASHBOARD) && !roles.includes(Role.ROLE_PLATFORM) && !roles.includes(Role.ROLE_PUBLISHER));
 
+/** Whether results of others come to a party with these roles at all: a supplier is told of its own only. */
+export const hasResults = (roles: readonly Role[]): boolean => readsResults(roles) || roles.includes(Role.ROLE_SCHOOL);
+
 const roster = <
   N extends
     | 'LearnerJoined'
@@ -146,7 +149,7 @@ export const routes: { readonly [N in EventName]?: Route<N> } = {
     mailbox: 'mandates',
     to: 'of a school that is forgotten, kept after all or destroyed: who had its data, the school and its board; else nobody',
     receivers: ({ oin, standing, unchanged, change }, holders) =>
-      unchanged || change === '' || change === 'confirmed'
+      unchanged || change === '' || change === 'confirmed' || change.startsWith('names_')
         ? []
         : [...(standing?.forgetting?.receivers ?? []).map(({ partyOin }) => partyOin), oin, holders.boardOf(oin)],
     school: ({ oin }) => oin,
@@ -156,6 +159,7 @@ export const routes: { readonly [N in EventName]?: Route<N> } = {
 /** Events that delivery reads and that go into no mailbox. */
 export const untold: { readonly [N in EventName]?: string } = {
   PartyRegistered: 'copied, to know roles and boards',
+  ReplaySubmitted: 'mail of a party is counted, sent again, or not any more',
   LearnerKept:
     'no mail of the learner is passed over any more; LearnerJoined, EntitlementGranted and ResultRecorded tell of it',
 };

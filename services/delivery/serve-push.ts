@@ -14,8 +14,9 @@ import type {
   ResolveKeysResponse,
 } from '#proto/eduk/delivery/v1/delivery';
 import { SENDERS } from './consume.ts';
+import { breakerOf, widthOf } from './endpoint.ts';
 import { EndpointLines, type Seen } from './lines.ts';
-import { type Ask, exchange, failing, LEASE_MS, nextDue, oldestOf, resolve, type Started } from './push.ts';
+import { type Ask, exchange, failing, LEASE_MS, leaseMsOf, nextDue, oldestOf, resolve, type Started } from './push.ts';
 import { attempts, type EndpointRow, endpoints, NEVER } from './tables.ts';
 
 const LONGEST_WAIT_MS = 30_000;
@@ -27,7 +28,7 @@ const SHOWN = 10_000;
 
 export function pushing(engine: EngineView, waiters: Waiters) {
   /** Attempts that were given out here, and until when by the monotonic clock: a jump of the other frees none of them. */
-  const held = new Map<string, number>();
+  const held = new Map<string, { until: number; leaseMs: number }>();
   const lines = new EndpointLines();
 
   /** One transaction. Its function may be run again, and draws nothing. */
@@ -35,9 +36,12 @@ export function pushing(engine: EngineView, waiters: Waiters) {
     const ids = Array.from({ length: most }, newId);
     const now = performance.now();
     for (const { attemptId } of told) held.delete(attemptId);
-    for (const [id, until] of held) if (until <= now) held.delete(id);
+    for (const [id, { until }] of held) if (until <= now) held.delete(id);
     // What was given out just now may be undone and asked anew; until then the lease by the other clock is enough.
-    const isHeld = (id: string) => (held.get(id) ?? Infinity) <= now + LEASE_MS - SETTLED_MS;
+    const isHeld = (id: string) => {
+      const known = held.get(id);
+      return known !== undefined && known.until <= now + known.leaseMs - SETTLED_MS;
+    };
     let started: Started[] = [];
     let seen: Seen[] = [];
     await engine.note((unit) => {
@@ -47,7 +51,10 @@ export function pushing(engine: EngineView, waiters: Waiters) {
       waiters.hint(SENDERS);
     });
     lines.saw(seen);
-    for (const { attempt } of started) held.set(attempt.attemptId, performance.now() + LEASE_MS);
+    for (const { attempt } of started) {
+      const leaseMs = leaseMsOf(attempt.standard);
+      held.set(attempt.attemptId, { until: performance.now() + leaseMs, leaseMs });
+    }
     return started;
   }
 
@@ -101,8 +108,8 @@ export function pushing(engine: EngineView, waiters: Waiters) {
       };
     },
     async resolveKeys({ partyOin, schoolOin, key, action }: ResolveKeysRequest): Promise<ResolveKeysResponse> {
-      if (action !== 'retry' && action !== 'drop')
-        throw new GatewayError('wire.invalid', 'An action is retry or drop.', { where: 'action' });
+      if (action !== 'retry' && action !== 'drop' && action !== 'stop')
+        throw new GatewayError('wire.invalid', 'An action is retry, drop or stop.', { where: 'action' });
       let done = { keys: 0, rows: 0 };
       const which = { party: partyOin, school: schoolOin, key };
       await engine.note((unit) => {
@@ -113,7 +120,7 @@ export function pushing(engine: EngineView, waiters: Waiters) {
   };
 }
 
-const attemptOf = ({ attempt, url, rows }: Started): Attempt => ({
+const attemptOf = ({ attempt, url, isTrial, rows }: Started): Attempt => ({
   attemptId: attempt.attemptId,
   partyOin: attempt.party,
   standard: attempt.standard,
@@ -121,6 +128,8 @@ const attemptOf = ({ attempt, url, rows }: Started): Attempt => ({
   service: attempt.service as Service,
   schoolOin: attempt.school,
   number: attempt.number,
+  leaseMs: BigInt(leaseMsOf(attempt.standard)),
+  trial: isTrial,
   rows: rows.map(({ member, body }) => ({
     number: BigInt(member.number),
     key: body.key,
@@ -147,5 +156,9 @@ function statusOf(engine: EngineView, row: Readonly<EndpointRow>) {
     oldestMs: BigInt(oldestOf(engine, row)),
     parkedKeys: failing(engine, { party, school: '', key: '' }).filter(({ parked }) => parked).length,
     underWay: engine.list(attempts, { equals: [party, standard] }).filter(({ started }) => started).length,
+    breaker: breakerOf(row, engine.now()),
+    width: widthOf(row),
+    maxInFlight: row.mostAtOnce || 0,
+    maxPerSecond: row.perSecond || 0,
   };
 }

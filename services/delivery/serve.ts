@@ -10,6 +10,7 @@ import {
   type MailboxRow,
   type ReadMailboxResponse,
 } from '#proto/eduk/delivery/v1/delivery';
+import { alertsServed } from './alerts.ts';
 import { mailboxName, SENDERS } from './consume.ts';
 import {
   type Address,
@@ -23,8 +24,10 @@ import {
   type Way,
 } from './mailbox.ts';
 import { mayHave } from './mandates.ts';
-import { failing, standingOf, WEBHOOK, wake } from './push.ts';
+import { failing, refusedSchools, standingOf, wake } from './push.ts';
+import { listScores } from './scores.ts';
 import { pushing } from './serve-push.ts';
+import { replaysServed } from './serve-replays.ts';
 import {
   type BodyRow,
   bodies,
@@ -35,6 +38,7 @@ import {
   mail,
   type ParkedKeyRow,
   parkedKeys,
+  STOPPED,
 } from './tables.ts';
 
 const PAGE = 200;
@@ -66,11 +70,15 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
       await engine.note((unit) => {
         ({ more } = send(unit, way, round));
         waiters.hint(mailboxName(way));
-        if (wake(unit, way.party)) waiters.hint(SENDERS);
+        if (wake(unit, way.party, way.service)) waiters.hint(SENDERS);
       });
   }
 
-  const handlers: Omit<Handlers<typeof DeliveryServiceDefinition>, keyof ReturnType<typeof pushing>> = {
+  const handlers: Omit<
+    Handlers<typeof DeliveryServiceDefinition>,
+    keyof ReturnType<typeof pushing> | keyof ReturnType<typeof alertsServed> | keyof ReturnType<typeof replaysServed>
+  > = {
+    listScores: (asked) => ({ rows: listScores(engine, asked) }),
     async readMailbox({ partyOin, service, catalogue, after, limit, waitMs }) {
       const address: Address = catalogue ? { party: EVERYONE, service: 0 } : { party: partyOin, service };
       const size = Math.min(limit || PAGE, LARGEST_PAGE);
@@ -143,7 +151,29 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
             key: '',
             attempts: 0,
             status: 0,
+            cause: '',
+            nextMs: 0n,
+            who: '',
+            told: '',
           }))
+          .concat(
+            refusedSchools(engine, { party: partyOin, school: schoolOin }).map(({ row, rows, service }) => ({
+              partyOin: row.party,
+              schoolOin: row.school,
+              service: service as Service,
+              code: row.code,
+              rows: BigInt(rows),
+              sinceMs: BigInt(row.sinceMs),
+              standard: row.standard,
+              key: '',
+              attempts: 0,
+              status: row.status,
+              cause: row.cause,
+              nextMs: BigInt(row.untilMs),
+              who: '',
+              told: '',
+            })),
+          )
           .concat(
             failing(engine, { party: partyOin, school: schoolOin, key: '' })
               .filter(({ parked }) => parked)
@@ -159,12 +189,18 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
                 key: row.key,
                 attempts: row.failures,
                 status: row.status,
+                cause: row.cause || '',
+                nextMs: 0n,
+                who: '',
+                told: '',
+                stopped: row.parked === STOPPED,
               })),
           ),
       };
     },
   };
-  return [implement(DeliveryServiceDefinition, { ...handlers, ...pushing(engine, waiters) })];
+  const others = { ...pushing(engine, waiters), ...alertsServed(engine), ...replaysServed(engine) };
+  return [implement(DeliveryServiceDefinition, { ...handlers, ...others })];
 }
 
 /** What was dropped, the last first. */
@@ -248,6 +284,8 @@ function deliveriesOf(engine: EngineView, body: Readonly<BodyRow>): FlowDelivery
       attempts: 0,
       status: 0,
       nextMs: 0n,
+      cause: '',
+      losses: [],
     };
     const pushed = standingOf(engine, row, body);
     const isOver = pushed !== undefined && ['delivered', 'untold', 'dropped'].includes(pushed.state);
@@ -255,7 +293,8 @@ function deliveriesOf(engine: EngineView, body: Readonly<BodyRow>): FlowDelivery
     const parked = standsBehind(engine, row, body);
     if (!isOver && parked) return { ...base, state: 'parked', code: parked.code, atMs: BigInt(parked.sinceMs) };
     if (pushed === undefined) return { ...base, state: 'ready' };
-    const { state, code, attempts, status, atMs, nextMs } = pushed;
-    return { ...base, state, code, attempts, status, standard: WEBHOOK, atMs: BigInt(atMs), nextMs: BigInt(nextMs) };
+    const { state, code, attempts, status, standard, cause, losses, atMs, nextMs } = pushed;
+    const at = { atMs: BigInt(atMs), nextMs: BigInt(nextMs) };
+    return { ...base, state, code, attempts, status, standard, cause, losses: [...losses], ...at };
   });
 }

@@ -1,5 +1,6 @@
 /** Mailboxes. Everything hot is found by its key alone: no row has a second index. */
 import { table } from '#bus';
+import type { Spread } from '#kernel';
 import type { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 
 /** `party` of the mailbox that all parties read. */
@@ -299,10 +300,22 @@ export interface EndpointRow {
   tokensMs: number;
   /** Keys set aside for want of a place: about how many. */
   ahead: number;
-  /** Nothing more fits: news of mail does not matter before an attempt ends. 0 or 1. */
+  /** Not 0 = nothing more fits: news of mail does not matter before an attempt ends. FILLED = it has all it may have. */
   full: number;
   /** When there is something to do; NEVER = nothing. */
   dueMs: number;
+  /** What its party says: requests under way at once, and a second. Absent or 0 = nothing. */
+  mostAtOnce: number;
+  perSecond: number;
+  /** Requests that may be under way at once, found out by what it answers; absent = it was never asked. */
+  width: number;
+  /** How wide it was when the last were too many; absent or 0 = none were. Requests taken at full width since. */
+  narrowed: number;
+  steady: number;
+  /** Until when its pace is used up, Unix milliseconds. */
+  paceMs: number;
+  /** The replay of its party that is not over; empty or absent = there is none. */
+  replay?: string | undefined;
 }
 
 export const endpoints = table<EndpointRow>({
@@ -325,6 +338,13 @@ export const endpoints = table<EndpointRow>({
     ahead: 'int',
     full: 'int',
     dueMs: 'int',
+    mostAtOnce: 'int',
+    perSecond: 'int',
+    width: 'real',
+    narrowed: 'int',
+    steady: 'int',
+    paceMs: 'real',
+    replay: 'text',
   },
   indexes: { by_due: ['dueMs'] },
   retention: 'RETENTION_PUBLIC',
@@ -352,8 +372,10 @@ export interface Member {
   number: number;
   flowId: string;
   eventId: string;
-  /** When it took its number, Unix milliseconds. */
+  /** When it took its number, Unix milliseconds; of a replay, when that set it aside. */
   atMs: number;
+  /** The replay that sends it again; absent = it is live mail. */
+  job?: string | undefined;
 }
 
 /** Rows that are sent in one request. As long as it stands, its keys are nobody else's. */
@@ -376,6 +398,8 @@ export interface AttemptRow {
   failures: number;
   sinceMs: number;
   members: Member[];
+  /** Keys of it that are not sent again, whatever becomes of this time: an operator said so. Absent = none. */
+  stopped?: string[] | undefined;
 }
 
 export const attempts = table<AttemptRow>({
@@ -396,9 +420,13 @@ export const attempts = table<AttemptRow>({
     failures: 'int',
     sinceMs: 'int',
     members: 'json',
+    stopped: 'json',
   },
   retention: 'RETENTION_DELIVERY',
 });
+
+/** `parked` of a key whose repeats an operator stopped. */
+export const STOPPED = 2;
 
 /** A key of which mail was set aside: behind an attempt, for another one, or parked. */
 export interface PushKeyRow {
@@ -409,12 +437,15 @@ export interface PushKeyRow {
   key: string;
   /** Rows set aside. */
   rows: number;
+  /** Not 0 = nothing of it is sent before an operator says so. STOPPED = it is an operator who had it stopped. */
   parked: number;
   /** Attempts that failed, since when; 0 = none. */
   failures: number;
   sinceMs: number;
   status: number;
   code: string;
+  /** Why, in a word of the standard; absent = it has none. */
+  cause: string;
   /** When to try; NEVER = parked, or behind an attempt. */
   dueMs: number;
 }
@@ -434,9 +465,40 @@ export const pushKeys = table<PushKeyRow>({
     sinceMs: 'int',
     status: 'int',
     code: 'text',
+    cause: 'text',
     dueMs: 'int',
   },
   indexes: { by_due: ['party', 'standard', 'dueMs'] },
+  retention: 'RETENTION_DELIVERY',
+});
+
+/** A school of which an endpoint takes nothing, while it takes what is of others. */
+export interface PushSchoolRow {
+  party: string;
+  standard: string;
+  school: string;
+  /** Nothing of it is sent before. */
+  untilMs: number;
+  /** Since when it is refused. */
+  sinceMs: number;
+  status: number;
+  code: string;
+  cause: string;
+}
+
+export const pushSchools = table<PushSchoolRow>({
+  name: 'delivery_push_schools',
+  key: ['party', 'standard', 'school'],
+  columns: {
+    party: 'text',
+    standard: 'text',
+    school: 'text',
+    untilMs: 'int',
+    sinceMs: 'int',
+    status: 'int',
+    code: 'text',
+    cause: 'text',
+  },
   retention: 'RETENTION_DELIVERY',
 });
 
@@ -462,9 +524,17 @@ export const setAside = table<SetAsideRow>({
     flowId: 'text',
     eventId: 'text',
     atMs: 'int',
+    job: 'text',
   },
   retention: 'RETENTION_DELIVERY',
 });
+
+/** What of a delivery had no place in the standard of the endpoint: a row of its table of losses, and how often. */
+export interface LossCell {
+  element: string;
+  reason: string;
+  count: number;
+}
 
 /** How a delivery to an endpoint ended. */
 export interface OutcomeRow {
@@ -477,6 +547,8 @@ export interface OutcomeRow {
   attempts: number;
   status: number;
   atMs: number;
+  /** Absent = none. */
+  losses?: LossCell[] | undefined;
 }
 
 export const outcomes = table<OutcomeRow>({
@@ -491,11 +563,276 @@ export const outcomes = table<OutcomeRow>({
     attempts: 'int',
     status: 'int',
     atMs: 'int',
+    losses: 'json',
+  },
+  retention: 'RETENTION_DELIVERY',
+});
+
+/** Something that somebody should know, as long as it stands and until its end was told. */
+export interface AlertRow {
+  code: string;
+  party: string;
+  school: string;
+  subject: string;
+  grade: string;
+  count: number;
+  sinceMs: number;
+  patienceMs: number;
+  openedMs: number;
+  /** When a door saw it last, Unix milliseconds. */
+  seenMs: number;
+  /** What was told last, and when; 0 = nothing was. */
+  toldMs: number;
+  toldGrade: string;
+  toldCount: number;
+  /** Who tells it now, what, and until when nobody else does. */
+  teller: string;
+  telling: string;
+  tellingMs: number;
+  failures: number;
+}
+
+export const alerts = table<AlertRow>({
+  name: 'delivery_alerts',
+  key: ['code', 'party', 'school', 'subject'],
+  columns: {
+    code: 'text',
+    party: 'text',
+    school: 'text',
+    subject: 'text',
+    grade: 'text',
+    count: 'int',
+    sinceMs: 'int',
+    patienceMs: 'int',
+    openedMs: 'int',
+    seenMs: 'int',
+    toldMs: 'int',
+    toldGrade: 'text',
+    toldCount: 'int',
+    teller: 'text',
+    telling: 'text',
+    tellingMs: 'int',
+    failures: 'int',
+  },
+  retention: 'RETENTION_DELIVERY',
+});
+
+/** What a party sends in one hour of the week, usually. */
+export interface UsualRow {
+  /** Hours since Monday, 0:00 UTC: 0 … 167. */
+  slot: number;
+  party: string;
+  method: string;
+  /** Messages; recent weeks count more. */
+  usual: number;
+  /** That, before the hour that was counted last. */
+  before: number;
+  /** Weeks that it was counted in. */
+  weeks: number;
+  /** Which hour was counted last: hours since 1970. */
+  hour: number;
+}
+
+export const usualTraffic = table<UsualRow>({
+  name: 'delivery_usual',
+  key: ['slot', 'party', 'method'],
+  columns: { slot: 'int', party: 'text', method: 'text', usual: 'real', before: 'real', weeks: 'int', hour: 'int' },
+  retention: 'RETENTION_DELIVERY',
+});
+
+/** How it went with one endpoint on one day, or in one month. */
+export interface ScoreRow {
+  party: string;
+  standard: string;
+  /** Dutch day, `YYYY-MM-DD`; of what is older than two months the month, `YYYY-MM`. */
+  day: string;
+  /** Requests, those of them that brought again what had been sent before, and those that were not taken. */
+  requests: number;
+  again: number;
+  failed: number;
+  /** Messages that were taken. */
+  delivered: number;
+  /** Why they were not taken: `503`, `timeout`, a word of the standard; how often. */
+  failures: Record<string, number>;
+  /** How long the endpoint took to answer, whatever it said, and how old messages were when they were taken. */
+  answers: Spread;
+  ages: Spread;
+  /** When a message was taken last; 0 = none was. */
+  lastMs: number;
+}
+
+export const scores = table<ScoreRow>({
+  name: 'delivery_scores',
+  key: ['party', 'standard', 'day'],
+  columns: {
+    party: 'text',
+    standard: 'text',
+    day: 'text',
+    requests: 'int',
+    again: 'int',
+    failed: 'int',
+    delivered: 'int',
+    failures: 'json',
+    answers: 'json',
+    ages: 'json',
+    lastMs: 'int',
+  },
+  retention: 'RETENTION_PUBLIC',
+});
+
+/** What of the mail of a party is sent again; empty and 0 = any. */
+export interface ReplaySelection {
+  service: number;
+  school: string;
+  key: string;
+  about: string;
+  flowId: string;
+  types: string[];
+  fromMs: number;
+  untilMs: number;
+  again: boolean;
+  outOfOrder: boolean;
+}
+
+/** Messages, by what they are for a replay, and by what became of them. */
+export interface ReplayCounts {
+  selected: number;
+  fresh: number;
+  had: number;
+  outOfOrder: number;
+  pending: number;
+  /** Given to the sender. */
+  released: number;
+  sent: number;
+  untold: number;
+  refused: number;
+  withheld: number;
+  gone: number;
+  /** Passed over while it ran. */
+  leftOut: number;
+  /** Requests that failed. */
+  errors: number;
+}
+
+export const noCounts: Readonly<ReplayCounts> = {
+  selected: 0,
+  fresh: 0,
+  had: 0,
+  outOfOrder: 0,
+  pending: 0,
+  released: 0,
+  sent: 0,
+  untold: 0,
+  refused: 0,
+  withheld: 0,
+  gone: 0,
+  leftOut: 0,
+  errors: 0,
+};
+
+/** Mail of a party that is counted, and then sent again. Of a party one is not over, and it is the newest. */
+export interface ReplayRow {
+  party: string;
+  jobId: string;
+  state: string;
+  cause: string;
+  selection: ReplaySelection;
+  /** Mailboxes that it goes through: the numbers behind the first and up to the last. */
+  bounds: { service: number; from: number; through: number }[];
+  /** Where it is: in which of them, behind which number; while it counts, then in what is parked of each, behind which row. */
+  at: number;
+  after: number;
+  parkedAfter: (string | number)[];
+  /** Rows that were looked at in this step. */
+  looked: number;
+  counts: ReplayCounts;
+  /** Messages that may not be sent now, by reason. */
+  forbidden: Record<string, number>;
+  /** Messages a second, and requests that may fail. */
+  rate: number;
+  mostErrors: number;
+  /** Who asked for it where a second person begins it: in hexadecimal; empty = the operator's key. */
+  asked?: string | undefined;
+  /** Messages that its pace allows, and of when that is. */
+  owed: number;
+  pacedMs: number;
+  keptFromMs: number;
+  madeMs: number;
+  countedMs: number;
+  startedMs: number;
+  endedMs: number;
+  /** The state that the log told of. */
+  told: string;
+  /** What was remembered of its keys is gone: 0 or 1. */
+  isClear: number;
+}
+
+export const replays = table<ReplayRow>({
+  name: 'delivery_replays',
+  key: ['party', 'jobId'],
+  columns: {
+    party: 'text',
+    jobId: 'text',
+    state: 'text',
+    cause: 'text',
+    selection: 'json',
+    bounds: 'json',
+    at: 'int',
+    after: 'int',
+    parkedAfter: 'json',
+    looked: 'int',
+    counts: 'json',
+    forbidden: 'json',
+    rate: 'int',
+    mostErrors: 'int',
+    asked: 'text',
+    owed: 'real',
+    pacedMs: 'int',
+    keptFromMs: 'int',
+    madeMs: 'int',
+    countedMs: 'int',
+    startedMs: 'int',
+    endedMs: 'int',
+    told: 'text',
+    isClear: 'int',
+  },
+  retention: 'RETENTION_DELIVERY',
+});
+
+/** A key of which a replay sends something, or of which live mail went out while it was counted. */
+export interface ReplayKeyRow {
+  party: string;
+  jobId: string;
+  service: number;
+  school: string;
+  key: string;
+  /** Messages that the receiver does not have, and that it has, in order. */
+  fresh: number;
+  had: number;
+  /** What has a lower number would come after mail that the receiver has; 0 = nothing. */
+  late: number;
+}
+
+export const replayKeys = table<ReplayKeyRow>({
+  name: 'delivery_replay_keys',
+  key: ['party', 'jobId', 'service', 'school', 'key'],
+  columns: {
+    party: 'text',
+    jobId: 'text',
+    service: 'int',
+    school: 'text',
+    key: 'text',
+    fresh: 'int',
+    had: 'int',
+    late: 'int',
   },
   retention: 'RETENTION_DELIVERY',
 });
 
 export const tables = [
+  scores,
+  alerts,
+  usualTraffic,
   bodies,
   heads,
   mail,
@@ -512,6 +849,9 @@ export const tables = [
   pushCursors,
   attempts,
   pushKeys,
+  pushSchools,
   setAside,
   outcomes,
+  replays,
+  replayKeys,
 ];

@@ -8,6 +8,7 @@ import {
   emit,
   ForgottenLearners,
   type LogRecord,
+  MergedLearners,
   SetAside,
   type TimerRow,
   type Unit,
@@ -15,10 +16,11 @@ import {
 import { endOfDutchDay, startOfDutchDay } from '#kernel';
 import type { EventOf } from '#proto/events';
 import * as decide from './entitlement.ts';
-import { aside, type Entitlement, entitlements, forgotten, fulfilments, lastDays, products } from './tables.ts';
+import { aside, type Entitlement, entitlements, forgotten, fulfilments, lastDays, merged, products } from './tables.ts';
 
 const gone = new ForgottenLearners(forgotten);
 const kept = new SetAside(aside);
+export const same = new MergedLearners(merged);
 const PRODUCT_WAIT_MS = 24 * 3_600_000;
 const ENTITLEMENT_WAIT_MS = 60_000;
 /** What is read late, or stood behind another, still gets this long: what it lacks may be as late. */
@@ -48,6 +50,8 @@ export const consumer: Consumer = {
     'LearnerLeft',
     'LearnerForgotten',
     'LearnerKept',
+    'LearnersMerged',
+    'LearnersMergeUndone',
     'AccessProvisioned',
     'AccessRevoked',
     'LaunchRedeemed',
@@ -110,6 +114,12 @@ function settle(record: LogRecord, unit: Unit, final: boolean): void {
     case 'LearnerKept':
       onKept(decoded(record, 'LearnerKept'), unit);
       break;
+    case 'LearnersMerged':
+      same.add(unit, decoded(record, 'LearnersMerged'));
+      break;
+    case 'LearnersMergeUndone':
+      same.remove(unit, decoded(record, 'LearnersMergeUndone'));
+      break;
     case 'AccessProvisioned':
     case 'AccessRevoked': {
       const { schoolOin, entitlementId, byOin } =
@@ -133,10 +143,10 @@ function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
   const submitted = decoded(record, 'GrantSubmitted');
   const { schoolOin: school, holder, byOin, activationCode } = submitted;
   const terms = submitted.terms!;
-  const learner = holder?.learner ?? '';
   const group = holder?.group ?? '';
-  const isForgotten = learner !== '' && gone.has(unit, school, learner);
   const existing = unit.get(entitlements, school, terms.entitlementId);
+  const learner = heldAs(unit, existing, school, holder?.learner ?? '');
+  const isForgotten = learner !== '' && gone.has(unit, school, learner);
   const events = decide.grant(
     {
       now: unit.now,
@@ -196,6 +206,13 @@ function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
     { entitlementId: terms.entitlementId, productId: terms.productId, schoolOin: school, holder, byOin, code, told },
     learner || school,
   );
+}
+
+/** Whose it is may stand under another token of the same learner; a repeat of the grant is about that one. */
+function heldAs(unit: Unit, existing: Readonly<Entitlement> | undefined, school: string, learner: string): string {
+  const before = holderMessage(existing?.holder ?? '')?.learner ?? '';
+  if (learner === '' || before === '' || before === learner) return learner;
+  return same.winnerOf(unit, school, before) === same.winnerOf(unit, school, learner) ? before : learner;
 }
 
 function onWithdraw(record: LogRecord, unit: Unit, final: boolean): void {
@@ -266,7 +283,11 @@ function onProduct({ product, unchanged }: EventOf<'ProductPublished'>, unit: Un
   unit.wake(productWanted(productId));
 }
 
-function onLeft({ schoolOin: school, learner, schoolYear, leftOn }: EventOf<'LearnerLeft'>, unit: Unit): void {
+function onLeft(
+  { schoolOin: school, learner, schoolYear, leftOn, mergedInto, movedToSchoolOin }: EventOf<'LearnerLeft'>,
+  unit: Unit,
+): void {
+  if (mergedInto !== '') return;
   if (leftOn > decide.today(unit.now)) {
     unit.setTimer({
       id: leavingTimer(school, learner),
@@ -276,14 +297,26 @@ function onLeft({ schoolOin: school, learner, schoolYear, leftOn }: EventOf<'Lea
     });
     return;
   }
-  takeAllBack(school, learner, schoolYear, leftOn, unit);
+  takeAllBack(school, learner, schoolYear, leftOn, unit, movedToSchoolOin);
 }
 
 const leavingTimer = (school: string, learner: string): string => `left:${school}:${learner}`;
 
-function takeAllBack(school: string, learner: string, schoolYear: string, leftOn: string, unit: Unit): void {
-  for (const existing of heldBy(unit, school, learner))
+function takeAllBack(
+  school: string,
+  learner: string,
+  schoolYear: string,
+  leftOn: string,
+  unit: Unit,
+  movedTo = '',
+): void {
+  const tokens = same.tokensOf(unit, school, learner);
+  // Who it is has not left, or says so by itself.
+  if (tokens[0] !== learner) return;
+  for (const existing of tokens.flatMap((token) => [...heldBy(unit, school, token)])) {
     tell(unit, existing, decide.leave({ existing, pool: poolOf(unit, existing), now: unit.now }, schoolYear, leftOn));
+    if (movedTo !== '') tell(unit, existing, decide.goOn({ existing, now: unit.now }, movedTo));
+  }
 }
 
 function onForgotten({ schoolOin: school, learner, destroyAtMs }: EventOf<'LearnerForgotten'>, unit: Unit): void {
@@ -306,7 +339,7 @@ function onKept({ schoolOin: school, learner }: EventOf<'LearnerKept'>, unit: Un
 }
 
 function onTimer(timer: TimerRow, unit: Unit): void {
-  if (gone.onTimer(timer, unit) || kept.onTimer(timer, unit)) return;
+  if (gone.onTimer(timer, unit) || kept.onTimer(timer, unit) || same.onTimer(timer, unit)) return;
   const [what, school = '', ...rest] = timer.payload.split('|');
   if (what === 'left') {
     const [learner = '', schoolYear = '', leftOn = ''] = rest;
@@ -440,6 +473,7 @@ function tell(
           platformOin: row.platform,
           grantedByOin: row.granter,
           unchanged: event.type === 'ChangeRepeated',
+          toSchoolOin: event.cause === 'school_changed' ? (row.more.movedTo ?? '') : '',
         },
         key,
         options,

@@ -29,7 +29,8 @@ export type Cause =
   | 'expired'
   | 'left'
   | 'forgotten'
-  | 'kept';
+  | 'kept'
+  | 'school_changed';
 
 /** What a decision lacks. The shell waits for it; when it does not come, `lacking` says the refusal. */
 export type Need = 'product' | 'pool' | 'entitlement';
@@ -503,6 +504,16 @@ export function leave(
   const from = later(row.starts, leftOn || today(now));
   if (schoolYear && schoolYearOf(Date.parse(`${from}T12:00:00Z`)) !== schoolYear) return [];
   return takeBack(row, pool, 'left', now);
+}
+
+/** The learner goes on at another school: whoever gave a personal licence is told once, to give it anew there. It stands as it stood. */
+export function goOn(
+  { existing: row, now }: Pick<ChangeState, 'existing' | 'now'>,
+  movedTo: string,
+): EntitlementEvent[] {
+  if (!row || row.more.from || !isLive(row.state) || row.more.movedTo === movedTo) return [];
+  const more = { ...row.more, movedTo };
+  return [{ type: 'Changed', cause: 'school_changed', entitlement: { ...row, changed: now, more } }];
 }
 
 /** The learner is forgotten: the right ends and the row no longer says whose it was. */

@@ -251,6 +251,41 @@ describe('a count', () => {
     bench.advance(60_000);
     expect(only(bench)).toMatchObject({ name: 'GrantRefused', value: { code: 'state.missing' } });
   });
+  test('takes back the rights of all tokens of a learner; becoming one, or two again, takes back none', async () => {
+    const bench = open();
+    publish(bench);
+    pool(bench, 2);
+    draw(bench, 'of-anna', 'anna');
+    draw(bench, 'of-second', 'second');
+    const states = async () => Promise.all(['of-anna', 'of-second'].map(async (id) => (await get(bench, id))!.state));
+    const granted = await states();
+    const two = { schoolOin: school, winner: 'anna', loser: 'second' };
+    /** What the rosters say of a token that became another; its lane and that of the other have no common order. */
+    const became = (learner: string, mergedInto: string) =>
+      bench.submit(
+        'LearnerLeft',
+        { schoolOin: school, schoolYear: '2026-2027', learner, leftOn: '2026-11-22', group: '', mergedInto },
+        learner,
+        { school },
+      );
+    became('second', 'anna');
+    bench.submit('LearnersMerged', two, 'second', { school });
+    expect(await states()).toEqual(granted);
+    const ofSecond = async () =>
+      (await list(bench, { schoolOin: school, learner: 'second' })).ids.filter((id) => id !== 'pool').sort();
+    expect(await ofSecond()).toEqual(['of-anna', 'of-second']);
+    bench.submit('LearnersMergeUndone', two, 'second', { school });
+    became('anna', 'second');
+    expect(await states()).toEqual(granted);
+    expect(await ofSecond()).toEqual(['of-second']);
+    bench.submit('LearnersMerged', two, 'second', { school });
+    // A day of leaving of the token that is no more says nothing of the learner.
+    left(bench, '2026-11-22', 'second');
+    expect(await states()).toEqual(granted);
+    left(bench, '2026-11-22', 'anna');
+    expect((await states()).some((state, i) => state === granted[i])).toBe(false);
+  });
+
   test('gets back what a leaving learner took, used or not, and not what the learner owns', async () => {
     const bench = open();
     publish(bench);
@@ -269,6 +304,24 @@ describe('a count', () => {
     expect(await get(bench, 'pool')).toMatchObject({ taken: 0 });
     expect(await get(bench, 'own')).toMatchObject({ state: GRANTED });
     expect(await get(bench, 'class')).toMatchObject({ state: GRANTED });
+  });
+  test('who gave a personal licence is told once that its learner goes on at another school; what was counted returns', async () => {
+    const bench = open();
+    publish(bench);
+    pool(bench, 2);
+    draw(bench, 'd-1', 'anna');
+    grant(bench, 'own', { learner: 'anna' });
+    grant(bench, 'class', { learner: '', group: '4h2' });
+    bench.clear();
+    const movedToSchoolOin = '0000000700099YY00000';
+    const gone = { schoolOin: school, learner: 'anna', leftOn: '2026-11-22', movedToSchoolOin };
+    for (const schoolYear of ['2026-2027', '2027-2028'])
+      bench.submit('LearnerLeft', { ...gone, schoolYear }, 'anna', { school });
+    expect(bench.events().map(({ value }) => value)).toMatchObject([
+      { entitlementId: 'd-1', cause: 'left', state: WITHDRAWN, toSchoolOin: '' },
+      { entitlementId: 'own', cause: 'school_changed', state: GRANTED, toSchoolOin: movedToSchoolOin },
+    ]);
+    expect(await get(bench, 'own')).toMatchObject({ state: GRANTED });
   });
   test('waits for the day on which a learner leaves, who may stay after all', () => {
     const bench = open();

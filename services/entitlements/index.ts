@@ -6,7 +6,15 @@ import * as tables from './tables.ts';
 
 export const entitlements: ServiceModule = {
   name: 'entitlements',
-  tables: [tables.entitlements, tables.fulfilments, tables.products, tables.lastDays, tables.forgotten, tables.aside],
+  tables: [
+    tables.entitlements,
+    tables.fulfilments,
+    tables.products,
+    tables.lastDays,
+    tables.forgotten,
+    tables.aside,
+    tables.merged,
+  ],
   consumers: [consumer],
   serve,
 };

@@ -10,7 +10,7 @@ import {
   type ListEntitlementsResponse,
 } from '#proto/eduk/entitlements/v1/entitlements';
 import { GrantSubmitted } from '#proto/eduk/events/v1/entitlements';
-import { consumer, grantScope, holderMessage, termsMessage } from './consume.ts';
+import { consumer, grantScope, holderMessage, same, termsMessage } from './consume.ts';
 import { groupHolder, lacking, learnerHolder, REFUSED } from './entitlement.ts';
 import { type Entitlement, entitlements, fulfilments } from './tables.ts';
 
@@ -66,7 +66,7 @@ const waitsFor = {
 const WAITING = 100_000;
 
 /** Grants that wait for a product or a count, those that a request names. */
-const waitingGrants = (engine: EngineView, request: ListEntitlementsRequest): EntitlementMessage[] =>
+const waitingGrants = (engine: EngineView, request: Asked): EntitlementMessage[] =>
   engine
     .waiting({ consumer: consumer.name, limit: WAITING })
     .flatMap((row) => (row.record.type === 'GrantSubmitted' && row.what !== '' ? waitingMessage(row) : []))
@@ -78,11 +78,15 @@ const waitingGrants = (engine: EngineView, request: ListEntitlementsRequest): En
         (request.partyOin === '' || grantedByOin === request.partyOin) &&
         (request.learner === '' ||
           (holder?.learner === '' && (holder.group === '' || request.groups.includes(holder.group))) ||
-          holder?.learner === request.learner),
+          request.tokens.includes(holder?.learner ?? '')),
     )
     .slice(0, MOST);
 
-function listEntitlements(engine: EngineView, request: ListEntitlementsRequest): ListEntitlementsResponse {
+/** `tokens`: of the learner that is asked for. */
+type Asked = ListEntitlementsRequest & { tokens: readonly string[] };
+
+function listEntitlements(engine: EngineView, asked: ListEntitlementsRequest): ListEntitlementsResponse {
+  const request: Asked = { ...asked, tokens: same.tokensOf(engine, asked.schoolOin, asked.learner) };
   const found: EntitlementMessage[] = request.waiting && request.after === '' ? waitingGrants(engine, request) : [];
   const limit = found.length + Math.min(request.limit || DEFAULT_LIMIT, MOST);
   const slash = request.after.indexOf('/');
@@ -105,7 +109,7 @@ type Place = [school: string, id: string];
 /** Rows in the order of school and id, strictly after a place, by the narrowest way there is. */
 function* candidates(
   engine: EngineView,
-  { orderId, schoolOin, learner, groups }: ListEntitlementsRequest,
+  { orderId, schoolOin, learner, tokens, groups }: Asked,
   after: Place | undefined,
 ): Generator<Readonly<Entitlement>> {
   if (orderId) {
@@ -116,7 +120,7 @@ function* candidates(
       if (row) yield row;
     }
   } else if (schoolOin && learner) {
-    const holders = [learnerHolder(learner), ...groups.map(groupHolder), ''];
+    const holders = [...tokens.map(learnerHolder), ...groups.map(groupHolder), ''];
     yield* merged(
       holders.map((holder) =>
         pages(engine, entitlements, { index: 'holder', equals: [schoolOin, holder] }, after && [after[1]], ({ id }) => [
@@ -163,12 +167,12 @@ function* merged(lists: Generator<Readonly<Entitlement>>[]): Generator<Readonly<
 
 function matches(
   row: Readonly<Entitlement>,
-  { schoolOin, learner, groups, productId, partyOin, orderId }: ListEntitlementsRequest,
+  { schoolOin, learner, tokens, groups, productId, partyOin, orderId }: Asked,
 ): boolean {
   if (schoolOin && row.school !== schoolOin) return false;
   if (
     learner &&
-    row.holder !== learnerHolder(learner) &&
+    !tokens.some((token) => row.holder === learnerHolder(token)) &&
     row.holder !== '' &&
     !groups.some((group) => row.holder === groupHolder(group))
   )

@@ -1,5 +1,5 @@
 /** Rows of this service. */
-import { asideTable, forgottenTable, table } from '#bus';
+import { asideTable, forgottenTable, mergedTable, table } from '#bus';
 import type { EntitlementState } from '#proto/eduk/core/v1/ordering';
 
 /** What most entitlements do not have; absent = none, so that a plain row stays small. */
@@ -22,6 +22,8 @@ export interface Details {
   used?: string;
   /** Times of use told so far. */
   uses?: number;
+  /** School where its learner went on, of which who gave it was told. */
+  movedTo?: string;
   /** Parties that are ready for the holder. */
   ready?: string[];
   /** State to return to after a block. */
@@ -125,3 +127,6 @@ export const forgotten = forgottenTable('entitlements_forgotten', 'RETENTION_ORD
 
 /** What a learner held who waits to be forgotten, by id: an `Entitlement` as it was. */
 export const aside = asideTable('entitlements_aside', 'RETENTION_ORDER');
+
+/** What the one token holds, the other does too. */
+export const merged = mergedTable('entitlements_merged');

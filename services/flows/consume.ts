@@ -4,6 +4,7 @@ import { uuidBytes } from '#kernel';
 import { type EventName, events } from '#proto/events';
 import { type Answer, type Asked, meanings } from './events.ts';
 import { begun, withAnswer, withAsked } from './flow.ts';
+import { score } from './scores.ts';
 import { type FlowTableRow, flowsTable } from './tables.ts';
 
 const DAY_MS = 86_400_000;
@@ -21,7 +22,7 @@ const SWEEP = 'sweep';
 /** `changed` is told each flow that changes, before the commit. */
 export const consumer = (changed: (flowId: string) => void): Consumer => ({
   name: 'flows',
-  streams: ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'access', 'results'],
+  streams: ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'access', 'results', 'deliveries'],
   types: Object.keys(meanings),
   handle(record, unit) {
     const meaning = meanings[record.type as EventName] as Asked | Answer | undefined;
@@ -39,9 +40,9 @@ export const consumer = (changed: (flowId: string) => void): Consumer => ({
 function onAsked(record: LogRecord, meaning: Asked, unit: Unit): void {
   const { flowId, type, school, key, timeMs: atMs } = record;
   const event = decoded(record, type as EventName);
-  const flow = unit.get(flowsTable, flowId) ?? begun(flowId, atMs);
+  const before = unit.get(flowsTable, flowId);
   const next = withAsked(
-    flow,
+    before ?? begun(flowId, atMs),
     {
       type: type as EventName,
       method: meaning.method(event),
@@ -55,7 +56,10 @@ function onAsked(record: LogRecord, meaning: Asked, unit: Unit): void {
     (outcome) => (meanings[outcome as EventName] as Answer | undefined)?.to.includes(type as EventName) ?? false,
   );
   unit.put(flowsTable, next);
+  score(unit, laneOf(record), before, next);
 }
+
+const laneOf = ({ stream, partition }: LogRecord): string => `${stream}/${partition}`;
 
 function onAnswer(record: LogRecord, meaning: Answer, unit: Unit): boolean {
   const { flowId, type, school, key, timeMs: atMs } = record;
@@ -74,6 +78,7 @@ function onAnswer(record: LogRecord, meaning: Answer, unit: Unit): boolean {
     atMs,
   });
   unit.put(flowsTable, next);
+  score(unit, laneOf(record), flow, next);
   return true;
 }
 

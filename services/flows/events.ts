@@ -69,6 +69,14 @@ const standingAsks: Readonly<Record<string, string>> = {
   forget: 'OperatorService/ForgetSchool',
   keep: 'OperatorService/KeepSchool',
   confirm: 'OperatorService/ConfirmSchoolForget',
+  names_on_demand: 'OperatorService/SetIdentity',
+  names_kept: 'OperatorService/SetIdentity',
+};
+
+/** What an operator calls to send mail again; others count it. */
+const replayAsks: Readonly<Record<string, string>> = {
+  run: 'OperatorService/RunReplay',
+  stop: 'OperatorService/StopReplay',
 };
 
 /** What a school, board or party calls to ask for a change of a mandate; others withdraw it. */
@@ -109,6 +117,31 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
   }),
   LearnerKept: answer(['LearnerKeepSubmitted'], 'decided'),
   LearnerKeepRefused: refusal('LearnerKeepSubmitted'),
+  LearnersMergeSubmitted: asked('OperatorService/MergeLearners', by, () => ''),
+  LearnersMergeUndoSubmitted: asked('OperatorService/MergeLearners', by, () => ''),
+  LearnersMergeHeld: answer(['LearnersMergeSubmitted'], 'held', {
+    code: () => 'hold.pending',
+    told: () => 'It waits for a second person.',
+  }),
+  LearnersMerged: answer(['LearnersMergeSubmitted'], 'decided'),
+  LearnersMergeUndone: answer(['LearnersMergeUndoSubmitted'], 'decided'),
+  SchoolChangeSubmitted: asked('OperatorService/ChangeSchool', by, () => ''),
+  SchoolChangeUndoSubmitted: asked('OperatorService/UndoSchoolChange', by, (e) => e.changeId),
+  SchoolCrossingSubmitted: asked('OperatorService/ChangeSchool', by, (e) => e.changeId),
+  SchoolChangeHeld: answer(['SchoolChangeSubmitted'], 'held', {
+    code: () => 'hold.pending',
+    told: () => 'It waits for a second person.',
+  }),
+  SchoolChangePlanned: answer(['SchoolChangeSubmitted'], 'decided'),
+  SchoolCrossed: answer(['SchoolCrossingSubmitted'], 'done'),
+  SchoolChangeUndone: answer(['SchoolChangeUndoSubmitted'], 'done'),
+  SchoolChangeRefused: refusal(
+    'SchoolChangeSubmitted',
+    'SchoolChangeUndoSubmitted',
+    'SchoolCrossingSubmitted',
+    'HoldDecisionSubmitted',
+  ),
+  LearnersMergeRefused: refusal('LearnersMergeSubmitted', 'LearnersMergeUndoSubmitted', 'HoldDecisionSubmitted'),
 
   OrderSubmitted: asked(
     'OrderService/PlaceOrder',
@@ -192,6 +225,13 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
   PartyRegistered: answer(['PartySubmitted'], 'done'),
   PartyStandingChanged: answer(['PartyStandingSubmitted'], 'done'),
   MandateReviewed: answer(['MandateReviewSubmitted'], 'done'),
+  ReplaySubmitted: asked(
+    (e) => replayAsks[e.action] ?? 'OperatorService/PreviewReplay',
+    () => 'operator',
+    (e) => e.jobId,
+  ),
+  ReplayChanged: answer(['ReplaySubmitted'], 'done'),
+  ReplayRefused: refusal('ReplaySubmitted'),
   // A review that narrows or ends a mandate changes it too.
   MandateChanged: answer(['MandateSubmitted', 'MandateChangeSubmitted', 'MandateReviewSubmitted'], 'done'),
   PartyChangeRefused: refusal(

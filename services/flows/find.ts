@@ -1,6 +1,8 @@
 /** Flows by what they are about, from the newest rows. */
 import type { EngineView } from '#bus';
+import { senderKeyOf } from '#kernel';
 import type { FindFlowsRequest, FindFlowsResponse, FlowRow } from '#proto/eduk/flows/v1/flows';
+import { findReads, READ } from './reads.ts';
 import { type FlowTableRow, flowsTable } from './tables.ts';
 
 const PAGE = 1000;
@@ -14,13 +16,31 @@ export function idBefore(ms: number): string {
   return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-0000-000000000000`;
 }
 
-/** What is asked must all fit; an empty filter fits anything. `show` also says the state, which rows alone do not. */
+/** What is asked must all fit; an empty filter fits anything. A result is found by the key that its sender gave, too. `show` also says the state, which rows alone do not. */
 export function findFlows(
   engine: EngineView,
-  { schoolOin, subject, key, limit, partyOin, state, beforeMs }: FindFlowsRequest,
+  asked: FindFlowsRequest,
   show: (flow: Readonly<FlowTableRow>) => FlowRow,
 ): FindFlowsResponse {
-  const most = Math.min(limit || 100, MOST_FOUND);
+  const most = Math.min(asked.limit || 100, MOST_FOUND);
+  const read = findReads(engine, asked, most);
+  const none = { flows: [], coveredFromMs: 0n, more: false };
+  const accepted = asked.state === READ ? none : findAccepted(engine, asked, most, show);
+  if (read.length === 0) return accepted;
+  const all = [...accepted.flows, ...read].sort((a, b) => Number(b.acceptedMs - a.acceptedMs));
+  // Where messages go on below the end of this list, reads from there on are of the next.
+  const flows = accepted.more ? all.filter(({ acceptedMs }) => acceptedMs >= accepted.coveredFromMs) : all;
+  if (flows.length <= most) return { ...accepted, flows, more: accepted.more };
+  return { flows: flows.slice(0, most), coveredFromMs: flows[most]!.acceptedMs, more: true };
+}
+
+/** Of messages, as their rows stand. */
+function findAccepted(
+  engine: EngineView,
+  { schoolOin, subject, key, partyOin, state, beforeMs }: FindFlowsRequest,
+  most: number,
+  show: (flow: Readonly<FlowTableRow>) => FlowRow,
+): FindFlowsResponse {
   const found: FlowRow[] = [];
   let after = beforeMs > 0n ? idBefore(Number(beforeMs)) : undefined;
   let last: Readonly<FlowTableRow> | undefined;
@@ -35,7 +55,7 @@ export function findFlows(
       last = flow;
       if (
         (schoolOin !== '' && flow.school !== schoolOin) ||
-        (subject !== '' && flow.subject !== subject) ||
+        (subject !== '' && flow.subject !== subject && senderKeyOf(flow.subject) !== subject) ||
         (key !== '' && flow.key !== key) ||
         (partyOin !== '' && flow.party !== partyOin)
       )

@@ -8,9 +8,11 @@ import { type EventName, events } from '#proto/events';
 import { consumer } from './consume.ts';
 import { meanings, passedOver } from './events.ts';
 import { idBefore } from './find.ts';
+import { begun, withAnswer, withAsked } from './flow.ts';
 import { flows } from './index.ts';
 import { listRefusals, noteRefusals } from './refusals.ts';
-import { flowsTable } from './tables.ts';
+import { listScores, score } from './scores.ts';
+import { flowsTable, type ScoreRow } from './tables.ts';
 
 const SCHOOL = '0000000700012AB00000';
 const SELLER = '00000001000000000002';
@@ -450,5 +452,94 @@ describe('the table of meanings', () => {
       if (meaning.kind === 'answer')
         for (const to of meaning.to) expect(events[to].stream).toBe(events[name as EventName].stream);
     }
+  });
+});
+
+describe('the score of a sender', () => {
+  const AT = Date.parse('2026-10-05T10:00:00Z');
+  const all = { partyOin: SELLER, fromDay: '2000-01-01', untilDay: '2100-01-01' };
+
+  test('counts what was accepted and refused, whatever order the lanes are read in', () => {
+    const flowOf = (n: number, code: string) => {
+      const flowId = `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
+      const asked = withAsked(begun(flowId, 0), { ...fact, atMs: AT + n }, () => true);
+      const answer = { type: 'GrantRefused', to: ['GrantSubmitted'], partial: false, told: '' } as const;
+      const said = { ...answer, says: code === '' ? ('done' as const) : ('refused' as const), code };
+      return { asked, said: { ...said, school: SCHOOL, key: 'k', atMs: AT + 1_000 + n } };
+    };
+    const fact = {
+      type: 'GrantSubmitted' as const,
+      method: 'm',
+      party: SELLER,
+      subject: '',
+      school: SCHOOL,
+      key: 'k',
+      atMs: 0,
+    };
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ code: fc.constantFrom('', 'product.unknown', 'wire.invalid'), early: fc.boolean() }), {
+          maxLength: 12,
+        }),
+        (given) => {
+          const rows = new Map<string, ScoreRow>();
+          const name = (...key: unknown[]) => key.join('|');
+          const unit = {
+            get: (_: unknown, ...key: unknown[]) => rows.get(name(...key)),
+            list: () => [],
+            put: (_: unknown, row: ScoreRow) => void rows.set(name(row.party, row.lane, row.day), row),
+            remove: (_: unknown, ...key: unknown[]) => void rows.delete(name(...key)),
+          } as unknown as Parameters<typeof score>[0];
+          for (const [n, { code, early }] of given.entries()) {
+            const { asked, said } = flowOf(n, code);
+            const empty = begun(asked.flowId, 0);
+            if (early) {
+              // The answer's lane is read before the question's.
+              const answered = withAnswer(empty, said);
+              score(unit, 'entitlements/1', undefined, answered);
+              const known = withAsked(answered, { ...fact, atMs: AT + n }, () => true);
+              score(unit, 'orders/0', answered, known);
+            } else {
+              score(unit, 'orders/0', undefined, asked);
+              score(unit, 'entitlements/1', asked, withAnswer(asked, said));
+            }
+          }
+          const listed = listScores({ list: () => [...rows.values()] as never }, all);
+          const refused = given.filter(({ code }) => code !== '');
+          expect(listed.reduce((sum, row) => sum + row.accepted, 0n)).toBe(BigInt(given.length));
+          const codes = listed.flatMap((row) => row.refused);
+          expect(codes.reduce((sum, { times }) => sum + times, 0n)).toBe(BigInt(refused.length));
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  test('counts what doors refused, and puts days older than two months together', async () => {
+    const { bench, client } = setUp();
+    const note = (code: string, times: number): RefusalNote => ({
+      partyOin: SELLER,
+      method: 'OrderService/PlaceOrder',
+      schoolOin: SCHOOL,
+      code,
+      orderId: '',
+      productId: '',
+      entitlementId: '',
+      times,
+      atMs: BigInt(bench.now()),
+    });
+    for (let day = 0; day < 100; day++) {
+      bench.advance(DAY);
+      await client.noteRefusals({ notes: [note('wire.invalid', 2), note('mandate.missing', 1)] });
+    }
+    const { rows } = await client.listScores(all);
+    const sum = rows.flatMap((row) => row.refusedAtDoor).reduce((n, { times }) => n + times, 0n);
+    expect(sum).toBe(300n);
+    expect(rows.length).toBeLessThan(70);
+    expect(rows[0]!.day).toMatch(/^\d{4}-\d\d$/);
+    expect(rows.at(-1)!.refusedAtDoor).toEqual([
+      { code: 'mandate.missing', times: 1n },
+      { code: 'wire.invalid', times: 2n },
+    ]);
   });
 });

@@ -1,6 +1,7 @@
 /** What doors refused, counted: so many kinds of refusal are kept, the newest. */
 import type { EngineView, ListOptions, Unit } from '#bus';
 import type { ListRefusalsRequest, RefusalNote } from '#proto/eduk/flows/v1/flows';
+import { scoreAtDoor } from './scores.ts';
 import { counts, type RefusalRow, refusals } from './tables.ts';
 
 /** Kinds kept at most. */
@@ -45,6 +46,7 @@ function add(unit: Writer, note: RefusalNote): boolean {
   const lastMs = Math.max(Number(note.atMs), before?.lastMs ?? 0);
   const times = (before?.times ?? 0) + Math.max(1, note.times);
   unit.put(refusals, { school, party, method, code, orderId, productId, entitlementId, times, lastMs });
+  scoreAtDoor(unit, party, code, Number(note.atMs), Math.max(1, note.times));
   return before === undefined;
 }
 

@@ -7,9 +7,11 @@ import { beganMs } from './consume.ts';
 import { Counts } from './counts.ts';
 import { findFlows } from './find.ts';
 import { isDecided, stateOf } from './flow.ts';
+import { noteReads, readFlow } from './reads.ts';
 import { listRefusals, noteRefusals } from './refusals.ts';
 import { Resting } from './resting.ts';
-import { type FlowTableRow, flowsTable, type StepCell } from './tables.ts';
+import { listScores } from './scores.ts';
+import { type FlowTableRow, flowsTable, reads, type StepCell } from './tables.ts';
 
 const LONGEST_WAIT_MS = 30_000;
 /** How long a question about a flow that no row knows waits until this service has read what was accepted. */
@@ -32,6 +34,8 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
     async getFlow({ flowId, partyOin, referenceKey, method }) {
       if (flowId !== '') {
         const known = row(flowId);
+        const read = known ? undefined : engine.get(reads, flowId);
+        if (read) return { flow: readFlow(read) };
         if (known || !behind()) return { flow: show(known) };
         engine.mayWait();
         return { flow: show(await waiters.until(flowId, left(CATCH_UP_MS), () => row(flowId))) };
@@ -57,6 +61,11 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
     countFlows: () => counts.count(),
     noteRefusals({ notes }) {
       noteRefusals(engine, notes);
+      return {};
+    },
+    listScores: (asked) => ({ rows: listScores(engine, asked) }),
+    noteReads({ notes }) {
+      noteReads(engine, notes);
       return {};
     },
     listRefusals: (asked) => ({ notes: listRefusals(engine, asked) }),

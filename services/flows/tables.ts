@@ -108,7 +108,57 @@ export const refusals = table<RefusalRow>({
   retention: 'RETENTION_ACCESS',
 });
 
-/** How many rows `refusals` has. */
+/** What one party read of one roster on one day, by one method in one form. */
+export interface ReadRow {
+  flowId: string;
+  party: string;
+  method: string;
+  school: string;
+  subject: string;
+  form: string;
+  answered: number;
+  unchanged: number;
+  nothing: number;
+  firstMs: number;
+  lastMs: number;
+  /** Of the newest answer that had a roster; 0 = none had. What follows is of that one. */
+  gotMs: number;
+  learners: number;
+  groups: number;
+  staff: number;
+  losses?: LossCell[] | undefined;
+}
+
+export const reads = table<ReadRow>({
+  name: 'flows_reads',
+  key: ['flowId'],
+  columns: {
+    flowId: 'text',
+    party: 'text',
+    method: 'text',
+    school: 'text',
+    subject: 'text',
+    form: 'text',
+    answered: 'int',
+    unchanged: 'int',
+    nothing: 'int',
+    firstMs: 'int',
+    lastMs: 'int',
+    gotMs: 'int',
+    learners: 'int',
+    groups: 'int',
+    staff: 'int',
+    losses: 'json',
+  },
+  indexes: {
+    by_last: ['lastMs'],
+    by_school: ['school', 'lastMs'],
+    by_party: ['party', 'lastMs'],
+  },
+  retention: 'RETENTION_FLOW',
+});
+
+/** How many rows `refusals` and `reads` have. */
 export interface CountRow {
   name: string;
   count: number;
@@ -121,4 +171,25 @@ export const counts = table<CountRow>({
   retention: 'RETENTION_PUBLIC',
 });
 
-export const tables = [flowsTable, refusals, counts];
+/** What one party sent on one day or in one month, as one lane of the log says it: lanes are counted apart, so that none waits for another. */
+export interface ScoreRow {
+  party: string;
+  /** `stream/partition`, or `door` for what never came in. */
+  lane: string;
+  /** Dutch day on which it was accepted, `YYYY-MM-DD`; of what is older than two months the month, `YYYY-MM`. */
+  day: string;
+  accepted: number;
+  /** Of those, refused when they were decided, by fault; of `door`, refused there. What another lane counted may be taken off here. */
+  refused: Record<string, number>;
+  /** When the newest of them was accepted; 0 = `door`. */
+  lastMs: number;
+}
+
+export const scores = table<ScoreRow>({
+  name: 'flows_scores',
+  key: ['party', 'lane', 'day'],
+  columns: { party: 'text', lane: 'text', day: 'text', accepted: 'int', refused: 'json', lastMs: 'int' },
+  retention: 'RETENTION_PUBLIC',
+});
+
+export const tables = [flowsTable, refusals, reads, counts, scores];

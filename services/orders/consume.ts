@@ -1,5 +1,15 @@
 /** Record → decision → rows and events. */
-import { type Consumer, decoded, emit, type LogRecord, leavesOn, SetAside, terms, type Unit } from '#bus';
+import {
+  type Consumer,
+  decoded,
+  emit,
+  type LogRecord,
+  leavesOn,
+  MergedLearners,
+  SetAside,
+  terms,
+  type Unit,
+} from '#bus';
 import { endOfDutchDay, isDay, schoolYearOf, startOfDutchDay } from '#kernel';
 import { ProductState } from '#proto/eduk/core/v1/product';
 import type { ProductPublished } from '#proto/eduk/events/v1/catalogue';
@@ -20,9 +30,18 @@ import {
   withLearner,
   withoutLearner,
 } from './order.ts';
-import { type EntryTableRow, entriesTable, forgottenTable, linesAside, ordersTable, productsTable } from './tables.ts';
+import {
+  type EntryTableRow,
+  entriesTable,
+  forgottenTable,
+  linesAside,
+  mergedLearners,
+  ordersTable,
+  productsTable,
+} from './tables.ts';
 
 const kept = new SetAside(linesAside);
+export const same = new MergedLearners(mergedLearners);
 
 /** How long an order waits for its products (ours), and a confirmation for its order. Milliseconds. */
 const PRODUCT_WAIT_MS = 24 * 3_600_000;
@@ -40,6 +59,8 @@ export const consumer: Consumer = {
     'ProductPublished',
     'LearnerForgotten',
     'LearnerKept',
+    'LearnersMerged',
+    'LearnersMergeUndone',
   ],
 
   handle(record, unit) {
@@ -56,6 +77,10 @@ export const consumer: Consumer = {
         return onForgotten(decoded(record, 'LearnerForgotten'), unit);
       case 'LearnerKept':
         return onKept(decoded(record, 'LearnerKept'), unit);
+      case 'LearnersMerged':
+        return same.add(unit, decoded(record, 'LearnersMerged'));
+      case 'LearnersMergeUndone':
+        return same.remove(unit, decoded(record, 'LearnersMergeUndone'));
     }
   },
 
@@ -116,14 +141,28 @@ export const consumer: Consumer = {
   },
 };
 
-function onOrder(sent: OrderSubmitted, record: LogRecord, unit: Unit): void {
-  const standing = load(unit, sent.buyerOin, sent.orderId);
+function onOrder(given: OrderSubmitted, record: LogRecord, unit: Unit): void {
+  const standing = load(unit, given.buyerOin, given.orderId);
+  const sent = asItStands(unit, standing, given);
   const decision = decideOrder(standing, sent, world(unit));
   // Counted from when it was sent; but a gateway that was down for a day still looks once at what it missed.
   if ('lacks' in decision)
     unit.wait(decision.lacks, Math.max(record.timeMs + PRODUCT_WAIT_MS, unit.now + ORDER_WAIT_MS));
   conclude(unit, standing, decision, record, sent);
   unit.wake(orderName(sent.schoolOin, sent.orderId));
+}
+
+/** A line for who was merged since names the token that the standing line names: the same order again. */
+function asItStands(unit: Unit, standing: OrderRow | undefined, sent: OrderSubmitted): OrderSubmitted {
+  const { schoolOin: school } = sent;
+  const before = new Map(standing?.lines.map(({ line }) => [line?.terms?.lineId ?? '', line?.learner ?? '']));
+  const lines = sent.lines.map((line) => {
+    const learner = before.get(line.terms?.lineId ?? '') || line.learner;
+    const isSame =
+      learner !== line.learner && same.winnerOf(unit, school, learner) === same.winnerOf(unit, school, line.learner);
+    return isSame ? { ...line, learner } : line;
+  });
+  return lines.every((line, i) => line === sent.lines[i]) ? sent : { ...sent, lines };
 }
 
 function onConfirm(asked: OrderConfirmSubmitted, record: LogRecord, unit: Unit, mayWait: boolean): void {

@@ -269,6 +269,33 @@ describe('reading', () => {
 });
 
 describe('a learner', () => {
+  test('of two tokens is found in orders by either, and the same order sent by the other number is the same', async () => {
+    const { bench, publish, place, list, types } = start();
+    publish('book');
+    place('o1', [{ learner: 'anna' }, { learner: 'ben' }]);
+    place('o2', [{ learner: 'second' }]);
+    const two = { schoolOin: SCHOOL, winner: 'anna', loser: 'second' };
+    const found = async (learner: string) =>
+      (await list({ schoolOin: SCHOOL, learner })).orders.map(({ orderId }) => orderId).sort();
+    expect([await found('anna'), await found('second')]).toEqual([['o1'], ['o2']]);
+    bench.submit('LearnersMerged', two, 'second', { school: SCHOOL });
+    expect([await found('anna'), await found('second'), await found('ben')]).toEqual([
+      ['o1', 'o2'],
+      ['o1', 'o2'],
+      ['o1'],
+    ]);
+    bench.clear();
+    place('o2', [{ learner: 'anna' }]);
+    place('o2', [{ learner: 'ben' }]);
+    expect(types()).toEqual(['OrderLinesChanged', 'OrderRefused']);
+    expect(bench.events('OrderLinesChanged')[0]!.value).toMatchObject({ unchanged: true });
+    bench.submit('LearnersMergeUndone', two, 'second', { school: SCHOOL });
+    expect([await found('anna'), await found('second')]).toEqual([['o1'], ['o2']]);
+    bench.clear();
+    place('o2', [{ learner: 'anna' }]);
+    expect(types()).toEqual(['OrderRefused']);
+  });
+
   test('that is forgotten leaves every line, also of orders under way', async () => {
     const { bench, publish, place, forget, get, list } = start();
     publish('book');

@@ -3,7 +3,7 @@ import { allOf, decoded, type EngineView, type ListOptions, type Table } from '#
 import { type Implementation, implement } from '#kernel';
 import type { OrderSubmitted } from '#proto/eduk/events/v1/orders';
 import { LineRow, type ListOrdersRequest, OrderRow, OrdersServiceDefinition } from '#proto/eduk/orders/v1/orders';
-import { consumer } from './consume.ts';
+import { consumer, same } from './consume.ts';
 import { entriesTable, ordersTable, productsTable } from './tables.ts';
 
 const DEFAULT_LIMIT = 100;
@@ -37,7 +37,8 @@ export function serve(engine: EngineView): readonly Implementation[] {
         );
         return { orders: [...placed, ...waiting, ...refused].flatMap((order) => seenBy(order, partyOin) ?? []) };
       },
-      listOrders(filter) {
+      listOrders(asked) {
+        const filter: Filter = { ...asked, tokens: same.tokensOf(engine, asked.schoolOin, asked.learner) };
         const orders: OrderRow[] = filter.waiting && filter.after === '' ? waitingFor(engine, filter) : [];
         const limit = orders.length + Math.min(filter.limit || DEFAULT_LIMIT, MOST);
         let looked = 0;
@@ -56,6 +57,9 @@ export function serve(engine: EngineView): readonly Implementation[] {
   ];
 }
 
+/** `tokens`: of the learner that is asked for. */
+type Filter = ListOrdersRequest & { tokens: readonly string[] };
+
 /** The order as a party may see it: whole for its buyer and the operator, its own lines for a seller. */
 function seenBy(order: OrderRow, partyOin: string): OrderRow | undefined {
   if (partyOin === '' || partyOin === order.buyerOin) return order;
@@ -64,10 +68,10 @@ function seenBy(order: OrderRow, partyOin: string): OrderRow | undefined {
 }
 
 /** Judged on what the party sees: a filter tells nothing of other sellers' lines. */
-const matches = (order: OrderRow, filter: ListOrdersRequest): boolean =>
+const matches = (order: OrderRow, filter: Filter): boolean =>
   (filter.schoolOin === '' || order.schoolOin === filter.schoolOin) &&
   (filter.productId === '' || order.lines.some(({ line }) => line?.terms?.productId === filter.productId)) &&
-  (filter.learner === '' || order.lines.some(({ line }) => line?.learner === filter.learner));
+  (filter.learner === '' || order.lines.some(({ line }) => filter.tokens.includes(line?.learner ?? '')));
 
 interface Place {
   buyerOin: string;
@@ -75,11 +79,14 @@ interface Place {
 }
 
 /** Orders that may match, by buyer and order id, from the narrowest index that the filter names. */
-function* places(engine: EngineView, filter: ListOrdersRequest): Generator<Place> {
+function* places(engine: EngineView, filter: Filter): Generator<Place> {
   const slash = filter.after.indexOf('/');
   const after: Place | undefined =
     slash === -1 ? undefined : { buyerOin: filter.after.slice(0, slash), orderId: filter.after.slice(slash + 1) };
-  if (filter.learner !== '') return yield* walk(engine, entriesTable, { equals: ['learner', filter.learner] }, after);
+  if (filter.learner !== '') {
+    const walks = filter.tokens.map((learner) => walk(engine, entriesTable, { equals: ['learner', learner] }, after));
+    return yield* walks.reduce((all, one) => merge(all, one));
+  }
   if (filter.productId !== '')
     return yield* walk(engine, entriesTable, { equals: ['product', filter.productId] }, after);
   if (filter.partyOin === '')
@@ -141,13 +148,13 @@ const compare = (a: Place, b: Place): number =>
       : 1;
 
 /** Waiting orders as a party may see them, those that the filter names. */
-const waitingFor = (engine: EngineView, filter: ListOrdersRequest): OrderRow[] =>
+const waitingFor = (engine: EngineView, filter: Filter): OrderRow[] =>
   waitingOrders(
     engine,
     ({ schoolOin, lines }) =>
       (filter.schoolOin === '' || schoolOin === filter.schoolOin) &&
       (filter.productId === '' || lines.some(({ terms }) => terms?.productId === filter.productId)) &&
-      (filter.learner === '' || lines.some(({ learner }) => learner === filter.learner)),
+      (filter.learner === '' || lines.some(({ learner }) => filter.tokens.includes(learner))),
   )
     .flatMap((order) => seenBy(order, filter.partyOin) ?? [])
     .filter((order) => matches(order, filter))

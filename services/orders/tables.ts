@@ -1,5 +1,5 @@
 /** Rows of the service. */
-import { asideTable, table } from '#bus';
+import { asideTable, mergedTable, table } from '#bus';
 
 export interface OrderTableRow {
   buyerOin: string;
@@ -72,4 +72,7 @@ export const forgottenTable = table<ForgottenTableRow>({
 /** Lines that named a learner who waits to be forgotten, by buyer and order. */
 export const linesAside = asideTable('orders_aside', 'RETENTION_ORDER');
 
-export const tables = [ordersTable, entriesTable, productsTable, forgottenTable, linesAside];
+/** Lines for a learner may name another token of theirs. */
+export const mergedLearners = mergedTable('orders_merged');
+
+export const tables = [ordersTable, entriesTable, productsTable, forgottenTable, linesAside, mergedLearners];

@@ -23,7 +23,7 @@ import {
 } from './mandate.ts';
 import { decideParty, type PartyEvent } from './party.ts';
 import { closedWith, decideReview, lapseOf, lapses } from './review.ts';
-import { decideStanding } from './standing.ts';
+import { decideNames, decideStanding, isOfNames } from './standing.ts';
 import { mandatesTable, pairsTable, partiesTable, reviewsTable, signInTable, versionTable } from './tables.ts';
 
 /** Where each credential is looked up. */
@@ -98,6 +98,21 @@ function onStanding(submitted: PartyStandingSubmitted, record: LogRecord, unit: 
     concludeForgetting(unit, decideForgetting(before, submitted, times), record.key);
     return;
   }
+  if (isOfNames(submitted.change)) {
+    const { event, next } = decideNames(before, submitted, unit.now);
+    const { oin } = submitted;
+    const { clientId = '', klantcode = '' } = row ?? {};
+    if (next)
+      unit.put(partiesTable, {
+        oin,
+        clientId,
+        klantcode,
+        version: nextVersion(unit),
+        row: PartyRow.encode(next).finish(),
+      });
+    say(unit, event, record.key);
+    return;
+  }
   const { event, next } = decideStanding(before, submitted, unit.now);
   if (row && next) unit.put(partiesTable, { ...row, version: nextVersion(unit), row: PartyRow.encode(next).finish() });
   say(unit, event, record.key);
@@ -136,7 +151,7 @@ function onHour(timer: TimerRow, unit: Unit): void {
       if (now.state === MandateState.MANDATE_STATE_ENDED) continue;
       const { mandateId } = mandate;
       const asked = MandateChangeSubmitted.fromPartial({ schoolOin: oin, mandateId, change: 'stop', byOin: oin });
-      const ends = decideMandateChange(pair, asked, world(unit));
+      const ends = because('school_forgotten', decideMandateChange(pair, asked, world(unit)));
       pair = ends.reduce(evolve, pair);
       events.push(...ends);
     }
@@ -189,8 +204,13 @@ function onLapse(timer: TimerRow, unit: Unit): void {
   // The school was asked and was told what its silence means: it ends as if the school had ended it.
   const asked = MandateChangeSubmitted.fromPartial({ schoolOin, mandateId, change: 'stop', byOin: schoolOin });
   if (Mandate.decode(row.mandate).state === MandateState.MANDATE_STATE_ENDED) return;
-  conclude(unit, pair, decideMandateChange(pair, asked, world(unit)), pair.keyDigest, timer);
+  const ends = because('review_unanswered', decideMandateChange(pair, asked, world(unit)));
+  conclude(unit, pair, ends, pair.keyDigest, timer);
 }
+
+/** What both sides are told besides, where the school itself did not speak. */
+const because = (reason: string, events: readonly PartyEvent[]): PartyEvent[] =>
+  events.map((event) => (event.type === 'MandateChanged' ? { ...event, value: { ...event.value, reason } } : event));
 
 function onMandate(submitted: MandateSubmitted, record: LogRecord, unit: Unit): void {
   const { schoolOin, partyOin, mandateId } = submitted.mandate ?? Mandate.fromPartial({});

@@ -53,7 +53,7 @@ export function decideForgetting(
       waits !== undefined &&
       forgetting.destroyAtMs === waits.destroyAtMs &&
       forgetting.receivers.length === waits.receivers.length;
-    return statedAs(row?.party ? row : nobodyYet(oin), forgetting, { unchanged: isSame });
+    return statedAs(row?.party ? row : schoolNobodyNamed(oin), forgetting, { unchanged: isSame });
   }
   if (!row?.party || !before) return { event: refused(oin, 'state.missing', 'Nobody asked to forget this school.') };
   if (change === 'keep') {
@@ -92,7 +92,7 @@ function joined(before: readonly ForgetReceiver[], given: readonly ForgetReceive
 }
 
 /** A school that only mandates and rosters named. */
-const nobodyYet = (oin: string): PartyRow =>
+export const schoolNobodyNamed = (oin: string): PartyRow =>
   PartyRow.fromPartial({
     party: Party.fromPartial({ oin, name: `School ${brinOf(oin)}`, roles: [Role.ROLE_SCHOOL] }),
   });

@@ -52,12 +52,12 @@ type Change = 'entered' | 'confirmed' | 'accepted' | 'narrowed' | 'run_off' | 'e
 
 const changed = (mandate: Mandate, byOin: string, change: Change): PartyEvent => ({
   type: 'MandateChanged',
-  value: { mandate, byOin, unchanged: false, change },
+  value: { mandate, byOin, unchanged: false, change, reason: '' },
 });
 /** It stood so already. */
 const same = (mandate: Mandate, byOin: string): PartyEvent => ({
   type: 'MandateChanged',
-  value: { mandate, byOin, unchanged: true, change: '' },
+  value: { mandate, byOin, unchanged: true, change: '', reason: '' },
 });
 
 /** One that holds, of the same agreement, that gives the party all of this and maybe more. */

@@ -160,6 +160,8 @@ describe('questions about mandates', () => {
       ['answered', ACTIVE],
       ['silent', ENDED],
     ]);
+    const [last] = bench.events('MandateChanged').slice(-1);
+    expect(last!.value).toMatchObject({ change: 'ended', byOin: SCHOOL, reason: 'review_unanswered' });
   });
 
   test('are closed with a mandate that ends otherwise, and answered before what follows', async () => {
@@ -396,16 +398,23 @@ describe('a number to sign in by', () => {
 describe('a session', () => {
   const clientOf = (bench: ReturnType<typeof testBench>) => bench.client(PartiesServiceDefinition);
   const open = (bench: ReturnType<typeof testBench>, n: number) =>
-    clientOf(bench).openSession({ digest: digest(n), partyOin: BOARD, number: 'kvk:12345678' });
+    clientOf(bench).openSession({
+      digest: digest(n),
+      partyOin: BOARD,
+      number: 'kvk:12345678',
+      sealed: new Uint8Array(),
+      endsMs: 0n,
+    });
   const find = async (bench: ReturnType<typeof testBench>, n: number) =>
-    (await clientOf(bench).findSession({ digest: digest(n) })).partyOin;
+    (await clientOf(bench).findSession({ digest: digest(n), look: false })).partyOin;
 
   test('is found by its digest alone, also after a restart, until it is ended', async () => {
     const { bench } = start();
     await open(bench, 1);
-    expect(await clientOf(bench).findSession({ digest: digest(1) })).toEqual({
+    expect(await clientOf(bench).findSession({ digest: digest(1), look: false })).toEqual({
       partyOin: BOARD,
       number: 'kvk:12345678',
+      sealed: new Uint8Array(),
     });
     expect(await find(bench, 2)).toBe('');
     const again = bench.restart();
@@ -413,6 +422,30 @@ describe('a session', () => {
     await clientOf(again).endSession({ digest: digest(1) });
     await clientOf(again).endSession({ digest: digest(1) });
     expect(await find(again, 1)).toBe('');
+  });
+
+  test('of the console gives back what was sealed; a look makes it hold no longer, and it says itself when it ends', async () => {
+    const { bench } = start();
+    const client = clientOf(bench);
+    const sealed = new Uint8Array([1, 2, 3]);
+    const begin = (n: number, endsMs: number) =>
+      client.openSession({ digest: digest(n), partyOin: '', number: '', sealed, endsMs: BigInt(endsMs) });
+    const seen = async (n: number, look: boolean) =>
+      (await client.findSession({ digest: digest(n), look })).sealed.length > 0;
+    await begin(1, bench.now() + 60_000);
+    await begin(2, bench.now() + 100 * 3_600_000);
+    // To the pages of schools it is nobody.
+    expect((await client.findSession({ digest: digest(1), look: false })).partyOin).toBe('');
+    bench.advance(IDLE_MS / 2);
+    expect([await seen(1, false), await seen(2, true)]).toEqual([false, true]);
+    bench.advance(IDLE_MS / 2);
+    expect(await seen(2, true)).toBe(false);
+    await begin(3, bench.now() + 100 * 3_600_000);
+    for (let hours = 0; hours < 12 * 4; hours++) {
+      expect(await seen(3, false)).toBe(true);
+      bench.advance(15 * 60_000);
+    }
+    expect(await seen(3, false)).toBe(false);
   });
 
   test('is over half an hour after it was last asked for, and after eight hours in any case', async () => {
@@ -487,6 +520,7 @@ describe('a school that is forgotten', () => {
       ['n', ENDED],
       ['o', ENDED],
     ]);
+    expect(again.bench.events('MandateChanged').slice(-1)[0]!.value).toMatchObject({ reason: 'school_forgotten' });
     expect(
       again.bench
         .events('MandateChanged')

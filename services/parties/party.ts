@@ -4,6 +4,10 @@ import { type Endpoint, Party, Role } from '#proto/eduk/core/v1/party';
 import { CredentialDigests, type PartySubmitted } from '#proto/eduk/events/v1/parties';
 import type { EventOf } from '#proto/events';
 
+/** What may be said of an endpoint: requests at once, and a second. */
+const MOST_IN_FLIGHT = 256;
+const MOST_PER_SECOND = 10_000;
+
 /** A party as it stands, with the digests that recognise it. */
 export interface StandingParty {
   party: Party;
@@ -47,8 +51,14 @@ export function decideParty(
     return no('wire.invalid', 'A role is not on the list.');
   if (given.boardOin !== '' && !isPartyOin(given.boardOin))
     return no('wire.invalid', 'The OIN of the board must have 20 characters.');
-  for (const endpoint of given.endpoints)
+  for (const endpoint of given.endpoints) {
     if (!isEndpoint(endpoint)) return no('wire.invalid', 'An endpoint needs a standard and an http or https address.');
+    if ((endpoint.maxInFlight ?? 0) > MOST_IN_FLIGHT || (endpoint.maxPerSecond ?? 0) > MOST_PER_SECOND)
+      return no(
+        'wire.invalid',
+        `An endpoint has ${MOST_IN_FLIGHT} requests at once at most, and ${MOST_PER_SECOND} a second.`,
+      );
+  }
   const fresh = submitted.credentials ?? CredentialDigests.fromPartial({});
   for (const credential of ['clientId', 'klantcode'] as const)
     if (fresh[credential] !== '' && inUse(credential, fresh[credential]))

@@ -2,7 +2,12 @@
 import type { EngineView } from '#bus';
 import { type Implementation, implement } from '#kernel';
 import { Mandate, MandateReview } from '#proto/eduk/core/v1/party';
-import { PartiesServiceDefinition, PartyRow, RegisterRun } from '#proto/eduk/parties/v1/parties';
+import {
+  type FindSessionResponse,
+  PartiesServiceDefinition,
+  PartyRow,
+  RegisterRun,
+} from '#proto/eduk/parties/v1/parties';
 import {
   assertionsTable,
   mandatesTable,
@@ -23,6 +28,8 @@ const CLOCKS_MS = 600_000;
 /** A session is over when nobody asked for it this long, or this long after it began, ms. */
 export const IDLE_MS = 30 * 60_000;
 export const LONGEST_MS = 8 * 3_600_000;
+/** Of the console's, which tell by themselves when they end. */
+const LONGEST_CONSOLE_MS = 12 * 3_600_000;
 /** How exactly it is kept when it was last asked for, ms: not every page is worth a write. */
 const SEEN_MS = 60_000;
 
@@ -97,26 +104,38 @@ export function serve(engine: EngineView): readonly Implementation[] {
           .flatMap(({ run }) => (run.length > 0 ? [RegisterRun.decode(run)] : [])),
       }),
       /** Those that are over leave as others come. */
-      openSession({ digest, partyOin, number }) {
+      openSession({ digest, partyOin, number, sealed, endsMs }) {
         engine.note((unit) => {
           for (const old of unit.list(sessionsTable, { index: 'by_seen', equals: [], limit: LEAVE_AT_ONCE })) {
             if (!isOver(old, unit.now)) break;
             unit.remove(sessionsTable, old.digest);
           }
           const { now } = unit;
-          unit.put(sessionsTable, { digest: hex(digest), partyOin, number, seenMs: now, endsMs: now + LONGEST_MS });
+          const row = { digest: hex(digest), partyOin, number, seenMs: now };
+          if (sealed.length === 0) unit.put(sessionsTable, { ...row, endsMs: now + LONGEST_MS });
+          else {
+            const until = Math.min(Number(endsMs), now + LONGEST_CONSOLE_MS);
+            unit.put(sessionsTable, { ...row, endsMs: until, sealed });
+          }
         });
         return {};
       },
-      findSession({ digest }) {
+      findSession({ digest, look }) {
         const known = engine.get(sessionsTable, hex(digest));
-        let found = { partyOin: '', number: '' };
+        const nothing = new Uint8Array();
+        let found: FindSessionResponse = { partyOin: '', number: '', sealed: nothing };
         if (known === undefined) return found;
+        const shown = ({ partyOin, number, sealed }: SessionTableRow) => ({
+          partyOin,
+          number,
+          sealed: sealed ?? nothing,
+        });
+        if (look) return isOver(known, engine.now()) ? found : shown(known);
         engine.note((unit) => {
           const row = unit.get(sessionsTable, hex(digest));
           if (!row) return;
           if (isOver(row, unit.now)) return unit.remove(sessionsTable, row.digest);
-          found = { partyOin: row.partyOin, number: row.number };
+          found = shown(row);
           if (unit.now - row.seenMs >= SEEN_MS) unit.put(sessionsTable, { ...row, seenMs: unit.now });
         });
         return found;

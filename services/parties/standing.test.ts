@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { Party, Role } from '#proto/eduk/core/v1/party';
 import { CredentialDigests, type PartyStandingChanged, PartyStandingSubmitted } from '#proto/eduk/events/v1/parties';
 import type { PartyRow } from '#proto/eduk/parties/v1/parties';
-import { decideStanding } from './standing.ts';
+import { decideNames, decideStanding } from './standing.ts';
 
 const OIN = '00000003123456780000';
 const NOW = Date.UTC(2026, 10, 22, 12);
@@ -66,4 +66,31 @@ test.each([
   const { event, next } = decideStanding(standing, submitted, NOW);
   expect(next).toBeUndefined();
   expect(event).toMatchObject({ type: 'PartyChangeRefused', value: { subject: submitted.oin, code } });
+});
+
+test('names of a school are asked when they are needed from a moment on, said twice is said once, and nothing else changes', () => {
+  const school = '0000000700099ZX00000';
+  const decide = (before: PartyRow | undefined, change: string, atMs: number) =>
+    decideNames(before, PartyStandingSubmitted.fromPartial({ oin: school, change }), atMs);
+  // A school that only mandates named becomes a party by it.
+  const first = decide(undefined, 'names_on_demand', NOW);
+  expect(first.next).toMatchObject({
+    party: { oin: school, roles: [Role.ROLE_SCHOOL] },
+    standing: { identity: 'on-demand', identityMs: BigInt(NOW), stoppedMs: 0n },
+  });
+  expect(told(first)).toMatchObject({ unchanged: false, change: 'names_on_demand' });
+  const again = decide(first.next, 'names_on_demand', NOW + 5);
+  expect(again.next).toBeUndefined();
+  expect(told(again)).toMatchObject({ unchanged: true, standing: { identityMs: BigInt(NOW) } });
+  const back = decide(first.next, 'names_kept', NOW + 9);
+  expect(back.next!.standing).toEqual({
+    ...first.next!.standing,
+    identity: undefined,
+    identityMs: BigInt(NOW + 9),
+  });
+  expect(decide(back.next, 'names_kept', NOW + 10).next).toBeUndefined();
+  expect(decideNames(row(), ask('names_on_demand'), NOW).event).toMatchObject({
+    type: 'PartyChangeRefused',
+    value: { code: 'wire.invalid' },
+  });
 });

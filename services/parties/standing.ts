@@ -2,9 +2,10 @@
  * Whether a party is stopped everywhere: pure. A stop is one fact about the party beside its mandates, which stay as they are, so
  * that it holds for all of them at once and leaves them as they were.
  */
-import { isPartyOin } from '#kernel';
+import { isPartyOin, isSchoolOin } from '#kernel';
 import { CredentialDigests, PartyStanding, type PartyStandingSubmitted } from '#proto/eduk/events/v1/parties';
 import type { PartyRow } from '#proto/eduk/parties/v1/parties';
+import { schoolNobodyNamed } from './forgetting.ts';
 import { type PartyEvent, refused } from './party.ts';
 
 /**
@@ -57,4 +58,30 @@ function renewed(before: CredentialDigests | undefined, given: CredentialDigests
     apiKeyBefore: none,
     beforeUntilMs: 0n,
   };
+}
+
+/** Changes of where the names of a school's people are. */
+const PLACES: Readonly<Record<string, string | undefined>> = { names_on_demand: 'on-demand', names_kept: undefined };
+export const isOfNames = (change: string): boolean => Object.hasOwn(PLACES, change);
+
+/**
+ * Decides whether names of a school's people are kept or asked when they are needed. Answers the event, and the school's row where that
+ * changed; a school that only mandates and rosters named becomes a party by it. Said twice is said once.
+ */
+export function decideNames(
+  row: PartyRow | undefined,
+  { oin, change }: PartyStandingSubmitted,
+  nowMs: number,
+): { event: PartyEvent; next?: PartyRow } {
+  if (!isSchoolOin(oin)) return { event: refused(oin, 'wire.invalid', 'This is no school.') };
+  const school = row?.party ? row : schoolNobodyNamed(oin);
+  const before = school.standing ?? PartyStanding.fromPartial({});
+  const { identity: _, ...rest } = before;
+  const identity = PLACES[change];
+  const unchanged = before.identity === identity;
+  const standing: PartyStanding = unchanged
+    ? before
+    : { ...rest, ...(identity === undefined ? {} : { identity }), identityMs: BigInt(nowMs) };
+  const event: PartyEvent = { type: 'PartyStandingChanged', value: { oin, standing, unchanged, change } };
+  return unchanged ? { event } : { event, next: { ...school, standing } };
 }

@@ -140,7 +140,7 @@ export const signInTable = table<SignInTableRow>({
   retention: 'RETENTION_PUBLIC',
 });
 
-/** A session of an authorised person; of the person it holds nothing. */
+/** A session of an authorised person, or of an operator at the console; of the person it holds nothing. */
 export interface SessionTableRow {
   /** SHA-256 of its id, hexadecimal. */
   digest: string;
@@ -150,12 +150,14 @@ export interface SessionTableRow {
   /** Unix milliseconds: when it was last asked for, within a minute, and when it is over in any case. */
   seenMs: number;
   endsMs: number;
+  /** Of the console: sealed under the id, which is nowhere but in the browser. Absent = it is no session of the console. */
+  sealed?: Uint8Array | undefined;
 }
 
 export const sessionsTable = table<SessionTableRow>({
   name: 'parties_sessions',
   key: ['digest'],
-  columns: { digest: 'text', partyOin: 'text', number: 'text', seenMs: 'int', endsMs: 'int' },
+  columns: { digest: 'text', partyOin: 'text', number: 'text', seenMs: 'int', endsMs: 'int', sealed: 'blob' },
   indexes: { by_seen: ['seenMs'] },
   retention: 'RETENTION_ACCESS',
 });

@@ -2,10 +2,12 @@ import { type Clock, GatewayError, type Implementation, implement } from '#kerne
 import { type RevealRequest, VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import type { AskedReveals, Known } from './asked.ts';
 import type { Custody } from './custody.ts';
+import { arrive, checkEnrolAt, leaving } from './enrolling.ts';
 import type { Forgetting } from './forgetting.ts';
 import { peopleHeld } from './held.ts';
 import type { DoorKeys } from './keys.ts';
 import { checkMapKeys, mapKeys } from './mapping.ts';
+import { mergeTokens } from './merging.ts';
 import { readPseudonym } from './pairwise.ts';
 import { checkIdentify, findLearner, identify, reveal, type Touched } from './people.ts';
 import { replace } from './replacing.ts';
@@ -48,6 +50,8 @@ const EMPTY = Buffer.alloc(0);
 const LOT = 64;
 const LOTS_AT_ONCE = 20;
 const COUNTED_AT_ONCE = 1000;
+/** Of everybody of a school whose names end, in one call. */
+const EVERYONE_AT_ONCE = 640;
 
 export interface ServedVault {
   doors: DoorKeys;
@@ -190,6 +194,23 @@ export function serveVault({
     // Needs no key.
     forget: ({ schoolOin, token, atMs }) =>
       asItIs(schoolOin, ({ forgetting }) => forgetting.decide(schoolOin, token, Number(atMs))),
+    // Needs no key either.
+    async endNames({ schoolOin, tokens, everyone, after }) {
+      let people = 0;
+      if (everyone) {
+        const found = await store.learnersAfter(schoolOin, Number(after ?? 0n), EVERYONE_AT_ONCE);
+        for (let from = 0; from < found.length; from += LOT) {
+          const lot = found.slice(from, from + LOT).map(({ token }) => token);
+          people += await asItIs(schoolOin, ({ forgetting }) => forgetting.endNames(schoolOin, lot));
+        }
+        return { people, ...(found.length < EVERYONE_AT_ONCE ? {} : { next: BigInt(found.at(-1)!.id) }) };
+      }
+      for (let from = 0; from < tokens.length; from += LOT) {
+        const lot = tokens.slice(from, from + LOT);
+        people += await asItIs(schoolOin, ({ forgetting }) => forgetting.endNames(schoolOin, lot));
+      }
+      return { people };
+    },
     async forgetSchool({ schoolOin, atMs }) {
       const since = Number(atMs);
       if (since > clock.now()) throw new GatewayError('wire.invalid', 'Its hour has not come.', { where: 'at_ms' });
@@ -227,11 +248,32 @@ export function serveVault({
         after = found.at(-1)!;
       }
     },
+    async lackEckId({ schoolOin, tokens }) {
+      if (tokens.length > 1_000)
+        throw new GatewayError('wire.invalid', 'At most 1,000 learners at once.', { where: 'tokens' });
+      const lacking = await grouped(schoolOin, ({ shelf }) => {
+        const school = shelf.school(schoolOin, false);
+        if (!school) return [];
+        return each(tokens, (token) => {
+          const one = shelf.byToken(school, token);
+          return one && shelf.parts(school, shelf.whole(school, one)).every(({ hasEckId }) => !hasEckId) ? token : '';
+        });
+      });
+      return { tokens: lacking.filter((token) => token !== '') };
+    },
     replace: (request) => grouped(request.schoolOin, ({ shelf }) => replace(shelf, request)),
     mapKeys(request) {
       checkMapKeys(request);
       return grouped(request.schoolOin, ({ shelf }) => mapKeys(shelf, request));
     },
+    async enrolAt(request) {
+      checkEnrolAt(request);
+      const { going, staying } = await grouped(request.fromSchoolOin, ({ shelf }) => leaving(shelf, request, touched));
+      if (going.length === 0) return { enrolled: [], staying };
+      const there = await grouped(request.toSchoolOin, ({ shelf }) => arrive(shelf, request, going));
+      return { enrolled: there.enrolled, staying: [...staying, ...there.staying] };
+    },
+    mergeTokens: (request) => grouped(request.schoolOin, ({ shelf }) => mergeTokens(shelf, request)),
     doorKeys: () => ({ ...doors, devKey }),
     async rotateKeys({ kinds, schoolOin }) {
       await rotation.begin(kinds, schoolOin);
@@ -324,15 +366,19 @@ function sealText(shelf: Shelf, school: School, text: string, party: string): st
     return own && shelf.rows.text(school.id, own) ? own : '';
   }
   const { version } = shelf.key(school, 'text_tokens');
-  const tokenUnder = (keyVersion: number) =>
-    `tx_${base32(mac(shelf.key(school, 'text_tokens', keyVersion)!.hmac, 'text', text))}`;
+  // Senders write one letter in two ways (Unicode forms): whoever changes its way has changed no text.
+  const composed = text.normalize('NFC');
+  const tokenUnder = (keyVersion: number, form = composed) =>
+    `tx_${base32(mac(shelf.key(school, 'text_tokens', keyVersion)!.hmac, 'text', form))}`;
   const newest = tokenUnder(version);
+  const older = shelf.olderVersions(school, 'text_tokens');
+  const others = [
+    ...older.map((keyVersion) => tokenUnder(keyVersion)),
+    // As it was kept before its form was looked at.
+    ...(composed === text ? [] : [version, ...older].map((keyVersion) => tokenUnder(keyVersion, text))),
+  ];
   // A text keeps the token that it has, which stands in events and groups.
-  const token =
-    shelf
-      .olderVersions(school, 'text_tokens')
-      .map(tokenUnder)
-      .find((older) => shelf.rows.text(school.id, older)) ?? newest;
+  const token = others.find((one) => shelf.rows.text(school.id, one)) ?? newest;
   const now = shelf.clock.now();
   const row = shelf.rows.text(school.id, token);
   if (!row) {

@@ -55,6 +55,7 @@ export const vaultTables: readonly CopiedTable[] = [
   copied('contact', 1, { learner: 'int', content: 'blob', touched_ms: 'int', sealed: 'blob' }),
   copied('texts', 2, { school: 'int', token: 'text', key_version: 'int', touched_ms: 'int', sealed: 'blob' }),
   copied('forgetting', 1, { learner: 'int', at_ms: 'int' }),
+  copied('merged', 1, { learner: 'int', winner: 'int' }),
   meta,
 ];
 
@@ -77,6 +78,16 @@ const KEPT_META = `(${[
   .join(', ')}) OR name LIKE 'hold:%'`;
 
 export const vaultSqliteWays: ReadonlyMap<string, SqliteWay> = new Map<string, SqliteWay>([
+  [
+    'merged',
+    {
+      // A file that no newer release has opened lacks it.
+      selects: (db) =>
+        db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'merged'").get()
+          ? ['SELECT learner, winner FROM merged ORDER BY learner']
+          : [],
+    },
+  ],
   [
     'meta',
     {

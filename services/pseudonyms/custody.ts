@@ -68,7 +68,7 @@ export class MasterSource {
   async #opened(file: string): Promise<Uint8Array> {
     const key = readKeyFile(file);
     if (key instanceof Uint8Array) return key;
-    const holder = this.#holders.at(key.address, () => readHolderToken(key.tokenFile));
+    const holder = this.#holders.own(key.address, () => readHolderToken(key.tokenFile));
     const opened = await holder.unwrap(key.wrapped, MASTER);
     if (opened.length !== 32) throw new ConfigError([`what the master key ${file} holds is no key of 32 bytes`]);
     return opened;
@@ -97,7 +97,7 @@ export class MasterSource {
   /** Of the token for the holder: where the provider lets it end, it does not end while we ask. */
   async stay(): Promise<void> {
     const key = heldIn(this.#file);
-    if (key) await this.#holders.at(key.address, () => readHolderToken(key.tokenFile)).stay();
+    if (key) await this.#holders.own(key.address, () => readHolderToken(key.tokenFile)).stay();
   }
 }
 
@@ -122,7 +122,7 @@ function heldIn(file: string): HeldKey | undefined {
  * them afterwards. Throws `ConfigError` for the file with the token, and what holders throw.
  */
 export async function makeHeldKey(address: string, tokenFile: string, holders: Holders): Promise<HeldKey> {
-  const holder = holders.at(address, () => readHolderToken(tokenFile));
+  const holder = holders.own(address, () => readHolderToken(tokenFile));
   return { address, tokenFile, wrapped: await wrapped(holder, MASTER, (secret) => void secret.fill(0)) };
 }
 

@@ -65,6 +65,18 @@ export class Forgetting {
     this.#decided.push({ school, token, decision, atMs });
   }
 
+  /** People who left lose names, birth dates and contact; who is named again later has them again. Says of how many there were any. */
+  endNames(oin: string, tokens: readonly string[]): number {
+    const school = this.#shelf.school(oin, false);
+    if (!school) return 0;
+    return each(tokens, (token) => {
+      const learner = this.#shelf.byToken(school, token);
+      // Names that stand under a second token are names of the same person.
+      const parts = learner === undefined ? [] : this.#shelf.parts(school, learner);
+      return parts.map((part) => this.#shelf.endNames(school, part)).some(Boolean);
+    }).filter(Boolean).length;
+  }
+
   /**
    * Of a school that is forgotten since `atMs`: whether anything of before is left. The last that goes is its keys, so that a school
    * whose keys are all younger is done, whatever was taken in of it since.

@@ -20,10 +20,10 @@ export function peopleHeld(
 }
 
 function personHeld(shelf: Shelf, school: School, learner: Learner, receivers: readonly Pseudonymous[]): HeldPerson {
-  const { token, kind, mark } = learner;
+  const { token, kind, mark, mergedInto = '' } = learner;
   // Routes of who waits to be forgotten are closed, that to the school too.
   if (learner.waitsMs !== undefined)
-    return { token, kind, refs: [], person: undefined, forgetting: true, pseudonyms: [] };
+    return { token, kind, refs: [], person: undefined, forgetting: true, pseudonyms: [], mergedInto };
   const { birthDate, gender } = particularsOf(shelf, school, learner, 'birth');
   const { email, accountName } = particularsOf(shelf, school, learner, 'contact');
   return {
@@ -37,5 +37,6 @@ function personHeld(shelf: Shelf, school: School, learner: Learner, receivers: r
     pseudonyms: receivers.map(({ partyOin, pseudonyms }) =>
       shelf.pseudonyms(school, partyOin, kind, pseudonyms).of(token),
     ),
+    mergedInto,
   };
 }

@@ -3,6 +3,7 @@
  * comes here. It wraps secrets of 32 bytes and unwraps them, for as long as it lets us; everything else follows from those.
  */
 import { type DialAnswer, type Dialler, GatewayError } from '#kernel';
+import { isProgram, problemWithProgram, program, type Refused } from './program.ts';
 
 /**
  * One key at one holder. A holder that gives no answer is `peer.unavailable`, one that says no `peer.refused`; neither error
@@ -23,6 +24,8 @@ export interface KeyHolder {
 export interface Holders {
   /** The key at an address. `token` is asked for at each call, so that it may change. Throws `wire.invalid`. */
   at(address: string, token: () => string): KeyHolder;
+  /** The same for the operator's own key, which a program of this machine may open too. Never with an address that came over the wire. */
+  own(address: string, token: () => string): KeyHolder;
   close(): void;
 }
 
@@ -34,10 +37,23 @@ const KEY = /^(\/v1\/(?:[\w-]+\/)+)keys\/([\w.-]{1,128})$/;
 const VERSIONED = /^[\w:+/=-]{1,4096}$/;
 
 /** Holders over HTTP. Closes the dialler with them. */
-export const holdersOver = (dialler: Dialler): Holders => ({
-  at: (address, token) => transit(address, token, dialler),
-  close: () => dialler.close(),
-});
+export const holdersOver = (dialler: Dialler): Holders => {
+  const refused: Refused = new Map();
+  return {
+    at: (address, token) => transit(address, token, dialler),
+    own(address, token) {
+      if (!isProgram(address)) return transit(address, token, dialler);
+      const problem = problemWithProgram(address);
+      if (problem) throw new GatewayError('wire.invalid', `This ${problem}.`, { where: 'at' });
+      return program(address, token, refused);
+    },
+    close: () => dialler.close(),
+  };
+};
+
+/** What is wrong with where the operator's own key is held; undefined = nothing that shows. */
+export const problemWithOwnAddress = (address: string): string | undefined =>
+  isProgram(address) ? problemWithProgram(address) : problemWithKeyAddress(address);
 
 /** What is wrong with an address of a key; undefined = nothing that shows. */
 export function problemWithKeyAddress(address: string): string | undefined {

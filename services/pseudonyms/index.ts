@@ -13,7 +13,7 @@ export {
   vaultTables,
 } from './copy.ts';
 export { MasterSource, makeHeldKey, readAtStart } from './custody.ts';
-export { type Holders, holdersOver, problemWithKeyAddress } from './holder.ts';
+export { type Holders, holdersOver, problemWithKeyAddress, problemWithOwnAddress } from './holder.ts';
 export {
   devKeyFile,
   findMasterKey,

@@ -11,7 +11,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { ConfigError } from '#kernel';
-import { problemWithKeyAddress } from './holder.ts';
+import { problemWithOwnAddress } from './holder.ts';
 
 /** Where the master key rests. Only the vault's own thread or process reads it. */
 export interface MasterKeyFile {
@@ -104,7 +104,7 @@ export function readKeyFile(file: string): Uint8Array | HeldKey {
   const text = readOwn(file, 'the master key');
   if (text.startsWith(`${HELD}\n`)) {
     const [, address, tokenFile, wrapped] = HELD_LINES.exec(text.slice(HELD.length + 1)) ?? [];
-    if (!address || !tokenFile || !wrapped || problemWithKeyAddress(address))
+    if (!address || !tokenFile || !wrapped || problemWithOwnAddress(address))
       throw new ConfigError([`the master key ${file} is held elsewhere, and the file does not say where`]);
     return { address, tokenFile, wrapped };
   }

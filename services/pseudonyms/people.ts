@@ -1,4 +1,4 @@
-import { GatewayError } from '#kernel';
+import { GatewayError, NAMES_IN_MARK } from '#kernel';
 import { LearnerRef, Person } from '#proto/eduk/core/v1/learner';
 import type {
   FindLearnerRequest,
@@ -71,7 +71,7 @@ export function identify(shelf: Shelf, request: IdentifyRequest): IdentifyRespon
     const [byEckId, byLasKey] = [find('eck_id', eckId), find('las_key', lasKey)];
     const own = [eckId, lasKey].filter((number) => readPseudonym(number));
     const named = own.map((pseudonym) => byPseudonym(shelf, school, kind as Kind, partyOin, pseudonym));
-    if (contradicts(byEckId, byLasKey) || named.some((one) => one !== named[0])) {
+    if (contradicts(shelf, school, byEckId, byLasKey) || named.some((one) => one !== named[0])) {
       answer.code = 'state.conflict';
       return answer;
     }
@@ -94,7 +94,11 @@ export function identify(shelf: Shelf, request: IdentifyRequest): IdentifyRespon
     }
     if (create && own.length === 0) link(shelf, school, learner, byEckId, byLasKey, answer.created);
     answer.token = learner.token;
-    if (person) answer.nameMark = keepPerson(shelf, school, learner, person, create);
+    const told = byEckId?.told ?? byLasKey?.told;
+    if (told && told !== learner && own.length === 0) answer.merged = told.token;
+    if (person && request.fleeting) answer.nameMark = fleetingMark(shelf, school, learner, person);
+    else if (person)
+      answer.nameMark = markOf(shelf, school, learner, keepPerson(shelf, school, learner, person, create));
     const flowId = request.saltFor[i];
     if (flowId) answer.salt = shelf.learnerMac(school, learner, 'salt', flowId);
     return answer;
@@ -107,7 +111,7 @@ function byPseudonym(shelf: Shelf, school: School, kind: Kind, party: string, ps
   const { version, renewed, characters } = readPseudonym(pseudonym)!;
   const token = party && shelf.pseudonyms(school, party, kind, renewed, version)?.tokenOf(characters);
   const learner = token ? shelf.byToken(school, token) : undefined;
-  return learner?.kind === kind ? learner : undefined;
+  return learner?.kind === kind ? shelf.whole(school, learner) : undefined;
 }
 
 export interface Lookup {
@@ -115,6 +119,8 @@ export interface Lookup {
   number: string;
   hash: string;
   learner: Learner | undefined;
+  /** Under whom it stands. */
+  told: Learner | undefined;
 }
 
 export function lookup(
@@ -131,17 +137,24 @@ export function lookup(
   if (!learner)
     for (const version of shelf.olderVersions(school, 'index'))
       learner ??= shelf.byHash(school, shelf.hash(school, kind, slot, column, number, version));
-  return { column, number, hash, learner };
+  return { column, number, hash, learner: learner && shelf.whole(school, learner), told: learner };
 }
 
 /**
  * Two numbers that name two people; or a key of someone whose ECK iD is another one than the one given, unknown so far:
  * an administration that gives a key to the next pupil. Nobody is linked on such evidence.
  */
-const contradicts = (byEckId: Lookup | undefined, byLasKey: Lookup | undefined): boolean =>
+const contradicts = (
+  shelf: Shelf,
+  school: School,
+  byEckId: Lookup | undefined,
+  byLasKey: Lookup | undefined,
+): boolean =>
   byEckId !== undefined &&
   byLasKey?.learner !== undefined &&
-  (byEckId.learner ? byEckId.learner !== byLasKey.learner : byLasKey.learner.hasEckId);
+  (byEckId.learner
+    ? byEckId.learner !== byLasKey.learner
+    : shelf.parts(school, byLasKey.learner).some(({ hasEckId }) => hasEckId));
 
 /** Those of the two numbers that are new lead to this person from now on. */
 function link(
@@ -197,6 +210,46 @@ function keepPerson(shelf: Shelf, school: School, learner: Learner, person: Pers
   return mark;
 }
 
+/** What a roster remembers of a person of whom nothing is kept: the mark that would stand if all of this were held. */
+function fleetingMark(shelf: Shelf, school: School, learner: Learner, person: Person): Uint8Array {
+  const { birthDate, gender, email, accountName } = person;
+  const names = keepPerson(shelf, school, learner, person, false);
+  return markOf(shelf, school, learner, names, {
+    birth: contentOf(shelf, school, learner, 'birth', { birthDate, gender }),
+    contact: contentOf(shelf, school, learner, 'contact', { email, accountName }),
+  });
+}
+
+/** Keyed mark of particulars; empty = there are none. */
+const contentOf = (shelf: Shelf, school: School, learner: Learner, part: Part, of: Particulars): string =>
+  Object.values(of).every((value) => value === '')
+    ? ''
+    : textOf(shelf.learnerMac(school, learner, part, JSON.stringify(Object.values(of))));
+
+const NAMES = NAMES_IN_MARK;
+const NO_NAMES = Buffer.alloc(NAMES);
+
+/**
+ * What a roster remembers of a person: a mark of the names that it gave, and one of birth date, gender, contact and whether there is
+ * an ECK iD, as they are held now. Another mark is something else to show; only other names are a rename. Empty = nothing of it.
+ */
+function markOf(
+  shelf: Shelf,
+  school: School,
+  learner: Learner,
+  names: Uint8Array,
+  { birth, contact }: Pick<Learner, 'birth' | 'contact'> = learner,
+): Uint8Array {
+  const { hasEckId } = learner;
+  if (names.length === 0 && birth === '' && contact === '' && !hasEckId) return EMPTY;
+  const rest = shelf.learnerMac(school, learner, 'particulars', JSON.stringify([birth, contact, hasEckId]));
+  return Buffer.concat([names.length === 0 ? NO_NAMES : names, rest]);
+}
+
+/** The part of such a mark that names stand under; empty = none were given. */
+const namesIn = (mark: Uint8Array): string =>
+  mark.length > NAMES && mark.subarray(0, NAMES).every((byte) => byte === 0) ? '' : textOf(mark.subarray(0, NAMES));
+
 function keepNames(shelf: Shelf, school: School, learner: Learner, person: Person, mark: Buffer): void {
   const text = textOf(mark);
   if (text === learner.mark) return;
@@ -221,17 +274,15 @@ type Particulars = Partial<Pick<Person, 'birthDate' | 'gender' | 'email' | 'acco
 
 /** `births` rests under the key of names, being as identifying as they are. */
 function keepParticulars(shelf: Shelf, school: School, learner: Learner, part: Part, given: Particulars): void {
-  const contentOf = (of: Particulars) =>
-    textOf(shelf.learnerMac(school, learner, part, JSON.stringify(Object.values(of))));
   let whole = given;
-  let content = contentOf(whole);
+  let content = contentOf(shelf, school, learner, part, whole);
   if (content === learner[part]) return;
   if (learner[part] !== '') {
     const held = particularsOf(shelf, school, learner, part);
     whole = Object.fromEntries(
       Object.entries(given).map(([name, value]) => [name, value === '' ? held[name as keyof Person] : value]),
     );
-    content = contentOf(whole);
+    content = contentOf(shelf, school, learner, part, whole);
     if (content === learner[part]) return;
   }
   const plain = Person.encode(Person.fromPartial(whole)).finish();
@@ -272,24 +323,32 @@ export function reveal(shelf: Shelf, request: RevealRequest, touched: Touched): 
     ? ({ kind, token }: Learner) => shelf.pseudonyms(school!, request.partyOin, kind, request.pseudonyms ?? 0).of(token)
     : undefined;
   return each(request.wanted, ({ token, nameMark }) => {
-    const learner = school && shelf.byToken(school, token);
-    if (!learner) return { known: false, ref: undefined, person: undefined, forgetting: false };
+    const told = school && shelf.byToken(school, token);
+    if (!told) return { known: false, ref: undefined, person: undefined, forgetting: false };
+    const learner = request.formerly ? told : shelf.whole(school, told);
+    // What the learner itself lacks is known of it under another token.
+    const having = (fact: 'mark' | 'birth' | 'contact') =>
+      learner[fact] !== '' || request.formerly
+        ? learner
+        : (shelf.parts(school, learner).find((one) => one[fact] !== '') ?? learner);
     const person = request.names || request.contact ? Person.fromPartial({}) : undefined;
     if (request.names) {
-      const mark = nameMark.length > 0 ? textOf(nameMark) : learner.mark;
-      Object.assign(person!, namesOf(shelf, school, learner, mark, touched));
-      const { birthDate, gender } = particularsOf(shelf, school, learner, 'birth');
+      const named = having('mark');
+      // A mark is of the token that it was made for.
+      const mark = named === told ? namesIn(nameMark) || named.mark : named.mark;
+      Object.assign(person!, namesOf(shelf, school, named, mark, touched));
+      const { birthDate, gender } = particularsOf(shelf, school, having('birth'), 'birth');
       Object.assign(person!, { birthDate, gender });
     }
     if (request.contact) {
-      const { email, accountName } = particularsOf(shelf, school, learner, 'contact');
+      const { email, accountName } = particularsOf(shelf, school, having('contact'), 'contact');
       Object.assign(person!, { email, accountName: accountName && pairwise ? pairwise(learner) : accountName });
     }
     const ref = !request.numbers
       ? undefined
       : pairwise
         ? { eckId: asUri(pairwise(learner)), lasKey: pairwise(learner) }
-        : numbersOf(shelf, school, learner);
+        : numbersOf(shelf, school, request.formerly ? [learner] : shelf.parts(school, learner));
     return { known: true, ref, person, forgetting: learner.waitsMs !== undefined };
   });
 }
@@ -314,12 +373,15 @@ export function namesOf(
 }
 
 /** The first ECK iD and the first key: what was shown outward once stays so, also when the school changes its LAS. */
-function numbersOf(shelf: Shelf, school: School, learner: Learner): LearnerRef {
+function numbersOf(shelf: Shelf, school: School, parts: readonly Learner[]): LearnerRef {
   const ref: LearnerRef = { eckId: '', lasKey: '' };
-  for (const { ordinal, sealed } of shelf.rows.numbers(school.id, learner.id)) {
-    const linked = LearnerRef.decode(shelf.openFor(school, learner, 'numbers', ['ref', ordinal], sealed));
-    ref.eckId ||= linked.eckId;
-    ref.lasKey ||= linked.lasKey;
+  for (const learner of parts) {
+    if (ref.eckId !== '' && ref.lasKey !== '') break;
+    for (const { ordinal, sealed } of shelf.rows.numbers(school.id, learner.id)) {
+      const linked = LearnerRef.decode(shelf.openFor(school, learner, 'numbers', ['ref', ordinal], sealed));
+      ref.eckId ||= linked.eckId;
+      ref.lasKey ||= linked.lasKey;
+    }
   }
   return ref;
 }

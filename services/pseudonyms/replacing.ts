@@ -26,7 +26,9 @@ export function replace(shelf: Shelf, request: ReplaceRequest): ReplaceResponse 
   if (hits.some(({ old, next }) => next.learner !== undefined && next.learner !== old.learner))
     return { code: 'state.conflict', changed: false };
   const changes = each(hits, ({ old, next }) =>
-    column === 'eck_id' ? showEckId(shelf, school, old.learner!, next) : addKey(shelf, school, old.learner!, next),
+    column === 'eck_id'
+      ? showEckId(shelf, school, showing(shelf, school, old.learner!), next)
+      : addKey(shelf, school, old.learner!, next),
   );
   return { code: '', changed: changes.includes(true) };
 }
@@ -60,6 +62,10 @@ export function addKey(shelf: Shelf, school: School, learner: Learner, next: Loo
   });
   return true;
 }
+
+/** Under which of its tokens the ECK iD stands that is shown of a learner. */
+const showing = (shelf: Shelf, school: School, learner: Learner): Learner =>
+  shelf.parts(school, learner).find(({ hasEckId }) => hasEckId) ?? learner;
 
 /** What is shown is the first ECK iD of the rows: the new one goes there, and what stood there where the new one was, or behind. */
 function showEckId(shelf: Shelf, school: School, learner: Learner, next: Lookup): boolean {

@@ -56,8 +56,12 @@ export interface Writes {
   /** Inserts or replaces. */
   putText(school: number, row: TextRow): void;
   dropText(school: number, token: string): void;
+  /** Names of every mark, birth date, gender and contact. */
+  dropNames(school: number, learner: number): void;
   /** Undefined = not after all. */
   setWaiting(school: number, learner: number, atMs: number | undefined): void;
+  /** The first leads to the second; undefined = to itself again. */
+  setMerged(school: number, learner: number, winner: number | undefined): void;
   /** Everything but the token goes: secret, index, all rows. */
   destroy(school: number, learner: Pick<LearnerRow, 'id' | 'token'>, hashes: readonly string[], nowMs: number): void;
 }
@@ -99,6 +103,10 @@ export interface LearnerRow {
   hasEckId: boolean;
   /** When it is to be forgotten, unless that is taken back. */
   waitsMs: number | undefined;
+  /** Token of the learner whose second token this is. */
+  mergedInto: string | undefined;
+  /** Tokens of the same learner that lead here. */
+  merged: readonly string[];
   forgotten: boolean;
 }
 

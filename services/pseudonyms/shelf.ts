@@ -16,7 +16,7 @@ import type { Kind, LearnerRow, Rows, SchoolKeyRow } from './rows.ts';
 import { base32, bytesOf, keyOf, mac, open, type Place, random, seal, shortMac, textOf, versionsOf } from './seal.ts';
 
 /** What may change of one learner or member of staff: no number and no name. */
-type Facts = Pick<LearnerRow, 'mark' | 'birth' | 'contact' | 'hasEckId' | 'waitsMs'>;
+type Facts = Pick<LearnerRow, 'mark' | 'birth' | 'contact' | 'hasEckId' | 'waitsMs' | 'mergedInto' | 'merged'>;
 
 /** One learner or member of staff as far as the vault has needed it. Facts change through `Shelf.change` only. */
 export interface Learner extends Readonly<Facts> {
@@ -403,8 +403,18 @@ export class Shelf {
     return row && !row.forgotten ? this.#keep(school, row) : undefined;
   }
 
+  /** Who it is: a token that was merged into another stands for that one, as long as that one is there. */
+  whole(school: School, learner: Learner): Learner {
+    return (learner.mergedInto !== undefined && this.byToken(school, learner.mergedInto)) || learner;
+  }
+
+  /** The learner, then its other tokens. */
+  parts(school: School, learner: Learner): Learner[] {
+    return [learner, ...learner.merged.flatMap((token) => this.byToken(school, token) ?? [])];
+  }
+
   #keep(school: School, { id, token, kind, secretVersion, wrapped, ...row }: LearnerRow): Learner {
-    const { mark, birth, contact, hasEckId, waitsMs } = row;
+    const { mark, birth, contact, hasEckId, waitsMs, mergedInto, merged } = row;
     const learner: Learner = {
       id,
       token,
@@ -417,6 +427,8 @@ export class Shelf {
       contact,
       hasEckId,
       waitsMs,
+      mergedInto,
+      merged,
     };
     school.byToken.set(token, learner);
     return learner;
@@ -442,6 +454,8 @@ export class Shelf {
       contact: '',
       hasEckId: false,
       waitsMs: undefined,
+      mergedInto: undefined,
+      merged: NOBODY,
     };
     school.byToken.set(token, learner);
     this.#undo.push(() => school.byToken.delete(token));
@@ -494,9 +508,17 @@ export class Shelf {
 
   /** Notes what a write has changed; the write is the caller's. */
   change(learner: Learner, facts: Partial<Facts>): void {
-    const { mark, birth, contact, hasEckId, waitsMs } = learner;
-    this.#undo.push(() => Object.assign(learner, { mark, birth, contact, hasEckId, waitsMs }));
+    const { mark, birth, contact, hasEckId, waitsMs, mergedInto, merged } = learner;
+    this.#undo.push(() => Object.assign(learner, { mark, birth, contact, hasEckId, waitsMs, mergedInto, merged }));
     Object.assign(learner, facts);
+  }
+
+  /** Destroys names, birth date and contact of a person. Says whether there were any. Needs no key. */
+  endNames(school: School, learner: Learner): boolean {
+    if (learner.mark === '' && learner.birth === '' && learner.contact === '') return false;
+    this.rows.write.dropNames(school.id, learner.id);
+    this.change(learner, { mark: '', birth: '', contact: '' });
+    return true;
   }
 
   /** Destroys all that is held of a person but the token. */
@@ -601,6 +623,7 @@ export class Shelf {
 
 const noneHeld: SchoolWrappers = { lease: () => undefined };
 const NO_VERSIONS: readonly number[] = [];
+const NOBODY: readonly string[] = [];
 /** A version stands in two bytes. */
 const MAX_VERSION = 0xffff;
 

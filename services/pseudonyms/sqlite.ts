@@ -56,13 +56,21 @@ CREATE TABLE texts (
 CREATE TABLE forgetting (learner INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
 `;
 
+/** Of before, a file lacks it. */
+const MERGED = `
+CREATE TABLE IF NOT EXISTS merged (learner INTEGER PRIMARY KEY, winner INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS merged_of_winner ON merged (winner);
+`;
+
 const LEARNER = `
   l.id, l.token, l.kind, l.secret_version AS secretVersion, l.wrapped, l.forgotten_ms AS forgottenMs,
     (SELECT n.mark FROM names n WHERE n.learner = l.id ORDER BY n.rank DESC LIMIT 1) AS mark,
     (SELECT b.content FROM births b WHERE b.learner = l.id) AS birth,
     (SELECT c.content FROM contact c WHERE c.learner = l.id) AS contact,
     EXISTS (SELECT 1 FROM numbers m WHERE m.learner = l.id AND m.eck_id_hash IS NOT NULL) AS hasEckId,
-    (SELECT f.at_ms FROM forgetting f WHERE f.learner = l.id) AS waitsMs
+    (SELECT f.at_ms FROM forgetting f WHERE f.learner = l.id) AS waitsMs,
+    (SELECT w.token FROM merged g JOIN learners w ON w.id = g.winner WHERE g.learner = l.id) AS mergedInto,
+    (SELECT group_concat(o.token, ' ') FROM merged g JOIN learners o ON o.id = g.learner WHERE g.winner = l.id) AS merged
   FROM learners l`;
 
 const STATEMENTS = {
@@ -111,6 +119,8 @@ const STATEMENTS = {
   putWaiting: 'INSERT INTO forgetting VALUES (?, ?) ON CONFLICT (learner) DO UPDATE SET at_ms = excluded.at_ms',
   dropWaiting: 'DELETE FROM forgetting WHERE learner = ?',
   dropText: 'DELETE FROM texts WHERE school = ? AND token = ?',
+  putMerged: 'INSERT INTO merged VALUES (?, ?) ON CONFLICT (learner) DO UPDATE SET winner = excluded.winner',
+  dropMerged: 'DELETE FROM merged WHERE learner = ?',
   dropLookup: 'DELETE FROM lookups WHERE school = ? AND hash = ?',
   dropNumbers: 'DELETE FROM numbers WHERE learner = ?',
   dropNames: 'DELETE FROM names WHERE learner = ?',
@@ -133,6 +143,8 @@ interface StoredLearner {
   contact: Uint8Array | null;
   hasEckId: number;
   waitsMs: number | null;
+  mergedInto: string | null;
+  merged: string | null;
 }
 
 const textOrEmpty = (bytes: Uint8Array | null): string => (bytes ? textOf(bytes) : '');
@@ -150,6 +162,8 @@ const learnerOf = (row: StoredLearner): LearnerRow => ({
   contact: textOrEmpty(row.contact),
   hasEckId: row.hasEckId === 1,
   waitsMs: row.waitsMs ?? undefined,
+  mergedInto: row.mergedInto ?? undefined,
+  merged: row.merged?.split(' ').sort() ?? [],
   forgotten: row.forgottenMs !== null,
 });
 
@@ -344,9 +358,21 @@ export class SqliteFile implements Rows, Writes {
     this.#noteDestroyed();
   }
 
+  dropNames(_school: number, learner: number): void {
+    this.#run.dropNames.run(learner);
+    this.#run.dropBirth.run(learner);
+    this.#run.dropContact.run(learner);
+    this.#noteDestroyed();
+  }
+
   setWaiting(_school: number, learner: number, atMs: number | undefined): void {
     if (atMs === undefined) this.#run.dropWaiting.run(learner);
     else this.#run.putWaiting.run(learner, atMs);
+  }
+
+  setMerged(_school: number, learner: number, winner: number | undefined): void {
+    if (winner === undefined) this.#run.dropMerged.run(learner);
+    else this.#run.putMerged.run(learner, winner);
   }
 
   destroy(school: number, { id }: Pick<LearnerRow, 'id'>, hashes: readonly string[], nowMs: number): void {
@@ -356,6 +382,7 @@ export class SqliteFile implements Rows, Writes {
     this.#run.dropBirth.run(id);
     this.#run.dropContact.run(id);
     this.#run.dropWaiting.run(id);
+    this.#run.dropMerged.run(id);
     this.#run.entomb.run(nowMs, id);
     this.#noteDestroyed();
   }
@@ -452,7 +479,7 @@ export function openSqliteFile(file: string): SqliteFile {
     db.exec('BEGIN IMMEDIATE');
     const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all() as { name: string }[];
     const fresh = tables.length === 0;
-    if (fresh) db.exec(SCHEMA);
+    if (fresh) db.exec(SCHEMA + MERGED);
     else if (!tables.some(({ name }) => name === 'meta')) throw new ConfigError([`${file} is no vault`]);
     else {
       const form = Number(db.prepare("SELECT value FROM meta WHERE name = 'form'").get()?.['value']);
@@ -460,6 +487,7 @@ export function openSqliteFile(file: string): SqliteFile {
         throw new ConfigError([
           `${file} was made by a newer release (form ${form}; this release knows ${RENEWED_FORM})`,
         ]);
+      db.exec(MERGED);
       db.exec('COMMIT');
     }
     return new SqliteFile(db, file, fresh);

@@ -41,6 +41,7 @@ export function testHolders(): TestHolders {
         stay: ask,
       };
     },
+    own: (address, token) => holders.at(address, token),
     close: () => undefined,
   };
   return holders;

@@ -97,6 +97,7 @@ async function reveal(
   purpose: Purpose,
   wanted: readonly { token: string; nameMark?: Uint8Array }[],
   staff = false,
+  formerly = false,
 ): Promise<Clear<(Revealed | undefined)[]>> {
   const { released } = purpose;
   if (wanted.length === 0) return new Clear([]);
@@ -111,6 +112,7 @@ async function reveal(
     pairwise: purpose.pairwise,
     pseudonyms: purpose.pseudonyms,
     attributes: [...released].join(','),
+    formerly,
   });
   return new Clear(
     revealed.map((one) =>
@@ -211,7 +213,14 @@ function atSites(entries: RosterEntries, sites: ReadonlySet<string> | undefined)
 export async function revealRoster(
   vault: Vault,
   purpose: Purpose,
-  about: { schoolYear: string; asOf: string; madeAt: string; siteCode?: string },
+  about: {
+    schoolYear: string;
+    asOf: string;
+    madeAt: string;
+    siteCode?: string;
+    /** As they were shown before they were merged with others. */
+    formerly?: boolean;
+  },
   given: RosterEntries,
 ): Promise<Clear<Roster>> {
   const { released } = purpose;
@@ -242,6 +251,8 @@ export async function revealRoster(
       vault,
       purpose,
       entries.learners.map(({ learner, nameMark }) => ({ token: learner, nameMark })),
+      false,
+      about.formerly,
     ),
     reveal(
       vault,

@@ -1,23 +1,52 @@
 /** Records of `results`, and what `rosters` and `entitlements` say that matters to results → rows, events and timers. */
-import { type Consumer, decoded, emit, type LogRecord, SetAside, type TimerRow, terms, type Unit } from '#bus';
-import { dutchDay, GatewayError, isDay, schoolYearOf, startOfDutchDay, uuidText } from '#kernel';
+import {
+  type Consumer,
+  decoded,
+  emit,
+  type LogRecord,
+  MergedLearners,
+  SetAside,
+  type TimerRow,
+  terms,
+  type Unit,
+} from '#bus';
+import {
+  dutchDay,
+  GatewayError,
+  isDay,
+  resultIdUnder,
+  schoolYearOf,
+  senderKeyOf,
+  startOfDutchDay,
+  uuidText,
+} from '#kernel';
 import type { ResultEntry } from '#proto/eduk/events/v1/results';
-import { decide, type ResultState } from './result.ts';
-import { aside, forgotten, type ResultRow, readable, results, years } from './tables.ts';
+import { decide, evolve, type ResultState } from './result.ts';
+import { aside, forgotten, merged, type ResultRow, readable, results, years } from './tables.ts';
 
 /** A result of a year whose term is over already is kept this long, so that its receivers get it. */
 const LEAST_KEPT_MS = 14 * 86_400_000;
+/** A result whose day is still further ahead when a year ends was of no such day. */
+const AHEAD_MS = 31 * 86_400_000;
 /** Rows looked at in one firing of the timer. */
 const PURGED_AT_ONCE = 1_000;
 
 /** Mail that was forgotten lies no longer than this: thirty days in a mailbox, and the three of the forgetting. */
 const MAIL_MS = 33 * 86_400_000;
 const kept = new SetAside(aside);
+export const same = new MergedLearners(merged);
 
 export const consumer: Consumer = {
   name: 'results',
   streams: ['results', 'rosters', 'entitlements'],
-  types: ['ResultSubmitted', 'LearnerForgotten', 'LearnerKept', 'EntitlementGranted'],
+  types: [
+    'ResultSubmitted',
+    'LearnerForgotten',
+    'LearnerKept',
+    'LearnersMerged',
+    'LearnersMergeUndone',
+    'EntitlementGranted',
+  ],
   handle(record, unit) {
     switch (record.type) {
       case 'ResultSubmitted':
@@ -26,29 +55,62 @@ export const consumer: Consumer = {
         return forget(record, unit);
       case 'LearnerKept':
         return keep(record, unit);
+      case 'LearnersMerged':
+        return same.add(unit, decoded(record, 'LearnersMerged'));
+      case 'LearnersMergeUndone':
+        return same.remove(unit, decoded(record, 'LearnersMergeUndone'));
       case 'EntitlementGranted':
         return keepReadable(record, unit);
     }
   },
   onTimer(timer, unit) {
-    if (!kept.onTimer(timer, unit)) purge(timer, unit);
+    if (!kept.onTimer(timer, unit) && !same.onTimer(timer, unit)) purge(timer, unit);
   },
 };
 
 function recordResult(record: LogRecord, unit: Unit): void {
-  const { result } = decoded(record, 'ResultSubmitted');
-  if (!result) throw new GatewayError('gateway.bug', 'A result was accepted without content.');
-  const row = unit.get(results, result.schoolOin, result.byOin, result.resultId);
+  const { result: said } = decoded(record, 'ResultSubmitted');
+  if (!said) throw new GatewayError('gateway.bug', 'A result was accepted without content.');
+  const row = standing(said, unit);
+  const result = row && row.resultId !== said.resultId ? { ...said, resultId: row.resultId } : said;
   const state: ResultState = {
     isForgotten: unit.get(forgotten, result.learner) !== undefined,
-    ...(row ? { recorded: resultEntry(row) } : {}),
+    ...(row ? { recorded: { ...resultEntry(row), learner: ownerOf(unit, row, result.learner) } } : {}),
   };
   const event = decide(state, { type: 'RecordResult', result });
   if (event.name === 'ResultRecorded' && !event.value.unchanged) {
     unit.put(results, resultRow(result, row?.id ?? uuidText(record.id)));
     keepYear(unit, result.schoolOin, yearOfDay(result.day));
+    // A day in years to come is a slip, and would keep the result until then.
+    if (result.day > dutchDay(unit.now)) keepYear(unit, result.schoolOin, schoolYearOf(unit.now));
+  } else if (event.name === 'ResultRecorded' && row) {
+    const statedMs = Number(evolve(state, event).recorded!.statedMs);
+    if (statedMs !== (row.statedMs ?? 0)) unit.put(results, { ...row, statedMs });
   }
   emit(unit, event.name, event.value as never, result.learner);
+}
+
+/**
+ * The row that a result is about: under its id; under the same with another token of its learner; or, where it repeats one that an
+ * older release recorded under the sender's key alone, that one.
+ */
+function standing(said: ResultEntry, unit: Unit): Readonly<ResultRow> | undefined {
+  const { schoolOin, byOin, resultId, learner } = said;
+  const at = (id: string) => unit.get(results, schoolOin, byOin, id);
+  const own = at(resultId);
+  if (own || resultIdUnder(resultId, learner) !== resultId) return own;
+  for (const token of same.tokensOf(unit, schoolOin, learner)) {
+    const other = token === learner ? undefined : at(resultIdUnder(resultId, token)!);
+    if (other) return other;
+  }
+  const older = at(senderKeyOf(resultId));
+  return older?.learner === learner && older.digest === Buffer.from(said.digest).toString('hex') ? older : undefined;
+}
+
+/** Whose it is; where that is the same learner as the one who is named, under the token of that one. */
+function ownerOf(unit: Unit, { school, learner }: ResultRow, named: string): string {
+  const isSame = learner === named || same.winnerOf(unit, school, learner) === same.winnerOf(unit, school, named);
+  return isSame ? named : learner;
 }
 
 /** The payloads can no longer be opened; the rows go too, and whatever comes later is refused. */
@@ -129,7 +191,9 @@ function purge(timer: TimerRow, unit: Unit): void {
   const goOn = (payload: string) => unit.setTimer({ id: timer.id, atMs: unit.now, key: school, payload });
   if (stage === 'results') {
     const rows = unit.list(results, { ...page, index: 'bySchool' });
-    for (const row of rows) if (yearOfDay(row.day) <= year) unit.remove(results, school, row.byOin, row.resultId);
+    const latest = dutchDay(unit.now + AHEAD_MS);
+    for (const row of rows)
+      if (yearOfDay(row.day) <= year || row.day > latest) unit.remove(results, school, row.byOin, row.resultId);
     const { id } = rows.at(-1) ?? {};
     goOn(rows.length === PURGED_AT_ONCE ? `results ${year} ${id}` : `readable ${year}`);
     return;

@@ -72,6 +72,21 @@ describe('a result', () => {
       .when(corrected)
       .toMatchObject({ name: 'ResultRefused', value: { code: 'state.conflict' } });
   });
+  test('that is said again holds since then: what was said in between and comes late does not take its place', () => {
+    const said = (statedMs: bigint, mark: number) =>
+      result({ statedMs, digest: Uint8Array.of(mark), payload: Uint8Array.of(mark) });
+    const again = recorded({ ...said(300n, 1), payload: new Uint8Array(0) }, { unchanged: true });
+    given(recorded(said(100n, 1)))
+      .when(said(300n, 1))
+      .toEqual(again);
+    given(recorded(said(100n, 1)), again)
+      .when(said(200n, 2))
+      .toMatchObject({ name: 'ResultRefused', value: { code: 'state.conflict' } });
+    // An old repeat moves nothing back.
+    given(recorded(said(300n, 1)), recorded({ ...said(100n, 1), payload: new Uint8Array(0) }, { unchanged: true }))
+      .when(said(200n, 2))
+      .toMatchObject({ name: 'ResultRefused', value: { code: 'state.conflict' } });
+  });
   test('is taken back: what stood there goes, with where it stood, and nothing comes under its id again', () => {
     const back = result({ withdrawn: true, productId: '', kind: 0, day: '2026-11-22', payload: new Uint8Array(0) });
     const gone = recorded(result({ withdrawn: true, payload: new Uint8Array(0), digest: new Uint8Array(0) }), {

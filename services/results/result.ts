@@ -63,8 +63,14 @@ export function decide(state: ResultState, { result }: ResultCommand): ResultEve
 
 /** What an event leaves under the id. */
 export function evolve(state: ResultState, event: ResultEvent): ResultState {
-  if (event.name === 'ResultRefused' || event.value.unchanged) return state;
-  return { ...state, recorded: event.value.result! };
+  if (event.name === 'ResultRefused') return state;
+  const { result, unchanged } = event.value;
+  const before = state.recorded;
+  if (!unchanged || !before) return { ...state, recorded: result! };
+  // Said again it holds since then: what was said in between, and comes late, does not take its place.
+  return before.withdrawn || before.statedMs >= result!.statedMs
+    ? state
+    : { ...state, recorded: { ...before, statedMs: result!.statedMs } };
 }
 
 /** Where both say when they were said that decides, so that a day itself can be corrected; else the day of the work. */

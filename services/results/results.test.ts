@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type TestBench, testBench } from '#bus';
+import { resultIdFor } from '#kernel';
 import { ResultEntry } from '#proto/eduk/events/v1/results';
 import { ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
 import { results } from './index.ts';
@@ -116,6 +117,30 @@ describe('results', () => {
     expect(resultEntry({ ...row!, withdrawn: null, statedMs: null })).toMatchObject({ withdrawn: false, statedMs: 0n });
   });
 
+  test('that came under a key of UWLR are found under another token of the learner, and a repeat of what an older release took is one', () => {
+    const b = bench();
+    const work = Buffer.alloc(16, 3);
+    submit(b, result(resultIdFor('1', 'A', work)));
+    b.submit('LearnersMerged', { schoolOin: school, winner: 'W', loser: 'A' }, 'W', { school });
+    // The same message again now finds the learner by the token that stays.
+    submit(b, result(resultIdFor('1', 'W', work), { learner: 'W' }));
+    submit(b, result(resultIdFor('1', 'W', work), { learner: 'W', digest: Uint8Array.of(2) }));
+    expect(b.events('ResultRecorded').map(({ value }) => [value.unchanged, value.replaces])).toEqual([
+      [false, false],
+      [true, false],
+      [false, true],
+    ]);
+    expect(b.list(table, { equals: [] })).toMatchObject([{ resultId: resultIdFor('1', 'A', work), digest: '02' }]);
+    submit(b, result('7', { learner: 'B' }));
+    submit(b, result(resultIdFor('7', 'B', work), { learner: 'B' }));
+    expect(b.events('ResultRecorded').at(-1)!.value).toMatchObject({ unchanged: true, result: { resultId: '7' } });
+    // Of another learner, or with another content, it is another result.
+    submit(b, result(resultIdFor('7', 'C', work), { learner: 'C' }));
+    submit(b, result(resultIdFor('7', 'B', work), { learner: 'B', digest: Uint8Array.of(9) }));
+    expect(b.events('ResultRefused')).toEqual([]);
+    expect(b.list(table, { equals: [] })).toHaveLength(4);
+  });
+
   test('of a forgotten learner go, and later ones are refused', () => {
     const b = bench();
     submit(b, result('r1'));
@@ -211,7 +236,27 @@ describe('until when results are readable', () => {
   });
 });
 
+test('what is said again holds since then, also after a restart', () => {
+  const said = (moment: string, mark: number) =>
+    result('r', { statedMs: BigInt(Date.parse(moment)), digest: Uint8Array.of(mark), payload: Uint8Array.of(mark) });
+  const b = bench();
+  submit(b, said('2026-11-20T10:00:00Z', 1));
+  submit(b, said('2026-11-20T12:00:00Z', 1));
+  submit(b.restart(), said('2026-11-20T11:00:00Z', 2));
+  expect(b.list(table, { equals: [] })).toMatchObject([{ digest: '01', payload: Uint8Array.of(1) }]);
+});
+
 describe('retention', () => {
+  test('of a result whose day is in years to come is that of the year in which it came', () => {
+    const b = bench('2027-07-20T10:00:00Z');
+    submit(b, result('slip', { day: '2062-07-19' }));
+    submit(b, result('next', { day: '2027-09-10' }));
+    b.advance(Date.parse('2027-10-02T00:00:00Z') - b.now());
+    expect(b.list(table, { equals: [] }).map(({ resultId }) => resultId)).toEqual(['next']);
+    b.advance(366 * day);
+    expect(b.list(table, { equals: [] })).toEqual([]);
+  });
+
   test('results go on 1 October after their school year; those of the next year stay', () => {
     const b = bench();
     for (let i = 0; i < 1_100; i++) b.append('ResultSubmitted', { result: result(`old${i}`) }, 'A', { school });

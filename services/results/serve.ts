@@ -2,7 +2,7 @@
 import { allOf, type EngineView, type KeyValue } from '#bus';
 import { dutchDay, GatewayError, type Handlers, type Implementation, implement } from '#kernel';
 import { type ListResultsRequest, ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
-import { resultEntry } from './consume.ts';
+import { resultEntry, same } from './consume.ts';
 import { type ResultRow, readable, results } from './tables.ts';
 
 /** Results on a page where the caller names no number, and the most it may name. */
@@ -15,18 +15,24 @@ export function serve(engine: EngineView): readonly Implementation[] {
   const handlers: Handlers<typeof ResultsServiceDefinition> = {
     listResults(request) {
       const isReadable = readableNow(engine);
-      const place = placeOf(request);
+      const tokens = same.tokensOf(engine, request.schoolOin, request.learner);
+      const places = tokens.map((learner) => placeOf({ ...request, learner }));
       const size = Math.min(request.limit || PAGE, LARGEST_PAGE);
       const found: ResultRow[] = [];
       let after = request.after;
       for (let seen = 0; seen < LOOKED_AT; ) {
-        const rows = engine.list(results, { ...place, limit: size + 1, ...(after === '' ? {} : { after: [after] }) });
-        allOf(rows, (row) => fits(row, request) && isReadable(row));
+        const rows = allOf(places, (place) =>
+          engine.list(results, { ...place, limit: size + 1, ...(after === '' ? {} : { after: [after] }) }),
+        )
+          .flat()
+          .sort((a, b) => (places.length === 1 ? 0 : a.id < b.id ? -1 : 1))
+          .slice(0, size + 1);
+        allOf(rows, (row) => fits(row, request, tokens) && isReadable(row));
         for (const row of rows) {
           // One more than the page fits, so there is a next one.
           if (found.length === size) return { results: found.map(resultEntry), next: after };
           after = row.id;
-          if (fits(row, request) && isReadable(row)) found.push(row);
+          if (fits(row, request, tokens) && isReadable(row)) found.push(row);
         }
         seen += rows.length;
         if (rows.length <= size) return { results: found.map(resultEntry), next: '' };
@@ -52,10 +58,10 @@ function placeOf({ schoolOin, learner, group, productId, fromOin }: ListResultsR
 
 const isAny = (wanted: string, value: string): boolean => wanted === '' || wanted === value;
 
-const fits = (row: ResultRow, wanted: ListResultsRequest): boolean =>
+const fits = (row: ResultRow, wanted: ListResultsRequest, tokens: readonly string[]): boolean =>
   row.withdrawn !== 1 &&
   isAny(wanted.schoolOin, row.school) &&
-  isAny(wanted.learner, row.learner) &&
+  (wanted.learner === '' || tokens.includes(row.learner)) &&
   isAny(wanted.group, row.groupToken) &&
   isAny(wanted.productId, row.productId) &&
   isAny(wanted.fromOin, row.byOin);
@@ -68,9 +74,9 @@ function readableNow(engine: EngineView): (row: ResultRow) => boolean {
     const id = `${school} ${productId} ${learner}`;
     let answer = known.get(id);
     if (answer === undefined) {
-      const own = engine.get(readable, school, productId, learner)?.until;
-      const all = engine.get(readable, school, productId, '')?.until;
-      const until = [own, all].filter((day) => day !== undefined);
+      const until = [...same.tokensOf(engine, school, learner), '']
+        .map((token) => engine.get(readable, school, productId, token)?.until)
+        .filter((day) => day !== undefined);
       answer = until.length === 0 || until.some((day) => day >= today);
       known.set(id, answer);
     }

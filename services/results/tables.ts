@@ -1,4 +1,4 @@
-import { asideTable, type Table, table } from '#bus';
+import { asideTable, mergedTable, type Table, table } from '#bus';
 
 /** What results keeps: open columns, and a payload that only the vault can open. */
 
@@ -102,4 +102,7 @@ export const forgotten: Table<ForgottenRow> = table<ForgottenRow>({
 /** Results of a learner who waits to be forgotten, by sender and id: a `ResultRow` with its payload in base64. */
 export const aside = asideTable('results_aside', retention);
 
-export const tables: readonly Table[] = [results, readable, years, forgotten, aside];
+/** Whose results stand under another token of theirs. */
+export const merged = mergedTable('results_merged');
+
+export const tables: readonly Table[] = [results, readable, years, forgotten, aside, merged];

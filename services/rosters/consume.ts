@@ -10,7 +10,16 @@ import {
   terms,
   type Unit,
 } from '#bus';
-import { endOfDutchDay, forgetHoldId, schoolYearOf, startOfDutchDay, uuidText } from '#kernel';
+import {
+  dutchDay,
+  endOfDutchDay,
+  forgetHoldId,
+  schoolYearOf,
+  seenForgetHold,
+  shownForgetHold,
+  startOfDutchDay,
+  uuidText,
+} from '#kernel';
 import type { PartyStandingChanged } from '#proto/eduk/events/v1/parties';
 import {
   type GroupEntry,
@@ -19,7 +28,44 @@ import {
   RosterSubmitted,
   type StaffEntry,
 } from '#proto/eduk/events/v1/rosters';
+import {
+  askChange,
+  awayFrom,
+  comeBack,
+  cross,
+  decideChange,
+  dropChanges,
+  onChangeTimer,
+  purgeChanges,
+  SCHOOL_CHANGE,
+  undoChange,
+} from './change.ts';
 import { Touched, touchedBy } from './history.ts';
+import {
+  dropLeavers,
+  follow,
+  type Leaver,
+  leaveAgain,
+  lookBack,
+  lookedBack,
+  noteGone,
+  onLeavingTimer,
+  type Person,
+} from './leaving.ts';
+import {
+  askMerge,
+  asMerged,
+  decideMerge,
+  dropHeld,
+  forgetHeld,
+  keepHeld,
+  type LearnerRows,
+  losersOf,
+  MERGE,
+  purgeMerges,
+  undoMerge,
+  winnerOf,
+} from './merge.ts';
 import {
   byYearGroup,
   type Changes,
@@ -53,6 +99,7 @@ import {
   heldParts,
   holds,
   type LearnerRow,
+  type LeftRow,
   learners,
   parts,
   places,
@@ -87,7 +134,7 @@ const FORGETS_AT_ONCE = 10;
 /** Who is destroyed within this time cannot be kept any more: the vault may be at it. */
 const TOO_LATE_MS = 5 * 60_000;
 /** Why a hold is no roster's. */
-const FORGETS_MANY = 'forgets_many';
+export const FORGETS_MANY = 'forgets_many';
 const kept = new SetAside(aside);
 /** Rows removed at one firing of the timer. */
 const PURGED_AT_ONCE = 1_000;
@@ -110,6 +157,11 @@ export function consumer({ holdThresholdPercent }: RosterSettings): Consumer {
       'LearnerKeepSubmitted',
       'SchoolYearTurnSubmitted',
       'PartyStandingChanged',
+      'LearnersMergeSubmitted',
+      'LearnersMergeUndoSubmitted',
+      'SchoolChangeSubmitted',
+      'SchoolChangeUndoSubmitted',
+      'SchoolCrossingSubmitted',
     ],
     handle(record, unit) {
       switch (record.type) {
@@ -122,11 +174,21 @@ export function consumer({ holdThresholdPercent }: RosterSettings): Consumer {
         case 'LearnerForgetSubmitted':
           return forget(record, unit, holdThresholdPercent);
         case 'LearnerKeepSubmitted':
-          return keep(record, unit);
+          return keepEach(record, unit);
         case 'SchoolYearTurnSubmitted':
           return askTurn(record, unit);
         case 'PartyStandingChanged':
           return onForgetting(decoded(record, 'PartyStandingChanged'), unit);
+        case 'LearnersMergeSubmitted':
+          return askMerge(record, unit);
+        case 'LearnersMergeUndoSubmitted':
+          return undoMerge(record, unit, learnerRows);
+        case 'SchoolChangeSubmitted':
+          return askChange(record, unit);
+        case 'SchoolChangeUndoSubmitted':
+          return undoChange(record, unit);
+        case 'SchoolCrossingSubmitted':
+          return crossOver(record, unit);
       }
     },
     onTimer,
@@ -149,7 +211,7 @@ function takePart(record: LogRecord, unit: Unit, thresholdPercent: number): void
   if (earlier.length > 0) unit.cancelTimer(`${schoolOin} ${timer}`);
   const bodies = [...earlier.filter((row) => row.part < part).map(({ body }) => body), record.data];
   // Rows come by number and are unique, so that as many as the last one's number means none is missing.
-  const document = bodies.length === part + 1 ? assemble(bodies) : undefined;
+  const document = bodies.length === part + 1 ? assemble(bodies, unit, record.timeMs) : undefined;
   if (!document) {
     const told = 'A part of the roster is missing, or of another school year, site or administration.';
     const value = { rosterId, holdId: '', schoolOin, code: 'wire.invalid', told, siteCode, administration };
@@ -193,8 +255,11 @@ function takePart(record: LogRecord, unit: Unit, thresholdPercent: number): void
 const wholeOf = ({ rosterId, schoolYear, siteCode, administration }: RosterSubmitted): string =>
   `${schoolYear}|${siteCode}|${administration}|${rosterId}`;
 
-/** Parts put together; the last one says what the roster is. Undefined when parts name different years. */
-function assemble(bodies: readonly Uint8Array[]): RosterDocument | undefined {
+/**
+ * Parts put together; the last one says what the roster is. Undefined when parts name different years. None is made later than it
+ * came (`latestMs`): a clock that is ahead, or a slip in a date, would keep every later roster out.
+ */
+function assemble(bodies: readonly Uint8Array[], unit: Unit, latestMs: number): RosterDocument | undefined {
   const all = bodies.map((body) => RosterSubmitted.decode(body));
   const last = all.at(-1)!;
   if (all.some(({ schoolYear }) => schoolYear !== last.schoolYear)) return undefined;
@@ -205,46 +270,78 @@ function assemble(bodies: readonly Uint8Array[]): RosterDocument | undefined {
     schoolOin: last.schoolOin,
     schoolYear: last.schoolYear,
     asOf: said((part) => part.asOf),
-    madeMs: Date.parse(said((part) => part.madeAt)) || 0,
+    madeMs: Math.min(Date.parse(said((part) => part.madeAt)) || 0, latestMs),
     partial: all.some((part) => part.partial),
     byOin: last.byOin,
     siteCode: last.siteCode,
     administration: last.administration,
     sites: all.flatMap((part) => part.sites),
     groups: all.flatMap((part) => part.groups),
-    learners: all.flatMap((part) => part.learners),
+    learners: [
+      ...asMerged(
+        unit,
+        last.schoolOin,
+        all.flatMap((part) => part.learners),
+      ),
+    ],
     staff: all.flatMap((part) => part.staff),
   };
 }
 
 function addLearners(record: LogRecord, unit: Unit): void {
-  const { schoolOin, schoolYear: givenYear, learners: named } = decoded(record, 'LearnersSubmitted');
+  const { schoolOin, schoolYear: givenYear, learners: given, crossing } = decoded(record, 'LearnersSubmitted');
   const schoolYear = givenYear || standingOf(unit, schoolOin).running;
+  const named = [...asMerged(unit, schoolOin, given)];
+  const came = new Set(crossing ? named.map(({ learner }) => learner) : []);
   const state = load(
     unit,
     schoolOin,
     schoolYear,
     named.map(({ learner }) => learner),
+    came,
   );
+  if (crossing) comeBack(unit, schoolOin, came);
   const decided = decide(state, { type: 'AddLearners', schoolOin, schoolYear, learners: named, now: unit.now });
   save(unit, state, { schoolOin, schoolYear }, decided);
 }
 
+/** Names and numbers of who went have their term, as of who left otherwise. */
+function crossOver(record: LogRecord, unit: Unit): void {
+  const school = decoded(record, 'SchoolCrossingSubmitted').schoolOin;
+  const { running } = standingOf(unit, school);
+  cross(record, unit, learnerRows, (year, went) => follow(unit, running, { school, year, came: [], went }));
+}
+
 function decideHold(record: LogRecord, unit: Unit): void {
-  const { schoolOin, holdId, approve } = decoded(record, 'HoldDecisionSubmitted');
+  const { schoolOin, holdId: shown, approve } = decoded(record, 'HoldDecisionSubmitted');
+  const { holdId, seen } = seenForgetHold(shown);
   const row = unit.get(holds, schoolOin, holdId);
   const waits = row?.state === 'waiting';
   if (waits && row.reason === FORGETS_MANY) {
-    decideForgets(unit, row, approve, record.timeMs);
+    decideForgets(unit, row, approve, seen, record);
+    return;
+  }
+  if (waits && row.reason === MERGE) {
+    decideMerge(record, unit, row, learnerRows);
+    return;
+  }
+  if (waits && row.reason === SCHOOL_CHANGE) {
+    decideChange(record, unit, row);
     return;
   }
   const document = waits
-    ? assemble(unit.list(heldParts, { equals: [schoolOin, holdId] }).map(({ body }) => body))
+    ? assemble(
+        unit.list(heldParts, { equals: [schoolOin, holdId] }).map(({ body }) => body),
+        unit,
+        row.sinceMs,
+      )
     : undefined;
   const state = waits ? load(unit, schoolOin, row.year) : nothingKnown;
   const hold = row && holdState(row);
   const decided = decide(state, { type: 'DecideHold', schoolOin, holdId, approve, hold, document, now: unit.now });
   save(unit, state, document ?? { schoolOin, schoolYear: row?.year ?? '' }, decided);
+  // It may have been what kept the school in its year.
+  if (waits) mayTurn(unit, schoolOin, standingOf(unit, schoolOin), row.year);
 }
 
 /**
@@ -259,14 +356,15 @@ function forget(record: LogRecord, unit: Unit, thresholdPercent: number): void {
     holdForget(unit, { school: schoolOin, learner, flowId: record.flowId, byOin, record, destroyAtMs });
     return;
   }
-  forgetNow(unit, schoolOin, learner, record.timeMs, destroyAtMs);
+  for (const token of [learner, ...losersOf(unit, schoolOin, learner)])
+    forgetNow(unit, schoolOin, token, record.timeMs, destroyAtMs);
 }
 
 /** By when they were asked for, not by now: what a restore takes in again was asked on many days. */
 function isTooMany(unit: Unit, school: string, askedMs: number, thresholdPercent: number): boolean {
   const day = unit
     .list(forgotten, { equals: [school] })
-    .filter(({ atMs, keptMs }) => !keptMs && atMs > askedMs - DAY_MS && atMs <= askedMs).length;
+    .filter(({ atMs, keptMs, byTerm }) => !keptMs && !byTerm && atMs > askedMs - DAY_MS && atMs <= askedMs).length;
   if (day < FORGETS_AT_ONCE) return false;
   const size = Math.max(0, ...unit.list(years, { equals: [school] }).map(({ learners }) => learners));
   return day >= Math.floor(((size + day) * thresholdPercent) / 100);
@@ -288,6 +386,7 @@ function holdForget(
     .list(holds, { index: 'waiting', equals: ['waiting', school] })
     .find(({ reason }) => reason === FORGETS_MANY);
   const holdId = waiting?.holdId ?? forgetHoldId(uuidText(record.id));
+  let nth = waiting?.forgets ?? 0;
   if (!unit.get(heldForgets, school, holdId, learner)) {
     const before: HoldRow = waiting ?? {
       school,
@@ -305,23 +404,40 @@ function holdForget(
       learnersLeaving: [],
       groupsClosing: [],
     };
-    unit.put(holds, { ...before, forgets: (before.forgets ?? 0) + 1 });
+    nth = (before.forgets ?? 0) + 1;
+    unit.put(holds, { ...before, forgets: nth });
     const delayMs = Math.max(0, Number(destroyAtMs) - record.timeMs);
-    unit.put(heldForgets, { school, holdId, learner, flowId, delayMs });
+    unit.put(heldForgets, { school, holdId, learner, flowId, delayMs, nth });
   }
-  emit(unit, 'LearnerForgetHeld', { schoolOin: school, learner, holdId }, learner);
+  const shown = shownForgetHold(holdId, nth);
+  emit(unit, 'LearnerForgetHeld', { schoolOin: school, learner, holdId: shown }, learner);
 }
 
-/** Someone looked at them: all are forgotten, or none. */
-function decideForgets(unit: Unit, row: HoldRow, approve: boolean, decidedMs: number): void {
+/** Someone looked at them: all that were seen are forgotten, or none. Who came after that look waits on, in a hold of its own. */
+function decideForgets(unit: Unit, row: HoldRow, approve: boolean, seen: number | undefined, record: LogRecord): void {
   const { school, holdId } = row;
-  const held = unit.list(heldForgets, { equals: [school, holdId] });
-  unit.put(holds, { ...row, state: approve ? 'approved' : 'rejected' });
-  dropHeldForgets(unit, held);
+  const decidedMs = record.timeMs;
+  const all = unit.list(heldForgets, { equals: [school, holdId] });
+  const isSeen = ({ nth }: HeldForgetRow) => seen === undefined || (nth ?? 0) <= seen;
+  const held = all.filter(isSeen);
+  const later = all.filter((one) => !isSeen(one)).sort((a, b) => (a.nth ?? 0) - (b.nth ?? 0));
+  unit.put(holds, { ...row, state: approve ? 'approved' : 'rejected', forgets: held.length });
+  dropHeldForgets(unit, all);
+  if (later.length > 0) {
+    const next = forgetHoldId(uuidText(record.id));
+    unit.put(holds, { ...row, holdId: next, flowId: later[0]!.flowId, sinceMs: unit.now, forgets: later.length });
+    for (const [i, one] of later.entries()) {
+      unit.put(heldForgets, { ...one, holdId: next, nth: i + 1 });
+      const value = { schoolOin: school, learner: one.learner, holdId: shownForgetHold(next, i + 1) };
+      emit(unit, 'LearnerForgetHeld', value, one.learner, { flowId: one.flowId, school });
+    }
+  }
   emit(unit, 'HoldDecided', { holdId, rosterId: '', schoolOin: school, approved: approve }, school);
   const told = 'It waited for approval and was rejected.';
   for (const { learner, flowId, delayMs } of held)
-    if (approve) forgetNow(unit, school, learner, decidedMs, BigInt(decidedMs + delayMs), flowId);
+    if (approve)
+      for (const token of [learner, ...losersOf(unit, school, learner)])
+        forgetNow(unit, school, token, decidedMs, BigInt(decidedMs + delayMs), flowId);
     else {
       const about = { rosterId: '', holdId, schoolOin: school, siteCode: '', administration: '' };
       emit(unit, 'RosterRefused', { ...about, code: 'hold.pending', told }, school, { flowId, school });
@@ -335,27 +451,31 @@ function forgetNow(
   atMs: number,
   askedAtMs: bigint,
   flowId?: string,
-  ofSchool = 0,
+  why: Pick<ForgottenRow, 'ofSchool' | 'byTerm'> = {},
 ): void {
   const mark = unit.get(forgotten, school, learner);
   const waits = mark !== undefined && !mark.keptMs ? mark : undefined;
   // Asking again brings it no later: who asks every night would never see it done.
   const destroyAtMs = waits ? BigInt(Math.min(waits.destroyAtMs ?? Infinity, Number(askedAtMs))) : askedAtMs;
   kept.open(unit, school, learner, Number(destroyAtMs));
+  forgetHeld(unit, school, learner, Number(destroyAtMs));
   for (const year of unit.list(years, { equals: [school] })) {
     const row = unit.get(learners, school, year.year, learner);
     if (!row) continue;
     kept.put(unit, school, learner, row.year, row);
     removeLearner(unit, school, row.year, learner, row.leavesOn);
-    const touched = new Touched();
-    touched.learner(claimsOfLearner(row), []);
-    touched.save(unit, school, row.year, year.changedMs);
-    count(unit, row, -1);
+    count(unit, row, -1, touch(unit, claimsOfLearner(row), [], row));
   }
   // Who was asked to be forgotten by itself stays so when its school is kept.
-  const own = waits ? waits.ofSchool : ofSchool || undefined;
-  const now: ForgottenRow = { school, learner, atMs: waits?.atMs ?? atMs, destroyAtMs: Number(destroyAtMs) };
-  unit.put(forgotten, own ? { ...now, ofSchool: own } : now);
+  const { ofSchool, byTerm } = waits ?? why;
+  unit.put(forgotten, {
+    school,
+    learner,
+    atMs: waits?.atMs ?? atMs,
+    destroyAtMs: Number(destroyAtMs),
+    ...(ofSchool ? { ofSchool } : {}),
+    ...(byTerm ? { byTerm } : {}),
+  });
   // Told again on a repeat: the vault may have to destroy sooner than it was told first.
   const options = flowId === undefined ? undefined : { flowId, school };
   emit(unit, 'LearnerForgotten', { schoolOin: school, learner, destroyAtMs }, learner, options);
@@ -367,7 +487,7 @@ function forgetNow(
  */
 function onForgetting({ oin: school, standing, change }: PartyStandingChanged, unit: Unit): void {
   const forgetting = standing?.forgetting;
-  if (!forgetting || change === '' || change === 'confirmed') return;
+  if (!forgetting || change === '' || change === 'confirmed' || change.startsWith('names_')) return;
   const payload = `${SCHOOL} ${change} ${forgetting.destroyAtMs}`;
   unit.setTimer({ id: `${school} ${SCHOOL}`, atMs: unit.now, key: school, payload });
 }
@@ -392,7 +512,9 @@ function goOnWithSchool(unit: Unit, school: string, change: string, destroyAtMs:
   const atMs = change === 'destroyed' ? unit.now : destroyAtMs;
   for (const { year } of unit.list(years, { equals: [school] })) {
     const some = unit.list(learners, { equals: [school, year], limit: OF_SCHOOL_AT_ONCE });
-    for (const { learner } of some) forgetNow(unit, school, learner, unit.now, BigInt(atMs), undefined, 1);
+    for (const { learner } of some)
+      for (const token of [learner, ...losersOf(unit, school, learner)])
+        forgetNow(unit, school, token, unit.now, BigInt(atMs), undefined, { ofSchool: 1 });
     if (some.length > 0) {
       again();
       return;
@@ -401,15 +523,30 @@ function goOnWithSchool(unit: Unit, school: string, change: string, destroyAtMs:
   if (change !== 'destroyed') return;
   // Its rosters have no term to wait for.
   for (const { year } of unit.list(years, { equals: [school] }))
-    unit.setTimer({ id: purgeTimer(school, year), atMs: unit.now, key: school, payload: `purge ${year}` });
+    unit.setTimer({ id: purgeTimer(school, year), atMs: unit.now, key: school, payload: `purge ${year} ${SCHOOL}` });
+  if (dropLeavers(unit, school) || dropChanges(unit, school)) again();
   for (const { byOin, rosterId, part } of unit.list(parts, { equals: [school], limit: PURGED_AT_ONCE }))
     unit.remove(parts, school, byOin, rosterId, part);
 }
 
 const purgeTimer = (school: string, year: string): string => `${school} purge ${year}`;
 
+/** What the places of one learner look like changes; before the year counts it. */
+function touch(
+  unit: Unit,
+  before: Claim<LearnerEntry>[],
+  after: Claim<LearnerEntry>[],
+  { school, year }: Pick<LearnerRow, 'school' | 'year'>,
+): number {
+  const touched = new Touched();
+  touched.learner(before, after);
+  const changedMs = momentOfChange(unit, school, year);
+  touched.save(unit, school, year, unit.get(years, school, year)?.changedMs ?? 0, changedMs);
+  return changedMs;
+}
+
 /** One learner more, or fewer, in the year and in the scopes that name it. */
-function count(unit: Unit, row: LearnerRow, by: 1 | -1): void {
+function count(unit: Unit, row: LearnerRow, by: 1 | -1, changedMs: number): void {
   const { school, year } = row;
   const named = new Set(claimsOfLearner(row).map(({ scope }) => scope));
   for (const { site, administration } of unit.list(scopes, { equals: [school, year] })) {
@@ -418,7 +555,16 @@ function count(unit: Unit, row: LearnerRow, by: 1 | -1): void {
       unit.put(scopes, { ...scope, learners: Math.max(0, scope.learners + by) });
   }
   const known = unit.get(years, school, year);
-  if (known) unit.put(years, { ...known, learners: known.learners + by, changedMs: unit.now });
+  if (known) unit.put(years, { ...known, learners: known.learners + by, changedMs });
+}
+
+/**
+ * When something of a school year changes: now, and later than every change that was told of. A clock that was set back, that of the
+ * process that goes on, and two changes in one millisecond would hide the second from who asks what changed since the first.
+ */
+function momentOfChange(unit: Unit, school: string, ...ofYears: readonly string[]): number {
+  const told = ofYears.map((year) => unit.get(years, school, year)?.changedMs ?? 0);
+  return Math.max(unit.now, 1 + Math.max(...told, unit.get(turns, school)?.turnedMs ?? 0));
 }
 
 /** Without the groups that closed meanwhile. */
@@ -437,8 +583,13 @@ function inOpenGroups(unit: Unit, row: LearnerRow): LearnerRow {
 }
 
 /** The forgetting is taken back: the learner is where the rosters of then had it; those to come say where it is now. */
-function keep(record: LogRecord, unit: Unit): void {
+function keepEach(record: LogRecord, unit: Unit): void {
   const { schoolOin: school, learner } = decoded(record, 'LearnerKeepSubmitted');
+  keep(record, unit, school, learner);
+  for (const token of losersOf(unit, school, learner)) keep(record, unit, school, token);
+}
+
+function keep(record: LogRecord, unit: Unit, school: string, learner: string): void {
   const mark = unit.get(forgotten, school, learner);
   const refuse = (code: 'state.missing' | 'state.conflict', told: string) =>
     emit(unit, 'LearnerKeepRefused', { schoolOin: school, learner, code, told }, learner);
@@ -451,41 +602,72 @@ function keep(record: LogRecord, unit: Unit): void {
     return;
   }
   keepNow(unit, mark, record.timeMs);
+  if (mark.byTerm) leaveAgain(unit, school, learner);
 }
 
 function keepNow(unit: Unit, mark: ForgottenRow, atMs: number): void {
   const { school, learner } = mark;
   unit.put(forgotten, { ...mark, keptMs: atMs });
+  keepHeld(unit, school, learner);
   emit(unit, 'LearnerKept', { schoolOin: school, learner }, learner);
   for (const { held } of kept.take<LearnerRow>(unit, school, learner)) {
     // The year ended meanwhile.
     if (!unit.get(years, school, held.year)) continue;
     const row = inOpenGroups(unit, held);
-    unit.put(learners, { ...row, changedMs: unit.now });
-    const touched = new Touched();
-    touched.learner([], claimsOfLearner(row));
-    touched.save(unit, school, row.year, unit.get(years, school, row.year)!.changedMs);
-    count(unit, row, 1);
-    if (row.leavesOn !== '')
-      unit.setTimer({
-        id: leaveTimer(school, row.year, learner),
-        atMs: endOfDay(row.leavesOn),
-        key: school,
-        payload: `leave ${row.year} ${learner}`,
-      });
+    putBack(unit, row);
     emit(unit, 'LearnerJoined', { schoolOin: school, schoolYear: row.year, learner: learnerEntry(row) }, learner);
   }
 }
 
+function putBack(unit: Unit, row: LearnerRow): void {
+  const { school, year, learner, leavesOn } = row;
+  unit.put(learners, { ...row, changedMs: unit.now });
+  count(unit, row, 1, touch(unit, [], claimsOfLearner(row), row));
+  if (leavesOn !== '')
+    unit.setTimer({
+      id: leaveTimer(school, year, learner),
+      atMs: endOfDay(leavesOn),
+      key: school,
+      payload: `leave ${year} ${learner}`,
+    });
+}
+
+const learnerRows: LearnerRows = {
+  put: putBack,
+  remove(unit, row) {
+    removeLearner(unit, row.school, row.year, row.learner, row.leavesOn);
+    count(unit, row, -1, touch(unit, claimsOfLearner(row), [], row));
+  },
+  seenAnew(unit, row) {
+    const changedMs = touch(unit, claimsOfLearner(row), [], row);
+    const year = unit.get(years, row.school, row.year);
+    if (year) unit.put(years, { ...year, changedMs });
+  },
+  entry: (row) => learnerEntry(row),
+  inOpenGroups,
+};
+
 function onTimer(timer: TimerRow, unit: Unit): void {
   if (kept.onTimer(timer, unit)) return;
+  if (onChangeTimer(timer, unit, codesOf)) return;
+  const running = () => standingOf(unit, timer.key).running;
+  if (onLeavingTimer(timer, unit, running, (row, atMs) => forgetByTerm(unit, row, atMs))) return;
   const [what, first = '', second = ''] = timer.payload.split(' ');
   const schoolOin = timer.key;
   if (what === 'leave') endDay(unit, schoolOin, first, second);
-  else if (what === 'purge') purge(unit, schoolOin, first, timer);
+  else if (what === 'purge') purge(unit, schoolOin, first, timer, second === SCHOOL);
   else if (what === 'turn') dayCame(unit, schoolOin, first);
+  else if (what === MERGE) dropHeld(unit, schoolOin, first);
   else if (what === SCHOOL) goOnWithSchool(unit, schoolOin, first, Number(second), timer);
   else dropParts(unit, schoolOin, first, timer.payload.slice(`parts ${first} `.length));
+}
+
+/** The time of the numbers of who left is over. Of staff no service but the vault holds more than a token. */
+function forgetByTerm(unit: Unit, { school, person, isStaff }: LeftRow, destroyAtMs: number): void {
+  if (isStaff === 1) unit.put(forgotten, { school, learner: person, atMs: unit.now, destroyAtMs: unit.now, byTerm: 1 });
+  else
+    for (const token of [person, ...losersOf(unit, school, person)])
+      forgetNow(unit, school, token, unit.now, BigInt(destroyAtMs), undefined, { byTerm: 1 });
 }
 
 function endDay(unit: Unit, schoolOin: string, schoolYear: string, learner: string): void {
@@ -505,16 +687,22 @@ function dropParts(unit: Unit, schoolOin: string, byOin: string, whole: string):
 }
 
 /** Retention: the turn of the year is no removal, so nobody is told that anyone left. */
-function purge(unit: Unit, school: string, year: string, timer: TimerRow): void {
+function purge(unit: Unit, school: string, year: string, timer: TimerRow, isForgotten: boolean): void {
   const page = { equals: [school, year], limit: PURGED_AT_ONCE };
   const oldLearners = unit.list(learners, page);
+  const oldStaff = oldLearners.length === PURGED_AT_ONCE ? [] : unit.list(staff, { equals: [school, year] });
+  if (!isForgotten)
+    noteGone(unit, standingOf(unit, school).running, school, year, [
+      ...oldLearners.map(({ learner }) => ({ token: learner, isStaff: false })),
+      ...oldStaff.map((row) => ({ token: row.staff, isStaff: true })),
+    ]);
   for (const row of oldLearners) unit.remove(learners, school, year, row.learner);
   if (oldLearners.length === PURGED_AT_ONCE) {
     unit.setTimer({ ...timer, atMs: unit.now });
     return;
   }
   for (const row of unit.list(groups, { equals: [school, year] })) unit.remove(groups, school, year, row.groupToken);
-  for (const row of unit.list(staff, { equals: [school, year] })) unit.remove(staff, school, year, row.staff);
+  for (const row of oldStaff) unit.remove(staff, school, year, row.staff);
   for (const row of unit.list(scopes, { equals: [school, year] }))
     unit.remove(scopes, school, year, row.site, row.administration);
   for (const { site, kind, place } of unit.list(places, { equals: [school, year] }))
@@ -526,6 +714,8 @@ function purge(unit: Unit, school: string, year: string, timer: TimerRow): void 
   }
   for (const mark of unit.list(forgotten, { equals: [school] }))
     if (mark.atMs < unit.now - FORGOTTEN_KEPT_MS) unit.remove(forgotten, school, mark.learner);
+  purgeMerges(unit, school, year);
+  purgeChanges(unit, school);
   unit.remove(years, school, year);
   if (unit.list(years, { equals: [school] }).every((row) => row.year === year)) unit.remove(turns, school);
 }
@@ -534,8 +724,14 @@ function purge(unit: Unit, school: string, year: string, timer: TimerRow): void 
 const keptUntil = (year: string): number =>
   terms['RETENTION_ROSTER']!.end(startOfDutchDay(`${year.slice(0, 4)}-08-01`));
 
-/** State of a school year from rows; with `only`, of those learners. */
-function load(unit: Unit, school: string, year: string, only?: readonly string[]): RosterState {
+/** State of a school year from rows; with `only`, of those learners. `came`: those who come from another school now. */
+function load(
+  unit: Unit,
+  school: string,
+  year: string,
+  only?: readonly string[],
+  came: ReadonlySet<string> = new Set(),
+): RosterState {
   const row = unit.get(years, school, year);
   const equals = [school, year];
   const learnerRows = only
@@ -549,29 +745,57 @@ function load(unit: Unit, school: string, year: string, only?: readonly string[]
     staff: opened(staffRows, (one) => one.staff, claimsOfStaff, combinedStaff),
   };
   return {
-    scopes: scopesOf(row, unit.list(scopes, { equals })),
+    scopes: scopesOf(row, unit.list(scopes, { equals }), unit.now),
     claims: { learners: known.learners.claims, groups: known.groups.claims, staff: known.staff.claims },
     groups: known.groups.entries,
     size: row?.learners ?? 0,
     learners: known.learners.entries,
     staff: known.staff.entries,
-    forgotten: new Set(
-      unit.list(forgotten, { equals: [school] }).flatMap(({ learner, keptMs }) => (keptMs ? [] : [learner])),
-    ),
+    forgotten: new Set([
+      ...forgottenIn(unit, school, year),
+      ...awayFrom(unit, school).filter((learner) => !came.has(learner)),
+    ]),
     waiting: unit
       .list(holds, { index: 'waiting', equals: ['waiting', school, year] })
-      .filter(({ reason }) => reason !== FORGETS_MANY)
-      .map(holdState),
+      .filter(isOfRoster)
+      .map((hold) => ({ ...holdState(hold), madeMs: believed(hold.madeMs, unit.now) })),
   };
 }
 
+/** Learners whom a roster of this year may not bring back. Who is forgotten for its term only may come back as long as it is not destroyed. */
+function forgottenIn(unit: Unit, school: string, year: string): Set<string> {
+  const marks = unit.list(forgotten, { equals: [school] }).filter(({ keptMs }) => !keptMs);
+  const isOfNow = marks.some(isOfTerm) && year >= standingOf(unit, school, year).running;
+  return new Set(
+    marks
+      .filter((mark) => !isOfNow || !isOfTerm(mark) || (mark.destroyAtMs ?? 0) < unit.now + TOO_LATE_MS)
+      .map(({ learner }) => learner),
+  );
+}
+
+const isOfTerm = ({ byTerm }: ForgottenRow): boolean => byTerm === 1;
+
+/** A roster names again who was forgotten for its term: as if it had never left. */
+function takeBack(unit: Unit, school: string, came: readonly Person[]): void {
+  const tokens = new Set(came.map(({ token }) => token));
+  for (const mark of unit.list(forgotten, { equals: [school] }))
+    if (isOfTerm(mark) && !mark.keptMs && tokens.has(winnerOf(unit, school, mark.learner)))
+      keepNow(unit, mark, unit.now);
+}
+
+/** Rows of before this was seen may say that a roster was made in days to come: then nobody knows when it was. */
+const believed = (madeMs: number, now: number): number => (madeMs > now ? 0 : madeMs);
+
 /** Years of before scopes were kept have one roster, of the whole school. */
-function scopesOf(row: YearRow | undefined, rows: readonly ScopeRow[]): ReadonlyMap<string, ScopeState> {
+function scopesOf(row: YearRow | undefined, rows: readonly ScopeRow[], now: number): ReadonlyMap<string, ScopeState> {
   if (rows.length > 0 || !row || row.rosterId === '')
     return new Map(
-      rows.map((scope) => [scopeWord(scope), { madeMs: scope.madeMs, sites: scope.sites, ended: scope.endedMs > 0 }]),
+      rows.map((scope) => [
+        scopeWord(scope),
+        { madeMs: believed(scope.madeMs, now), sites: scope.sites, ended: scope.endedMs > 0 },
+      ]),
     );
-  return new Map([[WHOLE, { madeMs: row.madeMs, sites: row.sites, ended: false }]]);
+  return new Map([[WHOLE, { madeMs: believed(row.madeMs, now), sites: row.sites, ended: false }]]);
 }
 
 /** Rows by token as what counts, and the claims of those that another roster than one of the whole school names. */
@@ -599,6 +823,9 @@ function save(unit: Unit, state: RosterState, about: About, { events, changes, c
   let size = 0;
   let openGroups = 0;
   const saved = { learners: new Set<string>(), groups: new Set<string>(), staff: new Set<string>() };
+  const { came, went } = moves(events, unit.now);
+  const running = came.length + went.length === 0 ? '' : standingOf(unit, about.schoolOin, about.schoolYear).running;
+  if (came.length > 0 && about.schoolYear >= running) takeBack(unit, about.schoolOin, came);
   for (const event of events) {
     if (event.name === 'LearnerJoined') size++;
     if (event.name === 'LearnerLeft') size--;
@@ -620,13 +847,31 @@ function save(unit: Unit, state: RosterState, about: About, { events, changes, c
   });
   const known = unit.get(years, school, year);
   if (isApplied && changes && !sameSiteEntries(changes.sites, known?.sites ?? [])) touched.add('', 'structure');
-  touched.save(unit, school, year, known?.changedMs ?? 0);
+  const changedMs = momentOfChange(unit, school, year);
+  touched.save(unit, school, year, known?.changedMs ?? 0, changedMs);
   if (isApplied || !touched.isEmpty)
-    saveYear(unit, about, { size, openGroups, isApplied, changes, isTouched: !touched.isEmpty });
+    saveYear(unit, about, { size, openGroups, isApplied, changes, isTouched: !touched.isEmpty, changedMs });
   const gone = events.flatMap((event) => (event.name === 'LearnerLeft' ? [event.value.learner] : []));
   const counts = claimCounts(state, claims, gone);
   saveScopes(unit, state, about, isApplied && about.rosterId ? changes : undefined, counts);
   if (isApplied || size !== 0) yearCame(unit, about.schoolOin, about.schoolYear);
+  follow(unit, running, { school, year, came, went });
+  if (isApplied) lookBack(unit, school, standingOf(unit, school, year).running);
+}
+
+/** Who came into a year and who went out of it. */
+function moves(events: readonly RosterEvent[], now: number): { came: Person[]; went: Leaver[] } {
+  const came: Person[] = [];
+  const went: Leaver[] = [];
+  for (const event of events)
+    if (event.name === 'LearnerJoined') came.push({ token: event.key, isStaff: false });
+    else if (event.name === 'LearnerLeft')
+      went.push({ token: event.key, isStaff: false, leftOn: event.value.leftOn || dutchDay(now) });
+    else if (event.name === 'StaffChanged' && event.value.change === 'joined')
+      came.push({ token: event.key, isStaff: true });
+    else if (event.name === 'StaffChanged' && event.value.change === 'left')
+      went.push({ token: event.key, isStaff: true, leftOn: dutchDay(now) });
+  return { came, went };
 }
 
 /** Which year a school is in. `also`: a year whose row this unit wrote, which a list does not show yet. */
@@ -673,11 +918,16 @@ export function turnState(rows: Reader & { now: number }, school: string, to: st
       staffStay: inBoth(from.staff, next.staff),
     },
     sites: sitesOfBoth(from.scopes, next.scopes),
-    waiting: rows
-      .list(holds, { index: 'waiting', equals: ['waiting', school, to] })
-      .filter(({ reason }) => reason !== FORGETS_MANY).length,
+    waiting: heldOf(rows, school, to),
   };
 }
+
+/** Rosters of a year that wait for approval. */
+export const heldOf = (rows: Reader, school: string, year: string): number =>
+  rows.list(holds, { index: 'waiting', equals: ['waiting', school, year] }).filter(isOfRoster).length;
+
+const isOfRoster = ({ reason }: HoldRow): boolean =>
+  reason !== FORGETS_MANY && reason !== MERGE && reason !== SCHOOL_CHANGE;
 
 interface RowsOfYear {
   learners: string[];
@@ -714,6 +964,17 @@ function dayCame(unit: Unit, schoolOin: string, schoolYear: string): void {
 function yearCame(unit: Unit, school: string, year: string): void {
   const stands = standingOf(unit, school, year);
   if (!unit.get(turns, school)) saveStanding(unit, school, stands, 0);
+  if (year === stands.running) {
+    // Where the turn waits for a site, or for pupils, this may have been the last roster that had them.
+    const due = unit
+      .list(years, { equals: [school] })
+      .filter((one) => startOfDutchDay(dueDay(stands, one.year)) <= unit.now);
+    for (const one of due) mayTurn(unit, school, stands, one.year);
+  } else mayTurn(unit, school, stands, year);
+}
+
+/** The turn to a year comes on its day, or at once where that was before and something else stood in its way. */
+function mayTurn(unit: Unit, school: string, stands: Standing, year: string): void {
   if (year > stands.running) awaitDay(unit, school, stands, year);
 }
 
@@ -730,7 +991,12 @@ function saveTurn(unit: Unit, school: string, state: TurnState, command: TurnCom
   const isOther = decided.some(({ name }) => name !== 'SchoolYearTurnRefused');
   if (!isOther) return;
   const hasTurned = decided.some(({ name }) => name === 'SchoolYearTurned');
-  saveStanding(unit, school, stands, hasTurned ? unit.now : (unit.get(turns, school)?.turnedMs ?? 0));
+  // Who asks since the last change of the year before is told of this one.
+  const turnedMs = hasTurned
+    ? momentOfChange(unit, school, state.running, stands.running)
+    : (unit.get(turns, school)?.turnedMs ?? 0);
+  saveStanding(unit, school, stands, turnedMs);
+  if (hasTurned) lookBack(unit, school, stands.running);
   unit.cancelTimer(turnTimer(school, command.schoolYear));
   // What is to come: the day that was chosen, or that of the turn that was taken back.
   const next = stands.plan?.year ?? (stands.running < state.running ? state.running : '');
@@ -745,6 +1011,7 @@ function saveStanding(unit: Unit, school: string, { running, before, plan }: Sta
     turnedMs,
     plannedYear: plan?.year ?? '',
     plannedDay: plan?.day ?? '',
+    ...lookedBack(unit.get(turns, school)),
   });
 }
 
@@ -902,7 +1169,16 @@ function saveYear(
     isApplied,
     changes,
     isTouched,
-  }: { size: number; openGroups: number; isApplied: boolean; changes: Changes | undefined; isTouched: boolean },
+    changedMs,
+  }: {
+    size: number;
+    openGroups: number;
+    isApplied: boolean;
+    changes: Changes | undefined;
+    isTouched: boolean;
+    /** Of what changes. */
+    changedMs: number;
+  },
 ): void {
   const { schoolOin: school, schoolYear: year } = document;
   const known = unit.get(years, school, year);
@@ -933,7 +1209,7 @@ function saveYear(
     byOin: document.byOin ?? before.byOin,
     asOf: document.asOf || before.asOf,
     madeMs: Math.max(before.madeMs, document.madeMs ?? 0),
-    changedMs: isChanged ? unit.now : before.changedMs,
+    changedMs: isChanged ? changedMs : before.changedMs,
     learners: before.learners + size,
     groups: before.groups + openGroups,
     sites: isApplied && changes ? [...changes.sites] : before.sites,
@@ -1042,7 +1318,7 @@ const learnerBase = (row: LearnerRow): LearnerEntry => ({
 });
 
 /** Sites of a row without opening its claims. */
-const codesOf = ({
+export const codesOf = ({
   scope,
   claims,
 }: {

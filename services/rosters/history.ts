@@ -68,14 +68,14 @@ export class Touched {
     }
   }
 
-  /** Keeps what changed. What was there before any place was kept may have changed until then. */
-  save(unit: Unit, school: string, year: string, before: number): void {
+  /** Keeps what changed, as of `changedMs`. What was there before any place was kept may have changed until `before`. */
+  save(unit: Unit, school: string, year: string, before: number, changedMs: number): void {
     if (this.isEmpty) return;
     if (before > 0 && unit.list(places, { equals: [school, year], limit: 1 }).length === 0)
       unit.put(places, { school, year, site: '', kind: '', place: '', changedMs: before });
     for (const [word, some] of this.#seen) {
       const [site = '', kind = ''] = word.split('|');
-      for (const place of some) unit.put(places, { school, year, site, kind, place, changedMs: unit.now });
+      for (const place of some) unit.put(places, { school, year, site, kind, place, changedMs });
     }
   }
 }

@@ -331,6 +331,23 @@ describe('a roster waits for approval', () => {
       given(nameOfGroupGiven).when(close({ groups: [group('g')], learners: pupils(100) })).decided.events[0]!.name,
     ).toBe('RosterApplied');
   });
+  test('not when everybody has another birth date or address: each is told as changed, and nobody as renamed', () => {
+    const marked = (names: string, rest: string) =>
+      pupils(100, { group: 'g', nameMark: Buffer.concat([Buffer.alloc(16, names), Buffer.from(rest.padEnd(16))]) });
+    const held = known({ groups, learners: marked('a', 'old') });
+    const { events } = given(held).when(close({ groups, learners: marked('a', 'new') })).decided;
+    expect(events[0]).toMatchObject({ name: 'RosterApplied', value: { difference: { renamed: 0 } } });
+    expect(events.filter(({ name }) => name === 'LearnerChanged')).toHaveLength(100);
+    given(held)
+      .when(close({ groups, learners: marked('b', 'new') }))
+      .then('held renames_many');
+    // Without names: others are given, or none are.
+    for (const names of ['\0', 'b'])
+      expect(
+        given(known({ groups, learners: marked('\0', 'old') })).when(close({ groups, learners: marked(names, 'new') }))
+          .decided.events[0]!.name,
+      ).toBe('RosterApplied');
+  });
   test('when it closes many groups, or removes or renames many staff; one of them is not many', () => {
     const many = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((token) => group(token));
     const staff = Array.from({ length: 10 }, (_, i) => teacher(`T${i}`));

@@ -2,7 +2,7 @@
  * The decider of rosters: what a roster, a decision about a hold, named learners, a day of leaving or a wish to be
  * forgotten mean for one school and school year. Pure: state and command in, events out; time is part of the command.
  */
-import { dutchDay, type Fault, isAdministration, isDay, isSchoolYear, isSiteCode } from '#kernel';
+import { dutchDay, type Fault, isAdministration, isDay, isOtherMark, isSchoolYear, isSiteCode } from '#kernel';
 import type {
   GroupEntry,
   LearnerEntry,
@@ -478,6 +478,9 @@ export function compare(
   let own = 0;
   let ownLost = 0;
   let ownGained = 0;
+  // A day of leaving that is told now takes effect by itself: it is looked at when it is told. At the end of the year everybody leaves it.
+  let leavingLater = 0;
+  const endOfYear = `${document.schoolYear.slice(5)}-07-31`;
   const isOwn = (held: readonly Claim<LearnerEntry>[]) => held.some(({ scope }) => reach.covers(scope));
 
   const settle = (
@@ -496,11 +499,11 @@ export function compare(
       joined.push(entry);
       return;
     }
-    const otherNames = !sameBytes(before.nameMark, entry.nameMark);
+    const otherPerson = !sameBytes(before.nameMark, entry.nameMark);
     if (isOtherMark(before.nameMark, entry.nameMark)) renamed++;
     if (!samePlace(before, entry) || !sameSites(before.siteCodes, entry.siteCodes))
       moved.push({ learner: entry, before });
-    else if (otherNames || !sameDays(before, entry)) changed.push(entry);
+    else if (otherPerson || !sameDays(before, entry)) changed.push(entry);
   };
 
   const named = new Set<string>();
@@ -521,6 +524,8 @@ export function compare(
     // Most of a roster is as it was, so this is asked first.
     if (held.length === 1 && held[0]!.scope === reach.word && sameLearner(held[0]!.entry, entry)) continue;
     if (!isOwn(held)) ownGained++;
+    if (before && entry.leavesOn !== '' && entry.leavesOn < endOfYear)
+      if (before.leavesOn === '' || entry.leavesOn < before.leavesOn) leavingLater++;
     const next = adds && held.length > 0 ? [{ ...held[0]!, entry }, ...held.slice(1)] : claimed(held, entry, reach);
     settle(before, held, next, '');
   }
@@ -577,6 +582,7 @@ export function compare(
       staffRenamed: staff.renamed,
       groupsBefore: groups.known,
       staffBefore: staff.known,
+      leavingLater,
     },
   };
   return { changes, claims: { learners: claims, groups: groups.claims, staff: staff.claims } };
@@ -750,6 +756,7 @@ export function whyHold(changes: Changes, thresholdPercent: number): string | un
     groupsClosed,
     staffLeft,
     staffRenamed,
+    leavingLater,
   } = changes.difference;
   // However small the school: an empty roster never empties it by itself. A site whose pupils all moved may be empty.
   if (before > 0 && after === 0 && leaving > 0) return 'empty';
@@ -764,6 +771,8 @@ export function whyHold(changes: Changes, thresholdPercent: number): string | un
     changes.groups.every(({ change }) => change === 'closed');
   if (noGroups || (isMany(leaving, before) && leaving * 2 > before)) return 'truncated';
   if (isMany(leaving, before)) return 'removes_many';
+  // The last class leaves before the holidays, and that is told beforehand; a whole school that does is a slip.
+  if (leavingLater > 0 && (leaving + leavingLater) * 2 > before) return 'ends_many';
   if (isMany(renamed, before) || isMany(groupsRenamed, changes.groupsKnown)) return 'renames_many';
   // One group or one teacher is a large share of a small school, and an ordinary day.
   const areMany = (part: number, whole: number) => part > 1 && isMany(part, whole);
@@ -804,7 +813,7 @@ function apply(document: RosterDocument, changes: Changes): RosterEvent[] {
 const left = (where: { schoolOin: string; schoolYear: string }, row: Gone): RosterEvent => ({
   name: 'LearnerLeft',
   key: row.learner,
-  value: { ...where, ...row },
+  value: { ...where, ...row, mergedInto: '', movedToSchoolOin: '' },
 });
 
 const refused = (value: EventOf<'RosterRefused'> & { code: Fault }, flowId?: string): RosterEvent => ({
@@ -916,9 +925,6 @@ const sameClaims = <E>(
 /** A name that was absent and is now given is no rename; nor is one that is no longer given. */
 const isOtherName = (before: string | undefined, after: string): boolean =>
   (before ?? '') !== '' && after !== '' && before !== after;
-
-const isOtherMark = (before: Uint8Array, after: Uint8Array): boolean =>
-  before.length > 0 && after.length > 0 && !sameBytes(before, after);
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && a.every((byte, i) => byte === b[i]);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Table, type TestBench, testBench } from '#bus';
+import { MemoryStore, type Table, type TestBench, testBench } from '#bus';
 import { PartyStandingChanged } from '#proto/eduk/events/v1/parties';
 import { type GroupEntry, LearnerEntry, type RosterSubmitted, SiteEntry } from '#proto/eduk/events/v1/rosters';
 import { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
@@ -14,6 +14,7 @@ import {
   heldForgets,
   heldParts,
   learners as learnersTable,
+  merges,
   parts,
   scopes,
   staff as staffTable,
@@ -56,6 +57,17 @@ const page = (b: TestBench, more: { after?: string; limit?: number; schoolYear?:
 const holdsOf = (b: TestBench, decided = false) => reader(b).listHolds({ schoolOin: school, decided });
 const decideHold = (b: TestBench, holdId: string, approve: boolean) =>
   b.submit('HoldDecisionSubmitted', { schoolOin: school, holdId, approve, byOin }, school, { school });
+
+/** Two become one, as one person asked and another approved. */
+const merge = (b: TestBench, winner: string, loser: string): void => {
+  b.submit('LearnersMergeSubmitted', { schoolOin: school, winner, loser, byOin, byPerson: 'a' }, school, { school });
+  const { holdId } = b.events('LearnersMergeHeld').at(-1)!.value;
+  b.submit('HoldDecisionSubmitted', { schoolOin: school, holdId, approve: true, byOin, byPerson: 'b' }, school, {
+    school,
+  });
+};
+const part = (b: TestBench, winner: string, loser: string): string =>
+  b.submit('LearnersMergeUndoSubmitted', { schoolOin: school, winner, loser, byOin }, school, { school });
 
 describe('parts of a roster', () => {
   test('rest until the last one, each with an outcome in its own flow', () => {
@@ -206,6 +218,32 @@ describe('what is told', () => {
     push(b, { madeAt: '2026-11-21T12:00:00+02:00', learners: [learner('A'), learner('C')] }); // The same moment as the first.
     expect(b.events('RosterApplied')).toHaveLength(2);
   });
+
+  test('one that says it was made in days to come keeps no later one out', async () => {
+    const b = bench();
+    push(b, { madeAt: '2036-11-22T10:00:00Z', learners: pupils(30) });
+    expect(b.get(years, school, year)!.madeMs).toBe(b.now());
+    b.advance(day);
+    push(b, { madeAt: new Date(b.now()).toISOString(), learners: pupils(31) });
+    expect(b.events('RosterRefused')).toEqual([]);
+    // Held, it is as old as the day on which it came, also once it is approved.
+    push(b, { madeAt: '2036-11-22T10:00:00Z', learners: pupils(10) });
+    const [hold] = (await holdsOf(b)).holds;
+    b.advance(day);
+    decideHold(b, hold!.holdId, true);
+    push(b, { madeAt: new Date(b.now() - 1_000).toISOString(), learners: pupils(11) });
+    expect(b.events('RosterRefused')).toEqual([]);
+    expect(b.get(years, school, year)!.learners).toBe(11);
+  });
+
+  test('nor does one that stands in rows of before this was seen', () => {
+    const store = new MemoryStore();
+    const before = testBench(rosters, { now: '2026-11-22T12:00:00Z', store });
+    push(before, { madeAt: '2026-11-22T11:00:00Z', learners: [learner('A')] });
+    const b = testBench(rosters, { now: '2026-11-22T10:00:00Z', store });
+    push(b, { madeAt: '2026-11-22T09:00:00Z', learners: [learner('A'), learner('B')] });
+    expect(b.events('RosterRefused')).toEqual([]);
+  });
 });
 
 describe('a day of leaving', () => {
@@ -326,6 +364,27 @@ describe('a held roster', () => {
     decideHold(b, holdId, true);
     expect(b.get(years, school, year)!.learners).toBe(31);
     expect(b.get(learnersTable, school, year, 'N')).toMatchObject({ baseGroup: 'h' });
+  });
+
+  test('that names a day of leaving for most of a school empties it neither now nor on that day', async () => {
+    const b = schoolThatGot();
+    const leaving = (count: number, leavesOn: string) =>
+      whole.learners.map((one, i) => (i < count ? { ...one, leavesOn } : one));
+    push(b, { groups, learners: leaving(50, '2026-11-30') });
+    expect((await holdsOf(b)).holds).toEqual([]);
+    push(b, { groups, learners: leaving(100, '2026-11-23') });
+    expect((await holdsOf(b)).holds).toMatchObject([
+      { reason: 'ends_many', difference: { before: 100, left: 0, leavingLater: 100 } },
+    ]);
+    push(b, { groups, learners: leaving(50, '2026-11-30') });
+    // That everybody leaves a year at its end is how a year ends.
+    push(b, {
+      groups,
+      learners: leaving(50, '2026-11-30').map((one) => ({ ...one, leavesOn: one.leavesOn || '2027-07-31' })),
+    });
+    expect((await holdsOf(b)).holds).toEqual([]);
+    b.advance(10 * day);
+    expect(b.get(years, school, year)!.learners).toBe(50);
   });
 
   test('the threshold is a setting', async () => {
@@ -475,6 +534,35 @@ describe('many to be forgotten at once', () => {
     expect(b.events('RosterRefused')).toMatchObject([{ value: { code: 'state.conflict' } }]);
     expect(b.list(heldForgets, { equals: [] })).toEqual([]);
   });
+  test('who comes while somebody looks is not decided with those who were seen', async () => {
+    const b = bench();
+    push(b, { learners: pupils(40) });
+    for (let n = 0; n < 14; n++) wants(b, n);
+    const [seen] = (await holdsOf(b)).holds;
+    for (let n = 14; n < 20; n++) wants(b, n);
+    expect((await holdsOf(b)).holds).toMatchObject([{ forgets: 10 }]);
+    b.clear();
+    decideHold(b, seen!.holdId, true);
+    const told = (name: 'LearnerForgotten' | 'LearnerForgetHeld') => b.events(name).map(({ key }) => key);
+    expect(told('LearnerForgotten')).toEqual(['L00010', 'L00011', 'L00012', 'L00013']);
+    expect(told('LearnerForgetHeld')).toHaveLength(6);
+    const { holds } = await holdsOf(b);
+    expect(holds).toMatchObject([{ reason: 'forgets_many', forgets: 6, state: 'waiting' }]);
+    // The one that was seen is decided; another look is another id.
+    decideHold(b, seen!.holdId, true);
+    expect(b.events('RosterRefused')).toMatchObject([{ value: { code: 'state.conflict' } }]);
+    wants(b, 20);
+    decideHold(b, holds[0]!.holdId, false);
+    expect((await holdsOf(b)).holds).toMatchObject([{ forgets: 1 }]);
+    decideHold(b, (await holdsOf(b)).holds[0]!.holdId, true);
+    expect(told('LearnerForgotten')).toHaveLength(5);
+    expect(b.list(heldForgets, { equals: [] })).toEqual([]);
+    expect((await holdsOf(b, true)).holds.map(({ state, forgets }) => [state, forgets]).sort()).toEqual([
+      ['approved', 1],
+      ['approved', 4],
+      ['rejected', 6],
+    ]);
+  });
   test('rejected, they are as before, and their flows say so', async () => {
     const b = bench();
     push(b, { learners: pupils(40) });
@@ -545,6 +633,24 @@ describe('the turn of the year', () => {
     expect(b.events('SchoolYearTurned')).toHaveLength(1);
   });
 
+  test('that does not come on its day is listed with why, until it came', async () => {
+    const waiting = (b: TestBench, limit = 0) => reader(b).listTurns({ schoolOin: '', limit });
+    const b = bench('2027-02-01T08:00:00Z');
+    push(b, { groups: [group('g')], learners: pupils(30, { group: 'g' }) });
+    b.advance(Date.parse('2027-07-31T21:59:59Z') - b.now());
+    expect(await waiting(b)).toEqual({ turns: [], total: 0 });
+    b.advance(1_000);
+    const late = { schoolOin: school, running: year, schoolYear: next, onDay: '2027-08-01' };
+    expect(await waiting(b)).toEqual({ turns: [{ ...late, why: 'no_roster' }], total: 1 });
+    expect((await reader(b).listTurns({ schoolOin: '0000000700077ZZ00000', limit: 0 })).total).toBe(0);
+    push(b, { schoolYear: next, groups: [group('i')], learners: pupils(12, { group: 'i' }) });
+    b.advance(1_000);
+    expect(await waiting(b)).toEqual({ turns: [{ ...late, why: 'cut_off' }], total: 1 });
+    turn(b);
+    expect(await running(b)).toBe(next);
+    expect(await waiting(b)).toEqual({ turns: [], total: 0 });
+  });
+
   test('is asked from May on, seen before, and taken back; then it comes on its day', async () => {
     const b = bothYears('2027-06-01T08:00:00Z');
     expect(await preview(b)).toMatchObject({
@@ -556,8 +662,8 @@ describe('the turn of the year', () => {
     });
     turn(b);
     expect([await running(b), b.restart() && (await running(b))]).toEqual([next, next]);
-    // Who asks for no year is told of all of it, though nothing in it changed since May.
-    expect((await page(b, { schoolYear: '' })).changedMs).toBe(BigInt(b.now()));
+    // Who asks for no year is told of all of it, though nothing in it changed but in the millisecond before.
+    expect((await page(b, { schoolYear: '' })).changedMs).toBe(BigInt(b.now() + 1));
     expect((await reader(b).getLearners({ schoolOin: school, schoolYear: '', learners: ['L00001'] })).schoolYear).toBe(
       next,
     );
@@ -638,6 +744,39 @@ describe('the turn of the year', () => {
     expect(await running(b)).toBe(next);
   });
 
+  test('comes once the roster that stood in its way is rejected, or the site that it waited for is gone', async () => {
+    const b = bothYears('2027-06-01T08:00:00Z');
+    push(b, { schoolYear: next, groups: [group('h'), group('i')], learners: pupils(5) });
+    b.advance(Date.parse('2027-08-03T08:00:00Z') - b.now());
+    expect([await running(b), (await preview(b)).code]).toEqual([year, 'hold.pending']);
+    const [hold] = (await holdsOf(b)).holds;
+    decideHold(b, hold!.holdId, false);
+    expect(await running(b)).toBe(next);
+
+    const c = bench('2027-02-01T08:00:00Z');
+    push(c, { siteCode: '01', learners: pupils(30) });
+    push(c, { siteCode: '02', learners: [learner('X')] });
+    c.advance(Date.parse('2027-06-01T08:00:00Z') - c.now());
+    push(c, { schoolYear: next, siteCode: '01', learners: pupils(30) });
+    c.advance(Date.parse('2027-08-03T08:00:00Z') - c.now());
+    expect([await running(c), (await preview(c)).waits]).toEqual([year, 'leaves_out_site']);
+    push(c, { siteCode: '02', learners: [] });
+    decideHold(c, (await holdsOf(c)).holds[0]!.holdId, true);
+    expect(await running(c)).toBe(next);
+  });
+
+  test('is told as a change to who asks for no year, whatever the clock does', async () => {
+    const b = bothYears('2027-06-01T08:00:00Z');
+    const { changedMs } = await page(b, { schoolYear: '' });
+    const of = await page(b, { schoolYear: next });
+    b.advance(-3_600_000);
+    turn(b);
+    const turned = await page(b, { schoolYear: '' });
+    expect(turned.changedMs).toBeGreaterThan(changedMs > of.changedMs ? changedMs : of.changedMs);
+    push(b, { schoolYear: next, groups: [group('h'), group('i')], learners: pupils(29, { group: 'i' }) });
+    expect((await page(b, { schoolYear: '' })).changedMs).toBeGreaterThan(turned.changedMs);
+  });
+
   test('refused, in its own flow', () => {
     const b = bothYears('2027-04-01T08:00:00Z');
     const flowId = turn(b);
@@ -661,6 +800,131 @@ describe('learners named outside a roster', () => {
     ]);
     push(b, { learners: [learner('A'), learner('B')] });
     expect(b.events('LearnerJoined').map(({ key }) => key)).toEqual(['A', 'B']);
+  });
+});
+
+describe('two tokens of one learner', () => {
+  const groups = [group('g'), group('h'), group('i')];
+  const [a, bb, c] = [learner('A', { group: 'g' }), learner('B', { group: 'h' }), learner('C', { group: 'i' })];
+  const whoIsThere = async (b: TestBench, schoolYear = year) =>
+    (await page(b, { schoolYear })).learners.map(({ learner, group }) => `${learner} ${group}`);
+
+  test('are one in every year, also where an administration goes on naming both', async () => {
+    const b = bench();
+    push(b, { schoolYear: '2025-2026', groups, learners: [bb, c] });
+    push(b, { groups, learners: [a, bb, c] });
+    merge(b, 'A', 'B');
+    // Where the first was not, it is where the second was.
+    expect(await whoIsThere(b, '2025-2026')).toEqual(['A h', 'C i']);
+    expect(await whoIsThere(b)).toEqual(['A g', 'C i']);
+    // By the vault both numbers lead to the first from then on; what was under way names the second.
+    for (const named of [
+      [a, { ...bb, learner: 'A' }, c],
+      [{ ...bb, learner: 'A' }, a, bb, c],
+      [bb, c],
+    ]) {
+      push(b, { groups, learners: named });
+      expect(b.events('RosterRefused')).toEqual([]);
+      expect(await whoIsThere(b)).toEqual([`A ${named[0]!.group}`, 'C i']);
+    }
+    // Twice in a roster without a reason is still refused.
+    push(b, { groups, learners: [a, c, c] });
+    expect(b.events('RosterRefused')).toHaveLength(1);
+  });
+
+  test('that wait for a second person keep no school in its year', () => {
+    const b = bench('2026-08-10T10:00:00Z');
+    push(b, { schoolYear: '2025-2026', groups, learners: [a, bb, c] });
+    b.submit('LearnersMergeSubmitted', { schoolOin: school, winner: 'A', loser: 'B', byOin, byPerson: 'a' }, school, {
+      school,
+    });
+    push(b, { groups, learners: [a, bb, c] });
+    expect(b.events('SchoolYearTurned').map(({ value }) => value.schoolYear)).toEqual([year]);
+  });
+
+  test('undone: each is where it was, and nobody is told of anyone else', async () => {
+    const b = bench();
+    push(b, { groups, learners: [bb, c] });
+    merge(b, 'A', 'B');
+    expect(await whoIsThere(b)).toEqual(['A h', 'C i']);
+    const told = b.events().length;
+    part(b, 'A', 'B');
+    expect(await whoIsThere(b)).toEqual(['B h', 'C i']);
+    expect(
+      b
+        .events()
+        .slice(told)
+        .map(({ name, key }) => `${name} ${key}`),
+    ).toEqual(['LearnersMergeUndone B', 'LearnerLeft A', 'LearnerJoined B']);
+    part(b, 'A', 'B');
+    expect(b.events('LearnersMergeRefused').at(-1)!.value).toMatchObject({ code: 'state.missing' });
+  });
+
+  test('can be undone for thirty days', async () => {
+    const b = bench();
+    push(b, { groups, learners: [a, bb, c] });
+    merge(b, 'A', 'B');
+    b.advance(30 * day + 1);
+    part(b, 'A', 'B');
+    expect(b.events('LearnersMergeRefused').at(-1)!.value).toMatchObject({ code: 'state.conflict' });
+    expect(await whoIsThere(b)).toEqual(['A g', 'C i']);
+  });
+
+  test('change what the groups of both look like, and no other', async () => {
+    const b = bench();
+    push(b, { groups, learners: [a, bb, c] });
+    const first = b.now();
+    const of = async (one: string) =>
+      Number(
+        (
+          await reader(b).getLastChange({
+            schoolOin: school,
+            schoolYear: year,
+            siteCode: '',
+            kinds: ['learner'],
+            groups: [one],
+            noBase: false,
+            noComposite: false,
+          })
+        ).changedMs,
+      );
+    for (const change of [() => merge(b, 'A', 'B'), () => void part(b, 'A', 'B')]) {
+      b.advance(60_000);
+      change();
+      // One after the other, so that none has the moment of the one before.
+      const moments = [await of('g'), await of('h')];
+      for (const moment of moments) expect(moment - b.now()).toBeOneOf([0, 1, 2]);
+      expect(await of('i')).toBe(first);
+      const seen = Number((await page(b)).changedMs);
+      expect(seen).toBe(Math.max(...moments));
+      b.advance(60_000);
+      expect(Math.max(await of('g'), await of('h'))).toBe(seen);
+    }
+  });
+
+  test('forgotten, what rosters said of the second goes with the learner, and stays when it is kept', () => {
+    const b = bench();
+    push(b, { groups, learners: [a, bb, c] });
+    merge(b, 'A', 'B');
+    const held = () => b.get(merges, school, 'B')!.held.length;
+    const forget = () =>
+      b.submit(
+        'LearnerForgetSubmitted',
+        { schoolOin: school, learner: 'A', destroyAtMs: BigInt(b.now() + 3 * day) },
+        'A',
+        {
+          school,
+        },
+      );
+    forget();
+    expect(b.events('LearnerForgotten').map(({ key }) => key)).toEqual(['A', 'B']);
+    b.submit('LearnerKeepSubmitted', { schoolOin: school, learner: 'A' }, 'A', { school });
+    b.advance(4 * day);
+    expect(held()).toBe(1);
+    forget();
+    expect(held()).toBe(1);
+    b.advance(3 * day);
+    expect(held()).toBe(0);
   });
 });
 
@@ -805,10 +1069,22 @@ describe('any sequence', () => {
     },
     { weight: 1, arbitrary: fc.record({ type: fc.constant('keep' as const), token: fc.constantFrom(...tokens) }) },
     { weight: 1, arbitrary: fc.record({ type: fc.constant('add' as const), token: fc.constantFrom(...tokens) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        type: fc.constantFrom('merge' as const, 'part' as const),
+        winner: fc.constantFrom(...tokens),
+        loser: fc.constantFrom(...tokens),
+      }),
+    },
     { weight: 1, arbitrary: fc.record({ type: fc.constant('day' as const) }) },
     { weight: 1, arbitrary: fc.record({ type: fc.constant('restart' as const) }) },
   );
-  test('of rosters, days, namings, forgettings, what is taken back and restarts: events fold to the rows', () => {
+  const approve = (b: TestBench, holdId: string) =>
+    b.submit('HoldDecisionSubmitted', { schoolOin: school, holdId, approve: true, byOin, byPerson: 'b' }, school, {
+      school,
+    });
+  test('of rosters, days, namings, forgettings, merges, what is taken back and restarts: events fold to the rows', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
         let b = bench();
@@ -836,7 +1112,15 @@ describe('any sequence', () => {
               school,
               { school },
             );
-          else if (one.type === 'day') b.advance(day);
+          else if (one.type === 'merge' || one.type === 'part') {
+            const two = { schoolOin: school, winner: one.winner, loser: one.loser, byOin };
+            if (one.type === 'part') b.submit('LearnersMergeUndoSubmitted', two, school, { school });
+            else {
+              b.submit('LearnersMergeSubmitted', { ...two, byPerson: 'a' }, school, { school });
+              const held = b.events('LearnersMergeHeld').at(-1)?.value;
+              if (held) approve(b, held.holdId);
+            }
+          } else if (one.type === 'day') b.advance(day);
           else b = b.restart();
         }
         const members = new Map<string, string>();
@@ -861,6 +1145,9 @@ describe('any sequence', () => {
           }
         for (const row of b.list(scopes, { equals: [school, year] }))
           expect([scopeWord(row), row.learners]).toEqual([scopeWord(row), named.get(scopeWord(row)) ?? 0]);
+        // Who was merged is in no roster under that token.
+        for (const { loser, undone } of b.list(merges, { equals: [school] }))
+          if (!undone) expect(members.has(loser)).toBe(false);
         expect(b.parked()).toEqual([]);
       }),
       { numRuns: 200 },
@@ -917,6 +1204,19 @@ describe('a whole school that is forgotten', () => {
     expect(rows(b)).toEqual(was);
     b.advance(100 * day);
     expect(b.events('LearnerLeft').length).toBeGreaterThanOrEqual(229);
+  });
+
+  test('takes every token of a learner along, and brings them back', () => {
+    const b = filled();
+    merge(b, 'L00000', 'L00001');
+    const was = rows(b);
+    standing(b, 'waits', b.now() + HOURS);
+    b.run();
+    expect(new Set(b.events('LearnerForgotten').map(({ value }) => value.learner)).size).toBe(230);
+    standing(b, 'kept', b.now() + HOURS);
+    b.run();
+    expect(rows(b)).toEqual(was);
+    expect(b.events('LearnerKept').map(({ value }) => value.learner)).toContain('L00001');
   });
 
   test('that is kept before everyone was reached opens whom it had closed', () => {

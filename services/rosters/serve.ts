@@ -1,28 +1,62 @@
 /** Answers who is at school, from rows as of the last commit. */
-import { allOf, type EngineView, type Reader } from '#bus';
-import { type Handlers, type Implementation, implement, isAtSite, isSchoolYear, MAIN_SITE } from '#kernel';
-import { type GroupEntry, type LearnerEntry, RosterDifference, type StaffEntry } from '#proto/eduk/events/v1/rosters';
-import { type Hold, RostersServiceDefinition, type SiteRoster } from '#proto/eduk/rosters/v1/rosters';
+import { allOf, type EngineView, type Reader, type Table } from '#bus';
+import {
+  dutchDay,
+  type Handlers,
+  type Implementation,
+  implement,
+  isAtSite,
+  isSchoolYear,
+  MAIN_SITE,
+  schoolYearOf,
+  shownForgetHold,
+} from '#kernel';
+import {
+  type GroupEntry,
+  type LearnerEntry,
+  RosterDifference,
+  type StaffEntry,
+  TurnDifference,
+} from '#proto/eduk/events/v1/rosters';
+import {
+  type Hold,
+  type Merge,
+  RostersServiceDefinition,
+  type SchoolChange,
+  type SiteRoster,
+  type WaitingTurn,
+} from '#proto/eduk/rosters/v1/rosters';
+import { goingOf, selected } from './change.ts';
 import {
   claimsOfGroup,
   claimsOfLearner,
   claimsOfStaff,
+  codesOf,
+  FORGETS_MANY,
   groupEntry,
+  heldOf,
   learnerEntry,
   staffEntry,
   standingOf,
   turnState,
 } from './consume.ts';
 import { lastChange } from './history.ts';
+import { winnerOf } from './merge.ts';
 import { pulling } from './pulls.ts';
 import { ofSite } from './scope.ts';
 import {
+  type ChangeRow,
+  changes,
+  crossers,
   forgotten,
   groups,
   type HoldRow,
   holds,
   type LearnerRow,
   learners,
+  left,
+  type MergeRow,
+  merges,
   type ScopeRow,
   type StaffRow,
   scopes,
@@ -30,11 +64,18 @@ import {
   turns,
   years,
 } from './tables.ts';
-import { dueDay, type Standing, whyNot, whyWait, yearAfter } from './turn.ts';
+import { dueDay, type Standing, whyLate, whyNot, whyWait, yearAfter } from './turn.ts';
 
 /** Learners on a page where the caller names no number, and the most it may name. */
 const PAGE = 1_000;
 const LARGEST_PAGE = 5_000;
+/** Whoever leaves at its hour has gone within this time; more than so many are not counted. */
+const LATE_MS = 86_400_000;
+const OVERDUE_COUNTED = 1_000;
+/** Schools whose turn waits that are listed. */
+const WAITING_TURNS = 100;
+/** Of a school that is not listed nobody looks closer. */
+const NOTHING_SEEN = { difference: TurnDifference.fromPartial({}), sites: [] };
 
 export function serve(engine: EngineView): readonly Implementation[] {
   const handlers: Handlers<typeof RostersServiceDefinition> = {
@@ -78,9 +119,7 @@ export function serve(engine: EngineView): readonly Implementation[] {
       const year = schoolYear || standingNow(engine, schoolOin).running;
       return {
         schoolYear: year,
-        learners: allOf(named, (learner) => engine.get(learners, schoolOin, year, learner) ?? [])
-          .flat()
-          .map(learnerEntry),
+        learners: allOf(named, (learner) => entryOf(engine, schoolOin, year, learner)).flat(),
       };
     },
     getLastChange({ schoolOin, schoolYear, siteCode, ...asked }) {
@@ -95,25 +134,67 @@ export function serve(engine: EngineView): readonly Implementation[] {
       return { holds: rows.map(holdOf) };
     },
     listForgetting({ sinceMs, limit }) {
-      const size = Math.min(limit || PAGE, LARGEST_PAGE);
-      const page = engine.list(forgotten, { index: 'byHour', equals: [], after: [Number(sinceMs) - 1], limit: size });
-      // Who was approved together has one hour, which no page may cut: the next one begins after it.
-      const last = page.at(-1)?.destroyAtMs;
-      const rows =
-        page.length < size
-          ? page
-          : [
-              ...page.filter(({ destroyAtMs }) => destroyAtMs !== last),
-              ...engine.list(forgotten, { index: 'byHour', equals: [last!] }),
-            ];
       return {
-        forgetting: rows.map(({ school, learner, destroyAtMs, keptMs }) => ({
-          schoolOin: school,
-          learner,
-          destroyAtMs: BigInt(destroyAtMs ?? 0),
-          kept: keptMs !== undefined && keptMs > 0,
-        })),
+        forgetting: wholeHours(engine, forgotten, 'byHour', 'destroyAtMs', Number(sinceMs), limit).map(
+          ({ school, learner, destroyAtMs, keptMs }) => ({
+            schoolOin: school,
+            learner,
+            destroyAtMs: BigInt(destroyAtMs ?? 0),
+            kept: keptMs !== undefined && keptMs > 0,
+          }),
+        ),
       };
+    },
+    listMerges({ sinceMs, limit, schoolOin, learner }) {
+      if (learner !== '') {
+        const own = engine.get(merges, schoolOin, learner);
+        const winner = own && !own.undone ? own.winner : learner;
+        return { merges: engine.list(merges, { index: 'winner', equals: [schoolOin, winner] }).map(mergeOf) };
+      }
+      if (schoolOin !== '') return { merges: engine.list(merges, { equals: [schoolOin] }).map(mergeOf) };
+      const size = Math.min(limit || PAGE, LARGEST_PAGE);
+      const page = engine.list(merges, { index: 'byTime', equals: [], after: [Number(sinceMs) - 1], limit: size });
+      return { merges: page.map(mergeOf) };
+    },
+    selectGoing({ schoolOin: school, onDay, learners: named, ...scope }) {
+      const listed = named.length === 0 ? undefined : new Set(named.map((token) => winnerOf(engine, school, token)));
+      const { year, toYear, rows } = selected(engine, { ...scope, school, onDay, listed }, codesOf);
+      return {
+        schoolYear: year,
+        toSchoolYear: toYear,
+        learners: rows.map(({ learner }) => goingOf(engine, school, learner, year, toYear)),
+        yearGroups: rows.map(({ yearGroup }) => yearGroup),
+      };
+    },
+    listSchoolChanges({ schoolOin: school, underWay }) {
+      const rows = underWay
+        ? engine.list(changes, {
+            index: 'byState',
+            equals: school === '' ? ['under_way'] : ['under_way', school],
+          })
+        : engine.list(changes, { equals: school === '' ? [] : [school] });
+      return { changes: rows.map(changeOf).sort((a, b) => (a.changeId < b.changeId ? -1 : 1)) };
+    },
+    listGoing({ schoolOin: school, changeId, limit }) {
+      const change = engine.get(changes, school, changeId);
+      if (!change) return { learners: [] };
+      const size = Math.min(limit || PAGE, LARGEST_PAGE);
+      const page = engine.list(crossers, { index: 'byState', equals: [school, changeId, 'waits'], limit: size });
+      const toYear = schoolYearOf(Date.parse(`${change.onDay}T12:00:00Z`));
+      return { learners: page.map(({ learner }) => goingOf(engine, school, learner, change.year, toYear)) };
+    },
+    listNamesEnded({ sinceMs, limit }) {
+      // Whose names are there still stand at 0.
+      const rows = wholeHours(engine, left, 'ended', 'endedMs', Math.max(1, Number(sinceMs)), limit);
+      return {
+        people: rows.map(({ school, person, endedMs }) => ({ schoolOin: school, person, endedMs: BigInt(endedMs) })),
+      };
+    },
+    countOverdue() {
+      const lateMs = engine.now() - LATE_MS;
+      const rows = engine.list(left, { index: 'byHour', equals: [], limit: OVERDUE_COUNTED });
+      const overdue = rows.filter(({ dueMs }) => dueMs < lateMs);
+      return { people: overdue.length, sinceMs: BigInt(overdue[0]?.dueMs ?? 0) };
     },
     listSchools({ schoolOin }) {
       const rows = engine.list(years, { equals: schoolOin === '' ? [] : [schoolOin] });
@@ -128,6 +209,31 @@ export function serve(engine: EngineView): readonly Implementation[] {
           running: standingNow(engine, row.school).running === row.year,
         })),
       };
+    },
+    listTurns({ schoolOin, limit }) {
+      const rows = readerAt(engine, engine.now());
+      const today = dutchDay(rows.now);
+      const size = Math.min(limit || WAITING_TURNS, WAITING_TURNS);
+      const found: WaitingTurn[] = [];
+      let total = 0;
+      for (const { school } of engine.list(turns, { equals: schoolOin === '' ? [] : [schoolOin] })) {
+        const stands = standingOf(rows, school);
+        const schoolYear = yearAfter(stands.running);
+        const onDay = dueDay(stands, schoolYear);
+        if (onDay > today) continue;
+        const why = whyLate(
+          {
+            size: engine.get(years, school, schoolYear)?.learners,
+            waiting: heldOf(rows, school, schoolYear),
+          },
+          // Two whole years are read only of those that are listed.
+          () => (found.length < size ? turnState(rows, school, schoolYear) : NOTHING_SEEN),
+        );
+        if (why === undefined) continue;
+        total++;
+        if (found.length < size) found.push({ schoolOin: school, running: stands.running, schoolYear, onDay, why });
+      }
+      return { turns: found, total };
     },
     previewTurn({ schoolOin, schoolYear: asked }) {
       const now = engine.now();
@@ -150,6 +256,22 @@ export function serve(engine: EngineView): readonly Implementation[] {
     },
   };
   return [implement(RostersServiceDefinition, handlers)];
+}
+
+/** A page of rows from an hour on. Those of one hour stand together, which no page may cut: the next one begins after it. */
+function wholeHours<Row extends object>(
+  engine: EngineView,
+  of: Table<Row>,
+  index: string,
+  hour: keyof Row & string,
+  sinceMs: number,
+  limit: number,
+): readonly Readonly<Row>[] {
+  const size = Math.min(limit || PAGE, LARGEST_PAGE);
+  const page = engine.list(of, { index, equals: [], after: [sinceMs - 1], limit: size });
+  const last = page.at(-1)?.[hour];
+  if (page.length < size) return page;
+  return [...page.filter((row) => row[hour] !== last), ...engine.list(of, { index, equals: [last as number] })];
 }
 
 const readerAt = (engine: EngineView, now: number): Reader & { now: number } => ({
@@ -232,7 +354,8 @@ const siteOf = (row: ScopeRow): SiteRoster => ({
 });
 
 const holdOf = (row: HoldRow): Hold => ({
-  holdId: row.holdId,
+  holdId:
+    row.reason === FORGETS_MANY && row.state === 'waiting' ? shownForgetHold(row.holdId, row.forgets ?? 0) : row.holdId,
   schoolOin: row.school,
   schoolYear: row.year,
   rosterId: row.rosterId,
@@ -248,4 +371,41 @@ const holdOf = (row: HoldRow): Hold => ({
   administration: row.administration ?? '',
   forgets: row.forgets ?? 0,
   yearGroups: row.yearGroups ?? [],
+  winner: row.merge?.winner ?? '',
+  loser: row.merge?.loser ?? '',
+  toSchoolOin: row.schoolChange?.toSchool ?? '',
+  onDay: row.schoolChange?.onDay ?? '',
+});
+
+/** By the token that was asked for, also where the learner is there by another one. */
+function entryOf(reader: Reader, school: string, year: string, learner: string): LearnerEntry[] {
+  const row =
+    reader.get(learners, school, year, learner) ??
+    reader.get(learners, school, year, winnerOf(reader, school, learner));
+  return row ? [{ ...learnerEntry(row), learner }] : [];
+}
+
+const mergeOf = (row: MergeRow): Merge => ({
+  schoolOin: row.school,
+  winner: row.winner,
+  loser: row.loser,
+  undone: row.undone === 1,
+  undoUntilMs: BigInt(row.untilMs),
+  atMs: BigInt(row.atMs),
+});
+
+const changeOf = (row: ChangeRow): SchoolChange => ({
+  changeId: row.changeId,
+  schoolOin: row.school,
+  toSchoolOin: row.toSchool,
+  onDay: row.onDay,
+  whole: row.whole === 1,
+  siteCodes: row.sites,
+  yearGroups: row.yearGroups,
+  listed: row.listed,
+  state: row.state,
+  waiting: row.waiting,
+  went: row.went,
+  stayed: row.stayed,
+  atMs: BigInt(row.atMs),
 });

@@ -139,10 +139,81 @@ export interface HoldRow {
   /** Absent = a roster of the whole school. */
   site?: string | undefined;
   administration?: string | undefined;
-  /** Learners who are to be forgotten; absent = a roster is held. */
+  /** Learners who are to be forgotten; absent = none. */
   forgets?: number | undefined;
   /** Where the difference is. Absent in rows of before this was kept. */
   yearGroups?: YearGroupDifference[] | undefined;
+  /** Two tokens that are to be merged; absent = none. */
+  merge?: HeldMerge | undefined;
+  /** Learners who are to go on at another school; absent = none. */
+  schoolChange?: HeldSchoolChange | undefined;
+}
+
+export interface HeldSchoolChange {
+  toSchool: string;
+  onDay: string;
+  /** Who asked; empty = the operator's key. */
+  byPerson: string;
+}
+
+export interface HeldMerge {
+  winner: string;
+  loser: string;
+  /** Who asked; empty = the operator's key. */
+  byPerson: string;
+}
+
+/** A second token of a learner, and what the rosters said of it. */
+export interface MergeRow {
+  school: string;
+  loser: string;
+  winner: string;
+  /** When it was decided last. */
+  atMs: number;
+  untilMs: number;
+  /** 0 or 1. */
+  undone: number;
+  /** Rows of the loser as they were. */
+  held: LearnerRow[];
+  /** School years in which the winner is there by the loser's row. */
+  moved: string[];
+}
+
+/** Learners of a school go on at another one. Its id is that of its hold. */
+export interface ChangeRow {
+  school: string;
+  changeId: string;
+  toSchool: string;
+  /** First day there. */
+  onDay: string;
+  /** 0 or 1. */
+  whole: number;
+  sites: string[];
+  yearGroups: string[];
+  /** It is of a list, of so many. */
+  listed: number;
+  /** Of what was asked: the same again is the same change. */
+  word: string;
+  /** `held`, `planned`, `under_way`, `done`, `undone` or `rejected`. */
+  state: string;
+  /** School year of the first rosters that they leave, and the day of leaving; empty until the day has come. */
+  year: string;
+  leftOn: string;
+  waiting: number;
+  went: number;
+  stayed: number;
+  /** When it last changed. */
+  atMs: number;
+}
+
+/** One who goes, by the token of the school that they leave. Nowhere does it say who they are at the other one. */
+export interface CrosserRow {
+  school: string;
+  changeId: string;
+  learner: string;
+  /** `listed` = asked for by a list; `waits`, `went` or `stays` once the day has come. */
+  state: string;
+  atMs: number;
 }
 
 /** The parts of a held roster, until it is decided. */
@@ -164,6 +235,8 @@ export interface ForgottenRow {
   keptMs?: number | undefined;
   /** 1 where the whole school is forgotten: with it the learner is kept. */
   ofSchool?: number | undefined;
+  /** 1 where nobody asked: the learner left, and the time of its numbers is over. A roster that names it again takes it back. */
+  byTerm?: number | undefined;
 }
 
 /**
@@ -190,6 +263,22 @@ export interface HeldForgetRow {
   flowId: string;
   /** Between the forgetting and the destruction, milliseconds. */
   delayMs: number;
+  /** Which of the hold it is, from 1; null in rows of before this was kept, whom everybody has seen. */
+  nth: number | null;
+}
+
+/** A learner or member of staff who stands in no roster of this year or of those to come. */
+export interface LeftRow {
+  school: string;
+  person: string;
+  /** 0 or 1. */
+  isStaff: number;
+  /** YYYY-MM-DD. */
+  leftOn: string;
+  /** When the names go; once these have gone, when the numbers do. Unix milliseconds. */
+  dueMs: number;
+  /** When the names went, Unix milliseconds; 0 = they are there. */
+  endedMs: number;
 }
 
 /** Which school year a school is in. */
@@ -203,6 +292,8 @@ export interface TurnRow {
   /** Year and Dutch day of a turn to come that were chosen; empty = none were. */
   plannedYear: string;
   plannedDay: string;
+  /** The year from which the years before it were last looked through for who left. */
+  lookedBack?: string | undefined;
 }
 
 export const turns: Table<TurnRow> = table<TurnRow>({
@@ -215,6 +306,7 @@ export const turns: Table<TurnRow> = table<TurnRow>({
     turnedMs: 'int',
     plannedYear: 'text',
     plannedDay: 'text',
+    lookedBack: 'text',
   },
   retention,
 });
@@ -349,6 +441,8 @@ export const holds: Table<HoldRow> = table<HoldRow>({
     administration: 'text',
     forgets: 'int',
     yearGroups: 'json',
+    merge: 'json',
+    schoolChange: 'json',
   },
   indexes: { waiting: ['state', 'school', 'year'], ofYear: ['school', 'year'] },
   retention,
@@ -364,16 +458,84 @@ export const heldParts: Table<HeldPartRow> = table<HeldPartRow>({
 export const forgotten: Table<ForgottenRow> = table<ForgottenRow>({
   name: 'rosters_forgotten',
   key: ['school', 'learner'],
-  columns: { school: 'text', learner: 'text', atMs: 'int', destroyAtMs: 'int', keptMs: 'int', ofSchool: 'int' },
+  columns: {
+    school: 'text',
+    learner: 'text',
+    atMs: 'int',
+    destroyAtMs: 'int',
+    keptMs: 'int',
+    ofSchool: 'int',
+    byTerm: 'int',
+  },
   // Empty once the vault was told after its hour.
   indexes: { byHour: ['destroyAtMs', 'school'], ofSchool: ['school', 'ofSchool'] },
+  retention,
+});
+
+export const left: Table<LeftRow> = table<LeftRow>({
+  name: 'rosters_left',
+  key: ['school', 'person'],
+  columns: { school: 'text', person: 'text', isStaff: 'int', leftOn: 'text', dueMs: 'int', endedMs: 'int' },
+  indexes: { ofSchool: ['school', 'dueMs'], byHour: ['dueMs', 'school'], ended: ['endedMs', 'school'] },
   retention,
 });
 
 export const heldForgets: Table<HeldForgetRow> = table<HeldForgetRow>({
   name: 'rosters_held_forgets',
   key: ['school', 'holdId', 'learner'],
-  columns: { school: 'text', holdId: 'text', learner: 'text', flowId: 'text', delayMs: 'int' },
+  columns: { school: 'text', holdId: 'text', learner: 'text', flowId: 'text', delayMs: 'int', nth: 'int' },
+  retention,
+});
+
+export const merges: Table<MergeRow> = table<MergeRow>({
+  name: 'rosters_merges',
+  key: ['school', 'loser'],
+  columns: {
+    school: 'text',
+    loser: 'text',
+    winner: 'text',
+    atMs: 'int',
+    untilMs: 'int',
+    undone: 'int',
+    held: 'json',
+    moved: 'json',
+  },
+  // In the order in which the vault is told.
+  indexes: { byTime: ['atMs', 'school'], winner: ['school', 'winner'] },
+  // By the loser, who is forgotten with the winner, also after the roster is gone.
+  retention: 'RETENTION_ORDER',
+});
+
+export const changes: Table<ChangeRow> = table<ChangeRow>({
+  name: 'rosters_changes',
+  key: ['school', 'changeId'],
+  columns: {
+    school: 'text',
+    changeId: 'text',
+    toSchool: 'text',
+    onDay: 'text',
+    whole: 'int',
+    sites: 'json',
+    yearGroups: 'json',
+    listed: 'int',
+    word: 'text',
+    state: 'text',
+    year: 'text',
+    leftOn: 'text',
+    waiting: 'int',
+    went: 'int',
+    stayed: 'int',
+    atMs: 'int',
+  },
+  indexes: { byState: ['state', 'school'] },
+  retention,
+});
+
+export const crossers: Table<CrosserRow> = table<CrosserRow>({
+  name: 'rosters_crossers',
+  key: ['school', 'changeId', 'learner'],
+  columns: { school: 'text', changeId: 'text', learner: 'text', state: 'text', atMs: 'int' },
+  indexes: { byState: ['school', 'changeId', 'state'] },
   retention,
 });
 
@@ -429,7 +591,11 @@ export const tables: readonly Table[] = [
   holds,
   heldParts,
   forgotten,
+  left,
   heldForgets,
+  merges,
+  changes,
+  crossers,
   aside,
   pulls,
 ];

@@ -109,6 +109,15 @@ export function whyWait({ difference, sites }: Pick<TurnState, 'difference' | 's
   return learnersBefore >= FEWEST_PUPILS && learnersAfter * 2 < learnersBefore ? 'cut_off' : undefined;
 }
 
+/** Why a turn whose day has come was not made; undefined = nothing is in its way. */
+export function whyLate(
+  state: Pick<TurnState, 'size' | 'waiting'>,
+  looks: () => Pick<TurnState, 'difference' | 'sites'>,
+): string | undefined {
+  if (!state.size) return 'no_roster';
+  return state.waiting > 0 ? 'held' : whyWait(looks());
+}
+
 export function decideTurn(state: TurnState, command: TurnCommand): TurnEvent[] {
   const { schoolOin, schoolYear, now } = command;
   const turned = (cause: string): TurnEvent[] => [

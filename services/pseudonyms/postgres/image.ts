@@ -98,9 +98,13 @@ export interface Changes {
   resealed: Record<Part, Map<number, Uint8Array>>;
   texts: Map<string, TextRow & { school: number }>;
   waiting: Map<number, number | undefined>;
+  /** Learner → whose token it is; undefined = its own. */
+  merged: Map<number, number | undefined>;
   destroyed: { school: number; learner: number; nowMs: number }[];
   droppedLookups: { school: number; hash: string; learner: number }[];
   droppedTexts: { school: number; token: string }[];
+  /** Learners whose names, birth dates and contact go, before anything of theirs is saved anew. */
+  namesDropped: Set<number>;
 }
 const unchanged = (): Changes => ({
   dirty: new Set(),
@@ -119,9 +123,11 @@ const unchanged = (): Changes => ({
   resealed: { birth: new Map(), contact: new Map() },
   texts: new Map(),
   waiting: new Map(),
+  merged: new Map(),
   destroyed: [],
   droppedLookups: [],
   droppedTexts: [],
+  namesDropped: new Set(),
 });
 
 /** How many ids are loaded at least where some are wanting. */
@@ -137,6 +143,8 @@ const TOMBSTONE: Omit<LearnerRow, 'id' | 'token'> = {
   contact: '',
   hasEckId: false,
   waitsMs: undefined,
+  mergedInto: undefined,
+  merged: [],
   forgotten: true,
 };
 
@@ -402,8 +410,30 @@ export class Image implements Rows, Writes {
     this.#written.of(school).set(textOf(token), undefined);
   }
 
+  dropNames(school: number, learner: number): void {
+    const { changes } = this;
+    this.#unwriteNames(learner);
+    changes.namesDropped.add(learner);
+    changes.dirty.add(school);
+    const written = this.#written.of(school);
+    written.set(namesOf(learner), []);
+    for (const part of ['birth', 'contact'] as const) written.set(particularsOf(part, learner), undefined);
+  }
+
+  /** What this run wrote of them before is not to be written at all. */
+  #unwriteNames(learner: number): void {
+    const { names, birth, contact, resealed } = this.changes;
+    for (const [key, row] of names) if (row.learner === learner) names.delete(key);
+    for (const rows of [birth, contact, resealed.birth, resealed.contact]) rows.delete(learner);
+  }
+
   setWaiting(school: number, learner: number, atMs: number | undefined): void {
     this.changes.waiting.set(learner, atMs);
+    this.changes.dirty.add(school);
+  }
+
+  setMerged(school: number, learner: number, winner: number | undefined): void {
+    this.changes.merged.set(learner, winner);
     this.changes.dirty.add(school);
   }
 
@@ -425,12 +455,9 @@ export class Image implements Rows, Writes {
     }
     // What this run wrote of them before is not to be written at all.
     changes.secrets.delete(learner);
-    changes.birth.delete(learner);
-    changes.contact.delete(learner);
-    changes.resealed.birth.delete(learner);
-    changes.resealed.contact.delete(learner);
+    this.#unwriteNames(learner);
     changes.waiting.delete(learner);
-    for (const rows of [changes.numbers, changes.names])
-      for (const [key, row] of rows) if (row.learner === learner) rows.delete(key);
+    changes.merged.delete(learner);
+    for (const [key, row] of changes.numbers) if (row.learner === learner) changes.numbers.delete(key);
   }
 }

@@ -102,6 +102,15 @@ const FORMS: readonly Form[] = [
         decided_ms bigint NOT NULL, until_ms bigint NOT NULL, taken_ms bigint NOT NULL, shown int NOT NULL)`,
     ],
   },
+  {
+    form: 5,
+    oldestReader: 1,
+    // Second tokens of learners, and whose they are.
+    statements: [
+      'CREATE TABLE merged (learner bigint PRIMARY KEY, winner bigint NOT NULL)',
+      'CREATE INDEX merged_of_winner ON merged (winner)',
+    ],
+  },
 ];
 /** From the first renewed key on a release of the form before would look numbers up under one key only. */
 export const RENEWED = 'UPDATE forms SET oldest_reader = 2 WHERE form >= 2 AND oldest_reader < 2';

@@ -12,7 +12,9 @@ const LEARNER = `
   (SELECT b.content FROM births b WHERE b.learner = l.id) AS birth,
   (SELECT c.content FROM contact c WHERE c.learner = l.id) AS contact,
   EXISTS (SELECT 1 FROM numbers m WHERE m.learner = l.id AND m.eck_id_hash IS NOT NULL) AS "hasEckId",
-  (SELECT f.at_ms FROM forgetting f WHERE f.learner = l.id) AS "waitsMs"`;
+  (SELECT f.at_ms FROM forgetting f WHERE f.learner = l.id) AS "waitsMs",
+  (SELECT w.token FROM merged g JOIN learners w ON w.id = g.winner WHERE g.learner = l.id) AS "mergedInto",
+  ARRAY(SELECT o.token FROM merged g JOIN learners o ON o.id = g.learner WHERE g.winner = l.id ORDER BY o.token) AS merged`;
 
 const SELECT = {
   versions: 'SELECT id, version FROM schools WHERE id = ANY($1)',
@@ -58,7 +60,8 @@ export async function holdSchools(connection: Connection, schools: readonly numb
   return versionsOf(rows as { id: number; version: number }[]);
 }
 
-interface StoredLearner extends Omit<LearnerRow, 'mark' | 'birth' | 'contact' | 'wrapped' | 'waitsMs' | 'forgotten'> {
+interface StoredLearner
+  extends Omit<LearnerRow, 'mark' | 'birth' | 'contact' | 'wrapped' | 'waitsMs' | 'mergedInto' | 'forgotten'> {
   school: number;
   wrapped: Uint8Array | null;
   forgottenMs: number | null;
@@ -66,6 +69,7 @@ interface StoredLearner extends Omit<LearnerRow, 'mark' | 'birth' | 'contact' | 
   birth: Uint8Array | null;
   contact: Uint8Array | null;
   waitsMs: number | null;
+  mergedInto: string | null;
 }
 const learnerOf = (row: StoredLearner): LearnerRow & { school: number } => ({
   school: row.school,
@@ -79,6 +83,8 @@ const learnerOf = (row: StoredLearner): LearnerRow & { school: number } => ({
   contact: row.contact ? textOf(row.contact) : '',
   hasEckId: row.hasEckId,
   waitsMs: row.waitsMs ?? undefined,
+  mergedInto: row.mergedInto ?? undefined,
+  merged: row.merged,
   forgotten: row.forgottenMs !== null,
 });
 
@@ -257,7 +263,7 @@ function reseal(part: 'birth' | 'contact', sealed: ReadonlyMap<number, Uint8Arra
  * One way there and back.
  */
 export async function save(connection: Connection, changes: Changes, version: number, nowMs: number): Promise<void> {
-  const { schools, firstSectors, sectors, learners, destroyed, droppedLookups, droppedTexts } = changes;
+  const { schools, firstSectors, sectors, learners, destroyed, droppedLookups, droppedTexts, namesDropped } = changes;
   const statements: Statement[] = [];
   if (droppedTexts.length > 0)
     statements.push(
@@ -280,6 +286,12 @@ export async function save(connection: Connection, changes: Changes, version: nu
           droppedLookups.map(({ learner }) => learner),
           nowMs,
         ],
+      ),
+    );
+  if (namesDropped.size > 0)
+    statements.push(
+      ...['names', 'births', 'contact'].map((table) =>
+        wipe(table, 'WHERE learner = ANY($1)', [[...namesDropped], nowMs]),
       ),
     );
   if (destroyed.length > 0) {
@@ -418,6 +430,24 @@ export async function save(connection: Connection, changes: Changes, version: nu
       [
         ['learner', 'bigint', waiting.map(([learner]) => learner)],
         ['at_ms', 'bigint', waiting.map(([, atMs]) => atMs)],
+      ],
+      ['learner'],
+    ),
+  );
+  const merged = [...changes.merged];
+  const apart = [...merged.filter(([, winner]) => winner === undefined), ...destroyed.map(({ learner }) => [learner])];
+  if (apart.length > 0)
+    statements.push({
+      text: 'DELETE FROM merged WHERE learner = ANY($1)',
+      values: [apart.map(([learner]) => learner)],
+    });
+  const together = merged.filter(([, winner]) => winner !== undefined);
+  statements.push(
+    ...insert(
+      'merged',
+      [
+        ['learner', 'bigint', together.map(([learner]) => learner)],
+        ['winner', 'bigint', together.map(([, winner]) => winner)],
       ],
       ['learner'],
     ),

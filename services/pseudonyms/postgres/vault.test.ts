@@ -430,15 +430,15 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
       const schema = newSchema();
       const before = await replica(schema);
       const { token } = (await before.identify(ask(['a'], { name: 'Faye' }))).identified[0]!;
-      const next = { form: 5, oldestReader: 1, statements: ['ALTER TABLE learners ADD COLUMN note text'] };
+      const next = { form: 6, oldestReader: 1, statements: ['ALTER TABLE learners ADD COLUMN note text'] };
       await migrate(server.vaultUrl, schema, [next]);
       // The release before goes on, and is started anew, beside it.
       expect((await before.identify(ask(['a', 'b']))).identified[0]!.token).toBe(token);
       const again = await replica(schema);
       expect((await reveal(again, token)).person?.callName).toBe('Faye');
-      const last = { form: 6, oldestReader: 6, statements: ['ALTER TABLE learners DROP COLUMN note'] };
+      const last = { form: 7, oldestReader: 7, statements: ['ALTER TABLE learners DROP COLUMN note'] };
       await migrate(server.vaultUrl, schema, [next, last]);
-      await expect(replica(schema)).rejects.toThrow(/form 6 by a newer release; this release knows 4/);
+      await expect(replica(schema)).rejects.toThrow(/form 7 by a newer release; this release knows 5/);
       expect(await sql('SELECT form FROM forms ORDER BY form', schema)).toEqual([
         { form: 1 },
         { form: 2 },
@@ -446,6 +446,7 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
         { form: 4 },
         { form: 5 },
         { form: 6 },
+        { form: 7 },
       ]);
     });
 

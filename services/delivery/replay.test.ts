@@ -1,0 +1,482 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { testBench } from '#bus';
+import { newId, uuidText } from '#kernel';
+import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
+import {
+  type Attempt,
+  AttemptOutcome,
+  DeliveryServiceDefinition,
+  type ReplayJob,
+} from '#proto/eduk/delivery/v1/delivery';
+import { ReplaySelection, ReplaySubmitted } from '#proto/eduk/events/v1/deliveries';
+import { delivery } from './index.ts';
+import { LEASE_MS } from './push.ts';
+import { COUNTED_MS } from './replay.ts';
+import { endpoints, outcomes, parkedKeys, pushKeys, replayKeys, replays, setAside } from './tables.ts';
+
+const SCHOOL = '0000000700012AB00000';
+const OTHER = '0000000700034CD00000';
+const PLATFORM = '00000001000000000003';
+const { SERVICE_ENTITLEMENT } = Service;
+const { MANDATE_STATE_ACTIVE, MANDATE_STATE_ENDED } = MandateState;
+
+/** A platform with a webhook, and a sender that does what the test says. */
+function chain() {
+  const bench = testBench(delivery);
+  const client = bench.client(DeliveryServiceDefinition);
+  const endpoint = (url = 'https://a.example/hook') =>
+    bench.submit(
+      'PartyRegistered',
+      {
+        party: {
+          oin: PLATFORM,
+          name: '',
+          roles: [Role.ROLE_PLATFORM],
+          endpoints: url === '' ? [] : [{ standard: 'webhook', url }],
+          boardOin: '',
+          sectors: [],
+          attributes: [],
+          requiresAcceptance: false,
+        },
+      },
+      PLATFORM,
+    );
+  const mandate = (state: MandateState, school = SCHOOL) =>
+    bench.submit(
+      'MandateChanged',
+      {
+        mandate: {
+          mandateId: `m-${school}`,
+          schoolOin: school,
+          partyOin: PLATFORM,
+          services: [SERVICE_ENTITLEMENT],
+          state,
+        } as never,
+      },
+      school,
+    );
+  let made = 0;
+  const grant = (learner: string, school = SCHOOL) => {
+    const entitlementId = `e${++made}`;
+    bench.submit(
+      'EntitlementGranted',
+      {
+        terms: { entitlementId } as never,
+        schoolOin: school,
+        holder: { learner, group: '' },
+        byOin: '',
+        publisherOin: '',
+        platformOin: PLATFORM,
+      },
+      learner,
+      { school },
+    );
+    return entitlementId;
+  };
+  let owner = newId();
+  const claim = async (most = 100) =>
+    (await client.claimAttempts({ owner, outcomes: [], attempts: most, waitMs: 0n, alone: false })).attempts;
+  const answered = (attempt: Attempt, status: number, more: Partial<AttemptOutcome> = {}) =>
+    client.reportOutcomes({
+      owner,
+      outcomes: [
+        AttemptOutcome.fromPartial({
+          attemptId: attempt.attemptId,
+          partyOin: attempt.partyOin,
+          standard: attempt.standard,
+          number: attempt.number,
+          result: 'answered',
+          status,
+          ...more,
+        }),
+      ],
+    });
+  const sent: { key: string; id: string; first: number }[] = [];
+  const drain = async (status: (attempt: Attempt) => number = () => 200) => {
+    for (let round = 0; round < 1000; round++) {
+      const started = await claim();
+      if (started.length === 0) return;
+      for (const attempt of started) {
+        const code = status(attempt);
+        if (code === 200)
+          for (const { key, eventId, keyNumber } of attempt.rows)
+            sent.push({ key, id: uuidText(eventId), first: Number(keyNumber) });
+        await answered(attempt, code);
+      }
+    }
+    throw new Error('it does not end');
+  };
+  let jobs = 0;
+  const order = (action: string, jobId: string, more: Partial<ReplaySubmitted> = {}) =>
+    bench.submit(
+      'ReplaySubmitted',
+      ReplaySubmitted.fromPartial({ partyOin: PLATFORM, jobId, action, ...more }),
+      PLATFORM,
+    );
+  const shown = async (jobId: string): Promise<ReplayJob> =>
+    (await client.listReplays({ partyOin: '', jobId })).replays[0]!;
+  const settle = async (jobId: string, of: (state: string) => boolean) => {
+    for (let i = 0; i < 2000; i++) {
+      const job = await shown(jobId);
+      if (of(job.state)) return job;
+      bench.advance(1);
+    }
+    throw new Error('it does not come to that');
+  };
+  const preview = async (selection: Partial<ReplaySelection> = {}) => {
+    const jobId = `job-${String(++jobs).padStart(4, '0')}`;
+    bench.advance(1);
+    order('preview', jobId, { selection: ReplaySelection.fromPartial({ partyOin: PLATFORM, ...selection }) });
+    return settle(jobId, (state) => state !== 'counting');
+  };
+  const run = (jobId: string, more: Partial<ReplaySubmitted> = {}) =>
+    order('run', jobId, { rate: 1000, mostErrors: 10, ...more });
+  /** Goes on until it is over. */
+  const finish = async (jobId: string, status?: (attempt: Attempt) => number) => {
+    for (let i = 0; i < 500; i++) {
+      bench.advance(100);
+      await drain(status);
+      const job = await shown(jobId);
+      if (['done', 'stopped'].includes(job.state)) return job;
+    }
+    throw new Error('it does not end');
+  };
+  return {
+    bench,
+    client,
+    endpoint,
+    mandate,
+    grant,
+    claim,
+    answered,
+    drain,
+    sent,
+    order,
+    preview,
+    run,
+    shown,
+    finish,
+    settle,
+    restart: () => {
+      owner = newId();
+    },
+  };
+}
+
+async function delivered(learners: readonly string[]) {
+  const it = chain();
+  it.endpoint();
+  it.mandate(MANDATE_STATE_ACTIVE);
+  for (const learner of learners) it.grant(learner);
+  await it.drain();
+  return it;
+}
+
+/** Counts that are not 0, without what is of the run. */
+const counted = ({ selected, fresh, had, outOfOrder, pending, toSend, forbidden }: ReplayJob) => ({
+  selected: Number(selected),
+  fresh: Number(fresh),
+  had: Number(had),
+  outOfOrder: Number(outOfOrder),
+  pending: Number(pending),
+  toSend: Number(toSend),
+  forbidden: Object.fromEntries(forbidden.map(({ reason, messages }) => [reason, Number(messages)])),
+});
+const nothing = { selected: 0, fresh: 0, had: 0, outOfOrder: 0, pending: 0, toSend: 0, forbidden: {} };
+
+describe('what it would come to', () => {
+  test('what the receiver has changes nothing, and is sent only where that is asked', async () => {
+    const it = await delivered(['a', 'b', 'a']);
+    expect(counted(await it.preview())).toEqual({ ...nothing, selected: 3, had: 3 });
+    expect(counted(await it.preview({ again: true }))).toEqual({ ...nothing, selected: 3, had: 3, toSend: 3 });
+    expect(it.sent).toHaveLength(3);
+  });
+
+  test('by key, by what it is about, by school, kind and time', async () => {
+    const it = chain();
+    it.endpoint();
+    it.mandate(MANDATE_STATE_ACTIVE);
+    it.mandate(MANDATE_STATE_ACTIVE, OTHER);
+    it.grant('a');
+    const about = it.grant('b');
+    const at = BigInt(it.bench.now() + 1);
+    it.bench.advance(1000);
+    it.grant('c', OTHER);
+    await it.drain();
+    const had = async (selection: Partial<ReplaySelection>) => Number((await it.preview(selection)).had);
+    expect(await had({})).toBe(3);
+    expect(await had({ key: 'a' })).toBe(1);
+    expect(await had({ about })).toBe(1);
+    expect(await had({ schoolOin: OTHER })).toBe(1);
+    expect(await had({ types: ['EntitlementGranted'] })).toBe(3);
+    expect(await had({ types: ['EntitlementChanged'] })).toBe(0);
+    expect(await had({ fromMs: at })).toBe(1);
+    expect(await had({ untilMs: at })).toBe(2);
+    expect(await had({ service: Service.SERVICE_RESULT })).toBe(0);
+  });
+
+  test('what would come after later mail of its key is out of order', async () => {
+    const it = await delivered([]);
+    const first = it.grant('a');
+    await it.drain(() => 422);
+    await it.client.resolveKeys({ partyOin: PLATFORM, schoolOin: '', key: '', action: 'drop' });
+    it.grant('a');
+    it.grant('b');
+    await it.drain();
+    expect(counted(await it.preview({ key: 'a' }))).toEqual({ ...nothing, selected: 2, had: 1, outOfOrder: 1 });
+    // All of the key goes again, so that the last of it comes last.
+    expect(counted(await it.preview({ again: true }))).toEqual({
+      ...nothing,
+      selected: 3,
+      fresh: 1,
+      had: 2,
+      toSend: 3,
+    });
+    // The later one is not selected.
+    const alone = await it.preview({ again: true, about: first });
+    expect(counted(alone)).toEqual({ ...nothing, selected: 1, outOfOrder: 1 });
+    expect(counted(await it.preview({ about: first, outOfOrder: true }))).toMatchObject({ outOfOrder: 1, toSend: 1 });
+  });
+
+  test('what may not be sent now, and what is on its way', async () => {
+    const it = await delivered(['a', 'b']);
+    it.mandate(MANDATE_STATE_ENDED);
+    expect(counted(await it.preview({ again: true }))).toEqual({
+      ...nothing,
+      selected: 2,
+      forbidden: { 'mandate.missing': 2 },
+    });
+    it.grant('c');
+    expect(counted(await it.preview({ again: true }))).toMatchObject({ selected: 3, pending: 1 });
+    const [attempt] = await it.claim();
+    await it.answered(attempt!, 0, { result: 'withheld', code: 'mandate.ended' });
+    expect(counted(await it.preview({ again: true }))).toMatchObject({
+      selected: 3,
+      forbidden: { 'mandate.missing': 2, parked: 1 },
+    });
+  });
+
+  test('a party without an endpoint, and a second preview', async () => {
+    const it = chain();
+    it.order('preview', 'j', { selection: ReplaySelection.fromPartial({ partyOin: PLATFORM }) });
+    expect(it.bench.events('ReplayRefused').at(-1)!.value).toMatchObject({ code: 'state.missing' });
+    it.endpoint();
+    const first = await it.preview();
+    const second = await it.preview();
+    expect((await it.shown(first.jobId)).state).toBe('replaced');
+    it.run(first.jobId);
+    expect(it.bench.events('ReplayRefused').at(-1)!.value).toMatchObject({ code: 'state.conflict' });
+    it.bench.advance(COUNTED_MS + 1);
+    expect((await it.shown(second.jobId)).state).toBe('expired');
+    expect(it.bench.list(replayKeys, { equals: [] })).toEqual([]);
+  });
+});
+
+describe('sending it', () => {
+  test('under the same ids, in order, at the pace, and nothing that was not meant', async () => {
+    const learners = Array.from({ length: 300 }, (_, i) => `l${i % 40}`);
+    const it = await delivered(learners);
+    const before = it.sent.splice(0);
+    const job = await it.preview({ again: true });
+    it.run(job.jobId, { rate: 100 });
+    const began = it.bench.now();
+    const over = await it.finish(job.jobId);
+    expect(over).toMatchObject({ state: 'done', released: 300n, sent: 300n, errors: 0n, leftOut: 0n });
+    expect((it.bench.now() - began) / 1000).toBeGreaterThan(2.9);
+    expect((it.bench.now() - began) / 1000).toBeLessThan(3.5);
+    const byFirst = (a: { first: number }, b: { first: number }) => a.first - b.first;
+    expect([...it.sent].sort(byFirst)).toEqual([...before].sort(byFirst));
+    for (const learner of new Set(learners)) {
+      const firsts = it.sent.filter(({ key }) => key === learner).map(({ first }) => first);
+      expect(firsts).toEqual([...firsts].sort((a, b) => a - b));
+    }
+    it.bench.advance(1000);
+    expect(it.bench.list(replayKeys, { equals: [] })).toEqual([]);
+    expect(it.bench.list(setAside, { equals: [] })).toEqual([]);
+    expect(it.bench.list(pushKeys, { equals: [] })).toEqual([]);
+    expect(it.bench.list(endpoints, { equals: [] })[0]!.replay).toBe('');
+    expect(it.bench.events('ReplayChanged').map(({ value }) => value.state)).toEqual([
+      'counting',
+      'counted',
+      'running',
+      'done',
+    ]);
+  });
+
+  test('only what the receiver does not have, where it is not asked otherwise', async () => {
+    const it = await delivered(['a', 'b']);
+    it.grant('c');
+    await it.drain(() => 422);
+    await it.client.resolveKeys({ partyOin: PLATFORM, schoolOin: '', key: '', action: 'drop' });
+    it.sent.length = 0;
+    const { jobId } = await it.preview();
+    it.run(jobId);
+    expect(await it.finish(jobId)).toMatchObject({ state: 'done', sent: 1n });
+    expect(it.sent.map(({ key }) => key)).toEqual(['c']);
+    expect(it.bench.list(outcomes, { equals: [] }).map(({ state }) => state)).toEqual([
+      'delivered',
+      'delivered',
+      'delivered',
+    ]);
+  });
+
+  test('too many requests that fail end it, and what did not leave is set back', async () => {
+    const it = await delivered(Array.from({ length: 500 }, (_, i) => `l${i}`));
+    it.sent.length = 0;
+    const { jobId } = await it.preview({ again: true });
+    it.run(jobId, { rate: 200, mostErrors: 2 });
+    let asked = 0;
+    const over = await it.finish(jobId, () => (++asked > 1 ? 503 : 200));
+    expect(over).toMatchObject({ state: 'stopped', cause: 'errors', errors: 3n });
+    expect(over.setBack).toBeGreaterThan(0n);
+    expect(over.sent + over.setBack).toBe(over.released);
+    it.bench.advance(600_000);
+    for (let i = 0; i < 5; i++) await it.drain();
+    expect(it.sent).toHaveLength(Number(over.sent));
+    expect(it.bench.list(setAside, { equals: [] })).toEqual([]);
+    expect(it.bench.list(pushKeys, { equals: [] })).toEqual([]);
+  });
+
+  test('stopped, nothing more leaves: what was under way is told of, the rest is set back', async () => {
+    const it = await delivered(Array.from({ length: 100 }, (_, i) => `l${i}`));
+    const { jobId } = await it.preview({ again: true });
+    it.run(jobId, { rate: 100 });
+    it.bench.advance(100);
+    const under = await it.claim();
+    it.bench.advance(300);
+    it.order('stop', jobId);
+    const stopped = await it.shown(jobId);
+    const left = BigInt(under.flatMap(({ rows }) => rows).length);
+    expect(stopped).toMatchObject({ state: 'stopped', cause: 'operator', underWay: left });
+    expect(stopped.setBack).toBe(stopped.released - left);
+    expect(stopped.setBack).toBeGreaterThan(0n);
+    for (const attempt of under) await it.answered(attempt, 200);
+    expect(await it.claim()).toEqual([]);
+    expect(await it.shown(jobId)).toMatchObject({ sent: left, underWay: 0n, setBack: stopped.setBack });
+    it.order('stop', jobId);
+    expect(it.bench.events('ReplayRefused').at(-1)!.value).toMatchObject({ code: 'state.conflict' });
+    // What one left behind does not keep another from sending it.
+    const next = await it.preview({ again: true });
+    it.run(next.jobId);
+    expect(await it.finish(next.jobId)).toMatchObject({ state: 'done', sent: 100n });
+  });
+
+  test('live mail goes on, and what it overtook is left out', async () => {
+    const it = await delivered(['a', 'b', 'a']);
+    const { jobId } = await it.preview({ again: true });
+    const live = it.grant('a');
+    await it.drain();
+    it.sent.length = 0;
+    it.run(jobId);
+    expect(await it.finish(jobId)).toMatchObject({ state: 'done', sent: 1n, leftOut: 2n });
+    expect(it.sent.map(({ key }) => key)).toEqual(['b']);
+    // Counted anew, all of the key goes, the newest last.
+    const again = await it.preview({ again: true, key: 'a' });
+    it.run(again.jobId);
+    await it.finish(again.jobId);
+    expect(it.sent.slice(1)).toHaveLength(3);
+    expect(live).toBe('e4');
+  });
+
+  test('a message that is refused ends there: live mail of its key does not wait', async () => {
+    const it = await delivered(['a']);
+    const { jobId } = await it.preview({ again: true });
+    it.run(jobId);
+    expect(await it.finish(jobId, () => 422)).toMatchObject({ state: 'done', refused: 1n, errors: 1n });
+    expect(it.bench.list(pushKeys, { equals: [] })).toEqual([]);
+    expect(it.bench.list(outcomes, { equals: [] })).toMatchObject([{ state: 'delivered' }]);
+    it.sent.length = 0;
+    it.grant('a');
+    await it.drain();
+    expect(it.sent).toHaveLength(1);
+  });
+
+  test('what is withheld when it is sent is not parked, for it was there before', async () => {
+    const it = await delivered(['a', 'b']);
+    const { jobId } = await it.preview({ again: true });
+    it.run(jobId);
+    it.bench.advance(200);
+    const [attempt] = await it.claim();
+    it.mandate(MANDATE_STATE_ENDED);
+    await it.answered(attempt!, 0, { result: 'withheld', code: 'mandate.ended' });
+    expect(await it.finish(jobId)).toMatchObject({ state: 'done', sent: 0n, withheld: 2n });
+    expect(it.bench.list(parkedKeys, { equals: [] })).toEqual([]);
+  });
+
+  test('a second person begins what is above the threshold', async () => {
+    const it = await delivered(['a', 'b', 'c']);
+    const { jobId } = await it.preview({ again: true });
+    it.run(jobId, { secondAbove: 2, byPerson: 'aa', rate: 7 });
+    expect((await it.shown(jobId)).state).toBe('asked');
+    it.run(jobId, { secondAbove: 2, byPerson: 'aa' });
+    expect(it.bench.events('ReplayRefused').at(-1)!.value).toMatchObject({ code: 'hold.pending' });
+    it.run(jobId, { secondAbove: 2, byPerson: '' });
+    expect((await it.shown(jobId)).state).toBe('asked');
+    it.run(jobId, { secondAbove: 2, byPerson: 'bb', rate: 500 });
+    expect(await it.shown(jobId)).toMatchObject({ state: 'running', rate: 7 });
+  });
+
+  test('an endpoint that is there no more ends it', async () => {
+    const it = await delivered(['a', 'b']);
+    const { jobId } = await it.preview({ again: true });
+    it.run(jobId);
+    it.endpoint('');
+    it.bench.advance(1000);
+    expect(await it.shown(jobId)).toMatchObject({ state: 'stopped', cause: 'endpoint' });
+  });
+});
+
+test('whatever happens, all that was selected is sent and nothing else, in the order of its key', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.nat(5), { minLength: 1, maxLength: 30 }),
+      fc.array(fc.constantFrom('ok', 'ok', 'ok', 'lose', 'late', 'crash', 'other'), { minLength: 5, maxLength: 40 }),
+      fc.nat(5),
+      async (keys, happens, only) => {
+        const it = await delivered(keys.map((key) => `l${key}`));
+        it.grant(`x${only}`, SCHOOL);
+        await it.drain();
+        const before = it.sent.splice(0);
+        const wanted = before.filter(({ key }) => key === `l${only}`);
+        const { jobId } = await it.preview({ again: true, key: `l${only}` });
+        it.run(jobId, { rate: 20, mostErrors: 1000 });
+        const seen: typeof before = [];
+        for (const what of happens) {
+          it.bench.advance(100);
+          for (const attempt of await it.claim()) {
+            const isThere = what !== 'lose' && what !== 'late';
+            const rows = attempt.rows.map(({ key, eventId, keyNumber }) => ({
+              key,
+              id: uuidText(eventId),
+              first: Number(keyNumber),
+            }));
+            if (isThere) seen.push(...rows);
+            if (what === 'lose') await it.answered(attempt, 503);
+            else if (what !== 'late' && what !== 'crash') await it.answered(attempt, 200);
+          }
+          if (what === 'crash') {
+            it.restart();
+            it.bench.advance(LEASE_MS + 1);
+          }
+          if (what === 'late') it.bench.advance(LEASE_MS + 1);
+        }
+        for (let i = 0; i < 300 && (await it.shown(jobId)).state === 'running'; i++) {
+          it.bench.advance(10_000);
+          it.sent.length = 0;
+          await it.drain();
+          seen.push(...it.sent);
+        }
+        expect((await it.shown(jobId)).state).toBe('done');
+        const ids = new Set(wanted.map(({ id }) => id));
+        expect(seen.filter(({ id }) => !ids.has(id))).toEqual([]);
+        expect(new Set(seen.map(({ id }) => id))).toEqual(ids);
+        // First arrivals in order; what comes twice was recognisable.
+        const first = [...new Map(seen.map((one) => [one.id, one.first])).values()];
+        expect(first).toEqual([...first].sort((a, b) => a - b));
+        expect(it.bench.list(replays, { equals: [] })).toHaveLength(1);
+      },
+    ),
+    { numRuns: 40 },
+  );
+});

@@ -1,0 +1,151 @@
+/**
+ * Rosters that were read, and what of them had no place in the answers: no message comes in, so the doors tell it. What one party
+ * reads of one school by one method in one form is one row a day, and a flow like others to who looks for it.
+ */
+import type { EngineView, ListOptions } from '#bus';
+import type { FindFlowsRequest, FlowRow, ReadNote, Step } from '#proto/eduk/flows/v1/flows';
+import { counts, type ReadRow, reads } from './tables.ts';
+
+/** State of such a flow: nothing was accepted, and nobody decides. */
+export const READ = 'read';
+
+/** Rows kept at most, the newest: so many parties, schools and days. */
+export const MOST_READS = 100_000;
+const KEPT_MS = 35 * 86_400_000;
+/** Old ones removed with each note, beyond those that make room. */
+const REMOVED_AT_ONCE = 500;
+/** Rows looked at for one list that filters. */
+const LOOKED_AT = 5_000;
+
+/** `most`: rows kept; smaller in tests. */
+export function noteReads(engine: EngineView, notes: readonly ReadNote[], most = MOST_READS): void {
+  if (notes.length === 0) return;
+  engine.note((unit) => {
+    let count = unit.get(counts, 'reads')?.count ?? 0;
+    // A row is read as it was before the note, so what is twice in one note is added up first.
+    const rows = new Map<string, ReadRow>();
+    for (const note of notes) {
+      const before = rows.get(note.flowId) ?? unit.get(reads, note.flowId);
+      if (before === undefined) count += 1;
+      rows.set(note.flowId, withNote(before, note));
+    }
+    for (const row of rows.values()) unit.put(reads, row);
+    unit.put(counts, { name: 'reads', count });
+  });
+  // Apart, because a list does not see what its own note has written.
+  engine.note((unit) => {
+    let count = unit.get(counts, 'reads')?.count ?? 0;
+    const tooMany = Math.max(0, count - most);
+    const oldest = unit.list(reads, { index: 'by_last', equals: [], limit: tooMany + REMOVED_AT_ONCE });
+    for (const [i, row] of oldest.entries()) {
+      if (i >= tooMany && row.lastMs > unit.now - KEPT_MS) break;
+      unit.remove(reads, row.flowId);
+      count -= 1;
+    }
+    unit.put(counts, { name: 'reads', count });
+  });
+}
+
+/** What was got is that of the newest answer, whichever door tells first. */
+export function withNote(before: Readonly<ReadRow> | undefined, note: ReadNote): ReadRow {
+  const { flowId, partyOin, method, schoolOin, subject, form } = note;
+  const gotMs = Number(note.gotMs);
+  const isNewest = before === undefined || gotMs > before.gotMs;
+  const got = isNewest
+    ? {
+        gotMs,
+        learners: note.learners,
+        groups: note.groups,
+        staff: note.staff,
+        losses: note.losses.length === 0 ? undefined : note.losses.map((one) => ({ ...one })),
+      }
+    : {
+        gotMs: before.gotMs,
+        learners: before.learners,
+        groups: before.groups,
+        staff: before.staff,
+        losses: before.losses,
+      };
+  return {
+    ...{ flowId, party: partyOin, method, school: schoolOin, subject, form },
+    answered: note.answered + (before?.answered ?? 0),
+    unchanged: note.unchanged + (before?.unchanged ?? 0),
+    nothing: note.nothing + (before?.nothing ?? 0),
+    firstMs: Math.min(Number(note.firstMs), before?.firstMs ?? Number.POSITIVE_INFINITY),
+    lastMs: Math.max(Number(note.lastMs), before?.lastMs ?? 0),
+    ...got,
+  };
+}
+
+/** Newest first by when each was read last, at most `most` and one more. */
+export function findReads(engine: EngineView, asked: FindFlowsRequest, most: number): FlowRow[] {
+  const { schoolOin, partyOin, subject, key, state, beforeMs } = asked;
+  if (key !== '' || (state !== '' && state !== READ)) return [];
+  const where: Pick<ListOptions, 'index' | 'equals'> =
+    schoolOin !== ''
+      ? { index: 'by_school', equals: [schoolOin] }
+      : partyOin !== ''
+        ? { index: 'by_party', equals: [partyOin] }
+        : { index: 'by_last', equals: [] };
+  const filters = subject !== '' || (schoolOin !== '' && partyOin !== '');
+  return engine
+    .list(reads, {
+      ...where,
+      ...(beforeMs > 0n ? { after: [Number(beforeMs)] } : {}),
+      descending: true,
+      limit: filters ? LOOKED_AT : most + 1,
+    })
+    .filter(
+      (row) =>
+        (schoolOin === '' || row.school === schoolOin) &&
+        (partyOin === '' || row.party === partyOin) &&
+        (subject === '' || row.subject === subject),
+    )
+    .slice(0, most + 1)
+    .map(readFlow);
+}
+
+/** As a flow: when it was read last stands in the place of when it was accepted. */
+export function readFlow(row: Readonly<ReadRow>): FlowRow {
+  const { flowId, party, method, school, subject, form, firstMs, lastMs, gotMs } = row;
+  const step = (name: string, atMs: number, told: string): Step => ({
+    step: name,
+    service: 'door',
+    atMs: BigInt(atMs),
+    code: '',
+    told,
+    state: 'done',
+  });
+  const first = `since ${new Date(firstMs).toISOString().slice(11, 16)} UTC`;
+  const steps: Step[] = [];
+  if (row.answered > 0)
+    steps.push(
+      step(
+        'RosterRead',
+        gotMs,
+        `${form}: ${times(row.answered)} ${first}; the last had ${row.learners} learners, ${row.groups} groups and ${row.staff} staff`,
+      ),
+    );
+  if (row.unchanged > 0)
+    steps.push(step('RosterUnchanged', lastMs, `${form}: ${times(row.unchanged)} ${first}, nothing had changed`));
+  if (row.nothing > 0)
+    steps.push(step('RosterEmpty', lastMs, `${form}: ${times(row.nothing)} ${first}, there was nothing to tell`));
+  return {
+    flowId,
+    partyOin: party,
+    method,
+    schoolOin: school,
+    key: '',
+    subject,
+    state: READ,
+    code: '',
+    told: '',
+    outcome: steps.at(-1)?.step ?? '',
+    acceptedMs: BigInt(lastMs),
+    decidedMs: BigInt(gotMs || lastMs),
+    steps,
+    losses: row.losses ?? [],
+  };
+}
+
+const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);
