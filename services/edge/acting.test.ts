@@ -63,6 +63,7 @@ describe('in the name of another', () => {
 test('an operator stands in for school and party on loopback only', () => {
   const asked: [string, object][] = [
     ['grantMandate', { confirm: true }],
+    ['decideHold', { confirm: true }],
     ...['confirm', 'accept', 'refuse'].map((change): [string, object] => ['changeMandate', { change }]),
   ];
   for (const [key, request] of asked) {
@@ -71,6 +72,7 @@ test('an operator stands in for school and party on loopback only', () => {
   }
   for (const [key, request] of [
     ['grantMandate', { confirm: false }],
+    ['decideHold', { confirm: false }],
     ['changeMandate', { change: 'stop' }],
   ] as [string, object][])
     expect(faultOf(() => requireLoopback(key, request, false))).toBe('');

@@ -226,6 +226,16 @@ export class Certificates {
   seen(): ReadonlyMap<string, number> {
     return this.#seen;
   }
+
+  /** When what the doors themselves show ends: each certificate of the chain, by its setting and place. */
+  own(): { name: string; notAfterMs: number }[] {
+    const { cert } = this.#loaded.context;
+    if (!Buffer.isBuffer(cert)) return [];
+    return pemBlocks(cert, 'CERTIFICATE').map((der, i) => ({
+      name: i === 0 ? 'EDUK_TLS_CERT' : `EDUK_TLS_CERT/${i + 1}`,
+      notAfterMs: readCertificate(der).notAfterMs,
+    }));
+  }
 }
 
 interface Shown {

@@ -182,6 +182,18 @@ export class Chain {
     return this.standing(school)?.forgetting;
   }
 
+  /** Whether names, birth dates and contact of a school's people are asked of its administration when they are needed. */
+  isOnDemand(school: string): boolean {
+    return this.standing(school)?.identity === 'on-demand';
+  }
+
+  /** Schools of which that is so, and since when. */
+  onDemand(): { schoolOin: string; sinceMs: number }[] {
+    return [...this.#byOin.values()].flatMap(({ party, standing }) =>
+      standing?.identity === 'on-demand' ? [{ schoolOin: party!.oin, sinceMs: Number(standing.identityMs ?? 0n) }] : [],
+    );
+  }
+
   forgettings(): SchoolForgetting[] {
     return [...this.#byOin.values()].flatMap(({ standing }) => standing?.forgetting ?? []);
   }

@@ -8,6 +8,7 @@ import { Service } from '#proto/eduk/core/v1/party';
 import { type AttributeName, revealRoster } from '#release';
 import type { Caller } from './caller.ts';
 import { purposeFor, requireSite } from './purpose.ts';
+import type { RosterReads } from './roster-reads.ts';
 import type { Door } from './submission.ts';
 
 /** Learners of a roster that its owner is asked for at once. */
@@ -79,6 +80,21 @@ export async function writeRoster(door: Door, caller: Caller, asked: RosterAsked
       losses: countLosses(losses),
     };
   });
+}
+
+/** Tells the flows of a file that a party has been given, or that was written for it. */
+export function noteFile(
+  { reads }: { reads: RosterReads },
+  partyOin: string,
+  method: string,
+  { schoolOin, siteCode }: Pick<RosterAsked, 'schoolOin' | 'siteCode'>,
+  version: Version,
+  { schoolYear, learners, groups, staff, losses }: Omit<RosterWritten, 'text' | 'version' | 'attributes'>,
+): void {
+  reads.note(
+    { partyOin, method, schoolOin, schoolYear, siteCode, form: `EDEXML ${version}` },
+    { kind: 'roster', learners, groups, staff, losses },
+  );
 }
 
 /** A file that is there whole or not at all, for its owner only. Faults: wire.invalid, state.conflict. */

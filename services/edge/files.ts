@@ -2,7 +2,7 @@
 
 import type { LossCount } from '#adapters/contract';
 import { type Catalogue, catalogueOf, MAX_CATALOGUE_BYTES } from '#adapters/eckdt';
-import { type Lines, takeApart, toCore, type Warning } from '#adapters/edexml';
+import { type Lines, schoolIn, takeApart, toCore, type Warning } from '#adapters/edexml';
 import { readXmlApart } from '#adapters/xml';
 import { type Clear, routingOf } from '#kernel';
 import type { Roster } from '#proto/eduk/core/v1/learner';
@@ -16,6 +16,8 @@ export interface RosterFile {
   losses: LossCount[];
   /** Where its people, groups and sites stand. */
   lines: Lines;
+  /** The school by the BRIN in the file, where it has one, also where another was named. */
+  brinOin?: string;
 }
 
 /** `schoolOin` and `schoolYear` as the sender names them, or empty; `sender`: whose schoolkey it is. Faults: wire.*. */
@@ -25,7 +27,8 @@ export async function readRosterFile(
 ): Promise<RosterFile> {
   const { schoolOin } = routingOf(named.schoolOin);
   const { wire, ...said } = await takeApart(bytes, { ...named, schoolOin });
-  return { roster: toCore(wire, { sender: named.sender, schoolOin }), ...said };
+  const brinOin = wire.school.brincode === undefined ? {} : { brinOin: schoolIn(wire.school) };
+  return { roster: toCore(wire, { sender: named.sender, schoolOin }), ...said, ...brinOin };
 }
 
 export const readCatalogueFile = async (bytes: Uint8Array): Promise<Catalogue> =>

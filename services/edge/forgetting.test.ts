@@ -104,11 +104,110 @@ test('a school whose hour has passed is told until it is done, and one that cann
       school('s', 'destroyed'),
     ],
     destroyed: (schoolOin, { people }) => void destroyed.push([schoolOin, people]),
+    namesEnded: () => undefined,
   });
   await watch.tell();
   expect(told).toEqual(['s', 's']);
   expect(destroyed).toEqual([
     ['s', 64],
     ['s', 0],
+  ]);
+});
+
+test('whose token a second one is reaches the vault where the door ended before it told; who asked does not approve', async () => {
+  const bench = testBench(rosters, { now });
+  const two = { schoolOin: 's', winner: 'lt_a', loser: 'lt_b', byOin: 'x' };
+  bench.submit('LearnersMergeSubmitted', { ...two, byPerson: 'p1' }, 's', { school: 's' });
+  const client = bench.client(RostersServiceDefinition);
+  const [hold] = (await client.listHolds({ schoolOin: 's', decided: false })).holds;
+  const told: unknown[] = [];
+  const vault = {
+    forget: async () => ({ known: true, destroyed: false }),
+    mergeTokens: async ({
+      schoolOin,
+      winner,
+      loser,
+      undo,
+    }: Record<'schoolOin' | 'winner' | 'loser', string> & { undo: boolean }) => {
+      if (schoolOin === 'closed') throw new GatewayError('school.closed');
+      told.push([winner, loser, undo]);
+      return { code: '', changed: true };
+    },
+  };
+  const tell = async (days = 0) => {
+    told.splice(0);
+    await new ForgetWatch({ rosters: client, vault } as never, () => now + days * 86_400_000).tell();
+    return told;
+  };
+  const decide = (byPerson: string, confirmed = false) =>
+    bench.submit(
+      'HoldDecisionSubmitted',
+      { schoolOin: 's', holdId: hold!.holdId, approve: true, byOin: 'x', byPerson, confirmed },
+      's',
+      { school: 's' },
+    );
+  // The same person, also where they say that they stand in; and a key that does not say so.
+  decide('p1');
+  decide('p1', true);
+  decide('');
+  expect(await tell()).toEqual([]);
+  decide('p2');
+  for (let times = 0; times < 2; times++) expect(await tell()).toEqual([['lt_a', 'lt_b', false]]);
+  // Parting tells the vault before the log: where the door ended in between, the vault is told again what stands, for as long as they can be parted.
+  expect(await tell(30)).toEqual([['lt_a', 'lt_b', false]]);
+  // Of a school that has closed its keys nothing is told for now, and others do not wait for it.
+  const closed = { schoolOin: 'closed', winner: 'lt_c', loser: 'lt_d', byOin: 'x', byPerson: 'p1' };
+  bench.submit('LearnersMergeSubmitted', closed, 'closed', { school: 'closed' });
+  const [other] = (await client.listHolds({ schoolOin: 'closed', decided: false })).holds;
+  const approval = { schoolOin: 'closed', holdId: other!.holdId, approve: true, byOin: 'x', byPerson: 'p2' };
+  bench.submit('HoldDecisionSubmitted', approval, 'closed', { school: 'closed' });
+  expect(await tell()).toEqual([['lt_a', 'lt_b', false]]);
+  bench.submit('LearnersMergeUndoSubmitted', two, 's', { school: 's' });
+  for (let times = 0; times < 2; times++) expect(await tell()).toEqual([['lt_a', 'lt_b', true]]);
+});
+
+test('whose names go the vault is told once, from the beginning after a start, and what it does not take is told again and known', async () => {
+  const bench = testBench(rosters, { now });
+  const left = rosters.tables.find(({ name }) => name === 'rosters_left')!;
+  const end = (school: string, person: string, endedMs: number) =>
+    bench.view.note((unit) =>
+      unit.put(left, { school, person, isStaff: 0, leftOn: '2026-01-01', dueMs: now, endedMs }),
+    );
+  for (let i = 0; i < 1200; i++) end('s', `lt_${i}`, now - 50 * 86_400_000);
+  end('t', 'lt_t', now - 3_600_000);
+  end('t', 'lt_waits', 0);
+  let isAway = true;
+  const told: string[] = [];
+  const vault = {
+    endNames: async ({ schoolOin, tokens }: { schoolOin: string; tokens: string[] }) => {
+      if (schoolOin === 't' && isAway) throw new GatewayError('gateway.unavailable');
+      told.push(...tokens);
+      return { people: tokens.length - 1 };
+    },
+  };
+  const noted: [string, number][] = [];
+  const schools = {
+    forgettings: () => [],
+    destroyed: () => undefined,
+    namesEnded: (schoolOin: string, people: number) => void noted.push([schoolOin, people]),
+  };
+  const services = { rosters: bench.client(RostersServiceDefinition), vault } as never;
+  const watch = new ForgetWatch(services, () => now, schools);
+  await watch.tellNames();
+  expect(told).toHaveLength(1200);
+  expect(watch.untold()).toEqual({ schools: 1, sinceMs: now });
+  isAway = false;
+  told.length = 0;
+  await watch.tellNames();
+  expect(told).toHaveLength(1201);
+  expect(told).not.toContain('lt_waits');
+  expect(watch.untold()).toEqual({ schools: 0, sinceMs: 0 });
+  // Nothing of it changed: who was told long ago is not told again.
+  told.length = 0;
+  await watch.tellNames();
+  expect(told).toEqual(['lt_t']);
+  expect(noted.filter(([, people]) => people > 0)).toEqual([
+    ['s', 1199],
+    ['s', 1199],
   ]);
 });

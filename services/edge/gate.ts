@@ -1,14 +1,20 @@
 import type { Health } from '#kernel';
 import type { AdministrationPulls } from './administrations/index.ts';
+import type { AskedNames } from './administrations/names.ts';
+import type { SettingsOnHand } from './administrations/settings.ts';
+import type { Alerts } from './alerts/index.ts';
 import type { KeySets } from './assertions.ts';
 import type { Attempts } from './attempts.ts';
 import type { Certificates } from './certificates.ts';
+import type { Crossing } from './crossing.ts';
 import type { Cursors } from './cursor.ts';
+import type { Untold } from './forgetting.ts';
 import type { Heads } from './heads.ts';
 import type { ProcessingSettings } from './processing.ts';
 import type { TrustedProxy } from './proxy.ts';
 import type { RefusalNotes } from './refusals.ts';
 import type { Register } from './register/index.ts';
+import type { RosterReads } from './roster-reads.ts';
 import type { Schools } from './signin/serve.ts';
 import type { Proofs } from './stages/authenticate.ts';
 import type { Door } from './submission.ts';
@@ -21,6 +27,8 @@ export interface Gate {
   proofs: Proofs;
   cursors: Cursors;
   notes: RefusalNotes;
+  /** What was read of rosters. */
+  reads: RosterReads;
   /** TLS of the doors; undefined = they have none. */
   certificates: Certificates | undefined;
   heads: Heads;
@@ -34,6 +42,14 @@ export interface Gate {
   version: string;
   /** What papers tell of the operator; undefined = it said nothing. */
   processing?: ProcessingSettings | undefined;
+  /** Until which day a standard is spoken to endpoints in its version of now, YYYY-MM-DD by standard. */
+  versionEnds?: ReadonlyMap<string, string> | undefined;
+  /** Of which schools the vault could not be told whose names go. */
+  untoldNames(): Untold;
+  /** Tells the vault now whose names go. */
+  tellNames(): Promise<void>;
+  /** Names of schools that keep none here. */
+  names: Pick<AskedNames, 'administrationsOf'>;
   /** Copies the gateway's files into a folder; undefined = it has none. */
   backup: ((folder: string) => Promise<void>) | undefined;
   /** What this process says of itself at /healthz, /readyz and /metrics. */
@@ -48,4 +64,12 @@ export interface Gate {
   register: Register | undefined;
   /** Rosters that administrations are asked for; undefined = it is not set which. */
   administrations?: AdministrationPulls | undefined;
+  /** How parties differ that speak UWLR, by their files. */
+  settings: SettingsOnHand;
+  /** Above so many messages a second person begins a replay; 0 = nobody has to. */
+  replaySecondAbove: number;
+  /** Learners who go on at another school; undefined only before the doors are open. */
+  crossing?: Crossing | undefined;
+  /** What an operator is told of; undefined only before the doors are open. */
+  alerts?: Alerts | undefined;
 }

@@ -104,10 +104,6 @@ export async function importRoster(
         where: 'EDEX/school/brincode',
       },
     );
-  if (given.schoolOin && whole.schoolOin !== routing.schoolOin)
-    throw new GatewayError('wire.invalid', 'The file is of another school than the one named.', {
-      where: 'EDEX/school/brincode',
-    });
   const said = roster.reveal((it) => it.siteCode);
   if (given.siteCode && said && said !== given.siteCode)
     throw new GatewayError('wire.invalid', 'The file is of another site than the one named.', {

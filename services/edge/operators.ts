@@ -30,9 +30,13 @@ const reads: ReadonlySet<string> = new Set([
   'listFlows',
   'showOverview',
   'whyBlocked',
+  'showReadiness',
+  'showPreflight',
+  'showLaunches',
   'listHolds',
   'listSites',
   'status',
+  'listAlerts',
   'listParked',
   'previewRelease',
   'previewSwitch',
@@ -47,9 +51,15 @@ const reads: ReadonlySet<string> = new Set([
   'listReviews',
   'previewSchoolForget',
   'listSchoolForgets',
+  'listPulls',
+  'showScorecard',
+  'listReplays',
+  'watchReplay',
+  'listSchoolChanges',
 ]);
 /** A privacy officer forgets, or keeps after all, ends what was agreed, stops who leaks, and asks schools; who goes on is for an operator. */
-const isForPrivacy = (key: string, request: { change?: string }): boolean =>
+const isForPrivacy = (key: string, request: { change?: string; identity?: string }): boolean =>
+  (key === 'setIdentity' && request.identity === 'on-demand') ||
   key === 'forgetLearner' ||
   key === 'keepLearner' ||
   key === 'forgetSchool' ||
@@ -124,6 +134,12 @@ export function requireLoopback(
   listenerOnLoopback: boolean,
 ): void {
   if (listenerOnLoopback) return;
+  if ((key === 'decideHold' || key === 'runReplay') && request.confirm)
+    throw new GatewayError(
+      'party.forbidden',
+      'The operator’s key stands in for a second person on loopback only: have operators sign in, and let another approve it.',
+      { where: 'confirm' },
+    );
   if ((key === 'grantMandate' && request.confirm) || (key === 'changeMandate' && words.has(request.change)))
     throw new GatewayError(
       'party.forbidden',

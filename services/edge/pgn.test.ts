@@ -62,6 +62,26 @@ describe('what is refused', () => {
     expect(holdsPgn('order 111222333', false)).toBe(false);
   });
 
+  test.each([
+    ['another width', '１１１２２２３３３'],
+    ['another script', '١١١٢٢٢٣٣٣'],
+    ['mathematical digits', '𝟏𝟏𝟏𝟐𝟐𝟐𝟑𝟑𝟑'],
+    ['spaces that do not break', '111\u00a0222\u00a0333'],
+    ['what cannot be seen in between', '111\u200b222\u00ad333'],
+  ])('a number in %s is one', (_, n) => {
+    expect([holdsPgn(`Groep é ${n}`, true), holdsPgn(`bsn ${n}`, false)]).toEqual([true, true]);
+    expect(holdsPgn(`Groep é ${n.replace(/.$/u, '')}`, true)).toBe(false);
+  });
+
+  test('a column of keys that are written with points or in another width', () => {
+    const keys = fc.sample(number, 12);
+    for (const write of [
+      (n: string) => n.replace(/^(....)(..)(...)$/, '$1.$2.$3'),
+      (n: string) => n.replace(/./g, (c) => String.fromCharCode(c.charCodeAt(0) + 0xfee0)),
+    ])
+      expect(findPgn([roster(keys.map((n) => ({ lasKey: write(n) })))])[0]?.where).toHaveLength(12);
+  });
+
   test('a column of keys of which more than half pass, beside a column of ECK iDs too', () => {
     const keys = fc.sample(number, 12);
     const [error] = findPgn([roster(keys.map((lasKey, i) => ({ lasKey, eckId: `https://ketenid.nl/pilot/${i}` })))]);

@@ -21,6 +21,28 @@ const ANNOUNCED =
   /(?:\b|_)(?:bsn|pgn|sofi(?:nummer|nr)?|onderwijs(?:nummer|nr)|burgerservicenummer|persoonsgebonden[ _]nummer)(?![a-z])[^0-9]{0,12}(\d[\d .-]{6,12}\d)/i;
 const NUMBERS = /(?<![\d-])\d(?:[ .]?\d){7,8}(?![\d-])/g;
 
+const isDigit = (point: number): boolean => /\p{Nd}/u.test(String.fromCodePoint(point));
+
+/** A digit of any script as 0 to 9: digits of a script stand in rows of ten. */
+function digitOf(digit: string): string {
+  const point = digit.codePointAt(0)!;
+  let before = 0;
+  while (isDigit(point - before - 1)) before++;
+  return String(before % 10);
+}
+
+/** Words as they are read: digits of other scripts and widths are digits, and what cannot be seen separates nothing. */
+const asRead = (words: string): string =>
+  words
+    .normalize('NFKC')
+    .replace(/\p{Cf}/gu, '')
+    .replace(/\p{Zs}/gu, ' ')
+    .replace(/[^\P{Nd}0-9]/gu, digitOf);
+const isPlain = (words: string): boolean => {
+  for (let at = 0; at < words.length; at++) if (words.charCodeAt(at) > 126) return false;
+  return true;
+};
+
 /** Digits of the shortest number of a person. */
 const SHORTEST = 8;
 /** Most words have fewer digits than any number of a person, and are looked at no further. */
@@ -34,7 +56,8 @@ function hasEnoughDigits(words: string): boolean {
 }
 
 /** Whether words hold something that must be taken for a personal number. */
-export function holdsPgn(words: string, written: boolean): boolean {
+export function holdsPgn(given: string, written: boolean): boolean {
+  const words = isPlain(given) ? given : asRead(given);
   if (!hasEnoughDigits(words)) return false;
   const announced = ANNOUNCED.exec(words);
   if (announced && passesElevenTest(announced[1]!.replace(/\D/g, ''))) return true;
@@ -42,6 +65,10 @@ export function holdsPgn(words: string, written: boolean): boolean {
   for (const m of words.matchAll(NUMBERS)) if (passesElevenTest(m[0].replace(/\D/g, ''))) return true;
   return false;
 }
+
+/** A key without what people put between digits. */
+const bareOf = (key: string): string =>
+  key.length < SHORTEST || key.length > 24 ? '' : (isPlain(key) ? key : asRead(key)).replace(/[ .-]/g, '');
 
 /** A column with fewer keys than this says nothing. */
 const COLUMN_MIN = 8;
@@ -71,7 +98,7 @@ function lookAt(type: string, message: Record<string, unknown>, of: number, colu
       const column = columns.get(name) ?? { keys: 0, passing: [] };
       columns.set(name, column);
       column.keys++;
-      if (passesElevenTest(value)) column.passing.push({ of, path });
+      if (passesElevenTest(bareOf(value))) column.passing.push({ of, path });
       else if (value.length > 9 && holdsPgn(value, false)) places.push({ path });
       return;
     }

@@ -49,6 +49,17 @@ export async function pass(
   from: StageName = 'admit',
   to: StageName = 'accept',
 ): Promise<void> {
+  const { telemetry } = door;
+  // What was refused in an earlier part of the way was told then.
+  const taken = telemetry && batch.filter(({ refused }) => refused === undefined);
+  try {
+    await stagesOf(batch, door, from, to);
+  } finally {
+    for (const one of taken ?? []) if (one.refused !== undefined || to === 'accept') telemetry!.passed(one);
+  }
+}
+
+async function stagesOf(batch: readonly Submission[], door: Door, from: StageName, to: StageName): Promise<void> {
   for (const name of order.slice(order.indexOf(from), order.indexOf(to) + 1)) {
     const open = batch.some((submission) => submission.refused)
       ? batch.filter((submission) => !submission.refused)

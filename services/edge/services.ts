@@ -9,6 +9,7 @@ import { FlowsServiceDefinition } from '#proto/eduk/flows/v1/flows';
 import { OrdersServiceDefinition } from '#proto/eduk/orders/v1/orders';
 import { PartiesServiceDefinition } from '#proto/eduk/parties/v1/parties';
 import { VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import { ReadinessServiceDefinition } from '#proto/eduk/readiness/v1/readiness';
 import { ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
 import { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
 import type { Services } from './submission.ts';
@@ -24,6 +25,7 @@ export const connectServices = (state: Transport, vault: Transport): Services =>
   access: connect(AccessServiceDefinition, state),
   results: connect(ResultsServiceDefinition, state),
   flows: connect(FlowsServiceDefinition, state),
+  readiness: connect(ReadinessServiceDefinition, state),
   delivery: connect(DeliveryServiceDefinition, state),
   audit: connect(AuditServiceDefinition, state),
   vault: connect(VaultServiceDefinition, vault),

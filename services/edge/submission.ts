@@ -10,6 +10,7 @@ import type { FlowsServiceDefinition } from '#proto/eduk/flows/v1/flows';
 import type { OrdersServiceDefinition } from '#proto/eduk/orders/v1/orders';
 import type { PartiesServiceDefinition } from '#proto/eduk/parties/v1/parties';
 import type { Identity, VaultServiceDefinition } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import type { ReadinessServiceDefinition } from '#proto/eduk/readiness/v1/readiness';
 import type { ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
 import type { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
 import type { EventName, EventOf } from '#proto/events';
@@ -17,6 +18,7 @@ import type { AuditNotes } from './audit.ts';
 import type { Caller } from './caller.ts';
 import type { Chain } from './chain.ts';
 import type { Made } from './stages/accept.ts';
+import type { Telemetry } from './telemetry/index.ts';
 import type { Together } from './together.ts';
 
 /** The services behind the doors, by their protos. */
@@ -30,6 +32,7 @@ export interface Services {
   access: Client<typeof AccessServiceDefinition>;
   results: Client<typeof ResultsServiceDefinition>;
   flows: Client<typeof FlowsServiceDefinition>;
+  readiness: Client<typeof ReadinessServiceDefinition>;
   delivery: Client<typeof DeliveryServiceDefinition>;
   audit: Client<typeof AuditServiceDefinition>;
   vault: Client<typeof VaultServiceDefinition>;
@@ -48,6 +51,8 @@ export interface Door {
   audit: AuditNotes;
   /** Messages that come alone, on their way to the log. */
   together: Together<Made>;
+  /** Where it is told what became of messages, if anywhere. */
+  telemetry?: Telemetry | undefined;
   /** Whether the gateway takes messages in; false once it stops. */
   open(): boolean;
   /** Aborts once it stops: what waits for news ends then. */

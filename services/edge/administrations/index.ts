@@ -3,14 +3,12 @@
  * comes to the intake by which every roster comes in. Which are due, and what came of the last, is in the rows of rosters.
  */
 import { randomBytes } from 'node:crypto';
-import { lossCounts, PeerFault } from '#adapters/uwlr';
+import { lossCounts, momentOf, PeerFault } from '#adapters/uwlr';
 import {
   asGatewayError,
   ConfigError,
   DialError,
-  type Dialler,
   describeError,
-  diallerFor,
   GatewayError,
   isSchoolYear,
   log,
@@ -20,14 +18,16 @@ import {
 } from '#kernel';
 import { Service } from '#proto/eduk/core/v1/party';
 import type { RosterDifference } from '#proto/eduk/events/v1/rosters';
-import type { PulledRoster as PulledLine, PullLoss } from '#proto/eduk/operator/v1/operator';
+import type { ListedPull, PulledRoster as PulledLine, PullLoss } from '#proto/eduk/operator/v1/operator';
 import { Pull } from '#proto/eduk/rosters/v1/rosters';
 import type { Gate } from '../gate.ts';
 import { importRoster, pulledRosters } from '../imports.ts';
 import { submit } from '../pipeline.ts';
 import { partyCaller } from '../stages/authenticate.ts';
 import { requireMandate } from '../stages/authorise.ts';
+import { addressed, isAsked } from './address.ts';
 import { asPeers, pullFrom } from './client.ts';
+import { Diallers } from './diallers.ts';
 import {
   type AdministrationSettings,
   autorisatieFor,
@@ -35,7 +35,6 @@ import {
   readAdministrations,
   type SchoolAt,
   secretIn,
-  tlsOf,
 } from './settings.ts';
 
 export { type AdministrationSettings, readAdministrations } from './settings.ts';
@@ -46,7 +45,7 @@ export interface Wanted {
   schoolOin: string;
   /** Empty = the one that has the school. */
   partyOin: string;
-  /** Empty = the running one. */
+  /** Empty = the one that the school is in, or that of the calendar where that is later. */
   schoolYear: string;
   whole: boolean;
   /** Empty = as the settings say. */
@@ -55,26 +54,31 @@ export interface Wanted {
 
 const LOOK_MS = 60_000;
 const FIRST_LOOK_MS = 3_000;
-/** One pull of one school, and how long its right lasts. */
+/** One pull of one school. */
 const PULL_MS = 10 * 60_000;
-const LEASE_MS = 11 * 60_000;
+/** Short, so that a process that was killed keeps nobody waiting; who is still at it says so in between. */
+const LEASE_MS = 90_000;
+const RENEW_MS = 30_000;
 const DECIDE_MS = 10_000;
 /** After a failure it is asked again after so long, twice as long each time, to the time between two pulls at most. */
 const AGAIN_MS = 60_000;
 /** Where a person must act, there is no use in asking often. */
 const ACT_MS = 3_600_000;
+/** A moment that is further ahead of our clock is none that an administration could have known. */
+const AHEAD_MS = 5 * 60_000;
 /** Schools of one administration in a row that fail by it, after which it rests. */
 const SILENT = 3;
+/** In place of a year: the one that each school turned to before August. */
+const TURNED = 'turned';
 /** Most schools that one request names. */
 const MOST = 2_000;
 
 export class AdministrationPulls {
   readonly #gate: Gate;
   readonly #folder: string;
-  readonly #networks: Networks;
   readonly #stopping = new AbortController();
   readonly #timers: NodeJS.Timeout[] = [];
-  readonly #diallers = new Map<string, { of: string; dialler: Dialler }>();
+  readonly #diallers: Diallers;
   /** One round of an administration at a time; others do not wait for it. */
   readonly #rounds = new Map<string, Promise<void>>();
   #told = '';
@@ -82,7 +86,7 @@ export class AdministrationPulls {
   constructor(gate: Gate, folder: string, networks: Networks) {
     this.#gate = gate;
     this.#folder = folder;
-    this.#networks = networks;
+    this.#diallers = new Diallers(networks);
   }
 
   /** Begins to ask by itself. */
@@ -90,7 +94,7 @@ export class AdministrationPulls {
     const look = (): void => {
       const { list } = this.read();
       for (const settings of list)
-        if (settings.everyMs > 0 && !this.#rounds.has(settings.name))
+        if (settings.everyMs > 0 && isAsked(settings) && !this.#rounds.has(settings.name))
           this.#rounds.set(
             settings.name,
             this.#round(settings)
@@ -108,7 +112,7 @@ export class AdministrationPulls {
     this.#stopping.abort();
     for (const timer of this.#timers) clearTimeout(timer);
     await Promise.all(this.#rounds.values());
-    for (const { dialler } of this.#diallers.values()) dialler.close();
+    this.#diallers.close();
   }
 
   /** The settings as they stand now: a file that was put there a moment ago counts. */
@@ -120,6 +124,47 @@ export class AdministrationPulls {
       if (said !== '') log('warn', 'administrations_wrong', { problems: found.problems.length });
     }
     return found;
+  }
+
+  /** Names of what the settings as they are now have asked: administrations, and their rosters; and whether by itself. */
+  #wanted(): Map<string, { pull: Pull; byItself: boolean }> {
+    const names = new Map<string, { pull: Pull; byItself: boolean }>();
+    for (const settings of this.read().list) {
+      const byItself = settings.everyMs > 0;
+      const own = Pull.fromPartial({ partyOin: settings.partyOin });
+      names.set(nameOf(own), { pull: own, byItself });
+      for (const schoolYear of this.#years(settings))
+        for (const school of settings.schools) {
+          const pull = pullOf(settings, school, schoolYear);
+          names.set(nameOf(pull), { pull, byItself });
+        }
+    }
+    return names;
+  }
+
+  /** Those of some pulls that the settings still ask for: another year, asked once by hand, is over with its answer. */
+  stillWanted(pulls: readonly Pull[]): Pull[] {
+    const wanted = this.#wanted();
+    return pulls.filter((pull) => wanted.has(nameOf(pull)));
+  }
+
+  /** What came of each roster that was asked, and those that are to be asked and never were. */
+  async list(of: { schoolOin: string; partyOin: string; failing: boolean }): Promise<ListedPull[]> {
+    const wanted = this.#wanted();
+    const { partyOin, schoolOin, failing } = of;
+    const { pulls } = await this.#gate.door.services.rosters.listPulls({ partyOin, failing, limit: 10_000 });
+    const all = new Map(pulls.map((pull) => [nameOf(pull), pull]));
+    if (!failing) for (const [name, { pull }] of wanted) if (!all.has(name)) all.set(name, pull);
+    return (
+      [...all]
+        .filter(([, pull]) => partyOin === '' || pull.partyOin === partyOin)
+        // An administration that answers is no roster.
+        .filter(([, pull]) =>
+          schoolOin === '' ? pull.schoolOin !== '' || pull.failures > 0 : pull.schoolOin === schoolOin,
+        )
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([name, pull]) => ({ pull, scheduled: wanted.get(name)?.byItself ?? false }))
+    );
   }
 
   /** Everything of one administration that is due, one school after the other. */
@@ -136,13 +181,15 @@ export class AdministrationPulls {
     const own = known.get(nameOf(Pull.fromPartial({ partyOin: settings.partyOin })));
     if (own && own.failures > 0 && Number(own.dueMs) > clock.now()) return;
     let silent = 0;
-    for (const schoolYear of this.#years(settings))
+    for (const schoolYear of [...this.#years(settings), TURNED])
       for (const school of settings.schools) {
         if (this.#stopping.signal.aborted) return;
-        const named = pullOf(settings, school, schoolYear);
-        if (Number(known.get(nameOf(named))?.dueMs ?? 0n) > clock.now()) continue;
+        const year = schoolYear === TURNED ? await this.#turnedAhead(settings, school) : schoolYear;
+        if (year === '') continue;
+        const named = pullOf(settings, school, year);
+        if (dueOf(known.get(nameOf(named)), settings) > clock.now()) continue;
         const done = await this.#pull(settings, school, {
-          schoolYear,
+          schoolYear: year,
           whole: false,
           protocol: settings.protocol,
           now: false,
@@ -159,6 +206,26 @@ export class AdministrationPulls {
           return;
         }
       }
+  }
+
+  /**
+   * The year that a school goes to, or is in, by the calendar or because it turned before: the later one, since of a year that is to
+   * come the roster is waited for.
+   */
+  async #latestOf(schoolOin: string): Promise<string> {
+    const { door } = this.#gate;
+    const { rosters } = await door.services.rosters.listSchools({ schoolOin });
+    const running = rosters.find((one) => one.running)?.schoolYear ?? '';
+    const calendar = schoolYearOf(door.clock.now());
+    return running > calendar ? running : calendar;
+  }
+
+  /** The year of a school that went on to it before August, which everybody then reads; empty = it did not, or that is asked anyway. */
+  async #turnedAhead(settings: AdministrationSettings, { schoolOin }: SchoolAt): Promise<string> {
+    const month = new Date(this.#gate.door.clock.now()).getUTCMonth() + 1;
+    if (month < 5 || month > 7 || settings.nextYear) return '';
+    const year = await this.#latestOf(schoolOin);
+    return this.#years(settings).includes(year) ? '' : year;
   }
 
   /** The running year; and the next one where it is wanted, from May on. */
@@ -183,6 +250,7 @@ export class AdministrationPulls {
         code: pull?.code ?? '',
         faultcode: pull?.faultcode ?? '',
         who: pull?.who ?? '',
+        told: failed?.of.told ?? '',
         failures,
       }),
       claim: new Uint8Array(),
@@ -203,7 +271,7 @@ export class AdministrationPulls {
     if (!['', 'alles-in-een', 'getrapt'].includes(wanted.protocol))
       throw new GatewayError('wire.invalid', 'A protocol is alles-in-een or getrapt.', { where: 'protocol' });
     const found = list
-      .filter(({ partyOin }) => wanted.partyOin === '' || partyOin === wanted.partyOin)
+      .filter((settings) => isAsked(settings) && (wanted.partyOin === '' || settings.partyOin === wanted.partyOin))
       .flatMap((settings) =>
         settings.schools
           .filter(({ schoolOin }) => wanted.schoolOin === '' || schoolOin === wanted.schoolOin)
@@ -219,9 +287,9 @@ export class AdministrationPulls {
     if (wanted.partyOin === '' && new Set(found.map(({ settings }) => settings.partyOin)).size > 1)
       throw new GatewayError('wire.invalid', 'Several administrations have this: name one.', { where: 'party_oin' });
     if (found.length > MOST) throw new GatewayError('wire.too_large', 'Name a school: these are too many at once.');
-    const schoolYear = wanted.schoolYear || schoolYearOf(this.#gate.door.clock.now());
     const lines: PulledLine[] = [];
     for (const { settings, school } of found) {
+      const schoolYear = wanted.schoolYear || (await this.#latestOf(school.schoolOin));
       const protocol = (wanted.protocol || settings.protocol) as Protocol;
       const done = await this.#pull(settings, school, { schoolYear, whole: wanted.whole, protocol, now: true });
       if (!done) {
@@ -241,7 +309,7 @@ export class AdministrationPulls {
     school: SchoolAt,
     how: { schoolYear: string; whole: boolean; protocol: Protocol; now: boolean },
   ): Promise<Done | undefined> {
-    const { clock, services } = this.#gate.door;
+    const { services } = this.#gate.door;
     const claim = randomBytes(16);
     const named = pullOf(settings, school, how.schoolYear);
     const { taken, pull: before } = await services.rosters.claimPull({
@@ -251,7 +319,27 @@ export class AdministrationPulls {
       now: how.now,
     });
     if (!taken) return undefined;
-    const stands = before ?? named;
+    const renewing = setInterval(() => {
+      // Only what is still its own: it is not due any more once it was noted. Where this cannot be said, the lease ends.
+      void services.rosters
+        .claimPull({ pull: named, claim, leaseMs: BigInt(LEASE_MS), now: false })
+        .catch(() => undefined);
+    }, RENEW_MS).unref();
+    try {
+      return await this.#pullAs(settings, school, how, { claim, stands: before ?? named });
+    } finally {
+      clearInterval(renewing);
+    }
+  }
+
+  /** As the one that has the right to. */
+  async #pullAs(
+    settings: AdministrationSettings,
+    school: SchoolAt,
+    how: { schoolYear: string; whole: boolean; protocol: Protocol },
+    { claim, stands }: { claim: Uint8Array; stands: Pull },
+  ): Promise<Done> {
+    const { clock, services } = this.#gate.door;
     let done: Done;
     try {
       done = await this.#ask(settings, school, how, stands);
@@ -266,10 +354,11 @@ export class AdministrationPulls {
     const now = clock.now();
     const fails = done.pull!.outcome === 'failed' || done.pull!.outcome === 'refused';
     const failures = fails ? stands.failures + 1 : 0;
+    // One that is asked only when somebody wants it has no time at which it is due.
     const due = fails
-      ? waitMs(failures, settings.everyMs, done.pull!.who !== 'peer')
-      : settings.everyMs || 365 * 86_400_000;
-    const pull: Pull = { ...done.pull!, failures, lastMs: BigInt(now), dueMs: BigInt(now + due) };
+      ? now + waitMs(failures, settings.everyMs, done.pull!.who !== 'peer')
+      : settings.everyMs && now + settings.everyMs;
+    const pull: Pull = { ...done.pull!, told: done.told, failures, lastMs: BigInt(now), dueMs: BigInt(due) };
     await services.rosters.notePull({ pull, claim });
     tellOf(pull);
     return { ...done, pull };
@@ -287,11 +376,11 @@ export class AdministrationPulls {
     // What may not be taken in is not asked for.
     await door.chain.afresh(() => requireMandate(door, caller, school.schoolOin, Service.SERVICE_ROSTER));
     const isRunning = schoolYear === schoolYearOf(door.clock.now());
-    const answer = await pullFrom(settings, this.#dialler(settings), {
+    const answer = await pullFrom(addressed(door, settings, school, protocol), this.#diallers.of(settings), {
       school,
       schoolYear,
       isRunning,
-      since: whole ? '' : stands.since,
+      since: whole || this.#lacksNames(stands) || !(await this.#isHeld(stands)) ? '' : stands.since,
       protocol,
       header: autorisatieFor(settings, school),
       headers: Object.fromEntries(
@@ -337,14 +426,40 @@ export class AdministrationPulls {
         learners: answer.learners,
         code: outcome === 'held' ? 'hold.pending' : decision.code,
         who: outcome === 'held' ? 'school' : outcome === 'refused' ? 'peer' : '',
-        // What waits, or was refused, is asked for again as a whole.
-        since: outcome === 'applied' || outcome === 'sent' ? answer.madeAt : stands.since,
+        // What waits, was refused, or is not decided yet is asked for again.
+        since: outcome === 'applied' ? this.#sinceAfter(answer.madeAt) : stands.since,
       }),
       told: decision.told,
       holdId,
       difference,
       losses,
     };
+  }
+
+  /** Names of the school are kept since a while, and what was had before came without them. */
+  #lacksNames({ schoolOin, answeredMs }: Pull): boolean {
+    const { chain } = this.#gate.door;
+    return !chain.isOnDemand(schoolOin) && (chain.standing(schoolOin)?.identityMs ?? 0n) > answeredMs;
+  }
+
+  /**
+   * Whether a roster of it stands here. One that went, of a school that was forgotten and comes again, is asked for whole: nothing of
+   * it changed at the administration.
+   */
+  async #isHeld({ schoolOin, schoolYear, siteCode, administration }: Pull): Promise<boolean> {
+    const { rosters } = await this.#gate.door.services.rosters.listSchools({ schoolOin });
+    const known = rosters.find((one) => one.schoolYear === schoolYear);
+    if (!known) return false;
+    // A year of before scopes were kept has none.
+    return (
+      known.sites.length === 0 ||
+      known.sites.some((one) => one.siteCode === siteCode && one.administration === administration)
+    );
+  }
+
+  /** What the next question asks since. Since a day to come nothing would have changed until then, so everything is asked. */
+  #sinceAfter(madeAt: string): string {
+    return madeAt !== '' && Date.parse(momentOf(madeAt)) > this.#gate.door.clock.now() + AHEAD_MS ? '' : madeAt;
   }
 
   #failed(settings: AdministrationSettings, school: SchoolAt, stands: Pull, thrown: unknown): Done {
@@ -374,18 +489,6 @@ export class AdministrationPulls {
       reach: of?.reach ?? (error instanceof DialError ? 'peer' : ''),
     };
   }
-
-  /** Connections of one administration; made anew when its settings are others. */
-  #dialler(settings: AdministrationSettings): Dialler {
-    const { ca, client } = tlsOf(settings);
-    const of = [ca, client?.cert, client?.key].map((one) => one?.toString('base64') ?? '').join('|');
-    const known = this.#diallers.get(settings.name);
-    if (known?.of === of) return known.dialler;
-    known?.dialler.close();
-    const dialler = diallerFor(this.#networks, { ca, client });
-    this.#diallers.set(settings.name, { of, dialler });
-    return dialler;
-  }
 }
 
 type Done = PulledLine & { reach: string };
@@ -408,6 +511,10 @@ const pullOf = ({ partyOin }: AdministrationSettings, school: SchoolAt, schoolYe
     siteCode: school.siteCode,
     administration: school.administration,
   });
+
+/** When it is asked by itself; one that was asked only when somebody wanted it follows what its settings say now. */
+const dueOf = (pull: Pull | undefined, { everyMs }: AdministrationSettings): number =>
+  pull === undefined ? 0 : Number(pull.dueMs) || Number(pull.lastMs) + everyMs;
 
 const nameOf = ({ partyOin, schoolOin, schoolYear, siteCode, administration }: Pull): string =>
   [partyOin, schoolOin, schoolYear, siteCode, administration].join('|');

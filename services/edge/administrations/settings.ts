@@ -16,8 +16,15 @@ import {
   isSiteCode,
   schoolOin,
 } from '#kernel';
+import { BY_OSR } from '../register/route.ts';
 
 export type Protocol = 'alles-in-een' | 'getrapt';
+
+/**
+ * What `resultaat/@key` of a sender means from one message to the next: `message` = within its message only; `lasting` = one result
+ * for good; `fresh` = nothing, since each message has new ones. The standard promises the first.
+ */
+export type ResultKeys = 'message' | 'lasting' | 'fresh';
 
 /** A school as one administration has it. */
 export interface SchoolAt {
@@ -38,7 +45,7 @@ export interface AdministrationSettings {
   partyOin: string;
   dialect: Dialect;
   protocol: Protocol;
-  /** Addresses; empty = it has no such service. */
+  /** Addresses, or the name of its service in OSR behind `osr:`; empty = it has no such service. */
   leerlinggegevens: string;
   getrapt: string;
   klantcode: string;
@@ -58,6 +65,8 @@ export interface AdministrationSettings {
   groupsAtOnce: number;
   /** Whether next year's roster is asked too, from May on. */
   nextYear: boolean;
+  /** Of results that it sends here. */
+  resultKeys: ResultKeys;
   schools: readonly SchoolAt[];
 }
 
@@ -93,6 +102,30 @@ export function readAdministrations(folder: string): Administrations {
   return { list, problems };
 }
 
+/** How long a folder counts as it was read, where messages ask for it. */
+const READ_MS = 5_000;
+
+/** The folder as messages look into it: read again every few seconds. */
+export class SettingsOnHand {
+  readonly #folder: string | undefined;
+  #list: readonly AdministrationSettings[] = [];
+  #readMs = Number.NEGATIVE_INFINITY;
+
+  /** `folder`: EDUK_ADMINISTRATIONS; undefined = nobody has a file. */
+  constructor(folder: string | undefined) {
+    this.#folder = folder;
+  }
+
+  of(partyOin: string): AdministrationSettings | undefined {
+    if (this.#folder === undefined) return undefined;
+    if (performance.now() - this.#readMs > READ_MS) {
+      this.#list = readAdministrations(this.#folder).list;
+      this.#readMs = performance.now();
+    }
+    return this.#list.find((one) => one.partyOin === partyOin);
+  }
+}
+
 const codeOf = (thrown: unknown): string => (thrown as { code?: string }).code ?? 'unknown';
 
 function readOne(folder: string, file: string, wrong: (text: string) => void): AdministrationSettings | undefined {
@@ -110,6 +143,8 @@ function readOne(folder: string, file: string, wrong: (text: string) => void): A
   }
   const fields = new Fields(json as Record<string, unknown>, '', wrong);
   const pathOf = (text: string): string => (text === '' ? '' : resolve(folder, text));
+  // Who only sends results is never asked anything, so it need not know us.
+  const isSender = !['leerlinggegevens', 'getrapt', 'schools'].some((name) => Object.hasOwn(json, name));
   const settings: AdministrationSettings = {
     name: file.slice(0, -'.json'.length),
     partyOin: fields.text('party', { must: true, ok: isPartyOin, be: 'the OIN of the administration' }),
@@ -120,10 +155,10 @@ function readOne(folder: string, file: string, wrong: (text: string) => void): A
       gegevenssetid: fields.text('gegevenssetid', { ok: (text) => /^[\w.:-]{1,64}$/.test(text), be: 'a name' }),
     },
     protocol: fields.choice('protocol', ['alles-in-een', 'getrapt']),
-    leerlinggegevens: fields.text('leerlinggegevens', { ok: isUrl, be: 'a URL' }),
-    getrapt: fields.text('getrapt', { ok: isUrl, be: 'a URL' }),
-    klantcode: fields.text('klantcode', { must: true, ok: is64, be: 'text of at most 64 characters' }),
-    klantnaam: fields.text('klantnaam', { must: true, ok: is64, be: 'text of at most 64 characters' }),
+    leerlinggegevens: fields.text('leerlinggegevens', ADDRESS),
+    getrapt: fields.text('getrapt', ADDRESS),
+    klantcode: fields.text('klantcode', { must: !isSender, ok: is64, be: 'text of at most 64 characters' }),
+    klantnaam: fields.text('klantnaam', { must: !isSender, ok: is64, be: 'text of at most 64 characters' }),
     headers: new Map(
       Object.entries(fields.object('headers')).map(([name, value]) => {
         if (!/^[A-Za-z][\w-]{0,63}$/.test(name) || OURS.has(name.toLowerCase()))
@@ -140,6 +175,7 @@ function readOne(folder: string, file: string, wrong: (text: string) => void): A
     mostBytes: fields.number('mostMegabytes', DEFAULTS.mostMegabytes, 1, 32) << 20,
     groupsAtOnce: fields.number('groupsAtOnce', DEFAULTS.groupsAtOnce, 1, 1000),
     nextYear: fields.flag('nextYear'),
+    resultKeys: fields.choice('resultKeys', ['message', 'lasting', 'fresh']),
     schools: fields.list('schools').map((one, i) => {
       const at = new Fields(one, `schools[${i}].`, wrong);
       const named = at.text('school', {
@@ -187,12 +223,18 @@ const OURS: ReadonlySet<string> = new Set([
 
 const is64 = (text: string): boolean => text.length <= 64;
 const isUrl = (text: string): boolean => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+const isByOsr = (text: string): boolean => text.startsWith(BY_OSR) && URL.canParse(text.slice(BY_OSR.length));
 
 interface TextRule {
   must?: boolean;
   ok?: (text: string) => boolean;
   be?: string;
 }
+
+const ADDRESS: TextRule = {
+  ok: (text) => isUrl(text) || isByOsr(text),
+  be: `a URL, or ${BY_OSR} and the name that OSR gives the service`,
+};
 
 /** An object whose fields are read one by one; what was not asked for at the end is unknown. */
 class Fields {

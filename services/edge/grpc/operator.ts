@@ -1,17 +1,29 @@
 import { isAbsolute } from 'node:path';
 import { outcomes } from '#adapters/eckdt';
-import { dutchDay, GatewayError, isDay, isSchoolYear, newId } from '#kernel';
+import {
+  describeError,
+  dutchDay,
+  GatewayError,
+  isDay,
+  isSchoolYear,
+  log,
+  newId,
+  seenForgetHold,
+  unhurried,
+} from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import { type Mandate, MandateState, type Party, Role } from '#proto/eduk/core/v1/party';
 import { CredentialDigests } from '#proto/eduk/events/v1/parties';
 import type { HoldDecisionSubmitted } from '#proto/eduk/events/v1/rosters';
+import { LaunchesRequest, PreflightRequest, ReadinessRequest } from '#proto/eduk/gateway/v1/flow';
 import type * as op from '#proto/eduk/operator/v1/operator';
 import { DecideHoldRequest, TurnYearRequest } from '#proto/eduk/operator/v1/operator';
+import { alertKinds, isAlertCode } from '../alerts/index.ts';
 import { keysIn } from '../assertions.ts';
 import { type Caller, operator } from '../caller.ts';
-import { saveNew, writeRoster } from '../exports.ts';
+import { noteFile, saveNew, writeRoster } from '../exports.ts';
 import { readCatalogueFile, readRosterFile } from '../files.ts';
-import { KEPT } from '../forgetting.ts';
+import { forgetTokens, KEPT } from '../forgetting.ts';
 import type { Gate } from '../gate.ts';
 import { importProducts, importRoster } from '../imports.ts';
 import { renewSecret, setKeys, setSignIn } from '../intake/credentials.ts';
@@ -29,28 +41,37 @@ import {
 import { hasRef } from '../intake/people.ts';
 import { narrowedId, openReviews, operatorAnswer } from '../intake/reviews.ts';
 import { FORGET_UNDO_MS, forgetLearner, keepLearner } from '../intake/rosters.ts';
-import { resumeParty, stopParty } from '../intake/standing.ts';
+import { resumeParty, setIdentity, stopParty } from '../intake/standing.ts';
 import { checkGrammar } from '../labels.ts';
 import { exportSchool } from '../leaving/export.ts';
 import { previewForget } from '../leaving/forget.ts';
-import { WEBHOOK, webhookKey, webhookSecret } from '../out/sign.ts';
+import { saidOf, UWLR } from '../out/results.ts';
+import { isWebhook, MANDATES_WEBHOOK, WEBHOOK, webhookKey, webhookSecret } from '../out/sign.ts';
 import { findPgn } from '../pgn.ts';
 import { flowOf, present } from '../reads/flows.ts';
+import { launches } from '../reads/launches.ts';
 import { isOfSchool } from '../reads/mandates.ts';
+import { preflight } from '../reads/preflight.ts';
 import { previewRelease } from '../reads/preview.ts';
 import { showProcessing, stoppedOf } from '../reads/processing.ts';
+import { readiness } from '../reads/readiness.ts';
 import { getReceipt } from '../reads/receipts.ts';
 import { reviewsOf } from '../reads/reviews.ts';
+import { scorecard } from '../reads/scores.ts';
 import { searchFlows, showOverview } from '../reads/search.ts';
 import { whyBlocked } from '../reads/why.ts';
 import { digestOf, newApiKey, newClientSecret, sameDigest } from '../secrets.ts';
 import { partyCaller } from '../stages/authenticate.ts';
 import { event, type Intake } from '../submission.ts';
+import { changeAnswer, listAnswer, previewAnswer, undoAnswer } from './changes.ts';
 import { decisionOf } from './decision.ts';
 import { mapKeysAnswer } from './keys-of-school.ts';
 import { changedParts, grantedParts, stateOf } from './mandates.ts';
+import { approved, mergeAnswer, personOf } from './merges.ts';
+import { replayUnary } from './replays.ts';
 import { revealUnary } from './reveals.ts';
 import { applySwitchAnswer, previewSwitchAnswer } from './switch.ts';
+import { transferAnswer } from './transfer.ts';
 import { take } from './writes.ts';
 
 /** Longest that an operator's command waits for its decision. */
@@ -104,11 +125,17 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
         klantnaam: secrets.klantnaam,
       })
     : undefined;
-  const isNewWebhook =
-    webhookOf(party) !== undefined && webhookOf(party) !== webhookOf(gate.door.chain.party(party.oin));
+  const before = new Set(
+    gate.door.chain.party(party.oin)?.endpoints.flatMap(({ standard, url }) => (isWebhook(standard) ? [url] : [])),
+  );
   const { flowId } = await take(addParty(party, credentials, gate.door.dialler.networks), request, operator, gate);
   const decision = await decided(gate, flowId);
-  const url = webhookOf(gate.door.chain.party(party.oin));
+  // Of the address that stands now: another may have been named at the same moment.
+  const secretOf = (standard: string): string => {
+    const url = urlOf(gate.door.chain.party(party.oin), standard);
+    const isNew = url !== undefined && url === urlOf(party, standard) && !before.has(url);
+    return isNew ? webhookSecret(webhookKeyOf(gate, party.oin, url)) : '';
+  };
   const shown = gate.door.chain.credentials(party.oin);
   return {
     party: gate.door.chain.party(party.oin) ?? party,
@@ -120,16 +147,25 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
     existed,
     flowId,
     decision,
-    // Of the address that stands now: another may have been named at the same moment.
-    webhookSecret: isNewWebhook && url === webhookOf(party) ? webhookSecret(webhookKeyOf(gate, party.oin, url!)) : '',
+    webhookSecret: secretOf(WEBHOOK),
+    mandatesWebhookSecret: secretOf(MANDATES_WEBHOOK),
   };
 };
 
 const webhookKeyOf = ({ door }: Gate, oin: string, url: string): Buffer =>
   webhookKey(door, oin, url, door.chain.standing(oin)?.pseudonyms);
 
-const webhookOf = (party: Party | undefined): string | undefined =>
-  party?.endpoints.find(({ standard }) => standard === WEBHOOK)?.url;
+/** Endpoints for results over UWLR of which nobody has written down how they are spoken to. */
+const unsetEndpoints = ({ door, administrations }: Gate): string[] => {
+  const set = new Set((administrations?.read().list ?? []).map(({ partyOin }) => partyOin));
+  return door.chain
+    .parties()
+    .filter(({ oin, endpoints }) => !set.has(oin) && endpoints.some(({ standard }) => standard === UWLR))
+    .map(({ oin }) => `no file names ${oin}, to whose endpoint uwlr results would be sent: docs/administrations.md`);
+};
+
+const urlOf = (party: Party | undefined, standard: string): string | undefined =>
+  party?.endpoints.find((endpoint) => endpoint.standard === standard)?.url;
 
 const grantMandateAnswer = async (request: op.GrantMandateRequest, gate: Gate): Promise<op.GrantMandateResponse> => {
   if (!request.mandate) throw new GatewayError('wire.invalid', undefined, { where: 'mandate' });
@@ -204,14 +240,15 @@ function checkTurn({ door }: Gate, { schoolOin, schoolYear, onDay = '' }: Partia
     throw new GatewayError('state.missing', 'No school has this OIN.', { where: 'school_oin' });
 }
 
-const decideHold: Intake<op.DecideHoldRequest & { schoolOin: string }> = {
+const decideHold = (byPerson: string, isForTwo: boolean): Intake<op.DecideHoldRequest & { schoolOin: string }> => ({
   method: 'OperatorService/DecideHold',
   type: 'eduk.operator.v1.DecideHoldRequest',
   codec: DecideHoldRequest as never,
   roles: [Role.ROLE_OPERATOR],
   remember: 35,
-  // One decision about a hold: a repeat is the same decision, its opposite a conflict.
-  reference: (request) => `${request.holdId}`,
+  // One decision about a hold: a repeat is the same decision, its opposite a conflict. What takes two persons is turned down where the wrong person approves it.
+  reference: ({ holdId, approve, confirm }) =>
+    isForTwo && approve ? `${holdId} ${confirm ? 'confirmed' : byPerson}` : holdId,
   school: (request) => request.schoolOin,
   events: (request) => [
     event(
@@ -221,11 +258,13 @@ const decideHold: Intake<op.DecideHoldRequest & { schoolOin: string }> = {
         holdId: request.holdId,
         approve: request.approve,
         byOin: 'operator',
+        byPerson,
+        confirmed: byPerson === '' && request.confirm,
       } satisfies HoldDecisionSubmitted,
       request.schoolOin,
     ),
   ],
-};
+});
 
 /** What those of these OINs are called that are registered. */
 const namesOf = (chain: Gate['door']['chain'], oins: readonly string[]): op.PartyName[] =>
@@ -236,8 +275,9 @@ const namesOf = (chain: Gate['door']['chain'], oins: readonly string[]): op.Part
 
 async function holdNamed(gate: Gate, holdId: string) {
   const { holds } = await gate.door.services.rosters.listHolds({ schoolOin: '', decided: true });
-  const hold = holds.find((one) => one.holdId === holdId);
-  if (!hold) throw new GatewayError('state.missing', 'No roster is held under this id.', { where: 'hold_id' });
+  const idOf = (shown: string): string => seenForgetHold(shown).holdId;
+  const hold = holds.find((one) => idOf(one.holdId) === idOf(holdId));
+  if (!hold) throw new GatewayError('state.missing', 'Nothing is held under this id.', { where: 'hold_id' });
   return hold;
 }
 
@@ -312,7 +352,10 @@ const resumeAnswer = async (request: op.ResumePartyRequest, gate: Gate): Promise
   const known = chain.credentials(request.oin);
   // Another operator may have let it go on at the same moment: then those secrets hold, and these are nobody's.
   const isOurs = wasStopped && hasSecrets && sameDigest(known?.apiKey ?? new Uint8Array(0), digests.apiKey);
-  const url = webhookOf(chain.party(request.oin));
+  const secretOf = (standard: string): string => {
+    const url = urlOf(chain.party(request.oin), standard);
+    return wasStopped && url !== undefined ? webhookSecret(webhookKeyOf(gate, request.oin, url)) : '';
+  };
   return {
     flowId,
     decision,
@@ -320,7 +363,8 @@ const resumeAnswer = async (request: op.ResumePartyRequest, gate: Gate): Promise
     clientId: known?.clientId ?? '',
     clientSecret: isOurs ? clientSecret : '',
     apiKey: isOurs ? apiKey : '',
-    webhookSecret: wasStopped && url !== undefined ? webhookSecret(webhookKeyOf(gate, request.oin, url)) : '',
+    webhookSecret: secretOf(WEBHOOK),
+    mandatesWebhookSecret: secretOf(MANDATES_WEBHOOK),
   };
 };
 
@@ -334,12 +378,15 @@ async function schoolAnswer<R extends { schoolOin: string }>(intake: Intake<R>, 
 export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Caller) => Promise<unknown>> = {
   exportRoster: async (
     { partyOin, file, ...asked }: op.ExportRosterRequest,
-    { door },
+    gate,
   ): Promise<op.ExportRosterResponse> => {
+    const { door } = gate;
     if (!door.chain.party(partyOin))
       throw new GatewayError('state.missing', 'No party has this OIN.', { where: 'party_oin' });
     const { text, version, ...written } = await writeRoster(door, partyCaller(door.chain, partyOin), asked);
-    return { ...written, bytes: BigInt(saveNew(file, text)) };
+    const bytes = BigInt(saveNew(file, text));
+    noteFile(gate, partyOin, 'OperatorService/ExportRoster', asked, version, written);
+    return { ...written, bytes };
   },
   addParty: addPartyAnswer,
   removeEndpoint: async (request: op.RemoveEndpointRequest, gate): Promise<op.RemoveEndpointResponse> => {
@@ -396,6 +443,12 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     names: namesOf(door.chain, [request.partyOin, request.schoolOin]),
   }),
   previewSwitch: previewSwitchAnswer,
+  previewSchoolChange: previewAnswer,
+  changeSchool: changeAnswer,
+  undoSchoolChange: undoAnswer,
+  listSchoolChanges: listAnswer,
+  transferSchool: (request: op.TransferSchoolRequest, gate): Promise<op.TransferSchoolResponse> =>
+    transferAnswer(request, gate),
   applySwitch: applySwitchAnswer,
   showFlow: async (request: op.ShowFlowRequest, gate) => {
     const row = await flowOf(gate, operator, { ...request, method: '' });
@@ -408,6 +461,29 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
   listFlows: (request: op.ListFlowsRequest, gate) => searchFlows(request, gate),
   showOverview: (_request: op.ShowOverviewRequest, gate) => showOverview(gate),
   whyBlocked: (request: op.WhyBlockedRequest, gate) => whyBlocked(request, operator, gate),
+  showReadiness: async (request: op.ShowReadinessRequest, gate): Promise<op.ShowReadinessResponse> => {
+    const asked = request.asked ?? ReadinessRequest.fromPartial({});
+    if (request.partyOin === '') return { readiness: await readiness(asked, operator, gate) };
+    const { chain } = gate.door;
+    if (!chain.party(request.partyOin)) throw new GatewayError('state.missing', undefined, { where: 'party_oin' });
+    const caller = partyCaller(chain, request.partyOin);
+    // A school sees its own counts as they are; whoever runs the gateway does not by asking in its name.
+    return { readiness: await readiness(asked, caller, gate, false) };
+  },
+  showPreflight: async ({ asked, partyOin }: op.ShowPreflightRequest, gate): Promise<op.ShowPreflightResponse> => {
+    const { chain } = gate.door;
+    if (partyOin !== '' && !chain.party(partyOin))
+      throw new GatewayError('state.missing', undefined, { where: 'party_oin' });
+    const caller = partyOin === '' ? operator : partyCaller(chain, partyOin);
+    return { preflight: await preflight(asked ?? PreflightRequest.fromPartial({}), caller, gate) };
+  },
+  showLaunches: async ({ asked, partyOin }: op.ShowLaunchesRequest, gate): Promise<op.ShowLaunchesResponse> => {
+    const { chain } = gate.door;
+    if (partyOin !== '' && !chain.party(partyOin))
+      throw new GatewayError('state.missing', undefined, { where: 'party_oin' });
+    const caller = partyOin === '' ? operator : partyCaller(chain, partyOin);
+    return { launches: await launches(asked ?? LaunchesRequest.fromPartial({}), caller, gate) };
+  },
   listHolds: async (request: op.ListHoldsRequest, gate) => {
     const { holds } = await gate.door.services.rosters.listHolds(request);
     return {
@@ -440,6 +516,9 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
             administration,
             forgets,
             yearGroups,
+            merges: hold.loser === '' ? 0 : 1,
+            toSchoolOin: hold.toSchoolOin,
+            onDay: hold.onDay,
           };
         }),
       ),
@@ -450,10 +529,37 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     const { rosters } = await door.services.rosters.listSchools({ schoolOin });
     return { years: rosters.sort((a, b) => (a.schoolYear < b.schoolYear ? 1 : -1)) };
   },
-  decideHold: async (request: op.DecideHoldRequest, gate) => {
+  decideHold: async (request: op.DecideHoldRequest, gate, caller) => {
     const hold = await holdNamed(gate, request.holdId);
-    const { flowId } = await take(decideHold, { ...request, schoolOin: hold.schoolOin }, operator, gate);
-    return { flowId, decision: await decided(gate, flowId) };
+    const isMerge = hold.loser !== '';
+    const isChange = hold.toSchoolOin !== '';
+    const intake = decideHold(personOf(caller), isMerge || isChange);
+    const { flowId } = await take(intake, { ...request, schoolOin: hold.schoolOin }, operator, gate);
+    const decision = await decided(gate, flowId);
+    if (isMerge) await approved(gate);
+    if (isChange) gate.crossing?.soon();
+    return { flowId, decision };
+  },
+  showScorecard: async (request: op.ShowScorecardRequest, gate): Promise<op.ShowScorecardResponse> => {
+    const { partyOin } = request;
+    const { chain, services } = gate.door;
+    if (!chain.party(partyOin))
+      throw new GatewayError('state.missing', 'No party has this OIN.', { where: 'party_oin' });
+    const [card, { endpoints }] = await Promise.all([
+      scorecard(request, partyOin, gate),
+      services.delivery.listEndpoints({ idle: true, partyOin }),
+    ]);
+    return { scorecard: card, endpoints };
+  },
+  listPulls: async (request: op.ListPullsRequest, { administrations, door }): Promise<op.ListPullsResponse> => {
+    if (!administrations)
+      throw new GatewayError(
+        'state.missing',
+        'This gateway asks no administration for rosters: set EDUK_ADMINISTRATIONS.',
+      );
+    const pulls = await administrations.list(request);
+    const named = pulls.flatMap(({ pull }) => [pull!.schoolOin, pull!.partyOin]);
+    return { pulls, names: namesOf(door.chain, named), problems: [...administrations.read().problems] };
   },
   previewTurn: async (request: op.PreviewTurnRequest, gate): Promise<op.PreviewTurnResponse> => {
     checkTurn(gate, request);
@@ -484,7 +590,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     const isHeld = decision?.outcome === 'LearnerForgetHeld';
     // The routes are closed by the event; only then the vault destroys what they led to.
     if (decision?.outcome === 'LearnerForgotten')
-      await gate.door.services.vault.forget({
+      await forgetTokens(gate.door.services, {
         schoolOin: request.schoolOin,
         token: submission.found!.tokens[0]!,
         atMs: request.now ? 0n : BigInt(at),
@@ -531,12 +637,13 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     return { changed };
   },
   mapKeys: (request: op.MapKeysRequest, gate) => mapKeysAnswer(request, gate),
+  mergeLearners: mergeAnswer,
   keepLearner: async (request: op.KeepLearnerRequest, gate): Promise<op.KeepLearnerResponse> => {
     const { flowId, found } = await take(keepLearner(submitReference()), request, operator, gate);
     const decision = await decided(gate, flowId);
     // Where this door ends before it says so, another does within a minute.
     if (decision?.outcome === 'LearnerKept')
-      await gate.door.services.vault.forget({
+      await forgetTokens(gate.door.services, {
         schoolOin: request.schoolOin,
         token: found!.tokens[0]!,
         atMs: KEPT,
@@ -544,20 +651,33 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     return { flowId, decision };
   },
   status: async (_request: op.StatusRequest, gate, { duty = 'operator' }): Promise<op.StatusResponse> => {
-    const [{ ages, freeDiskBytes, head }, { holds }, { parked }, reveals, { runs }, { pulls }] = await Promise.all([
-      gate.door.services.log.ages({}),
-      gate.door.services.rosters.listHolds({ schoolOin: '', decided: false }),
-      gate.door.services.log.listParked({ limit: 1000 }),
-      // How the rest is must be told also while the vault is away.
-      gate.door.services.vault.showReveals({}).catch(() => ({ perHour: 0n, tooMany: [] })),
-      gate.door.services.parties.listRegisters({}),
-      gate.door.services.rosters.listPulls({ partyOin: '', failing: true, limit: 200 }),
-    ]);
+    const [{ ages, freeDiskBytes, head }, { holds }, { parked }, reveals, { runs }, { pulls }, overdue, late] =
+      await Promise.all([
+        gate.door.services.log.ages({}),
+        gate.door.services.rosters.listHolds({ schoolOin: '', decided: false }),
+        gate.door.services.log.listParked({ limit: 1000 }),
+        // How the rest is must be told also while the vault is away.
+        gate.door.services.vault.showReveals({}).catch(() => ({ perHour: 0n, tooMany: [] })),
+        gate.door.services.parties.listRegisters({}),
+        gate.door.services.rosters.listPulls({ partyOin: '', failing: true, limit: 2_000 }),
+        gate.door.services.rosters.countOverdue({}),
+        gate.door.services.rosters.listTurns({ schoolOin: '', limit: 0 }),
+      ]);
+    const untold = gate.untoldNames();
     return {
       duty,
+      leavers: {
+        overdue: overdue.people,
+        sinceMs: overdue.sinceMs,
+        untoldSchools: untold.schools,
+        untoldSinceMs: BigInt(untold.sinceMs),
+      },
       registers: runs,
-      pulls,
-      administrationProblems: [...(gate.administrations?.read().problems ?? [])],
+      // Whoever asked once, by hand, was told what came of it, and nobody asks again.
+      pulls: gate.administrations?.stillWanted(pulls).slice(0, 200) ?? [],
+      turns: late.turns,
+      turnsTotal: late.total,
+      administrationProblems: [...(gate.administrations?.read().problems ?? []), ...unsetEndpoints(gate)],
       bulkReveals: reveals.tooMany.map((one) => ({
         ...one,
         partyName: gate.door.chain.party(one.partyOin)?.name ?? '',
@@ -618,6 +738,19 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     const decision = await decided(gate, flowId);
     return { flowId, decision, stopped: stoppedOf(gate.door.chain, request.oin), unchanged: before !== undefined };
   },
+  setIdentity: async (request: op.SetIdentityRequest, gate): Promise<op.SetIdentityResponse> => {
+    const { chain } = gate.door;
+    const { schoolOin, identity } = request;
+    const unchanged = chain.isOnDemand(schoolOin) === (identity === 'on-demand');
+    const { flowId } = await take(setIdentity(), request, operator, gate);
+    const decision = await decided(gate, flowId);
+    // At once, and not with the next minute; who is told that it was decided need not wait for all of it.
+    if (chain.isOnDemand(schoolOin))
+      void unhurried(() => gate.tellNames()).catch((thrown: unknown) =>
+        log('warn', 'names_not_told', describeError(thrown)),
+      );
+    return { flowId, decision, unchanged, administrations: gate.names.administrationsOf(schoolOin) };
+  },
   resumeParty: resumeAnswer,
   listReach: async (request: op.ListReachRequest, { door }): Promise<op.ListReachResponse> => {
     const { chain } = door;
@@ -669,13 +802,33 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     keys: await door.services.vault.showKeys({}),
   }),
   ...revealUnary,
+  ...replayUnary,
+  listAlerts: async (_request: op.ListAlertsRequest, { door, alerts }): Promise<op.ListAlertsResponse> => {
+    const { alerts: standing } = await door.services.delivery.listAlerts({});
+    return {
+      alerts: standing.map(({ alert, openedMs, toldMs, failures }) => {
+        const kind = isAlertCode(alert!.code) ? alertKinds[alert!.code] : undefined;
+        const { nl = '', en = '', who = 'operator', see = '' } = kind ?? {};
+        return { alert, openedMs, toldMs, failures, nl, en, who, see };
+      }),
+      names: namesOf(
+        door.chain,
+        standing.flatMap(({ alert }) => [alert!.partyOin, alert!.schoolOin]),
+      ),
+      channels: (alerts?.channels ?? []).map(({ name }) => name),
+    };
+  },
+  testAlerts: async (_request: op.TestAlertsRequest, { alerts }): Promise<op.TestAlertsResponse> => ({
+    channels: (await alerts?.trial()) ?? [],
+  }),
   listParked: async (request: op.ListParkedRequest, gate) => {
     const { log, delivery } = gate.door.services;
-    const [{ parked: keys }, { parked: rows, dropped }, { endpoints: all }] = await Promise.all([
+    const [{ parked: keys }, { parked: known, dropped }, { endpoints: all }] = await Promise.all([
       log.listParked({ limit: 1000 }),
       delivery.listParkedRows({ schoolOin: request.schoolOin, partyOin: '' }),
       delivery.listEndpoints({ idle: false, partyOin: '' }),
     ]);
+    const rows = known.map((row) => ({ ...row, ...saidOf(row.cause) }));
     const endpoints = all.filter(({ state }) => state !== 'up');
     const named = [
       ...[...rows, ...dropped].flatMap(({ partyOin, schoolOin }) => [partyOin, schoolOin]),

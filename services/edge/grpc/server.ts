@@ -43,6 +43,7 @@ import { type Connections, guardConnections, serverOptions } from './connections
 import { grpcDefinition } from './definition.ts';
 import { operatorStreams, operatorUnary } from './operator.ts';
 import { addReflection } from './reflection.ts';
+import { watchReplay } from './replays.ts';
 import { publicServices } from './services.ts';
 import { statusOf } from './status.ts';
 import { Streams } from './streams.ts';
@@ -345,6 +346,23 @@ function handlerOf(
           return answer(request, gate, caller);
         });
       });
+    if (key === 'watchReplay')
+      return ((call) => {
+        let caller: Caller | undefined;
+        const run = async () => {
+          caller = await callerOf(call);
+          operator(caller);
+          const request = decode(call.request);
+          checkGrammar(type, request);
+          const over = kept(call, caller);
+          await operated(gate, method.name, '', () => watchReplay(call, request, gate, over));
+          call.end();
+        };
+        run().catch((thrown) => {
+          refused(caller, thrown);
+          call.emit('error', statusOf(thrown));
+        });
+      }) satisfies handleServerStreamingCall<Buffer, unknown>;
     const stream = operatorStreams[key];
     if (stream)
       return ((call: ServerReadableStream<Buffer, unknown>, callback: (error: unknown, message?: unknown) => void) => {
@@ -392,7 +410,7 @@ function giveHead(call: { sendMetadata(metadata: Metadata): void }, gate: Gate, 
 const noRefusal: ReadonlySet<string> = new Set(['gateway.late', 'gateway.stopping']);
 
 /** What a looking operator does not do. */
-const looks: ReadonlySet<string> = new Set(['Status', 'ReadAuditLog']);
+const looks: ReadonlySet<string> = new Set(['Status', 'ReadAuditLog', 'ListReplays', 'WatchReplay']);
 /** What says itself what was done, and by which persons, before it answers; here only that it was refused. */
 const sayThemselves: ReadonlySet<string> = new Set(['AskReveal', 'DecideReveal', 'FetchReveal']);
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerWritableStream } from '@grpc/grpc-js';
-import { GatewayError, Gone, isAtSite, isSiteCode, schoolYearOf, within } from '#kernel';
+import { type Fault, GatewayError, Gone, isAtSite, isSiteCode, schoolYearOf, within } from '#kernel';
 import { type LearnerRef, RosterLearner } from '#proto/eduk/core/v1/learner';
 import { EntitlementState } from '#proto/eduk/core/v1/ordering';
 import { Service } from '#proto/eduk/core/v1/party';
@@ -19,7 +19,8 @@ import { type Purpose, revealPeople, revealRoster } from '#release';
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { watchOf } from '../head.ts';
-import { CLOSED } from '../out/reopening.ts';
+import { reasonOf, routesOf } from '../news.ts';
+import { CLOSED, UNNAMED } from '../out/reopening.ts';
 import { isClosingWord, ofAgreements, tryPurpose } from '../purpose.ts';
 import { entitlementsShown } from '../reads/entitlements.ts';
 import { flowOf, present } from '../reads/flows.ts';
@@ -75,19 +76,32 @@ const rosters: Show = async (rows, purpose, _caller, { door }, site) => {
   // By where they were and are, which an entry alone does not say.
   const judged = { ...purpose, sites: undefined };
   // Alike entries are revealed together, so the vault is asked once for a run of rows.
-  const learners = seen.flatMap(({ learner }) => (learner ? [learner] : []));
+  const learners = seen.filter(({ learner }) => learner !== undefined);
   const groups = seen.flatMap(({ group }) => (group ? [group] : []));
   const staff = seen.flatMap(({ staff }) => (staff ? [staff] : []));
-  const reveal = async <E>(entries: readonly E[], as: (entry: E) => Parameters<typeof revealRoster>[3]) =>
+  const reveal = async <E>(
+    entries: readonly E[],
+    as: (entry: E) => Parameters<typeof revealRoster>[3],
+    formerly: (entry: E) => boolean = () => false,
+  ) =>
     Promise.all(
       entries.map((entry) =>
-        revealRoster(door.services.vault, judged, { schoolYear: '', asOf: '', madeAt: '' }, as(entry)),
+        revealRoster(
+          door.services.vault,
+          judged,
+          { schoolYear: '', asOf: '', madeAt: '', formerly: formerly(entry) },
+          as(entry),
+        ),
       ),
     );
   const nothing = { sites: [], groups: [], learners: [], staff: [] };
   const [refs, shownLearners, shownGroups, shownStaff] = await Promise.all([
     refsOfForgotten(rows, purpose, { door }),
-    reveal(learners, (learner) => ({ ...nothing, learners: [learner] })),
+    reveal(
+      learners,
+      ({ learner }) => ({ ...nothing, learners: [learner!] }),
+      ({ formerly }) => formerly === true,
+    ),
     reveal(groups, (group) => ({ ...nothing, groups: [group] })),
     reveal(staff, (one) => ({ ...nothing, staff: [one] })),
   ]);
@@ -145,6 +159,8 @@ interface RosterChange {
   learner?: LearnerEntry | undefined;
   group?: GroupEntry | undefined;
   staff?: StaffEntry | undefined;
+  /** By the number of before a merge. */
+  formerly?: boolean;
 }
 
 /**
@@ -177,9 +193,11 @@ function rosterChange(row: MailboxRow, at: (codes: readonly string[]) => boolean
       return { change, year: schoolYear, learner: shown };
     }
     case 'LearnerLeft': {
-      const { learner, schoolYear, leftOn, group, siteCodes } = decode(row, 'LearnerLeft');
+      const { learner, schoolYear, leftOn, group, siteCodes, mergedInto } = decode(row, 'LearnerLeft');
       if (!at(siteCodes)) return nobody;
-      return { change: 'learner_left', year: schoolYear, learner: leaving(learner, group, leftOn) };
+      // By the number that its receivers know: of the two, the one that is no more.
+      const formerly = mergedInto !== '';
+      return { change: 'learner_left', year: schoolYear, learner: leaving(learner, group, leftOn), formerly };
     }
     case 'GroupChanged': {
       const { group, change: what, schoolYear, siteCodesBefore: was } = decode(row, 'GroupChanged');
@@ -356,7 +374,15 @@ const entitlements: Show = async (rows, purpose, caller, gate) => {
     purpose.school,
     shapes.map(({ as }) => as),
   );
-  return shapes.map(({ change, cause }, i) => (shown[i] ? { change, cause, entitlement: shown[i] } : undefined));
+  // Where somebody goes to school is for who may have rights of that school too.
+  const toSchoolOf = (row: (typeof rows)[number]): string => {
+    const to = row.type === 'EntitlementChanged' ? decode(row, 'EntitlementChanged').toSchoolOin : '';
+    const isTold = to !== '' && gate.door.chain.judge(to, caller.oin, Service.SERVICE_ENTITLEMENT).fault === undefined;
+    return isTold ? to : '';
+  };
+  return shapes.map(({ change, cause }, i) =>
+    shown[i] ? { change, cause, entitlement: shown[i], toSchoolOin: toSchoolOf(rows[i]!) } : undefined,
+  );
 };
 
 const results: Show = async (rows, purpose, caller, gate) => {
@@ -371,16 +397,20 @@ const results: Show = async (rows, purpose, caller, gate) => {
   });
 };
 
-const mandates: Show = async (rows) =>
-  rows.map((row) => {
+const mandates: Show = async (rows, _purpose, _caller, { door: { chain } }) => {
+  // What it says of routes is of now: of a copy of a moment ago it would be of what was before the change.
+  await chain.caughtUp();
+  return rows.map((row) => {
     if (row.type === 'PartyStandingChanged') {
       const { forgetting } = decode(row, 'PartyStandingChanged').standing ?? {};
       // Who else is told is nobody's business.
-      return forgetting && { schoolForgetting: { ...forgetting, receivers: [] } };
+      return forgetting && { schoolForgetting: { ...forgetting, receivers: [] }, reason: '', routes: [] };
     }
-    const { mandate, byOin, change } = decode(row, 'MandateChanged');
-    return { change: change || 'changed', mandate, byOin };
+    const news = decode(row, 'MandateChanged');
+    const { mandate, byOin, change } = news;
+    return { change: change || 'changed', mandate, byOin, reason: reasonOf(news), routes: routesOf(chain, mandate!) };
   });
+};
 
 /** Watches of mailboxes, by service and key of the method. */
 export const watches: readonly { definition: { fullName: string }; methods: Record<string, Mailbox> }[] = [
@@ -456,7 +486,8 @@ export async function serveWatch(
     if (first && request.cursor !== '' && oldest > after + 1n) throw new GatewayError('cursor.expired');
     first = false;
     after = through;
-    const closed = new Set<string>();
+    /** Schools of which nothing can be shown, and why. */
+    const closed = new Map<string, Fault>();
     page: for (const run of runs(rows, mailbox, (school) => door.chain.isClosed(school))) {
       // Nothing is parked for a token that is for another school.
       if (!mailbox.catalogue && caller.school !== undefined && caller.school !== run.school) continue;
@@ -484,16 +515,18 @@ export async function serveWatch(
         : await mailbox
             .show(run.rows, purpose?.purpose as Purpose, caller, gate, site)
             .catch((thrown: unknown): undefined => {
-              if (!(thrown instanceof GatewayError) || thrown.fault !== CLOSED) throw thrown;
+              if (!(thrown instanceof GatewayError)) throw thrown;
+              const { fault } = thrown;
+              if (fault !== CLOSED && !(fault === UNNAMED && door.chain.isOnDemand(run.school))) throw thrown;
+              closed.set(run.school, fault);
             });
       if (shown === undefined) {
         // Mail of other schools goes on. This comes back once the school lets us, and what follows of it not before.
-        closed.add(run.school);
         await door.services.delivery.parkRows({
           partyOin: caller.oin,
           service: mailbox.service,
           numbers: run.rows.map(({ number }) => number),
-          code: CLOSED,
+          code: closed.get(run.school) ?? CLOSED,
         });
         continue;
       }

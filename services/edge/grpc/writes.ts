@@ -23,6 +23,7 @@ import { ResultServiceDefinition } from '#proto/eduk/gateway/v1/result';
 import { RosterServiceDefinition } from '#proto/eduk/gateway/v1/roster';
 import { revealPeople, revealTexts } from '#release';
 import type { Caller } from '../caller.ts';
+import { forgetTokens } from '../forgetting.ts';
 import type { Gate } from '../gate.ts';
 import { createLaunch, launchIdOf, provisionAccess, redeemLaunch, revokeAccess, ticketOf } from '../intake/access.ts';
 import { publishProducts } from '../intake/catalogue.ts';
@@ -142,7 +143,7 @@ export const writes: readonly { definition: { fullName: string }; methods: Recor
           // What is held is not forgotten; what was decided later than the answer, or before, the watch tells the vault.
           if (decision.outcome === 'LearnerForgetHeld') return { destroyedMs: 0n };
           if (decision.outcome === 'LearnerForgotten' && !submission.repeated)
-            await door.services.vault.forget({
+            await forgetTokens(door.services, {
               schoolOin: submission.school!,
               token: submission.found!.tokens[0]!,
               atMs: BigInt(at),

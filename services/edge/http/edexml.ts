@@ -4,7 +4,7 @@ import { AuditKind } from '#proto/eduk/core/v1/audit';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import { FROM, inNameOf } from '../acting.ts';
 import { type Caller, type Peer, whoCalls } from '../caller.ts';
-import { writeRoster } from '../exports.ts';
+import { noteFile, writeRoster } from '../exports.ts';
 import { readRosterFile } from '../files.ts';
 import type { Gate } from '../gate.ts';
 import { importRoster } from '../imports.ts';
@@ -66,7 +66,7 @@ async function giveFile(response: ServerResponse, gate: Gate, caller: Caller, ur
       'An operator has it written on the gateway’s machine: eduk roster export.',
     );
   const asked = (name: string): string => url.searchParams.get(name) ?? '';
-  const { text, schoolYear, version, losses } = await gate.turns.call(whoCalls(caller), () =>
+  const { text, version, ...written } = await gate.turns.call(whoCalls(caller), () =>
     gate.door.chain.afresh(() =>
       writeRoster(gate.door, caller, {
         schoolOin: asked('school'),
@@ -75,6 +75,15 @@ async function giveFile(response: ServerResponse, gate: Gate, caller: Caller, ur
         version: asked('version'),
       }),
     ),
+  );
+  const { schoolYear, losses } = written;
+  noteFile(
+    gate,
+    caller.oin,
+    'edexml/export',
+    { schoolOin: asked('school'), siteCode: asked('dependancecode') },
+    version,
+    written,
   );
   send(response, 200, 'application/xml; charset=utf-8', text, {
     'content-disposition': `attachment; filename="EDEXML-${version}-${schoolYear}.xml"`,
@@ -106,6 +115,16 @@ async function takeFile(
     sender: caller.actor ?? caller.oin,
     nowMs: gate.door.clock.now(),
   });
+  // A program cannot be asked whether it meant that; an operator names a school on purpose.
+  if (
+    caller.kind !== 'operator' &&
+    schoolOin &&
+    file.brinOin !== undefined &&
+    file.brinOin !== routingOf(schoolOin).schoolOin
+  )
+    throw new GatewayError('wire.invalid', 'The file is of another school than the one named.', {
+      where: 'EDEX/school/brincode',
+    });
   const school = file.roster.reveal((it) => it.schoolOin) || routingOf(schoolOin).schoolOin;
   await chain.afresh(() => requireMandate(gate.door, caller, school, Service.SERVICE_ROSTER));
   const named = { schoolOin, schoolYear, siteCode };

@@ -5,13 +5,15 @@ import { letThrough } from '../pgn.ts';
 
 /** What an operator asks of a door, as Prometheus reads it. */
 export async function metricsPage(gate: Gate): Promise<string> {
-  const [{ ages, head, freeDiskBytes }, { endpoints }, { parked, dropped }, { thisHour, tooMany }] = await Promise.all([
-    gate.door.services.log.ages({}),
-    gate.door.services.delivery.listEndpoints({ idle: false, partyOin: '' }),
-    gate.door.services.delivery.listParkedRows({ schoolOin: '', partyOin: '' }),
-    // Without the vault the rest is told.
-    gate.door.services.vault.showReveals({}).catch(() => ({ thisHour: [], tooMany: [] })),
-  ]);
+  const [{ ages, head, freeDiskBytes }, { endpoints }, { parked, dropped }, { thisHour, tooMany }, standing] =
+    await Promise.all([
+      gate.door.services.log.ages({}),
+      gate.door.services.delivery.listEndpoints({ idle: false, partyOin: '' }),
+      gate.door.services.delivery.listParkedRows({ schoolOin: '', partyOin: '' }),
+      // Without the vault the rest is told.
+      gate.door.services.vault.showReveals({}).catch(() => ({ thisHour: [], tooMany: [] })),
+      gate.door.services.delivery.listAlerts({}),
+    ]);
   const lines = agesLines(ages);
   lines.push('# TYPE eduk_log_events_total counter', `eduk_log_events_total ${head}`);
   lines.push('# TYPE eduk_free_disk_bytes gauge', `eduk_free_disk_bytes ${freeDiskBytes}`);
@@ -29,7 +31,22 @@ export async function metricsPage(gate: Gate): Promise<string> {
   gauge('eduk_endpoint_failing', 'An endpoint that rests after a failure, or is gone.', ({ state }) =>
     state === 'up' ? 0 : 1,
   );
+  gauge('eduk_endpoint_breaker', 'The breaker of an endpoint: 0 closed, 1 half open, 2 open.', ({ breaker }) =>
+    breaker === 'open' ? 2 : breaker === 'half_open' ? 1 : 0,
+  );
+  gauge(
+    'eduk_endpoint_width',
+    'Requests that an endpoint may have at once, as its answers had it.',
+    ({ width }) => width,
+  );
+  gauge('eduk_endpoint_under_way', 'Requests that an endpoint has now.', ({ underWay }) => underWay);
   gauge('eduk_endpoint_parked_keys', 'Keys that an endpoint did not take.', ({ parkedKeys }) => parkedKeys);
+  const alerts = Map.groupBy(standing.alerts, ({ alert }) => `code="${alert!.code}",grade="${alert!.grade}"`);
+  lines.push(
+    '# HELP eduk_alerts What an operator should know, by what it is: eduk alert list says of whom, and what to do.',
+    '# TYPE eduk_alerts gauge',
+    ...[...alerts].map(([labels, some]) => `eduk_alerts{${labels}} ${some.length}`),
+  );
   const rows = (of: readonly { rows: bigint; standard?: string }[]) => of.reduce((sum, one) => sum + one.rows, 0n);
   lines.push(
     '# HELP eduk_parked_messages Messages of mailboxes that may not be sent now, such as after a mandate stopped.',
@@ -49,6 +66,7 @@ export async function metricsPage(gate: Gate): Promise<string> {
     '# HELP eduk_keys_like_pgn_total Single keys that pass the eleven test and were taken.',
     '# TYPE eduk_keys_like_pgn_total counter',
     `eduk_keys_like_pgn_total ${letThrough.keys}`,
+    ...(gate.door.telemetry?.lines() ?? []),
     ...processLines(),
     '',
   );

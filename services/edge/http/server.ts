@@ -98,6 +98,9 @@ const ours: ReadonlySet<string> = new Set([
   '/oidc/sign-in',
   '/oidc/callback',
   '/oidc/sign-out',
+  '/saml/sign-in',
+  '/saml/acs',
+  '/saml/metadata',
 ]);
 
 interface Listener {
@@ -115,14 +118,17 @@ async function answer(
 ): Promise<void> {
   if (request.rawHeaders.length > 2 * limits.metadataPairs.at)
     throw new GatewayError('wire.too_large', `A request may have ${limits.metadataPairs.at} headers.`);
-  checkOrigin(request, gate.door.publicUrl(), listener.port);
+  // The provider's page posts its answer; what that is worth, its signature says.
+  const fromElsewhere = gate.schools?.provider.crossSite === true && pathOf(request) === gate.schools.provider.back;
+  checkOrigin(request, gate.door.publicUrl(), listener.port, fromElsewhere);
   let url: URL;
   try {
     url = new URL(request.url ?? '/', 'http://localhost');
   } catch (cause) {
     throw new GatewayError('wire.unreadable', 'This is no address.', { cause });
   }
-  const path = url.pathname;
+  // Some configure an address with a slash at its end.
+  const path = url.pathname.length > 1 ? url.pathname.replace(/\/$/, '') : url.pathname;
   if (listener.servesHealth) {
     const health = await answerHealth(path, gate.health);
     if (health) return send(response, health.status, health.type, health.body);
@@ -173,7 +179,10 @@ async function answer(
       case '/school/change':
       case '/oidc/sign-in':
       case '/oidc/callback':
-      case '/oidc/sign-out': {
+      case '/oidc/sign-out':
+      case '/saml/sign-in':
+      case '/saml/acs':
+      case '/saml/metadata': {
         const peer = peerOfRequest(request, listener.onLoopback, gate.proxy, listener.guard);
         return serveSchools({ request, response, gate, schools: gate.schools, url, peer });
       }
@@ -181,5 +190,9 @@ async function answer(
   }
   const description = openApi(path, gate.door.publicUrl());
   if (description) return sendJson(response, 200, description);
-  throw new GatewayError('state.missing', 'Nothing answers at this address.', { where: 'path' });
+  throw new GatewayError(
+    'state.missing',
+    'Nothing answers at this address. UWLR answers at /soap/uwlr/v2/leerlinggegevens and /soap/uwlr/v2/leerresultaten, files at /edexml, tokens at /oauth2/token.',
+    { where: 'path' },
+  );
 }

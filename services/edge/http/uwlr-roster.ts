@@ -22,6 +22,7 @@ import { attributeSets, type Purpose, type RosterEntries, revealRoster, revealTe
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { purposeFor, requireSite } from '../purpose.ts';
+import type { ReadOutcome, RosterRead } from '../roster-reads.ts';
 
 /** Learners revealed and written at once. */
 const PAGE = 250;
@@ -36,10 +37,15 @@ export interface RosterAsked {
   question: RosterQuestion;
 }
 
+/** The sets as their agreement calls them. */
+const setNames: Readonly<Record<FieldSet, string>> = { smalle: 'Smalle set', lvs: 'LVS-set', whole: 'all fields' };
+
 /** An answer: what it begins with, which is all of it where there are no more pages. */
 export interface RosterAnswered {
   first: string;
   rest?: AsyncGenerator<string>;
+  /** What was read, and what came of it: once all of it is written. */
+  read(): { read: RosterRead; outcome: ReadOutcome };
 }
 
 /** Faults: mandate.*, state.missing, wire.invalid, gateway.overloaded (it changes all the time), gateway.bug. */
@@ -51,7 +57,15 @@ export async function answerRoster(gate: Gate, caller: Caller, asked: RosterAske
   requireSite(purpose, site);
   const whole = await readWhole(gate, { school, asked: question.schoolYear, site });
   const { schoolYear } = whole;
-  const nothing = { first: writeEmpty(operation, 'geengegevens') };
+  const form: AnswerForm = { version: question.version, fields: fieldSetOf(question.setName) ?? smallestFor(purpose) };
+  const read: RosterRead = {
+    ...{ partyOin: caller.oin, method: `uwlr/${operation}`, schoolOin: school, schoolYear, siteCode: site },
+    form: `UWLR ${form.version} ${setNames[form.fields]}`,
+  };
+  const nothing = {
+    first: writeEmpty(operation, 'geengegevens'),
+    read: () => ({ read, outcome: { kind: 'nothing' } as const }),
+  };
   if (!whole.known || (whole.learners.length === 0 && !(operation === 'HaalStructuur' && whole.groups.length > 0)))
     return nothing;
   const chosen = await groupsChosen(gate, purpose, whole, question.groups);
@@ -65,7 +79,13 @@ export async function answerRoster(gate: Gate, caller: Caller, asked: RosterAske
       noBase: chosen?.noBase ?? false,
       noComposite: chosen?.noComposite ?? false,
     });
-    if (Number(changedMs) <= question.changedSince) return { first: writeEmpty(operation, 'geenwijzigingen') };
+    // Nobody has received anything in days to come: who says so does not know since when, and gets all of it.
+    const isKnown = question.changedSince <= Math.max(door.clock.now(), Number(whole.changedMs));
+    if (isKnown && Number(changedMs) <= question.changedSince)
+      return {
+        first: writeEmpty(operation, 'geenwijzigingen'),
+        read: () => ({ read, outcome: { kind: 'unchanged' } }),
+      };
   }
   const entries = inToldGroups(entriesFor(operation, whole, chosen), whole, purpose);
   const about = {
@@ -74,22 +94,26 @@ export async function answerRoster(gate: Gate, caller: Caller, asked: RosterAske
     madeAt: new Date(Number(whole.changedMs)).toISOString(),
     siteCode: site,
   };
-  const form: AnswerForm = { version: question.version, fields: fieldSetOf(question.setName) ?? smallestFor(purpose) };
   const reveal = (some: Partial<RosterEntries>, under: Purpose): Promise<Clear<Roster>> =>
     revealRoster(door.services.vault, under, about, { sites: [], groups: [], learners: [], staff: [], ...some });
 
+  const writer = new RosterWriter(operation, form, question.school.schoolKey);
+  const told = { learners: 0, staff: 0 };
+
   async function* pieces(): AsyncGenerator<string> {
-    const writer = new RosterWriter(operation, form, question.school.schoolKey);
     let opening = writer.open(await reveal({ sites: whole.sites, groups: whole.groups }, purpose));
-    let people = 0;
     const counted = (page: Clear<Roster>): Clear<Roster> =>
       new Clear(
         page.reveal((it) => {
-          const told = { ...it, learners: it.learners.filter(isNamed), staff: it.staff.filter(isNamed) };
-          people += told.learners.length + told.staff.length;
-          return told;
+          const named = { ...it, learners: it.learners.filter(isNamed), staff: it.staff.filter(isNamed) };
+          told.learners += named.learners.length;
+          told.staff += named.staff.length;
+          writer.losses.add('leerling', 'minimised', it.learners.length - named.learners.length);
+          writer.losses.add('leerkracht', 'minimised', it.staff.length - named.staff.length);
+          return named;
         }),
       );
+    const isEmpty = () => told.learners + told.staff === 0;
     for (let from = 0; from < entries.learners.length; from += PAGE) {
       // The mandate may have ended while a slow reader took its time.
       const under = from === 0 ? purpose : stillFor(gate, caller, purpose);
@@ -100,22 +124,30 @@ export async function answerRoster(gate: Gate, caller: Caller, asked: RosterAske
       opening = '';
     }
     // Of a school whose pupils nobody may know, there is nothing; the schema has no place for a roster without any.
-    if (people === 0 && rosterOperations[operation].has.includes('leerlingen' as never)) {
+    if (isEmpty() && rosterOperations[operation].has.includes('leerlingen' as never)) {
       yield nothing.first;
       return;
     }
-    const staff = counted(await reveal({ staff: entries.staff }, purpose));
-    if (people === 0 && operation === 'HaalLeerkrachten') yield nothing.first;
+    // Also after the last page: staff are people too.
+    const under = entries.learners.length > 0 ? stillFor(gate, caller, purpose) : purpose;
+    const staff = counted(await reveal({ staff: entries.staff }, under));
+    if (isEmpty() && operation === 'HaalLeerkrachten') yield nothing.first;
     else yield opening + writer.close(staff);
   }
 
   // The first piece is made before anything is sent: what goes wrong there is answered by a fault.
   const rest = pieces();
   const { value: first = '' } = await rest.next();
-  if (entries.learners.length > PAGE) return { first, rest };
+  const hasStructure = rosterOperations[operation].has.includes('groepen' as never);
+  const outcome = (): ReadOutcome =>
+    told.learners + told.staff === 0 && operation !== 'HaalStructuur'
+      ? { kind: 'nothing' }
+      : { kind: 'roster', ...told, groups: hasStructure ? whole.groups.length : 0, losses: writer.losses.list() };
+  const answered = { read: () => ({ read, outcome: outcome() }) };
+  if (entries.learners.length > PAGE) return { first, rest, ...answered };
   let all: string = first;
   for await (const piece of rest) all += piece;
-  return { first: all };
+  return { first: all, ...answered };
 }
 
 /** A receiver that may have none of the names that somebody goes by is not told of them: it could not tell who it is. */

@@ -5,6 +5,7 @@ import uwlr, {
   isVersion,
   lossCounts,
   requestOf,
+  resultPlaces,
   resultsDelivery,
   rosterOperations,
   rosterQuestion,
@@ -23,6 +24,7 @@ import type { ReturnResultsRequest } from '#proto/eduk/gateway/v1/result';
 import type { Caller, Peer } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { returnResults } from '../intake/results.ts';
+import { type KeyedBy, keysOfMessage, uwlrResultId } from '../intake/uwlr-keys.ts';
 import { pass, submit } from '../pipeline.ts';
 import { digestOf } from '../secrets.ts';
 import { admitted, isItsOwn, partyCaller } from '../stages/authenticate.ts';
@@ -74,6 +76,8 @@ export async function serveUwlr(
         const answer = await chain.afresh(() => answerRoster(gate, caller, { operation, school, question }));
         if (!answer.rest) send(response, 200, XML, answer.first);
         else await sendPieces(response, XML, answer.first, answer.rest);
+        const { read, outcome } = answer.read();
+        gate.reads.note(read, outcome);
       });
     } else {
       const delivery = resultsDelivery(asked.body);
@@ -81,7 +85,7 @@ export async function serveUwlr(
       const { caller, school } = known;
       giveHead(response, gate.heads, caller);
       checkYear(delivery.schoolYear, 'leerresultaten_verzoek/school/schooljaar');
-      await gate.turns.call(caller.oin, () => takeResults(gate, caller, school, delivery));
+      await gate.turns.call(caller.oin, () => takeResults(gate, caller, school, delivery, resultPlaces(asked.body)));
       send(response, 200, XML, writeBevestiging());
     }
   } catch (thrown) {
@@ -150,16 +154,27 @@ function checkYear(schooljaar: string, place: string): void {
     });
 }
 
-const uwlrResults: Intake<ReturnResultsRequest> = { ...returnResults, method: 'uwlr/BrengLeerresultaten' };
+/** Results of one message: their ids are made once it is known whose they are. */
+const uwlrResults = (by: KeyedBy): Intake<ReturnResultsRequest> => ({
+  ...returnResults,
+  method: 'uwlr/BrengLeerresultaten',
+  events(request, found, context) {
+    return returnResults.events(request, found, context).map((one) => {
+      if (one.name !== 'ResultSubmitted') return one;
+      const resultId = uwlrResultId(request.result!.resultId, request, found.tokens[0]!, by);
+      return event(one.name, { ...one.value, result: { ...one.value.result!, resultId } }, one.key);
+    });
+  },
+});
 
 /** For a pupil whose ECK iD the school has not given yet: the key names the pupil, unless that one has another ECK iD. */
-const byKeyToo: Intake<ReturnResultsRequest> = {
-  ...uwlrResults,
+const byKeyToo = (intake: Intake<ReturnResultsRequest>): Intake<ReturnResultsRequest> => ({
+  ...intake,
   people: ({ result }) => {
     const { eckId, lasKey } = result!.learner!;
     return [{ identity: { kind: 'learner', eckId, lasKey, person: undefined }, create: false, path: 'result.learner' }];
   },
-};
+});
 
 /** What a message lost goes with the first of its results that is taken, since each result is a flow of its own. */
 function carrying(losses: readonly Loss[]): (intake: Intake<ReturnResultsRequest>) => Intake<ReturnResultsRequest> {
@@ -178,8 +193,6 @@ function carrying(losses: readonly Loss[]): (intake: Intake<ReturnResultsRequest
   });
 }
 
-const ID = /^[\w.:/+#=~@-]{1,64}$/;
-
 /** A pupil whom the school has not named, or two by their two numbers: the one thing that is no fault of the message. */
 const isOfPupil = ({ refused }: Submission): boolean =>
   refused?.fault === 'learner.unknown' ||
@@ -188,33 +201,35 @@ const isOfPupil = ({ refused }: Submission): boolean =>
 /**
  * The standard confirms a message whole, so it is taken whole or not at all, but for results of pupils whom the school has not
  * named: the others are taken, and the fault says so. A message has no reference of its own, so it gets fresh ones; a repeat has
- * no second effect, because each result keeps its key.
+ * no second effect, because each result keeps its id.
  */
 async function takeResults(
   gate: Gate,
   caller: Caller,
   school: string,
   { results, losses }: ReturnType<typeof resultsDelivery>,
+  standing: ReturnType<typeof resultPlaces>,
 ): Promise<void> {
   await gate.door.chain.afresh(() => requireMandate(gate.door, caller, school, Service.SERVICE_RESULT));
   const message = newId();
-  const withLosses = carrying(lossCounts(losses));
-  const intake = withLosses(uwlrResults);
-  const intakeByKey = withLosses(byKeyToo);
-  const batch = results.reveal((list) =>
-    list.map((result, i) => {
-      // Any text may be a key there; one that is no id here is kept as its keyed digest, which is the same for a repeat.
-      const resultId = ID.test(result.resultId)
-        ? result.resultId
-        : `k-${gate.door.digestKey.digest(`uwlr result|${caller.oin}|${result.resultId}`).toString('base64url').slice(0, 32)}`;
-      return submit(
+  const by: KeyedBy = {
+    habit: gate.settings.of(caller.oin)?.resultKeys ?? 'message',
+    digestKey: gate.door.digestKey,
+    partyOin: caller.oin,
+  };
+  const intake = carrying(lossCounts(losses))(uwlrResults(by));
+  const intakeByKey = byKeyToo(intake);
+  const batch = results.reveal((list) => {
+    const keys = keysOfMessage(list, by);
+    return list.map((result, i) =>
+      submit(
         intake,
-        { reference: `${message}.${i}`, schoolOin: school, result: { ...result, resultId } },
+        { reference: `${message}.${i}`, schoolOin: school, result: { ...result, resultId: keys[i]! } },
         caller,
         { bulk: true },
-      );
-    }),
-  );
+      ),
+    );
+  });
   await pass(batch, gate.door, 'admit', 'check');
   const again = batch.flatMap((submission, i) => {
     if (submission.refused?.fault !== 'learner.unknown') return [];
@@ -235,10 +250,16 @@ async function takeResults(
   }
   const refused = batch.flatMap((submission, i) => (submission.refused ? [{ submission, i }] : []));
   for (const { submission } of refused) gate.notes.note(submission, submission.refused!);
-  const places = (of: typeof refused) =>
-    of.slice(0, 100).map(({ submission, i }) => ({
-      path: `Envelope/Body/leerresultaten_verzoek/toetsafnames/resultaat[${i + 1}]${submission.refused!.where[0] ? ` ${submission.refused!.where[0].path}` : ''}`,
-    }));
+  // A pupil stands above its results, and is named once.
+  const places = (of: typeof refused) => {
+    const paths = of.map(({ submission, i }) => {
+      const { pupil, result } = standing[i]!;
+      const field = submission.refused!.where[0]?.path ?? '';
+      if (field.startsWith('result.learner.eck_id')) return pupil.replace(/leerlingid$/, 'eckid');
+      return field.startsWith('result.learner') ? pupil : `${result}${field && ` ${field}`}`;
+    });
+    return [...new Set(paths)].slice(0, 100).map((path) => ({ path: `Envelope/Body/${path}` }));
+  };
   const ofMessage = refused.filter(({ submission }) => !isOfPupil(submission));
   if (ofMessage.length > 0) {
     const { fault, told } = ofMessage[0]!.submission.refused!;

@@ -17,7 +17,8 @@ import {
 } from '#proto/eduk/operator/v1/operator';
 import { attributesNamed, defaults, knownAttributes, knownSets, purposeWords } from '#release';
 import type { Caller } from '../caller.ts';
-import { WEBHOOK } from '../out/sign.ts';
+import { UWLR } from '../out/results.ts';
+import { isWebhook } from '../out/sign.ts';
 import { digestOf } from '../secrets.ts';
 import type { Door, Intake, OutEvent } from '../submission.ts';
 import { event } from '../submission.ts';
@@ -401,9 +402,9 @@ export function addParty(
         throw new GatewayError('wire.invalid', 'A party needs a role.', { where: 'party.roles' });
       checkAttributes(party.attributes, 'party.');
       for (const [i, { standard, url }] of party.endpoints.entries()) {
-        const problem = standard === WEBHOOK ? networks.problemWith(url) : undefined;
+        const problem = isWebhook(standard) || standard === UWLR ? networks.problemWith(url) : undefined;
         if (problem)
-          throw new GatewayError('wire.invalid', `The address of a webhook ${problem}.`, {
+          throw new GatewayError('wire.invalid', `The address of a webhook, or for results, ${problem}.`, {
             where: `party.endpoints[${i}].url`,
           });
       }
@@ -461,7 +462,14 @@ export function operatorGrant(
     remember: 35,
     reference: () => reference,
     school: () => mandate.schoolOin,
-    locate: async (_request, door) => schoolsMeant(door, mandate.schoolOin, 'mandate.'),
+    locate: async (_request, door) => {
+      // It would be shown as active, and give nothing.
+      if (door.chain.isClosed(mandate.schoolOin))
+        throw new GatewayError('mandate.ended', 'This school is forgotten: nothing of it is taken in or given.', {
+          where: 'mandate.school_oin',
+        });
+      return schoolsMeant(door, mandate.schoolOin, 'mandate.');
+    },
     check: () => checkMandate(mandate, 'mandate.'),
     events: (_request, _found, { flowId, door, located }) =>
       grants(mandate, located as SchoolsMeant, {

@@ -6,8 +6,9 @@ import type { Intake } from '../submission.ts';
 import { event } from '../submission.ts';
 import { hasRef, namedLearner } from './people.ts';
 
+/** Numbers below it, of fifteen digits before the point, are held as they were written. Standards bound none. */
+const MOST_POINTS = 1e15;
 /** What one result may say, so that sums over a school's year stay within the fields that carry them. */
-const MOST_POINTS = 1e9;
 const MOST_SECONDS = 366n * 86_400n;
 const MOST_EXERCISES = 1_000_000;
 
@@ -46,8 +47,8 @@ export const returnResults: Intake<ReturnResultsRequest> = {
       ['score', score],
       ['score_max', scoreMax],
     ] as const)
-      if (value !== undefined && !(Math.abs(value) <= MOST_POINTS))
-        throw new GatewayError('wire.invalid', 'A score is a number, at most 1,000,000,000.', {
+      if (value !== undefined && !(Math.abs(value) < MOST_POINTS))
+        throw new GatewayError('wire.invalid', 'A score is a number of at most 15 digits before the point.', {
           where: `result.payload.${name}`,
         });
     if (secondsSpent !== undefined && secondsSpent > MOST_SECONDS)
@@ -115,8 +116,8 @@ function checkDescription({ goals, test, monitor }: ResultPayload): void {
     new GatewayError('wire.invalid', told, { where: `result.payload.${path}` });
   if (goals.length > MOST_GOALS) throw invalid(`A result is for at most ${MOST_GOALS} goals.`, 'goals');
   const amount = (value: number | undefined, path: string): void => {
-    if (value !== undefined && !(Math.abs(value) <= MOST_POINTS))
-      throw invalid('A number of a result is at most 1,000,000,000.', path);
+    if (value !== undefined && !(Math.abs(value) < MOST_POINTS))
+      throw invalid('A number of a result has at most 15 digits before the point.', path);
   };
   if (monitor) {
     const { references, abilityScale: _, ...numbers } = monitor;

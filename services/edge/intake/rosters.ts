@@ -235,6 +235,7 @@ export const registerLearners: Intake<RegisterLearnersRequest> = {
         schoolYear: request.schoolYear,
         learners: request.learners.map((learner, i) => learnerEntry(learner, found.tokens[i]!, found.marks[i]!, found)),
         byOin: caller.oin,
+        crossing: false,
       },
       request.schoolOin,
     ),

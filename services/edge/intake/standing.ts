@@ -1,7 +1,7 @@
-import { GatewayError, isPartyOin, newId } from '#kernel';
+import { GatewayError, isPartyOin, isSchoolOin, newId } from '#kernel';
 import { Role } from '#proto/eduk/core/v1/party';
 import { type CredentialDigests, PartyStandingSubmitted } from '#proto/eduk/events/v1/parties';
-import { ResumePartyRequest, StopPartyRequest } from '#proto/eduk/operator/v1/operator';
+import { ResumePartyRequest, SetIdentityRequest, StopPartyRequest } from '#proto/eduk/operator/v1/operator';
 import type { Door, Intake } from '../submission.ts';
 import { event } from '../submission.ts';
 
@@ -50,5 +50,30 @@ export function resumeParty(credentials: CredentialDigests): Intake<ResumePartyR
     school: () => '',
     locate: ({ oin }, door) => isRegistered(oin, door),
     events: ({ oin }) => [event('PartyStandingSubmitted', { ...unsaid, oin, change: 'resume', credentials }, oin)],
+  };
+}
+
+/** Where names of a school's people are, and what is asked of parties for it. */
+export const IDENTITIES: Readonly<Record<string, string>> = { 'on-demand': 'names_on_demand', kept: 'names_kept' };
+
+export function setIdentity(): Intake<SetIdentityRequest> {
+  const reference = newId();
+  return {
+    method: 'OperatorService/SetIdentity',
+    type: 'eduk.operator.v1.SetIdentityRequest',
+    codec: SetIdentityRequest,
+    roles: [Role.ROLE_OPERATOR],
+    remember: 400,
+    reference: () => reference,
+    school: ({ schoolOin }) => schoolOin,
+    check: ({ schoolOin, identity }) => {
+      if (!isSchoolOin(schoolOin))
+        throw new GatewayError('wire.invalid', 'This is no school.', { where: 'school_oin' });
+      if (!Object.hasOwn(IDENTITIES, identity))
+        throw new GatewayError('wire.invalid', 'Names are on-demand or kept.', { where: 'identity' });
+    },
+    events: ({ schoolOin: oin, identity }) => [
+      event('PartyStandingSubmitted', { ...unsaid, oin, change: IDENTITIES[identity]! }, oin),
+    ],
   };
 }

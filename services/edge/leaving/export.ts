@@ -273,7 +273,7 @@ function rowsOf(
     ),
   );
   return {
-    people: people.map(({ token, kind, person }) => ({
+    people: people.map(({ token, kind, person, mergedInto }) => ({
       kenmerk: token,
       soort: kind === 'staff' ? 'medewerker' : 'leerling',
       achternaam: person?.familyName,
@@ -285,6 +285,8 @@ function rowsOf(
       geslacht: person?.gender,
       emailadres: person?.email,
       gebruikersnaam: person?.accountName,
+      // Who was destroyed is named nowhere.
+      zelfde_als: who(mergedInto),
     })),
     keys: people.flatMap(({ token, refs }) =>
       refs.map(({ eckId, lasKey }, i) => ({ kenmerk: token, volgorde: i + 1, eck_id: eckId, sleutel: lasKey })),
@@ -475,6 +477,30 @@ const tableFiles = (rows: RowsOf): Made[] =>
     text: csvOf(tables[name], rows[name]),
   }));
 
+/** Who is known by several tokens, with what is known of the other ones where it is not known of the one that rosters name. */
+function whole(people: readonly HeldPerson[]): HeldPerson[] {
+  const seconds = Map.groupBy(
+    people.filter(({ mergedInto }) => mergedInto !== ''),
+    ({ mergedInto }) => mergedInto,
+  );
+  return people.map((one) => {
+    const others = seconds.get(one.token);
+    if (!others) return one;
+    const all = [one, ...others].flatMap(({ person }) => person ?? []);
+    const named = all.find(({ familyName, callName, givenNames }) => familyName || callName || givenNames);
+    const born = all.find(({ birthDate, gender }) => birthDate || gender);
+    const { email = '', accountName = '' } = all.find((person) => person.email || person.accountName) ?? {};
+    const person = named && {
+      ...named,
+      birthDate: born?.birthDate ?? '',
+      gender: born?.gender ?? '',
+      email,
+      accountName,
+    };
+    return { ...one, refs: [...others.flatMap(({ refs }) => refs), ...one.refs], person: person ?? one.person };
+  });
+}
+
 /** An EDEXML file of each school year, and the lines that say what it has no room for. */
 function rosterFiles(
   rosters: readonly YearRoster[],
@@ -483,7 +509,7 @@ function rosterFiles(
   { schoolOin, madeAt }: About,
 ): { made: Made[]; losses: string[] } {
   const text = (token: string): string => texts.get(token) ?? '';
-  const byToken = new Map(people.map((one) => [one.token, one]));
+  const byToken = new Map(whole(people).map((one) => [one.token, one]));
   /** The newest numbers: those that the administration has now. Without a key one that it does not promise to keep. */
   const refOf = ({ token, refs }: HeldPerson) => ({
     eckId: refs.findLast(({ eckId }) => eckId !== '')?.eckId ?? '',

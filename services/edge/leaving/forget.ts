@@ -57,7 +57,7 @@ export async function previewForget(
 }
 
 /** Not secret: it says that whoever types it has seen these numbers, and that they still stand. */
-function checkOf(seen: readonly unknown[]): string {
+export function checkOf(seen: readonly unknown[]): string {
   const text = JSON.stringify(seen, (_, value) => (typeof value === 'bigint' ? String(value) : value));
   const hex = createHash('sha256').update(text).digest('hex');
   return `${hex.slice(0, 4)}-${hex.slice(4, 8)}`;

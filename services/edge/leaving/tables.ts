@@ -45,6 +45,7 @@ export const tables = {
     geslacht: { about: 'Code van EDEXML: 0 onbekend, 1 jongen, 2 meisje, 9 niet gespecificeerd.' },
     emailadres: { about: 'E-mailadres.' },
     gebruikersnaam: { about: 'Gebruikersnaam op school.' },
+    zelfde_als: { about: 'Van wie dit een tweede kenmerk is: dezelfde leerling, die dubbel bekend was.' },
   }),
   keys: table(
     'sleutels.csv',

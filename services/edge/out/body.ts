@@ -2,6 +2,7 @@ import { uuidText } from '#kernel';
 import type { Attempt, MailboxRow } from '#proto/eduk/delivery/v1/delivery';
 import { EntitlementServiceDefinition } from '#proto/eduk/gateway/v1/entitlement';
 import { OrderServiceDefinition } from '#proto/eduk/gateway/v1/order';
+import { PartyServiceDefinition } from '#proto/eduk/gateway/v1/party';
 import { ResultServiceDefinition } from '#proto/eduk/gateway/v1/result';
 import { RosterServiceDefinition } from '#proto/eduk/gateway/v1/roster';
 import { type EventName, events } from '#proto/events';
@@ -20,6 +21,7 @@ interface JsonType {
 }
 
 const answers: Record<string, JsonType> = {
+  watchMandates: PartyServiceDefinition.methods.watchMandates.responseType as unknown as JsonType,
   watchRosters: RosterServiceDefinition.methods.watchRosters.responseType as unknown as JsonType,
   watchOrders: OrderServiceDefinition.methods.watchOrders.responseType as unknown as JsonType,
   watchEntitlements: EntitlementServiceDefinition.methods.watchEntitlements.responseType as unknown as JsonType,

@@ -8,6 +8,16 @@ export interface Answer {
   cause: '' | Exclude<DialCause, 'too_large' | 'unreadable'> | 'stale' | 'expired';
   /** What the receiver asked for; 0 = nothing. */
   retryAfterS: number;
+  /** Where it is kept; undefined = it is not, or it is longer. */
+  body?: Buffer | undefined;
+  /** From asking for a connection until the answer, or until none was waited for: whole milliseconds, 1 at least. */
+  tookMs: number;
+}
+
+export interface PostOptions {
+  timeoutMs?: number;
+  /** Bytes of an answer's body that are kept; 0 = none, and the answer is there with its status. */
+  keepBytes?: number;
 }
 
 /** How long connecting and answering may take together. */
@@ -24,10 +34,13 @@ export interface Poster {
 }
 
 /** Requests over the connections that a dialler keeps. */
-export function posterFor(dialler: Dialler, timeoutMs = TIMEOUT_MS): Poster {
+export function posterFor(dialler: Dialler, { timeoutMs = TIMEOUT_MS, keepBytes = 0 }: PostOptions = {}): Poster {
   return {
     post: (text, headers, body, isMine) =>
-      new Promise((resolve) => {
+      new Promise((settled) => {
+        const began = performance.now();
+        const resolve = (answer: Omit<Answer, 'tookMs'>): void =>
+          settled({ ...answer, tookMs: Math.max(1, Math.round(performance.now() - began)) });
         const url = new URL(text);
         const none = (cause: Answer['cause']) => resolve({ status: 0, cause, retryAfterS: 0 });
         if (url.protocol !== 'https:' && url.protocol !== 'http:') return none('address');
@@ -52,8 +65,25 @@ export function posterFor(dialler: Dialler, timeoutMs = TIMEOUT_MS): Poster {
           else socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', write);
         });
         request.once('response', (response) => {
-          resolve({ status: response.statusCode ?? 0, cause: '', retryAfterS: retryAfterOf(response) });
-          drain(response, () => clearTimeout(timer));
+          const head = { status: response.statusCode ?? 0, cause: '', retryAfterS: retryAfterOf(response) } as const;
+          if (keepBytes === 0) {
+            resolve(head);
+            drain(response, () => clearTimeout(timer));
+            return;
+          }
+          const parts: Buffer[] = [];
+          let size = 0;
+          response.on('data', (part: Buffer) => {
+            size += part.length;
+            if (size <= keepBytes) parts.push(part);
+            else {
+              // Whoever says so much says nothing that is understood here.
+              resolve(head);
+              response.destroy();
+            }
+          });
+          response.once('end', () => resolve({ ...head, body: Buffer.concat(parts) }));
+          response.once('error', () => none(isLate ? 'timeout' : 'reset'));
         });
         request.once('error', (error: Error & { code?: string }) => {
           clearTimeout(timer);

@@ -5,7 +5,8 @@ import { Attempt, type ClaimAttemptsRequest, type ClaimAttemptsResponse } from '
 import type { Gate } from '../gate.ts';
 import { startSender } from './sender.ts';
 
-test('it goes on asking for work when outcomes were told with all that was free, and there was none', async () => {
+/** A sender whose questions for work the test answers. Attempts to `unknown` fail at once, those to `known` hang until `refreshed`. */
+function started() {
   const calls: { request: ClaimAttemptsRequest; answer(attempts?: string[]): void }[] = [];
   let refreshed = (): void => {};
   const refresh = new Promise<void>((resolve) => {
@@ -28,7 +29,7 @@ test('it goes on asking for work when outcomes were told with all that was free,
           new Promise<ClaimAttemptsResponse>((resolve) => {
             const answer = (of: string[] = []): void =>
               resolve({
-                attempts: of.map((partyOin) => Attempt.fromPartial({ attemptId: partyOin, partyOin })),
+                attempts: of.map((partyOin) => Attempt.fromPartial({ attemptId: partyOin, partyOin, service: 3 })),
                 leaseMs: 12_000n,
               });
             calls.push({ request, answer });
@@ -36,14 +37,19 @@ test('it goes on asking for work when outcomes were told with all that was free,
       },
     },
   };
-  const until = async (count: number): Promise<void> => {
-    for (let i = 0; calls.length < count && i < 200; i++) await sleep(5);
-    expect(calls.length).toBe(count);
-  };
   const sender = startSender({ door } as unknown as Pick<Gate, 'door'>, '0', {
     dialler: diallerFor(networksOf([], true)),
     alone: true,
   });
+  return { calls, sender, refreshed: () => refreshed() };
+}
+
+test('it goes on asking for work when outcomes were told with all that was free, and there was none', async () => {
+  const { calls, sender, refreshed } = started();
+  const until = async (count: number): Promise<void> => {
+    for (let i = 0; calls.length < count && i < 6_000; i++) await sleep(5);
+    expect(calls.length).toBe(count);
+  };
   calls[0]!.answer(['unknown', 'known']);
   // It asks again, and tells what became of the first; the second ends while both wait for their answers.
   await until(3);
@@ -61,4 +67,29 @@ test('it goes on asking for work when outcomes were told with all that was free,
   const stopping = sender.stop(100);
   calls[4]!.answer();
   await stopping;
+});
+
+test('attempts that hang take no places of others for long', async () => {
+  const { calls, sender, refreshed } = started();
+  calls[0]!.answer(Array.from({ length: 128 }, () => 'known'));
+  const until = performance.now() + 30_000;
+  const asks: number[] = [];
+  for (let i = 1; asks.at(-1) !== 128 && performance.now() < until; i++) {
+    while (calls.length <= i && performance.now() < until) await sleep(5);
+    asks.push(calls[i]!.request.attempts);
+    if (asks.at(-1) !== 128) {
+      await sleep(50);
+      calls[i]!.answer();
+    }
+  }
+  // At first they count: half of what is left. Then all is free again.
+  expect([asks[0], asks.at(-1)]).toEqual([64, 128]);
+  refreshed();
+  const stopping = sender.stop(1_000);
+  for (const { answer } of calls) answer();
+  const answering = setInterval(() => {
+    for (const { answer } of calls) answer();
+  }, 5);
+  await stopping;
+  clearInterval(answering);
 });

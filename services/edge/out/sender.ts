@@ -3,19 +3,34 @@
  * nothing that counts: what is under way is in delivery's rows, under a lease that this sender watches.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { asGatewayError, type Dialler, describeError, GatewayError, log, logSeldom, newId, uuidText } from '#kernel';
+import {
+  asGatewayError,
+  type Dialler,
+  describeError,
+  type Fault,
+  GatewayError,
+  log,
+  logSeldom,
+  newId,
+  uuidText,
+} from '#kernel';
+import { Service } from '#proto/eduk/core/v1/party';
 import { type Attempt, AttemptOutcome } from '#proto/eduk/delivery/v1/delivery';
 import type { Gate } from '../gate.ts';
-import { isClosingWord, tryPurpose } from '../purpose.ts';
+import { isClosingWord, ofAgreements, tryPurpose } from '../purpose.ts';
 import { partyCaller } from '../stages/authenticate.ts';
 import { bodyOf, CONTENT_TYPE } from './body.ts';
+import { Breakers } from './breakers.ts';
 import { posterFor, TIMEOUT_MS } from './post.ts';
-import { CLOSED } from './reopening.ts';
+import { CLOSED, UNNAMED } from './reopening.ts';
+import { type ResultsOverUwlr, UWLR } from './results.ts';
 import { signed, webhookKey } from './sign.ts';
 
 export interface SenderOptions {
   /** What requests go through; closed when the sender stops. */
   dialler: Dialler;
+  /** How results go to endpoints that take UWLR; closed when the sender stops. */
+  uwlr?: Pick<ResultsOverUwlr, 'send' | 'close'> | undefined;
   /** There is no other sender: what another run of it left is free at once. */
   alone: boolean;
   /** Mail was withheld because its school is closed. */
@@ -29,6 +44,10 @@ export interface Sender {
 
 /** Requests under way at once, to all endpoints together. */
 const MOST_UNDER_WAY = 256;
+/** Those that wait longer for their answer take nobody's place: endpoints that hang hold up no others. */
+const SLOW_MS = 500;
+/** With those, so many at most. */
+const MOST_OPEN = 1_024;
 /** How long one question for work waits. */
 const POLL_MS = 1_000;
 const FAILED_WAIT_MS = 500;
@@ -37,18 +56,23 @@ const GATHER_MS = 2;
 /** Of several rows; one alone may be as large as it is. */
 const MOST_BODY_BYTES = 2 * 1024 * 1024;
 
+/** Its endpoint showed a moment ago that it takes nothing. */
+const KEPT_BACK: Partial<AttemptOutcome> = { result: 'unsent', code: 'peer.unavailable' satisfies Fault };
+
 /** Begins to send. */
 export function startSender(
   gate: Pick<Gate, 'door'>,
   version: string,
-  { dialler, alone, onClosed }: SenderOptions,
+  { dialler, uwlr, alone, onClosed }: SenderOptions,
 ): Sender {
   const { door } = gate;
   const { delivery } = door.services;
   const owner = newId();
   const poster = posterFor(dialler);
+  const breakers = new Breakers();
   const underWay = new Set<Promise<void>>();
   let asked = 0;
+  let slow = 0;
   let outcomes: AttemptOutcome[] = [];
   let isFlushing = false;
   let isStopping = false;
@@ -58,7 +82,7 @@ export function startSender(
   const tellSeldom = logSeldom();
   const failed = (thrown: unknown): void => tellSeldom('warn', 'sender_failed', describeError(asGatewayError(thrown)));
 
-  const free = (): number => MOST_UNDER_WAY - underWay.size - asked;
+  const free = (): number => Math.min(MOST_UNDER_WAY - (underWay.size - slow), MOST_OPEN - underWay.size) - asked;
 
   /** Tells what there is to tell and starts what there is to start. */
   async function exchange(told: AttemptOutcome[], waitMs: number): Promise<void> {
@@ -77,7 +101,7 @@ export function startSender(
       });
       for (const attempt of attempts)
         if (isStopping) tell(attempt, { result: 'unsent', code: 'gateway.stopping' });
-        else start(attempt, since + Number(leaseMs));
+        else start(attempt, since + Number(attempt.leaseMs || leaseMs));
     } finally {
       asked -= most;
       // Who polls may wait for what this call had taken for itself, with nothing under way that would end.
@@ -86,11 +110,19 @@ export function startSender(
   }
 
   function start(attempt: Attempt, untilMs: number): void {
+    const beganMs = door.clock.now();
+    let isSlow = false;
+    const leave = breakers.enter(attempt);
+    const waiting = setTimeout(() => {
+      isSlow = true;
+      slow += 1;
+      freed?.();
+    }, SLOW_MS).unref();
     const run = send(attempt, untilMs)
       .catch((thrown): Partial<AttemptOutcome> => {
         const { fault } = asGatewayError(thrown);
         if (fault.startsWith('mandate.')) return { result: 'withheld', code: fault };
-        if (fault === CLOSED) {
+        if (fault === CLOSED || (fault === UNNAMED && door.chain.isOnDemand(attempt.schoolOin))) {
           onClosed?.();
           return { result: 'withheld', code: fault };
         }
@@ -98,8 +130,12 @@ export function startSender(
         return { result: 'unsent', code: fault };
       })
       .then((outcome) => {
+        clearTimeout(waiting);
+        leave();
+        if (isSlow) slow -= 1;
         underWay.delete(run);
         freed?.();
+        door.telemetry?.sent(attempt, outcome, beganMs);
         if (!isCut) tell(attempt, outcome);
       });
     underWay.add(run);
@@ -124,6 +160,8 @@ export function startSender(
     const caller = partyCaller(door.chain, attempt.partyOin);
     const judge = () => {
       const { schoolOin, service, rows } = attempt;
+      // News of mandates needs none.
+      if (service === Service.SERVICE_UNSPECIFIED) return { purpose: ofAgreements(schoolOin, caller.oin) };
       return tryPurpose(door, caller, schoolOin, service, door.chain.isClosed(schoolOin) && rows.every(isClosingWord));
     };
     let judged = judge();
@@ -133,6 +171,10 @@ export function startSender(
       judged = judge();
     }
     if ('fault' in judged) return { result: 'withheld', code: judged.fault };
+    if (attempt.standard === UWLR && uwlr) {
+      const mayTake = (ms: number) => performance.now() + ms <= untilMs;
+      return (await breakers.through(attempt, () => uwlr.send(attempt, caller, mayTake))) ?? KEPT_BACK;
+    }
     const { bytes, untold } = await bodyOf(attempt, judged.purpose, caller, gate);
     if (bytes === undefined) return { result: 'answered', status: 204, untold };
     if (bytes.length > MOST_BODY_BYTES && attempt.rows.length > 1) return { result: 'unsent', code: 'wire.too_large' };
@@ -144,9 +186,11 @@ export function startSender(
       'user-agent': `eduk-gateway/${version}`,
       ...signed(webhookKey(door, partyOin, url, door.chain.standing(partyOin)?.pseudonyms), id, seconds, bytes),
     };
-    const { status, cause, retryAfterS } = await poster.post(url, headers, bytes, isMine);
+    const answer = await breakers.through(attempt, () => poster.post(url, headers, bytes, isMine));
+    if (answer === undefined) return KEPT_BACK;
+    const { status, cause, retryAfterS, tookMs } = answer;
     if (cause === 'expired') return { result: 'unsent', code: 'gateway.overloaded' };
-    return { result: status === 0 ? 'unanswered' : 'answered', status, cause, retryAfterS, untold };
+    return { result: status === 0 ? 'unanswered' : 'answered', status, cause, retryAfterS, tookMs, untold };
   }
 
   /** Outcomes that come shortly after each other go together: each commit waits for the disk. */
@@ -197,6 +241,8 @@ export function startSender(
       while (isBusy() && performance.now() < until) await sleep(5);
       isCut = true;
       dialler.close();
+      breakers.close();
+      uwlr?.close();
       await Promise.race([polling, sleep(Math.max(0, until - performance.now()), undefined, { ref: false })]);
     },
   };

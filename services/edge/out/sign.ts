@@ -1,8 +1,10 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { Door } from '../submission.ts';
 
-/** Standard of an endpoint that is sent to as docs/webhooks.md says. */
+/** Standards of endpoints that are sent to as docs/webhooks.md says: data of services, and news of a party's own mandates. */
 export const WEBHOOK = 'webhook';
+export const MANDATES_WEBHOOK = 'webhook-mandates';
+export const isWebhook = (standard: string): boolean => standard === WEBHOOK || standard === MANDATES_WEBHOOK;
 
 /**
  * Signatures as Standard Webhooks 1.0 has them (symmetric, `v1`): receivers check them with its libraries, or in ten

@@ -84,9 +84,10 @@ const stepStates: Readonly<Record<string, string>> = {
 };
 
 /** What came of sending, in words: attempts and the last status, nothing that a receiver wrote. */
-function toldOf({ state, standard, attempts, status, nextMs }: FlowDelivery): string {
+function toldOf({ state, standard, attempts, status, cause, nextMs }: FlowDelivery): string {
   if (standard === '') return '';
-  const tries = `attempt ${attempts}${status === 0 ? ' had no answer' : ` was answered ${status}`}`;
+  const answer = [status === 0 ? '' : status, cause].filter(Boolean).join(' ');
+  const tries = `attempt ${attempts}${answer === '' ? ' had no answer' : ` was answered ${answer}`}`;
   const next = nextMs > 0n ? `, the next after ${new Date(Number(nextMs)).toISOString()}` : '';
   switch (state) {
     case 'delivered':
@@ -107,7 +108,7 @@ function toldOf({ state, standard, attempts, status, nextMs }: FlowDelivery): st
 /** Steps of the services, then what became of its events at each receiver. */
 export async function present(gate: Gate, row: FlowRow, reference: string): Promise<Flow> {
   const { deliveries } = await gate.door.services.delivery.flowRows({ flowId: row.flowId });
-  const steps: FlowStep[] = row.steps.map((step) => ({ ...step, receiverOin: '' }));
+  const steps: FlowStep[] = row.steps.map((step) => ({ ...step, receiverOin: '', losses: [] }));
   for (const delivery of deliveries)
     steps.push({
       step: delivery.type,
@@ -117,6 +118,7 @@ export async function present(gate: Gate, row: FlowRow, reference: string): Prom
       told: toldOf(delivery),
       receiverOin: delivery.partyOin,
       state: stepStates[delivery.state] ?? delivery.state,
+      losses: delivery.losses,
     });
   const parked = deliveries.some(({ state }) => state === 'parked');
   const state = row.state === 'decided' && parked ? 'parked' : row.state;
@@ -127,7 +129,7 @@ export async function present(gate: Gate, row: FlowRow, reference: string): Prom
     schoolOin: row.schoolOin,
     state,
     steps,
-    ended: ['decided', 'refused', 'done'].includes(state),
+    ended: ['decided', 'refused', 'done', 'read'].includes(state),
     subject: row.subject,
     losses: row.losses,
   };

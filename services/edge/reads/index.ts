@@ -16,7 +16,14 @@ import {
   type GetEntitlementRequest,
   type ListEntitlementsRequest,
 } from '#proto/eduk/gateway/v1/entitlement';
-import { FlowServiceDefinition, type GetFlowRequest, type WhyBlockedRequest } from '#proto/eduk/gateway/v1/flow';
+import {
+  FlowServiceDefinition,
+  type GetFlowRequest,
+  type LaunchesRequest,
+  type PreflightRequest,
+  type ReadinessRequest,
+  type WhyBlockedRequest,
+} from '#proto/eduk/gateway/v1/flow';
 import {
   type GetOrderRequest,
   type ListOrdersRequest,
@@ -25,6 +32,7 @@ import {
 } from '#proto/eduk/gateway/v1/order';
 import {
   type GetPartyRequest,
+  type GetScorecardRequest,
   type ListMandatesRequest,
   type ListPartiesRequest,
   type ListReviewsRequest,
@@ -48,12 +56,16 @@ import { referenceKey } from '../stages/accept.ts';
 import { actsForSchool, requireRole } from '../stages/authorise.ts';
 import { concerns, showEntitlements } from './entitlements.ts';
 import { flowOf, isWithin, present } from './flows.ts';
+import { launches } from './launches.ts';
 import { isOfSchool } from './mandates.ts';
 import { groupsOf, tokenOf } from './names.ts';
 import { isElsewhere, showOrder } from './orders.ts';
+import { preflight } from './preflight.ts';
 import { progress } from './progress.ts';
+import { readiness } from './readiness.ts';
 import { getLogConsistency, getLogHead, getReceipt } from './receipts.ts';
 import { showResults } from './results.ts';
+import { scorecard } from './scores.ts';
 import { whyBlocked } from './why.ts';
 
 export type Read = (request: any, caller: Caller, gate: Gate) => Promise<unknown>;
@@ -153,6 +165,11 @@ const listReviews: Read = async (request: ListReviewsRequest, caller, gate) => {
   return { reviews: items, cursor };
 };
 
+/** Its own, whoever asks. */
+const getScorecard: Read = async (request: GetScorecardRequest, caller, gate) => ({
+  scorecard: await scorecard(request, caller.oin, gate),
+});
+
 const getProduct: Read = async ({ productId }: GetProductRequest, _caller, { door }) => {
   const { products } = await door.services.catalogue.getProducts({ productIds: [productId] });
   if (!products[0]) throw new GatewayError('product.unknown', undefined, { where: 'product_id' });
@@ -206,6 +223,25 @@ const getRoster: Read = async (request: GetRosterRequest, caller, gate) => {
     { schoolYear, asOf: answer.asOf, madeAt: '', siteCode: request.siteCode },
     answer,
   );
+  // Pages are parts of one read: the first counts it, and says so.
+  if (request.cursor === '')
+    gate.reads.note(
+      {
+        ...{ partyOin: caller.oin, method: 'RosterService/GetRoster', schoolOin: request.schoolOin },
+        ...{
+          schoolYear,
+          siteCode: request.siteCode,
+          form: answer.next === '' ? 'gRPC' : 'gRPC, the first of its pages',
+        },
+      },
+      {
+        kind: 'roster',
+        learners: answer.learners.length,
+        groups: answer.groups.length,
+        staff: answer.staff.length,
+        losses: [],
+      },
+    );
   return {
     roster: roster.reveal((it) => it),
     changedMs: answer.changedMs,
@@ -389,7 +425,7 @@ const getFlow: Read = async (request: GetFlowRequest, caller, gate) => {
 
 /** Unary reads of the public surface. */
 export const reads: readonly { definition: { fullName: string }; methods: Record<string, Read> }[] = [
-  { definition: PartyServiceDefinition, methods: { getParty, listParties, listMandates, listReviews } },
+  { definition: PartyServiceDefinition, methods: { getParty, listParties, listMandates, listReviews, getScorecard } },
   { definition: CatalogueServiceDefinition, methods: { getProduct, searchProducts } },
   { definition: RosterServiceDefinition, methods: { getRoster } },
   { definition: OrderServiceDefinition, methods: { getOrder, listOrders } },
@@ -409,6 +445,9 @@ export const reads: readonly { definition: { fullName: string }; methods: Record
         requireRole(caller, []);
         return whyBlocked(request, caller, gate);
       },
+      readiness: (request: ReadinessRequest, caller, gate) => readiness(request, caller, gate),
+      preflight: (request: PreflightRequest, caller, gate) => preflight(request, caller, gate),
+      launches: (request: LaunchesRequest, caller, gate) => launches(request, caller, gate),
     },
   },
   { definition: AuditServiceDefinition, methods: { getReceipt, getLogHead, getLogConsistency } },

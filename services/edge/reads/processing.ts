@@ -77,7 +77,7 @@ export async function showProcessing(
       ),
     ),
     retention: [
-      VAULT,
+      chain.isOnDemand(schoolOin) ? { ...VAULT, retention: 'VAULT_NO_NAMES' } : VAULT,
       // The engine's own rows leave with the work that they describe.
       ...Object.keys(terms)
         .filter((retention) => retention !== 'RETENTION_ENGINE')
@@ -88,6 +88,7 @@ export async function showProcessing(
     countedSince: uses.countedSince,
     schoolYears: [...new Set(rosters.map(({ schoolYear }) => schoolYear))].sort().reverse(),
     publicUrl: door.publicUrl(),
+    ...(chain.isOnDemand(schoolOin) ? { identity: 'on-demand' } : {}),
     attributes: [...everything].map((name) => ({
       name,
       about: attributes[name].nl,

@@ -40,6 +40,7 @@ export async function progress(request: GetProgressRequest, caller: Caller, gate
   const group = request.groupKey ? await groupToken(gate, caller, request.schoolOin, request.groupKey) : '';
 
   const home = group === '' ? undefined : await baseGroups(gate, request.schoolOin);
+  const whose = await ownersOf(gate, request.schoolOin);
   const entries: ResultEntry[] = [];
   const add = async (of: { learner: string; group: string }): Promise<void> => {
     for (let after = ''; ; ) {
@@ -54,7 +55,7 @@ export async function progress(request: GetProgressRequest, caller: Caller, gate
       });
       // A supplier that names no group, as none can over UWLR, leaves a pupil in the base group that the roster says.
       for (const result of results) {
-        const at = result.group || (home?.get(result.learner) ?? '');
+        const at = result.group || (home?.get(whose(result.learner)) ?? '');
         if (whole || group === '' || at === group) entries.push({ ...result, group: at });
       }
       if (entries.length > MOST)
@@ -90,7 +91,7 @@ export async function progress(request: GetProgressRequest, caller: Caller, gate
     const payloads = await openPayloads(door, purpose, part);
     for (const [i, payload] of payloads.entries()) {
       const { learner, group, productId, byOin, day, kind } = part[i]!;
-      if (payload) opened.push({ learner, group, productId, fromOin: byOin, day, kind, payload });
+      if (payload) opened.push({ learner: whose(learner), group, productId, fromOin: byOin, day, kind, payload });
     }
   }
   const rows = { by: request.by, subject: request.subject, goal: request.goal };
@@ -139,4 +140,11 @@ async function baseGroups({ door }: Gate, schoolOin: string): Promise<Map<string
     if (next === '') return found;
     after = next;
   }
+}
+
+/** Whose a token is: results of a learner stand under each of its tokens. */
+async function ownersOf({ door }: Gate, schoolOin: string): Promise<(token: string) => string> {
+  const { merges } = await door.services.rosters.listMerges({ sinceMs: 0n, limit: 0, schoolOin, learner: '' });
+  const winners = new Map(merges.flatMap(({ loser, winner, undone }) => (undone ? [] : [[loser, winner] as const])));
+  return (token) => winners.get(token) ?? token;
 }

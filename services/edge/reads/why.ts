@@ -49,10 +49,15 @@ export const remedies: Partial<Record<Fault, string>> = {
   'entitlement.expired': 'The buyer orders anew.',
   'entitlement.blocked': 'The seller unblocks it or grants a new one.',
   'entitlement.missing': 'The seller grants the entitlement.',
+  'entitlement.unassigned': 'Who orders or grants gives each learner one of the count.',
+  'access.unprovisioned': 'The platform makes room for the learner and says so: ProvisionAccess.',
   'order.unconfirmed': 'The seller confirms or refuses the line.',
   'state.conflict': 'The sender corrects the message and sends it under a new id.',
   'state.missing': 'The sender checks the id.',
   'learner.unknown': 'The administration sends the learner in its roster.',
+  'learner.no_eck_id': 'The administration fetches the ECK iD of the learner and sends it in its roster.',
+  'product.ended': 'The buyer orders what follows it, or another product.',
+  'product.no_link': 'The publisher publishes the product with the address where it is opened.',
   'wire.invalid': 'The sender corrects the message.',
   'wire.pgn': 'The sender removes personal numbers.',
   'party.forbidden': 'The operator gives the party the role it needs.',
@@ -327,6 +332,23 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
           flowId: row.flowId,
           told: `${row.events} event${row.events === 1 ? '' : 's'} wait behind one that ${row.consumer} could not handle.`,
         });
+
+  // What cannot be told because nobody tells the names.
+  if (chain.isOnDemand(school)) {
+    const unnamed = unsent.filter(({ standard, code }) => standard === '' && code === 'peer.unavailable');
+    const [administration = ''] = gate.names.administrationsOf(school);
+    if (unnamed.length > 0)
+      found.push({
+        code: 'peer.unavailable',
+        partyOin: administration,
+        who: 'peer',
+        lastStep: 'release',
+        sinceMs: unnamed.reduce((least, { sinceMs }) => (sinceMs < least ? sinceMs : least), unnamed[0]!.sinceMs),
+        told: `Names of this school are asked of its administration, which does not tell them: ${unnamed.reduce((sum, { rows }) => sum + rows, 0n)} messages wait.`,
+        remedy:
+          'The administration answers again, or its settings are mended (eduk roster pull says what is wrong); what waits then goes by itself, in order.',
+      });
+  }
 
   // What receivers did not take.
   for (const { standard, key, partyOin, code, rows, sinceMs, attempts, status } of unsent)
@@ -644,6 +666,7 @@ const heldBecause: Record<string, string> = {
   removes_groups: 'it closes many groups',
   removes_staff: 'it removes many staff',
   renames_staff: 'it renames many staff',
+  ends_many: 'it names a day on which most learners leave',
 };
 
 const answered = (status: number): string => (status === 0 ? 'gave no answer' : `answered ${status}`);
@@ -707,7 +730,7 @@ function complete(cause: Found, { door }: Gate, school: string): Blocker {
     partyOin,
     partyName: door.chain.party(partyOin)?.name ?? '',
     told: cause.told || row.en,
-    remedy: remedies[cause.code] ?? '',
+    remedy: cause.remedy || (remedies[cause.code] ?? ''),
     orderId: cause.orderId ?? '',
     productId: cause.productId ?? '',
     entitlementId: cause.entitlementId ?? '',

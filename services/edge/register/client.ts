@@ -26,7 +26,7 @@ export interface Osr {
   school(oin: string): Promise<KnownSchool | undefined>;
   /** Whether a school mandated a supplier for a service on a day. */
   mandate(asked: { school: string; supplier: string; namespace: string; day: string }): Promise<Mandated>;
-  /** Where suppliers of a school answer for a service on a day. */
+  /** Where suppliers of a school answer for a service on a day, and later. */
   endpoints(asked: { school: string; namespace: string; day: string }): Promise<SchoolEndpoint[]>;
 }
 
@@ -138,6 +138,8 @@ export function osrAt(
         school_oin: school,
         service_version_namespace: namespace,
         reference_date: day,
+        // So that an address that changes does so on its day, and not at the next comparison.
+        include_future_endpoints: 'true',
       });
       return endpointsToCore(await all(to, readEndpoints));
     },

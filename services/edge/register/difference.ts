@@ -184,16 +184,19 @@ function differs(
   if (stands.state === RUN_OFF) parts.push('it goes on');
   if (days.validFrom !== stands.validFrom) parts.push(`its first day was ${stands.validFrom || 'not set'}`);
   if (days.validUntil !== stands.validUntil) parts.push(`its last day was ${stands.validUntil || 'not set'}`);
-  const before = new Map(stands.endpoints.map((one) => [one.routingId, one]));
+  const before = new Map(stands.endpoints.map((one) => [nameOf(one), one]));
   for (const one of next) {
-    const old = before.get(one.routingId);
+    const old = before.get(nameOf(one));
     if (!old) parts.push(`a new endpoint for ${one.routingId}`);
     else if (textOf([old]) !== textOf([one])) parts.push(`another endpoint for ${one.routingId}`);
-    before.delete(one.routingId);
+    before.delete(nameOf(one));
   }
-  for (const gone of before.keys()) parts.push(`no endpoint any more for ${gone}`);
+  for (const { routingId: gone } of before.values()) parts.push(`no endpoint any more for ${gone}`);
   return `${parts.join('; ')}.`;
 }
+
+/** Of one administration there may be several, one after the other. */
+const nameOf = ({ routingId, validFrom }: RegisteredEndpoint): string => `${routingId} ${validFrom}`;
 
 const ENDED_HERE =
   'It was ended here and not in OSR; it stays ended. The school ends it in OSR, or gives it here anew.';
@@ -250,7 +253,7 @@ const textOf = (endpoints: readonly RegisteredEndpoint[]): string =>
     endpoints.map((one) => RegisteredEndpoint.toJSON(one)).map((one) => Object.entries(one as object).sort()),
   );
 
-/** Endpoints by party, in the order of routing ids; undefined = it is not known which there are. */
+/** Endpoints by party, those of later days too, in the order of routing ids and days; undefined = it is not known which there are. */
 function endpointsOf(
   { school, endpoints }: Said,
   holders: readonly string[],
@@ -260,8 +263,8 @@ function endpointsOf(
   if (isUnanswered(endpoints)) return undefined;
   const found = new Map<string, RegisteredEndpoint[]>();
   for (const { endpoint, supplierOin } of endpoints) {
-    const { routingId, url, validFrom, validUntil } = endpoint;
-    if ((validFrom !== '' && validFrom > at.day) || (validUntil !== '' && validUntil < at.day)) continue;
+    const { routingId, url, validUntil } = endpoint;
+    if (validUntil !== '' && validUntil < at.day) continue;
     const owner = supplierOin || (holders.length === 1 ? holders[0]! : '');
     if (brinOf(routingId) !== brinOf(school))
       say('endpoint', {
@@ -286,7 +289,7 @@ function endpointsOf(
       else found.set(owner, [...(found.get(owner) ?? []), endpoint]);
     }
   }
-  for (const list of found.values()) list.sort((a, b) => (a.routingId < b.routingId ? -1 : 1));
+  for (const list of found.values()) list.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
   return new Map(holders.map((party) => [party, found.get(party) ?? []]));
 }
 

@@ -41,7 +41,7 @@ export function welcomePage(viewer: Viewer): string {
     viewer,
     title,
     html`<h1>${title}</h1><p>${say('welcome_how', lang)}</p><p>${say('welcome_what', lang)}</p>
-<p><a class="button" href="/oidc/sign-in">${say('sign_in', lang)}</a></p>`,
+<p><a class="button" href="${viewer.gate.schools?.provider.start}">${say('sign_in', lang)}</a></p>`,
   );
 }
 

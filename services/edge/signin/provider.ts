@@ -31,11 +31,24 @@ export interface SchoolSignIn extends ClaimRules {
   parameters: Readonly<Record<string, string>>;
 }
 
-/** What a browser keeps, sealed, while its person is at the provider. */
-export interface Pending {
+/** What a browser keeps, sealed, while its person is at the provider. `state`: names this sign-in, once. */
+export interface Begun {
   state: string;
+}
+export interface Pending extends Begun {
   nonce: string;
   verifier: string;
+}
+
+/** A provider by either protocol. */
+export interface SignInProvider {
+  /** Path at which a person begins, and the one to come back to. */
+  readonly start: string;
+  readonly back: string;
+  /** Whether who comes back is sent by a form of the provider's page. */
+  readonly crossSite: boolean;
+  /** Where the browser is sent, and what it keeps meanwhile. `redirectUri`: the address of `back`. Faults: peer.unavailable. */
+  begin(redirectUri: string): Promise<{ url: URL; pending: Begun }>;
 }
 
 /** How long what the provider says of itself is used, and how soon it is asked again after that failed, ms. */
@@ -46,7 +59,10 @@ const WAIT_S = 5;
 const SLACK_S = 30;
 
 /** The authorization code flow with PKCE, over the gateway's one way out. */
-export class Provider {
+export class Provider implements SignInProvider {
+  readonly start = '/oidc/sign-in';
+  readonly back = '/oidc/callback';
+  readonly crossSite = false;
   readonly #given: SchoolSignIn;
   readonly #dialler: Dialler;
   #found: { configuration: Configuration; atMs: number } | undefined;

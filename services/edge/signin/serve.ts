@@ -6,11 +6,12 @@ import type { Service } from '#proto/eduk/core/v1/party';
 import type { Peer } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { bodyOf, send } from '../http/exchange.ts';
-import { notTaken, organisationIn } from './claims.ts';
+import { type ClaimRules, notTaken, organisationIn } from './claims.ts';
 import { pageHeaders } from './html.ts';
 import { act, actionsOf, itemNamed, itemsOf } from './mandates.ts';
 import { changePage, listPage, mandatePage, type Viewer, welcomePage, wrongPage } from './pages.ts';
-import type { Provider, SchoolSignIn } from './provider.ts';
+import { type Pending, Provider } from './provider.ts';
+import { SamlProvider } from './saml/provider.ts';
 import {
   callerBy,
   endSession,
@@ -28,12 +29,13 @@ import { type Action, isWord, langOf, type Word } from './words.ts';
 
 /** What the HTTP door needs for them. */
 export interface Schools {
-  given: SchoolSignIn;
-  provider: Provider;
+  given: ClaimRules;
+  provider: Provider | SamlProvider;
 }
 
-/** Longest form, bytes. */
+/** Longest form, bytes; that of a SAML response, encoded twice. */
 const LONGEST_FORM = 64 * 1024;
+const LONGEST_RESPONSE = 256 * 1024;
 /** By which failures are counted: whoever fails has no name yet. */
 const ATTEMPTS = 'sign-in';
 
@@ -56,8 +58,12 @@ export async function serveSchools(visit: Visit): Promise<void> {
     const isGet = request.method === 'GET';
     if (!isPost && !isGet && request.method !== 'HEAD')
       throw new GatewayError('wire.invalid', 'Pages are read with GET, and forms sent with POST.', { where: 'method' });
-    if (url.pathname === '/oidc/sign-in' && isGet) return await beginSignIn(visit);
-    if (url.pathname === '/oidc/callback' && isGet) return await finishSignIn(visit);
+    const { provider } = visit.schools;
+    if (url.pathname === provider.start && isGet) return await beginSignIn(visit);
+    if (url.pathname === provider.back && (provider instanceof SamlProvider ? isPost : isGet))
+      return await finishSignIn(visit);
+    if (url.pathname === '/saml/metadata' && isGet && provider instanceof SamlProvider)
+      return send(visit.response, 200, 'application/samlmetadata+xml', provider.metadata());
     viewer.session = await sessionOf(request, gate);
     const session = viewer.session;
     if (!session) {
@@ -108,34 +114,36 @@ function actionIn(form: URLSearchParams): Action {
   return action;
 }
 
-const callbackOf = ({ gate }: Visit): string => `${gate.door.publicUrl()}/oidc/callback`;
+const callbackOf = ({ gate, schools }: Visit): string => `${gate.door.publicUrl()}${schools.provider.back}`;
 
 async function beginSignIn(visit: Visit): Promise<void> {
   mayTry(visit);
-  const { url, pending } = await visit.schools.provider.begin(callbackOf(visit));
-  redirect(visit, url.href, [pendingCookie(visit.gate, pending)]);
+  const { provider } = visit.schools;
+  const { url, pending } = await provider.begin(callbackOf(visit));
+  redirect(visit, url.href, [pendingCookie(visit.gate, pending, provider.crossSite)]);
 }
 
 /** Back from the provider: once, by the browser that went there. */
 async function finishSignIn(visit: Visit): Promise<void> {
-  const { request, gate, schools, url } = visit;
+  const { request, gate, schools } = visit;
   mayTry(visit);
   const again = (): GatewayError =>
     new GatewayError('party.unknown', 'This sign-in was not begun here, or was used before.', { where: 'sign_in' });
   try {
-    const pending = pendingOf(request, gate);
+    const pending = pendingOf<Pending>(request, gate);
     if (!pending) throw again();
+    const once = async (name: string): Promise<void> => {
+      const { taken } = await gate.door.services.parties.claimAssertion({
+        partyOin: ATTEMPTS,
+        digest: Buffer.from(sha256(name), 'latin1'),
+        expiresMs: BigInt(pending.untilMs),
+        claim: randomBytes(16),
+      });
+      if (!taken) throw again();
+    };
     // Whatever comes of it, it is not taken twice, at whichever door.
-    const { taken } = await gate.door.services.parties.claimAssertion({
-      partyOin: ATTEMPTS,
-      digest: Buffer.from(sha256(pending.state), 'latin1'),
-      expiresMs: BigInt(pending.untilMs),
-      claim: randomBytes(16),
-    });
-    if (!taken) throw again();
-    const current = new URL(callbackOf(visit));
-    current.search = url.search;
-    const numbers = organisationIn(await schools.provider.finish(current, pending), schools.given);
+    await once(pending.state);
+    const numbers = organisationIn(await saidOf(visit, pending, once), schools.given);
     // A session that the browser had before is over, whoever put it there.
     await endSession(request, gate);
     const { caller, number } = await gate.door.chain.afresh(() => knownBy(gate, numbers));
@@ -148,6 +156,24 @@ async function finishSignIn(visit: Visit): Promise<void> {
     gate.attempts.failed(ATTEMPTS, visit.peer.address);
     throw thrown;
   }
+}
+
+/** What the provider says of whoever came back. `once`: takes a name of what it was said by, and throws where it was taken before. */
+async function saidOf(visit: Visit, pending: Pending, once: (name: string) => Promise<void>) {
+  const { request, gate, schools, url } = visit;
+  const { provider } = schools;
+  if (provider instanceof Provider) {
+    const current = new URL(callbackOf(visit));
+    current.search = url.search;
+    return provider.finish(current, pending);
+  }
+  const form = await formOf(request, gate, LONGEST_RESPONSE);
+  const [response = '', ...more] = form.getAll('SAMLResponse');
+  if (more.length > 0) throw new GatewayError('wire.invalid', 'A form has one SAMLResponse.', { where: 'form' });
+  const { said, once: name } = await provider.finish(response, pending);
+  // No longer than the request that it answers could be finished.
+  await once(name);
+  return said;
 }
 
 /** For whom these numbers of one organisation are registered. Those of two parties are nobody's. */
@@ -172,14 +198,14 @@ function mayTry({ gate, peer }: Visit): void {
     });
 }
 
-async function formOf(request: IncomingMessage, gate: Gate): Promise<URLSearchParams> {
+async function formOf(request: IncomingMessage, gate: Gate, longest = LONGEST_FORM): Promise<URLSearchParams> {
   const type = (request.headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase();
-  const tooLong = (): GatewayError => new GatewayError('wire.too_large', 'A form may hold 64 KiB.');
+  const tooLong = (): GatewayError => new GatewayError('wire.too_large', 'This form is larger than it may be.');
   if (type !== 'application/x-www-form-urlencoded')
     throw new GatewayError('wire.invalid', 'A form is sent as application/x-www-form-urlencoded.', { where: 'form' });
-  if (Number(request.headers['content-length'] ?? 0) > LONGEST_FORM) throw tooLong();
+  if (Number(request.headers['content-length'] ?? 0) > longest) throw tooLong();
   const bytes = await bodyOf(request, gate.unfinished);
-  if (bytes.length > LONGEST_FORM) throw tooLong();
+  if (bytes.length > longest) throw tooLong();
   return new URLSearchParams(Buffer.from(bytes).toString('utf8'));
 }
 
@@ -265,9 +291,9 @@ function refuse(visit: Visit, viewer: Viewer, error: GatewayError): void {
     });
   const headers: Headers = {};
   if (error.retryAfterS !== undefined) headers['retry-after'] = String(error.retryAfterS);
-  if (url.pathname === '/oidc/callback') headers['set-cookie'] = [noPendingCookie()];
+  if (url.pathname === visit.schools.provider.back) headers['set-cookie'] = [noPendingCookie()];
   if (response.headersSent) return;
-  const back = viewer.session ? '/school' : '/oidc/sign-in';
+  const back = viewer.session ? '/school' : visit.schools.provider.start;
   show(visit, wrongPage(viewer, wordOf(error, at), back), faults[error.fault].http, headers);
 }
 
@@ -275,6 +301,9 @@ const METHODS: Readonly<Record<string, string>> = {
   '/oidc/sign-in': '/Begin',
   '/oidc/callback': '/Finish',
   '/oidc/sign-out': '/End',
+  '/saml/sign-in': '/Begin',
+  '/saml/acs': '/Finish',
+  '/saml/metadata': '/Metadata',
   '/school': '/List',
   '/school/mandate': '/Show',
   '/school/change': '/Change',

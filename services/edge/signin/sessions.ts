@@ -5,7 +5,7 @@ import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { digestOf, sameDigest } from '../secrets.ts';
 import { partyCaller } from '../stages/authenticate.ts';
-import type { Pending } from './provider.ts';
+import type { Begun } from './provider.ts';
 
 /**
  * Sessions of authorised persons. A browser has an opaque id; whose it is, is a row of the service parties, which every door asks.
@@ -18,8 +18,8 @@ const PENDING = '__Host-eduk-sign-in';
 /** How long a person may be at the provider, seconds. */
 const PENDING_S = 600;
 
-const cookie = (name: string, value: string, maxAgeS?: number): string =>
-  `${name}=${value}; Path=/; Secure; HttpOnly; SameSite=Lax${maxAgeS === undefined ? '' : `; Max-Age=${maxAgeS}`}`;
+const cookie = (name: string, value: string, maxAgeS?: number, sameSite = 'Lax'): string =>
+  `${name}=${value}; Path=/; Secure; HttpOnly; SameSite=${sameSite}${maxAgeS === undefined ? '' : `; Max-Age=${maxAgeS}`}`;
 
 /** One cookie of ours; undefined = none, or more than one: then nobody can say which is ours. */
 function cookieIn(request: IncomingMessage, name: string): string | undefined {
@@ -45,7 +45,13 @@ const idIn = (request: IncomingMessage): string | undefined => {
 /** Begins one; gives the cookie. It is always a new one: an id that a browser brought along is never taken over. */
 export async function openSession(gate: Gate, partyOin: string, number: string): Promise<string> {
   const id = randomBytes(32).toString('base64url');
-  await gate.door.services.parties.openSession({ digest: digestOf(id), partyOin, number });
+  await gate.door.services.parties.openSession({
+    digest: digestOf(id),
+    partyOin,
+    number,
+    sealed: new Uint8Array(),
+    endsMs: 0n,
+  });
   return cookie(SESSION, id);
 }
 
@@ -53,7 +59,7 @@ export async function openSession(gate: Gate, partyOin: string, number: string):
 export async function sessionOf(request: IncomingMessage, gate: Gate): Promise<Session | undefined> {
   const id = idIn(request);
   if (id === undefined) return undefined;
-  const { partyOin, number } = await gate.door.services.parties.findSession({ digest: digestOf(id) });
+  const { partyOin, number } = await gate.door.services.parties.findSession({ digest: digestOf(id), look: false });
   const caller = partyOin === '' ? undefined : callerBy(gate, number);
   if (caller?.oin !== partyOin) return undefined;
   return { caller, token: gate.door.derive('form', id) };
@@ -79,21 +85,28 @@ export function callerBy(gate: Gate, number: string): Caller | undefined {
 export const isOwnForm = ({ token }: Session, form: URLSearchParams): boolean =>
   sameDigest(digestOf(form.get('token') ?? ''), digestOf(token));
 
-/** A cookie with what a browser keeps while its person is at the provider: sealed, so that it says nothing. */
-export const pendingCookie = (gate: Gate, pending: Pending): string =>
+/**
+ * A cookie with what a browser keeps while its person is at the provider: sealed, so that it says nothing. `crossSite`: it must come
+ * along with a form of the provider's page.
+ */
+export const pendingCookie = (gate: Gate, pending: Begun, crossSite: boolean): string =>
   cookie(
     PENDING,
     gate.cursors.seal('sign-in', 'pending', JSON.stringify({ ...pending, untilMs: now(gate) + PENDING_S * 1000 })),
     PENDING_S,
+    crossSite ? 'None' : 'Lax',
   );
 export const noPendingCookie = (): string => cookie(PENDING, '', 0);
 
 /** What it kept, where that is ours and not too old. */
-export function pendingOf(request: IncomingMessage, gate: Gate): (Pending & { untilMs: number }) | undefined {
+export function pendingOf<T extends Begun>(
+  request: IncomingMessage,
+  gate: Gate,
+): (T & { untilMs: number }) | undefined {
   const sealed = cookieIn(request, PENDING);
   if (!sealed) return undefined;
   try {
-    const pending = JSON.parse(gate.cursors.open('sign-in', 'pending', sealed)) as Pending & { untilMs: number };
+    const pending = JSON.parse(gate.cursors.open('sign-in', 'pending', sealed)) as T & { untilMs: number };
     return pending.untilMs > now(gate) ? pending : undefined;
   } catch {
     // Of another gateway, or made up: as if there were none.

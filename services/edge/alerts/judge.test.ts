@@ -1,0 +1,185 @@
+import { describe, expect, test } from 'vitest';
+import { Age } from '#proto/eduk/bus/v1/bus';
+import { Mandate, MandateState } from '#proto/eduk/core/v1/party';
+import { EndpointStatus } from '#proto/eduk/delivery/v1/delivery';
+import { RegisterRun } from '#proto/eduk/parties/v1/parties';
+import { ShowKeysResponse } from '#proto/eduk/pseudonyms/v1/pseudonyms';
+import { Pull } from '#proto/eduk/rosters/v1/rosters';
+import { textOf } from './channels.ts';
+import { judge, type Looked, restsOn } from './judge.ts';
+import { alertKinds } from './words.ts';
+
+const nowMs = Date.parse('2026-08-24T06:30:00Z');
+const DAY = 86_400_000;
+const PARTY = '00000001000000000002';
+const SCHOOL = '0000000700012AB00000';
+
+/** All answers, of a gateway at which nothing is wrong. */
+const well: Looked = {
+  nowMs,
+  missing: [],
+  log: { ages: [Age.fromPartial({ consumer: 'flows', stream: 'orders' })], freeDiskBytes: 9e10, parkedKeys: 0 },
+  endpoints: [EndpointStatus.fromPartial({ partyOin: PARTY, standard: 'webhook', state: 'up' })],
+  holds: [],
+  reveals: { tooMany: [] },
+  keys: ShowKeysResponse.fromPartial({}),
+  certificates: [{ partyOin: PARTY, name: '', notAfterMs: nowMs + 31 * DAY }],
+  mandates: [],
+  registers: [RegisterRun.fromPartial({ register: 'osr', outcome: 'applied' })],
+  pulls: [],
+  silent: [],
+  launches: [{ platform: PARTY, publisher: PARTY, state: 'usual', whose: '', party: '' }],
+};
+const told = (more: Partial<Looked>) =>
+  judge({ ...well, ...more }).alerts.map(({ code, grade, partyOin, schoolOin, subject, count }) =>
+    [code, grade, partyOin, schoolOin, subject, count === 0n ? '' : String(count)].filter(Boolean).join(' '),
+  );
+const mandate = (more: Partial<Mandate>) =>
+  Mandate.fromPartial({ schoolOin: SCHOOL, partyOin: PARTY, state: MandateState.MANDATE_STATE_ACTIVE, ...more });
+
+test('where nothing is wrong nobody is told anything', () => {
+  expect(judge(well)).toEqual({ alerts: [], unknown: [] });
+});
+
+test.each<[string, Partial<Looked>, string[]]>([
+  ['a part that is away', { missing: ['vault'] }, ['part.missing page vault']],
+  [
+    'a number that is missing',
+    { log: { ...well.log!, ages: [Age.fromPartial({ consumer: 'orders', stream: 'orders', gap: true })] } },
+    ['log.gap page orders/orders'],
+  ],
+  [
+    'a consumer that is behind',
+    {
+      log: {
+        ...well.log!,
+        ages: [
+          Age.fromPartial({ consumer: 'flows', stream: 'orders', oldestUnreadMs: 60_001n, unread: 12n }),
+          Age.fromPartial({ consumer: 'flows', stream: 'results', oldestUnreadMs: 60_000n, unread: 12n }),
+        ],
+      },
+    },
+    ['consumer.behind page flows/orders 12'],
+  ],
+  ['keys set aside', { log: { ...well.log!, parkedKeys: 2 } }, ['consumer.parked warn 2']],
+  ['little disk', { log: { ...well.log!, freeDiskBytes: 1.9e9 } }, ['disk.little warn']],
+  ['no disk', { log: { ...well.log!, freeDiskBytes: 1e8 } }, ['disk.little page']],
+  [
+    'an endpoint that rests, with mail that it refused',
+    {
+      endpoints: [
+        EndpointStatus.fromPartial({ partyOin: PARTY, standard: 'webhook', state: 'resting', parkedKeys: 4 }),
+      ],
+    },
+    [`endpoint.failing warn ${PARTY} webhook`, `endpoint.parked warn ${PARTY} webhook 4`],
+  ],
+  [
+    'a roster that is held',
+    { holds: [{ holdId: 'hold-1', schoolOin: SCHOOL, sinceMs: 1n }] },
+    [`hold.pending warn ${SCHOOL} hold-1`],
+  ],
+  [
+    'many reveals, in two hours, of one party',
+    {
+      reveals: {
+        tooMany: [
+          { partyOin: PARTY, hourMs: 0n, learners: 120_000n },
+          { partyOin: PARTY, hourMs: 1n, learners: 180_000n },
+        ],
+      },
+    },
+    [`reveals.many page ${PARTY} 180000`],
+  ],
+  [
+    'a key holder that is away, and the vault closed by it',
+    { keys: ShowKeysResponse.fromPartial({ masterAwayMs: 5n, masterClosed: true }) },
+    ['vault.closed page master'],
+  ],
+  [
+    'a key holder that is away',
+    { keys: ShowKeysResponse.fromPartial({ masterAwayMs: 5n }) },
+    ['vault.closed warn master'],
+  ],
+  [
+    'certificates that end',
+    {
+      certificates: [
+        { partyOin: PARTY, name: '', notAfterMs: nowMs + 30 * DAY },
+        { partyOin: '', name: 'EDUK_TLS_CERT', notAfterMs: nowMs - DAY },
+      ],
+    },
+    [`certificate.ends warn ${PARTY} 30`, 'certificate.ends page EDUK_TLS_CERT'],
+  ],
+  [
+    'mandates that end, and one that another goes on from',
+    {
+      mandates: [
+        mandate({ validUntil: '2026-09-07' }),
+        mandate({ schoolOin: 'b', state: MandateState.MANDATE_STATE_RUN_OFF, runOffUntil: '2026-08-24' }),
+        mandate({ schoolOin: 'c', validUntil: '2026-08-30' }),
+        mandate({ schoolOin: 'c' }),
+        mandate({ schoolOin: 'd', validUntil: '2026-09-08' }),
+        mandate({ schoolOin: 'e', state: MandateState.MANDATE_STATE_ENDED, validUntil: '2026-08-25' }),
+      ],
+    },
+    [`mandate.ends warn ${PARTY} 2`],
+  ],
+  [
+    'a register that failed',
+    { registers: [RegisterRun.fromPartial({ register: 'osr', outcome: 'failed' })] },
+    ['register.failing warn osr'],
+  ],
+  [
+    'an administration that gives nothing',
+    {
+      pulls: [
+        Pull.fromPartial({ partyOin: PARTY, outcome: 'failed' }),
+        Pull.fromPartial({ partyOin: PARTY, schoolOin: SCHOOL, outcome: 'failed' }),
+      ],
+    },
+    [`roster.unanswered warn ${PARTY} 1`],
+  ],
+  [
+    'a platform that lets nobody in',
+    { launches: [{ platform: PARTY, publisher: 'p', state: 'low', whose: 'them', party: '' }] },
+    [`launches.theirs page ${PARTY} ${PARTY}/p`],
+  ],
+  [
+    'platforms that let nobody in, and it is us',
+    { launches: ['a', 'b'].map((platform) => ({ platform, publisher: 'p', state: 'none', whose: 'us', party: '' })) },
+    ['launches.ours page 2'],
+  ],
+  ['a party that is silent', { silent: [{ partyOin: PARTY, method: 'm' }] }, [`traffic.silent warn ${PARTY} m`]],
+])('%s is told', (_what, more, expected) => expect(told(more)).toEqual(expected));
+
+describe('every code', () => {
+  test('has a test above, and is unknown where what it rests on could not be asked', () => {
+    const source = new URL(import.meta.url).pathname;
+    expect(source).toContain('judge.test.ts');
+    for (const [code, on] of Object.entries(restsOn)) {
+      expect(Object.keys(alertKinds)).toContain(code);
+      expect(judge({ ...well, [on]: undefined }).unknown).toContain(code);
+    }
+    expect(Object.keys(restsOn).sort()).toEqual(Object.keys(alertKinds).sort());
+  });
+  test.each(Object.keys(alertKinds))('%s is told in words', (code) => {
+    const alert = {
+      code,
+      partyOin: PARTY,
+      schoolOin: '',
+      subject: '',
+      grade: 'warn',
+      count: 3n,
+      sinceMs: 0n,
+      patienceMs: 0n,
+    };
+    const text = textOf({
+      gateway: 'https://g.example',
+      news: [{ alert, what: 'opened', openedMs: 1n }],
+      nameOf: () => 'Leerplein',
+    });
+    expect(text).toContain(alertKinds[code as keyof typeof alertKinds].nl);
+    expect(text).toContain(`Leerplein (${PARTY})`);
+    expect(text).toContain(alertKinds[code as keyof typeof alertKinds].see);
+  });
+});
