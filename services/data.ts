@@ -1,5 +1,5 @@
 /** What every start of a gateway has: its data folder, the files in it, and what is told of it. */
-import { randomBytes } from 'node:crypto';
+import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -17,19 +17,34 @@ import {
   ConfigError,
   diallerFor,
   type GatewayError,
+  isDay,
   isLoopback,
   networksOf,
   operatorAddress,
   parseAddress,
   parseNetworks,
   readSettingFile,
+  type Setting,
   type SettingName,
   settings,
   systemClock,
 } from '#kernel';
 import { Service } from '#proto/eduk/core/v1/party';
-import type { ConsoleOptions, ConsoleSignIn } from '#services/console';
-import type { ClaimKind, DoorTls, Duty, Level, OperatorSignIn, RegisterOptions, SchoolSignIn } from '#services/edge';
+import type { ConsoleOptions, ConsoleSignIn, SettingView } from '#services/console';
+import type {
+  AlertSettings,
+  ClaimKind,
+  ClaimRules,
+  Doors,
+  DoorTls,
+  Duty,
+  Level,
+  OperatorSignIn,
+  RegisterOptions,
+  SamlSignIn,
+  SchoolSignIn,
+  TelemetrySettings,
+} from '#services/edge';
 
 export interface Addresses {
   grpc: string;
@@ -142,6 +157,77 @@ export function signInOf(config: Config): OperatorSignIn | undefined {
   };
 }
 
+/** Where an operator is told of what stands in the way. Throws `ConfigError`. */
+export function alertsOf(config: Config): AlertSettings {
+  const problems: string[] = [];
+  const webhook = config.EDUK_ALERT_WEBHOOK;
+  const [, secret] =
+    webhook === undefined
+      ? []
+      : (/^whsec_([A-Za-z0-9+/]{32,}={0,2})$/.exec(
+          readSettingFile(config, 'EDUK_ALERT_SECRET_FILE').toString('utf8').trim(),
+        ) ?? []);
+  if (webhook !== undefined && secret === undefined)
+    problems.push('EDUK_ALERT_SECRET_FILE names a file that does not hold whsec_ and at least 24 bytes in base64');
+  const server = config.EDUK_ALERT_MAIL === undefined ? undefined : parseAddress(config.EDUK_ALERT_MAIL);
+  if (config.EDUK_ALERT_MAIL !== undefined && !server) problems.push('EDUK_ALERT_MAIL must be host:port');
+  const to = (config.EDUK_ALERT_MAIL_TO ?? '').split(',').map((one) => one.trim());
+  const isMail = (text: string): boolean => /^[^\s@<>,;"]{1,64}@[^\s@<>,;"]{1,255}$/.test(text);
+  if (server && !to.every(isMail)) problems.push('EDUK_ALERT_MAIL_TO must be mail addresses, comma-separated');
+  if (server && !isMail(config.EDUK_ALERT_MAIL_FROM ?? ''))
+    problems.push('EDUK_ALERT_MAIL_FROM must be a mail address');
+  const login =
+    config.EDUK_ALERT_MAIL_LOGIN_FILE === undefined
+      ? undefined
+      : /^([^:]+):(.+)$/.exec(readSettingFile(config, 'EDUK_ALERT_MAIL_LOGIN_FILE').toString('utf8').trim());
+  if (login === null) problems.push('EDUK_ALERT_MAIL_LOGIN_FILE names a file that does not hold NAME:PASSWORD');
+  if (problems.length > 0) throw new ConfigError(problems);
+  return {
+    webhook: webhook === undefined ? undefined : { url: webhook, key: Buffer.from(secret!, 'base64') },
+    mail: server && {
+      server,
+      from: config.EDUK_ALERT_MAIL_FROM!,
+      to,
+      login: login ? { user: login[1]!, pass: login[2]! } : undefined,
+      ca: config.EDUK_ALERT_MAIL_CA === undefined ? undefined : readSettingFile(config, 'EDUK_ALERT_MAIL_CA'),
+    },
+  };
+}
+
+/** Where traces and metrics are told; undefined = nowhere. Throws `ConfigError`. */
+export function telemetryOf(config: Config): TelemetrySettings | undefined {
+  const base = config.OTEL_EXPORTER_OTLP_ENDPOINT?.replace(/\/+$/, '');
+  const traces = config.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? (base && `${base}/v1/traces`);
+  const metrics = config.OTEL_EXPORTER_OTLP_METRICS_ENDPOINT ?? (base && `${base}/v1/metrics`);
+  if (traces === undefined && metrics === undefined) return undefined;
+  const problems: string[] = [];
+  const share = /^(0|1)(\.\d{1,9})?$/.test(config.OTEL_TRACES_SAMPLER_ARG!)
+    ? Number(config.OTEL_TRACES_SAMPLER_ARG)
+    : 2;
+  if (share > 1) problems.push('OTEL_TRACES_SAMPLER_ARG must be a share from 0 to 1');
+  const metricsEveryMs = Number(config.OTEL_METRIC_EXPORT_INTERVAL);
+  if (metricsEveryMs < 100) problems.push('OTEL_METRIC_EXPORT_INTERVAL must be 100 milliseconds at least');
+  const lines =
+    config.EDUK_OTLP_HEADERS_FILE === undefined
+      ? []
+      : readSettingFile(config, 'EDUK_OTLP_HEADERS_FILE')
+          .toString('utf8')
+          .split('\n')
+          .filter((line) => line.trim() !== '');
+  const headers = lines.map((line) => /^([A-Za-z][\w-]{0,63}):\s*([\x21-\x7e][\x20-\x7e]{0,4095})$/.exec(line.trim()));
+  if (headers.includes(null)) problems.push('EDUK_OTLP_HEADERS_FILE names a file with a line that is not NAME: VALUE');
+  if (problems.length > 0) throw new ConfigError(problems);
+  return {
+    traces,
+    metrics,
+    protocol: config.OTEL_EXPORTER_OTLP_PROTOCOL as TelemetrySettings['protocol'],
+    headers: Object.fromEntries(headers.map((one) => [one![1]!.toLowerCase(), one![2]!])),
+    service: config.OTEL_SERVICE_NAME!,
+    share,
+    metricsEveryMs,
+  };
+}
+
 /** Where mandates of OSR are taken from; undefined = nowhere. Throws `ConfigError`. */
 export function registerOf(config: Config): RegisterOptions | undefined {
   if (config.EDUK_OSR_URL === undefined) return undefined;
@@ -190,9 +276,17 @@ export const processingOf = (config: Config): { processorFor: string; file: stri
 });
 
 /** Where boards and schools sign in; undefined = nowhere. Throws `ConfigError`. */
-export function schoolSignInOf(config: Config): SchoolSignIn | undefined {
-  if (config.EDUK_SIGNIN_ISSUER === undefined) return undefined;
+export function schoolSignInOf(config: Config): SchoolSignIn | SamlSignIn | undefined {
+  const isSaml = config.EDUK_SAML_METADATA_FILE !== undefined || config.EDUK_SAML_IDP !== undefined;
+  if (config.EDUK_SIGNIN_ISSUER === undefined && !isSaml) return undefined;
   const problems: string[] = [];
+  const rules = claimRulesOf(config, problems);
+  const given = isSaml ? samlOf(config, rules, problems) : oidcOf(config, rules, problems);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return given;
+}
+
+function claimRulesOf(config: Config, problems: string[]): ClaimRules {
   const pairs = (name: SettingName): [string, string][] =>
     (config[name] ?? '').split(',').flatMap((part): [string, string][] => {
       const m = /^([^=]{1,256})=(\S{1,256})$/.exec(part.trim());
@@ -209,6 +303,15 @@ export function schoolSignInOf(config: Config): SchoolSignIn | undefined {
   const words = pairs('EDUK_SIGNIN_LEVEL_WORDS').map(([word, level]): [string, Level] => [word, level as Level]);
   if (words.some(([, level]) => !levels.includes(level)))
     problems.push(`EDUK_SIGNIN_LEVEL_WORDS must be WORD=LEVEL with a level of ${levels.join(', ')}`);
+  return {
+    claims,
+    least: config.EDUK_SIGNIN_LEVEL as Level,
+    words: new Map(words),
+    service: config.EDUK_SIGNIN_SERVICE,
+  };
+}
+
+function oidcOf(config: Config, rules: ClaimRules, problems: string[]): SchoolSignIn {
   const parameters = Object.fromEntries(new URLSearchParams(config.EDUK_SIGNIN_PARAMETERS ?? ''));
   const ours = /^(response_type|response_mode|client_id|redirect_uri|scope|state|nonce|code_challenge.*|request.*)$/;
   if (Object.keys(parameters).some((name) => ours.test(name)))
@@ -217,17 +320,56 @@ export function schoolSignInOf(config: Config): SchoolSignIn | undefined {
   if (!scope.split(' ').includes('openid')) problems.push('EDUK_SIGNIN_SCOPE must hold openid');
   const clientSecret = readSettingFile(config, 'EDUK_SIGNIN_CLIENT_SECRET_FILE').toString('utf8').trim();
   if (clientSecret === '') problems.push('EDUK_SIGNIN_CLIENT_SECRET_FILE names a file that is empty');
-  if (problems.length > 0) throw new ConfigError(problems);
   return {
-    issuer: config.EDUK_SIGNIN_ISSUER,
+    ...rules,
+    issuer: config.EDUK_SIGNIN_ISSUER!,
     clientId: config.EDUK_SIGNIN_CLIENT_ID!,
     clientSecret,
     scope,
     parameters,
-    claims,
-    least: config.EDUK_SIGNIN_LEVEL as Level,
-    words: new Map(words),
-    service: config.EDUK_SIGNIN_SERVICE,
+  };
+}
+
+function samlOf(config: Config, rules: ClaimRules, problems: string[]): SamlSignIn {
+  const provider: SamlSignIn['provider'] =
+    config.EDUK_SAML_METADATA_FILE !== undefined
+      ? { metadata: readSettingFile(config, 'EDUK_SAML_METADATA_FILE') }
+      : {
+          entityId: config.EDUK_SAML_IDP!,
+          url: config.EDUK_SAML_URL!,
+          certificates: readSettingFile(config, 'EDUK_SAML_CERTIFICATE_FILE'),
+        };
+  let key: SamlSignIn['key'];
+  if (config.EDUK_SAML_KEY_FILE !== undefined) {
+    const certificate = readSettingFile(config, 'EDUK_SAML_KEY_CERTIFICATE_FILE').toString('latin1');
+    try {
+      const privateKey = createPrivateKey(readSettingFile(config, 'EDUK_SAML_KEY_FILE'));
+      if (privateKey.asymmetricKeyType !== 'rsa' || !new X509Certificate(certificate).checkPrivateKey(privateKey))
+        problems.push('EDUK_SAML_KEY_FILE is not the RSA key of the certificate in EDUK_SAML_KEY_CERTIFICATE_FILE');
+      key = { privateKey, certificate };
+    } catch {
+      problems.push(
+        'EDUK_SAML_KEY_FILE and EDUK_SAML_KEY_CERTIFICATE_FILE do not hold a key and its certificate (PEM)',
+      );
+    }
+    if (process.platform !== 'win32' && (statSync(config.EDUK_SAML_KEY_FILE).mode & 0o077) !== 0)
+      problems.push('EDUK_SAML_KEY_FILE names a file that others can read; it must be 0600 or stricter');
+  }
+  const { context, index, force, ...others } = Object.fromEntries(new URLSearchParams(config.EDUK_SAML_REQUEST ?? ''));
+  if (
+    Object.keys(others).length > 0 ||
+    (index !== undefined && !/^\d{1,5}$/.test(index)) ||
+    (force !== undefined && !['true', 'false'].includes(force))
+  )
+    problems.push('EDUK_SAML_REQUEST may name context, index (a number) and force (true or false)');
+  return {
+    ...rules,
+    provider,
+    entityId: config.EDUK_SAML_ENTITY_ID,
+    key,
+    context,
+    index: index === undefined ? undefined : Number(index),
+    force: force === 'true',
   };
 }
 
@@ -244,7 +386,7 @@ function consoleSignInOf(config: Config): ConsoleSignIn | undefined {
 }
 
 /** What the console is started with beside doors whose gRPC listens at `grpc`. Throws `ConfigError`. */
-export function consoleOf(config: Config, grpc: string): ConsoleOptions {
+export function consoleOf(config: Config, { grpc, sessions }: Pick<Doors, 'grpc' | 'sessions'>): ConsoleOptions {
   const address = parseAddress(config.EDUK_CONSOLE)!;
   const onLoopback = isLoopback(address.host);
   return {
@@ -255,11 +397,36 @@ export function consoleOf(config: Config, grpc: string): ConsoleOptions {
       : () => ({ cert: readSettingFile(config, 'EDUK_TLS_CERT'), key: readSettingFile(config, 'EDUK_TLS_KEY') }),
     door: operatorAddress(config) ?? parseAddress(grpc)!,
     operatorKey: operatorKey(config),
+    sessions,
     signIn: consoleSignInOf(config),
     dialler: diallerFor(networksOf(parseNetworks(config.EDUK_ALLOW_NETWORKS ?? '') ?? [], onLoopback)),
     now: () => systemClock.now(),
+    settings: shownSettings(config),
   };
 }
+
+/** Until which day a standard is spoken in its version of now, by standard. */
+export function versionEndsOf(config: Config): ReadonlyMap<string, string> {
+  const given = (config.EDUK_VERSION_ENDS ?? '').split(',').filter((one) => one.trim() !== '');
+  const pairs = given.map((one): [string, string] => {
+    const [, standard, last] = /^([a-z][\w.-]*)=(\S+)$/.exec(one.trim()) ?? [];
+    if (standard === undefined || last === undefined || !isDay(last))
+      throw new ConfigError(['EDUK_VERSION_ENDS must be STANDARD=YYYY-MM-DD, several comma-separated']);
+    return [standard, last];
+  });
+  return new Map(pairs);
+}
+
+/** Addresses whose path or query may be a secret of its own. */
+const secretive: ReadonlySet<string> = new Set(['EDUK_ALERT_WEBHOOK', 'EDUK_SIGNIN_PARAMETERS']);
+
+/** Every setting as it is, for a page that operators see: of those that may hold a secret, that they are set. */
+export const shownSettings = (config: Config): SettingView[] =>
+  (Object.entries(settings) as [SettingName, Setting][]).map(([name, { about, type, default: usual }]) => {
+    const value = config[name] ?? '';
+    const isHidden = value !== '' && (type === 'database' || secretive.has(name));
+    return { name, about, value: isHidden ? '…' : value, isDefault: value === (usual ?? '') };
+  });
 
 /** Certificate, key and authority of the roles; undefined = they call each other on loopback. */
 export function tlsOfRoles(config: Config): { ca: Buffer; cert: Buffer; key: Buffer } | undefined {

@@ -255,7 +255,7 @@ describe('roles as processes', () => {
     const rest = ['rosters', 'orders', 'entitlements', 'access', 'results'];
     const other = `127.0.0.1:${await freePort()}`;
     const core = { EDUK_CORE: `${env['EDUK_CORE']},${other}` };
-    await start(['parties', 'catalogue', ...rest, 'delivery', 'flows', 'audit'], {
+    await start(['parties', 'catalogue', ...rest, 'delivery', 'flows', 'readiness', 'audit'], {
       EDUK_INNER: env['EDUK_CORE']!,
       ...core,
     });
@@ -276,7 +276,7 @@ describe('roles as processes', () => {
     };
     for (const port of Object.values(ports)) {
       // Who sends waits for the vault, which came later.
-      for (let i = 0; i < 100 && (await ready(port)).status !== 200; i++) await sleep(50);
+      for (let i = 0; i < 600 && (await ready(port)).status !== 200; i++) await sleep(50);
       expect(await ready(port)).toEqual({ status: 200, body: { status: 'ready' } });
       expect(await (await fetch(`http://127.0.0.1:${port}/healthz`)).json()).toEqual({ status: 'up' });
       expect(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()).toContain('process_resident_memory_bytes');
@@ -388,6 +388,7 @@ describe('the list of roles and services', () => {
 const harmless = [
   'eduk.access.v1.AccessService/getLaunch',
   'eduk.access.v1.AccessService/listLaunches',
+  'eduk.access.v1.AccessService/countLaunches',
   'eduk.audit.v1.AuditService/getConsistency',
   'eduk.audit.v1.AuditService/getHead',
   'eduk.audit.v1.AuditService/getProof',
@@ -399,14 +400,21 @@ const harmless = [
   'eduk.catalogue.v1.CatalogueService/getProducts',
   'eduk.catalogue.v1.CatalogueService/searchProducts',
   'eduk.delivery.v1.DeliveryService/flowRows',
+  'eduk.delivery.v1.DeliveryService/listAlerts',
   'eduk.delivery.v1.DeliveryService/listEndpoints',
   'eduk.delivery.v1.DeliveryService/listParkedRows',
+  'eduk.delivery.v1.DeliveryService/listReplays',
   // What is parked once is not in the mailbox any more.
+  // What was told is told; counts of an hour are counted once.
+  'eduk.delivery.v1.DeliveryService/noteTold',
+  'eduk.delivery.v1.DeliveryService/noteTraffic',
   'eduk.delivery.v1.DeliveryService/parkRows',
   'eduk.delivery.v1.DeliveryService/readMailbox',
   // By delivery id; what is told twice is known.
   'eduk.delivery.v1.DeliveryService/reportOutcomes',
   'eduk.delivery.v1.DeliveryService/resolveKeys',
+  // What the first call was given comes again when its lease is over.
+  'eduk.delivery.v1.DeliveryService/weighAlerts',
   'eduk.entitlements.v1.EntitlementsService/getEntitlement',
   'eduk.entitlements.v1.EntitlementsService/listEntitlements',
   'eduk.flows.v1.FlowsService/awaitDecision',
@@ -431,6 +439,10 @@ const harmless = [
   // Decided once; a repeat is told how it stands, or that it was decided.
   'eduk.pseudonyms.v1.VaultService/decideReveal',
   'eduk.pseudonyms.v1.VaultService/doorKeys',
+  // What has gone is not there.
+  'eduk.pseudonyms.v1.VaultService/endNames',
+  // Found by ECK iD where the first call made them.
+  'eduk.pseudonyms.v1.VaultService/enrolAt',
   'eduk.pseudonyms.v1.VaultService/findLearner',
   // The same learner, at the same time or before.
   'eduk.pseudonyms.v1.VaultService/forget',
@@ -440,7 +452,10 @@ const harmless = [
   'eduk.pseudonyms.v1.VaultService/identify',
   // The same keys beside the same numbers.
   'eduk.pseudonyms.v1.VaultService/listAskedReveals',
+  'eduk.pseudonyms.v1.VaultService/lackEckId',
   'eduk.pseudonyms.v1.VaultService/mapKeys',
+  // The same two tokens are one, or two.
+  'eduk.pseudonyms.v1.VaultService/mergeTokens',
   'eduk.pseudonyms.v1.VaultService/openPayloads',
   'eduk.pseudonyms.v1.VaultService/openTexts',
   // The same number in the same place; only the answer says that it was so.
@@ -454,18 +469,28 @@ const harmless = [
   'eduk.pseudonyms.v1.VaultService/showPeople',
   'eduk.pseudonyms.v1.VaultService/showReveals',
   'eduk.pseudonyms.v1.VaultService/showTexts',
+  'eduk.readiness.v1.ReadinessService/listNeeds',
   'eduk.results.v1.ResultsService/listResults',
   // By the claim of the call.
   'eduk.rosters.v1.RostersService/claimPull',
+  'eduk.rosters.v1.RostersService/countOverdue',
   'eduk.rosters.v1.RostersService/getLastChange',
   'eduk.rosters.v1.RostersService/getLearners',
   'eduk.rosters.v1.RostersService/getRoster',
   'eduk.rosters.v1.RostersService/listForgetting',
+  'eduk.rosters.v1.RostersService/listGoing',
   'eduk.rosters.v1.RostersService/listHolds',
+  'eduk.rosters.v1.RostersService/listMerges',
+  'eduk.rosters.v1.RostersService/listNamesEnded',
   'eduk.rosters.v1.RostersService/listPulls',
+  'eduk.rosters.v1.RostersService/listSchoolChanges',
+  'eduk.rosters.v1.RostersService/listTurns',
   'eduk.rosters.v1.RostersService/previewTurn',
   'eduk.rosters.v1.RostersService/listSchools',
   'eduk.rosters.v1.RostersService/notePull',
+  'eduk.delivery.v1.DeliveryService/listScores',
+  'eduk.rosters.v1.RostersService/selectGoing',
   'eduk.delivery.v1.DeliveryService/releaseRows',
+  'eduk.flows.v1.FlowsService/listScores',
   'eduk.pseudonyms.v1.VaultService/showHolds',
 ];

@@ -34,6 +34,7 @@ import { type GrpcServer, type GrpcTransport, grpcTransport, type InnerProof, se
 import type { Vault } from '#services/pseudonyms';
 import {
   type Addresses,
+  alertsOf,
   consoleOf,
   innerKey,
   makeFolder,
@@ -44,8 +45,10 @@ import {
   registerOf,
   schoolSignInOf,
   signInOf,
+  telemetryOf,
   tlsOfDoors,
   tlsOfRoles,
+  versionEndsOf,
   writeAddresses,
 } from './data.ts';
 import { serveInternal } from './internal.ts';
@@ -243,7 +246,7 @@ export async function startRoles(
       ? await startDoors(config, route(mine, here, ways, doorLog.implementation), missing)
       : undefined;
     if (doors) opened.push(() => doors.stop(0));
-    const console = doors && (await (await import('#services/console')).startConsole(consoleOf(config, doors.grpc)));
+    const console = doors && (await (await import('#services/console')).startConsole(consoleOf(config, doors)));
     if (console) opened.push(() => console.stop(0));
     const outbound = has('delivery')
       ? sendOnce(() => missing(), config, route(mine, here, ways, doorLog?.implementation ?? engineLog))
@@ -310,9 +313,14 @@ export async function startRoles(
       signIn: signInOf(configured),
       register: registerOf(configured),
       administrations: configured.EDUK_ADMINISTRATIONS,
+      namesHeldMs: Number(configured.EDUK_NAMES_HELD_S) * 1000,
+      alerts: alertsOf(configured),
+      telemetry: telemetryOf(configured),
+      replaySecondAbove: Number(configured.EDUK_REPLAY_SECOND_ABOVE),
       schools: schoolSignInOf(configured),
       version: packageVersion,
       processing: processingOf(configured),
+      versionEnds: versionEndsOf(configured),
       allowNetworks: parseNetworks(configured.EDUK_ALLOW_NETWORKS ?? '') ?? [],
       pace: { calls: Number(configured.EDUK_PARTY_CALLS), items: Number(configured.EDUK_PARTY_ITEMS) },
       trustedProxies: parseNetworks(configured.EDUK_TRUSTED_PROXY ?? '') ?? [],
@@ -349,6 +357,9 @@ function sendOnce(
             isLoopback(parseAddress(address)!.host),
           ),
           alone: false,
+          administrations: config.EDUK_ADMINISTRATIONS,
+          telemetry: telemetryOf(config),
+          namesHeldMs: Number(config.EDUK_NAMES_HELD_S) * 1000,
           version: packageVersion,
         });
         return;

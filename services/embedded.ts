@@ -21,6 +21,7 @@ import { type Console, startConsole } from '#services/console';
 import { type Sender, startDoors, startOutbound } from '#services/edge';
 import { findMasterKey, startVaultThread } from '#services/pseudonyms';
 import {
+  alertsOf,
   consoleOf,
   type Gateway,
   makeFolder,
@@ -30,7 +31,9 @@ import {
   registerOf,
   schoolSignInOf,
   signInOf,
+  telemetryOf,
   tlsOfDoors,
+  versionEndsOf,
   writeAddresses,
 } from './data.ts';
 import { serveInternal } from './internal.ts';
@@ -76,9 +79,14 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
       signIn: signInOf(config),
       register,
       administrations: config.EDUK_ADMINISTRATIONS,
+      namesHeldMs: Number(config.EDUK_NAMES_HELD_S) * 1000,
+      alerts: alertsOf(config),
+      telemetry: telemetryOf(config),
+      replaySecondAbove: Number(config.EDUK_REPLAY_SECOND_ABOVE),
       schools: schoolSignInOf(config),
       version: packageVersion,
       processing: processingOf(config),
+      versionEnds: versionEndsOf(config),
       allowNetworks,
       pace: { calls: Number(config.EDUK_PARTY_CALLS), items: Number(config.EDUK_PARTY_ITEMS) },
       trustedProxies: parseNetworks(config.EDUK_TRUSTED_PROXY ?? '') ?? [],
@@ -100,10 +108,13 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
       onLoopback,
       // The folder is this process's alone.
       alone: true,
+      administrations: config.EDUK_ADMINISTRATIONS,
+      telemetry: telemetryOf(config),
+      namesHeldMs: Number(config.EDUK_NAMES_HELD_S) * 1000,
       version: packageVersion,
     }).catch(close);
     try {
-      console = await startConsole(consoleOf(config, doors.grpc));
+      console = await startConsole(consoleOf(config, doors));
       internal = await serveInternal(config, doors.health);
     } catch (thrown) {
       await Promise.all([outbound.stop(0), console?.stop(0)]);

@@ -33,7 +33,11 @@ export const roles: Readonly<Record<RoleName, Role>> = {
     needs: ['engine', 'core', 'vault'],
     at: 'EDUK_DELIVERY',
   },
-  watch: { about: 'where every message is, and proof of what was done', needs: ['engine'], at: 'EDUK_WATCH' },
+  watch: {
+    about: 'where every message is, how ready schools are, and proof of what was done',
+    needs: ['engine'],
+    at: 'EDUK_WATCH',
+  },
   vault: { about: 'keys and identities', needs: ['vault database'], at: 'EDUK_VAULT' },
 };
 
@@ -106,6 +110,12 @@ export const services: readonly Service[] = [
     module: async () => (await import('#services/flows')).flows,
   },
   {
+    name: 'readiness',
+    role: 'watch',
+    answers: 'eduk.readiness.v1.ReadinessService',
+    module: async () => (await import('#services/readiness')).readiness,
+  },
+  {
     name: 'audit',
     role: 'watch',
     answers: 'eduk.audit.v1.AuditService',
@@ -148,6 +158,7 @@ export function mayCall(called: readonly RoleName[], names: readonly string[]): 
 export const once: ReadonlySet<string> = new Set([
   // Counts.
   'eduk.flows.v1.FlowsService/noteRefusals',
+  'eduk.flows.v1.FlowsService/noteReads',
   // Starts attempts; a repeat would start others, and the first would rest until their lease ends.
   'eduk.delivery.v1.DeliveryService/claimAttempts',
   // Each time is another request.

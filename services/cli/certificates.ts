@@ -23,6 +23,8 @@ const files: readonly SettingName[] = [
   'EDUK_INNER_TLS_CA',
   'EDUK_KAFKA_TLS_CERT',
   'EDUK_KAFKA_TLS_CA',
+  'EDUK_SAML_CERTIFICATE_FILE',
+  'EDUK_SAML_KEY_CERTIFICATE_FILE',
 ];
 
 /** Of each file that is set: its first end. */

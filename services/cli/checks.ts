@@ -36,6 +36,18 @@ export function endpoint(value: string): string | undefined {
   return url !== undefined && URL.canParse(url) ? undefined : 'must be STANDARD=URL, such as uwlr=https://…';
 }
 
+/** `STANDARD=AT_ONCE/PER_SECOND`, of which one may be absent or 0: no limit. */
+export function endpointLimit(value: string): string | undefined {
+  return splitLimit(value)
+    ? undefined
+    : 'must be STANDARD=AT_ONCE or STANDARD=AT_ONCE/PER_SECOND, such as webhook=4/20';
+}
+
+export function splitLimit(value: string): { standard: string; maxInFlight: number; maxPerSecond: number } | undefined {
+  const m = /^([A-Za-z][\w.-]*)=(\d{0,4})(?:\/(\d{1,5}))?$/.exec(value);
+  return m ? { standard: m[1]!, maxInFlight: Number(m[2]), maxPerSecond: Number(m[3] ?? 0) } : undefined;
+}
+
 export function splitEndpoint(value: string): [standard: string, url: string] | undefined {
   const m = /^([A-Za-z][\w.-]*)=(.+)$/.exec(value);
   return m ? [m[1]!, m[2]!] : undefined;

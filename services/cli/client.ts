@@ -23,8 +23,9 @@ import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import { Problem } from './problem.ts';
 
 type Methods = typeof OperatorServiceDefinition.methods;
-type Unary = { [K in keyof Methods]: Methods[K]['requestStream'] extends true ? never : K }[keyof Methods];
-type Streamed = Exclude<keyof Methods, Unary>;
+type Watched = { [K in keyof Methods]: Methods[K]['responseStream'] extends true ? K : never }[keyof Methods];
+type Streamed = { [K in keyof Methods]: Methods[K]['requestStream'] extends true ? K : never }[keyof Methods];
+type Unary = Exclude<keyof Methods, Streamed | Watched>;
 type RequestOf<K extends keyof Methods> = ReturnType<Methods[K]['requestType']['decode']>;
 type ResponseOf<K extends keyof Methods> = ReturnType<Methods[K]['responseType']['decode']>;
 
@@ -34,6 +35,8 @@ export interface Gateway {
   ask<K extends Unary>(method: K, request: Partial<RequestOf<K>>, withinMs?: number): Promise<ResponseOf<K>>;
   /** Sends parts as fast as they are taken; the answer may come before the last. */
   send<K extends Streamed>(method: K, parts: AsyncIterable<Partial<RequestOf<K>>>): Promise<ResponseOf<K>>;
+  /** What is told, one after the other, until it ends; whoever stops reading ends it. */
+  watch<K extends Watched>(method: K, request: Partial<RequestOf<K>>): AsyncIterable<ResponseOf<K>>;
   close(): void;
 }
 
@@ -198,6 +201,17 @@ export function connectGateway(config: Config): Gateway {
       }
       call!.end();
       return answer;
+    },
+    watch: async function* (key, request) {
+      const { path, encode, decode } = method(key);
+      const call = client.makeServerStreamRequest<unknown, never>(path, encode, decode, request as unknown, metadata);
+      try {
+        for await (const message of call) yield message as never;
+      } catch (error) {
+        throw plain(error);
+      } finally {
+        call.cancel();
+      }
     },
     close: () => client.close(),
   };

@@ -29,7 +29,13 @@ export async function readPairs(streams: Streams, what = 'two ECK iDs or two key
   const pairs: NumberPair[] = [];
   for await (const { line, value } of valuesOf(streams)) {
     if (pairs.length === MOST) throw misuse(`At most ${MOST} learners at once.`);
-    const [before = '', after = '', ...more] = value.split(/[\t;]/).map((part) => part.trim());
+    // As spreadsheets write them, with quotes or without.
+    const [before = '', after = '', ...more] = value.split(/[\t;]/).map((part) =>
+      part
+        .trim()
+        .replace(/^"(.*)"$/, '$1')
+        .trim(),
+    );
     if (before === '' || after === '' || more.length > 0)
       throw misuse(`Line ${line} of standard input does not hold two numbers, with a tab or a semicolon between.`);
     pairs.push({ line, before: refOf(before), after: refOf(after) });

@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -53,6 +54,176 @@ beforeAll(async () => {
 afterAll(() => gateway.stop());
 beforeEach(() => {
   for (const key of Object.keys(answers)) delete answers[key];
+});
+
+describe('replay', () => {
+  const job = {
+    jobId: '01a206e7-fe49-72dd-9a63-0f92d265dea4',
+    selection: { partyOin: oin, service: 3, again: true, fromMs: 1n },
+    state: 'counted',
+    keptFromMs: BigInt(NOW - 86_400_000),
+    selected: 120n,
+    fresh: 10n,
+    had: 90n,
+    outOfOrder: 5n,
+    pending: 3n,
+    forbidden: [{ reason: 'mandate.missing', messages: 12n }],
+    toSend: 100n,
+  };
+
+  test('the preview says what would be sent, what not and why, and how it is begun', async () => {
+    answer('previewReplay', { jobId: job.jobId, decision: done });
+    answer('watchReplay', { replay: job });
+    const line = `replay preview --party ${oin} --service entitlement --school ${school} --again --event EntitlementGranted --from 2026-11-01`;
+    const { out, err, exit } = await eduk(line);
+    expect(exit).toBe(0);
+    expect(asked['previewReplay'].selection).toMatchObject({
+      partyOin: oin,
+      service: 3,
+      schoolOin: school,
+      again: true,
+      outOfOrder: false,
+      types: ['EntitlementGranted'],
+      fromMs: BigInt(Date.parse('2026-11-01T00:00:00+01:00')),
+    });
+    expect(asked['watchReplay']).toMatchObject({ jobId: job.jobId });
+    for (const words of [
+      /does not have\s+10\s+sent/,
+      /would change nothing\s+90\s+sent again/,
+      /--out-of-order sends/,
+      /no mandate allows it now\s+12\s+not sent/,
+      /of what was before, nothing can be\s+sent/,
+    ])
+      expect(out).toMatch(words);
+    expect(err).toContain(`eduk replay run ${job.jobId}`);
+    expect(err).toContain('cannot be undone');
+    const { json } = await eduk(`${line} --json`);
+    expect(json).toMatchObject({ jobId: job.jobId, toSend: 100, had: 90, forbidden: { 'mandate.missing': 12 } });
+    expect((await eduk(`replay preview --party ${oin} --from gisteren`)).exit).toBe(2);
+  });
+
+  test('run follows it to its end, and says what cannot be undone', async () => {
+    const ran = { ...job, rate: 20, mostErrors: 3, startedMs: BigInt(NOW), released: 60n };
+    answer('runReplay', { replay: { ...ran, state: 'running' }, decision: done });
+    answer('watchReplay', {
+      replay: { ...ran, state: 'stopped', cause: 'errors', sent: 40n, errors: 4n, setBack: 15n, underWay: 5n },
+    });
+    const { out, exit } = await eduk(`replay run ${job.jobId} --rate 20 --errors 3`);
+    expect(asked['runReplay']).toMatchObject({ jobId: job.jobId, rate: 20, mostErrors: 3, confirm: false });
+    expect(exit).toBe(1);
+    for (const words of [
+      'too many requests failed',
+      '40 of 100, which cannot be undone',
+      '5, which may',
+      '15, which never left',
+    ])
+      expect(out).toContain(words);
+    const shown = await run(`replay run ${job.jobId}`, gateway.env, '', true);
+    expect(asked['runReplay'].mostErrors).toBeUndefined();
+    expect(shown.err).toMatch(/\[#+-+\] 40 % {2}40 of 100 sent, 4 failures/);
+  });
+
+  test('a second person is asked for', async () => {
+    answer('runReplay', { replay: { ...job, state: 'asked' }, decision: done });
+    const { json, exit } = await eduk(`replay run ${job.jobId} --json`);
+    expect([exit, json.error.code]).toEqual([1, 'hold.pending']);
+  });
+
+  test('stop and status', async () => {
+    answer('stopReplay', { replay: { ...job, state: 'stopped', cause: 'operator', sent: 7n }, decision: done });
+    expect((await eduk(`replay stop ${job.jobId}`)).out).toContain('7 of 100, which cannot be undone');
+    answer('listReplays', { replays: [job], names: [{ oin, name: 'Uitgever' }] });
+    expect((await eduk('replay status')).out).toMatch(/Uitgever[\s\S]*counted\s+0 of 100/);
+    expect((await eduk(`replay status ${job.jobId}`)).out).toContain('no mandate allows it now');
+    answer('listReplays', { replays: [], names: [] });
+    expect((await eduk('replay status')).out).toContain('Nothing was sent again');
+    expect((await eduk(`replay status ${job.jobId}`)).exit).toBe(1);
+  });
+});
+
+describe('alerts', () => {
+  const standing = {
+    alert: {
+      code: 'endpoint.failing',
+      partyOin: oin,
+      schoolOin: '',
+      subject: 'webhook',
+      grade: 'warn',
+      count: 0n,
+      sinceMs: 0n,
+      patienceMs: 0n,
+    },
+    openedMs: BigInt(NOW - 600_000),
+    toldMs: 0n,
+    failures: 2,
+    nl: 'Het adres neemt niets aan.',
+    en: 'The address takes nothing.',
+    who: 'party',
+    see: 'eduk dead list',
+  };
+  test('are listed with whom they are of, since when, who must act and what to do', async () => {
+    answer('listAlerts', { alerts: [standing], names: [{ oin, name: 'Uitgever' }], channels: ['mail'] });
+    const { out, err, exit } = await eduk('alert list');
+    expect(exit).toBe(0);
+    for (const words of [
+      'Uitgever, webhook',
+      '10 min',
+      'failed 2 times',
+      'The address takes nothing.',
+      'the party',
+      'eduk dead list',
+    ])
+      expect(out).toContain(words);
+    expect(err).toContain('Told by mail.');
+    const { json } = await eduk('alert list --json');
+    expect(json).toMatchObject({
+      alerts: [
+        { code: 'endpoint.failing', partyName: 'Uitgever', since: new Date(NOW - 600_000).toISOString(), told: null },
+      ],
+      channels: ['mail'],
+    });
+  });
+  test('that are none are said to be none, and that nobody is told', async () => {
+    answer('listAlerts', { alerts: [], names: [], channels: [] });
+    const { out, err } = await eduk('alert list');
+    expect(out).toContain('Nothing stands in the way.');
+    expect(err).toContain('EDUK_ALERT_WEBHOOK');
+  });
+  test('stand in the doctor’s list too, with how many, and where nobody takes them', async () => {
+    const checkOf = async (said: object) => {
+      answer('status', {});
+      answer('listAlerts', said);
+      const { json } = await eduk('doctor --json');
+      return (json.checks as { name: string; state: string; says: string }[]).find(({ name }) => name === 'alerts');
+    };
+    expect(await checkOf({ alerts: [], channels: ['mail'] })).toMatchObject({
+      state: 'ok',
+      says: 'nothing stands in the way; told by mail',
+    });
+    expect((await checkOf({ alerts: [], channels: [] }))!.says).toBe(
+      'nothing stands in the way; told to nobody: EDUK_ALERT_WEBHOOK and EDUK_ALERT_MAIL are not set',
+    );
+    const paging = { ...standing, alert: { ...standing.alert, code: 'disk.little', grade: 'page' } };
+    expect(await checkOf({ alerts: [paging, standing, standing], channels: ['mail'] })).toMatchObject({
+      state: 'warn',
+      says: '3 alerts: disk.little, 2 × endpoint.failing; see eduk alert list; 3 could not be told: see eduk alert test',
+    });
+  });
+  test('are tried: what each place answered, and exit 1 where one did not take it or there is none', async () => {
+    answer('testAlerts', { channels: [{ channel: 'mail', code: '', status: 250 }] });
+    expect((await eduk('alert test')).exit).toBe(0);
+    answer('testAlerts', {
+      channels: [
+        { channel: 'webhook', code: 'peer.refused', status: 503 },
+        { channel: 'mail', code: '', status: 250 },
+      ],
+    });
+    const { out, exit } = await eduk('alert test');
+    expect(exit).toBe(1);
+    expect(out).toContain('peer.refused (503)');
+    answer('testAlerts', { channels: [] });
+    expect((await eduk('alert test')).exit).toBe(1);
+  });
 });
 
 describe('school export', () => {
@@ -114,6 +285,19 @@ describe('party', () => {
     expect(out.trim().split('\n')).toHaveLength(1);
     expect(exit).toBe(0);
     expect(asked['addParty'].party).toEqual(party);
+  });
+
+  test('add says how much an endpoint takes, and show tells it', async () => {
+    answer('addParty', { party, existed: false, ...secrets });
+    await eduk(`${add} --endpoint-limit uwlr=4/20`);
+    const endpoints = [{ standard: 'uwlr', url: 'https://a/', maxInFlight: 4, maxPerSecond: 20 }];
+    expect(asked['addParty'].party.endpoints).toEqual(endpoints);
+    for (const wrong of ['uwlr', 'uwlr=x', 'uwlr=1/', 'webhook=1'])
+      expect([wrong, (await eduk(`${add} --endpoint-limit ${wrong}`)).exit]).toEqual([wrong, 2]);
+    answer('listParties', { parties: [{ ...party, endpoints }] });
+    answer('listMandates', { mandates: [], names: [] });
+    expect((await eduk(`party show ${oin}`)).out).toContain('https://a/, 4 at once, 20 a second');
+    expect((await eduk(`party show ${oin} --json`)).json.endpoints).toEqual(endpoints);
   });
 
   test('add with a webhook prints its secret, and null where the address was registered before', async () => {
@@ -953,6 +1137,7 @@ describe('imports', () => {
     ]);
     const human = await eduk('roster import -', '<x/>');
     expect([human.exit, human.out]).toEqual([0, expect.stringMatching(/year_group_missing, 12\s+times; line 31, …/)]);
+    expect(human.out).toMatch(/left in the file +3 × fotourl\n/);
   });
 
   test('a watched folder: each file is sent, moved and has its outcome beside it', async () => {
@@ -992,6 +1177,51 @@ describe('imports', () => {
     expect(readdirSync(join(inbox, 'held')).sort()).toEqual(['a.xml', 'a.xml.json']);
     expect(JSON.parse(readFileSync(join(inbox, 'refused', 'a.xml.json'), 'utf8')).error.code).toBe('wire.unreadable');
     expect((await eduk(['roster', 'watch', join(folder, 'none'), '--once'])).exit).toBe(2);
+  }, 30_000);
+
+  test('a watched folder whose files are replaced, written on or taken away meanwhile: nothing is lost, and it goes on', async () => {
+    const inbox = mkdtempSync(join(folder, 'inbox-'));
+    const put = (name: string, text: string) => writeFileSync(join(inbox, name), text);
+    const at = (name: string) => readFileSync(join(inbox, name), 'utf8');
+    const sent: string[] = [];
+    const whileSent = (then: Record<string, () => unknown>) => {
+      answers['importRoster'] = (parts) => {
+        const text = Buffer.concat(parts.slice(1).map(({ chunk }: any) => chunk)).toString();
+        // One that was broken off before may end only now.
+        if (text !== '') sent.push(text);
+        return then[text]?.() ?? taken;
+      };
+    };
+    answer('status', {});
+    for (const name of ['a.xml', 'b.xml', 'c.xml', 'd.xml']) put(name, `<${name[0]}/>`);
+    whileSent({
+      '<a/>': () => {
+        put('.new', '<a2/>');
+        renameSync(join(inbox, '.new'), join(inbox, 'a.xml'));
+      },
+      '<b/>': () => rmSync(join(inbox, 'b.xml')),
+      '<c/>': () => {
+        put('c.xml', '<c><more/></c>');
+        return new Refusal('wire.unreadable', 'It ends before its end.');
+      },
+    });
+    const first = await eduk(['roster', 'watch', inbox, '--once', '--json']);
+    expect(first.json.files.map(({ file, to }: any) => [file, to])).toEqual([
+      ['a.xml', 'done'],
+      ['b.xml', 'done'],
+      ['c.xml', ''],
+      ['d.xml', 'done'],
+    ]);
+    expect([at('a.xml'), at('c.xml'), at('done/d.xml')]).toEqual(['<a2/>', '<c><more/></c>', '<d/>']);
+    expect(readdirSync(join(inbox, 'done')).sort()).toEqual(['a.xml.json', 'b.xml.json', 'd.xml', 'd.xml.json']);
+
+    put(`e\u001b[2J\ndone.xml`, '<e/>');
+    const second = await eduk(['roster', 'watch', inbox, '--once']);
+    expect(sent).toEqual(['<a/>', '<b/>', '<c/>', '<d/>', '<a2/>', '<c><more/></c>', '<e/>']);
+    expect(second.exit).toBe(0);
+    expect(second.out).not.toContain('\u001b');
+    expect(second.out.trim().split('\n')).toHaveLength(3);
+    expect(readdirSync(inbox)).toEqual(['done']);
   }, 30_000);
 
   test('an export names the party, the version and a whole path', async () => {
@@ -1188,6 +1418,9 @@ describe('learners', () => {
     expect(looked.out).toMatch(/year group 7 +3\n/);
     expect(looked.out).toMatch(/\n3 +nobody at the school has this ECK iD\n4 +the key is another/);
     expect(looked.err).toContain('Nothing was changed');
+    // A spreadsheet writes a mark before its first line, and may put quotes around what it has.
+    await eduk(`learner map --school ${school}`, `\ufeff"${eckId}/1";"${key}1"\r\n`);
+    expect(asked['mapKeys'].learners).toEqual([{ eckId: `${eckId}/1`, lasKey: `${key}1` }]);
     const done = await eduk(`learner map --school ${school} --apply --json`, lines);
     expect(asked['mapKeys']).toMatchObject({ apply: true });
     expect([done.exit, done.json]).toEqual([
@@ -1210,6 +1443,34 @@ describe('learners', () => {
       const refused = await eduk(`learner map --school ${school}`, `${wrong}\n`);
       expect([refused.exit, refused.err.includes('Line 1'), refused.err.includes('geheim')]).toEqual([2, true, false]);
     }
+    expect(looked.out + looked.err + done.out + done.err).not.toContain('geheim');
+  });
+
+  test('are two who are one: what it comes to, that it waits, and by which id', async () => {
+    const asked: any[] = [];
+    const there = { schoolYears: ['2026-2027'], entitlements: 2, results: 1 };
+    answers['mergeLearners'] = (request) => {
+      asked.push(request);
+      const shown = { outcome: 'merges', winner: there, loser: { ...there, entitlements: 0 }, undoUntilMs: 0n };
+      if (!request.apply) return shown;
+      return {
+        ...shown,
+        flowId: 'f',
+        holdId: 'h-1',
+        decision: { outcome: 'LearnersMergeHeld', code: 'hold.pending', told: 'It waits.' },
+      };
+    };
+    const looked = await eduk(`learner merge --school ${school}`, `${key};${eckId}\n`);
+    expect(asked[0]).toMatchObject({ winner: { lasKey: key }, loser: { eckId }, apply: false, undo: false });
+    expect(looked.out).toContain('would become one');
+    expect(looked.out.replaceAll(/\s+/g, ' ')).toContain(
+      'the first: 2 entitlements, 1 result, in rosters of 2026-2027',
+    );
+    const done = await eduk(`learner merge --school ${school} --apply --json`, `${key};${eckId}\n`);
+    expect([done.exit, done.json.lines]).toMatchObject([
+      0,
+      [{ line: 1, held: true, holdId: 'h-1', second: { entitlements: 0 } }],
+    ]);
     expect(looked.out + looked.err + done.out + done.err).not.toContain('geheim');
   });
 
@@ -1278,6 +1539,216 @@ describe('learners', () => {
     expect((await eduk('flow why --product 978 --order 1')).exit).toBe(2);
   });
 
+  test('party score shows how it goes, as a table, JSON, CSV and the files of a month', async () => {
+    const score = {
+      accepted: 120n,
+      refused: 3n,
+      refusedAtDoor: 2n,
+      schemaViolations: 2n,
+      refusals: [
+        { code: 'product.unknown', times: 3n },
+        { code: 'wire.invalid', times: 2n },
+      ],
+      requests: 40n,
+      again: 6n,
+      failed: 5n,
+      failures: [{ code: '503', times: 5n }],
+      delivered: 35n,
+      answerP50Ms: 90n,
+      answerP99Ms: 1_400n,
+      deliveryP50Ms: 120n,
+      deliveryP99Ms: 65_000n,
+    };
+    const card = {
+      partyOin: oin,
+      fromDay: '2026-10-01',
+      untilDay: '2026-10-31',
+      total: score,
+      days: [{ day: '2026-10-05', score }],
+      endpoints: [{ standard: 'webhook', score }],
+      endings: [
+        { what: 'mandate', subject: 'vo-2026 3.0', day: '2026-11-30', count: 2, schoolOins: [school] },
+        { what: 'certificate', subject: '', day: '2026-12-01', count: 1 },
+      ],
+      lastAcceptedMs: BigInt(NOW),
+    };
+    answer('showScorecard', { scorecard: card });
+    answer('listParties', { parties: [{ oin, name: 'Uitgever' }] });
+    const { out } = await eduk(`party score ${oin} --from 2026-10-01 --to 2026-10-31`);
+    expect(asked['showScorecard']).toEqual({ partyOin: oin, fromDay: '2026-10-01', untilDay: '2026-10-31' });
+    const words = out.replaceAll(/\s+/g, ' ');
+    for (const said of [
+      'Uitgever, ',
+      'refused 5: product.unknown 3, wire.invalid 2',
+      'requests 40, of which 6 again',
+      'failed 5: 503 5',
+      '90 ms (half)',
+      '2026-11-30 mandates vo-2026 3.0, 2 schools',
+    ])
+      expect(words).toContain(said);
+    expect((await eduk(`party score ${oin} --json`)).json).toMatchObject({
+      partyName: 'Uitgever',
+      lastDelivered: null,
+      total: { accepted: 120, answerP99Ms: 1_400 },
+      days: [{ day: '2026-10-05', failures: [{ code: '503', times: 5 }] }],
+      endings: [
+        { what: 'mandate', count: 2 },
+        { what: 'certificate', subject: null },
+      ],
+    });
+    const csv = (await eduk(`party score ${oin} --csv`)).out.split(/\r?\n/);
+    expect(csv[0]).toMatch(/^partyOin,day,accepted,refused,/);
+    expect(csv[1]).toBe(`${oin},2026-10-05,120,3,2,2,40,6,5,35,90,1400,120,65000`);
+    const folder = join(gateway.data, 'scores');
+    expect((await eduk(`party score --month 2026-10 --out ${folder} --json`)).json.files).toHaveLength(2);
+    expect(asked['showScorecard']).toEqual({ partyOin: oin, fromDay: '2026-10-01', untilDay: '2026-10-31' });
+    expect(readFileSync(join(folder, `${oin}-2026-10.csv`), 'utf8')).toContain('total,120,');
+    for (const wrong of ['', `${oin} --month 2026-10`, `${oin} --csv --json`, '--month 2026-13 --out x', '12'])
+      expect((await eduk(`party score ${wrong}`)).exit).toBe(2);
+  });
+
+  test('readiness shows how far, what to ask of whom, and no count that is not told', async () => {
+    const of = (count: number, more: object = {}) => ({
+      count,
+      underTen: false,
+      hidden: false,
+      atLeast: false,
+      ...more,
+    });
+    const cause = {
+      code: 'entitlement.missing',
+      state: 'confirmed',
+      who: 'peer',
+      partyOin: oin,
+      partyName: 'Uitgeverij Wilg',
+      told: 'Not granted.',
+      remedy: 'The seller grants the entitlement.',
+      products: 1,
+    };
+    const row = {
+      schoolOin: school,
+      schoolName: 'De Regenboog',
+      productId: '978',
+      title: 'Rekenen',
+      wanted: of(24),
+      confirmed: of(24),
+      granted: of(0, { hidden: true }),
+      provisioned: of(0),
+      opened: of(0),
+      causes: [{ ...cause, count: of(0, { underTen: true }) }],
+    };
+    const day = { day: '2026-08-19', wanted: 240, confirmed: 240, granted: 230, provisioned: 0, opened: 0 };
+    const page = { schoolYear: '2026-2027', daysLeft: 5, rows: [row], days: [day] };
+    answer('showReadiness', { readiness: { ...page, chase: [{ ...cause, count: of(30, { atLeast: true }) }] } });
+    const line = `readiness --school ${school} --first-day 2026-08-24`;
+    const { out, exit } = await eduk(line);
+    expect(asked['showReadiness']).toMatchObject({
+      asked: { schoolOin: school, firstDay: '2026-08-24', byGroup: false },
+    });
+    expect(exit).toBe(0);
+    for (const text of ['in 5 days', 'Rekenen', '<10', '30+', 'Uitgeverij Wilg', 'The seller grants', '2026-08-19'])
+      expect(out).toContain(text);
+    expect((await eduk(`${line} --json`)).json).toMatchObject({
+      daysLeft: 5,
+      rows: [{ wanted: { count: 24 }, granted: { count: null }, causes: [{ count: null, underTen: true }] }],
+      chase: [{ count: 30, atLeast: true, partyOin: oin }],
+      days: [{ granted: 230 }],
+    });
+    answer('showReadiness', { readiness: { schoolYear: '2026-2027' } });
+    expect((await eduk('readiness')).err).toContain('Nothing is wanted for 2026-2027');
+    expect((await eduk('readiness --by-group')).exit).toBe(2);
+  });
+
+  test('preflight groups lines by whom to call, and prints messages when asked', async () => {
+    const line = {
+      schoolOin: school,
+      schoolName: 'De Regenboog',
+      buyerOin: oin,
+      orderId: 'o-1',
+      productId: '978',
+      title: 'Rekenen',
+      code: 'product.no_link',
+      who: 'peer',
+      partyOin: oin,
+      partyName: 'Uitgeverij Wilg',
+      told: 'No link.',
+      remedy: 'The publisher publishes the address.',
+      quantity: 1,
+    };
+    const lines = Array.from({ length: 7 }, (_, i) => ({ ...line, lineId: `${i + 1}` }));
+    const messages = [
+      { partyOin: oin, partyName: 'Uitgeverij Wilg', subject: 'Seven lines', body: 'Dear Wilg,\n\n- o-1' },
+    ];
+    answer('showPreflight', { preflight: { day: '2027-08-01', lookedAt: 40, lines, messages } });
+    const { out, exit } = await eduk(`preflight --party ${oin} --messages`);
+    expect(exit).toBe(1);
+    expect(asked['showPreflight']).toMatchObject({ partyOin: oin, asked: { lang: 'nl', day: '' } });
+    for (const text of [
+      '40 open lines',
+      '7 lines',
+      'product.no_link',
+      'o-1/5',
+      'and 2 more',
+      'Seven lines',
+      'Dear Wilg,',
+    ])
+      expect(out).toContain(text);
+    expect((await eduk('preflight --json')).json).toMatchObject({
+      failing: 7,
+      lookedAt: 40,
+      messages: [{ subject: 'Seven lines' }],
+    });
+    answer('showPreflight', { preflight: { day: '2027-08-01', lookedAt: 40 } });
+    expect((await eduk('preflight')).exit).toBe(0);
+  });
+
+  test('launches say whose fault it is and whom to call before the figures, and exit 1 where it is not as usual', async () => {
+    const of = (count: number) => ({ count, underTen: false, hidden: false, atLeast: false });
+    const small = { count: 0, underTen: true, hidden: false, atLeast: false };
+    const quarter = { at: '08:30', asked: of(400), opened: of(30), unopened: of(362), refused: small, usual: 410 };
+    const row = {
+      platformOin: oin,
+      platformName: 'Leerplein',
+      publisherOin: oin,
+      publisherName: 'Uitgeverij Wilg',
+      quarters: [quarter],
+      state: 'low',
+      percent: 5,
+      usualPercent: 95,
+      usualKnown: true,
+      whose: 'them',
+      code: 'peer.unavailable',
+      who: 'peer',
+      partyOin: oin,
+      partyName: 'Leerplein',
+      because: 'unopened',
+      told: 'It is them: tickets.',
+      remedy: 'Call the platform.',
+    };
+    answer('showLaunches', { launches: { day: '2026-08-24', until: '08:45', beside: ['2026-08-17'], rows: [row] } });
+    const { out, exit } = await eduk(`launches --party ${oin}`);
+    expect(exit).toBe(1);
+    expect(asked['showLaunches']).toMatchObject({ partyOin: oin, asked: { day: '' } });
+    for (const text of [
+      'Leerplein',
+      '5 % get in, usually 95 %',
+      'It is them: tickets.',
+      'Call the platform.',
+      '<10',
+      '400 (410)',
+    ])
+      expect(out).toContain(text);
+    expect((await eduk('launches --json')).json).toMatchObject({
+      rows: [{ whose: 'them', quarters: [{ refused: { count: null, underTen: true } }] }],
+    });
+    answer('showLaunches', {
+      launches: { day: '2026-08-24', until: '08:45', rows: [{ ...row, state: 'usual', whose: '' }] },
+    });
+    expect((await eduk('launches')).exit).toBe(0);
+    answer('showLaunches', { launches: { day: '2026-08-24' } });
+    expect((await eduk('launches')).err).toContain('No launches on 2026-08-24');
+  });
+
   test('why shows what a learner has before what blocks, and what is over under a heading of its own', async () => {
     const licence = { title: 'Rekenen', productId: '978', endsOn: '2027-07-31', platformName: 'Leerplein' };
     answer('whyBlocked', {
@@ -1320,6 +1791,29 @@ describe('learners', () => {
 });
 
 describe('what waits', () => {
+  test('messages, and rosters that were read, are listed by school, party and state', async () => {
+    const id = '019ab000-0000-7000-8000-000000000001';
+    const found = {
+      ...{ flowId: id, method: 'uwlr/HaalLeerlinggegevens', partyOin: oin, schoolOin: school, subject: '2026-2027' },
+      ...{ state: 'read', code: '', acceptedMs: BigInt(NOW) },
+    };
+    answer('listFlows', { flows: [found], names: [{ oin, name: 'Uitgever' }], coveredFromMs: 0n, more: false });
+    const { out, exit } = await eduk(`flow list --state read --party ${oin} --school 01AB`);
+    expect([exit, out.includes('Uitgever'), out.includes(id)]).toEqual([0, true, true]);
+    expect(asked['listFlows']).toMatchObject({ state: 'read', partyOin: oin, schoolOin: school, text: '', limit: 0 });
+    expect((await eduk('flow list 2026-2027 --json')).json).toEqual([
+      {
+        ...{ flowId: id, at: '2026-11-22T07:30:00.000Z', method: 'uwlr/HaalLeerlinggegevens', partyOin: oin },
+        ...{ partyName: 'Uitgever', schoolOin: school, subject: '2026-2027', state: 'read', code: null },
+      },
+    ]);
+    expect(asked['listFlows']).toMatchObject({ text: '2026-2027' });
+    answer('listFlows', { flows: [], names: [], coveredFromMs: BigInt(NOW), more: false });
+    expect((await eduk('flow list x')).out).toContain('Messages since 2026-11-22 08:30:00 were looked through');
+    for (const wrong of ['--state somewhere', '--limit 500', '--limit 0'])
+      expect((await eduk(`flow list ${wrong}`)).exit).toBe(2);
+  });
+
   test('a flow is shown with its steps', async () => {
     const flow = {
       flowId: 'f',
@@ -1340,8 +1834,17 @@ describe('what waits', () => {
       code: 'mandate.missing',
       told: null,
       receiverOin: oin,
+      losses: [],
     });
     // A row that lies in a mailbox has not been fetched yet, whatever `done` may suggest.
+    const sent = {
+      ...{ step: 'ResultRecorded', service: 'delivery', atMs: BigInt(NOW), receiverOin: oin, state: 'done' },
+      ...{ told: 'uwlr: attempt 1 was answered 200' },
+      losses: [{ element: 'done_percent', reason: 'no_place', count: 1 }],
+    };
+    answer('showFlow', { flow: { ...flow, steps: [sent] }, partyOin: oin, partyName: 'Uitgever' });
+    expect((await eduk('flow show f')).out).toContain('left out: done_percent');
+    expect((await eduk('flow show f --json')).json.steps[0].losses).toEqual(sent.losses);
     const laid = { step: 'OrderPlaced', service: 'delivery', atMs: BigInt(NOW), receiverOin: oin, state: 'done' };
     answer('showFlow', { flow: { ...flow, steps: [laid] }, partyOin: oin, partyName: 'Uitgever' });
     expect((await eduk('flow show f')).out).toMatch(/delivery +done +in its mailbox/);
@@ -1378,7 +1881,7 @@ describe('what waits', () => {
       expect(out).toContain(text);
     answer('decideHold', { flowId: 'f', decision: { outcome: 'HoldDecided' } });
     expect((await eduk('hold approve h --json')).json).toEqual({ holdId: 'h', state: 'approved', flowId: 'f' });
-    expect(asked['decideHold']).toEqual({ holdId: 'h', approve: true });
+    expect(asked['decideHold']).toEqual({ holdId: 'h', approve: true, confirm: false });
     await eduk('hold reject h');
     expect(asked['decideHold'].approve).toBe(false);
     answer('decideHold', new Refusal('state.conflict', 'This reference was used before.', [{ path: 'reference' }]));
@@ -1413,12 +1916,129 @@ describe('what waits', () => {
     expect((await eduk(`roster turn --school ${school} --on 2027-08-23`)).exit).toBe(2);
     answer('turnYear', { flowId: 'f', decision: { outcome: 'SchoolYearTurnPlanned' } });
     const done = await eduk(`roster turn --school ${school} --on 2027-08-23 --apply --json`);
-    expect(done.json).toMatchObject({ applied: true, flowId: 'f', running: '2026-2027', schoolYear: '2027-2028' });
+    expect(done.json).toMatchObject({
+      applied: true,
+      flowId: 'f',
+      running: '2026-2027',
+      schoolYear: '2027-2028',
+      onDay: '2027-08-23',
+      planned: true,
+    });
+    const shown = (await eduk(`roster turn --school ${school} --on 2027-08-23 --apply`)).out;
+    expect(shown).toContain('2027-08-23, chosen for this school');
+    expect(shown).not.toContain('2027-08-01');
     expect(asked['turnYear']).toEqual({ schoolOin: school, schoolYear: '2027-2028', onDay: '2027-08-23' });
     const told = 'A roster of this school year waits for approval: decide about it first.';
     answer('turnYear', { flowId: 'f', decision: { outcome: 'SchoolYearTurnRefused', code: 'hold.pending', told } });
     const refused = await eduk(`roster turn --school ${school} --apply --json`);
     expect([refused.exit, refused.json.error.code, refused.json.applied]).toEqual([1, 'hold.pending', false]);
+  });
+
+  test('rosters that are asked of administrations are listed, with who must act and when it goes on by itself', async () => {
+    const las = '00000001000000000007';
+    const pulls = [
+      {
+        pull: {
+          partyOin: las,
+          dueMs: 1_795_000_000_000n,
+          lastMs: 1n,
+          outcome: 'failed',
+          code: 'peer.unavailable',
+          who: 'peer',
+          failures: 2,
+        },
+        scheduled: true,
+      },
+      {
+        pull: {
+          partyOin: las,
+          schoolOin: school,
+          schoolYear: '2026-2027',
+          siteCode: '01',
+          lastMs: 1_790_000_000_000n,
+          outcome: 'failed',
+          code: 'gateway.unavailable',
+          told: 'The settings name no address.',
+          who: 'us',
+          failures: 1,
+        },
+        scheduled: false,
+      },
+      { pull: { partyOin: las, schoolOin: '0000000700077ZZ00000', schoolYear: '2026-2027' }, scheduled: true },
+    ];
+    const names = [
+      { oin: school, name: 'De Regenboog' },
+      { oin: las, name: 'De Leerlijst' },
+    ];
+    answer('listPulls', { pulls, names, problems: ['x.json: party must be an OIN.'] });
+    const { out } = await eduk(`roster pulls --school ${school} --failing`);
+    expect(asked['listPulls']).toEqual({ schoolOin: school, partyOin: '', failing: true });
+    for (const text of [
+      'De Leerlijst',
+      'all its schools',
+      'rests',
+      'De Regenboog',
+      'gateway.unavailable',
+      'The settings name no address.',
+      'the operator must act',
+      'by hand',
+      'not asked yet',
+      'soon',
+      'x.json: party must be an OIN.',
+    ])
+      expect(out.replace(/\s+/g, ' ')).toContain(text);
+    const { json } = await eduk('roster pulls --json');
+    expect(json.rosters).toHaveLength(3);
+    expect(json.rosters[2]).toMatchObject({ outcome: null, last: null, next: null, scheduled: true });
+    answer('listPulls', {});
+    expect((await eduk('roster pulls')).out).toBe('No roster is asked of any administration.\n');
+  });
+
+  test('a school that waits to be destroyed is told by doctor while it can be kept, and who must confirm', async () => {
+    answer('status', { version: '1' });
+    const receivers = [{ partyOin: oin, confirmedMs: 0n, mustConfirm: true }];
+    answer('listSchoolForgets', {
+      forgettings: [
+        { schoolOin: school, state: 'waits', destroyAtMs: 1_795_000_000_000n, receivers },
+        { schoolOin: '0000000700077ZZ00000', state: 'kept', receivers },
+        { schoolOin: '0000000700078ZZ00000', state: 'destroyed', receivers: [{ partyOin: oin, confirmedMs: 1n }] },
+      ],
+    });
+    const { json } = await eduk('doctor --json');
+    const said = json.checks.filter(({ name }: { name: string }) => name === 'forgotten schools');
+    expect(said.map(({ says }: { says: string }) => says)).toEqual([
+      `${school} (to be destroyed 2026-11-18 12:06:40): 1 receiver has not confirmed; see eduk school forgets, and ask them`,
+      `${school} is closed, and destroyed on 2026-11-18 12:06:40; eduk school keep takes that back`,
+    ]);
+    answer('listSchoolForgets', {});
+    expect((await eduk('doctor --json')).json.checks).toContainEqual({
+      name: 'forgotten schools',
+      state: 'ok',
+      says: 'nobody has to be asked whether it deleted what it had',
+    });
+  });
+
+  test('a school whose turn waits is told by doctor, with why, ten by name', async () => {
+    const turn = (n: number, why: string) => ({
+      schoolOin: `00000007000${10 + n}ZZ00000`,
+      running: '2025-2026',
+      schoolYear: '2026-2027',
+      onDay: '2026-08-01',
+      why,
+    });
+    const some = Array.from({ length: 12 }, (_, n) => turn(n, n === 0 ? 'held' : 'no_roster'));
+    answer('status', { version: '1', turns: some, turnsTotal: 40 });
+    const { json } = await eduk('doctor --json');
+    const said = json.checks.filter(({ name }: { name: string }) => name === 'school year');
+    expect(said).toHaveLength(11);
+    expect(said[0]).toMatchObject({ state: 'warn' });
+    expect(said[0].says).toContain('a roster for that year waits for approval');
+    expect(said[1].says).toContain('no roster for that year came; see eduk roster turn');
+    expect(said[10].says).toBe('30 more schools wait');
+    answer('status', { version: '1' });
+    expect((await eduk('doctor --json')).json.checks.map(({ name }: { name: string }) => name)).not.toContain(
+      'school year',
+    );
   });
 
   test('parked keys are listed and taken up again, only those that were meant', async () => {
@@ -1492,9 +2112,35 @@ describe('what waits', () => {
     expect((await eduk('dead drop token-1 --json')).json).toEqual({ dropped: { keys: 1, rows: 2 } });
     expect(asked['resolveDeliveries']).toMatchObject({ partyOin: '', key: 'token-1', action: 'drop' });
     expect((await eduk('dead drop')).exit).toBe(2);
+    expect((await eduk(`dead stop --school ${school} --json`)).json).toEqual({ stopped: { keys: 1, rows: 2 } });
+    expect(asked['resolveDeliveries']).toMatchObject({ schoolOin: school, key: '', action: 'stop' });
+    expect((await eduk('dead stop --all')).out).toContain('2 messages of 1 key stopped');
+    expect((await eduk('dead stop')).exit).toBe(2);
+    answer('listParked', { keys: [], rows: [{ ...parked, stopped: true }], endpoints: [], names: [] });
+    expect((await eduk('dead list')).out).toMatch(/^token-1 .* 1, stopped +2$/m);
     expect((await eduk(`dead retry --party ${oin} --consumer orders`)).exit).toBe(2);
     answer('resolveDeliveries', { keys: 0, rows: 0n });
     expect((await eduk('dead drop token-2')).exit).toBe(1);
+    expect((await eduk('dead stop token-2')).exit).toBe(1);
+  });
+
+  test('a school that an endpoint refuses as a whole is one line, with who must act and what it said in our words', async () => {
+    const refused = {
+      ...{ partyOin: oin, schoolOin: school, service: 5, standard: 'uwlr', key: '', code: 'peer.refused' },
+      ...{ status: 500, rows: 812n, cause: 'Client.AutorisatieOngeldig', nextMs: BigInt(NOW + 3_600_000) },
+      ...{ who: 'school', told: 'The administration does not take the key.' },
+    };
+    answer('listParked', { keys: [], rows: [refused], endpoints: [], names: [] });
+    const { out } = await eduk('dead list');
+    expect(out).toContain('1 whole school that an endpoint did not take');
+    expect(out.replaceAll(/\s+/g, ' ')).toContain(
+      `${oin}, uwlr; who must act: the school. Client.AutorisatieOngeldig: The administration does not take the key.`,
+    );
+    expect(out).toMatch(new RegExp(`^all of ${school} +result +peer\\.refused +500 +0 +812$`, 'm'));
+    const { json } = await eduk('dead list --json');
+    expect(json.deliveries).toMatchObject([
+      { key: '', who: 'school', cause: 'Client.AutorisatieOngeldig', rows: 812, retryAt: expect.stringContaining('T') },
+    ]);
   });
 
   test('an endpoint that said 410 is sent to again although no key parked; one that rests says until when', async () => {
@@ -1523,6 +2169,7 @@ test.each([
   ['hold list', 'listHolds', {}],
   ['dead list', 'listParked', {}],
   ['dead drop', 'resolveDeliveries', { keys: 1, rows: 1n }],
+  ['dead stop', 'resolveDeliveries', { keys: 1, rows: 1n }],
   ['mandate list', 'listMandates', {}],
   ['audit access', 'listAccess', {}],
 ])('a school is named by BRIN or by OIN: %s', async (command, method, said) => {
@@ -1627,6 +2274,7 @@ describe('errors', () => {
     const words: Record<string, string[]> = {
       'party add': ['--oin', oin, '--name', 'X', '--role', 'publisher'],
       'party show': [oin],
+      'party score': [oin],
       'party endpoint remove': ['--oin', oin, '--standard', 'webhook'],
       'party secret renew': [oin],
       'party keys': [oin, '--jwks', 'https://keys.example/'],
@@ -1649,7 +2297,11 @@ describe('errors', () => {
       'hold approve': ['h'],
       'hold reject': ['h'],
       'dead retry': ['--all'],
+      'dead stop': ['key'],
       'dead drop': ['key'],
+      'replay preview': ['--party', oin],
+      'replay run': ['r'],
+      'replay stop': ['r'],
       'learner forget': ['--school', school],
       'learner keep': ['--school', school],
       'learner replace': ['--school', school],
@@ -1658,6 +2310,7 @@ describe('errors', () => {
       'learner reveal refuse': ['r'],
       'learner reveal fetch': ['r', '--to', join(tmpdir(), `eduk-never-${process.pid}.json`)],
       'learner map': ['--school', school],
+      'learner merge': ['--school', school],
       'audit access': ['--school', school],
       'receipt fetch': ['r'],
       'key rotate': ['data'],
@@ -1671,6 +2324,11 @@ describe('errors', () => {
       'school forget': ['--school', '99AB'],
       'school keep': ['--school', '99AB'],
       'school done': ['--school', '99AB', '--party', oin],
+      'school merge': ['--school', '99AB', '--to', '99AC', '--on', '2036-08-01'],
+      'school split': ['--school', '99AB', '--to', '99AC', '--on', '2036-08-01', '--year-group', '7'],
+      'school undo': ['c'],
+      'school transfer': ['--school', '99AB', '--board', oin],
+      'school identity': ['on-demand', '--school', '99AB'],
       'key hold': ['--school', '99AB', '--back'],
     };
     const input: Record<string, string> = { 'learner map': 'https://ketenid.nl/pilot/x;y' };
@@ -1946,6 +2604,7 @@ describe('doctor', () => {
         { consumer: 'results', stream: 'results', unread: 1n, oldestUnreadMs: 2n * 86_400_000n },
         { consumer: 'access', stream: 'access', gap: true },
       ],
+      leavers: { overdue: 12, sinceMs: BigInt(NOW - 3 * 86_400_000), untoldSchools: 2, untoldSinceMs: BigInt(NOW) },
     });
     answer('listParked', {
       keys: [{ consumer: 'orders', stream: 'orders', key: 'k', sinceMs: BigInt(NOW - 31 * 86_400_000) }],
@@ -1967,9 +2626,33 @@ describe('doctor', () => {
     expect(check(json, 'kept: rosters').says).toMatch(/^1 school year older .* of 1 school: /);
     expect(check(json, 'kept: results').says).toContain('results is 2 d behind on results');
     expect(check(json, 'kept: launches').says).toContain('access stands still on access');
-    expect(check(json, 'kept: names').says).toContain('eduk learner forget');
+    expect(check(json, 'kept: names').says).toMatch(
+      /^12 people who left should have lost names or numbers, the first .*; the vault could not be told of 2 schools/,
+    );
     expect(check(json, 'kept: backups').says).toContain('1 backup');
     rmSync(place, { recursive: true });
+  });
+
+  test('names forgotten schools of which a receiver has not confirmed that it deleted', async () => {
+    answer('status', { version: '0.1.0' });
+    const of = (state: string, mustConfirm: boolean, confirmedMs: bigint) => ({
+      schoolOin: school,
+      state,
+      destroyAtMs: BigInt(NOW),
+      receivers: [{ partyOin: oin, mustConfirm, confirmedMs }],
+    });
+    const says = async (...forgettings: object[]) => {
+      answer('listSchoolForgets', { forgettings });
+      return check((await eduk('doctor --json')).json, 'forgotten schools');
+    };
+    expect(await says(of('destroyed', true, 5n), of('kept', true, 0n), of('waits', false, 0n))).toMatchObject({
+      state: 'ok',
+    });
+    const open = await says(of('destroyed', true, 0n), of('destroyed', true, 5n));
+    expect(open).toMatchObject({ state: 'warn' });
+    expect(open.says).toMatch(
+      new RegExp(`^${school} \\(destroyed .*\\): 1 receiver has not confirmed; see eduk school`),
+    );
   });
 });
 

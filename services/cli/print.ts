@@ -84,9 +84,9 @@ export function bytes(count: number | bigint): string {
 export const counted = (n: number | bigint, one: string, many = `${one}s`): string =>
   `${n} ${Number(n) === 1 ? one : many}`;
 
-/** Text of others may hold codes that a terminal would obey. */
+/** Text of others may hold codes that a terminal would obey. Line ends stay. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
-const plain = (text: string): string => text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, ' ');
+export const plain = (text: string): string => text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, ' ');
 
 const length = (text: string): number => [...text].length;
 const longest = (lines: readonly string[]): number => Math.max(0, ...lines.map(length));

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { schoolYearOf } from '#kernel';
 import type { Age } from '#proto/eduk/bus/v1/bus';
-import type { ListParkedResponse } from '#proto/eduk/operator/v1/operator';
+import type { LeaversKept, ListParkedResponse } from '#proto/eduk/operator/v1/operator';
 import type { SchoolRoster } from '#proto/eduk/rosters/v1/rosters';
 import { counted, dutchTime, span } from './print.ts';
 
@@ -18,8 +18,6 @@ const DAY_MS = 86_400_000;
 /** Mail that waits, parked keys: days. */
 const PARKED_DAYS = 30;
 const BACKUP_DAYS = 35;
-/** Names and contact: days after a learner left. */
-const NAMES_DAYS = 30;
 /** A timer that is this late is not coming by itself; ms. */
 const LATE_MS = DAY_MS;
 
@@ -54,7 +52,7 @@ function standsStill(ages: readonly Age[], consumers: readonly string[]): string
 
 const earlierYear = (year: string): string => `${Number(year.slice(0, 4)) - 1}-${year.slice(0, 4)}`;
 
-function rostersKept(years: readonly SchoolRoster[], ages: readonly Age[], now: number): Kept[] {
+function rostersKept({ years, ages, leavers, now }: Known): Kept[] {
   const previous = earlierYear(schoolYearOf(now));
   const old = years.filter(({ schoolYear }) => schoolYear < previous);
   const why = standsStill(ages, ['rosters']);
@@ -65,18 +63,26 @@ function rostersKept(years: readonly SchoolRoster[], ages: readonly Age[], now: 
           'rosters',
           `${counted(old.length, 'school year')} older than the previous one, of ${counted(new Set(old.map(({ schoolOin }) => schoolOin)).size, 'school')}: ${why || 'a file of a year long past is kept 30 days'}`,
         );
-  // A school year ends on 31 July; who did not come back left then.
-  const left = years.filter(
-    ({ schoolYear }) => Date.parse(`${schoolYear.slice(5)}-08-01T00:00:00Z`) + NAMES_DAYS * DAY_MS < now,
-  );
-  const names =
-    left.length === 0
-      ? ok('names', 'no school year ended more than 30 days ago')
-      : overdue(
-          'names',
-          `of who left ${counted(new Set(left.map(({ schoolOin }) => schoolOin)).size, 'school')} after ${left.map(({ schoolYear }) => schoolYear).sort()[0]}, more than 30 days ago: nothing takes them away by itself; the school has them forgotten (eduk learner forget)`,
-        );
-  return [rosters, names];
+  return [rosters, namesKept(leavers, why)];
+}
+
+/** Names go by a timer of rosters, and the doors tell the vault. */
+function namesKept({ overdue: people, sinceMs, untoldSchools, untoldSinceMs }: LeaversKept, why: string): Kept {
+  const late =
+    people === 0
+      ? []
+      : [
+          `${counted(people, 'person', 'people')} who left should have lost names or numbers, the first ${dutchTime(sinceMs)}: ${why || 'rosters does not come to it'}`,
+        ];
+  const untold =
+    untoldSchools === 0
+      ? []
+      : [
+          `the vault could not be told of ${counted(untoldSchools, 'school')} whose names go, since ${dutchTime(untoldSinceMs)}: see names_not_ended in the log of the door`,
+        ];
+  return late.length + untold.length > 0
+    ? overdue('names', [...late, ...untold].join('; '))
+    : ok('names', 'of who left go after 30 days, numbers on 1 October');
 }
 
 function parkedKept({ keys, rows }: ListParkedResponse, now: number): Kept {
@@ -121,19 +127,20 @@ export interface Known {
   backups: string;
   ages: readonly Age[];
   years: readonly SchoolRoster[];
+  leavers: LeaversKept;
   parked: ListParkedResponse;
   now: number;
 }
 
 /** One line a class. */
-export const retention = ({ backups, ages, years, parked, now }: Known): Kept[] => [
-  ...rostersKept(years, ages, now),
+export const retention = (known: Known): Kept[] => [
+  ...rostersKept(known),
   ...owners.map(({ what, until, consumers }) => {
-    const why = standsStill(ages, consumers);
+    const why = standsStill(known.ages, consumers);
     return why === '' ? ok(what, until) : overdue(what, `may be kept too long (they ${until}): ${why}`);
   }),
-  parkedKept(parked, now),
-  backupsKept(backups, now),
+  parkedKept(known.parked, known.now),
+  backupsKept(known.backups, known.now),
 ];
 
 /** What stands on this machine's disk, where no gateway can be asked. */

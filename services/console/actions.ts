@@ -1,5 +1,7 @@
 /** What the pages do, by path: the operator's own calls, one for each. */
-import { GatewayError, isFault } from '#kernel';
+import { endOfDutchDay, GatewayError, isBrin, isDay, isFault, schoolOin, startOfDutchDay } from '#kernel';
+import { Service } from '#proto/eduk/core/v1/party';
+import type { Decision } from '#proto/eduk/core/v1/receipt';
 import type { Ask } from './door.ts';
 import type { Done } from './types.ts';
 
@@ -29,7 +31,63 @@ export const actions: Readonly<Record<string, Action>> = {
     if (!found) throw new GatewayError('state.missing', 'This key is not parked any more.');
     return { ...done, keys: 1 };
   },
+  '/api/replays/preview': async (ask, text, given) => {
+    const service = text('service');
+    const number = Service[`SERVICE_${service.toUpperCase()}` as keyof typeof Service];
+    if (service !== '' && number === undefined)
+      throw new GatewayError('wire.invalid', 'There is no such service.', { where: 'service' });
+    const school = text('school').toUpperCase();
+    const { flowId, decision } = await ask('previewReplay', {
+      selection: {
+        partyOin: text('party'),
+        service: number ?? Service.SERVICE_UNSPECIFIED,
+        schoolOin: isBrin(school) ? schoolOin(school) : school,
+        key: text('key'),
+        about: text('about'),
+        flowId: '',
+        types: text('event') === '' ? [] : [text('event')],
+        fromMs: dayIn(text, 'from', startOfDutchDay),
+        untilMs: dayIn(text, 'until', endOfDutchDay),
+        again: given['again'] === true,
+        outOfOrder: given['outOfOrder'] === true,
+      },
+    });
+    return replayed(flowId, decision);
+  },
+  '/api/replays/run': async (ask, text) => {
+    const errors = text('errors');
+    const { flowId, decision } = await ask('runReplay', {
+      jobId: text('replay'),
+      rate: numberIn(text, 'rate'),
+      ...(errors === '' ? {} : { mostErrors: numberIn(text, 'errors') }),
+    });
+    return replayed(flowId, decision);
+  },
+  '/api/replays/stop': async (ask, text) => {
+    const { flowId, decision } = await ask('stopReplay', { jobId: text('replay') });
+    return replayed(flowId, decision);
+  },
 };
+
+function replayed(flow: string, decision: Decision | undefined): Done {
+  if (decision && decision.code !== '') throw refusal(decision.code, decision.told);
+  return { ...done, flow, decided: decision !== undefined };
+}
+
+/** A day as a moment; empty = 0. Faults: wire.invalid. */
+function dayIn(text: (name: string) => string, name: string, of: (day: string) => number): bigint {
+  const day = text(name);
+  if (day === '') return 0n;
+  if (!isDay(day)) throw new GatewayError('wire.invalid', 'This is no day.', { where: name });
+  return BigInt(of(day));
+}
+
+/** Empty = 0. Faults: wire.invalid. */
+function numberIn(text: (name: string) => string, name: string): number {
+  const number = text(name);
+  if (!/^\d{0,6}$/.test(number)) throw new GatewayError('wire.invalid', 'This is no whole number.', { where: name });
+  return Number(number);
+}
 
 async function resolve(ask: Ask, text: (name: string) => string, action: 'retry' | 'drop'): Promise<Done> {
   const named = { partyOin: text('party'), schoolOin: text('school'), key: text('key') };

@@ -5,7 +5,9 @@ import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 
 type Methods = typeof OperatorServiceDefinition.methods;
 /** Methods of one message each way. */
-export type Method = { [K in keyof Methods]: Methods[K]['requestStream'] extends true ? never : K }[keyof Methods];
+export type Method = {
+  [K in keyof Methods]: true extends Methods[K]['requestStream'] | Methods[K]['responseStream'] ? never : K;
+}[keyof Methods];
 export type RequestOf<K extends Method> = ReturnType<Methods[K]['requestType']['decode']>;
 export type ResponseOf<K extends Method> = ReturnType<Methods[K]['responseType']['decode']>;
 

@@ -1,11 +1,11 @@
-/** What changes, told as it changes (server-sent events): the same read as the page's own, each second, where it says something new. */
+/** What changes, told as it changes (server-sent events): the same read as the page’s own, twice a second, where it says something new. */
 import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asGatewayError, GatewayError } from '#kernel';
 import { problemOf } from './problem.ts';
 import type { Session, Sessions } from './sessions.ts';
 
-const EVERY_MS = 1_000;
+const EVERY_MS = 500;
 /** Where nothing changes, who stands between is told that the stream lives. */
 const ALIVE_MS = 15_000;
 const MOST = 200;
@@ -37,14 +37,14 @@ export class Live {
     let saidMs = performance.now();
     try {
       while (!over.aborted) {
-        if (!this.#sessions.holds(session)) {
-          say('ended', '{}');
-          break;
-        }
         const began = performance.now();
         let name = 'now';
         let text: string;
         try {
+          if (!(await this.#sessions.holds(session))) {
+            say('ended', '{}');
+            break;
+          }
           text = JSON.stringify(await read());
         } catch (thrown) {
           name = 'fault';

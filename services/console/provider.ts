@@ -1,5 +1,4 @@
 /** Operators sign in at their own provider (OpenID Connect): the console gets an access token for the doors, which judge it. */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import {
   AuthorizationResponseError,
   allowInsecureRequests,
@@ -18,6 +17,8 @@ import {
   randomState,
 } from 'openid-client';
 import { DialError, type Dialler, GatewayError, log } from '#kernel';
+import type { Seals } from './seal.ts';
+import type { SessionRows } from './sessions.ts';
 
 export interface ConsoleSignIn {
   /** As the provider writes itself. */
@@ -28,23 +29,20 @@ export interface ConsoleSignIn {
   scope: string;
 }
 
+/** What the browser keeps meanwhile, sealed: only that browser may come back, and to whichever door. */
 interface Pending {
+  state: string;
   nonce: string;
   verifier: string;
-  /** SHA-256 of what the browser keeps meanwhile: only that browser may come back. */
-  browser: Buffer;
   untilMs: number;
 }
 
 /** How long a person may be at the provider, and how long what the provider says of itself is used. Milliseconds. */
 export const PENDING_MS = 10 * 60_000;
 const KEPT_MS = 3_600_000;
-const MOST_PENDING = 1_000;
 /** Longest wait for each of its answers, seconds; how far its clock may be off. */
 const WAIT_S = 5;
 const SLACK_S = 30;
-
-const digestOf = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 /** The authorization code flow with PKCE, over the gateway's one way out. */
 export class OperatorProvider {
@@ -52,10 +50,18 @@ export class OperatorProvider {
   readonly #dialler: Dialler;
   readonly #now: () => number;
   #found: { configuration: Configuration; atMs: number } | undefined;
-  /** By state: each is taken once. */
-  readonly #pending = new Map<string, Pending>();
+  readonly #seals: Seals;
+  readonly #rows: Pick<SessionRows, 'once'>;
 
-  constructor(given: ConsoleSignIn, dialler: Dialler, now: () => number) {
+  constructor(
+    given: ConsoleSignIn,
+    dialler: Dialler,
+    now: () => number,
+    seals: Seals,
+    rows: Pick<SessionRows, 'once'>,
+  ) {
+    this.#seals = seals;
+    this.#rows = rows;
     this.#given = given;
     this.#dialler = dialler;
     this.#now = now;
@@ -65,11 +71,8 @@ export class OperatorProvider {
   async begin(redirectUri: string): Promise<{ url: URL; browser: string }> {
     const configuration = await this.#configuration();
     const [state, nonce, verifier] = [randomState(), randomNonce(), randomPKCECodeVerifier()];
-    const browser = randomBytes(32).toString('base64url');
-    const now = this.#now();
-    for (const [one, { untilMs }] of this.#pending)
-      if (untilMs <= now || this.#pending.size >= MOST_PENDING) this.#pending.delete(one);
-    this.#pending.set(state, { nonce, verifier, browser: digestOf(browser), untilMs: now + PENDING_MS });
+    const pending: Pending = { state, nonce, verifier, untilMs: this.#now() + PENDING_MS };
+    const browser = Buffer.from(this.#seals.seal('sign-in', '', pending)).toString('base64url');
     const url = buildAuthorizationUrl(configuration, {
       redirect_uri: redirectUri,
       scope: this.#given.scope,
@@ -85,11 +88,11 @@ export class OperatorProvider {
   async finish(current: URL, browser: string | undefined): Promise<{ bearer: string; untilMs: number }> {
     const again = () => new GatewayError('party.unknown', 'This sign-in was not begun here, or was used before.');
     const state = current.searchParams.get('state') ?? '';
-    const pending = this.#pending.get(state);
-    if (!pending || pending.untilMs <= this.#now() || browser === undefined) throw again();
-    if (!timingSafeEqual(pending.browser, digestOf(browser))) throw again();
-    // Whatever comes of it, it is not taken twice.
-    this.#pending.delete(state);
+    const kept = this.#seals.open('sign-in', '', Buffer.from(browser ?? '', 'base64url'));
+    const pending = kept as Pending | undefined;
+    if (!pending || pending.untilMs <= this.#now() || pending.state !== state) throw again();
+    // Whatever comes of it, it is not taken twice, at any door.
+    if (!(await this.#rows.once(state, pending.untilMs))) throw again();
     const configuration = await this.#configuration();
     try {
       const tokens = await authorizationCodeGrant(configuration, current, {

@@ -2,11 +2,12 @@
  * What the pages show, made of the operator's reads. Only what is named here leaves: names of groups, which the command line shows, are
  * a school's own words and stand on no page.
  */
-import { type Fault, faults, GatewayError, isBrin, isFault, schoolOin } from '#kernel';
-import { Service } from '#proto/eduk/core/v1/party';
+import { type Fault, faults, GatewayError, isBrin, isDay, isFault, schoolOin } from '#kernel';
+import { type Mandate, MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import type { EndpointStatus } from '#proto/eduk/delivery/v1/delivery';
-import type { Blocker as GatewayBlocker } from '#proto/eduk/gateway/v1/flow';
-import type { PartyName } from '#proto/eduk/operator/v1/operator';
+import type { Blocker as GatewayBlocker, ReadinessCause, ReadinessCount } from '#proto/eduk/gateway/v1/flow';
+import type { Score } from '#proto/eduk/gateway/v1/party';
+import type { ListAlertsResponse, PartyName } from '#proto/eduk/operator/v1/operator';
 import type { Ask } from './door.ts';
 import type * as page from './types.ts';
 
@@ -41,6 +42,7 @@ const serviceWord = (service: Service): string =>
 const endpointOf = (one: EndpointStatus): page.Endpoint => ({
   standard: one.standard,
   state: one.state,
+  breaker: one.breaker,
   status: one.status,
   cause: one.cause,
   restUntil: numberOf(one.restUntilMs),
@@ -48,11 +50,49 @@ const endpointOf = (one: EndpointStatus): page.Endpoint => ({
   parkedKeys: one.parkedKeys,
 });
 
+/** Where more of an alert is to be seen; of the others the command tells. */
+const pagesOf: Readonly<Record<string, string>> = {
+  'launches.theirs': '/launches',
+  'launches.ours': '/launches',
+  'hold.pending': '/holds',
+  'endpoint.failing': '/dead',
+  'endpoint.parked': '/dead',
+  'consumer.parked': '/dead',
+};
+/** Of one kind that are named. */
+const NAMED = 5;
+
+function alertsIn({ alerts, names }: ListAlertsResponse): page.AlertView[] {
+  const nameOf = namesIn(names);
+  const kinds = Map.groupBy(alerts, ({ alert }) => alert!.code);
+  return [...kinds].map(([code, some]) => ({
+    code,
+    grade: some.some(({ alert }) => alert!.grade === 'page') ? 'page' : 'warn',
+    told: { nl: some[0]!.nl, en: some[0]!.en },
+    who: some[0]!.who,
+    to: pagesOf[code] ?? '',
+    see: some[0]!.see,
+    of: some.slice(0, NAMED).map(({ alert, openedMs }) => ({
+      party: nameOf(alert!.partyOin),
+      school: nameOf(alert!.schoolOin),
+      subject: alert!.subject,
+      count: numberOf(alert!.count),
+      since: numberOf(alert!.sinceMs || openedMs),
+    })),
+    all: some.length,
+  }));
+}
+
 /** A certificate that ends within so many days is shown. */
 const SOON_MS = 45 * 86_400_000;
 
 export async function overview(ask: Ask, _query: Query, now: number): Promise<page.Overview> {
-  const [status, seen, parked] = await Promise.all([ask('status', {}), ask('showOverview', {}), ask('listParked', {})]);
+  const [status, seen, parked, alerts] = await Promise.all([
+    ask('status', {}),
+    ask('showOverview', {}),
+    ask('listParked', {}),
+    ask('listAlerts', {}),
+  ]);
   const nameOf = namesIn([...seen.names, ...parked.names]);
   const methods = new Map<string, page.Overview['methods'][number]>();
   const method = (name: string) => {
@@ -101,12 +141,15 @@ export async function overview(ask: Ask, _query: Query, now: number): Promise<pa
     (endpoints.some(({ state }) => state !== 'up') ? 2 : 0) + (waiting > 0 ? 1 : 0);
   return {
     at: now,
+    alerts: alertsIn(alerts),
     version: status.version,
     devKey: status.devKey,
     events: numberOf(status.events),
     freeDisk: numberOf(status.freeDiskBytes),
     holds: status.holds,
     dead: { keys: parked.keys.length, rows: parked.rows.reduce((sum, { rows }) => sum + numberOf(rows), 0) },
+    pulls: status.pulls.length,
+    turns: status.turnsTotal,
     minutes: seen.minutes.map(({ minuteMs, accepted }) => ({ at: numberOf(minuteMs), accepted })),
     coveredFrom: numberOf(seen.coveredFromMs),
     methods: [...methods.values()].sort((a, b) => b.accepted - a.accepted || b.refused - a.refused),
@@ -315,7 +358,7 @@ export async function holds(ask: Ask, query: Query): Promise<page.Hold[]> {
     by: nameOf(one.byOin),
     flow: one.flowId,
     forgets: one.forgets,
-    ...(one.difference && one.forgets === 0 ? { difference: { ...one.difference } } : {}),
+    ...(one.difference && one.forgets === 0 && one.merges === 0 ? { difference: { ...one.difference } } : {}),
   }));
 }
 
@@ -356,5 +399,332 @@ export async function dead(ask: Ask): Promise<page.Dead> {
       from: numberOf(one.fromMs),
       until: numberOf(one.untilMs),
     })),
+  };
+}
+
+/** Replays that a page shows. */
+const REPLAYS = 25;
+
+export async function replays(ask: Ask): Promise<page.ReplayView[]> {
+  const { replays: all, names } = await ask('listReplays', {});
+  const nameOf = namesIn(names);
+  return all.slice(0, REPLAYS).map((one) => {
+    const of = one.selection!;
+    return {
+      id: one.jobId,
+      state: one.state,
+      cause: one.cause,
+      party: nameOf(of.partyOin),
+      school: nameOf(of.schoolOin),
+      service: of.service === Service.SERVICE_UNSPECIFIED ? '' : serviceWord(of.service),
+      about: of.about,
+      key: of.key,
+      flow: of.flowId,
+      events: of.types,
+      from: numberOf(of.fromMs),
+      until: numberOf(of.untilMs),
+      again: of.again,
+      outOfOrder: of.outOfOrder,
+      keptFrom: numberOf(one.keptFromMs),
+      looked: numberOf(one.looked),
+      toLook: numberOf(one.toLook),
+      selected: numberOf(one.selected),
+      fresh: numberOf(one.fresh),
+      had: numberOf(one.had),
+      late: numberOf(one.outOfOrder),
+      pending: numberOf(one.pending),
+      forbidden: one.forbidden.map(({ reason, messages }) => ({ reason, messages: numberOf(messages) })),
+      toSend: numberOf(one.toSend),
+      rate: one.rate,
+      mostErrors: one.mostErrors,
+      errors: numberOf(one.errors),
+      sent: numberOf(one.sent),
+      untold: numberOf(one.untold),
+      refused: numberOf(one.refused),
+      withheld: numberOf(one.withheld),
+      gone: numberOf(one.gone),
+      leftOut: numberOf(one.leftOut),
+      underWay: numberOf(one.underWay),
+      setBack: numberOf(one.setBack),
+      made: numberOf(one.madeMs),
+      began: numberOf(one.startedMs),
+      ended: numberOf(one.endedMs),
+    };
+  });
+}
+
+const day = (query: Query, name: string): string => {
+  const text = textIn(query, name);
+  if (text !== '' && !isDay(text)) throw new GatewayError('wire.invalid', 'This is no day.', { where: name });
+  return text;
+};
+
+export async function access(ask: Ask, query: Query): Promise<page.AccessList> {
+  const schoolOin = schoolIn(query);
+  if (schoolOin === '') return { school: { oin: '', name: '' }, rows: [] };
+  const { rows, names } = await ask('listAccess', { schoolOin, fromDay: day(query, 'from'), toDay: day(query, 'to') });
+  const nameOf = namesIn(names);
+  const school = nameOf(schoolOin);
+  // A slip in the number must not read as a school that nobody was shown.
+  if (rows.length === 0 && school.name === '')
+    throw new GatewayError('state.missing', 'No school is registered under this number.', { where: 'school' });
+  return {
+    school,
+    rows: rows.map((one) => ({
+      day: one.day,
+      party: nameOf(one.partyOin),
+      purpose: one.purpose,
+      attributes: [...one.attributes],
+      times: numberOf(one.times),
+      people: numberOf(one.people),
+      leaf: numberOf(one.lastIndex),
+    })),
+  };
+}
+
+const wordOf = (of: Readonly<Record<string, number>>, value: number, prefix: string): string =>
+  (Object.entries(of).find(([, one]) => one === value)?.[0] ?? '').slice(prefix.length).toLowerCase();
+const rolesOf = (roles: readonly Role[]): string[] => roles.map((role) => wordOf(Role, role, 'ROLE_'));
+
+/** Parties that one page names. */
+const MOST_PARTIES = 100;
+const MOST_MANDATES = 200;
+
+export async function parties(ask: Ask, query: Query): Promise<page.PartyList> {
+  const text = textIn(query, 'q').toLowerCase();
+  const wanted = textIn(query, 'role').toUpperCase();
+  const role = wanted === '' ? Role.ROLE_UNSPECIFIED : Role[`ROLE_${wanted}` as keyof typeof Role];
+  if (role === undefined) throw new GatewayError('wire.invalid', 'There is no such role.', { where: 'role' });
+  const { parties, stopped } = await ask('listParties', { role });
+  const stops = new Map(stopped.map(({ oin, sinceMs }) => [oin, numberOf(sinceMs)]));
+  const found = parties.filter(
+    ({ oin, name }) => name.toLowerCase().includes(text) || oin.toLowerCase().includes(text),
+  );
+  // Schools are many; who serves them is looked for first.
+  const rank = ({ roles }: (typeof found)[number]): number => (roles.includes(Role.ROLE_SCHOOL) ? 1 : 0);
+  return {
+    parties: found
+      .sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1))
+      .slice(0, MOST_PARTIES)
+      .map(({ oin, name, roles }) => ({ oin, name, roles: rolesOf(roles), stopped: stops.get(oin) ?? 0 })),
+    all: found.length,
+  };
+}
+
+const scoreOf = (one: Score): page.Score => ({
+  accepted: numberOf(one.accepted),
+  refused: numberOf(one.refused),
+  refusedAtDoor: numberOf(one.refusedAtDoor),
+  schemaViolations: numberOf(one.schemaViolations),
+  refusals: one.refusals.map(({ code, times }) => ({ code, title: titles(code), times: numberOf(times) })),
+  requests: numberOf(one.requests),
+  again: numberOf(one.again),
+  failed: numberOf(one.failed),
+  failures: one.failures.map(({ code, times }) => ({ code, times: numberOf(times) })),
+  delivered: numberOf(one.delivered),
+  ...(one.answerP50Ms === undefined ? {} : { answerP50: numberOf(one.answerP50Ms) }),
+  ...(one.answerP99Ms === undefined ? {} : { answerP99: numberOf(one.answerP99Ms) }),
+  ...(one.deliveryP50Ms === undefined ? {} : { deliveryP50: numberOf(one.deliveryP50Ms) }),
+  ...(one.deliveryP99Ms === undefined ? {} : { deliveryP99: numberOf(one.deliveryP99Ms) }),
+});
+
+/** Of an address the host: behind it may stand what a party keeps to itself. */
+const hostOf = (url: string): string => (URL.canParse(url) ? new URL(url).host : '');
+
+const mandateOf = (one: Mandate, nameOf: Names): page.MandateView => ({
+  id: one.mandateId,
+  school: nameOf(one.schoolOin),
+  party: nameOf(one.partyOin),
+  services: one.services.map(serviceWord),
+  state: wordOf(MandateState, one.state, 'MANDATE_STATE_'),
+  from: one.validFrom,
+  until: one.validUntil,
+  runOff: one.runOffUntil,
+  agreement: [one.agreement, one.agreementVersion].filter(Boolean).join(' '),
+});
+
+export async function party(ask: Ask, query: Query): Promise<page.PartyView> {
+  const text = textIn(query, 'oin').toUpperCase();
+  const oin = isBrin(text) ? schoolOin(text) : text;
+  if (oin === '') throw new GatewayError('wire.invalid', 'Name the party.', { where: 'oin' });
+  const { parties, stopped } = await ask('listParties', { oin });
+  const party = parties[0];
+  if (!party) throw new GatewayError('state.missing', 'No party is registered under this number.', { where: 'oin' });
+  const [{ scorecard, endpoints }, got, gave, parked, { certificates }] = await Promise.all([
+    ask('showScorecard', { partyOin: oin, fromDay: day(query, 'from'), untilDay: day(query, 'to') }),
+    ask('listMandates', { partyOin: oin }),
+    ask('listMandates', { schoolOin: oin }),
+    ask('listParked', {}),
+    ask('status', {}),
+  ]);
+  const nameOf = namesIn([...got.names, ...gave.names, ...parked.names]);
+  const card = scorecard!;
+  const mandates = [...got.mandates, ...gave.mandates.filter(({ partyOin }) => partyOin !== oin)];
+  const lives = ({ state }: Mandate): number => (state === MandateState.MANDATE_STATE_ENDED ? 1 : 0);
+  const nameBySchool = await namesOf(
+    ask,
+    card.endings.flatMap(({ schoolOins }) => schoolOins).filter((school) => nameOf(school).name === ''),
+  );
+  return {
+    oin,
+    name: party.name,
+    roles: rolesOf(party.roles),
+    board: party.boardOin === '' ? { oin: '', name: '' } : (await namesOf(ask, [party.boardOin]))(party.boardOin),
+    attributes: [...party.attributes],
+    stopped: numberOf(stopped.find((one) => one.oin === oin)?.sinceMs ?? 0n),
+    from: card.fromDay,
+    until: card.untilDay,
+    score: scoreOf(card.total!),
+    days: card.days.map((one) => ({ day: one.day, score: scoreOf(one.score!) })),
+    endpoints: party.endpoints.map(({ standard, url }) => {
+      const now = endpoints.find((one) => one.standard === standard);
+      const score = card.endpoints.find((one) => one.standard === standard)?.score;
+      return {
+        ...(now
+          ? endpointOf(now)
+          : { standard, state: '', breaker: '', status: 0, cause: '', restUntil: 0, oldest: 0, parkedKeys: 0 }),
+        host: hostOf(url),
+        ...(score ? { score: scoreOf(score) } : {}),
+      };
+    }),
+    endings: card.endings.map(({ what, subject, day, count, schoolOins }) => ({
+      what,
+      subject,
+      day,
+      count,
+      schools: schoolOins.map((school) => (nameOf(school).name === '' ? nameBySchool(school) : nameOf(school))),
+    })),
+    lastAccepted: numberOf(card.lastAcceptedMs),
+    lastDelivered: numberOf(card.lastDeliveredMs),
+    waiting: parked.rows.reduce((sum, { rows, partyOin }) => sum + (partyOin === oin ? numberOf(rows) : 0), 0),
+    certificate: numberOf(certificates.find(({ partyOin }) => partyOin === oin)?.notAfterMs ?? 0n),
+    mandates: mandates
+      .sort((a, b) => lives(a) - lives(b) || (a.schoolOin < b.schoolOin ? -1 : 1))
+      .slice(0, MOST_MANDATES)
+      .map((one) => mandateOf(one, nameOf)),
+    mandatesAll: mandates.length,
+  };
+}
+
+const countOf = (one: ReadinessCount | undefined): page.ToldCount =>
+  one?.underTen
+    ? { count: 0, kind: 'under_ten' }
+    : one?.hidden
+      ? { count: 0, kind: 'hidden' }
+      : { count: one?.count ?? 0, kind: one?.atLeast ? 'at_least' : 'told' };
+
+export async function launches(ask: Ask, query: Query): Promise<page.LaunchesView> {
+  const { launches: seen } = await ask('showLaunches', { asked: { day: day(query, 'day') }, partyOin: '' });
+  return {
+    day: seen?.day ?? '',
+    until: seen?.until ?? '',
+    beside: [...(seen?.beside ?? [])],
+    rows: (seen?.rows ?? []).map((one) => ({
+      platform: { oin: one.platformOin, name: one.platformName },
+      publisher: { oin: one.publisherOin, name: one.publisherName },
+      state: one.state,
+      percent: one.percent,
+      usual: one.usualPercent,
+      usualKnown: one.usualKnown,
+      whose: one.whose,
+      code: one.code,
+      title: titles(one.code),
+      party: { oin: one.partyOin, name: one.partyName },
+      who: one.who,
+      because: one.because,
+      told: one.told,
+      remedy: one.remedy,
+      quarters: one.quarters.map((quarter) => ({
+        at: quarter.at,
+        asked: countOf(quarter.asked),
+        opened: countOf(quarter.opened),
+        unopened: countOf(quarter.unopened),
+        refused: countOf(quarter.refused),
+        usual: quarter.usual,
+      })),
+    })),
+  };
+}
+
+/** Sealed by the door, and longer than what somebody types. */
+const LONGEST_CURSOR = 1_024;
+function cursorIn(query: Query): string {
+  const cursor = query.get('cursor') ?? '';
+  if (cursor.length > LONGEST_CURSOR) throw new GatewayError('wire.invalid', undefined, { where: 'cursor' });
+  return cursor;
+}
+
+const causeOf = (one: ReadinessCause): page.CauseView => ({
+  code: one.code,
+  title: titles(one.code),
+  state: one.state,
+  count: countOf(one.count),
+  who: one.who,
+  party: { oin: one.partyOin, name: one.partyName },
+  remedy: one.remedy,
+});
+
+/** By class it would name groups, which stand on no page. */
+export async function readiness(ask: Ask, query: Query): Promise<page.ReadinessView> {
+  const { readiness: seen } = await ask('showReadiness', {
+    asked: {
+      schoolOin: schoolIn(query),
+      schoolYear: '',
+      firstDay: day(query, 'first'),
+      byGroup: false,
+      productId: '',
+      limit: 0,
+      cursor: cursorIn(query),
+    },
+    partyOin: textIn(query, 'party'),
+  });
+  return {
+    year: seen?.schoolYear ?? '',
+    daysLeft: seen?.daysLeft ?? 0,
+    rows: (seen?.rows ?? []).map((row) => ({
+      school: { oin: row.schoolOin, name: row.schoolName },
+      product: row.productId,
+      title: row.title,
+      steps: [row.wanted, row.confirmed, row.granted, row.provisioned, row.opened].map(countOf),
+      causes: row.causes.map(causeOf),
+    })),
+    chase: (seen?.chase ?? []).map(causeOf),
+    days: (seen?.days ?? []).map(({ day, wanted, confirmed, granted, provisioned, opened }) => ({
+      day,
+      wanted,
+      confirmed,
+      granted,
+      provisioned,
+      opened,
+    })),
+    cursor: seen?.cursor ?? '',
+  };
+}
+
+export async function preflight(ask: Ask, query: Query): Promise<page.PreflightView> {
+  const lang = textIn(query, 'lang') === 'en' ? 'en' : 'nl';
+  const { preflight: seen } = await ask('showPreflight', {
+    asked: { schoolOin: schoolIn(query), day: day(query, 'day'), lang, limit: 0, cursor: cursorIn(query) },
+    partyOin: textIn(query, 'party'),
+  });
+  return {
+    day: seen?.day ?? '',
+    lookedAt: seen?.lookedAt ?? 0,
+    lines: (seen?.lines ?? []).map((one) => ({
+      school: { oin: one.schoolOin, name: one.schoolName },
+      order: one.orderId,
+      line: one.lineId,
+      product: one.productId,
+      title: one.title,
+      code: one.code,
+      fault: titles(one.code),
+      party: { oin: one.partyOin, name: one.partyName },
+    })),
+    messages: (seen?.messages ?? []).map((one) => ({
+      party: { oin: one.partyOin, name: one.partyName },
+      subject: one.subject,
+      body: one.body,
+    })),
+    cursor: seen?.cursor ?? '',
   };
 }

@@ -21,8 +21,9 @@ import { Live } from './live.ts';
 import { problemOf } from './problem.ts';
 import { type ConsoleSignIn, OperatorProvider, PENDING_MS } from './provider.ts';
 import * as reads from './reads.ts';
-import { cookie, cookieIn, type Session, Sessions } from './sessions.ts';
-import type { Me } from './types.ts';
+import { Seals } from './seal.ts';
+import { cookie, cookieIn, type Session, type SessionRows, Sessions } from './sessions.ts';
+import type { Me, SettingView } from './types.ts';
 
 export interface ConsoleOptions {
   address: Address;
@@ -33,9 +34,12 @@ export interface ConsoleOptions {
   /** The operator's side of the gRPC door, on loopback. */
   door: Address;
   operatorKey: string;
+  sessions: SessionRows;
   signIn: ConsoleSignIn | undefined;
   dialler: Dialler;
   now: () => number;
+  /** How it is set, for who signed in; no secret is in it. */
+  settings: readonly SettingView[];
 }
 
 export interface Console {
@@ -45,16 +49,46 @@ export interface Console {
 }
 
 /** What pages read, by path. */
-const READS: Readonly<Record<string, (ask: Ask, query: URLSearchParams, now: number) => Promise<unknown>>> = {
+const READS: Readonly<
+  Record<
+    string,
+    (ask: Ask, query: URLSearchParams, now: number, options: Pick<ConsoleOptions, 'settings'>) => Promise<unknown>
+  >
+> = {
   '/api/overview': reads.overview,
+  '/api/launches': reads.launches,
+  '/api/readiness': reads.readiness,
+  '/api/preflight': reads.preflight,
   '/api/flows': reads.flows,
   '/api/flow': reads.flow,
   '/api/holds': reads.holds,
   '/api/dead': (ask) => reads.dead(ask),
+  '/api/replays': (ask) => reads.replays(ask),
+  '/api/access': reads.access,
+  '/api/parties': reads.parties,
+  '/api/party': reads.party,
+  // Asked of the door first: a session that ended there is shown nothing here.
+  '/api/settings': async (ask, _query, _now, { settings }) => (await ask('status', {})) && settings,
 };
 
 /** Addresses of pages: a link that a colleague opens. The page itself finds out what to show. */
-export const PAGES: readonly string[] = ['/', '/flows', '/flow', '/why', '/holds', '/dead', '/sign-in'];
+export const PAGES: readonly string[] = [
+  '/',
+  '/launches',
+  '/readiness',
+  '/preflight',
+  '/flows',
+  '/flow',
+  '/why',
+  '/holds',
+  '/dead',
+  '/replay',
+  '/access',
+  '/parties',
+  '/party',
+  '/settings',
+  '/sign-in',
+];
 /** All paths that answer besides pages and what they are made of. */
 export const PATHS: readonly string[] = [
   '/api/me',
@@ -72,15 +106,14 @@ const LONGEST_BODY = 16 * 1024;
 const MOST_CONNECTIONS = 500;
 const CERT_MS = 60_000;
 
-interface Parts extends ConsoleOptions {
+interface Parts extends Omit<ConsoleOptions, 'sessions'> {
+  rows: SessionRows;
   place: Place;
   sessions: Sessions;
   provider: OperatorProvider | undefined;
   opened: OperatorDoor;
   live: Live;
   assets: ReturnType<typeof readAssets>;
-  /** Links that were used, until they are over. */
-  used: Map<string, number>;
 }
 
 /** Rejects with the error of a listener (EADDRINUSE). */
@@ -98,17 +131,19 @@ export async function startConsole(options: ConsoleOptions): Promise<Console> {
   const scheme = options.tls ? 'https' : 'http';
   const origin = new URL(options.publicUrl ?? `${scheme}://${textOf({ ...options.address, port })}`).origin;
   const opened = openDoor(textOf(options.door));
-  const sessions = new Sessions(port, options.now);
+  const seals = new Seals(options.operatorKey);
+  const sessions = new Sessions(options.sessions, seals, port, options.now);
   const live = new Live(sessions);
   parts = {
     ...options,
     assets,
     opened,
+    rows: options.sessions,
     sessions,
     live,
     place: { origin, port, onLoopback: isLoopback(options.address.host) },
-    provider: options.signIn && new OperatorProvider(options.signIn, options.dialler, options.now),
-    used: new Map(),
+    provider:
+      options.signIn && new OperatorProvider(options.signIn, options.dialler, options.now, seals, options.sessions),
   };
   const renewing = options.tls && setInterval(() => renew(server, options.tls!), CERT_MS).unref();
   return {
@@ -165,18 +200,21 @@ async function answer(request: IncomingMessage, response: ServerResponse, parts:
     const file = assets.files.get(path);
     if (file) return send(response, 200, file.type, file.body, 'public, max-age=31536000, immutable');
     if (PAGES.includes(path)) return send(response, 200, 'text/html; charset=utf-8', assets.page);
+    // A person who mistypes an address is told so by a page; what loads pages is told as before.
+    if (!PATHS.includes(path) && !path.startsWith('/api/') && request.headers.accept?.includes('text/html'))
+      return send(response, 404, 'text/html; charset=utf-8', assets.page);
     if (path === '/sign-in/provider') return beginAtProvider(response, parts);
     if (path === '/sign-in/callback') return finishAtProvider(request, response, parts, url);
   }
   if (!PATHS.includes(path)) throw new GatewayError('state.missing', 'Nothing answers here.', { where: 'path' });
-  const session = sessions.of(request, isLocal(request, place));
+  const session = await sessions.of(request, isLocal(request, place));
   if (isPost) {
     checkChange(request, place);
     if (path === '/api/sign-in') return signIn(request, response, parts);
     if (!session) throw signedOut();
     checkToken(request, session);
     if (path === '/api/sign-out') {
-      response.setHeader('set-cookie', sessions.end(request));
+      response.setHeader('set-cookie', await sessions.end(request));
       return sendJson(response, { ways: waysOf(request, parts) } satisfies Me);
     }
     const given = await bodyOf(request);
@@ -202,11 +240,11 @@ async function answer(request: IncomingMessage, response: ServerResponse, parts:
   if (path === '/api/live') {
     const read = READS[`/api/${url.searchParams.get('of') ?? ''}`];
     if (!read) throw new GatewayError('state.missing', 'Nothing is told live of this.', { where: 'of' });
-    return parts.live.open(response, session, () => read(ask, url.searchParams, parts.now()));
+    return parts.live.open(response, session, () => read(ask, url.searchParams, parts.now(), parts));
   }
   const read = READS[path];
   if (!read) throw new GatewayError('wire.invalid', 'This address takes what is sent by POST.', { where: 'path' });
-  return sendJson(response, await read(ask, url.searchParams, parts.now()));
+  return sendJson(response, await read(ask, url.searchParams, parts.now(), parts));
 }
 
 const signedOut = (): GatewayError => new GatewayError('party.unknown', 'Sign in first.', { where: 'session' });
@@ -229,18 +267,16 @@ async function me(request: IncomingMessage, parts: Parts, session: Session | und
 
 /** By a link that `eduk console` printed on this machine: once. */
 async function signIn(request: IncomingMessage, response: ServerResponse, parts: Parts): Promise<void> {
-  const { place, operatorKey, now, used, sessions } = parts;
+  const { place, operatorKey, now, rows, sessions } = parts;
   const given = await bodyOf(request);
   if (!isLocal(request, place))
     throw new GatewayError('party.forbidden', 'A link signs in on the gateway’s own machine only.');
   const link = readConsoleLink(operatorKey, textIn(given, 'link'), now());
-  if (!link || used.has(link.nonce))
+  if (!link || !(await rows.once(link.nonce, link.untilMs)))
     throw new GatewayError('party.unknown', 'This link was used before, or is over: eduk console prints another.', {
       where: 'link',
     });
-  for (const [nonce, untilMs] of used) if (untilMs <= now()) used.delete(nonce);
-  used.set(link.nonce, link.untilMs);
-  response.setHeader('set-cookie', sessions.open(request, operatorKey, true, Number.MAX_SAFE_INTEGER));
+  response.setHeader('set-cookie', await sessions.open(request, operatorKey, true, Number.MAX_SAFE_INTEGER));
   log('info', 'console_signed_in_by_link');
   return sendJson(response, {});
 }
@@ -269,7 +305,7 @@ async function finishAtProvider(
     const { bearer, untilMs } = await parts.provider.finish(current, cookieIn(request, PENDING));
     // Whoever has no role here is told so now, and has no session.
     await parts.opened.as(bearer)('status', {});
-    redirect(response, '/', [parts.sessions.open(request, bearer, false, untilMs), gone]);
+    redirect(response, '/', [await parts.sessions.open(request, bearer, false, untilMs), gone]);
     log('info', 'console_signed_in_at_provider');
   } catch (thrown) {
     const { fault } = asGatewayError(thrown);

@@ -1,15 +1,24 @@
 /**
- * Who is signed in: an opaque id in a cookie, and here what stands for it. Kept in this process alone: who restarts it signs in again,
- * and nothing of a session is ever on a disk.
+ * Who is signed in: an opaque id in a cookie, and a row that every door asks. What the row says is sealed under the operator's key and
+ * that id, which is nowhere but in the browser: who reads the rows reads nothing.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { Seals } from './seal.ts';
 
-/** Without a request for so long a session is over, and after so long in any case. Milliseconds. */
-const IDLE_MS = 30 * 60_000;
+/** After so long a session is over in any case, milliseconds. Without a request it is after half an hour: the rows see to that. */
 const LONGEST_MS = 12 * 3_600_000;
-const MOST = 1_000;
 const ID = /^[\w-]{43}$/;
+
+/** Where sessions are kept, so that all doors know the same. */
+export interface SessionRows {
+  open(digest: Uint8Array, sealed: Uint8Array, endsMs: number): Promise<void>;
+  /** What was sealed; empty = there is none, or it is over. `look`: it holds no longer for being asked for. */
+  find(digest: Uint8Array, look: boolean): Promise<Uint8Array>;
+  end(digest: Uint8Array): Promise<void>;
+  /** True = nobody took this name before, at any door; it is remembered until then, Unix ms. */
+  once(name: string, untilMs: number): Promise<boolean>;
+}
 
 export interface Session {
   /** With which the door is called. */
@@ -19,10 +28,14 @@ export interface Session {
   /** Signed in by a link of this machine: it is good on this machine only. */
   isLocal: boolean;
   untilMs: number;
-  seenMs: number;
+  /** SHA-256 of its id. */
+  digest: Uint8Array;
 }
 
-const digestOf = (id: string): string => createHash('sha256').update(id).digest('base64url');
+type Kept = Omit<Session, 'digest'>;
+
+/** Other words than those of the sessions of schools, which are rows beside these. */
+const digestOf = (id: string): Uint8Array => createHash('sha256').update(`console|${id}`).digest();
 const random = (): string => randomBytes(32).toString('base64url');
 
 /** One cookie; undefined = none, or more than one: then nobody can say which is ours. */
@@ -39,65 +52,57 @@ export const cookie = (name: string, value: string, sameSite: 'Strict' | 'Lax', 
   `${name}=${value}; Path=/; Secure; HttpOnly; SameSite=${sameSite}${maxAgeS === undefined ? '' : `; Max-Age=${maxAgeS}`}`;
 
 export class Sessions {
-  readonly #sessions = new Map<string, Session>();
+  readonly #rows: SessionRows;
+  readonly #seals: Seals;
   readonly #name: string;
   readonly #now: () => number;
 
   /** `port`: two gateways on one machine share cookies, and must not take each other's. */
-  constructor(port: number, now: () => number) {
+  constructor(rows: SessionRows, seals: Seals, port: number, now: () => number) {
+    this.#rows = rows;
+    this.#seals = seals;
     this.#name = `__Host-eduk-console-${port}`;
     this.#now = now;
   }
 
   /** Begins one; gives the cookie. It is always a new one: an id that a browser brought along is never taken over, and ends. */
-  open(request: IncomingMessage, bearer: string, isLocal: boolean, untilMs: number): string {
-    this.end(request);
-    const now = this.#now();
+  async open(request: IncomingMessage, bearer: string, isLocal: boolean, untilMs: number): Promise<string> {
+    await this.end(request);
     const id = random();
-    for (const [digest, one] of this.#sessions) if (this.#isOver(one)) this.#sessions.delete(digest);
-    // The oldest goes first: a map keeps its order.
-    for (const digest of this.#sessions.keys()) {
-      if (this.#sessions.size < MOST) break;
-      this.#sessions.delete(digest);
-    }
-    this.#sessions.set(digestOf(id), {
+    const kept: Kept = {
       bearer,
       token: random(),
       isLocal,
-      untilMs: Math.min(untilMs, now + LONGEST_MS),
-      seenMs: now,
-    });
+      untilMs: Math.min(untilMs, this.#now() + LONGEST_MS),
+    };
+    await this.#rows.open(digestOf(id), this.#seals.seal('session', id, kept), kept.untilMs);
     return cookie(this.#name, id, 'Strict');
   }
 
-  /** `isLocal`: whether the request comes from this machine, with nobody between. */
-  of(request: IncomingMessage, isLocal: boolean): Session | undefined {
+  /** `isLocal`: whether the request comes from this machine, with nobody between. Faults: those of the rows. */
+  async of(request: IncomingMessage, isLocal: boolean): Promise<Session | undefined> {
     const id = this.#idIn(request);
-    const session = id === undefined ? undefined : this.#sessions.get(digestOf(id));
-    if (!session || this.#isOver(session) || (session.isLocal && !isLocal)) return undefined;
-    session.seenMs = this.#now();
-    return session;
+    if (id === undefined) return undefined;
+    const digest = digestOf(id);
+    const kept = this.#seals.open('session', id, await this.#rows.find(digest, false)) as Kept | undefined;
+    if (!kept || this.#now() >= kept.untilMs || (kept.isLocal && !isLocal)) return undefined;
+    return { ...kept, digest };
   }
 
   /** Whether it still holds; looking does not make it hold longer. */
-  holds(session: Session): boolean {
-    return !this.#isOver(session) && [...this.#sessions.values()].includes(session);
+  async holds({ digest, untilMs }: Session): Promise<boolean> {
+    return this.#now() < untilMs && (await this.#rows.find(digest, true)).length > 0;
   }
 
-  /** Ends the one that a browser has; gives the cookie that takes its own away. */
-  end(request: IncomingMessage): string {
+  /** Ends the one that a browser has, at all doors; gives the cookie that takes its own away. */
+  async end(request: IncomingMessage): Promise<string> {
     const id = this.#idIn(request);
-    if (id !== undefined) this.#sessions.delete(digestOf(id));
+    if (id !== undefined) await this.#rows.end(digestOf(id));
     return cookie(this.#name, '', 'Strict', 0);
   }
 
   #idIn(request: IncomingMessage): string | undefined {
     const id = cookieIn(request, this.#name);
     return id !== undefined && ID.test(id) ? id : undefined;
-  }
-
-  #isOver({ untilMs, seenMs }: Session): boolean {
-    const now = this.#now();
-    return now >= untilMs || now >= seenMs + IDLE_MS;
   }
 }

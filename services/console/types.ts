@@ -34,6 +34,8 @@ export interface Endpoint {
   standard: string;
   /** `up`, `resting` or `gone`. */
   state: string;
+  /** `closed`, `open` or `half_open`. */
+  breaker: string;
   status: number;
   cause: string;
   restUntil: number;
@@ -63,8 +65,26 @@ export interface Refused {
   entitlement: string;
 }
 
+/** What an operator should know, of one kind: who must act, and of whom it is. */
+export interface AlertView {
+  code: string;
+  /** `page` or `warn`. */
+  grade: string;
+  told: Record<Lang, string>;
+  /** `operator`, `party`, `school` or `administration`. */
+  who: string;
+  /** The page that shows more; empty = the command does. */
+  to: string;
+  see: string;
+  /** The first of them; `all` counts the others too. */
+  of: { party: Named; school: Named; subject: string; count: number; since: number }[];
+  all: number;
+}
+
 export interface Overview {
   at: number;
+  /** Worst first. */
+  alerts: AlertView[];
   version: string;
   devKey: boolean;
   events: number;
@@ -72,6 +92,9 @@ export interface Overview {
   holds: number;
   /** Keys that no service could handle, and messages that no receiver took. */
   dead: { keys: number; rows: number };
+  /** Rosters that administrations were asked for and that did not come, and schools whose turn of the school year waits. */
+  pulls: number;
+  turns: number;
   minutes: { at: number; accepted: number }[];
   coveredFrom: number;
   methods: { method: string; accepted: number; refused: number; last: number }[];
@@ -218,9 +241,235 @@ export interface Dead {
   dropped: { party: Named; school: Named; service: string; code: string; rows: number; from: number; until: number }[];
 }
 
+/** Mail of a party that was counted, or is sent again. */
+export interface ReplayView {
+  id: string;
+  state: string;
+  cause: string;
+  party: Named;
+  school: Named;
+  service: string;
+  about: string;
+  key: string;
+  flow: string;
+  events: string[];
+  from: number;
+  until: number;
+  again: boolean;
+  outOfOrder: boolean;
+  keptFrom: number;
+  looked: number;
+  toLook: number;
+  /** Messages, as counted. */
+  selected: number;
+  fresh: number;
+  had: number;
+  late: number;
+  pending: number;
+  forbidden: { reason: string; messages: number }[];
+  toSend: number;
+  rate: number;
+  mostErrors: number;
+  errors: number;
+  /** What became of them. */
+  sent: number;
+  untold: number;
+  refused: number;
+  withheld: number;
+  gone: number;
+  leftOut: number;
+  underWay: number;
+  setBack: number;
+  made: number;
+  began: number;
+  ended: number;
+}
+
 export interface Done {
   flow: string;
   decided: boolean;
   keys: number;
   rows: number;
+}
+
+/** Who was given data of a school's people, by day. */
+export interface AccessList {
+  /** Empty = none was asked for. */
+  school: Named;
+  rows: {
+    day: string;
+    party: Named;
+    purpose: string;
+    attributes: string[];
+    /** Answers and deliveries; and persons in them, each time counted. */
+    times: number;
+    people: number;
+    /** The newest leaf of the log of what was done that says so. */
+    leaf: number;
+  }[];
+}
+
+export interface SettingView {
+  name: string;
+  about: string;
+  /** Empty = it is not set and has no default. Of what may hold a secret only that it is set: `…`. */
+  value: string;
+  isDefault: boolean;
+}
+
+export interface PartyLine extends Named {
+  roles: string[];
+  /** When it was stopped; 0 = it goes on. */
+  stopped: number;
+}
+
+export interface PartyList {
+  parties: PartyLine[];
+  /** Of all that fit. */
+  all: number;
+}
+
+/** Times in milliseconds; absent = nothing was measured. */
+export interface Score {
+  accepted: number;
+  refused: number;
+  refusedAtDoor: number;
+  schemaViolations: number;
+  refusals: { code: string; title: Record<Lang, string>; times: number }[];
+  requests: number;
+  again: number;
+  failed: number;
+  failures: { code: string; times: number }[];
+  delivered: number;
+  answerP50?: number;
+  answerP99?: number;
+  deliveryP50?: number;
+  deliveryP99?: number;
+}
+
+export interface EndingView {
+  /** `certificate`, `secret`, `key`, `mandate`, `run_off` or `version`. */
+  what: string;
+  subject: string;
+  day: string;
+  count: number;
+  schools: Named[];
+}
+
+export interface MandateView {
+  id: string;
+  school: Named;
+  party: Named;
+  services: string[];
+  state: string;
+  from: string;
+  until: string;
+  runOff: string;
+  agreement: string;
+}
+
+export interface PartyView extends Named {
+  roles: string[];
+  board: Named;
+  attributes: string[];
+  stopped: number;
+  from: string;
+  until: string;
+  score: Score;
+  days: { day: string; score: Score }[];
+  /** By standard, with how it is now; `host` is all that is shown of its address. */
+  endpoints: (Endpoint & { host: string; score?: Score })[];
+  endings: EndingView[];
+  lastAccepted: number;
+  lastDelivered: number;
+  /** Messages that are parked for it. */
+  waiting: number;
+  /** The last day of the certificate that it showed, Unix milliseconds; 0 = it showed none here. */
+  certificate: number;
+  mandates: MandateView[];
+  mandatesAll: number;
+}
+
+/** A count as the operator may know it. */
+export interface ToldCount {
+  count: number;
+  kind: 'told' | 'under_ten' | 'hidden' | 'at_least';
+}
+
+export interface LaunchView {
+  platform: Named;
+  publisher: Named;
+  /** `low`, `none`, `usual`, `few`. */
+  state: string;
+  percent: number;
+  usual: number;
+  usualKnown: boolean;
+  /** `them`, `us`. */
+  whose: string;
+  code: string;
+  title: Record<Lang, string>;
+  party: Named;
+  who: string;
+  because: string;
+  told: string;
+  remedy: string;
+  quarters: {
+    at: string;
+    asked: ToldCount;
+    opened: ToldCount;
+    unopened: ToldCount;
+    refused: ToldCount;
+    usual: number;
+  }[];
+}
+
+export interface LaunchesView {
+  day: string;
+  /** HH:MM. */
+  until: string;
+  beside: string[];
+  rows: LaunchView[];
+}
+
+export interface CauseView {
+  code: string;
+  title: Record<Lang, string>;
+  state: string;
+  count: ToldCount;
+  who: string;
+  party: Named;
+  remedy: string;
+}
+
+export interface ReadinessView {
+  year: string;
+  daysLeft: number;
+  rows: {
+    school: Named;
+    product: string;
+    title: string;
+    /** Wanted, confirmed, granted, provisioned, opened. */
+    steps: ToldCount[];
+    causes: CauseView[];
+  }[];
+  chase: CauseView[];
+  days: { day: string; wanted: number; confirmed: number; granted: number; provisioned: number; opened: number }[];
+  cursor: string;
+}
+
+export interface PreflightView {
+  day: string;
+  lookedAt: number;
+  lines: {
+    school: Named;
+    order: string;
+    line: string;
+    product: string;
+    title: string;
+    code: string;
+    fault: Record<Lang, string>;
+    party: Named;
+  }[];
+  messages: { party: Named; subject: string; body: string }[];
+  cursor: string;
 }

@@ -1,8 +1,10 @@
+import type { LearnerHas } from '#proto/eduk/operator/v1/operator';
 import { schoolFlag } from '../checks.ts';
 import type { Command, Result } from '../command.ts';
 import { readPairs } from '../learners.ts';
-import { list, table } from '../print.ts';
+import { counted, dutchTime, isoTime, list, table } from '../print.ts';
 import { misuse } from '../problem.ts';
+import { each } from './learner.ts';
 
 /** Why a line is left as it is. */
 const LEFT: Readonly<Record<string, string>> = {
@@ -61,5 +63,71 @@ export const mapKeys: Command = {
       ...(apply ? {} : { said: 'Nothing was changed; --apply takes these keys in.' }),
       exit: apply && left.length > 0 ? 1 : 0,
     };
+  },
+};
+
+const says: Readonly<Record<string, string>> = {
+  merges: 'would become one',
+  merged: 'are one learner',
+  parts: 'would become two again',
+  parted: 'are two learners',
+};
+
+const has = (what: LearnerHas | undefined) =>
+  what && {
+    schoolYears: what.schoolYears,
+    entitlements: what.entitlements,
+    results: what.results,
+  };
+const hasWords = (what: LearnerHas | undefined): string =>
+  what
+    ? `${counted(what.entitlements, 'entitlement')}, ${counted(what.results, 'result')}, in rosters of ${what.schoolYears.join(' and ') || 'no year'}`
+    : '';
+
+export const mergeLearners: Command = {
+  name: 'learner merge',
+  about: 'Say what it comes to that two learners are one; with --apply ask for it, or undo it.',
+  flags: {
+    school: { ...schoolFlag('The school.'), required: true },
+    apply: { about: 'Ask for it: it waits until another person approves it.' },
+    undo: { about: 'They are two after all: within 30 days, at once.' },
+  },
+  notes: [
+    'Give two learners of the school a line on standard input, each by ECK iD or key, a tab or a semicolon between: first the one that stays as it is shown. They are not repeated.',
+    'Entitlements, results, launches and mail of both are those of the first from then on. A second person approves it with eduk hold approve.',
+    'Undone, each has what it had; what came meanwhile stays with the first.',
+  ],
+  async run(call): Promise<Result> {
+    const schoolOin = call.one('school')!;
+    const [apply, undo] = [call.has('apply'), call.has('undo')];
+    const gateway = call.gateway();
+    return each(await readPairs(call.streams, 'two learners'), async ({ before: winner, after: loser }) => {
+      const done = await gateway.ask('mergeLearners', { schoolOin, winner, loser, apply, undo });
+      const { outcome, flowId, decision, holdId, undoUntilMs } = done;
+      const isHeld = decision?.outcome === 'LearnersMergeHeld';
+      const isUndone = decision?.outcome === 'LearnersMergeUndone';
+      const until = undoUntilMs > 0n && !isUndone ? `; can be undone until ${dutchTime(undoUntilMs)}` : '';
+      const word = isHeld ? `held: eduk hold approve ${holdId}` : isUndone ? says['parted']! : says[outcome]!;
+      return {
+        // What is held is no failure of this command.
+        ...(flowId === '' ? {} : { flowId }),
+        ...(isHeld ? {} : { decision }),
+        says: [
+          `${word}${until}`,
+          `the first: ${hasWords(done.winner)}`,
+          done.loser ? `the second: ${hasWords(done.loser)}` : '',
+        ]
+          .filter(Boolean)
+          .join('; '),
+        json: {
+          outcome: isUndone ? 'parted' : outcome,
+          held: isHeld,
+          holdId: holdId || null,
+          undoUntil: isoTime(undoUntilMs),
+          first: has(done.winner) ?? null,
+          second: has(done.loser) ?? null,
+        },
+      };
+    });
   },
 };

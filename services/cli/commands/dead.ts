@@ -51,17 +51,22 @@ export const listDead: Command = {
         standard: row.standard,
         key: row.key,
         code: row.code,
+        cause: row.cause || null,
+        told: row.told || null,
         status: row.status || null,
         attempts: row.attempts,
         rows: Number(row.rows),
         since: isoTime(row.sinceMs),
-        who: whoFor(row.code),
+        retryAt: row.nextMs === 0n ? null : isoTime(row.nextMs),
+        ...(row.stopped ? { stopped: true } : {}),
+        who: row.who || whoFor(row.code),
       })),
       endpoints: endpoints.map((one) => ({
         partyOin: one.partyOin,
         partyName: nameOf(one.partyOin),
         standard: one.standard,
         state: one.state,
+        breaker: one.breaker || null,
         status: one.status || null,
         cause: one.cause || null,
         retryAt: one.state === 'gone' ? null : isoTime(one.restUntilMs),
@@ -109,7 +114,7 @@ export const listDead: Command = {
     ];
     if (unsent.length > 0)
       texts.push(
-        `${counted(unsent.length, 'key')} that an endpoint did not take; eduk dead retry sends them again, eduk dead drop gives them up.`,
+        `${unsentWords(unsent)} that an endpoint did not take; eduk dead retry sends them again, eduk dead drop gives them up.`,
         ...unsentTables(unsent, names, now),
       );
     if (endpoints.length > 0)
@@ -120,7 +125,7 @@ export const listDead: Command = {
           endpoints.map((one) => [
             named(one.partyOin, names),
             `${one.standard}\n${one.state}${one.state === 'gone' ? '' : ` until ${dutchTime(one.restUntilMs)}`}`,
-            one.status || one.cause || '',
+            [one.status || '', one.cause].filter(Boolean).join(' '),
             one.oldestMs === 0n ? '' : age(one.oldestMs, now),
           ]),
         ),
@@ -144,11 +149,21 @@ export const listDead: Command = {
   },
 };
 
+const unsentWords = (unsent: readonly ParkedRows[]): string => {
+  const schools = unsent.filter(({ key }) => key === '').length;
+  const keys = unsent.length - schools;
+  return [...(keys > 0 ? [counted(keys, 'key')] : []), ...(schools > 0 ? [counted(schools, 'whole school')] : [])].join(
+    ' and ',
+  );
+};
+
 /** For each endpoint whose it is and who must act, and a line for each key. */
 function unsentTables(unsent: readonly ParkedRows[], names: readonly PartyName[], now: number): string[] {
   const groups = new Map<string, ParkedRows[]>();
   for (const row of unsent) {
-    const head = `${named(row.partyOin, names).replace('\n', ', ')}, ${row.standard}; who must act: ${whoMustAct(whoFor(row.code))}`;
+    const who = whoMustAct(row.who || whoFor(row.code));
+    const said = row.told === '' ? '' : `. ${row.cause}: ${row.told}`;
+    const head = `${named(row.partyOin, names).replace('\n', ', ')}, ${row.standard}; who must act: ${who}${said}`;
     groups.set(head, [...(groups.get(head) ?? []), row]);
   }
   return [...groups].map(
@@ -156,11 +171,12 @@ function unsentTables(unsent: readonly ParkedRows[], names: readonly PartyName[]
       `${paragraph(head)}\n${table(
         ['key', 'service', 'code', 'answer', 'tries', 'rows', 'since'],
         rows.map((row) => [
-          row.key,
+          // A school that is refused as a whole is asked again together.
+          row.key || `all of ${row.schoolOin}`,
           mailboxWord(row.service),
           row.code,
           row.status || 'none',
-          row.attempts,
+          row.stopped ? `${row.attempts}, stopped` : row.attempts,
           row.rows,
           age(row.sinceMs, now),
         ]),
@@ -174,7 +190,7 @@ const selection = {
 } as const;
 
 /** Deliveries that the command line names: by key, party or school. */
-async function resolve(call: Call, action: 'retry' | 'drop'): Promise<{ keys: number; rows: number }> {
+async function resolve(call: Call, action: 'retry' | 'drop' | 'stop'): Promise<{ keys: number; rows: number }> {
   const which = { partyOin: call.one('party') ?? '', schoolOin: call.one('school') ?? '', action };
   const named = call.args('KEY');
   const sum = { keys: 0, rows: 0 };
@@ -251,6 +267,26 @@ export const retryDead: Command = {
               ...(all === 0 ? [] : [`${counted(all, 'key')} taken up again`]),
               ...(woken.length === 0 ? [] : [`${counted(woken.length, 'endpoint')} sent to again`]),
             ].join(', ')}; eduk dead list shows what fails anew.`,
+    };
+  },
+};
+
+export const stopDead: Command = {
+  name: 'dead stop',
+  about: 'Stop sending again what a party did not take; it stays so until eduk dead retry or eduk dead drop.',
+  arguments: [{ name: 'KEY', about: 'Keys, as eduk dead list shows them.', optional: true, many: true }],
+  flags: { ...selection, all: { about: 'Whatever is sent again to any party.' } },
+  notes: [
+    'What is under way is not called back; if it fails, it is not sent again. What was never sent is sent as before.',
+  ],
+  async run(call): Promise<Result> {
+    const isAny = call.args('KEY').length > 0 || call.one('party') !== undefined || call.one('school') !== undefined;
+    if (!isAny && !call.has('all')) throw misuse('Say which: keys, --party, --school or --all.');
+    const stopped = await resolve(call, 'stop');
+    if (stopped.keys === 0) throw new Problem('state.missing', 'Nothing like this is sent again.');
+    return {
+      json: { stopped },
+      text: `${counted(stopped.rows, 'message')} of ${counted(stopped.keys, 'key')} stopped; eduk dead list shows them, eduk dead retry sends them again.`,
     };
   },
 };

@@ -4,9 +4,9 @@ import { dirname, join, resolve } from 'node:path';
 import { type Config, ConfigError, parseAddress } from '#kernel';
 import type { Age } from '#proto/eduk/bus/v1/bus';
 import { Role } from '#proto/eduk/core/v1/party';
-import type { StatusResponse } from '#proto/eduk/operator/v1/operator';
+import { LeaversKept, type StatusResponse } from '#proto/eduk/operator/v1/operator';
 import type { RegisterRun } from '#proto/eduk/parties/v1/parties';
-import type { Pull, SchoolRoster } from '#proto/eduk/rosters/v1/rosters';
+import type { Pull, SchoolRoster, WaitingTurn } from '#proto/eduk/rosters/v1/rosters';
 import { endsOfFiles, endsOfParties } from '../certificates.ts';
 import { howToStart, tokenFile } from '../client.ts';
 import type { Call, Command, Result } from '../command.ts';
@@ -16,6 +16,7 @@ import { asProblem } from '../problem.ts';
 import { backupsOnly, retention } from '../retention.ts';
 import { whoMustAct } from '../words.ts';
 import { keeping } from './keep.ts';
+import { waits } from './turn.ts';
 
 interface Check {
   name: string;
@@ -87,8 +88,11 @@ export const doctor: Command = {
         const known = new Set(services.map(({ name }) => name));
         checks.push(
           ...wellbeing({ ...status, known }),
+          await standing(call),
           await unsent(call),
           await stops(call),
+          await unconfirmed(call),
+          ...(await forgets(call)),
           ...(await heldKeys(call)),
         );
       }
@@ -316,6 +320,8 @@ function wellbeing({
   registers,
   pulls,
   administrationProblems,
+  turns,
+  turnsTotal,
 }: StatusResponse & { known: ReadonlySet<string> }): Check[] {
   const gaps = ages.filter(({ gap }) => gap);
   const behind = ages.filter((one) => Number(one.oldestUnreadMs) > BEHIND_MS);
@@ -356,12 +362,14 @@ function wellbeing({
     ...registers.map(registerCheck),
     ...administrationProblems.map((problem) => warn('administrations', problem)),
     ...pullChecks(pulls),
+    ...turnChecks(turns, turnsTotal),
     ...(devKey ? [warn('gateway’s key', 'runs on a development key')] : []),
   ];
 }
 
 /** Administrations that are named one by one; of more it is said how many. */
 const PULLS_NAMED = 10;
+const TURNS_NAMED = 10;
 
 /** Rosters that were asked of administrations and did not come in: why, and who must act. */
 function pullChecks(pulls: readonly Pull[]): Check[] {
@@ -369,12 +377,23 @@ function pullChecks(pulls: readonly Pull[]): Check[] {
     const of = pull.schoolOin === '' ? `${pull.partyOin} rests` : `${pull.schoolOin} of ${pull.partyOin}`;
     const why = [pull.code, pull.faultcode].filter(Boolean).join(', ') || 'nobody is there';
     const next = pull.failures > 0 ? `; asked again ${dutchTime(pull.dueMs)}` : '';
-    return `${of}: ${pull.outcome} (${why})${pull.who ? `; ${whoMustAct(pull.who)} must act` : ''}${next}; see eduk roster pull`;
+    return `${of}: ${pull.outcome} (${why})${pull.who ? `; ${whoMustAct(pull.who)} must act` : ''}${next}; see eduk roster pulls`;
   };
   const more = pulls.length - PULLS_NAMED;
   return [
     ...pulls.slice(0, PULLS_NAMED).map((pull) => warn('administrations', says(pull))),
     ...(more > 0 ? [warn('administrations', `${more} more rosters did not come in`)] : []),
+  ];
+}
+
+/** Schools that are still in a school year that is over for them. Without a roster of the new one nothing is wrong with the gateway. */
+function turnChecks(turns: readonly WaitingTurn[], total: number): Check[] {
+  const says = ({ schoolOin, running, schoolYear, onDay, why }: WaitingTurn): string =>
+    `${schoolOin} is in ${running} still, and would have gone on to ${schoolYear} on ${onDay}: ${waits[why] ?? why}; see eduk roster turn`;
+  const more = total - Math.min(turns.length, TURNS_NAMED);
+  return [
+    ...turns.slice(0, TURNS_NAMED).map((turn) => warn('school year', says(turn))),
+    ...(more > 0 ? [warn('school year', counted(more, 'more school waits', 'more schools wait'))] : []),
   ];
 }
 
@@ -407,16 +426,48 @@ function registerCheck({
     : ok(register, says);
 }
 
+/** What stands in the way, as `eduk alert list` has it, and whether anybody is told of it. */
+async function standing(call: Call): Promise<Check> {
+  const name = 'alerts';
+  try {
+    const { alerts, channels } = await call.gateway().ask('listAlerts', {});
+    if (alerts.length === 0) {
+      const told =
+        channels.length > 0
+          ? `told by ${channels.join(' and ')}`
+          : 'told to nobody: EDUK_ALERT_WEBHOOK and EDUK_ALERT_MAIL are not set';
+      return ok(name, `nothing stands in the way; ${told}`);
+    }
+    const kinds = [...Map.groupBy(alerts, ({ alert }) => alert!.code)].map(([code, { length }]) =>
+      length === 1 ? code : `${length} × ${code}`,
+    );
+    const untold = alerts.filter(({ failures }) => failures > 0).length;
+    const says = [
+      `${counted(alerts.length, 'alert')}: ${kinds.join(', ')}`,
+      'see eduk alert list',
+      ...(untold > 0 ? [`${untold} could not be told: see eduk alert test`] : []),
+    ];
+    return warn(name, says.join('; '));
+  } catch (thrown) {
+    return warn(name, `not known: ${asProblem(thrown).message}`);
+  }
+}
+
 /** Whether receivers take what is sent to them. */
 async function unsent(call: Call): Promise<Check> {
   const name = 'endpoints';
   try {
     const { rows, endpoints } = await call.gateway().ask('listParked', {});
-    const keys = rows.filter(({ standard }) => standard !== '').length;
-    if (keys === 0 && endpoints.length === 0) return ok(name, 'all take what is sent to them');
+    const unsent = rows.filter(({ standard }) => standard !== '');
+    const schools = unsent.filter(({ key }) => key === '').length;
+    const keys = unsent.length - schools;
+    const open = endpoints.filter(({ breaker }) => breaker === 'open').length;
+    if (unsent.length === 0 && endpoints.length === 0) return ok(name, 'all take what is sent to them');
     const says = [
       ...(keys === 0 ? [] : [`${counted(keys, 'key')} not taken`]),
+      ...(schools === 0 ? [] : [`${counted(schools, 'school')} refused as a whole`]),
       ...(endpoints.length === 0 ? [] : [counted(endpoints.length, 'endpoint fails', 'endpoints fail')]),
+      ...(open === 0 ? [] : [`${counted(open, 'breaker')} open`]),
     ];
     return warn(name, `${says.join(', ')}; see eduk dead list`);
   } catch (thrown) {
@@ -434,6 +485,51 @@ async function stops(call: Call): Promise<Check> {
     return warn(name, `${which.join(', ')}; they go on by eduk party resume`);
   } catch (thrown) {
     return warn(name, `not known: ${asProblem(thrown).message}`);
+  }
+}
+
+/** Schools that are forgotten, of which somebody may still hold what it was given. */
+async function unconfirmed(call: Call): Promise<Check> {
+  const name = 'forgotten schools';
+  try {
+    const { forgettings } = await call.gateway().ask('listSchoolForgets', {});
+    const open = forgettings
+      .filter(({ state }) => state !== 'kept')
+      .map((one) => ({
+        ...one,
+        asks: one.receivers.filter(({ mustConfirm, confirmedMs }) => mustConfirm && confirmedMs === 0n),
+      }))
+      .filter(({ asks }) => asks.length > 0);
+    if (open.length === 0) return ok(name, 'nobody has to be asked whether it deleted what it had');
+    const which = open.map(({ schoolOin, state, destroyAtMs, asks }) => {
+      const hour = `${state === 'destroyed' ? 'destroyed' : 'to be destroyed'} ${dutchTime(destroyAtMs)}`;
+      return `${schoolOin} (${hour}): ${counted(asks.length, 'receiver has', 'receivers have')} not confirmed`;
+    });
+    return warn(name, `${listed(which)}; see eduk school forgets, and ask them`);
+  } catch (thrown) {
+    return warn(name, `not known: ${asProblem(thrown).message}`);
+  }
+}
+
+/** Schools that are closed and will be destroyed: until shortly before its hour one can be kept. */
+async function forgets(call: Call): Promise<Check[]> {
+  const name = 'forgotten schools';
+  try {
+    const { forgettings } = await call.gateway().ask('listSchoolForgets', { schoolOin: '' });
+    const waiting = forgettings.filter(({ state }) => state === 'waits');
+    return [
+      ...waiting
+        .slice(0, SHOWN_SCHOOLS)
+        .map(({ schoolOin, destroyAtMs }) =>
+          warn(
+            name,
+            `${schoolOin} is closed, and destroyed on ${dutchTime(destroyAtMs)}; eduk school keep takes that back`,
+          ),
+        ),
+      ...(waiting.length > SHOWN_SCHOOLS ? [warn(name, `${waiting.length - SHOWN_SCHOOLS} more are closed`)] : []),
+    ];
+  } catch (thrown) {
+    return [warn(name, `not known: ${asProblem(thrown).message}`)];
   }
 }
 
@@ -458,7 +554,8 @@ async function kept(call: Call, config: Config, status: StatusResponse | undefin
       const answers = await Promise.all(some.map(({ oin: schoolOin }) => gateway.ask('listSites', { schoolOin })));
       years.push(...answers.flatMap((answer) => answer.years));
     }
-    return retention({ backups, ages: status.ages, years, parked, now });
+    const leavers = status.leavers ?? LeaversKept.fromPartial({});
+    return retention({ backups, ages: status.ages, years, leavers, parked, now });
   } catch (thrown) {
     return [warn('kept', `not known: ${asProblem(thrown).message}`), ...backupsOnly(backups, now)];
   }
@@ -539,6 +636,8 @@ const statusJson = (status: StatusResponse) => ({
     dueMs: Number(pull.dueMs),
   })),
   administrationProblems: status.administrationProblems,
+  turns: status.turns,
+  turnsTotal: status.turnsTotal,
   certificates: status.certificates.map(({ partyOin, partyName, notAfterMs }) => ({
     oin: partyOin,
     name: partyName,

@@ -8,6 +8,73 @@ import { asProblem, errorJson, misuse, Problem } from '../problem.ts';
 import { whoMustAct } from '../words.ts';
 import { lossesJson, lossTable } from './import.ts';
 
+const STATES = ['accepted', 'waiting', 'held', 'parked', 'refused', 'decided', 'done', 'read'];
+const MOST_LISTED = 200;
+
+export const listFlows: Command = {
+  name: 'flow list',
+  about: 'Find messages by what they are about, and rosters that were read: newest first.',
+  arguments: [
+    {
+      name: 'TEXT',
+      about: 'Id of an order, entitlement, result, product or launch, or a school year.',
+      optional: true,
+    },
+  ],
+  flags: {
+    school: schoolFlag('Of this school.'),
+    party: { about: 'Sent or read by this party; operator = by the operator.', value: 'OIN' },
+    state: {
+      about: `In this state: ${STATES.join(', ')}. read = rosters that a party fetched, by day.`,
+      value: 'STATE',
+      check: (value) => (STATES.includes(value) ? undefined : `must be one of ${STATES.join(', ')}`),
+    },
+    limit: {
+      about: `At most so many; ${MOST_LISTED} at most, 50 without.`,
+      value: 'NUMBER',
+      check: (value) =>
+        /^[1-9]\d{0,2}$/.test(value) && Number(value) <= MOST_LISTED
+          ? undefined
+          : `must be a whole number from 1 to ${MOST_LISTED}`,
+    },
+  },
+  async run(call): Promise<Result> {
+    const { flows, names, coveredFromMs, more } = await call.gateway().ask('listFlows', {
+      text: call.args('TEXT')[0] ?? '',
+      schoolOin: call.one('school') ?? '',
+      partyOin: call.one('party') ?? '',
+      state: call.one('state') ?? '',
+      limit: Number(call.one('limit') ?? 0),
+      beforeMs: 0n,
+    });
+    const nameOf = new Map(names.map(({ oin, name }) => [oin, name]));
+    const json = flows.map((flow) => ({
+      flowId: flow.flowId,
+      at: isoTime(flow.acceptedMs),
+      method: flow.method,
+      partyOin: flow.partyOin,
+      partyName: nameOf.get(flow.partyOin) ?? null,
+      schoolOin: flow.schoolOin || null,
+      subject: flow.subject || null,
+      state: flow.state,
+      code: flow.code || null,
+    }));
+    const rows = flows.map((flow) => [
+      `${dutchTime(flow.acceptedMs)}\n${flow.flowId}`,
+      [flow.method, flow.subject].filter(Boolean).join('\n'),
+      [nameOf.get(flow.partyOin), flow.partyOin, flow.schoolOin && `of ${flow.schoolOin}`].filter(Boolean).join('\n'),
+      [flow.state, flow.code].filter(Boolean).join('\n'),
+    ]);
+    const rest = more
+      ? '\n\nThere are more: name a school, a party or a state.'
+      : coveredFromMs > 0n
+        ? `\n\nMessages since ${dutchTime(coveredFromMs)} were looked through; what is older is found by its id.`
+        : '';
+    if (rows.length === 0) return { json, text: `Nothing was found.${rest}` };
+    return { json, text: `${table(['when and flow', 'what', 'by', 'state'], rows)}${rest}` };
+  },
+};
+
 export const showFlow: Command = {
   name: 'flow show',
   about: 'Show every step that a message took, and where it is now.',
@@ -33,6 +100,7 @@ export const showFlow: Command = {
       code: step.code || null,
       told: step.told || null,
       receiverOin: step.receiverOin || null,
+      losses: lossesJson(step.losses),
     }));
     const json = {
       flowId: flow.flowId,
@@ -60,12 +128,18 @@ export const showFlow: Command = {
       step.step,
       step.receiverOin ? `${step.service}\nto ${step.receiverOin}` : step.service,
       step.state,
-      [step.code, step.told || inMailbox(step)].filter(Boolean).join(': '),
+      [step.code, step.told || inMailbox(step), lostIn(step)].filter(Boolean).join(': '),
     ]);
     const lost = flow.losses.length === 0 ? '' : `\n\n${lossTable(flow.losses)}`;
     return { json, text: `${facts}\n\n${table(['when', 'step', 'by', 'state', 'note'], rows)}${lost}` };
   },
 };
+
+/** What of a delivery the standard of its endpoint had no place for. */
+const lostIn = ({ losses }: FlowStep): string =>
+  losses.length === 0
+    ? ''
+    : `left out: ${losses.map(({ element, count }) => (count > 1 ? `${element} (${count})` : element)).join(', ')}`;
 
 /** Done for delivery is laid ready; whether the receiver fetched it, its own watch knows. */
 const inMailbox = ({ service, receiverOin, state }: FlowStep): string =>

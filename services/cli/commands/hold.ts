@@ -20,10 +20,12 @@ export function differenceWords(difference: RosterDifference | undefined): strin
     staffJoined,
     staffLeft,
     staffRenamed,
+    leavingLater,
   } = difference;
   const parts: [number, string][] = [
     [joined, 'join'],
     [left, 'leave'],
+    [leavingLater, 'leave later'],
     [moved, 'change group'],
     [renamed, 'renamed'],
     [groupsOpened, 'groups open'],
@@ -54,10 +56,13 @@ const reasons: Record<string, string> = {
   truncated: 'it seems cut off',
   leaves_out_site: 'it names no site, and lacks most pupils of one',
   removes_many: 'it removes many learners',
+  ends_many: 'it names a day on which most learners leave',
   renames_many: 'it renames many learners or groups',
   removes_groups: 'it closes many groups',
   removes_staff: 'it removes many staff',
   renames_staff: 'it renames many staff',
+  merge: 'a second person must say so too',
+  school_change: 'a second person must say so too',
   forgets_many: 'many learners of the school are to be forgotten at once',
 };
 export const heldBecause = (reason: string): string => reasons[reason] ?? reason;
@@ -96,18 +101,30 @@ export const listHolds: Command = {
       yearGroups: hold.yearGroups,
       groupsClosing: hold.groupsClosing,
       forgets: hold.forgets,
+      merges: hold.merges,
+      toSchoolOin: hold.toSchoolOin || null,
+      onDay: hold.onDay || null,
     }));
     const texts = holds.map((hold) =>
       list([
         ['hold', hold.holdId],
         ['school', [hold.schoolName, hold.schoolOin].filter(Boolean).join(', ')],
-        ['roster of', hold.forgets > 0 ? '' : [hold.schoolYear, scopeWords(hold)].filter(Boolean).join(', ')],
+        [
+          'roster of',
+          hold.forgets > 0 || hold.merges > 0 || hold.toSchoolOin
+            ? ''
+            : [hold.schoolYear, scopeWords(hold)].filter(Boolean).join(', '),
+        ],
         ['held because', heldBecause(hold.reason)],
         [
           'would change',
-          hold.forgets > 0
-            ? `${counted(hold.forgets, 'learner')} forgotten, destroyed 72 hours after approval`
-            : differenceWords(hold.difference),
+          hold.toSchoolOin
+            ? `learners go on at ${hold.toSchoolOin} from ${hold.onDay}; eduk school changes says who`
+            : hold.merges > 0
+              ? 'two learners become one; eduk learner merge of whoever asked says which'
+              : hold.forgets > 0
+                ? `${counted(hold.forgets, 'learner')} forgotten, destroyed 72 hours after approval`
+                : differenceWords(hold.difference),
         ],
         ['by year group', hold.yearGroups.map(yearGroupWords).join('; ')],
         ['closing groups', hold.groupsClosing.join(', ')],
@@ -126,7 +143,7 @@ async function decide(call: Call, approve: boolean): Promise<Result> {
   const holdId = call.args('HOLD')[0]!;
   const { flowId, decision } = await call
     .gateway()
-    .ask('decideHold', { holdId, approve })
+    .ask('decideHold', { holdId, approve, confirm: call.has('confirm') })
     .catch((thrown) => {
       const problem = asProblem(thrown);
       // The door tells of a reference used twice; the operator never gave one.
@@ -149,8 +166,13 @@ async function decide(call: Call, approve: boolean): Promise<Result> {
 
 export const approveHold: Command = {
   name: 'hold approve',
-  about: 'Let a held roster take effect, or learners be forgotten.',
+  about: 'Let a held roster take effect, learners be forgotten or go to another school, or two become one.',
   arguments: which,
+  flags: {
+    confirm: {
+      about: 'Stand in for the second person whom a merge or a change of schools needs, on this machine only.',
+    },
+  },
   run: (call) => decide(call, true),
 };
 

@@ -1,4 +1,13 @@
-import { createReadStream, existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import {
+  createReadStream,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,7 +15,7 @@ import { faults, isFault, type Who } from '#kernel';
 import type { FileWarning, Loss } from '#proto/eduk/core/v1/receipt';
 import { siteCode as isSite, oin, schoolFlag, schoolYear } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
-import { counted, isoTime, list, paragraph, table } from '../print.ts';
+import { counted, dutchTime, isoTime, list, paragraph, plain, table } from '../print.ts';
 import { asProblem, errorJson, misuse, Problem, refusalIn } from '../problem.ts';
 import { whoMustAct } from '../words.ts';
 import { differenceJson, differenceWords, scopeWords } from './hold.ts';
@@ -62,7 +71,7 @@ async function* alone<T>(one: T): AsyncGenerator<T> {
 
 /** What may be said beside a file. */
 const settingFlags = {
-  school: schoolFlag('The school, when the file names none; a routing id names its administration too.'),
+  school: schoolFlag('The school, whatever the file says; a routing id names its administration too.'),
   schooljaar: { about: 'The school year, when the file names none.', value: 'YEAR', check: schoolYear },
   party: {
     about: 'Whose file it is: without BRIN and instellingsnummer a school is known by the schoolkey of that party.',
@@ -92,7 +101,7 @@ const warningLines = (warnings: readonly FileWarning[]): string[] =>
     const lines = where.flatMap(({ line }) => (line > 0 ? [line] : []));
     const named = lines.slice(0, LINES).join(', ');
     const more = count > Math.min(lines.length, LINES) ? ', …' : '';
-    return paragraph(`${told} (${code}, ${count} times${named && `; line ${named}${more}`})`);
+    return paragraph(`${told} (${code}, ${counted(count, 'time')}${named && `; line ${named}${more}`})`);
   });
 
 /** Lines of a warning that a person is shown; --json has more. */
@@ -105,6 +114,15 @@ export const lossTable = (losses: readonly Loss[]): string =>
     ['left out', 'how often', 'why'],
     losses.map(({ element, reason, count }) => [element, count, reason]),
   );
+
+/** What of a file is not taken in, the most first; why is in the flow. */
+function leftWords(losses: readonly Loss[]): string {
+  const most = [...losses].sort((a, b) => b.count - a.count);
+  const more = most.length - LEFT;
+  const named = most.slice(0, LEFT).map(({ element, count }) => `${count} × ${element}`);
+  return [...named, ...(more > 0 ? [`${more} more: eduk flow show`] : [])].join(', ');
+}
+const LEFT = 6;
 
 /** Sends one file and says what came of it. Throws what refuses it. */
 async function importFile(call: Call, name: string): Promise<Result> {
@@ -159,6 +177,7 @@ async function importFile(call: Call, name: string): Promise<Result> {
         ['learners', learners],
         ['groups', groups],
         ['staff', staff],
+        ['left in the file', leftWords(losses)],
         ['flow', flowId],
       ]) + notes,
     said: decision?.outcome ? undefined : `Accepted, not decided yet; follow it with eduk flow show ${flowId}`,
@@ -194,35 +213,52 @@ function filesIn(folder: string): Map<string, string> {
   const found = new Map<string, string>();
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     if (!entry.isFile() || entry.name.startsWith('.') || !/\.xml$/i.test(entry.name)) continue;
-    const { size, mtimeMs } = statSync(join(folder, entry.name));
-    found.set(entry.name, `${size}|${mtimeMs}`);
+    const mark = markOf(join(folder, entry.name));
+    if (mark !== '') found.set(entry.name, mark);
   }
   return found;
 }
 
-/** Sends one file and moves it away, with what came of it beside it. One that could not be judged stays. */
-async function handle(call: Call, folder: string, name: string): Promise<Handled> {
+/** By what a file is known to be the same as before; empty = there is none, which happens where somebody takes it away. */
+function markOf(file: string): string {
+  const stat = lstatSync(file, { bigint: true, throwIfNoEntry: false });
+  return stat?.isFile() ? `${stat.ino}|${stat.size}|${stat.mtimeNs}` : '';
+}
+
+/** Sends one file and moves it away, with what came of it beside it. One that could not be judged, or became another meanwhile, stays. */
+async function handle(call: Call, folder: string, name: string, mark: string): Promise<Handled> {
+  const file = join(folder, name);
   let to: Handled['to'];
   let result: object;
   try {
-    const { json, exit } = await importFile(call, join(folder, name));
+    const { json, exit } = await importFile(call, file);
     [to, result] = [exit === 1 ? 'held' : 'done', json as object];
   } catch (thrown) {
     const problem = asProblem(thrown);
-    // Who comes back later is answered then.
+    // Who comes back later is answered then; so is a file that was still being written.
     const isLater = faults[problem.code].retry === 'backoff' || problem.code === 'peer.unknown_outcome';
-    [to, result] = [isLater ? '' : 'refused', { error: errorJson(problem) }];
+    [to, result] = [isLater || markOf(file) !== mark ? '' : 'refused', { error: errorJson(problem) }];
   }
   if (to === '') return { file: name, to, result };
   const into = join(folder, to);
   mkdirSync(into, { recursive: true, mode: 0o700 });
   // A file of the same name came before, and both stay.
   const stamp = new Date(call.streams.now()).toISOString().replaceAll(':', '-');
-  const kept = existsSync(join(into, name)) ? `${stamp}-${name}` : name;
-  renameSync(join(folder, name), join(into, kept));
+  const kept = existsSync(join(into, name)) || existsSync(join(into, `${name}.json`)) ? `${stamp}-${name}` : name;
+  moveAway(file, join(into, kept), mark);
   writeFileSync(join(into, `${kept}.json`), `${JSON.stringify(result, null, 2)}\n`, { mode: 0o600 });
   return { file: kept, to, result };
 }
+
+/** Moves the file that was sent. One that took its place meanwhile was not: it goes back to where it is taken from. */
+function moveAway(file: string, to: string, mark: string): void {
+  if (markOf(file) !== mark) return;
+  renameSync(file, to);
+  // Only now nobody replaces it any more, so that it can be known for certain.
+  if (markOf(to) !== mark && !existsSync(file)) renameSync(to, file);
+}
+
+const lineOf = ({ file: name, to }: Handled): string => `${plain(name).replaceAll('\n', ' ')}: ${to || 'not yet'}`;
 
 export const watchRoster: Command = {
   name: 'roster watch',
@@ -230,7 +266,7 @@ export const watchRoster: Command = {
   arguments: [{ name: 'FOLDER', about: 'The folder; only files whose name ends in .xml.' }],
   flags: { ...settingFlags, once: { about: 'Take what is there, and end.' } },
   notes: [
-    'A file is taken once it did not change between two looks, 2 seconds apart, and then moved to done, held (it waits for approval) or refused in that folder, with a .json beside it that says what came of it. While the gateway does not answer, files stay.',
+    'A file is taken once it did not change between two looks, 2 seconds apart, and then moved to done, held (it waits for approval) or refused in that folder, with a .json beside it that says what came of it. While the gateway does not answer, files stay; so does one that was replaced or written on meanwhile, and is taken again.',
     'Without --once it goes on until it is interrupted; --json needs --once. Exit status 1 when a file was refused or held.',
   ],
   async run(call): Promise<Result> {
@@ -251,10 +287,10 @@ export const watchRoster: Command = {
         const now = filesIn(folder);
         for (const [name, mark] of now) {
           if (before.get(name) !== mark || stop.signal.aborted) continue;
-          const one = await handle(call, folder, name);
+          const one = await handle(call, folder, name, mark);
           if (one.to !== 'done') badly++;
           if (call.has('once')) handled.push(one);
-          else call.streams.out(`${one.file}: ${one.to || 'not yet'}\n`);
+          else call.streams.out(`${lineOf(one)}\n`);
         }
         if (call.has('once')) break;
         before = now;
@@ -266,7 +302,7 @@ export const watchRoster: Command = {
     }
     return {
       json: { files: handled },
-      text: handled.map(({ file: name, to }) => `${name}: ${to || 'not yet'}`).join('\n'),
+      text: handled.map(lineOf).join('\n'),
       exit: badly > 0 ? 1 : 0,
     };
   },
@@ -414,6 +450,76 @@ export const pullRoster: Command = {
       who: first.pull.who as Who,
     });
     return { json: { error: errorJson(problem), ...json }, text, said: problem.message, exit: 1 };
+  },
+};
+
+export const listPulls: Command = {
+  name: 'roster pulls',
+  about: 'List the rosters that are asked of administrations: what came of it, and when they are next.',
+  flags: {
+    school: schoolFlag('One school.'),
+    party: { about: 'One administration.', value: 'OIN', check: oin },
+    failing: { about: 'Only those for which somebody must act.' },
+  },
+  notes: ['eduk roster pull asks one now. What is wrong with a file of EDUK_ADMINISTRATIONS is said too.'],
+  async run(call): Promise<Result> {
+    const { pulls, names, problems } = await call.gateway().ask('listPulls', {
+      schoolOin: call.one('school') ?? '',
+      partyOin: call.one('party') ?? '',
+      failing: call.has('failing'),
+    });
+    const lines = pulls.map(({ pull, scheduled }) => ({ pull: pull!, scheduled }));
+    const rows = lines.map(({ pull, scheduled }) => [
+      named(pull.partyOin, names),
+      pull.schoolOin === '' ? 'all its schools' : named(pull.schoolOin, names),
+      [pull.schoolYear, scopeWords(pull)].filter(Boolean).join(', '),
+      pull.lastMs === 0n ? '' : dutchTime(pull.lastMs),
+      [
+        pull.lastMs === 0n
+          ? 'not asked yet'
+          : pull.schoolOin === ''
+            ? 'rests'
+            : (outcomes[pull.outcome] ?? pull.outcome),
+        [pull.code, pull.faultcode].filter(Boolean).join(', '),
+        pull.told,
+        pull.who && `${whoMustAct(pull.who)} must act`,
+      ]
+        .filter(Boolean)
+        .join('\n'),
+      scheduled ? (pull.dueMs === 0n ? 'soon' : dutchTime(pull.dueMs)) : 'by hand',
+    ]);
+    return {
+      json: {
+        rosters: lines.map(({ pull, scheduled }) => ({
+          partyOin: pull.partyOin,
+          schoolOin: pull.schoolOin || null,
+          schoolYear: pull.schoolYear || null,
+          siteCode: pull.siteCode || null,
+          administration: pull.administration || null,
+          outcome: pull.outcome || null,
+          learners: pull.learners,
+          since: pull.since || null,
+          flowId: pull.flowId || null,
+          code: pull.code || null,
+          faultcode: pull.faultcode || null,
+          who: pull.who || null,
+          told: pull.told || null,
+          failures: pull.failures,
+          last: isoTime(pull.lastMs),
+          answered: isoTime(pull.answeredMs),
+          scheduled,
+          next: scheduled ? isoTime(pull.dueMs) : null,
+        })),
+        problems,
+      },
+      text:
+        [
+          ...(rows.length === 0
+            ? []
+            : [table(['administration', 'school', 'roster of', 'asked', 'what came of it', 'asked again'], rows)]),
+          ...problems.map((problem) => paragraph(problem)),
+        ].join('\n\n') || 'No roster is asked of any administration.',
+    };
   },
 };
 

@@ -1,17 +1,20 @@
 import type { Command } from '../command.ts';
-import { mapKeys } from './administration.ts';
+import { mapKeys, mergeLearners } from './administration.ts';
+import { listAlerts, testAlerts } from './alert.ts';
 import { auditAccess, auditHead, auditVerify } from './audit.ts';
 import { breach } from './breach.ts';
 import { certsDev } from './certs.ts';
+import { conformUwlr } from './conform.ts';
 import { openConsole } from './console.ts';
 import { partyKeys, partySignIn, renewSecret } from './credentials.ts';
-import { dropDead, listDead, retryDead } from './dead.ts';
+import { dropDead, listDead, retryDead, stopDead } from './dead.ts';
 import { doctor } from './doctor.ts';
-import { showFlow, whyBlocked } from './flow.ts';
+import { listFlows, showFlow, whyBlocked } from './flow.ts';
 import { approveHold, listHolds, rejectHold } from './hold.ts';
-import { exportRoster, importCatalogue, importRoster, pullRoster, watchRoster } from './import.ts';
+import { exportRoster, importCatalogue, importRoster, listPulls, pullRoster, watchRoster } from './import.ts';
 import { backup, move, restore } from './keep.ts';
 import { holdKey, listKeys, makeKey, rotateKeys } from './key.ts';
+import { launches } from './launches.ts';
 import { forgetLearners, keepLearners, replaceNumbers } from './learner.ts';
 import {
   acceptMandate,
@@ -25,11 +28,16 @@ import {
 import { syncOsr } from './osr.ts';
 import { papers } from './papers.ts';
 import { addParty, listParties, removeEndpoint, showParty } from './party.ts';
+import { preflight } from './preflight.ts';
+import { readiness } from './readiness.ts';
 import { fetchReceipt, verifyReceipt } from './receipt.ts';
 import { previewRelease } from './release.ts';
+import { listReplays, previewReplay, runReplay, stopReplay } from './replay.ts';
 import { approveReveal, askReveal, fetchReveal, listReveals, refuseReveal } from './reveal.ts';
 import { answerReview, reviewMandates } from './review.ts';
-import { exportSchool, forgetSchool, keepSchool, listForgets, schoolDone } from './school.ts';
+import { exportSchool, forgetSchool, keepSchool, listForgets, schoolDone, schoolIdentity } from './school.ts';
+import { listChanges, mergeSchool, splitSchool, transferSchool, undoChange } from './schools.ts';
+import { partyScore } from './score.ts';
 import { start } from './start.ts';
 import { resumeParty, stopParty } from './stop.ts';
 import { switchParty } from './switch.ts';
@@ -45,6 +53,7 @@ export const commands: readonly Command[] = [
   removeEndpoint,
   listParties,
   showParty,
+  partyScore,
   renewSecret,
   partyKeys,
   partySignIn,
@@ -65,17 +74,29 @@ export const commands: readonly Command[] = [
   importRoster,
   turnYear,
   pullRoster,
+  listPulls,
   watchRoster,
   exportRoster,
   importCatalogue,
+  listFlows,
   showFlow,
   whyBlocked,
+  readiness,
+  preflight,
+  launches,
   listHolds,
   approveHold,
   rejectHold,
+  listAlerts,
+  testAlerts,
   listDead,
   retryDead,
+  stopDead,
   dropDead,
+  previewReplay,
+  runReplay,
+  stopReplay,
+  listReplays,
   forgetLearners,
   keepLearners,
   replaceNumbers,
@@ -85,6 +106,7 @@ export const commands: readonly Command[] = [
   refuseReveal,
   fetchReveal,
   mapKeys,
+  mergeLearners,
   auditHead,
   auditVerify,
   auditAccess,
@@ -93,8 +115,15 @@ export const commands: readonly Command[] = [
   keepSchool,
   listForgets,
   schoolDone,
+  transferSchool,
+  mergeSchool,
+  splitSchool,
+  listChanges,
+  undoChange,
+  schoolIdentity,
   papers,
   breach,
+  conformUwlr,
   fetchReceipt,
   verifyReceipt,
   listKeys,
@@ -107,12 +136,4 @@ export const commands: readonly Command[] = [
 ];
 
 /** Names that the design gives to later versions: who types one is told so, instead of being sent to another command. */
-export const later: readonly string[] = [
-  'replay',
-  'school merge',
-  'school split',
-  'school transfer',
-  'eckid hash',
-  'eckid',
-  'conform',
-];
+export const later: readonly string[] = ['eckid hash', 'eckid'];

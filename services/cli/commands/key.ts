@@ -198,16 +198,16 @@ export const holdKey: Command = {
 
 export const makeKey: Command = {
   name: 'key make',
-  about: 'Make a master key that a key management service holds: a file that says where it opens.',
+  about: 'Make a master key that a key service or a PKCS#11 module holds: a file that says where.',
   flags: {
     at: {
       about:
-        'The key that wraps it, at a Transit engine of HashiCorp Vault or OpenBao: https://HOST/v1/transit/keys/NAME.',
+        'The key that wraps it: at a Transit engine of HashiCorp Vault or OpenBao, https://HOST/v1/transit/keys/NAME; or exec:/PATH, a program of this machine that asks a PKCS#11 module.',
       value: 'URL',
       required: true,
     },
     'token-file': {
-      about: 'File (mode 0600) with the token for it, under the name that it has on each machine with a vault.',
+      about: 'File (mode 0600) with the token or PIN for it, under the name that it has on each machine with a vault.',
       value: 'FILE',
       required: true,
     },

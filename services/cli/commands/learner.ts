@@ -18,7 +18,7 @@ const FROM_STDIN =
   'Give ECK iDs (URIs) or keys of the administration on standard input, one a line; they are told apart by their form, and not repeated.';
 
 /** Does the same for each line; one that cannot be done does not stop the others. */
-async function each<Line extends { line: number }>(
+export async function each<Line extends { line: number }>(
   lines: readonly Line[],
   ask: (line: Line) => Promise<Done>,
 ): Promise<Result> {

@@ -1,11 +1,11 @@
 import { isSchoolOin } from '#kernel';
-import { type Mandate, type Party, Role } from '#proto/eduk/core/v1/party';
+import { type Endpoint, type Mandate, type Party, Role } from '#proto/eduk/core/v1/party';
 import type { RegisteredProofs } from '#proto/eduk/operator/v1/operator';
 import type { SchoolRoster } from '#proto/eduk/rosters/v1/rosters';
-import { endpoint, oin, school, schoolNamed, splitEndpoint } from '../checks.ts';
+import { endpoint, endpointLimit, oin, school, schoolNamed, splitEndpoint, splitLimit } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { dutchTime, isoTime, list, table } from '../print.ts';
-import { Problem, refusalIn } from '../problem.ts';
+import { misuse, Problem, refusalIn } from '../problem.ts';
 import { roles } from '../words.ts';
 import { mandateJson, mandateTable } from './mandate.ts';
 import { stoppedJson } from './stop.ts';
@@ -23,7 +23,12 @@ const partyJson = ({
   oin,
   name,
   roles: numbers.map(roles.word),
-  endpoints: endpoints.map(({ standard, url }) => ({ standard, url })),
+  endpoints: endpoints.map(({ standard, url, maxInFlight, maxPerSecond }) => ({
+    standard,
+    url,
+    ...(maxInFlight ? { maxInFlight } : {}),
+    ...(maxPerSecond ? { maxPerSecond } : {}),
+  })),
   boardOin: boardOin || null,
   sectors,
   attributes,
@@ -46,6 +51,12 @@ export const addParty: Command = {
       check: endpoint,
       split: /,(?=[A-Za-z][\w.-]*=[a-z]+:)/,
     },
+    'endpoint-limit': {
+      about: 'Requests that an endpoint named here may have at once, and in a second. Without it as many as it takes.',
+      value: 'STANDARD=AT_ONCE/PER_SECOND',
+      many: true,
+      check: endpointLimit,
+    },
     board: { about: 'For a school: its board, which is registered.', value: 'OIN', check: oin },
     sector: {
       about: 'For a school: the sectors of its enrolments.',
@@ -61,18 +72,24 @@ export const addParty: Command = {
     'requires-acceptance': { about: 'A mandate for it holds only once it has accepted that one.' },
   },
   notes: [
-    'Mail is sent to an endpoint webhook=URL, signed with the secret that is printed when its address is new: docs/webhooks.md.',
+    'Mail is sent to an endpoint webhook=URL, and news of its own mandates to webhook-mandates=URL, signed with the secret that is printed when its address is new: docs/webhooks.md.',
     'A party that is registered already gets these roles and endpoints and keeps its secrets: they are printed as null.',
     'Attributes named again replace those declared before: docs/attributes.md; eduk release preview says what they come to.',
   ],
   async run(call): Promise<Result> {
+    const limits = new Map(
+      call.all('endpoint-limit').map((value) => [splitLimit(value)!.standard, splitLimit(value)!]),
+    );
+    const named = new Set(call.all('endpoint').map((value) => splitEndpoint(value)![0]));
+    for (const standard of limits.keys())
+      if (!named.has(standard)) throw misuse(`A limit needs its endpoint too: --endpoint ${standard}=URL.`);
     const party: Party = {
       oin: call.one('oin')!,
       name: call.one('name')!,
       roles: call.all('role').map(roles.value),
       endpoints: call.all('endpoint').map((value) => {
         const [standard, url] = splitEndpoint(value)!;
-        return { standard, url };
+        return { ...limits.get(standard), standard, url };
       }),
       boardOin: call.one('board') ?? '',
       sectors: [...call.all('sector')],
@@ -92,6 +109,9 @@ export const addParty: Command = {
       uwlr: { klantcode: answer.klantcode, klantnaam: answer.klantnaam },
       ...(party.endpoints.some(({ standard }) => standard === 'webhook')
         ? { webhookSecret: answer.webhookSecret || null }
+        : {}),
+      ...(party.endpoints.some(({ standard }) => standard === 'webhook-mandates')
+        ? { mandatesWebhookSecret: answer.mandatesWebhookSecret || null }
         : {}),
     };
     const said = [
@@ -119,13 +139,16 @@ export const addParty: Command = {
         ['klantcode', json.uwlr.klantcode],
         ['klantnaam', json.uwlr.klantnaam],
         ...(answer.webhookSecret ? [['webhook secret', answer.webhookSecret] as [string, string]] : []),
+        ...(answer.mandatesWebhookSecret
+          ? [['webhook-mandates secret', answer.mandatesWebhookSecret] as [string, string]]
+          : []),
       ]),
     };
   },
 };
 
 /** Standards that this gateway sends to an endpoint by. */
-const sentTo: readonly string[] = ['webhook'];
+const sentTo: readonly string[] = ['webhook', 'webhook-mandates', 'uwlr'];
 
 export const removeEndpoint: Command = {
   name: 'party endpoint remove',
@@ -277,7 +300,7 @@ export const showParty: Command = {
       ['declares', party.attributes.join(', ')],
       ['stopped', stopped[0] ? `since ${dutchTime(stopped[0].sinceMs)} (${stopped[0].reason})` : ''],
       ['sign in by', (signIns[0]?.numbers ?? []).join(', ')],
-      ...party.endpoints.map(({ standard, url }): [string, string] => [standard, url]),
+      ...party.endpoints.map((one): [string, string] => [one.standard, [one.url, ...limitWords(one)].join(', ')]),
       ...(proofs ? proofRows(proofs) : []),
     ]);
     return {
@@ -298,6 +321,11 @@ export const showParty: Command = {
     };
   },
 };
+
+const limitWords = ({ maxInFlight, maxPerSecond }: Endpoint): string[] => [
+  ...(maxInFlight ? [`${maxInFlight} at once`] : []),
+  ...(maxPerSecond ? [`${maxPerSecond} a second`] : []),
+];
 
 function partyNamed(call: Call): string {
   const named = call.args('OIN')[0]!;

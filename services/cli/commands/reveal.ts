@@ -96,20 +96,23 @@ export const listReveals: Command = {
     const { reveals } = await call.gateway().ask('listReveals', { schoolOin: call.one('school') ?? '' });
     return {
       json: { requests: reveals.map(json) },
-      text: table(
-        ['request', 'school', 'reason', 'learners', 'of them', 'asked', 'by', 'state', 'until'],
-        reveals.map(({ asked, mine }) => [
-          asked!.requestId,
-          asked!.schoolOin,
-          asked!.reason,
-          asked!.learners,
-          asked!.attributes.join(' '),
-          dutchTime(asked!.askedMs),
-          mine ? 'you' : mark(asked!.askedBy),
-          asked!.state,
-          asked!.untilMs === 0n ? '' : dutchTime(asked!.untilMs),
-        ]),
-      ),
+      text:
+        reveals.length === 0
+          ? 'Nobody asked in the last 30 days.'
+          : table(
+              ['request', 'school', 'reason', 'learners', 'of them', 'asked', 'by', 'state', 'until'],
+              reveals.map(({ asked, mine }) => [
+                asked!.requestId,
+                asked!.schoolOin,
+                asked!.reason,
+                asked!.learners,
+                asked!.attributes.join(' '),
+                dutchTime(asked!.askedMs),
+                mine ? 'you' : mark(asked!.askedBy),
+                asked!.state,
+                asked!.untilMs === 0n ? '' : dutchTime(asked!.untilMs),
+              ]),
+            ),
     };
   },
 };

@@ -4,8 +4,8 @@ import type { ForgetReceiver, SchoolForgetting } from '#proto/eduk/core/v1/party
 import type { PartyName, PreviewSchoolForgetResponse } from '#proto/eduk/operator/v1/operator';
 import { oin, schoolFlag } from '../checks.ts';
 import type { Command, Result } from '../command.ts';
-import { bytes, dutchTime, isoTime, list, table } from '../print.ts';
-import { refusalIn } from '../problem.ts';
+import { bytes, counted, dutchTime, isoTime, list, table } from '../print.ts';
+import { misuse, refusalIn } from '../problem.ts';
 
 export const exportSchool: Command = {
   name: 'school export',
@@ -42,7 +42,7 @@ export const exportSchool: Command = {
         ['folder', folder],
         ...files.map((file): [string, string] => [
           file.name,
-          file.rows === 0n ? bytes(Number(file.bytes)) : `${file.rows} rows, ${bytes(Number(file.bytes))}`,
+          file.rows === 0n ? bytes(Number(file.bytes)) : `${counted(file.rows, 'row')}, ${bytes(Number(file.bytes))}`,
         ]),
         ['wait to be forgotten', `${forgetting}, left out`],
         ['no room in EDEXML', losses === 0n ? 'nothing' : `${losses}, in edexml-weggelaten.txt`],
@@ -231,6 +231,45 @@ export const listForgets: Command = {
                 ].join('\n'),
               )
               .join('\n\n'),
+    };
+  },
+};
+
+const IDENTITIES = ['on-demand', 'kept'];
+
+export const schoolIdentity: Command = {
+  name: 'school identity',
+  about: 'Have names of a school’s people asked of its administration, or kept here.',
+  arguments: [{ name: 'SETTING', about: 'on-demand or kept.' }],
+  flags: { school: { ...schoolFlag('The school.'), required: true } },
+  notes: [
+    'on-demand: what is held of them is destroyed, at the latest within minutes, and nothing of it is kept any more; eduk audit access says how many people that were. They are asked of the administration (EDUK_ADMINISTRATIONS) when a receiver may have them, and are in memory for five minutes.',
+    'Tokens, ECK iDs and keys of the administration stay: by them people are recognised.',
+    'While the administration gives no answer, what would show a name waits and goes in its order afterwards; who asks is told peer.unavailable.',
+    'kept: names come again with the next roster, which is fetched or sent as a whole.',
+  ],
+  async run(call): Promise<Result> {
+    const identity = call.args('SETTING')[0]!;
+    if (!IDENTITIES.includes(identity)) throw misuse('SETTING must be on-demand or kept.');
+    const schoolOin = call.one('school')!;
+    const { flowId, decision, unchanged, administrations } = await call
+      .gateway()
+      .ask('setIdentity', { schoolOin, identity });
+    const refusal = refusalIn(decision);
+    if (refusal) throw refusal;
+    const isDecided = decision?.outcome !== '';
+    return {
+      json: { schoolOin, identity, unchanged, flowId, administrations },
+      text: !isDecided
+        ? `Accepted, not decided yet; follow it with eduk flow show ${flowId}`
+        : unchanged
+          ? 'It was so already.'
+          : identity === 'kept'
+            ? 'Names are kept again from the next roster on.'
+            : 'Names are not kept any more; those that are held go now.',
+      ...(identity === 'on-demand' && administrations.length === 0
+        ? { said: 'No file of EDUK_ADMINISTRATIONS names this school: nobody can be told a name until one does.' }
+        : {}),
     };
   },
 };

@@ -4,7 +4,10 @@ import type { Command, Result } from '../command.ts';
 import { list, table } from '../print.ts';
 import { errorJson, misuse, refusalIn } from '../problem.ts';
 
-const waits: Readonly<Record<string, string>> = {
+/** Why a school does not go on by itself. */
+export const waits: Readonly<Record<string, string>> = {
+  no_roster: 'no roster for that year came',
+  held: 'a roster for that year waits for approval (eduk hold list)',
   cut_off: 'the roster of the year to come has less than half of the learners of this one',
   leaves_out_site: 'a site of this year has no roster for the year to come',
 };
@@ -43,17 +46,19 @@ export const turnYear: Command = {
     const turn = given!;
     const { learnersBefore, learnersAfter, learnersStay, groupsBefore, groupsAfter, groupsStay, ...staff } =
       turn.difference!;
-    const facts = list([
-      ['school', [schoolName, asked.schoolOin].filter(Boolean).join(', ')],
-      ['is in', turn.running],
-      ['goes on to', turn.schoolYear],
-      ['learners', counts(learnersBefore, learnersAfter, learnersStay)],
-      ['groups', counts(groupsBefore, groupsAfter, groupsStay)],
-      ['staff', counts(staff.staffBefore, staff.staffAfter, staff.staffStay)],
-      ['by itself on', comes(turn)],
-      ['but waits, because', waits[turn.waits] ?? turn.waits],
-      ['refused now, because', turn.told],
-    ]);
+    /** Once it was asked, what stood before it says nothing any more. */
+    const facts = (chosen?: string) =>
+      list([
+        ['school', [schoolName, asked.schoolOin].filter(Boolean).join(', ')],
+        ['is in', turn.running],
+        ['goes on to', turn.schoolYear],
+        ['learners', counts(learnersBefore, learnersAfter, learnersStay)],
+        ['groups', counts(groupsBefore, groupsAfter, groupsStay)],
+        ['staff', counts(staff.staffBefore, staff.staffAfter, staff.staffStay)],
+        ['by itself on', chosen === undefined ? comes(turn) : chosen && `${chosen}, chosen for this school`],
+        ['but waits, because', chosen === '' ? '' : (waits[turn.waits] ?? turn.waits)],
+        ['refused now, because', chosen === undefined ? turn.told : ''],
+      ]);
     const bySite =
       turn.sites.length === 0
         ? []
@@ -74,7 +79,7 @@ export const turnYear: Command = {
       waits: turn.waits || null,
       refused: turn.code || null,
     };
-    const text = [facts, ...bySite].join('\n\n');
+    const text = [facts(), ...bySite].join('\n\n');
     if (!call.has('apply'))
       return {
         json: { ...json, applied: false, flowId: null },
@@ -95,8 +100,9 @@ export const turnYear: Command = {
         said: `Accepted, not decided yet; follow it with eduk flow show ${done.flowId}`,
       };
     return {
-      json: all,
-      text,
+      // The day stands as it was asked for.
+      json: { ...all, onDay: onDay || all.onDay, planned: onDay !== '', refused: null },
+      text: [facts(onDay), ...bySite].join('\n\n'),
       said:
         onDay === ''
           ? `The school is in ${turn.schoolYear} now.`

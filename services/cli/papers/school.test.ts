@@ -263,3 +263,13 @@ test('there are words for every role, service and term', () => {
   expect(Object.keys(purposes).map(Number).sort()).toEqual(numbers(Service).sort());
   expect(Object.keys(kept).length).toBeGreaterThan(8);
 });
+
+test('of a school whose names are asked when they are needed, every paper says that they are not kept', () => {
+  const told = papers(facts({ identity: 'on-demand', retention: [{ retention: 'VAULT_NO_NAMES', leavesOn: '' }] }));
+  for (const file of ['verwerkingsregister.md', 'dpia-invoer.md'])
+    expect(told[file], file).toMatch(/Namen, geboortedatum en contactgegevens worden voor deze school niet bewaard/);
+  expect(told['verwerkingsregister.md']).toContain('namen, geboortedatum en contactgegevens worden niet bewaard');
+  const parents = Object.entries(told).find(([file]) => file.endsWith('.html'))![1];
+  expect(parents).toContain('De naam van uw kind wordt niet bewaard.');
+  expect(parents).not.toMatch(/op slot bewaard|contactgegevens van uw kind/);
+});

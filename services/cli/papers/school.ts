@@ -194,7 +194,11 @@ const categories = (facts: Facts): string => {
 const measures = ({
   it,
 }: Facts): string => `- Het persoonsgebonden nummer (PGN, BSN) wordt geweigerd en nergens bewaard.
-- Wie een leerling is staat apart, versleuteld onder sleutels van deze school; al het andere staat onder een pseudoniem.
+- ${
+  it.identity === 'on-demand'
+    ? 'Namen, geboortedatum en contactgegevens worden voor deze school niet bewaard: ze worden opgevraagd bij de administratie van de school wanneer een ontvanger ze mag hebben, en blijven enkele minuten in het geheugen. De nummers waaraan een leerling wordt herkend staan apart, versleuteld onder sleutels van deze school; al het andere staat onder een pseudoniem.'
+    : 'Wie een leerling is staat apart, versleuteld onder sleutels van deze school; al het andere staat onder een pseudoniem.'
+}
 - Gegevens over wie iemand is krijgt een ontvanger alleen als ze bij de rol van de ontvanger passen, de ontvanger heeft opgegeven ze nodig te hebben en de school ze heeft toegestaan; dat wordt bij elke vrijgave opnieuw bepaald. Heeft de ontvanger niets opgegeven, of noemt de afspraak van de school geen gegevens, dan geldt daarvoor de standaardlijst van de dienst. Wat bij een dienst hoort, zoals resultaten, gaat alleen mee onder een afspraak voor die dienst.
 - Elke vrijgave staat in een logboek dat niet ongemerkt kan worden veranderd.
 - ${
@@ -455,7 +459,9 @@ ${others}
 <h2>Hoe wordt uw kind beschermd?</h2>
 ${list([
   'Het BSN van uw kind wordt niet doorgegeven.',
-  'De naam van uw kind wordt apart en op slot bewaard.',
+  it.identity === 'on-demand'
+    ? 'De naam van uw kind wordt niet bewaard. Die wordt alleen opgehaald bij de school als het nodig is.'
+    : 'De naam van uw kind wordt apart en op slot bewaard.',
   'Een organisatie krijgt alleen wat hierboven staat.',
   'Wat is doorgegeven, wordt opgeschreven in een logboek.',
 ])}

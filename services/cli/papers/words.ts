@@ -141,6 +141,8 @@ export const agreementWords = ({ mandateId, agreement, agreementVersion, siteCod
 /** What kind of record has a term, by its class. */
 export const kept: Readonly<Record<string, string>> = {
   VAULT: 'Identificerende gegevens (ketenidentificatie, namen, contactgegevens), versleuteld en apart bewaard',
+  VAULT_NO_NAMES:
+    'Ketenidentificatie en sleutel in de administratie, versleuteld en apart bewaard; namen, geboortedatum en contactgegevens worden niet bewaard',
   RETENTION_PUBLIC: 'Openbare gegevens over leermateriaal en partijen',
   RETENTION_ROSTER: 'Groepsindeling en inschrijving, onder pseudoniem',
   RETENTION_ORDER:
@@ -155,6 +157,7 @@ export const kept: Readonly<Record<string, string>> = {
 /** The same kinds as a parent reads them. */
 export const keptPlain: Readonly<Record<string, string>> = {
   VAULT: 'De naam, het nummer en de contactgegevens van uw kind',
+  VAULT_NO_NAMES: 'Het nummer van uw kind; de naam wordt niet bewaard',
   RETENTION_PUBLIC: 'Informatie over leermateriaal en bedrijven (niet over uw kind)',
   RETENTION_ROSTER: 'In welke groep uw kind zit',
   RETENTION_ORDER: 'Bestellingen en licenties (na het gebruik staat er niet meer bij dat het om uw kind gaat)',
@@ -190,7 +193,7 @@ const ACCESS_DAY = 'de dag blijft tot 1 oktober na het schooljaar';
 
 /** How long something rests, from the day that the gateway reckons with. */
 export const termOf = ({ retention, leavesOn }: ProcessedRetention, today: string): string =>
-  retention === 'VAULT'
+  retention.startsWith('VAULT')
     ? 'tot de school opdracht geeft om de leerling te vergeten'
     : leavesOn === ''
       ? 'tot het wordt vervangen'
@@ -200,7 +203,7 @@ export const termOf = ({ retention, leavesOn }: ProcessedRetention, today: strin
 
 /** The same as a parent reads it, after what is kept. */
 export const plainTermOf = ({ retention, leavesOn }: ProcessedRetention): string =>
-  retention === 'VAULT'
+  retention.startsWith('VAULT')
     ? 'tot de school zegt dat de gegevens weg moeten'
     : leavesOn === ''
       ? 'tot er iets nieuws voor in de plaats komt'

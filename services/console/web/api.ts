@@ -94,6 +94,13 @@ export function useLive<T>(of: string | undefined, query = ''): Loaded<T> {
   return loaded;
 }
 
+/** What `of` reads, once for each address: what costs too much to be read each second. */
+export function useRead<T>(of: string, query: string): Loaded<T> {
+  const { loaded, ask } = useAsk<T>();
+  useEffect(() => ask(() => get<T>(`/api/${of}?${query}`)), [of, query]);
+  return loaded ?? { state: 'loading' };
+}
+
 /** One question at a time, with what came of it. */
 export function useAsk<T>(): {
   loaded: Loaded<T> | undefined;

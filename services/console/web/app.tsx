@@ -3,11 +3,19 @@ import { createContext } from 'preact';
 import { useCallback, useContext, useEffect, useRef, useState } from 'preact/hooks';
 import type { Duty, Lang, Me } from '../types.ts';
 import { get, post, whenEnded } from './api.ts';
+import { AccessPage } from './pages/access.tsx';
 import { DeadPage } from './pages/dead.tsx';
 import { FlowPage } from './pages/flow.tsx';
 import { FlowsPage } from './pages/flows.tsx';
 import { HoldsPage } from './pages/holds.tsx';
+import { LaunchesPage } from './pages/launches.tsx';
 import { OverviewPage } from './pages/overview.tsx';
+import { PartiesPage } from './pages/parties.tsx';
+import { PartyPage } from './pages/party.tsx';
+import { PreflightPage } from './pages/preflight.tsx';
+import { ReadinessPage } from './pages/readiness.tsx';
+import { ReplayPage } from './pages/replay.tsx';
+import { SettingsPage } from './pages/settings.tsx';
 import { AFTER, SignInPage } from './pages/sign-in.tsx';
 import { WhyPage } from './pages/why.tsx';
 import { type Word, words } from './words.ts';
@@ -40,19 +48,37 @@ const langNow = (): Lang => {
 /** Path, name, and the key that leads there after `g`. */
 const MENU: readonly [string, Word, string][] = [
   ['/', 'overview', 'o'],
+  ['/launches', 'launches', 'l'],
+  ['/readiness', 'readiness', 'k'],
+  ['/preflight', 'preflight', 'j'],
   ['/flows', 'flows', 'f'],
   ['/why', 'why', 'w'],
   ['/holds', 'holds', 'h'],
   ['/dead', 'dead', 'd'],
+  ['/parties', 'parties', 'p'],
+  ['/replay', 'replay', 'r'],
+  ['/access', 'access', 'a'],
+  ['/settings', 'settings', 's'],
 ];
+
+/** Pages of one thing, and the page of all. */
+const UNDER: Readonly<Record<string, string>> = { '/party': '/parties', '/flow': '/flows' };
 
 const PAGE: Readonly<Record<string, { word: Word; page: () => preact.JSX.Element }>> = {
   '/': { word: 'overview', page: () => <OverviewPage /> },
+  '/launches': { word: 'launches', page: () => <LaunchesPage /> },
+  '/readiness': { word: 'readiness', page: () => <ReadinessPage /> },
+  '/preflight': { word: 'preflight', page: () => <PreflightPage /> },
   '/flows': { word: 'flows', page: () => <FlowsPage /> },
   '/flow': { word: 'flow', page: () => <FlowPage /> },
   '/why': { word: 'why', page: () => <WhyPage /> },
   '/holds': { word: 'holds', page: () => <HoldsPage /> },
   '/dead': { word: 'dead', page: () => <DeadPage /> },
+  '/parties': { word: 'parties', page: () => <PartiesPage /> },
+  '/party': { word: 'party', page: () => <PartyPage /> },
+  '/replay': { word: 'replay', page: () => <ReplayPage /> },
+  '/access': { word: 'access', page: () => <AccessPage /> },
+  '/settings': { word: 'settings', page: () => <SettingsPage /> },
 };
 
 export function App() {
@@ -117,7 +143,7 @@ export function App() {
               <Link
                 key={path}
                 to={path}
-                class={place.path === path ? 'here' : undefined}
+                class={place.path === path || UNDER[place.path] === path ? 'here' : undefined}
                 current={place.path === path}
                 hint={`g ${key}`}
               >

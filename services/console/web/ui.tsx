@@ -1,6 +1,6 @@
 /** Small pieces of which all pages are made. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Blocker, Done, Named, ProblemJson } from '../types.ts';
+import type { Blocker, Done, Named, ProblemJson, ToldCount } from '../types.ts';
 import { type Loaded, Problem, post } from './api.ts';
 import { Link, useFrame } from './app.tsx';
 import { isWord, remediesNl, type Word } from './words.ts';
@@ -38,14 +38,29 @@ export function useNumbers(): (value: number) => string {
   return (value) => value.toLocaleString(lang === 'nl' ? 'nl-NL' : 'en-GB');
 }
 
-/** A party or school by its name, with its number. */
+/** A count as it is told: a number, fewer than ten, left out, or at least so many. */
+export function Count({ of }: { of: ToldCount }) {
+  const { say } = useFrame();
+  const numbers = useNumbers();
+  if (of.kind === 'under_ten') return <span title={say('under_ten')}>{'<10'}</span>;
+  if (of.kind === 'hidden') return <span title={say('count_hidden')}>–</span>;
+  return <span>{`${numbers(of.count)}${of.kind === 'at_least' ? '+' : ''}`}</span>;
+}
+
+/** A party or school by its name, with its number; one that is registered leads to its page. */
 export function Who({ of }: { of: Named }) {
   const { say } = useFrame();
   if (of.oin === '') return <span>–</span>;
   if (of.oin === 'operator') return <span>{say('who_us')}</span>;
+  if (of.name !== '')
+    return (
+      <Link class="who" to={`/party?oin=${encodeURIComponent(of.oin)}`}>
+        <b>{of.name}</b>
+        <code>{of.oin}</code>
+      </Link>
+    );
   return (
     <span class="who">
-      {of.name !== '' && <b>{of.name}</b>}
       <code>{of.oin}</code>
     </span>
   );
@@ -54,15 +69,25 @@ export function Who({ of }: { of: Named }) {
 const STATES: Readonly<Record<string, 'well' | 'wait' | 'bad' | 'plain'>> = {
   done: 'well',
   decided: 'well',
+  read: 'well',
   up: 'well',
   accepted: 'plain',
   waiting: 'wait',
   held: 'wait',
   resting: 'wait',
+  half_open: 'wait',
   parked: 'bad',
   refused: 'bad',
   gone: 'bad',
   dropped: 'bad',
+  active: 'well',
+  run_off: 'wait',
+  unconfirmed: 'wait',
+  counting: 'plain',
+  counted: 'plain',
+  asked: 'wait',
+  running: 'wait',
+  stopped: 'bad',
 };
 
 /** A state in words, with a mark that does not need its colour. */
@@ -181,6 +206,15 @@ export function Table({
   );
 }
 
+/** Where on these pages what blocks is mended. */
+const MENDED_AT: Readonly<Record<string, string>> = {
+  'hold.pending': '/holds',
+  'gateway.bug': '/dead',
+  'peer.unavailable': '/dead',
+  'peer.unknown_outcome': '/dead',
+  'peer.refused': '/dead',
+};
+
 /** What blocks, who must act, and what helps. */
 export function Stopped({ of, heading, isHere = false }: { of: Blocker; heading?: Word; isHere?: boolean }) {
   const { lang, say } = useFrame();
@@ -233,7 +267,10 @@ export function Stopped({ of, heading, isHere = false }: { of: Blocker; heading?
           </>
         )}
       </dl>
-      {!isHere && <FlowLink id={of.flow} />}
+      <div class="row">
+        {MENDED_AT[of.code] !== undefined && <Link to={MENDED_AT[of.code]!}>{say('mend_there')}</Link>}
+        {!isHere && <FlowLink id={of.flow} />}
+      </div>
     </article>
   );
 }

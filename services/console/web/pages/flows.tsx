@@ -4,7 +4,7 @@ import { useLive } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
 import { Empty, Fault, Show, State, Table, When, Who } from '../ui.tsx';
 
-const STATES = ['accepted', 'waiting', 'held', 'parked', 'refused', 'decided', 'done'] as const;
+const STATES = ['accepted', 'waiting', 'held', 'parked', 'refused', 'decided', 'done', 'read'] as const;
 
 /** What is looked for stands in the address, so that a colleague finds the same. */
 export function FlowsPage() {
@@ -108,14 +108,17 @@ export function Field({
   wide = false,
   hint,
   required = false,
+  most = 128,
 }: {
   name: string;
   label: string;
   value: string;
-  type?: 'text' | 'search';
+  type?: 'text' | 'search' | 'date';
   wide?: boolean;
   hint?: string;
   required?: boolean;
+  /** Characters. */
+  most?: number;
 }) {
   const [text, setText] = useState(value);
   useEffect(() => setText(value), [value]);
@@ -124,7 +127,7 @@ export function Field({
     id,
     name,
     value: text,
-    maxLength: 128,
+    maxLength: most,
     required,
     autocomplete: 'off' as const,
     spellcheck: false,

@@ -1,7 +1,8 @@
-import type { Overview } from '../../types.ts';
+import type { AlertView, Overview } from '../../types.ts';
 import { useLive } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
 import { Empty, Fault, Show, State, Table, useNumbers, When, Who } from '../ui.tsx';
+import { isWord } from '../words.ts';
 
 export function OverviewPage() {
   const { say } = useFrame();
@@ -22,6 +23,11 @@ function Seen({ seen }: { seen: Overview }) {
     [seen.dead.rows, 'n_dead_rows', '/dead'],
     [seen.dead.keys, 'n_dead_keys', '/dead'],
   ];
+  /** Of which there is no page yet: the command that names them. */
+  const elsewhere: [number, 'n_pulls' | 'n_turns', string][] = [
+    [seen.pulls, 'n_pulls', 'npx eduk roster pulls --failing'],
+    [seen.turns, 'n_turns', 'npx eduk doctor'],
+  ];
   return (
     <>
       {seen.devKey && <p class="note wait">{say('dev_key')}</p>}
@@ -35,10 +41,20 @@ function Seen({ seen }: { seen: Overview }) {
           {say('certificate_ends')}: <Who of={party} />, <When at={until} />
         </p>
       ))}
+      {seen.alerts.length > 0 && (
+        <section aria-labelledby="alerts">
+          <h2 id="alerts">{say('alerts')}</h2>
+          <ul class="cards">
+            {seen.alerts.map((one) => (
+              <Alert key={one.code} one={one} />
+            ))}
+          </ul>
+        </section>
+      )}
       <div class="tiles">
         <section aria-labelledby="standing">
           <h2 id="standing">{say('standing')}</h2>
-          {waits.every(([n]) => n === 0) && <p class="empty">{say('nothing_waits')}</p>}
+          {[...waits, ...elsewhere].every(([n]) => n === 0) && <p class="empty">{say('nothing_waits')}</p>}
           <ul class="counts">
             {waits
               .filter(([n]) => n > 0)
@@ -47,6 +63,13 @@ function Seen({ seen }: { seen: Overview }) {
                   <Link to={to}>
                     <strong>{numbers(n)}</strong> {say(word)}
                   </Link>
+                </li>
+              ))}
+            {elsewhere
+              .filter(([n]) => n > 0)
+              .map(([n, word, command]) => (
+                <li key={word}>
+                  <strong>{numbers(n)}</strong> {say(word)}: <code>{command}</code>
                 </li>
               ))}
           </ul>
@@ -62,20 +85,20 @@ function Seen({ seen }: { seen: Overview }) {
             {seen.parties.slice(0, 100).map((party) => (
               <tr key={party.oin}>
                 <td>
-                  <Link to={`/flows?party=${encodeURIComponent(party.oin)}`}>
-                    <Who of={party} />
-                  </Link>
+                  <Who of={party} />
                 </td>
                 <td>
                   {party.endpoints.length === 0 && '–'}
                   {party.endpoints.map((one) => (
                     <div key={one.standard}>
-                      {one.standard} <State is={one.state} />
+                      {one.standard} <State is={one.breaker === 'half_open' ? 'half_open' : one.state} />
                       {one.state !== 'up' && <> {one.status > 0 ? `HTTP ${one.status}` : one.cause}</>}
                     </div>
                   ))}
                 </td>
-                <td class="number">{numbers(party.accepted)}</td>
+                <td class="number">
+                  <Link to={`/flows?party=${encodeURIComponent(party.oin)}`}>{numbers(party.accepted)}</Link>
+                </td>
                 <td>
                   <When at={party.last} short />
                 </td>
@@ -199,6 +222,42 @@ function Seen({ seen }: { seen: Overview }) {
         </dl>
       </section>
     </>
+  );
+}
+
+/** One kind of what stands in the way: what it is, who must act, of whom, and where to go on. */
+function Alert({ one }: { one: AlertView }) {
+  const { lang, say } = useFrame();
+  const numbers = useNumbers();
+  const who = `who_${one.who}`;
+  return (
+    <li class={one.grade === 'page' ? 'bad' : 'wait'}>
+      <p>
+        {one.grade === 'page' && <span class="state bad">{say('alert_now')}</span>} <b>{one.told[lang]}</b>{' '}
+        <code>{one.code}</code>
+      </p>
+      <p>
+        {isWord(who) && (
+          <>
+            {say('who_acts')}: {say(who)}.{' '}
+          </>
+        )}
+        {one.to === '' ? <code>{one.see}</code> : <Link to={one.to}>{say('see_there')}</Link>}
+      </p>
+      <ul>
+        {one.of.map(({ party, school, subject, count, since }) => (
+          <li key={JSON.stringify([party.oin, school.oin, subject])}>
+            {party.oin !== '' && <Who of={party} />} {school.oin !== '' && <Who of={school} />} {subject}
+            {count > 0 && <> ({numbers(count)})</>} {say('since')} <When at={since} />
+          </li>
+        ))}
+        {one.all > one.of.length && (
+          <li>
+            {say('and_more')} {numbers(one.all)}
+          </li>
+        )}
+      </ul>
+    </li>
   );
 }
 

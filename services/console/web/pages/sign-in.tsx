@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Me, ProblemJson } from '../../types.ts';
-import { Problem, post } from '../api.ts';
+import { get, Problem, post } from '../api.ts';
 import { useFrame } from '../app.tsx';
 import { Wrong } from '../ui.tsx';
 
@@ -28,7 +28,15 @@ export function SignInPage({ ways, signedIn }: { ways: Me['ways']; signedIn: () 
           go('/');
           signedIn();
         },
-        (thrown: unknown) => thrown instanceof Problem && setProblem(thrown.said),
+        async (thrown: unknown) => {
+          if (!(thrown instanceof Problem)) return;
+          // Who opens a spent link again, while the session it gave goes on, only wants to be there.
+          const me = await get<Me>('/api/me').catch(() => undefined);
+          if (me?.session !== undefined) {
+            go('/');
+            signedIn();
+          } else setProblem(thrown.said.code === 'party.unknown' ? spent : thrown.said);
+        },
       )
       .finally(() => setBusy(false));
   }, [link]);
@@ -62,6 +70,18 @@ export function SignInPage({ ways, signedIn }: { ways: Me['ways']; signedIn: () 
     </section>
   );
 }
+
+/** A link that was used, is over, or is of another gateway. */
+const spent: ProblemJson = {
+  code: 'party.unknown',
+  who: 'us',
+  retry: 'never',
+  title: {
+    nl: 'Deze link is al gebruikt of verlopen; maak een nieuwe.',
+    en: 'This link was used before, or is over; make another.',
+  },
+  told: '',
+};
 
 /** Where somebody was going before the provider. */
 export const AFTER = 'eduk-console-after';

@@ -11,7 +11,9 @@ type By = 'order' | 'product' | 'learner';
 /** A question about an order or a product stands in the address; one about a learner never does. */
 export function WhyPage() {
   const { say, query, go, token } = useFrame();
-  const [by, setBy] = useState<By>(query.has('product') ? 'product' : 'order');
+  // What somebody chose counts until an address is gone to, which says by what it asks.
+  const [chosen, setChosen] = useState<{ at: URLSearchParams; by: By }>();
+  const by = chosen?.at === query ? chosen.by : query.has('product') && !query.has('order') ? 'product' : 'order';
   const { loaded, ask, forget } = useAsk<Why>();
   const form = useRef<HTMLFormElement>(null);
   const [order, product, school] = ['order', 'product', 'school'].map((name) => query.get(name) ?? '') as [
@@ -21,12 +23,12 @@ export function WhyPage() {
   ];
   const question = (asked: { school: string; order: string; product: string; learner: string }) =>
     ask(() => post<Why>('/api/why', asked, token));
+  // Each time that an address is gone to, also the same one: something else may have been asked since.
   useEffect(() => {
-    if (order !== '' || (product !== '' && school !== '')) {
-      setBy(order !== '' ? 'order' : 'product');
+    if (order !== '' || (product !== '' && school !== ''))
       question({ school: order === '' ? school : '', order, product: order === '' ? product : '', learner: '' });
-    }
-  }, [order, product, school]);
+    else forget();
+  }, [query]);
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const given = new FormData(event.currentTarget as HTMLFormElement);
@@ -61,7 +63,7 @@ export function WhyPage() {
                 value={one}
                 checked={by === one}
                 onChange={() => {
-                  setBy(one);
+                  setChosen({ at: query, by: one });
                   forget();
                 }}
               />
@@ -72,7 +74,8 @@ export function WhyPage() {
         {by === 'order' && <Field name="order" label={say('order_label')} value={order} wide required />}
         {by === 'product' && <Field name="product" label={say('product_label')} value={product} required />}
         {by === 'learner' && (
-          <Field name="learner" label={say('learner_label')} hint={say('learner_hint')} value="" required />
+          // An ECK iD has more characters than any other number.
+          <Field name="learner" label={say('learner_label')} hint={say('learner_hint')} value="" most={256} required />
         )}
         {by !== 'order' && <Field name="school" label={say('school_label')} value={school} required />}
         <button type="submit" class="main">
