@@ -184,7 +184,9 @@ async function main(): Promise<void> {
       EDUK_DELIVERY: places.delivery.join(','),
       EDUK_WATCH: places.watch.join(','),
       EDUK_VAULT: places.vault.join(','),
+      EDUK_ADMINISTRATIONS: process.env['EDUK_ADMINISTRATIONS'] || resolve(data, 'administrations'),
     };
+    if (!process.env['EDUK_ADMINISTRATIONS']) mkdirSync(shared.EDUK_ADMINISTRATIONS, { recursive: true, mode: 0o700 });
     const database = { EDUK_DATABASE_URL: databaseUrl, EDUK_VAULT_DATABASE_URL: '' };
     const needs: Record<Role, Record<string, string>> = {
       door: { ...database, EDUK_KAFKA_BROKERS: '' },

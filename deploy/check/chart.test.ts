@@ -82,6 +82,20 @@ describe.skipIf(missing !== undefined)('the chart', () => {
       expect(internet.some((way) => way.includes('"0.0.0.0/0"') && way.includes(inside))).toBe(true);
   });
 
+  test('the doors call out where that is set, by the same rules as webhooks', async () => {
+    const { code, out } = await template(chart, valueSets['full']!, ['networkPolicies.doorsCallOut=true']);
+    expect(code).toBe(0);
+    const away = openings(await objectsIn(out), 'egress').filter((way) => /0\.0\.0\.0\/0|::\/0|10\.20\./.test(way));
+    const of = (role: string) =>
+      away
+        .filter((way) => way.startsWith(`${role}>`))
+        .map((way) => way.slice(role.length))
+        .sort();
+    expect(of('door')).toEqual(of('delivery'));
+    expect(of('door').length).toBeGreaterThan(2);
+    expect(of('vault')).toEqual([]);
+  });
+
   test('grows by figures that the gateway tells', () => {
     const told = ['../../services/kernel/health.ts', '../../services/edge/http/metrics.ts']
       .map((file) => readFileSync(join(import.meta.dirname, file), 'utf8'))

@@ -78,6 +78,10 @@ export function dockerfileProblems(image: Dockerfile): string[] {
 const npmOf = (run: { CmdLine: string[] }): string =>
   /\bnpm (?:ci|install|i|run)\b[^&|;]*/.exec(run.CmdLine.join(' '))?.[0] ?? '';
 
+/** What the same RUN takes out of the packages afterwards. */
+const trimOf = (run: { CmdLine: string[] }): string =>
+  /\bfind node_modules [^&|;]* -delete\b/.exec(run.CmdLine.join(' '))?.[0] ?? '';
+
 /** As COPY does: files of the context, or of a stage that was made before. */
 function copy(files: readonly string[], from: string, sources: readonly string[], to: string, isFolder: boolean): void {
   for (const source of sources) {
@@ -114,6 +118,8 @@ export async function makeImage(image: Dockerfile, target: string): Promise<void
       } else if (command === 'RUN' && npmOf(of)) {
         const [program, ...args] = npmOf(of).trim().split(/\s+/);
         await promisify(execFile)(program!, args, { cwd: at('.'), env: { ...process.env, NODE_ENV: '' } });
+        const trim = trimOf(of);
+        if (trim !== '') await promisify(execFile)('sh', ['-c', trim], { cwd: at('.') });
       }
   }
 }

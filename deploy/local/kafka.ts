@@ -160,7 +160,8 @@ async function clusterOf(folder: string, count: 1 | 3): Promise<Cluster> {
     const [broker, controller, secure] = drawn.slice(3 * i);
     return { broker: broker!, controller: controller!, secure: secure! };
   });
-  const clusterId = cluster?.clusterId ?? randomBytes(16).toString('base64url');
+  // Its command line takes what begins with a hyphen for an option.
+  const clusterId = cluster?.clusterId ?? randomBytes(16).toString('base64url').replace(/^-/, '0');
   const begun = { clusterId, nodes, password: cluster?.password ?? randomBytes(18).toString('base64url') };
   writeFileSync(`${file}.new`, JSON.stringify(begun), { mode: 0o600 });
   renameSync(`${file}.new`, file);

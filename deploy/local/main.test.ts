@@ -67,15 +67,15 @@ describe.skipIf(missing)('Kafka and PostgreSQL in the foreground', () => {
     const second = begin(['--folder', folder]);
     expect(await addresses(second)).toEqual(before);
     await ended(second, 'SIGKILL');
-    for (let tries = 0; left(folder).length > 0 && tries < 100; tries++) await sleep(100);
+    for (let tries = 0; left(folder).length > 0 && tries < 300; tries++) await sleep(100);
     expect(left(folder)).toEqual([]);
   }, 240_000);
 
   test('leave nothing when they are told to end while they start', async () => {
     const running = begin(['--folder', folder]);
-    for (let tries = 0; left(folder).length < 2 && tries < 600; tries++) await sleep(20);
+    for (let tries = 0; left(folder).length < 2 && tries < 3_000; tries++) await sleep(20);
     expect((await ended(running, 'SIGTERM')).ms).toBeLessThan(10_000);
-    for (let tries = 0; left(folder).length > 0 && tries < 100; tries++) await sleep(100);
+    for (let tries = 0; left(folder).length > 0 && tries < 300; tries++) await sleep(100);
     expect(left(folder)).toEqual([]);
   }, 240_000);
 });
