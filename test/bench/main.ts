@@ -4,7 +4,8 @@
  *
  *   npm run bench                     everything but the million
  *   npm run bench -- --million        also 1,000,000 grants, with memory by tenth and fairness beside it
- *   npm run bench -- --only stream    one part: start, stream, accept, unary, fairness, edexml, edexml-10mb, uwlr, vault, pull, trust
+ *   npm run bench -- --only stream    one part: start, stream, accept, unary, fairness, edexml, edexml-10mb, uwlr, vault, pull, console, replay, trust,
+ *                                     delivery, delivery-sick (47 endpoints beside three sick ones), delivery-many (10,000, of which 1 % are sick; only when named)
  *   npm run bench -- trust            the same as --only trust: what identity, mandates, pseudonyms and the log of what was done cost intake;
  *                                     with --short a few calls, to see that it works, written nowhere
  *   npm run bench -- distributed      roles on Kafka and PostgreSQL: distributed.ts
@@ -24,10 +25,14 @@ import { RosterServiceDefinition } from '#proto/eduk/gateway/v1/roster';
 import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import { newOin, newSchool, sendAll, type WireClient, wire } from '../chain/gateway.ts';
 import { acceptAlone } from './accept.ts';
+import { consoleFigures } from './console.ts';
+import { deliveryFigures, FIFTY, type Kind, type Measured, oneInHundred, sickFigures } from './delivery.ts';
 import { edexmlRatios, largeEdexml } from './edexml.ts';
 import type { LoadOptions } from './load.ts';
 import { profileClock } from './profile.ts';
+import { endAll } from './programs.ts';
 import { pullFigures } from './pull.ts';
+import { replayFigures } from './replay.ts';
 import { intakeOf, trustParts } from './trust.ts';
 import { Bringing, pupilKey, resultsDocument } from './uwlr.ts';
 import { vaultRates } from './vault.ts';
@@ -107,6 +112,8 @@ interface Gateway {
   process: ChildProcess;
   grpc: string;
   http: string;
+  console: string;
+  operatorKey: string;
   readyMs: number;
   operator: WireClient<typeof OperatorServiceDefinition>;
   stop(): Promise<void>;
@@ -126,19 +133,18 @@ async function startGateway(env: Record<string, string> = {}): Promise<Gateway> 
   });
   const line = await firstLine(run);
   const readyMs = performance.now() - started;
-  const { grpc, http } = JSON.parse(readFileSync(join(data, 'addresses.json'), 'utf8'));
+  const { grpc, http, console } = JSON.parse(readFileSync(join(data, 'addresses.json'), 'utf8'));
+  const operatorKey = readFileSync(join(data, 'operator.key'), 'utf8').trim();
   if (!line.startsWith('ready ')) throw new Error('the gateway did not say that it is ready');
   const channel = new Client(grpc, credentials.createInsecure());
   return {
     process: run,
     grpc,
     http: `http://${http}`,
+    console,
+    operatorKey,
     readyMs,
-    operator: wire(
-      OperatorServiceDefinition,
-      channel,
-      `Bearer ${readFileSync(join(data, 'operator.key'), 'utf8').trim()}`,
-    ),
+    operator: wire(OperatorServiceDefinition, channel, `Bearer ${operatorKey}`),
     async stop() {
       channel.close();
       run.kill('SIGTERM');
@@ -493,6 +499,41 @@ async function benchPull(): Promise<void> {
   await at.stop();
 }
 
+/** Pages in a browser on the same two cores, while 1,000 events a second come in. */
+async function benchConsole(): Promise<void> {
+  const at = await startGateway();
+  await publish(at);
+  const by = await seller(at, 'Meetkoper');
+  const figures = await consoleFigures(
+    at,
+    { ...by, product: PRODUCT },
+    { loads: isShort ? 2 : 20, changes: isShort ? 2 : 40, events: 1_000 },
+  );
+  await at.stop();
+  if (figures === undefined) return say('no Chromium: the console is not measured');
+  const { paints, updates, perSecond } = figures;
+  const last = (list: number[]): number => Math.max(...list);
+  const meanwhile = `${round(perSecond)} events/s meanwhile`;
+  row(
+    'console: first paint',
+    `median ${round(median(paints))} ms`,
+    meanwhile,
+    last(paints),
+    '≤ 1,000 ms',
+    last(paints) <= 1_000,
+    0,
+  );
+  row(
+    'console: an event stands on an open page',
+    `median ${round(median(updates))} ms`,
+    meanwhile,
+    last(updates),
+    '≤ 1,000 ms',
+    last(updates) <= 1_000,
+    0,
+  );
+}
+
 /** A learning application and an administration at a school of 2,500 pupils. */
 async function benchUwlr(): Promise<void> {
   const at = await startGateway();
@@ -576,6 +617,33 @@ async function benchUwlr(): Promise<void> {
   await at.stop();
 }
 
+/** 100,000 messages sent again, at a pace. */
+async function benchReplay(): Promise<void> {
+  const at = await startGateway();
+  await publish(at);
+  const sink = child('sink.ts', []);
+  const { port } = JSON.parse(await firstLine(sink)) as { port: number };
+  const asked = isShort ? 200 : 1_000;
+  const count = isShort ? 600 : 100_000;
+  const { countedMs, rate, arrived, disorder } = await replayFigures(at, {
+    sink: `http://127.0.0.1:${port}`,
+    product: PRODUCT,
+    count,
+    learners: 1200,
+    rate: asked,
+  });
+  row(
+    `${round(count)} messages sent again at ${round(asked)}/s, as the receiver sees it`,
+    `${round(rate, 1)}/s; counted before in ${round(countedMs / 1000, 1)} s; ${arrived === count ? 'all' : round(arrived)} arrived, ${round(disorder)} out of order`,
+    `${round(asked)}/s asked`,
+    rate / asked,
+    'within 5 %',
+    Math.abs(rate / asked - 1) <= 0.05 && arrived === count && disorder === 0,
+  );
+  sink.kill('SIGTERM');
+  await at.stop();
+}
+
 async function benchVault(): Promise<void> {
   const { hmac, ...rates } = await vaultRates();
   for (const [what, rate, wanted] of [
@@ -585,6 +653,65 @@ async function benchVault(): Promise<void> {
   ] as const)
     row(what, round(rate), `${round(hmac)} bare HMACs`, rate / hmac, `≥ ${round(wanted)}/s`, rate >= wanted);
   say(`       vault: learners whose keys are renewed, a second and core: ${round(rates.renewed)}`);
+}
+
+const measured = (at: Gateway): Measured => ({
+  operator: at.operator,
+  grpc: at.grpc,
+  pid: at.process.pid!,
+  atHead: () => atHead(at),
+});
+
+async function benchDelivery(): Promise<void> {
+  const at = await startGateway();
+  const of = measured(at);
+  await deliveryFigures(of, isShort ? 300 : 5_000); // Warm.
+  const runs = [];
+  for (let i = 0; i < (isShort ? 1 : 3); i++) runs.push(await deliveryFigures(of, isShort ? 300 : 30_000));
+  const ratio = median(runs.map((one) => one.perSecond / one.barePerSecond));
+  const cpu = median(runs.map(({ cpuMicros }) => cpuMicros));
+  const last = runs.at(-1)!;
+  row(
+    'deliveries to one webhook with mail waiting, in batches, median of 3',
+    `${round(last.perSecond)}/s in ${round(last.requests)} requests/s`,
+    `${round(last.barePerSecond)}/s bare signed POSTs of one`,
+    ratio,
+    '≥ 0.40',
+    ratio >= 0.4,
+  );
+  row(
+    'the same in requests, against POSTs of as many bytes',
+    `${round(last.requests)}/s`,
+    `${round(last.bareOfBatches)}/s`,
+    median(runs.map((one) => one.requests / one.bareOfBatches)),
+    'written down',
+    true,
+    3,
+  );
+  row('CPU of the gateway for each delivery', `${round(cpu)} µs`, '', cpu, '≤ 400 µs', cpu <= 400, 0);
+  await at.stop();
+}
+
+async function benchSick(kinds: readonly Kind[]): Promise<void> {
+  const at = await startGateway();
+  const of = measured(at);
+  const { perSecond, without, beside } = await sickFigures(
+    of,
+    kinds,
+    { rounds: isShort ? 1 : 5, seconds: isShort ? 2 : 20 },
+    say,
+  );
+  const ratio = median(beside.map((ms, i) => ms / without[i]!));
+  const sick = kinds.filter((kind) => kind !== 'well').length;
+  row(
+    `p99 of deliveries to ${round(kinds.length - sick)} endpoints beside ${round(sick)} sick ones, ${round(perSecond)}/s, median of ${beside.length}`,
+    `${round(median(beside))} ms`,
+    `${round(median(without))} ms with nobody sick`,
+    ratio,
+    '≤ 1.25',
+    ratio <= 1.25,
+  );
+  await at.stop();
 }
 
 /** What a gateway that was loaded with orders and grants took: a second, and seconds of processor time for a thousand. */
@@ -690,10 +817,15 @@ const parts: Record<string, () => Promise<void>> = {
   uwlr: benchUwlr,
   vault: benchVault,
   pull: benchPull,
+  console: benchConsole,
+  replay: benchReplay,
   accept: benchAccept,
   unary: benchUnary,
   stream: benchStream,
   trust: benchTrust,
+  delivery: benchDelivery,
+  'delivery-sick': () => benchSick(FIFTY),
+  'delivery-many': () => benchSick(oneInHundred(isShort ? 200 : 10_000)),
   fairness: () => benchFairness(args.includes('--million') ? 1_000_000 : 100_000),
 };
 if (only && !parts[only]) {
@@ -702,6 +834,7 @@ if (only && !parts[only]) {
 }
 const end = (): void => {
   for (const one of children) one.kill('SIGTERM');
+  void endAll();
 };
 process.on('SIGTERM', () => {
   end();
@@ -709,7 +842,7 @@ process.on('SIGTERM', () => {
 });
 try {
   for (const [name, run] of Object.entries(parts)) {
-    if (only && only !== name) continue;
+    if (only ? only !== name : name === 'delivery-many') continue;
     say(`# ${name}`);
     await run();
   }

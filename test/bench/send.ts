@@ -31,6 +31,8 @@ export interface SendOptions {
   /** Of many millions the times are not told. */
   isSilent: boolean;
   product: string;
+  /** Instead of that one, these in turn. */
+  products?: readonly string[];
 }
 
 export interface Sent {
@@ -44,6 +46,7 @@ export interface Sent {
 
 const options = (await json(process.stdin)) as SendOptions;
 const { count, from, learners, perSecond, schools, product } = options;
+const productOf = (i: number): string => options.products?.[(from + i) % options.products.length] ?? product;
 const schoolOf = (i: number): string => schools[(from + i) % schools.length]!;
 const due: number[] = [];
 const answered: (number | null)[] = new Array(count).fill(null);
@@ -64,7 +67,7 @@ const grant = (i: number): GrantEntitlementsRequest =>
     holder: { learner: { eckId: eckId(i) } },
     terms: {
       entitlementId: longId(i),
-      productId: product,
+      productId: productOf(i),
       orderId: options.isSmall ? '' : `o-${'x'.repeat(62)}`,
       lineId: options.isSmall ? '' : `l-${'x'.repeat(62)}`,
       startsOn: '2026-08-01',

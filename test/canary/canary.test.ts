@@ -63,11 +63,12 @@ describe('the suite', () => {
     expect(places).toContain('what processes wrote'); // log
     expect(places).toContain('answers: HTTP /metrics'); // metric
     expect(places).toContain('dead letters'); // dead-letter
+    expect(places).toContain('traces and metrics'); // trace
     expect(places).toContain('answers to what was refused: OperatorService.FetchReveal'); // reveal
     expect(report.findings.some(({ place, kind }) => place === 'dead letters' && kind === 'words of a peer')).toBe(
       true,
     );
-    expect(Object.keys(plants)).toEqual(['adapter', 'log', 'metric', 'dead-letter', 'reveal']);
+    expect(Object.keys(plants)).toEqual(['adapter', 'log', 'metric', 'dead-letter', 'trace', 'reveal']);
     expect(verdictOf([report])).toBe('leaks');
     expect(report.problems).toContainEqual(expect.stringContaining('nieuw/EDEX is in the registry'));
   });

@@ -7,11 +7,12 @@ import { operation } from './operations.ts';
 import type { Sowing } from './sowing.ts';
 
 /** How many of what happened are opened one by one. */
-const OPENED = 25;
+const OPENED = { brief: 5, quick: 10, whole: 50 } as const;
 
 /** What is read is looked at; what is put in may come back from nowhere. */
 export async function readConsole(sowing: Sowing): Promise<void> {
   const { subject, looking, problems } = sowing;
+  const opened = OPENED[sowing.size];
   const one = new Browser(subject.console);
   const read = async (path: string): Promise<any> => {
     const { status, text, body, headers } = await one.get(path);
@@ -32,7 +33,7 @@ export async function readConsole(sowing: Sowing): Promise<void> {
     const planted = (path: string, place: string): string =>
       sowing.plant(misplaced[turn++ % misplaced.length] as Kind, `console ${path}`, place).value;
     const query = (path: string): string =>
-      ['q', 'id', 'party', 'reference', 'school', 'state', 'before', 'of', 'wrong', 'code', 'learner']
+      ['q', 'id', 'oin', 'party', 'reference', 'school', 'state', 'before', 'of', 'wrong', 'code', 'learner']
         .map((name) => `${name}=${encodeURIComponent(planted(path, `query ${name}`))}`)
         .join('&');
     for (const path of [...PAGES, ...PATHS]) {
@@ -40,10 +41,20 @@ export async function readConsole(sowing: Sowing): Promise<void> {
       await read(path === '/api/live' ? '/api/live?of=nothing' : path);
       await read(`${path}?${query(path)}`);
       const body = Object.fromEntries(
-        ['link', 'school', 'order', 'product', 'hold', 'party', 'key', 'consumer', 'stream', 'other'].map((name) => [
-          name,
-          planted(path, `body ${name}`),
-        ]),
+        [
+          'link',
+          'school',
+          'order',
+          'product',
+          'hold',
+          'party',
+          'key',
+          'consumer',
+          'stream',
+          'replay',
+          'about',
+          'other',
+        ].map((name) => [name, planted(path, `body ${name}`)]),
       );
       const { text } = await one.post(path, { ...body, approve: true }, one.token);
       looking.at('pages of the console', text);
@@ -51,14 +62,17 @@ export async function readConsole(sowing: Sowing): Promise<void> {
     // What a page is about: messages, what is held, what is stranded.
     for (const state of ['', 'held', 'parked', 'refused', 'waiting', 'decided']) {
       const { flows } = await read(`/api/flows?state=${state}`);
-      for (const { id } of flows.slice(0, OPENED)) await read(`/api/flow?id=${id}`);
+      for (const { id } of flows.slice(0, opened)) await read(`/api/flow?id=${id}`);
     }
     const seen = await read('/api/overview');
     const dead = await read('/api/dead');
     await read('/api/holds?decided=yes');
     if (!(seen.parties.length > 0)) problems.push('the overview of the console shows no party');
+    for (const { oin } of seen.parties.slice(0, opened)) await read(`/api/party?oin=${oin}`);
+    const list = await read('/api/parties');
+    if (!(list.parties.length > 0)) problems.push('the console shows no party');
     if (!(dead.rows.length > 0)) problems.push('the console shows no dead letter');
-    for (const what of ['overview', 'flows', 'holds', 'dead']) {
+    for (const what of ['overview', 'flows', 'holds', 'dead', 'replays']) {
       const stream = one.stream(`/api/live?of=${what}`);
       const { value } = await stream.next();
       looking.at('pages of the console', JSON.stringify(value));

@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { freePorts, startKafka, startPostgres } from '#deploy/local';
 import { type StandInProvider, startProvider } from '../chain/provider.ts';
+import { type Collector, startCollector } from './collector.ts';
 
 export const cli = join(import.meta.dirname, '../../services/cli/eduk.js');
 const ROLES = ['door', 'core', 'delivery', 'watch', 'vault'] as const;
@@ -33,6 +34,8 @@ export interface Subject {
   operatorKey: string;
   /** Where persons of the operator sign in. */
   provider: StandInProvider;
+  /** Where its traces and metrics are told. */
+  collector: Collector;
   /** `host:port` of the operator's console. */
   console: string;
   /** Addresses of health and metrics. */
@@ -241,6 +244,7 @@ export async function startEmbedded(setup: Setup = {}): Promise<Subject> {
   const env = { EDUK_DATA: data, EDUK_BACKUPS: join(folder, 'backups') };
   const [console] = await freePorts(1);
   const provider = await startProvider();
+  const collector = await startCollector();
   const program = new Program(
     'gateway',
     [],
@@ -252,6 +256,7 @@ export async function startEmbedded(setup: Setup = {}): Promise<Subject> {
       ...signIn(folder),
       ...operators(provider),
       ...administrations(folder),
+      ...collector.env,
       ...nodeOf(setup),
     },
     folder,
@@ -259,6 +264,7 @@ export async function startEmbedded(setup: Setup = {}): Promise<Subject> {
   const stop = async (): Promise<void> => {
     await program.end();
     provider.stop();
+    collector.stop();
     rmSync(folder, { recursive: true, force: true });
   };
   try {
@@ -269,6 +275,7 @@ export async function startEmbedded(setup: Setup = {}): Promise<Subject> {
       http: `http://${http}`,
       operatorKey: operatorKeyIn(data),
       provider,
+      collector,
       console: `127.0.0.1:${console}`,
       internal: [`http://${http}`, `http://127.0.0.1:${console}`],
       env: { ...env, ...commandsOf(setup) },
@@ -308,6 +315,8 @@ export async function startDistributed(setup: Setup = {}): Promise<Subject> {
     const toBroker = await tap('the wire to Kafka', () => brokerPort);
     const provider = await startProvider();
     opened.push(() => provider.stop());
+    const collector = await startCollector();
+    opened.push(() => collector.stop());
     const postgres = await startPostgres({ folder: servers });
     opened.push(() => postgres.stop());
     const kafka = await startKafka({ folder: servers, advertised: [toBroker.port] });
@@ -339,9 +348,9 @@ export async function startDistributed(setup: Setup = {}): Promise<Subject> {
     const engine = { ...state, EDUK_KAFKA_BROKERS: toBroker.address };
     const vault = { EDUK_VAULT_DATABASE_URL: through(postgres.vaultUrl, toVaultRows) };
     const needs = {
-      door: { ...state, ...signIn(folder), ...operators(provider), ...administrations(folder) },
+      door: { ...state, ...signIn(folder), ...operators(provider), ...administrations(folder), ...collector.env },
       core: engine,
-      delivery: engine,
+      delivery: { ...engine, ...administrations(folder), ...collector.env },
       watch: engine,
       vault,
     };
@@ -373,6 +382,7 @@ export async function startDistributed(setup: Setup = {}): Promise<Subject> {
       http: `http://${http}`,
       operatorKey: operatorKeyIn(data),
       provider,
+      collector,
       console,
       internal: programs.map(({ env }) => `http://${env['EDUK_INTERNAL']}`),
       env: {

@@ -17,8 +17,8 @@ export const plants: Readonly<Record<string, { about: string; changes: readonly 
     changes: [
       {
         file: 'adapters/edexml/wire.ts',
-        from: '  taken(await readXmlApart(bytes, { ...options(given), collect: true }), given);',
-        to: `  readXmlApart(bytes, { ...options(given), collect: true }).then((file) => taken(file, given)).catch((thrown) => {
+        from: '  makeApart(bytes, { ...options(given), collect: true }, taking, given);',
+        to: `  makeApart(bytes, { ...options(given), collect: true }, taking, given).catch((thrown) => {
     throw new GatewayError(thrown.fault, thrown.told + ' ' + Buffer.from(bytes).toString(), { where: thrown.where });
   });`,
       },
@@ -65,8 +65,19 @@ export const plants: Readonly<Record<string, { about: string; changes: readonly 
       },
       {
         file: 'services/delivery/push.ts',
-        from: "failed(unit, attempt, next, { status, code, isFinal: verdict === 'message' }, call);",
-        to: "failed(unit, attempt, next, { status, code: (outcome.cause || code) as never, isFinal: verdict === 'message' }, call);",
+        from: '    const why = whyOf(outcome);',
+        to: '    const why = { ...whyOf(outcome), ...(outcome.cause ? { code: outcome.cause as never } : {}) };',
+      },
+    ],
+  },
+  trace: {
+    about: 'A span that is named after the whole message.',
+    changes: [
+      {
+        file: 'services/edge/telemetry/spans.ts',
+        from: '    name: intake.method,',
+        to: `    name: submission.message.reveal((it) =>
+      JSON.stringify(it, (_, value) => (typeof value === 'bigint' ? 0 : value)).replaceAll('ë', 'e')),`,
       },
     ],
   },

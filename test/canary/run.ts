@@ -84,6 +84,8 @@ export async function runSuite(options: Options): Promise<EngineReport> {
     const [home] = subject.folders;
     if (size !== 'brief') await sowCommands(sowing, home!.path);
     // What peers refuse becomes a dead letter, and stays one.
+    if (!(await until(() => (sowing.administration?.brought().taken ?? 0) > 0, 60_000)))
+      problems.push('no results went out over UWLR');
     if (!(await until(() => hasDeadLetters(sowing), 60_000))) problems.push('what a webhook refused is no dead letter');
     const dead = await runCommand(['dead', 'list', '--json'], '', subject.env);
     looking.at('dead letters', dead.said);
@@ -102,6 +104,10 @@ export async function runSuite(options: Options): Promise<EngineReport> {
     if (backup.code !== 0 || readdirSync(subject.env['EDUK_BACKUPS']!).length === 0)
       problems.push(`eduk backup ended with ${backup.code}`);
     await lookAtExport(sowing);
+    const pieces = subject.collector.pieces();
+    for (const piece of pieces) looking.at('traces and metrics', piece);
+    for (const path of ['/v1/traces', '/v1/metrics'])
+      if (!pieces.some((piece) => piece.includes(path))) problems.push(`nothing was told at ${path}`);
     lookAtProcesses(sowing);
     lookAtFiles(sowing, subject.folders, 1);
     if (subject.servers) {

@@ -104,9 +104,17 @@ export async function gather(sowing: Sowing): Promise<Cast> {
       attributes: [] as string[],
     },
   ];
+  const administration = await openAdministration(
+    sowing,
+    join(sowing.subject.folders[0]!.path, 'administrations'),
+    otherSchool,
+    [school],
+  );
+  sowing.administration = administration;
   for (const { caller, oin, name, roles, services, attributes: may } of all) {
     const hook = hooks[caller as keyof typeof hooks] as Receiver | undefined;
-    const endpoints = hook ? [{ standard: 'webhook', url: hook.url }] : [];
+    const endpoints = hook ? ['webhook', 'webhook-mandates'].map((standard) => ({ standard, url: hook.url })) : [];
+    if (caller === 'administration') endpoints.push({ standard: 'uwlr', url: administration.results });
     const party = { oin, name, roles, endpoints, attributes: may };
     const added = await operator.addParty({ party });
     sowing.keys.set(caller, added.apiKey);
@@ -125,12 +133,6 @@ export async function gather(sowing: Sowing): Promise<Cast> {
         Object.assign(klant, { sleutel: autorisatiesleutel, klantcode: added.klantcode, klantnaam: added.klantnaam });
     }
   }
-  const administration = await openAdministration(
-    sowing,
-    join(sowing.subject.folders[0]!.path, 'administrations'),
-    otherSchool,
-  );
-  sowing.administration = administration;
   return {
     operator,
     klant,
@@ -247,6 +249,14 @@ export async function tell(sowing: Sowing, cast: Cast): Promise<Story> {
       sowing.problems.push(`${op.name} should have been taken, and was answered ${code}`);
   };
   for (const one of bodies) if (!LAST.has(one.body.operation.name)) await send(one);
+
+  // UWLR has a place for whole points only, and the canary of a score has decimals: without this one nothing might go out over it.
+  const returned = bodies.find(({ body }) => body.operation.name === 'ResultService.ReturnResults')!;
+  const whole = structuredClone(returned.messages[0]!);
+  const result = whole['result'] as Message & { payload: Message };
+  whole['reference'] = 'canary-whole';
+  Object.assign(result, { resultId: 'canary-whole', payload: { ...result.payload, score: 8 } });
+  await send({ body: returned.body, messages: [whole] });
 
   // The same over the other doors, for another school.
   const pupil = {

@@ -46,7 +46,7 @@ const push = (las: TestParty, rosterId: string, refs: Ref[]) =>
   ]);
 /** What the platform is shown of everyone, by ECK iD and key. */
 async function shown(until: number): Promise<string[]> {
-  for (const end = Date.now() + 5000; ; ) {
+  for (const end = Date.now() + 30_000; ; ) {
     const { roster } = await platform.rosters
       .getRoster({ schoolOin: school, schoolYear: YEAR })
       .catch(() => ({ roster: undefined }));

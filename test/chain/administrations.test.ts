@@ -349,7 +349,7 @@ describe('an administration', () => {
         settings('leerlijst', { ...rest, schools: own.map((one) => ({ ...one, dependancecode: '02' })) });
       });
       const asked = async (enough: () => boolean) => {
-        for (let i = 0; i < 100 && !enough(); i++) await new Promise((done) => setTimeout(done, 100));
+        for (let i = 0; i < 300 && !enough(); i++) await new Promise((done) => setTimeout(done, 100));
       };
       await asked(() => away.asked.length >= 3 && las.asked.length > 0);
       expect(las.asked).toMatchObject([{ operation: 'leerlinggegevens', brin }]);
@@ -357,7 +357,7 @@ describe('an administration', () => {
         at.operator
           .status({})
           .then(({ pulls }) => pulls.find((one) => one.partyOin === third.oin && one.schoolOin === ''));
-      for (let i = 0; i < 50 && !(await resting()); i++) await new Promise((done) => setTimeout(done, 100));
+      for (let i = 0; i < 300 && !(await resting()); i++) await new Promise((done) => setTimeout(done, 100));
       // Three in a row are enough to know; it is asked again later, also by a gateway that was started anew.
       expect(away.asked).toHaveLength(3);
       expect(await resting()).toMatchObject({ outcome: 'failed', code: 'peer.unavailable', who: 'peer', failures: 1 });
@@ -372,3 +372,23 @@ describe('an administration', () => {
     }
   }, 40_000);
 });
+
+test('a moment in days to come is nobody’s: everything is asked again, and what comes after it is taken', async () => {
+  const ahead = newSchool();
+  const own = brinOf(ahead)!;
+  settings('leerlijst', basic({ schools: [{ school: own, sleutel: secret('voor', `sleutel-van-${own}`) }] }));
+  try {
+    await at.party('School met een klok', [Role.ROLE_SCHOOL], ahead);
+    await at.mandate(ahead, party.oin, [Service.SERVICE_ROSTER]);
+    fill(own, 30, '2036-01-01T00:00:00Z');
+    expect((await pull({ schoolOin: ahead })).pull).toMatchObject({ outcome: 'applied', since: '' });
+    // A clock may be a little ahead.
+    const soon = new Date(Date.now() + 60_000).toISOString();
+    fill(own, 31, soon);
+    expect((await pull({ schoolOin: ahead })).pull).toMatchObject({ outcome: 'applied', learners: 32, since: soon });
+    expect(las.asked.map(({ since }) => since)).toEqual(['', '']);
+    expect((await pull({ schoolOin: ahead })).pull).toMatchObject({ outcome: 'unchanged' });
+  } finally {
+    settings('leerlijst', basic());
+  }
+}, 30_000);

@@ -400,7 +400,7 @@ describe('who acts for a school', () => {
         { timeout: 20_000 },
       )
       .toBeGreaterThan(0);
-    expect(await records()).toContainEqual(
+    await expect.poll(records, { timeout: 20_000 }).toContainEqual(
       expect.objectContaining({
         kind: AuditKind.AUDIT_KIND_ACCEPTED,
         partyOin: school,

@@ -176,8 +176,18 @@ beforeAll(async () => {
   await readUntil(platform.rosters.watchRosters({}), (seen) => seen.length >= 24);
   const { mandateId } = await at.mandate(school, stranger.oin, [Service.SERVICE_ORDER]);
   await at.operator.changeMandate({ mandateId, change: 'stop' });
-  await new Promise((resolve) => setTimeout(resolve, 1200));
+  // Doors note what was refused and shown once a second, each in its own time.
+  const isWhole = () =>
+    only(all, { kind: AuditKind.AUDIT_KIND_RELEASED, partyOin: platform.oin }).reduce(
+      (n, { people }) => n + people,
+      0n,
+    ) >= 48n &&
+    only(all, { kind: AuditKind.AUDIT_KIND_REFUSED, method: 'edexml' }).length > 0 &&
+    only(all, { kind: AuditKind.AUDIT_KIND_MANDATE, partyOin: stranger.oin, code: 'ended' }).length > 0 &&
+    only(all, { kind: AuditKind.AUDIT_KIND_OPERATOR, method: 'OperatorService/ChangeMandate' }).length > 0;
   all = await records();
+  for (const end = Date.now() + 30_000; !isWhole() && Date.now() < end; all = await records())
+    await new Promise((resolve) => setTimeout(resolve, 300));
   proof = (await las.audit.getReceipt({ receiptId: first.flowId })).proof!;
 }, 60_000);
 afterAll(async () => {

@@ -105,7 +105,7 @@ async function unlessTooSoon(ask: () => Promise<unknown>): Promise<unknown> {
     try {
       return await ask();
     } catch (thrown) {
-      if (tries === 50 || !(thrown instanceof Fault) || !/^(state.missing|product.unknown)$/.test(thrown.code))
+      if (tries === 300 || !(thrown instanceof Fault) || !/^(state.missing|product.unknown)$/.test(thrown.code))
         throw thrown;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }

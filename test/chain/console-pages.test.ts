@@ -23,6 +23,7 @@ let at: TestGateway;
 let las: TestParty;
 let publisher: TestParty;
 let hook: Receiver;
+let platform = '';
 let browser: Browser;
 let page: Page;
 let origin = '';
@@ -132,7 +133,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     las = await at.party('De Leerlijst', [Role.ROLE_ADMINISTRATION]);
     publisher = await at.party(HOSTILE, [Role.ROLE_PUBLISHER]);
     hook = await Receiver.open();
-    const platform = newOin();
+    platform = newOin();
     hook.secret = (
       await at.operator.addParty({
         party: {
@@ -143,7 +144,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
         },
       })
     ).webhookSecret;
-    await at.mandate(school, las.oin, [Service.SERVICE_ROSTER, Service.SERVICE_ORDER]);
+    await at.mandate(school, las.oin, [Service.SERVICE_ROSTER, Service.SERVICE_ORDER, Service.SERVICE_ACCESS]);
     await at.mandate(school, publisher.oin, [Service.SERVICE_ORDER, Service.SERVICE_ENTITLEMENT]);
     await at.mandate(school, platform, [Service.SERVICE_ENTITLEMENT, Service.SERVICE_ACCESS]);
     await sendAll(publisher.catalogue.publishProducts(), [
@@ -195,6 +196,13 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     const [other, late] = await openPage();
     await late.goto(once);
     await late.getByRole('alert').waitFor();
+    await late.getByText('Deze link is al gebruikt of verlopen').waitFor();
+    // Where the session that it gave goes on, it leads there.
+    await page.goto(once);
+    await page.getByRole('heading', { level: 1, name: /Overzicht/ }).waitFor();
+    await page.goto(`${origin}/nergens`);
+    await page.getByRole('heading', { level: 1, name: 'Deze pagina bestaat niet' }).waitFor();
+    await page.goto(origin);
     await other.close();
   });
 
@@ -203,11 +211,133 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await page.getByRole('img', { name: /Berichten per minuut/ }).waitFor();
     await page.getByRole('link', { name: '1 vastgehouden' }).waitFor();
     await page.getByRole('link', { name: /1 berichten niet afgeleverd/ }).waitFor();
+    // What stands in the way is told within two looks: what it is, who must act, and the page on which to do it.
+    const alert = page.getByRole('listitem').filter({ hasText: 'hold.pending' });
+    await alert.waitFor({ timeout: 40_000 });
+    await alert.getByText('Wie iets moet doen: de school.').waitFor();
+    await alert.getByRole('link', { name: 'Bekijk ze' }).click();
+    await page.getByRole('heading', { level: 1, name: /Vastgehouden|Wacht/ }).waitFor();
+    await go('/', /Overzicht/);
     await page.getByRole('cell', { name: /Leerplein/ }).waitFor();
     await page.getByText('OrderService/PlaceOrder').first().waitFor();
     expect(await axeOf(page)).toEqual([]);
     await toldNobody(page);
     await shoot(page, 'overview');
+  });
+
+  test('who was given what of a school’s people is found, by day; a school that there is not is said', async () => {
+    await go('/access', /Wie zag wat/);
+    await page.getByLabel(/BRIN/).fill(school);
+    await page.keyboard.press('Enter');
+    await page.waitForURL(`**/access?school=${school}`);
+    await page.getByRole('cell', { name: 'Leerplein' }).first().waitFor({ timeout: 30_000 });
+    expect(await axeOf(page)).toEqual([]);
+    await toldNobody(page);
+    await shoot(page, 'access');
+    await go('/access?school=99QQ', /Wie zag wat/);
+    await page.getByText('state.missing').waitFor();
+  });
+
+  test('a party is found by its name, and its page says how it goes, where it answers and what it may have', async () => {
+    await go('/', /Overzicht/);
+    await page
+      .getByRole('link', { name: /Leerplein/ })
+      .first()
+      .click();
+    await page.waitForURL('**/party?oin=*');
+    await page.getByRole('heading', { level: 1, name: 'Leerplein' }).waitFor();
+    await page.getByRole('img', { name: /Verzoeken aan deze partij: \d+ gelukt, [1-9]\d* mislukt/ }).waitFor();
+    await page.getByText(/\d× HTTP 422|\d × HTTP 422/).waitFor();
+    const endpoint = page.getByRole('region', { name: 'Adressen' }).getByRole('row', { name: /webhook/ });
+    await endpoint.getByText(new URL(hook.url).host).waitFor();
+    // Behind the host may stand what is theirs.
+    expect(await page.content()).not.toContain(`${new URL(hook.url).host}/`);
+    await page.getByRole('region', { name: 'Mandaten' }).getByText('entitlement').waitFor();
+    await page.getByText('Per dag, in cijfers').click();
+    await page.getByRole('region', { name: 'Per dag, in cijfers' }).getByRole('row').nth(1).waitFor();
+    expect(await axeOf(page)).toEqual([]);
+    await toldNobody(page);
+    await shoot(page, 'party');
+    await go('/parties', /Partijen/);
+    await page.keyboard.press('/');
+    await page.keyboard.type('leerlijst');
+    await page.keyboard.press('Enter');
+    await page.waitForURL('**/parties?q=leerlijst');
+    await page.getByRole('link', { name: /De Leerlijst/ }).waitFor();
+    await expect.poll(() => page.locator('tbody tr').count(), { timeout: 30_000 }).toBe(1);
+    expect(await axeOf(page)).toEqual([]);
+    await shoot(page, 'parties');
+    await go(`/party?oin=${publisher.oin}`, /img src=x/);
+    await toldNobody(page);
+    await page.getByRole('img', { name: /Berichten van deze partij: [1-9]/ }).waitFor();
+    await shoot(page, 'party-sender');
+    await go('/party?oin=00000001999999999999', /Partij/);
+    await page.getByRole('alert').waitFor();
+    await go('/party', /Partij/);
+    await page.getByText('Zoek een partij').waitFor();
+  });
+
+  test('who gets in is told by platform and publisher, with whose it is where they do not, and whom to call', async () => {
+    await go('/launches', /Binnenkomen/);
+    await page.getByText('Nog niemand opende iets.').waitFor();
+    await Promise.all(
+      Array.from({ length: 25 }, (_, i) =>
+        las.access
+          .createLaunch({
+            reference: `launch-${i}`,
+            schoolOin: school,
+            learner: { eckId: eckId(7001), lasKey: '' },
+            productId: 'boek',
+          })
+          .catch(() => undefined),
+      ),
+    );
+    // It is told without being loaded anew.
+    const verdict = page.locator('.cards > li.bad');
+    await verdict.getByText('Het ligt aan hen').waitFor({ timeout: 30_000 });
+    await verdict.getByText('entitlement.missing').waitFor();
+    await page.getByRole('cell', { name: 'veel minder dan gewoonlijk' }).waitFor();
+    expect(await axeOf(page)).toEqual([]);
+    await toldNobody(page);
+    await shoot(page, 'launches');
+  });
+
+  test('how ready schools are is told by school and product, with whom to ask, and no small count', async () => {
+    await go('/readiness', /Klaar voor school/);
+    await page.locator(`a[href*="school=${school}"]`).click();
+    await page.waitForURL('**/readiness?school=*');
+    const row = page.getByRole('row', { name: /nog-niet-gepubliceerd/ });
+    await row.getByText('<10').first().waitFor();
+    await row.getByText('product.unknown').waitFor();
+    expect(await axeOf(page)).toEqual([]);
+    await toldNobody(page);
+    await shoot(page, 'readiness');
+  });
+
+  test('what will fail in August is told by line, with a message that can be sent', async () => {
+    await go('/preflight', /Proefvlucht/);
+    await page
+      .getByRole('row', { name: /order-1/ })
+      .getByText('product.unknown')
+      .waitFor();
+    await page.locator('pre').first().waitFor();
+    expect(await axeOf(page)).toEqual([]);
+    await toldNobody(page);
+    await shoot(page, 'preflight');
+  });
+
+  test('settings are shown, and no secret with them', async () => {
+    await go('/settings', /Instellingen/);
+    await page
+      .getByRole('row', { name: /EDUK_DATA/ })
+      .getByText(at.folder)
+      .waitFor();
+    await page
+      .getByRole('row', { name: /EDUK_HOLD_THRESHOLD_PERCENT/ })
+      .getByText('standaard')
+      .waitFor();
+    expect(await axeOf(page)).toEqual([]);
+    await shoot(page, 'settings');
   });
 
   test('it is told as it changes, without being loaded anew', async () => {
@@ -290,6 +420,34 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
       .waitFor();
   });
 
+  test('why: what is chosen stays chosen, however soon; the same is asked again after something else', async () => {
+    await go('/why', /Waarom niet/);
+    // Someone chooses as soon as the page of another address is drawn.
+    await page.evaluate(async () => {
+      const at = globalThis as any;
+      at.history.pushState(null, '', '/why?order=order-1');
+      at.dispatchEvent(new at.PopStateEvent('popstate'));
+      for (let i = 0; i < 10; i++) await Promise.resolve();
+      at.document.querySelector('input[value=learner]').click();
+    });
+    await page.getByRole('heading', { name: 'Dit blokkeert' }).waitFor();
+    const learner = page.getByLabel(/Sleutel van de leerling/);
+    expect(await learner.count()).toBe(1);
+    await learner.fill('k3');
+    await page.getByLabel('School (BRIN of OIN)').fill(school);
+    await page.getByRole('button', { name: 'Vraag' }).click();
+    await page.getByText('peer.refused').first().waitFor();
+    await page.getByText('Bestelling', { exact: true }).click();
+    await page.getByLabel('Nummer van de bestelling').fill('order-1');
+    await page.getByRole('button', { name: 'Vraag' }).click();
+    await page.getByRole('heading', { name: 'Dit blokkeert' }).waitFor();
+    expect(page.url()).toContain('?order=order-1');
+    // Without a question there is no answer.
+    await page.keyboard.press('Escape');
+    await page.getByRole('link', { name: 'Waarom niet' }).click();
+    await page.getByRole('heading', { name: 'Dit blokkeert' }).waitFor({ state: 'detached' });
+  });
+
   test('hostile names and ids are words and nothing else', async () => {
     for (const [path, heading] of [
       ['/', /Overzicht/],
@@ -366,13 +524,67 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await shoot(page, 'holds-decided');
   });
 
+  test('mail is sent again: counted, begun, followed as it goes, and stopped', async () => {
+    hook.behaviour = () => undefined;
+    for (let i = 0; i < 40; i++) await grant(eckId(7100 + i));
+    const seen = () => hook.first.filter(({ type }) => type.endsWith('EntitlementGranted')).length;
+    await within(async () => seen() >= 40);
+    await go('/replay', /Opnieuw sturen/);
+    await page.getByText('niets opnieuw gestuurd').waitFor();
+    await shoot(page, 'replay-empty');
+    const count = async (again: boolean) => {
+      await page.getByLabel('Partij (OIN)').fill(platform);
+      await page.getByLabel('Dienst').selectOption('entitlement');
+      await page.getByLabel('Ook wat de ontvanger al heeft').setChecked(again);
+      await page.getByRole('button', { name: 'Tel', exact: true }).click();
+    };
+    await page.getByLabel('Partij (OIN)').fill('niemand');
+    await page.getByRole('button', { name: 'Tel', exact: true }).click();
+    await page.getByRole('alert').getByText('wire.invalid').waitFor();
+    await count(true);
+    const section = page.locator('main > section').first();
+    await section.getByRole('button', { name: /^Stuur/ }).waitFor();
+    await section.getByText('de ontvanger heeft het: het zou niets veranderen').waitFor();
+    expect(await axeOf(page)).toEqual([]);
+    await toldNobody(page);
+    await shoot(page, 'replay-counted');
+    await section.getByLabel('Berichten per seconde').fill('5');
+    await section.getByRole('button', { name: /^Stuur/ }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('kan niet ongedaan gemaakt worden').waitFor();
+    await shoot(page, 'replay-sure');
+    const before = hook.requests.length;
+    await dialog.getByRole('button', { name: 'Doorgaan' }).click();
+    // It goes on by itself, as it is sent.
+    await section.getByRole('progressbar').waitFor();
+    await within(async () => Number(await section.getByRole('progressbar').getAttribute('value')) > 3);
+    expect(hook.requests.length).toBeGreaterThan(before);
+    expect(await axeOf(page)).toEqual([]);
+    await shoot(page, 'replay-running');
+    await section.getByRole('button', { name: /^Stop/ }).click();
+    await dialog.getByRole('button', { name: 'Doorgaan' }).click();
+    await section.getByText('gestopt').waitFor();
+    await section.getByText('gestuurd, niet ongedaan te maken').waitFor();
+    await section.getByText('door een beheerder').waitFor();
+    await toldNobody(page);
+    await shoot(page, 'replay-stopped');
+    const { replays } = await at.operator.listReplays({});
+    expect(replays[0]).toMatchObject({ state: 'stopped', rate: 5, mostErrors: 10 });
+    expect(replays[0]!.sent).toBeLessThan(replays[0]!.toSend);
+  });
+
   test('keys lead everywhere, and what has the focus is seen', async () => {
     await go('/', /Overzicht/);
     for (const [key, path] of [
+      ['l', '/launches'],
+      ['k', '/readiness'],
+      ['j', '/preflight'],
       ['f', '/flows'],
       ['w', '/why'],
       ['h', '/holds'],
       ['d', '/dead'],
+      ['p', '/parties'],
+      ['r', '/replay'],
       ['o', '/'],
     ] as const) {
       await page.keyboard.press('g');
@@ -394,7 +606,19 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
       reducedMotion: 'reduce',
     });
     await enter(small);
-    for (const path of ['/', '/flows', '/why?order=order-1', '/holds?decided=yes', '/dead']) {
+    for (const path of [
+      '/',
+      '/launches',
+      '/readiness',
+      '/preflight',
+      '/flows',
+      '/parties',
+      `/party?oin=${las.oin}`,
+      '/why?order=order-1',
+      '/holds?decided=yes',
+      '/replay',
+      '/dead',
+    ]) {
       await small.goto(`${origin}${path}`);
       await small.getByRole('heading', { level: 1 }).waitFor();
       await small.locator('.loading').waitFor({ state: 'detached' });

@@ -151,6 +151,19 @@ describe('what is asked', () => {
     }
   });
 
+  test('that is no page is told to a person by a page, and to a program as before', async () => {
+    const page = await browser().get('/nergens', { accept: 'text/html,*/*' });
+    expect([page.status, page.headers['content-type']]).toEqual([404, 'text/html; charset=utf-8']);
+    expect(String(page.headers['content-security-policy'])).toContain("default-src 'none'");
+    expect(page.text).not.toContain('nergens');
+    for (const [path, accept] of [
+      ['/nergens', '*/*'],
+      ['/assets/nergens.js', '*/*'],
+      ['/api/nergens', 'text/html'],
+    ] as const)
+      expect([path, (await browser().get(path, { accept })).body.code]).toEqual([path, 'state.missing']);
+  });
+
   test('may be broken in any way, and is told without being quoted', async () => {
     const one = await browser().signedIn(keyOf(at));
     const secret = 'Zoë-Plooistra-123';
@@ -207,6 +220,18 @@ describe('what is asked', () => {
   });
 });
 
+test('a session is where all doors find it: a gateway that starts anew knows it, and signing out ends it there', async () => {
+  const one = await browser().signedIn(keyOf(at));
+  const id = one.cookies.get(one.sessionCookie)!;
+  await at.restart();
+  const again = browser();
+  again.cookies.set(again.sessionCookie, id);
+  expect((await again.get('/api/me')).body.session.token).toBe(one.token);
+  await again.post('/api/sign-out', {}, one.token);
+  again.cookies.set(again.sessionCookie, id);
+  expect((await again.get('/api/overview')).status).toBe(401);
+});
+
 describe('operators of a provider', () => {
   let provider: StandInProvider;
   beforeAll(async () => {
@@ -260,6 +285,9 @@ describe('operators of a provider', () => {
       ['/api/dead/retry', { party: las.oin }],
       ['/api/dead/drop', { party: las.oin }],
       ['/api/dead/take-up', { consumer: 'orders', stream: 'orders', key: 'x' }],
+      ['/api/replays/preview', { party: las.oin }],
+      ['/api/replays/run', { replay: 'x' }],
+      ['/api/replays/stop', { replay: 'x' }],
     ] as const)
       expect([path, (await one.post(path, body, one.token)).body.code]).toEqual([path, 'party.forbidden']);
     const admin = await signedIn(['admins']);

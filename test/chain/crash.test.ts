@@ -291,7 +291,7 @@ test(`killed ${ROUNDS} times: nothing acknowledged is lost, nothing is doubled, 
   // Who watched has heard everything, once, and of each learner in order.
   const heard = async (name: string, wanted: number) => {
     const { told } = watchers[name]!;
-    for (const until = Date.now() + 10_000; told.length < wanted && Date.now() < until; ) await sleep(20);
+    for (const until = Date.now() + 30_000; told.length < wanted && Date.now() < until; ) await sleep(20);
     await sleep(100);
     return told;
   };

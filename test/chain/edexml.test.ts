@@ -94,6 +94,18 @@ describe('a file', () => {
     expect((await at.operator.importRoster([{ partyOin: las.oin, chunk }])).schoolOin).toBe(keyed);
     await expect(at.operator.importRoster([{ chunk }])).rejects.toThrow();
   });
+
+  test('of another school than the one named: the operator’s word goes before it, with a warning; a program is refused', async () => {
+    const [school, written] = [await place(), await place()];
+    const text = edexml({ school: written, pupils: [pupil(1)] });
+    const refused = await post(text, `?school=${school}`);
+    expect([refused.status, refused.json.where[0].path]).toEqual([400, 'EDEX/school/brincode']);
+    const taken = await at.operator.importRoster([{ schoolOin: school, chunk: Buffer.from(text) }]);
+    expect(taken).toMatchObject({ schoolOin: school, decision: { outcome: 'RosterApplied' } });
+    expect(taken.warnings.map(({ code }) => code)).toContain('other_school');
+    const listed = async (schoolOin: string) => (await at.operator.listSites({ schoolOin })).years.length;
+    expect([await listed(school), await listed(written)]).toEqual([1, 0]);
+  });
 });
 
 describe('a file for a receiver', () => {

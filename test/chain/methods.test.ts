@@ -105,7 +105,7 @@ function glance<A>(call: ClientReadableStream<A>, ms = 800): Promise<A[]> {
 }
 
 /** Asks until the answer is right; what is accepted takes a moment to be decided. */
-async function eventually<T>(ask: () => Promise<T>, right: (value: T) => boolean, ms = 5000): Promise<T> {
+async function eventually<T>(ask: () => Promise<T>, right: (value: T) => boolean, ms = 30_000): Promise<T> {
   for (const until = Date.now() + ms; ; ) {
     const value = await ask();
     if (right(value) || Date.now() > until) {
@@ -489,6 +489,21 @@ const cases: Record<string, Case> = {
       const { reviews } = await own.parties.listReviews({ schoolOin: school });
       expect(reviews).toContainEqual(expect.objectContaining({ mandateId, state: 'kept', byOin: school }));
       expect((await own.parties.listReviews({ open: true })).reviews).toEqual([]);
+    },
+  },
+  'PartyService.GetScorecard': {
+    call: async (as) => (await as.parties.getScorecard({})).scorecard,
+    // Whoever asks gets their own, and can name nobody else's.
+    stranger: '',
+    effect: async () => {
+      const added = await at.party('Afzender', [Role.ROLE_DISTRIBUTOR]);
+      const card = async () => (await added.parties.getScorecard({})).scorecard!;
+      expect(await card()).toMatchObject({ partyOin: added.oin, total: { accepted: 0n }, days: [] });
+      expect(await codeOf(added.parties.getScorecard({ fromDay: 'gisteren' }))).toBe('wire.invalid');
+      // What it asked for and was refused at the door is counted with the notes of the doors.
+      expect(await codeOf(added.orders.placeOrder(order('score-1')))).toBe('mandate.missing');
+      await expect.poll(async () => (await card()).total!.refusedAtDoor, { timeout: 30_000 }).toBe(1n);
+      expect((await card()).total!.refusals).toEqual([{ code: 'mandate.missing', times: 1n }]);
     },
   },
   'PartyService.ListMandates': {
@@ -1175,7 +1190,102 @@ const cases: Record<string, Case> = {
       expect(await why()).toEqual(['entitlement.missing']);
     },
   },
+  'FlowService.Preflight': {
+    call: async (as) => (await as.flows.preflight({ schoolOin: school })).lines,
+    stranger: 'mandate.missing',
+    colleague: 'nothing',
+    rightful: () => las,
+    from: async (as, cursor, limit) => {
+      wantsLines ??= wantLinkless();
+      await wantsLines;
+      const { lines, cursor: next } = await as.flows.preflight({ schoolOin: school, limit, cursor });
+      // What waits for its product is told beside the first page; lines that stand follow page by page.
+      return {
+        ids: lines.filter(({ code }) => code === 'product.no_link').map(({ orderId }) => orderId),
+        cursor: next,
+      };
+    },
+    effect: async () => {
+      const id = fresh('o');
+      const lines = [{ terms: { lineId: '1', productId: id, quantity: 1 }, learner: learner(1) }];
+      await las.orders.placeOrder({ ...order(id), lines });
+      const { lines: failing, messages } = await las.flows.preflight({ schoolOin: school, limit: 1000 });
+      expect(failing).toContainEqual(
+        expect.objectContaining({ orderId: id, code: 'product.unknown', partyOin: las.oin }),
+      );
+      expect(messages.find(({ partyOin }) => partyOin === las.oin)!.body).toContain(id);
+    },
+  },
+  'FlowService.Launches': {
+    call: async (as) => (await as.flows.launches({})).rows,
+    roleless: () => las,
+    stranger: 'nothing',
+    effect: async () => {
+      const asked = async () => {
+        const { rows } = await platform.flows.launches({});
+        return rows
+          .filter(({ platformOin }) => platformOin === platform.oin)
+          .reduce((sum, { quarters }) => sum + quarters.length, 0);
+      };
+      await platform.access.redeemLaunch({ reference: fresh('redeem'), ticket: (await launched()).ticket });
+      await eventually(asked, (quarters) => quarters > 0);
+      const { rows, behindMs } = await platform.flows.launches({});
+      expect(behindMs).toBe(0n);
+      for (const { platformOin, publisherOin, quarters } of rows) {
+        expect([platformOin, publisherOin]).toContain(platform.oin);
+        // Fewer than ten: that it is so, and no number.
+        for (const { asked: all, opened } of quarters)
+          for (const one of [all!, opened!]) expect(one.count === 0 || one.count >= 10).toBe(true);
+      }
+    },
+  },
+  'FlowService.Readiness': {
+    call: async (as) => (await as.flows.readiness({ schoolOin: school })).rows,
+    stranger: 'mandate.missing',
+    colleague: 'nothing',
+    rightful: () => las,
+    from: async (as, cursor, limit) => {
+      wantsThree ??= wantThree();
+      await wantsThree;
+      const { rows, cursor: next } = await as.flows.readiness({ schoolOin: school, limit, cursor });
+      return { ids: rows.map(({ productId }) => productId), cursor: next };
+    },
+    effect: async () => {
+      const id = fresh('o');
+      const lines = [{ terms: { lineId: '1', productId: id, quantity: 1 }, learner: learner(1) }];
+      await las.orders.placeOrder({ ...order(id), lines });
+      await eventually(
+        async () => (await las.flows.readiness({ schoolOin: school, limit: 200 })).rows,
+        (rows) => rows.some(({ productId, causes }) => productId === id && causes[0]?.code === 'product.unknown'),
+      );
+    },
+  },
 };
+
+let wantsLines: Promise<unknown> | undefined;
+let wantsThree: Promise<unknown> | undefined;
+/** Has two orders stand whose product nobody can open. */
+async function wantLinkless(): Promise<void> {
+  const productId = fresh('linkless');
+  await bulk(publisher.catalogue.publishProducts(), {
+    reference: fresh('product'),
+    product: product(productId, { accessUrl: '' }),
+  });
+  const lines = [{ terms: { lineId: '1', productId, quantity: 1 }, learner: learner(1) }];
+  for (const id of [fresh('o'), fresh('o')]) await las.orders.placeOrder({ ...order(id), lines });
+}
+/** Has something be wanted of three products. */
+async function wantThree(): Promise<unknown> {
+  const lines = ['a', 'b', 'c'].map((id) => ({
+    terms: { lineId: id, productId: `wanted-${id}`, quantity: 1 },
+    learner: learner(1),
+  }));
+  await las.orders.placeOrder({ ...order(fresh('o')), lines });
+  return eventually(
+    async () => (await las.flows.readiness({ schoolOin: school, limit: 1000 })).rows,
+    (rows) => rows.filter(({ productId }) => productId.startsWith('wanted-')).length === 3,
+  );
+}
 
 /** The first messages of a watch, by id, and the cursor of the last. */
 async function watched<A extends { cursor: string }>(
@@ -1194,7 +1304,8 @@ async function watched<A extends { cursor: string }>(
   });
   for (
     let quiet = 0, before = 0;
-    seen.length < limit && quiet < 12 && !over;
+    // The first takes longest: a door may be busy with others.
+    seen.length < limit && quiet < (seen.length > 0 ? 12 : 40) && !over;
     quiet = seen.length === before ? quiet + 1 : 0
   ) {
     before = seen.length;

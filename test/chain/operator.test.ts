@@ -3,8 +3,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import type { ServiceError } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { brinOf, type MethodDefinition, schoolYearOf } from '#kernel';
+import { brinOf, dutchDay, type MethodDefinition, schoolYearOf } from '#kernel';
 import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { ListPartiesResponse, OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
@@ -87,6 +88,32 @@ async function forgottenSchool(): Promise<string> {
   await at.operator.forgetSchool({ schoolOin, check });
   return schoolOin;
 }
+
+/** A replay to a party that has an endpoint and no mail. */
+async function countedReplay(): Promise<string> {
+  const oin = newOin();
+  const endpoints = [{ standard: 'webhook', url: 'http://127.0.0.1:9/hook' }];
+  await at.operator.addParty({ party: { oin, name: 'Leerplein', roles: [Role.ROLE_PLATFORM], endpoints } });
+  const { jobId } = await at.operator.previewReplay({ selection: { partyOin: oin } as never });
+  await watched(at.operator, jobId);
+  return jobId;
+}
+
+/** States that are told of a replay until it rests. */
+const watched = (as: Operator, jobId: string): Promise<string[]> =>
+  new Promise((resolve, reject) => {
+    const states: string[] = [];
+    as.watchReplay({ jobId })
+      .on('data', ({ replay }: { replay?: { state: string } }) => states.push(replay!.state))
+      .on('error', (error: ServiceError) => reject(new Fault(error)))
+      .on('end', () => resolve(states));
+  });
+const leaving = (toSchoolOin = newSchool()) => ({
+  schoolOin: school,
+  toSchoolOin,
+  onDay: dutchDay(Date.now()),
+  whole: true,
+});
 
 /** A call with which the operator has its way; its effect is seen through another method. */
 const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; effect(): Promise<void> } } = {
@@ -227,6 +254,51 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
         { pull: { outcome: 'applied', learners: 1 } },
       ]);
       expect((await own.rosters.getRoster({ schoolOin: oin })).roster!.learners).toHaveLength(1);
+    },
+  },
+  showScorecard: {
+    call: (as) => as.showScorecard({ partyOin: las.oin }),
+    // How its endpoints take what is sent: webhooks.test.ts.
+    effect: async () => {
+      await las.orders.placeOrder(order('score-1', 'score'));
+      const total = async () => (await at.operator.showScorecard({ partyOin: las.oin })).scorecard!.total!;
+      await expect.poll(async () => (await total()).accepted > 0n, { timeout: 30_000 }).toBe(true);
+      const unknown = at.operator.showScorecard({ partyOin: '00000001999999999999' });
+      await expect(unknown).rejects.toMatchObject({ code: 'state.missing' });
+    },
+  },
+  listPulls: {
+    call: (as) => as.listPulls({ schoolOin: school }),
+    effect: async () => {
+      const oin = newSchool();
+      await at.party('School', [Role.ROLE_SCHOOL], oin);
+      writeFileSync(
+        join(administrations, 'lijst.json'),
+        JSON.stringify({
+          party: (await at.party('Tweede', [Role.ROLE_ADMINISTRATION])).oin,
+          ...administration.klant,
+          leerlinggegevens: administration.url,
+          everyMinutes: 0,
+          schools: [{ school: oin, sleutel: 'sleutel' }],
+        }),
+      );
+      // Never asked yet; then asked in vain, which is a row of that year alone.
+      const list = async (failing = false) => (await at.operator.listPulls({ schoolOin: oin, failing })).pulls;
+      expect(await list()).toMatchObject([{ scheduled: false, pull: { schoolOin: oin, lastMs: 0n } }]);
+      expect(await list(true)).toEqual([]);
+      await at.operator.pullRoster([{ schoolOin: oin, schoolYear: '2027-2028' }]);
+      expect(await list(true)).toMatchObject([
+        { scheduled: false, pull: { schoolYear: '2027-2028', outcome: 'failed', code: 'mandate.missing' } },
+      ]);
+      expect((await list(true))[0]!.pull!.told).toContain('no mandate');
+      expect(await list()).toHaveLength(2);
+      // What somebody asked once by hand is no lasting worry; what the settings have is.
+      const worries = async () => (await at.operator.status({})).pulls.filter(({ schoolOin }) => schoolOin === oin);
+      expect(await worries()).toEqual([]);
+      await at.operator.pullRoster([{ schoolOin: oin }]);
+      expect(await worries()).toMatchObject([{ outcome: 'failed', failures: 1 }]);
+      rmSync(join(administrations, 'lijst.json'));
+      expect(await worries()).toEqual([]);
     },
   },
   syncRegister: {
@@ -377,6 +449,45 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(blockers[0]).toMatchObject({ code: 'product.unknown', productId: 'nog-niet', orderId: 'why-1' });
     },
   },
+  showReadiness: {
+    call: (as) => as.showReadiness({ asked: { schoolOin: school } }),
+    effect: async () => {
+      // Fewer than ten: that it is so, and no number.
+      await las.orders.placeOrder(order('ready-1', 'ready'));
+      await expect
+        .poll(async () => {
+          const { readiness } = await at.operator.showReadiness({ asked: { schoolOin: school, productId: 'ready' } });
+          return readiness!.rows.map(({ wanted, causes }) => [
+            wanted,
+            causes.map(({ code, partyOin }) => [code, partyOin]),
+          ]);
+        })
+        .toEqual([[expect.objectContaining({ count: 0, underTen: true }), [['product.unknown', las.oin]]]]);
+    },
+  },
+  showPreflight: {
+    call: (as) => as.showPreflight({ asked: { schoolOin: school } }),
+    effect: async () => {
+      await las.orders.placeOrder(order('flight-1', 'flight'));
+      const { preflight } = await at.operator.showPreflight({ asked: { schoolOin: school, limit: 1000 } });
+      expect(preflight!.lines).toContainEqual(
+        expect.objectContaining({
+          orderId: 'flight-1',
+          productId: 'flight',
+          code: 'product.unknown',
+          partyOin: las.oin,
+        }),
+      );
+    },
+  },
+  showLaunches: {
+    call: (as) => as.showLaunches({}),
+    effect: async () => {
+      const { launches } = await at.operator.showLaunches({});
+      expect(launches!.beside).toHaveLength(4);
+      expect(launches!.until).toMatch(/^\d\d:(00|15|30|45)$/);
+    },
+  },
   importRoster: {
     call: (as) => importRoster(as, 3, '2026-09-01'),
     effect: async () => {
@@ -521,6 +632,103 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(await codeOf(number({ lasKey: 'k2' }, { eckId: eckId(1) }))).toBe('wire.invalid');
     },
   },
+  transferSchool: {
+    call: (as) => as.transferSchool({ schoolOin: school, boardOin: newOin(), apply: true }),
+    effect: async () => {
+      const [before, after] = [newOin(), newOin()];
+      const parties: string[] = [];
+      for (const name of ['Uitgeverij Olm', 'Platform Olm', 'Distributeur Olm'])
+        parties.push((await at.party(name, [Role.ROLE_PUBLISHER])).oin);
+      const [olm, platform, distributor] = parties as [string, string, string];
+      for (const oin of [before, after])
+        await at.operator.addParty({ party: { oin, name: 'Stichting', roles: [Role.ROLE_BOARD] } });
+      const [moving, other] = [newSchool(), newSchool()];
+      for (const [oin, boardOin] of [
+        [moving, before],
+        [other, after],
+      ] as const)
+        await at.operator.addParty({ party: { oin, name: 'De Olm', roles: [Role.ROLE_SCHOOL], boardOin } });
+      const give = (schoolOin: string, partyOin: string, service: Service, confirm = true) =>
+        at.operator.grantMandate({ mandate: { schoolOin, partyOin, services: [service] }, confirm });
+      await give(before, olm, Service.SERVICE_ENTITLEMENT);
+      await give(before, platform, Service.SERVICE_ACCESS, false);
+      await give(moving, platform, Service.SERVICE_ROSTER);
+      await give(after, distributor, Service.SERVICE_ORDER);
+      const outcomes = (lines: { outcome: string; mandate?: { partyOin: string } | undefined; covered: boolean }[]) =>
+        lines.map(({ outcome, mandate, covered }) => [outcome, mandate!.partyOin, covered]).sort();
+      const go = (more: object = {}) => at.operator.transferSchool({ schoolOin: moving, boardOin: after, ...more });
+
+      const looked = await go({ runOffUntil: '2036-07-31' });
+      expect(outcomes(looked.lines)).toEqual(
+        [
+          ['ends', olm, false],
+          ['ends', platform, false],
+          ['lacks', distributor, false],
+          ['stays', platform, true],
+        ].sort(),
+      );
+      expect([looked.beforeOin, looked.flowIds]).toEqual([before, []]);
+      const done = await go({ runOffUntil: '2036-07-31', apply: true });
+      expect([done.decision!.code, done.flowIds.length]).toEqual(['', 3]);
+      const { parties: listed } = await at.operator.listParties({ oin: moving });
+      expect(listed).toMatchObject([{ name: 'De Olm', roles: [Role.ROLE_SCHOOL], boardOin: after }]);
+      const { mandates } = await at.operator.listMandates({ schoolOin: moving });
+      const stateOf = (partyOin: string, boardOin: string) =>
+        mandates.find((one) => one.partyOin === partyOin && one.boardOin === boardOin)?.state;
+      expect(stateOf(olm, before)).toBe(MandateState.MANDATE_STATE_RUN_OFF);
+      expect(stateOf(platform, before)).toBe(MandateState.MANDATE_STATE_ENDED);
+      expect(stateOf(platform, '')).toBe(MandateState.MANDATE_STATE_ACTIVE);
+      expect(stateOf(distributor, after)).toBeUndefined();
+      // Done again, or killed between two steps: what was done is not done anew.
+      expect((await go({ runOffUntil: '2036-07-31', apply: true })).flowIds).toHaveLength(1);
+      expect(await codeOf(go({ boardOin: newOin() }))).toBe('state.missing');
+      expect(await codeOf(go({ runOffUntil: '2020-01-01' }))).toBe('wire.invalid');
+      expect(await codeOf(go({ schoolOin: newSchool() }))).toBe('state.missing');
+    },
+  },
+  // test/chain/school-change.test.ts has what they come to.
+  previewSchoolChange: {
+    call: (as) => as.previewSchoolChange({ asked: leaving() }),
+    effect: async () => {
+      const to = await anotherSchool();
+      const seen = await at.operator.previewSchoolChange({ asked: leaving(to) });
+      expect(seen.learners.reduce((sum, { learners }) => sum + learners, 0)).toBeGreaterThan(0);
+      expect([seen.known, seen.check]).toMatchObject([0, expect.stringMatching(/^[0-9a-f]{4}-[0-9a-f]{4}$/)]);
+      expect(await at.operator.previewSchoolChange({ asked: leaving(to) })).toEqual(seen);
+      const holdsPgn = { ...leaving(to), whole: false, learners: [{ lasKey: '999990019' }, { lasKey: '999990020' }] };
+      expect(await codeOf(at.operator.previewSchoolChange({ asked: holdsPgn }))).toMatch(/^(wire\.pgn)?$/);
+    },
+  },
+  changeSchool: {
+    call: (as) => as.changeSchool({ asked: leaving(), check: '0000-0000' }),
+    effect: async () => {
+      const asked = leaving(await anotherSchool());
+      const { check } = await at.operator.previewSchoolChange({ asked });
+      const { changeId, decision } = await at.operator.changeSchool({ asked, check });
+      expect(decision!.outcome).toBe('SchoolChangeHeld');
+      await at.operator.decideHold({ holdId: changeId, approve: false });
+      const { changes } = await at.operator.listSchoolChanges({ schoolOin: asked.toSchoolOin });
+      expect(changes).toMatchObject([{ changeId, state: 'rejected', whole: true }]);
+    },
+  },
+  undoSchoolChange: {
+    call: (as) => as.undoSchoolChange({ changeId: 'none' }),
+    effect: async () => {
+      const asked = leaving(await anotherSchool());
+      const { check } = await at.operator.previewSchoolChange({ asked });
+      const { changeId } = await at.operator.changeSchool({ asked, check });
+      expect((await at.operator.undoSchoolChange({ changeId })).decision!.outcome).toBe('SchoolChangeUndone');
+      expect(await codeOf(at.operator.undoSchoolChange({ changeId: 'none' }))).toBe('state.missing');
+    },
+  },
+  listSchoolChanges: {
+    call: (as) => as.listSchoolChanges({ schoolOin: school }),
+    effect: async () => {
+      const { changes } = await at.operator.listSchoolChanges({ schoolOin: school });
+      expect(changes.every(({ schoolOin }) => schoolOin === school)).toBe(true);
+      expect((await at.operator.listSchoolChanges({ schoolOin: newSchool() })).changes).toEqual([]);
+    },
+  },
   mapKeys: {
     call: (as) => as.mapKeys({ schoolOin: school, learners: [{ eckId: eckId(1003), lasKey: 'x3' }], apply: true }),
     effect: async () => {
@@ -553,6 +761,29 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(await codeOf(map())).toBe('wire.invalid');
     },
   },
+  mergeLearners: {
+    call: (as) =>
+      as.mergeLearners({ schoolOin: school, winner: { lasKey: 'k3' }, loser: { lasKey: 'k4' }, apply: true }),
+    effect: async () => {
+      const merge = (winner: object, loser: object, more: object = {}) =>
+        at.operator.mergeLearners({ schoolOin: school, winner, loser, ...more });
+      const [third, fourth] = [{ lasKey: 'k3' }, { eckId: eckId(1004) }];
+      expect((await merge(third, fourth)).outcome).toBe('merges');
+      const { holdId } = await merge(third, fourth, { apply: true });
+      await at.operator.decideHold({ holdId, approve: false });
+      // What was turned down is asked for again, and is another matter.
+      const again = await merge(third, fourth, { apply: true });
+      expect(again.holdId).not.toBe(holdId);
+      await at.operator.decideHold({ holdId: again.holdId, approve: true, confirm: true });
+      expect(await merge(third, fourth)).toMatchObject({ outcome: 'merged' });
+      expect((await merge(third, fourth, { undo: true, apply: true })).decision).toMatchObject({
+        outcome: 'LearnersMergeUndone',
+      });
+      expect((await merge(third, fourth)).outcome).toBe('merges');
+      expect(await codeOf(merge(third, { lasKey: 'nobody' }))).toBe('learner.unknown');
+      expect(await codeOf(merge(third, {}))).toBe('wire.invalid');
+    },
+  },
   status: {
     call: (as) => as.status({}),
     effect: async () => {
@@ -562,6 +793,14 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       await las.orders.placeOrder(order('status-1', 'onbekend'));
       expect((await at.operator.status({})).events).toBeGreaterThan(before.events);
     },
+  },
+  listAlerts: {
+    call: (as) => as.listAlerts({}),
+    effect: async () => expect((await at.operator.listAlerts({})).channels).toEqual([]),
+  },
+  testAlerts: {
+    call: (as) => as.testAlerts({}),
+    effect: async () => expect((await at.operator.testAlerts({})).channels).toEqual([]),
   },
   listParked: {
     call: (as) => as.listParked({}),
@@ -575,7 +814,7 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       const watch = seller.orders.watchOrders({});
       watch.on('error', () => undefined);
       let rows: { partyOin: string; code: string; rows: bigint }[] = [];
-      for (let i = 0; i < 100 && rows.length === 0; i++) {
+      for (let i = 0; i < 1_000 && rows.length === 0; i++) {
         await new Promise((resolve) => setTimeout(resolve, 30));
         rows = (await at.operator.listParked({ schoolOin: school })).rows.filter((row) => row.partyOin === seller.oin);
       }
@@ -597,6 +836,57 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
     effect: async () => {
       // What an endpoint does not take, and is sent again or given up: webhooks.test.ts.
       expect(await at.operator.resolveDeliveries({ partyOin: las.oin, action: 'drop' })).toEqual({ keys: 0, rows: 0n });
+    },
+  },
+  // What is sent again to a real receiver, at a pace, and what a restart does to it: replay.test.ts.
+  previewReplay: {
+    call: (as) => as.previewReplay({ selection: { partyOin: las.oin } as never }),
+    effect: async () => {
+      expect(await codeOf(at.operator.previewReplay({ selection: { partyOin: newOin() } as never }))).toBe(
+        'state.missing',
+      );
+      const types = ['NoSuchThing'];
+      expect(await codeOf(at.operator.previewReplay({ selection: { partyOin: las.oin, types } as never }))).toBe(
+        'wire.invalid',
+      );
+      // Nothing is sent to it.
+      const { jobId, decision } = await at.operator.previewReplay({ selection: { partyOin: las.oin } as never });
+      expect(decision).toMatchObject({ outcome: 'ReplayRefused', code: 'state.missing' });
+      expect((await at.operator.listReplays({ jobId })).replays).toEqual([]);
+    },
+  },
+  runReplay: {
+    call: (as) => as.runReplay({ jobId: 'none' }),
+    effect: async () => {
+      const jobId = await countedReplay();
+      expect(await codeOf(at.operator.runReplay({ jobId, rate: 5001 }))).toBe('wire.invalid');
+      const { decision } = await at.operator.runReplay({ jobId });
+      expect(decision).toMatchObject({ outcome: 'ReplayChanged', code: '' });
+      expect((await watched(at.operator, jobId)).at(-1)).toBe('done');
+      expect(await codeOf(at.operator.runReplay({ jobId: 'none' }))).toBe('state.missing');
+    },
+  },
+  stopReplay: {
+    call: (as) => as.stopReplay({ jobId: 'none' }),
+    effect: async () => {
+      const jobId = await countedReplay();
+      expect((await at.operator.stopReplay({ jobId })).replay).toMatchObject({ state: 'stopped', cause: 'operator' });
+      expect((await at.operator.stopReplay({ jobId })).decision).toMatchObject({ code: 'state.conflict' });
+      expect(await codeOf(at.operator.stopReplay({ jobId: 'none' }))).toBe('state.missing');
+    },
+  },
+  listReplays: {
+    call: (as) => as.listReplays({}),
+    effect: async () => {
+      const jobId = await countedReplay();
+      expect((await at.operator.listReplays({ jobId })).replays).toMatchObject([{ state: 'counted', toSend: 0n }]);
+    },
+  },
+  watchReplay: {
+    call: (as) => watched(as, 'none'),
+    effect: async () => {
+      expect((await watched(at.operator, await countedReplay())).at(-1)).toBe('counted');
+      expect(await codeOf(watched(at.operator, 'none'))).toBe('state.missing');
     },
   },
   readAuditLog: {
@@ -713,6 +1003,20 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(await codeOf(at.operator.stopParty({ oin: added.oin, reason: '' }))).toBe('wire.invalid');
     },
   },
+  setIdentity: {
+    call: (as) => as.setIdentity({ schoolOin: school, identity: 'on-demand' }),
+    effect: async () => {
+      const schoolOin = await anotherSchool();
+      const once = await at.operator.setIdentity({ schoolOin, identity: 'on-demand' });
+      expect(once).toMatchObject({ unchanged: false, decision: { outcome: 'PartyStandingChanged' } });
+      expect((await at.operator.showProcessing({ schoolOin })).identity).toBe('on-demand');
+      expect(await at.operator.setIdentity({ schoolOin, identity: 'on-demand' })).toMatchObject({ unchanged: true });
+      expect(await at.operator.setIdentity({ schoolOin, identity: 'kept' })).toMatchObject({ unchanged: false });
+      expect((await at.operator.showProcessing({ schoolOin })).identity).toBeUndefined();
+      expect(await codeOf(at.operator.setIdentity({ schoolOin, identity: 'elsewhere' }))).toBe('wire.invalid');
+      expect(await codeOf(at.operator.setIdentity({ schoolOin: newOin(), identity: 'kept' }))).toBe('wire.invalid');
+    },
+  },
   resumeParty: {
     call: (as) => as.resumeParty({ oin: las.oin }),
     effect: async () => {
@@ -824,6 +1128,9 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       const schoolOin = await forgottenSchool();
       const { forgettings, names } = await at.operator.listSchoolForgets({ schoolOin });
       expect(forgettings).toMatchObject([{ schoolOin, state: 'waits' }]);
+      // What would be shown as active, and gives nothing, is not granted.
+      const mandate = { schoolOin, partyOin: las.oin, services: [Service.SERVICE_ORDER] };
+      expect(await codeOf(at.operator.grantMandate({ mandate, confirm: true } as never))).toBe('mandate.ended');
       expect(names.map(({ oin }) => oin)).toContain(las.oin);
       expect((await at.operator.listSchoolForgets({})).forgettings.length).toBeGreaterThan(1);
     },

@@ -36,7 +36,7 @@ const codeOf = (answer: Promise<unknown>): Promise<string> =>
     () => '',
     (fault: Fault) => fault.code,
   );
-async function eventually<T>(ask: () => Promise<T>, right: (value: T) => boolean, ms = 15_000): Promise<T> {
+async function eventually<T>(ask: () => Promise<T>, right: (value: T) => boolean, ms = 30_000): Promise<T> {
   for (const until = Date.now() + ms; ; ) {
     const value = await ask();
     if (right(value) || Date.now() > until) return value;

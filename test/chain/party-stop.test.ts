@@ -340,14 +340,20 @@ describe('stop', () => {
       lines: [{ terms: { lineId: '1', productId: '9789000000019', quantity: 1 } }],
     });
     await las.audit.getReceipt({ receiptId: flowId, waitMs: 20_000n });
-    const { leaves } = await at.operator.readAuditLog({ limit: 2000 });
-    const records = leaves.map(({ record }) => AuditRecord.decode(record));
-    const standing = records.filter(({ method }) => method === 'PartyStandingChanged');
-    expect(standing).toMatchObject([
-      { kind: AuditKind.AUDIT_KIND_MANDATE, partyOin: platform.oin, code: 'stopped' },
-      { kind: AuditKind.AUDIT_KIND_MANDATE, partyOin: platform.oin, code: 'resumed' },
-    ]);
-    expect(records.some(({ method }) => method.endsWith('StopParty'))).toBe(true);
+    const records = async (): Promise<AuditRecord[]> => {
+      const { leaves } = await at.operator.readAuditLog({ limit: 2000 });
+      return leaves.map(({ record }) => AuditRecord.decode(record));
+    };
+    // What is decided reaches the log by another stream than what was asked.
+    await expect
+      .poll(async () => (await records()).filter(({ method }) => method === 'PartyStandingChanged'), {
+        timeout: 20_000,
+      })
+      .toMatchObject([
+        { kind: AuditKind.AUDIT_KIND_MANDATE, partyOin: platform.oin, code: 'stopped' },
+        { kind: AuditKind.AUDIT_KIND_MANDATE, partyOin: platform.oin, code: 'resumed' },
+      ]);
+    expect((await records()).some(({ method }) => method.endsWith('StopParty'))).toBe(true);
   });
 });
 

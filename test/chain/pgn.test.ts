@@ -197,7 +197,7 @@ describe('refused', () => {
         ),
       ),
     );
-    expectTold(column, 'wire.pgn', planted, /resultaat\[1\]/);
+    expectTold(column, 'wire.pgn', planted, /toetsafname\[1\]\/leerlingid$/);
     const question = await toldOver(
       await postXml('/soap/uwlr/v2/leerlinggegevens', uwlrQuestion(ask, `<q:bsn>${bsn()}</q:bsn>`)),
     );

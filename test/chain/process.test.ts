@@ -332,8 +332,7 @@ test('SIGTERM under load ends every process within 10 s, and what was acknowledg
   for (const pid of pids) expect(existsSync(`/proc/${pid}`)).toBe(false);
   const { taken } = await sending;
   expect(taken).toBeGreaterThanOrEqual(2_000);
-  await sleep(100);
-  expect(watched).not.toBe('');
+  await expect.poll(() => watched, { timeout: 30_000 }).not.toBe('');
   expect(existsSync(join(data, 'addresses.json'))).toBe(false);
   it.grpc.close();
   const again = await started(data);

@@ -39,7 +39,7 @@ async function codeOf(answer: Promise<unknown>): Promise<string> {
     throw thrown;
   }
 }
-async function eventually<T>(ask: () => Promise<T>, right: (value: T) => boolean, ms = 5000): Promise<T> {
+async function eventually<T>(ask: () => Promise<T>, right: (value: T) => boolean, ms = 30_000): Promise<T> {
   for (const until = Date.now() + ms; ; ) {
     const value = await ask();
     if (right(value) || Date.now() > until) {
@@ -520,7 +520,6 @@ describe('watches', () => {
     await eventually(
       async () => seen,
       (all) => all.filter((id) => id.startsWith('lang-')).length >= 600,
-      15_000,
     );
     call.cancel();
     expect(seen.filter((id) => id.startsWith('lang-')).sort()).toEqual(

@@ -1,4 +1,7 @@
 /** Results in full on the wire: what a message says arrives whole; pupils who are not known yet; corrected and taken back; progress. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { dutchDay, schoolYearOf } from '#kernel';
@@ -10,6 +13,7 @@ import { eckId, newSchool, readUntil, sendAll, startTestGateway, type TestGatewa
 
 const year = schoolYearOf(Date.now());
 const today = dutchDay(Date.now());
+const yesterday = dutchDay(Date.now() - 86_400_000);
 const school = newSchool();
 let at: TestGateway;
 let las: TestParty;
@@ -17,6 +21,9 @@ let app: TestParty;
 let other: TestParty;
 let dashboard: TestParty;
 let ask: UwlrAsk;
+/** Of a party whose file says that its keys last. */
+let lasting: UwlrAsk;
+const folder = mkdtempSync(join(tmpdir(), 'eduk-senders-'));
 let rosters = 0;
 
 interface Pupil {
@@ -56,7 +63,9 @@ const until = async <T>(read: () => Promise<T>, enough: (value: T) => boolean): 
       throw new Error(`not within 15 s: ${JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? String(v) : v))}`);
   }
 };
-const keysOf = (all: Awaited<ReturnType<typeof listed>>) => all.map(({ result }) => result!.resultId).sort();
+/** As their senders gave them: over UWLR the id goes on with whose they are and what of. */
+const keysOf = (all: Awaited<ReturnType<typeof listed>>) =>
+  all.map(({ result }) => result!.resultId.replace(/~[\w-]+$/, '')).sort();
 const xml = (key: string, leerlingid: string, eck?: string) => ({
   key,
   leerlingid,
@@ -65,18 +74,24 @@ const xml = (key: string, leerlingid: string, eck?: string) => ({
 });
 
 beforeAll(async () => {
-  at = await startTestGateway();
+  at = await startTestGateway({ EDUK_ADMINISTRATIONS: folder });
   las = await at.party('De Leerlijst', [Role.ROLE_ADMINISTRATION]);
   app = await at.party('Leerplein', [Role.ROLE_PLATFORM]);
   other = await at.party('Oefenhof', [Role.ROLE_PLATFORM]);
   dashboard = await at.party('Kijkglas', [Role.ROLE_DASHBOARD]);
   await at.mandate(school, las.oin, [Service.SERVICE_ROSTER, Service.SERVICE_RESULT]);
   const { autorisatiesleutel } = await at.mandate(school, app.oin, [Service.SERVICE_RESULT]);
-  await at.mandate(school, other.oin, [Service.SERVICE_RESULT]);
+  const ofOther = await at.mandate(school, other.oin, [Service.SERVICE_RESULT]);
+  const { klantcode, klantnaam } = other;
+  lasting = { sleutel: ofOther.autorisatiesleutel, klantcode, klantnaam, school };
+  writeFileSync(join(folder, 'oefenhof.json'), JSON.stringify({ party: other.oin, resultKeys: 'lasting' }));
   await at.mandate(school, dashboard.oin, [Service.SERVICE_PROGRESS, Service.SERVICE_RESULT]);
   ask = { sleutel: autorisatiesleutel, klantcode: app.klantcode, klantnaam: app.klantnaam, school };
 }, 60_000);
-afterAll(() => at?.stop());
+afterAll(async () => {
+  await at?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 test('results that come before the roster are refused as of unknown pupils, and taken when they are repeated after it', async () => {
   const early = [xml('early-1', 'L1', eckId(7_001)), xml('early-2', 'L2')];
@@ -96,7 +111,8 @@ test('an unknown pupil among others: the fault names the place, the others are n
   const answer = await bring(mixed);
   expect(answer).toContain('<faultcode>Client.LeerlingOngeldig</faultcode>');
   expect(answer).toContain('2 of 4 results are taken');
-  expect([...answer.matchAll(/resultaat\[(\d+)\]/g)].map(([, n]) => n)).toEqual(['2', '4']);
+  // Each of these stands in a toetsafname of its own.
+  expect([...answer.matchAll(/toetsafname\[(\d+)\]\/leerlingid/g)].map(([, n]) => n)).toEqual(['2', '4']);
   for (const value of ['WIE', 'ONBEKEND', eckId(9_999)]) expect(answer).not.toContain(value);
   const before = await until(listed, ({ length }) => length === 4);
   expect(keysOf(before)).toEqual(['early-1', 'early-2', 'mix-1', 'mix-3']);
@@ -106,9 +122,84 @@ test('an unknown pupil among others: the fault names the place, the others are n
   expect(await listed()).toEqual(before);
 });
 
+/** What the gateway has of one test of UWLR, over all keys. */
+const scoresOf = async (sender: TestParty, code: string) =>
+  (await listed())
+    .filter(({ fromOin, result }) => fromOin === sender.oin && result!.payload!.activityId === code)
+    .map(({ result }) => {
+      const { resultId, learner, payload } = result!;
+      return `${resultId.replace(/~.*/, '')} ${learner!.eckId === eckId(7_001) ? 'L1' : 'L3'} ${payload!.takenAt} ${payload!.score}`;
+    })
+    .sort();
+const counted = (key: string, leerlingid: string, score: string, more: object = {}) => ({
+  ...xml(key, leerlingid),
+  score,
+  toetscode: 'DICTEE',
+  ...more,
+});
+const bringAs = async (as: UwlrAsk, results: Parameters<typeof uwlrResults>[1]): Promise<void> => {
+  const answer = await fetch(`${at.http}/soap/uwlr/v2/leerresultaten`, {
+    method: 'POST',
+    headers: { 'content-type': 'text/xml' },
+    body: uwlrResults({ ...as, year }, results),
+  });
+  expect(await answer.text()).toContain('leerresultaten_bevestiging');
+};
+
+test('a sender that counts keys in each message loses no result; a repeat does nothing, and a correction corrects', async () => {
+  const first = [counted('1', 'L1', '5'), counted('2', 'L3', '6')];
+  await bringAs(ask, first);
+  await bringAs(ask, first);
+  await bringAs(ask, [counted('1', 'L3', '7'), counted('2', 'L3', '8', { day: yesterday })]);
+  await bringAs(ask, [counted('1', 'L1', '9', { toetscode: 'DICTEE-2' })]);
+  await bringAs(ask, [counted('1', 'L1', '4')]);
+  await bringAs(ask, first.slice(1));
+  expect(
+    await until(
+      () => scoresOf(app, 'DICTEE'),
+      (all) => all.length === 4 && all[0]!.endsWith(' 4'),
+    ),
+  ).toEqual([`1 L1 ${today} 4`, `1 L3 ${today} 7`, `2 L3 ${yesterday} 8`, `2 L3 ${today} 6`]);
+  expect(
+    await until(
+      () => scoresOf(app, 'DICTEE-2'),
+      ({ length }) => length === 1,
+    ),
+  ).toEqual([`1 L1 ${today} 9`]);
+});
+
+test('of a sender whose file says that its keys last, a day is corrected, and no other pupil gets the result; a UUID lasts by itself', async () => {
+  await bringAs(lasting, [counted('k-1', 'L1', '5')]);
+  await bringAs(lasting, [counted('k-1', 'L1', '5', { day: yesterday })]);
+  await until(
+    () => scoresOf(other, 'DICTEE'),
+    (all) => all.join() === `k-1 L1 ${yesterday} 5`,
+  );
+  await bringAs(lasting, [counted('k-1', 'L3', '5')]);
+  const uuid = '0198f2aa-0000-4000-8000-000000000001';
+  const one = (score: string, more: object = {}) => counted(uuid, 'L1', score, { toetscode: 'TAAL', ...more });
+  await bringAs(ask, [one('5')]);
+  await bringAs(ask, [one('6', { day: yesterday })]);
+  expect(
+    await until(
+      () => scoresOf(app, 'TAAL'),
+      (all) => all.join().endsWith(' 6'),
+    ),
+  ).toEqual([`${uuid} L1 ${yesterday} 6`]);
+  expect(await scoresOf(other, 'DICTEE')).toEqual([`k-1 L1 ${yesterday} 5`]);
+});
+
+test('a flow is found by the key that the sender gave', async () => {
+  const { flows } = await until(
+    () => at.operator.listFlows({ text: 'mix-1' }),
+    ({ flows }) => flows.length > 0,
+  );
+  expect(flows.every(({ subject }) => subject.startsWith('mix-1~'))).toBe(true);
+});
+
 test('a message whose form is wrong is still refused whole', async () => {
-  const answer = await bring([xml('whole-1', 'L1'), { ...xml('whole-2', 'L3'), score: '9999999999999' }]);
-  expect(answer).toContain('Client.');
+  const answer = await bring([xml('whole-1', 'L1'), { ...xml('whole-2', 'L3'), score: '9999999999999999' }]);
+  expect(answer).toContain('Client.ScoreOngeldig');
   await wait(300);
   expect(keysOf(await listed())).not.toContain('whole-1');
 });
@@ -147,7 +238,6 @@ const refusals = (answers: { refusals: { code: string }[] }[]) =>
   answers.flatMap(({ refusals }) => refusals.map(({ code }) => code));
 
 test('a result is corrected by what is said later, also to an earlier day, and taken back for good', async () => {
-  const yesterday = dutchDay(Date.now() - 86_400_000);
   const said = (minutes: number) => ({ statedAt: new Date(Date.now() - minutes * 60_000).toISOString() });
   const send = async (...items: ReturnType<typeof work>[]) =>
     expect(refusals(await sendAll(other.results.returnResults(), items))).toEqual([]);

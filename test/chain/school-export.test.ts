@@ -46,7 +46,7 @@ async function codeOf(answer: Promise<unknown>): Promise<string> {
   }
 }
 async function eventually<T>(ask: () => Promise<T>, enough: (value: T) => boolean): Promise<T> {
-  for (const until = Date.now() + 15_000; ; ) {
+  for (const until = Date.now() + 30_000; ; ) {
     const value = await ask();
     if (enough(value)) return value;
     if (Date.now() > until) throw new Error(`not in time: ${JSON.stringify(value)}`);
@@ -183,6 +183,15 @@ beforeAll(async () => {
   }
   // One who waits to be forgotten: its routes are closed, this one too.
   await at.operator.forgetLearner({ schoolOin: school, learner: { eckId: eckId(103) } });
+  await eventually(
+    () => platform.rosters.getRoster({ schoolOin: school, schoolYear: YEAR }),
+    ({ roster }) => roster!.learners.length === 2,
+  );
+  for (const schoolOin of [school, other])
+    await eventually(
+      () => platform.results.listResults({ schoolOin }),
+      ({ results }) => results.length === 1,
+    );
   await new Promise((resolve) => setTimeout(resolve, 1_500));
 }, 90_000);
 afterAll(async () => {

@@ -1,4 +1,4 @@
-/** A whole school is forgotten over the wire: seen first, closed at once, told to who had its data, and taken back. What its hour does: `services`. */
+/** A whole school is forgotten over the wire: seen first, closed at once, told to who had its data, and taken back. What its hour does: `later.test.ts`. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AuditRecord } from '#proto/eduk/core/v1/audit';

@@ -11,7 +11,8 @@ import { type Infrastructure, localInfrastructure } from '#deploy/local';
 import { type Client, connect, dispatcher, type Encoder, encoded, uuid7 } from '#kernel';
 import { LogServiceDefinition } from '#proto/eduk/bus/v1/bus';
 import { Service } from '#proto/eduk/core/v1/party';
-import { DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
+import { AttemptOutcome, DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
+import { MandateChanged } from '#proto/eduk/events/v1/parties';
 import { type EventName, events } from '#proto/events';
 import { delivery } from '#services/delivery';
 import { parties } from '#services/parties';
@@ -170,6 +171,48 @@ describe.each([
         expect(head).toBe(5n);
         expect(rows.length).toBeGreaterThan(0);
       }
+    } finally {
+      await on.stop();
+    }
+  }, 60_000);
+
+  test('news of a mandate goes to the address that each side named for it, and data of services does not', async () => {
+    const on = await open();
+    try {
+      const standard = 'webhook-mandates';
+      for (const oin of [SCHOOL, PARTY])
+        await on.submit(
+          'PartySubmitted',
+          { party: { oin, name: oin, roles: [6], endpoints: [{ standard, url: `https://${oin}.example/news` }] } },
+          oin,
+        );
+      await on.submit('MandateSubmitted', mandate('n-1'), SCHOOL);
+      await joined(on, 'learner-1');
+      const stop = { schoolOin: SCHOOL, mandateId: 'n-1', change: 'stop', byOin: SCHOOL };
+      await on.submit('MandateChangeSubmitted', stop, SCHOOL);
+      const claim = (outcomes: object[] = []) =>
+        on.mail.claimAttempts({
+          ...{ owner: 'sender', attempts: 10, waitMs: 0n, alone: false },
+          outcomes: outcomes.map((one) => AttemptOutcome.fromPartial(one)),
+        });
+      const changes = new Map<string, string[]>();
+      for (let outcomes: object[] = [], left = 20; left > 0 && [...changes.values()].flat().length < 4; left--) {
+        const { attempts } = await claim(outcomes);
+        outcomes = attempts.map(({ attemptId, partyOin, number }) => ({
+          ...{ attemptId, partyOin, standard, number, result: 'answered', status: 204 },
+        }));
+        for (const attempt of attempts) {
+          expect(attempt).toMatchObject({ standard, service: Service.SERVICE_UNSPECIFIED, schoolOin: SCHOOL });
+          expect(attempt.url).toBe(`https://${attempt.partyOin}.example/news`);
+          const told = attempt.rows.map(({ type, data }) =>
+            type === 'MandateChanged' ? MandateChanged.decode(data).change : type,
+          );
+          changes.set(attempt.partyOin, [...(changes.get(attempt.partyOin) ?? []), ...told]);
+        }
+        if (attempts.length === 0) await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      expect(changes.get(SCHOOL)).toEqual(['entered', 'ended']);
+      expect(changes.get(PARTY)).toEqual(['entered', 'ended']);
     } finally {
       await on.stop();
     }

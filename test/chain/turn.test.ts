@@ -95,6 +95,8 @@ describe('the turn of the year', () => {
         groupsStay: 1,
       },
     });
+    const late = async () => (await at.operator.status({})).turns.filter(({ schoolOin }) => schoolOin === school);
+    expect(await late()).toMatchObject([{ running: year, schoolYear: next, onDay: '2026-08-01', why: 'cut_off' }]);
     // The new roster was there before this moment, and nothing in it changes any more.
     await new Promise((resolve) => setTimeout(resolve, 1_100));
     const since = new Date().toISOString();
@@ -103,6 +105,7 @@ describe('the turn of the year', () => {
     const { decision } = await at.operator.turnYear({ schoolOin: school, schoolYear: next });
     expect(decision).toMatchObject({ outcome: 'SchoolYearTurned', code: '' });
     expect(await yearOf(school)).toBe(next);
+    expect(await late()).toEqual([]);
     expect(await uwlr(school, since)).toBe(next);
     // Asked twice it is refused, and to the year before it is too late.
     for (const schoolYear of [next, year])

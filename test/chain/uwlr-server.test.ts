@@ -3,14 +3,17 @@
  * requests as they stand on the wire, by captures of what toolkits put there, and by Python's zeep.
  */
 import { execFile, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { brinOf, schoolYearOf } from '#kernel';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import { pull } from '../bench/pull.ts';
-import { eckId, newSchool, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
+import { eckId, newSchool, readUntil, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
 
 const year = schoolYearOf(Date.now());
 const ASK = 'http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens';
@@ -31,6 +34,7 @@ interface Pupil {
   group: string;
   composite?: string;
   name?: string;
+  born?: string;
 }
 
 /** A file of a school with two groups and a composite one. */
@@ -39,8 +43,8 @@ const edexml = (brin: string, pupils: readonly Pupil[]): string => `<?xml versio
 <groepen><groep key="7a"><naam>Groep 7A</naam><jaargroep>7</jaargroep></groep><groep key="8b"><naam>Groep 8B</naam><jaargroep>8</jaargroep></groep><samengestelde_groep key="plus"><naam>Plus</naam></samengestelde_groep></groepen>
 <leerlingen>${pupils
   .map(
-    ({ key, group, composite, name = 'Populier' }) =>
-      `<leerling key="${key}" eckid="${eckId(Number(key.slice(1)) + 7000)}"><achternaam>${name}</achternaam><voorletters-1>P.Q.</voorletters-1><roepnaam>Pim</roepnaam><geboortedatum>2015-03-01</geboortedatum><geslacht>1</geslacht><jaargroep>7</jaargroep>${group && `<groep key="${group}"/>`}${composite ? `<samengestelde_groepen><samengestelde_groep key="${composite}"/></samengestelde_groepen>` : ''}</leerling>`,
+    ({ key, group, composite, name = 'Populier', born = '2015-03-01' }) =>
+      `<leerling key="${key}" eckid="${eckId(Number(key.slice(1)) + 7000)}"><achternaam>${name}</achternaam><voorletters-1>P.Q.</voorletters-1><roepnaam>Pim</roepnaam><geboortedatum>${born}</geboortedatum><geslacht>1</geslacht><jaargroep>7</jaargroep>${group && `<groep key="${group}"/>`}${composite ? `<samengestelde_groepen><samengestelde_groep key="${composite}"/></samengestelde_groepen>` : ''}</leerling>`,
   )
   .join('')}</leerlingen>
 <leerkrachten><leerkracht key="M1"><achternaam>Berk</achternaam><groepen><groep key="7a"/></groepen></leerkracht><leerkracht key="M2"><achternaam>Els</achternaam></leerkracht></leerkrachten></EDEX>`;
@@ -218,6 +222,42 @@ describe('an answer in pages', () => {
     });
     expect(Number(small.headers.get('content-length'))).toBe((await small.text()).length);
   });
+
+  test('ends without its end when the mandate does, however slowly it is read', async () => {
+    const of = newSchool();
+    const count = 3_000;
+    await at.mandate(of, las.oin, [Service.SERVICE_ROSTER]);
+    const { mandateId, autorisatiesleutel } = await at.mandate(of, app.oin, [Service.SERVICE_ROSTER]);
+    sleutels.set(`${app.oin} ${of}`, autorisatiesleutel);
+    // Long names, so that what the machine keeps between two sockets is not all of the answer.
+    const name = 'Kastanje'.repeat(24);
+    await submit(
+      of,
+      Array.from({ length: count }, (_, i) => ({ key: `L${i}`, group: '7a', name })),
+    );
+    const whole = () =>
+      pull(at.http, question('leerlinggegevens_verzoek', { school: of })).then(({ answer }) => answer);
+    expect(new Set(keysIn(await whole())).size).toBe(count);
+    const body = question('leerlinggegevens_verzoek', { school: of });
+    const { hostname, port } = new URL(at.http);
+    const socket = connect(Number(port), hostname);
+    socket.write(
+      `POST /soap/uwlr/v2/leerlinggegevens HTTP/1.1\r\nhost: ${hostname}:${port}\r\ncontent-type: text/xml\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    );
+    // Its beginning is there; nothing is read until nobody may have the rest.
+    await once(socket, 'readable');
+    await at.operator.changeMandate({ mandateId, change: 'stop' });
+    for (let i = 0; i < 600 && !(await whole()).includes('AutorisatieOngeldig'); i++) await wait(50);
+    let answer = '';
+    for await (const part of socket.setEncoding('utf8')) answer += part;
+    expect(answer).toMatch(/^HTTP\/1\.1 200/);
+    const told = keysIn(answer).length;
+    expect(told).toBeGreaterThan(200);
+    expect(told).toBeLessThan(count);
+    // No end, of the document or of the body: whoever reads it knows that it is cut off.
+    expect(answer).not.toMatch(/<\/s:Envelope>|\r\n0\r\n\r\n$/);
+    expect(answer).not.toContain('Berk');
+  }, 60_000);
 });
 
 describe('what changed', () => {
@@ -254,6 +294,42 @@ describe('what changed', () => {
     expect(keysIn(await left('<q:groep key="7a"/>'))).toEqual(['L1']);
     expect(await left('<q:samengestelde_groep key="plus"/>')).toContain('<geengegevens/>');
     expect(await left('<q:groep key="8b"/>')).toContain(unchanged);
+  });
+
+  test('is also a birth date that was wrong: for the group of that pupil, and told to who watches', async () => {
+    const born = (day: string) => pupils.map((one) => (one.key === 'L1' ? { ...one, born: day } : one));
+    await submit(school, born('2015-03-01'));
+    const since = madeAt(await ask('leerlinggegevens_verzoek'));
+    await submit(school, born('2014-12-31'));
+    const of = (key: string) => ask('leerlingen_verzoek', { since, groups: `<q:groep key="${key}"/>` });
+    expect(await of('7a')).toContain('<geboortedatum>2014-12-31</geboortedatum>');
+    expect(await of('8b')).toContain('<geenwijzigingen/>');
+    const seen = await readUntil(app.rosters.watchRosters({ schoolOin: school }), (all) =>
+      all.some(({ change, learner }) => change === 'learner_changed' && learner?.person?.birthDate === '2014-12-31'),
+    );
+    expect(seen.length).toBeGreaterThan(0);
+    await submit(school, born('2014-12-31'));
+    const later = madeAt(await ask('leerlinggegevens_verzoek'));
+    expect(await ask('leerlinggegevens_verzoek', { since: later })).toContain('<geenwijzigingen/>');
+  });
+
+  test('is asked in any zone, and since a day to come everything', async () => {
+    const since = madeAt(await ask('leerlinggegevens_verzoek'));
+    const inZone = (hours: number, ms = 0): string => {
+      const wall = new Date(Date.parse(since) + hours * 3_600_000 + ms).toISOString().replace('Z', '');
+      return `${wall}${hours < 0 ? '-' : '+'}${String(Math.abs(hours)).padStart(2, '0')}:00`;
+    };
+    const isUnchanged = async (moment: string) =>
+      (await ask('leerlinggegevens_verzoek', { since: moment })).includes('<geenwijzigingen/>');
+    for (const hours of [0, 1, 2, 14, -11]) {
+      expect(await isUnchanged(inZone(hours))).toBe(true);
+      expect(await isUnchanged(inZone(hours, -1))).toBe(false);
+    }
+    // Without a zone it is the earlier of the two that a Dutch clock may mean.
+    expect(await isUnchanged(inZone(2).slice(0, -6))).toBe(true);
+    expect(await isUnchanged(inZone(2, -1).slice(0, -6))).toBe(false);
+    for (const ahead of [3_600_000, 86_400_000, 9e11])
+      expect(await isUnchanged(new Date(Date.now() + ahead).toISOString())).toBe(false);
   });
 });
 

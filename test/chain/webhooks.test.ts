@@ -15,6 +15,8 @@ let hook: Receiver;
 /** A platform whose mail is sent to `hook`. */
 let platform: { oin: string; secret: string };
 let made = 0;
+/** In a month. */
+const versionEnds = new Date(Date.now() + 30 * 86_400_000).toISOString().slice(0, 10);
 
 async function receiverFor(roles: Role[] = [Role.ROLE_PLATFORM], oin = newOin()) {
   const receiver = await Receiver.open();
@@ -51,7 +53,7 @@ const flowOfGrant = async (reference: string) => {
 const stepTo = async (reference: string, oin: string) =>
   (await flowOfGrant(reference)).steps.find(({ receiverOin }) => receiverOin === oin);
 
-async function until<T>(look: () => Promise<T | undefined | false>, ms = 15_000): Promise<T> {
+async function until<T>(look: () => Promise<T | undefined | false>, ms = 30_000): Promise<T> {
   const end = Date.now() + ms;
   for (;;) {
     const found = await look();
@@ -62,7 +64,7 @@ async function until<T>(look: () => Promise<T | undefined | false>, ms = 15_000)
 }
 
 beforeAll(async () => {
-  at = await startTestGateway();
+  at = await startTestGateway({ EDUK_VERSION_ENDS: `webhook=${versionEnds}` });
   las = await at.party('De Leerlijst', [Role.ROLE_ADMINISTRATION]);
   publisher = await at.party('Uitgeverij Wilg', [Role.ROLE_PUBLISHER]);
 });
@@ -117,6 +119,16 @@ test('a grant reaches a webhook as its watch would tell it, signed so that the l
     return now?.state === 'done' && now;
   });
   expect(step.told).toBe('webhook: attempt 1 was answered 204');
+  const { scorecard, endpoints } = await at.operator.showScorecard({ partyOin: platform.oin });
+  expect(scorecard).toMatchObject({
+    endpoints: [{ standard: 'webhook', score: { failed: 0n, again: 0n, failures: [] } }],
+    days: [{ score: { accepted: 0n } }],
+    endings: [{ what: 'version', subject: 'webhook', day: versionEnds, count: 1, schoolOins: [] }],
+  });
+  const { delivered, answerP99Ms, deliveryP50Ms } = scorecard!.total!;
+  expect([delivered >= 1n, answerP99Ms! >= 1n, deliveryP50Ms !== undefined]).toEqual([true, true, true]);
+  expect(scorecard!.lastDeliveredMs).toBeGreaterThan(0n);
+  expect(endpoints).toMatchObject([{ standard: 'webhook', state: 'up' }]);
 });
 
 test('many go together, each learner in order, once each', async () => {
@@ -329,6 +341,60 @@ describe('a receiver that misbehaves', () => {
       told: 'webhook: dropped by an operator after 1 attempt',
     });
   }, 30_000);
+
+  test('of one that takes two at once no more than its party said are asked, and each message arrives once', async () => {
+    let now = 0;
+    let most = 0;
+    let refused = 0;
+    hook.behaviour = async () => {
+      now += 1;
+      most = Math.max(most, now);
+      const isTooMany = now > 2;
+      if (isTooMany) refused += 1;
+      else await sleep(30);
+      now -= 1;
+      return isTooMany ? 429 : undefined;
+    };
+    const endpoints = [{ standard: 'webhook', url: hook.url, maxInFlight: 3 }];
+    await at.operator.addParty({
+      party: { oin: platform.oin, name: 'Leerplein', roles: [Role.ROLE_PLATFORM], endpoints },
+    });
+    await grant(2_000);
+    await hook.until(2_000, 30_000);
+    expect(hook.repeats).toBe(0);
+    expect(most).toBeLessThanOrEqual(3);
+    expect(hook.requests.length).toBeGreaterThan(15);
+    const { parties } = await at.operator.listParties({ oin: platform.oin });
+    expect(parties[0]!.endpoints).toMatchObject([{ maxInFlight: 3 }]);
+    // Where it was refused, it was not for long.
+    expect(refused).toBeLessThan(5);
+    expect(hook.problems).toEqual([]);
+  }, 60_000);
+
+  test('repeats that an operator stopped stay stopped when the endpoint is back, until they are taken up', async () => {
+    let isDown = true;
+    hook.behaviour = () => (isDown ? 503 : undefined);
+    const [stopped] = await grant(1, () => 7);
+    await until(async () => (await stepTo(stopped!, platform.oin))?.state === 'failing' || hook.requests.length > 1);
+    const stop = () => at.operator.resolveDeliveries({ partyOin: platform.oin, schoolOin: school, action: 'stop' });
+    expect(await stop()).toEqual({ keys: 1, rows: 1n });
+    await until(async () => (await stepTo(stopped!, platform.oin))?.state === 'parked');
+    const { rows, endpoints } = await at.operator.listParked({ schoolOin: school });
+    expect(rows).toMatchObject([{ standard: 'webhook', stopped: true, rows: 1n }]);
+    expect(endpoints.find(({ partyOin }) => partyOin === platform.oin)).toMatchObject({ state: 'resting' });
+    isDown = false;
+    await grant(1, () => 8);
+    await hook.until(1, 30_000);
+    expect(hook.first.map(({ data }) => data.entitlement.holder.learner.eckId)).toEqual([eckId(8)]);
+    expect(await at.operator.resolveDeliveries({ partyOin: platform.oin, action: 'retry' })).toEqual({
+      keys: 1,
+      rows: 1n,
+    });
+    await hook.until(2, 30_000);
+    const metrics = await (await fetch(`${at.http}/metrics`)).text();
+    expect(metrics).toMatch(/# TYPE eduk_endpoint_breaker gauge/);
+    expect(metrics).toMatch(/# TYPE eduk_endpoint_width gauge/);
+  }, 60_000);
 
   test('a message that hangs does not hold up others', async () => {
     hook.behaviour = ({ events }) =>

@@ -33,8 +33,8 @@ export interface Said {
 }
 
 export interface Children {
-  /** `eduk start` on free ports; resolves when it is ready. */
-  startGateway(): Promise<{ grpc: string; http: string }>;
+  /** `eduk start` on free ports; resolves when it is ready. `administrations`: the folder of EDUK_ADMINISTRATIONS. */
+  startGateway(administrations: string): Promise<{ grpc: string; http: string }>;
   /** Where the gateway of the data folder that runs already answers; undefined = there is none. It is never ended here. */
   findGateway(): Promise<{ grpc: string; http: string } | undefined>;
   /** SIGTERM; answers the exit code. */
@@ -94,11 +94,12 @@ export function openChildren(data: string): Children {
     run,
     eduk: (args, input) => run(eduk, [...args, '--json'], input),
 
-    async startGateway() {
+    async startGateway(administrations) {
       const child = start(eduk, ['start'], {
         EDUK_GRPC: '127.0.0.1:0',
         EDUK_HTTP: '127.0.0.1:0',
         EDUK_CONSOLE: '127.0.0.1:0',
+        EDUK_ADMINISTRATIONS: administrations,
       });
       gateway = child;
       let words = '';

@@ -1,4 +1,5 @@
 /** The school start, step by step. What it prints is for someone who never saw the gateway. */
+import { randomBytes } from 'node:crypto';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -73,10 +74,16 @@ const members: Record<PartyName, Member> = {
     title: 'Kijkglas, a dashboard',
     role: 'dashboard',
     roles: 'dashboard',
-    services: 'roster,progress',
+    services: 'roster,progress,result',
   },
 };
 const names = Object.keys(members) as PartyName[];
+/** Of UWLR, where a party speaks it: not all of the chain go on to a new one on the same day. */
+const versions: Partial<Record<PartyName, '2.2' | '2.3'>> = {
+  administration: '2.3',
+  platform: '2.3',
+  dashboard: '2.2',
+};
 /** `Leerlingbeheer, the …` → `Leerlingbeheer`. */
 const shortName = (name: PartyName): string => members[name].title.split(',')[0]!;
 
@@ -94,6 +101,8 @@ const columnWords: Record<string, string> = {
   withdrawn: 'licences withdrawn',
   opened: 'pupils let in, with name',
   groups: 'groups over UWLR',
+  'in groups': 'pupils in groups over UWLR',
+  brought: 'results that came over UWLR',
   pupils: 'pupils',
   'fields of pupils': 'fields per pupil, and no other',
   progress: 'progress per pupil and supplier',
@@ -154,7 +163,7 @@ export async function play(
         return running;
       })
     : await step('Start a gateway', async () => {
-        const addresses = await children.startGateway();
+        const addresses = await children.startGateway(join(folder, 'administrations'));
         tell(
           `It runs in one process, needs no other software, and answers gRPC at ${addresses.grpc} and HTTP at ${addresses.http}.`,
         );
@@ -163,6 +172,7 @@ export async function play(
   const { run, seed } = running ? await unused(eduk, { seed: wanted, today }) : { run: 0, seed: wanted };
   if (seed !== wanted)
     say(`    Seed ${wanted} has invented a school that is known there; this is the school of seed ${seed}.`);
+  const administrations = running ? join(data, 'administrations') : join(folder, 'administrations');
   const oins = oinsOf(run);
   const school = inventSchool({ pupils, seed, today });
   const reken = inventRekenlist(seed, run);
@@ -205,7 +215,7 @@ export async function play(
           oin: oins[name],
           apiKey,
           school: school.oin,
-          uwlr: { ...uwlr, autorisatiesleutel },
+          uwlr: { ...uwlr, autorisatiesleutel, version: versions[name] ?? '2.2' },
           ...(plant !== undefined && plants[plant] === name ? { plant } : {}),
         });
         if (name !== 'dashboard') await party.tell('watch', { ownSite: name === 'zilvermeeuw' });
@@ -226,6 +236,32 @@ export async function play(
     ]);
     await parties.platform.tell('trust', { secret: webhookSecret });
     tell('Each message is signed with a secret that was printed this once (Standard Webhooks).');
+  });
+
+  await step('The administration and the dashboard want results sent, over UWLR', async () => {
+    await mkdir(administrations, { recursive: true, mode: 0o700 });
+    for (const name of ['administration', 'dashboard'] as const) {
+      const key = randomBytes(24).toString('base64url');
+      const { url } = await parties[name].tell('receive', { key });
+      const secret = join(administrations, `${oins[name]}.sleutel`);
+      await writeFile(secret, key, { mode: 0o600 });
+      await writeFile(
+        join(administrations, `${oins[name]}.json`),
+        JSON.stringify({
+          party: oins[name],
+          klantcode: 'GW',
+          klantnaam: 'Schakel',
+          version: versions[name],
+          schools: [{ school: school.brin, sleutel: secret }],
+        }),
+      );
+      const { roles } = members[name];
+      await eduk([
+        ...['party', 'add', '--oin', oins[name], '--name', shortName(name), '--role', roles],
+        ...['--endpoint', `uwlr=${url}`],
+      ]);
+      tell(`${shortName(name)} speaks ${versions[name]}; how it is spoken to is one file.`);
+    }
   });
 
   const counts = async (name: PartyName): Promise<Record<string, number>> => parties[name].tell('counts');
@@ -326,11 +362,13 @@ export async function play(
     tell(`${many(refused, 'licence')} refused, since the count is used up; ${number(ready)} are ready to be opened.`);
   });
 
-  await step('The platform fetches the groups (UWLR 2.2, a SOAP standard: HaalLeerlinggegevens)', async () => {
+  await step('The platform fetches the groups (UWLR 2.3, a SOAP standard), the dashboard does (UWLR 2.2)', async () => {
     const pulled = await parties.platform.tell('pull', { schoolYear: school.schoolYear });
     tell(`${many(pulled.groups, 'group')} and ${many(pulled.pupils, 'pupil')}. Of a pupil it gets at most:`);
     tell(`${pulled.fields.join(', ')}.`);
     tell('The school’s file has e-mail, account and gender too; the mandate does not name them.');
+    const also = await parties.dashboard.tell('pull', { schoolYear: school.schoolYear });
+    tell(`In 2.2 the dashboard is told of ${many(also.groups, 'group')} and ${many(also.pupils, 'pupil')}.`);
   });
 
   await step('First lesson: pupils open their books', async () => {
@@ -362,7 +400,7 @@ export async function play(
     const began = performance.now();
     await parties.platform.tell('bring', { tests: plan.tests, madeAt, schoolYear: school.schoolYear });
     tell(
-      `Leerplein: a test of ${many(pupils, 'pupil')} over UWLR (BrengLeerresultaten), ` +
+      `Leerplein: a test of ${many(pupils, 'pupil')} over UWLR 2.3 (BrengLeerresultaten), ` +
         `${many(plan.tests.length, 'message')} in ${seconds(performance.now() - began)}.`,
     );
     for (const [name, reports] of [
@@ -375,7 +413,15 @@ export async function play(
         `${shortName(name)}: progress of ${many(answered, 'pupil')} over gRPC, one stream in ${seconds(performance.now() - began)}.`,
       );
     }
-    await reached([['administration', 'results']]);
+    await reached([
+      ['administration', 'results'],
+      ['administration', 'brought'],
+      ['dashboard', 'brought'],
+    ]);
+    const { brought: taken = 0 } = await counts('dashboard');
+    tell(
+      `${many(taken, 'result')} went on to Leerlingbeheer in UWLR 2.3 and to Kijkglas in 2.2, by BrengLeerresultaten.`,
+    );
   });
 
   await step('The dashboard asks the progress of every pupil, over both suppliers', async () => {
@@ -405,6 +451,19 @@ export async function play(
   const ledgers = Object.fromEntries(
     await Promise.all(names.map(async (name) => [name, await parties[name].tell('ledger')] as const)),
   ) as Expected;
+  // One speaks 2.3, the other 2.2: what one has, the other must have.
+  provesAll(
+    'Kijkglas, 2.2',
+    'pupils in groups as Leerplein has them, 2.3',
+    (ledgers.platform['pupils'] ?? []).map((item) => `${item.split(' ')[0]} ${item.split(' ')[2]}`),
+    ledgers.dashboard['in groups'] ?? [],
+  );
+  provesAll(
+    'Kijkglas, 2.2',
+    'results as Leerlingbeheer has them, 2.3',
+    ledgers.administration['brought'] ?? [],
+    ledgers.dashboard['brought'] ?? [],
+  );
   for (const name of names)
     for (const [column, should] of Object.entries(expected[name]))
       provesAll(shortName(name), columnWords[column] ?? column, should, ledgers[name][column] ?? []);

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { openLedger } from './ledger.ts';
 import type { Launch, Order } from './plan.ts';
 import { runParty } from './program.ts';
+import { broughtItem, openResults } from './uwlr.ts';
 import { inTurns, type Message, Refused } from './wire.ts';
 
 await runParty((settings, wire) => {
@@ -25,14 +26,20 @@ await runParty((settings, wire) => {
         'ResultService/WatchResults',
         ({ record: { fromOin, result } }) => {
           const { score, donePercent } = result.payload;
+          // A result that came over UWLR is known by its sender's key, and by whose and what it is behind that.
+          const [resultId] = result.resultId.split('~');
           ledger.note(
             'results',
-            `${result.resultId} ${result.learner.eckId} ${result.productId} ${fromOin} ${score ?? donePercent}`,
+            `${resultId} ${result.learner.eckId} ${result.productId} ${fromOin} ${score ?? donePercent}`,
           );
         },
         (refused) => ledger.note('watch ended', refused.code),
       );
     },
+
+    /** Opens an address for results over UWLR; answers where. */
+    receive: ({ key }: { key: string }) =>
+      openResults(settings.uwlr!.version, key, (result) => ledger.note('brought', broughtItem(result))),
 
     /** POST /edexml, as an export of the administration is sent. Answers what the gateway read in it. */
     async import({ file }: { file: string }) {

@@ -1,6 +1,7 @@
-/** A dashboard: asks who is at school, and for each pupil how far they are over all suppliers. */
+/** A dashboard: asks who is at school, and for each pupil how far they are over all suppliers; takes results over UWLR. */
 import { openLedger } from './ledger.ts';
 import { runParty } from './program.ts';
+import { broughtItem, openResults, pullGroups } from './uwlr.ts';
 import { inTurns, type Message } from './wire.ts';
 
 const progressItem = ({ learner, productId, fromOin, donePercent, secondsSpent, latest }: Message): string =>
@@ -45,6 +46,18 @@ await runParty((settings, wire) => {
       await inTurns(here, 16, async (eckId) => {
         for (const progress of await progressOf(eckId)) ledger.note('progress', progressItem(progress));
       });
+    },
+
+    /** Opens an address for results over UWLR; answers where. */
+    receive: ({ key }: { key: string }) =>
+      openResults(settings.uwlr!.version, key, (result) => ledger.note('brought', broughtItem(result))),
+
+    /** Columns: `groups` and `in groups` (`<pupil> <group>`), over UWLR. */
+    async pull({ schoolYear }: { schoolYear: string }) {
+      const { groups, pupils: found } = await pullGroups(settings, schoolYear);
+      for (const { key } of groups) ledger.note('groups', key);
+      for (const { eckId, groupKey } of found) ledger.note('in groups', `${eckId} ${groupKey}`);
+      return { groups: groups.length, pupils: found.length };
     },
 
     /** Progress of a group as its teacher may see it; items as in the column `progress`. */

@@ -55,13 +55,15 @@ export interface LasPeer {
   klant: { klantcode: string; klantnaam: string };
   /** A header that it demands. */
   header?: { name: string; value: string };
-  fails: (operation: string, brin: string) => LasFault | undefined;
+  fails: (operation: string, brin: string, text: string) => LasFault | 'taken and silent' | undefined;
   /** Operations so far, with brincode, and what was asked since. */
   asked: { operation: string; brin: string; since: string; action: string; schooljaar: string }[];
   /** Results by school and key; a repeat replaces. */
   results: Map<string, Map<string, string>>;
   /** Messages of results that were taken. */
   brought: number;
+  /** Every message of results as it came, taken or not. */
+  messages: string[];
   close(): Promise<void>;
 }
 
@@ -92,6 +94,7 @@ export async function openLas(
     asked: [],
     results: new Map(),
     brought: 0,
+    messages: [],
     close: () =>
       new Promise((resolve) => {
         server.closeAllConnections();
@@ -111,25 +114,26 @@ export async function openLas(
         action: String(request.headers['soapaction'] ?? ''),
         schooljaar: between(text, 'schooljaar'),
       });
+      if (operation === 'leerresultaten') peer.messages.push(text);
       if (tls && !(request.socket as TLSSocket).authorized) return void response.writeHead(403).end();
       if (peer.header && request.headers[peer.header.name.toLowerCase()] !== peer.header.value)
         return void response.writeHead(401).end();
       const school = peer.schools.get(brin);
-      const fault = peer.fails(operation, brin);
+      const fault = peer.fails(operation, brin, text);
       if (typeof fault === 'object') return refuse(response, fault.faultcode, fault.faultstring);
-      if (fault && !(fault in twisted)) return fail(fault, response);
+      if (fault && fault !== 'taken and silent' && !(fault in twisted)) return fail(fault, response);
       if (between(text, 'klantcode') !== peer.klant.klantcode || between(text, 'klantnaam') !== peer.klant.klantnaam)
         return refuse(response, 'Client.OngeldigeKlantIdentificatie', 'Onbekende klant');
       if (!school || between(text, 'autorisatiesleutel') !== school.sleutel)
         return refuse(response, 'Client.AutorisatieOngeldig', 'Geen toegang');
-      if (operation === 'leerresultaten') return take(text, brin, response);
+      if (operation === 'leerresultaten') return take(text, brin, response, fault === 'taken and silent');
       const since = between(text, 'laatstontvangengegevens');
       const says = (within: string) =>
         say(response, `<${operation}_antwoord xmlns="${NS}leerlinggegevens">${within}</${operation}_antwoord>`);
       if (fault === 'nothing') return says('<geengegevens/>');
       if (fault === 'unchanged' || (since !== '' && Date.parse(since) >= Date.parse(school.made)))
         return says('<geenwijzigingen/>');
-      const it = twist(school, fault);
+      const it = twist(school, fault === 'taken and silent' ? undefined : fault);
       const named = fault === 'other school' ? '99YY' : brin;
       const site = between(text, 'dependancecode');
       const head = `<school><schooljaar>${it.year}</schooljaar><brincode>${named}</brincode>${site && `<dependancecode>${site}</dependancecode>`}<aanmaakdatum>${it.made}</aanmaakdatum><xsdversie>2.2</xsdversie></school>`;
@@ -158,7 +162,7 @@ export async function openLas(
     })();
   };
 
-  function take(text: string, brin: string, response: ServerResponse): void {
+  function take(text: string, brin: string, response: ServerResponse, isSilent: boolean): void {
     const own = peer.results.get(brin) ?? new Map<string, string>();
     for (const [, who, within] of text.matchAll(/<toetsafname><leerlingid>([^<]*)<\/leerlingid>(.*?)<\/toetsafname>/gs))
       for (const [, key, score = ''] of within!.matchAll(
@@ -167,6 +171,7 @@ export async function openLas(
         own.set(key!, `${who}=${/<score>(\d+)/.exec(within!.slice(within!.indexOf(`"${key}"`)))?.[1] ?? score}`);
     peer.results.set(brin, own);
     peer.brought += 1;
+    if (isSilent) return;
     say(response, `<leerresultaten_bevestiging xmlns="${NS}leerresultaten"/>`);
   }
 

@@ -152,7 +152,8 @@ export async function openOsr({ key, tls, page = 2 }: OsrSettings = {}): Promise
         ({ routing_id, namespace, start, end }) =>
           namespace === query.get('service_version_namespace') &&
           routing_id.slice(0, 15) === (query.get('school_oin') ?? '').slice(0, 15) &&
-          isIn(on(query), start, end),
+          (isIn(on(query), start, end) ||
+            (query.get('include_future_endpoints') === 'true' && (start ?? '') > on(query))),
       )
       .map(({ routing_id, namespace, url, attributes, start, end, supplier }) => ({
         routing_id,

@@ -215,6 +215,9 @@ const testScore = (i: number): number => 5 + ((i * 7) % 16);
 const donePercent = (i: number): number => 10 + (i % 81);
 const siteScore = (i: number): number => 4 + (i % 7);
 
+/** What the suppliers report on. */
+export const ACTIVITY = 'h-1';
+
 /** Column → items that a party must have, exactly. Names and forms are those of the parties' ledgers. */
 export type Expected = Record<PartyName, Record<string, string[]>>;
 
@@ -258,6 +261,18 @@ export function expectedFigures(school: School, plan: Plan, list: { reken: List;
       ({ resultId, eckId, productId, score }) => `${resultId} ${eckId} ${productId} ${oins.zilvermeeuw} ${score}`,
     ),
   ];
+  // UWLR has no place for a share of the work: where there is no score, the time says that it was done.
+  const brought = [
+    ...plan.tests.flatMap(({ code, results }) =>
+      results.map(({ key, eckId, score }) => `${key} ${eckId} ${code} ${oins.platform} ${score}`),
+    ),
+    ...plan.platformReports.map(
+      ({ resultId, eckId, seconds }) => `${resultId} ${eckId} ${ACTIVITY} ${oins.platform} ${seconds} s`,
+    ),
+    ...plan.siteReports.map(
+      ({ resultId, eckId, score }) => `${resultId} ${eckId} ${ACTIVITY} ${oins.zilvermeeuw} ${score}`,
+    ),
+  ];
   const scoreOf = new Map(
     plan.tests.flatMap(({ results }) => results.map(({ eckId, score }) => [eckId, score] as const)),
   );
@@ -266,6 +281,7 @@ export function expectedFigures(school: School, plan: Plan, list: { reken: List;
       placed: plan.orders.map(({ orderId }) => orderId),
       confirmed: plan.orders.flatMap(({ orderId, lines }) => lines.map(({ lineId }) => `${orderId}/${lineId}`)),
       results,
+      brought,
     },
     distributor: {
       ordered: linesOf(oins.distributor),
@@ -298,6 +314,9 @@ export function expectedFigures(school: School, plan: Plan, list: { reken: List;
       used: usedPersonal,
     },
     dashboard: {
+      groups: school.groups.map(({ key }) => key),
+      'in groups': school.pupils.map(({ eckId, groupKey }) => `${eckId} ${groupKey}`),
+      brought,
       pupils: school.pupils.map(({ eckId }) => eckId),
       progress: [
         ...plan.platformReports.map(
@@ -313,12 +332,11 @@ export function expectedFigures(school: School, plan: Plan, list: { reken: List;
   };
 }
 
-/** UWLR's Smalle set: nothing of account, e-mail or gender, which the school's file does have. */
+/** UWLR's Smalle set, as it is since 2.3 without the day of birth: nothing of account, e-mail or gender, which the school's file does have. */
 const fieldsOf = ({ pupils }: School): string[] => [
   '@eckid',
   '@key',
   'achternaam',
-  'geboortedatum',
   'groep',
   'jaargroep',
   'roepnaam',

@@ -17,7 +17,8 @@ export interface Settings {
   school: string;
   /** What this party is told to do wrong, to see that it shows in the end. */
   plant?: string;
-  uwlr?: { klantcode: string; klantnaam: string; autorisatiesleutel: string };
+  /** How this party is known over UWLR, and the version that it speaks. */
+  uwlr?: { klantcode: string; klantnaam: string; autorisatiesleutel: string; version: '2.2' | '2.3' };
 }
 
 export type Commands = Record<string, (given: any) => Promise<unknown> | unknown>;

@@ -1,5 +1,5 @@
 /** Progress back to the school, in one stream. Planted `lost-result`: the first is left out. */
-import type { Report } from './plan.ts';
+import { ACTIVITY, type Report } from './plan.ts';
 import type { Settings } from './program.ts';
 import type { BulkOutcome, Wire } from './wire.ts';
 
@@ -17,7 +17,7 @@ export const reportProgress = (settings: Settings, wire: Wire, reports: readonly
           groupKey,
           kind: score === undefined ? 'RESULT_KIND_PROGRESS' : 'RESULT_KIND_INTERIM',
           payload: {
-            activityId: 'h-1',
+            activityId: ACTIVITY,
             activityName: 'Hoofdstuk 1',
             donePercent,
             secondsSpent: seconds,

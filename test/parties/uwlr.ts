@@ -1,4 +1,6 @@
-/** The learning platform's side of UWLR 2.2: SOAP 1.1, written by hand and read by a general parser. */
+/** A party's side of UWLR, 2.2 or 2.3: SOAP 1.1, written by hand and read by a general parser. */
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { XMLParser } from 'fast-xml-parser';
 import type { Settings } from './program.ts';
 import { type Message, Refused } from './wire.ts';
@@ -9,7 +11,7 @@ const AUT = 'http://www.edustandaard.nl/leerresultaten/2/autorisatie';
 const ASK = 'http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens';
 const BRING = 'http://www.edustandaard.nl/leerresultaten/2/leerresultaten';
 
-const many = new Set(['groep', 'samengestelde_groep', 'leerling', 'leerkracht']);
+const many = new Set(['groep', 'samengestelde_groep', 'leerling', 'leerkracht', 'toetsafname', 'resultaat']);
 const parser = new XMLParser({
   ignoreAttributes: false,
   attributeNamePrefix: '@',
@@ -40,7 +42,7 @@ export async function pullGroups(settings: Settings, schoolYear: string): Promis
   const body = el('leerlinggegevens_verzoek', { xmlns: ASK }, [
     el('schooljaar', {}, text(schoolYear)),
     el('brincode', {}, text(brinOf(settings.school))),
-    el('xsdversie', {}, text('2.2')),
+    el('xsdversie', {}, text(settings.uwlr!.version)),
   ]);
   const answer = await post(settings, 'leerlinggegevens', 'HaalLeerlinggegevens', body);
   const found = answer['leerlinggegevens_antwoord']?.leerlinggegevens;
@@ -83,7 +85,7 @@ export async function bringResults(
       el('brincode', {}, text(brinOf(settings.school))),
       el('aanmaakdatum', {}, text(test.madeAt)),
       el('auteur', {}, text('Leerplein')),
-      el('xsdversie', {}, text('2.2')),
+      el('xsdversie', {}, text(settings.uwlr!.version)),
     ]),
     el(
       'toetsafnames',
@@ -162,3 +164,67 @@ function codeIn(detail: unknown): string | undefined {
   }
   return undefined;
 }
+
+/** A result as it came over UWLR. */
+export interface Brought {
+  /** Who returned it, and its id there: the key is `OIN.ID`. */
+  fromOin: string;
+  resultId: string;
+  eckId: string;
+  code: string;
+  /** Points, or what a monitoring system says instead. */
+  outcome: string;
+}
+
+/**
+ * Listens on a free port for BrengLeerresultaten in one version; `told` gets each key at its first coming. What is of another
+ * version, or without `key`, is refused.
+ */
+export async function openResults(
+  version: string,
+  key: string,
+  told: (result: Brought) => void,
+): Promise<{ url: string }> {
+  const seen = new Set<string>();
+  const server = createServer(async (request, response) => {
+    const say = (status: number, body: string): void =>
+      void response
+        .writeHead(status, { 'content-type': 'text/xml; charset=utf-8' })
+        .end(el('s:Envelope', { 'xmlns:s': SOAP }, [el('s:Body', {}, [body])]));
+    const refuse = (code: string): void =>
+      say(500, el('s:Fault', {}, [el('faultcode', {}, text(code)), el('faultstring', {}, text('Niet genomen'))]));
+    try {
+      const { Header, Body } = parser.parse(await textOf(request))['Envelope'] as Message;
+      const brought = Body['leerresultaten_verzoek'] as Message;
+      if (Header['autorisatie'].autorisatiesleutel !== key) return refuse('Client.AutorisatieOngeldig');
+      if (brought['school'].xsdversie !== version) return refuse('Client.XsdVersieOngeldig');
+      for (const { eckid, resultaten } of brought['toetsafnames'].toetsafname as Message[])
+        for (const result of resultaten.resultaat as Message[]) {
+          if (seen.has(result['@key'])) continue;
+          seen.add(result['@key']);
+          // The sender's own key stands before what tells its results apart.
+          const [fromOin = '', known = ''] = (result['@key'] as string).split(/\.(.*)/);
+          const [resultId = ''] = known.split('~');
+          const time = result['osoresultaat']?.toetsscore?.tijd;
+          const outcome = result['score'] ?? `${time} s`;
+          told({ fromOin, resultId, eckId: eckid ?? '', code: result['toetscode'], outcome });
+        }
+      say(200, el('leerresultaten_bevestiging', { xmlns: BRING }, []));
+    } catch {
+      refuse('Client.OngeldigBericht');
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  server.unref();
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/uwlr/leerresultaten` };
+}
+
+async function textOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** As a ledger has it. */
+export const broughtItem = ({ resultId, eckId, code, fromOin, outcome }: Brought): string =>
+  `${resultId} ${eckId} ${code} ${fromOin} ${outcome}`;

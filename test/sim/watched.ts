@@ -7,6 +7,7 @@ import { entitlements } from '#services/entitlements';
 import { flows } from '#services/flows';
 import { orders } from '#services/orders';
 import { parties } from '#services/parties';
+import { readiness } from '#services/readiness';
 import { results } from '#services/results';
 import { rosters } from '#services/rosters';
 import { FUTURE_STREAM, FUTURE_TYPE } from './messages.ts';
@@ -22,6 +23,7 @@ export const services: readonly ServiceModule[] = [
   results,
   delivery,
   flows,
+  readiness,
 ];
 
 export const scopeOf = (consumer: Consumer, record: LogRecord): string =>

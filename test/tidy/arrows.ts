@@ -27,6 +27,7 @@ const CAPABILITIES = [
   'access',
   'results',
   'flows',
+  'readiness',
   'audit',
 ];
 const DECIDER = ['services/kernel', 'services/bus', 'proto'];

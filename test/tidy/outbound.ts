@@ -15,6 +15,7 @@ export interface Inner {
 export const inner: readonly Inner[] = [
   { path: 'services/kernel/dial.ts', by: 'node:http', why: 'The dialler itself.' },
   { path: 'services/kernel/dial.ts', by: 'node:https', why: 'The dialler itself.' },
+  { path: 'services/kernel/dial.ts', by: 'node:net', why: 'The dialler itself, for mail: judged by the same rules.' },
   {
     path: 'services/kernel/networks.ts',
     by: 'node:dns',

@@ -87,6 +87,25 @@ describe('commands in README.md', () => {
   });
 });
 
+describe('alerts', () => {
+  const kinds = [...read('services/edge/alerts/words.ts').matchAll(/^ {2}'([a-z.]+)': \{[\s\S]*?see: '([^']+)'/gm)].map(
+    ([, code, see]) => [code!, see!] as const,
+  );
+  const commands = [...read('services/cli/README.md').matchAll(/^\| `eduk ((?:[a-z]+ ?)+)/gm)].map(([, name]) =>
+    name!.trim(),
+  );
+  const isThere = (see: string): boolean => commands.includes(see.replace(/^eduk /, '').replace(/ --.*/, ''));
+  test('each stand in the page', () => {
+    expect(kinds.length).toBeGreaterThan(10);
+    const page = read('docs/alerts.md');
+    for (const [code] of kinds) expect(page).toContain(`| \`${code}\` |`);
+  });
+  test('each name a command that there is', () => {
+    for (const [code, see] of kinds) expect([code, see, isThere(see)]).toEqual([code, see, true]);
+    expect(isThere('eduk flow silence')).toBe(false);
+  });
+});
+
 describe('faults', () => {
   const used = new Set(
     sources((path) => /^(services|adapters)\/.*\.ts$/.test(path) && !path.endsWith('.test.ts')).flatMap(({ text }) =>
