@@ -442,6 +442,20 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await page.getByRole('button', { name: 'Vraag' }).click();
     await page.getByRole('heading', { name: 'Dit blokkeert' }).waitFor();
     expect(page.url()).toContain('?order=order-1');
+    // Who writes as soon as a field is drawn, as a paste or a browser that fills in does, loses nothing of it.
+    const [written, otherSchool] = await page.evaluate(async () => {
+      const at = globalThis as any;
+      at.document.querySelector('input[value=product]').click();
+      for (let i = 0; i < 10; i++) await Promise.resolve();
+      for (const name of ['product', 'school']) {
+        const field = at.document.querySelector(`input[name=${name}]`);
+        field.value = `soon-${name}`;
+        field.dispatchEvent(new at.Event('input', { bubbles: true }));
+      }
+      await new Promise((done) => setTimeout(done, 300));
+      return ['product', 'school'].map((name) => at.document.querySelector(`input[name=${name}]`).value as string);
+    });
+    expect([written, otherSchool]).toEqual(['soon-product', 'soon-school']);
     // Without a question there is no answer.
     await page.keyboard.press('Escape');
     await page.getByRole('link', { name: 'Waarom niet' }).click();

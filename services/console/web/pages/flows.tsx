@@ -1,4 +1,4 @@
-import { useEffect, useId, useState } from 'preact/hooks';
+import { useId, useState } from 'preact/hooks';
 import type { FlowList } from '../../types.ts';
 import { useLive } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
@@ -120,18 +120,18 @@ export function Field({
   /** Characters. */
   most?: number;
 }) {
-  const [text, setText] = useState(value);
-  useEffect(() => setText(value), [value]);
+  // What was written holds until the address says something else; an effect that set it would come after the first key.
+  const [written, setWritten] = useState<{ over: string; text: string }>();
   const id = useId();
   const more = {
     id,
     name,
-    value: text,
+    value: written?.over === value ? written.text : value,
     maxLength: most,
     required,
     autocomplete: 'off' as const,
     spellcheck: false,
-    onInput: (event: Event) => setText((event.currentTarget as HTMLInputElement).value),
+    onInput: (event: Event) => setWritten({ over: value, text: (event.currentTarget as HTMLInputElement).value }),
   };
   return (
     <label class={wide ? 'wide' : undefined} for={id}>
