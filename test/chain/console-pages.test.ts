@@ -85,7 +85,8 @@ async function openPage(options: Parameters<Browser['newContext']>[0] = {}): Pro
     if (!request.url().startsWith(origin)) elsewhere.push(request.url());
   });
   one.on('console', (message) => {
-    if (message.type() === 'error' && !/status of 40[0-9]/.test(message.text())) wrong.push(message.text());
+    // Refusals are answers, also that a gateway on a machine that stalled is asked again later: pages say so.
+    if (message.type() === 'error' && !/status of 4(0[0-9]|29)/.test(message.text())) wrong.push(message.text());
   });
   one.on('pageerror', (error) => wrong.push(String(error)));
   return [made, one];
