@@ -448,6 +448,19 @@ export async function play(
     );
   });
 
+  await step('The platform restored an old copy of itself: its mail is counted, and sent again', async () => {
+    const before: string[] = await parties.platform.tell('arrived', { from: 0 });
+    const counted = await eduk(['replay', 'preview', '--party', oins.platform, '--school', school.oin, '--again']);
+    tell(`${many(counted.had, 'message')} that it said it took, ${number(counted.toSend)} to send.`);
+    const began = performance.now();
+    const ran = await eduk(['replay', 'run', counted.jobId, '--rate', '5000']);
+    tell(`${number(ran.sent)} sent again in ${seconds(performance.now() - began)}, each under the id it had.`);
+    // Counted as sent is what was answered, so all of it is here.
+    const again: string[] = await parties.platform.tell('arrived', { from: before.length });
+    proves('Leerplein', 'messages that are sent again', counted.toSend, ran.sent);
+    provesAll('Leerplein', 'mail that came once more, by its id', [...new Set(before)].sort(), [...again].sort());
+  });
+
   const ledgers = Object.fromEntries(
     await Promise.all(names.map(async (name) => [name, await parties[name].tell('ledger')] as const)),
   ) as Expected;

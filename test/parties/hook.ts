@@ -8,20 +8,24 @@ export interface Hook {
   url: string;
   /** The secret that the operator was given; before it is known nothing is taken. */
   trust(secret: string): void;
+  /** Ids of all that came, in the order of their coming; of a repeat once more. */
+  readonly arrived: readonly string[];
 }
 
 /** Listens on a free port; `told` gets each event at its first coming. */
 export async function openHook(told: (event: Message) => void): Promise<Hook> {
   let webhook: Webhook | undefined;
   const seen = new Set<string>();
+  const arrived: string[] = [];
   const server = createServer(async (request, response) => {
     try {
       const events = webhook!.verify(await textOf(request), request.headers as Record<string, string>) as Message[];
-      for (const event of events)
-        if (!seen.has(event['id'])) {
-          seen.add(event['id']);
-          told(event);
-        }
+      for (const event of events) {
+        arrived.push(event['id']);
+        if (seen.has(event['id'])) continue;
+        seen.add(event['id']);
+        told(event);
+      }
       response.writeHead(204).end();
     } catch {
       // Not signed, or not for us: whoever it is may learn nothing more.
@@ -32,6 +36,7 @@ export async function openHook(told: (event: Message) => void): Promise<Hook> {
   server.unref();
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/eduk`,
+    arrived,
     trust(secret) {
       webhook = new Webhook(secret);
     },

@@ -26,6 +26,9 @@ await runParty((settings, wire) => {
 
     trust: ({ secret }: { secret: string }) => hook!.trust(secret),
 
+    /** Delivery ids of what came to the webhook, in the order of their coming, from the one `from` on. */
+    arrived: ({ from }: { from: number }) => hook!.arrived.slice(from),
+
     async pull({ schoolYear }: { schoolYear: string }) {
       const { groups, pupils, teachers } = await pullGroups(settings, schoolYear);
       for (const { key } of groups) ledger.note('groups', key);
