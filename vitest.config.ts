@@ -6,7 +6,9 @@ export default defineConfig({
     exclude: ['**/node_modules/**', 'proto/gen/**'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // How long something may take is no promise of most tests: what waits ends as soon as it is so, on a slow machine too.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: 60_000 } },
   },
 });

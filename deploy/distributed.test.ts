@@ -105,12 +105,12 @@ describe.skipIf(missing !== undefined || process.platform !== 'linux')('npm run 
     await until(
       () => running.err.includes('core ended (SIGKILL)'),
       () => running.err,
-      10_000,
+      60_000,
     );
     await until(
       () => ![null, core.pid].includes(processes().find(({ name }) => name === 'core')!.pid),
       () => running.err,
-      10_000,
+      60_000,
     );
     // The door waits for it.
     await eduk('party', 'add', '--oin', '00000099100000008000', '--name', 'Boekenhuis', '--role', 'distributor');
@@ -146,7 +146,7 @@ describe.skipIf(missing !== undefined || process.platform !== 'linux')('npm run 
     await until(
       () => left().length === 0,
       () => left().join(),
-      20_000,
+      60_000,
     );
   }, 300_000);
 

@@ -63,12 +63,12 @@ describe.skipIf(missing)('Kafka, one node', () => {
     await node!.start();
     expect(node!.pid).not.toBe(before);
     expect(await consume(kafka.brokers, 1)).toEqual(['before the kill']);
-  }, 120_000);
+  });
 
   test('makes no topic by itself', async () => {
     const absent = ['--bootstrap-server', kafka.brokers[0]!, '--describe', '--topic', 'absent'];
     await expect(tool('kafka-topics', absent)).rejects.toThrow(/does not exist/);
-  }, 60_000);
+  });
 
   test('answers nothing while it is paused, and goes on', async () => {
     const [node] = kafka.nodes;
@@ -80,7 +80,7 @@ describe.skipIf(missing)('Kafka, one node', () => {
     node!.resume();
     await answer;
     expect(await consume(kafka.brokers, 2)).toEqual(['before the kill', 'after the pause']);
-  }, 120_000);
+  });
 
   test('ends in order also while it is paused, and starts again in another run with its records and its address', async () => {
     const { brokers, nodes } = kafka;
@@ -91,7 +91,7 @@ describe.skipIf(missing)('Kafka, one node', () => {
     kafka = await startKafka({ folder });
     expect(kafka.brokers).toEqual(brokers);
     expect(await consume(kafka.brokers, 2)).toHaveLength(2);
-  }, 120_000);
+  });
 
   test('says why it did not start, and that another run has the folder', async () => {
     const [node] = kafka.nodes;
@@ -107,7 +107,7 @@ describe.skipIf(missing)('Kafka, one node', () => {
     await expect(node!.start()).rejects.toThrow(/ended while it started[\s\S]*Invalid value none/);
     writeFileSync(settings, right);
     await node!.start();
-  }, 120_000);
+  });
 });
 
 describe.skipIf(missing)('Kafka, three nodes with TLS', () => {
@@ -133,7 +133,7 @@ describe.skipIf(missing)('Kafka, three nodes with TLS', () => {
     await produce(kafka.brokers, 'by two');
     await kafka.nodes[0]!.start();
     expect(await consume(kafka.brokers, 2)).toEqual(['by three', 'by two']);
-  }, 180_000);
+  });
 
   test('takes the password over TLS, and no other', async () => {
     const { brokers, ca, username, password } = kafka.secure!;
@@ -151,5 +151,5 @@ describe.skipIf(missing)('Kafka, three nodes with TLS', () => {
     };
     expect(await tool('kafka-topics', client(password))).toContain(topic);
     await expect(tool('kafka-topics', client('guessed'))).rejects.toThrow('Authentication failed');
-  }, 120_000);
+  });
 });

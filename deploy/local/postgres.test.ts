@@ -14,7 +14,7 @@ describe.skipIf(missing)('PostgreSQL', () => {
     // Only we may pass it, as most folders made for a while: it must be opened for PostgreSQL, which is not root.
     folder = mkdtempSync(join(tmpdir(), 'eduk-postgres-'));
     server = await startPostgres({ folder });
-  }, 180_000);
+  });
   afterAll(async () => {
     await server?.stop();
     rmSync(folder, { recursive: true, force: true });

@@ -11,11 +11,11 @@ let servers: Infrastructure;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'eduk-survival-'));
   servers = await localInfrastructure({ folder });
-}, 180_000);
+});
 afterAll(async () => {
   await servers?.stop();
   rmSync(folder, { recursive: true, force: true });
-}, 30_000);
+});
 
 const asked = (more: object = {}) =>
   survivalOf({

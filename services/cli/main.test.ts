@@ -1177,7 +1177,7 @@ describe('imports', () => {
     expect(readdirSync(join(inbox, 'held')).sort()).toEqual(['a.xml', 'a.xml.json']);
     expect(JSON.parse(readFileSync(join(inbox, 'refused', 'a.xml.json'), 'utf8')).error.code).toBe('wire.unreadable');
     expect((await eduk(['roster', 'watch', join(folder, 'none'), '--once'])).exit).toBe(2);
-  }, 30_000);
+  });
 
   test('a watched folder whose files are replaced, written on or taken away meanwhile: nothing is lost, and it goes on', async () => {
     const inbox = mkdtempSync(join(folder, 'inbox-'));
@@ -1222,7 +1222,7 @@ describe('imports', () => {
     expect(second.out).not.toContain('\u001b');
     expect(second.out.trim().split('\n')).toHaveLength(3);
     expect(readdirSync(inbox)).toEqual(['done']);
-  }, 30_000);
+  });
 
   test('an export names the party, the version and a whole path', async () => {
     answer('exportRoster', {

@@ -193,7 +193,7 @@ describe('the score of an endpoint', () => {
     // Asked of one day of a month that is kept as a whole, it is told as the month.
     const old = rows.find(isMonth)!;
     expect(await days(it, `${old.day}-05`, `${old.day}-05`)).toEqual([old]);
-  }, 30_000);
+  });
 });
 
 const keys = (attempt: Attempt | undefined) => attempt?.rows.map(({ key }) => key);

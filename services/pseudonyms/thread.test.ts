@@ -60,7 +60,7 @@ describe('the vault in a thread of its own', () => {
     await expect(rotate()).rejects.toMatchObject({ fault: 'state.conflict' });
     chmodSync(next, 0o600);
     await rotate();
-    await expect.poll(async () => (await call.showKeys({})).rotating, { timeout: 20_000, interval: 50 }).toBe(false);
+    await expect.poll(async () => (await call.showKeys({})).rotating, { interval: 50 }).toBe(false);
     expect((await call.identify(ask('1'))).identified[0]!.token).toBe(token);
     await first.stop();
     for (const renamed of [false, true]) {

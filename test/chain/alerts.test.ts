@@ -71,7 +71,7 @@ beforeAll(async () => {
     EDUK_ALERT_MAIL_LOGIN_FILE: file('login', 'alarm:a:b c\n'),
     EDUK_ALERT_MAIL_CA: file('ca', authority.ca),
   });
-}, 60_000);
+});
 afterAll(async () => {
   await at?.stop();
   hook?.close();
@@ -108,7 +108,7 @@ describe('alerts', () => {
     await roster(30, '2026-09-01');
     await roster(5, '2026-09-02');
     const [hold] = (await at.operator.listHolds({ schoolOin: school })).holds;
-    await expect.poll(() => alertsOf().length, { timeout: 45_000, interval: 200 }).toBe(1);
+    await expect.poll(() => alertsOf().length, { interval: 200 }).toBe(1);
     expect(alertsOf()).toMatchObject([
       {
         what: 'opened',
@@ -120,14 +120,14 @@ describe('alerts', () => {
         see: 'eduk hold list',
       },
     ]);
-    await expect.poll(() => mails.length, { timeout: 10_000 }).toBe(2);
+    await expect.poll(() => mails.length).toBe(2);
     expect(mails[1]!.text).toContain('hold.pending');
     expect(JSON.stringify(posts) + mails.map(({ text }) => text).join()).not.toContain('Hazelaar');
     const { alerts, channels } = await at.operator.listAlerts({});
     expect(channels).toEqual(['webhook', 'mail']);
     expect(alerts).toMatchObject([{ alert: { code: 'hold.pending', schoolOin: school }, failures: 0 }]);
     expect(Number(alerts[0]!.toldMs)).toBeGreaterThan(0);
-  }, 90_000);
+  });
 
   test('a restart tells nothing twice; what one channel does not take the other still tells', async () => {
     answers = 503;
@@ -136,7 +136,7 @@ describe('alerts', () => {
     school = other;
     await roster(30, '2026-09-01');
     await roster(4, '2026-09-02');
-    await expect.poll(() => mails.length, { timeout: 45_000, interval: 200 }).toBe(3);
+    await expect.poll(() => mails.length, { interval: 200 }).toBe(3);
     expect(mails[2]!.text).toContain(other);
     expect(alertsOf()).toHaveLength(1);
     const tried = await at.operator.testAlerts({});
@@ -144,7 +144,7 @@ describe('alerts', () => {
       { channel: 'webhook', code: 'peer.refused', status: 503 },
       { channel: 'mail', code: '' },
     ]);
-  }, 120_000);
+  });
 
   test.each([
     ['EDUK_ALERT_SECRET_FILE', { EDUK_ALERT_SECRET_FILE: 'short' }, /EDUK_ALERT_SECRET_FILE/],

@@ -186,10 +186,10 @@ beforeAll(async () => {
     only(all, { kind: AuditKind.AUDIT_KIND_MANDATE, partyOin: stranger.oin, code: 'ended' }).length > 0 &&
     only(all, { kind: AuditKind.AUDIT_KIND_OPERATOR, method: 'OperatorService/ChangeMandate' }).length > 0;
   all = await records();
-  for (const end = Date.now() + 30_000; !isWhole() && Date.now() < end; all = await records())
+  for (const end = Date.now() + 60_000; !isWhole() && Date.now() < end; all = await records())
     await new Promise((resolve) => setTimeout(resolve, 300));
   proof = (await las.audit.getReceipt({ receiptId: first.flowId })).proof!;
-}, 60_000);
+});
 afterAll(async () => {
   await at?.stop();
   rmSync(folder, { recursive: true, force: true });
@@ -283,7 +283,7 @@ describe('in the log stands', () => {
     expect(said.map(({ exit }) => exit)).toEqual([0, 0, 1, 1]);
     expect(said[2]!.json.error.message).toContain('another receipt');
     expect(said[3]!.json.error.message).toContain('another leaf');
-  }, 60_000);
+  });
   test('what was refused, at writes, reads and to nobody we know, counted', () => {
     const refused = only(all, { kind: AuditKind.AUDIT_KIND_REFUSED });
     const writes = only(refused, {
@@ -500,7 +500,7 @@ describe('a log that somebody worked on', () => {
     await at.restart(() => {
       whole = readFileSync(state());
     });
-  }, 60_000);
+  });
 
   test('is told from one that nobody did', async () => {
     const { exit, json, kinds } = await worked(() => undefined);
@@ -510,12 +510,12 @@ describe('a log that somebody worked on', () => {
     expect(blind.exit).toBe(0);
     expect(blind.json.cannotSee).toContain('Without an earlier head');
     expect(blind.err).toContain('Without an earlier head');
-  }, 60_000);
+  });
   test('a leaf that was taken out', async () => {
     const { exit, kinds } = await worked((database) => database.exec('DELETE FROM audit_leaves WHERE n = 3'));
     expect(exit).toBe(1);
     expect(kinds).toEqual(['removed']);
-  }, 60_000);
+  });
   test('a leaf that was taken out, the others moved up', async () => {
     const { exit, kinds } = await worked((database) => {
       database.exec('DELETE FROM audit_leaves WHERE n = 3');
@@ -524,7 +524,7 @@ describe('a log that somebody worked on', () => {
     });
     expect(exit).toBe(1);
     expect(kinds).toEqual(['changed']);
-  }, 60_000);
+  });
   test('a leaf that was changed', async () => {
     const { exit, kinds, json } = await worked((database) => {
       const row = database.prepare('SELECT record FROM audit_leaves WHERE n = 2').get() as { record: Uint8Array };
@@ -537,7 +537,7 @@ describe('a log that somebody worked on', () => {
     expect(exit).toBe(1);
     expect(kinds).toEqual(['changed']);
     expect(JSON.stringify(json)).not.toContain('00000099000000009000');
-  }, 60_000);
+  });
   test('a leaf that was put in', async () => {
     const { exit, kinds } = await worked((database) => {
       database.exec('UPDATE audit_leaves SET n = -n WHERE n >= 2');
@@ -548,7 +548,7 @@ describe('a log that somebody worked on', () => {
     });
     expect(exit).toBe(1);
     expect(kinds).toEqual(['changed']);
-  }, 60_000);
+  });
 
   /** Writes the log anew up to a size, and signs it with the gateway's own key: what its operator could do. */
   function resign(database: DatabaseSync, size: number, more: (row: any) => any = (row) => row): void {
@@ -594,7 +594,7 @@ describe('a log that somebody worked on', () => {
     const blind = await worked((database) => resign(database, Number(since) - 5), '');
     expect([blind.exit, blind.kinds]).toEqual([0, []]);
     expect(blind.json.cannotSee).not.toBeNull();
-  }, 60_000);
+  });
   test('one that was written anew from an early leaf and signed again', async () => {
     const change = (row: any) =>
       row.n === 2
@@ -603,7 +603,7 @@ describe('a log that somebody worked on', () => {
     const { exit, kinds } = await worked((database) => resign(database, sizeOf(database), change));
     expect(exit).toBe(1);
     expect(kinds).toEqual(['forked']);
-  }, 60_000);
+  });
   test('a head that was signed by another key, or taken out from between others', async () => {
     const other = await worked((database) => database.exec('UPDATE audit_heads SET signature = zeroblob(64)'));
     expect(other.exit).toBe(1);
@@ -614,7 +614,7 @@ describe('a log that somebody worked on', () => {
       ),
     );
     expect(gap.kinds).toContain('head');
-  }, 60_000);
+  });
   test('another log', async () => {
     const elsewhere = JSON.parse(readFileSync(kept, 'utf8'));
     const key = LogKey.fromJSON(elsewhere.keys[0]);

@@ -461,7 +461,7 @@ describe('the operator reads why a certificate was refused, and of which party w
           expect((await post('/oauth2/token', elsewhere.issue({ serialNumber: beta }))).status).toBe(0);
           return lines.slice(before).some((line) => line.includes('client_certificate_refused'));
         },
-        { timeout: 15_000, interval: 500 },
+        { timeout: 60_000, interval: 500 },
       )
       .toBe(true);
     expect(last('client_certificate_refused')).toMatchObject({

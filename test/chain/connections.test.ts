@@ -13,4 +13,4 @@ test('idle and slow connections cost little, and others are answered', async () 
   expect(slow).toBeLessThan(120);
   // What else runs on the machine slows both.
   expect(slowestMs).toBeLessThan(Math.max(5_000, 20 * aloneMs));
-}, 180_000);
+});

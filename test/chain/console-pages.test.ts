@@ -63,7 +63,7 @@ const grant = async (learner: string): Promise<void> => {
   ]);
 };
 
-async function within<T>(look: () => Promise<T | undefined | false>, ms = 30_000): Promise<T> {
+async function within<T>(look: () => Promise<T | undefined | false>, ms = 60_000): Promise<T> {
   for (const end = Date.now() + ms; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
     const found = await look();
     if (found) return found;
@@ -214,7 +214,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await page.getByRole('link', { name: /1 berichten niet afgeleverd/ }).waitFor();
     // What stands in the way is told within two looks: what it is, who must act, and the page on which to do it.
     const alert = page.getByRole('listitem').filter({ hasText: 'hold.pending' });
-    await alert.waitFor({ timeout: 40_000 });
+    await alert.waitFor({ timeout: 60_000 });
     await alert.getByText('Wie iets moet doen: de school.').waitFor();
     await alert.getByRole('link', { name: 'Bekijk ze' }).click();
     await page.getByRole('heading', { level: 1, name: /Vastgehouden|Wacht/ }).waitFor();
@@ -231,7 +231,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await page.getByLabel(/BRIN/).fill(school);
     await page.keyboard.press('Enter');
     await page.waitForURL(`**/access?school=${school}`);
-    await page.getByRole('cell', { name: 'Leerplein' }).first().waitFor({ timeout: 30_000 });
+    await page.getByRole('cell', { name: 'Leerplein' }).first().waitFor({ timeout: 60_000 });
     expect(await axeOf(page)).toEqual([]);
     await toldNobody(page);
     await shoot(page, 'access');
@@ -265,7 +265,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await page.keyboard.press('Enter');
     await page.waitForURL('**/parties?q=leerlijst');
     await page.getByRole('link', { name: /De Leerlijst/ }).waitFor();
-    await expect.poll(() => page.locator('tbody tr').count(), { timeout: 30_000 }).toBe(1);
+    await expect.poll(() => page.locator('tbody tr').count()).toBe(1);
     expect(await axeOf(page)).toEqual([]);
     await shoot(page, 'parties');
     await go(`/party?oin=${publisher.oin}`, /img src=x/);
@@ -295,7 +295,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     );
     // It is told without being loaded anew.
     const verdict = page.locator('.cards > li.bad');
-    await verdict.getByText('Het ligt aan hen').waitFor({ timeout: 30_000 });
+    await verdict.getByText('Het ligt aan hen').waitFor({ timeout: 60_000 });
     await verdict.getByText('entitlement.missing').waitFor();
     await page.getByRole('cell', { name: 'veel minder dan gewoonlijk' }).waitFor();
     expect(await axeOf(page)).toEqual([]);

@@ -18,7 +18,7 @@ beforeAll(async () => {
   at = await startTestGateway();
   las = await at.party('De Leerlijst', [Role.ROLE_ADMINISTRATION]);
   await at.mandate(school, las.oin, [Service.SERVICE_ROSTER]);
-}, 60_000);
+});
 afterAll(() => at?.stop());
 
 async function codeOf(answer: Promise<unknown>): Promise<string> {

@@ -20,7 +20,7 @@ beforeAll(async () => {
   las = await at.party('De Leerlijst', [Role.ROLE_ADMINISTRATION]);
   app = await at.party('Leerplein', [Role.ROLE_PLATFORM]);
   other = await at.party('Ander', [Role.ROLE_PLATFORM]);
-}, 60_000);
+});
 afterAll(() => at?.stop());
 
 const post = async (body: string, query = '', of = las) => {
@@ -177,9 +177,7 @@ test('what a message of UWLR lost stands in the flow of its first result', async
     body: uwlrResults(ask, [{ key: 'r-1', leerlingid: 'L-1' }]),
   });
   expect([answer.status, await answer.text()]).toEqual([200, expect.stringContaining('bevestiging')]);
-  await expect
-    .poll(async () => (await app.results.listResults({ schoolOin: school })).results.length, { timeout: 15_000 })
-    .toBe(1);
+  await expect.poll(async () => (await app.results.listResults({ schoolOin: school })).results.length).toBe(1);
   // The message has no reference, so the flow is found in a copy of where it rests.
   const copy = mkdtempSync(join(tmpdir(), 'eduk-edexml-'));
   try {

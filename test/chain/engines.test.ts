@@ -43,11 +43,11 @@ let servers: Infrastructure;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'eduk-engines-'));
   servers = await localInfrastructure({ folder });
-}, 120_000);
+});
 afterAll(async () => {
   await servers?.stop();
   rmSync(folder, { recursive: true, force: true });
-}, 30_000);
+});
 
 function lasting(table: Table, rows: readonly object[]): string[] {
   const left = [...(passing[table.name] ?? []), ...MOMENTS];
@@ -282,7 +282,7 @@ test('the log of what was done has each record once, under one head after the ot
     await replicas[0]!.runToIdle();
     now += 5_000;
     const { head: found } = await expect
-      .poll(async () => call().getHead({}), { timeout: 20_000 })
+      .poll(async () => call().getHead({}))
       .toMatchObject({ head: { size } })
       .then(() => call().getHead({}));
     return found!;

@@ -307,4 +307,4 @@ test('what the grammar lets through is decided: no bug, no parked key, and the s
   expect(open.filter((text) => text !== '')).toEqual([]);
   const { ages } = await at.operator.status({});
   expect(ages.filter(({ gap, parkedKeys }) => gap || parkedKeys > 0)).toEqual([]);
-}, 180_000);
+});

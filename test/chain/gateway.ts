@@ -227,7 +227,7 @@ export function sendAll<Q, A>(call: ClientDuplexStream<Q, A>, items: Iterable<Q>
 }
 
 /** Reads a watch until `enough` says so, then cancels it. Fails after `ms`. */
-export function readUntil<A>(call: ClientReadableStream<A>, enough: (seen: A[]) => boolean, ms = 10_000): Promise<A[]> {
+export function readUntil<A>(call: ClientReadableStream<A>, enough: (seen: A[]) => boolean, ms = 60_000): Promise<A[]> {
   return new Promise((resolve, reject) => {
     const seen: A[] = [];
     const timer = setTimeout(() => {

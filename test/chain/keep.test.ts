@@ -46,7 +46,7 @@ beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'eduk-keep-'));
   data = join(home, 'data');
   gateway = await startGateway({ EDUK_DATA: data, EDUK_GRPC: '127.0.0.1:0', EDUK_HTTP: '127.0.0.1:0' });
-}, 60_000);
+});
 afterAll(async () => {
   await gateway?.stop();
   rmSync(home, { recursive: true, force: true });
@@ -83,7 +83,7 @@ test('a running gateway is backed up, the drill restores it, and a restore has a
   } finally {
     await second.stop();
   }
-}, 120_000);
+});
 
 test('what a school took back after the backup is taken back in what is restored', async () => {
   const school = '0000000700099ZX00000';
@@ -114,7 +114,7 @@ test('what a school took back after the backup is taken back in what is restored
   } finally {
     await second.stop();
   }
-}, 120_000);
+});
 
 test('wrong use, and what stands in the way, are told as everywhere', async () => {
   expect((await run('move', env())).exit).toBe(2);
@@ -134,4 +134,4 @@ test('wrong use, and what stands in the way, are told as everywhere', async () =
   expect((await run(['restore', join(home, 'none')], env())).exit).toBe(2);
   expect((await run(['restore', home], env(join(home, 'third')))).err).toContain('is no backup');
   expect(existsSync(join(home, 'third', 'state.db'))).toBe(false);
-}, 120_000);
+});

@@ -192,7 +192,7 @@ test('of a party that is stopped everywhere the news waits, and comes in order w
   expect(newsOf(own.hook.first[1]!).routes).toEqual(['ROSTER closed  mandate.suspended']);
   await expect
     .poll(async () => (await at.operator.listParked({ schoolOin: school })).rows.map(({ rows }) => rows), {
-      timeout: 15_000,
+      timeout: 60_000,
     })
     .toEqual([2n]);
   expect(app.hook.first).toHaveLength(1);

@@ -185,7 +185,7 @@ const agree = (said: Record<string, string>): string | undefined => {
 
 /** Of all pairs, once every owner says the same of each. */
 async function settled(): Promise<string[]> {
-  for (const until = Date.now() + 30_000; ; await sleep(50)) {
+  for (const until = Date.now() + 60_000; ; await sleep(50)) {
     const said: Record<string, string>[] = [];
     for (let i = 0; i < PAIRS; i++) said.push(await saidOf(i));
     const wrong = said.findIndex((one) => agree(one) === undefined);

@@ -41,7 +41,7 @@ beforeAll(async () => {
         product: { productId, title: 'Rekenen', licence: { licensed: true }, platformOin: platform.oin },
       },
     ]);
-}, 60_000);
+});
 afterAll(() => at?.stop());
 
 interface Ref {
@@ -108,7 +108,7 @@ const roster = async () => {
   return roster!.learners.map(({ ref }) => `${ref!.eckId} ${ref!.lasKey}`.trim()).sort();
 };
 const until = async (seen: () => Promise<unknown>, wanted: unknown) => {
-  for (const end = Date.now() + 20_000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 30)))
+  for (const end = Date.now() + 60_000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 30)))
     if (JSON.stringify(await seen()) === JSON.stringify(wanted)) break;
   expect(await seen()).toEqual(wanted);
 };
@@ -188,7 +188,7 @@ test('two become one: rights, launches, results and rosters are of both names, a
   const told = (await readUntil(
     platform.rosters.watchRosters({}),
     (rows) => rows.some((row: any) => row.change === 'learner_left'),
-    30_000,
+    60_000,
   )) as any[];
   // By the number under which it was told.
   expect(told.filter(({ change }) => change === 'learner_left').map(({ learner }) => learner.ref.lasKey)).toEqual([
@@ -198,14 +198,14 @@ test('two become one: rights, launches, results and rosters are of both names, a
   const mail = (await readUntil(
     publisher.entitlements.watchEntitlements({}),
     (rows) => rows.some((row: any) => row.change === 'changed' && row.entitlement.terms.entitlementId === 'right-1'),
-    30_000,
+    60_000,
   )) as any[];
   expect(mail.findLast((row) => row.change === 'changed').entitlement.holder.learner.eckId).toBe(eckId(1));
   await grant('right-4', SECOND, old);
   await until(() => rights(fresh), ['right-1', 'right-2', 'right-4']);
   expect(await codeOf(merge({ winner: other, loser: old }))).toBe('state.conflict');
   expect(await merge()).toMatchObject({ outcome: 'merged', winner: { entitlements: 3, results: 1 } });
-}, 120_000);
+});
 
 test('and two again: each has what it had, what came meanwhile stays with the first, and a repeat changes nothing', async () => {
   await grant('right-3', FIRST, { eckId: fresh.eckId });
@@ -219,7 +219,7 @@ test('and two again: each has what it had, what came meanwhile stays with the fi
   await until(roster, [`${eckId(1)} new-1`, `${eckId(2)} old-2`, 'old-1'].sort());
   expect(await merge({ undo: true, apply: true })).toMatchObject({ outcome: 'parted', flowId: '' });
   expect(await launch('launch-3', { eckId: fresh.eckId }, FIRST)).toBe('state.missing');
-}, 120_000);
+});
 
 test('forgetting one forgets every token of it', async () => {
   const { holdId } = await merge({ apply: true });
@@ -230,4 +230,4 @@ test('forgetting one forgets every token of it', async () => {
   for (const ref of [old, fresh, { eckId: fresh.eckId }]) expect(await codeOf(rights(ref))).toBe('learner.unknown');
   const { entitlements } = await publisher.entitlements.listEntitlements({ schoolOin: school });
   expect(entitlements.filter(({ holder }) => holder?.learner?.lasKey || holder?.learner?.eckId)).toEqual([]);
-}, 60_000);
+});

@@ -105,7 +105,7 @@ function glance<A>(call: ClientReadableStream<A>, ms = 800): Promise<A[]> {
 }
 
 /** Asks until the answer is right; what is accepted takes a moment to be decided. */
-async function eventually<T>(ask: () => Promise<T>, right: (value: T) => boolean, ms = 30_000): Promise<T> {
+async function eventually<T>(ask: () => Promise<T>, right: (value: T) => boolean, ms = 60_000): Promise<T> {
   for (const until = Date.now() + ms; ; ) {
     const value = await ask();
     if (right(value) || Date.now() > until) {
@@ -252,7 +252,7 @@ beforeAll(async () => {
     () => las.results.listResults({ schoolOin: school }),
     ({ results }) => results.length === 2,
   );
-}, 120_000);
+});
 afterAll(() => at?.stop());
 
 /** Who else calls, and what they are told. */
@@ -502,7 +502,7 @@ const cases: Record<string, Case> = {
       expect(await codeOf(added.parties.getScorecard({ fromDay: 'gisteren' }))).toBe('wire.invalid');
       // What it asked for and was refused at the door is counted with the notes of the doors.
       expect(await codeOf(added.orders.placeOrder(order('score-1')))).toBe('mandate.missing');
-      await expect.poll(async () => (await card()).total!.refusedAtDoor, { timeout: 30_000 }).toBe(1n);
+      await expect.poll(async () => (await card()).total!.refusedAtDoor).toBe(1n);
       expect((await card()).total!.refusals).toEqual([{ code: 'mandate.missing', times: 1n }]);
     },
   },

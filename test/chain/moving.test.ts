@@ -34,11 +34,11 @@ let servers: Infrastructure;
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'eduk-moving-'));
   servers = await localInfrastructure({ folder: home });
-}, 180_000);
+});
 afterAll(async () => {
   await servers?.stop();
   rmSync(home, { recursive: true, force: true });
-}, 30_000);
+});
 
 const NOW = Date.parse('2026-08-17T08:00:00Z');
 const clock = { now: () => NOW };
@@ -229,7 +229,7 @@ test('there and back: the same rows, the same answers, no number missing or give
   );
   await home.stop();
   expect(known.identified.map(({ token }) => token)).toEqual([...tokens, more[0]!.token]);
-}, 180_000);
+});
 
 /** A mandate that stands, of the school that has most. */
 const mandatesAt = async (engine: Engine) =>
@@ -329,7 +329,7 @@ test('a restore into a folder brings back neither who was forgotten nor what was
   ).rejects.toThrow('damaged');
   writeFileSync(join(made.folder, 'state.db'), randomBytes(5000));
   await expect(drill(config, to, now)).rejects.toThrow(/damaged|no data file/);
-}, 120_000);
+});
 
 test('a restore into databases takes in again what Kafka holds, and brings nothing back that was taken back', async () => {
   const place = await newPlace();
@@ -383,7 +383,7 @@ test('a restore into databases takes in again what Kafka holds, and brings nothi
   } finally {
     await restored.stop();
   }
-}, 180_000);
+});
 
 test('a planted fault is found before anybody works on the copy, and the source stays as it is', async () => {
   const place = await newPlace();
@@ -421,7 +421,7 @@ test('a planted fault is found before anybody works on the copy, and the source 
     await sql(url, 'DROP SCHEMA planted CASCADE');
   }
   await move(config, 'kafka', quiet, now);
-}, 120_000);
+});
 
 test('killed in the middle, the source goes on and the target does not; taken back, the other side does not', async () => {
   const place = await newPlace();

@@ -32,7 +32,7 @@ afterAll(() => at?.stop());
 afterEach(() => vi.restoreAllMocks());
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-async function until(isSo: () => boolean, ms = 20_000): Promise<number> {
+async function until(isSo: () => boolean, ms = 60_000): Promise<number> {
   const began = performance.now();
   while (!isSo()) {
     if (performance.now() - began > ms) throw new Error('it did not become so');

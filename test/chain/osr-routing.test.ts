@@ -72,7 +72,7 @@ beforeAll(async () => {
       });
   }
   settings();
-}, 60_000);
+});
 afterAll(async () => {
   await at?.stop();
   await Promise.all([osr?.close(), one?.close(), two?.close()]);

@@ -402,7 +402,7 @@ test('a gateway with an interval asks by itself; without OSR it says so', async 
       EDUK_OSR_KEY_FILE: file,
     });
     await expect
-      .poll(async () => (await at.operator.listMandates({ schoolOin: school })).mandates, { timeout: 15_000 })
+      .poll(async () => (await at.operator.listMandates({ schoolOin: school })).mandates)
       .toMatchObject([{ source: 'osr', state: ACTIVE }]);
   } finally {
     await at.stop();

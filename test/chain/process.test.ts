@@ -171,7 +171,7 @@ async function listed(clients: Clients, school: string): Promise<Map<string, num
 }
 
 async function idle(it: Running): Promise<void> {
-  for (const until = Date.now() + 30_000; ; await sleep(50)) {
+  for (const until = Date.now() + 60_000; ; await sleep(50)) {
     const { ages } = await it.operator.status({});
     if (ages.every(({ unread }) => Number(unread) === 0)) return;
     if (Date.now() > until) throw new Error('the consumers did not come to the head');
@@ -332,7 +332,7 @@ test('SIGTERM under load ends every process within 10 s, and what was acknowledg
   for (const pid of pids) expect(existsSync(`/proc/${pid}`)).toBe(false);
   const { taken } = await sending;
   expect(taken).toBeGreaterThanOrEqual(2_000);
-  await expect.poll(() => watched, { timeout: 30_000 }).not.toBe('');
+  await expect.poll(() => watched).not.toBe('');
   expect(existsSync(join(data, 'addresses.json'))).toBe(false);
   it.grpc.close();
   const again = await started(data);
@@ -343,7 +343,7 @@ test('SIGTERM under load ends every process within 10 s, and what was acknowledg
   again.grpc.close();
   again.child.kill('SIGTERM');
   expect(await again.ended).toBe(0);
-}, 60_000);
+});
 
 function* endless(school: string, run = 'g'): Generator<object> {
   for (let i = 0; ; i++) yield grantOf(school, i, run);
@@ -398,7 +398,7 @@ test('kill -9 under a bulk stream, 20 times: what was acknowledged is there, wha
   it.grpc.close();
   it.child.kill('SIGTERM');
   expect(await it.ended).toBe(0);
-}, 180_000);
+});
 
 function* from0(school: string, from: number): Generator<object> {
   for (let i = from; ; i++) yield grantOf(school, i);
@@ -456,4 +456,4 @@ test('a full disk: refused as gateway.disk_full, nothing acknowledged is lost, a
     }
     execFileSync('umount', [mount], { stdio: 'pipe' });
   }
-}, 120_000);
+});

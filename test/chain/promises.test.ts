@@ -39,7 +39,7 @@ async function codeOf(answer: Promise<unknown>): Promise<string> {
     throw thrown;
   }
 }
-async function eventually<T>(ask: () => Promise<T>, right: (value: T) => boolean, ms = 30_000): Promise<T> {
+async function eventually<T>(ask: () => Promise<T>, right: (value: T) => boolean, ms = 60_000): Promise<T> {
   for (const until = Date.now() + ms; ; ) {
     const value = await ask();
     if (right(value) || Date.now() > until) {
@@ -155,7 +155,7 @@ beforeAll(async () => {
     () => codeOf(las.rosters.getRoster({ schoolOin: school, schoolYear: YEAR })),
     (code) => code === '',
   );
-}, 60_000);
+});
 afterAll(() => at?.stop());
 
 describe('mandates', () => {

@@ -96,7 +96,7 @@ const causes = (row: ReadinessRow): string[] =>
 /** `product: steps; causes`. */
 const told = ({ rows }: ReadinessResponse): Record<string, string> =>
   Object.fromEntries(rows.map((row) => [row.productId || row.title, [steps(row), ...causes(row)].join('; ')]));
-async function until(ask: () => Promise<unknown>, ms = 30_000): Promise<void> {
+async function until(ask: () => Promise<unknown>, ms = 60_000): Promise<void> {
   for (const end = Date.now() + ms; ; await sleep(100)) {
     try {
       await ask();
@@ -164,7 +164,7 @@ beforeAll(async () => {
     waitMs: 10_000n,
   });
   await platform.access.redeemLaunch({ reference: 'r', ticket: launch.ticket, waitMs: 10_000n });
-}, 120_000);
+});
 afterAll(() => at?.stop());
 
 const exact: Record<string, string> = {

@@ -123,7 +123,7 @@ export class Receiver {
   }
 
   /** Waits until so many events arrived for the first time. */
-  async until(count: number, ms = 15_000): Promise<void> {
+  async until(count: number, ms = 60_000): Promise<void> {
     const end = Date.now() + ms;
     while (this.first.length < count) {
       if (Date.now() > end)

@@ -139,7 +139,7 @@ describe.skipIf(!present)('an administration in 2.3 and a dashboard in 2.2, made
         },
       },
     ]);
-  }, 90_000);
+  });
   afterAll(async () => {
     for (const child of children) child.kill();
     await at?.stop();
@@ -186,5 +186,5 @@ describe.skipIf(!present)('an administration in 2.3 and a dashboard in 2.2, made
         .map((oin) => [oin, 'Client.LeerlingOngeldig', 1n, 'school'])
         .sort(),
     );
-  }, 90_000);
+  });
 });

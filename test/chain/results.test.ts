@@ -56,7 +56,7 @@ const bring = async (results: Parameters<typeof uwlrResults>[1]): Promise<string
 const listed = async () => (await las.results.listResults({ schoolOin: school, limit: 1000 })).results;
 /** What was acknowledged is recorded a moment later. */
 const until = async <T>(read: () => Promise<T>, enough: (value: T) => boolean): Promise<T> => {
-  for (const end = Date.now() + 15_000; ; await wait(30)) {
+  for (const end = Date.now() + 60_000; ; await wait(30)) {
     const value = await read();
     if (enough(value)) return value;
     if (Date.now() > end)
@@ -87,7 +87,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'oefenhof.json'), JSON.stringify({ party: other.oin, resultKeys: 'lasting' }));
   await at.mandate(school, dashboard.oin, [Service.SERVICE_PROGRESS, Service.SERVICE_RESULT]);
   ask = { sleutel: autorisatiesleutel, klantcode: app.klantcode, klantnaam: app.klantnaam, school };
-}, 60_000);
+});
 afterAll(async () => {
   await at?.stop();
   rmSync(folder, { recursive: true, force: true });

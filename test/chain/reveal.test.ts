@@ -31,7 +31,7 @@ beforeAll(async () => {
     const pupils = [1, 2, 3].map((n) => ({ key: `k${n}`, eckId: eckId(n), name: `Esdoorn${n}` }));
     await at.operator.importRoster([{ schoolOin, chunk: Buffer.from(edexml({ school: schoolOin, pupils })) }]);
   }
-}, 60_000);
+});
 afterAll(async () => {
   await at?.stop();
   provider?.stop();
@@ -198,7 +198,7 @@ describe('afterwards', () => {
           attributes: attributes.length,
         }));
     };
-    await expect.poll(async () => (await records()).length, { timeout: 20_000, interval: 200 }).toBe(3);
+    await expect.poll(async () => (await records()).length, { interval: 200 }).toBe(3);
     const [first, second] = [asked!.asked!.askedBy, asked!.asked!.decidedBy].map((one) =>
       Buffer.from(one).toString('hex'),
     );

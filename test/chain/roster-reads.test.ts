@@ -39,7 +39,7 @@ beforeAll(async () => {
     },
   ]);
   expect(taken.flatMap(({ refusals }) => refusals)).toEqual([]);
-}, 60_000);
+});
 afterAll(() => at?.stop());
 
 const fetchRoster = async (extra = ''): Promise<string> => {
@@ -56,7 +56,7 @@ const readsOf = async (partyOin: string) =>
 /** Doors tell of a read a moment after its answer. */
 const until = async <T>(read: () => Promise<T>, enough: (value: T) => boolean): Promise<T> => {
   let value = await read();
-  for (const end = Date.now() + 30_000; !enough(value) && Date.now() < end; value = await read())
+  for (const end = Date.now() + 60_000; !enough(value) && Date.now() < end; value = await read())
     await new Promise((resolve) => setTimeout(resolve, 50));
   expect(enough(value)).toBe(true);
   return value;

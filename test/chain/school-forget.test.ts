@@ -57,7 +57,7 @@ const keysOf = async (of: TestParty, schoolOin: string) => {
   const { roster } = await of.rosters.getRoster({ schoolOin, schoolYear: YEAR });
   return roster!.learners.map(({ ref }) => ref!.eckId).sort();
 };
-const eventually = (ask: () => Promise<unknown>) => expect.poll(ask, { timeout: 20_000, interval: 100 });
+const eventually = (ask: () => Promise<unknown>) => expect.poll(ask, { interval: 100 });
 const forget = async () => {
   const { check } = await at.operator.previewSchoolForget({ schoolOin: school });
   return at.operator.forgetSchool({ schoolOin: school, check });
@@ -77,9 +77,9 @@ beforeAll(async () => {
   await push(school, 100);
   await push(other, 200);
   for (const schoolOin of [school, other])
-    for (const until = Date.now() + 20_000; (await codeOf(keysOf(platform, schoolOin))) !== ''; await sleep(100))
+    for (const until = Date.now() + 60_000; (await codeOf(keysOf(platform, schoolOin))) !== ''; await sleep(100))
       if (Date.now() > until) throw new Error('the roster was not there in time');
-}, 60_000);
+});
 afterAll(() => at?.stop());
 
 describe('a school that is forgotten', () => {

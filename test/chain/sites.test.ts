@@ -18,7 +18,7 @@ beforeAll(async () => {
   at = await startTestGateway();
   las = await at.party('De Leerlijst', [Role.ROLE_ADMINISTRATION]);
   app = await at.party('Leerplein', [Role.ROLE_PLATFORM], undefined, attributes);
-}, 30_000);
+});
 afterAll(() => at?.stop());
 
 /** All that a roster can hold of where somebody is. */
@@ -184,7 +184,7 @@ for (const [door, send] of [
         expect.soft((await at.operator.listHolds({ schoolOin: place.school })).holds).toEqual([]);
         const told = await watched(app, place, 2 * size);
         expect(told.filter(({ change }) => change === 'learner_left')).toEqual([]);
-      }, 60_000);
+      });
 
 /** What a party is told of a school, once it was told of at least so many learners. */
 async function watched(party: TestParty, { school }: Place, learners: number, siteCode = '') {

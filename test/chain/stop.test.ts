@@ -41,11 +41,11 @@ let servers: Infrastructure | undefined;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'eduk-stop-'));
   servers = await localInfrastructure({ folder });
-}, 120_000);
+});
 afterAll(async () => {
   await servers?.stop();
   rmSync(folder, { recursive: true, force: true });
-}, 30_000);
+});
 
 async function onSqlite(): Promise<Running> {
   const tables = [...engineTables, ...modules.flatMap((module) => module.tables)];
@@ -129,7 +129,7 @@ describe.each([
         SCHOOL,
       );
       const waiting = async () => {
-        await expect.poll(async () => (await read(on)).rows.length, { timeout: 20_000 }).toBe(3);
+        await expect.poll(async () => (await read(on)).rows.length).toBe(3);
         return (await read(on)).rows.map(({ number }) => number);
       };
       const park = async () =>
@@ -160,7 +160,7 @@ describe.each([
       await park();
       await on.setOn(32 * DAY);
       await expect
-        .poll(told, { timeout: 20_000 })
+        .poll(told)
         .toMatchObject({ parked: [], dropped: [{ partyOin: PARTY, code: 'mandate.ended', rows: 3n }] });
       await on.submit('MandateSubmitted', mandate('m-3'), SCHOOL);
       expect((await read(on)).rows).toEqual([]);
@@ -174,7 +174,7 @@ describe.each([
     } finally {
       await on.stop();
     }
-  }, 60_000);
+  });
 
   test('news of a mandate goes to the address that each side named for it, and data of services does not', async () => {
     const on = await open();
@@ -216,5 +216,5 @@ describe.each([
     } finally {
       await on.stop();
     }
-  }, 60_000);
+  });
 });

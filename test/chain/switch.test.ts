@@ -93,9 +93,9 @@ beforeAll(async () => {
       expect((await next.entitlements.listEntitlements({ schoolOin: school })).entitlements).toHaveLength(1);
       expect((await old.entitlements.listEntitlements({ schoolOin: school })).entitlements).toHaveLength(5);
     },
-    { timeout: 20_000, interval: 50 },
+    { timeout: 60_000, interval: 50 },
   );
-}, 60_000);
+});
 afterAll(() => at?.stop());
 
 const change = (more: object = {}) => ({ schoolOin: school, fromOin: old.oin, toOin: next.oin, day: ON, ...more });

@@ -15,7 +15,7 @@ beforeAll(async () => {
   at = await startTestGateway();
   las = await at.party('De Leerlijst', [Role.ROLE_ADMINISTRATION]);
   app = await at.party('Leerplein', [Role.ROLE_PLATFORM]);
-}, 30_000);
+});
 afterAll(() => at?.stop());
 
 async function newPlace(): Promise<string> {
@@ -140,7 +140,7 @@ describe('the turn of the year', () => {
     };
     await sendAll(las.rosters.pushRoster(), [{ reference: 'r', rosterId: 'r', part: 0, last: true, ...body }]);
     const held = async () => (await at.operator.listHolds({ schoolOin: school })).holds;
-    await expect.poll(held, { timeout: 10_000 }).toHaveLength(1);
+    await expect.poll(held).toHaveLength(1);
     const [hold] = await held();
     expect(hold).toMatchObject({ reason: 'removes_groups', difference: { groupsBefore: 4, groupsClosed: 3, left: 0 } });
     expect(JSON.stringify(hold, (_, value) => (typeof value === 'bigint' ? String(value) : value))).not.toContain(

@@ -53,7 +53,7 @@ const flowOfGrant = async (reference: string) => {
 const stepTo = async (reference: string, oin: string) =>
   (await flowOfGrant(reference)).steps.find(({ receiverOin }) => receiverOin === oin);
 
-async function until<T>(look: () => Promise<T | undefined | false>, ms = 30_000): Promise<T> {
+async function until<T>(look: () => Promise<T | undefined | false>, ms = 60_000): Promise<T> {
   const end = Date.now() + ms;
   for (;;) {
     const found = await look();
@@ -226,7 +226,7 @@ test('what waits for a forgotten learner ends as forgotten', async () => {
   expect(
     hook.first.filter(({ data }) => data.change === 'granted').map(({ data }) => data.entitlement.terms.entitlementId),
   ).toEqual([kept]);
-}, 30_000);
+});
 
 describe('a receiver that misbehaves', () => {
   const answer = (response: ServerResponse, status: number, headers: Record<string, string>) => {
@@ -259,7 +259,7 @@ describe('a receiver that misbehaves', () => {
     async (_, times, wrong) => {
       hook.behaviour = first(times, wrong);
       const ids = await grant(20, (i) => i % 5);
-      await hook.until(20, 30_000);
+      await hook.until(20, 60_000);
       expect(hook.first.map(({ data }) => data.entitlement.terms.entitlementId).sort()).toEqual([...ids].sort());
       expect(hook.repeatsAfterAnswer).toBe(0);
       const seen = new Map<string, string>();
@@ -276,9 +276,9 @@ describe('a receiver that misbehaves', () => {
   test('that hangs is tried again after the time for an answer is over', async () => {
     hook.behaviour = first(1, () => 'handled');
     await grant(3);
-    await hook.until(3, 20_000);
+    await hook.until(3, 60_000);
     expect(hook.requests.length).toBeGreaterThanOrEqual(2);
-  }, 30_000);
+  });
 
   test('that took it and hangs is told the same ids again: the outcome was unknown', async () => {
     hook.behaviour = first(1, (request) => {
@@ -289,7 +289,7 @@ describe('a receiver that misbehaves', () => {
     await until(async () => hook.repeats === 1, 20_000);
     expect(hook.first).toHaveLength(1);
     expect(hook.requests[0]!.webhookId).toBe(hook.requests[1]!.webhookId);
-  }, 30_000);
+  });
 
   test('that sends an endless answer is let go of, and what it took is taken', async () => {
     hook.behaviour = first(1, (request, response) => {
@@ -340,7 +340,7 @@ describe('a receiver that misbehaves', () => {
       state: 'dropped',
       told: 'webhook: dropped by an operator after 1 attempt',
     });
-  }, 30_000);
+  });
 
   test('of one that takes two at once no more than its party said are asked, and each message arrives once', async () => {
     let now = 0;
@@ -360,7 +360,7 @@ describe('a receiver that misbehaves', () => {
       party: { oin: platform.oin, name: 'Leerplein', roles: [Role.ROLE_PLATFORM], endpoints },
     });
     await grant(2_000);
-    await hook.until(2_000, 30_000);
+    await hook.until(2_000, 60_000);
     expect(hook.repeats).toBe(0);
     expect(most).toBeLessThanOrEqual(3);
     expect(hook.requests.length).toBeGreaterThan(15);
@@ -369,7 +369,7 @@ describe('a receiver that misbehaves', () => {
     // Where it was refused, it was not for long.
     expect(refused).toBeLessThan(5);
     expect(hook.problems).toEqual([]);
-  }, 60_000);
+  });
 
   test('repeats that an operator stopped stay stopped when the endpoint is back, until they are taken up', async () => {
     let isDown = true;
@@ -384,17 +384,17 @@ describe('a receiver that misbehaves', () => {
     expect(endpoints.find(({ partyOin }) => partyOin === platform.oin)).toMatchObject({ state: 'resting' });
     isDown = false;
     await grant(1, () => 8);
-    await hook.until(1, 30_000);
+    await hook.until(1, 60_000);
     expect(hook.first.map(({ data }) => data.entitlement.holder.learner.eckId)).toEqual([eckId(8)]);
     expect(await at.operator.resolveDeliveries({ partyOin: platform.oin, action: 'retry' })).toEqual({
       keys: 1,
       rows: 1n,
     });
-    await hook.until(2, 30_000);
+    await hook.until(2, 60_000);
     const metrics = await (await fetch(`${at.http}/metrics`)).text();
     expect(metrics).toMatch(/# TYPE eduk_endpoint_breaker gauge/);
     expect(metrics).toMatch(/# TYPE eduk_endpoint_width gauge/);
-  }, 60_000);
+  });
 
   test('a message that hangs does not hold up others', async () => {
     hook.behaviour = ({ events }) =>
@@ -434,7 +434,7 @@ describe('a receiver that misbehaves', () => {
     );
     expect(Number(age?.[1])).toBeGreaterThan(0);
     await sick.receiver.close();
-  }, 30_000);
+  });
 
   test('one that says 410 gets nothing more until it is named again', async () => {
     hook.behaviour = () => 410;
@@ -473,7 +473,7 @@ describe('a receiver that misbehaves', () => {
     again.secret = platform.secret;
     hook = again;
     await again.until(3);
-  }, 30_000);
+  });
 });
 
 test('after a stop in the middle everything arrives, and what was answered does not come again', async () => {
@@ -486,7 +486,7 @@ test('after a stop in the middle everything arrives, and what was answered does 
   await at.restart();
   publisher = { ...publisher, ...at.as(`Bearer ${publisher.apiKey}`) };
   las = { ...las, ...at.as(`Bearer ${las.apiKey}`) };
-  await hook.until(400, 30_000);
+  await hook.until(400, 60_000);
   expect(hook.first.map(({ data }) => data.entitlement.terms.entitlementId).sort()).toEqual([...ids].sort());
   expect(hook.repeats).toBe(0);
-}, 60_000);
+});

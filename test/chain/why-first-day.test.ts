@@ -36,7 +36,7 @@ const roster = (asOf: string, pupils: readonly number[]) =>
 const why = (about: Partial<WhyBlockedRequest>) => school.flows.whyBlocked({ schoolOin: oin, ...about } as never);
 const codes = ({ blockers }: Pick<WhyBlockedResponse, 'blockers'>) => blockers.map(({ code }) => code);
 async function until<T>(ask: () => Promise<T>, holds: (answer: T) => boolean): Promise<T> {
-  for (const end = Date.now() + 30_000; ; await sleep(50)) {
+  for (const end = Date.now() + 60_000; ; await sleep(50)) {
     const answer = await ask();
     if (holds(answer) || Date.now() > end) return answer;
   }

@@ -101,7 +101,7 @@ async function everyWay(of: Case): Promise<WhyBlockedResponse[]> {
   );
 }
 
-async function until(what: () => Promise<void>, ms = 30_000): Promise<void> {
+async function until(what: () => Promise<void>, ms = 60_000): Promise<void> {
   for (const end = Date.now() + ms; ; await sleep(100)) {
     try {
       return await what();

@@ -132,7 +132,7 @@ test('what is generated is what the sources give', () => {
   const run = () =>
     execFileSync(process.execPath, ['proto/generate.ts', '--check'], { cwd: root, encoding: 'utf8', stdio: 'pipe' });
   expect(run).not.toThrow();
-}, 120_000);
+});
 
 describe('pages', () => {
   test('every service and adapter has one, and docs/README.md names them all', () => {

@@ -31,7 +31,7 @@ describe.skipIf(missing !== undefined)('a broker', () => {
         [{ name: username, mechanism, iterations: 4096, salt, saltedPassword }],
       );
     }
-  }, 120_000);
+  });
   afterAll(async () => {
     await raw?.close();
     await kafka?.stop();

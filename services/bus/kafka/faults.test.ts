@@ -132,7 +132,7 @@ describe.skipIf(missing !== undefined)('one broker', () => {
   let kafka: LocalKafka;
   beforeAll(async () => {
     kafka = await startKafka({ folder });
-  }, 120_000);
+  });
   afterAll(async () => {
     await kafka?.stop();
     rmSync(folder, { recursive: true, force: true });
@@ -242,7 +242,7 @@ describe.skipIf(missing !== undefined)('one of three brokers', () => {
   let kafka: LocalKafka;
   beforeAll(async () => {
     kafka = await startKafka({ folder, nodes: 3 });
-  }, 120_000);
+  });
   afterAll(async () => {
     await kafka?.stop();
     rmSync(folder, { recursive: true, force: true });
@@ -304,7 +304,7 @@ else {
     beforeAll(async () => {
       disk = smallDisk(48);
       kafka = await startKafka({ folder: disk!.folder });
-    }, 120_000);
+    });
     afterAll(async () => {
       await kafka?.stop();
       disk?.remove();

@@ -14,12 +14,12 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'eduk-arrays-'));
   postgres = await startPostgres({ folder });
   database = new Database({ url: postgres.url, application: 'eduk test', most: 1 });
-}, 120_000);
+});
 afterAll(async () => {
   await database?.close();
   await postgres?.stop();
   rmSync(folder, { recursive: true, force: true });
-}, 60_000);
+});
 
 const whole = fc.oneof(fc.maxSafeInteger(), fc.constantFrom(0, -1, 2 ** 31, -(2 ** 32), Number.MIN_SAFE_INTEGER));
 const column = <T>(one: fc.Arbitrary<T>) => fc.array(fc.option(one), { maxLength: 20 });

@@ -11,11 +11,11 @@ let servers: Infrastructure;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'eduk-servers-'));
   servers = await localInfrastructure({ folder });
-}, 120_000);
+});
 afterAll(async () => {
   await servers?.stop();
   rmSync(folder, { recursive: true, force: true });
-}, 30_000);
+});
 
 for (const client of ['platformatic', 'kafkajs'] as const)
   busContract(`on PostgreSQL and Kafka, by ${client}`, () => makePlace(servers, client));

@@ -64,11 +64,11 @@ let engines: DistributedEngine[];
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'eduk-faults-'));
   [kafka, postgres] = await Promise.all([startKafka({ folder }), startPostgres({ folder })]);
-}, 180_000);
+});
 afterAll(async () => {
   await Promise.all([kafka?.stop(), postgres?.stop()]);
   rmSync(folder, { recursive: true, force: true });
-}, 60_000);
+});
 beforeEach(async () => {
   place = await makePlace({ brokers: kafka.brokers, databaseUrl: postgres.url }, 'platformatic');
   engines = [];
@@ -230,7 +230,7 @@ test('what the broker lost is taken from the log itself', async () => {
   ]);
   await next.runToIdle();
   await expectClean(sender);
-}, 90_000);
+});
 
 test('a broker that dies and comes back holds up deciding, never accepting', async () => {
   const sender = new Sender();
@@ -248,7 +248,7 @@ test('a broker that dies and comes back holds up deciding, never accepting', asy
   await sender.end();
   await engine.runToIdle();
   await expectClean(sender);
-}, 120_000);
+});
 
 test.each([
   ['25P03', "SET LOCAL idle_in_transaction_session_timeout = '50ms'", 'SELECT 1'],
@@ -288,7 +288,7 @@ test('a database that dies and comes back loses nothing that was answered', asyn
   await engines.pop()!.stop();
   await engine.runToIdle();
   await expectClean(sender);
-}, 120_000);
+});
 
 test('the broker speaks of the same records as the log, in their order', async () => {
   const sender = new Sender();
@@ -370,7 +370,7 @@ test('a release and the one after it run on one database under load, and the ste
   await back.runToIdle();
   await expectClean(sender);
   expect(await seen()).toBe(KEYS);
-}, 90_000);
+});
 
 test('a gap is told as long as there is one, and what was missing is taken when it is back', async () => {
   const sender = new Sender();
@@ -412,7 +412,7 @@ test('a gap is told as long as there is one, and what was missing is taken when 
   for (let tries = 0; (await troubles()).length > 0 && tries < 200; tries++) await rest(100);
   await engine.runToIdle();
   await expectClean(sender);
-}, 90_000);
+});
 
 test('whoever waits for a group is told when the database fails right before it', async () => {
   const counted = sums('hearer_sums');
@@ -472,4 +472,4 @@ test('whoever waits for a group is told when the database fails right before it'
   } finally {
     Database.prototype.query = query;
   }
-}, 60_000);
+});

@@ -27,11 +27,11 @@ let made = 0;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'eduk-locks-'));
   postgres = await startPostgres({ folder });
-}, 120_000);
+});
 afterAll(async () => {
   await postgres?.stop();
   rmSync(folder, { recursive: true, force: true });
-}, 30_000);
+});
 beforeEach(async () => {
   opened = [];
   const admin = new pg.Client({ connectionString: postgres.url });
@@ -160,7 +160,7 @@ test('midnight comes while a backup reads the log: doors go on, and the day is m
   expect(await database.query(`SELECT to_regclass('bus.outbox_${dayOf(NOW) + 3}') AS there`)).toEqual([
     { there: `bus.outbox_${dayOf(NOW) + 3}` },
   ]);
-}, 60_000);
+});
 
 test('a release that has nothing to change starts beside an owner that is in the middle of a transaction', async () => {
   const modules = release([consumer('reader', 'asks')], { size: ['size'] });
@@ -171,7 +171,7 @@ test('a release that has nothing to change starts beside an owner that is in the
   await owner.query("INSERT INTO bus.bus_timers (consumer, id) VALUES ('reader', 'a')");
   expect(await took(() => migrate(database, modules))).toBeLessThan(4000);
   await owner.query('ROLLBACK');
-}, 60_000);
+});
 
 test('a release that changes a table waits for who uses it, and others do not wait long behind it', async () => {
   await migrate(database, release([consumer('reader', 'asks')]));
@@ -189,7 +189,7 @@ test('a release that changes a table waits for who uses it, and others do not wa
   expect(await database.query("SELECT 1 AS one FROM pg_indexes WHERE indexname = 'probe_things__size'")).toHaveLength(
     1,
   );
-}, 60_000);
+});
 
 test('a consumer that a release no longer has holds up neither doors nor cleaning; the release before has it back', async () => {
   const before = release([consumer('reader', 'asks'), consumer('gone', 'asks')]);
@@ -213,7 +213,7 @@ test('a consumer that a release no longer has holds up neither doors nor cleanin
   expect((await backlog(database, NOW)).unread).toBe(20);
   await migrate(database, release([consumer('reader', 'asks')]));
   expect(await cleanLog(database, NOW + 4 * DAY)).toBe(20);
-}, 60_000);
+});
 
 test('who stopped makes nobody slow, and what it has not taken counts', async () => {
   await migrate(database, release([consumer('reader', 'asks'), consumer('ill', 'asks')]));
@@ -232,7 +232,7 @@ test('who stopped makes nobody slow, and what it has not taken counts', async ()
   expect(lane!.head).toBeGreaterThan(0);
   // A gap is of one lane.
   expect(await backlog(database, NOW + 5000)).toEqual({ unread: 40, oldestMs: 5000 });
-}, 60_000);
+});
 
 test('days and the rest are cleaned by several at once, each record once', async () => {
   await migrate(database, release([consumer('reader', 'asks')]));
@@ -253,7 +253,7 @@ test('days and the rest are cleaned by several at once, each record once', async
   expect([...removed, again].reduce((sum, count) => sum + count, 0)).toBe(110);
   expect(await database.query("SELECT * FROM bus.lanes WHERE stream = 'asks' AND first <> head + 1")).toEqual([]);
   expect(await database.query('SELECT * FROM bus.outbox')).toEqual([]);
-}, 60_000);
+});
 
 test('consumers of a service that no release has any more go once nobody runs it; its positions stay', async () => {
   const other = (name: string): ServiceModule[] => [

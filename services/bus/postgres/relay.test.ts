@@ -25,11 +25,11 @@ let made = 0;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'eduk-relay-'));
   postgres = await startPostgres({ folder });
-}, 120_000);
+});
 afterAll(async () => {
   await postgres?.stop();
   rmSync(folder, { recursive: true, force: true });
-}, 30_000);
+});
 beforeEach(async () => {
   const admin = new pg.Client({ connectionString: postgres.url });
   await admin.connect();
@@ -96,7 +96,7 @@ test('of a log that is far behind no more is read than can be sent, of every lan
     await readLog(database, [{ stream: 'asks', partition: 3, after: 29, through: 99 }], { most: 9, bytes: 9 }),
   ).toHaveLength(1);
   expect(await readLog(database, [], { most: 1, bytes: 1 })).toEqual([]);
-}, 60_000);
+});
 
 test('a lane that cannot be sent holds up no other, and goes on when it can', async () => {
   let broken = true;
@@ -135,10 +135,10 @@ test('a lane that cannot be sent holds up no other, and goes on when it can', as
   broken = false;
   while ((sent.get(5) ?? 0) < 3 && performance.now() - began < 20_000) await rest(20);
   expect(sent.get(5)).toBe(3);
-  await expect.poll(() => relay.troubledSinceMs, { timeout: 20_000 }).toBe(0);
+  await expect.poll(() => relay.troubledSinceMs).toBe(0);
   lost.abort();
   await holding;
-}, 60_000);
+});
 
 /** Holds until it is told to end, and counts how often it was given what. */
 class Holding implements Holder {
@@ -179,7 +179,7 @@ test('a transaction that hangs over one lease costs its process no other', async
   await rest(1200);
   expect([...holders.values()].map(({ taken }) => taken)).toEqual([1, 1, 1]);
   await owners.stop();
-}, 60_000);
+});
 
 test('a process that starts while the database is away owns what is its own as soon as it is back', async () => {
   let away = true;
@@ -192,6 +192,6 @@ test('a process that starts while the database is away owns what is its own as s
   await owners.start();
   expect(holder.open).toBe(0);
   away = false;
-  await expect.poll(() => holder.open, { timeout: 20_000 }).toBe(1);
+  await expect.poll(() => holder.open).toBe(1);
   await owners.stop();
-}, 30_000);
+});

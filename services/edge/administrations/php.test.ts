@@ -72,7 +72,7 @@ describe.skipIf(!present)('an administration made with PHP', () => {
         break;
       await sleep(100);
     }
-  }, 30_000);
+  });
   afterAll(() => {
     child?.kill();
     dialler.close();
@@ -117,12 +117,12 @@ describe.skipIf(!present)('an administration made with PHP', () => {
         ['k2', '', 'Zoë <3'],
       ]);
     },
-    30_000,
+    60_000,
   );
 
   test('says that nothing changed', async () => {
     expect(await ask({ since: '2024-11-20T03:15:00Z' })).toEqual({ kind: 'unchanged' });
-  }, 30_000);
+  });
 
   test('refuses a key, and its words stay there', async () => {
     const header = new Clear({ autorisatiesleutel: 'fout', klantcode: 'K', klantnaam: 'Schakel' });
@@ -133,5 +133,5 @@ describe.skipIf(!present)('an administration made with PHP', () => {
     expect(error).toBeInstanceOf(PeerFault);
     expect(error.of).toMatchObject({ faultcode: 'Client.AutorisatieOngeldig', who: 'school', reach: 'school' });
     expect(JSON.stringify([error.message, error.told])).not.toContain('Els');
-  }, 30_000);
+  });
 });

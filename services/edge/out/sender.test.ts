@@ -1,6 +1,6 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { diallerFor, networksOf, systemClock } from '#kernel';
+import { callerGone, diallerFor, networksOf, systemClock, tooLate } from '#kernel';
 import { Attempt, type ClaimAttemptsRequest, type ClaimAttemptsResponse } from '#proto/eduk/delivery/v1/delivery';
 import type { Gate } from '../gate.ts';
 import { startSender } from './sender.ts';
@@ -26,7 +26,8 @@ function started() {
     services: {
       delivery: {
         claimAttempts: (request: ClaimAttemptsRequest) =>
-          new Promise<ClaimAttemptsResponse>((resolve) => {
+          new Promise<ClaimAttemptsResponse>((resolve, reject) => {
+            callerGone()?.onGone(() => reject(tooLate()));
             const answer = (of: string[] = []): void =>
               resolve({
                 attempts: of.map((partyOin) => Attempt.fromPartial({ attemptId: partyOin, partyOin, service: 3 })),
@@ -72,7 +73,7 @@ test('it goes on asking for work when outcomes were told with all that was free,
 test('attempts that hang take no places of others for long', async () => {
   const { calls, sender, refreshed } = started();
   calls[0]!.answer(Array.from({ length: 128 }, () => 'known'));
-  const until = performance.now() + 30_000;
+  const until = performance.now() + 60_000;
   const asks: number[] = [];
   for (let i = 1; asks.at(-1) !== 128 && performance.now() < until; i++) {
     while (calls.length <= i && performance.now() < until) await sleep(5);
@@ -92,4 +93,12 @@ test('attempts that hang take no places of others for long', async () => {
   }, 5);
   await stopping;
   clearInterval(answering);
+});
+
+test('a stop waits for no work that may still come', async () => {
+  const { calls, sender } = started();
+  expect(calls.map(({ request }) => request.waitMs)).toEqual([1_000n]);
+  // Nobody answers; it would take until the end of the test.
+  await sender.stop(600_000);
+  expect(calls).toHaveLength(1);
 });

@@ -9,10 +9,12 @@ import {
   describeError,
   type Fault,
   GatewayError,
+  Gone,
   log,
   logSeldom,
   newId,
   uuidText,
+  within,
 } from '#kernel';
 import { Service } from '#proto/eduk/core/v1/party';
 import { type Attempt, AttemptOutcome } from '#proto/eduk/delivery/v1/delivery';
@@ -79,6 +81,8 @@ export function startSender(
   /** Its connections were cut: what comes of them now says nothing of the receivers. */
   let isCut = false;
   let freed: (() => void) | undefined;
+  /** Left at the stop by who waits for work. What it was given just then is free at once where no other sends. */
+  const waiter = alone ? new Gone() : undefined;
   const tellSeldom = logSeldom();
   const failed = (thrown: unknown): void => tellSeldom('warn', 'sender_failed', describeError(asGatewayError(thrown)));
 
@@ -92,13 +96,9 @@ export function startSender(
     // Before the call: the lease begins no earlier than that, and ends no earlier than here reckoned.
     const since = performance.now();
     try {
-      const { attempts, leaseMs } = await delivery.claimAttempts({
-        owner,
-        outcomes: told,
-        attempts: most,
-        waitMs: BigInt(waitMs),
-        alone,
-      });
+      const claim = () =>
+        delivery.claimAttempts({ owner, outcomes: told, attempts: most, waitMs: BigInt(waitMs), alone });
+      const { attempts, leaseMs } = await within(undefined, claim, waitMs > 0 ? waiter : undefined);
       for (const attempt of attempts)
         if (isStopping) tell(attempt, { result: 'unsent', code: 'gateway.stopping' });
         else start(attempt, since + Number(attempt.leaseMs || leaseMs));
@@ -236,6 +236,7 @@ export function startSender(
     async stop(graceMs) {
       isStopping = true;
       freed?.();
+      waiter?.leave();
       const until = performance.now() + graceMs;
       const isBusy = () => underWay.size > 0 || asked > 0 || isFlushing || outcomes.length > 0;
       while (isBusy() && performance.now() < until) await sleep(5);

@@ -54,7 +54,7 @@ function client(ports: readonly number[], more: Partial<GrpcTransportOptions> = 
 
 const echo: Transport = { call: async (_service, _method, request) => request };
 
-async function until(holds: () => boolean, ms = 30_000): Promise<void> {
+async function until(holds: () => boolean, ms = 60_000): Promise<void> {
   const end = performance.now() + ms;
   while (!holds()) {
     if (performance.now() > end) throw new Error('it did not come to hold in time');
