@@ -4,7 +4,18 @@
  */
 import { randomFillSync } from 'node:crypto';
 import { setTimeout as rest } from 'node:timers/promises';
-import { type Client, type Clock, describeError, type Encoder, encoded, log, Sketch, sha256, uuid7 } from '#kernel';
+import {
+  type Client,
+  type Clock,
+  describeError,
+  type Encoder,
+  encoded,
+  log,
+  Sketch,
+  sha256,
+  shared,
+  uuid7,
+} from '#kernel';
 import type { Entry, LogServiceDefinition, Event as NewEvent } from '#proto/eduk/bus/v1/bus';
 import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
 import { Service } from '#proto/eduk/core/v1/party';
@@ -108,7 +119,7 @@ export class AuditNotes {
   #reached = new Map<string, Reached>();
   /** What the log was asked, or is to be asked, and has not answered: the same entries until it does. */
   #made: { entry: Entry; records: number }[] = [];
-  #flushing: Promise<void> | undefined;
+  readonly #flushing = shared(() => this.#flush());
   #told = false;
 
   constructor(services: Log, clock: Clock) {
@@ -177,11 +188,8 @@ export class AuditNotes {
 
   /** Answers when all that was noted before is accepted, or could not be. */
   async flush(): Promise<void> {
-    await this.#flushing;
-    this.#flushing ??= this.#flush().finally(() => {
-      this.#flushing = undefined;
-    });
-    return this.#flushing;
+    await this.#flushing.idle();
+    return this.#flushing();
   }
 
   async #flush(): Promise<void> {

@@ -1,4 +1,4 @@
-import { describeError, GatewayError, log, schoolYearOf, unhurried } from '#kernel';
+import { describeError, GatewayError, log, schoolYearOf, shared, unhurried } from '#kernel';
 import type { LearnerEntry } from '#proto/eduk/events/v1/rosters';
 import { ChangeSchoolRequest } from '#proto/eduk/operator/v1/operator';
 import type { Going, SchoolChange } from '#proto/eduk/rosters/v1/rosters';
@@ -27,7 +27,8 @@ type Standing = readonly (readonly [schoolYear: string, yearGroup: string])[];
 export class Crossing {
   readonly #gate: Gate;
   #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> | undefined;
+  /** Resolves when nobody is left to cross, or who is must wait. */
+  readonly go = shared(() => this.#all());
   #stopped = false;
 
   constructor(gate: Gate) {
@@ -56,15 +57,7 @@ export class Crossing {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#timer);
-    await this.#running?.catch(() => undefined);
-  }
-
-  /** Resolves when nobody is left to cross, or who is must wait. */
-  go(): Promise<void> {
-    this.#running ??= this.#all().finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+    await this.go.idle();
   }
 
   async #all(): Promise<void> {

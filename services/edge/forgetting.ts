@@ -1,4 +1,4 @@
-import { describeError, log } from '#kernel';
+import { describeError, log, shared } from '#kernel';
 import type { SchoolForgetting } from '#proto/eduk/core/v1/party';
 import type { Services } from './submission.ts';
 
@@ -46,7 +46,6 @@ export class ForgetWatch {
   #timer: NodeJS.Timeout | undefined;
   /** Up to when the vault was told whose names go; from the beginning after each start, for its file may be an older one. */
   #namesMs = 0;
-  #tellingNames: Promise<void> | undefined;
   #untold: Untold = { schools: 0, sinceMs: 0 };
   /** Schools whose names are not kept: when this process last saw to it that none are. */
   readonly #swept = new Map<string, number>();
@@ -74,12 +73,7 @@ export class ForgetWatch {
   }
 
   /** Tells the vault whose names and contact go, each time what was decided since; what is told twice changes nothing. */
-  tellNames(): Promise<void> {
-    this.#tellingNames ??= this.#tellNames().finally(() => {
-      this.#tellingNames = undefined;
-    });
-    return this.#tellingNames;
-  }
+  readonly tellNames = shared(() => this.#tellNames());
 
   async #tellNames(): Promise<void> {
     const { rosters, vault } = this.#services;

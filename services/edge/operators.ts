@@ -1,5 +1,5 @@
 import { type JWTVerifyGetKey, jwtVerify } from 'jose';
-import { type Dialler, GatewayError } from '#kernel';
+import { type Dialler, GatewayError, shared } from '#kernel';
 import { type Mandate, MandateState } from '#proto/eduk/core/v1/party';
 import { ALGORITHMS, isOfKeys, type KeySets } from './assertions.ts';
 import { type Caller, type Duty, operator } from './caller.ts';
@@ -166,7 +166,7 @@ export class Operators {
   readonly #personOf: (issuer: string, subject: string) => Uint8Array;
   /** Where the keys are, once that is known. */
   #at: string | undefined;
-  #finding: Promise<string> | undefined;
+  readonly #finding = shared(() => this.#find());
   #restsUntil = 0;
 
   /** `personOf`: keyed digest of who a person is at a provider. */
@@ -221,10 +221,7 @@ export class Operators {
   /** Where they are is looked for once, and again some time after that failed. */
   async #keys(): Promise<JWTVerifyGetKey> {
     if (this.#at === undefined) {
-      this.#finding ??= this.#find().finally(() => {
-        this.#finding = undefined;
-      });
-      this.#at = await this.#finding;
+      this.#at = await this.#finding();
     }
     return this.#keySets.at(this.#at);
   }

@@ -73,3 +73,26 @@ export function stopIfLate(): void {
 
 /** Runs `work` that others share, whatever the caller at hand waits. */
 export const unhurried = <T>(work: () => T): T => waits.exit(work);
+
+/** Begins the work, or shares what is under way. */
+export interface Shared<T> {
+  (): Promise<T>;
+  /** Resolves when none is under way, whatever came of it. */
+  idle(): Promise<void>;
+}
+
+/** `work` of which one is under way at a time. Whoever asks meanwhile shares it, so it is not hurried by who happened to be first. */
+export function shared<T>(work: () => Promise<T>): Shared<T> {
+  let running: Promise<T> | undefined;
+  const begin = () => {
+    running ??= unhurried(work).finally(() => {
+      running = undefined;
+    });
+    return running;
+  };
+  return Object.assign(begin, {
+    idle: async () => {
+      await running?.catch(() => undefined);
+    },
+  });
+}

@@ -211,7 +211,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await go('/', /Overzicht/);
     await page.getByRole('img', { name: /Berichten per minuut/ }).waitFor();
     await page.getByRole('link', { name: '1 vastgehouden' }).waitFor();
-    await page.getByRole('link', { name: /1 berichten niet afgeleverd/ }).waitFor();
+    await page.getByRole('link', { name: /1 bericht niet afgeleverd/ }).waitFor();
     // What stands in the way is told within two looks: what it is, who must act, and the page on which to do it.
     const alert = page.getByRole('listitem').filter({ hasText: 'hold.pending' });
     await alert.waitFor({ timeout: 60_000 });
@@ -503,14 +503,14 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     hook.behaviour = () => undefined;
     await section.getByRole('button', { name: /^Opnieuw/ }).click();
     await dialog.getByRole('button', { name: 'Doorgaan' }).click();
-    await page.getByText(/Opgepakt: 1 berichten, 1 sleutels/).waitFor();
+    await page.getByText(/Opgepakt: 1 bericht, 1 sleutel/).waitFor();
     await page.getByText('Niets is gestrand.').waitFor();
     await shoot(page, 'dead-empty');
     hook.behaviour = () => 422;
     await grant(refused);
     await section.getByRole('button', { name: /^Opgeven/ }).click();
     await dialog.getByRole('button', { name: 'Doorgaan' }).click();
-    await page.getByText(/Opgegeven: \d+ berichten, 1 sleutels/).waitFor();
+    await page.getByText(/Opgegeven: (1 bericht|\d+ berichten), 1 sleutel/).waitFor();
     const { rows } = await at.operator.listParked({});
     expect(rows.filter(({ standard }) => standard === 'webhook')).toEqual([]);
   });

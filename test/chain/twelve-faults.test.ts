@@ -268,7 +268,7 @@ const planted: Planted[] = [
       const row = page.getByRole('region', { name: 'Bij ontvangers' }).getByRole('row', { name: /Kieskeurig/ });
       await row.getByRole('button', { name: /^Opnieuw/ }).click();
       await page.getByRole('dialog').getByRole('button', { name: 'Doorgaan' }).click();
-      await page.getByText(/Opgepakt: \d+ berichten/).waitFor();
+      await page.getByText(/Opgepakt: \d+ bericht/).waitFor();
     },
   },
 ];

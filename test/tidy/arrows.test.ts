@@ -31,6 +31,14 @@ test('a module connects, starts or listens only when it is called', () => {
       expect([path, /^(await|start\w*\(|\w+\.(listen|start)\()/m.test(text)]).toEqual([path, false]);
 });
 
+// What begins within a call runs under its deadline, also for whoever shares it: `shared` of the kernel does not.
+const runsOnce = /\?\?=[^;]*?\.finally\(/;
+test('work that callers share is begun in one way', () => {
+  const doors = code.filter(({ path }) => path.startsWith('services/edge/'));
+  expect(doors.filter(({ text }) => runsOnce.test(text)).map(({ path }) => path)).toEqual([]);
+  expect(runsOnce.test('this.#running ??= this.#all().finally(() => {\n  this.#running = undefined;\n});')).toBe(true);
+});
+
 describe('what breaks a rule is found', () => {
   test.each([
     [

@@ -18,7 +18,7 @@ import { ReplayPage } from './pages/replay.tsx';
 import { SettingsPage } from './pages/settings.tsx';
 import { AFTER, SignInPage } from './pages/sign-in.tsx';
 import { WhyPage } from './pages/why.tsx';
-import { type Word, words } from './words.ts';
+import { ones, type Word, words } from './words.ts';
 
 interface Place {
   path: string;
@@ -27,7 +27,8 @@ interface Place {
 
 interface Frame extends Place {
   lang: Lang;
-  say: (word: Word) => string;
+  /** `after`: the number that it stands after. */
+  say: (word: Word, after?: number) => string;
   duty: Duty;
   token: string;
   go: (to: string) => void;
@@ -86,7 +87,10 @@ export function App() {
   const [lang, setLang] = useState(langNow);
   const [me, setMe] = useState<Me>();
   const heading = useRef<HTMLElement>(null);
-  const say = useCallback((word: Word) => words[word][lang === 'nl' ? 0 : 1], [lang]);
+  const say = useCallback(
+    (word: Word, after?: number) => ((after === 1 && ones[word]) || words[word])[lang === 'nl' ? 0 : 1],
+    [lang],
+  );
   const go = useCallback((to: string) => {
     history.pushState(null, '', to);
     setPlace(here());

@@ -613,6 +613,32 @@ export const words = {
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof words;
+
+/** Of words that stand after a number: as they are after one. */
+export const ones: Partial<Record<Word, readonly [string, string]>> = {
+  in_last_hour: ['bericht in het laatste uur', 'message in the last hour'],
+  n_pulls: ['leerlinglijst niet opgehaald', 'roster not fetched'],
+  n_turns: ['school nog in een voorbij schooljaar', 'school still in a past school year'],
+  n_dead_rows: ['bericht niet afgeleverd', 'message not delivered'],
+  n_dead_keys: ['sleutel vastgelopen', 'key stuck'],
+  joined: ['komt erbij', 'joins'],
+  left: ['gaat weg', 'leaves'],
+  moved: ['verandert van groep', 'changes group'],
+  renamed: ['krijgt een andere naam', 'is renamed'],
+  groups_opened: ['groep erbij', 'group opens'],
+  groups_closed: ['groep weg', 'group closes'],
+  groups_renamed: ['groep met een andere naam', 'group renamed'],
+  staff_joined: ['medewerker erbij', 'staff joins'],
+  staff_left: ['medewerker weg', 'staff leaves'],
+  forgets: [
+    'leerling wordt vergeten, vernietigd 72 uur na goedkeuring',
+    'learner is forgotten, destroyed 72 hours after approval',
+  ],
+  messages: ['Bericht', 'Message'],
+  keys_count: ['sleutel', 'key'],
+  looked_at: ['open regel bekeken', 'open line looked at'],
+};
+
 export const isWord = (text: string): text is Word => Object.hasOwn(words, text);
 
 /** Remedies in Dutch, by fault; the gateway says them in English. */

@@ -13,6 +13,7 @@ import {
   log,
   type Networks,
   schoolYearOf,
+  unhurried,
 } from '#kernel';
 import type { Person, Roster } from '#proto/eduk/core/v1/learner';
 import { Service } from '#proto/eduk/core/v1/party';
@@ -172,7 +173,8 @@ export class AskedNames {
     if (failed && performance.now() < failed.untilMs) return Promise.reject(failed.error);
     const asking = this.#asking.get(key);
     if (asking) return asking;
-    const begun = this.#ask(schoolOin, year, isFirst)
+    // Others share it: who was first to ask may wait shorter than they do.
+    const begun = unhurried(() => this.#ask(schoolOin, year, isFirst))
       .then(
         (held) => {
           this.#failed.delete(key);

@@ -1,16 +1,6 @@
 import { isAbsolute } from 'node:path';
 import { outcomes } from '#adapters/eckdt';
-import {
-  describeError,
-  dutchDay,
-  GatewayError,
-  isDay,
-  isSchoolYear,
-  log,
-  newId,
-  seenForgetHold,
-  unhurried,
-} from '#kernel';
+import { describeError, dutchDay, GatewayError, isDay, isSchoolYear, log, newId, seenForgetHold } from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import { type Mandate, MandateState, type Party, Role } from '#proto/eduk/core/v1/party';
 import { CredentialDigests } from '#proto/eduk/events/v1/parties';
@@ -746,9 +736,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     const decision = await decided(gate, flowId);
     // At once, and not with the next minute; who is told that it was decided need not wait for all of it.
     if (chain.isOnDemand(schoolOin))
-      void unhurried(() => gate.tellNames()).catch((thrown: unknown) =>
-        log('warn', 'names_not_told', describeError(thrown)),
-      );
+      void gate.tellNames().catch((thrown: unknown) => log('warn', 'names_not_told', describeError(thrown)));
     return { flowId, decision, unchanged, administrations: gate.names.administrationsOf(schoolOin) };
   },
   resumeParty: resumeAnswer,

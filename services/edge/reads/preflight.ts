@@ -252,7 +252,8 @@ function told(
 
 const phrases = {
   nl: {
-    subject: (n: number, day: string) => `${n} bestelregels die op ${day} mislopen`,
+    subject: (n: number, day: string) =>
+      n === 1 ? `Eén bestelregel die op ${day} misloopt` : `${n} bestelregels die op ${day} mislopen`,
     opening: (name: string, day: string) =>
       `Beste ${name || 'collega'},\n\nDeze bestelregels leveren op ${day} geen leermiddel op zolang dit zo blijft:`,
     school: 'school',
@@ -263,7 +264,8 @@ const phrases = {
     closing: 'Wilt u dit regelen voor die dag? Wat daarna nog fout gaat, zien wij opnieuw.',
   },
   en: {
-    subject: (n: number, day: string) => `${n} order lines that will fail on ${day}`,
+    subject: (n: number, day: string) =>
+      n === 1 ? `One order line that will fail on ${day}` : `${n} order lines that will fail on ${day}`,
     opening: (name: string, day: string) =>
       `Dear ${name || 'colleague'},\n\nThese order lines bring no material on ${day} as long as this stays so:`,
     school: 'school',

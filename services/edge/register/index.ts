@@ -14,6 +14,7 @@ import {
   isSchoolOin,
   log,
   type Networks,
+  shared,
 } from '#kernel';
 import { Mandate, MandateState, Role, type Service } from '#proto/eduk/core/v1/party';
 import type { RegisterLine, SyncRegisterRequest, SyncRegisterResponse } from '#proto/eduk/operator/v1/operator';
@@ -82,7 +83,7 @@ export class Register {
   readonly #dialler: Dialler;
   readonly #stopping = new AbortController();
   readonly #timers: NodeJS.Timeout[] = [];
-  #running: Promise<unknown> | undefined;
+  readonly #looking = shared(() => this.#scheduled());
 
   constructor(door: Door, networks: Networks, options: RegisterOptions) {
     this.#door = door;
@@ -93,11 +94,7 @@ export class Register {
   /** Begins to compare by itself, where it was set to. */
   start(lookMs = LOOK_MS, firstMs = FIRST_LOOK_MS): void {
     if (this.#options.everyMs === 0) return;
-    const look = (): void => {
-      this.#running ??= this.#scheduled().finally(() => {
-        this.#running = undefined;
-      });
-    };
+    const look = (): void => void this.#looking();
     this.#timers.push(setTimeout(look, firstMs).unref(), setInterval(look, lookMs).unref());
   }
 
@@ -105,7 +102,7 @@ export class Register {
   async stop(): Promise<void> {
     this.#stopping.abort();
     for (const timer of this.#timers) clearTimeout(timer);
-    await this.#running;
+    await this.#looking.idle();
     this.#dialler.close();
   }
 

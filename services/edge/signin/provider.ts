@@ -16,7 +16,7 @@ import {
   randomPKCECodeVerifier,
   randomState,
 } from 'openid-client';
-import { DialError, type Dialler, GatewayError, log } from '#kernel';
+import { DialError, type Dialler, GatewayError, log, shared } from '#kernel';
 import { type ClaimRules, notTaken } from './claims.ts';
 
 /** Where authorised persons of boards and schools sign in: a broker of eHerkenning, or another provider of OpenID Connect. */
@@ -66,7 +66,7 @@ export class Provider implements SignInProvider {
   readonly #given: SchoolSignIn;
   readonly #dialler: Dialler;
   #found: { configuration: Configuration; atMs: number } | undefined;
-  #finding: Promise<Configuration> | undefined;
+  readonly #finding = shared(() => this.#find());
   #restsUntil = 0;
 
   constructor(given: SchoolSignIn, dialler: Dialler) {
@@ -114,11 +114,8 @@ export class Provider implements SignInProvider {
 
   async #configuration(): Promise<Configuration> {
     if (this.#found && performance.now() - this.#found.atMs < KEPT_MS) return this.#found.configuration;
-    this.#finding ??= this.#find().finally(() => {
-      this.#finding = undefined;
-    });
     try {
-      return await this.#finding;
+      return await this.#finding();
     } catch (thrown) {
       // What it said an hour ago is better than nothing.
       if (this.#found) return this.#found.configuration;

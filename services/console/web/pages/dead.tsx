@@ -24,7 +24,7 @@ function Seen({ dead, told }: { dead: Dead; told: (text: string) => void }) {
   const may = duty === 'operator';
   const came = (word: 'retried_done' | 'dropped_done') => (done: Done) =>
     told(
-      `${say(word)} ${numbers(done.rows)} ${say('messages').toLowerCase()}, ${numbers(done.keys)} ${say('keys_count')}.`,
+      `${say(word)} ${numbers(done.rows)} ${say('messages', done.rows).toLowerCase()}, ${numbers(done.keys)} ${say('keys_count', done.keys)}.`,
     );
   const [sent, waiting] = [
     dead.rows.filter(({ standard }) => standard !== ''),

@@ -68,7 +68,7 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
       </p>
       {hold.forgets > 0 && (
         <p>
-          <strong>{numbers(hold.forgets)}</strong> {say('forgets')}
+          <strong>{numbers(hold.forgets)}</strong> {say('forgets', hold.forgets)}
         </p>
       )}
       {difference && (
@@ -91,7 +91,7 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
           <ul class="changes">
             {KINDS.filter(([kind]) => difference[kind] > 0).map(([kind, word, takes]) => (
               <li key={kind} class={takes ? 'takes' : undefined}>
-                <strong>{numbers(difference[kind])}</strong> {say(word)}
+                <strong>{numbers(difference[kind])}</strong> {say(word, difference[kind])}
               </li>
             ))}
           </ul>

@@ -61,7 +61,7 @@ function Seen({ seen }: { seen: Overview }) {
               .map(([n, word, to]) => (
                 <li key={word}>
                   <Link to={to}>
-                    <strong>{numbers(n)}</strong> {say(word)}
+                    <strong>{numbers(n)}</strong> {say(word, n)}
                   </Link>
                 </li>
               ))}
@@ -69,7 +69,7 @@ function Seen({ seen }: { seen: Overview }) {
               .filter(([n]) => n > 0)
               .map(([n, word, command]) => (
                 <li key={word}>
-                  <strong>{numbers(n)}</strong> {say(word)}: <code>{command}</code>
+                  <strong>{numbers(n)}</strong> {say(word, n)}: <code>{command}</code>
                 </li>
               ))}
           </ul>
@@ -302,7 +302,7 @@ function Minutes({ seen }: { seen: Overview }) {
           say('nothing_in')
         ) : (
           <>
-            <strong>{numbers(all)}</strong> {say('in_last_hour')},{' '}
+            <strong>{numbers(all)}</strong> {say('in_last_hour', all)},{' '}
             <strong>{numbers(seen.minutes.at(-1)?.accepted ?? 0)}</strong> {say('now_minute')}
           </>
         )}

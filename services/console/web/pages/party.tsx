@@ -92,7 +92,7 @@ function Seen({ party }: { party: PartyView }) {
             <dt>{say('waiting')}</dt>
             <dd>
               <Link to="/dead">
-                {numbers(party.waiting)} {say('n_dead_rows')}
+                {numbers(party.waiting)} {say('n_dead_rows', party.waiting)}
               </Link>
             </dd>
           </>

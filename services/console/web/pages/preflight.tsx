@@ -48,7 +48,7 @@ function Lines({ seen }: { seen: PreflightView }) {
   return (
     <>
       <p>
-        {say('day')} {seen.day}: {numbers(seen.lookedAt)} {say('looked_at')}
+        {say('day')} {seen.day}: {numbers(seen.lookedAt)} {say('looked_at', seen.lookedAt)}
       </p>
       {seen.lines.length === 0 ? (
         <Empty word="nothing_fails" />

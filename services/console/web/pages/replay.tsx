@@ -255,7 +255,7 @@ function Run({ of, name, told }: { of: ReplayView; name: string; told: (text: st
         word="replay_run"
         sure="replay_run_sure"
         kind="main"
-        about={`${name}: ${numbers(of.toSend)} ${say('messages').toLowerCase()}${pace > 0 ? `, ${say('replay_minutes')} ${numbers(pace)} ${say('replay_seconds')}` : ''}`}
+        about={`${name}: ${numbers(of.toSend)} ${say('messages', of.toSend).toLowerCase()}${pace > 0 ? `, ${say('replay_minutes')} ${numbers(pace)} ${say('replay_seconds')}` : ''}`}
         path="/api/replays/run"
         body={{ replay: of.id, rate, errors }}
         done={() => told(say('replay_ran'))}
