@@ -29,6 +29,7 @@ import { consoleFigures } from './console.ts';
 import { deliveryFigures, FIFTY, type Kind, type Measured, oneInHundred, sickFigures } from './delivery.ts';
 import { edexmlRatios, largeEdexml } from './edexml.ts';
 import type { LoadOptions } from './load.ts';
+import { quantile } from './processes.ts';
 import { profileClock } from './profile.ts';
 import { endAll } from './programs.ts';
 import { pullFigures } from './pull.ts';
@@ -192,6 +193,26 @@ async function atHead(at: Gateway, patienceMs = 300_000) {
   }
 }
 
+/** Asks again and again how far the flows are behind the head, as many milliseconds as their oldest unread record has waited; the answer ends it. */
+function flowsBehind(at: Gateway): () => Promise<number[]> {
+  const seen: number[] = [];
+  let ended = false;
+  const asking = (async () => {
+    while (!ended) {
+      const { ages } = await at.operator.status({});
+      const flows = ages.filter(({ consumer }) => consumer === 'flows');
+      if (flows.length === 0) throw new Error('no consumer is called flows');
+      seen.push(Math.max(...flows.map(({ oldestUnreadMs }) => Number(oldestUnreadMs))));
+      await sleep(100);
+    }
+  })();
+  return async () => {
+    ended = true;
+    await asking;
+    return seen;
+  };
+}
+
 const grantPath = '/eduk.gateway.v1.EntitlementService/GrantEntitlements';
 const orderPath = '/eduk.gateway.v1.OrderService/PlaceOrder';
 const common = { product: PRODUCT, learners: 1200, waitMs: 0, forMs: 0, atOnce: 32, from: 0 };
@@ -252,14 +273,17 @@ async function benchStream(): Promise<void> {
   const ratios: number[] = [];
   let ours = { perSecond: 0, cpu: 0 };
   let reference = 0;
+  const behind: number[] = [];
   for (let i = 0; i < 3; i++) {
     const b = await load({ ...base, address: plain.address, path: '/bare/stream', kind: 'stream', count: 100_000 });
     await fetch(`${at.http}/metrics`);
+    const looked = flowsBehind(at);
     const cpu = cpuOf(at.process.pid!);
     const started = performance.now();
     const count = 40_000;
     const o = await stream(count, i * count);
     const ages = await atHead(at);
+    behind.push(...(await looked()));
     const seconds = (performance.now() - started) / 1000;
     const page = await (await fetch(`${at.http}/metrics`)).text();
     if (o['refused'] > 0) throw new Error(`the stream was refused: ${o['first']}`);
@@ -290,6 +314,15 @@ async function benchStream(): Promise<void> {
     3,
   );
   row('CPU of the gateway per 1,000 grants', `${round(ours.cpu, 3)} s`, '', ours.cpu, 'written down', true, 3);
+  const [far, farthest] = [quantile(behind, 0.99) / 1000, Math.max(...behind) / 1000];
+  row(
+    `flows behind the head at full intake, p99 of ${behind.length} looks`,
+    `${round(far, 2)} s, ${round(farthest, 2)} s at most`,
+    '',
+    far,
+    '≤ 1 s',
+    far <= 1,
+  );
   plain.stop();
   await at.stop();
 }
