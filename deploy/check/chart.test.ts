@@ -2,6 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Setting, settings } from '#kernel';
 import {
   chart,
   chartProblems,
@@ -14,6 +15,9 @@ import {
   valueSets,
 } from './chart.ts';
 import { BUILD_MS, missingHere, tool } from './tools.ts';
+
+/** The console and the operator listen to one machine; the rest is nothing without a file of its own, which the chart has none of. */
+const NO_PLACE = /^EDUK_(OPERATOR|CONSOLE|TLS_CLIENT$|TRUSTED_PROXY|OSR|ALERT_WEBHOOK|SAML|SIGNIN)/;
 
 const missing = await missingHere();
 if (missing) process.stderr.write(`The chart is not checked: ${missing}\n`);
@@ -92,8 +96,25 @@ describe.skipIf(missing !== undefined)('the chart', () => {
         .map((way) => way.slice(role.length))
         .sort();
     expect(of('door')).toEqual(of('delivery'));
+    // The operator's commands ask from there.
+    expect(of('desk')).toEqual(of('delivery'));
     expect(of('door').length).toBeGreaterThan(2);
     expect(of('vault')).toEqual([]);
+  });
+
+  test('each setting can be set, is set by the chart, or is known to have no place here', () => {
+    const schema = JSON.parse(readFileSync(join(chart, 'values.schema.json'), 'utf8')) as any;
+    const open = schema.properties.settings.propertyNames.enum as string[];
+    const own = objects
+      .get('full')!
+      .filter(({ kind }) => kind === 'Deployment')
+      .flatMap(({ spec }) => spec.template.spec.containers[0].env as { name: string }[])
+      .map(({ name }) => name);
+    const without = Object.entries(settings as Record<string, Setting>).flatMap(([name, { type }]) =>
+      type === 'path' || open.includes(name) || own.includes(name) ? [] : [name],
+    );
+    expect(without.filter((name) => !NO_PLACE.test(name))).toEqual([]);
+    expect(open.filter((name) => !Object.hasOwn(settings, name) || NO_PLACE.test(name))).toEqual([]);
   });
 
   test('grows by figures that the gateway tells', () => {
@@ -140,6 +161,13 @@ describe.skipIf(missing !== undefined)('the chart', () => {
         'readOnlyRootFilesystem: true',
         'readOnlyRootFilesystem: false',
         'may write to its image',
+      ],
+      [
+        'keys of administrations in every pod',
+        deployments,
+        '$asks := and $role.administrations',
+        '$asks := and true',
+        'administrations is held by core',
       ],
       ['a setting that is none', deployments, 'name: EDUK_ENGINE', 'name: EDUK_MOTOR', 'EDUK_MOTOR is not a setting'],
       ['service links', deployments, 'enableServiceLinks: false', 'enableServiceLinks: true', 'no start accepts'],

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError, readConfig } from '#kernel';
 import { missing, type RoleName, roles } from '../../services/roles.ts';
+import { asksOrSends } from './compose.ts';
 import { type Outcome, runTool } from './tools.ts';
 
 export const chart = join(import.meta.dirname, '../helm/eduk-gateway');
@@ -84,12 +85,17 @@ export const environmentOf = ({ env = [] }: Container): Record<string, string> =
       .map(({ name, value }) => [name, (value ?? '').replaceAll('$(POD_IP)', '10.0.0.7')]),
   );
 
-/** Files that a pod is given: name → the secret that it comes from. */
+/** Files that a pod is given, and folders with all of a secret: name → the secret that it comes from. */
 export const filesOf = (pod: any): Map<string, string> =>
   new Map(
-    (pod.volumes as any[])
-      .flatMap(({ projected }) => (projected?.sources ?? []) as any[])
-      .flatMap(({ secret }) => secret.items.map(({ path }: { path: string }) => [path, secret.name as string])),
+    (pod.volumes as any[]).flatMap(({ name, projected }) =>
+      ((projected?.sources ?? []) as any[]).flatMap(({ secret }) =>
+        ((secret.items ?? [{ path: name }]) as { path: string }[]).map(({ path }): [string, string] => [
+          path,
+          secret.name,
+        ]),
+      ),
+    ),
   );
 
 const FILES = '/run/secrets/eduk';
@@ -177,9 +183,10 @@ function settingsProblems(pod: any, main: Container): string[] {
   const named = new Set<string>();
   for (const [name, value] of Object.entries(env))
     for (const [path] of value.matchAll(/\/run\/secrets\/[^\s&]*/g)) {
-      const file = path.slice(FILES.length + 1);
+      const file = path.slice(path.lastIndexOf('/') + 1);
       named.add(file);
-      if (!path.startsWith(`${FILES}/`) || !files.has(file)) problems.push(`${name} names a file that is not there`);
+      const isThere = path === `${FILES}/${file}` || main.volumeMounts.some(({ mountPath }) => mountPath === path);
+      if (!isThere || !files.has(file)) problems.push(`${name} names a file that is not there`);
     }
   // What is to follow a file stands beside it.
   for (const file of files.keys())
@@ -218,6 +225,11 @@ function keysProblems(deployments: readonly KubernetesObject[]): string[] {
     'operator-key': ['desk', 'door'],
     'log-key': ['watch'],
     'database-password': ['core', 'delivery', 'desk', 'door', 'watch'],
+    administrations: deployments.some((one) => filesOf(one.spec.template.spec).has('administrations'))
+      ? Object.keys(starts)
+          .filter((name) => asksOrSends(starts[name]!))
+          .sort()
+      : [],
   };
   const problems = Object.entries(expected).flatMap(([file, who]) =>
     same(holders(file), who) ? [] : [`${file} is held by ${holders(file).join(' ')}`],

@@ -49,6 +49,16 @@ describe.skipIf(missing !== undefined)('compose.yaml', () => {
       'EDUK_KAFKA_BROKERS is needed',
     ],
     [
+      'delivery that knows no administration',
+      ({ services: { delivery } }) => void delete delivery!.environment['EDUK_ADMINISTRATIONS'],
+      'delivery is given administrations, which no setting names',
+    ],
+    [
+      'a door without the folder that it is told of',
+      ({ services: { desk } }) => void delete desk!.volumes,
+      'EDUK_ADMINISTRATIONS names a file that is not there',
+    ],
+    [
       'an image of whatever version',
       ({ services: { kafka } }) => void (kafka!.image = 'apache/kafka:latest'),
       'no version',

@@ -20,6 +20,7 @@ export interface Service {
   healthcheck?: { test: string[] };
   environment: Record<string, string>;
   secrets?: { source: string; target: string }[];
+  volumes?: { target: string; read_only?: boolean }[];
   ports?: { target: number; published: string }[];
   networks: Record<string, unknown>;
   depends_on?: Record<string, { condition: string }>;
@@ -50,7 +51,7 @@ const ours = (compose: Compose): [string, Service, RoleName][] =>
 /** Zone → who is in it. */
 const zones: Readonly<Record<string, readonly string[]>> = {
   front: ['door'],
-  outgoing: ['delivery'],
+  outgoing: ['delivery', 'desk'],
   roles: ['core', 'delivery', 'desk', 'door', 'watch'],
   vault: ['delivery', 'desk', 'door', 'vault'],
   state: ['core', 'delivery', 'desk', 'door', 'postgres', 'watch'],
@@ -113,10 +114,14 @@ export function composeProblems(compose: Compose): string[] {
   return problems;
 }
 
+/** Doors ask administrations, delivery sends them results: nobody else is shown their keys. */
+export const asksOrSends = (role: RoleName): boolean => role === 'door' || role === 'delivery';
+
 function settingsProblems(name: string, service: Service, role: RoleName, compose: Compose): string[] {
   const problems: string[] = [];
   const env = service.environment;
-  const there = new Set((service.secrets ?? []).map(({ target }) => target.split('/').at(-1)!));
+  const folders = (service.volumes ?? []).filter(({ read_only }) => read_only === true);
+  const there = new Set([...(service.secrets ?? []), ...folders].map(({ target }) => target.split('/').at(-1)!));
   const named = new Set<string>();
   for (const [setting, value] of Object.entries(env)) {
     if (!value.startsWith('/run/secrets/')) continue;
@@ -124,6 +129,8 @@ function settingsProblems(name: string, service: Service, role: RoleName, compos
     if (!there.has(value.split('/').at(-1)!)) problems.push(`${name}: ${setting} names a file that is not there`);
   }
   for (const file of there) if (!named.has(file)) problems.push(`${name} is given ${file}, which no setting names`);
+  if ('EDUK_ADMINISTRATIONS' in env !== asksOrSends(role))
+    problems.push(`${name}: what it knows of administrations is not what it needs`);
   try {
     readConfig(env, undefined, (config) => missing(config, [role]));
   } catch (thrown) {

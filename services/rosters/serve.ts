@@ -122,6 +122,10 @@ export function serve(engine: EngineView): readonly Implementation[] {
         learners: allOf(named, (learner) => entryOf(engine, schoolOin, year, learner)).flat(),
       };
     },
+    listLeft({ schoolOin, learners: named }) {
+      const rows = allOf(named, (learner) => engine.get(left, schoolOin, learner));
+      return { learners: rows.flatMap((row) => row?.person ?? []) };
+    },
     getLastChange({ schoolOin, schoolYear, siteCode, ...asked }) {
       const year = schoolYear || standingNow(engine, schoolOin).running;
       const changedMs = lastChange(engine, schoolOin, year, { ...asked, site: siteCode });

@@ -117,6 +117,15 @@ test('a message to each party, in Dutch or English, names orders and products, a
   );
 });
 
+test('lines for who left are not looked at', async () => {
+  const roster = edexml({ school: oin, asOf: '2026-10-02', pupils: [{ key: 'L-1', eckId: eckId(1) }] });
+  const imported = await at.operator.importRoster([{ chunk: Buffer.from(roster) }]);
+  if (imported.holdId !== '') await at.operator.decideHold({ holdId: imported.holdId, approve: true });
+  await expect
+    .poll(async () => told((await las.flows.preflight({ schoolOin: oin, day: DAY })).lines), { timeout: 30_000 })
+    .toEqual(planted.filter((one) => !one.includes('numberless')));
+});
+
 test('who has no part in it sees nothing, and a wrong question is told', async () => {
   expect((await unheard.flows.preflight({ day: DAY })).lines).toEqual([]);
   expect((await platform.flows.preflight({ schoolOin: oin, day: DAY })).lookedAt).toBe(0);

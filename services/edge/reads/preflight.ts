@@ -100,8 +100,10 @@ export async function preflight(asked: PreflightRequest, caller: Caller, gate: G
       one,
     ]),
   );
-  const unnumbered = await lackingEckId(gate, open);
-  const lines = open.flatMap((line) => {
+  const { unnumbered, left } = await learnersOf(gate, open);
+  // Of who left nothing is missing.
+  const staying = open.filter(({ learner }) => !left.has(learner));
+  const lines = staying.flatMap((line) => {
     const product = products.get(line.productId);
     return causesOf(gate, line, product, day, today, unnumbered).map((cause) =>
       told(gate, caller, line, product, cause),
@@ -109,7 +111,7 @@ export async function preflight(asked: PreflightRequest, caller: Caller, gate: G
   });
   return {
     day,
-    lookedAt: open.length,
+    lookedAt: staying.length,
     lines,
     messages: messagesOf(lines, day, asked.lang === 'en' ? 'en' : 'nl'),
     cursor: cursors.seal(caller.oin, of, next),
@@ -122,23 +124,33 @@ function nextStart(today: string): string {
   return today < `${today.slice(0, 4)}-09-01` ? today : `${Number(today.slice(0, 4)) + 1}-${YEAR_BEGINS}`;
 }
 
-/** Tokens of those of some lines who have no ECK iD. */
-async function lackingEckId({ door }: Gate, open: readonly Open[]): Promise<ReadonlySet<string>> {
+/** Of some lines, the tokens of those who have no ECK iD, and of those who left the school. */
+async function learnersOf(
+  { door }: Gate,
+  open: readonly Open[],
+): Promise<{ unnumbered: ReadonlySet<string>; left: ReadonlySet<string> }> {
   const bySchool = new Map<string, Set<string>>();
   for (const { order, learner } of open) {
     if (learner === '') continue;
     const tokens = bySchool.get(order.schoolOin) ?? new Set();
     bySchool.set(order.schoolOin, tokens.add(learner));
   }
-  const lacking = new Set<string>();
+  const { rosters, vault } = door.services;
+  const unnumbered = new Set<string>();
+  const left = new Set<string>();
   for (const [schoolOin, tokens] of bySchool) {
     const all = [...tokens];
     for (let from = 0; from < all.length; from += AT_ONCE) {
-      const found = await door.services.vault.lackEckId({ schoolOin, tokens: all.slice(from, from + AT_ONCE) });
-      for (const token of found.tokens) lacking.add(token);
+      const tokens = all.slice(from, from + AT_ONCE);
+      const [lacking, gone] = await Promise.all([
+        vault.lackEckId({ schoolOin, tokens }),
+        rosters.listLeft({ schoolOin, learners: tokens }),
+      ]);
+      for (const token of lacking.tokens) unnumbered.add(token);
+      for (const token of gone.learners) left.add(token);
     }
   }
-  return lacking;
+  return { unnumbered, left };
 }
 
 function causesOf(

@@ -3,10 +3,10 @@ What each deployment is, as data: which role it starts, where it is called, whom
 The same as services/roles.ts; a test compares them.
 */}}
 {{- define "eduk.roles" -}}
-door: {start: door, calls: [core, delivery, watch, vault], database: true, operator: true, listens: true}
-desk: {start: door, calls: [core, delivery, watch, vault], database: true, operator: true}
+door: {start: door, calls: [core, delivery, watch, vault], database: true, operator: true, administrations: true, listens: true}
+desk: {start: door, calls: [core, delivery, watch, vault], database: true, operator: true, administrations: true}
 core: {start: core, port: 50061, database: true, kafka: true}
-delivery: {start: delivery, port: 50062, calls: [core, vault], database: true, kafka: true, webhooks: true}
+delivery: {start: delivery, port: 50062, calls: [core, vault], database: true, kafka: true, webhooks: true, administrations: true}
 watch: {start: watch, port: 50063, database: true, kafka: true}
 vault: {start: vault, port: 50064, vault: true}
 {{- end -}}

@@ -81,6 +81,17 @@ export interface GetLearnersResponse {
   schoolYear: string;
 }
 
+/** Of a school, whom. */
+export interface ListLeftRequest {
+  schoolOin: string;
+  learners: string[];
+}
+
+/** Those of them who left. */
+export interface ListLeftResponse {
+  learners: string[];
+}
+
 /** Filters. */
 export interface ListHoldsRequest {
   schoolOin: string;
@@ -1290,6 +1301,164 @@ export const GetLearnersResponse: MessageFns<GetLearnersResponse> = {
     const message = createBaseGetLearnersResponse();
     message.learners = object.learners?.map((e) => LearnerEntry.fromPartial(e)) || [];
     message.schoolYear = object.schoolYear ?? "";
+    return message;
+  },
+};
+
+function createBaseListLeftRequest(): ListLeftRequest {
+  return { schoolOin: "", learners: [] };
+}
+
+export const ListLeftRequest: MessageFns<ListLeftRequest> = {
+  encode(message: ListLeftRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    for (const v of message.learners) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListLeftRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListLeftRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.learners.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListLeftRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      learners: globalThis.Array.isArray(object?.learners) ? object.learners.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: ListLeftRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.learners?.length) {
+      obj.learners = message.learners;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListLeftRequest>): ListLeftRequest {
+    return ListLeftRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListLeftRequest>): ListLeftRequest {
+    const message = createBaseListLeftRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.learners = object.learners?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseListLeftResponse(): ListLeftResponse {
+  return { learners: [] };
+}
+
+export const ListLeftResponse: MessageFns<ListLeftResponse> = {
+  encode(message: ListLeftResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.learners) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListLeftResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListLeftResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.learners.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListLeftResponse {
+    return {
+      learners: globalThis.Array.isArray(object?.learners) ? object.learners.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: ListLeftResponse): unknown {
+    const obj: any = {};
+    if (message.learners?.length) {
+      obj.learners = message.learners;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListLeftResponse>): ListLeftResponse {
+    return ListLeftResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListLeftResponse>): ListLeftResponse {
+    const message = createBaseListLeftResponse();
+    message.learners = object.learners?.map((e) => e) || [];
     return message;
   },
 };
@@ -6260,6 +6429,15 @@ export const RostersServiceDefinition = {
       requestType: GetLearnersRequest as typeof GetLearnersRequest,
       requestStream: false,
       responseType: GetLearnersResponse as typeof GetLearnersResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Which of these learners left the school, and did not come back. */
+    listLeft: {
+      name: "ListLeft",
+      requestType: ListLeftRequest as typeof ListLeftRequest,
+      requestStream: false,
+      responseType: ListLeftResponse as typeof ListLeftResponse,
       responseStream: false,
       options: {},
     },
