@@ -199,12 +199,17 @@ describe('without a mandate nothing is sent', () => {
     const { mandates } = await at.operator.listMandates({ partyOin: platform.oin });
     let isDown = true;
     hook.behaviour = () => (isDown ? 503 : undefined);
-    await grant(3);
+    const ids = await grant(3);
     await until(async () => hook.requests.length > 0);
     await at.operator.changeMandate({ mandateId: mandates[0]!.mandateId, change: 'stop' });
-    await sleep(300);
+    const stopped = performance.now();
+    // The door has it once it withholds one: from then on the endpoint may be well again.
+    const isParked = async (id: string) => (await stepTo(id, platform.oin))?.state === 'parked';
+    await until(async () => (await Promise.all(ids.map(isParked))).includes(true));
     isDown = false;
-    await sleep(4_000);
+    for (const id of ids) await until(() => isParked(id));
+    // Whatever its own time was, by now it would have come.
+    await sleep(Math.max(0, stopped + 1_500 - performance.now()));
     expect(hook.first).toEqual([]);
   });
 });
@@ -273,20 +278,14 @@ describe('a receiver that misbehaves', () => {
     60_000,
   );
 
-  test('that hangs is tried again after the time for an answer is over', async () => {
-    hook.behaviour = first(1, () => 'handled');
-    await grant(3);
-    await hook.until(3, 60_000);
-    expect(hook.requests.length).toBeGreaterThanOrEqual(2);
-  });
-
-  test('that took it and hangs is told the same ids again: the outcome was unknown', async () => {
+  // Whether it took it or not, the gateway sees the same: no answer.
+  test('that hangs, after it took it, is told the same ids again once the time for an answer is over', async () => {
     hook.behaviour = first(1, (request) => {
       hook.arrived(request);
       return 'handled';
     });
     await grant(1);
-    await until(async () => hook.repeats === 1, 20_000);
+    await until(async () => hook.repeats === 1);
     expect(hook.first).toHaveLength(1);
     expect(hook.requests[0]!.webhookId).toBe(hook.requests[1]!.webhookId);
   });
@@ -397,19 +396,27 @@ describe('a receiver that misbehaves', () => {
   });
 
   test('a message that hangs does not hold up others', async () => {
-    hook.behaviour = ({ events }) =>
-      events.some(({ data }) => data.entitlement.holder.learner.eckId === eckId(7)) ? 'handled' : undefined;
+    let hangs: Socket | undefined;
+    hook.behaviour = ({ events }, _, socket) => {
+      if (!events.some(({ data }) => data.entitlement.holder.learner.eckId === eckId(7))) return undefined;
+      hangs ??= socket;
+      return 'handled';
+    };
     await grant(1, () => 7);
     await until(async () => hook.requests.length === 1);
-    const since = performance.now();
     await grant(50, (i) => 100 + i);
     await hook.until(50);
-    expect(performance.now() - since).toBeLessThan(3_000);
+    // They did not wait until it was given up.
+    expect(hangs!.destroyed).toBe(false);
   });
 
   test('an endpoint that hangs or is gone does not hold up others', async () => {
     const sick = await receiverFor([Role.ROLE_DISTRIBUTOR]);
-    sick.receiver.behaviour = () => 'handled';
+    let hangs: Socket | undefined;
+    sick.receiver.behaviour = (_request, _response, socket) => {
+      hangs = socket;
+      return 'handled';
+    };
     await at.mandate(school, sick.oin, [Service.SERVICE_ROSTER]);
     await sendAll(las.rosters.pushRoster(), [
       {
@@ -423,11 +430,12 @@ describe('a receiver that misbehaves', () => {
         },
       },
     ]);
-    await until(async () => sick.receiver.requests.length > 0 && hook.first.length >= 40);
-    const since = performance.now();
+    await until(async () => hangs?.destroyed === false && hook.first.length >= 40);
+    const hanging = hangs!;
     await grant(50, (i) => i);
     await hook.until(90);
-    expect(performance.now() - since).toBeLessThan(3_000);
+    // They did not wait until it was given up.
+    expect(hanging.destroyed).toBe(false);
     const metrics = await (await fetch(`${at.http}/metrics`)).text();
     const age = new RegExp(`eduk_undelivered_seconds\\{party="${sick.oin}",standard="webhook"\\} ([\\d.]+)`).exec(
       metrics,
@@ -444,7 +452,7 @@ describe('a receiver that misbehaves', () => {
     );
     hook.behaviour = () => undefined;
     await grant(1);
-    await sleep(1_500);
+    await sleep(500);
     expect(hook.requests).toHaveLength(1);
     await at.operator.addParty({
       party: {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { build } from 'vite';
 import { uuid7 } from '#kernel';
 import { AcceptRequest, AcceptResponse, Taken } from '#proto/eduk/bus/v1/bus';
 import { ask } from './deciders.ts';
@@ -47,7 +48,18 @@ export function randomFrom(seed: number): () => number {
 
 const KEYS = 60;
 const IN_FLIGHT = 4;
-const child = join(import.meta.dirname, 'child.ts');
+
+/** Puts the process that is killed into one file in `folder`, for it is started hundreds of times; gives its path. */
+export async function childIn(folder: string): Promise<string> {
+  await build({
+    configFile: false,
+    root: import.meta.dirname,
+    logLevel: 'warn',
+    ssr: { noExternal: true },
+    build: { ssr: 'child.ts', outDir: folder, emptyOutDir: false, target: 'node24', minify: false },
+  });
+  return join(folder, 'child.js');
+}
 
 class Killed extends Error {}
 
@@ -58,7 +70,7 @@ class Target {
   #next = 1;
   readonly ready: Promise<unknown>;
 
-  constructor(file: string, plant: Plant, cache: string) {
+  constructor(child: string, file: string, plant: Plant, cache: string) {
     this.process = fork(child, [file, plant], {
       serialization: 'advanced',
       execArgv: [],
@@ -99,10 +111,13 @@ class Target {
  * file and sends again what was not answered. At the end the file is compared with what the sender was told.
  */
 export async function killRun({
+  child,
   kills,
   seed,
   plant = 'none',
 }: {
+  /** Of `childIn`. */
+  child: string;
   kills: number;
   seed: number;
   plant?: Plant;
@@ -180,7 +195,7 @@ export async function killRun({
 
   try {
     for (let round = 0; round < kills; round++) {
-      const target = new Target(file, plant, join(folder, 'cache'));
+      const target = new Target(child, file, plant, join(folder, 'cache'));
       await target.ready;
       let dead = false;
       const send = async (group: Sent[]): Promise<void> => {
@@ -222,7 +237,7 @@ export async function killRun({
       findings.kills += 1;
       if (without > 0 && open.length > 0) findings.unanswered += 1;
     }
-    const target = new Target(file, plant, join(folder, 'cache'));
+    const target = new Target(child, file, plant, join(folder, 'cache'));
     await target.ready;
     for (const group of open) await transmit(target, group);
     const old = ledger.filter(() => random() < 0.05);
