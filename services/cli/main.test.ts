@@ -1866,6 +1866,7 @@ describe('what waits', () => {
           sinceMs: BigInt(NOW - 3_600_000),
           state: 'waiting',
           groupsClosing: ['7a', '7b'],
+          groups: [{ group: 'G7', name: '7a', yearGroup: '7', left: 80, closes: true }],
         },
       ],
     });
@@ -1876,14 +1877,22 @@ describe('what waits', () => {
       'it removes many learners',
       '2026-2027, site 01',
       '7a, 7b',
+      '7a: 80 leave, closes',
       '(1 h)',
     ])
       expect(out).toContain(text);
     answer('decideHold', { flowId: 'f', decision: { outcome: 'HoldDecided' } });
     expect((await eduk('hold approve h --json')).json).toEqual({ holdId: 'h', state: 'approved', flowId: 'f' });
-    expect(asked['decideHold']).toEqual({ holdId: 'h', approve: true, confirm: false });
+    expect(asked['decideHold']).toEqual({ holdId: 'h', approve: true, confirm: false, kinds: [], groups: [] });
     await eduk('hold reject h');
     expect(asked['decideHold'].approve).toBe(false);
+    expect((await eduk('hold approve h --without left,groupsClosed --group 7a')).out).toContain('approved in part');
+    expect(asked['decideHold']).toMatchObject({ groups: ['G7'], kinds: expect.arrayContaining(['joined', 'renamed']) });
+    expect(asked['decideHold'].kinds).not.toContain('left');
+    await eduk('hold reject h --only left');
+    expect(asked['decideHold']).toMatchObject({ approve: false, kinds: ['left'], groups: [] });
+    expect((await eduk('hold approve h --group 8z')).exit).not.toBe(0);
+    expect((await eduk('hold approve h --only left --without joined')).exit).not.toBe(0);
     answer('decideHold', new Refusal('state.conflict', 'This reference was used before.', [{ path: 'reference' }]));
     expect((await eduk('hold reject h --json')).json.error).toEqual({
       code: 'state.conflict',

@@ -10,11 +10,24 @@ type Action = (ask: Ask, text: (name: string) => string, given: Given) => Promis
 
 const done: Done = { flow: '', decided: true, keys: 0, rows: 0 };
 
+/** Faults: wire.invalid. */
+function wordsIn(given: Given, name: string): string[] {
+  const words = given[name] ?? [];
+  if (!Array.isArray(words) || !words.every((word) => typeof word === 'string'))
+    throw new GatewayError('wire.invalid', 'These are words.', { where: name });
+  return words;
+}
+
 export const actions: Readonly<Record<string, Action>> = {
   '/api/holds/decide': async (ask, text, given) => {
     if (typeof given['approve'] !== 'boolean')
       throw new GatewayError('wire.invalid', 'Say whether it is approved.', { where: 'approve' });
-    const { flowId, decision } = await ask('decideHold', { holdId: text('hold'), approve: given['approve'] });
+    const { flowId, decision } = await ask('decideHold', {
+      holdId: text('hold'),
+      approve: given['approve'],
+      kinds: wordsIn(given, 'kinds'),
+      groups: wordsIn(given, 'groups'),
+    });
     // The door decides, or says why not; what takes longer is still decided, and its flow says so.
     if (decision && decision.code !== '') throw refusal(decision.code, decision.told);
     return { ...done, flow: flowId, decided: decision !== undefined };

@@ -358,6 +358,15 @@ export async function holds(ask: Ask, query: Query): Promise<page.Hold[]> {
     by: nameOf(one.byOin),
     flow: one.flowId,
     forgets: one.forgets,
+    part: one.part,
+    groups: one.groups.map(({ group, yearGroup, joined, left, moved, renamed }) => ({
+      group,
+      yearGroup,
+      joined,
+      left,
+      moved,
+      renamed,
+    })),
     ...(one.difference && one.forgets === 0 && one.merges === 0 ? { difference: { ...one.difference } } : {}),
   }));
 }

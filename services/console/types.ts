@@ -203,9 +203,15 @@ export interface Hold {
     | 'groupsClosed'
     | 'groupsRenamed'
     | 'staffJoined'
-    | 'staffLeft',
+    | 'staffLeft'
+    | 'staffRenamed'
+    | 'leavingLater',
     number
   >;
+  /** Where it changes, without names. */
+  groups: { group: string; yearGroup: string; joined: number; left: number; moved: number; renamed: number }[];
+  /** A part was decided: this is the rest. */
+  part: boolean;
   forgets: number;
 }
 

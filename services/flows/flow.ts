@@ -90,7 +90,7 @@ export function withAsked(flow: FlowTableRow, fact: AskedFact, answers: (outcome
     code: first?.code ?? '',
     told: first?.told ?? '',
     decidedMs: first?.atMs ?? 0,
-    answered: real.length,
+    answered: real.filter((step) => step.state !== 'held').length,
     refused: real.filter((step) => step.state === 'refused').length,
     steps: steps.length === 0 ? undefined : steps,
   };
@@ -108,21 +108,26 @@ function withLosses(flow: FlowTableRow, more: readonly LossCell[] = []): FlowTab
 }
 
 /**
- * A decision. The first one stays, except that what only said "held" or "part taken" gives way, and that a refusal among
- * several decisions names the code. What answers another kind of message is a step that followed.
+ * A decision. The first one stays, except that what only said "held" or "part taken" gives way, that what is held shows as long as it
+ * is, and that a refusal among several decisions names the code. What answers another kind of message is a step that followed.
  */
 export function withAnswer(flow: FlowTableRow, fact: AnswerFact): FlowTableRow {
   const { type, says, code, told, atMs } = fact;
   if (flow.type !== '' && !fact.to.includes(flow.type as EventName)) return withStep(flow, stepOf(fact));
   const first = flow.outcome === '';
-  const givesWay = flow.says === 'held' || (flow.outcome === 'RosterPartTaken' && !fact.partial);
+  const isHeld = says === 'held';
+  const givesWay = isHeld || flow.says === 'held' || (flow.outcome === 'RosterPartTaken' && !fact.partial);
+  // A part of a held roster counts and the rest waits on: then what was answered is not all.
+  const isOfRest = isHeld && flow.outcome === 'RosterApplied';
   const next: FlowTableRow = {
     ...flow,
     school: flow.school || fact.school,
     key: flow.key || fact.key,
-    answered: flow.answered + (flow.says === 'held' ? 0 : 1),
+    answered: flow.answered + (isOfRest ? -1 : isHeld ? 0 : 1),
     refused: flow.refused + (says === 'refused' ? 1 : 0),
   };
+  // Over another lane it may come after what was decided about it.
+  if (isHeld && !isOfRest && flow.asked > 0 && flow.answered >= flow.asked) return withStep(flow, stepOf(fact));
   if (first) return { ...next, outcome: type, says, code, told, decidedMs: atMs };
   if (givesWay)
     return {
@@ -131,7 +136,7 @@ export function withAnswer(flow: FlowTableRow, fact: AnswerFact): FlowTableRow {
         atMs: flow.decidedMs,
         code: flow.code,
         told: flow.told,
-        state: flow.says === 'held' ? 'held' : 'done',
+        state: flow.says === 'held' || flow.says === 'refused' ? flow.says : 'done',
       }),
       outcome: type,
       says,
@@ -170,7 +175,8 @@ function withStep(flow: FlowTableRow, step: StepCell): FlowTableRow {
 export function stateOf(flow: FlowTableRow): 'accepted' | 'decided' | 'done' | 'held' | 'refused' {
   if (flow.outcome === '') return 'accepted';
   if (flow.says === 'held') return 'held';
-  if (flow.answered < flow.asked) return 'accepted';
+  // Of several that were held some were decided.
+  if (flow.answered < flow.asked) return flow.steps?.some(({ state }) => state === 'held') ? 'held' : 'accepted';
   if (flow.refused > 0) return flow.refused >= flow.answered ? 'refused' : 'decided';
   return flow.says === 'done' ? 'done' : 'decided';
 }

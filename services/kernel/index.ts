@@ -8,6 +8,7 @@ export * from './dial.ts';
 export * from './errors.ts';
 export * from './health.ts';
 export * from './hmac.ts';
+export * from './holds.ts';
 export * from './ids.ts';
 export * from './log.ts';
 export * from './loghead.ts';

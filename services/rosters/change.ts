@@ -191,7 +191,12 @@ export function decideChange(record: LogRecord, unit: Unit, hold: HoldRow): void
   }
   const isApproved = approve && row?.state === 'held';
   unit.put(holds, { ...hold, state: isApproved ? 'approved' : 'rejected' });
-  emit(unit, 'HoldDecided', { holdId: changeId, rosterId: '', schoolOin: school, approved: isApproved }, school);
+  emit(
+    unit,
+    'HoldDecided',
+    { holdId: changeId, rosterId: '', schoolOin: school, approved: isApproved, part: false },
+    school,
+  );
   if (!isApproved) {
     if (row) endChange(unit, row, 'rejected');
     refuse(unit, school, changeId, ['hold.pending', 'It waited for approval and was rejected.'], flowId);

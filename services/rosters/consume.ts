@@ -66,6 +66,7 @@ import {
   undoMerge,
   winnerOf,
 } from './merge.ts';
+import { byGroup, itemsOf, wordsOfLearner } from './part.ts';
 import {
   byYearGroup,
   type Changes,
@@ -101,6 +102,7 @@ import {
   type LearnerRow,
   type LeftRow,
   learners,
+  marks,
   parts,
   places,
   type ScopeRow,
@@ -226,6 +228,7 @@ function takePart(record: LogRecord, unit: Unit, thresholdPercent: number): void
   const held = decided.events.find((event) => event.name === 'RosterHeld');
   if (!held) return;
   const { difference, reason } = held.value;
+  const { changes } = decided as { changes: Changes };
   unit.put(holds, {
     school: schoolOin,
     holdId,
@@ -238,17 +241,30 @@ function takePart(record: LogRecord, unit: Unit, thresholdPercent: number): void
     sinceMs: unit.now,
     madeMs: document.madeMs,
     partial: document.partial ? 1 : 0,
-    difference: difference!,
-    learnersLeaving: decided.changes!.left.slice(0, SHOWN_AT_MOST).map(({ learner }) => learner),
-    groupsClosing: decided
-      .changes!.groups.filter(({ change }) => change === 'closed')
-      .slice(0, SHOWN_AT_MOST)
-      .map(({ group }) => group.group),
     site: siteCode,
     administration,
-    yearGroups: byYearGroup(state, decided.changes!),
+    ...shown(state, changes, schoolYear, difference!),
   });
   for (const [i, body] of bodies.entries()) unit.put(heldParts, { school: schoolOin, holdId, part: i, body });
+}
+
+/** What a hold shows of a difference. */
+function shown(
+  state: RosterState,
+  changes: Changes,
+  year: string,
+  difference: RosterDifference,
+): Pick<HoldRow, 'difference' | 'learnersLeaving' | 'groupsClosing' | 'yearGroups' | 'byGroup'> {
+  return {
+    difference,
+    learnersLeaving: changes.left.slice(0, SHOWN_AT_MOST).map(({ learner }) => learner),
+    groupsClosing: changes.groups
+      .filter(({ change }) => change === 'closed')
+      .slice(0, SHOWN_AT_MOST)
+      .map(({ group }) => group.group),
+    yearGroups: byYearGroup(state, changes),
+    byGroup: byGroup(itemsOf(state, changes, year).values(), changes, state),
+  };
 }
 
 /** What the parts of one roster have in common, in one word: two sites may be sent under one id at the same time. */
@@ -313,8 +329,8 @@ function crossOver(record: LogRecord, unit: Unit): void {
 }
 
 function decideHold(record: LogRecord, unit: Unit): void {
-  const { schoolOin, holdId: shown, approve } = decoded(record, 'HoldDecisionSubmitted');
-  const { holdId, seen } = seenForgetHold(shown);
+  const { schoolOin, holdId: shownAs, approve, kinds, groups } = decoded(record, 'HoldDecisionSubmitted');
+  const { holdId, seen } = seenForgetHold(shownAs);
   const row = unit.get(holds, schoolOin, holdId);
   const waits = row?.state === 'waiting';
   if (waits && row.reason === FORGETS_MANY) {
@@ -338,10 +354,24 @@ function decideHold(record: LogRecord, unit: Unit): void {
     : undefined;
   const state = waits ? load(unit, schoolOin, row.year) : nothingKnown;
   const hold = row && holdState(row);
-  const decided = decide(state, { type: 'DecideHold', schoolOin, holdId, approve, hold, document, now: unit.now });
+  const part = { kinds, groups };
+  const decided = decide(state, {
+    type: 'DecideHold',
+    schoolOin,
+    holdId,
+    approve,
+    hold,
+    document,
+    part,
+    now: unit.now,
+  });
+  if (decided.rest && row) {
+    const { changes, state: left } = decided.rest;
+    unit.put(holds, { ...row, part: 1, ...shown(left, changes, row.year, changes.difference) });
+  }
   save(unit, state, document ?? { schoolOin, schoolYear: row?.year ?? '' }, decided);
   // It may have been what kept the school in its year.
-  if (waits) mayTurn(unit, schoolOin, standingOf(unit, schoolOin), row.year);
+  if (waits && !decided.rest) mayTurn(unit, schoolOin, standingOf(unit, schoolOin), row.year);
 }
 
 /**
@@ -432,7 +462,7 @@ function decideForgets(unit: Unit, row: HoldRow, approve: boolean, seen: number 
       emit(unit, 'LearnerForgetHeld', value, one.learner, { flowId: one.flowId, school });
     }
   }
-  emit(unit, 'HoldDecided', { holdId, rosterId: '', schoolOin: school, approved: approve }, school);
+  emit(unit, 'HoldDecided', { holdId, rosterId: '', schoolOin: school, approved: approve, part: false }, school);
   const told = 'It waited for approval and was rejected.';
   for (const { learner, flowId, delayMs } of held)
     if (approve)
@@ -460,6 +490,7 @@ function forgetNow(
   kept.open(unit, school, learner, Number(destroyAtMs));
   forgetHeld(unit, school, learner, Number(destroyAtMs));
   for (const year of unit.list(years, { equals: [school] })) {
+    for (const word of wordsOfLearner(learner)) unit.remove(marks, school, year.year, word);
     const row = unit.get(learners, school, year.year, learner);
     if (!row) continue;
     kept.put(unit, school, learner, row.year, row);
@@ -701,6 +732,7 @@ function purge(unit: Unit, school: string, year: string, timer: TimerRow, isForg
     unit.setTimer({ ...timer, atMs: unit.now });
     return;
   }
+  for (const { word } of unit.list(marks, { equals: [school, year] })) unit.remove(marks, school, year, word);
   for (const row of unit.list(groups, { equals: [school, year] })) unit.remove(groups, school, year, row.groupToken);
   for (const row of oldStaff) unit.remove(staff, school, year, row.staff);
   for (const row of unit.list(scopes, { equals: [school, year] }))
@@ -755,6 +787,13 @@ function load(
       ...forgottenIn(unit, school, year),
       ...awayFrom(unit, school).filter((learner) => !came.has(learner)),
     ]),
+    marked: only
+      ? new Map()
+      : new Map(
+          unit
+            .list(marks, { equals })
+            .map(({ word, holdId, rejected, scope }) => [word, { word, holdId, rejected: rejected === 1, scope }]),
+        ),
     waiting: unit
       .list(holds, { index: 'waiting', equals: ['waiting', school, year] })
       .filter(isOfRoster)
@@ -819,7 +858,9 @@ function opened<R extends { scope?: string | undefined; claims?: unknown }, E>(
 type About = Pick<RosterDocument, 'schoolOin' | 'schoolYear'> & Partial<RosterDocument>;
 
 /** Rows, timers and events of what was decided. */
-function save(unit: Unit, state: RosterState, about: About, { events, changes, claims }: Decided): void {
+function save(unit: Unit, state: RosterState, about: About, decided: Decided): void {
+  const { events, changes, claims } = decided;
+  saveMarks(unit, about, decided.marks);
   let size = 0;
   let openGroups = 0;
   const saved = { learners: new Set<string>(), groups: new Set<string>(), staff: new Set<string>() };
@@ -857,6 +898,12 @@ function save(unit: Unit, state: RosterState, about: About, { events, changes, c
   if (isApplied || size !== 0) yearCame(unit, about.schoolOin, about.schoolYear);
   follow(unit, running, { school, year, came, went });
   if (isApplied) lookBack(unit, school, standingOf(unit, school, year).running);
+}
+
+function saveMarks(unit: Unit, { schoolOin: school, schoolYear: year }: About, of: Decided['marks']): void {
+  for (const word of of?.drop ?? []) unit.remove(marks, school, year, word);
+  for (const { word, holdId, rejected, scope } of of?.add ?? [])
+    unit.put(marks, { school, year, word, holdId, rejected: rejected ? 1 : 0, scope });
 }
 
 /** Who came into a year and who went out of it. */
@@ -1153,6 +1200,7 @@ function saveRow(
       return;
     }
     case 'HoldDecided':
+      if (event.value.part) return;
       endHold(unit, school, event.value.holdId, event.value.approved ? 'approved' : 'rejected');
       return;
     case 'RosterRefused':
@@ -1252,6 +1300,7 @@ function dropHeldForgets(unit: Pick<Unit, 'remove'>, held: readonly HeldForgetRo
 
 const holdState = (row: HoldRow): HoldState => ({
   holdId: row.holdId,
+  reason: row.reason,
   rosterId: row.rosterId,
   year: row.year,
   flowId: row.flowId,

@@ -148,7 +148,12 @@ export function decideMerge(record: LogRecord, unit: Unit, row: HoldRow, rows: L
   }
   const why = approve ? whyNot(unit, two) : undefined;
   unit.put(holds, { ...row, state: approve && !why ? 'approved' : 'rejected' });
-  emit(unit, 'HoldDecided', { holdId, rosterId: '', schoolOin: school, approved: approve && !why }, school);
+  emit(
+    unit,
+    'HoldDecided',
+    { holdId, rosterId: '', schoolOin: school, approved: approve && !why, part: false },
+    school,
+  );
   if (!approve) refuse(unit, two, ['hold.pending', 'It waited for approval and was rejected.'], flowId);
   else if (why) refuse(unit, two, why, flowId);
   else merge(unit, two, flowId, rows);

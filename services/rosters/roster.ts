@@ -13,6 +13,18 @@ import type {
 } from '#proto/eduk/events/v1/rosters';
 import type { EventName, EventOf } from '#proto/events';
 import {
+  ALL_OF_IT,
+  carriedOut,
+  type Item,
+  isIn,
+  isOtherName,
+  itemsOf,
+  leavesSooner,
+  only,
+  type Part,
+  takes,
+} from './part.ts';
+import {
   type Claim,
   claimed,
   IN_USE,
@@ -61,6 +73,19 @@ export interface HoldState {
   partial: boolean;
   siteCode: string;
   administration: string;
+  /** Why it waits. */
+  reason?: string;
+}
+
+/** Something that a hold said and that was not approved: a roster that says it again is held. */
+export interface Mark {
+  /** Of an `Item`. */
+  word: string;
+  holdId: string;
+  /** False: nobody decided about it yet, but about other parts of the hold. */
+  rejected: boolean;
+  /** Scope word of the roster that was held. */
+  scope: string;
 }
 
 /** The newest roster of a scope. */
@@ -95,6 +120,8 @@ export interface RosterState {
   forgotten: ReadonlySet<string>;
   /** Holds of this year that wait. */
   waiting: readonly HoldState[];
+  /** By word: what was said and not approved. */
+  marked: ReadonlyMap<string, Mark>;
 }
 
 const noClaims: Claims = { learners: new Map(), groups: new Map(), staff: new Map() };
@@ -108,6 +135,7 @@ export const nothingKnown: RosterState = {
   staff: new Map(),
   forgotten: new Set(),
   waiting: [],
+  marked: new Map(),
 };
 
 export type RosterCommand =
@@ -121,6 +149,8 @@ export type RosterCommand =
       approve: boolean;
       hold?: HoldState | undefined;
       document?: RosterDocument | undefined;
+      /** What it is about; absent = all that still waits. */
+      part?: Part | undefined;
       now: number;
     }
   | { type: 'AddLearners'; schoolOin: string; schoolYear: string; learners: readonly LearnerEntry[]; now: number }
@@ -152,6 +182,10 @@ export interface Decided {
   changes?: Changes;
   /** Claims that are others than before, where what was decided takes effect. */
   claims?: Claims;
+  /** What goes on waiting under the hold that was decided about, and the state that it would change. */
+  rest?: { changes: Changes; state: RosterState };
+  /** What was not approved from now on, and words of what no longer is. */
+  marks?: { add: readonly Mark[]; drop: readonly string[] };
 }
 
 export function decide(state: RosterState, command: RosterCommand): Decided {
@@ -196,7 +230,7 @@ function closeRoster(state: RosterState, command: Extract<RosterCommand, { type:
     return refuse('state.conflict', 'A roster that was made later has been applied already.');
 
   const { changes, claims } = compare(state, document, now);
-  const reason = whyHold(changes, thresholdPercent);
+  const reason = whyHold(changes, thresholdPercent) ?? saidAgain(state, changes, schoolYear);
   // A roster with additions only stands beside a full one that waits; a full one takes the place of both sorts.
   const rivals = state.waiting.filter((hold) => {
     const word = scopeWord({ site: hold.siteCode, administration: hold.administration });
@@ -226,7 +260,27 @@ function closeRoster(state: RosterState, command: Extract<RosterCommand, { type:
     const value = { rosterId, holdId, schoolOin, schoolYear, difference: changes.difference, reason, ...scope };
     return { events: [...superseded, { name: 'RosterHeld', key: schoolOin, value }], changes };
   }
-  return { events: [...superseded, ...apply(document, changes)], changes, claims };
+  const marks = { add: [], drop: noLongerSaid(state, document, reach, new Map()) };
+  return { events: [...superseded, ...apply(document, changes)], changes, claims, marks };
+}
+
+/** However little it is: what somebody looked at and did not approve is looked at again. */
+function saidAgain(state: RosterState, changes: Changes, schoolYear: string): string | undefined {
+  if (state.marked.size === 0) return undefined;
+  const words = [...itemsOf(state, changes, schoolYear).keys()];
+  return words.some((word) => state.marked.has(word)) ? 'said_again' : undefined;
+}
+
+/** Marks that end once a roster counts: it could have said them, and does not, or what it says of them is carried out. */
+function noLongerSaid(
+  { marked }: RosterState,
+  document: RosterDocument,
+  reach: Reach,
+  waiting: ReadonlyMap<string, unknown>,
+): string[] {
+  return [...marked.values()]
+    .filter(({ word, scope }) => !waiting.has(word) && !document.partial && reach.covers(scope))
+    .map(({ word }) => word);
 }
 
 function decideHold(state: RosterState, command: Extract<RosterCommand, { type: 'DecideHold' }>): Decided {
@@ -241,30 +295,96 @@ function decideHold(state: RosterState, command: Extract<RosterCommand, { type: 
   const refuse = (code: Fault, told: string): Decided => ({ events: [refused({ ...about, code, told })] });
   if (!hold) return refuse('state.missing', 'Nothing is held under this id.');
   if (hold.state !== 'waiting' || !document) return refuse('state.conflict', 'This was decided before.');
-  const decided: RosterEvent = {
+  const part = command.part ?? ALL_OF_IT;
+  const isWhole = part.kinds.length === 0 && part.groups.length === 0;
+  const reach = reachIn(state, document);
+  const scope = reach.word;
+  // What only adds builds on groups that may have closed while it waited.
+  const wrong = whatIsWrong(document, state);
+  // A newer one of its own scope took its place; one of a site may have been applied beside a waiting one of the school.
+  const overtaken = isOvertaken(state, document, reach);
+  const looked = wrong === undefined && !overtaken ? compare(state, document, now) : undefined;
+  const isOf = (mark: Mark | undefined): boolean => mark?.holdId === holdId;
+  const said = looked ? itemsOf(state, looked.changes, document.schoolYear) : new Map<string, Item>();
+  const items = new Map(
+    [...said].filter(([word]) => !(isOf(state.marked.get(word)) && state.marked.get(word)!.rejected)),
+  );
+  const meant = new Map([...items].filter(([, item]) => isIn(part, item)));
+  const marksOf = (some: Iterable<Item>, rejected: boolean): Mark[] =>
+    [...some].map(({ word }) => ({ word, holdId, rejected, scope }));
+  const decided = (part: boolean): RosterEvent => ({
     name: 'HoldDecided',
     key: schoolOin,
-    value: { holdId, rosterId: hold.rosterId, schoolOin, approved: approve },
+    value: { holdId, rosterId: hold.rosterId, schoolOin, approved: approve, part },
+  });
+  const heldOn = ({ difference }: Changes): RosterEvent => {
+    const { rosterId, schoolYear, siteCode, administration } = document;
+    const value = {
+      rosterId,
+      holdId,
+      schoolOin,
+      schoolYear,
+      difference,
+      reason: hold.reason ?? '',
+      siteCode,
+      administration,
+    };
+    return { name: 'RosterHeld', key: schoolOin, value, flowId: hold.flowId };
   };
+  // Of a part: the hold waits on, so that this refusal is of the decision alone.
+  const refusePart = (code: Fault, told: string): Decided => ({
+    events: [refused({ ...about, holdId: '', code, told })],
+  });
+  if (looked && !isWhole && meant.size === 0)
+    return refusePart('state.missing', 'Nothing of what was named waits under this hold.');
   if (!approve) {
+    if (looked && meant.size < items.size) {
+      const rest = new Map([...items].filter(([word]) => !meant.has(word)));
+      const { changes } = only(state, looked, new Set(rest.keys()), document.schoolYear);
+      const add = [...marksOf(meant.values(), true), ...marksOf(rest.values(), false)];
+      return { events: [decided(true), heldOn(changes)], rest: { changes, state }, marks: { add, drop: [] } };
+    }
     const told = 'It waited for approval and was rejected.';
-    return { events: [decided, refused({ ...about, code: 'hold.pending', told }, hold.flowId)] };
+    // Who rejects all of it rejects the roster: what it would only have added may come with the next one.
+    const isPartLeft = [...state.marked.values()].some(isOf);
+    const add = marksOf(
+      [...items.values()].filter((item) => isPartLeft || takes(item)),
+      true,
+    );
+    return {
+      events: [decided(false), refused({ ...about, code: 'hold.pending', told }, hold.flowId)],
+      marks: { add, drop: [] },
+    };
   }
   const refuseBoth = (code: Fault, told: string): Decided => {
     const value = { ...about, code, told };
     return { events: [refused(value), refused(value, hold.flowId)] };
   };
-  // What only adds builds on groups that may have closed while it waited.
-  const wrong = whatIsWrong(document, state);
   if (wrong !== undefined) return refuseBoth('wire.invalid', wrong);
-  // A newer one of its own scope took its place; one of a site may have been applied beside a waiting one of the school.
-  if (isOvertaken(state, document, reachIn(state, document)))
+  if (!looked)
     return refuseBoth('state.conflict', 'A roster that was made later has been applied while this one waited.');
-  const { changes, claims } = compare(state, document, now);
+  const words = meant.size === said.size ? new Set(meant.keys()) : carriedOut(state, looked, new Set(meant.keys()));
+  if (!isWhole && [...meant.keys()].every((word) => !words.has(word)))
+    return refusePart('state.conflict', 'A group closes with who is in it: approve that too.');
+  const { changes, claims } = meant.size === said.size ? looked : only(state, looked, words, document.schoolYear);
+  const applied = apply(document, changes).map((event) => ({ ...event, flowId: hold.flowId }));
+  const next = evolved(state, { events: applied, changes, claims });
+  const again = compare(next, document, now);
+  const isRejected = (word: string): boolean => said.has(word) && !items.has(word);
+  const rest = new Map([...itemsOf(next, again.changes, document.schoolYear)].filter(([word]) => !isRejected(word)));
+  const done = [...words].filter((word) => state.marked.has(word) && !rest.has(word));
+  if (isWhole || rest.size === 0) {
+    const stays = new Map([...said].filter(([word]) => !words.has(word)));
+    const drop = [...new Set([...done, ...noLongerSaid(state, document, reach, stays)])];
+    return { events: [decided(false), ...applied], changes, claims, marks: { add: [], drop } };
+  }
+  const left = only(next, again, new Set(rest.keys()), document.schoolYear);
   return {
-    events: [decided, ...apply(document, changes).map((event) => ({ ...event, flowId: hold.flowId }))],
+    events: [decided(true), ...applied, heldOn(left.changes)],
     changes,
     claims,
+    rest: { changes: left.changes, state: next },
+    marks: { add: marksOf(rest.values(), false), drop: done },
   };
 }
 
@@ -480,7 +600,6 @@ export function compare(
   let ownGained = 0;
   // A day of leaving that is told now takes effect by itself: it is looked at when it is told. At the end of the year everybody leaves it.
   let leavingLater = 0;
-  const endOfYear = `${document.schoolYear.slice(5)}-07-31`;
   const isOwn = (held: readonly Claim<LearnerEntry>[]) => held.some(({ scope }) => reach.covers(scope));
 
   const settle = (
@@ -524,8 +643,7 @@ export function compare(
     // Most of a roster is as it was, so this is asked first.
     if (held.length === 1 && held[0]!.scope === reach.word && sameLearner(held[0]!.entry, entry)) continue;
     if (!isOwn(held)) ownGained++;
-    if (before && entry.leavesOn !== '' && entry.leavesOn < endOfYear)
-      if (before.leavesOn === '' || entry.leavesOn < before.leavesOn) leavingLater++;
+    if (before && leavesSooner(before, entry, document.schoolYear)) leavingLater++;
     const next = adds && held.length > 0 ? [{ ...held[0]!, entry }, ...held.slice(1)] : claimed(held, entry, reach);
     settle(before, held, next, '');
   }
@@ -540,8 +658,9 @@ export function compare(
       settle(before, held, next, today);
     }
 
-  const groups = compareGroups(state, document, reach, claims, new Set(gone.map(({ learner }) => learner)));
   const staff = compareStaff(state, document, reach);
+  const goneNow = new Set(gone.map(({ learner }) => learner));
+  const groups = compareGroups(state, document, reach, claims, goneNow, staff.claims);
   const scopes = adds ? state.scopes : scopesAfter(state, document, reach);
   const sites = sitesOf(scopes);
   const before = reach.whole ? state.size : own;
@@ -631,6 +750,7 @@ function compareGroups(
   reach: Reach,
   learners: ReadonlyMap<string, readonly Claim<LearnerEntry>[]>,
   gone: ReadonlySet<string>,
+  staff: Claims['staff'],
 ): { rows: Changes['groups']; claims: Map<string, readonly Claim<GroupEntry>[]>; known: number } {
   const rows: Changes['groups'] = [];
   const claims = new Map<string, readonly Claim<GroupEntry>[]>();
@@ -655,7 +775,7 @@ function compareGroups(
   if (document.partial) return { rows, claims, known: reach.whole ? state.groups.size : known };
   // A learner or teacher whom another roster names keeps the groups that this roster no longer has.
   let inUse: Set<string> | undefined;
-  const isInUse = (group: string) => (inUse ??= groupsInUse(state, reach, learners, gone)).has(group);
+  const isInUse = (group: string) => (inUse ??= groupsInUse(state, reach, learners, gone, staff)).has(group);
   for (const group of state.groups.values()) {
     if (named.has(group.group)) continue;
     const held = groupClaims(state, group.group);
@@ -674,6 +794,7 @@ function groupsInUse(
   reach: Reach,
   learners: ReadonlyMap<string, readonly Claim<LearnerEntry>[]>,
   gone: ReadonlySet<string>,
+  staff: Claims['staff'],
 ): Set<string> {
   const inUse = new Set<string>();
   if (reach.whole) return inUse; // Everybody who stays is named by this roster, with its groups.
@@ -683,7 +804,7 @@ function groupsInUse(
       if (!reach.covers(scope)) for (const group of [entry.group, ...entry.compositeGroups]) inUse.add(group);
   }
   for (const token of state.staff.keys())
-    for (const { scope, entry } of staffClaims(state, token))
+    for (const { scope, entry } of staff.get(token) ?? staffClaims(state, token))
       if (!reach.covers(scope)) for (const { group } of entry.groups) inUse.add(group);
   return inUse;
 }
@@ -824,7 +945,7 @@ const refused = (value: EventOf<'RosterRefused'> & { code: Fault }, flowId?: str
 });
 
 /** What a decision makes of a school year: rows are saved by the same rule. Holds are rows only. */
-export function evolved(state: RosterState, { events, changes, claims }: Decided): RosterState {
+export function evolved(state: RosterState, { events, changes, claims, marks }: Decided): RosterState {
   const next = events.reduce(evolve, state);
   const isApplied = events.some(({ name }) => name === 'RosterApplied');
   const kept = <E>(
@@ -835,12 +956,23 @@ export function evolved(state: RosterState, { events, changes, claims }: Decided
   return {
     ...next,
     scopes: isApplied && changes ? changes.scopes : state.scopes,
+    marked: marks ? markedAfter(state.marked, marks) : state.marked,
     claims: {
       learners: kept(state.claims.learners, claims?.learners, next.learners),
       groups: kept(state.claims.groups, claims?.groups, next.groups),
       staff: kept(state.claims.staff, claims?.staff, next.staff),
     },
   };
+}
+
+function markedAfter(
+  marked: RosterState['marked'],
+  { add, drop }: NonNullable<Decided['marks']>,
+): RosterState['marked'] {
+  const after = new Map(marked);
+  for (const word of drop) after.delete(word);
+  for (const mark of add) after.set(mark.word, mark);
+  return after;
 }
 
 function evolve(state: RosterState, event: RosterEvent): RosterState {
@@ -921,10 +1053,6 @@ const sameClaims = <E>(
   sameEntry: (one: E, other: E) => boolean,
 ): boolean =>
   a.length === b.length && a.every(({ scope, entry }, i) => scope === b[i]!.scope && sameEntry(entry, b[i]!.entry));
-
-/** A name that was absent and is now given is no rename; nor is one that is no longer given. */
-const isOtherName = (before: string | undefined, after: string): boolean =>
-  (before ?? '') !== '' && after !== '' && before !== after;
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && a.every((byte, i) => byte === b[i]);

@@ -2,7 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MemoryStore, type Table, type TestBench, testBench } from '#bus';
 import { PartyStandingChanged } from '#proto/eduk/events/v1/parties';
-import { type GroupEntry, LearnerEntry, type RosterSubmitted, SiteEntry } from '#proto/eduk/events/v1/rosters';
+import {
+  type GroupEntry,
+  type HoldDecisionSubmitted,
+  LearnerEntry,
+  type RosterSubmitted,
+  SiteEntry,
+} from '#proto/eduk/events/v1/rosters';
 import { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
 import { claimsOfLearner } from './consume.ts';
 import { rosters, rostersWith } from './index.ts';
@@ -14,6 +20,7 @@ import {
   heldForgets,
   heldParts,
   learners as learnersTable,
+  marks,
   merges,
   parts,
   scopes,
@@ -55,8 +62,8 @@ const reader = (b: TestBench) => b.client(RostersServiceDefinition);
 const page = (b: TestBench, more: { after?: string; limit?: number; schoolYear?: string; siteCode?: string } = {}) =>
   reader(b).getRoster({ schoolOin: school, schoolYear: year, limit: 0, after: '', siteCode: '', ...more });
 const holdsOf = (b: TestBench, decided = false) => reader(b).listHolds({ schoolOin: school, decided });
-const decideHold = (b: TestBench, holdId: string, approve: boolean) =>
-  b.submit('HoldDecisionSubmitted', { schoolOin: school, holdId, approve, byOin }, school, { school });
+const decideHold = (b: TestBench, holdId: string, approve: boolean, of: Partial<HoldDecisionSubmitted> = {}) =>
+  b.submit('HoldDecisionSubmitted', { schoolOin: school, holdId, approve, byOin, ...of }, school, { school });
 
 /** Two become one, as one person asked and another approved. */
 const merge = (b: TestBench, winner: string, loser: string): void => {
@@ -335,6 +342,41 @@ describe('a held roster', () => {
     expect(b.events('RosterRefused')).toMatchObject([{ flowId, value: { holdId, code: 'hold.pending' } }]);
     expect((await holdsOf(b, true)).holds).toMatchObject([{ state: 'rejected' }]);
     expect(b.get(years, school, year)!.learners).toBe(100);
+  });
+
+  test('approved in part: that is told, the rest waits on under the same id, and is held again when it is said again', async () => {
+    const b = schoolThatGot({ ...cut, learners: [...cut.learners, learner('N', { group: 'g' })] });
+    const [hold] = (await holdsOf(b)).holds;
+    const { holdId, flowId } = hold!;
+    expect(hold).toMatchObject({ part: false, groups: [{ group: 'g', joined: 1, left: 20 }] });
+    decideHold(b, holdId, true, { kinds: ['joined'] });
+    expect([b.events('LearnerJoined').at(-1)!.key, b.events('LearnerLeft')]).toEqual(['N', []]);
+    expect(b.events('HoldDecided').at(-1)!.value).toMatchObject({ approved: true, part: true });
+    expect(b.events('RosterHeld').at(-1)).toMatchObject({
+      flowId,
+      value: { holdId, difference: { left: 20, joined: 0 } },
+    });
+    expect((await holdsOf(b)).holds).toMatchObject([
+      {
+        holdId,
+        part: true,
+        state: 'waiting',
+        difference: { left: 20, joined: 0 },
+        groups: [{ group: 'g', left: 20, joined: 0 }],
+      },
+    ]);
+    const wrong = decideHold(b, holdId, true, { kinds: ['staffLeft'] });
+    expect(b.events('RosterRefused').at(-1)).toMatchObject({ flowId: wrong, value: { code: 'state.missing' } });
+    decideHold(b, holdId, false);
+    expect([(await holdsOf(b)).holds, b.list(marks, { equals: [] }).length]).toEqual([[], 20]);
+    expect(b.list(heldParts, { equals: [] })).toEqual([]);
+    // One of them leaves: of hundred that is little, and still somebody said no.
+    const again = { ...whole, learners: [...whole.learners.slice(0, 99), learner('N', { group: 'g' })] };
+    push(b, { ...again, rosterId: 'again', madeAt: '2026-11-22T09:30:00Z' });
+    const held = (await holdsOf(b)).holds[0]!;
+    expect(held).toMatchObject({ reason: 'said_again', difference: { left: 1 } });
+    decideHold(b, held.holdId, true);
+    expect([b.get(years, school, year)!.learners, b.list(marks, { equals: [] })]).toEqual([100, []]);
   });
 
   test('unknown: refused', () => {

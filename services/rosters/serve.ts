@@ -379,6 +379,8 @@ const holdOf = (row: HoldRow): Hold => ({
   loser: row.merge?.loser ?? '',
   toSchoolOin: row.schoolChange?.toSchool ?? '',
   onDay: row.schoolChange?.onDay ?? '',
+  groups: row.byGroup ?? [],
+  part: row.part === 1,
 });
 
 /** By the token that was asked for, also where the learner is there by another one. */

@@ -8,6 +8,7 @@ import type {
   StaffGroupEntry,
   YearGroupDifference,
 } from '#proto/eduk/events/v1/rosters';
+import type { GroupPart } from './part.ts';
 
 /** What rosters keeps. Everything is a token or a word from a list; names rest in the vault. */
 
@@ -147,6 +148,22 @@ export interface HoldRow {
   merge?: HeldMerge | undefined;
   /** Learners who are to go on at another school; absent = none. */
   schoolChange?: HeldSchoolChange | undefined;
+  /** Where the difference is, by group. Absent in rows of before this was kept. */
+  byGroup?: GroupPart[] | undefined;
+  /** 1 = a part was decided, and this is the rest. */
+  part?: number | undefined;
+}
+
+/** What a hold said and nobody approved, by the word of an item: a roster that says it again is held. */
+export interface MarkRow {
+  school: string;
+  year: string;
+  word: string;
+  holdId: string;
+  /** 0 or 1: rejected, or not decided yet. */
+  rejected: number;
+  /** Scope word of the roster. */
+  scope: string;
 }
 
 export interface HeldSchoolChange {
@@ -443,8 +460,17 @@ export const holds: Table<HoldRow> = table<HoldRow>({
     yearGroups: 'json',
     merge: 'json',
     schoolChange: 'json',
+    byGroup: 'json',
+    part: 'int',
   },
   indexes: { waiting: ['state', 'school', 'year'], ofYear: ['school', 'year'] },
+  retention,
+});
+
+export const marks: Table<MarkRow> = table<MarkRow>({
+  name: 'rosters_marks',
+  key: ['school', 'year', 'word'],
+  columns: { school: 'text', year: 'text', word: 'text', holdId: 'text', rejected: 'int', scope: 'text' },
   retention,
 });
 
@@ -590,6 +616,7 @@ export const tables: readonly Table[] = [
   parts,
   holds,
   heldParts,
+  marks,
   forgotten,
   left,
   heldForgets,

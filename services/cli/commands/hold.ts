@@ -1,6 +1,8 @@
+import { rosterKinds } from '#kernel';
 import type { RosterDifference, YearGroupDifference } from '#proto/eduk/events/v1/rosters';
+import type { HeldGroup } from '#proto/eduk/operator/v1/operator';
 import { schoolFlag } from '../checks.ts';
-import type { Call, Command, Result } from '../command.ts';
+import type { Call, Command, Flag, Result } from '../command.ts';
 import { age, counted, dutchTime, isoTime, list } from '../print.ts';
 import { asProblem, Problem, refusalIn } from '../problem.ts';
 
@@ -51,6 +53,18 @@ const yearGroupWords = ({ yearGroup, joined, left, moved, renamed }: YearGroupDi
   return `${yearGroup || 'without a year group'}: ${some.join(', ')}`;
 };
 
+/** `7A: 24 leave, closes`. */
+const groupWords = ({ group, name, joined, left, moved, renamed, closes }: HeldGroup): string => {
+  const parts: [number, string][] = [
+    [left, 'leave'],
+    [joined, 'join'],
+    [moved, 'change group'],
+    [renamed, 'renamed'],
+  ];
+  const some = parts.filter(([n]) => n > 0).map(([n, what]) => `${n} ${what}`);
+  return `${name || group}: ${[...some, ...(closes ? ['closes'] : [])].join(', ') || 'is another'}`;
+};
+
 const reasons: Record<string, string> = {
   empty: 'it is empty',
   truncated: 'it seems cut off',
@@ -63,6 +77,7 @@ const reasons: Record<string, string> = {
   renames_staff: 'it renames many staff',
   merge: 'a second person must say so too',
   school_change: 'a second person must say so too',
+  said_again: 'it says again what was not approved before',
   forgets_many: 'many learners of the school are to be forgotten at once',
 };
 export const heldBecause = (reason: string): string => reasons[reason] ?? reason;
@@ -100,6 +115,8 @@ export const listHolds: Command = {
       difference: differenceJson(hold.difference),
       yearGroups: hold.yearGroups,
       groupsClosing: hold.groupsClosing,
+      groups: hold.groups,
+      part: hold.part,
       forgets: hold.forgets,
       merges: hold.merges,
       toSchoolOin: hold.toSchoolOin || null,
@@ -127,9 +144,10 @@ export const listHolds: Command = {
                 : differenceWords(hold.difference),
         ],
         ['by year group', hold.yearGroups.map(yearGroupWords).join('; ')],
+        ['by group', hold.groups.map(groupWords).join('; ')],
         ['closing groups', hold.groupsClosing.join(', ')],
         ['since', `${dutchTime(hold.sinceMs)} (${age(hold.sinceMs, now)})`],
-        ['state', hold.state],
+        ['state', hold.part && hold.state === 'waiting' ? 'waiting: the rest, a part was decided' : hold.state],
         ['flow', hold.flowId],
       ]),
     );
@@ -139,11 +157,51 @@ export const listHolds: Command = {
 
 const which = [{ name: 'HOLD', about: 'Its id, as eduk hold list shows it.' }] as const;
 
+const partFlags: Record<string, Flag> = {
+  only: {
+    about:
+      'Only this of a held roster; the rest waits on. Each pupil, group and member of staff is of the gravest kind.',
+    value: 'KIND',
+    many: true,
+    choices: rosterKinds,
+  },
+  without: {
+    about: 'All of a held roster but this, which waits on.',
+    value: 'KIND',
+    many: true,
+    choices: rosterKinds,
+  },
+  group: {
+    about: 'Only of this group, as eduk hold list names it: pupils in it or coming into it, and the group itself.',
+    value: 'GROUP',
+    many: true,
+  },
+};
+
+/** What of a hold is meant; groups by the names that the school gives them, or as the list shows them. */
+async function partOf(call: Call, holdId: string): Promise<{ kinds: string[]; groups: string[] }> {
+  const without = call.all('without');
+  const only = call.all('only');
+  if (without.length > 0 && only.length > 0)
+    throw new Problem('wire.invalid', 'Say --only or --without, not both: each says all of it.');
+  const kinds = without.length > 0 ? rosterKinds.filter((kind) => !without.includes(kind)) : [...only];
+  const named = call.all('group');
+  if (named.length === 0) return { kinds, groups: [] };
+  const { holds } = await call.gateway().ask('listHolds', {});
+  const known = holds.find((hold) => hold.holdId === holdId)?.groups ?? [];
+  const groups = named.flatMap((name) => known.filter((one) => one.name === name || one.group === name));
+  if (groups.length < named.length)
+    throw new Problem('state.missing', 'Not every group that you name is in this hold: eduk hold list shows them.');
+  return { kinds, groups: groups.map(({ group }) => group) };
+}
+
 async function decide(call: Call, approve: boolean): Promise<Result> {
   const holdId = call.args('HOLD')[0]!;
+  const { kinds, groups } = await partOf(call, holdId);
+  const isPart = kinds.length + groups.length > 0;
   const { flowId, decision } = await call
     .gateway()
-    .ask('decideHold', { holdId, approve, confirm: call.has('confirm') })
+    .ask('decideHold', { holdId, approve, confirm: call.has('confirm'), kinds, groups })
     .catch((thrown) => {
       const problem = asProblem(thrown);
       // The door tells of a reference used twice; the operator never gave one.
@@ -154,10 +212,10 @@ async function decide(call: Call, approve: boolean): Promise<Result> {
   if (refusal) throw refusal;
   const state = approve ? 'approved' : 'rejected';
   return {
-    json: { holdId, state, flowId },
+    json: { holdId, state, flowId, ...(isPart ? { kinds, groups } : {}) },
     text: list([
       ['hold', holdId],
-      ['state', state],
+      ['state', isPart ? `${state} in part; eduk hold list shows what still waits` : state],
       ['flow', flowId],
     ]),
     said: decision?.outcome ? undefined : `Accepted, not carried out yet; follow it with eduk flow show ${flowId}`,
@@ -169,6 +227,7 @@ export const approveHold: Command = {
   about: 'Let a held roster take effect, learners be forgotten or go to another school, or two become one.',
   arguments: which,
   flags: {
+    ...partFlags,
     confirm: {
       about: 'Stand in for the second person whom a merge or a change of schools needs, on this machine only.',
     },
@@ -180,5 +239,6 @@ export const rejectHold: Command = {
   name: 'hold reject',
   about: 'Drop a held roster, or keep the learners; what stands stays.',
   arguments: which,
+  flags: partFlags,
   run: (call) => decide(call, false),
 };

@@ -1,6 +1,18 @@
+import { createHash } from 'node:crypto';
 import { isAbsolute } from 'node:path';
 import { outcomes } from '#adapters/eckdt';
-import { describeError, dutchDay, GatewayError, isDay, isSchoolYear, log, newId, seenForgetHold } from '#kernel';
+import {
+  describeError,
+  dutchDay,
+  GatewayError,
+  isDay,
+  isRosterKind,
+  isSchoolYear,
+  log,
+  newId,
+  rosterKinds,
+  seenForgetHold,
+} from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import { type Mandate, MandateState, type Party, Role } from '#proto/eduk/core/v1/party';
 import { CredentialDigests } from '#proto/eduk/events/v1/parties';
@@ -230,6 +242,17 @@ function checkTurn({ door }: Gate, { schoolOin, schoolYear, onDay = '' }: Partia
     throw new GatewayError('state.missing', 'No school has this OIN.', { where: 'school_oin' });
 }
 
+const digestOfPart = (words: readonly string[]): string =>
+  createHash('sha256').update(words.join('\n')).digest('hex').slice(0, 32);
+
+/** Kinds are those of a difference; only a roster has parts. Faults: wire.invalid. */
+function checkPart({ kinds, groups }: Pick<op.DecideHoldRequest, 'kinds' | 'groups'>, isRoster: boolean): void {
+  if (!kinds.every(isRosterKind))
+    throw new GatewayError('wire.invalid', `A kind is one of ${rosterKinds.join(', ')}.`, { where: 'kinds' });
+  if (!isRoster && kinds.length + groups.length > 0)
+    throw new GatewayError('wire.invalid', 'Only a roster is decided in parts.', { where: 'kinds' });
+}
+
 const decideHold = (byPerson: string, isForTwo: boolean): Intake<op.DecideHoldRequest & { schoolOin: string }> => ({
   method: 'OperatorService/DecideHold',
   type: 'eduk.operator.v1.DecideHoldRequest',
@@ -237,8 +260,12 @@ const decideHold = (byPerson: string, isForTwo: boolean): Intake<op.DecideHoldRe
   roles: [Role.ROLE_OPERATOR],
   remember: 35,
   // One decision about a hold: a repeat is the same decision, its opposite a conflict. What takes two persons is turned down where the wrong person approves it.
-  reference: ({ holdId, approve, confirm }) =>
-    isForTwo && approve ? `${holdId} ${confirm ? 'confirmed' : byPerson}` : holdId,
+  reference: ({ holdId, approve, confirm, kinds, groups }) => {
+    const said = isForTwo && approve ? `${holdId} ${confirm ? 'confirmed' : byPerson}` : holdId;
+    const part = [...kinds, '', ...groups];
+    // Each part of a hold is decided by itself.
+    return part.length === 1 ? said : `${said} ${approve ? 'yes' : 'no'} ${digestOfPart(part)}`;
+  },
   school: (request) => request.schoolOin,
   events: (request) => [
     event(
@@ -250,6 +277,8 @@ const decideHold = (byPerson: string, isForTwo: boolean): Intake<op.DecideHoldRe
         byOin: 'operator',
         byPerson,
         confirmed: byPerson === '' && request.confirm,
+        kinds: request.kinds,
+        groups: request.groups,
       } satisfies HoldDecisionSubmitted,
       request.schoolOin,
     ),
@@ -479,15 +508,18 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     return {
       holds: await Promise.all(
         holds.map(async (hold) => {
+          const tokens = [...hold.groupsClosing, ...hold.groups.map(({ group }) => group)];
           const { texts } =
-            hold.groupsClosing.length === 0
+            tokens.length === 0
               ? { texts: [] }
               : await gate.door.services.vault.openTexts({
                   schoolOin: hold.schoolOin,
-                  tokens: hold.groupsClosing,
+                  tokens,
                   keys: [],
                   partyOin: '',
                 });
+          const groupsClosing = texts.slice(0, hold.groupsClosing.length);
+          const groupNames = texts.slice(hold.groupsClosing.length);
           const { holdId, schoolOin, schoolYear, reason, difference, sinceMs, state, byOin, flowId } = hold;
           const { siteCode, administration, forgets, yearGroups } = hold;
           return {
@@ -499,7 +531,9 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
             difference,
             sinceMs,
             state,
-            groupsClosing: texts,
+            groupsClosing,
+            groups: hold.groups.map((group, i) => ({ ...group, name: groupNames[i] ?? '' })),
+            part: hold.part,
             byOin,
             flowId,
             siteCode,
@@ -523,6 +557,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     const hold = await holdNamed(gate, request.holdId);
     const isMerge = hold.loser !== '';
     const isChange = hold.toSchoolOin !== '';
+    checkPart(request, !isMerge && !isChange && hold.forgets === 0);
     const intake = decideHold(personOf(caller), isMerge || isChange);
     const { flowId } = await take(intake, { ...request, schoolOin: hold.schoolOin }, operator, gate);
     const decision = await decided(gate, flowId);

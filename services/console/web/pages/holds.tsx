@@ -46,7 +46,59 @@ const KINDS: readonly [keyof NonNullable<Hold['difference']>, Word, boolean][] =
   ['groupsRenamed', 'groups_renamed', false],
   ['staffLeft', 'staff_left', true],
   ['staffJoined', 'staff_joined', false],
+  ['staffRenamed', 'staff_renamed', true],
+  ['leavingLater', 'leaving_later', true],
 ];
+
+type Chosen = { kinds: string[]; groups: string[] };
+const NOTHING: Chosen = { kinds: [], groups: [] };
+const turned = (words: string[], word: string): string[] =>
+  words.includes(word) ? words.filter((one) => one !== word) : [...words, word];
+
+/** Ticks by which a part is meant. */
+function Part({ hold, chosen, choose }: { hold: Hold; chosen: Chosen; choose: (chosen: Chosen) => void }) {
+  const { say } = useFrame();
+  const numbers = useNumbers();
+  const { difference, groups } = hold;
+  return (
+    <details>
+      <summary>{say('part_of')}</summary>
+      <p class="hint">{say('part_hint')}</p>
+      <fieldset>
+        <legend>{say('part_kinds')}</legend>
+        {KINDS.filter(([kind]) => difference && difference[kind] > 0).map(([kind, word]) => (
+          <label class="choice" key={kind}>
+            <input
+              type="checkbox"
+              checked={chosen.kinds.includes(kind)}
+              onChange={() => choose({ ...chosen, kinds: turned(chosen.kinds, kind) })}
+            />
+            {numbers(difference![kind])} {say(word)}
+          </label>
+        ))}
+      </fieldset>
+      {groups.length > 1 && (
+        <fieldset>
+          <legend>{say('part_groups')}</legend>
+          {groups.map((of) => (
+            <label class="choice" key={of.group}>
+              <input
+                type="checkbox"
+                checked={chosen.groups.includes(of.group)}
+                onChange={() => choose({ ...chosen, groups: turned(chosen.groups, of.group) })}
+              />
+              {say('group_of_year')} {of.yearGroup || '–'}:{' '}
+              {(['left', 'joined', 'moved', 'renamed'] as const)
+                .filter((kind) => of[kind] > 0)
+                .map((kind) => `${numbers(of[kind])} ${say(kind)}`)
+                .join(', ')}
+            </label>
+          ))}
+        </fieldset>
+      )}
+    </details>
+  );
+}
 
 function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: string }) => void }) {
   const { say, duty } = useFrame();
@@ -56,6 +108,8 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
   const isOpen = hold.state === 'held' || hold.state === 'waiting';
   const name = `${hold.school.name || hold.school.oin} ${hold.schoolYear}`;
   const { difference } = hold;
+  const [chosen, choose] = useState<Chosen>(NOTHING);
+  const canPart = isOpen && duty === 'operator' && difference !== undefined && hold.reason !== 'school_change';
   const most = difference ? Math.max(1, difference.before, difference.after) : 1;
   return (
     <li id={hold.id}>
@@ -126,6 +180,8 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
           <When at={hold.since} />
         </dd>
       </dl>
+      {hold.part && isOpen && <p class="hint">{say('hold_part')}</p>}
+      {canPart && <Part hold={hold} chosen={chosen} choose={choose} />}
       <div class="row">
         {isOpen && duty === 'operator' && (
           <>
@@ -135,7 +191,7 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
               kind="main"
               about={name}
               path="/api/holds/decide"
-              body={{ hold: hold.id, approve: true }}
+              body={{ hold: hold.id, approve: true, ...chosen }}
               done={({ flow, decided }) => told({ text: say(decided ? 'approved_done' : 'decided_later'), flow })}
             />
             <Act
@@ -144,7 +200,7 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
               kind="stop"
               about={name}
               path="/api/holds/decide"
-              body={{ hold: hold.id, approve: false }}
+              body={{ hold: hold.id, approve: false, ...chosen }}
               done={({ flow, decided }) => told({ text: say(decided ? 'rejected_done' : 'decided_later'), flow })}
             />
           </>

@@ -123,6 +123,14 @@ export interface HoldDecisionSubmitted {
   byPerson: string;
   /** The operator's key stands in for a second person. */
   confirmed: boolean;
+  /**
+   * What it is about: `left`, `joined`, `moved`, `renamed`, `leavingLater`, `changed`, `groupsClosed`, `groupsOpened`, `groupsRenamed`,
+   * `groupsChanged`, `staffLeft`, `staffJoined`, `staffRenamed`, `staffChanged`. Each person or group is of the gravest kind of what
+   * happens to it. None = all kinds.
+   */
+  kinds: string[];
+  /** Only groups, and learners in them now or coming into them. None = everybody. */
+  groups: string[];
 }
 
 /** Two tokens of one learner are to be one. */
@@ -229,12 +237,28 @@ export interface YearGroupDifference {
   renamed: number;
 }
 
+/** A part of a difference: learners of one group, as numbers, and the group itself. */
+export interface GroupDifference {
+  group: string;
+  /** Empty = none is given. */
+  yearGroup: string;
+  joined: number;
+  left: number;
+  /** Out of it or within it. */
+  moved: number;
+  renamed: number;
+  /** The group closes. */
+  closes: boolean;
+}
+
 /** The decision about a hold was carried out. What became of the roster stands in the roster's own flow. */
 export interface HoldDecided {
   holdId: string;
   rosterId: string;
   schoolOin: string;
   approved: boolean;
+  /** Of a part: the rest waits on under the same hold. */
+  part: boolean;
 }
 
 /** A school is to go on to another school year, now or on a day. */
@@ -1897,7 +1921,16 @@ export const LearnersSubmitted: MessageFns<LearnersSubmitted> = {
 };
 
 function createBaseHoldDecisionSubmitted(): HoldDecisionSubmitted {
-  return { schoolOin: "", holdId: "", approve: false, byOin: "", byPerson: "", confirmed: false };
+  return {
+    schoolOin: "",
+    holdId: "",
+    approve: false,
+    byOin: "",
+    byPerson: "",
+    confirmed: false,
+    kinds: [],
+    groups: [],
+  };
 }
 
 export const HoldDecisionSubmitted: MessageFns<HoldDecisionSubmitted> = {
@@ -1919,6 +1952,12 @@ export const HoldDecisionSubmitted: MessageFns<HoldDecisionSubmitted> = {
     }
     if (message.confirmed !== false) {
       writer.uint32(48).bool(message.confirmed);
+    }
+    for (const v of message.kinds) {
+      writer.uint32(58).string(v!);
+    }
+    for (const v of message.groups) {
+      writer.uint32(66).string(v!);
     }
     return writer;
   },
@@ -1984,6 +2023,22 @@ export const HoldDecisionSubmitted: MessageFns<HoldDecisionSubmitted> = {
             message.confirmed = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.kinds.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.groups.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2020,6 +2075,12 @@ export const HoldDecisionSubmitted: MessageFns<HoldDecisionSubmitted> = {
         ? globalThis.String(object.by_person)
         : "",
       confirmed: isSet(object.confirmed) ? globalThis.Boolean(object.confirmed) : false,
+      kinds: globalThis.Array.isArray(object?.kinds)
+        ? object.kinds.map((e: any) => globalThis.String(e))
+        : [],
+      groups: globalThis.Array.isArray(object?.groups)
+        ? object.groups.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -2043,6 +2104,12 @@ export const HoldDecisionSubmitted: MessageFns<HoldDecisionSubmitted> = {
     if (message.confirmed !== false) {
       obj.confirmed = message.confirmed;
     }
+    if (message.kinds?.length) {
+      obj.kinds = message.kinds;
+    }
+    if (message.groups?.length) {
+      obj.groups = message.groups;
+    }
     return obj;
   },
 
@@ -2057,6 +2124,8 @@ export const HoldDecisionSubmitted: MessageFns<HoldDecisionSubmitted> = {
     message.byOin = object.byOin ?? "";
     message.byPerson = object.byPerson ?? "";
     message.confirmed = object.confirmed ?? false;
+    message.kinds = object.kinds?.map((e) => e) || [];
+    message.groups = object.groups?.map((e) => e) || [];
     return message;
   },
 };
@@ -3549,8 +3618,177 @@ export const YearGroupDifference: MessageFns<YearGroupDifference> = {
   },
 };
 
+function createBaseGroupDifference(): GroupDifference {
+  return { group: "", yearGroup: "", joined: 0, left: 0, moved: 0, renamed: 0, closes: false };
+}
+
+export const GroupDifference: MessageFns<GroupDifference> = {
+  encode(message: GroupDifference, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.group !== "") {
+      writer.uint32(10).string(message.group);
+    }
+    if (message.yearGroup !== "") {
+      writer.uint32(18).string(message.yearGroup);
+    }
+    if (message.joined !== 0) {
+      writer.uint32(24).uint32(message.joined);
+    }
+    if (message.left !== 0) {
+      writer.uint32(32).uint32(message.left);
+    }
+    if (message.moved !== 0) {
+      writer.uint32(40).uint32(message.moved);
+    }
+    if (message.renamed !== 0) {
+      writer.uint32(48).uint32(message.renamed);
+    }
+    if (message.closes !== false) {
+      writer.uint32(56).bool(message.closes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GroupDifference {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGroupDifference();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.group = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.yearGroup = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.joined = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.left = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.moved = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.renamed = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.closes = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GroupDifference {
+    return {
+      group: isSet(object.group) ? globalThis.String(object.group) : "",
+      yearGroup: isSet(object.yearGroup)
+        ? globalThis.String(object.yearGroup)
+        : isSet(object.year_group)
+        ? globalThis.String(object.year_group)
+        : "",
+      joined: isSet(object.joined) ? globalThis.Number(object.joined) : 0,
+      left: isSet(object.left) ? globalThis.Number(object.left) : 0,
+      moved: isSet(object.moved) ? globalThis.Number(object.moved) : 0,
+      renamed: isSet(object.renamed) ? globalThis.Number(object.renamed) : 0,
+      closes: isSet(object.closes) ? globalThis.Boolean(object.closes) : false,
+    };
+  },
+
+  toJSON(message: GroupDifference): unknown {
+    const obj: any = {};
+    if (message.group !== "") {
+      obj.group = message.group;
+    }
+    if (message.yearGroup !== "") {
+      obj.yearGroup = message.yearGroup;
+    }
+    if (message.joined !== 0) {
+      obj.joined = Math.round(message.joined);
+    }
+    if (message.left !== 0) {
+      obj.left = Math.round(message.left);
+    }
+    if (message.moved !== 0) {
+      obj.moved = Math.round(message.moved);
+    }
+    if (message.renamed !== 0) {
+      obj.renamed = Math.round(message.renamed);
+    }
+    if (message.closes !== false) {
+      obj.closes = message.closes;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GroupDifference>): GroupDifference {
+    return GroupDifference.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GroupDifference>): GroupDifference {
+    const message = createBaseGroupDifference();
+    message.group = object.group ?? "";
+    message.yearGroup = object.yearGroup ?? "";
+    message.joined = object.joined ?? 0;
+    message.left = object.left ?? 0;
+    message.moved = object.moved ?? 0;
+    message.renamed = object.renamed ?? 0;
+    message.closes = object.closes ?? false;
+    return message;
+  },
+};
+
 function createBaseHoldDecided(): HoldDecided {
-  return { holdId: "", rosterId: "", schoolOin: "", approved: false };
+  return { holdId: "", rosterId: "", schoolOin: "", approved: false, part: false };
 }
 
 export const HoldDecided: MessageFns<HoldDecided> = {
@@ -3566,6 +3804,9 @@ export const HoldDecided: MessageFns<HoldDecided> = {
     }
     if (message.approved !== false) {
       writer.uint32(32).bool(message.approved);
+    }
+    if (message.part !== false) {
+      writer.uint32(40).bool(message.part);
     }
     return writer;
   },
@@ -3615,6 +3856,14 @@ export const HoldDecided: MessageFns<HoldDecided> = {
             message.approved = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.part = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3645,6 +3894,7 @@ export const HoldDecided: MessageFns<HoldDecided> = {
         ? globalThis.String(object.school_oin)
         : "",
       approved: isSet(object.approved) ? globalThis.Boolean(object.approved) : false,
+      part: isSet(object.part) ? globalThis.Boolean(object.part) : false,
     };
   },
 
@@ -3662,6 +3912,9 @@ export const HoldDecided: MessageFns<HoldDecided> = {
     if (message.approved !== false) {
       obj.approved = message.approved;
     }
+    if (message.part !== false) {
+      obj.part = message.part;
+    }
     return obj;
   },
 
@@ -3674,6 +3927,7 @@ export const HoldDecided: MessageFns<HoldDecided> = {
     message.rosterId = object.rosterId ?? "";
     message.schoolOin = object.schoolOin ?? "";
     message.approved = object.approved ?? false;
+    message.part = object.part ?? false;
     return message;
   },
 };

@@ -401,6 +401,26 @@ export interface HeldRoster {
   /** No roster waits, but learners who are to go on at this school, from a day on. */
   toSchoolOin: string;
   onDay: string;
+  /** Where the difference is, by group; a part may name these. */
+  groups: HeldGroup[];
+  /** A part of it was decided: this is the rest. */
+  part: boolean;
+}
+
+/** A group in a difference, as numbers. */
+export interface HeldGroup {
+  /** Names it in DecideHoldRequest. */
+  group: string;
+  name: string;
+  /** Empty = none is given. */
+  yearGroup: string;
+  joined: number;
+  left: number;
+  /** Out of it or within it. */
+  moved: number;
+  renamed: number;
+  /** The group closes. */
+  closes: boolean;
 }
 
 /** Of which school. */
@@ -424,6 +444,13 @@ export interface DecideHoldRequest {
   approve: boolean;
   /** With the operator's key, on loopback: it stands in for the second person whom a merge of learners needs. */
   confirm: boolean;
+  /**
+   * A part of a held roster, by kind (as in HoldDecisionSubmitted); the rest waits on under the same id. None = all kinds. Faults: state.missing where
+   * nothing of it waits, state.conflict for a group that somebody stays in.
+   */
+  kinds: string[];
+  /** A part by group (HeldGroup.group): learners who are in it now or come into it, and the group. None = everybody. */
+  groups: string[];
 }
 
 /** Done. */
@@ -5711,6 +5738,8 @@ function createBaseHeldRoster(): HeldRoster {
     merges: 0,
     toSchoolOin: "",
     onDay: "",
+    groups: [],
+    part: false,
   };
 }
 
@@ -5772,6 +5801,12 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     }
     if (message.onDay !== "") {
       writer.uint32(146).string(message.onDay);
+    }
+    for (const v of message.groups) {
+      HeldGroup.encode(v!, writer.uint32(154).fork()).join();
+    }
+    if (message.part !== false) {
+      writer.uint32(160).bool(message.part);
     }
     return writer;
   },
@@ -5933,6 +5968,22 @@ export const HeldRoster: MessageFns<HeldRoster> = {
             message.onDay = reader.string();
             continue;
           }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.groups.push(HeldGroup.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.part = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6009,6 +6060,10 @@ export const HeldRoster: MessageFns<HeldRoster> = {
         : isSet(object.on_day)
         ? globalThis.String(object.on_day)
         : "",
+      groups: globalThis.Array.isArray(object?.groups)
+        ? object.groups.map((e: any) => HeldGroup.fromJSON(e))
+        : [],
+      part: isSet(object.part) ? globalThis.Boolean(object.part) : false,
     };
   },
 
@@ -6068,6 +6123,12 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     if (message.onDay !== "") {
       obj.onDay = message.onDay;
     }
+    if (message.groups?.length) {
+      obj.groups = message.groups.map((e) => HeldGroup.toJSON(e));
+    }
+    if (message.part !== false) {
+      obj.part = message.part;
+    }
     return obj;
   },
 
@@ -6096,6 +6157,193 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     message.merges = object.merges ?? 0;
     message.toSchoolOin = object.toSchoolOin ?? "";
     message.onDay = object.onDay ?? "";
+    message.groups = object.groups?.map((e) => HeldGroup.fromPartial(e)) || [];
+    message.part = object.part ?? false;
+    return message;
+  },
+};
+
+function createBaseHeldGroup(): HeldGroup {
+  return { group: "", name: "", yearGroup: "", joined: 0, left: 0, moved: 0, renamed: 0, closes: false };
+}
+
+export const HeldGroup: MessageFns<HeldGroup> = {
+  encode(message: HeldGroup, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.group !== "") {
+      writer.uint32(10).string(message.group);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.yearGroup !== "") {
+      writer.uint32(26).string(message.yearGroup);
+    }
+    if (message.joined !== 0) {
+      writer.uint32(32).uint32(message.joined);
+    }
+    if (message.left !== 0) {
+      writer.uint32(40).uint32(message.left);
+    }
+    if (message.moved !== 0) {
+      writer.uint32(48).uint32(message.moved);
+    }
+    if (message.renamed !== 0) {
+      writer.uint32(56).uint32(message.renamed);
+    }
+    if (message.closes !== false) {
+      writer.uint32(64).bool(message.closes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldGroup {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldGroup();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.group = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.yearGroup = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.joined = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.left = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.moved = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.renamed = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.closes = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldGroup {
+    return {
+      group: isSet(object.group) ? globalThis.String(object.group) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      yearGroup: isSet(object.yearGroup)
+        ? globalThis.String(object.yearGroup)
+        : isSet(object.year_group)
+        ? globalThis.String(object.year_group)
+        : "",
+      joined: isSet(object.joined) ? globalThis.Number(object.joined) : 0,
+      left: isSet(object.left) ? globalThis.Number(object.left) : 0,
+      moved: isSet(object.moved) ? globalThis.Number(object.moved) : 0,
+      renamed: isSet(object.renamed) ? globalThis.Number(object.renamed) : 0,
+      closes: isSet(object.closes) ? globalThis.Boolean(object.closes) : false,
+    };
+  },
+
+  toJSON(message: HeldGroup): unknown {
+    const obj: any = {};
+    if (message.group !== "") {
+      obj.group = message.group;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.yearGroup !== "") {
+      obj.yearGroup = message.yearGroup;
+    }
+    if (message.joined !== 0) {
+      obj.joined = Math.round(message.joined);
+    }
+    if (message.left !== 0) {
+      obj.left = Math.round(message.left);
+    }
+    if (message.moved !== 0) {
+      obj.moved = Math.round(message.moved);
+    }
+    if (message.renamed !== 0) {
+      obj.renamed = Math.round(message.renamed);
+    }
+    if (message.closes !== false) {
+      obj.closes = message.closes;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldGroup>): HeldGroup {
+    return HeldGroup.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HeldGroup>): HeldGroup {
+    const message = createBaseHeldGroup();
+    message.group = object.group ?? "";
+    message.name = object.name ?? "";
+    message.yearGroup = object.yearGroup ?? "";
+    message.joined = object.joined ?? 0;
+    message.left = object.left ?? 0;
+    message.moved = object.moved ?? 0;
+    message.renamed = object.renamed ?? 0;
+    message.closes = object.closes ?? false;
     return message;
   },
 };
@@ -6312,7 +6560,7 @@ export const ListHoldsResponse: MessageFns<ListHoldsResponse> = {
 };
 
 function createBaseDecideHoldRequest(): DecideHoldRequest {
-  return { holdId: "", approve: false, confirm: false };
+  return { holdId: "", approve: false, confirm: false, kinds: [], groups: [] };
 }
 
 export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
@@ -6325,6 +6573,12 @@ export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
     }
     if (message.confirm !== false) {
       writer.uint32(24).bool(message.confirm);
+    }
+    for (const v of message.kinds) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.groups) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -6366,6 +6620,22 @@ export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
             message.confirm = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kinds.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.groups.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6387,6 +6657,8 @@ export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
         : "",
       approve: isSet(object.approve) ? globalThis.Boolean(object.approve) : false,
       confirm: isSet(object.confirm) ? globalThis.Boolean(object.confirm) : false,
+      kinds: globalThis.Array.isArray(object?.kinds) ? object.kinds.map((e: any) => globalThis.String(e)) : [],
+      groups: globalThis.Array.isArray(object?.groups) ? object.groups.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -6401,6 +6673,12 @@ export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
     if (message.confirm !== false) {
       obj.confirm = message.confirm;
     }
+    if (message.kinds?.length) {
+      obj.kinds = message.kinds;
+    }
+    if (message.groups?.length) {
+      obj.groups = message.groups;
+    }
     return obj;
   },
 
@@ -6412,6 +6690,8 @@ export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
     message.holdId = object.holdId ?? "";
     message.approve = object.approve ?? false;
     message.confirm = object.confirm ?? false;
+    message.kinds = object.kinds?.map((e) => e) || [];
+    message.groups = object.groups?.map((e) => e) || [];
     return message;
   },
 };

@@ -7,6 +7,7 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
+  GroupDifference,
   GroupEntry,
   LearnerEntry,
   RosterDifference,
@@ -129,6 +130,10 @@ export interface Hold {
   /** Not a roster: the school where its learners are to go on, and from when. */
   toSchoolOin: string;
   onDay: string;
+  /** Where the difference is, by group. */
+  groups: GroupDifference[];
+  /** A part of it was decided: this is the rest. */
+  part: boolean;
 }
 
 /** Held rosters. */
@@ -1574,6 +1579,8 @@ function createBaseHold(): Hold {
     loser: "",
     toSchoolOin: "",
     onDay: "",
+    groups: [],
+    part: false,
   };
 }
 
@@ -1641,6 +1648,12 @@ export const Hold: MessageFns<Hold> = {
     }
     if (message.onDay !== "") {
       writer.uint32(162).string(message.onDay);
+    }
+    for (const v of message.groups) {
+      GroupDifference.encode(v!, writer.uint32(170).fork()).join();
+    }
+    if (message.part !== false) {
+      writer.uint32(176).bool(message.part);
     }
     return writer;
   },
@@ -1818,6 +1831,22 @@ export const Hold: MessageFns<Hold> = {
             message.onDay = reader.string();
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.groups.push(GroupDifference.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.part = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1900,6 +1929,10 @@ export const Hold: MessageFns<Hold> = {
         : isSet(object.on_day)
         ? globalThis.String(object.on_day)
         : "",
+      groups: globalThis.Array.isArray(object?.groups)
+        ? object.groups.map((e: any) => GroupDifference.fromJSON(e))
+        : [],
+      part: isSet(object.part) ? globalThis.Boolean(object.part) : false,
     };
   },
 
@@ -1965,6 +1998,12 @@ export const Hold: MessageFns<Hold> = {
     if (message.onDay !== "") {
       obj.onDay = message.onDay;
     }
+    if (message.groups?.length) {
+      obj.groups = message.groups.map((e) => GroupDifference.toJSON(e));
+    }
+    if (message.part !== false) {
+      obj.part = message.part;
+    }
     return obj;
   },
 
@@ -1995,6 +2034,8 @@ export const Hold: MessageFns<Hold> = {
     message.loser = object.loser ?? "";
     message.toSchoolOin = object.toSchoolOin ?? "";
     message.onDay = object.onDay ?? "";
+    message.groups = object.groups?.map((e) => GroupDifference.fromPartial(e)) || [];
+    message.part = object.part ?? false;
     return message;
   },
 };
