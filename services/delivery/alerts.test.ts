@@ -14,8 +14,8 @@ function gateway() {
   const client = bench.client(DeliveryServiceDefinition);
   const alert = (more: Partial<Alert> = {}): Alert =>
     Alert.fromPartial({ code: 'endpoint.failing', partyOin: PARTY, subject: 'webhook', grade: 'warn', ...more });
-  const look = async (alerts: Alert[], teller = 'a', unknown: string[] = []) =>
-    (await client.weighAlerts({ alerts, unknown, teller })).news.map(({ what }) => what);
+  const look = async (alerts: Alert[], teller = 'a', unknown: string[] = [], over: Alert[] = []) =>
+    (await client.weighAlerts({ alerts, unknown, teller, over })).news.map(({ what }) => what);
   const told = (isTold: boolean, teller = 'a') => client.noteTold({ teller, told: isTold });
   return { bench, client, alert, look, told };
 }
@@ -39,6 +39,24 @@ describe('an alert', () => {
     await told(true);
     bench.advance(AGAIN_MS);
     expect(await look([])).toEqual([]);
+  });
+
+  test('of a certificate stands where no door has seen its party yet, and is over where one saw that it is well', async () => {
+    const { bench, client, alert, look, told } = gateway();
+    const ends = alert({ code: 'certificate.ends', subject: '' });
+    await look([ends]);
+    await told(true);
+    // Doors were started anew: the party comes once a day.
+    bench.advance(20 * HOUR);
+    expect(await look([])).toEqual([]);
+    expect((await client.listAlerts({})).alerts).toHaveLength(1);
+    expect(await look([ends])).toEqual([]);
+    // One door saw its new certificate, another the old one a moment ago.
+    expect(await look([], 'a', [], [ends])).toEqual([]);
+    bench.advance(ENDS_MS + 1);
+    expect(await look([], 'a', [], [ends])).toEqual(['ended']);
+    await told(true);
+    expect((await client.listAlerts({})).alerts).toEqual([]);
   });
 
   test('that comes and goes before its time is told to nobody', async () => {

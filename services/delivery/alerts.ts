@@ -18,6 +18,8 @@ import { type AlertRow, alerts, usualTraffic } from './tables.ts';
 
 /** What no door has seen for so long is over. Longer than several looks: doors do not all see the same. */
 export const ENDS_MS = 90_000;
+/** What a door sees only when its party comes stands for so long: who was started anew has seen nobody yet. */
+const LASTS_MS = 7 * 86_400_000;
 /** What stands is told again after so long. */
 export const AGAIN_MS = 86_400_000;
 /** Who tells has so long; then another may. */
@@ -33,7 +35,11 @@ export const MOST = 2_000;
 type Writes = Pick<Unit, 'get' | 'list' | 'put' | 'remove'>;
 
 /** One look of one door. Committed before anything is told. */
-export function weigh(unit: Writes, now: number, { alerts: seen, unknown, teller }: WeighAlertsRequest): AlertNews[] {
+export function weigh(
+  unit: Writes,
+  now: number,
+  { alerts: seen, unknown, teller, over }: WeighAlertsRequest,
+): AlertNews[] {
   const before = new Map(
     unit.list(alerts, { equals: [], limit: MOST }).map((row) => [nameOf(row), notAhead(row, now)]),
   );
@@ -41,7 +47,7 @@ export function weigh(unit: Writes, now: number, { alerts: seen, unknown, teller
   const rows: AlertRow[] = [];
   const names = new Set<string>();
   for (const alert of seen) {
-    const name = nameOf({ ...alert, party: alert.partyOin, school: alert.schoolOin });
+    const name = nameOfAlert(alert);
     if (names.has(name)) continue;
     names.add(name);
     const known = before.get(name);
@@ -55,9 +61,10 @@ export function weigh(unit: Writes, now: number, { alerts: seen, unknown, teller
   }
   const unclear = new Set(unknown);
   for (const row of before.values()) rows.push(unclear.has(row.code) ? { ...row, seenMs: now } : { ...row });
+  const ended = new Set(over.map(nameOfAlert));
   const news: AlertNews[] = [];
   for (const row of rows) {
-    const what = newsOf(row, now);
+    const what = newsOf(row, now, ended.has(nameOf(row)) ? ENDS_MS : endsMs(row));
     // Nobody was told of it, or nobody is told of anything any more: it may go unsaid.
     const isUnsaid = row.toldMs === 0 || (teller === '' && now - row.seenMs > AGAIN_MS);
     if (what === 'ended' && isUnsaid && row.tellingMs <= now) {
@@ -106,9 +113,13 @@ export function noteTold(unit: Writes, now: number, { teller, told }: NoteToldRe
   }
 }
 
-/** Undefined = nothing is new. */
-function newsOf(row: AlertRow, now: number): 'opened' | 'worse' | 'stands' | 'ended' | undefined {
-  if (now - row.seenMs > ENDS_MS) return 'ended';
+/** How long it stands unseen. */
+const endsMs = ({ code, party }: Readonly<AlertRow>): number =>
+  code === 'certificate.ends' && party !== '' ? LASTS_MS : ENDS_MS;
+
+/** Undefined = nothing is new. `lasts`: how long it stands unseen. */
+function newsOf(row: AlertRow, now: number, lasts: number): 'opened' | 'worse' | 'stands' | 'ended' | undefined {
+  if (now - row.seenMs > lasts) return 'ended';
   if (row.toldMs === 0) return now - row.openedMs >= row.patienceMs ? 'opened' : undefined;
   if ((row.grade === 'page' && row.toldGrade !== 'page') || (row.toldCount > 0 && row.count >= row.toldCount * WORSE))
     return 'worse';
@@ -197,7 +208,7 @@ export const alertsServed = (engine: EngineView) => ({
       // What is over and still to be told stands no more.
       alerts: engine
         .list(alerts, { equals: [], limit: MOST })
-        .filter(({ seenMs }) => now - seenMs <= ENDS_MS)
+        .filter((row) => now - row.seenMs <= endsMs(row))
         .sort((a, b) => grade(a) - grade(b) || a.openedMs - b.openedMs)
         .map((row) => ({
           alert: alertOf(row),
@@ -211,6 +222,9 @@ export const alertsServed = (engine: EngineView) => ({
 
 const nameOf = ({ code, party, school, subject }: Pick<AlertRow, 'code' | 'party' | 'school' | 'subject'>): string =>
   JSON.stringify([code, party, school, subject]);
+
+const nameOfAlert = ({ code, partyOin: party, schoolOin: school, subject }: Alert): string =>
+  nameOf({ code, party, school, subject });
 
 const said = ({ grade, count, sinceMs, patienceMs }: Alert) => ({
   grade,

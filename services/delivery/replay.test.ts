@@ -21,6 +21,17 @@ const PLATFORM = '00000001000000000003';
 const { SERVICE_ENTITLEMENT } = Service;
 const { MANDATE_STATE_ACTIVE, MANDATE_STATE_ENDED } = MandateState;
 
+const noParty = {
+  oin: '',
+  name: '',
+  roles: [] as Role[],
+  endpoints: [] as { standard: string; url: string }[],
+  boardOin: '',
+  sectors: [],
+  attributes: [],
+  requiresAcceptance: false,
+};
+
 /** A platform with a webhook, and a sender that does what the test says. */
 function chain() {
   const bench = testBench(delivery);
@@ -30,14 +41,10 @@ function chain() {
       'PartyRegistered',
       {
         party: {
+          ...noParty,
           oin: PLATFORM,
-          name: '',
           roles: [Role.ROLE_PLATFORM],
           endpoints: url === '' ? [] : [{ standard: 'webhook', url }],
-          boardOin: '',
-          sectors: [],
-          attributes: [],
-          requiresAcceptance: false,
         },
       },
       PLATFORM,
@@ -255,6 +262,29 @@ describe('what it would come to', () => {
       selected: 3,
       forbidden: { 'mandate.missing': 2, parked: 1 },
     });
+  });
+
+  test('what is of a learner who was forgotten since, and what is told to another board by now', async () => {
+    const it = await delivered(['a', 'b']);
+    it.bench.advance(1);
+    it.bench.submit('LearnerForgotten', { schoolOin: SCHOOL, learner: 'a' }, 'a', { school: SCHOOL });
+    await it.drain();
+    const { forbidden } = counted(await it.preview({ again: true, types: ['EntitlementGranted'] }));
+    expect(forbidden).toEqual({ forgotten: 1 });
+
+    const board = chain();
+    const party = (oin: string, of: object) =>
+      board.bench.submit('PartyRegistered', { party: { ...noParty, oin, ...of } }, oin);
+    const endpoints = [{ standard: 'webhook-mandates', url: 'https://b.example/' }];
+    party(PLATFORM, { roles: [Role.ROLE_BOARD], endpoints });
+    party(SCHOOL, { roles: [Role.ROLE_SCHOOL], boardOin: PLATFORM });
+    const mandate = { mandateId: 'm', schoolOin: SCHOOL, partyOin: OTHER, services: [SERVICE_ENTITLEMENT] };
+    board.bench.submit('MandateChanged', { mandate: { ...mandate, state: MANDATE_STATE_ACTIVE } as never }, SCHOOL);
+    await board.drain();
+    expect(board.sent).toHaveLength(1);
+    expect(counted(await board.preview({ again: true }))).toMatchObject({ had: 1, forbidden: {} });
+    party(SCHOOL, { roles: [Role.ROLE_SCHOOL], boardOin: OTHER });
+    expect(counted(await board.preview({ again: true }))).toMatchObject({ toSend: 0, forbidden: { route: 1 } });
   });
 
   test('a party without an endpoint, and a second preview', async () => {

@@ -6,7 +6,17 @@ import { describe, expect, test } from 'vitest';
 import { testBench } from '#bus';
 import { Role } from '#proto/eduk/core/v1/party';
 import { type Attempt, AttemptOutcome, DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
-import { breakerOf, drawn, MOST_WIDTH, newEndpoint, pace, roomOf, widthOf } from './endpoint.ts';
+import {
+  afterAnswer,
+  breakerOf,
+  drawn,
+  MOST_DOUBTS,
+  MOST_WIDTH,
+  newEndpoint,
+  pace,
+  roomOf,
+  widthOf,
+} from './endpoint.ts';
 import { delivery } from './index.ts';
 
 const PARTY = '00000001000000000003';
@@ -273,6 +283,16 @@ describe('of fifty endpoints', () => {
   test('such a wait would be found: a sender with no more places than the slow one takes', async () => {
     expect((await waits(10_000, 6)).late).toBeGreaterThan(0);
   });
+});
+
+test('one that goes on giving no answer in time comes back half as wide, and not to one', () => {
+  const row = { ...newEndpoint(PARTY, 'webhook', 'https://a.example/'), width: 16, doubts: MOST_DOUBTS };
+  const silent = { verdict: 'doubt', status: 0, cause: 'timeout', retryAfterS: 0, first: true } as const;
+  const more = { isFull: true, others: 0 };
+  const once = afterAnswer(row, { ...silent, ...more, startedMs: 1_000, seed: 'a' }, 1_000);
+  expect(once).toMatchObject({ rests: 1, width: 1, narrowed: 8 });
+  const twice = afterAnswer(once, { ...silent, ...more, startedMs: 2_000, seed: 'b' }, 2_000);
+  expect(twice).toMatchObject({ rests: 2, width: 1, narrowed: 8 });
 });
 
 test('the breaker is open while it rests, half open while it is tried, and closed again', () => {

@@ -12,7 +12,7 @@ import { begun, withAnswer, withAsked } from './flow.ts';
 import { flows } from './index.ts';
 import { listRefusals, noteRefusals } from './refusals.ts';
 import { listScores, score } from './scores.ts';
-import { flowsTable, type ScoreRow } from './tables.ts';
+import { type FlowTableRow, flowsTable, type ScoreRow } from './tables.ts';
 
 const SCHOOL = '0000000700012AB00000';
 const SELLER = '00000001000000000002';
@@ -513,6 +513,28 @@ describe('the score of a sender', () => {
       ),
       { numRuns: 60 },
     );
+  });
+
+  test('of a flow that was refused and then is not, nothing stays counted as refused', () => {
+    let row: ScoreRow | undefined;
+    const unit = {
+      get: () => row,
+      list: () => [],
+      put: (_: unknown, put: ScoreRow) => {
+        row = put;
+      },
+    } as unknown as Parameters<typeof score>[0];
+    const flow = (says: string, code: string) =>
+      ({
+        ...begun('00000000-0000-7000-8000-000000000001', AT),
+        ...{ party: SELLER, acceptedMs: AT, outcome: 'x', says, code, asked: 1, answered: 1 },
+        refused: says === 'refused' ? 1 : 0,
+      }) as FlowTableRow;
+    score(unit, 'l', undefined, flow('refused', 'wire.invalid'));
+    expect(row).toMatchObject({ accepted: 1, refused: { 'wire.invalid': 1 } });
+    score(unit, 'l', flow('refused', 'wire.invalid'), flow('refused', 'product.unknown'));
+    score(unit, 'l', flow('refused', 'product.unknown'), flow('done', ''));
+    expect(row).toMatchObject({ accepted: 1, refused: {} });
   });
 
   test('counts what doors refused, and puts days older than two months together', async () => {

@@ -65,9 +65,7 @@ export function rowsToTell<Name>(rows: ReadonlyMap<Name, ReadonlyMap<string, num
   const size = (counts: ReadonlyMap<string, number>): number => [...counts.values()].reduce((sum, n) => sum + n, 0);
   const tell: Name[] = [];
   const kept = new Map<string, number>();
-  let away = 0;
   const keep = (counts: ReadonlyMap<string, number>): void => {
-    away += 1;
     for (const [name, n] of counts) kept.set(name, (kept.get(name) ?? 0) + n);
   };
   for (const [name, counts] of rows) {
@@ -76,6 +74,6 @@ export function rowsToTell<Name>(rows: ReadonlyMap<Name, ReadonlyMap<string, num
   }
   // The largest first, so that the smallest is at hand.
   tell.sort((a, b) => size(rows.get(b)!) - size(rows.get(a)!));
-  while (tell.length > 0 && (away === 1 || [...kept.values()].some(isSmall))) keep(rows.get(tell.pop()!)!);
+  while (tell.length > 0 && [...kept.values()].some(isSmall)) keep(rows.get(tell.pop()!)!);
   return new Set(tell);
 }

@@ -63,10 +63,10 @@ export class Alerts {
   /** Looks once, and tells what is new. */
   async look(): Promise<void> {
     const { delivery } = this.#gate.door.services;
-    const { alerts, unknown } = judge(await this.#looked());
+    const { alerts, unknown, over } = judge(await this.#looked());
     // Where nobody is to be told, what stands is kept for who asks.
     const teller = this.channels.length > 0 ? this.#teller : '';
-    const { news } = await delivery.weighAlerts({ alerts, unknown, teller }).catch(async (thrown: unknown) => {
+    const { news } = await delivery.weighAlerts({ alerts, unknown, teller, over }).catch(async (thrown: unknown) => {
       await this.#tellAlone(alerts, asGatewayError(thrown).fault);
       throw thrown;
     });
@@ -144,8 +144,11 @@ export class Alerts {
     const gate = this.#gate;
     const { services, chain, clock } = gate.door;
     const maybe = <T>(asked: Promise<T>): Promise<T | undefined> => asked.catch(() => undefined);
-    const [missing, ages, parked, endpoints, held, reveals, keys, registers, pulls, silent, launched] =
+    const seen = [...(gate.certificates?.seen() ?? [])].filter(([oin]) => chain.party(oin) !== undefined);
+    const [standing, missing, ages, parked, endpoints, held, reveals, keys, registers, pulls, silent, launched] =
       await Promise.all([
+        // Only certificates that were seen say that something is over.
+        seen.length > 0 ? maybe(services.delivery.listAlerts({})) : undefined,
         maybe(this.#missing()),
         maybe(services.log.ages({})),
         maybe(services.log.listParked({ limit: 1_000 })),
@@ -160,6 +163,7 @@ export class Alerts {
       ]);
     return {
       nowMs: clock.now(),
+      standing: standing?.alerts.map(({ alert }) => alert!),
       missing,
       log: ages &&
         parked && { ages: ages.ages, freeDiskBytes: Number(ages.freeDiskBytes), parkedKeys: parked.parked.length },
@@ -168,9 +172,7 @@ export class Alerts {
       reveals,
       keys,
       certificates: [
-        ...[...(gate.certificates?.seen() ?? [])]
-          .filter(([oin]) => chain.party(oin) !== undefined)
-          .map(([partyOin, notAfterMs]) => ({ partyOin, name: '', notAfterMs })),
+        ...seen.map(([partyOin, notAfterMs]) => ({ partyOin, name: '', notAfterMs })),
         ...(gate.certificates?.own() ?? []).map(({ name, notAfterMs }) => ({ partyOin: '', name, notAfterMs })),
       ],
       mandates: chain.mandates().filter(({ partyOin }) => !chain.isStopped(partyOin)),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Age } from '#proto/eduk/bus/v1/bus';
 import { Mandate, MandateState } from '#proto/eduk/core/v1/party';
-import { EndpointStatus } from '#proto/eduk/delivery/v1/delivery';
+import { Alert, EndpointStatus } from '#proto/eduk/delivery/v1/delivery';
 import { RegisterRun } from '#proto/eduk/parties/v1/parties';
 import { ShowKeysResponse } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import { Pull } from '#proto/eduk/rosters/v1/rosters';
@@ -38,7 +38,19 @@ const mandate = (more: Partial<Mandate>) =>
   Mandate.fromPartial({ schoolOin: SCHOOL, partyOin: PARTY, state: MandateState.MANDATE_STATE_ACTIVE, ...more });
 
 test('where nothing is wrong nobody is told anything', () => {
-  expect(judge(well)).toEqual({ alerts: [], unknown: [] });
+  expect(judge(well)).toEqual({ alerts: [], unknown: [], over: [] });
+});
+
+test('of a certificate that ends it is over when its party shows another one', () => {
+  const standing = ['1', '2', '3'].map((end) =>
+    Alert.fromPartial({ code: 'certificate.ends', partyOin: `0000000100000000000${end}` }),
+  );
+  const certificates = [
+    { partyOin: standing[0]!.partyOin, name: '', notAfterMs: nowMs + 31 * DAY },
+    { partyOin: standing[1]!.partyOin, name: '', notAfterMs: nowMs + DAY },
+  ];
+  // The third was not seen here.
+  expect(judge({ ...well, certificates, standing }).over).toEqual([standing[0]]);
 });
 
 test.each<[string, Partial<Looked>, string[]]>([

@@ -11,6 +11,8 @@ import { type AlertCode, alertKinds } from './words.ts';
 /** Answers as they came; what is undefined could not be found out. */
 export interface Looked {
   nowMs: number;
+  /** What stands by delivery's rows. */
+  standing?: readonly Alert[] | undefined;
   /** Names of parts that do not answer. */
   missing?: readonly string[] | undefined;
   log?: { ages: readonly Age[]; freeDiskBytes: number; parkedKeys: number } | undefined;
@@ -31,7 +33,7 @@ export interface Looked {
 }
 
 /** Which codes rest on which answer: without it they are unknown, and not over. */
-export const restsOn: Readonly<Record<AlertCode, Exclude<keyof Looked, 'nowMs'>>> = {
+export const restsOn: Readonly<Record<AlertCode, Exclude<keyof Looked, 'nowMs' | 'standing'>>> = {
   'part.missing': 'missing',
   'log.gap': 'log',
   'consumer.behind': 'log',
@@ -61,7 +63,8 @@ const CERTIFICATE_DAYS = 30;
 const CERTIFICATE_SOON_DAYS = 3;
 const MANDATE_DAYS = 14;
 
-export function judge(looked: Looked): { alerts: Alert[]; unknown: AlertCode[] } {
+/** `over`: what stands unseen for longer, and was seen to be well. */
+export function judge(looked: Looked): { alerts: Alert[]; unknown: AlertCode[]; over: Alert[] } {
   const { nowMs } = looked;
   const alerts: Alert[] = [];
   const add = (code: AlertCode, about: Partial<Alert>): void => {
@@ -126,7 +129,13 @@ export function judge(looked: Looked): { alerts: Alert[]; unknown: AlertCode[] }
   for (const { platform, publisher, whose, party } of isLow)
     if (whose === 'them') add('launches.theirs', { partyOin: party || platform, subject: `${platform}/${publisher}` });
   const unknown = (Object.keys(restsOn) as AlertCode[]).filter((code) => looked[restsOn[code]] === undefined);
-  return { alerts, unknown };
+  const shown = new Set(looked.certificates?.map(({ partyOin }) => partyOin));
+  const ends = new Set(alerts.flatMap(({ code, partyOin }) => (code === 'certificate.ends' ? [partyOin] : [])));
+  const over = (looked.standing ?? []).filter(
+    ({ code, partyOin }) =>
+      code === 'certificate.ends' && partyOin !== '' && shown.has(partyOin) && !ends.has(partyOin),
+  );
+  return { alerts, unknown, over };
 }
 
 /** By party: pairs of school and party of which the last mandate ends soon. What another mandate goes on from is no end. */

@@ -54,6 +54,13 @@ describe('a key of UWLR', () => {
     ['another test', 'message', first, { test: 'T2' }, 2],
     ['another part', 'message', first, { part: 'b' }, 2],
     ['another day', 'message', first, { day: '2026-11-09' }, 2],
+    [
+      'the moment written otherwise',
+      'message',
+      { ...first, day: '2026-11-03T00:30:00+01:00' },
+      { day: '2026-11-02T23:30:00Z' },
+      1,
+    ],
     ['the pupil by the other number', 'message', first, { byEckId: true }, 1],
     ['another key for the same work', 'message', first, { key: '2' }, 2],
     ['a UUID, another score', 'message', { ...first, key: uuid(1) }, { score: 7 }, 1],
@@ -71,6 +78,15 @@ describe('a key of UWLR', () => {
       rows === 1 ? [{ ...one, ...change }] : expect.arrayContaining([one, { ...one, ...change }]),
     );
     expect(found.size).toBe(rows);
+  });
+
+  test('of another sender is another result', () => {
+    expect(idsOf('message', [first])).not.toEqual(idsOf('message', [first], '00000099100000009001'));
+  });
+
+  test('fresh keys: the same work of another day is counted by itself, also where only that comes again', () => {
+    const [monday, tuesday] = [first, { ...first, key: '2', day: '2026-11-03' }];
+    expect(kept('fresh', [[monday, tuesday], [{ ...tuesday, key: '1' }]]).size).toBe(2);
   });
 
   test('a key that lasts is no other pupil’s: the owner refuses it, so that nobody gets what is not theirs', () => {

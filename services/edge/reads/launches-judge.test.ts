@@ -55,6 +55,10 @@ describe('a morning like others', () => {
     ]);
     expect(verdict([launches('a', 5, 0), launches('a', 40, 0, { quarter: 29 })])).toEqual(['a few']);
   });
+  test('is measured by the same weekday only', () => {
+    const otherDays = ['2026-08-30', '2026-08-29'].map((day) => launches('a', 100, 40, { day }));
+    expect(verdict([...otherDays, ...usually('a', 100, 98), launches('a', 100, 84)])[0]).toContain('a low');
+  });
   test('what was never before is measured by 95 of 100', () => {
     const [one] = judgeLaunches([launches('a', 100, 84)], about());
     expect(one).toMatchObject({ state: 'low', usualKnown: false, usualShare: 0.95 });
@@ -83,6 +87,10 @@ describe('far fewer get in', () => {
     expect(verdict([...usually('a', 100, 98), launches('a', 40, 39, { refused: { 'learner.unknown': 60 } })])[0]).toBe(
       'a low them refused learner.unknown',
     );
+  });
+  test('a ticket that was shown and refused is not also one that nobody showed', () => {
+    const shown = launches('a', 100, 40, { shown: { 'launch.spent': 50 } });
+    expect(verdict([...usually('a', 100, 98), shown])[0]).toBe('a low them shown launch.spent a');
   });
   test('what is always refused is not what is new', () => {
     const known = usually('a', 60, 58, { 'learner.unknown': 40 });

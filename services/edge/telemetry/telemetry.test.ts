@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { type Ask, DialError, newId, uuid7, uuidText } from '#kernel';
 import { Attempt } from '#proto/eduk/delivery/v1/delivery';
+import type { Submission } from '../submission.ts';
 import { Telemetry, type TelemetrySettings } from './index.ts';
 import { readPage } from './metrics.ts';
 import { type Attributes, allowed, isSampled, ofAttempt } from './spans.ts';
@@ -44,6 +45,21 @@ test('of a flow all is told or nothing, and of many flows about the share', () =
   expect(some.length).toBeGreaterThan(800);
   expect(some.length).toBeLessThan(1_200);
   expect(some.every((flow) => isSampled(flow, 0.5))).toBe(true);
+});
+
+test('of a share of nothing, nothing waits for the collector', async () => {
+  const asked: Ask[] = [];
+  const dialler = {
+    dial: async (_url: string | URL, ask: Ask = {}) => {
+      asked.push(ask);
+      return { status: 200, headers: {}, body: Buffer.alloc(0) };
+    },
+  };
+  const none = new Telemetry({ ...settings, share: 0 }, { dialler, clock, version: '1', role: 'test' });
+  none.passed({ flowId: newId() } as Submission);
+  none.sent(attempt(), { result: 'answered', status: 204 }, Date.now());
+  await none.stop();
+  expect(asked).toEqual([]);
 });
 
 test('the same request is the same span in every process, and another attempt another one', () => {

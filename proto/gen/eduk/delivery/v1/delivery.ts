@@ -312,6 +312,8 @@ export interface WeighAlertsRequest {
   unknown: string[];
   /** Names who tells; empty = nobody is told of anything, it is only kept. */
   teller: string;
+  /** What this door knows to be over of what stands longer than it is seen: it is, unless another door has seen it a moment ago. */
+  over: Alert[];
 }
 
 /** What is to be told now, by who asked. */
@@ -4399,7 +4401,7 @@ export const Alert: MessageFns<Alert> = {
 };
 
 function createBaseWeighAlertsRequest(): WeighAlertsRequest {
-  return { alerts: [], unknown: [], teller: "" };
+  return { alerts: [], unknown: [], teller: "", over: [] };
 }
 
 export const WeighAlertsRequest: MessageFns<WeighAlertsRequest> = {
@@ -4412,6 +4414,9 @@ export const WeighAlertsRequest: MessageFns<WeighAlertsRequest> = {
     }
     if (message.teller !== "") {
       writer.uint32(26).string(message.teller);
+    }
+    for (const v of message.over) {
+      Alert.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -4453,6 +4458,14 @@ export const WeighAlertsRequest: MessageFns<WeighAlertsRequest> = {
             message.teller = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.over.push(Alert.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4470,6 +4483,7 @@ export const WeighAlertsRequest: MessageFns<WeighAlertsRequest> = {
       alerts: globalThis.Array.isArray(object?.alerts) ? object.alerts.map((e: any) => Alert.fromJSON(e)) : [],
       unknown: globalThis.Array.isArray(object?.unknown) ? object.unknown.map((e: any) => globalThis.String(e)) : [],
       teller: isSet(object.teller) ? globalThis.String(object.teller) : "",
+      over: globalThis.Array.isArray(object?.over) ? object.over.map((e: any) => Alert.fromJSON(e)) : [],
     };
   },
 
@@ -4484,6 +4498,9 @@ export const WeighAlertsRequest: MessageFns<WeighAlertsRequest> = {
     if (message.teller !== "") {
       obj.teller = message.teller;
     }
+    if (message.over?.length) {
+      obj.over = message.over.map((e) => Alert.toJSON(e));
+    }
     return obj;
   },
 
@@ -4495,6 +4512,7 @@ export const WeighAlertsRequest: MessageFns<WeighAlertsRequest> = {
     message.alerts = object.alerts?.map((e) => Alert.fromPartial(e)) || [];
     message.unknown = object.unknown?.map((e) => e) || [];
     message.teller = object.teller ?? "";
+    message.over = object.over?.map((e) => Alert.fromPartial(e)) || [];
     return message;
   },
 };
