@@ -2,15 +2,11 @@
  * How it goes with each endpoint, by day: counted with the outcome of each request, in its transaction. Days older than two months
  * become months, months three years old go.
  */
-import { dutchDay, mergedSpread, type Spread, withTime } from '#kernel';
+import { dutchDay, intoMonths, isOfDays, mergedSpread, type Spread, withTime } from '#kernel';
 import type { EndpointScoreRow, ListScoresRequest } from '#proto/eduk/delivery/v1/delivery';
 import type { Writer } from './mailbox.ts';
 import { type ScoreRow, scores } from './tables.ts';
 
-const DAY_MS = 86_400_000;
-/** Days that are kept as days. */
-export const KEPT_DAYS = 62;
-const KEPT_MONTHS = 37;
 /** Rows of one endpoint: days and months. */
 const MOST_ROWS = 500;
 /** Ways to fail that one row tells apart: a receiver chooses its statuses. */
@@ -91,24 +87,12 @@ function boundedCauses(
   return sums;
 }
 
-/** With the first request of a new day, what is older than two months of the same endpoint is put together by month. */
-function fold(unit: Writer, party: string, standard: string, day: string): void {
-  const today = Date.parse(day);
-  const oldest = new Date(today - KEPT_DAYS * DAY_MS).toISOString().slice(0, 10);
-  const oldestMonth = new Date(today - KEPT_MONTHS * 31 * DAY_MS).toISOString().slice(0, 7);
-  const months = new Map<string, ScoreRow>();
-  for (const row of unit.list(scores, { equals: [party, standard], limit: MOST_ROWS })) {
-    const isDay = row.day.length > 7;
-    if (row.day >= (isDay ? oldest : oldestMonth)) continue;
-    unit.remove(scores, party, standard, row.day);
-    const month = row.day.slice(0, 7);
-    if (!isDay || month < oldestMonth) continue;
-    months.set(
-      month,
-      sum(months.get(month) ?? unit.get(scores, party, standard, month) ?? emptyRow(party, standard, month), row),
-    );
-  }
-  for (const row of months.values()) unit.put(scores, row);
+/** With the first request of a new day, what is old of the same endpoint is put together by month. */
+function fold(unit: Writer, party: string, standard: string, today: string): void {
+  const rows = unit.list(scores, { equals: [party, standard], limit: MOST_ROWS });
+  const { gone, months } = intoMonths(rows, today, sum);
+  for (const { day } of gone) unit.remove(scores, party, standard, day);
+  for (const row of months) unit.put(scores, row);
 }
 
 /** Rows of a party from a day until a day: months where days are not kept any more, each where any day of it is asked for. */
@@ -118,7 +102,7 @@ export function listScores(
 ): EndpointScoreRow[] {
   return reader
     .list(scores, { equals: [partyOin], limit: 10 * MOST_ROWS })
-    .filter(({ day }) => day >= fromDay.slice(0, day.length) && day <= untilDay.slice(0, day.length))
+    .filter(({ day }) => isOfDays(day, fromDay, untilDay))
     .map((row) => ({
       standard: row.standard,
       day: row.day,

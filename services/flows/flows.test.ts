@@ -534,7 +534,7 @@ describe('the score of a sender', () => {
     expect(row).toMatchObject({ accepted: 1, refused: { 'wire.invalid': 1 } });
     score(unit, 'l', flow('refused', 'wire.invalid'), flow('refused', 'product.unknown'));
     score(unit, 'l', flow('refused', 'product.unknown'), flow('done', ''));
-    expect(row).toMatchObject({ accepted: 1, refused: {} });
+    expect([row!.accepted, row!.refused]).toEqual([1, {}]);
   });
 
   test('counts what doors refused, and puts days older than two months together', async () => {

@@ -3,17 +3,13 @@
  * read in gives the same sum. Days older than two months become months, months three years old go.
  */
 import type { Unit } from '#bus';
-import { dutchDay } from '#kernel';
+import { dutchDay, intoMonths, isOfDays } from '#kernel';
 import type { ListScoresRequest, SenderScoreRow } from '#proto/eduk/flows/v1/flows';
 import { stateOf } from './flow.ts';
 import { type FlowTableRow, type ScoreRow, scores } from './tables.ts';
 
 /** Lane of what doors refused. */
 const DOOR = 'door';
-const DAY_MS = 86_400_000;
-/** Days that are kept as days. */
-export const KEPT_DAYS = 62;
-const KEPT_MONTHS = 37;
 /** Rows of one party and lane: days and months, with room for those that came late. */
 const MOST_ROWS = 500;
 /** Rows of one party: so many lanes are there, each with its days and months. */
@@ -78,22 +74,12 @@ function merged(...all: readonly Counts[]): Record<string, number> {
   );
 }
 
-/** With the first message of a new day, what is older than two months of the same lane is put together by month. */
-function fold(unit: Writer, party: string, lane: string, day: string): void {
-  const today = Date.parse(day);
-  const oldest = new Date(today - KEPT_DAYS * DAY_MS).toISOString().slice(0, 10);
-  const oldestMonth = new Date(today - KEPT_MONTHS * 31 * DAY_MS).toISOString().slice(0, 7);
-  const months = new Map<string, ScoreRow>();
-  for (const row of unit.list(scores, { equals: [party, lane], limit: MOST_ROWS })) {
-    const isDay = row.day.length > 7;
-    if (row.day >= (isDay ? oldest : oldestMonth)) continue;
-    unit.remove(scores, party, lane, row.day);
-    const month = row.day.slice(0, 7);
-    if (!isDay || month < oldestMonth) continue;
-    const known = months.get(month) ?? unit.get(scores, party, lane, month);
-    months.set(month, known ? sum(known, row) : { ...row, day: month });
-  }
-  for (const row of months.values()) unit.put(scores, row);
+/** With the first message of a new day, what is old of the same lane is put together by month. */
+function fold(unit: Writer, party: string, lane: string, today: string): void {
+  const rows = unit.list(scores, { equals: [party, lane], limit: MOST_ROWS });
+  const { gone, months } = intoMonths(rows, today, sum);
+  for (const { day } of gone) unit.remove(scores, party, lane, day);
+  for (const row of months) unit.put(scores, row);
 }
 
 /** What a party sent from a day until a day: months where days are not kept any more, each where any day of it is asked for. */
@@ -106,7 +92,7 @@ export function listScores(
     equals: [partyOin],
     limit: MOST_OF_PARTY,
   })) {
-    if (day < fromDay.slice(0, day.length) || day > untilDay.slice(0, day.length)) continue;
+    if (!isOfDays(day, fromDay, untilDay)) continue;
     const known = days.get(day) ?? { accepted: 0, refused: {}, atDoor: {}, lastMs: 0 };
     days.set(day, {
       accepted: known.accepted + accepted,

@@ -14,6 +14,7 @@ export * from './log.ts';
 export * from './loghead.ts';
 export * from './marks.ts';
 export * from './merkle.ts';
+export * from './months.ts';
 export * from './networks.ts';
 export * from './result-id.ts';
 export * from './rpc.ts';

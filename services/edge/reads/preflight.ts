@@ -101,13 +101,21 @@ export async function preflight(asked: PreflightRequest, caller: Caller, gate: G
     ]),
   );
   const { unnumbered, left } = await learnersOf(gate, open);
+  // Found among all mandates: once for a school.
+  const administrations = new Map<string, ReturnType<typeof administrationOf>>();
+  const administration = (school: string) => {
+    const known = administrations.get(school) ?? administrationOf(door.chain, school);
+    administrations.set(school, known);
+    return known;
+  };
   // Of who left nothing is missing.
   const staying = open.filter(({ learner }) => !left.has(learner));
   const lines = staying.flatMap((line) => {
     const product = products.get(line.productId);
-    return causesOf(gate, line, product, day, today, unnumbered).map((cause) =>
-      told(gate, caller, line, product, cause),
-    );
+    const causes = causesOf(gate, line, product, day, today);
+    if (unnumbered.has(line.learner))
+      causes.push({ code: 'learner.no_eck_id', ...administration(line.order.schoolOin) });
+    return causes.map((cause) => told(gate, caller, line, product, cause));
   });
   return {
     day,
@@ -155,11 +163,10 @@ async function learnersOf(
 
 function causesOf(
   { door }: Gate,
-  { order, productId, sellerOin, learner }: Open,
+  { order, productId, sellerOin }: Open,
   product: Product | undefined,
   day: string,
   today: string,
-  unnumbered: ReadonlySet<string>,
 ): Cause[] {
   const { chain } = door;
   const { schoolOin: school, buyerOin } = order;
@@ -172,7 +179,6 @@ function causesOf(
       causes.push({ code: 'product.ended', who: 'sender', partyOin: buyerOin });
     if (accessUrl === '') causes.push({ code: 'product.no_link', who: 'peer', partyOin: publisherOin });
   }
-  if (unnumbered.has(learner)) causes.push({ code: 'learner.no_eck_id', ...administrationOf(chain, school) });
   const on = day > today ? day : today;
   const publisher = product?.publisherOin ?? '';
   const platform = product?.platformOin || publisher;
