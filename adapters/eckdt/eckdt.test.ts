@@ -13,6 +13,12 @@ const here = import.meta.dirname;
 const example = (file: string): Buffer => readFileSync(join(here, 'examples', file));
 const utf8 = (text: string): Buffer => Buffer.from(text, 'utf8');
 
+/** Time that this thread had of a processor, milliseconds: what else the machine does is not counted. */
+const cpuMs = (): number => {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+};
+
 function caught(run: () => unknown): GatewayError {
   try {
     run();
@@ -518,12 +524,12 @@ describe('a large catalogue', () => {
     const file = utf8(
       `<srw:searchRetrieveResponse xmlns:srw="http://www.loc.gov/zing/srw/"><srw:version>1.2</srw:version><srw:records>${Array.from({ length: 5000 }, (_, i) => record.replace('9789099990010', `getij-${i}`)).join('\n')}</srw:records></srw:searchRetrieveResponse>`,
     );
-    const from = performance.now();
+    const from = cpuMs();
     let products = 0;
     for (const { product } of outcomes(readCatalogue(file))) if (product?.productId === `getij-${products}`) products++;
     expect(products).toBe(5000);
     // Some tenfold of what it takes, so that only severe loss fails.
-    expect(performance.now() - from).toBeLessThan(20_000);
+    expect(cpuMs() - from).toBeLessThan(20_000);
     expect(openDocuments()).toBe(0);
   });
 });

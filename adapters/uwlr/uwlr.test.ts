@@ -40,6 +40,12 @@ const caught = (use: () => unknown): GatewayError => {
   }
   throw new Error('nothing was refused');
 };
+/** Time that this thread had of a processor, milliseconds: what else the machine does is not counted. */
+const cpuMs = (): number => {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+};
+
 const refused = (document: string) => caught(() => readRequest(Buffer.from(document)));
 const paths = (error: GatewayError) => error.where.map((w) => w.path);
 const answerIn = (it: Roster, form: AnswerForm): string =>
@@ -397,9 +403,9 @@ describe('answers', () => {
       ref: { lasKey: `L${i}`, eckId: `https://ketenid.nl/pilot/${i}` },
     }));
     answerOf(it);
-    const from = performance.now();
+    const from = cpuMs();
     answerOf(it);
-    expect(performance.now() - from).toBeLessThan(500); // Some 40 ms on two cores.
+    expect(cpuMs() - from).toBeLessThan(500); // Some 40 ms on two cores.
   });
 });
 

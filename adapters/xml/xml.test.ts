@@ -27,6 +27,12 @@ import {
 
 const utf8 = (text: string) => Buffer.from(text, 'utf8');
 
+/** Time that this thread had of a processor, milliseconds: what else the machine does is not counted. */
+const cpuMs = (): number => {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+};
+
 function refused(use: () => unknown): GatewayError {
   try {
     use();
@@ -235,9 +241,9 @@ describe('what is refused', () => {
 
   test.each([20_000, 200_000, 150])('nesting of %i', (depth) => {
     const bytes = utf8('<a>'.repeat(depth) + '</a>'.repeat(depth));
-    const began = performance.now();
+    const began = cpuMs();
     const error = refused(() => readXml(bytes));
-    expect(performance.now() - began).toBeLessThan(500);
+    expect(cpuMs() - began).toBeLessThan(500);
     expect(error.fault).toBe('wire.unreadable');
     expect(error.told).toMatch(/nested too deep/);
   });
@@ -250,10 +256,10 @@ describe('what is refused', () => {
   test('attribute floods: more attributes of one element than any standard has, quickly', () => {
     const flood = (count: number, name: (i: number) => string) =>
       utf8(`<shop ${Array.from({ length: count }, (_, i) => `${name(i)}=">"`).join(' ')}/>`);
-    const began = performance.now();
+    const began = cpuMs();
     for (const name of [(i: number) => `a${i}`, (i: number) => `xmlns:n${i}`, () => 'a'])
       expect(refused(() => readXml(flood(200_000, name))).fault).toBe('wire.too_large');
-    expect(performance.now() - began).toBeLessThan(5_000);
+    expect(cpuMs() - began).toBeLessThan(5_000);
     // What looks like attributes in text, comments and values is none.
     const words = `${'= '.repeat(40_000)}`;
     expect(
@@ -263,9 +269,9 @@ describe('what is refused', () => {
   });
 
   test('nothing but tags, quickly', () => {
-    const began = performance.now();
+    const began = cpuMs();
     expect(refused(() => readXml(utf8('<a>' + '<b/>'.repeat(4_000_000) + '</a>'))).fault).toBe('wire.too_large');
-    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(cpuMs() - began).toBeLessThan(2_000);
   });
 
   test('what breaks the schema, with path and line and without values or unknown names', () => {
@@ -308,9 +314,9 @@ describe('what is refused', () => {
 
   test('many places: a hundred are named, all are counted, and it stays quick', () => {
     const bytes = utf8(`<shop>${'<item key="a"/>'.repeat(50_000)}</shop>`);
-    const began = performance.now();
+    const began = cpuMs();
     const error = refused(() => readXml(bytes, { schema }));
-    expect(performance.now() - began).toBeLessThan(5_000);
+    expect(cpuMs() - began).toBeLessThan(5_000);
     expect(error.where.length).toBe(100);
     expect(error.told).toMatch(/Places in all: 49999/);
   });

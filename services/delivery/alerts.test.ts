@@ -9,6 +9,12 @@ const PARTY = '00000001000000000002';
 const MIN = 60_000;
 const HOUR = 60 * MIN;
 
+/** Time that this thread had of a processor, milliseconds: what else the machine does is not counted. */
+const cpuMs = (): number => {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+};
+
 function gateway() {
   const bench = testBench(delivery);
   const client = bench.client(DeliveryServiceDefinition);
@@ -111,10 +117,10 @@ describe('an alert', () => {
   test('more than are kept cost a look no time that grows with their square', async () => {
     const { alert, look } = gateway();
     const many = Array.from({ length: 30_000 }, (_, i) => alert({ code: 'hold.pending', subject: `hold-${i}` }));
-    const began = performance.now();
+    const began = cpuMs();
     expect(await look(many)).toHaveLength(2_000);
     await look(many);
-    expect(performance.now() - began).toBeLessThan(10_000);
+    expect(cpuMs() - began).toBeLessThan(10_000);
   });
 
   test('is told by one door of several, and by another when that one is gone', async () => {

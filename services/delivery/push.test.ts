@@ -316,12 +316,12 @@ describe('attempts', () => {
   test('wait for mail', async () => {
     const it = pushed();
     it.endpoint(PLATFORM);
-    const asked = it.client.claimAttempts({ owner: 'o', outcomes: [], attempts: 1, waitMs: 5_000n, alone: false });
+    const asked = it.client.claimAttempts({ owner: 'o', outcomes: [], attempts: 1, waitMs: 30_000n, alone: false });
     await new Promise((resolve) => setTimeout(resolve, 20));
     const since = performance.now();
     it.grant('a');
     expect((await asked).attempts.map(keys)).toEqual([['a']]);
-    expect(performance.now() - since).toBeLessThan(4_000);
+    expect(performance.now() - since).toBeLessThan(25_000);
   });
 });
 

@@ -49,6 +49,12 @@ const grant = (entitlementId: string, productId = 'p') => ({
   byOin: SELLER,
 });
 
+/** Time that this thread had of a processor, milliseconds: what else the machine does is not counted. */
+const cpuMs = (): number => {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+};
+
 function setUp(...more: ServiceModule[]) {
   const bench = testBench([flows, ...more]);
   const client = bench.client(FlowsServiceDefinition);
@@ -257,12 +263,13 @@ describe('waiting for a decision', () => {
   test('ten thousand wait, and a commit costs only those it concerns', async () => {
     const { bench, client } = setUp();
     const ids = Array.from({ length: 10_000 }, newId);
-    const waits = ids.map((flowId) => client.awaitDecision({ flowId, waitMs: 2000n }));
+    // The one that is told may be told late.
+    const waits = ids.map((flowId, i) => client.awaitDecision({ flowId, waitMs: i === 7 ? 60_000n : 2_000n }));
     await Promise.resolve();
     bench.submit('OrderSubmitted', {}, SCHOOL); // Everyone who is new looks once.
-    const began = performance.now();
+    const began = cpuMs();
     for (let i = 0; i < 50; i++) bench.submit('OrderPlaced', {}, SCHOOL);
-    expect(performance.now() - began).toBeLessThan(1000);
+    expect(cpuMs() - began).toBeLessThan(1000);
     bench.submit('OrderPlaced', {}, SCHOOL, { flowId: ids[7]! });
     expect((await waits[7])!.flow).toMatchObject({ outcome: 'OrderPlaced' });
     expect((await Promise.all(waits)).filter(({ flow }) => flow)).toHaveLength(1);

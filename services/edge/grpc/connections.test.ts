@@ -122,7 +122,7 @@ function tcp(port: number): Socket {
 }
 
 test('a connection that says nothing is cut after the time for a handshake; one that was greeted stays', async () => {
-  const { port, connections } = await serve({ handshakeMs: 150 });
+  const { port, connections } = await serve({ handshakeMs: 600 });
   const silent = tcp(port);
   const garbage = tcp(port);
   garbage.write('GET / HTTP/1.1\r\n\r\n');
@@ -264,7 +264,7 @@ test('decompression bomb: 100 MB in 100 kB are not unpacked beyond what a messag
 });
 
 test('a message that does not arrive in time is cut off; a stream may wait with the next', async () => {
-  const { port } = await serve({ arrivalMs: 200 });
+  const { port } = await serve({ arrivalMs: 800 });
   const on = session(port);
   const never = ended(open(on, '/t/Unary'));
   const half = open(on);
