@@ -105,6 +105,8 @@ interface Member {
   name: string;
   types: ReadonlySet<string>;
   seats: Seat[];
+  /** What its records gathered in the open group. */
+  sums: Map<string, number>;
   /** Whether something of it waits or is parked; looked up again when `unsure`. */
   waiting: boolean;
   parked: boolean;
@@ -186,6 +188,18 @@ function partition(key: string): number {
   return found;
 }
 
+/** Consumers that could not settle what a group gathered: one of its records is ill, and parks when it settles by itself. */
+const settlesEach = new WeakSet<Consumer>();
+
+function settled({ name, consumer }: Member, sums: ReadonlyMap<string, number>, unit: RecordUnit): void {
+  if (sums.size === 0) return;
+  if (consumer.settle === undefined) throw new GatewayError('gateway.bug', `${name} gathers and settles nothing`);
+  consumer.settle(sums, unit);
+  if (unit.takeGathered().size > 0) throw new GatewayError('gateway.bug', `${name} gathers while it settles`);
+}
+
+/** What is done for a group is done in no flow. */
+const NOBODY = { flowId: '', school: '', traceparent: '' } as const;
 const NOTHING: { records: AppendedRecord[]; lanes: LaneRow[] } = { records: [], lanes: [] };
 
 type Decided = 'kept' | 'parked' | { what: string; deadlineMs: number };
@@ -275,6 +289,7 @@ export class Core implements Reader {
       name: consumer.name,
       types: new Set(consumer.types),
       seats: [],
+      sums: new Map(),
       waiting: true,
       parked: true,
       unsure: true,
@@ -430,6 +445,7 @@ export class Core implements Reader {
     for (const member of this.#members) {
       member.waiting = member.parked = member.unsure = true;
       member.wanted = undefined;
+      member.sums.clear();
       for (const seat of member.seats) {
         seat.position = seat.committed;
         seat.moved = false;
@@ -671,7 +687,32 @@ export class Core implements Reader {
     // Another seat is first each time, so that a short budget starves none.
     const start = seats.length === 0 ? 0 : this.#turn++ % seats.length;
     for (let i = 0; i < seats.length && goOn(); i++) taken += this.#runLane(seats[(start + i) % seats.length]!, goOn);
+    for (const member of this.#members) if (member.sums.size > 0) this.#softly(() => this.#settle(member));
     return taken;
+  }
+
+  /** What the records of a group gathered goes into rows. Where that fails, nothing of the group counts, and each record settles by itself from then on. */
+  #settle(member: Member): void {
+    const unit = this.#unit;
+    unit.begin(member.name, this.#now, NOBODY);
+    try {
+      settled(member, member.sums, unit);
+    } catch (thrown) {
+      unit.drop();
+      if (!(thrown instanceof StoreFailure)) settlesEach.add(member.consumer);
+      throw thrown;
+    }
+    for (const pending of unit.keep()) this.push(pending);
+    member.sums.clear();
+  }
+
+  /** A record is decided. */
+  #keep(member: Member): void {
+    const unit = this.#unit;
+    const sums = unit.takeGathered();
+    if (settlesEach.has(member.consumer)) settled(member, sums, unit);
+    else for (const [name, n] of sums) member.sums.set(name, (member.sums.get(name) ?? 0) + n);
+    for (const pending of unit.keep()) this.push(pending);
   }
 
   /** Looks up whether consumers have anything resting, where that may have changed. */
@@ -781,7 +822,7 @@ export class Core implements Reader {
         else if (member.consumer.onDeadline === undefined) throw new GatewayError('state.missing');
         else member.consumer.onDeadline(record, expired, unit);
       }
-      for (const pending of unit.keep()) this.push(pending);
+      this.#keep(member);
       return 'kept';
     } catch (thrown) {
       unit.drop();
@@ -1098,7 +1139,7 @@ export class Core implements Reader {
         unit.begin(member.name, this.#now, record);
         member.consumer.handle(record, unit);
       }
-      for (const pending of unit.keep()) this.push(pending);
+      this.#keep(member);
       return undefined;
     } catch (thrown) {
       unit.drop();

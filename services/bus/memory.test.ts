@@ -131,6 +131,47 @@ describe('a bench', () => {
     expect(bench.get(seen, 'a')?.times).toBe(1);
   });
 
+  test('what was gathered in a group that is undone counts once, with the group that replaces it', () => {
+    const adder: ServiceModule = {
+      name: 'adder',
+      tables: [seen],
+      consumers: [
+        {
+          name: 'adder',
+          streams: ['catalogue'],
+          types: ['ProductSubmitted'],
+          handle(record, unit) {
+            unit.gather('all', 1);
+            unit.get(seen, record.key);
+          },
+          settle(sums, unit) {
+            const times = (unit.get(seen, 'all')?.times ?? 0) + sums.get('all')!;
+            unit.put(seen, { productId: 'all', title: '', times });
+          },
+        },
+      ],
+      serve: () => [],
+    };
+    let reads = Infinity;
+    const store = new Proxy(new MemoryStore(), {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== 'function') return value;
+        return (...args: unknown[]) => {
+          const [layout] = args as [{ name: string }];
+          if (name === 'get' && layout.name === seen.name && reads-- === 0) throw new StoreFailure(new Error('unread'));
+          return value.apply(target, args);
+        };
+      },
+    });
+    const bench = testBench(adder, { store });
+    for (let n = 1; n <= 9; n++) bench.append('ProductSubmitted', {}, `p${n}`);
+    reads = 4;
+    expect(() => bench.run()).toThrow(expect.objectContaining({ fault: 'gateway.bug' }));
+    bench.run();
+    expect(bench.get(seen, 'all')?.times).toBe(9);
+  });
+
   test('goes on after a restart', () => {
     const bench = testBench(shelf);
     submit(bench, 'a');

@@ -125,6 +125,8 @@ export interface Unit extends Reader {
   wake(what: string): void;
   setTimer(timer: { id: string; atMs: number; key: string; payload: string }): void;
   cancelTimer(id: string): void;
+  /** Adds to a sum that `Consumer.settle` gets once for the whole group: what a thousand records add to is then one row written once. */
+  gather(name: string, n: number): void;
 }
 
 /** A service's decider on some streams. */
@@ -144,6 +146,12 @@ export interface Consumer {
   onTimer?(timer: TimerRow, unit: Unit): void;
   /** What `wait` named did not come in time. Must decide now, usually by a refusal. */
   onDeadline?(record: LogRecord, what: string, unit: Unit): void;
+  /**
+   * The group's records are decided: what they gathered, by name, goes into rows within the same transaction. A sum is zero where one record took away
+   * what another added, and not there where one did both; what a record gathered that threw or waits is not in them. `unit` is nobody's record: it has no flow. Where this throws the group is undone, and from then on
+   * it is called within each record by itself, so that one that is ill parks and the others go on.
+   */
+  settle?(sums: ReadonlyMap<string, number>, unit: Unit): void;
   /** Records that stay behind a waiting one: those of the same scope. Default: the record's key. */
   scope?(record: LogRecord): string;
 }

@@ -203,6 +203,7 @@ export class RecordUnit implements Unit {
   /** The same by table and key, where they are many. */
   #found: Map<Layout, Map<string, OwnChange>> | undefined;
   #appended: Pending[] = [];
+  #gathered = new Map<string, number>();
 
   readonly #isWanted: (consumer: string, what: string) => boolean;
 
@@ -234,10 +235,20 @@ export class RecordUnit implements Unit {
     return appended;
   }
 
+  /** What the record gathered, which is the caller's from now on; without what it added and took away again. */
+  takeGathered(): ReadonlyMap<string, number> {
+    const gathered = this.#gathered;
+    if (gathered.size === 0) return gathered;
+    this.#gathered = new Map();
+    for (const [name, n] of gathered) if (n === 0) gathered.delete(name);
+    return gathered;
+  }
+
   drop(): void {
     if (this.#changes.length > 0) this.#changes = [];
     this.#found = undefined;
     if (this.#appended.length > 0) this.#appended = [];
+    if (this.#gathered.size > 0) this.#gathered = new Map();
   }
 
   get<Row extends object>(table: Table<Row>, ...key: KeyValue[]): Readonly<Row> | undefined {
@@ -310,6 +321,10 @@ export class RecordUnit implements Unit {
 
   cancelTimer(id: string): void {
     this.remove(timers, this.#consumer, id);
+  }
+
+  gather(name: string, n: number): void {
+    this.#gathered.set(name, (this.#gathered.get(name) ?? 0) + n);
   }
 
   #change(layout: Layout, text: string, key: readonly Cell[], cells: Cells | null): void {

@@ -39,8 +39,8 @@ export const STEP: Readonly<Record<State, number>> = {
 export const STEPS = 5;
 
 export interface Facts {
-  lines: Readonly<Record<string, LineCell>>;
-  rights: Readonly<Record<string, RightCell>>;
+  lines: ReadonlyMap<string, LineCell>;
+  rights: ReadonlyMap<string, RightCell>;
 }
 
 /** Licences in one state of one cell. */
@@ -79,31 +79,27 @@ function yearOf(id: string, line: LineCell, rights: readonly RightCell[]): strin
 }
 
 /** Names of the fullest first, so that two of the same state give the same one whatever came first. */
-const byName = <T>(record: Readonly<Record<string, T>>): [string, T][] =>
-  Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1));
+const byName = <T>(cells: ReadonlyMap<string, T>): [string, T][] =>
+  cells.size < 2 ? [...cells] : [...cells].sort(([a], [b]) => (a < b ? -1 : 1));
 
 /** What a need counts for, by school year. `isLearner`: of one person, so that it is one licence however often it was ordered. */
 export function sharesOf({ lines, rights }: Facts, isLearner: boolean): Share[] {
-  const allRights = byName(rights);
+  const named = byName(rights).map(([, right]) => right);
+  // Of one person, what is alike says nothing more; it is one object where it is kept once.
+  const all = isLearner && named.length > 1 ? [...new Set(named)] : named;
   const dated = byName(lines).map(([id, line]) => ({
     line,
-    year: yearOf(
-      id,
-      line,
-      allRights.map(([, right]) => right),
-    ),
+    year: yearOf(id, line, all),
     state: LINE_STATE[line.s],
   }));
   const isDated = ({ s }: RightCell): boolean => s !== 'not_granted' || dated.length === 0;
-  const years = new Set([
-    ...dated.map(({ year }) => year),
-    ...allRights.flatMap(([, right]) => (isDated(right) ? [right.y] : [])),
-  ]);
+  const years = new Set(dated.map(({ year }) => year));
+  for (const right of all) if (isDated(right)) years.add(right.y);
   return [...years].sort().flatMap((year) => {
     const ofYear = dated.flatMap(({ line, state, year: of }) =>
       of === year && state !== undefined ? [{ line, state }] : [],
     );
-    const held = allRights.flatMap(([, right]) => (covers(right, year) ? [right] : []));
+    const held = all.filter((right) => covers(right, year));
     return isLearner ? ofLearner(year, ofYear, held) : ofMany(year, ofYear, held);
   });
 }

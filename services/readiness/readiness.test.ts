@@ -14,6 +14,7 @@ import {
   days,
   merged,
   type Need,
+  needOf,
   needs,
   orders,
   pupils,
@@ -234,6 +235,22 @@ describe('a learner’s licence goes its way', () => {
   });
 });
 
+test('what is alike is said once; needs of the release before, which said each in full, are read as they are', async () => {
+  const b = open();
+  for (const id of ['e3', 'e1', 'e2']) grant(b, { id, learner: 'anna' });
+  const row = b.get(needs, school, 'l:anna', 'p1')!;
+  expect(row.rights).toEqual([[expect.objectContaining({ s: 'granted' }), 'e1', 'e2', 'e3']]);
+  expect(row.lines).toBeUndefined();
+  b.view.note((unit) => unit.put(needs, { ...row, lines: {}, rights: Object.fromEntries(needOf(row).rights) }));
+  changed(b, 'first_used', ENTITLEMENT_STATE_USED, { id: 'e2', learner: 'anna' });
+  expect(await told(b)).toEqual(['p1: opened=1']);
+  expect([...needOf(b.get(needs, school, 'l:anna', 'p1')!).rights].map(([id, { s }]) => `${id} ${s}`)).toEqual([
+    'e1 granted',
+    'e2 opened',
+    'e3 granted',
+  ]);
+});
+
 describe('how it went', () => {
   const stood = async (b: TestBench) =>
     (await board(b)).flatMap(({ days: all }) => all.map(({ day, wanted, granted }) => [day, wanted, granted]));
@@ -269,6 +286,28 @@ describe('how it went', () => {
     said(b, 'o2', LineState.LINE_STATE_CANCELLED);
     expect(b.list(totals, { equals: [] })).toMatchObject([{ counts: {}, day: '2026-06-11' }]);
     expect(b.list(days, { equals: [] })).toMatchObject([{ day: '2026-06-10', counts: { 'l ordered': 1 } }]);
+  });
+
+  test('what comes and goes within one group stands as it would one by one', () => {
+    const [inTurn, grouped] = [open(), open()];
+    for (const b of [inTurn, grouped]) {
+      joined(b, 'anna', 'g7');
+      grant(b, { learner: 'anna' });
+      changed(b, 'provisioned', ENTITLEMENT_STATE_PROVISIONED, { learner: 'anna' });
+      b.advance(DAY);
+      const steps =
+        b === inTurn ? b : new Proxy(b, { get: (of, key) => Reflect.get(of, key === 'submit' ? 'append' : key) });
+      joined(steps, 'anna', 'g8', 'LearnerMoved');
+      b.run();
+      changed(steps, 'used', ENTITLEMENT_STATE_USED, { learner: 'anna' });
+      changed(steps, 'used', ENTITLEMENT_STATE_PROVISIONED, { learner: 'anna' });
+      grant(steps, { id: 'e9', learner: 'bo', product: 'p2' });
+      changed(steps, 'swapped', ENTITLEMENT_STATE_WITHDRAWN, { id: 'e9', learner: 'bo', product: 'p2' });
+      b.run();
+    }
+    expect(inTurn.list(days, { equals: [] })).toHaveLength(1);
+    for (const table of [cells, totals, days, years] as readonly Table[])
+      expect(grouped.list(table, { equals: [] })).toEqual(inTurn.list(table, { equals: [] }));
   });
 
   test('rows of the release before, with their days in one column, say the same, and move with the next change', async () => {
@@ -582,13 +621,16 @@ function recount(b: TestBench): Record<string, Tally> {
     const row = holder.startsWith('l:') ? b.get(merged, school, holder.slice(2)) : undefined;
     return row ? `l:${row.winner}` : holder;
   };
-  const people = Map.groupBy(b.list(needs, { equals: [] }), ({ holder, product }) => `${winner(holder)} ${product}`);
+  const people = Map.groupBy(
+    b.list(needs, { equals: [] }).map(needOf),
+    ({ holder, product }) => `${winner(holder)} ${product}`,
+  );
   const all = [...people.values()].map(
     (some): Need => ({
       ...some[0]!,
       holder: winner(some[0]!.holder),
-      lines: Object.assign({}, ...some.map(({ lines }) => lines)),
-      rights: Object.assign({}, ...some.map(({ rights }) => rights)),
+      lines: new Map(some.flatMap(({ lines }) => [...lines])),
+      rights: new Map(some.flatMap(({ rights }) => [...rights])),
     }),
   );
   for (const need of all) {
@@ -628,6 +670,15 @@ test('whatever happens, and in whatever order streams are read, counts are those
       (lanes, pick) => {
         const inTurn = open();
         for (const lane of lanes) for (const step of lane) step(inTurn);
+        const grouped = open();
+        // Nothing is decided before the step that says so: everything until there is one group.
+        const waits = new Proxy(grouped, { get: (of, key) => Reflect.get(of, key === 'submit' ? 'append' : key) });
+        for (const lane of lanes)
+          for (const step of lane) {
+            step(waits);
+            if (pick.next().value! % 3 === 0) grouped.run();
+          }
+        grouped.run();
         const mixed = open();
         const rest = lanes.map((lane) => [...lane]);
         for (;;) {
@@ -635,7 +686,7 @@ test('whatever happens, and in whatever order streams are read, counts are those
           if (left.length === 0) break;
           left[pick.next().value! % left.length]!.shift()!(mixed);
         }
-        for (const b of [inTurn, mixed]) {
+        for (const b of [inTurn, mixed, grouped]) {
           expect(b.parked()).toEqual([]);
           expect(counted(b)).toEqual(recount(b));
           const sums: Record<string, Tally> = {};

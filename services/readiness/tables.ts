@@ -41,12 +41,66 @@ export interface Need {
   holder: string;
   product: string;
   /** By buyer, order and line. */
-  lines: Record<string, LineCell>;
+  lines: ReadonlyMap<string, LineCell>;
   /** By entitlement id. */
-  rights: Record<string, RightCell>;
+  rights: ReadonlyMap<string, RightCell>;
 }
 
-export const needs = table<Need>({
+/** A cell, and the names of all that are alike: what somebody was given ten times is said once. */
+export type Alike<Cell> = [cell: Cell, ...names: string[]];
+
+/** A need as it is kept: each row is read again with the next that is said of it, so it is short. */
+export interface NeedRow {
+  school: string;
+  holder: string;
+  product: string;
+  /** Absent = none; by name, as rows were before. */
+  lines?: readonly Alike<LineCell>[] | Readonly<Record<string, LineCell>> | undefined;
+  rights?: readonly Alike<RightCell>[] | Readonly<Record<string, RightCell>> | undefined;
+}
+
+export const needOf = ({ school, holder, product, lines, rights }: Readonly<NeedRow>): Need => ({
+  school,
+  holder,
+  product,
+  lines: byName(lines),
+  rights: byName(rights),
+});
+
+export const needRow = ({ school, holder, product, lines, rights }: Need): NeedRow => ({
+  school,
+  holder,
+  product,
+  lines: alike(lines),
+  rights: alike(rights),
+});
+
+function byName<Cell>(kept: readonly Alike<Cell>[] | Readonly<Record<string, Cell>> | undefined): Map<string, Cell> {
+  const found = new Map<string, Cell>();
+  if (kept === undefined) return found;
+  if (!Array.isArray(kept)) return new Map(Object.entries(kept));
+  for (const group of kept as readonly Alike<Cell>[])
+    for (let i = 1; i < group.length; i++) found.set(group[i] as string, group[0]);
+  return kept.length > 1 ? new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1))) : found;
+}
+
+function alike<Cell extends object>(cells: ReadonlyMap<string, Cell>): Alike<Cell>[] | undefined {
+  if (cells.size === 0) return undefined;
+  const groups: Alike<Cell>[] = [];
+  for (const [name, cell] of cells) {
+    const group = groups.find(([one]) => one === cell) ?? groups.find(([one]) => isAlike(one, cell));
+    if (group) group.push(name);
+    else groups.push([cell, name]);
+  }
+  return groups;
+}
+
+function isAlike<Cell extends object>(a: Cell, b: Cell): boolean {
+  const names = Object.keys(a) as (keyof Cell)[];
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
+}
+
+export const needs = table<NeedRow>({
   name: 'readiness_needs',
   key: ['school', 'holder', 'product'],
   columns: { school: 'text', holder: 'text', product: 'text', lines: 'json', rights: 'json' },

@@ -343,6 +343,7 @@ const bound = (unit: Unit): Unit => ({
   wake: unit.wake.bind(unit),
   setTimer: unit.setTimer.bind(unit),
   cancelTimer: unit.cancelTimer.bind(unit),
+  gather: unit.gather.bind(unit),
 });
 
 test('a release and the one after it run on one database under load, and the step can be taken back', async () => {
