@@ -317,6 +317,7 @@ export async function startRoles(
       alerts: alertsOf(configured),
       telemetry: telemetryOf(configured),
       replaySecondAbove: Number(configured.EDUK_REPLAY_SECOND_ABOVE),
+      freezeSecond: configured.EDUK_FREEZE_SECOND === 'yes',
       schools: schoolSignInOf(configured),
       version: packageVersion,
       processing: processingOf(configured),

@@ -83,6 +83,7 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
       alerts: alertsOf(config),
       telemetry: telemetryOf(config),
       replaySecondAbove: Number(config.EDUK_REPLAY_SECOND_ABOVE),
+      freezeSecond: config.EDUK_FREEZE_SECOND === 'yes',
       schools: schoolSignInOf(config),
       version: packageVersion,
       processing: processingOf(config),

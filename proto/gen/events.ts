@@ -19,6 +19,8 @@ export const events = {
   EntitlementChangeRefused: { stream: 'entitlements', codec: entitlements.EntitlementChangeRefused },
   EntitlementChanged: { stream: 'entitlements', codec: entitlements.EntitlementChanged },
   EntitlementGranted: { stream: 'entitlements', codec: entitlements.EntitlementGranted },
+  FreezeChanged: { stream: 'parties', codec: parties.FreezeChanged },
+  FreezeSubmitted: { stream: 'parties', codec: parties.FreezeSubmitted },
   GrantRefused: { stream: 'entitlements', codec: entitlements.GrantRefused },
   GrantSubmitted: { stream: 'entitlements', codec: entitlements.GrantSubmitted },
   GroupChanged: { stream: 'rosters', codec: rosters.GroupChanged },

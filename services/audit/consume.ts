@@ -17,7 +17,7 @@ import {
 } from '#kernel';
 import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import type { AuditItem } from '#proto/eduk/events/v1/audit';
-import { accessOf, mandateRecord, reviewRecord, standingRecord, usesOf } from './record.ts';
+import { accessOf, freezeRecord, mandateRecord, reviewRecord, standingRecord, usesOf } from './record.ts';
 import {
   accessTable,
   headsTable,
@@ -75,7 +75,7 @@ export function consumer(signer: (() => Signer) | undefined, changed: () => void
   return {
     name: 'audit',
     streams: ['audit', 'parties'],
-    types: ['AuditSubmitted', 'MandateChanged', 'PartyStandingChanged', 'MandateReviewed'],
+    types: ['AuditSubmitted', 'MandateChanged', 'PartyStandingChanged', 'MandateReviewed', 'FreezeChanged'],
     handle(record, unit) {
       if (record.type === 'AuditSubmitted') {
         append(unit, decoded(record, 'AuditSubmitted').items, signer !== undefined);
@@ -90,7 +90,9 @@ export function consumer(signer: (() => Signer) | undefined, changed: () => void
           ? mandateRecord(decoded(record, 'MandateChanged'), at, digest)
           : record.type === 'PartyStandingChanged'
             ? standingRecord(decoded(record, 'PartyStandingChanged'), at, digest)
-            : reviewRecord(decoded(record, 'MandateReviewed'), at, digest);
+            : record.type === 'FreezeChanged'
+              ? freezeRecord(decoded(record, 'FreezeChanged'), at, digest)
+              : reviewRecord(decoded(record, 'MandateReviewed'), at, digest);
       const salt = salts.digest('salt').subarray(0, 16);
       if (made) append(unit, [{ salt, record: made }], signer !== undefined);
     },

@@ -2,6 +2,7 @@
 import { dutchDay, encoded } from '#kernel';
 import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
 import {
+  Freeze,
   Mandate,
   MandateReview,
   MandateState,
@@ -9,6 +10,7 @@ import {
   processingPurposeToJSON,
 } from '#proto/eduk/core/v1/party';
 import {
+  type FreezeChanged,
   type MandateChanged,
   type MandateReviewed,
   PartyStanding,
@@ -102,6 +104,30 @@ export function reviewRecord(
       content: digest(encoded(MandateReview, review)),
       times: 1n,
       code: review.state,
+    }),
+  );
+}
+
+/** A freeze that was set, or ended early. */
+export function freezeRecord(
+  { freeze, change, unchanged }: FreezeChanged,
+  at: { atMs: number; flowId: string },
+  digest: (bytes: Uint8Array) => Uint8Array,
+): Uint8Array | undefined {
+  if (unchanged || freeze === undefined) return undefined;
+  return encoded(
+    AuditRecord,
+    AuditRecord.fromPartial({
+      kind: AuditKind.AUDIT_KIND_MANDATE,
+      atMs: BigInt(at.atMs),
+      partyOin: freeze.partyOin,
+      schoolOin: freeze.schoolOin,
+      method: 'FreezeChanged',
+      receiptId: at.flowId,
+      content: digest(encoded(Freeze, freeze)),
+      times: 1n,
+      code: change,
+      actedBy: freeze.byOin,
     }),
   );
 }

@@ -16,6 +16,7 @@ export {
 export * from './distributed.ts';
 export * from './engine.ts';
 export { ForgottenLearners, type ForgottenRow, forgottenTable } from './forgotten.ts';
+export { type FreezeRow, Freezes, freezesTable } from './freezes.ts';
 export type { Remembered, Wants } from './ledger.ts';
 export * from './memory.ts';
 export { MergedLearners, type MergedRow, mergedTable } from './merged.ts';

@@ -531,6 +531,58 @@ describe('a grant', () => {
   });
 });
 
+describe('freezes', () => {
+  const freeze = (more: object = {}) => ({
+    freezeId: 'f-1',
+    schoolOin: '0000000700099AB00000',
+    partyOin: '',
+    fromMs: BigInt(NOW),
+    untilMs: BigInt(NOW + 86_400_000),
+    reason: 'exams-2027',
+    byOin: 'operator',
+    byPerson: '',
+    setMs: BigInt(NOW),
+    endedMs: 0n,
+    endAskedBy: '',
+    ...more,
+  });
+  const done = { outcome: 'FreezeChanged' };
+
+  test('freeze set says of what and until when, and how it is ended', async () => {
+    answer('setFreeze', { flowId: 'f', decision: done, freeze: freeze(), unchanged: false });
+    const set = await eduk('freeze set --school 99ab --until 2027-05-28 --reason exams-2027');
+    expect(asked['setFreeze']).toEqual({
+      schoolOin: '0000000700099AB00000',
+      partyOin: '',
+      all: false,
+      from: '',
+      until: '2027-05-28',
+      reason: 'exams-2027',
+    });
+    expect([set.exit, set.err]).toEqual([0, 'It ends by itself; earlier by eduk freeze end f-1.\n']);
+    for (const wrong of ['', '--all --school 99ab', '--school 99ab --from tomorrow'])
+      expect((await eduk(`freeze set ${wrong} --until 2027-05-28 --reason x`)).exit).toBe(2);
+    answer('setFreeze', { flowId: 'f', decision: { outcome: 'PartyChangeRefused', code: 'wire.invalid', told: 'no' } });
+    expect((await eduk('freeze set --all --until 2027-05-28 --reason x')).exit).toBe(1);
+  });
+
+  test('freeze list and freeze end', async () => {
+    answer('listFreezes', {
+      freezes: [{ freeze: freeze(), state: 'holds' }],
+      names: [{ oin: freeze().schoolOin, name: 'De Es' }],
+    });
+    const listed = await eduk('freeze list');
+    expect(listed.out).toMatch(/exams-2027 +De Es .* holds +f-1/);
+    expect((await eduk('freeze list --json')).json).toMatchObject({
+      freezes: [{ state: 'holds', schoolName: 'De Es', by: 'operator' }],
+    });
+    answer('endFreeze', { flowId: 'f', decision: done, freeze: freeze({ endedMs: BigInt(NOW) }) });
+    expect(await eduk('freeze end f-1')).toMatchObject({ exit: 0, err: 'It is ended; what waited for it goes on.\n' });
+    answer('endFreeze', { flowId: 'f', decision: done, freeze: freeze({ endAskedBy: 'ab' }) });
+    expect((await eduk('freeze end f-1')).err).toBe('It stands until a second person ends it too.\n');
+  });
+});
+
 describe('keys', () => {
   const keys = (left: number, more: object = {}) => ({
     keys: {
@@ -554,7 +606,10 @@ describe('keys', () => {
     let left = 2;
     answers['showKeys'] = () => keys(--left);
     const { out, err, exit } = await eduk('key rotate data index --school 99ab --follow');
-    expect(asked['rotateKeys']).toEqual({ kinds: ['data', 'index'], schoolOin: '0000000700099AB00000' });
+    const schoolOin = '0000000700099AB00000';
+    expect(asked['rotateKeys']).toEqual({ kinds: ['data', 'index'], schoolOin, emergency: '' });
+    await eduk('key rotate data --emergency leak-1');
+    expect(asked['rotateKeys']).toMatchObject({ emergency: 'leak-1' });
     expect(err).toBe('data: 2 schools to do\ndata: 1 school to do\n');
     expect(out).toMatch(/renewing +nothing/);
     expect(exit).toBe(0);
@@ -2323,6 +2378,8 @@ describe('errors', () => {
       'audit access': ['--school', school],
       'receipt fetch': ['r'],
       'key rotate': ['data'],
+      'freeze set': ['--all', '--until', '2036-08-01', '--reason', 'exams-1'],
+      'freeze end': ['f'],
       switch: ['--school', school, '--from', oin, '--to', '00000001000000000002', '--on', '2026-12-01'],
       'party stop': [oin, '--reason', 'case-1', '--yes'],
       'party resume': [oin],

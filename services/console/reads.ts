@@ -7,7 +7,7 @@ import { type Mandate, MandateState, Role, Service } from '#proto/eduk/core/v1/p
 import type { EndpointStatus } from '#proto/eduk/delivery/v1/delivery';
 import type { Blocker as GatewayBlocker, ReadinessCause, ReadinessCount } from '#proto/eduk/gateway/v1/flow';
 import type { Score } from '#proto/eduk/gateway/v1/party';
-import type { ListAlertsResponse, PartyName } from '#proto/eduk/operator/v1/operator';
+import type { ListAlertsResponse, ListFreezesResponse, PartyName } from '#proto/eduk/operator/v1/operator';
 import type { Ask } from './door.ts';
 import type * as page from './types.ts';
 
@@ -83,15 +83,34 @@ function alertsIn({ alerts, names }: ListAlertsResponse): page.AlertView[] {
   }));
 }
 
+/** A freeze that begins within so many days is shown. */
+const COMING_MS = 7 * 86_400_000;
+
+function freezesIn({ freezes, names }: ListFreezesResponse, now: number): page.FreezeLine[] {
+  const nameOf = namesIn(names);
+  return freezes
+    .map(({ freeze, state }) => ({
+      id: freeze!.freezeId,
+      ...(freeze!.schoolOin === '' ? {} : { school: nameOf(freeze!.schoolOin) }),
+      ...(freeze!.partyOin === '' ? {} : { party: nameOf(freeze!.partyOin) }),
+      from: numberOf(freeze!.fromMs),
+      until: numberOf(freeze!.untilMs),
+      reason: freeze!.reason,
+      holds: state === 'holds',
+    }))
+    .filter(({ from }) => from < now + COMING_MS);
+}
+
 /** A certificate that ends within so many days is shown. */
 const SOON_MS = 45 * 86_400_000;
 
 export async function overview(ask: Ask, _query: Query, now: number): Promise<page.Overview> {
-  const [status, seen, parked, alerts] = await Promise.all([
+  const [status, seen, parked, alerts, frozen] = await Promise.all([
     ask('status', {}),
     ask('showOverview', {}),
     ask('listParked', {}),
     ask('listAlerts', {}),
+    ask('listFreezes', {}),
   ]);
   const nameOf = namesIn([...seen.names, ...parked.names]);
   const methods = new Map<string, page.Overview['methods'][number]>();
@@ -142,6 +161,7 @@ export async function overview(ask: Ask, _query: Query, now: number): Promise<pa
   return {
     at: now,
     alerts: alertsIn(alerts),
+    freezes: freezesIn(frozen, now),
     version: status.version,
     devKey: status.devKey,
     events: numberOf(status.events),

@@ -81,10 +81,24 @@ export interface AlertView {
   all: number;
 }
 
+/** A time in which nothing of a school or a party is taken away or disturbed. */
+export interface FreezeLine {
+  id: string;
+  /** Absent = all of them. */
+  school?: Named;
+  party?: Named;
+  from: number;
+  until: number;
+  reason: string;
+  holds: boolean;
+}
+
 export interface Overview {
   at: number;
   /** Worst first. */
   alerts: AlertView[];
+  /** Freezes that hold, or begin within a week. */
+  freezes: FreezeLine[];
   version: string;
   devKey: boolean;
   events: number;

@@ -1,5 +1,5 @@
 /** Records → mailboxes. One unit of work writes the body, a row for each receiver, and the position. */
-import { type Consumer, decoded, emit, type LogRecord, type TimerRow, type Unit } from '#bus';
+import { type Consumer, decoded, emit, Freezes, type LogRecord, type TimerRow, type Unit } from '#bus';
 import { dutchDay, FORGOTTEN_CLOSED_MS, startOfDutchDay, uuidText } from '#kernel';
 import { type Mandate, MandateState, type Party, type SchoolForgetting, type Service } from '#proto/eduk/core/v1/party';
 import type { ReplaySubmitted } from '#proto/eduk/events/v1/deliveries';
@@ -21,7 +21,16 @@ import { boardOf, copyMandate, copyParty, holdersIn, schoolsUnder, stands } from
 import { cleanAside, forgetOutcome, hasEndpoint, leaveEndpoint, STANDARDS, takeEndpoint, wake } from './push.ts';
 import { cleanReplays, type ReplayOrder, step, takeOrder } from './replay.ts';
 import { type Route, routes } from './routes.ts';
-import { bodies, closedSchools, forgotten, mandateCopies, parkedKeys, replays, stoppedParties } from './tables.ts';
+import {
+  bodies,
+  closedSchools,
+  forgotten,
+  freezes,
+  mandateCopies,
+  parkedKeys,
+  replays,
+  stoppedParties,
+} from './tables.ts';
 
 /** How long before keys that were parked during a release are looked at again. */
 const NEXT_ROUND_MS = 1000;
@@ -51,9 +60,10 @@ export const consumer = (changed: (mailbox: string) => void): Consumer => ({
   streams: ['parties', 'catalogue', 'rosters', 'orders', 'entitlements', 'results', 'deliveries'],
   // Who receives is known before what is received: a mandate that stood when a message was accepted counts for it.
   first: ['parties'],
-  types: ['PartyRegistered', 'LearnerKept', 'ReplaySubmitted', ...Object.keys(routes)],
+  types: ['PartyRegistered', 'LearnerKept', 'ReplaySubmitted', 'FreezeChanged', ...Object.keys(routes)],
   handle(record, unit) {
     if (record.type === 'ReplaySubmitted') return onReplay(decoded(record, 'ReplaySubmitted'), unit);
+    if (record.type === 'FreezeChanged') return new Freezes(freezes).take(unit, decoded(record, 'FreezeChanged'));
     if (record.type === 'PartyRegistered') return onParty(decoded(record, 'PartyRegistered').party!, unit, changed);
     if (record.type === 'LearnerKept') {
       unit.remove(forgotten, decoded(record, 'LearnerKept').learner);

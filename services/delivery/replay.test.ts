@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { testBench } from '#bus';
 import { newId, uuidText } from '#kernel';
-import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
+import { Freeze, MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import {
   type Attempt,
   AttemptOutcome,
@@ -445,6 +445,71 @@ describe('sending it', () => {
     expect((await it.shown(jobId)).state).toBe('asked');
     it.run(jobId, { secondAbove: 2, byPerson: 'bb', rate: 500 });
     expect(await it.shown(jobId)).toMatchObject({ state: 'running', rate: 7 });
+  });
+
+  describe('under a freeze', () => {
+    const froze = (it: ReturnType<typeof chain>, of: object, change = 'set') => {
+      const times = { fromMs: BigInt(it.bench.now()), untilMs: BigInt(it.bench.now() + 600_000) };
+      const freeze = Freeze.fromPartial({ freezeId: 'f', reason: 'exams', ...times, ...of });
+      it.bench.submit('FreezeChanged', { freeze, change, unchanged: false }, SCHOOL);
+      return freeze;
+    };
+
+    test('of the party, or of the only school that was asked for, it does not begin; the preview says what is frozen', async () => {
+      for (const [of, selection] of [
+        [{ partyOin: PLATFORM }, {}],
+        [{}, {}],
+        [{ schoolOin: SCHOOL }, { schoolOin: SCHOOL }],
+      ] as const) {
+        const it = await delivered(['a', 'b']);
+        froze(it, of);
+        const job = await it.preview({ ...selection, again: true });
+        expect(job).toMatchObject({ toSend: 0n, forbidden: [{ reason: 'frozen', messages: 2n }] });
+        it.run(job.jobId);
+        expect(it.bench.events('ReplayRefused').at(-1)!.value).toMatchObject({ code: 'freeze.holds' });
+      }
+    });
+
+    test('of one school what is of others goes, and live mail of all', async () => {
+      const it = await delivered(['a', 'b']);
+      it.mandate(MANDATE_STATE_ACTIVE, OTHER);
+      it.grant('c', OTHER);
+      await it.drain();
+      froze(it, { schoolOin: SCHOOL });
+      const { jobId, forbidden } = await it.preview({ again: true });
+      expect(forbidden).toMatchObject([{ reason: 'frozen', messages: 2n }]);
+      it.sent.length = 0;
+      it.run(jobId);
+      it.grant('a');
+      expect(await it.finish(jobId)).toMatchObject({ state: 'done', sent: 1n, leftOut: 0n });
+      expect(it.sent.map(({ key }) => key).sort()).toEqual(['a', 'c']);
+    });
+
+    test('that begins while it runs, it rests, and goes on when that ends', async () => {
+      const it = await delivered(['a', 'b', 'c']);
+      const { jobId } = await it.preview({ again: true });
+      it.run(jobId);
+      const freeze = froze(it, { partyOin: PLATFORM });
+      it.bench.advance(60_000);
+      it.sent.length = 0;
+      await it.drain();
+      expect(it.sent).toEqual([]);
+      expect(await it.shown(jobId)).toMatchObject({ state: 'running', cause: 'freeze', released: 0n });
+      froze(it, { ...freeze, endedMs: BigInt(it.bench.now()) }, 'ended');
+      it.bench.advance(10_000);
+      expect(await it.finish(jobId)).toMatchObject({ state: 'done', cause: '', sent: 3n });
+    });
+
+    test('of a school that begins while it runs, what it has of that school is left out', async () => {
+      const it = await delivered(['a', 'b']);
+      it.mandate(MANDATE_STATE_ACTIVE, OTHER);
+      it.grant('c', OTHER);
+      await it.drain();
+      const { jobId } = await it.preview({ again: true });
+      it.run(jobId);
+      froze(it, { schoolOin: SCHOOL });
+      expect(await it.finish(jobId)).toMatchObject({ state: 'done', sent: 1n, leftOut: 2n });
+    });
   });
 
   test('an endpoint that is there no more ends it', async () => {

@@ -7,7 +7,7 @@
  * come after later mail of its key is left out unless that was asked for.
  */
 import { allOf } from '#bus';
-import { decodedWith, type Fault } from '#kernel';
+import { decodedWith, dutchMinute, type Fault, type FreezeFact, type Frozen, frozen } from '#kernel';
 import type { Service } from '#proto/eduk/core/v1/party';
 import { type EventName, events } from '#proto/events';
 import { isForgotten, KEPT_MS, type Writer } from './mailbox.ts';
@@ -20,6 +20,7 @@ import {
   bodies,
   closedSchools,
   endpoints,
+  freezes,
   heads,
   type MailRow,
   type Member,
@@ -44,6 +45,8 @@ const LOOKED_AT = 400;
 /** How often a replay that runs is paced, and how often one is looked at that waits for its last answers. */
 const TICK_MS = 100;
 const LAST_TICK_MS = 250;
+/** How often one is looked at that a freeze holds. */
+const FROZEN_TICK_MS = 5_000;
 /** A replay that was held up catches up with so much of its pace, and no more: it must not come in a burst. */
 const MOST_LATE_MS = 2_000;
 /** Messages with the sender at once: enough for the pace, and fewer than what would keep live mail from being looked at. */
@@ -182,6 +185,11 @@ function run(unit: Writer, job: Readonly<ReplayRow>, order: ReplayOrder): Decide
   if (isOver(job)) return { code: 'state.conflict', told: `This replay is over: ${job.state}. Count it anew.` };
   if (unit.now - job.countedMs >= COUNTED_MS)
     return { code: 'state.conflict', told: 'It was counted more than an hour ago. Count it anew.' };
+  const held = heldWhole(unit, job);
+  if (held) {
+    const told = `A freeze holds until ${dutchMinute(held.untilMs)}: nothing is sent again before.`;
+    return { code: 'freeze.holds', told };
+  }
   if (job.state === 'counted') {
     const asked = { ...job, rate: order.rate, mostErrors: order.mostErrors };
     if (order.secondAbove > 0 && toSend(job) > order.secondAbove)
@@ -196,6 +204,15 @@ function run(unit: Writer, job: Readonly<ReplayRow>, order: ReplayOrder): Decide
       told: 'It is so much that a second person begins it: who asked for it does not.',
     };
   return put(unit, started(job, unit.now));
+}
+
+/** The freeze of the party, of the only school of the selection, or of all, that stands in the way of the whole replay. */
+function heldWhole(
+  unit: Pick<Writer, 'list' | 'now'>,
+  { party, selection: { school } }: Readonly<ReplayRow>,
+): Frozen | undefined {
+  const schools = school === '' ? [] : [school];
+  return frozen(unit.list(freezes, { equals: [] }), { kind: 'replay', schools, parties: [party], atMs: unit.now });
 }
 
 const started = (job: Readonly<ReplayRow>, now: number): ReplayRow => ({
@@ -327,9 +344,15 @@ function send(unit: Writer, given: Readonly<ReplayRow>): Stepped {
     unit.put(replays, { ...given, state: 'stopped', cause: 'endpoint', endedMs: unit.now });
     return { atMs: unit.now, woke: false };
   }
+  const held = heldWhole(unit, given);
+  if (held) {
+    unit.put(replays, { ...given, cause: 'freeze', pacedMs: unit.now });
+    // It may be ended early.
+    return { atMs: Math.min(held.untilMs, unit.now + FROZEN_TICK_MS), woke: false };
+  }
   const since = Math.min(Math.max(0, unit.now - given.pacedMs), MOST_LATE_MS);
   const owed = given.owed + (since / 1000) * given.rate;
-  let job: ReplayRow = { ...given, counts: { ...given.counts }, owed, pacedMs: unit.now };
+  let job: ReplayRow = { ...given, cause: '', counts: { ...given.counts }, owed, pacedMs: unit.now };
   const inFlight = job.counts.released - settledOf(job);
   const window = Math.min(MOST_WINDOW, Math.max(LEAST_WINDOW, job.rate));
   let left = Math.min(Math.floor(owed), Math.max(0, window - inFlight));
@@ -371,6 +394,9 @@ function send(unit: Writer, given: Readonly<ReplayRow>): Stepped {
 function release(unit: Writer, job: ReplayRow, { row, body, standard, verdict, isBusy }: Looked): boolean {
   const { party, jobId, selection, counts } = job;
   const { is } = verdict;
+  // Its school was frozen since it was counted. The rest does not wait for it.
+  const isFrozen = is === 'forbidden' && verdict.reason === FROZEN;
+  if (isFrozen && body && unit.get(replayKeys, party, jobId, row.service, body.school, body.key)) counts.leftOut += 1;
   if (body === undefined || standard === undefined || !(is === 'fresh' || (is === 'had' && selection.again)))
     return false;
   const { service } = row;
@@ -442,6 +468,7 @@ function look(unit: Writer, job: ReplayRow, rows: readonly Readonly<MailRow>[]):
         underWay.add(eventId);
         busy.add(`${standard}/${service}/${school}/${key}`);
       }
+  const facts = unit.list(freezes, { equals: [] });
   return allOf(rows, (row) => {
     const body = unit.get(bodies, row.flowId, row.eventId);
     const standard = standardFor(unit, party, row.service);
@@ -451,7 +478,7 @@ function look(unit: Writer, job: ReplayRow, rows: readonly Readonly<MailRow>[]):
     const isMoving = underWay.has(row.eventId);
     const isThere = isMoving || end?.state === 'delivered';
     const verdict: Verdict = isMeant(selection, row, body)
-      ? judged(unit, job, row, body, standard, isMoving, end?.state)
+      ? judged(unit, job, row, body, standard, { isMoving, end: end?.state, facts })
       : { is: 'other' };
     const isBusy = busy.has(`${standard}/${row.service}/${body.school}/${body.key}`);
     return { row, body, standard, verdict, isThere, isBusy };
@@ -468,8 +495,7 @@ function judged(
   row: Readonly<MailRow>,
   body: Readonly<BodyRow>,
   standard: string,
-  isMoving: boolean,
-  end: string | undefined,
+  { isMoving, end, facts }: { isMoving: boolean; end: string | undefined; facts: readonly FreezeFact[] },
 ): Verdict {
   const { service, number, first } = row;
   const { school, key } = body;
@@ -481,10 +507,13 @@ function judged(
   // What another replay left there is nobody's.
   if (aside !== undefined && (aside.job === undefined || aside.job === jobId)) return { is: 'pending' };
   if (lane !== undefined && (lane.parked || lane.failures > 0)) return { is: 'pending' };
-  const reason = whyNot(unit, party, service, standard, body);
+  const reason = whyNot(unit, party, service, standard, body, facts);
   if (reason !== undefined) return { is: 'forbidden', reason };
   return { is: end === 'delivered' ? 'had' : 'fresh' };
 }
+
+/** A freeze holds for the party or for the school that it is about. */
+const FROZEN = 'frozen';
 
 /** Why the party may not be sent it now; undefined = it may, by what is known here. The sender judges again. */
 function whyNot(
@@ -493,11 +522,14 @@ function whyNot(
   service: number,
   standard: string,
   body: Readonly<BodyRow>,
+  facts: readonly FreezeFact[],
 ): string | undefined {
   if (isForgotten(unit, body)) return 'forgotten';
   if (unit.get(stoppedParties, party)) return 'stopped';
   const closed = unit.get(closedSchools, body.school);
   if (closed && (closed.untilMs === 0 || unit.now < closed.untilMs)) return 'closed';
+  const act = { kind: 'replay', schools: [body.school], parties: [party], atMs: unit.now } as const;
+  if (frozen(facts, act)) return FROZEN;
   if (service !== 0 && !mayHave(unit, body.school, party, service as Service, unit.now)) return 'mandate.missing';
   const rest = unit.get(pushSchools, party, standard, body.school);
   if (rest !== undefined && rest.untilMs > unit.now) return 'refused';

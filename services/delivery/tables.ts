@@ -1,5 +1,5 @@
 /** Mailboxes. Everything hot is found by its key alone: no row has a second index. */
-import { table } from '#bus';
+import { type FreezeRow, freezesTable, type Table, table } from '#bus';
 import type { Spread } from '#kernel';
 import type { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 
@@ -767,6 +767,9 @@ export interface ReplayRow {
   isClear: number;
 }
 
+/** Copies of freezes: what they guard is not sent again. */
+export const freezes: Table<FreezeRow> = freezesTable('delivery_freezes');
+
 export const replays = table<ReplayRow>({
   name: 'delivery_replays',
   key: ['party', 'jobId'],
@@ -854,4 +857,5 @@ export const tables = [
   outcomes,
   replays,
   replayKeys,
+  freezes,
 ];

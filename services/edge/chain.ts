@@ -4,11 +4,16 @@ import {
   dutchDay,
   type Fault,
   FORGOTTEN_CLOSED_MS,
+  type FreezeAct,
+  type FreezeFact,
+  type Frozen,
+  frozen,
   GatewayError,
   log,
   unhurried,
 } from '#kernel';
 import {
+  type Freeze,
   type Mandate,
   MandateState,
   type Party,
@@ -47,6 +52,8 @@ export class Chain {
   readonly #schools = new Set<string>();
   /** Ids of mandates for some sites of their school that have not ended. */
   readonly #bySite = new Set<string>();
+
+  readonly #freezes = new Map<string, Freeze>();
 
   constructor(parties: Client<typeof PartiesServiceDefinition>, clock: Clock) {
     this.#parties = parties;
@@ -113,9 +120,10 @@ export class Chain {
 
   async #take(): Promise<void> {
     const asked = this.#clock.now();
-    const { version, parties, mandates } = await this.#parties.snapshot({ since: this.#version });
+    const { version, parties, mandates, freezes } = await this.#parties.snapshot({ since: this.#version });
     for (const row of parties) this.#takeParty(row);
     for (const { mandate, keyDigest } of mandates) if (mandate) this.#takeMandate(mandate, keyDigest);
+    for (const freeze of freezes) this.#freezes.set(freeze.freezeId, freeze);
     this.#version = version;
     this.#freshMs = asked;
   }
@@ -175,6 +183,29 @@ export class Chain {
 
   isStopped(oin: string): boolean {
     return (this.standing(oin)?.stoppedMs ?? 0n) > 0n;
+  }
+
+  freeze(freezeId: string): Freeze | undefined {
+    return this.#freezes.get(freezeId);
+  }
+
+  /** Freezes of these three years, by when they begin. */
+  freezes(): Freeze[] {
+    return [...this.#freezes.values()].sort((a, b) =>
+      a.fromMs === b.fromMs ? (a.freezeId < b.freezeId ? -1 : 1) : a.fromMs < b.fromMs ? -1 : 1,
+    );
+  }
+
+  /** Whether a freeze stands in the way of an act now; undefined = it goes on. */
+  frozen(act: Omit<FreezeAct, 'atMs'>): Frozen<FrozenBy> | undefined {
+    if (this.#freezes.size === 0) return undefined;
+    const facts = [...this.#freezes.values()].map((freeze) => ({
+      ...freeze,
+      fromMs: Number(freeze.fromMs),
+      untilMs: Number(freeze.untilMs),
+      endedMs: Number(freeze.endedMs),
+    }));
+    return frozen(facts, { ...act, atMs: this.#clock.now() });
   }
 
   /** How the forgetting of a school stands; undefined = nobody asked. */
@@ -364,6 +395,9 @@ export class Chain {
       });
   }
 }
+
+/** A freeze with who set it, and when. */
+export type FrozenBy = FreezeFact & Pick<Freeze, 'byOin' | 'setMs'>;
 
 /** What only the party's word is wanting to is confirmed by its school. */
 export const awaitsParty = ({ state, confirmedBy, requiresAcceptance, acceptedBy }: Mandate): boolean =>

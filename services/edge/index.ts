@@ -93,6 +93,8 @@ export interface DoorOptions {
   telemetry?: TelemetrySettings | undefined;
   /** Above so many messages a second person begins a replay; 0 or absent = nobody has to. */
   replaySecondAbove?: number | undefined;
+  /** A second person ends a freeze early too; absent = one does. */
+  freezeSecond?: boolean | undefined;
   /** Where authorised persons of boards and schools sign in. */
   schools?: SchoolSignIn | SamlSignIn | undefined;
   /** The operator's secret; only its digest is kept. */
@@ -219,6 +221,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     names,
     backup: options.backup,
     replaySecondAbove: options.replaySecondAbove ?? 0,
+    freezeSecond: options.freezeSecond ?? false,
     schools: options.schools && {
       given: options.schools,
       provider:

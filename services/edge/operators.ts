@@ -56,6 +56,7 @@ const reads: ReadonlySet<string> = new Set([
   'listReplays',
   'watchReplay',
   'listSchoolChanges',
+  'listFreezes',
 ]);
 /** A privacy officer forgets, or keeps after all, ends what was agreed, stops who leaks, and asks schools; who goes on is for an operator. */
 const isForPrivacy = (key: string, request: { change?: string; identity?: string }): boolean =>
@@ -134,7 +135,7 @@ export function requireLoopback(
   listenerOnLoopback: boolean,
 ): void {
   if (listenerOnLoopback) return;
-  if ((key === 'decideHold' || key === 'runReplay') && request.confirm)
+  if ((key === 'decideHold' || key === 'runReplay' || key === 'endFreeze') && request.confirm)
     throw new GatewayError(
       'party.forbidden',
       'The operator’s key stands in for a second person on loopback only: have operators sign in, and let another approve it.',

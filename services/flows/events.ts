@@ -107,7 +107,11 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
   SchoolYearTurnRefused: refusal('SchoolYearTurnSubmitted'),
   RosterPartTaken: answer(['RosterSubmitted'], 'done', { partial: true }),
   RosterApplied: answer(['RosterSubmitted', 'LearnersSubmitted'], 'decided'),
-  RosterHeld: answer(['RosterSubmitted'], 'held', { code: () => 'hold.pending', told: () => 'It waits for approval.' }),
+  RosterHeld: answer(['RosterSubmitted'], 'held', {
+    code: (e) => (e.reason === 'freeze' ? 'freeze.holds' : 'hold.pending'),
+    told: (e) =>
+      e.reason === 'freeze' ? 'A freeze holds: it goes on by itself afterwards.' : 'It waits for approval.',
+  }),
   RosterRefused: refusal('RosterSubmitted', 'LearnersSubmitted', 'HoldDecisionSubmitted', 'LearnerForgetSubmitted'),
   HoldDecided: answer(['HoldDecisionSubmitted'], 'done'),
   LearnerForgotten: answer(['LearnerForgetSubmitted'], 'decided'),
@@ -222,9 +226,15 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
     by,
     (e) => e.mandateId,
   ),
+  FreezeSubmitted: asked(
+    (e) => (e.change === 'end' ? 'OperatorService/EndFreeze' : 'OperatorService/SetFreeze'),
+    by,
+    (e) => e.freeze?.freezeId ?? '',
+  ),
   PartyRegistered: answer(['PartySubmitted'], 'done'),
   PartyStandingChanged: answer(['PartyStandingSubmitted'], 'done'),
   MandateReviewed: answer(['MandateReviewSubmitted'], 'done'),
+  FreezeChanged: answer(['FreezeSubmitted'], 'done'),
   ReplaySubmitted: asked(
     (e) => replayAsks[e.action] ?? 'OperatorService/PreviewReplay',
     () => 'operator',
@@ -240,6 +250,7 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
     'MandateSubmitted',
     'MandateChangeSubmitted',
     'MandateReviewSubmitted',
+    'FreezeSubmitted',
   ),
 };
 

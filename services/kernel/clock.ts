@@ -68,3 +68,27 @@ export function startOfDutchDay(text: string): number {
   before.setUTCDate(before.getUTCDate() - 1);
   return endOfDutchDay(before.toISOString().slice(0, 10));
 }
+
+const minute = new Intl.DateTimeFormat('sv-SE', {
+  timeZone: 'Europe/Amsterdam',
+  year: 'numeric',
+  month: '2-digit',
+  day: '2-digit',
+  hour: '2-digit',
+  minute: '2-digit',
+});
+/** A moment by the clocks of the Netherlands, `YYYY-MM-DDTHH:MM`. */
+export const dutchMinute = (ms: number): string => minute.format(ms).replace(' ', 'T');
+
+const HOURS: readonly number[] = [2, 1];
+/**
+ * The moment of `YYYY-MM-DDTHH:MM` on the clocks of the Netherlands; undefined = it is no such text. Of an hour that comes twice the `last` or
+ * the first; one that is left out in spring is the hour after it.
+ */
+export function dutchMoment(text: string, last = false): number | undefined {
+  const [day = '', time = ''] = text.split('T');
+  if (!isDay(day) || !/^([01]\d|2[0-3]):[0-5]\d$/.test(time)) return undefined;
+  const utc = Date.parse(`${text}:00Z`);
+  const found = HOURS.map((hours) => utc - hours * 3_600_000).filter((ms) => dutchMinute(ms) === text);
+  return (last ? found.at(-1) : found[0]) ?? utc - 3_600_000;
+}

@@ -456,6 +456,12 @@ export const settings = {
     type: 'integer',
     default: '0',
   },
+  EDUK_FREEZE_SECOND: {
+    about: 'Whether a second person must end a freeze early too (docs/freezes.md).',
+    type: 'choice',
+    choices: ['no', 'yes'],
+    default: 'no',
+  },
   EDUK_LOG: {
     about: 'Least level that is logged.',
     type: 'choice',

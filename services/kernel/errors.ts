@@ -344,6 +344,14 @@ export const faults = {
     en: 'This waits for approval.',
     nl: 'Dit wacht op goedkeuring.',
   },
+  'freeze.holds': {
+    who: 'us',
+    retry: 'when_released',
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    en: 'A freeze holds: until it ends nothing is taken away or disturbed.',
+    nl: 'Er geldt een bevriezing: tot het einde daarvan wordt niets weggenomen of verstoord.',
+  },
   'gateway.disk_full': {
     who: 'us',
     retry: 'backoff',

@@ -1,7 +1,9 @@
 /** Record → decision → rows and events. */
 import { type Consumer, decoded, emit, type LogRecord, type TimerRow, terms, type Unit } from '#bus';
-import { Mandate, MandateReview, MandateState, Role } from '#proto/eduk/core/v1/party';
+import { freezeEnd } from '#kernel';
+import { Freeze, Mandate, MandateReview, MandateState, Role } from '#proto/eduk/core/v1/party';
 import {
+  type FreezeSubmitted,
   MandateChangeSubmitted,
   type MandateReviewSubmitted,
   type MandateSubmitted,
@@ -10,6 +12,7 @@ import {
 } from '#proto/eduk/events/v1/parties';
 import { PartyRow } from '#proto/eduk/parties/v1/parties';
 import { decideForgetting, decideHour, isOfForgetting } from './forgetting.ts';
+import { decideFreeze, factOf } from './freeze.ts';
 import {
   decideEnd,
   decideMandate,
@@ -24,7 +27,15 @@ import {
 import { decideParty, type PartyEvent } from './party.ts';
 import { closedWith, decideReview, lapseOf, lapses } from './review.ts';
 import { decideNames, decideStanding, isOfNames } from './standing.ts';
-import { mandatesTable, pairsTable, partiesTable, reviewsTable, signInTable, versionTable } from './tables.ts';
+import {
+  freezesTable,
+  mandatesTable,
+  pairsTable,
+  partiesTable,
+  reviewsTable,
+  signInTable,
+  versionTable,
+} from './tables.ts';
 
 /** Where each credential is looked up. */
 const CREDENTIAL_INDEX = { clientId: 'by_client_id', klantcode: 'by_klantcode' } as const;
@@ -38,6 +49,7 @@ export const consumer: Consumer = {
     'MandateSubmitted',
     'MandateChangeSubmitted',
     'MandateReviewSubmitted',
+    'FreezeSubmitted',
   ],
   handle(record, unit) {
     if (record.type === 'PartySubmitted') onParty(decoded(record, 'PartySubmitted'), record, unit);
@@ -45,12 +57,14 @@ export const consumer: Consumer = {
       onStanding(decoded(record, 'PartyStandingSubmitted'), record, unit);
     else if (record.type === 'MandateReviewSubmitted')
       onReview(decoded(record, 'MandateReviewSubmitted'), record, unit);
+    else if (record.type === 'FreezeSubmitted') onFreeze(decoded(record, 'FreezeSubmitted'), record, unit);
     else if (record.type === 'MandateSubmitted') onMandate(decoded(record, 'MandateSubmitted'), record, unit);
     else onMandateChange(decoded(record, 'MandateChangeSubmitted'), record, unit);
   },
   onTimer(timer, unit) {
     if (timer.id.startsWith(REVIEW)) return onLapse(timer, unit);
     if (timer.id.startsWith(FORGET)) return onHour(timer, unit);
+    if (timer.id.startsWith(FREEZE)) return unit.remove(freezesTable, timer.payload);
     const row = unit.get(mandatesTable, timer.key, timer.payload);
     if (!row) return;
     const pair = loadPair(unit, row.schoolOin, row.partyOin);
@@ -157,6 +171,24 @@ function onHour(timer: TimerRow, unit: Unit): void {
     }
     conclude(unit, before, events, before.keyDigest, timer);
   }
+}
+
+/** Timers of freezes that are over for longer than they are kept. */
+const FREEZE = 'freeze:';
+
+const freezesIn = (unit: Unit): Freeze[] =>
+  unit.list(freezesTable, { equals: [] }).map(({ freeze }) => Freeze.decode(freeze));
+
+function onFreeze(asked: FreezeSubmitted, record: LogRecord, unit: Unit): void {
+  const freezeId = asked.freeze?.freezeId ?? '';
+  const row = unit.get(freezesTable, freezeId);
+  const { event, next } = decideFreeze(row && Freeze.decode(row.freeze), freezesIn(unit), asked, unit.now);
+  if (next) {
+    unit.put(freezesTable, { freezeId, version: nextVersion(unit), freeze: Freeze.encode(next).finish() });
+    const atMs = terms[freezesTable.retention]!.end(freezeEnd(factOf(next)));
+    unit.setTimer({ id: `${FREEZE}${freezeId}`, atMs, key: record.key, payload: freezeId });
+  }
+  say(unit, event, record.key);
 }
 
 /** Timers of questions; those of mandates have another name. */

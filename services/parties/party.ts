@@ -19,7 +19,8 @@ type PartyEventName =
   | 'PartyChangeRefused'
   | 'MandateChanged'
   | 'PartyStandingChanged'
-  | 'MandateReviewed';
+  | 'MandateReviewed'
+  | 'FreezeChanged';
 /** What this service says on the log. */
 export type PartyEvent = { [N in PartyEventName]: { type: N; value: EventOf<N> } }[PartyEventName];
 

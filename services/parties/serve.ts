@@ -1,7 +1,7 @@
 /** Answers eduk.parties.v1 from rows. */
 import type { EngineView } from '#bus';
 import { type Implementation, implement } from '#kernel';
-import { Mandate, MandateReview } from '#proto/eduk/core/v1/party';
+import { Freeze, Mandate, MandateReview } from '#proto/eduk/core/v1/party';
 import {
   type FindSessionResponse,
   PartiesServiceDefinition,
@@ -10,6 +10,7 @@ import {
 } from '#proto/eduk/parties/v1/parties';
 import {
   assertionsTable,
+  freezesTable,
   mandatesTable,
   pairsTable,
   partiesTable,
@@ -43,7 +44,7 @@ export function serve(engine: EngineView): readonly Implementation[] {
       /** What changed since a version; nothing changed is one read. Calls between commits see one state. */
       snapshot({ since }) {
         const version = engine.get(versionTable, 'newest')?.version ?? 0;
-        if (since >= BigInt(version)) return { version: BigInt(version), parties: [], mandates: [] };
+        if (since >= BigInt(version)) return { version: BigInt(version), parties: [], mandates: [], freezes: [] };
         const after = { index: 'by_version', equals: [], after: [Number(since)] };
         return {
           version: BigInt(version),
@@ -52,6 +53,7 @@ export function serve(engine: EngineView): readonly Implementation[] {
             mandate: Mandate.decode(row.mandate),
             keyDigest: engine.get(pairsTable, row.schoolOin, row.partyOin)?.keyDigest ?? new Uint8Array(),
           })),
+          freezes: engine.list(freezesTable, after).map((row) => Freeze.decode(row.freeze)),
         };
       },
       listReviews: ({ schoolOins }) => ({

@@ -162,6 +162,22 @@ export const sessionsTable = table<SessionTableRow>({
   retention: 'RETENTION_ACCESS',
 });
 
+/** A time in which nothing of a school or party is taken away or disturbed. */
+export interface FreezeTableRow {
+  freezeId: string;
+  version: number;
+  /** eduk.core.v1.Freeze. */
+  freeze: Uint8Array;
+}
+
+export const freezesTable = table<FreezeTableRow>({
+  name: 'parties_freezes',
+  key: ['freezeId'],
+  columns: { freezeId: 'text', version: 'int', freeze: 'blob' },
+  indexes: { by_version: ['version'] },
+  retention: 'RETENTION_AUDIT',
+});
+
 export const tables = [
   partiesTable,
   mandatesTable,
@@ -172,4 +188,5 @@ export const tables = [
   reviewsTable,
   signInTable,
   sessionsTable,
+  freezesTable,
 ];

@@ -4,14 +4,24 @@
  * says here who went. Why it is so: docs/decisions/0059-who-changes-school-is-told-of-twice.md.
  */
 import { createHash } from 'node:crypto';
-import { decoded, emit, type LogRecord, type Reader, type TimerRow, type Unit } from '#bus';
+import { decoded, emit, Freezes, type LogRecord, type Reader, type TimerRow, type Unit } from '#bus';
 import { dutchDay, type Fault, isAtSite, isDay, schoolYearOf, startOfDutchDay, uuidText } from '#kernel';
 import { RosterDifference, type SchoolChangeSubmitted } from '#proto/eduk/events/v1/rosters';
 import type { Going } from '#proto/eduk/rosters/v1/rosters';
 import type { Leaver } from './leaving.ts';
 import type { LearnerRows } from './merge.ts';
 import { winnerOf } from './merge.ts';
-import { type ChangeRow, changes, crossers, type HoldRow, holds, type LearnerRow, learners, years } from './tables.ts';
+import {
+  type ChangeRow,
+  changes,
+  crossers,
+  freezes,
+  type HoldRow,
+  holds,
+  type LearnerRow,
+  learners,
+  years,
+} from './tables.ts';
 
 /** Why a hold is no roster's; the word of its timers. */
 export const SCHOOL_CHANGE = 'school_change';
@@ -240,13 +250,31 @@ export function onChangeTimer(timer: TimerRow, unit: Unit, codesOf: (row: Learne
   const [what, changeId = ''] = timer.payload.split(' ');
   if (what !== SCHOOL_CHANGE) return false;
   const row = unit.get(changes, timer.key, changeId);
-  if (row?.state === 'planned') begin(unit, row, timer, codesOf);
+  const untilMs = row && frozenMove(unit, unit.now, row);
+  if (untilMs !== undefined) unit.setTimer({ ...timer, atMs: untilMs });
+  else if (row?.state === 'planned') begin(unit, row, timer, codesOf);
   else if (row?.state === 'done') {
     const some = unit.list(crossers, { equals: [row.school, changeId], limit: AT_ONCE });
     for (const { learner } of some) unit.remove(crossers, row.school, changeId, learner);
     if (some.length === AT_ONCE) unit.setTimer({ ...timer, atMs: unit.now });
   }
   return true;
+}
+
+const freezesKnown = new Freezes(freezes);
+
+/** When no freeze of either school holds any more a change that has not begun; undefined = none does now. */
+export const frozenMove = (rows: Reader, now: number, { school, toSchool, state }: ChangeRow): number | undefined =>
+  state === 'planned'
+    ? freezesKnown.of(rows, { kind: 'move', schools: [school, toSchool], parties: [], atMs: now })?.untilMs
+    : undefined;
+
+/** A freeze was ended early: what waits for its day, or for a freeze, is looked at anew. */
+export function lookAgain(unit: Unit): void {
+  for (const { school, changeId, onDay } of unit.list(changes, { index: 'byState', equals: ['planned'] })) {
+    const atMs = Math.max(unit.now, startOfDutchDay(onDay) - 1);
+    unit.setTimer({ id: timerOf(school, changeId), atMs, key: school, payload: `${SCHOOL_CHANGE} ${changeId}` });
+  }
 }
 
 /** Who goes is settled now: who comes to the school after this has not gone. */
@@ -268,6 +296,7 @@ function begin(unit: Unit, row: ChangeRow, timer: TimerRow, codesOf: (row: Learn
   const going = new Set(rows.map(({ learner }) => learner));
   for (const { learner } of listed) if (!going.has(learner)) unit.remove(crossers, school, changeId, learner);
   for (const learner of going) unit.put(crossers, { school, changeId, learner, state: 'waits', atMs: unit.now });
+  // It may have waited longer than for its day.
   const leftOn = dutchDay(timer.atMs);
   save(unit, { ...row, state: 'under_way', year, leftOn, waiting: going.size, atMs: unit.now });
 }

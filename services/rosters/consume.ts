@@ -3,6 +3,7 @@ import {
   type Consumer,
   decoded,
   emit,
+  Freezes,
   type LogRecord,
   type Reader,
   SetAside,
@@ -12,6 +13,7 @@ import {
 } from '#bus';
 import {
   dutchDay,
+  dutchMinute,
   endOfDutchDay,
   forgetHoldId,
   schoolYearOf,
@@ -20,7 +22,7 @@ import {
   startOfDutchDay,
   uuidText,
 } from '#kernel';
-import type { PartyStandingChanged } from '#proto/eduk/events/v1/parties';
+import type { FreezeChanged, PartyStandingChanged } from '#proto/eduk/events/v1/parties';
 import {
   type GroupEntry,
   type LearnerEntry,
@@ -35,6 +37,7 @@ import {
   cross,
   decideChange,
   dropChanges,
+  lookAgain,
   onChangeTimer,
   purgeChanges,
   SCHOOL_CHANGE,
@@ -76,6 +79,7 @@ import {
   combinedStaff,
   type Decided,
   decide,
+  FREEZE,
   type HoldState,
   isNothing,
   nothingKnown,
@@ -92,6 +96,7 @@ import {
   type ClaimRow,
   type ForgottenRow,
   forgotten,
+  freezes,
   type GroupRow,
   groups,
   type HeldForgetRow,
@@ -164,6 +169,7 @@ export function consumer({ holdThresholdPercent }: RosterSettings): Consumer {
       'SchoolChangeSubmitted',
       'SchoolChangeUndoSubmitted',
       'SchoolCrossingSubmitted',
+      'FreezeChanged',
     ],
     handle(record, unit) {
       switch (record.type) {
@@ -191,9 +197,11 @@ export function consumer({ holdThresholdPercent }: RosterSettings): Consumer {
           return undoChange(record, unit);
         case 'SchoolCrossingSubmitted':
           return crossOver(record, unit);
+        case 'FreezeChanged':
+          return onFreeze(decoded(record, 'FreezeChanged'), unit);
       }
     },
-    onTimer,
+    onTimer: (timer, unit) => onTimer(timer, unit, holdThresholdPercent),
   };
 }
 
@@ -223,7 +231,15 @@ function takePart(record: LogRecord, unit: Unit, thresholdPercent: number): void
 
   const holdId = uuidText(record.id);
   const state = load(unit, schoolOin, schoolYear);
-  const decided = decide(state, { type: 'CloseRoster', document, holdId, thresholdPercent, now: unit.now });
+  const frozenUntil = heldUntil(unit, schoolOin, byOin);
+  const decided = decide(state, {
+    type: 'CloseRoster',
+    document,
+    holdId,
+    thresholdPercent,
+    frozen: frozenUntil !== undefined,
+    now: unit.now,
+  });
   save(unit, state, document, decided);
   const held = decided.events.find((event) => event.name === 'RosterHeld');
   if (!held) return;
@@ -246,6 +262,73 @@ function takePart(record: LogRecord, unit: Unit, thresholdPercent: number): void
     ...shown(state, changes, schoolYear, difference!),
   });
   for (const [i, body] of bodies.entries()) unit.put(heldParts, { school: schoolOin, holdId, part: i, body });
+  if (reason === FREEZE) awaitThaw(unit, schoolOin, holdId, frozenUntil!);
+}
+
+const freezesKnown = new Freezes(freezes);
+
+/** When no freeze holds any more what a party says of a school's people; undefined = none does now. */
+const heldUntil = (unit: Unit, school: string, party: string): number | undefined =>
+  freezesKnown.of(unit, { kind: 'rename', schools: [school], parties: [party], atMs: unit.now })?.untilMs;
+
+const awaitThaw = (unit: Unit, school: string, holdId: string, atMs: number): void =>
+  unit.setTimer({ id: `${school} ${FREEZE} ${holdId}`, atMs, key: school, payload: `${FREEZE} ${holdId}` });
+
+/** What waits for one that was ended early looks again, each in the order of its school. */
+function onFreeze(changed: FreezeChanged, unit: Unit): void {
+  freezesKnown.take(unit, changed);
+  if (changed.change !== 'ended' || changed.unchanged) return;
+  const { schoolOin } = changed.freeze!;
+  const equals = schoolOin === '' ? ['waiting'] : ['waiting', schoolOin];
+  for (const { school, holdId, reason } of unit.list(holds, { index: 'waiting', equals }))
+    if (reason === FREEZE) awaitThaw(unit, school, holdId, unit.now);
+  lookAgain(unit);
+}
+
+/**
+ * The freeze that held a roster has ended: it goes on as if it came now. What would wait for approval by now waits for that; nothing else has to be
+ * said by anybody.
+ */
+function thaw(unit: Unit, school: string, holdId: string, thresholdPercent: number): void {
+  const row = unit.get(holds, school, holdId);
+  if (row?.state !== 'waiting' || row.reason !== FREEZE) return;
+  const untilMs = heldUntil(unit, school, row.byOin);
+  if (untilMs !== undefined) {
+    awaitThaw(unit, school, holdId, untilMs);
+    return;
+  }
+  const bodies = unit.list(heldParts, { equals: [school, holdId] }).map(({ body }) => body);
+  const document = assemble(bodies, unit, row.sinceMs);
+  if (!document) {
+    endHold(unit, school, holdId, 'rejected');
+    return;
+  }
+  const { now } = unit;
+  const state = load(unit, school, row.year);
+  // As one that comes now: only to see whether it would wait.
+  const asNew = decide(state, { type: 'CloseRoster', document, holdId, thresholdPercent, now });
+  const held = asNew.events.find((event) => event.name === 'RosterHeld');
+  if (held) {
+    const { reason, difference } = held.value;
+    unit.put(holds, { ...row, reason, difference: difference!, yearGroups: byYearGroup(state, asNew.changes!) });
+    emit(unit, 'RosterHeld', held.value, school, { flowId: row.flowId, school });
+    return;
+  }
+  const hold = holdState(row);
+  const decided = decide(state, {
+    type: 'DecideHold',
+    schoolOin: school,
+    holdId,
+    approve: true,
+    hold,
+    document,
+    now,
+  });
+  endHold(unit, school, holdId, 'approved');
+  // Nobody decided about it.
+  const events = decided.events.filter(({ name }) => name !== 'HoldDecided');
+  save(unit, state, document, { ...decided, events });
+  mayTurn(unit, school, standingOf(unit, school), row.year);
 }
 
 /** What a hold shows of a difference. */
@@ -343,6 +426,13 @@ function decideHold(record: LogRecord, unit: Unit): void {
   }
   if (waits && row.reason === SCHOOL_CHANGE) {
     decideChange(record, unit, row);
+    return;
+  }
+  const frozenUntil = waits && approve ? heldUntil(unit, schoolOin, row.byOin) : undefined;
+  if (row && frozenUntil !== undefined) {
+    const told = `A freeze holds until ${dutchMinute(frozenUntil)}: approve it after that, or end the freeze first.`;
+    const about = { rosterId: row.rosterId, siteCode: row.site ?? '', administration: row.administration ?? '' };
+    emit(unit, 'RosterRefused', { ...about, holdId: '', schoolOin, code: 'freeze.holds', told }, schoolOin);
     return;
   }
   const document = waits
@@ -678,7 +768,7 @@ const learnerRows: LearnerRows = {
   inOpenGroups,
 };
 
-function onTimer(timer: TimerRow, unit: Unit): void {
+function onTimer(timer: TimerRow, unit: Unit, thresholdPercent: number): void {
   if (kept.onTimer(timer, unit)) return;
   if (onChangeTimer(timer, unit, codesOf)) return;
   const running = () => standingOf(unit, timer.key).running;
@@ -687,6 +777,7 @@ function onTimer(timer: TimerRow, unit: Unit): void {
   const schoolOin = timer.key;
   if (what === 'leave') endDay(unit, schoolOin, first, second);
   else if (what === 'purge') purge(unit, schoolOin, first, timer, second === SCHOOL);
+  else if (what === FREEZE) thaw(unit, schoolOin, first, thresholdPercent);
   else if (what === 'turn') dayCame(unit, schoolOin, first);
   else if (what === MERGE) dropHeld(unit, schoolOin, first);
   else if (what === SCHOOL) goOnWithSchool(unit, schoolOin, first, Number(second), timer);

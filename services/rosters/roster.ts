@@ -140,7 +140,15 @@ export const nothingKnown: RosterState = {
 
 export type RosterCommand =
   /** The last part came. `holdId` is the name a hold would get. */
-  | { type: 'CloseRoster'; document: RosterDocument; holdId: string; thresholdPercent: number; now: number }
+  | {
+      type: 'CloseRoster';
+      document: RosterDocument;
+      holdId: string;
+      thresholdPercent: number;
+      /** A freeze holds: what takes away or renames waits until it ends. */
+      frozen?: boolean;
+      now: number;
+    }
   /** Someone looked at a hold. `document` is what was held; absent when the hold is unknown. */
   | {
       type: 'DecideHold';
@@ -217,7 +225,7 @@ function endDay(state: RosterState, command: Extract<RosterCommand, { type: 'End
 }
 
 function closeRoster(state: RosterState, command: Extract<RosterCommand, { type: 'CloseRoster' }>): Decided {
-  const { document, holdId, thresholdPercent, now } = command;
+  const { document, holdId, thresholdPercent, frozen = false, now } = command;
   const { rosterId, schoolOin, schoolYear, siteCode, administration } = document;
   const scope = { siteCode, administration };
   const refuse = (code: Fault, told: string): Decided => ({
@@ -230,7 +238,10 @@ function closeRoster(state: RosterState, command: Extract<RosterCommand, { type:
     return refuse('state.conflict', 'A roster that was made later has been applied already.');
 
   const { changes, claims } = compare(state, document, now);
-  const reason = whyHold(changes, thresholdPercent) ?? saidAgain(state, changes, schoolYear);
+  const reason =
+    whyHold(changes, thresholdPercent) ??
+    saidAgain(state, changes, schoolYear) ??
+    (frozen && disturbs(changes) ? FREEZE : undefined);
   // A roster with additions only stands beside a full one that waits; a full one takes the place of both sorts.
   const rivals = state.waiting.filter((hold) => {
     const word = scopeWord({ site: hold.siteCode, administration: hold.administration });
@@ -902,6 +913,19 @@ export function whyHold(changes: Changes, thresholdPercent: number): string | un
   if (areMany(staffRenamed, changes.staffKnown)) return 'renames_staff';
   return undefined;
 }
+
+/** Why a roster is held that a freeze keeps waiting, and nothing else. */
+export const FREEZE = 'freeze';
+
+/** Whether it takes anybody or anything away now, or gives others names. Who moves to another group, or leaves on a day to come, is not disturbed. */
+const disturbs = ({ difference }: Changes): boolean =>
+  difference.left +
+    difference.renamed +
+    difference.groupsClosed +
+    difference.groupsRenamed +
+    difference.staffLeft +
+    difference.staffRenamed >
+  0;
 
 /** The events of a roster that counts: what it is first, then each change. */
 function apply(document: RosterDocument, changes: Changes): RosterEvent[] {

@@ -10,6 +10,7 @@ import {
   MAIN_SITE,
   schoolYearOf,
   shownForgetHold,
+  startOfDutchDay,
 } from '#kernel';
 import {
   type GroupEntry,
@@ -26,7 +27,7 @@ import {
   type SiteRoster,
   type WaitingTurn,
 } from '#proto/eduk/rosters/v1/rosters';
-import { goingOf, selected } from './change.ts';
+import { frozenMove, goingOf, selected } from './change.ts';
 import {
   claimsOfGroup,
   claimsOfLearner,
@@ -177,7 +178,11 @@ export function serve(engine: EngineView): readonly Implementation[] {
             equals: school === '' ? ['under_way'] : ['under_way', school],
           })
         : engine.list(changes, { equals: school === '' ? [] : [school] });
-      return { changes: rows.map(changeOf).sort((a, b) => (a.changeId < b.changeId ? -1 : 1)) };
+      return {
+        changes: rows
+          .map((row) => changeOf(row, frozenUntil(engine, row)))
+          .sort((a, b) => (a.changeId < b.changeId ? -1 : 1)),
+      };
     },
     listGoing({ schoolOin: school, changeId, limit }) {
       const change = engine.get(changes, school, changeId);
@@ -400,7 +405,11 @@ const mergeOf = (row: MergeRow): Merge => ({
   atMs: BigInt(row.atMs),
 });
 
-const changeOf = (row: ChangeRow): SchoolChange => ({
+/** When a change goes on whose day has come and that a freeze holds; 0 = none does. */
+const frozenUntil = (engine: EngineView, row: ChangeRow): number =>
+  startOfDutchDay(row.onDay) - 1 > engine.now() ? 0 : (frozenMove(engine, engine.now(), row) ?? 0);
+
+const changeOf = (row: ChangeRow, frozenUntilMs: number): SchoolChange => ({
   changeId: row.changeId,
   schoolOin: row.school,
   toSchoolOin: row.toSchool,
@@ -414,4 +423,5 @@ const changeOf = (row: ChangeRow): SchoolChange => ({
   went: row.went,
   stayed: row.stayed,
   atMs: BigInt(row.atMs),
+  frozenUntilMs: BigInt(frozenUntilMs),
 });

@@ -1,4 +1,4 @@
-import { type AsideRow, asideTable, type Table, table } from '#bus';
+import { type AsideRow, asideTable, type FreezeRow, freezesTable, type Table, table } from '#bus';
 import type {
   GroupEntry,
   LearnerEntry,
@@ -586,6 +586,9 @@ export interface PullRow {
   pull: Uint8Array;
 }
 
+/** Copies of freezes: what they guard is not taken away, renamed or moved. */
+export const freezes: Table<FreezeRow> = freezesTable('rosters_freezes');
+
 export const pulls: Table<PullRow> = table<PullRow>({
   name: 'rosters_pulls',
   key: ['party', 'school', 'year', 'site', 'administration'],
@@ -625,4 +628,5 @@ export const tables: readonly Table[] = [
   crossers,
   aside,
   pulls,
+  freezes,
 ];

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { ServiceError } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { brinOf, dutchDay, type MethodDefinition, schoolYearOf } from '#kernel';
+import { brinOf, dutchDay, type MethodDefinition, newId, schoolYearOf } from '#kernel';
 import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { ListPartiesResponse, OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
@@ -999,6 +999,53 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(await codeOf(added.parties.getParty({ oin: added.oin }))).toBe('party.unknown');
       expect((await at.operator.listParties({ oin: added.oin })).stopped).toMatchObject([{ reason: 'case-1' }]);
       expect(await codeOf(at.operator.stopParty({ oin: added.oin, reason: '' }))).toBe('wire.invalid');
+    },
+  },
+  setFreeze: {
+    call: (as) => as.setFreeze({ schoolOin: school, until: '2099-01-01', reason: 'exams' }),
+    effect: async () => {
+      // What a freeze holds: freezes.test.ts.
+      const asked = { partyOin: las.oin, until: dutchDay(Date.now() + 86_400_000), reason: 'exams-1' };
+      const once = await at.operator.setFreeze(asked);
+      expect(once).toMatchObject({ unchanged: false, freeze: { reason: 'exams-1', byOin: 'operator' } });
+      expect(await at.operator.setFreeze(asked)).toMatchObject({ unchanged: true });
+      await at.operator.endFreeze({ freezeId: once.freeze!.freezeId });
+      const wrongs: [object, string][] = [
+        [{ until: '2099-01-01', reason: 'x' }, 'wire.invalid'],
+        [{ ...asked, all: true }, 'wire.invalid'],
+        [{ ...asked, reason: 'Jan de Boer' }, 'wire.invalid'],
+        [{ ...asked, until: '2099-02-30' }, 'wire.invalid'],
+        [{ ...asked, partyOin: newOin() }, 'state.missing'],
+      ];
+      for (const [wrong, code] of wrongs) expect(await codeOf(at.operator.setFreeze(wrong))).toBe(code);
+      const long = await at.operator.setFreeze({ ...asked, until: '2099-01-01' });
+      expect(long.decision).toMatchObject({ outcome: 'PartyChangeRefused', code: 'wire.invalid' });
+    },
+  },
+  listFreezes: {
+    call: (as) => as.listFreezes({}),
+    effect: async () => {
+      const until = dutchDay(Date.now() + 86_400_000);
+      const { freeze } = await at.operator.setFreeze({ partyOin: las.oin, until, reason: 'listed' });
+      const named = async (past: boolean) =>
+        (await at.operator.listFreezes({ partyOin: las.oin, past })).freezes.find(
+          (one) => one.freeze!.freezeId === freeze!.freezeId,
+        )?.state;
+      expect(await named(false)).toBe('holds');
+      await at.operator.endFreeze({ freezeId: freeze!.freezeId });
+      expect([await named(false), await named(true)]).toEqual([undefined, 'ended']);
+    },
+  },
+  endFreeze: {
+    call: (as) => as.endFreeze({ freezeId: newId() }),
+    effect: async () => {
+      // With a second person: services/parties/freeze.test.ts.
+      expect(await codeOf(at.operator.endFreeze({ freezeId: newId() }))).toBe('state.missing');
+      const until = dutchDay(Date.now() + 86_400_000);
+      const { freeze } = await at.operator.setFreeze({ partyOin: las.oin, until, reason: 'ended' });
+      const ended = await at.operator.endFreeze({ freezeId: freeze!.freezeId });
+      expect(ended.decision?.outcome).toBe('FreezeChanged');
+      expect(ended.freeze!.endedMs).toBeGreaterThan(0n);
     },
   },
   setIdentity: {

@@ -75,6 +75,7 @@ const reasons: Record<string, string> = {
   removes_groups: 'it closes many groups',
   removes_staff: 'it removes many staff',
   renames_staff: 'it renames many staff',
+  freeze: 'a freeze holds (eduk freeze list), and it goes on by itself when that ends',
   merge: 'a second person must say so too',
   school_change: 'a second person must say so too',
   said_again: 'it says again what was not approved before',

@@ -10,6 +10,7 @@ import { partyKeys, partySignIn, renewSecret } from './credentials.ts';
 import { dropDead, listDead, retryDead, stopDead } from './dead.ts';
 import { doctor } from './doctor.ts';
 import { listFlows, showFlow, whyBlocked } from './flow.ts';
+import { endFreeze, listFreezes, setFreeze } from './freeze.ts';
 import { approveHold, listHolds, rejectHold } from './hold.ts';
 import { exportRoster, importCatalogue, importRoster, listPulls, pullRoster, watchRoster } from './import.ts';
 import { backup, move, restore } from './keep.ts';
@@ -87,6 +88,9 @@ export const commands: readonly Command[] = [
   listHolds,
   approveHold,
   rejectHold,
+  setFreeze,
+  listFreezes,
+  endFreeze,
   listAlerts,
   testAlerts,
   listDead,

@@ -123,6 +123,14 @@ export const rotateKeys: Command = {
   arguments: [{ name: 'KIND', about: `Which: ${kinds.join(', ')}.`, many: true }],
   flags: {
     school: schoolFlag('Of this school only; not the master key.'),
+    emergency: {
+      about: 'Also while a freeze holds: what the case is called, such as leak-2027-05. It stands in the log.',
+      value: 'CASE',
+      check: (value) =>
+        /^[\w.:/@+#-]{1,64}$/.test(value)
+          ? undefined
+          : 'must be one word of at most 64 characters, no name of a person',
+    },
     follow: { about: 'Wait until it is done, and say how far it is. It goes on without this command too.' },
   },
   notes: [
@@ -136,7 +144,11 @@ export const rotateKeys: Command = {
     if (wrong.length > 0) throw misuse(`KIND is one of ${kinds.join(', ')}.`);
     const oin = call.one('school');
     if (oin !== undefined && asked.includes('master')) throw misuse('The master key is of all schools.');
-    const { keys } = await call.gateway().ask('rotateKeys', { kinds: [...new Set(asked)], schoolOin: oin ?? '' });
+    const { keys } = await call.gateway().ask('rotateKeys', {
+      kinds: [...new Set(asked)],
+      schoolOin: oin ?? '',
+      emergency: call.one('emergency') ?? '',
+    });
     return result(call.has('follow') ? await follow(call, keys) : keys, call);
   },
 };

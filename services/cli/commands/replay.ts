@@ -27,6 +27,7 @@ const reasons: Readonly<Record<string, string>> = {
   'mandate.missing': 'no mandate allows it now',
   stopped: 'the party is stopped',
   closed: 'the school is closed, because it is forgotten',
+  frozen: 'a freeze holds: eduk freeze list',
   forgotten: 'the learner is forgotten',
   route: 'the party is not told such things any more',
   refused: 'the endpoint takes nothing of the school',
@@ -141,6 +142,7 @@ const causes: Readonly<Record<string, string>> = {
   operator: 'by an operator',
   errors: 'too many requests failed',
   endpoint: 'the party has no endpoint any more',
+  freeze: 'it waits until a freeze ends, eduk freeze list',
 };
 
 const isBegun = ({ startedMs }: ReplayJob): boolean => startedMs > 0n;

@@ -10,7 +10,7 @@ import type { SchoolChange } from '#proto/eduk/rosters/v1/rosters';
 import { day, oin, schoolFlag, siteCode } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { readLearners } from '../learners.ts';
-import { isoTime, list, table } from '../print.ts';
+import { dutchTime, isoTime, list, table } from '../print.ts';
 import { misuse, refusalIn } from '../problem.ts';
 import { services } from '../words.ts';
 import { mandateJson, named } from './mandate.ts';
@@ -273,7 +273,11 @@ export const listChanges: Command = {
   async run(call): Promise<Result> {
     const { changes, names } = await call.gateway().ask('listSchoolChanges', { schoolOin: call.one('school') ?? '' });
     return {
-      json: changes.map(({ atMs, ...one }) => ({ ...one, at: isoTime(atMs) })),
+      json: changes.map(({ atMs, frozenUntilMs, ...one }) => ({
+        ...one,
+        at: isoTime(atMs),
+        frozenUntil: isoTime(frozenUntilMs),
+      })),
       text:
         changes.length === 0
           ? 'None.'
@@ -285,7 +289,7 @@ export const listChanges: Command = {
                 named(one.toSchoolOin, names),
                 one.onDay,
                 whoOf(one),
-                states[one.state] ?? one.state,
+                `${states[one.state] ?? one.state}${one.frozenUntilMs > 0n ? `\nfrozen until ${dutchTime(one.frozenUntilMs)}` : ''}`,
                 one.went,
                 one.stayed,
                 one.waiting,

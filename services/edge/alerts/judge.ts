@@ -17,7 +17,7 @@ export interface Looked {
   missing?: readonly string[] | undefined;
   log?: { ages: readonly Age[]; freeDiskBytes: number; parkedKeys: number } | undefined;
   endpoints?: readonly EndpointStatus[] | undefined;
-  holds?: readonly Pick<Hold, 'holdId' | 'schoolOin' | 'sinceMs'>[] | undefined;
+  holds?: readonly (Pick<Hold, 'holdId' | 'schoolOin' | 'sinceMs'> & Partial<Pick<Hold, 'reason'>>)[] | undefined;
   reveals?: Pick<ShowRevealsResponse, 'tooMany'> | undefined;
   keys?: Pick<ShowKeysResponse, 'masterClosed' | 'masterAwayMs' | 'held'> | undefined;
   /** When the certificate of a party, by OIN, or one of the gateway's own, by its name, ends. */
@@ -89,8 +89,11 @@ export function judge(looked: Looked): { alerts: Alert[]; unknown: AlertCode[]; 
     if (state !== 'up') add('endpoint.failing', { partyOin, subject: standard, sinceMs: oldestMs });
     if (parkedKeys > 0) add('endpoint.parked', { partyOin, subject: standard, count: BigInt(parkedKeys) });
   }
-  for (const { holdId, schoolOin, sinceMs } of looked.holds ?? [])
+  for (const { holdId, schoolOin, sinceMs, reason } of looked.holds ?? []) {
+    // It goes on by itself.
+    if (reason === 'freeze') continue;
     add('hold.pending', { schoolOin, subject: holdId, sinceMs });
+  }
   const revealed = Map.groupBy(looked.reveals?.tooMany ?? [], ({ partyOin }) => partyOin);
   for (const [partyOin, hours] of revealed) {
     const worst = hours.reduce((most, { learners }) => (learners > most ? learners : most), 0n);

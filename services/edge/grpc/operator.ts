@@ -67,6 +67,7 @@ import { partyCaller } from '../stages/authenticate.ts';
 import { event, type Intake } from '../submission.ts';
 import { changeAnswer, listAnswer, previewAnswer, undoAnswer } from './changes.ts';
 import { decisionOf } from './decision.ts';
+import { freezeUnary, requireThawed } from './freezes.ts';
 import { mapKeysAnswer } from './keys-of-school.ts';
 import { changedParts, grantedParts, stateOf } from './mandates.ts';
 import { approved, mergeAnswer, personOf } from './merges.ts';
@@ -812,7 +813,22 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     };
   },
   rotateKeys: async (request: op.RotateKeysRequest, { door }): Promise<op.RotateKeysResponse> => {
-    await door.services.vault.rotateKeys(request);
+    const { kinds, schoolOin, emergency } = request;
+    const act = {
+      kind: 'key_rotation',
+      schools: [schoolOin || '*'],
+      parties: kinds.includes('pairwise') ? ['*'] : [],
+    } as const;
+    if (emergency === '') requireThawed(door, act);
+    const held = door.chain.frozen(act);
+    if (held)
+      log('warn', 'freeze_overridden', {
+        school_oin: schoolOin,
+        kinds: kinds.join(' '),
+        why: emergency,
+        cause: held.freeze.reason,
+      });
+    await door.services.vault.rotateKeys({ kinds, schoolOin });
     return { keys: await door.services.vault.showKeys({}) };
   },
   holdKeys: async ({ schoolOin, at, token }: op.HoldKeysRequest, { door }): Promise<op.HoldKeysResponse> => {
@@ -826,6 +842,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
   }),
   ...revealUnary,
   ...replayUnary,
+  ...freezeUnary,
   listAlerts: async (_request: op.ListAlertsRequest, { door, alerts }): Promise<op.ListAlertsResponse> => {
     const { alerts: standing } = await door.services.delivery.listAlerts({});
     return {

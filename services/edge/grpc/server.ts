@@ -410,7 +410,7 @@ function giveHead(call: { sendMetadata(metadata: Metadata): void }, gate: Gate, 
 const noRefusal: ReadonlySet<string> = new Set(['gateway.late', 'gateway.stopping']);
 
 /** What a looking operator does not do. */
-const looks: ReadonlySet<string> = new Set(['Status', 'ReadAuditLog', 'ListReplays', 'WatchReplay']);
+const looks: ReadonlySet<string> = new Set(['Status', 'ReadAuditLog', 'ListReplays', 'WatchReplay', 'ListFreezes']);
 /** What says itself what was done, and by which persons, before it answers; here only that it was refused. */
 const sayThemselves: ReadonlySet<string> = new Set(['AskReveal', 'DecideReveal', 'FetchReveal']);
 

@@ -6,6 +6,7 @@ import { operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { addParty, operatorChange } from '../intake/parties.ts';
 import { decisionOf } from './decision.ts';
+import { requireThawed } from './freezes.ts';
 import { take } from './writes.ts';
 
 const DECIDE_MS = 10_000;
@@ -98,6 +99,7 @@ export async function transferAnswer(
     decision: undefined,
   };
   if (!request.apply) return answer;
+  requireThawed(gate.door, { kind: 'move', schools: [request.schoolOin], parties: [] });
   const done = async (flowId: string): Promise<boolean> => {
     answer.flowIds.push(flowId);
     answer.decision = await decisionOf(gate, flowId, DECIDE_MS);

@@ -6,7 +6,9 @@ import {
   asGatewayError,
   describeError,
   dutchDay,
+  dutchMinute,
   type Fault,
+  type Frozen,
   faults,
   GatewayError,
   isFault,
@@ -20,6 +22,7 @@ import type { Blocker, WhyBlockedRequest, WhyBlockedResponse } from '#proto/eduk
 import type { OrderRow } from '#proto/eduk/orders/v1/orders';
 import type { Hold } from '#proto/eduk/rosters/v1/rosters';
 import type { Caller } from '../caller.ts';
+import type { FrozenBy } from '../chain.ts';
 import type { Gate } from '../gate.ts';
 import { hasRef } from '../intake/people.ts';
 import { settle } from '../settle.ts';
@@ -43,6 +46,8 @@ export const remedies: Partial<Record<Fault, string>> = {
     'The publisher publishes the product, or the buyer corrects the product id; after 24 hours it is refused.',
   'count.used_up': 'The buyer orders more licences, or the seller withdraws unused ones.',
   'hold.pending': 'Someone of the school looks at the difference and approves or rejects it: eduk hold list.',
+  'freeze.holds':
+    'Nobody has to act: it goes on by itself when the freeze ends. Earlier: eduk freeze list, eduk freeze end.',
   'gateway.bug': 'We look at the parked key: eduk dead list, then eduk dead retry.',
   'gateway.clear_data': 'We look at the parked key: eduk dead list.',
   'entitlement.not_started': 'Wait for the first day, or the seller grants an earlier start.',
@@ -71,6 +76,7 @@ export const remedies: Partial<Record<Fault, string>> = {
 const weight: Partial<Record<Fault, number>> = {
   'gateway.bug': 0,
   'hold.pending': 1,
+  'freeze.holds': 1,
   'school.closed': 1,
   'mandate.unconfirmed': 2,
   'mandate.unaccepted': 2,
@@ -311,14 +317,17 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
   for (const hold of holds.filter(({ forgets }) => forgets === 0))
     found.push({
       aside: !mayComeWithIt && !(await touches(gate, hold, learner ? new Set([learner]) : learners)),
-      code: 'hold.pending',
+      code: hold.reason === FREEZE ? 'freeze.holds' : 'hold.pending',
       partyOin: hold.schoolOin,
-      who: 'school',
+      who: hold.reason === FREEZE ? 'us' : 'school',
       lastStep: 'RosterHeld',
       sinceMs: hold.sinceMs,
       flowId: hold.flowId,
       learners: hold.difference?.left ?? 0,
-      told: `A roster of ${hold.schoolYear}${ofSite(hold)} waits for approval: ${heldBecause[hold.reason] ?? hold.reason}.`,
+      told:
+        hold.reason === FREEZE
+          ? `A roster of ${hold.schoolYear}${ofSite(hold)} waits: ${frozenWords(chain.frozen({ kind: 'rename', schools: [hold.schoolOin], parties: [hold.byOin] }))}`
+          : `A roster of ${hold.schoolYear}${ofSite(hold)} waits for approval: ${heldBecause[hold.reason] ?? hold.reason}.`,
     });
   const keys = new Set([school, request.orderId, ...products, ...learners].filter((key) => key !== ''));
   if (all)
@@ -656,6 +665,17 @@ function aboutEntitlement(row: EntitlementRow, today: string, byProduct: boolean
 /** As `eduk hold list` says it. */
 const ofSite = ({ siteCode, administration }: { siteCode: string; administration: string }): string =>
   `${siteCode && ` of site ${siteCode}`}${administration && ` of administration ${administration}`}`;
+
+/** The reason of a hold that a freeze keeps waiting. */
+const FREEZE = 'freeze';
+
+/** Which freeze it is, who set it and when, and until when it holds. */
+const frozenWords = (held: Frozen<FrozenBy> | undefined): string => {
+  if (!held) return 'a freeze held it, and it goes on now.';
+  const { freeze, untilMs } = held;
+  const set = `set by ${freeze.byOin} on ${dutchMinute(Number(freeze.setMs)).replace('T', ' ')}`;
+  return `freeze ${freeze.reason}, ${set}, holds until ${dutchMinute(untilMs).replace('T', ' ')}.`;
+};
 
 const heldBecause: Record<string, string> = {
   empty: 'it is empty',

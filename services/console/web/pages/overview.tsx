@@ -41,6 +41,16 @@ function Seen({ seen }: { seen: Overview }) {
           {say('certificate_ends')}: <Who of={party} />, <When at={until} />
         </p>
       ))}
+      {seen.freezes.map((one) => (
+        <p class="note wait" key={one.id}>
+          <b>{say(one.holds ? 'freeze_holds' : 'freeze_to_come')}</b> ({one.reason}):{' '}
+          {one.school && <Who of={one.school} />}
+          {one.school && one.party && ', '}
+          {one.party && <Who of={one.party} />}
+          {!one.school && !one.party && say('freeze_of_all')}, {!one.holds && <When at={one.from} />}{' '}
+          {say('freeze_until')} <When at={one.until} />. {say('freeze_means')}
+        </p>
+      ))}
       {seen.alerts.length > 0 && (
         <section aria-labelledby="alerts">
           <h2 id="alerts">{say('alerts')}</h2>

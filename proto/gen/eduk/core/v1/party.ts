@@ -485,6 +485,30 @@ export interface MandateReview {
   endsOn: string;
 }
 
+/** A time in which nothing of a school or a party is taken away or disturbed, such as exam days. Sign-in, launch, grants and results pass. */
+export interface Freeze {
+  freezeId: string;
+  /** Empty = every school. */
+  schoolOin: string;
+  /** Who sends or receives; empty = every party. Both empty = all of the gateway. */
+  partyOin: string;
+  /** First moment, and the first one after it, Unix milliseconds. */
+  fromMs: bigint;
+  untilMs: bigint;
+  /** What it is called, such as `exams-2027`: one word, and nobody's name. */
+  reason: string;
+  /** Who set it: `operator`. */
+  byOin: string;
+  /** Which person: keyed digest, in hexadecimal; empty = the operator's key. */
+  byPerson: string;
+  /** When it was set, Unix milliseconds. */
+  setMs: bigint;
+  /** When it was ended early, Unix milliseconds; 0 = it was not. */
+  endedMs: bigint;
+  /** Who asked to end it early, where a second person must; empty = nobody, `operator` = the operator's key. */
+  endAskedBy: string;
+}
+
 /** A mandate of one school with the key that its grant made. */
 export interface SchoolMandate {
   mandate:
@@ -1889,6 +1913,283 @@ export const MandateReview: MessageFns<MandateReview> = {
       : 0n;
     message.byOin = object.byOin ?? "";
     message.endsOn = object.endsOn ?? "";
+    return message;
+  },
+};
+
+function createBaseFreeze(): Freeze {
+  return {
+    freezeId: "",
+    schoolOin: "",
+    partyOin: "",
+    fromMs: 0n,
+    untilMs: 0n,
+    reason: "",
+    byOin: "",
+    byPerson: "",
+    setMs: 0n,
+    endedMs: 0n,
+    endAskedBy: "",
+  };
+}
+
+export const Freeze: MessageFns<Freeze> = {
+  encode(message: Freeze, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.freezeId !== "") {
+      writer.uint32(10).string(message.freezeId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(26).string(message.partyOin);
+    }
+    if (message.fromMs !== 0n) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.fromMs);
+    }
+    if (message.untilMs !== 0n) {
+      if (BigInt.asIntN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.untilMs);
+    }
+    if (message.reason !== "") {
+      writer.uint32(50).string(message.reason);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(58).string(message.byOin);
+    }
+    if (message.byPerson !== "") {
+      writer.uint32(66).string(message.byPerson);
+    }
+    if (message.setMs !== 0n) {
+      if (BigInt.asIntN(64, message.setMs) !== message.setMs) {
+        throw new globalThis.Error("value provided for field message.setMs of type int64 too large");
+      }
+      writer.uint32(72).int64(message.setMs);
+    }
+    if (message.endedMs !== 0n) {
+      if (BigInt.asIntN(64, message.endedMs) !== message.endedMs) {
+        throw new globalThis.Error("value provided for field message.endedMs of type int64 too large");
+      }
+      writer.uint32(80).int64(message.endedMs);
+    }
+    if (message.endAskedBy !== "") {
+      writer.uint32(90).string(message.endAskedBy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Freeze {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFreeze();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.freezeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.untilMs = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.byPerson = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.setMs = reader.int64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.endedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.endAskedBy = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Freeze {
+    return {
+      freezeId: isSet(object.freezeId)
+        ? globalThis.String(object.freezeId)
+        : isSet(object.freeze_id)
+        ? globalThis.String(object.freeze_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      fromMs: isSet(object.fromMs) ? BigInt(object.fromMs) : isSet(object.from_ms) ? BigInt(object.from_ms) : 0n,
+      untilMs: isSet(object.untilMs) ? BigInt(object.untilMs) : isSet(object.until_ms) ? BigInt(object.until_ms) : 0n,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+      byPerson: isSet(object.byPerson)
+        ? globalThis.String(object.byPerson)
+        : isSet(object.by_person)
+        ? globalThis.String(object.by_person)
+        : "",
+      setMs: isSet(object.setMs) ? BigInt(object.setMs) : isSet(object.set_ms) ? BigInt(object.set_ms) : 0n,
+      endedMs: isSet(object.endedMs) ? BigInt(object.endedMs) : isSet(object.ended_ms) ? BigInt(object.ended_ms) : 0n,
+      endAskedBy: isSet(object.endAskedBy)
+        ? globalThis.String(object.endAskedBy)
+        : isSet(object.end_asked_by)
+        ? globalThis.String(object.end_asked_by)
+        : "",
+    };
+  },
+
+  toJSON(message: Freeze): unknown {
+    const obj: any = {};
+    if (message.freezeId !== "") {
+      obj.freezeId = message.freezeId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.fromMs !== 0n) {
+      obj.fromMs = message.fromMs.toString();
+    }
+    if (message.untilMs !== 0n) {
+      obj.untilMs = message.untilMs.toString();
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    if (message.byPerson !== "") {
+      obj.byPerson = message.byPerson;
+    }
+    if (message.setMs !== 0n) {
+      obj.setMs = message.setMs.toString();
+    }
+    if (message.endedMs !== 0n) {
+      obj.endedMs = message.endedMs.toString();
+    }
+    if (message.endAskedBy !== "") {
+      obj.endAskedBy = message.endAskedBy;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Freeze>): Freeze {
+    return Freeze.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Freeze>): Freeze {
+    const message = createBaseFreeze();
+    message.freezeId = object.freezeId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : 0n;
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
+    message.reason = object.reason ?? "";
+    message.byOin = object.byOin ?? "";
+    message.byPerson = object.byPerson ?? "";
+    message.setMs = (object.setMs !== undefined && object.setMs !== null) ? BigInt(object.setMs) : 0n;
+    message.endedMs = (object.endedMs !== undefined && object.endedMs !== null) ? BigInt(object.endedMs) : 0n;
+    message.endAskedBy = object.endAskedBy ?? "";
     return message;
   },
 };

@@ -8,6 +8,7 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
   ForgetReceiver,
+  Freeze,
   Mandate,
   MandateReview,
   Party,
@@ -187,6 +188,34 @@ export interface MandateChanged {
   change: string;
   /** Why, where neither what changed nor by whom says it: `review_unanswered` or `school_forgotten`. */
   reason: string;
+}
+
+/** A freeze is to be set, or ended early. */
+export interface FreezeSubmitted {
+  /** Of `end`: the id; of `set`: what it is called by. */
+  freeze:
+    | Freeze
+    | undefined;
+  /** `set` or `end`. */
+  change: string;
+  byOin: string;
+  /** Which person: in hexadecimal; empty = the operator's key. */
+  byPerson: string;
+  /** Of `end`: another person than who asks first must ask too. */
+  second: boolean;
+  /** The operator's key stands in for that person. */
+  confirmed: boolean;
+}
+
+/** A freeze was set, or ended early. */
+export interface FreezeChanged {
+  freeze:
+    | Freeze
+    | undefined;
+  /** `set`, `ended`, or `end_asked`: it stands until another person asks too. */
+  change: string;
+  /** True when it stood so already: it decides that flow. */
+  unchanged: boolean;
 }
 
 function createBaseCredentialDigests(): CredentialDigests {
@@ -2172,6 +2201,268 @@ export const MandateChanged: MessageFns<MandateChanged> = {
     message.unchanged = object.unchanged ?? false;
     message.change = object.change ?? "";
     message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseFreezeSubmitted(): FreezeSubmitted {
+  return { freeze: undefined, change: "", byOin: "", byPerson: "", second: false, confirmed: false };
+}
+
+export const FreezeSubmitted: MessageFns<FreezeSubmitted> = {
+  encode(message: FreezeSubmitted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.freeze !== undefined) {
+      Freeze.encode(message.freeze, writer.uint32(10).fork()).join();
+    }
+    if (message.change !== "") {
+      writer.uint32(18).string(message.change);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(26).string(message.byOin);
+    }
+    if (message.byPerson !== "") {
+      writer.uint32(34).string(message.byPerson);
+    }
+    if (message.second !== false) {
+      writer.uint32(40).bool(message.second);
+    }
+    if (message.confirmed !== false) {
+      writer.uint32(48).bool(message.confirmed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FreezeSubmitted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFreezeSubmitted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.freeze = Freeze.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.change = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.byPerson = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.second = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.confirmed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FreezeSubmitted {
+    return {
+      freeze: isSet(object.freeze) ? Freeze.fromJSON(object.freeze) : undefined,
+      change: isSet(object.change) ? globalThis.String(object.change) : "",
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+      byPerson: isSet(object.byPerson)
+        ? globalThis.String(object.byPerson)
+        : isSet(object.by_person)
+        ? globalThis.String(object.by_person)
+        : "",
+      second: isSet(object.second) ? globalThis.Boolean(object.second) : false,
+      confirmed: isSet(object.confirmed) ? globalThis.Boolean(object.confirmed) : false,
+    };
+  },
+
+  toJSON(message: FreezeSubmitted): unknown {
+    const obj: any = {};
+    if (message.freeze !== undefined) {
+      obj.freeze = Freeze.toJSON(message.freeze);
+    }
+    if (message.change !== "") {
+      obj.change = message.change;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    if (message.byPerson !== "") {
+      obj.byPerson = message.byPerson;
+    }
+    if (message.second !== false) {
+      obj.second = message.second;
+    }
+    if (message.confirmed !== false) {
+      obj.confirmed = message.confirmed;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FreezeSubmitted>): FreezeSubmitted {
+    return FreezeSubmitted.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FreezeSubmitted>): FreezeSubmitted {
+    const message = createBaseFreezeSubmitted();
+    message.freeze = (object.freeze !== undefined && object.freeze !== null)
+      ? Freeze.fromPartial(object.freeze)
+      : undefined;
+    message.change = object.change ?? "";
+    message.byOin = object.byOin ?? "";
+    message.byPerson = object.byPerson ?? "";
+    message.second = object.second ?? false;
+    message.confirmed = object.confirmed ?? false;
+    return message;
+  },
+};
+
+function createBaseFreezeChanged(): FreezeChanged {
+  return { freeze: undefined, change: "", unchanged: false };
+}
+
+export const FreezeChanged: MessageFns<FreezeChanged> = {
+  encode(message: FreezeChanged, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.freeze !== undefined) {
+      Freeze.encode(message.freeze, writer.uint32(10).fork()).join();
+    }
+    if (message.change !== "") {
+      writer.uint32(18).string(message.change);
+    }
+    if (message.unchanged !== false) {
+      writer.uint32(24).bool(message.unchanged);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FreezeChanged {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFreezeChanged();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.freeze = Freeze.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.change = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.unchanged = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FreezeChanged {
+    return {
+      freeze: isSet(object.freeze) ? Freeze.fromJSON(object.freeze) : undefined,
+      change: isSet(object.change) ? globalThis.String(object.change) : "",
+      unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
+    };
+  },
+
+  toJSON(message: FreezeChanged): unknown {
+    const obj: any = {};
+    if (message.freeze !== undefined) {
+      obj.freeze = Freeze.toJSON(message.freeze);
+    }
+    if (message.change !== "") {
+      obj.change = message.change;
+    }
+    if (message.unchanged !== false) {
+      obj.unchanged = message.unchanged;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FreezeChanged>): FreezeChanged {
+    return FreezeChanged.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FreezeChanged>): FreezeChanged {
+    const message = createBaseFreezeChanged();
+    message.freeze = (object.freeze !== undefined && object.freeze !== null)
+      ? Freeze.fromPartial(object.freeze)
+      : undefined;
+    message.change = object.change ?? "";
+    message.unchanged = object.unchanged ?? false;
     return message;
   },
 };

@@ -12,6 +12,7 @@ import { LogHead, LogKey, LogProof } from "../../core/v1/audit.ts";
 import { LearnerRef, Person } from "../../core/v1/learner.ts";
 import {
   ForgetReceiver,
+  Freeze,
   Mandate,
   MandateReview,
   MandateState,
@@ -897,6 +898,8 @@ export interface RotateKeysRequest {
   kinds: string[];
   /** Empty = of all schools. */
   schoolOin: string;
+  /** What the emergency is called for which keys are renewed though a freeze holds, such as `leak-2027-05`; empty = they wait. */
+  emergency: string;
 }
 
 /** As it is when it has begun. */
@@ -1914,6 +1917,75 @@ export interface ShowLaunchesRequest {
 /** As the party sees it. */
 export interface ShowLaunchesResponse {
   launches: LaunchesResponse | undefined;
+}
+
+/** Of what, from when to when. */
+export interface SetFreezeRequest {
+  /** Empty = every school. */
+  schoolOin: string;
+  /** Who sends or receives; empty = every party. Both empty = all of the gateway, which `all` must say. */
+  partyOin: string;
+  all: boolean;
+  /** A Dutch day, YYYY-MM-DD, or a moment of one by its clocks, YYYY-MM-DDTHH:MM; empty = now. */
+  from: string;
+  /** The same: a day is the last one, a moment the first one after it. At most 92 days after it begins. */
+  until: string;
+  /** What it is called, such as `exams-2027`: one word, and nobody's name. */
+  reason: string;
+}
+
+/** Set. */
+export interface SetFreezeResponse {
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision:
+    | Decision
+    | undefined;
+  /** Absent = it is not decided yet, or refused. */
+  freeze:
+    | Freeze
+    | undefined;
+  /** The same stood already. */
+  unchanged: boolean;
+}
+
+/** Of one school or party; empty = of all. */
+export interface ListFreezesRequest {
+  /** Those of all schools are about it too. */
+  schoolOin: string;
+  partyOin: string;
+  /** Those that are over too. */
+  past: boolean;
+}
+
+/** A freeze as it stands. */
+export interface FreezeView {
+  freeze:
+    | Freeze
+    | undefined;
+  /** `holds`, `to_come`, `over` or `ended` (early). */
+  state: string;
+}
+
+/** By when they begin. */
+export interface ListFreezesResponse {
+  freezes: FreezeView[];
+  names: PartyName[];
+}
+
+/** Which. */
+export interface EndFreezeRequest {
+  freezeId: string;
+  /** Stand in for the second person, on loopback. */
+  confirm: boolean;
+}
+
+/** Ended, or asked for. */
+export interface EndFreezeResponse {
+  /** Follow it with ShowFlow. */
+  flowId: string;
+  decision: Decision | undefined;
+  freeze: Freeze | undefined;
 }
 
 function createBaseAddPartyRequest(): AddPartyRequest {
@@ -12048,7 +12120,7 @@ export const SetSignInResponse: MessageFns<SetSignInResponse> = {
 };
 
 function createBaseRotateKeysRequest(): RotateKeysRequest {
-  return { kinds: [], schoolOin: "" };
+  return { kinds: [], schoolOin: "", emergency: "" };
 }
 
 export const RotateKeysRequest: MessageFns<RotateKeysRequest> = {
@@ -12058,6 +12130,9 @@ export const RotateKeysRequest: MessageFns<RotateKeysRequest> = {
     }
     if (message.schoolOin !== "") {
       writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.emergency !== "") {
+      writer.uint32(82).string(message.emergency);
     }
     return writer;
   },
@@ -12091,6 +12166,14 @@ export const RotateKeysRequest: MessageFns<RotateKeysRequest> = {
             message.schoolOin = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.emergency = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -12111,6 +12194,7 @@ export const RotateKeysRequest: MessageFns<RotateKeysRequest> = {
         : isSet(object.school_oin)
         ? globalThis.String(object.school_oin)
         : "",
+      emergency: isSet(object.emergency) ? globalThis.String(object.emergency) : "",
     };
   },
 
@@ -12122,6 +12206,9 @@ export const RotateKeysRequest: MessageFns<RotateKeysRequest> = {
     if (message.schoolOin !== "") {
       obj.schoolOin = message.schoolOin;
     }
+    if (message.emergency !== "") {
+      obj.emergency = message.emergency;
+    }
     return obj;
   },
 
@@ -12132,6 +12219,7 @@ export const RotateKeysRequest: MessageFns<RotateKeysRequest> = {
     const message = createBaseRotateKeysRequest();
     message.kinds = object.kinds?.map((e) => e) || [];
     message.schoolOin = object.schoolOin ?? "";
+    message.emergency = object.emergency ?? "";
     return message;
   },
 };
@@ -24544,6 +24632,767 @@ export const ShowLaunchesResponse: MessageFns<ShowLaunchesResponse> = {
   },
 };
 
+function createBaseSetFreezeRequest(): SetFreezeRequest {
+  return { schoolOin: "", partyOin: "", all: false, from: "", until: "", reason: "" };
+}
+
+export const SetFreezeRequest: MessageFns<SetFreezeRequest> = {
+  encode(message: SetFreezeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    if (message.all !== false) {
+      writer.uint32(24).bool(message.all);
+    }
+    if (message.from !== "") {
+      writer.uint32(34).string(message.from);
+    }
+    if (message.until !== "") {
+      writer.uint32(42).string(message.until);
+    }
+    if (message.reason !== "") {
+      writer.uint32(50).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetFreezeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetFreezeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.all = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.until = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetFreezeRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      all: isSet(object.all) ? globalThis.Boolean(object.all) : false,
+      from: isSet(object.from) ? globalThis.String(object.from) : "",
+      until: isSet(object.until) ? globalThis.String(object.until) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: SetFreezeRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.all !== false) {
+      obj.all = message.all;
+    }
+    if (message.from !== "") {
+      obj.from = message.from;
+    }
+    if (message.until !== "") {
+      obj.until = message.until;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetFreezeRequest>): SetFreezeRequest {
+    return SetFreezeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetFreezeRequest>): SetFreezeRequest {
+    const message = createBaseSetFreezeRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.all = object.all ?? false;
+    message.from = object.from ?? "";
+    message.until = object.until ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseSetFreezeResponse(): SetFreezeResponse {
+  return { flowId: "", decision: undefined, freeze: undefined, unchanged: false };
+}
+
+export const SetFreezeResponse: MessageFns<SetFreezeResponse> = {
+  encode(message: SetFreezeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(18).fork()).join();
+    }
+    if (message.freeze !== undefined) {
+      Freeze.encode(message.freeze, writer.uint32(26).fork()).join();
+    }
+    if (message.unchanged !== false) {
+      writer.uint32(32).bool(message.unchanged);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetFreezeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetFreezeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.freeze = Freeze.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.unchanged = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetFreezeResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      freeze: isSet(object.freeze) ? Freeze.fromJSON(object.freeze) : undefined,
+      unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
+    };
+  },
+
+  toJSON(message: SetFreezeResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.freeze !== undefined) {
+      obj.freeze = Freeze.toJSON(message.freeze);
+    }
+    if (message.unchanged !== false) {
+      obj.unchanged = message.unchanged;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetFreezeResponse>): SetFreezeResponse {
+    return SetFreezeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetFreezeResponse>): SetFreezeResponse {
+    const message = createBaseSetFreezeResponse();
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.freeze = (object.freeze !== undefined && object.freeze !== null)
+      ? Freeze.fromPartial(object.freeze)
+      : undefined;
+    message.unchanged = object.unchanged ?? false;
+    return message;
+  },
+};
+
+function createBaseListFreezesRequest(): ListFreezesRequest {
+  return { schoolOin: "", partyOin: "", past: false };
+}
+
+export const ListFreezesRequest: MessageFns<ListFreezesRequest> = {
+  encode(message: ListFreezesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    if (message.past !== false) {
+      writer.uint32(24).bool(message.past);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListFreezesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListFreezesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.past = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListFreezesRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      past: isSet(object.past) ? globalThis.Boolean(object.past) : false,
+    };
+  },
+
+  toJSON(message: ListFreezesRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.past !== false) {
+      obj.past = message.past;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListFreezesRequest>): ListFreezesRequest {
+    return ListFreezesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListFreezesRequest>): ListFreezesRequest {
+    const message = createBaseListFreezesRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.past = object.past ?? false;
+    return message;
+  },
+};
+
+function createBaseFreezeView(): FreezeView {
+  return { freeze: undefined, state: "" };
+}
+
+export const FreezeView: MessageFns<FreezeView> = {
+  encode(message: FreezeView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.freeze !== undefined) {
+      Freeze.encode(message.freeze, writer.uint32(10).fork()).join();
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FreezeView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFreezeView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.freeze = Freeze.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FreezeView {
+    return {
+      freeze: isSet(object.freeze) ? Freeze.fromJSON(object.freeze) : undefined,
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+    };
+  },
+
+  toJSON(message: FreezeView): unknown {
+    const obj: any = {};
+    if (message.freeze !== undefined) {
+      obj.freeze = Freeze.toJSON(message.freeze);
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FreezeView>): FreezeView {
+    return FreezeView.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FreezeView>): FreezeView {
+    const message = createBaseFreezeView();
+    message.freeze = (object.freeze !== undefined && object.freeze !== null)
+      ? Freeze.fromPartial(object.freeze)
+      : undefined;
+    message.state = object.state ?? "";
+    return message;
+  },
+};
+
+function createBaseListFreezesResponse(): ListFreezesResponse {
+  return { freezes: [], names: [] };
+}
+
+export const ListFreezesResponse: MessageFns<ListFreezesResponse> = {
+  encode(message: ListFreezesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.freezes) {
+      FreezeView.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListFreezesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListFreezesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.freezes.push(FreezeView.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListFreezesResponse {
+    return {
+      freezes: globalThis.Array.isArray(object?.freezes) ? object.freezes.map((e: any) => FreezeView.fromJSON(e)) : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListFreezesResponse): unknown {
+    const obj: any = {};
+    if (message.freezes?.length) {
+      obj.freezes = message.freezes.map((e) => FreezeView.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListFreezesResponse>): ListFreezesResponse {
+    return ListFreezesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListFreezesResponse>): ListFreezesResponse {
+    const message = createBaseListFreezesResponse();
+    message.freezes = object.freezes?.map((e) => FreezeView.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseEndFreezeRequest(): EndFreezeRequest {
+  return { freezeId: "", confirm: false };
+}
+
+export const EndFreezeRequest: MessageFns<EndFreezeRequest> = {
+  encode(message: EndFreezeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.freezeId !== "") {
+      writer.uint32(10).string(message.freezeId);
+    }
+    if (message.confirm !== false) {
+      writer.uint32(16).bool(message.confirm);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndFreezeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndFreezeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.freezeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.confirm = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EndFreezeRequest {
+    return {
+      freezeId: isSet(object.freezeId)
+        ? globalThis.String(object.freezeId)
+        : isSet(object.freeze_id)
+        ? globalThis.String(object.freeze_id)
+        : "",
+      confirm: isSet(object.confirm) ? globalThis.Boolean(object.confirm) : false,
+    };
+  },
+
+  toJSON(message: EndFreezeRequest): unknown {
+    const obj: any = {};
+    if (message.freezeId !== "") {
+      obj.freezeId = message.freezeId;
+    }
+    if (message.confirm !== false) {
+      obj.confirm = message.confirm;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndFreezeRequest>): EndFreezeRequest {
+    return EndFreezeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndFreezeRequest>): EndFreezeRequest {
+    const message = createBaseEndFreezeRequest();
+    message.freezeId = object.freezeId ?? "";
+    message.confirm = object.confirm ?? false;
+    return message;
+  },
+};
+
+function createBaseEndFreezeResponse(): EndFreezeResponse {
+  return { flowId: "", decision: undefined, freeze: undefined };
+}
+
+export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
+  encode(message: EndFreezeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flowId !== "") {
+      writer.uint32(10).string(message.flowId);
+    }
+    if (message.decision !== undefined) {
+      Decision.encode(message.decision, writer.uint32(18).fork()).join();
+    }
+    if (message.freeze !== undefined) {
+      Freeze.encode(message.freeze, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndFreezeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndFreezeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decision = Decision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.freeze = Freeze.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EndFreezeResponse {
+    return {
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      freeze: isSet(object.freeze) ? Freeze.fromJSON(object.freeze) : undefined,
+    };
+  },
+
+  toJSON(message: EndFreezeResponse): unknown {
+    const obj: any = {};
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.decision !== undefined) {
+      obj.decision = Decision.toJSON(message.decision);
+    }
+    if (message.freeze !== undefined) {
+      obj.freeze = Freeze.toJSON(message.freeze);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndFreezeResponse>): EndFreezeResponse {
+    return EndFreezeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndFreezeResponse>): EndFreezeResponse {
+    const message = createBaseEndFreezeResponse();
+    message.flowId = object.flowId ?? "";
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? Decision.fromPartial(object.decision)
+      : undefined;
+    message.freeze = (object.freeze !== undefined && object.freeze !== null)
+      ? Freeze.fromPartial(object.freeze)
+      : undefined;
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -25015,6 +25864,33 @@ export const OperatorServiceDefinition = {
       requestType: StopPartyRequest as typeof StopPartyRequest,
       requestStream: false,
       responseType: StopPartyResponse as typeof StopPartyResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Sets a freeze: for that time nothing of a school, of a party or of all is taken away or disturbed. It ends by itself. */
+    setFreeze: {
+      name: "SetFreeze",
+      requestType: SetFreezeRequest as typeof SetFreezeRequest,
+      requestStream: false,
+      responseType: SetFreezeResponse as typeof SetFreezeResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Freezes that hold or are to come, and with `past` those that are over. */
+    listFreezes: {
+      name: "ListFreezes",
+      requestType: ListFreezesRequest as typeof ListFreezesRequest,
+      requestStream: false,
+      responseType: ListFreezesResponse as typeof ListFreezesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Ends a freeze early; where a second person must, it stands until another one calls this too. */
+    endFreeze: {
+      name: "EndFreeze",
+      requestType: EndFreezeRequest as typeof EndFreezeRequest,
+      requestStream: false,
+      responseType: EndFreezeResponse as typeof EndFreezeResponse,
       responseStream: false,
       options: {},
     },

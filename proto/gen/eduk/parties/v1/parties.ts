@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Mandate, MandateReview, Party } from "../../core/v1/party.ts";
+import { Freeze, Mandate, MandateReview, Party } from "../../core/v1/party.ts";
 import { CredentialDigests, PartyStanding } from "../../events/v1/parties.ts";
 
 export const protobufPackage = "eduk.parties.v1";
@@ -43,6 +43,7 @@ export interface SnapshotResponse {
   version: bigint;
   parties: PartyRow[];
   mandates: MandateRow[];
+  freezes: Freeze[];
 }
 
 /** Which. */
@@ -435,7 +436,7 @@ export const MandateRow: MessageFns<MandateRow> = {
 };
 
 function createBaseSnapshotResponse(): SnapshotResponse {
-  return { version: 0n, parties: [], mandates: [] };
+  return { version: 0n, parties: [], mandates: [], freezes: [] };
 }
 
 export const SnapshotResponse: MessageFns<SnapshotResponse> = {
@@ -451,6 +452,9 @@ export const SnapshotResponse: MessageFns<SnapshotResponse> = {
     }
     for (const v of message.mandates) {
       MandateRow.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.freezes) {
+      Freeze.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -492,6 +496,14 @@ export const SnapshotResponse: MessageFns<SnapshotResponse> = {
             message.mandates.push(MandateRow.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.freezes.push(Freeze.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -511,6 +523,7 @@ export const SnapshotResponse: MessageFns<SnapshotResponse> = {
       mandates: globalThis.Array.isArray(object?.mandates)
         ? object.mandates.map((e: any) => MandateRow.fromJSON(e))
         : [],
+      freezes: globalThis.Array.isArray(object?.freezes) ? object.freezes.map((e: any) => Freeze.fromJSON(e)) : [],
     };
   },
 
@@ -525,6 +538,9 @@ export const SnapshotResponse: MessageFns<SnapshotResponse> = {
     if (message.mandates?.length) {
       obj.mandates = message.mandates.map((e) => MandateRow.toJSON(e));
     }
+    if (message.freezes?.length) {
+      obj.freezes = message.freezes.map((e) => Freeze.toJSON(e));
+    }
     return obj;
   },
 
@@ -536,6 +552,7 @@ export const SnapshotResponse: MessageFns<SnapshotResponse> = {
     message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
     message.parties = object.parties?.map((e) => PartyRow.fromPartial(e)) || [];
     message.mandates = object.mandates?.map((e) => MandateRow.fromPartial(e)) || [];
+    message.freezes = object.freezes?.map((e) => Freeze.fromPartial(e)) || [];
     return message;
   },
 };

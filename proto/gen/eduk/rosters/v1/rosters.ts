@@ -459,6 +459,8 @@ export interface SchoolChange {
   stayed: number;
   /** When it last changed, Unix milliseconds. */
   atMs: bigint;
+  /** Its day has come, and a freeze holds it until then, Unix milliseconds; 0 = none does. */
+  frozenUntilMs: bigint;
 }
 
 /** Oldest first. */
@@ -5913,6 +5915,7 @@ function createBaseSchoolChange(): SchoolChange {
     went: 0,
     stayed: 0,
     atMs: 0n,
+    frozenUntilMs: 0n,
   };
 }
 
@@ -5959,6 +5962,12 @@ export const SchoolChange: MessageFns<SchoolChange> = {
         throw new globalThis.Error("value provided for field message.atMs of type int64 too large");
       }
       writer.uint32(104).int64(message.atMs);
+    }
+    if (message.frozenUntilMs !== 0n) {
+      if (BigInt.asIntN(64, message.frozenUntilMs) !== message.frozenUntilMs) {
+        throw new globalThis.Error("value provided for field message.frozenUntilMs of type int64 too large");
+      }
+      writer.uint32(112).int64(message.frozenUntilMs);
     }
     return writer;
   },
@@ -6080,6 +6089,14 @@ export const SchoolChange: MessageFns<SchoolChange> = {
             message.atMs = reader.int64() as bigint;
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.frozenUntilMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6131,6 +6148,11 @@ export const SchoolChange: MessageFns<SchoolChange> = {
       went: isSet(object.went) ? globalThis.Number(object.went) : 0,
       stayed: isSet(object.stayed) ? globalThis.Number(object.stayed) : 0,
       atMs: isSet(object.atMs) ? BigInt(object.atMs) : isSet(object.at_ms) ? BigInt(object.at_ms) : 0n,
+      frozenUntilMs: isSet(object.frozenUntilMs)
+        ? BigInt(object.frozenUntilMs)
+        : isSet(object.frozen_until_ms)
+        ? BigInt(object.frozen_until_ms)
+        : 0n,
     };
   },
 
@@ -6175,6 +6197,9 @@ export const SchoolChange: MessageFns<SchoolChange> = {
     if (message.atMs !== 0n) {
       obj.atMs = message.atMs.toString();
     }
+    if (message.frozenUntilMs !== 0n) {
+      obj.frozenUntilMs = message.frozenUntilMs.toString();
+    }
     return obj;
   },
 
@@ -6196,6 +6221,9 @@ export const SchoolChange: MessageFns<SchoolChange> = {
     message.went = object.went ?? 0;
     message.stayed = object.stayed ?? 0;
     message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
+    message.frozenUntilMs = (object.frozenUntilMs !== undefined && object.frozenUntilMs !== null)
+      ? BigInt(object.frozenUntilMs)
+      : 0n;
     return message;
   },
 };

@@ -1,0 +1,137 @@
+/** Times in which nothing of a school or a party is taken away or disturbed: set, listed, ended early; and what a door refuses for them. */
+import {
+  dutchMinute,
+  dutchMoment,
+  endOfDutchDay,
+  type FreezeAct,
+  freezeEnd,
+  GatewayError,
+  isDay,
+  isPartyOin,
+  isSchoolOin,
+  newId,
+  startOfDutchDay,
+} from '#kernel';
+import { Freeze } from '#proto/eduk/core/v1/party';
+import type * as op from '#proto/eduk/operator/v1/operator';
+import { type Caller, operator } from '../caller.ts';
+import type { Gate } from '../gate.ts';
+import { endFreeze, setFreeze } from '../intake/freezes.ts';
+import type { Door } from '../submission.ts';
+import { decisionOf } from './decision.ts';
+import { personOf } from './merges.ts';
+import { take } from './writes.ts';
+
+const WAIT_MS = 10_000;
+
+const wrong = (told: string, where: string): GatewayError => new GatewayError('wire.invalid', told, { where });
+
+/** Faults: wire.invalid. */
+function momentOf(text: string, where: 'from' | 'until', now: number): number {
+  if (text === '' && where === 'from') return now;
+  const ms = isDay(text)
+    ? (where === 'from' ? startOfDutchDay : endOfDutchDay)(text)
+    : dutchMoment(text, where === 'until');
+  if (ms === undefined) throw wrong('Say a day, YYYY-MM-DD, or a moment, YYYY-MM-DDTHH:MM, of the Netherlands.', where);
+  return ms;
+}
+
+/** Faults: wire.invalid, state.missing (who is not known here would be guarded by nothing). */
+async function checkScope({ schoolOin, partyOin, all }: op.SetFreezeRequest, { chain }: Door): Promise<void> {
+  if (all === (schoolOin !== '' || partyOin !== ''))
+    throw wrong('A freeze is of a school, of a party, of a party at a school, or of all.', 'all');
+  if (schoolOin !== '' && !isSchoolOin(schoolOin)) throw wrong('This is no school.', 'school_oin');
+  if (partyOin !== '' && !isPartyOin(partyOin)) throw wrong('This is not an OIN.', 'party_oin');
+  const isKnown = () =>
+    (schoolOin === '' || chain.knowsSchool(schoolOin)) && (partyOin === '' || chain.party(partyOin) !== undefined);
+  if (!isKnown()) await chain.refresh();
+  if (isKnown()) return;
+  const where = schoolOin !== '' && !chain.knowsSchool(schoolOin) ? 'school_oin' : 'party_oin';
+  throw new GatewayError('state.missing', 'Nobody is known under this OIN.', { where });
+}
+
+const stateOf = (freeze: Freeze, now: number): string => {
+  const times = { untilMs: Number(freeze.untilMs), endedMs: Number(freeze.endedMs) };
+  if (freezeEnd(times) <= now) return freeze.endedMs > 0n ? 'ended' : 'over';
+  return Number(freeze.fromMs) <= now ? 'holds' : 'to_come';
+};
+
+async function decided(gate: Gate, flowId: string) {
+  const decision = await decisionOf(gate, flowId, WAIT_MS);
+  await gate.door.chain.refresh();
+  return decision;
+}
+
+const isOf = (scope: string, named: string): boolean => named === '' || scope === '' || scope === named;
+
+export const freezeUnary = {
+  setFreeze: async (request: op.SetFreezeRequest, gate: Gate, caller: Caller): Promise<op.SetFreezeResponse> => {
+    const { chain, clock } = gate.door;
+    await checkScope(request, gate.door);
+    const { schoolOin, partyOin, reason } = request;
+    if (reason === '') throw wrong('Name it, such as exams-2027: no spaces, 64 characters.', 'reason');
+    const fromMs = BigInt(momentOf(request.from, 'from', clock.now()));
+    const untilMs = BigInt(momentOf(request.until, 'until', clock.now()));
+    const freezeId = newId();
+    const freeze = Freeze.fromPartial({ freezeId, schoolOin, partyOin, fromMs, untilMs, reason });
+    const byPerson = personOf(caller);
+    const submitted = { freeze, change: 'set', byPerson, second: false, confirmed: false };
+    const { flowId } = await take(setFreeze(submitted), request, operator, gate);
+    const decision = await decided(gate, flowId);
+    const set = chain.freeze(freezeId);
+    if (set || decision?.outcome !== 'FreezeChanged') return { flowId, decision, freeze: set, unchanged: false };
+    const same = chain
+      .freezes()
+      .find(
+        (one) =>
+          one.schoolOin === schoolOin &&
+          one.partyOin === partyOin &&
+          one.reason === reason &&
+          one.untilMs === untilMs &&
+          one.endedMs === 0n,
+      );
+    return { flowId, decision, freeze: same, unchanged: true };
+  },
+  listFreezes: async (request: op.ListFreezesRequest, { door }: Gate): Promise<op.ListFreezesResponse> => {
+    const { chain, clock } = door;
+    const freezes = chain
+      .freezes()
+      .map((freeze) => ({ freeze, state: stateOf(freeze, clock.now()) }))
+      .filter(
+        ({ freeze, state }) =>
+          (request.past || state === 'holds' || state === 'to_come') &&
+          isOf(freeze.schoolOin, request.schoolOin) &&
+          isOf(freeze.partyOin, request.partyOin),
+      );
+    const named = new Set(freezes.flatMap(({ freeze }) => [freeze.schoolOin, freeze.partyOin]));
+    const names = [...named].flatMap((oin) => {
+      const name = chain.party(oin)?.name;
+      return name ? [{ oin, name }] : [];
+    });
+    return { freezes, names };
+  },
+  endFreeze: async (
+    { freezeId, confirm }: op.EndFreezeRequest,
+    gate: Gate,
+    caller: Caller,
+  ): Promise<op.EndFreezeResponse> => {
+    const { chain } = gate.door;
+    if (!chain.freeze(freezeId)) await chain.refresh();
+    const freeze = chain.freeze(freezeId);
+    if (!freeze) throw new GatewayError('state.missing', 'No freeze has this id.', { where: 'freeze_id' });
+    const byPerson = personOf(caller);
+    const order = { byPerson, second: gate.freezeSecond, confirmed: byPerson === '' && confirm };
+    const submitted = { freeze, change: 'end', ...order };
+    const { flowId } = await take(endFreeze(submitted), { freezeId, confirm }, operator, gate);
+    const decision = await decided(gate, flowId);
+    return { flowId, decision, freeze: chain.freeze(freezeId) };
+  },
+};
+
+/** Refuses what a freeze stops. Faults: freeze.holds. */
+export function requireThawed({ chain }: Pick<Door, 'chain'>, act: Omit<FreezeAct, 'atMs'>): void {
+  const held = chain.frozen(act);
+  if (held === undefined) return;
+  const at = dutchMinute(held.untilMs);
+  throw new GatewayError('freeze.holds', `A freeze holds until ${at}: eduk freeze list names it.`);
+}

@@ -1,0 +1,96 @@
+/** A school in its exam days, through the doors: what would take away or disturb waits and is told of, everything else goes on. */
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { dutchDay } from '#kernel';
+import { AuditRecord } from '#proto/eduk/core/v1/audit';
+import { Role, Service } from '#proto/eduk/core/v1/party';
+import { edexml } from './files.ts';
+import { eckId, Fault, newSchool, sendAll, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
+
+const LONG = { timeout: 60_000, interval: 100 };
+const school = newSchool();
+const BOOK = 'freeze-book-1';
+let at: TestGateway;
+let publisher: TestParty;
+let freezeId = '';
+
+const codeOf = (answer: Promise<unknown>): Promise<string> =>
+  answer.then(
+    () => '',
+    (thrown: unknown) => {
+      if (thrown instanceof Fault) return thrown.code;
+      throw thrown;
+    },
+  );
+const importRoster = (count: number, asOf: string) => {
+  const pupils = Array.from({ length: count }, (_, i) => ({ key: `k${i}`, eckId: eckId(7000 + i) }));
+  return at.operator.importRoster([{ schoolOin: school, chunk: Buffer.from(edexml({ school, asOf, pupils })) }]);
+};
+const learner = { eckId: eckId(7001) };
+
+beforeAll(async () => {
+  at = await startTestGateway();
+  publisher = await at.party('Uitgeverij Bevroren', [Role.ROLE_PUBLISHER, Role.ROLE_PLATFORM]);
+  const { SERVICE_ENTITLEMENT, SERVICE_ACCESS, SERVICE_RESULT } = Service;
+  await at.mandate(school, publisher.oin, [SERVICE_ENTITLEMENT, SERVICE_ACCESS, SERVICE_RESULT]);
+  await sendAll(publisher.catalogue.publishProducts(), [
+    { reference: BOOK, product: { productId: BOOK, title: 'Rekenen', licence: { licensed: true } } },
+  ]);
+  expect((await importRoster(30, '2026-10-01')).decision?.outcome).toBe('RosterApplied');
+  const until = dutchDay(Date.now() + 2 * 86_400_000);
+  const set = await at.operator.setFreeze({ schoolOin: school, until, reason: 'exams-2027' });
+  freezeId = set.freeze!.freezeId;
+}, 120_000);
+afterAll(() => at?.stop());
+
+test('grants and launches pass', async () => {
+  const granted = await sendAll(publisher.entitlements.grantEntitlements(), [
+    { reference: 'g-1', schoolOin: school, holder: { learner }, terms: { entitlementId: 'e-1', productId: BOOK } },
+  ]);
+  expect(granted.flatMap(({ refusals }) => refusals)).toEqual([]);
+  await vi.waitFor(async () => {
+    const launch = { reference: crypto.randomUUID(), schoolOin: school, learner, productId: BOOK, waitMs: 5_000n };
+    const { ticket } = await publisher.access.createLaunch(launch);
+    const redeemed = await publisher.access.redeemLaunch({ reference: crypto.randomUUID(), ticket });
+    expect(redeemed).toBeDefined();
+  }, LONG);
+}, 90_000);
+
+test('a roster that lacks a pupil waits; why says which freeze, who set it, and until when', async () => {
+  const held = await importRoster(29, '2026-10-02');
+  expect(held.decision).toMatchObject({ outcome: 'RosterHeld', code: 'freeze.holds' });
+  const { holds } = await at.operator.listHolds({ schoolOin: school });
+  expect(holds).toMatchObject([{ reason: 'freeze', difference: { left: 1 } }]);
+  const refused = await at.operator.decideHold({ holdId: holds[0]!.holdId, approve: true });
+  expect(refused.decision).toMatchObject({ code: 'freeze.holds' });
+  const { blockers } = await at.operator.whyBlocked({ schoolOin: school, learner: { eckId: eckId(7029) } });
+  const blocker = blockers.find(({ code }) => code === 'freeze.holds');
+  expect(blocker?.told).toMatch(/exams-2027, set by operator on .* holds until/);
+}, 90_000);
+
+test('a transfer and new keys are refused; an emergency is not, and stands in the log of what was done', async () => {
+  const board = await at.party('Bestuur', [Role.ROLE_BOARD]);
+  await at.party('De Vorst', [Role.ROLE_SCHOOL], school);
+  const transfer = { schoolOin: school, boardOin: board.oin };
+  expect(await codeOf(at.operator.transferSchool(transfer))).toBe('');
+  expect(await codeOf(at.operator.transferSchool({ ...transfer, apply: true }))).toBe('freeze.holds');
+  // Of all schools it would be of this one too; of another one it is not.
+  const kinds = ['data'];
+  for (const schoolOin of [school, ''])
+    expect(await codeOf(at.operator.rotateKeys({ kinds, schoolOin }))).toBe('freeze.holds');
+  expect(await codeOf(at.operator.rotateKeys({ kinds, schoolOin: school, emergency: 'leak-1' }))).toBe('');
+  await vi.waitFor(async () => {
+    const { leaves } = await at.operator.readAuditLog({ limit: 5_000 });
+    const codes = leaves.flatMap(({ record }) => {
+      const { method, code, schoolOin } = AuditRecord.decode(record);
+      return method === 'FreezeChanged' && schoolOin === school ? [code] : [];
+    });
+    expect(codes).toEqual(['set']);
+  }, LONG);
+}, 120_000);
+
+test('ended early, what waited goes on by itself', async () => {
+  const { freeze } = await at.operator.endFreeze({ freezeId });
+  expect(freeze!.endedMs).toBeGreaterThan(0n);
+  await vi.waitFor(async () => expect((await at.operator.listHolds({ schoolOin: school })).holds).toEqual([]), LONG);
+  expect(await codeOf(at.operator.rotateKeys({ kinds: ['data'], schoolOin: school }))).toBe('');
+}, 90_000);
