@@ -429,7 +429,13 @@ const harmless = [
   'eduk.parties.v1.PartiesService/claimRegister',
   // A session that is over stays so; one that is found or opened again lives as long as from its last call.
   'eduk.parties.v1.PartiesService/endSession',
+  // A link that is over stays so; one that is opened twice is opened once more, a moment later.
+  'eduk.parties.v1.PartiesService/endLink',
+  'eduk.parties.v1.PartiesService/findLink',
   'eduk.parties.v1.PartiesService/findSession',
+  // By the id that its door gave it.
+  'eduk.parties.v1.PartiesService/keepLink',
+  'eduk.parties.v1.PartiesService/listLinks',
   'eduk.parties.v1.PartiesService/listRegisters',
   'eduk.parties.v1.PartiesService/listReviews',
   'eduk.parties.v1.PartiesService/noteRegister',

@@ -2358,6 +2358,8 @@ describe('errors', () => {
       'catalogue import': ['-', '--party', oin],
       'flow show': ['f'],
       'flow why': ['--order', 'o'],
+      'console link': ['--to', '/launches'],
+      'console unlink': ['l'],
       'hold approve': ['h'],
       'hold reject': ['h'],
       'dead retry': ['--all'],
@@ -2729,6 +2731,28 @@ describe('console', () => {
     const [, at, link] = /^(http:\/\/127\.0\.0\.1:8081\/sign-in)#(.+)$/.exec(json.url)!;
     expect([exit, at]).toEqual([0, 'http://127.0.0.1:8081/sign-in']);
     expect(readConsoleLink('eduk_operator_0123456789abcdef0123456789abcdef', link!, NOW)).toBeDefined();
+  });
+  test('makes a link to one page, lists what is shared, and ends a link', async () => {
+    const link = {
+      linkId: 'AbCdEfGhIjKlMnOp',
+      page: '/flow',
+      query: [{ name: 'id', value: 'x-1' }],
+      endsMs: BigInt(NOW),
+    };
+    answer('makeLink', { link, secret: 'geheim' });
+    const { json, exit } = await eduk('console link --to /flow?id=x-1 --hours 48 --json');
+    expect([exit, json.url]).toEqual([0, 'http://127.0.0.1:8081/shared?link=AbCdEfGhIjKlMnOp#geheim']);
+    expect(asked['makeLink']).toMatchObject({ page: '/flow', query: [{ name: 'id', value: 'x-1' }], hours: 48 });
+    const whole = await eduk('console link --to http://127.0.0.1:8081/flow?id=x-1');
+    expect(whole.err).toContain('on this machine only');
+    expect(asked['makeLink']).toMatchObject({ page: '/flow', hours: 0 });
+    for (const wrong of ['--to flow', '--to //evil.example/x', '--to /flow --hours 337', '--to /flow --hours 0', ''])
+      expect([wrong, (await eduk(`console link ${wrong}`)).exit]).toEqual([wrong, 2]);
+    answer('listLinks', { links: [link] });
+    expect((await eduk('console links')).out).toMatch(/AbCdEfGhIjKlMnOp\s+\/flow\?id=x-1\s.*never/);
+    answer('endLink', {});
+    expect((await eduk('console unlink AbCdEfGhIjKlMnOp')).exit).toBe(0);
+    expect(asked['endLink']).toMatchObject({ linkId: 'AbCdEfGhIjKlMnOp' });
   });
   test('makes none where the gateway does not know this operator', async () => {
     answer('status', new Refusal('party.unknown', 'Who?'));

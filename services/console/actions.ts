@@ -80,7 +80,25 @@ export const actions: Readonly<Record<string, Action>> = {
     const { flowId, decision } = await ask('stopReplay', { jobId: text('replay') });
     return replayed(flowId, decision);
   },
+  '/api/links/make': async (ask, text) => {
+    const { link, secret } = await ask('makeLink', { ...placeIn(text('to')), hours: numberIn(text, 'hours') });
+    // Behind the #: it comes in no log and in no address that another page is told.
+    return { ...done, link: `/shared?link=${link!.linkId}#${secret}` };
+  },
+  '/api/links/end': async (ask, text) => {
+    await ask('endLink', { linkId: text('link') });
+    return done;
+  },
 };
+
+/** Of an address of these pages: the page, and its query. Faults: wire.invalid. */
+function placeIn(to: string): { page: string; query: { name: string; value: string }[] } {
+  if (!to.startsWith('/') || to.startsWith('//') || !URL.canParse(to, 'http://here'))
+    throw new GatewayError('wire.invalid', 'This is no page.', { where: 'to' });
+  const { pathname, searchParams } = new URL(to, 'http://here');
+  const query = [...searchParams].map(([name, value]) => ({ name, value: value.trim() }));
+  return { page: pathname, query: query.filter(({ value }) => value !== '') };
+}
 
 function replayed(flow: string, decision: Decision | undefined): Done {
   if (decision && decision.code !== '') throw refusal(decision.code, decision.told);

@@ -15,8 +15,8 @@ export type ResponseOf<K extends Method> = ReturnType<Methods[K]['responseType']
 export type Ask = <K extends Method>(method: K, request: Partial<RequestOf<K>>) => Promise<ResponseOf<K>>;
 
 export interface OperatorDoor {
-  /** `bearer`: the operator's key, or a token of the operators' provider. */
-  as(bearer: string): Ask;
+  /** `bearer`: the operator's key, or a token of the operators' provider. `link`: as who has this link to a page, by the operator's key. */
+  as(bearer: string, link?: string): Ask;
   close(): void;
 }
 
@@ -27,8 +27,9 @@ const ANSWER_MS = 30_000;
 export function openDoor(address: string): OperatorDoor {
   const client = new Client(address, credentials.createInsecure(), { 'grpc.enable_http_proxy': 0 });
   return {
-    as(bearer) {
+    as(bearer, link) {
       const metadata = new Metadata();
+      if (link !== undefined) metadata.set('eduk-link', link);
       metadata.set('authorization', `Bearer ${bearer}`);
       return (key, request) =>
         new Promise((resolve, reject) => {

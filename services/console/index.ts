@@ -1,3 +1,4 @@
+export { openDoor } from './door.ts';
 export type { ConsoleSignIn } from './provider.ts';
 export { type Console, type ConsoleOptions, PAGES, PATHS, startConsole } from './server.ts';
 export type { SessionRows } from './sessions.ts';

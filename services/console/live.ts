@@ -3,7 +3,6 @@ import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asGatewayError, GatewayError } from '#kernel';
 import { problemOf } from './problem.ts';
-import type { Session, Sessions } from './sessions.ts';
 
 const EVERY_MS = 500;
 /** Where nothing changes, who stands between is told that the stream lives. */
@@ -11,20 +10,15 @@ const ALIVE_MS = 15_000;
 const MOST = 200;
 
 export class Live {
-  readonly #sessions: Sessions;
   readonly #stopping = new AbortController();
   #open = 0;
-
-  constructor(sessions: Sessions) {
-    this.#sessions = sessions;
-  }
 
   stop(): void {
     this.#stopping.abort();
   }
 
-  /** Resolves when the stream ends: with the browser, the session or the gateway. Faults: gateway.overloaded. */
-  async open(response: ServerResponse, session: Session, read: () => Promise<unknown>): Promise<void> {
+  /** Resolves when the stream ends: with the browser, what `holds` (session, link) or the gateway. Faults: gateway.overloaded. */
+  async open(response: ServerResponse, holds: () => Promise<boolean>, read: () => Promise<unknown>): Promise<void> {
     if (this.#open >= MOST)
       throw new GatewayError('gateway.overloaded', 'Too many pages are open.', { retryAfterS: 5 });
     this.#open += 1;
@@ -41,7 +35,7 @@ export class Live {
         let name = 'now';
         let text: string;
         try {
-          if (!(await this.#sessions.holds(session))) {
+          if (!(await holds())) {
             say('ended', '{}');
             break;
           }

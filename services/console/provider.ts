@@ -16,8 +16,7 @@ import {
   randomPKCECodeVerifier,
   randomState,
 } from 'openid-client';
-import { DialError, type Dialler, GatewayError, log } from '#kernel';
-import type { Seals } from './seal.ts';
+import { DialError, type Dialler, GatewayError, log, type Seals } from '#kernel';
 import type { SessionRows } from './sessions.ts';
 
 export interface ConsoleSignIn {

@@ -9,6 +9,7 @@ import type { Blocker as GatewayBlocker, ReadinessCause, ReadinessCount } from '
 import type { Score } from '#proto/eduk/gateway/v1/party';
 import type { ListAlertsResponse, ListFreezesResponse, PartyName } from '#proto/eduk/operator/v1/operator';
 import type { Ask } from './door.ts';
+import { pageOf } from './shared.ts';
 import type * as page from './types.ts';
 
 type Query = URLSearchParams;
@@ -538,6 +539,10 @@ export async function parties(ask: Ask, query: Query): Promise<page.PartyList> {
       .map(({ oin, name, roles }) => ({ oin, name, roles: rolesOf(roles), stopped: stops.get(oin) ?? 0 })),
     all: found.length,
   };
+}
+
+export async function links(ask: Ask): Promise<page.LinkView[]> {
+  return (await ask('listLinks', {})).links.map(pageOf);
 }
 
 const scoreOf = (one: Score): page.Score => ({

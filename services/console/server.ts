@@ -11,6 +11,7 @@ import {
   isLoopback,
   log,
   readConsoleLink,
+  Seals,
   textOf,
 } from '#kernel';
 import { act, actions, textIn } from './actions.ts';
@@ -21,9 +22,9 @@ import { Live } from './live.ts';
 import { problemOf } from './problem.ts';
 import { type ConsoleSignIn, OperatorProvider, PENDING_MS } from './provider.ts';
 import * as reads from './reads.ts';
-import { Seals } from './seal.ts';
 import { cookie, cookieIn, type Session, type SessionRows, Sessions } from './sessions.ts';
-import type { Me, SettingView } from './types.ts';
+import { pageOf, SharedLinks } from './shared.ts';
+import type { Me, SettingView, SharedPage } from './types.ts';
 
 export interface ConsoleOptions {
   address: Address;
@@ -65,6 +66,7 @@ const READS: Readonly<
   '/api/dead': (ask) => reads.dead(ask),
   '/api/replays': (ask) => reads.replays(ask),
   '/api/access': reads.access,
+  '/api/links': (ask) => reads.links(ask),
   '/api/parties': reads.parties,
   '/api/party': reads.party,
   // Asked of the door first: a session that ended there is shown nothing here.
@@ -87,7 +89,9 @@ export const PAGES: readonly string[] = [
   '/parties',
   '/party',
   '/settings',
+  '/links',
   '/sign-in',
+  '/shared',
 ];
 /** All paths that answer besides pages and what they are made of. */
 export const PATHS: readonly string[] = [
@@ -96,6 +100,10 @@ export const PATHS: readonly string[] = [
   '/api/sign-out',
   '/api/why',
   '/api/live',
+  '/api/shared',
+  '/api/shared/open',
+  '/api/shared/read',
+  '/api/shared/live',
   '/sign-in/provider',
   '/sign-in/callback',
   ...Object.keys(READS),
@@ -110,6 +118,7 @@ interface Parts extends Omit<ConsoleOptions, 'sessions'> {
   rows: SessionRows;
   place: Place;
   sessions: Sessions;
+  shared: SharedLinks;
   provider: OperatorProvider | undefined;
   opened: OperatorDoor;
   live: Live;
@@ -133,13 +142,14 @@ export async function startConsole(options: ConsoleOptions): Promise<Console> {
   const opened = openDoor(textOf(options.door));
   const seals = new Seals(options.operatorKey);
   const sessions = new Sessions(options.sessions, seals, port, options.now);
-  const live = new Live(sessions);
+  const live = new Live();
   parts = {
     ...options,
     assets,
     opened,
     rows: options.sessions,
     sessions,
+    shared: new SharedLinks(seals, port, options.now),
     live,
     place: { origin, port, onLoopback: isLoopback(options.address.host) },
     provider:
@@ -206,6 +216,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, parts:
     if (path === '/sign-in/provider') return beginAtProvider(response, parts);
     if (path === '/sign-in/callback') return finishAtProvider(request, response, parts, url);
   }
+  if (SHARED.has(path)) return answerShared(request, response, parts, url);
   if (!PATHS.includes(path)) throw new GatewayError('state.missing', 'Nothing answers here.', { where: 'path' });
   const session = await sessions.of(request, isLocal(request, place));
   if (isPost) {
@@ -231,7 +242,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, parts:
       );
     const action = actions[path];
     if (!action) throw new GatewayError('wire.invalid', 'Nothing is changed at this address.', { where: 'path' });
-    return sendJson(response, await act(action, ask, given));
+    const came = await act(action, ask, given);
+    return sendJson(response, came.link ? { ...came, link: `${place.origin}${came.link}` } : came);
   }
   checkSite(request);
   if (path === '/api/me') return sendJson(response, await me(request, parts, session));
@@ -240,11 +252,52 @@ async function answer(request: IncomingMessage, response: ServerResponse, parts:
   if (path === '/api/live') {
     const read = READS[`/api/${url.searchParams.get('of') ?? ''}`];
     if (!read) throw new GatewayError('state.missing', 'Nothing is told live of this.', { where: 'of' });
-    return parts.live.open(response, session, () => read(ask, url.searchParams, parts.now(), parts));
+    const holds = (): Promise<boolean> => sessions.holds(session);
+    return parts.live.open(response, holds, () => read(ask, url.searchParams, parts.now(), parts));
   }
   const read = READS[path];
   if (!read) throw new GatewayError('wire.invalid', 'This address takes what is sent by POST.', { where: 'path' });
   return sendJson(response, await read(ask, url.searchParams, parts.now(), parts));
+}
+
+/** What somebody is answered who has a link to one page. */
+const SHARED: ReadonlySet<string> = new Set(PATHS.filter((path) => /^\/api\/shared(\/|$)/.test(path)));
+
+/**
+ * Of a browser nothing is taken but which of its links it means: the page and its query are those that the link was made for, and the door
+ * is asked as who has that link.
+ */
+async function answerShared(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { place, shared, opened, operatorKey, now, live, settings }: Parts,
+  url: URL,
+): Promise<void> {
+  const { pathname: path, searchParams } = url;
+  if (request.method === 'POST') {
+    checkChange(request, place);
+    if (path !== '/api/shared/open') throw signedOut();
+    const given = await bodyOf(request);
+    const asked = { linkId: textIn(given, 'link'), secret: textIn(given, 'secret') };
+    const { link } = await opened.as(operatorKey)('openLink', asked);
+    response.setHeader('set-cookie', shared.open(pageOf(link!)));
+    log('info', 'console_link_opened');
+    return sendJson(response, {});
+  }
+  checkSite(request);
+  const page = shared.of(request, searchParams.get('link') ?? '');
+  if (!page) throw signedOut();
+  const ask = opened.as(operatorKey, page.id);
+  const read = READS[`/api${page.page}`]!;
+  const query = new URLSearchParams(page.query.map(({ name, value }): [string, string] => [name, value]));
+  // In which language it is told is the reader's own.
+  if (searchParams.get('lang') === 'en') query.set('lang', 'en');
+  const answer = (): Promise<unknown> => read(ask, query, now(), { settings });
+  if (path === '/api/shared/live') return live.open(response, async () => now() < page.ends, answer);
+  if (path === '/api/shared/read') return sendJson(response, await answer());
+  if (path === '/api/shared/open')
+    throw new GatewayError('wire.invalid', 'This address takes what is sent by POST.', { where: 'path' });
+  return sendJson(response, { page: page.page, query: page.query, ends: page.ends } satisfies SharedPage);
 }
 
 const signedOut = (): GatewayError => new GatewayError('party.unknown', 'Sign in first.', { where: 'session' });

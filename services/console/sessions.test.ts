@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { expect, test } from 'vitest';
-import { Seals } from './seal.ts';
+import { Seals } from '#kernel';
 import { type SessionRows, Sessions } from './sessions.ts';
 
 const NOW = Date.parse('2026-11-23T08:00:00Z');

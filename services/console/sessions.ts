@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { Seals } from './seal.ts';
+import type { Seals } from '#kernel';
 
 /** After so long a session is over in any case, milliseconds. Without a request it is after half an hour: the rows see to that. */
 const LONGEST_MS = 12 * 3_600_000;

@@ -310,6 +310,24 @@ export interface Done {
   decided: boolean;
   keys: number;
   rows: number;
+  /** To a page, with its secret; told once. */
+  link?: string;
+}
+
+/** The page of a link. */
+export interface SharedPage {
+  /** `/flow` … */
+  page: string;
+  query: { name: string; value: string }[];
+  ends: number;
+}
+
+/** A link that is not over. */
+export interface LinkView extends SharedPage {
+  id: string;
+  made: number;
+  /** When it was last opened. */
+  opened: number;
 }
 
 /** Who was given data of a school's people, by day. */

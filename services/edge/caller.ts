@@ -20,6 +20,8 @@ export interface Caller {
   duty?: Duty;
   /** Of an operator who signed in: which person it is. The operator's key is nobody in particular. */
   person?: Person;
+  /** Of who has a link to one page of the console; undefined = it is somebody who proved itself. */
+  link?: { id: string; asks: ReadonlySet<string> };
 }
 
 /** A person who signed in at the operators' provider. */

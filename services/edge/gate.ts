@@ -10,6 +10,7 @@ import type { Crossing } from './crossing.ts';
 import type { Cursors } from './cursor.ts';
 import type { Untold } from './forgetting.ts';
 import type { Heads } from './heads.ts';
+import type { Links } from './links.ts';
 import type { ProcessingSettings } from './processing.ts';
 import type { TrustedProxy } from './proxy.ts';
 import type { RefusalNotes } from './refusals.ts';
@@ -27,6 +28,8 @@ export interface Gate {
   proofs: Proofs;
   cursors: Cursors;
   notes: RefusalNotes;
+  /** Links to pages of the console. */
+  links: Links;
   /** What was read of rosters. */
   reads: RosterReads;
   /** TLS of the doors; undefined = they have none. */

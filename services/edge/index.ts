@@ -35,6 +35,7 @@ import { Heads } from './heads.ts';
 import { metricsPage } from './http/metrics.ts';
 import { startHttp } from './http/server.ts';
 import { limits } from './limits.ts';
+import { Links } from './links.ts';
 import { type OperatorSignIn, Operators } from './operators.ts';
 import type { ProcessingSettings } from './processing.ts';
 import { TrustedProxy } from './proxy.ts';
@@ -206,6 +207,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     },
     cursors: new Cursors(cursorKey),
     notes,
+    links: new Links(services.parties, options.operatorKey, () => clock.now()),
     reads,
     certificates,
     heads,

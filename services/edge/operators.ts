@@ -57,6 +57,7 @@ const reads: ReadonlySet<string> = new Set([
   'watchReplay',
   'listSchoolChanges',
   'listFreezes',
+  'listLinks',
 ]);
 /** A privacy officer forgets, or keeps after all, ends what was agreed, stops who leaks, and asks schools; who goes on is for an operator. */
 const isForPrivacy = (key: string, request: { change?: string; identity?: string }): boolean =>
@@ -79,7 +80,9 @@ const onlyForPrivacy: ReadonlySet<string> = new Set(['exportSchool', 'exportRost
 
 /** Faults: party.forbidden. */
 export function requireDuty(caller: Caller, key: string, request: object = {}): void {
-  const { duty = 'operator' } = caller;
+  const { duty = 'operator', link } = caller;
+  if (link !== undefined && !link.asks.has(key))
+    throw new GatewayError('party.forbidden', 'This link is for another page.');
   if (onlyForPrivacy.has(key)) {
     if (caller.duty === undefined || duty === 'privacy') return;
     throw new GatewayError('party.forbidden', 'This is for who guards privacy.');

@@ -19,6 +19,7 @@ export * from './months.ts';
 export * from './networks.ts';
 export * from './result-id.ts';
 export * from './rpc.ts';
+export * from './seal.ts';
 export * from './seldom.ts';
 export * from './sketch.ts';
 export * from './spread.ts';

@@ -10,8 +10,8 @@ import {
 } from '#proto/eduk/events/v1/parties';
 import { PartiesServiceDefinition, RegisterRun } from '#proto/eduk/parties/v1/parties';
 import { parties } from './index.ts';
-import { IDLE_MS, LONGEST_MS } from './serve.ts';
-import { assertionsTable, sessionsTable } from './tables.ts';
+import { IDLE_MS, LONGEST_LINK_MS, LONGEST_MS, MOST_LINKS } from './serve.ts';
+import { assertionsTable, linksTable, sessionsTable } from './tables.ts';
 
 const SCHOOL = '0000000700001AB00000';
 const BOARD = '00000003444444440000';
@@ -471,6 +471,56 @@ describe('a session', () => {
     bench.advance(IDLE_MS);
     await open(bench, 16);
     expect(bench.list(sessionsTable, { equals: [] })).toHaveLength(1);
+  });
+});
+
+describe('a link to a page of the console', () => {
+  const keep = (client: ReturnType<ReturnType<typeof start>['bench']['client']>, n: number, endsMs: number) =>
+    (client as any).keepLink({
+      linkId: `link-${n}`,
+      digest: digest(n % 256),
+      sealed: digest(9),
+      endsMs: BigInt(endsMs),
+    });
+
+  test('is found until it ends, is opened by its secret alone, and holds fourteen days at most', async () => {
+    const { bench } = start();
+    const client = bench.client(PartiesServiceDefinition);
+    const find = async (n: number, by?: number) =>
+      (await client.findLink({ linkId: `link-${n}`, digest: by === undefined ? new Uint8Array() : digest(by) })).link;
+    expect(await keep(client, 1, bench.now() + 100 * 86_400_000)).toMatchObject({ link: {} });
+    await keep(client, 2, bench.now() + 3_600_000);
+    const madeMs = BigInt(bench.now());
+    expect(await find(1)).toMatchObject({ madeMs, endsMs: madeMs + BigInt(LONGEST_LINK_MS), openedMs: 0n });
+    expect([await find(2, 1), await find(3)]).toEqual([undefined, undefined]);
+    expect((await find(1))!.openedMs).toBe(0n);
+    bench.advance(1_000);
+    expect(await find(1, 1)).toMatchObject({ openedMs: madeMs + 1_000n });
+    // The same again, as a door asks that had no answer: it is the same link.
+    await keep(client, 1, bench.now() + 1);
+    expect(await find(1)).toMatchObject({ endsMs: madeMs + BigInt(LONGEST_LINK_MS) });
+    bench.advance(3_600_000);
+    expect([await find(2), (await client.listLinks({})).links.map(({ linkId }) => linkId)]).toEqual([
+      undefined,
+      ['link-1'],
+    ]);
+    const again = bench.restart().client(PartiesServiceDefinition);
+    expect([await again.endLink({ linkId: 'link-1' }), await again.endLink({ linkId: 'link-1' })]).toEqual([
+      { ended: true },
+      { ended: false },
+    ]);
+    expect((await again.findLink({ linkId: 'link-1', digest: new Uint8Array() })).link).toBeUndefined();
+  });
+
+  test('is one of five hundred at most; those that are over leave as others come', async () => {
+    const { bench } = start();
+    const client = bench.client(PartiesServiceDefinition);
+    for (let n = 0; n < MOST_LINKS; n++)
+      expect(await keep(client, n, bench.now() + 60_000)).toMatchObject({ link: {} });
+    expect(await keep(client, MOST_LINKS, bench.now() + 60_000)).toEqual({ link: undefined });
+    bench.advance(60_000);
+    expect(await keep(client, MOST_LINKS, bench.now() + 60_000)).toMatchObject({ link: {} });
+    expect(bench.list(linksTable, { equals: [] })).toHaveLength(1);
   });
 });
 

@@ -11,6 +11,8 @@ import {
 import {
   assertionsTable,
   freezesTable,
+  type LinkTableRow,
+  linksTable,
   mandatesTable,
   pairsTable,
   partiesTable,
@@ -35,6 +37,18 @@ const LONGEST_CONSOLE_MS = 12 * 3_600_000;
 const SEEN_MS = 60_000;
 
 const isOver = ({ seenMs, endsMs }: SessionTableRow, now: number): boolean => now >= endsMs || now - seenMs >= IDLE_MS;
+
+/** How long a link holds at most, ms, and how many may. */
+export const LONGEST_LINK_MS = 14 * 86_400_000;
+export const MOST_LINKS = 500;
+
+const linkOf = ({ linkId, sealed, madeMs, endsMs, openedMs }: LinkTableRow) => ({
+  linkId,
+  sealed,
+  madeMs: BigInt(madeMs),
+  endsMs: BigInt(endsMs),
+  openedMs: BigInt(openedMs),
+});
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
@@ -145,6 +159,51 @@ export function serve(engine: EngineView): readonly Implementation[] {
       endSession({ digest }) {
         engine.note((unit) => unit.remove(sessionsTable, hex(digest)));
         return {};
+      },
+      /** Those that are over leave as others come. */
+      keepLink({ linkId, digest, sealed, endsMs }) {
+        let kept: LinkTableRow | undefined;
+        engine.note((unit) => {
+          const { now } = unit;
+          const all = unit.list(linksTable, { index: 'by_end', equals: [], limit: MOST_LINKS });
+          const over = all.filter((one) => now >= one.endsMs);
+          for (const one of over) unit.remove(linksTable, one.linkId);
+          kept = unit.get(linksTable, linkId);
+          if (kept || all.length - over.length >= MOST_LINKS) return;
+          const until = Math.min(Number(endsMs), now + LONGEST_LINK_MS);
+          kept = { linkId, digest: hex(digest), sealed, madeMs: now, endsMs: until, openedMs: 0 };
+          unit.put(linksTable, kept);
+        });
+        return { link: kept && linkOf(kept) };
+      },
+      findLink({ linkId, digest }) {
+        const known = engine.get(linksTable, linkId);
+        if (known === undefined || engine.now() >= known.endsMs) return { link: undefined };
+        if (digest.length === 0) return { link: linkOf(known) };
+        if (known.digest !== hex(digest)) return { link: undefined };
+        let opened: LinkTableRow | undefined;
+        engine.note((unit) => {
+          const row = unit.get(linksTable, linkId);
+          if (row === undefined || row.digest !== known.digest || unit.now >= row.endsMs) return;
+          opened = { ...row, openedMs: unit.now };
+          unit.put(linksTable, opened);
+        });
+        return { link: opened && linkOf(opened) };
+      },
+      listLinks: () => ({
+        links: engine
+          .list(linksTable, { index: 'by_end', equals: [], limit: MOST_LINKS })
+          .filter(({ endsMs }) => engine.now() < endsMs)
+          .map(linkOf),
+      }),
+      endLink({ linkId }) {
+        let ended = false;
+        engine.note((unit) => {
+          const row = unit.get(linksTable, linkId);
+          ended = row !== undefined && unit.now < row.endsMs;
+          if (row) unit.remove(linksTable, linkId);
+        });
+        return { ended };
       },
     }),
   ];

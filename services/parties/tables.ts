@@ -178,6 +178,28 @@ export const freezesTable = table<FreezeTableRow>({
   retention: 'RETENTION_AUDIT',
 });
 
+/** A link to one page of the operators' console. */
+export interface LinkTableRow {
+  linkId: string;
+  /** SHA-256 of its secret, hexadecimal; the secret is nowhere but in the link. */
+  digest: string;
+  /** Which page: only the doors open it. */
+  sealed: Uint8Array;
+  /** Unix milliseconds. */
+  madeMs: number;
+  endsMs: number;
+  /** When it was last opened; 0 = never. */
+  openedMs: number;
+}
+
+export const linksTable = table<LinkTableRow>({
+  name: 'parties_links',
+  key: ['linkId'],
+  columns: { linkId: 'text', digest: 'text', sealed: 'blob', madeMs: 'int', endsMs: 'int', openedMs: 'int' },
+  indexes: { by_end: ['endsMs'] },
+  retention: 'RETENTION_ACCESS',
+});
+
 export const tables = [
   partiesTable,
   mandatesTable,
@@ -189,4 +211,5 @@ export const tables = [
   signInTable,
   sessionsTable,
   freezesTable,
+  linksTable,
 ];

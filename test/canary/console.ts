@@ -59,6 +59,29 @@ export async function readConsole(sowing: Sowing): Promise<void> {
       const { text } = await one.post(path, { ...body, approve: true }, one.token);
       looking.at('pages of the console', text);
     }
+    // The same by a link, by somebody who does not sign in.
+    const outsider = new Browser(subject.console);
+    for (const to of [
+      '/readiness',
+      '/flows',
+      '/launches',
+      '/preflight',
+      `/flow?id=${planted('/shared', 'id of a flow')}`,
+    ]) {
+      const { body, text } = await one.post('/api/links/make', { to, hours: '1' }, one.token);
+      if (body?.link === undefined) {
+        looking.at('pages of the console', text);
+        continue;
+      }
+      const shared = new URL(body.link);
+      const link = shared.searchParams.get('link')!;
+      await outsider.post('/api/shared/open', { link, secret: shared.hash.slice(1) });
+      for (const path of ['/api/shared', '/api/shared/read']) {
+        const seen = await outsider.get(`${path}?link=${link}&${query(path)}`);
+        looking.at('pages of the console', `${JSON.stringify(seen.headers)}\n${seen.text}`);
+        if (to === '/flows' && seen.status !== 200) problems.push('a link to a page of the console does not open it');
+      }
+    }
     // What a page is about: messages, what is held, what is stranded.
     for (const state of ['', 'held', 'parked', 'refused', 'waiting', 'decided']) {
       const { flows } = await read(`/api/flows?state=${state}`);

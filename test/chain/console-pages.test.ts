@@ -588,6 +588,47 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     expect(replays[0]!.sent).toBeLessThan(replays[0]!.toSend);
   });
 
+  test('a page is shared with who does not sign in: it alone, to read, until it is taken back', async () => {
+    await go('/flows?q=order-1', /Berichten/);
+    await page.getByRole('button', { name: 'Deel deze pagina' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Deel deze pagina' });
+    await dialog.getByRole('button', { name: 'Maak de link' }).click();
+    const field = dialog.getByRole('textbox');
+    await field.waitFor();
+    const given = await field.inputValue();
+    expect(given).toMatch(/\/shared\?link=[\w-]{16}#[\w-]{43}$/);
+    expect(await axeOf(page)).toEqual([]);
+    await shoot(page, 'share');
+    const [other, theirs] = await openPage({ colorScheme: 'dark', viewport: { width: 390, height: 800 } });
+    await theirs.goto(given);
+    await theirs.getByRole('heading', { level: 1, name: 'Berichten' }).waitFor();
+    await theirs.getByRole('cell', { name: 'order-1' }).first().waitFor();
+    // Its secret is gone from the address; there is no other page, and nothing to do.
+    expect(theirs.url()).toBe(given.split('#')[0]);
+    expect(await theirs.locator('main a, nav, form:visible, main button:visible').count()).toBe(0);
+    expect(await axeOf(theirs)).toEqual([]);
+    await toldNobody(theirs);
+    await shoot(theirs, 'shared-phone-dark');
+    await theirs.reload();
+    await theirs.getByRole('cell', { name: 'order-1' }).first().waitFor();
+    await theirs.goto(`${origin}/flows`);
+    await theirs.getByRole('heading', { level: 1, name: 'Aanmelden' }).waitFor();
+    await theirs.goto(given.split('#')[0]!);
+    await theirs.getByRole('cell', { name: 'order-1' }).first().waitFor();
+    await go('/links', /Gedeeld/);
+    const row = page.getByRole('row', { name: /\/flows\?q=order-1/ });
+    await row.waitFor();
+    expect(await axeOf(page)).toEqual([]);
+    await shoot(page, 'links');
+    await row.getByRole('button', { name: /^Intrekken/ }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Doorgaan' }).click();
+    await row.waitFor({ state: 'detached' });
+    // Whoever has it open sees it no more.
+    await theirs.getByText('verlopen of ingetrokken').waitFor();
+    await shoot(theirs, 'shared-over');
+    await other.close();
+  });
+
   test('keys lead everywhere, and what has the focus is seen', async () => {
     await go('/', /Overzicht/);
     for (const [key, path] of [

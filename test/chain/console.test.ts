@@ -1,9 +1,10 @@
 /** The console over HTTP: who gets in, what a page of another can do, and that the doors judge what is read and done. */
 import { request as httpRequest } from 'node:http';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { makeConsoleLink } from '#kernel';
+import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import { Role } from '#proto/eduk/core/v1/party';
-import { PAGES, PATHS } from '#services/console';
+import { openDoor, PAGES, PATHS } from '#services/console';
 import { Browser, keyOf } from './console.ts';
 import { newOin, newSchool, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
 import { type StandInProvider, startProvider } from './provider.ts';
@@ -93,8 +94,8 @@ describe('signing in by a link', () => {
 describe('pages of others', () => {
   test('change nothing: origin, type and token are those of a page of this session', async () => {
     const one = await browser().signedIn(keyOf(at));
-    const changes = PATHS.filter((path) => /\/(decide|retry|drop|take-up|why|sign-out)$/.test(path));
-    expect(changes).toHaveLength(6);
+    const changes = PATHS.filter((path) => /\/(decide|retry|drop|take-up|why|make|end|sign-out)$/.test(path));
+    expect(changes).toHaveLength(8);
     for (const path of changes) {
       const codeOf = async (more: Record<string, string>, token = one.token) =>
         (await one.post(path, {}, token, more)).body.code;
@@ -220,13 +221,167 @@ describe('what is asked', () => {
   });
 });
 
+describe('a link to one page', () => {
+  /** What a browser has from an address: the link, and the secret behind its #. */
+  const parts = (url: string) => {
+    const { pathname, searchParams, hash, origin } = new URL(url);
+    return { at: `${origin}${pathname}`, link: searchParams.get('link')!, secret: hash.slice(1) };
+  };
+  async function made(to: string, hours = '1') {
+    const operator = await browser().signedIn(keyOf(at));
+    const { body } = await operator.post('/api/links/make', { to, hours }, operator.token);
+    return { operator, ...parts(body.link) };
+  }
+  const opened = async (given: { link: string; secret: string }) => {
+    const one = browser();
+    const answer = await one.post('/api/shared/open', { link: given.link, secret: given.secret });
+    return { one, answer };
+  };
+
+  test('shows that page with that query, and nothing else, until it is taken back', async () => {
+    const link = await made('/flows?q=ord-1&state=');
+    expect(link.at).toBe(`http://${at.gateway.addresses.console}/shared`);
+    const { one, answer } = await opened(link);
+    expect([answer.status, answer.text]).toEqual([200, '{}']);
+    expect(answer.cookies).toEqual([
+      expect.stringMatching(
+        /^__Host-eduk-console-\d+-shared-[\w-]{16}=[\w-]+; Path=\/; Secure; HttpOnly; SameSite=Strict; Max-Age=3[56]\d\d$/,
+      ),
+    ]);
+    // The secret is in no cookie, and another opening gives another one.
+    expect(answer.cookies[0]).not.toContain(link.secret);
+    expect((await opened(link)).answer.cookies[0]).not.toBe(answer.cookies[0]);
+    const { body } = await one.get(`/api/shared?link=${link.link}`);
+    expect(body).toEqual({ page: '/flows', query: [{ name: 'q', value: 'ord-1' }], ends: expect.any(Number) });
+    // Whatever a browser asks beside it, it is read as the link says.
+    const read = (more = '') => one.get(`/api/shared/read?link=${link.link}${more}`);
+    expect((await read('&q=&party=operator&of=overview')).body).toMatchObject({ flows: [], more: false });
+    const stream = one.stream(`/api/shared/live?link=${link.link}&of=overview`);
+    expect((await stream.next()).value).toMatchObject({ event: 'now', data: { flows: [] } });
+    // It is no session: nothing else is read, and nothing is done.
+    for (const path of PATHS.filter(
+      (path) => path.startsWith('/api/') && !/^\/api\/(me|sign-in|shared.*)$/.test(path),
+    )) {
+      expect([path, (await one.get(path)).body.code]).toEqual([path, 'party.unknown']);
+      expect([path, (await one.post(path, {})).body.code]).toEqual([path, 'party.unknown']);
+    }
+    expect((await one.get('/api/me')).body.session).toBeUndefined();
+    for (const path of ['/api/shared', '/api/shared/read', '/api/shared/live'])
+      expect([path, (await one.post(path, {})).body.code]).toEqual([path, 'party.unknown']);
+    // Taken back, it is over for who has it open too.
+    const { operator } = link;
+    const [listed] = (await operator.get('/api/links')).body.filter(({ id }: { id: string }) => id === link.link);
+    expect(listed).toMatchObject({ page: '/flows', opened: expect.any(Number) });
+    expect(JSON.stringify(listed)).not.toContain(link.secret);
+    expect((await operator.post('/api/links/end', { link: link.link }, operator.token)).status).toBe(200);
+    for (;;) {
+      const { value } = await stream.next();
+      if (value!.event === 'fault') {
+        expect(value!.data).toMatchObject({ code: 'party.unknown' });
+        break;
+      }
+    }
+    await stream.return(undefined);
+    expect((await read()).status).toBe(401);
+    expect((await opened(link)).answer.body.code).toBe('party.unknown');
+  });
+
+  test('is opened by its own secret only, and its cookie opens no other', async () => {
+    const [mine, other] = [await made('/launches'), await made('/readiness')];
+    for (const secret of ['', 'x'.repeat(43), other.secret, `${mine.secret}x`]) {
+      const { answer } = await opened({ link: mine.link, secret });
+      expect([answer.status, answer.cookies]).toEqual([401, []]);
+    }
+    const { one } = await opened(mine);
+    const [[name, value]] = [...one.cookies] as [[string, string]];
+    const thief = browser();
+    // Under the name of another, changed, or twice: it is none.
+    thief.cookies.set(name.replace(mine.link, other.link), value);
+    expect((await thief.get(`/api/shared?link=${other.link}`)).status).toBe(401);
+    thief.cookies.set(name, `A${value.slice(1)}`);
+    expect((await thief.get(`/api/shared?link=${mine.link}`)).status).toBe(401);
+    const twice = `${name}=${value}; ${name}=${value}`;
+    expect((await one.get(`/api/shared?link=${mine.link}`, { cookie: twice })).status).toBe(401);
+    // What a browser brought along is not taken over, and a session of an operator beside it stays.
+    const fixed = await browser().signedIn(keyOf(at));
+    fixed.cookies.set(name, 'a'.repeat(60));
+    await fixed.post('/api/shared/open', { link: mine.link, secret: mine.secret });
+    expect(fixed.cookies.get(name)).not.toBe('a'.repeat(60));
+    expect((await fixed.get('/api/overview')).status).toBe(200);
+    expect((await fixed.get(`/api/shared/read?link=${mine.link}`)).status).toBe(200);
+  });
+
+  test('is read and opened by no page of another', async () => {
+    const link = await made('/launches');
+    const { one } = await opened(link);
+    const body = { link: link.link, secret: link.secret };
+    const elsewhere: Record<string, string>[] = [
+      { origin: 'http://evil.example' },
+      { origin: 'null' },
+      { origin: '' },
+      { 'sec-fetch-site': 'cross-site' },
+    ];
+    for (const more of elsewhere)
+      expect((await browser().post('/api/shared/open', body, '', more)).body.code).toBe('party.forbidden');
+    expect((await browser().post('/api/shared/open', body, '', { 'content-type': 'text/plain' })).body.code).toBe(
+      'wire.invalid',
+    );
+    for (const path of ['/api/shared', '/api/shared/read', '/api/shared/live'])
+      expect((await one.get(`${path}?link=${link.link}`, { 'sec-fetch-site': 'cross-site' })).body.code).toBe(
+        'party.forbidden',
+      );
+  });
+
+  test('is for the door one who looks at that page: it says so itself, and which link it was stands in the log', async () => {
+    const link = await made(`/flow?id=${'0'.repeat(8)}-0000-7000-8000-${'0'.repeat(12)}`);
+    const door = openDoor(at.gateway.addresses.grpc);
+    onTestFinished(() => door.close());
+    const as = door.as(keyOf(at), link.link);
+    await expect(as('showFlow', { flowId: 'nothing' })).rejects.toMatchObject({ fault: 'state.missing' });
+    const asked: (() => Promise<unknown>)[] = [
+      () => as('showOverview', {}),
+      () => as('listHolds', {}),
+      () => as('listAccess', { schoolOin: school }),
+      () => as('listLinks', {}),
+      () => as('makeLink', { page: '/launches' }),
+      () => as('endLink', { linkId: link.link }),
+      () => as('resolveDeliveries', { partyOin: las.oin, action: 'drop' }),
+    ];
+    for (const one of asked) await expect(one()).rejects.toMatchObject({ fault: 'party.forbidden' });
+    // Of a party's proofs nothing leaves by a link.
+    const page = await made(`/party?oin=${las.oin}`);
+    const seen = await door.as(keyOf(at), page.link)('listParties', { oin: las.oin });
+    expect([seen.parties.length, seen.proofs, seen.signIns]).toEqual([1, undefined, []]);
+    // Who has no operator's key is nobody with a link either.
+    const stranger = door.as(las.apiKey, link.link);
+    await expect(stranger('showFlow', { flowId: 'nothing' })).rejects.toMatchObject({ fault: 'party.forbidden' });
+    await expect
+      .poll(
+        async () => {
+          const { leaves } = await at.operator.readAuditLog({ limit: 2000 });
+          return leaves
+            .map(({ record }) => AuditRecord.decode(record))
+            .filter(({ method, actedBy }) => method === 'OperatorService/ShowFlow' && actedBy === `link:${link.link}`)
+            .length;
+        },
+        { timeout: 60_000 },
+      )
+      .toBeGreaterThan(0);
+  });
+});
+
 test('a session is where all doors find it: a gateway that starts anew knows it, and signing out ends it there', async () => {
   const one = await browser().signedIn(keyOf(at));
+  const given = (await one.post('/api/links/make', { to: '/launches', hours: '' }, one.token)).body.link;
   const id = one.cookies.get(one.sessionCookie)!;
   await at.restart();
   const again = browser();
   again.cookies.set(again.sessionCookie, id);
   expect((await again.get('/api/me')).body.session.token).toBe(one.token);
+  // A link is a row too.
+  const link = new URL(given).searchParams.get('link');
+  await again.post('/api/shared/open', { link, secret: new URL(given).hash.slice(1) });
+  expect((await again.get(`/api/shared?link=${link}`)).body.page).toBe('/launches');
   await again.post('/api/sign-out', {}, one.token);
   again.cookies.set(again.sessionCookie, id);
   expect((await again.get('/api/overview')).status).toBe(401);

@@ -729,6 +729,62 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect((await at.operator.listSchoolChanges({ schoolOin: newSchool() })).changes).toEqual([]);
     },
   },
+  makeLink: {
+    call: (as) => as.makeLink({ page: '/launches' }),
+    effect: async () => {
+      const { link, secret } = await at.operator.makeLink({ page: '/flows', query: [{ name: 'q', value: 'ord-1' }] });
+      const hours = Number(link!.endsMs - link!.madeMs) / 3_600_000;
+      expect([Math.round(hours), secret.length]).toEqual([24, 43]);
+      // No other page, no other query, no longer than two weeks, and nothing that reads like somebody's name.
+      for (const wrong of [
+        { page: '/settings' },
+        { page: '/access' },
+        { page: 'constructor' },
+        { page: '/flow', query: [{ name: 'cursor', value: 'x' }] },
+        {
+          page: '/flows',
+          query: [
+            { name: 'q', value: 'a' },
+            { name: 'q', value: 'b' },
+          ],
+        },
+        { page: '/flows', query: [{ name: 'q', value: 'Zoë Zevenboom' }] },
+        { page: '/launches', hours: 337 },
+      ])
+        expect([wrong, await codeOf(at.operator.makeLink(wrong))]).toEqual([wrong, 'wire.invalid']);
+    },
+  },
+  listLinks: {
+    call: (as) => as.listLinks({}),
+    effect: async () => {
+      const { link } = await at.operator.makeLink({ page: '/launches', hours: 1 });
+      const { links } = await at.operator.listLinks({});
+      // The first to end first.
+      expect(links[0]).toEqual(link);
+    },
+  },
+  openLink: {
+    call: (as) => as.openLink({ linkId: 'x'.repeat(16), secret: 'x'.repeat(43) }),
+    effect: async () => {
+      const { link, secret } = await at.operator.makeLink({ page: '/launches' });
+      const { linkId } = link!;
+      expect((await at.operator.openLink({ linkId, secret })).link).toMatchObject({ linkId, page: '/launches' });
+      const { links } = await at.operator.listLinks({});
+      expect(links.find((one) => one.linkId === linkId)!.openedMs).toBeGreaterThan(0n);
+      for (const wrong of ['', 'x'.repeat(43), secret.slice(1)])
+        expect(await codeOf(at.operator.openLink({ linkId, secret: wrong }))).toBe('party.unknown');
+    },
+  },
+  endLink: {
+    call: (as) => as.endLink({ linkId: 'x'.repeat(16) }),
+    effect: async () => {
+      const { link, secret } = await at.operator.makeLink({ page: '/launches' });
+      const { linkId } = link!;
+      await at.operator.endLink({ linkId });
+      expect(await codeOf(at.operator.openLink({ linkId, secret }))).toBe('party.unknown');
+      expect(await codeOf(at.operator.endLink({ linkId }))).toBe('state.missing');
+    },
+  },
   mapKeys: {
     call: (as) => as.mapKeys({ schoolOin: school, learners: [{ eckId: eckId(1003), lasKey: 'x3' }], apply: true }),
     effect: async () => {

@@ -1,6 +1,8 @@
-import { isLoopback, makeConsoleLink, parseAddress } from '#kernel';
+import { type Config, isLoopback, makeConsoleLink, parseAddress } from '#kernel';
+import type { PageLink } from '#proto/eduk/operator/v1/operator';
 import { operatorKeyOf, writtenAddresses } from '../client.ts';
 import type { Command, Result } from '../command.ts';
+import { dutchTime, isoTime, table } from '../print.ts';
 import { Problem } from '../problem.ts';
 
 export const openConsole: Command = {
@@ -25,5 +27,105 @@ export const openConsole: Command = {
       );
     const url = `http://${address}/sign-in#${makeConsoleLink(operatorKeyOf(config), call.streams.now())}`;
     return { json: { url }, text: url, said: 'Good for five minutes, once, in a browser on this machine.' };
+  },
+};
+
+/** Where browsers reach the console. */
+function originOf(config: Config): string {
+  const address = writtenAddresses(config)?.['console'] ?? config.EDUK_CONSOLE;
+  const isHere = isLoopback(parseAddress(address)?.host ?? '');
+  return new URL(config.EDUK_CONSOLE_URL ?? `${isHere ? 'http' : 'https'}://${address}`).origin;
+}
+
+/** Of an address of the console, whole or from its path on: the page and its query. */
+function placeIn(to: string): { page: string; query: { name: string; value: string }[] } {
+  const { pathname, searchParams } = new URL(to, 'http://console');
+  return { page: pathname, query: [...searchParams].map(([name, value]) => ({ name, value })) };
+}
+
+const pathOf = ({ page, query }: PageLink): string => {
+  const asked = new URLSearchParams(query.map(({ name, value }): [string, string] => [name, value])).toString();
+  return asked === '' ? page : `${page}?${asked}`;
+};
+const linkJson = (link: PageLink) => ({
+  linkId: link.linkId,
+  page: pathOf(link) || null,
+  made: isoTime(link.madeMs),
+  ends: isoTime(link.endsMs),
+  opened: isoTime(link.openedMs),
+});
+
+export const linkToPage: Command = {
+  name: 'console link',
+  about: 'Make a link to one page of the console, for somebody who does not sign in: read-only, and it ends.',
+  flags: {
+    to: {
+      about: 'The page, as the browser shows it: /flow?id=…, /flows, /readiness, /preflight, /launches or /party.',
+      value: 'PATH',
+      required: true,
+      check: (text) =>
+        /^(\/(?!\/)|https?:\/\/)/.test(text) && URL.canParse(text, 'http://console') ? undefined : 'must begin with /',
+    },
+    hours: {
+      about: 'How long it holds: 24 unless told, at most 336 (14 days).',
+      value: 'N',
+      check: (text) =>
+        /^\d{1,3}$/.test(text) && Number(text) >= 1 && Number(text) <= 336 ? undefined : 'must be 1 to 336',
+    },
+  },
+  notes: [
+    'Whoever has the link sees that page as it changes, and no other page: send it to whom it is for, and to nobody else.',
+    'Counts under ten are not shown on it. `eduk console links` lists links; `eduk console unlink ID` ends one at once.',
+  ],
+  async run(call): Promise<Result> {
+    const config = call.config();
+    const { link, secret } = await call
+      .gateway()
+      .ask('makeLink', { ...placeIn(call.one('to')!), hours: Number(call.one('hours') ?? 0) });
+    const origin = originOf(config);
+    const url = `${origin}/shared?link=${link!.linkId}#${secret}`;
+    const until = `Good until ${dutchTime(link!.endsMs)}; end it with: npx eduk console unlink ${link!.linkId}`;
+    const isHere = isLoopback(new URL(origin).hostname.replace(/^\[|\]$/g, ''));
+    return {
+      json: { url, ...linkJson(link!) },
+      text: url,
+      said: isHere
+        ? `${until}\nIt opens on this machine only: set EDUK_CONSOLE_URL for others (docs/console.md).`
+        : until,
+    };
+  },
+};
+
+export const listLinks: Command = {
+  name: 'console links',
+  about: 'List links to pages of the console that are not over, without their secrets.',
+  async run(call): Promise<Result> {
+    const { links } = await call.gateway().ask('listLinks', {});
+    return {
+      json: links.map(linkJson),
+      text:
+        links.length === 0
+          ? 'No page of the console is shared.'
+          : table(
+              ['link', 'page', 'until', 'last opened'],
+              links.map((link) => [
+                link.linkId,
+                pathOf(link) || 'made with another operator’s key',
+                dutchTime(link.endsMs),
+                dutchTime(link.openedMs) || 'never',
+              ]),
+            ),
+    };
+  },
+};
+
+export const endLink: Command = {
+  name: 'console unlink',
+  about: 'End a link to a page of the console at once, for everybody who has it.',
+  arguments: [{ name: 'LINK', about: 'As `eduk console links` shows it.' }],
+  async run(call): Promise<Result> {
+    const [linkId = ''] = call.args('LINK');
+    await call.gateway().ask('endLink', { linkId });
+    return { json: { linkId, ended: true }, text: 'Nobody opens it any more.' };
   },
 };

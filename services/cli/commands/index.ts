@@ -5,7 +5,7 @@ import { auditAccess, auditHead, auditVerify } from './audit.ts';
 import { breach } from './breach.ts';
 import { certsDev } from './certs.ts';
 import { conformUwlr } from './conform.ts';
-import { openConsole } from './console.ts';
+import { endLink, linkToPage, listLinks, openConsole } from './console.ts';
 import { partyKeys, partySignIn, renewSecret } from './credentials.ts';
 import { dropDead, listDead, retryDead, stopDead } from './dead.ts';
 import { doctor } from './doctor.ts';
@@ -48,6 +48,9 @@ import { turnYear } from './turn.ts';
 export const commands: readonly Command[] = [
   start,
   openConsole,
+  linkToPage,
+  listLinks,
+  endLink,
   doctor,
   certsDev,
   addParty,

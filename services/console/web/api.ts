@@ -44,6 +44,18 @@ export const post = <T>(path: string, body: object, token = ''): Promise<T> =>
     }),
   );
 
+/** Link to one page by which everything is read; empty = as who signed in. */
+let byLink = '';
+export const readBy = (link: string): void => void (byLink = link);
+/** Where a read is asked: of a link the gateway knows itself which page and query it is for. */
+const readAt = (of: string, query: string): string => {
+  if (byLink === '') return `/api/${of}${query === '' ? '' : `?${query}`}`;
+  const lang = new URLSearchParams(query).get('lang');
+  return `/api/shared/read?link=${byLink}${lang === null ? '' : `&lang=${lang}`}`;
+};
+const liveAt = (of: string, query: string): string =>
+  byLink === '' ? `/api/live?of=${of}${query === '' ? '' : `&${query}`}` : `/api/shared/live?link=${byLink}`;
+
 export type Loaded<T> =
   | { state: 'loading' }
   | { state: 'there'; value: T; isStale: boolean }
@@ -63,7 +75,7 @@ export function useLive<T>(of: string | undefined, query = ''): Loaded<T> {
   useEffect(() => {
     setLoaded({ state: 'loading' });
     if (of === undefined) return;
-    const source = new EventSource(`/api/live?of=${of}${query === '' ? '' : `&${query}`}`);
+    const source = new EventSource(liveAt(of, query));
     const wrong = (problem: ProblemJson) =>
       setLoaded((before) => (before.state === 'there' ? { ...before, isStale: true } : { state: 'wrong', problem }));
     source.addEventListener('now', (event) =>
@@ -83,7 +95,9 @@ export function useLive<T>(of: string | undefined, query = ''): Loaded<T> {
     source.onerror = () => {
       wrong(away);
       // A browser does not come back by itself after an answer that is no stream.
-      if (source.readyState === EventSource.CLOSED)
+      if (source.readyState !== EventSource.CLOSED) return;
+      if (byLink !== '') onEnded();
+      else
         get<Me>('/api/me').then(
           (me) => me.session === undefined && onEnded(),
           () => undefined,
@@ -97,7 +111,7 @@ export function useLive<T>(of: string | undefined, query = ''): Loaded<T> {
 /** What `of` reads, once for each address: what costs too much to be read each second. */
 export function useRead<T>(of: string, query: string): Loaded<T> {
   const { loaded, ask } = useAsk<T>();
-  useEffect(() => ask(() => get<T>(`/api/${of}?${query}`)), [of, query]);
+  useEffect(() => ask(() => get<T>(readAt(of, query))), [of, query]);
   return loaded ?? { state: 'loading' };
 }
 

@@ -16,8 +16,10 @@ import { PreflightPage } from './pages/preflight.tsx';
 import { ReadinessPage } from './pages/readiness.tsx';
 import { ReplayPage } from './pages/replay.tsx';
 import { SettingsPage } from './pages/settings.tsx';
+import { LinksPage, linkOver, Share, Shared } from './pages/shared.tsx';
 import { AFTER, SignInPage } from './pages/sign-in.tsx';
 import { WhyPage } from './pages/why.tsx';
+import { Wrong } from './ui.tsx';
 import { ones, type Word, words } from './words.ts';
 
 interface Place {
@@ -32,6 +34,8 @@ interface Frame extends Place {
   duty: Duty;
   token: string;
   go: (to: string) => void;
+  /** Somebody looks by a link at this page alone. */
+  isShared: boolean;
 }
 
 const FrameContext = createContext<Frame>(undefined as never);
@@ -59,6 +63,7 @@ const MENU: readonly [string, Word, string][] = [
   ['/parties', 'parties', 'p'],
   ['/replay', 'replay', 'r'],
   ['/access', 'access', 'a'],
+  ['/links', 'links', 'i'],
   ['/settings', 'settings', 's'],
 ];
 
@@ -79,6 +84,7 @@ const PAGE: Readonly<Record<string, { word: Word; page: () => preact.JSX.Element
   '/party': { word: 'party', page: () => <PartyPage /> },
   '/replay': { word: 'replay', page: () => <ReplayPage /> },
   '/access': { word: 'access', page: () => <AccessPage /> },
+  '/links': { word: 'links', page: () => <LinksPage /> },
   '/settings': { word: 'settings', page: () => <SettingsPage /> },
 };
 
@@ -86,6 +92,8 @@ export function App() {
   const [place, setPlace] = useState(here);
   const [lang, setLang] = useState(langNow);
   const [me, setMe] = useState<Me>();
+  /** The link by which this page was opened is over. */
+  const [isOver, setOver] = useState(false);
   const heading = useRef<HTMLElement>(null);
   const say = useCallback(
     (word: Word, after?: number) => ((after === 1 && ones[word]) || words[word])[lang === 'nl' ? 0 : 1],
@@ -103,14 +111,18 @@ export function App() {
 
   useEffect(() => {
     look();
-    whenEnded(() => setMe((before) => ({ ways: before?.ways ?? { link: false, provider: false } })));
+    whenEnded(() => {
+      setOver(true);
+      setMe((before) => ({ ways: before?.ways ?? { link: false, provider: false } }));
+    });
     const back = () => setPlace(here());
     addEventListener('popstate', back);
     return () => removeEventListener('popstate', back);
   }, []);
   useEffect(() => {
     document.documentElement.lang = lang;
-    document.title = `${say(PAGE[place.path]?.word ?? 'sign_in')} – ${say('product')}`;
+    const word = place.path === '/shared' ? 'shared' : (PAGE[place.path]?.word ?? 'sign_in');
+    document.title = `${say(word)} – ${say('product')}`;
   }, [lang, place]);
   useEffect(() => {
     // Back from the provider, somebody goes where they were going.
@@ -119,13 +131,14 @@ export function App() {
     sessionStorage.removeItem(AFTER);
     if (to.startsWith('/') && !to.startsWith('//')) go(to);
   }, [me]);
-  useKeys(go);
+  useKeys(place.path === '/shared' ? undefined : go);
 
   const choose = (one: Lang) => {
     localStorage.setItem(LANG, one);
     setLang(one);
   };
-  const isIn = me?.session !== undefined && place.path !== '/sign-in';
+  const isShared = place.path === '/shared';
+  const isIn = me?.session !== undefined && place.path !== '/sign-in' && !isShared;
   const frame: Frame = {
     ...place,
     lang,
@@ -133,6 +146,7 @@ export function App() {
     go,
     duty: me?.session?.duty ?? 'read',
     token: me?.session?.token ?? '',
+    isShared: false,
   };
   return (
     <FrameContext.Provider value={frame}>
@@ -165,6 +179,7 @@ export function App() {
           >
             {lang === 'nl' ? 'English' : 'Nederlands'}
           </button>
+          {isIn && <Share />}
           {isIn && (
             <button
               type="button"
@@ -177,7 +192,24 @@ export function App() {
         </div>
       </header>
       <main id="main" tabIndex={-1} ref={heading}>
-        {me === undefined ? (
+        {isShared ? (
+          isOver ? (
+            <section class="narrow">
+              <h1>{say('shared')}</h1>
+              <Wrong problem={linkOver} />
+            </section>
+          ) : (
+            <Shared>
+              {({ page }, query) => (
+                <FrameContext.Provider
+                  value={{ ...frame, path: page, query, duty: 'read', token: '', isShared, go: () => undefined }}
+                >
+                  {PAGE[page]?.page() ?? <h1>{say('no_page')}</h1>}
+                </FrameContext.Provider>
+              )}
+            </Shared>
+          )
+        ) : me === undefined ? (
           <p role="status">{say('loading')}</p>
         ) : isIn ? (
           (PAGE[place.path]?.page() ?? <h1>{say('no_page')}</h1>)
@@ -215,7 +247,8 @@ export function Link({
   current?: boolean;
   hint?: string;
 }) {
-  const { go } = useFrame();
+  const { go, isShared } = useFrame();
+  if (isShared) return <span class={name}>{children}</span>;
   return (
     <a
       href={to}
@@ -234,8 +267,9 @@ export function Link({
 }
 
 /** `/` searches, `g` and a letter goes; not where somebody writes. */
-function useKeys(go: (to: string) => void): void {
+function useKeys(go: ((to: string) => void) | undefined): void {
   useEffect(() => {
+    if (go === undefined) return;
     let wasG = 0;
     const listener = (event: KeyboardEvent) => {
       const at = event.target as HTMLElement;

@@ -840,6 +840,13 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
   showKeys: async (_request: op.ShowKeysRequest, { door }): Promise<op.ShowKeysResponse> => ({
     keys: await door.services.vault.showKeys({}),
   }),
+  makeLink: (request: op.MakeLinkRequest, { links }) => links.make(request),
+  listLinks: (_request: op.ListLinksRequest, { links }) => links.list(),
+  endLink: async ({ linkId }: op.EndLinkRequest, { links }): Promise<op.EndLinkResponse> => {
+    await links.end(linkId);
+    return {};
+  },
+  openLink: (request: op.OpenLinkRequest, { links }) => links.open(request),
   ...revealUnary,
   ...replayUnary,
   ...freezeUnary,

@@ -33,6 +33,7 @@ import type { Certificates, Guard } from '../certificates.ts';
 import type { Gate } from '../gate.ts';
 import { checkGrammar } from '../labels.ts';
 import { limits } from '../limits.ts';
+import { asSeenBy, LINK } from '../links.ts';
 import { requireDuty, requireEnding, requireLoopback } from '../operators.ts';
 import { isOfProxy } from '../proxy.ts';
 import { reads } from '../reads/index.ts';
@@ -72,7 +73,8 @@ export async function startGrpc(address: Address, gate: Gate, tls?: Certificates
     gate.door.chain.afresh(async () => {
       const peer = peerOf(call, onLoopback, gate, listener?.guard);
       const caller = await signIn(header(call.metadata, 'authorization'), peer, gate.proofs);
-      return inNameOf(caller, header(call.metadata, FROM), gate.door.chain);
+      const named = inNameOf(caller, header(call.metadata, FROM), gate.door.chain);
+      return gate.links.narrowed(named, header(call.metadata, LINK));
     });
   for (const definition of [...publicServices, OperatorServiceDefinition]) {
     const handlers = Object.fromEntries(
@@ -335,7 +337,7 @@ function handlerOf(
       return unary(async (request, caller) => {
         operator(caller, request);
         requireLoopback(key, request, onLoopback);
-        return operated(gate, method.name, request?.schoolOin, async () => {
+        return operated(gate, method.name, request?.schoolOin, caller, async () => {
           checkGrammar(type, request);
           const { chain } = gate.door;
           await chain.refresh();
@@ -343,7 +345,7 @@ function handlerOf(
             const one = chain.mandate(request.mandateId);
             return one ? [one] : chain.partsOf(request.mandateId);
           });
-          return answer(request, gate, caller);
+          return asSeenBy(caller, key, await answer(request, gate, caller));
         });
       });
     if (key === 'watchReplay')
@@ -355,7 +357,7 @@ function handlerOf(
           const request = decode(call.request);
           checkGrammar(type, request);
           const over = kept(call, caller);
-          await operated(gate, method.name, '', () => watchReplay(call, request, gate, over));
+          await operated(gate, method.name, '', caller, () => watchReplay(call, request, gate, over));
           call.end();
         };
         run().catch((thrown) => {
@@ -370,7 +372,7 @@ function handlerOf(
         const run = async () => {
           caller = await callerOf(call);
           operator(caller);
-          return operated(gate, method.name, '', async () => {
+          return operated(gate, method.name, '', caller, async () => {
             await gate.door.chain.refresh();
             return stream(requests(call, decode), gate);
           });
@@ -414,8 +416,14 @@ const looks: ReadonlySet<string> = new Set(['Status', 'ReadAuditLog', 'ListRepla
 /** What says itself what was done, and by which persons, before it answers; here only that it was refused. */
 const sayThemselves: ReadonlySet<string> = new Set(['AskReveal', 'DecideReveal', 'FetchReveal']);
 
-/** Notes what the operator did, and whether it was refused. */
-async function operated<T>(gate: Gate, method: string, school: unknown, answer: () => Promise<T>): Promise<T> {
+/** Notes what the operator did, or who has a link of the operator's, and whether it was refused. */
+async function operated<T>(
+  gate: Gate,
+  method: string,
+  school: unknown,
+  { link }: Caller,
+  answer: () => Promise<T>,
+): Promise<T> {
   if (looks.has(method)) return answer();
   const note = (code: string): void =>
     gate.door.audit.note({
@@ -424,6 +432,7 @@ async function operated<T>(gate: Gate, method: string, school: unknown, answer: 
       schoolOin: typeof school === 'string' && /^\d{20}$/.test(school) ? school : '',
       method: `OperatorService/${method}`,
       code,
+      ...(link ? { actedBy: `link:${link.id}` } : {}),
     });
   try {
     const given = await answer();

@@ -1988,6 +1988,70 @@ export interface EndFreezeResponse {
   freeze: Freeze | undefined;
 }
 
+/** One part of the query of a page. */
+export interface PageQuery {
+  /** `id`, `school` …, as the page names it. */
+  name: string;
+  value: string;
+}
+
+/** A link to a page of the console. */
+export interface PageLink {
+  linkId: string;
+  /** `/flow`, `/flows`, `/readiness`, `/preflight`, `/launches`, `/party`. */
+  page: string;
+  query: PageQuery[];
+  /** Unix milliseconds. */
+  madeMs: bigint;
+  endsMs: bigint;
+  /** When it was last opened; 0 = it never was. */
+  openedMs: bigint;
+}
+
+/** To which page. Faults: wire.invalid for a page that is not shared, gateway.overloaded where there are 500. */
+export interface MakeLinkRequest {
+  /** As of PageLink. */
+  page: string;
+  query: PageQuery[];
+  /** How long it holds; 0 = 24, at most 336. */
+  hours: number;
+}
+
+/** With its secret, which is told once. */
+export interface MakeLinkResponse {
+  link: PageLink | undefined;
+  secret: string;
+}
+
+/** All. */
+export interface ListLinksRequest {
+}
+
+/** The first to end first. */
+export interface ListLinksResponse {
+  links: PageLink[];
+}
+
+/** Which. */
+export interface EndLinkRequest {
+  linkId: string;
+}
+
+/** Done. Faults: state.missing for one that is over. */
+export interface EndLinkResponse {
+}
+
+/** What somebody has. */
+export interface OpenLinkRequest {
+  linkId: string;
+  secret: string;
+}
+
+/** The page. Faults: party.unknown for a link that is over, never was, or has another secret. */
+export interface OpenLinkResponse {
+  link: PageLink | undefined;
+}
+
 function createBaseAddPartyRequest(): AddPartyRequest {
   return { party: undefined };
 }
@@ -25393,6 +25457,843 @@ export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
   },
 };
 
+function createBasePageQuery(): PageQuery {
+  return { name: "", value: "" };
+}
+
+export const PageQuery: MessageFns<PageQuery> = {
+  encode(message: PageQuery, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PageQuery {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePageQuery();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PageQuery {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: PageQuery): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PageQuery>): PageQuery {
+    return PageQuery.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PageQuery>): PageQuery {
+    const message = createBasePageQuery();
+    message.name = object.name ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBasePageLink(): PageLink {
+  return { linkId: "", page: "", query: [], madeMs: 0n, endsMs: 0n, openedMs: 0n };
+}
+
+export const PageLink: MessageFns<PageLink> = {
+  encode(message: PageLink, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.linkId !== "") {
+      writer.uint32(10).string(message.linkId);
+    }
+    if (message.page !== "") {
+      writer.uint32(18).string(message.page);
+    }
+    for (const v of message.query) {
+      PageQuery.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.madeMs !== 0n) {
+      if (BigInt.asIntN(64, message.madeMs) !== message.madeMs) {
+        throw new globalThis.Error("value provided for field message.madeMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.madeMs);
+    }
+    if (message.endsMs !== 0n) {
+      if (BigInt.asIntN(64, message.endsMs) !== message.endsMs) {
+        throw new globalThis.Error("value provided for field message.endsMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.endsMs);
+    }
+    if (message.openedMs !== 0n) {
+      if (BigInt.asIntN(64, message.openedMs) !== message.openedMs) {
+        throw new globalThis.Error("value provided for field message.openedMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.openedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PageLink {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePageLink();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.linkId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.page = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.query.push(PageQuery.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.madeMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.endsMs = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.openedMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PageLink {
+    return {
+      linkId: isSet(object.linkId)
+        ? globalThis.String(object.linkId)
+        : isSet(object.link_id)
+        ? globalThis.String(object.link_id)
+        : "",
+      page: isSet(object.page) ? globalThis.String(object.page) : "",
+      query: globalThis.Array.isArray(object?.query) ? object.query.map((e: any) => PageQuery.fromJSON(e)) : [],
+      madeMs: isSet(object.madeMs) ? BigInt(object.madeMs) : isSet(object.made_ms) ? BigInt(object.made_ms) : 0n,
+      endsMs: isSet(object.endsMs) ? BigInt(object.endsMs) : isSet(object.ends_ms) ? BigInt(object.ends_ms) : 0n,
+      openedMs: isSet(object.openedMs)
+        ? BigInt(object.openedMs)
+        : isSet(object.opened_ms)
+        ? BigInt(object.opened_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: PageLink): unknown {
+    const obj: any = {};
+    if (message.linkId !== "") {
+      obj.linkId = message.linkId;
+    }
+    if (message.page !== "") {
+      obj.page = message.page;
+    }
+    if (message.query?.length) {
+      obj.query = message.query.map((e) => PageQuery.toJSON(e));
+    }
+    if (message.madeMs !== 0n) {
+      obj.madeMs = message.madeMs.toString();
+    }
+    if (message.endsMs !== 0n) {
+      obj.endsMs = message.endsMs.toString();
+    }
+    if (message.openedMs !== 0n) {
+      obj.openedMs = message.openedMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PageLink>): PageLink {
+    return PageLink.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PageLink>): PageLink {
+    const message = createBasePageLink();
+    message.linkId = object.linkId ?? "";
+    message.page = object.page ?? "";
+    message.query = object.query?.map((e) => PageQuery.fromPartial(e)) || [];
+    message.madeMs = (object.madeMs !== undefined && object.madeMs !== null) ? BigInt(object.madeMs) : 0n;
+    message.endsMs = (object.endsMs !== undefined && object.endsMs !== null) ? BigInt(object.endsMs) : 0n;
+    message.openedMs = (object.openedMs !== undefined && object.openedMs !== null) ? BigInt(object.openedMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseMakeLinkRequest(): MakeLinkRequest {
+  return { page: "", query: [], hours: 0 };
+}
+
+export const MakeLinkRequest: MessageFns<MakeLinkRequest> = {
+  encode(message: MakeLinkRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.page !== "") {
+      writer.uint32(10).string(message.page);
+    }
+    for (const v of message.query) {
+      PageQuery.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.hours !== 0) {
+      writer.uint32(24).uint32(message.hours);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MakeLinkRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMakeLinkRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.page = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.query.push(PageQuery.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.hours = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MakeLinkRequest {
+    return {
+      page: isSet(object.page) ? globalThis.String(object.page) : "",
+      query: globalThis.Array.isArray(object?.query) ? object.query.map((e: any) => PageQuery.fromJSON(e)) : [],
+      hours: isSet(object.hours) ? globalThis.Number(object.hours) : 0,
+    };
+  },
+
+  toJSON(message: MakeLinkRequest): unknown {
+    const obj: any = {};
+    if (message.page !== "") {
+      obj.page = message.page;
+    }
+    if (message.query?.length) {
+      obj.query = message.query.map((e) => PageQuery.toJSON(e));
+    }
+    if (message.hours !== 0) {
+      obj.hours = Math.round(message.hours);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MakeLinkRequest>): MakeLinkRequest {
+    return MakeLinkRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MakeLinkRequest>): MakeLinkRequest {
+    const message = createBaseMakeLinkRequest();
+    message.page = object.page ?? "";
+    message.query = object.query?.map((e) => PageQuery.fromPartial(e)) || [];
+    message.hours = object.hours ?? 0;
+    return message;
+  },
+};
+
+function createBaseMakeLinkResponse(): MakeLinkResponse {
+  return { link: undefined, secret: "" };
+}
+
+export const MakeLinkResponse: MessageFns<MakeLinkResponse> = {
+  encode(message: MakeLinkResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.link !== undefined) {
+      PageLink.encode(message.link, writer.uint32(10).fork()).join();
+    }
+    if (message.secret !== "") {
+      writer.uint32(18).string(message.secret);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MakeLinkResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMakeLinkResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.link = PageLink.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.secret = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MakeLinkResponse {
+    return {
+      link: isSet(object.link) ? PageLink.fromJSON(object.link) : undefined,
+      secret: isSet(object.secret) ? globalThis.String(object.secret) : "",
+    };
+  },
+
+  toJSON(message: MakeLinkResponse): unknown {
+    const obj: any = {};
+    if (message.link !== undefined) {
+      obj.link = PageLink.toJSON(message.link);
+    }
+    if (message.secret !== "") {
+      obj.secret = message.secret;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MakeLinkResponse>): MakeLinkResponse {
+    return MakeLinkResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MakeLinkResponse>): MakeLinkResponse {
+    const message = createBaseMakeLinkResponse();
+    message.link = (object.link !== undefined && object.link !== null) ? PageLink.fromPartial(object.link) : undefined;
+    message.secret = object.secret ?? "";
+    return message;
+  },
+};
+
+function createBaseListLinksRequest(): ListLinksRequest {
+  return {};
+}
+
+export const ListLinksRequest: MessageFns<ListLinksRequest> = {
+  encode(_: ListLinksRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListLinksRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListLinksRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListLinksRequest {
+    return {};
+  },
+
+  toJSON(_: ListLinksRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListLinksRequest>): ListLinksRequest {
+    return ListLinksRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListLinksRequest>): ListLinksRequest {
+    const message = createBaseListLinksRequest();
+    return message;
+  },
+};
+
+function createBaseListLinksResponse(): ListLinksResponse {
+  return { links: [] };
+}
+
+export const ListLinksResponse: MessageFns<ListLinksResponse> = {
+  encode(message: ListLinksResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.links) {
+      PageLink.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListLinksResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListLinksResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.links.push(PageLink.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListLinksResponse {
+    return { links: globalThis.Array.isArray(object?.links) ? object.links.map((e: any) => PageLink.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: ListLinksResponse): unknown {
+    const obj: any = {};
+    if (message.links?.length) {
+      obj.links = message.links.map((e) => PageLink.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListLinksResponse>): ListLinksResponse {
+    return ListLinksResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListLinksResponse>): ListLinksResponse {
+    const message = createBaseListLinksResponse();
+    message.links = object.links?.map((e) => PageLink.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseEndLinkRequest(): EndLinkRequest {
+  return { linkId: "" };
+}
+
+export const EndLinkRequest: MessageFns<EndLinkRequest> = {
+  encode(message: EndLinkRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.linkId !== "") {
+      writer.uint32(10).string(message.linkId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndLinkRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndLinkRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.linkId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EndLinkRequest {
+    return {
+      linkId: isSet(object.linkId)
+        ? globalThis.String(object.linkId)
+        : isSet(object.link_id)
+        ? globalThis.String(object.link_id)
+        : "",
+    };
+  },
+
+  toJSON(message: EndLinkRequest): unknown {
+    const obj: any = {};
+    if (message.linkId !== "") {
+      obj.linkId = message.linkId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndLinkRequest>): EndLinkRequest {
+    return EndLinkRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndLinkRequest>): EndLinkRequest {
+    const message = createBaseEndLinkRequest();
+    message.linkId = object.linkId ?? "";
+    return message;
+  },
+};
+
+function createBaseEndLinkResponse(): EndLinkResponse {
+  return {};
+}
+
+export const EndLinkResponse: MessageFns<EndLinkResponse> = {
+  encode(_: EndLinkResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndLinkResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndLinkResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): EndLinkResponse {
+    return {};
+  },
+
+  toJSON(_: EndLinkResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndLinkResponse>): EndLinkResponse {
+    return EndLinkResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<EndLinkResponse>): EndLinkResponse {
+    const message = createBaseEndLinkResponse();
+    return message;
+  },
+};
+
+function createBaseOpenLinkRequest(): OpenLinkRequest {
+  return { linkId: "", secret: "" };
+}
+
+export const OpenLinkRequest: MessageFns<OpenLinkRequest> = {
+  encode(message: OpenLinkRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.linkId !== "") {
+      writer.uint32(10).string(message.linkId);
+    }
+    if (message.secret !== "") {
+      writer.uint32(18).string(message.secret);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OpenLinkRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpenLinkRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.linkId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.secret = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OpenLinkRequest {
+    return {
+      linkId: isSet(object.linkId)
+        ? globalThis.String(object.linkId)
+        : isSet(object.link_id)
+        ? globalThis.String(object.link_id)
+        : "",
+      secret: isSet(object.secret) ? globalThis.String(object.secret) : "",
+    };
+  },
+
+  toJSON(message: OpenLinkRequest): unknown {
+    const obj: any = {};
+    if (message.linkId !== "") {
+      obj.linkId = message.linkId;
+    }
+    if (message.secret !== "") {
+      obj.secret = message.secret;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<OpenLinkRequest>): OpenLinkRequest {
+    return OpenLinkRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OpenLinkRequest>): OpenLinkRequest {
+    const message = createBaseOpenLinkRequest();
+    message.linkId = object.linkId ?? "";
+    message.secret = object.secret ?? "";
+    return message;
+  },
+};
+
+function createBaseOpenLinkResponse(): OpenLinkResponse {
+  return { link: undefined };
+}
+
+export const OpenLinkResponse: MessageFns<OpenLinkResponse> = {
+  encode(message: OpenLinkResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.link !== undefined) {
+      PageLink.encode(message.link, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OpenLinkResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpenLinkResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.link = PageLink.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OpenLinkResponse {
+    return { link: isSet(object.link) ? PageLink.fromJSON(object.link) : undefined };
+  },
+
+  toJSON(message: OpenLinkResponse): unknown {
+    const obj: any = {};
+    if (message.link !== undefined) {
+      obj.link = PageLink.toJSON(message.link);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<OpenLinkResponse>): OpenLinkResponse {
+    return OpenLinkResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OpenLinkResponse>): OpenLinkResponse {
+    const message = createBaseOpenLinkResponse();
+    message.link = (object.link !== undefined && object.link !== null) ? PageLink.fromPartial(object.link) : undefined;
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -26137,6 +27038,42 @@ export const OperatorServiceDefinition = {
       requestType: ListSchoolChangesRequest as typeof ListSchoolChangesRequest,
       requestStream: false,
       responseType: ListSchoolChangesResponse as typeof ListSchoolChangesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Makes a link to one page of the console: who has it sees that page, and nothing else, until it ends. */
+    makeLink: {
+      name: "MakeLink",
+      requestType: MakeLinkRequest as typeof MakeLinkRequest,
+      requestStream: false,
+      responseType: MakeLinkResponse as typeof MakeLinkResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Links that are not over, without their secrets. */
+    listLinks: {
+      name: "ListLinks",
+      requestType: ListLinksRequest as typeof ListLinksRequest,
+      requestStream: false,
+      responseType: ListLinksResponse as typeof ListLinksResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Ends a link at once, for everybody who opened it. */
+    endLink: {
+      name: "EndLink",
+      requestType: EndLinkRequest as typeof EndLinkRequest,
+      requestStream: false,
+      responseType: EndLinkResponse as typeof EndLinkResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Somebody opens a link: which page it is for. The console asks it, in no operator's name. */
+    openLink: {
+      name: "OpenLink",
+      requestType: OpenLinkRequest as typeof OpenLinkRequest,
+      requestStream: false,
+      responseType: OpenLinkResponse as typeof OpenLinkResponse,
       responseStream: false,
       options: {},
     },

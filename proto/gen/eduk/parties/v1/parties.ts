@@ -169,6 +169,66 @@ export interface EndSessionRequest {
 export interface EndSessionResponse {
 }
 
+/** A link as it is kept. */
+export interface LinkRow {
+  linkId: string;
+  /** Which page it is for, sealed by the door under a key of the operator's key and the id. */
+  sealed: Uint8Array;
+  /** Unix milliseconds. */
+  madeMs: bigint;
+  endsMs: bigint;
+  /** When it was last opened; 0 = it never was. */
+  openedMs: bigint;
+}
+
+/** A new one. */
+export interface KeepLinkRequest {
+  linkId: string;
+  /** SHA-256 of its secret, which only who has the link has. */
+  digest: Uint8Array;
+  sealed: Uint8Array;
+  /** When it is over, Unix milliseconds. Fourteen days from now at most. */
+  endsMs: bigint;
+}
+
+/** As it is kept. */
+export interface KeepLinkResponse {
+  /** Absent = there are as many as may be. */
+  link: LinkRow | undefined;
+}
+
+/** Which. */
+export interface FindLinkRequest {
+  linkId: string;
+  /** SHA-256 of what somebody opens it with; empty = only whether it stands. */
+  digest: Uint8Array;
+}
+
+/** Absent = there is none, it is over, or it is opened with another secret. */
+export interface FindLinkResponse {
+  link: LinkRow | undefined;
+}
+
+/** All. */
+export interface ListLinksRequest {
+}
+
+/** The first to end first. */
+export interface ListLinksResponse {
+  links: LinkRow[];
+}
+
+/** Which. */
+export interface EndLinkRequest {
+  linkId: string;
+}
+
+/** Done. */
+export interface EndLinkResponse {
+  /** Whether there was one that was not over. */
+  ended: boolean;
+}
+
 function createBaseSnapshotRequest(): SnapshotRequest {
   return { since: 0n };
 }
@@ -2107,6 +2167,762 @@ export const EndSessionResponse: MessageFns<EndSessionResponse> = {
   },
 };
 
+function createBaseLinkRow(): LinkRow {
+  return { linkId: "", sealed: new Uint8Array(0), madeMs: 0n, endsMs: 0n, openedMs: 0n };
+}
+
+export const LinkRow: MessageFns<LinkRow> = {
+  encode(message: LinkRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.linkId !== "") {
+      writer.uint32(10).string(message.linkId);
+    }
+    if (message.sealed.length !== 0) {
+      writer.uint32(18).bytes(message.sealed);
+    }
+    if (message.madeMs !== 0n) {
+      if (BigInt.asIntN(64, message.madeMs) !== message.madeMs) {
+        throw new globalThis.Error("value provided for field message.madeMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.madeMs);
+    }
+    if (message.endsMs !== 0n) {
+      if (BigInt.asIntN(64, message.endsMs) !== message.endsMs) {
+        throw new globalThis.Error("value provided for field message.endsMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.endsMs);
+    }
+    if (message.openedMs !== 0n) {
+      if (BigInt.asIntN(64, message.openedMs) !== message.openedMs) {
+        throw new globalThis.Error("value provided for field message.openedMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.openedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LinkRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLinkRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.linkId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.sealed = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.madeMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.endsMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.openedMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LinkRow {
+    return {
+      linkId: isSet(object.linkId)
+        ? globalThis.String(object.linkId)
+        : isSet(object.link_id)
+        ? globalThis.String(object.link_id)
+        : "",
+      sealed: isSet(object.sealed) ? bytesFromBase64(object.sealed) : new Uint8Array(0),
+      madeMs: isSet(object.madeMs) ? BigInt(object.madeMs) : isSet(object.made_ms) ? BigInt(object.made_ms) : 0n,
+      endsMs: isSet(object.endsMs) ? BigInt(object.endsMs) : isSet(object.ends_ms) ? BigInt(object.ends_ms) : 0n,
+      openedMs: isSet(object.openedMs)
+        ? BigInt(object.openedMs)
+        : isSet(object.opened_ms)
+        ? BigInt(object.opened_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: LinkRow): unknown {
+    const obj: any = {};
+    if (message.linkId !== "") {
+      obj.linkId = message.linkId;
+    }
+    if (message.sealed.length !== 0) {
+      obj.sealed = base64FromBytes(message.sealed);
+    }
+    if (message.madeMs !== 0n) {
+      obj.madeMs = message.madeMs.toString();
+    }
+    if (message.endsMs !== 0n) {
+      obj.endsMs = message.endsMs.toString();
+    }
+    if (message.openedMs !== 0n) {
+      obj.openedMs = message.openedMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LinkRow>): LinkRow {
+    return LinkRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LinkRow>): LinkRow {
+    const message = createBaseLinkRow();
+    message.linkId = object.linkId ?? "";
+    message.sealed = object.sealed ?? new Uint8Array(0);
+    message.madeMs = (object.madeMs !== undefined && object.madeMs !== null) ? BigInt(object.madeMs) : 0n;
+    message.endsMs = (object.endsMs !== undefined && object.endsMs !== null) ? BigInt(object.endsMs) : 0n;
+    message.openedMs = (object.openedMs !== undefined && object.openedMs !== null) ? BigInt(object.openedMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseKeepLinkRequest(): KeepLinkRequest {
+  return { linkId: "", digest: new Uint8Array(0), sealed: new Uint8Array(0), endsMs: 0n };
+}
+
+export const KeepLinkRequest: MessageFns<KeepLinkRequest> = {
+  encode(message: KeepLinkRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.linkId !== "") {
+      writer.uint32(10).string(message.linkId);
+    }
+    if (message.digest.length !== 0) {
+      writer.uint32(18).bytes(message.digest);
+    }
+    if (message.sealed.length !== 0) {
+      writer.uint32(26).bytes(message.sealed);
+    }
+    if (message.endsMs !== 0n) {
+      if (BigInt.asIntN(64, message.endsMs) !== message.endsMs) {
+        throw new globalThis.Error("value provided for field message.endsMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.endsMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeepLinkRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeepLinkRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.linkId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.digest = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.sealed = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.endsMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): KeepLinkRequest {
+    return {
+      linkId: isSet(object.linkId)
+        ? globalThis.String(object.linkId)
+        : isSet(object.link_id)
+        ? globalThis.String(object.link_id)
+        : "",
+      digest: isSet(object.digest) ? bytesFromBase64(object.digest) : new Uint8Array(0),
+      sealed: isSet(object.sealed) ? bytesFromBase64(object.sealed) : new Uint8Array(0),
+      endsMs: isSet(object.endsMs) ? BigInt(object.endsMs) : isSet(object.ends_ms) ? BigInt(object.ends_ms) : 0n,
+    };
+  },
+
+  toJSON(message: KeepLinkRequest): unknown {
+    const obj: any = {};
+    if (message.linkId !== "") {
+      obj.linkId = message.linkId;
+    }
+    if (message.digest.length !== 0) {
+      obj.digest = base64FromBytes(message.digest);
+    }
+    if (message.sealed.length !== 0) {
+      obj.sealed = base64FromBytes(message.sealed);
+    }
+    if (message.endsMs !== 0n) {
+      obj.endsMs = message.endsMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<KeepLinkRequest>): KeepLinkRequest {
+    return KeepLinkRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeepLinkRequest>): KeepLinkRequest {
+    const message = createBaseKeepLinkRequest();
+    message.linkId = object.linkId ?? "";
+    message.digest = object.digest ?? new Uint8Array(0);
+    message.sealed = object.sealed ?? new Uint8Array(0);
+    message.endsMs = (object.endsMs !== undefined && object.endsMs !== null) ? BigInt(object.endsMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseKeepLinkResponse(): KeepLinkResponse {
+  return { link: undefined };
+}
+
+export const KeepLinkResponse: MessageFns<KeepLinkResponse> = {
+  encode(message: KeepLinkResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.link !== undefined) {
+      LinkRow.encode(message.link, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeepLinkResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeepLinkResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.link = LinkRow.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): KeepLinkResponse {
+    return { link: isSet(object.link) ? LinkRow.fromJSON(object.link) : undefined };
+  },
+
+  toJSON(message: KeepLinkResponse): unknown {
+    const obj: any = {};
+    if (message.link !== undefined) {
+      obj.link = LinkRow.toJSON(message.link);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<KeepLinkResponse>): KeepLinkResponse {
+    return KeepLinkResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeepLinkResponse>): KeepLinkResponse {
+    const message = createBaseKeepLinkResponse();
+    message.link = (object.link !== undefined && object.link !== null) ? LinkRow.fromPartial(object.link) : undefined;
+    return message;
+  },
+};
+
+function createBaseFindLinkRequest(): FindLinkRequest {
+  return { linkId: "", digest: new Uint8Array(0) };
+}
+
+export const FindLinkRequest: MessageFns<FindLinkRequest> = {
+  encode(message: FindLinkRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.linkId !== "") {
+      writer.uint32(10).string(message.linkId);
+    }
+    if (message.digest.length !== 0) {
+      writer.uint32(18).bytes(message.digest);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindLinkRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindLinkRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.linkId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.digest = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FindLinkRequest {
+    return {
+      linkId: isSet(object.linkId)
+        ? globalThis.String(object.linkId)
+        : isSet(object.link_id)
+        ? globalThis.String(object.link_id)
+        : "",
+      digest: isSet(object.digest) ? bytesFromBase64(object.digest) : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: FindLinkRequest): unknown {
+    const obj: any = {};
+    if (message.linkId !== "") {
+      obj.linkId = message.linkId;
+    }
+    if (message.digest.length !== 0) {
+      obj.digest = base64FromBytes(message.digest);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FindLinkRequest>): FindLinkRequest {
+    return FindLinkRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FindLinkRequest>): FindLinkRequest {
+    const message = createBaseFindLinkRequest();
+    message.linkId = object.linkId ?? "";
+    message.digest = object.digest ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseFindLinkResponse(): FindLinkResponse {
+  return { link: undefined };
+}
+
+export const FindLinkResponse: MessageFns<FindLinkResponse> = {
+  encode(message: FindLinkResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.link !== undefined) {
+      LinkRow.encode(message.link, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindLinkResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindLinkResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.link = LinkRow.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FindLinkResponse {
+    return { link: isSet(object.link) ? LinkRow.fromJSON(object.link) : undefined };
+  },
+
+  toJSON(message: FindLinkResponse): unknown {
+    const obj: any = {};
+    if (message.link !== undefined) {
+      obj.link = LinkRow.toJSON(message.link);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FindLinkResponse>): FindLinkResponse {
+    return FindLinkResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FindLinkResponse>): FindLinkResponse {
+    const message = createBaseFindLinkResponse();
+    message.link = (object.link !== undefined && object.link !== null) ? LinkRow.fromPartial(object.link) : undefined;
+    return message;
+  },
+};
+
+function createBaseListLinksRequest(): ListLinksRequest {
+  return {};
+}
+
+export const ListLinksRequest: MessageFns<ListLinksRequest> = {
+  encode(_: ListLinksRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListLinksRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListLinksRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListLinksRequest {
+    return {};
+  },
+
+  toJSON(_: ListLinksRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListLinksRequest>): ListLinksRequest {
+    return ListLinksRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListLinksRequest>): ListLinksRequest {
+    const message = createBaseListLinksRequest();
+    return message;
+  },
+};
+
+function createBaseListLinksResponse(): ListLinksResponse {
+  return { links: [] };
+}
+
+export const ListLinksResponse: MessageFns<ListLinksResponse> = {
+  encode(message: ListLinksResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.links) {
+      LinkRow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListLinksResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListLinksResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.links.push(LinkRow.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListLinksResponse {
+    return { links: globalThis.Array.isArray(object?.links) ? object.links.map((e: any) => LinkRow.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: ListLinksResponse): unknown {
+    const obj: any = {};
+    if (message.links?.length) {
+      obj.links = message.links.map((e) => LinkRow.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListLinksResponse>): ListLinksResponse {
+    return ListLinksResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListLinksResponse>): ListLinksResponse {
+    const message = createBaseListLinksResponse();
+    message.links = object.links?.map((e) => LinkRow.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseEndLinkRequest(): EndLinkRequest {
+  return { linkId: "" };
+}
+
+export const EndLinkRequest: MessageFns<EndLinkRequest> = {
+  encode(message: EndLinkRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.linkId !== "") {
+      writer.uint32(10).string(message.linkId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndLinkRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndLinkRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.linkId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EndLinkRequest {
+    return {
+      linkId: isSet(object.linkId)
+        ? globalThis.String(object.linkId)
+        : isSet(object.link_id)
+        ? globalThis.String(object.link_id)
+        : "",
+    };
+  },
+
+  toJSON(message: EndLinkRequest): unknown {
+    const obj: any = {};
+    if (message.linkId !== "") {
+      obj.linkId = message.linkId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndLinkRequest>): EndLinkRequest {
+    return EndLinkRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndLinkRequest>): EndLinkRequest {
+    const message = createBaseEndLinkRequest();
+    message.linkId = object.linkId ?? "";
+    return message;
+  },
+};
+
+function createBaseEndLinkResponse(): EndLinkResponse {
+  return { ended: false };
+}
+
+export const EndLinkResponse: MessageFns<EndLinkResponse> = {
+  encode(message: EndLinkResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ended !== false) {
+      writer.uint32(8).bool(message.ended);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndLinkResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndLinkResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.ended = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EndLinkResponse {
+    return { ended: isSet(object.ended) ? globalThis.Boolean(object.ended) : false };
+  },
+
+  toJSON(message: EndLinkResponse): unknown {
+    const obj: any = {};
+    if (message.ended !== false) {
+      obj.ended = message.ended;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndLinkResponse>): EndLinkResponse {
+    return EndLinkResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndLinkResponse>): EndLinkResponse {
+    const message = createBaseEndLinkResponse();
+    message.ended = object.ended ?? false;
+    return message;
+  },
+};
+
 /** Who is in the chain. */
 export type PartiesServiceDefinition = typeof PartiesServiceDefinition;
 export const PartiesServiceDefinition = {
@@ -2191,6 +3007,42 @@ export const PartiesServiceDefinition = {
       requestType: EndSessionRequest as typeof EndSessionRequest,
       requestStream: false,
       responseType: EndSessionResponse as typeof EndSessionResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A link to one page of the operators' console, for who does not sign in. */
+    keepLink: {
+      name: "KeepLink",
+      requestType: KeepLinkRequest as typeof KeepLinkRequest,
+      requestStream: false,
+      responseType: KeepLinkResponse as typeof KeepLinkResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A link, where it is not over; with the digest of its secret it is opened. */
+    findLink: {
+      name: "FindLink",
+      requestType: FindLinkRequest as typeof FindLinkRequest,
+      requestStream: false,
+      responseType: FindLinkResponse as typeof FindLinkResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Links that are not over. */
+    listLinks: {
+      name: "ListLinks",
+      requestType: ListLinksRequest as typeof ListLinksRequest,
+      requestStream: false,
+      responseType: ListLinksResponse as typeof ListLinksResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A link is over; one that was over already stays so. */
+    endLink: {
+      name: "EndLink",
+      requestType: EndLinkRequest as typeof EndLinkRequest,
+      requestStream: false,
+      responseType: EndLinkResponse as typeof EndLinkResponse,
       responseStream: false,
       options: {},
     },

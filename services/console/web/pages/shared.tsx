@@ -1,0 +1,215 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Done, LinkView, ProblemJson, SharedPage } from '../../types.ts';
+import { get, Problem, post, readBy, useLive } from '../api.ts';
+import { Link, useFrame } from '../app.tsx';
+import { Act, Empty, Show, Table, Told, When, Wrong } from '../ui.tsx';
+
+/** Pages of which a link can be made, as the door has them. */
+const SHARED = ['/flow', '/flows', '/readiness', '/preflight', '/launches', '/party'];
+
+const queryOf = ({ query }: SharedPage): URLSearchParams =>
+  new URLSearchParams(query.map(({ name, value }): [string, string] => [name, value]));
+
+/** For who has a link and does not sign in: what is behind its # is exchanged for a cookie, and gone from the address at once. */
+export function Shared({ children }: { children: (page: SharedPage, query: URLSearchParams) => preact.JSX.Element }) {
+  const { say, query } = useFrame();
+  const id = query.get('link') ?? '';
+  const [page, setPage] = useState<SharedPage>();
+  const [problem, setProblem] = useState<ProblemJson>();
+  useEffect(() => {
+    const open = async () => {
+      const secret = location.hash.slice(1);
+      setProblem(undefined);
+      setPage(undefined);
+      if (secret !== '') {
+        history.replaceState(null, '', `/shared?link=${encodeURIComponent(id)}`);
+        await post('/api/shared/open', { link: id, secret });
+      }
+      const found = await get<SharedPage>(`/api/shared?link=${encodeURIComponent(id)}`);
+      readBy(id);
+      setPage(found);
+    };
+    const begin = () =>
+      void open().catch((thrown: unknown) => {
+        if (thrown instanceof Problem) setProblem(thrown.said.code === 'party.unknown' ? over : thrown.said);
+      });
+    begin();
+    // Who pastes a link while this page is open loads nothing anew.
+    const pasted = () => location.hash !== '' && begin();
+    addEventListener('hashchange', pasted);
+    return () => {
+      removeEventListener('hashchange', pasted);
+      readBy('');
+    };
+  }, [id]);
+  if (problem)
+    return (
+      <section class="narrow">
+        <h1>{say('shared')}</h1>
+        <Wrong problem={problem} />
+      </section>
+    );
+  if (!page) return <p role="status">{say('loading')}</p>;
+  return (
+    <div class="shared">
+      <p class="note wait">
+        {say('shared_read_only')} <When at={page.ends} />.
+      </p>
+      {children(page, queryOf(page))}
+    </div>
+  );
+}
+
+const over: ProblemJson = {
+  code: 'party.unknown',
+  who: 'us',
+  retry: 'never',
+  title: {
+    nl: 'Deze link is verlopen of ingetrokken; vraag om een nieuwe.',
+    en: 'This link is over or was taken back; ask for another.',
+  },
+  told: '',
+};
+
+/** The same, for a page that was open when its link ended. */
+export const linkOver = over;
+
+const HOURS = ['1', '24', '72', '168', '336'] as const;
+
+/** Makes a link to the page that is shown. */
+export function Share() {
+  const { say, path, query, duty, token } = useFrame();
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [hours, setHours] = useState<string>('24');
+  const [link, setLink] = useState('');
+  const [isCopied, setCopied] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<ProblemJson>();
+  if (duty !== 'operator' || !SHARED.includes(path) || query.has('cursor')) return null;
+  const to = query.size > 0 ? `${path}?${query}` : path;
+  const make = () => {
+    setBusy(true);
+    setProblem(undefined);
+    post<Done>('/api/links/make', { to, hours }, token)
+      .then(
+        (done) => setLink(done.link ?? ''),
+        (thrown: unknown) => thrown instanceof Problem && setProblem(thrown.said),
+      )
+      .finally(() => setBusy(false));
+  };
+  const begin = () => {
+    setLink('');
+    setCopied(false);
+    setProblem(undefined);
+    dialog.current?.showModal();
+  };
+  return (
+    <>
+      <button type="button" class="plain" onClick={begin}>
+        {say('share')}
+      </button>
+      <dialog ref={dialog} aria-label={say('share')}>
+        <h2>{say('share')}</h2>
+        <p>{say('share_how')}</p>
+        {problem && <Wrong problem={problem} />}
+        {link === '' ? (
+          <label class="sharing">
+            {say('share_for')}
+            <select value={hours} onChange={(event) => setHours(event.currentTarget.value)}>
+              {HOURS.map((one) => (
+                <option key={one} value={one}>
+                  {say(`share_${one}`)}
+                </option>
+              ))}
+            </select>
+          </label>
+        ) : (
+          <label class="sharing">
+            {say('share_once')}
+            <textarea readOnly rows={4} value={link} onFocus={(event) => event.currentTarget.select()} />
+          </label>
+        )}
+        <div class="row">
+          {link === '' ? (
+            <button type="button" class="main" disabled={busy} onClick={make}>
+              {say('share_make')}
+            </button>
+          ) : (
+            <button
+              type="button"
+              class="main"
+              onClick={() => void navigator.clipboard.writeText(link).then(() => setCopied(true))}
+            >
+              {say(isCopied ? 'copied' : 'copy')}
+            </button>
+          )}
+          <button type="button" class="plain" onClick={() => dialog.current?.close()}>
+            {say('close')}
+          </button>
+          <Link to="/links">{say('links')}</Link>
+        </div>
+      </dialog>
+    </>
+  );
+}
+
+/** Links that are not over. */
+export function LinksPage() {
+  const { say, duty } = useFrame();
+  const loaded = useLive<LinkView[]>('links');
+  const [told, setTold] = useState('');
+  const may = duty === 'operator';
+  return (
+    <>
+      <h1>{say('links')}</h1>
+      <p class="hint">{say('links_hint')}</p>
+      {told !== '' && <Told text={told} close={() => setTold('')} />}
+      <Show loaded={loaded}>
+        {(all) =>
+          all.length === 0 ? (
+            <Empty word="no_links" />
+          ) : (
+            <Table
+              name={say('links')}
+              heads={
+                may
+                  ? ['page', 'link_until', 'made', 'last_opened', 'take_back']
+                  : ['page', 'link_until', 'made', 'last_opened']
+              }
+            >
+              {all.map((one) => {
+                const asked = queryOf(one);
+                const to = asked.size > 0 ? `${one.page}?${asked}` : one.page;
+                return (
+                  <tr key={one.id}>
+                    <td>{one.page === '' ? say('other_key') : <Link to={to}>{to}</Link>}</td>
+                    <td>
+                      <When at={one.ends} />
+                    </td>
+                    <td>
+                      <When at={one.made} />
+                    </td>
+                    <td>{one.opened === 0 ? say('never') : <When at={one.opened} />}</td>
+                    {may && (
+                      <td>
+                        <Act
+                          word="take_back"
+                          sure="take_back_sure"
+                          kind="stop"
+                          about={one.page === '' ? one.id : to}
+                          path="/api/links/end"
+                          body={{ link: one.id }}
+                          done={() => setTold(say('taken_back'))}
+                        />
+                      </td>
+                    )}
+                  </tr>
+                );
+              })}
+            </Table>
+          )
+        }
+      </Show>
+    </>
+  );
+}
