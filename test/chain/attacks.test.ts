@@ -57,7 +57,7 @@ const postFile = (body: string | Buffer, query = '', headers: Record<string, str
 const soap = (path: string, body: string): Promise<string> =>
   fetch(`${at.http}${path}`, { method: 'POST', headers: { 'content-type': 'text/xml' }, body }).then((it) => it.text());
 
-/** Sends bytes over a connection of its own and gives all that comes back until it is closed, or for `ms`. */
+/** Sends bytes over a connection of its own and gives all that comes back until it is closed, or for `ms` from the first. */
 const raw = (text: string, ms = 1_500): Promise<string> =>
   new Promise((resolve) => {
     const { hostname, port } = new URL(at.http);
@@ -68,8 +68,12 @@ const raw = (text: string, ms = 1_500): Promise<string> =>
       socket.destroy();
       resolve(said);
     };
-    const timer = setTimeout(done, ms);
+    let timer = setTimeout(done, 60_000);
     socket.on('data', (chunk) => {
+      if (said === '') {
+        clearTimeout(timer);
+        timer = setTimeout(done, ms);
+      }
       said += chunk.toString('latin1');
     });
     socket.on('error', done).on('close', done);

@@ -87,21 +87,24 @@ async function bulk<Q>(call: ClientDuplexStream<Q, unknown>, ...items: Q[]) {
   return { decision: { code: answers.flatMap(({ refusals }) => refusals)[0]?.code ?? '' } };
 }
 
-/** What a watch shows within a moment. */
-function glance<A>(call: ClientReadableStream<A>, ms = 800): Promise<A[]> {
-  return new Promise((resolve, reject) => {
-    const seen: A[] = [];
-    const timer = setTimeout(() => {
-      call.cancel();
-      resolve(seen);
-    }, ms);
-    call.on('data', (message: A) => seen.push(message));
-    call.on('error', (error) => {
-      clearTimeout(timer);
-      if ((error as { code?: number }).code === 1) resolve(seen);
-      else reject(new Fault(error as never));
-    });
+/** As long as a question and its answer take here and now, and a little more: on a busy machine moments are longer. */
+async function moment(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 25));
+  await las.parties.getParty({ oin: las.oin });
+}
+
+/** What a watch shows within some moments. */
+async function glance<A>(call: ClientReadableStream<A>): Promise<A[]> {
+  const seen: A[] = [];
+  let over: { code?: number } | undefined;
+  call.on('data', (message: A) => seen.push(message));
+  call.on('error', (error) => {
+    over = error as { code?: number };
   });
+  for (let i = 0; i < 20 && !over; i++) await moment();
+  call.cancel();
+  if (over && over.code !== 1) throw new Fault(over as never);
+  return seen;
 }
 
 /** Asks until the answer is right; what is accepted takes a moment to be decided. */
@@ -1296,11 +1299,8 @@ async function watched<A extends { cursor: string }>(
   const seen: A[] = [];
   let over: unknown;
   call.on('data', (message: A) => seen.push(message));
-  const ended = new Promise<void>((resolve) => {
-    call.on('error', (error) => {
-      over = error;
-      resolve();
-    });
+  call.on('error', (error) => {
+    over = error;
   });
   for (
     let quiet = 0, before = 0;
@@ -1309,7 +1309,7 @@ async function watched<A extends { cursor: string }>(
     quiet = seen.length === before ? quiet + 1 : 0
   ) {
     before = seen.length;
-    await Promise.race([new Promise((resolve) => setTimeout(resolve, 50)), ended]);
+    await moment();
   }
   call.cancel();
   if (over && (over as { code?: number }).code !== 1) throw new Fault(over as never);

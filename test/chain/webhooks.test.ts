@@ -375,12 +375,16 @@ describe('a receiver that misbehaves', () => {
     hook.behaviour = () => (isDown ? 503 : undefined);
     const [stopped] = await grant(1, () => 7);
     await until(async () => (await stepTo(stopped!, platform.oin))?.state === 'failing' || hook.requests.length > 1);
+    await until(async () =>
+      (await at.operator.listParked({ schoolOin: school })).endpoints.some(
+        ({ partyOin, state }) => partyOin === platform.oin && state === 'resting',
+      ),
+    );
     const stop = () => at.operator.resolveDeliveries({ partyOin: platform.oin, schoolOin: school, action: 'stop' });
     expect(await stop()).toEqual({ keys: 1, rows: 1n });
     await until(async () => (await stepTo(stopped!, platform.oin))?.state === 'parked');
-    const { rows, endpoints } = await at.operator.listParked({ schoolOin: school });
+    const { rows } = await at.operator.listParked({ schoolOin: school });
     expect(rows).toMatchObject([{ standard: 'webhook', stopped: true, rows: 1n }]);
-    expect(endpoints.find(({ partyOin }) => partyOin === platform.oin)).toMatchObject({ state: 'resting' });
     isDown = false;
     await grant(1, () => 8);
     await hook.until(1, 60_000);

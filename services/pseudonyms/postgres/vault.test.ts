@@ -250,7 +250,7 @@ describe.skipIf(missing)('the vault in PostgreSQL', () => {
       const begun = performance.now();
       for (const asked of [on.identify(ask(['a'])), reveal(on, token), forget(on, token)])
         expect(await faultOf(asked)).toBe('gateway.unavailable');
-      expect(performance.now() - begun).toBeLessThan(3_000);
+      expect(performance.now() - begun).toBeLessThan(10_000);
       await expect(replica(schema)).rejects.toMatchObject({ fault: 'gateway.unavailable' });
       clock.ms += 120_000;
       await server.start();
