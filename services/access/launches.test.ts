@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { type TestBench, testBench } from '#bus';
+import { dutchQuarter } from '#kernel';
 import { AccessServiceDefinition } from '#proto/eduk/access/v1/access';
 import { EntitlementState, EntitlementTerms } from '#proto/eduk/core/v1/ordering';
 import { Product } from '#proto/eduk/core/v1/product';
 import { LearnerEntry } from '#proto/eduk/events/v1/rosters';
 import { access } from './index.ts';
 import * as tables from './tables.ts';
-import { quarterOf } from './tally.ts';
 
 const school = '0000000700001AB00000';
 const publisher = '00000001000000000002';
@@ -580,9 +580,10 @@ describe('how many there were', () => {
     bench.advance(2 * 60_000);
     redeem(bench);
     expect(await counted(bench)).toMatchObject([{ quarter: 48, created: 1, redeemed: 1 }]);
-    expect([quarterOf(Date.parse('2026-11-23T07:30:00Z')), quarterOf(Date.parse('2026-08-24T06:30:00Z'))]).toEqual([
-      34, 34,
-    ]);
+    expect([
+      dutchQuarter(Date.parse('2026-11-23T07:30:00Z')),
+      dutchQuarter(Date.parse('2026-08-24T06:30:00Z')),
+    ]).toEqual([34, 34]);
   });
 
   test('and is gone after five weeks', () => {

@@ -3,34 +3,14 @@
  * names nobody, and goes after five weeks, when it has been the usual of the same weekday for the last time.
  */
 import type { Unit } from '#bus';
-import { dutchDay, startOfDutchDay } from '#kernel';
+import { dutchDay, dutchQuarter, startOfDutchDay } from '#kernel';
 import { type Tally, tallies } from './tables.ts';
 
 /** Days on which a count is still asked for: four weeks back, from a day of the last week. */
 export const TALLY_DAYS = 36;
 const DAY_MS = 86_400_000;
-const QUARTER_MS = 15 * 60_000;
 const PAGE = 200;
 const KIND = 'tally';
-
-const clock = new Intl.DateTimeFormat('en-GB', {
-  timeZone: 'Europe/Amsterdam',
-  hour: '2-digit',
-  minute: '2-digit',
-  hourCycle: 'h23',
-});
-let lastQuarter = Number.NaN;
-let last = 0;
-/** Quarter of the Dutch day, 0 to 95, as the clock on the wall shows it. */
-export function quarterOf(ms: number): number {
-  const quarter = Math.floor(ms / QUARTER_MS);
-  if (quarter !== lastQuarter) {
-    const [hour = 0, minute = 0] = clock.format(ms).split(':').map(Number);
-    last = hour * 4 + Math.floor(minute / 15);
-    lastQuarter = quarter;
-  }
-  return last;
-}
 
 export interface Parties {
   platform: string;
@@ -39,7 +19,7 @@ export interface Parties {
 
 /** `what`: `created`, `redeemed`, `refused` or `shown` and a fault. `atMs`: when the launch was asked for. */
 export function count(unit: Unit, atMs: number, { platform, publisher }: Parties, what: string): void {
-  const [day, quarter] = [dutchDay(atMs), quarterOf(atMs)];
+  const [day, quarter] = [dutchDay(atMs), dutchQuarter(atMs)];
   const row = unit.get(tallies, day, quarter, platform, publisher);
   const counts: Tally['counts'] = { ...row?.counts, [what]: (row?.counts[what] ?? 0) + 1 };
   unit.put(tallies, { day, quarter, platform, publisher, counts });

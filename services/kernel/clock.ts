@@ -25,6 +25,26 @@ export function dutchDay(ms: number): string {
   return lastDay;
 }
 
+const wall = new Intl.DateTimeFormat('en-GB', {
+  timeZone: 'Europe/Amsterdam',
+  hour: '2-digit',
+  minute: '2-digit',
+  hourCycle: 'h23',
+});
+const QUARTER_MS = 15 * 60_000;
+let atQuarter = Number.NaN;
+let lastQuarter = 0;
+/** Quarter of the Dutch day, 0 to 95, as the clock on the wall shows it. */
+export function dutchQuarter(ms: number): number {
+  const at = Math.floor(ms / QUARTER_MS);
+  if (at !== atQuarter) {
+    const [hour = 0, minute = 0] = wall.format(ms).split(':').map(Number);
+    lastQuarter = hour * 4 + Math.floor(minute / 15);
+    atQuarter = at;
+  }
+  return lastQuarter;
+}
+
 const DAY = /^\d{4}-\d{2}-\d{2}$/;
 /** Of January to December; February's depends on the year. */
 const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const;

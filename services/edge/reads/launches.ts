@@ -1,5 +1,5 @@
 /** How learners got in today, by platform and publisher: counts of services/access, judged, and cut to what the caller may know. */
-import { dutchDay, endOfDutchDay, faults, GatewayError, isDay, startOfDutchDay } from '#kernel';
+import { dutchDay, dutchQuarter, endOfDutchDay, faults, GatewayError, isDay, startOfDutchDay } from '#kernel';
 import type { LaunchCount } from '#proto/eduk/access/v1/access';
 import { Role } from '#proto/eduk/core/v1/party';
 import type {
@@ -47,17 +47,6 @@ const remedyOf: Readonly<Partial<Record<Because, string>>> = {
 const clockOf = (quarter: number): string =>
   `${String(Math.floor(quarter / 4)).padStart(2, '0')}:${String((quarter % 4) * 15).padStart(2, '0')}`;
 
-const hour = new Intl.DateTimeFormat('en-GB', {
-  timeZone: 'Europe/Amsterdam',
-  hour: '2-digit',
-  minute: '2-digit',
-  hourCycle: 'h23',
-});
-const quarterAt = (ms: number): number => {
-  const [hours = 0, minutes = 0] = hour.format(ms).split(':').map(Number);
-  return hours * 4 + Math.floor(minutes / 15);
-};
-
 /** Days that are over change no more. */
 const pasts = new WeakMap<object, { of: string; counts: LaunchCount[] }>();
 
@@ -86,7 +75,7 @@ export async function launchesOf(
     ? Math.max(0, ...ages.map(({ consumer, oldestUnreadMs }) => (consumer === CONSUMER ? Number(oldestUnreadMs) : 0)))
     : 0;
   const sick = new Set(isToday ? endpoints.flatMap(({ state, partyOin }) => (state === 'up' ? [] : [partyOin])) : []);
-  const quarter = isToday ? quarterAt(now) : 96;
+  const quarter = isToday ? dutchQuarter(now) : 96;
   const judged = judgeLaunches([...past.counts, ...counts], { day, beside, quarter, behindMs, sick });
   return { judged, quarter, beside, behindMs };
 }
