@@ -83,7 +83,11 @@ export const services: readonly Service[] = [
     name: 'entitlements',
     role: 'core',
     answers: 'eduk.entitlements.v1.EntitlementsService',
-    module: async () => (await import('#services/entitlements')).entitlements,
+    module: async ({ EDUK_HOLD_WITHDRAWALS, EDUK_HOLD_THRESHOLD_PERCENT }) =>
+      (await import('#services/entitlements')).entitlementsWith({
+        withdrawals: Number(EDUK_HOLD_WITHDRAWALS),
+        percent: Number(EDUK_HOLD_THRESHOLD_PERCENT),
+      }),
   },
   {
     name: 'access',

@@ -1938,7 +1938,14 @@ describe('what waits', () => {
       expect(out).toContain(text);
     answer('decideHold', { flowId: 'f', decision: { outcome: 'HoldDecided' } });
     expect((await eduk('hold approve h --json')).json).toEqual({ holdId: 'h', state: 'approved', flowId: 'f' });
-    expect(asked['decideHold']).toEqual({ holdId: 'h', approve: true, confirm: false, kinds: [], groups: [] });
+    expect(asked['decideHold']).toEqual({
+      holdId: 'h',
+      approve: true,
+      confirm: false,
+      kinds: [],
+      groups: [],
+      productIds: [],
+    });
     await eduk('hold reject h');
     expect(asked['decideHold'].approve).toBe(false);
     expect((await eduk('hold approve h --without left,groupsClosed --group 7a')).out).toContain('approved in part');
@@ -1946,6 +1953,8 @@ describe('what waits', () => {
     expect(asked['decideHold'].kinds).not.toContain('left');
     await eduk('hold reject h --only left');
     expect(asked['decideHold']).toMatchObject({ approve: false, kinds: ['left'], groups: [] });
+    await eduk('hold approve h --product maths');
+    expect(asked['decideHold']).toMatchObject({ approve: true, kinds: [], productIds: ['maths'] });
     expect((await eduk('hold approve h --group 8z')).exit).not.toBe(0);
     expect((await eduk('hold approve h --only left --without joined')).exit).not.toBe(0);
     answer('decideHold', new Refusal('state.conflict', 'This reference was used before.', [{ path: 'reference' }]));

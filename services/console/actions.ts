@@ -27,6 +27,7 @@ export const actions: Readonly<Record<string, Action>> = {
       approve: given['approve'],
       kinds: wordsIn(given, 'kinds'),
       groups: wordsIn(given, 'groups'),
+      productIds: wordsIn(given, 'products'),
     });
     // The door decides, or says why not; what takes longer is still decided, and its flow says so.
     if (decision && decision.code !== '') throw refusal(decision.code, decision.told);

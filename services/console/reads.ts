@@ -380,6 +380,12 @@ export async function holds(ask: Ask, query: Query): Promise<page.Hold[]> {
     flow: one.flowId,
     forgets: one.forgets,
     part: one.part,
+    products: one.products.map(({ productId, title, entitlements, learners }) => ({
+      id: productId,
+      title,
+      entitlements,
+      learners,
+    })),
     groups: one.groups.map(({ group, yearGroup, joined, left, moved, renamed }) => ({
       group,
       yearGroup,

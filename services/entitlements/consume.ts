@@ -16,6 +16,8 @@ import {
 import { endOfDutchDay, startOfDutchDay } from '#kernel';
 import type { EventOf } from '#proto/events';
 import * as decide from './entitlement.ts';
+import { decideHold, dropHold, isHeld, mustWait, put, releaseEnded } from './held.ts';
+import type { Limits } from './hold.ts';
 import { aside, type Entitlement, entitlements, forgotten, fulfilments, lastDays, merged, products } from './tables.ts';
 
 const gone = new ForgottenLearners(forgotten);
@@ -38,13 +40,17 @@ export const entitlementWanted = (school: string, id: string): string => `entitl
 /** Scope of a grant, for finding one that waits. */
 export const grantScope = (school: string, id: string): string => `${school}/${id}`;
 
-export const consumer: Consumer = {
-  name: 'entitlements',
+/** What the consumer is known by. */
+export const NAME = 'entitlements';
+
+export const consumer = (limits: Limits): Consumer => ({
+  name: NAME,
   streams: ['entitlements', 'catalogue', 'rosters', 'access'],
   types: [
     'GrantSubmitted',
     'WithdrawSubmitted',
     'UsageSubmitted',
+    'EntitlementHoldDecisionSubmitted',
     'ProductPublished',
     'LearnerJoined',
     'LearnerLeft',
@@ -56,8 +62,8 @@ export const consumer: Consumer = {
     'AccessRevoked',
     'LaunchRedeemed',
   ],
-  handle: (record, unit) => settle(record, unit, false),
-  onDeadline: (record, _what, unit) => settle(record, unit, true),
+  handle: (record, unit) => settle(record, unit, false, limits),
+  onDeadline: (record, _what, unit) => settle(record, unit, true, limits),
   onTimer,
   /**
    * A grant that waits for its product holds up nothing but repeats of itself; other grants of the learner go on. A
@@ -81,16 +87,19 @@ export const consumer: Consumer = {
         return record.key;
     }
   },
-};
+});
 
 /** `final`: what it lacks did not come, so that it must be decided as it is. */
-function settle(record: LogRecord, unit: Unit, final: boolean): void {
+function settle(record: LogRecord, unit: Unit, final: boolean, limits: Limits): void {
   switch (record.type) {
     case 'GrantSubmitted':
       onGrant(record, unit, final);
       break;
     case 'WithdrawSubmitted':
-      onWithdraw(record, unit, final);
+      onWithdraw(record, unit, final, limits);
+      break;
+    case 'EntitlementHoldDecisionSubmitted':
+      decideHold(record, unit, again);
       break;
     case 'UsageSubmitted':
       onUsage(record, unit, final);
@@ -139,12 +148,22 @@ function settle(record: LogRecord, unit: Unit, final: boolean): void {
   }
 }
 
+/** What waited for approval, as if it came now: what it lacked then is there, or will not come any more. */
+function again(record: LogRecord, unit: Unit): void {
+  if (record.type === 'WithdrawSubmitted') onWithdraw(record, unit, true);
+  else onGrant(record, unit, true);
+}
+
 function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
   const submitted = decoded(record, 'GrantSubmitted');
   const { schoolOin: school, holder, byOin, activationCode } = submitted;
   const terms = submitted.terms!;
   const group = holder?.group ?? '';
   const existing = unit.get(entitlements, school, terms.entitlementId);
+  if (existing?.granter === byOin && isHeld(unit, existing)) {
+    put(record, unit, existing, { by: byOin, why: 'behind', takes: false });
+    return;
+  }
   const learner = heldAs(unit, existing, school, holder?.learner ?? '');
   const isForgotten = learner !== '' && gone.has(unit, school, learner);
   const events = decide.grant(
@@ -173,7 +192,7 @@ function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
     unit.wait(entitlementWanted(school, terms.fromEntitlementId), deadline(record, unit, ENTITLEMENT_WAIT_MS));
   const refusal = need ? decide.lacking[need] : first.type === 'GrantRefused' ? first : undefined;
   if (!refusal) {
-    tell(unit, existing, events);
+    tell(unit, existing, events, record.flowId);
     return;
   }
 
@@ -205,6 +224,7 @@ function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
     'GrantRefused',
     { entitlementId: terms.entitlementId, productId: terms.productId, schoolOin: school, holder, byOin, code, told },
     learner || school,
+    { flowId: record.flowId, school },
   );
 }
 
@@ -215,7 +235,8 @@ function heldAs(unit: Unit, existing: Readonly<Entitlement> | undefined, school:
   return same.winnerOf(unit, school, before) === same.winnerOf(unit, school, learner) ? before : learner;
 }
 
-function onWithdraw(record: LogRecord, unit: Unit, final: boolean): void {
+/** Without `limits` it was looked at before. */
+function onWithdraw(record: LogRecord, unit: Unit, final: boolean, limits?: Limits): void {
   const {
     schoolOin: school,
     entitlementId: id,
@@ -224,8 +245,14 @@ function onWithdraw(record: LogRecord, unit: Unit, final: boolean): void {
     swapToProductId,
     swapToEntitlementId,
     ownProducts,
+    ofMessage,
   } = decoded(record, 'WithdrawSubmitted');
   const existing = unit.get(entitlements, school, id);
+  const isOf = existing?.granter === by || existing?.publisher === by;
+  if (isOf && isHeld(unit, existing)) {
+    put(record, unit, existing, { by, why: 'behind', takes: mode !== 'unblock' });
+    return;
+  }
   const events = decide.change(
     {
       now: unit.now,
@@ -236,6 +263,13 @@ function onWithdraw(record: LogRecord, unit: Unit, final: boolean): void {
     },
     { mode, by, ownProducts, swapToProduct: swapToProductId, swapTo: swapToEntitlementId, flow: record.flowId },
   );
+  if (limits && existing && decide.takesAway(events, existing, unit.now)) {
+    const why = mustWait(record, unit, { school, by, ofMessage, existing }, limits);
+    if (why !== undefined) {
+      put(record, unit, existing, { by, why, takes: true });
+      return;
+    }
+  }
   answerChange(record, unit, final, events, { existing, school, id, by, product: swapToProductId });
 }
 
@@ -272,6 +306,7 @@ function answerChange(
     'EntitlementChangeRefused',
     { entitlementId: about.id, schoolOin: about.school, byOin: about.by, code: refusal.code, told: refusal.told },
     about.school,
+    { flowId: record.flowId, school: about.school },
   );
 }
 
@@ -325,7 +360,9 @@ function onForgotten({ schoolOin: school, learner, destroyAtMs }: EventOf<'Learn
   kept.open(unit, school, learner, Number(destroyAtMs));
   // Rows no longer name the learner, but the event must: those who were told of the entitlement know it by the token.
   for (const existing of heldBy(unit, school, learner)) {
-    kept.put(unit, school, learner, existing.id, existing);
+    // What waits about it is decided now, and waits no more when the learner is kept.
+    const { held: _, ...more } = existing.more;
+    kept.put(unit, school, learner, existing.id, { ...existing, more });
     tell(unit, existing, decide.forget({ existing, pool: poolOf(unit, existing), now: unit.now }), undefined, learner);
   }
 }
@@ -344,6 +381,10 @@ function onTimer(timer: TimerRow, unit: Unit): void {
   if (what === 'left') {
     const [learner = '', schoolYear = '', leftOn = ''] = rest;
     takeAllBack(school, learner, schoolYear, leftOn, unit);
+    return;
+  }
+  if (what === 'hold') {
+    dropHold(unit, school, rest[0] ?? '');
     return;
   }
   const [day = '', after] = rest;
@@ -478,6 +519,7 @@ function tell(
         key,
         options,
       );
+    if (row.more.held !== undefined && !decide.isLive(row.state)) releaseEnded(unit, row, again);
   }
 }
 

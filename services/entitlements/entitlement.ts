@@ -327,6 +327,11 @@ export function change(state: SwapState, command: ChangeCommand): EntitlementEve
   ];
 }
 
+/** Whether a change takes something away from who has it now. A swap gives something for it, and its last day ends it anyway. */
+export const takesAway = (events: readonly EntitlementEvent[], row: Entitlement, now: number): boolean =>
+  row.ends > today(now) &&
+  events.some((event) => event.type === 'Changed' && (event.cause === 'withdrawn' || event.cause === 'blocked'));
+
 /** Why what stands can no longer be undone, if so. */
 function refuseUndo(row: Entitlement): EntitlementEvent[] | undefined {
   if (row.more.used)

@@ -1,10 +1,12 @@
 /** The right to use material: granted, counted, used, ended. */
 import type { ServiceModule } from '#bus';
+import { settings } from '#kernel';
 import { consumer } from './consume.ts';
+import type { Limits } from './hold.ts';
 import { serve } from './serve.ts';
 import * as tables from './tables.ts';
 
-export const entitlements: ServiceModule = {
+export const entitlementsWith = (limits: Limits): ServiceModule => ({
   name: 'entitlements',
   tables: [
     tables.entitlements,
@@ -14,7 +16,16 @@ export const entitlements: ServiceModule = {
     tables.forgotten,
     tables.aside,
     tables.merged,
+    tables.taken,
+    tables.holds,
+    tables.held,
   ],
-  consumers: [consumer],
+  consumers: [consumer(limits)],
   serve,
-};
+});
+
+/** With the settings as they are when nobody sets them. */
+export const entitlements: ServiceModule = entitlementsWith({
+  withdrawals: Number(settings.EDUK_HOLD_WITHDRAWALS.default),
+  percent: Number(settings.EDUK_HOLD_THRESHOLD_PERCENT.default),
+});

@@ -2,6 +2,7 @@
 import { allOf, type EngineView, type ListOptions, type WaitingRow } from '#bus';
 import { type Implementation, implement } from '#kernel';
 import {
+  type ChangeHold,
   type EntitlementRow as EntitlementMessage,
   EntitlementRow,
   EntitlementsServiceDefinition,
@@ -10,9 +11,9 @@ import {
   type ListEntitlementsResponse,
 } from '#proto/eduk/entitlements/v1/entitlements';
 import { GrantSubmitted } from '#proto/eduk/events/v1/entitlements';
-import { consumer, grantScope, holderMessage, same, termsMessage } from './consume.ts';
+import { grantScope, holderMessage, NAME, same, termsMessage } from './consume.ts';
 import { groupHolder, lacking, learnerHolder, REFUSED } from './entitlement.ts';
-import { type Entitlement, entitlements, fulfilments } from './tables.ts';
+import { type Entitlement, entitlements, fulfilments, type HoldRow, holds } from './tables.ts';
 
 const DEFAULT_LIMIT = 100;
 const MOST = 1000;
@@ -23,8 +24,26 @@ export const serve = (engine: EngineView): readonly Implementation[] => [
   implement(EntitlementsServiceDefinition, {
     getEntitlement: (request) => ({ entitlement: getEntitlement(engine, request) }),
     listEntitlements: (request) => listEntitlements(engine, request),
+    listChangeHolds: ({ schoolOin, decided }) => {
+      const rows = decided
+        ? engine.list(holds, { equals: schoolOin === '' ? [] : [schoolOin] })
+        : engine.list(holds, { index: 'waiting', equals: schoolOin === '' ? ['waiting'] : ['waiting', schoolOin] });
+      return { holds: [...rows].sort((a, b) => a.sinceMs - b.sinceMs).map(holdMessage) };
+    },
   }),
 ];
+
+const holdMessage = (row: Readonly<HoldRow>): ChangeHold => ({
+  holdId: row.holdId,
+  schoolOin: row.school,
+  byOin: row.by,
+  reason: row.reason,
+  state: row.state,
+  sinceMs: BigInt(row.sinceMs),
+  flowId: row.flow,
+  products: row.products.map(({ product, ...counts }) => ({ productId: product, ...counts })),
+  part: row.part === 1,
+});
 
 function getEntitlement(
   engine: EngineView,
@@ -34,7 +53,7 @@ function getEntitlement(
   if (row && row.state !== REFUSED) return message(row);
   // A grant sent again after a refusal may be waiting: that is the newer answer.
   const scope = grantScope(schoolOin, entitlementId);
-  const [waiting] = engine.waiting({ consumer: consumer.name, scope, limit: 1 });
+  const [waiting] = engine.waiting({ consumer: NAME, scope, limit: 1 });
   if (!waiting) return row && message(row);
   return waitingMessage(waiting);
 }
@@ -68,7 +87,7 @@ const WAITING = 100_000;
 /** Grants that wait for a product or a count, those that a request names. */
 const waitingGrants = (engine: EngineView, request: Asked): EntitlementMessage[] =>
   engine
-    .waiting({ consumer: consumer.name, limit: WAITING })
+    .waiting({ consumer: NAME, limit: WAITING })
     .flatMap((row) => (row.record.type === 'GrantSubmitted' && row.what !== '' ? waitingMessage(row) : []))
     .filter(
       ({ schoolOin, terms, holder, grantedByOin }) =>

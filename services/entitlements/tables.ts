@@ -1,6 +1,7 @@
 /** Rows of this service. */
 import { asideTable, forgottenTable, mergedTable, table } from '#bus';
 import type { EntitlementState } from '#proto/eduk/core/v1/ordering';
+import type { Window } from './hold.ts';
 
 /** What most entitlements do not have; absent = none, so that a plain row stays small. */
 export interface Details {
@@ -30,6 +31,10 @@ export interface Details {
   before?: EntitlementState;
   /** Why it was taken back. */
   cause?: 'withdrawn' | 'swapped' | 'left' | 'forgotten';
+  /** The hold under which a change of it waits. */
+  held?: string;
+  /** A change of it waited and was rejected: the next one waits too. */
+  spared?: 1;
   /** The entitlement that took its place. */
   swappedTo?: string;
   /** Of a refused grant. */
@@ -130,3 +135,102 @@ export const aside = asideTable('entitlements_aside', 'RETENTION_ORDER');
 
 /** What the one token holds, the other does too. */
 export const merged = mergedTable('entitlements_merged');
+
+/** What one sender took away at one school within the last day. */
+export interface TakenRow {
+  school: string;
+  by: string;
+  window: Window;
+}
+
+export const taken = table<TakenRow>({
+  name: 'entitlements_taken',
+  key: ['school', 'by'],
+  columns: { school: 'text', by: 'text', window: 'json' },
+  retention: 'RETENTION_ORDER',
+});
+
+/** What of one product waits. */
+export interface HeldOfProduct {
+  product: string;
+  /** Withdrawals and blocks, and those of one learner each. */
+  entitlements: number;
+  learners: number;
+  /** With what came after them. */
+  messages: number;
+}
+
+/** Changes of one sender at one school that wait for approval. */
+export interface HoldRow {
+  school: string;
+  holdId: string;
+  by: string;
+  reason: string;
+  /** `waiting`, `approved`, `rejected`, or `ended`: what it was about ended by itself. */
+  state: string;
+  sinceMs: number;
+  flow: string;
+  /** Of the last message put under it. */
+  lastNth: number;
+  products: HeldOfProduct[];
+  /** 0 or 1: a part was decided. */
+  part: number;
+}
+
+export const holds = table<HoldRow>({
+  name: 'entitlements_holds',
+  key: ['school', 'holdId'],
+  columns: {
+    school: 'text',
+    holdId: 'text',
+    by: 'text',
+    reason: 'text',
+    state: 'text',
+    sinceMs: 'int',
+    flow: 'text',
+    lastNth: 'int',
+    products: 'json',
+    part: 'int',
+  },
+  indexes: { waiting: ['state', 'school', 'by', 'reason'] },
+  retention: 'RETENTION_ORDER',
+});
+
+/** A message that waits under a hold, in the order in which it came. */
+export interface HeldRow {
+  school: string;
+  holdId: string;
+  nth: number;
+  entitlement: string;
+  product: string;
+  /** 0 or 1: it takes something away, and is not only behind one that does. */
+  takes: number;
+  ofLearner: number;
+  /** Of the record: its type, id in hexadecimal, flow, time and message. */
+  type: string;
+  record: string;
+  flow: string;
+  timeMs: number;
+  body: Uint8Array;
+}
+
+export const held = table<HeldRow>({
+  name: 'entitlements_held',
+  key: ['school', 'holdId', 'nth'],
+  columns: {
+    school: 'text',
+    holdId: 'text',
+    nth: 'int',
+    entitlement: 'text',
+    product: 'text',
+    takes: 'int',
+    ofLearner: 'int',
+    type: 'text',
+    record: 'text',
+    flow: 'text',
+    timeMs: 'int',
+    body: 'blob',
+  },
+  indexes: { of: ['school', 'entitlement'] },
+  retention: 'RETENTION_ORDER',
+});

@@ -175,6 +175,16 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
   GrantRefused: refusal('GrantSubmitted'),
   EntitlementChanged: answer(['WithdrawSubmitted', 'UsageSubmitted'], unlessUnchanged),
   EntitlementChangeRefused: refusal('WithdrawSubmitted', 'UsageSubmitted'),
+  EntitlementChangeHeld: answer(['WithdrawSubmitted', 'GrantSubmitted'], 'held', {
+    code: () => 'hold.pending',
+    told: ({ reason }) =>
+      reason === 'behind'
+        ? 'An earlier change of this entitlement waits for approval, and this waits behind it.'
+        : 'It would take much away: it waits for approval.',
+  }),
+  EntitlementHoldDecisionSubmitted: asked('OperatorService/DecideHold', by, (e) => e.holdId),
+  EntitlementHoldDecided: answer(['EntitlementHoldDecisionSubmitted'], 'done'),
+  EntitlementHoldRefused: refusal('EntitlementHoldDecisionSubmitted'),
 
   ProvisionSubmitted: asked(
     (e) => (e.revoke ? 'AccessService/RevokeAccess' : 'AccessService/ProvisionAccess'),

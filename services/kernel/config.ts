@@ -450,6 +450,12 @@ export const settings = {
     type: 'integer',
     default: '10',
   },
+  EDUK_HOLD_WITHDRAWALS: {
+    about:
+      'More withdrawals and blocks of entitlements than this by one party at one school within 24 hours, and more than EDUK_HOLD_THRESHOLD_PERCENT of what stands there of it, wait for approval (docs/holds.md). 0 = none wait.',
+    type: 'integer',
+    default: '20',
+  },
   EDUK_REPLAY_SECOND_ABOVE: {
     about:
       'A replay of more messages than this waits until a second person begins it too (docs/replay.md). 0 = none does.',

@@ -159,6 +159,10 @@ export const isPartyOin = (text: string): boolean => isOin(text) || isSchoolOin(
 const FORGET_HOLD = 'forget-';
 export const forgetHoldId = (id: string): string => FORGET_HOLD + id;
 export const isForgetHold = (holdId: string): boolean => holdId.startsWith(FORGET_HOLD);
+/** Holds of changes of entitlements are known by their id too: who decides about them is another service. */
+const CHANGE_HOLD = 'change-';
+export const changeHoldId = (id: string): string => CHANGE_HOLD + id;
+export const isChangeHold = (holdId: string): boolean => holdId.startsWith(CHANGE_HOLD);
 /**
  * Such a hold is shown with how many it had then: more may come while somebody looks, and a decision is about those that were seen.
  */

@@ -92,7 +92,7 @@ const decides: Readonly<Record<string, { by: readonly EventName[]; once: boolean
   OrderConfirmSubmitted: { by: ['OrderLinesChanged', 'OrderChangeRefused'], once: true },
   OrderCancelSubmitted: { by: ['OrderLinesChanged', 'OrderChangeRefused'], once: false },
   GrantSubmitted: { by: ['EntitlementGranted', 'GrantRefused'], once: true },
-  WithdrawSubmitted: { by: ['EntitlementChanged', 'EntitlementChangeRefused'], once: false },
+  WithdrawSubmitted: { by: ['EntitlementChanged', 'EntitlementChangeRefused', 'EntitlementChangeHeld'], once: false },
   UsageSubmitted: { by: ['EntitlementChanged', 'EntitlementChangeRefused'], once: true },
   ProvisionSubmitted: { by: ['AccessProvisioned', 'AccessRevoked', 'AccessRefused'], once: true },
   LaunchSubmitted: { by: ['LaunchCreated', 'AccessRefused'], once: true },

@@ -1,6 +1,6 @@
 import { rosterKinds } from '#kernel';
 import type { RosterDifference, YearGroupDifference } from '#proto/eduk/events/v1/rosters';
-import type { HeldGroup } from '#proto/eduk/operator/v1/operator';
+import type { HeldGroup, HeldProduct, HeldRoster } from '#proto/eduk/operator/v1/operator';
 import { schoolFlag } from '../checks.ts';
 import type { Call, Command, Flag, Result } from '../command.ts';
 import { age, counted, dutchTime, isoTime, list } from '../print.ts';
@@ -65,6 +65,11 @@ const groupWords = ({ group, name, joined, left, moved, renamed, closes }: HeldG
   return `${name || group}: ${[...some, ...(closes ? ['closes'] : [])].join(', ') || 'is another'}`;
 };
 
+const isOfProducts = ({ products }: HeldRoster): boolean => products.length > 0;
+/** `Getal en Ruimte 1 (9789000000011): 28 entitlements, 28 of one learner`. */
+const productWords = ({ productId, title, entitlements, learners }: HeldProduct): string =>
+  `${title === '' ? productId : `${title} (${productId})`}: ${counted(entitlements, 'entitlement')}${learners > 0 ? `, ${learners} of one learner` : ''}`;
+
 const reasons: Record<string, string> = {
   empty: 'it is empty',
   truncated: 'it seems cut off',
@@ -78,6 +83,7 @@ const reasons: Record<string, string> = {
   freeze: 'a freeze holds (eduk freeze list), and it goes on by itself when that ends',
   merge: 'a second person must say so too',
   school_change: 'a second person must say so too',
+  withdraws_many: 'one party would take much away at once',
   said_again: 'it says again what was not approved before',
   forgets_many: 'many learners of the school are to be forgotten at once',
 };
@@ -91,7 +97,7 @@ export const differenceJson = (difference: RosterDifference | undefined) => diff
 
 export const listHolds: Command = {
   name: 'hold list',
-  about: 'List rosters, and learners to be forgotten, that wait for approval, with what would change.',
+  about: 'List what waits for approval (rosters, withdrawals, forgettings), with what would change.',
   flags: {
     school: schoolFlag('Of this school.'),
     decided: { about: 'Those that were decided too.' },
@@ -122,6 +128,7 @@ export const listHolds: Command = {
       merges: hold.merges,
       toSchoolOin: hold.toSchoolOin || null,
       onDay: hold.onDay || null,
+      products: hold.products,
     }));
     const texts = holds.map((hold) =>
       list([
@@ -129,21 +136,24 @@ export const listHolds: Command = {
         ['school', [hold.schoolName, hold.schoolOin].filter(Boolean).join(', ')],
         [
           'roster of',
-          hold.forgets > 0 || hold.merges > 0 || hold.toSchoolOin
+          hold.forgets > 0 || hold.merges > 0 || hold.toSchoolOin || isOfProducts(hold)
             ? ''
             : [hold.schoolYear, scopeWords(hold)].filter(Boolean).join(', '),
         ],
         ['held because', heldBecause(hold.reason)],
         [
           'would change',
-          hold.toSchoolOin
-            ? `learners go on at ${hold.toSchoolOin} from ${hold.onDay}; eduk school changes says who`
-            : hold.merges > 0
-              ? 'two learners become one; eduk learner merge of whoever asked says which'
-              : hold.forgets > 0
-                ? `${counted(hold.forgets, 'learner')} forgotten, destroyed 72 hours after approval`
-                : differenceWords(hold.difference),
+          isOfProducts(hold)
+            ? `lost at the moment of approval: ${hold.products.map(productWords).join('; ')}`
+            : hold.toSchoolOin
+              ? `learners go on at ${hold.toSchoolOin} from ${hold.onDay}; eduk school changes says who`
+              : hold.merges > 0
+                ? 'two learners become one; eduk learner merge of whoever asked says which'
+                : hold.forgets > 0
+                  ? `${counted(hold.forgets, 'learner')} forgotten, destroyed 72 hours after approval`
+                  : differenceWords(hold.difference),
         ],
+        ['asked by', isOfProducts(hold) ? hold.byOin : ''],
         ['by year group', hold.yearGroups.map(yearGroupWords).join('; ')],
         ['by group', hold.groups.map(groupWords).join('; ')],
         ['closing groups', hold.groupsClosing.join(', ')],
@@ -177,32 +187,37 @@ const partFlags: Record<string, Flag> = {
     value: 'GROUP',
     many: true,
   },
+  product: { about: 'Only withdrawals and blocks of this product; the rest waits on.', value: 'PRODUCT', many: true },
 };
 
 /** What of a hold is meant; groups by the names that the school gives them, or as the list shows them. */
-async function partOf(call: Call, holdId: string): Promise<{ kinds: string[]; groups: string[] }> {
+async function partOf(
+  call: Call,
+  holdId: string,
+): Promise<{ kinds: string[]; groups: string[]; productIds: string[] }> {
+  const productIds = [...call.all('product')];
   const without = call.all('without');
   const only = call.all('only');
   if (without.length > 0 && only.length > 0)
     throw new Problem('wire.invalid', 'Say --only or --without, not both: each says all of it.');
   const kinds = without.length > 0 ? rosterKinds.filter((kind) => !without.includes(kind)) : [...only];
   const named = call.all('group');
-  if (named.length === 0) return { kinds, groups: [] };
+  if (named.length === 0) return { kinds, groups: [], productIds };
   const { holds } = await call.gateway().ask('listHolds', {});
   const known = holds.find((hold) => hold.holdId === holdId)?.groups ?? [];
   const groups = named.flatMap((name) => known.filter((one) => one.name === name || one.group === name));
   if (groups.length < named.length)
     throw new Problem('state.missing', 'Not every group that you name is in this hold: eduk hold list shows them.');
-  return { kinds, groups: groups.map(({ group }) => group) };
+  return { kinds, groups: groups.map(({ group }) => group), productIds };
 }
 
 async function decide(call: Call, approve: boolean): Promise<Result> {
   const holdId = call.args('HOLD')[0]!;
-  const { kinds, groups } = await partOf(call, holdId);
-  const isPart = kinds.length + groups.length > 0;
+  const part = await partOf(call, holdId);
+  const isPart = Object.values(part).some(({ length }) => length > 0);
   const { flowId, decision } = await call
     .gateway()
-    .ask('decideHold', { holdId, approve, confirm: call.has('confirm'), kinds, groups })
+    .ask('decideHold', { holdId, approve, confirm: call.has('confirm'), ...part })
     .catch((thrown) => {
       const problem = asProblem(thrown);
       // The door tells of a reference used twice; the operator never gave one.
@@ -213,7 +228,7 @@ async function decide(call: Call, approve: boolean): Promise<Result> {
   if (refusal) throw refusal;
   const state = approve ? 'approved' : 'rejected';
   return {
-    json: { holdId, state, flowId, ...(isPart ? { kinds, groups } : {}) },
+    json: { holdId, state, flowId, ...(isPart ? part : {}) },
     text: list([
       ['hold', holdId],
       ['state', isPart ? `${state} in part; eduk hold list shows what still waits` : state],
@@ -225,7 +240,7 @@ async function decide(call: Call, approve: boolean): Promise<Result> {
 
 export const approveHold: Command = {
   name: 'hold approve',
-  about: 'Let a held roster take effect, learners be forgotten or go to another school, or two become one.',
+  about: 'Let what is held take effect: a roster, withdrawals, a forgetting, a merge, a change of schools.',
   arguments: which,
   flags: {
     ...partFlags,
@@ -238,7 +253,7 @@ export const approveHold: Command = {
 
 export const rejectHold: Command = {
   name: 'hold reject',
-  about: 'Drop a held roster, or keep the learners; what stands stays.',
+  about: 'Drop a held roster or withdrawals, or keep the learners; what stands stays.',
   arguments: which,
   flags: partFlags,
   run: (call) => decide(call, false),

@@ -145,22 +145,36 @@ export class Alerts {
     const { services, chain, clock } = gate.door;
     const maybe = <T>(asked: Promise<T>): Promise<T | undefined> => asked.catch(() => undefined);
     const seen = [...(gate.certificates?.seen() ?? [])].filter(([oin]) => chain.party(oin) !== undefined);
-    const [standing, missing, ages, parked, endpoints, held, reveals, keys, registers, pulls, silent, launched] =
-      await Promise.all([
-        // Only certificates that were seen say that something is over.
-        seen.length > 0 ? maybe(services.delivery.listAlerts({})) : undefined,
-        maybe(this.#missing()),
-        maybe(services.log.ages({})),
-        maybe(services.log.listParked({ limit: 1_000 })),
-        maybe(services.delivery.listEndpoints({ idle: false, partyOin: '' })),
-        maybe(services.rosters.listHolds({ schoolOin: '', decided: false })),
-        maybe(services.vault.showReveals({})),
-        maybe(services.vault.showKeys({})),
-        maybe(services.parties.listRegisters({})),
-        maybe(services.rosters.listPulls({ partyOin: '', failing: true, limit: 1_000 })),
-        maybe(this.#silent()),
-        maybe(launchesOf(gate)),
-      ]);
+    const [
+      standing,
+      missing,
+      ages,
+      parked,
+      endpoints,
+      held,
+      changes,
+      reveals,
+      keys,
+      registers,
+      pulls,
+      silent,
+      launched,
+    ] = await Promise.all([
+      // Only certificates that were seen say that something is over.
+      seen.length > 0 ? maybe(services.delivery.listAlerts({})) : undefined,
+      maybe(this.#missing()),
+      maybe(services.log.ages({})),
+      maybe(services.log.listParked({ limit: 1_000 })),
+      maybe(services.delivery.listEndpoints({ idle: false, partyOin: '' })),
+      maybe(services.rosters.listHolds({ schoolOin: '', decided: false })),
+      maybe(services.entitlements.listChangeHolds({ schoolOin: '', decided: false })),
+      maybe(services.vault.showReveals({})),
+      maybe(services.vault.showKeys({})),
+      maybe(services.parties.listRegisters({})),
+      maybe(services.rosters.listPulls({ partyOin: '', failing: true, limit: 1_000 })),
+      maybe(this.#silent()),
+      maybe(launchesOf(gate)),
+    ]);
     return {
       nowMs: clock.now(),
       standing: standing?.alerts.map(({ alert }) => alert!),
@@ -168,7 +182,7 @@ export class Alerts {
       log: ages &&
         parked && { ages: ages.ages, freeDiskBytes: Number(ages.freeDiskBytes), parkedKeys: parked.parked.length },
       endpoints: endpoints?.endpoints,
-      holds: held?.holds,
+      holds: held && changes && [...held.holds, ...changes.holds],
       reveals,
       keys,
       certificates: [

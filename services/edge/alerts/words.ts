@@ -88,8 +88,8 @@ export const alertKinds = {
     who: 'school',
     patienceMs: 0,
     see: 'eduk hold list',
-    nl: 'Een leerlingbestand, of het vergeten of samenvoegen van leerlingen, wacht op goedkeuring.',
-    en: 'A roster, or learners to be forgotten or to become one, waits for approval.',
+    nl: 'Een leerlingbestand, intrekkingen van licenties, of het vergeten of samenvoegen van leerlingen wacht op goedkeuring.',
+    en: 'A roster, withdrawals of entitlements, or learners to be forgotten or to become one, wait for approval.',
   },
   'disk.little': {
     grade: 'page',

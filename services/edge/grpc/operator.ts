@@ -5,21 +5,22 @@ import {
   describeError,
   dutchDay,
   GatewayError,
+  isChangeHold,
   isDay,
   isRosterKind,
   isSchoolYear,
   log,
   newId,
-  rosterKinds,
   seenForgetHold,
 } from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import { type Mandate, MandateState, type Party, Role } from '#proto/eduk/core/v1/party';
+import type { ChangeHold } from '#proto/eduk/entitlements/v1/entitlements';
 import { CredentialDigests } from '#proto/eduk/events/v1/parties';
 import type { HoldDecisionSubmitted } from '#proto/eduk/events/v1/rosters';
 import { LaunchesRequest, PreflightRequest, ReadinessRequest } from '#proto/eduk/gateway/v1/flow';
 import type * as op from '#proto/eduk/operator/v1/operator';
-import { DecideHoldRequest, TurnYearRequest } from '#proto/eduk/operator/v1/operator';
+import { DecideHoldRequest, HeldRoster, TurnYearRequest } from '#proto/eduk/operator/v1/operator';
 import { alertKinds, isAlertCode } from '../alerts/index.ts';
 import { keysIn } from '../assertions.ts';
 import { type Caller, operator } from '../caller.ts';
@@ -247,11 +248,62 @@ const digestOfPart = (words: readonly string[]): string =>
   createHash('sha256').update(words.join('\n')).digest('hex').slice(0, 32);
 
 /** Kinds are those of a difference; only a roster has parts. Faults: wire.invalid. */
-function checkPart({ kinds, groups }: Pick<op.DecideHoldRequest, 'kinds' | 'groups'>, isRoster: boolean): void {
+function checkPart({ kinds, groups, productIds }: op.DecideHoldRequest, isRoster: boolean): void {
   if (!kinds.every(isRosterKind))
-    throw new GatewayError('wire.invalid', `A kind is one of ${rosterKinds.join(', ')}.`, { where: 'kinds' });
-  if (!isRoster && kinds.length + groups.length > 0)
-    throw new GatewayError('wire.invalid', 'Only a roster is decided in parts.', { where: 'kinds' });
+    throw new GatewayError('wire.invalid', 'A kind is one of those that docs/holds.md names.', { where: 'kinds' });
+  if ((!isRoster && kinds.length + groups.length > 0) || productIds.length > 0)
+    throw new GatewayError('wire.invalid', 'Only rosters and withdrawals are decided in parts.', { where: 'kinds' });
+}
+
+/** Changes of entitlements that wait, with what the catalogue calls their products. */
+async function changesShown(holds: readonly ChangeHold[], gate: Gate): Promise<op.HeldRoster[]> {
+  const { chain, services } = gate.door;
+  const ids = [...new Set(holds.flatMap(({ products }) => products.map(({ productId }) => productId)))];
+  const { products } = ids.length === 0 ? { products: [] } : await services.catalogue.getProducts({ productIds: ids });
+  const titles = new Map(products.map(({ productId, title }) => [productId, title]));
+  return holds.map((hold) =>
+    HeldRoster.fromPartial({
+      ...{ holdId: hold.holdId, schoolOin: hold.schoolOin, schoolName: chain.party(hold.schoolOin)?.name ?? '' },
+      ...{ reason: hold.reason, state: hold.state, sinceMs: hold.sinceMs, byOin: hold.byOin, flowId: hold.flowId },
+      part: hold.part,
+      products: hold.products.map(({ productId, entitlements, learners }) => ({
+        ...{ productId, entitlements, learners },
+        title: titles.get(productId) ?? '',
+      })),
+    }),
+  );
+}
+
+const decideChange = (byPerson: string): Intake<op.DecideHoldRequest & { schoolOin: string }> => ({
+  method: 'OperatorService/DecideHold',
+  type: 'eduk.operator.v1.DecideHoldRequest',
+  codec: DecideHoldRequest as never,
+  roles: [Role.ROLE_OPERATOR],
+  remember: 35,
+  reference: ({ holdId, approve, productIds }) =>
+    productIds.length === 0 ? holdId : `${holdId} ${approve ? 'yes' : 'no'} ${digestOfPart(productIds)}`,
+  school: (request) => request.schoolOin,
+  events: ({ schoolOin, holdId, approve, productIds }) => [
+    event(
+      'EntitlementHoldDecisionSubmitted',
+      { schoolOin, holdId, approve, productIds, byOin: 'operator', byPerson },
+      schoolOin,
+    ),
+  ],
+});
+
+async function decideChanges(
+  request: op.DecideHoldRequest,
+  gate: Gate,
+  byPerson: string,
+): Promise<op.DecideHoldResponse> {
+  const { holds } = await gate.door.services.entitlements.listChangeHolds({ schoolOin: '', decided: true });
+  const hold = holds.find(({ holdId }) => holdId === request.holdId);
+  if (!hold) throw new GatewayError('state.missing', 'Nothing is held under this id.', { where: 'hold_id' });
+  if (request.kinds.length + request.groups.length > 0)
+    throw new GatewayError('wire.invalid', 'Withdrawals are decided in parts by product.', { where: 'kinds' });
+  const { flowId } = await take(decideChange(byPerson), { ...request, schoolOin: hold.schoolOin }, operator, gate);
+  return { flowId, decision: await decided(gate, flowId) };
 }
 
 const decideHold = (byPerson: string, isForTwo: boolean): Intake<op.DecideHoldRequest & { schoolOin: string }> => ({
@@ -505,48 +557,57 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     return { launches: await launches(asked ?? LaunchesRequest.fromPartial({}), caller, gate) };
   },
   listHolds: async (request: op.ListHoldsRequest, gate) => {
-    const { holds } = await gate.door.services.rosters.listHolds(request);
+    const [{ holds }, changes] = await Promise.all([
+      gate.door.services.rosters.listHolds(request),
+      gate.door.services.entitlements.listChangeHolds(request),
+    ]);
+    const heldChanges = await changesShown(changes.holds, gate);
     return {
-      holds: await Promise.all(
-        holds.map(async (hold) => {
-          const tokens = [...hold.groupsClosing, ...hold.groups.map(({ group }) => group)];
-          const { texts } =
-            tokens.length === 0
-              ? { texts: [] }
-              : await gate.door.services.vault.openTexts({
-                  schoolOin: hold.schoolOin,
-                  tokens,
-                  keys: [],
-                  partyOin: '',
-                });
-          const groupsClosing = texts.slice(0, hold.groupsClosing.length);
-          const groupNames = texts.slice(hold.groupsClosing.length);
-          const { holdId, schoolOin, schoolYear, reason, difference, sinceMs, state, byOin, flowId } = hold;
-          const { siteCode, administration, forgets, yearGroups } = hold;
-          return {
-            holdId,
-            schoolOin,
-            schoolName: gate.door.chain.party(schoolOin)?.name ?? '',
-            schoolYear,
-            reason,
-            difference,
-            sinceMs,
-            state,
-            groupsClosing,
-            groups: hold.groups.map((group, i) => ({ ...group, name: groupNames[i] ?? '' })),
-            part: hold.part,
-            byOin,
-            flowId,
-            siteCode,
-            administration,
-            forgets,
-            yearGroups,
-            merges: hold.loser === '' ? 0 : 1,
-            toSchoolOin: hold.toSchoolOin,
-            onDay: hold.onDay,
-          };
-        }),
-      ),
+      holds: heldChanges
+        .concat(
+          await Promise.all(
+            holds.map(async (hold) => {
+              const tokens = [...hold.groupsClosing, ...hold.groups.map(({ group }) => group)];
+              const { texts } =
+                tokens.length === 0
+                  ? { texts: [] }
+                  : await gate.door.services.vault.openTexts({
+                      schoolOin: hold.schoolOin,
+                      tokens,
+                      keys: [],
+                      partyOin: '',
+                    });
+              const groupsClosing = texts.slice(0, hold.groupsClosing.length);
+              const groupNames = texts.slice(hold.groupsClosing.length);
+              const { holdId, schoolOin, schoolYear, reason, difference, sinceMs, state, byOin, flowId } = hold;
+              const { siteCode, administration, forgets, yearGroups } = hold;
+              return {
+                holdId,
+                schoolOin,
+                schoolName: gate.door.chain.party(schoolOin)?.name ?? '',
+                schoolYear,
+                reason,
+                difference,
+                sinceMs,
+                state,
+                groupsClosing,
+                groups: hold.groups.map((group, i) => ({ ...group, name: groupNames[i] ?? '' })),
+                part: hold.part,
+                byOin,
+                flowId,
+                siteCode,
+                administration,
+                forgets,
+                yearGroups,
+                merges: hold.loser === '' ? 0 : 1,
+                toSchoolOin: hold.toSchoolOin,
+                onDay: hold.onDay,
+                products: [],
+              };
+            }),
+          ),
+        )
+        .sort((a, b) => Number(a.sinceMs - b.sinceMs)),
     };
   },
   listSites: async ({ schoolOin }: op.ListSitesRequest, { door }): Promise<op.ListSitesResponse> => {
@@ -555,6 +616,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     return { years: rosters.sort((a, b) => (a.schoolYear < b.schoolYear ? 1 : -1)) };
   },
   decideHold: async (request: op.DecideHoldRequest, gate, caller) => {
+    if (isChangeHold(request.holdId)) return decideChanges(request, gate, personOf(caller));
     const hold = await holdNamed(gate, request.holdId);
     const isMerge = hold.loser !== '';
     const isChange = hold.toSchoolOin !== '';
@@ -677,10 +739,11 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     return { flowId, decision };
   },
   status: async (_request: op.StatusRequest, gate, { duty = 'operator' }): Promise<op.StatusResponse> => {
-    const [{ ages, freeDiskBytes, head }, { holds }, { parked }, reveals, { runs }, { pulls }, overdue, late] =
+    const [{ ages, freeDiskBytes, head }, { holds }, changes, { parked }, reveals, { runs }, { pulls }, overdue, late] =
       await Promise.all([
         gate.door.services.log.ages({}),
         gate.door.services.rosters.listHolds({ schoolOin: '', decided: false }),
+        gate.door.services.entitlements.listChangeHolds({ schoolOin: '', decided: false }),
         gate.door.services.log.listParked({ limit: 1000 }),
         // How the rest is must be told also while the vault is away.
         gate.door.services.vault.showReveals({}).catch(() => ({ perHour: 0n, tooMany: [] })),
@@ -711,7 +774,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
       revealsPerHour: reveals.perHour,
       ages,
       freeDiskBytes: BigInt(freeDiskBytes),
-      holds: holds.length,
+      holds: holds.length + changes.holds.length,
       parkedKeys: parked.length,
       devKey: gate.devKey,
       version: gate.version,

@@ -120,6 +120,7 @@ export const withdrawEntitlements: Intake<WithdrawEntitlementsRequest> = {
           reason: request.reason,
           ownProducts: sellsOwnOnly(caller),
           byOin: caller.oin,
+          ofMessage: request.entitlementIds.length,
         },
         request.schoolOin,
       ),

@@ -271,7 +271,7 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
   }
 
   // What never was accepted, what is held, what is parked.
-  const [{ notes }, { holds }, { parked }, { parked: unsent }, { endpoints }] = await Promise.all([
+  const [{ notes }, { holds }, changes, { parked }, { parked: unsent }, { endpoints }] = await Promise.all([
     services.flows.listRefusals({
       schoolOin: school,
       orderId: request.orderId,
@@ -279,6 +279,7 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
       limit: 50,
     }),
     school ? services.rosters.listHolds({ schoolOin: school, decided: false }) : { holds: [] },
+    school ? services.entitlements.listChangeHolds({ schoolOin: school, decided: false }) : { holds: [] },
     services.log.listParked({ limit: 200 }),
     services.delivery.listParkedRows({ schoolOin: school, partyOin: party }),
     services.delivery.listEndpoints({ idle: false, partyOin: party }),
@@ -329,6 +330,25 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
           ? `A roster of ${hold.schoolYear}${ofSite(hold)} waits: ${frozenWords(chain.frozen({ kind: 'rename', schools: [hold.schoolOin], parties: [hold.byOin] }))}`
           : `A roster of ${hold.schoolYear}${ofSite(hold)} waits for approval: ${heldBecause[hold.reason] ?? hold.reason}.`,
     });
+  for (const hold of changes.holds) {
+    if (!all && hold.byOin !== caller.oin) continue;
+    const held = hold.products.filter(({ entitlements }) => entitlements > 0);
+    const isAsked = request.productId === '' || held.some(({ productId }) => productId === request.productId);
+    const sum = (of: (one: (typeof held)[number]) => number) => held.reduce((count, one) => count + of(one), 0);
+    found.push({
+      // What is withdrawn goes on until then: it keeps nobody from anything.
+      aside: !isAsked || learner !== undefined,
+      code: 'hold.pending',
+      partyOin: hold.schoolOin,
+      who: 'school',
+      productId: held.length === 1 ? held[0]!.productId : '',
+      lastStep: 'EntitlementChangeHeld',
+      sinceMs: hold.sinceMs,
+      flowId: hold.flowId,
+      learners: sum((one) => one.learners),
+      told: `Withdrawals of ${sum((one) => one.entitlements)} entitlements wait for approval: ${heldBecause[hold.reason] ?? hold.reason}.`,
+    });
+  }
   const keys = new Set([school, request.orderId, ...products, ...learners].filter((key) => key !== ''));
   if (all)
     for (const row of parked)
@@ -687,6 +707,8 @@ const heldBecause: Record<string, string> = {
   removes_staff: 'it removes many staff',
   renames_staff: 'it renames many staff',
   ends_many: 'it names a day on which most learners leave',
+  said_again: 'it says again what was not approved before',
+  withdraws_many: 'they take much away at once',
 };
 
 const answered = (status: number): string => (status === 0 ? 'gave no answer' : `answered ${status}`);

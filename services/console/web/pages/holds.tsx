@@ -50,8 +50,8 @@ const KINDS: readonly [keyof NonNullable<Hold['difference']>, Word, boolean][] =
   ['leavingLater', 'leaving_later', true],
 ];
 
-type Chosen = { kinds: string[]; groups: string[] };
-const NOTHING: Chosen = { kinds: [], groups: [] };
+type Chosen = { kinds: string[]; groups: string[]; products: string[] };
+const NOTHING: Chosen = { kinds: [], groups: [], products: [] };
 const turned = (words: string[], word: string): string[] =>
   words.includes(word) ? words.filter((one) => one !== word) : [...words, word];
 
@@ -59,24 +59,41 @@ const turned = (words: string[], word: string): string[] =>
 function Part({ hold, chosen, choose }: { hold: Hold; chosen: Chosen; choose: (chosen: Chosen) => void }) {
   const { say } = useFrame();
   const numbers = useNumbers();
-  const { difference, groups } = hold;
+  const { difference, groups, products } = hold;
   return (
     <details>
       <summary>{say('part_of')}</summary>
       <p class="hint">{say('part_hint')}</p>
-      <fieldset>
-        <legend>{say('part_kinds')}</legend>
-        {KINDS.filter(([kind]) => difference && difference[kind] > 0).map(([kind, word]) => (
-          <label class="choice" key={kind}>
-            <input
-              type="checkbox"
-              checked={chosen.kinds.includes(kind)}
-              onChange={() => choose({ ...chosen, kinds: turned(chosen.kinds, kind) })}
-            />
-            {numbers(difference![kind])} {say(word)}
-          </label>
-        ))}
-      </fieldset>
+      {products.length > 0 && (
+        <fieldset>
+          <legend>{say('part_products')}</legend>
+          {products.map(({ id, title }) => (
+            <label class="choice" key={id}>
+              <input
+                type="checkbox"
+                checked={chosen.products.includes(id)}
+                onChange={() => choose({ ...chosen, products: turned(chosen.products, id) })}
+              />
+              {title || id}
+            </label>
+          ))}
+        </fieldset>
+      )}
+      {difference && (
+        <fieldset>
+          <legend>{say('part_kinds')}</legend>
+          {KINDS.filter(([kind]) => difference && difference[kind] > 0).map(([kind, word]) => (
+            <label class="choice" key={kind}>
+              <input
+                type="checkbox"
+                checked={chosen.kinds.includes(kind)}
+                onChange={() => choose({ ...chosen, kinds: turned(chosen.kinds, kind) })}
+              />
+              {numbers(difference![kind])} {say(word)}
+            </label>
+          ))}
+        </fieldset>
+      )}
       {groups.length > 1 && (
         <fieldset>
           <legend>{say('part_groups')}</legend>
@@ -109,7 +126,11 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
   const name = `${hold.school.name || hold.school.oin} ${hold.schoolYear}`;
   const { difference } = hold;
   const [chosen, choose] = useState<Chosen>(NOTHING);
-  const canPart = isOpen && duty === 'operator' && difference !== undefined && hold.reason !== 'school_change';
+  const canPart =
+    isOpen &&
+    duty === 'operator' &&
+    (difference !== undefined || hold.products.length > 1) &&
+    hold.reason !== 'school_change';
   const most = difference ? Math.max(1, difference.before, difference.after) : 1;
   return (
     <li id={hold.id}>
@@ -124,6 +145,16 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
         <p>
           <strong>{numbers(hold.forgets)}</strong> {say('forgets', hold.forgets)}
         </p>
+      )}
+      {hold.products.length > 0 && (
+        <ul class="changes">
+          {hold.products.map(({ id, title, entitlements, learners }) => (
+            <li key={id} class="takes">
+              <strong>{numbers(entitlements)}</strong> {say('entitlements_lost')}: {title || id}
+              {learners > 0 && ` (${numbers(learners)} ${say('of_one_learner')})`}
+            </li>
+          ))}
+        </ul>
       )}
       {difference && (
         <div class="difference">
@@ -187,7 +218,7 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
           <>
             <Act
               word="approve"
-              sure={hold.forgets > 0 ? 'forget_sure' : 'approve_sure'}
+              sure={hold.forgets > 0 ? 'forget_sure' : hold.products.length > 0 ? 'withdraw_sure' : 'approve_sure'}
               kind="main"
               about={name}
               path="/api/holds/decide"

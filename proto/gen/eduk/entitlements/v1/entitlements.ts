@@ -18,6 +18,48 @@ export const protobufPackage = "eduk.entitlements.v1";
 
 export const protobufFileName = "eduk/entitlements/v1/entitlements.proto";
 
+/** Filters. */
+export interface ListChangeHoldsRequest {
+  /** Empty = all. */
+  schoolOin: string;
+  /** Those that were decided in the last 30 days too. */
+  decided: boolean;
+}
+
+/** Changes of one sender at one school that wait. */
+export interface ChangeHold {
+  holdId: string;
+  schoolOin: string;
+  byOin: string;
+  /** `withdraws_many`, `said_again`. */
+  reason: string;
+  /** `waiting`, `approved`, `rejected`, or `ended`: what it was about ended by itself. */
+  state: string;
+  sinceMs: bigint;
+  /** Of the first of them. */
+  flowId: string;
+  /** What would be lost at the moment of approval. */
+  products: HeldProductRow[];
+  /** A part was decided: this is the rest. */
+  part: boolean;
+}
+
+/** What of one product waits, as numbers. */
+export interface HeldProductRow {
+  productId: string;
+  /** Entitlements that would be withdrawn or blocked. */
+  entitlements: number;
+  /** Those of one learner each; the others are of a group or the school. */
+  learners: number;
+  /** Messages, with those that came after one that waits. */
+  messages: number;
+}
+
+/** Oldest first. */
+export interface ListChangeHoldsResponse {
+  holds: ChangeHold[];
+}
+
 /** An entitlement as it stands. */
 export interface EntitlementRow {
   terms: EntitlementTerms | undefined;
@@ -75,6 +117,513 @@ export interface ListEntitlementsResponse {
   entitlements: EntitlementRow[];
   next: string;
 }
+
+function createBaseListChangeHoldsRequest(): ListChangeHoldsRequest {
+  return { schoolOin: "", decided: false };
+}
+
+export const ListChangeHoldsRequest: MessageFns<ListChangeHoldsRequest> = {
+  encode(message: ListChangeHoldsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.decided !== false) {
+      writer.uint32(16).bool(message.decided);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListChangeHoldsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListChangeHoldsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.decided = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListChangeHoldsRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      decided: isSet(object.decided) ? globalThis.Boolean(object.decided) : false,
+    };
+  },
+
+  toJSON(message: ListChangeHoldsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.decided !== false) {
+      obj.decided = message.decided;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListChangeHoldsRequest>): ListChangeHoldsRequest {
+    return ListChangeHoldsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListChangeHoldsRequest>): ListChangeHoldsRequest {
+    const message = createBaseListChangeHoldsRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.decided = object.decided ?? false;
+    return message;
+  },
+};
+
+function createBaseChangeHold(): ChangeHold {
+  return {
+    holdId: "",
+    schoolOin: "",
+    byOin: "",
+    reason: "",
+    state: "",
+    sinceMs: 0n,
+    flowId: "",
+    products: [],
+    part: false,
+  };
+}
+
+export const ChangeHold: MessageFns<ChangeHold> = {
+  encode(message: ChangeHold, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.holdId !== "") {
+      writer.uint32(10).string(message.holdId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(26).string(message.byOin);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.state !== "") {
+      writer.uint32(42).string(message.state);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.sinceMs);
+    }
+    if (message.flowId !== "") {
+      writer.uint32(58).string(message.flowId);
+    }
+    for (const v of message.products) {
+      HeldProductRow.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.part !== false) {
+      writer.uint32(72).bool(message.part);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeHold {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeHold();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.flowId = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.products.push(HeldProductRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.part = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ChangeHold {
+    return {
+      holdId: isSet(object.holdId)
+        ? globalThis.String(object.holdId)
+        : isSet(object.hold_id)
+        ? globalThis.String(object.hold_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      flowId: isSet(object.flowId)
+        ? globalThis.String(object.flowId)
+        : isSet(object.flow_id)
+        ? globalThis.String(object.flow_id)
+        : "",
+      products: globalThis.Array.isArray(object?.products)
+        ? object.products.map((e: any) => HeldProductRow.fromJSON(e))
+        : [],
+      part: isSet(object.part) ? globalThis.Boolean(object.part) : false,
+    };
+  },
+
+  toJSON(message: ChangeHold): unknown {
+    const obj: any = {};
+    if (message.holdId !== "") {
+      obj.holdId = message.holdId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.flowId !== "") {
+      obj.flowId = message.flowId;
+    }
+    if (message.products?.length) {
+      obj.products = message.products.map((e) => HeldProductRow.toJSON(e));
+    }
+    if (message.part !== false) {
+      obj.part = message.part;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ChangeHold>): ChangeHold {
+    return ChangeHold.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChangeHold>): ChangeHold {
+    const message = createBaseChangeHold();
+    message.holdId = object.holdId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.byOin = object.byOin ?? "";
+    message.reason = object.reason ?? "";
+    message.state = object.state ?? "";
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.flowId = object.flowId ?? "";
+    message.products = object.products?.map((e) => HeldProductRow.fromPartial(e)) || [];
+    message.part = object.part ?? false;
+    return message;
+  },
+};
+
+function createBaseHeldProductRow(): HeldProductRow {
+  return { productId: "", entitlements: 0, learners: 0, messages: 0 };
+}
+
+export const HeldProductRow: MessageFns<HeldProductRow> = {
+  encode(message: HeldProductRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.productId !== "") {
+      writer.uint32(10).string(message.productId);
+    }
+    if (message.entitlements !== 0) {
+      writer.uint32(16).uint32(message.entitlements);
+    }
+    if (message.learners !== 0) {
+      writer.uint32(24).uint32(message.learners);
+    }
+    if (message.messages !== 0) {
+      writer.uint32(32).uint32(message.messages);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldProductRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldProductRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.entitlements = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.learners = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.messages = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldProductRow {
+    return {
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+      entitlements: isSet(object.entitlements) ? globalThis.Number(object.entitlements) : 0,
+      learners: isSet(object.learners) ? globalThis.Number(object.learners) : 0,
+      messages: isSet(object.messages) ? globalThis.Number(object.messages) : 0,
+    };
+  },
+
+  toJSON(message: HeldProductRow): unknown {
+    const obj: any = {};
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    if (message.entitlements !== 0) {
+      obj.entitlements = Math.round(message.entitlements);
+    }
+    if (message.learners !== 0) {
+      obj.learners = Math.round(message.learners);
+    }
+    if (message.messages !== 0) {
+      obj.messages = Math.round(message.messages);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldProductRow>): HeldProductRow {
+    return HeldProductRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HeldProductRow>): HeldProductRow {
+    const message = createBaseHeldProductRow();
+    message.productId = object.productId ?? "";
+    message.entitlements = object.entitlements ?? 0;
+    message.learners = object.learners ?? 0;
+    message.messages = object.messages ?? 0;
+    return message;
+  },
+};
+
+function createBaseListChangeHoldsResponse(): ListChangeHoldsResponse {
+  return { holds: [] };
+}
+
+export const ListChangeHoldsResponse: MessageFns<ListChangeHoldsResponse> = {
+  encode(message: ListChangeHoldsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.holds) {
+      ChangeHold.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListChangeHoldsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListChangeHoldsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holds.push(ChangeHold.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListChangeHoldsResponse {
+    return {
+      holds: globalThis.Array.isArray(object?.holds) ? object.holds.map((e: any) => ChangeHold.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListChangeHoldsResponse): unknown {
+    const obj: any = {};
+    if (message.holds?.length) {
+      obj.holds = message.holds.map((e) => ChangeHold.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListChangeHoldsResponse>): ListChangeHoldsResponse {
+    return ListChangeHoldsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListChangeHoldsResponse>): ListChangeHoldsResponse {
+    const message = createBaseListChangeHoldsResponse();
+    message.holds = object.holds?.map((e) => ChangeHold.fromPartial(e)) || [];
+    return message;
+  },
+};
 
 function createBaseEntitlementRow(): EntitlementRow {
   return {
@@ -955,6 +1504,15 @@ export const EntitlementsServiceDefinition = {
       requestType: ListEntitlementsRequest as typeof ListEntitlementsRequest,
       requestStream: false,
       responseType: ListEntitlementsResponse as typeof ListEntitlementsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Changes that wait for approval, by hold. */
+    listChangeHolds: {
+      name: "ListChangeHolds",
+      requestType: ListChangeHoldsRequest as typeof ListChangeHoldsRequest,
+      requestStream: false,
+      responseType: ListChangeHoldsResponse as typeof ListChangeHoldsResponse,
       responseStream: false,
       options: {},
     },

@@ -47,6 +47,20 @@ export interface WithdrawSubmitted {
   byOin: string;
   /** True for a sender that is no distributor: it may give only what it publishes or opens itself. */
   ownProducts: boolean;
+  /** How many entitlements the sender's message names; 0 = not said. */
+  ofMessage: number;
+}
+
+/** Someone decided about changes of entitlements that wait. */
+export interface EntitlementHoldDecisionSubmitted {
+  schoolOin: string;
+  holdId: string;
+  approve: boolean;
+  /** Only of these products; the rest waits on. None = all. */
+  productIds: string[];
+  byOin: string;
+  /** Keyed digest of the person who decided, in hexadecimal; empty = the operator's key, which is nobody in particular. */
+  byPerson: string;
 }
 
 /** A platform told of use. */
@@ -113,6 +127,36 @@ export interface EntitlementChangeRefused {
   entitlementId: string;
   schoolOin: string;
   byOin: string;
+  code: string;
+  told: string;
+}
+
+/** A change of an entitlement, or what came after one that waits, waits for approval. */
+export interface EntitlementChangeHeld {
+  entitlementId: string;
+  productId: string;
+  schoolOin: string;
+  /** Who asked for the change. */
+  byOin: string;
+  holdId: string;
+  /** `withdraws_many`, `said_again` (one before was rejected), `behind` (it came after one that waits). */
+  reason: string;
+}
+
+/** The decision about such a hold was carried out. What became of each change stands in its own flow. */
+export interface EntitlementHoldDecided {
+  holdId: string;
+  schoolOin: string;
+  approved: boolean;
+  /** How many messages it was about, and how many wait on under the hold. */
+  items: number;
+  waiting: number;
+}
+
+/** The decision about such a hold was not possible. */
+export interface EntitlementHoldRefused {
+  holdId: string;
+  schoolOin: string;
   code: string;
   told: string;
 }
@@ -388,6 +432,7 @@ function createBaseWithdrawSubmitted(): WithdrawSubmitted {
     reason: "",
     byOin: "",
     ownProducts: false,
+    ofMessage: 0,
   };
 }
 
@@ -416,6 +461,9 @@ export const WithdrawSubmitted: MessageFns<WithdrawSubmitted> = {
     }
     if (message.ownProducts !== false) {
       writer.uint32(64).bool(message.ownProducts);
+    }
+    if (message.ofMessage !== 0) {
+      writer.uint32(72).uint32(message.ofMessage);
     }
     return writer;
   },
@@ -497,6 +545,14 @@ export const WithdrawSubmitted: MessageFns<WithdrawSubmitted> = {
             message.ownProducts = reader.bool();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.ofMessage = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -543,6 +599,11 @@ export const WithdrawSubmitted: MessageFns<WithdrawSubmitted> = {
         : isSet(object.own_products)
         ? globalThis.Boolean(object.own_products)
         : false,
+      ofMessage: isSet(object.ofMessage)
+        ? globalThis.Number(object.ofMessage)
+        : isSet(object.of_message)
+        ? globalThis.Number(object.of_message)
+        : 0,
     };
   },
 
@@ -572,6 +633,9 @@ export const WithdrawSubmitted: MessageFns<WithdrawSubmitted> = {
     if (message.ownProducts !== false) {
       obj.ownProducts = message.ownProducts;
     }
+    if (message.ofMessage !== 0) {
+      obj.ofMessage = Math.round(message.ofMessage);
+    }
     return obj;
   },
 
@@ -588,6 +652,176 @@ export const WithdrawSubmitted: MessageFns<WithdrawSubmitted> = {
     message.reason = object.reason ?? "";
     message.byOin = object.byOin ?? "";
     message.ownProducts = object.ownProducts ?? false;
+    message.ofMessage = object.ofMessage ?? 0;
+    return message;
+  },
+};
+
+function createBaseEntitlementHoldDecisionSubmitted(): EntitlementHoldDecisionSubmitted {
+  return { schoolOin: "", holdId: "", approve: false, productIds: [], byOin: "", byPerson: "" };
+}
+
+export const EntitlementHoldDecisionSubmitted: MessageFns<EntitlementHoldDecisionSubmitted> = {
+  encode(message: EntitlementHoldDecisionSubmitted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.holdId !== "") {
+      writer.uint32(18).string(message.holdId);
+    }
+    if (message.approve !== false) {
+      writer.uint32(24).bool(message.approve);
+    }
+    for (const v of message.productIds) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(42).string(message.byOin);
+    }
+    if (message.byPerson !== "") {
+      writer.uint32(50).string(message.byPerson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EntitlementHoldDecisionSubmitted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEntitlementHoldDecisionSubmitted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.approve = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.productIds.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.byPerson = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EntitlementHoldDecisionSubmitted {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      holdId: isSet(object.holdId)
+        ? globalThis.String(object.holdId)
+        : isSet(object.hold_id)
+        ? globalThis.String(object.hold_id)
+        : "",
+      approve: isSet(object.approve) ? globalThis.Boolean(object.approve) : false,
+      productIds: globalThis.Array.isArray(object?.productIds)
+        ? object.productIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.product_ids)
+        ? object.product_ids.map((e: any) => globalThis.String(e))
+        : [],
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+      byPerson: isSet(object.byPerson)
+        ? globalThis.String(object.byPerson)
+        : isSet(object.by_person)
+        ? globalThis.String(object.by_person)
+        : "",
+    };
+  },
+
+  toJSON(message: EntitlementHoldDecisionSubmitted): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.holdId !== "") {
+      obj.holdId = message.holdId;
+    }
+    if (message.approve !== false) {
+      obj.approve = message.approve;
+    }
+    if (message.productIds?.length) {
+      obj.productIds = message.productIds;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    if (message.byPerson !== "") {
+      obj.byPerson = message.byPerson;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EntitlementHoldDecisionSubmitted>): EntitlementHoldDecisionSubmitted {
+    return EntitlementHoldDecisionSubmitted.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EntitlementHoldDecisionSubmitted>): EntitlementHoldDecisionSubmitted {
+    const message = createBaseEntitlementHoldDecisionSubmitted();
+    message.schoolOin = object.schoolOin ?? "";
+    message.holdId = object.holdId ?? "";
+    message.approve = object.approve ?? false;
+    message.productIds = object.productIds?.map((e) => e) || [];
+    message.byOin = object.byOin ?? "";
+    message.byPerson = object.byPerson ?? "";
     return message;
   },
 };
@@ -1561,6 +1795,441 @@ export const EntitlementChangeRefused: MessageFns<EntitlementChangeRefused> = {
     message.entitlementId = object.entitlementId ?? "";
     message.schoolOin = object.schoolOin ?? "";
     message.byOin = object.byOin ?? "";
+    message.code = object.code ?? "";
+    message.told = object.told ?? "";
+    return message;
+  },
+};
+
+function createBaseEntitlementChangeHeld(): EntitlementChangeHeld {
+  return { entitlementId: "", productId: "", schoolOin: "", byOin: "", holdId: "", reason: "" };
+}
+
+export const EntitlementChangeHeld: MessageFns<EntitlementChangeHeld> = {
+  encode(message: EntitlementChangeHeld, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.entitlementId !== "") {
+      writer.uint32(10).string(message.entitlementId);
+    }
+    if (message.productId !== "") {
+      writer.uint32(18).string(message.productId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(26).string(message.schoolOin);
+    }
+    if (message.byOin !== "") {
+      writer.uint32(34).string(message.byOin);
+    }
+    if (message.holdId !== "") {
+      writer.uint32(42).string(message.holdId);
+    }
+    if (message.reason !== "") {
+      writer.uint32(50).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EntitlementChangeHeld {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEntitlementChangeHeld();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.entitlementId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.byOin = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EntitlementChangeHeld {
+    return {
+      entitlementId: isSet(object.entitlementId)
+        ? globalThis.String(object.entitlementId)
+        : isSet(object.entitlement_id)
+        ? globalThis.String(object.entitlement_id)
+        : "",
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      byOin: isSet(object.byOin)
+        ? globalThis.String(object.byOin)
+        : isSet(object.by_oin)
+        ? globalThis.String(object.by_oin)
+        : "",
+      holdId: isSet(object.holdId)
+        ? globalThis.String(object.holdId)
+        : isSet(object.hold_id)
+        ? globalThis.String(object.hold_id)
+        : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: EntitlementChangeHeld): unknown {
+    const obj: any = {};
+    if (message.entitlementId !== "") {
+      obj.entitlementId = message.entitlementId;
+    }
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.byOin !== "") {
+      obj.byOin = message.byOin;
+    }
+    if (message.holdId !== "") {
+      obj.holdId = message.holdId;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EntitlementChangeHeld>): EntitlementChangeHeld {
+    return EntitlementChangeHeld.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EntitlementChangeHeld>): EntitlementChangeHeld {
+    const message = createBaseEntitlementChangeHeld();
+    message.entitlementId = object.entitlementId ?? "";
+    message.productId = object.productId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.byOin = object.byOin ?? "";
+    message.holdId = object.holdId ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseEntitlementHoldDecided(): EntitlementHoldDecided {
+  return { holdId: "", schoolOin: "", approved: false, items: 0, waiting: 0 };
+}
+
+export const EntitlementHoldDecided: MessageFns<EntitlementHoldDecided> = {
+  encode(message: EntitlementHoldDecided, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.holdId !== "") {
+      writer.uint32(10).string(message.holdId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.approved !== false) {
+      writer.uint32(24).bool(message.approved);
+    }
+    if (message.items !== 0) {
+      writer.uint32(32).uint32(message.items);
+    }
+    if (message.waiting !== 0) {
+      writer.uint32(40).uint32(message.waiting);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EntitlementHoldDecided {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEntitlementHoldDecided();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.approved = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.items = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.waiting = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EntitlementHoldDecided {
+    return {
+      holdId: isSet(object.holdId)
+        ? globalThis.String(object.holdId)
+        : isSet(object.hold_id)
+        ? globalThis.String(object.hold_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      approved: isSet(object.approved) ? globalThis.Boolean(object.approved) : false,
+      items: isSet(object.items) ? globalThis.Number(object.items) : 0,
+      waiting: isSet(object.waiting) ? globalThis.Number(object.waiting) : 0,
+    };
+  },
+
+  toJSON(message: EntitlementHoldDecided): unknown {
+    const obj: any = {};
+    if (message.holdId !== "") {
+      obj.holdId = message.holdId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.approved !== false) {
+      obj.approved = message.approved;
+    }
+    if (message.items !== 0) {
+      obj.items = Math.round(message.items);
+    }
+    if (message.waiting !== 0) {
+      obj.waiting = Math.round(message.waiting);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EntitlementHoldDecided>): EntitlementHoldDecided {
+    return EntitlementHoldDecided.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EntitlementHoldDecided>): EntitlementHoldDecided {
+    const message = createBaseEntitlementHoldDecided();
+    message.holdId = object.holdId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.approved = object.approved ?? false;
+    message.items = object.items ?? 0;
+    message.waiting = object.waiting ?? 0;
+    return message;
+  },
+};
+
+function createBaseEntitlementHoldRefused(): EntitlementHoldRefused {
+  return { holdId: "", schoolOin: "", code: "", told: "" };
+}
+
+export const EntitlementHoldRefused: MessageFns<EntitlementHoldRefused> = {
+  encode(message: EntitlementHoldRefused, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.holdId !== "") {
+      writer.uint32(10).string(message.holdId);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.code !== "") {
+      writer.uint32(26).string(message.code);
+    }
+    if (message.told !== "") {
+      writer.uint32(34).string(message.told);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EntitlementHoldRefused {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEntitlementHoldRefused();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.told = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EntitlementHoldRefused {
+    return {
+      holdId: isSet(object.holdId)
+        ? globalThis.String(object.holdId)
+        : isSet(object.hold_id)
+        ? globalThis.String(object.hold_id)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      told: isSet(object.told) ? globalThis.String(object.told) : "",
+    };
+  },
+
+  toJSON(message: EntitlementHoldRefused): unknown {
+    const obj: any = {};
+    if (message.holdId !== "") {
+      obj.holdId = message.holdId;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.told !== "") {
+      obj.told = message.told;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EntitlementHoldRefused>): EntitlementHoldRefused {
+    return EntitlementHoldRefused.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EntitlementHoldRefused>): EntitlementHoldRefused {
+    const message = createBaseEntitlementHoldRefused();
+    message.holdId = object.holdId ?? "";
+    message.schoolOin = object.schoolOin ?? "";
     message.code = object.code ?? "";
     message.told = object.told ?? "";
     return message;

@@ -406,6 +406,18 @@ export interface HeldRoster {
   groups: HeldGroup[];
   /** A part of it was decided: this is the rest. */
   part: boolean;
+  /** No roster waits, but withdrawals and blocks of entitlements, by product; a part may name these. */
+  products: HeldProduct[];
+}
+
+/** Entitlements of one product that would be withdrawn or blocked, as numbers. */
+export interface HeldProduct {
+  productId: string;
+  /** Empty = the catalogue does not have it. */
+  title: string;
+  entitlements: number;
+  /** Those of one learner each; the others are of a group or the school. */
+  learners: number;
 }
 
 /** A group in a difference, as numbers. */
@@ -452,6 +464,8 @@ export interface DecideHoldRequest {
   kinds: string[];
   /** A part by group (HeldGroup.group): learners who are in it now or come into it, and the group. None = everybody. */
   groups: string[];
+  /** A part of withdrawals and blocks that wait, by product. None = all. */
+  productIds: string[];
 }
 
 /** Done. */
@@ -5876,6 +5890,7 @@ function createBaseHeldRoster(): HeldRoster {
     onDay: "",
     groups: [],
     part: false,
+    products: [],
   };
 }
 
@@ -5943,6 +5958,9 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     }
     if (message.part !== false) {
       writer.uint32(160).bool(message.part);
+    }
+    for (const v of message.products) {
+      HeldProduct.encode(v!, writer.uint32(170).fork()).join();
     }
     return writer;
   },
@@ -6120,6 +6138,14 @@ export const HeldRoster: MessageFns<HeldRoster> = {
             message.part = reader.bool();
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.products.push(HeldProduct.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6200,6 +6226,9 @@ export const HeldRoster: MessageFns<HeldRoster> = {
         ? object.groups.map((e: any) => HeldGroup.fromJSON(e))
         : [],
       part: isSet(object.part) ? globalThis.Boolean(object.part) : false,
+      products: globalThis.Array.isArray(object?.products)
+        ? object.products.map((e: any) => HeldProduct.fromJSON(e))
+        : [],
     };
   },
 
@@ -6265,6 +6294,9 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     if (message.part !== false) {
       obj.part = message.part;
     }
+    if (message.products?.length) {
+      obj.products = message.products.map((e) => HeldProduct.toJSON(e));
+    }
     return obj;
   },
 
@@ -6295,6 +6327,128 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     message.onDay = object.onDay ?? "";
     message.groups = object.groups?.map((e) => HeldGroup.fromPartial(e)) || [];
     message.part = object.part ?? false;
+    message.products = object.products?.map((e) => HeldProduct.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseHeldProduct(): HeldProduct {
+  return { productId: "", title: "", entitlements: 0, learners: 0 };
+}
+
+export const HeldProduct: MessageFns<HeldProduct> = {
+  encode(message: HeldProduct, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.productId !== "") {
+      writer.uint32(10).string(message.productId);
+    }
+    if (message.title !== "") {
+      writer.uint32(18).string(message.title);
+    }
+    if (message.entitlements !== 0) {
+      writer.uint32(24).uint32(message.entitlements);
+    }
+    if (message.learners !== 0) {
+      writer.uint32(32).uint32(message.learners);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldProduct {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldProduct();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.title = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.entitlements = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.learners = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldProduct {
+    return {
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+      title: isSet(object.title) ? globalThis.String(object.title) : "",
+      entitlements: isSet(object.entitlements) ? globalThis.Number(object.entitlements) : 0,
+      learners: isSet(object.learners) ? globalThis.Number(object.learners) : 0,
+    };
+  },
+
+  toJSON(message: HeldProduct): unknown {
+    const obj: any = {};
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    if (message.title !== "") {
+      obj.title = message.title;
+    }
+    if (message.entitlements !== 0) {
+      obj.entitlements = Math.round(message.entitlements);
+    }
+    if (message.learners !== 0) {
+      obj.learners = Math.round(message.learners);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldProduct>): HeldProduct {
+    return HeldProduct.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HeldProduct>): HeldProduct {
+    const message = createBaseHeldProduct();
+    message.productId = object.productId ?? "";
+    message.title = object.title ?? "";
+    message.entitlements = object.entitlements ?? 0;
+    message.learners = object.learners ?? 0;
     return message;
   },
 };
@@ -6696,7 +6850,7 @@ export const ListHoldsResponse: MessageFns<ListHoldsResponse> = {
 };
 
 function createBaseDecideHoldRequest(): DecideHoldRequest {
-  return { holdId: "", approve: false, confirm: false, kinds: [], groups: [] };
+  return { holdId: "", approve: false, confirm: false, kinds: [], groups: [], productIds: [] };
 }
 
 export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
@@ -6715,6 +6869,9 @@ export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
     }
     for (const v of message.groups) {
       writer.uint32(42).string(v!);
+    }
+    for (const v of message.productIds) {
+      writer.uint32(50).string(v!);
     }
     return writer;
   },
@@ -6772,6 +6929,14 @@ export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
             message.groups.push(reader.string());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.productIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6795,6 +6960,11 @@ export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
       confirm: isSet(object.confirm) ? globalThis.Boolean(object.confirm) : false,
       kinds: globalThis.Array.isArray(object?.kinds) ? object.kinds.map((e: any) => globalThis.String(e)) : [],
       groups: globalThis.Array.isArray(object?.groups) ? object.groups.map((e: any) => globalThis.String(e)) : [],
+      productIds: globalThis.Array.isArray(object?.productIds)
+        ? object.productIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.product_ids)
+        ? object.product_ids.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -6815,6 +6985,9 @@ export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
     if (message.groups?.length) {
       obj.groups = message.groups;
     }
+    if (message.productIds?.length) {
+      obj.productIds = message.productIds;
+    }
     return obj;
   },
 
@@ -6828,6 +7001,7 @@ export const DecideHoldRequest: MessageFns<DecideHoldRequest> = {
     message.confirm = object.confirm ?? false;
     message.kinds = object.kinds?.map((e) => e) || [];
     message.groups = object.groups?.map((e) => e) || [];
+    message.productIds = object.productIds?.map((e) => e) || [];
     return message;
   },
 };

@@ -1,0 +1,221 @@
+/** Changes that wait for approval, as rows: put aside in the order in which they came, and decided again in that order. */
+import { decoded, emit, type LogRecord, type Unit } from '#bus';
+import { changeHoldId, uuidText } from '#kernel';
+import { isLive } from './entitlement.ts';
+import { type HoldReason, judge, type Limits, nothingTaken } from './hold.ts';
+import { type Entitlement, entitlements, type HeldRow, type HoldRow, held, holds, taken } from './tables.ts';
+
+/** Messages under one hold: a decision about it is one transaction. More begin another one. */
+export const MOST_HELD = 5_000;
+/** Rows looked at to count what stands at a school; a school with more counts as one with so many. */
+const COUNTED = 20_000;
+const PAGE = 500;
+/** A hold that was decided is shown so long. */
+const SHOWN_MS = 30 * 86_400_000;
+
+/** Decides a message that waited, as if it came now. */
+export type Decide = (record: LogRecord, unit: Unit) => void;
+
+/** Why a change that would take something away must wait; counts it where it need not. */
+export function mustWait(
+  record: LogRecord,
+  unit: Unit,
+  { school, by, ofMessage, existing }: { school: string; by: string; ofMessage: number; existing: Entitlement },
+  limits: Limits,
+): HoldReason | undefined {
+  const row = unit.get(taken, school, by);
+  const { reason, window } = judge(
+    row?.window ?? nothingTaken,
+    {
+      now: record.timeMs,
+      flow: record.flowId,
+      ofMessage,
+      spared: existing.more.spared === 1,
+      standing: () => standingOf(unit, school, by),
+    },
+    limits,
+  );
+  unit.put(taken, { school, by, window });
+  return reason;
+}
+
+/** What one party gave at a school, or published there, that still stands. */
+function standingOf(unit: Unit, school: string, by: string): number {
+  let [count, looked] = [0, 0];
+  for (let after: string | undefined; looked < COUNTED; ) {
+    const page = unit.list(entitlements, {
+      equals: [school],
+      ...(after === undefined ? {} : { after: [after] }),
+      limit: PAGE,
+    });
+    count += page.filter((row) => isLive(row.state) && (row.granter === by || row.publisher === by)).length;
+    looked += page.length;
+    if (page.length < PAGE) break;
+    after = page.at(-1)!.id;
+  }
+  return count;
+}
+
+/** Whether a message about it waits. */
+export const isHeld = (unit: Unit, row: Readonly<Entitlement> | undefined): row is Readonly<Entitlement> =>
+  row?.more.held !== undefined && unit.get(holds, row.school, row.more.held)?.state === 'waiting';
+
+/** Puts a message under a hold; what comes later about the same entitlement goes behind it. `why` of what does: `behind`. */
+export function put(
+  record: LogRecord,
+  unit: Unit,
+  existing: Readonly<Entitlement>,
+  { by, why, takes }: { by: string; why: HoldReason | 'behind'; takes: boolean },
+): void {
+  const { school, id: entitlement, product, holder } = existing;
+  const before = why === 'behind' ? unit.get(holds, school, existing.more.held!)! : waitingOf(unit, school, by, why);
+  const hold: HoldRow = before ?? {
+    school,
+    holdId: changeHoldId(uuidText(record.id)),
+    by,
+    reason: why,
+    state: 'waiting',
+    sinceMs: unit.now,
+    flow: record.flowId,
+    lastNth: 0,
+    products: [],
+    part: 0,
+  };
+  const { holdId } = hold;
+  const nth = hold.lastNth + 1;
+  const item: HeldRow = {
+    school,
+    holdId,
+    nth,
+    entitlement,
+    product,
+    takes: takes ? 1 : 0,
+    ofLearner: holder.startsWith('l:') ? 1 : 0,
+    type: record.type,
+    record: Buffer.from(record.id).toString('hex'),
+    flow: record.flowId,
+    timeMs: record.timeMs,
+    body: record.data,
+  };
+  unit.put(held, item);
+  unit.put(holds, { ...hold, lastNth: nth, products: counted(hold.products, item, 1) });
+  if (existing.more.held !== holdId) unit.put(entitlements, { ...existing, more: { ...existing.more, held: holdId } });
+  const value = { entitlementId: entitlement, productId: product, schoolOin: school, byOin: by, holdId, reason: why };
+  emit(unit, 'EntitlementChangeHeld', value, holder.startsWith('l:') ? holder.slice(2) : school);
+}
+
+const waitingOf = (unit: Unit, school: string, by: string, reason: string): Readonly<HoldRow> | undefined =>
+  unit
+    .list(holds, { index: 'waiting', equals: ['waiting', school, by, reason] })
+    .map(({ holdId }) => unit.get(holds, school, holdId)!)
+    .find(({ lastNth }) => lastNth < MOST_HELD);
+
+function counted(
+  products: HoldRow['products'],
+  { product, takes, ofLearner }: HeldRow,
+  by: 1 | -1,
+): HoldRow['products'] {
+  const of = products.find((one) => one.product === product) ?? { product, entitlements: 0, learners: 0, messages: 0 };
+  const next = {
+    product,
+    entitlements: of.entitlements + by * takes,
+    learners: of.learners + by * takes * ofLearner,
+    messages: of.messages + by,
+  };
+  const others = products.filter((one) => one !== of);
+  return next.messages === 0 ? others : [...others, next].sort((a, b) => (a.product < b.product ? -1 : 1));
+}
+
+/** Someone looked at a hold, or at some products of it. */
+export function decideHold(record: LogRecord, unit: Unit, decide: Decide): void {
+  const { schoolOin: school, holdId, approve, productIds } = decoded(record, 'EntitlementHoldDecisionSubmitted');
+  const hold = unit.get(holds, school, holdId);
+  const all = hold ? unit.list(held, { equals: [school, holdId] }) : [];
+  const meant = productIds.length === 0 ? all : all.filter(({ product }) => productIds.includes(product));
+  const refusal = !hold
+    ? { code: 'state.missing', told: 'Nothing is held under this id.' }
+    : hold.state !== 'waiting'
+      ? { code: 'state.conflict', told: 'This was decided before.' }
+      : { code: 'state.missing', told: 'Nothing of what was named waits under this hold.' };
+  if (hold?.state !== 'waiting' || meant.length === 0) {
+    emit(unit, 'EntitlementHoldRefused', { holdId, schoolOin: school, ...refusal }, school);
+    return;
+  }
+  const waiting = all.length - meant.length;
+  const left = meant.reduce((products, item) => counted(products, item, -1), hold.products);
+  const state = waiting > 0 ? 'waiting' : approve ? 'approved' : 'rejected';
+  unit.put(holds, { ...hold, state, products: waiting > 0 ? left : hold.products, part: waiting > 0 ? 1 : hold.part });
+  if (waiting === 0) watch(unit, school, holdId);
+  emit(
+    unit,
+    'EntitlementHoldDecided',
+    { holdId, schoolOin: school, approved: approve, items: meant.length, waiting },
+    school,
+  );
+  for (const item of meant) release(unit, item, approve, decide);
+}
+
+/** What waits about an entitlement that ended meanwhile is decided: nothing that it asks can happen any more. */
+export function releaseEnded(unit: Unit, { school, id }: Readonly<Entitlement>, decide: Decide): void {
+  const items = unit.list(held, { index: 'of', equals: [school, id] });
+  for (const item of items) {
+    const hold = unit.get(holds, school, item.holdId);
+    if (hold?.state !== 'waiting') continue;
+    const products = counted(hold.products, item, -1);
+    const isOver = products.length === 0;
+    unit.put(holds, { ...hold, products, ...(isOver ? { state: 'ended' } : {}) });
+    if (isOver) watch(unit, school, hold.holdId);
+  }
+  for (const item of items) release(unit, item, true, decide);
+}
+
+function release(unit: Unit, item: Readonly<HeldRow>, approve: boolean, decide: Decide): void {
+  const { school, holdId, nth, entitlement, flow: flowId } = item;
+  if (!unit.get(held, school, holdId, nth)) return;
+  unit.remove(held, school, holdId, nth);
+  const row = unit.get(entitlements, school, entitlement);
+  if (row?.more.held === holdId) {
+    const { held: _, spared: __, ...more } = row.more;
+    unit.put(entitlements, { ...row, more: approve ? more : { ...more, spared: 1 } });
+  }
+  const record = recordOf(item);
+  if (approve || item.takes === 0) {
+    decide(record, unit);
+    return;
+  }
+  const { byOin } = decoded(record, 'WithdrawSubmitted');
+  const told = 'It waited for approval and was rejected.';
+  emit(
+    unit,
+    'EntitlementChangeRefused',
+    { entitlementId: entitlement, schoolOin: school, byOin, code: 'hold.pending', told },
+    school,
+    { flowId, school },
+  );
+}
+
+/** The record that was put aside. Its place on the log is passed. */
+const recordOf = ({ school, type, record, flow, timeMs, body }: Readonly<HeldRow>): LogRecord => ({
+  stream: 'entitlements',
+  partition: 0,
+  number: 0,
+  id: Buffer.from(record, 'hex'),
+  key: school,
+  type,
+  flowId: flow,
+  school,
+  traceparent: '',
+  timeMs,
+  data: body,
+});
+
+const watch = (unit: Unit, school: string, holdId: string): void =>
+  unit.setTimer({
+    id: `hold:${school}:${holdId}`,
+    atMs: unit.now + SHOWN_MS,
+    key: school,
+    payload: ['hold', school, holdId].join('|'),
+  });
+
+/** A hold that was decided has been shown long enough. */
+export const dropHold = (unit: Unit, school: string, holdId: string): void => unit.remove(holds, school, holdId);

@@ -1,0 +1,244 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type TestBench, testBench } from '#bus';
+import { EntitlementTerms } from '#proto/eduk/core/v1/ordering';
+import { Product } from '#proto/eduk/core/v1/product';
+import { EntitlementsServiceDefinition } from '#proto/eduk/entitlements/v1/entitlements';
+import { GRANTED, WITHDRAWN } from './entitlement.ts';
+import { judge, nothingTaken, type Window } from './hold.ts';
+import { entitlementsWith } from './index.ts';
+import { entitlements, held, holds } from './tables.ts';
+
+const school = '0000000700001AB00000';
+const seller = '00000001000000000001';
+const publisher = '00000001000000000002';
+const HOUR = 3_600_000;
+
+describe('a withdrawal waits', () => {
+  const limits = { withdrawals: 20, percent: 10 };
+  const take = (window: Window, now: number, ofMessage = 1, flow = `${now}`, standing = 100) =>
+    judge(window, { now, flow, ofMessage, spared: false, standing: () => standing }, limits);
+
+  test('where more than so many, and more than that share, go within a day; a message waits whole', () => {
+    let window = nothingTaken;
+    for (let i = 0; i < 20; i++) {
+      const { reason, window: next } = take(window, i * HOUR, 1, `f${i}`, 100 - i);
+      expect(reason).toBe(undefined);
+      window = next;
+    }
+    expect(take(window, 20 * HOUR, 1, 'f', 80).reason).toBe('withdraws_many');
+    // A day after the first ones, they count no more.
+    expect(take(window, 30 * HOUR, 1, 'f', 80).reason).toBe(undefined);
+    expect(take(nothingTaken, 0, 21).reason).toBe('withdraws_many');
+    expect(take(nothingTaken, 0, 21, 'f', 1000).reason).toBe(undefined);
+    expect(
+      judge(
+        nothingTaken,
+        { now: 0, flow: 'f', ofMessage: 500, spared: false, standing: () => 1 },
+        { ...limits, withdrawals: 0 },
+      ).reason,
+    ).toBe(undefined);
+  });
+
+  test('all of one message, or none of it, whatever came before', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ size: fc.integer({ min: 1, max: 30 }), after: fc.integer({ min: 0, max: 5 }) }), {
+          maxLength: 12,
+        }),
+        fc.integer({ min: 0, max: 400 }),
+        (messages, standing) => {
+          let window = nothingTaken;
+          let [now, stands] = [0, standing];
+          for (const [i, { size, after }] of messages.entries()) {
+            now += after * HOUR;
+            const reasons = new Set<string | undefined>();
+            for (let n = 0; n < size; n++) {
+              const judged = take(window, now, size, `f${i}`, stands);
+              if (judged.reason === undefined) stands--;
+              reasons.add(judged.reason);
+              window = judged.window;
+            }
+            expect(reasons.size).toBe(1);
+          }
+        },
+      ),
+    );
+  });
+});
+
+const open = (withdrawals = 2): TestBench => {
+  const bench = testBench(entitlementsWith({ withdrawals, percent: 10 }), { now: '2026-11-22T11:00:00Z' });
+  for (const productId of ['maths', 'dutch'])
+    bench.submit(
+      'ProductPublished',
+      { product: Product.fromPartial({ productId, publisherOin: publisher, platformOin: publisher }) },
+      productId,
+    );
+  return bench;
+};
+const grant = (bench: TestBench, id: string, productId = 'maths', endsOn = ''): string =>
+  bench.submit(
+    'GrantSubmitted',
+    {
+      terms: EntitlementTerms.fromPartial({ entitlementId: id, productId, endsOn }),
+      schoolOin: school,
+      holder: { learner: `l-${id}`, group: '' },
+      byOin: seller,
+    },
+    `l-${id}`,
+    { school },
+  );
+const change = (bench: TestBench, id: string, mode = 'withdraw', ofMessage = 1, flowId?: string): string =>
+  bench.submit(
+    'WithdrawSubmitted',
+    { schoolOin: school, entitlementId: id, mode, byOin: seller, ofMessage },
+    school,
+    flowId === undefined ? { school } : { school, flowId },
+  );
+const decideIt = (bench: TestBench, holdId: string, approve: boolean, productIds: string[] = []): string =>
+  bench.submit('EntitlementHoldDecisionSubmitted', { schoolOin: school, holdId, approve, productIds }, school, {
+    school,
+  });
+const waiting = async (bench: TestBench) =>
+  (await bench.client(EntitlementsServiceDefinition).listChangeHolds({ schoolOin: school, decided: false })).holds;
+const stateOf = (bench: TestBench, id: string) => bench.get(entitlements, school, id)?.state;
+const said = (bench: TestBench) =>
+  bench.events().map(({ name, value }) => `${name} ${(value as { code?: string }).code ?? ''}`.trim());
+
+const ids = ['a', 'b', 'c', 'd'];
+const withFour = (withdrawals = 2): TestBench => {
+  const bench = open(withdrawals);
+  for (const [i, id] of ids.entries()) grant(bench, id, i < 2 ? 'maths' : 'dutch');
+  bench.clear();
+  return bench;
+};
+const all = (bench: TestBench): void => {
+  for (const id of ids) change(bench, id, 'withdraw', ids.length, '01a81aab-cc00-7431-8359-07c7b2405ced');
+};
+
+test('a message that takes much away waits whole, by product; released in part, and the rest rejected', async () => {
+  const bench = withFour();
+  all(bench);
+  expect(said(bench)).toEqual(ids.map(() => 'EntitlementChangeHeld'));
+  const [hold, ...others] = await waiting(bench);
+  expect(others).toEqual([]);
+  expect(hold).toMatchObject({
+    reason: 'withdraws_many',
+    byOin: seller,
+    part: false,
+    products: [
+      { productId: 'dutch', entitlements: 2, learners: 2 },
+      { productId: 'maths', entitlements: 2, learners: 2 },
+    ],
+  });
+  bench.clear();
+  const first = decideIt(bench, hold!.holdId, true, ['maths']);
+  expect(said(bench)).toEqual(['EntitlementHoldDecided', 'EntitlementChanged', 'EntitlementChanged']);
+  expect(bench.events('EntitlementHoldDecided')[0]).toMatchObject({ flowId: first, value: { items: 2, waiting: 2 } });
+  expect(bench.events('EntitlementChanged')[0]!.flowId).toBe('01a81aab-cc00-7431-8359-07c7b2405ced');
+  expect(ids.map((id) => stateOf(bench, id))).toEqual([WITHDRAWN, WITHDRAWN, GRANTED, GRANTED]);
+  expect(await waiting(bench)).toMatchObject([{ part: true, products: [{ productId: 'dutch', entitlements: 2 }] }]);
+  bench.clear();
+  decideIt(bench, hold!.holdId, false);
+  expect(said(bench).slice(1)).toEqual([
+    'EntitlementChangeRefused hold.pending',
+    'EntitlementChangeRefused hold.pending',
+  ]);
+  expect([await waiting(bench), bench.list(held, { equals: [] })]).toEqual([[], []]);
+  // One is few, but somebody said no before.
+  change(bench, 'c');
+  expect(await waiting(bench)).toMatchObject([{ reason: 'said_again' }]);
+  bench.clear();
+  decideIt(bench, hold!.holdId, true);
+  decideIt(bench, 'change-x', true);
+  expect(said(bench)).toEqual(['EntitlementHoldRefused state.conflict', 'EntitlementHoldRefused state.missing']);
+});
+
+test('what comes after one that waits stays behind it; use goes on, and then nothing can be undone', async () => {
+  const bench = withFour();
+  all(bench);
+  bench.clear();
+  grant(bench, 'a');
+  change(bench, 'b', 'unblock');
+  expect(bench.events('EntitlementChangeHeld').map(({ value }) => value.reason)).toEqual(['behind', 'behind']);
+  bench.submit(
+    'UsageSubmitted',
+    { schoolOin: school, entitlementId: 'c', day: '2026-11-22', times: 1, byOin: publisher },
+    school,
+  );
+  bench.clear();
+  decideIt(bench, (await waiting(bench))[0]!.holdId, true);
+  expect(said(bench)).toEqual([
+    'EntitlementHoldDecided',
+    'EntitlementChanged',
+    'EntitlementChanged',
+    'EntitlementChangeRefused state.conflict',
+    'EntitlementChanged',
+    'GrantRefused entitlement.blocked',
+    'EntitlementChangeRefused entitlement.blocked',
+  ]);
+});
+
+test('swaps, repeats and what ends today never wait; what ends while it waits is told so', async () => {
+  const bench = open();
+  for (const id of ids) grant(bench, id, 'maths', id === 'a' ? '2026-11-30' : '2026-11-22');
+  bench.clear();
+  for (const id of ['b', 'c', 'd']) change(bench, id, 'withdraw', 3);
+  expect(bench.events('EntitlementChanged')).toHaveLength(3);
+  change(bench, 'a', 'withdraw', 30);
+  expect(await waiting(bench)).toHaveLength(1);
+  bench.clear();
+  bench.advance(10 * 24 * HOUR);
+  expect(said(bench)).toEqual(['EntitlementChanged', 'EntitlementChangeRefused entitlement.expired']);
+  expect([await waiting(bench), bench.list(holds, { equals: [school] })]).toMatchObject([[], [{ state: 'ended' }]]);
+  for (const id of ['e', 'f', 'g']) grant(bench, id);
+  bench.clear();
+  for (const id of ['e', 'f', 'g'])
+    bench.submit(
+      'WithdrawSubmitted',
+      {
+        schoolOin: school,
+        entitlementId: id,
+        mode: 'withdraw',
+        byOin: seller,
+        swapToProductId: 'dutch',
+        swapToEntitlementId: `to-${id}`,
+        ofMessage: 3,
+      },
+      school,
+      { school },
+    );
+  expect(bench.events('EntitlementGranted')).toHaveLength(3);
+});
+
+test('whatever waited: once it is approved, each entitlement stands as if nothing had waited, and no message is lost', () => {
+  const step = fc.record({
+    id: fc.constantFrom(...ids),
+    what: fc.constantFrom('grant', 'withdraw', 'withdraw', 'block', 'unblock'),
+    size: fc.constantFrom(1, 1, 9),
+  });
+  const run = (bench: TestBench, steps: { id: string; what: string; size: number }[]): string[] =>
+    steps.map(({ id, what, size }) =>
+      what === 'grant' ? grant(bench, id, ids.indexOf(id) < 2 ? 'maths' : 'dutch') : change(bench, id, what, size),
+    );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 12 }), fc.subarray(['maths', 'dutch']), (steps, first) => {
+      const [free, bench] = [withFour(0), withFour(1)];
+      run(free, steps);
+      const flows = run(bench, steps);
+      const open = () => bench.list(holds, { index: 'waiting', equals: ['waiting'] });
+      for (const { holdId } of open()) decideIt(bench, holdId, true, first);
+      for (const { holdId } of open()) decideIt(bench, holdId, true);
+      expect(ids.map((id) => stateOf(bench, id))).toEqual(ids.map((id) => stateOf(free, id)));
+      expect(bench.list(held, { equals: [] })).toEqual([]);
+      for (const flowId of flows) {
+        const answers = bench
+          .events()
+          .filter((event) => event.flowId === flowId && event.name !== 'EntitlementChangeHeld');
+        expect(answers).toHaveLength(1);
+      }
+    }),
+    { numRuns: 60 },
+  );
+});

@@ -1,0 +1,123 @@
+/** What waits until somebody has looked, on the wire: a roster and withdrawals, decided in parts. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { EntitlementState } from '#proto/eduk/core/v1/ordering';
+import { Role, Service } from '#proto/eduk/core/v1/party';
+import { WithdrawMode } from '#proto/eduk/gateway/v1/entitlement';
+import { edexml } from './files.ts';
+import { eckId, newSchool, sendAll, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
+import { refusedCall } from './told.ts';
+
+let at: TestGateway;
+let seller: TestParty;
+const oin = newSchool();
+const book = (n: number): string => `97890000031${10 + n}`;
+const everyone = Array.from({ length: 30 }, (_, i) => i + 1);
+
+async function until<T>(ask: () => Promise<T>, holds: (answer: T) => boolean): Promise<T> {
+  for (const end = Date.now() + 60_000; ; await sleep(50)) {
+    const answer = await ask();
+    if (holds(answer) || Date.now() > end) return answer;
+  }
+}
+const roster = (asOf: string, pupils: readonly number[]) =>
+  at.operator.importRoster([
+    {
+      chunk: Buffer.from(
+        edexml({ school: oin, asOf, pupils: pupils.map((n) => ({ key: `L-${n}`, eckId: eckId(n) })) }),
+      ),
+    },
+  ]);
+const holdsNow = async () => (await at.operator.listHolds({ schoolOin: oin, decided: false })).holds;
+const stateOf = async (reference: string) =>
+  (await seller.flows.getFlow({ reference, method: 'EntitlementService/WithdrawEntitlements' })).flow!;
+const standing = async () => {
+  const { entitlements } = await seller.entitlements.listEntitlements({ schoolOin: oin, limit: 100 } as never);
+  return entitlements.filter(({ state }) => state === EntitlementState.ENTITLEMENT_STATE_GRANTED).length;
+};
+
+beforeAll(async () => {
+  at = await startTestGateway();
+  await at.party('Basisschool De Linde', [Role.ROLE_SCHOOL], oin);
+  seller = await at.party('Uitgeverij Els', [Role.ROLE_PUBLISHER, Role.ROLE_DISTRIBUTOR]);
+  await at.mandate(oin, seller.oin, [Service.SERVICE_ENTITLEMENT]);
+  await sendAll(
+    seller.catalogue.publishProducts(),
+    [0, 1].map((n) => ({
+      reference: `p-${n}`,
+      product: { productId: book(n), title: `Boek ${n}`, licence: { licensed: true } },
+    })),
+  );
+  await roster('2026-10-01', everyone);
+});
+afterAll(() => at?.stop());
+
+test('of a held roster those who join are approved; those who leave are kept, and held again', async () => {
+  const tonight = [...everyone.slice(0, 20), 40];
+  const { holdId } = await roster('2026-10-02', tonight);
+  expect(await holdsNow()).toMatchObject([{ holdId, part: false, difference: { joined: 1, left: 10 } }]);
+  expect((await refusedCall(at.operator.decideHold({ holdId, approve: true, kinds: ['pupils'] }))).code).toBeDefined();
+  const part = await at.operator.decideHold({ holdId, approve: true, kinds: ['joined'] });
+  expect(part.decision).toMatchObject({ outcome: 'HoldDecided' });
+  expect(await holdsNow()).toMatchObject([{ holdId, part: true, difference: { before: 31, joined: 0, left: 10 } }]);
+  await at.operator.decideHold({ holdId, approve: false });
+  expect(await holdsNow()).toEqual([]);
+  // Two of them: few, and not approved.
+  await roster('2026-10-03', [...everyone.slice(0, 28), 40]);
+  const [again] = await holdsNow();
+  expect(again).toMatchObject({ reason: 'said_again', difference: { left: 2 } });
+  await at.operator.decideHold({ holdId: again!.holdId, approve: true });
+  expect(await holdsNow()).toEqual([]);
+});
+
+test('withdrawals beyond the threshold wait: who loses what is shown, a part goes on, the rest is told that it does not', async () => {
+  const ids = everyone.slice(0, 24).map((n) => `e-${n}`);
+  await sendAll(
+    seller.entitlements.grantEntitlements(),
+    ids.map((id, i) => ({
+      reference: id,
+      schoolOin: oin,
+      holder: { learner: { eckId: eckId(i + 1) } },
+      terms: { entitlementId: id, productId: book(i < 14 ? 0 : 1) },
+    })),
+  );
+  await until(standing, (count) => count === 24);
+  const answer = await seller.entitlements.withdrawEntitlements({
+    reference: 'mistake',
+    schoolOin: oin,
+    entitlementIds: ids,
+    mode: WithdrawMode.WITHDRAW_MODE_WITHDRAW,
+    waitMs: 10_000n,
+  });
+  // Taken, and not refused: it waits.
+  expect(answer.decision).toMatchObject({ outcome: 'EntitlementChangeHeld', code: 'hold.pending' });
+  const held = await until(
+    () => stateOf('mistake'),
+    ({ state }) => state === 'held',
+  );
+  expect(held.state).toBe('held');
+  const [hold] = await until(holdsNow, ([first]) => first?.products.length === 2);
+  expect(hold).toMatchObject({
+    reason: 'withdraws_many',
+    byOin: seller.oin,
+    products: [
+      { productId: book(0), title: 'Boek 0', entitlements: 14, learners: 14 },
+      { productId: book(1), title: 'Boek 1', entitlements: 10, learners: 10 },
+    ],
+  });
+  expect(await standing()).toBe(24);
+  expect((await at.operator.status({})).holds).toBe(1);
+  const { blockers } = await at.operator.whyBlocked({ schoolOin: oin, productId: book(0) });
+  expect(blockers.find(({ code }) => code === 'hold.pending')).toMatchObject({ who: 'school', partyOin: oin });
+  const { holdId } = hold!;
+  await at.operator.decideHold({ holdId, approve: true, productIds: [book(0)] });
+  await until(standing, (count) => count === 10);
+  expect((await stateOf('mistake')).state).toBe('held');
+  await at.operator.decideHold({ holdId, approve: false });
+  const decided = await until(
+    () => stateOf('mistake'),
+    ({ state }) => state !== 'held',
+  );
+  expect(decided.state).toBe('decided');
+  expect([await standing(), await holdsNow()]).toEqual([10, []]);
+});
