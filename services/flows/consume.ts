@@ -2,9 +2,10 @@
 import { type Consumer, decoded, type LogRecord, type TimerRow, type Unit } from '#bus';
 import { uuidBytes } from '#kernel';
 import { type EventName, events } from '#proto/events';
+import { countMinutes } from './counts.ts';
 import { type Answer, type Asked, meanings } from './events.ts';
 import { begun, withAnswer, withAsked } from './flow.ts';
-import { score } from './scores.ts';
+import { addScores, gathered, score } from './scores.ts';
 import { type FlowTableRow, flowsTable } from './tables.ts';
 
 const DAY_MS = 86_400_000;
@@ -35,6 +36,11 @@ export const consumer = (changed: (flowId: string) => void): Consumer => ({
       unit.setTimer({ id: SWEEP, atMs: unit.now + DAY_MS, key: SWEEP, payload: '' });
   },
   onTimer: sweep,
+  settle(sums, unit) {
+    const { accepted, refused } = gathered(sums);
+    addScores(unit, accepted, refused);
+    countMinutes(unit, accepted);
+  },
 });
 
 function onAsked(record: LogRecord, meaning: Asked, unit: Unit): void {

@@ -1,29 +1,61 @@
-/** How much was accepted in the last hour, by minute, sender and method: rows are counted once, and kept as numbers in memory. */
-import type { EngineView } from '#bus';
+/** How much was accepted in the last hour, by minute, sender and method: gathered as flows are written, so that a question reads counts and no flows. */
+import type { EngineView, Unit } from '#bus';
 import type { CountFlowsResponse, FlowCount } from '#proto/eduk/flows/v1/flows';
-import { flowsTable } from './tables.ts';
+import type { Accepted } from './scores.ts';
+import { flowsTable, type MinuteRow, minutes } from './tables.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
-/** What is younger may still get rows under ids that were passed: it is counted anew each time. */
-const SETTLED_MS = 3_000;
 /** An answer is given again for so long. */
 const FRESH_MS = 800;
 const PAGE = 2_000;
 /** Rows that one answer may read; what came before is left out, and the answer says so. */
 const MOST_READ = 40_000;
+/** Rows that leave with a new one. */
+const GO_AT_ONCE = 500;
+/** The row that says since when minutes are counted. */
+const MARK = { minute: 0, party: '', method: '', accepted: 0 } as const;
+const minuteOf = (ms: number): number => ms - (ms % MINUTE_MS);
 
-interface Tally {
-  /** By minute. */
-  minutes: Map<number, Map<string, { accepted: number; lastMs: number }>>;
+/** What a group accepted goes into the rows of its minutes, and those that are older than an hour leave. */
+export function countMinutes(unit: Unit, accepted: readonly Accepted[]): void {
+  const changed = new Map<string, MinuteRow>();
+  let first = Number.POSITIVE_INFINITY;
+  for (const { acceptedMs, party, method, times } of accepted) {
+    if (acceptedMs <= unit.now - HOUR_MS) continue;
+    const minute = minuteOf(acceptedMs);
+    first = Math.min(first, acceptedMs);
+    const name = `${minute}|${party}|${method}`;
+    const row = changed.get(name) ?? { minute, party, method, accepted: 0, lastMs: 0 };
+    changed.set(name, { ...row, accepted: row.accepted + times, lastMs: Math.max(row.lastMs, acceptedMs) });
+  }
+  let isNew = false;
+  for (const { minute, party, method, accepted, lastMs } of changed.values()) {
+    const before = unit.get(minutes, minute, party, method);
+    if (before === undefined) isNew = true;
+    unit.put(minutes, {
+      minute,
+      party,
+      method,
+      accepted: accepted + (before?.accepted ?? 0),
+      lastMs: Math.max(lastMs, before?.lastMs ?? 0),
+    });
+  }
+  if (!isNew) return;
+  if (unit.get(minutes, MARK.minute, MARK.party, MARK.method) === undefined) {
+    const [oldest] = unit.list(flowsTable, { equals: [], limit: 1 });
+    unit.put(minutes, { ...MARK, lastMs: oldest && oldest.acceptedMs < first ? unit.now : 0 });
+  }
+  for (const { minute, party, method } of unit.list(minutes, { equals: [], after: afterMark, limit: GO_AT_ONCE })) {
+    if (minute >= minuteOf(unit.now) - HOUR_MS) break;
+    unit.remove(minutes, minute, party, method);
+  }
 }
+
+const afterMark = [MARK.minute, MARK.party, MARK.method];
 
 export class Counts {
   readonly #engine: EngineView;
-  #settled: Tally = { minutes: new Map() };
-  /** Everything before is in `#settled`. */
-  #through = 0;
-  #coveredFrom = 0;
   #answer: { atMs: number; response: CountFlowsResponse } | undefined;
 
   constructor(engine: EngineView) {
@@ -40,91 +72,43 @@ export class Counts {
 
   #fresh(now: number): CountFlowsResponse {
     const firstMinute = minuteOf(now) - HOUR_MS + MINUTE_MS;
-    const settles = now - SETTLED_MS;
-    if (this.#through < firstMinute || this.#through > now) {
-      this.#settled = { minutes: new Map() };
-      this.#through = this.#coveredFrom = firstMinute;
-    }
-    for (const minute of this.#settled.minutes.keys()) if (minute < firstMinute) this.#settled.minutes.delete(minute);
-    const young: Tally = { minutes: new Map() };
-    let read = 0;
-    let before: string | undefined;
+    const since = this.#engine.get(minutes, MARK.minute, MARK.party, MARK.method)?.lastMs ?? 0;
+    const bars = Array.from({ length: HOUR_MS / MINUTE_MS }, (_, i) => ({
+      minuteMs: BigInt(firstMinute + i * MINUTE_MS),
+      accepted: 0,
+    }));
+    const counts = new Map<string, FlowCount>();
+    let coveredFrom = Math.max(firstMinute, since);
+    let before: (string | number)[] | undefined;
     // Newest first: where there is more than may be read, the newest are what somebody looks at.
-    for (;;) {
-      const page = this.#engine.list(flowsTable, {
+    for (let read = 0; ; read += PAGE) {
+      const page = this.#engine.list(minutes, {
         equals: [],
-        ...(before === undefined ? {} : { after: [before] }),
+        ...(before === undefined ? {} : { after: before }),
         descending: true,
         limit: PAGE,
       });
-      let isOld = false;
-      for (const { acceptedMs, party, method } of page) {
-        // Ids are made a moment before the message is accepted, at several doors.
-        if (acceptedMs < this.#through - SETTLED_MS) {
-          isOld = true;
-          break;
-        }
-        if (acceptedMs < this.#through) continue;
-        add(acceptedMs < settles ? this.#settled : young, acceptedMs, party, method);
+      for (const { minute, party, method, accepted, lastMs } of page) {
+        if (minute < firstMinute) continue;
+        // Doors are ahead by a moment.
+        bars[Math.min((minute - firstMinute) / MINUTE_MS, bars.length - 1)]!.accepted += accepted;
+        const name = `${party}|${method}`;
+        const known = counts.get(name);
+        if (known) known.accepted += accepted;
+        else counts.set(name, { partyOin: party, method, accepted, lastMs: BigInt(lastMs) });
       }
-      read += page.length;
-      if (isOld || page.length < PAGE) break;
-      before = page.at(-1)!.flowId;
-      if (read >= MOST_READ) {
-        this.#settled.minutes = new Map(
-          [...this.#settled.minutes].filter(([minute]) => minute >= minuteOf(page.at(-1)!.acceptedMs)),
-        );
-        this.#coveredFrom = page.at(-1)!.acceptedMs;
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE || last.minute < firstMinute) break;
+      if (read + PAGE >= MOST_READ) {
+        coveredFrom = Math.max(coveredFrom, last.minute + MINUTE_MS);
         break;
       }
+      before = [last.minute, last.party, last.method];
     }
-    this.#through = Math.max(this.#through, settles);
-    this.#coveredFrom = Math.max(this.#coveredFrom, firstMinute);
-    return answerOf([this.#settled, young], firstMinute, this.#coveredFrom);
+    return {
+      minutes: bars,
+      counts: [...counts.values()].sort((a, b) => b.accepted - a.accepted),
+      coveredFromMs: BigInt(coveredFrom),
+    };
   }
-}
-
-const minuteOf = (ms: number): number => ms - (ms % MINUTE_MS);
-
-function add({ minutes }: Tally, atMs: number, party: string, method: string): void {
-  const minute = minuteOf(atMs);
-  let of = minutes.get(minute);
-  if (!of) minutes.set(minute, (of = new Map()));
-  const name = `${party}|${method}`;
-  const cell = of.get(name);
-  if (cell) {
-    cell.accepted += 1;
-    cell.lastMs = Math.max(cell.lastMs, atMs);
-  } else of.set(name, { accepted: 1, lastMs: atMs });
-}
-
-function answerOf(tallies: readonly Tally[], firstMinute: number, coveredFrom: number): CountFlowsResponse {
-  const counts = new Map<string, FlowCount>();
-  const minutes = Array.from({ length: HOUR_MS / MINUTE_MS }, (_, i) => ({
-    minuteMs: BigInt(firstMinute + i * MINUTE_MS),
-    accepted: 0,
-  }));
-  for (const tally of tallies)
-    for (const [minute, of] of tally.minutes)
-      for (const [name, { accepted, lastMs }] of of) {
-        const bar = minutes[(minute - firstMinute) / MINUTE_MS];
-        if (bar) bar.accepted += accepted;
-        const at = name.indexOf('|');
-        const known = counts.get(name);
-        if (known) {
-          known.accepted += accepted;
-          if (BigInt(lastMs) > known.lastMs) known.lastMs = BigInt(lastMs);
-        } else
-          counts.set(name, {
-            partyOin: name.slice(0, at),
-            method: name.slice(at + 1),
-            accepted,
-            lastMs: BigInt(lastMs),
-          });
-      }
-  return {
-    minutes,
-    counts: [...counts.values()].sort((a, b) => b.accepted - a.accepted),
-    coveredFromMs: BigInt(coveredFrom),
-  };
 }

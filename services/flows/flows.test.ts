@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decoded, emit, flowBytes, type ServiceModule, testBench } from '#bus';
+import { decoded, emit, flowBytes, type ServiceModule, testBench, type Unit } from '#bus';
 import { newId, uuidBytes } from '#kernel';
 import { FindFlowsRequest, FlowsServiceDefinition, type RefusalNote } from '#proto/eduk/flows/v1/flows';
 import { type EventName, events } from '#proto/events';
@@ -11,8 +11,8 @@ import { idBefore } from './find.ts';
 import { begun, withAnswer, withAsked } from './flow.ts';
 import { flows } from './index.ts';
 import { listRefusals, noteRefusals } from './refusals.ts';
-import { listScores, score } from './scores.ts';
-import { type FlowTableRow, flowsTable, type ScoreRow } from './tables.ts';
+import { addScores, gathered, listScores, score } from './scores.ts';
+import { type FlowTableRow, flowsTable, minutes, type ScoreRow } from './tables.ts';
 
 const SCHOOL = '0000000700012AB00000';
 const SELLER = '00000001000000000002';
@@ -397,6 +397,36 @@ describe('how much is accepted', () => {
     expect((await ask(at)).bars).toEqual([1]);
     at.bench.advance(31 * 60_000);
     expect((await ask(at)).bars).toEqual([]);
+    const flowId = idAt(at.bench.now());
+    // Two parts of one message are one; and what is older than an hour leaves.
+    for (const id of ['e3', 'e4']) at.bench.submit('GrantSubmitted', grant(id), 'l1', { ...at.school, flowId });
+    at.bench.advance(1_000);
+    expect((await ask(at)).bars).toEqual([1]);
+    const rows = at.bench.list(minutes, { equals: [] });
+    expect(rows.map(({ minute, accepted }) => [minute > 0, accepted])).toEqual([
+      [false, 0],
+      [true, 1],
+    ]);
+  });
+
+  test('is counted of a bulk too, and says since when where flows were there before', async () => {
+    const at = setUp(grants);
+    const { bench, client, school } = at;
+    const first = bench.now();
+    for (let n = 0; n < 40; n++)
+      bench.append('GrantSubmitted', grant(`e${n}`), `l${n}`, { ...school, flowId: idAt(first) });
+    bench.run();
+    expect((await ask(at)).counts).toEqual([[SELLER, METHOD, 40]]);
+    expect(Number((await client.countFlows({})).coveredFromMs)).toBeLessThan(first - 58 * 60_000);
+    // As the release before left it.
+    bench.view.note((unit) => {
+      for (const { minute, party, method } of unit.list(minutes, { equals: [] }))
+        unit.remove(minutes, minute, party, method);
+    });
+    bench.advance(5_000);
+    bench.submit('GrantSubmitted', grant('later'), 'l1', { ...school, flowId: idAt(bench.now()) });
+    expect(Number((await client.countFlows({})).coveredFromMs)).toBe(first + 5_000);
+    expect((await ask(at)).counts).toEqual([[SELLER, METHOD, 1]]);
   });
 });
 
@@ -485,9 +515,15 @@ describe('the score of a sender', () => {
     };
     fc.assert(
       fc.property(
-        fc.array(fc.record({ code: fc.constantFrom('', 'product.unknown', 'wire.invalid'), early: fc.boolean() }), {
-          maxLength: 12,
-        }),
+        fc.array(
+          fc.record({
+            code: fc.constantFrom('', 'product.unknown', 'wire.invalid'),
+            early: fc.boolean(),
+            ends: fc.boolean(),
+            goesOn: fc.boolean(),
+          }),
+          { maxLength: 12 },
+        ),
         (given) => {
           const rows = new Map<string, ScoreRow>();
           const name = (...key: unknown[]) => key.join('|');
@@ -496,8 +532,15 @@ describe('the score of a sender', () => {
             list: () => [],
             put: (_: unknown, row: ScoreRow) => void rows.set(name(row.party, row.lane, row.day), row),
             remove: (_: unknown, ...key: unknown[]) => void rows.delete(name(...key)),
-          } as unknown as Parameters<typeof score>[0];
-          for (const [n, { code, early }] of given.entries()) {
+            gather: (of: string, n: number) => void sums.set(of, (sums.get(of) ?? 0) + n),
+          } as unknown as Unit;
+          const sums = new Map<string, number>();
+          const settle = (): void => {
+            const { accepted, refused } = gathered(sums);
+            addScores(unit, accepted, refused);
+            sums.clear();
+          };
+          for (const [n, { code, early, ends, goesOn }] of given.entries()) {
             const { asked, said } = flowOf(n, code);
             const empty = begun(asked.flowId, 0);
             if (early) {
@@ -510,9 +553,18 @@ describe('the score of a sender', () => {
               score(unit, 'orders/0', undefined, asked);
               score(unit, 'entitlements/1', asked, withAnswer(asked, said));
             }
+            // Whatever records make a group.
+            if (ends) settle();
+            if (!goesOn) continue;
+            // A second part of the same message, which is taken: then it was not refused.
+            const first = withAnswer(asked, said);
+            const second = withAsked(first, { ...fact, atMs: AT + n }, () => true);
+            score(unit, 'orders/0', first, second);
+            score(unit, 'entitlements/1', second, withAnswer(second, { ...said, says: 'done', code: '' }));
           }
+          settle();
           const listed = listScores({ list: () => [...rows.values()] as never }, all);
-          const refused = given.filter(({ code }) => code !== '');
+          const refused = given.filter(({ code, goesOn }) => code !== '' && !goesOn);
           expect(listed.reduce((sum, row) => sum + row.accepted, 0n)).toBe(BigInt(given.length));
           const codes = listed.flatMap((row) => row.refused);
           expect(codes.reduce((sum, { times }) => sum + times, 0n)).toBe(BigInt(refused.length));

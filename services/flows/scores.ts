@@ -2,7 +2,7 @@
  * What each party sent and what of it was refused, by day: counted with the flow that changes, so that whatever order the lanes are
  * read in gives the same sum. Days older than two months become months, months three years old go.
  */
-import type { Unit } from '#bus';
+import { together, type Unit } from '#bus';
 import { dutchDay, intoMonths, isOfDays } from '#kernel';
 import type { ListScoresRequest, SenderScoreRow } from '#proto/eduk/flows/v1/flows';
 import { stateOf } from './flow.ts';
@@ -18,20 +18,71 @@ const MOST_OF_PARTY = 50_000;
 type Writer = Pick<Unit, 'get' | 'list' | 'put' | 'remove'>;
 type Counts = Readonly<Record<string, number>>;
 
-/** A flow changed, as a record of this lane said. */
-export function score(unit: Writer, lane: string, before: FlowTableRow | undefined, after: FlowTableRow): void {
-  const { party, acceptedMs } = after;
+/** So many flows of a sender that were accepted at one moment, and that a lane told of. */
+export interface Accepted {
+  acceptedMs: number;
+  party: string;
+  method: string;
+  lane: string;
+  times: number;
+}
+
+/** So many flows of a sender, accepted on one day, that a lane said are refused; below 0 = no longer. */
+export interface Refused {
+  day: string;
+  party: string;
+  lane: string;
+  code: string;
+  times: number;
+}
+
+/** Stands between the parts of what is gathered; no text of a row has it. */
+const BETWEEN = '\0';
+
+/** A flow changed, as a record of this lane said: that is gathered, and counted once a group. */
+export function score(
+  unit: Pick<Unit, 'gather'>,
+  lane: string,
+  before: FlowTableRow | undefined,
+  after: FlowTableRow,
+): void {
+  const { acceptedMs, party, method, asked } = after;
   // The question is not known yet: it is counted with it.
-  if (party === '') return;
-  const was = before?.party ? refusalOf(before) : undefined;
+  if (asked === 0) return;
+  const isNew = !before?.asked;
+  if (isNew) unit.gather(['accepted', acceptedMs, party, lane, method].join(BETWEEN), 1);
+  const was = isNew ? undefined : refusalOf(before);
   const is = refusalOf(after);
-  const isNew = !before?.party;
-  if (!isNew && was === is) return;
-  add(unit, party, lane, dutchDay(acceptedMs), {
-    accepted: isNew ? 1 : 0,
-    refused: merged(is === undefined ? {} : { [is]: 1 }, was === undefined ? {} : { [was]: -1 }),
-    lastMs: isNew ? acceptedMs : 0,
-  });
+  if (was === is || party === '') return;
+  const of = ['refused', dutchDay(acceptedMs), party, lane, ''].join(BETWEEN);
+  if (is !== undefined) unit.gather(of + is, 1);
+  if (was !== undefined) unit.gather(of + was, -1);
+}
+
+/** What `score` gathered. */
+export function gathered(sums: ReadonlyMap<string, number>): { accepted: Accepted[]; refused: Refused[] } {
+  const accepted: Accepted[] = [];
+  const refused: Refused[] = [];
+  for (const [name, times] of sums) {
+    const [kind, when = '', party = '', lane = '', what = ''] = name.split(BETWEEN);
+    if (kind === 'accepted') accepted.push({ acceptedMs: Number(when), party, lane, method: what, times });
+    else refused.push({ day: when, party, lane, code: what, times });
+  }
+  return { accepted, refused };
+}
+
+/** Within a group, after its records. */
+export function addScores(unit: Writer, accepted: readonly Accepted[], refused: readonly Refused[]): void {
+  const rows = new Map<string, ScoreRow>();
+  const note = (party: string, lane: string, day: string, more: Parameters<typeof sum>[1]): void => {
+    const name = [party, lane, day].join(BETWEEN);
+    rows.set(name, sum(rows.get(name) ?? { party, lane, day, accepted: 0, refused: {}, lastMs: 0 }, more));
+  };
+  for (const { party, lane, acceptedMs, times } of accepted)
+    if (party !== '') note(party, lane, dutchDay(acceptedMs), { accepted: times, refused: {}, lastMs: acceptedMs });
+  for (const { party, lane, day, code, times } of refused)
+    note(party, lane, day, { accepted: 0, refused: { [code]: times }, lastMs: 0 });
+  together(rows.values(), ({ party, lane, day, ...more }) => add(unit, party, lane, day, more));
 }
 
 const refusalOf = (flow: FlowTableRow): string | undefined =>

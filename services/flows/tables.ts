@@ -192,4 +192,24 @@ export const scores = table<ScoreRow>({
   retention: 'RETENTION_PUBLIC',
 });
 
-export const tables = [flowsTable, refusals, reads, counts, scores];
+/**
+ * What was accepted of one sender in one minute, by method; those of the last hour. The row of minute 0 says since when they are counted: 0 = from the
+ * first message on.
+ */
+export interface MinuteRow {
+  /** Unix milliseconds at which it begins. */
+  minute: number;
+  party: string;
+  method: string;
+  accepted: number;
+  lastMs: number;
+}
+
+export const minutes = table<MinuteRow>({
+  name: 'flows_minutes',
+  key: ['minute', 'party', 'method'],
+  columns: { minute: 'int', party: 'text', method: 'text', accepted: 'int', lastMs: 'int' },
+  retention: 'RETENTION_PUBLIC',
+});
+
+export const tables = [flowsTable, refusals, reads, counts, scores, minutes];

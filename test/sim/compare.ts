@@ -167,9 +167,9 @@ function lasting(engine: SimEngine): Map<string, string[]> {
   return all;
 }
 
-/** Counts of which nothing is left say only how it went, which hangs on when things were decided. */
+/** Counts of which nothing is left, and those of the last hour, say only how it went, which hangs on when things were decided. */
 const isPast = (table: string, row: object): boolean =>
-  table === 'flows_scores' && (row as { accepted: number }).accepted === 0;
+  table === 'flows_minutes' || (table === 'flows_scores' && (row as { accepted: number }).accepted === 0);
 
 function lastingRow(table: string, row: object, left: readonly string[]): Record<string, unknown> {
   const kept: Record<string, unknown> = {};
