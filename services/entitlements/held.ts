@@ -20,7 +20,13 @@ export type Decide = (record: LogRecord, unit: Unit) => void;
 export function mustWait(
   record: LogRecord,
   unit: Unit,
-  { school, by, ofMessage, existing }: { school: string; by: string; ofMessage: number; existing: Entitlement },
+  {
+    school,
+    by,
+    ofMessage,
+    existing,
+    frozen,
+  }: { school: string; by: string; ofMessage: number; existing: Entitlement; frozen?: boolean },
   limits: Limits,
 ): HoldReason | undefined {
   const row = unit.get(taken, school, by);
@@ -32,6 +38,7 @@ export function mustWait(
       ofMessage,
       spared: existing.more.spared === 1,
       standing: () => standingOf(unit, school, by),
+      frozen,
     },
     limits,
   );
@@ -101,7 +108,8 @@ export function put(
   unit.put(holds, { ...hold, lastNth: nth, products: counted(hold.products, item, 1) });
   if (existing.more.held !== holdId) unit.put(entitlements, { ...existing, more: { ...existing.more, held: holdId } });
   const value = { entitlementId: entitlement, productId: product, schoolOin: school, byOin: by, holdId, reason: why };
-  emit(unit, 'EntitlementChangeHeld', value, holder.startsWith('l:') ? holder.slice(2) : school);
+  const key = holder.startsWith('l:') ? holder.slice(2) : school;
+  emit(unit, 'EntitlementChangeHeld', value, key, { flowId: record.flowId, school });
 }
 
 const waitingOf = (unit: Unit, school: string, by: string, reason: string): Readonly<HoldRow> | undefined =>
@@ -152,7 +160,22 @@ export function decideHold(record: LogRecord, unit: Unit, decide: Decide): void 
     { holdId, schoolOin: school, approved: approve, items: meant.length, waiting },
     school,
   );
-  for (const item of meant) release(unit, item, approve, decide);
+  for (const item of meant) release(unit, item, approve ? 'approved' : 'rejected', decide);
+}
+
+/** What made some holds of a school wait is over: all under them is decided as if it came now, each hold in its order. */
+export function releaseWhere(
+  unit: Unit,
+  school: string,
+  isOver: (hold: Readonly<HoldRow>) => boolean,
+  decide: Decide,
+): void {
+  const waiting = unit.list(holds, { index: 'waiting', equals: ['waiting', school] });
+  for (const hold of [...waiting].filter(isOver).sort((a, b) => a.sinceMs - b.sinceMs)) {
+    unit.put(holds, { ...hold, state: 'ended' });
+    watch(unit, school, hold.holdId);
+    for (const item of unit.list(held, { equals: [school, hold.holdId] })) release(unit, item, 'over', decide);
+  }
 }
 
 /** What waits about an entitlement that ended meanwhile is decided: nothing that it asks can happen any more. */
@@ -166,20 +189,21 @@ export function releaseEnded(unit: Unit, { school, id }: Readonly<Entitlement>, 
     unit.put(holds, { ...hold, products, ...(isOver ? { state: 'ended' } : {}) });
     if (isOver) watch(unit, school, hold.holdId);
   }
-  for (const item of items) release(unit, item, true, decide);
+  for (const item of items) release(unit, item, 'over', decide);
 }
 
-function release(unit: Unit, item: Readonly<HeldRow>, approve: boolean, decide: Decide): void {
+function release(unit: Unit, item: Readonly<HeldRow>, why: 'approved' | 'rejected' | 'over', decide: Decide): void {
   const { school, holdId, nth, entitlement, flow: flowId } = item;
   if (!unit.get(held, school, holdId, nth)) return;
   unit.remove(held, school, holdId, nth);
   const row = unit.get(entitlements, school, entitlement);
   if (row?.more.held === holdId) {
-    const { held: _, spared: __, ...more } = row.more;
-    unit.put(entitlements, { ...row, more: approve ? more : { ...more, spared: 1 } });
+    const { held: _, spared, ...rest } = row.more;
+    const isSpared = why === 'rejected' || (why === 'over' && spared === 1);
+    unit.put(entitlements, { ...row, more: isSpared ? { ...rest, spared: 1 } : rest });
   }
   const record = recordOf(item);
-  if (approve || item.takes === 0) {
+  if (why !== 'rejected' || item.takes === 0) {
     decide(record, unit);
     return;
   }

@@ -212,6 +212,16 @@ test('swaps, repeats and what ends today never wait; what ends while it waits is
   expect(bench.events('EntitlementGranted')).toHaveLength(3);
 });
 
+test('while nothing may be taken away all of it waits, however little, and counts for nothing', () => {
+  expect(
+    judge(
+      nothingTaken,
+      { now: 0, flow: 'f', ofMessage: 1, spared: false, standing: () => 9, frozen: true },
+      { withdrawals: 0, percent: 10 },
+    ),
+  ).toEqual({ reason: 'freeze', window: nothingTaken });
+});
+
 test('whatever waited: once it is approved, each entitlement stands as if nothing had waited, and no message is lost', () => {
   const step = fc.record({
     id: fc.constantFrom(...ids),

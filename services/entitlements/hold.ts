@@ -4,7 +4,7 @@
  */
 
 /** Why changes wait. */
-export type HoldReason = 'withdraws_many' | 'said_again';
+export type HoldReason = 'withdraws_many' | 'said_again' | 'freeze';
 
 const HOUR_MS = 3_600_000;
 /** How far back is counted. */
@@ -37,6 +37,8 @@ export interface Taking {
   spared: boolean;
   /** How many entitlements of the sender stand at the school. */
   standing: () => number;
+  /** Nothing may be taken away there at the moment: it waits however little it is, and counts for nothing. */
+  frozen?: boolean | undefined;
 }
 
 export const nothingTaken: Window = { hours: [], flow: '', ofFlow: 0 };
@@ -46,12 +48,13 @@ const sum = (hours: Window['hours']): number => hours.reduce((all, [, count]) =>
 /** Absent reason = it goes through, and counts. */
 export function judge(
   before: Window,
-  { now, flow, ofMessage, spared, standing }: Taking,
+  { now, flow, ofMessage, spared, standing, frozen }: Taking,
   limits: Limits,
 ): { reason?: HoldReason; window: Window } {
   const first = Math.floor((now - WINDOW_MS) / HOUR_MS);
   const hours = before.hours.filter(([hour]) => hour > first);
   const window: Window = { ...before, hours, ...(hours.length === 0 ? { standing: undefined } : {}) };
+  if (frozen) return { reason: 'freeze', window };
   if (spared) return { reason: 'said_again', window };
   const ofFlow = flow === before.flow ? before.ofFlow : 0;
   const passed = sum(hours);

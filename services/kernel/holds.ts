@@ -17,3 +17,14 @@ export const rosterKinds = [
 ] as const;
 export type RosterKind = (typeof rosterKinds)[number];
 export const isRosterKind = (word: string): word is RosterKind => (rosterKinds as readonly string[]).includes(word);
+
+/** Those that take something away, or show another person. */
+export const takingKinds: ReadonlySet<RosterKind> = new Set([
+  'left',
+  'renamed',
+  'leavingLater',
+  'groupsClosed',
+  'groupsRenamed',
+  'staffLeft',
+  'staffRenamed',
+]);

@@ -2,22 +2,13 @@
  * A part of a difference: what somebody means who decides about some of it, and what is left. Pure. What is decided by itself is a
  * learner, a group or a member of staff; of what kind each is, is the gravest of what happens to it.
  */
-import { isOtherMark, type RosterKind as Kind } from '#kernel';
+import { isOtherMark, type RosterKind as Kind, takingKinds } from '#kernel';
 import type { GroupEntry, LearnerEntry, RosterDifference, StaffEntry } from '#proto/eduk/events/v1/rosters';
 import type { Changes, Claims, RosterState } from './roster.ts';
 import type { Claim } from './scope.ts';
 
-/** Those that take something away, or show another person. */
-const TAKING: ReadonlySet<Kind> = new Set([
-  'left',
-  'renamed',
-  'leavingLater',
-  'groupsClosed',
-  'groupsRenamed',
-  'staffLeft',
-  'staffRenamed',
-]);
-export const takes = ({ kind }: Item): boolean => TAKING.has(kind);
+/** Whether it takes something away, or shows another person. */
+export const takes = ({ kind }: Item): boolean => takingKinds.has(kind);
 
 /** What is meant. No kinds = all kinds; no groups = everybody. */
 export interface Part {
