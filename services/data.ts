@@ -40,6 +40,7 @@ import type {
   Duty,
   Level,
   OperatorSignIn,
+  ReconcileSettings,
   RegisterOptions,
   SamlSignIn,
   SchoolSignIn,
@@ -266,6 +267,17 @@ function registerServices(text: string): Map<string, Service[]> {
     found.set(namespace, [...new Set(services)]);
   }
   return found;
+}
+
+/** When parties are asked what they have. Throws `ConfigError`. */
+export function reconcileOf(config: Config): ReconcileSettings {
+  const [from, over] = [Number(config.EDUK_RECONCILE_FROM), Number(config.EDUK_RECONCILE_HOURS)];
+  const problems = [
+    ...(from > 23 ? ['EDUK_RECONCILE_FROM must be an hour, 0 to 23'] : []),
+    ...(over > 24 ? ['EDUK_RECONCILE_HOURS must be 0 to 24'] : []),
+  ];
+  if (problems.length > 0) throw new ConfigError(problems);
+  return { hours: { from, over }, settleMs: Number(config.EDUK_RECONCILE_SETTLE_S) * 1000 };
 }
 
 /** What papers tell of who operates the gateway. */

@@ -56,6 +56,94 @@ beforeEach(() => {
   for (const key of Object.keys(answers)) delete answers[key];
 });
 
+describe('reconcile', () => {
+  const reconciliation = {
+    partyOin: oin,
+    schoolOin: school,
+    kind: 'entitlement',
+    source: 'asked',
+    lastMs: BigInt(NOW),
+    counts: { ours: 12n, theirs: 11n, same: 8n, missing: 2n, surplus: 1n, differs: 1n, moving: 1n },
+    kept: 4n,
+  };
+  const names = [{ oin, name: 'Leerplein' }];
+  const lines = (of: object = {}, canBeAsked = true) => ({
+    reconciliations: [{ reconciliation: { ...reconciliation, ...of }, canBeAsked, dueMs: 0n }],
+    names,
+  });
+  const pair = `--party ${oin} --school ${school}`;
+
+  test('run asks about each school that the party can be asked about', async () => {
+    answer('listReconciliations', lines());
+    answer('reconcile', { reconciliation });
+    const { out, err, exit } = await eduk(`reconcile run --party ${oin}`);
+    expect(exit).toBe(0);
+    expect(asked['reconcile']).toMatchObject({ partyOin: oin, schoolOin: school });
+    expect(out).toMatch(/Leerplein[\s\S]*differs\s+2\s+1\s+1\s+8/);
+    expect(err).toContain('eduk reconcile mend');
+    answer('listReconciliations', lines({}, false));
+    expect((await eduk(`reconcile run --party ${oin} --json`)).json.error.code).toBe('state.missing');
+  });
+
+  test('show says how they stand, and with a party and a school what differs', async () => {
+    answer('listReconciliations', lines());
+    answer('listDifferences', {
+      differences: [
+        { key: 'e1', what: 'missing', ours: ['open', '9789000000019'], theirs: [], sinceMs: BigInt(NOW) },
+        { key: 'x1', what: 'surplus', ours: [], theirs: ['open', ''], sinceMs: BigInt(NOW) },
+      ],
+    });
+    const { out } = await eduk(`reconcile show ${pair}`);
+    expect(out).toMatch(/e1\s+missing\s+open 9789000000019/);
+    expect(out).toContain('And 2 more');
+    const { json } = await eduk(`reconcile show ${pair} --json`);
+    expect(json.reconciliations).toMatchObject([{ missing: 2, source: 'asked', code: null, canBeAsked: true }]);
+    expect(json.differences).toMatchObject([
+      { id: 'e1', here: { state: 'open', productId: '9789000000019' }, there: null },
+      { id: 'x1', here: null, there: { state: 'open', productId: null } },
+    ]);
+    answer('listReconciliations', { reconciliations: [], names: [] });
+    expect((await eduk('reconcile show')).out).toContain('Nothing was compared yet');
+    for (const [of, word] of [
+      [{ failures: 2, code: 'peer.refused' }, 'no answer:'],
+      [{ begunMs: BigInt(NOW) }, 'under way'],
+      [{ lastMs: 0n, counts: undefined }, 'not asked yet'],
+      [{ counts: { same: 3n } }, 'equal'],
+    ] as const) {
+      answer('listReconciliations', lines(of));
+      expect((await eduk('reconcile show --differing')).out).toContain(word);
+    }
+  });
+
+  test('mend counts what sending again mends, and writes to the party what it must remove', async () => {
+    answer('listReconciliations', lines());
+    answer('previewReplay', { jobId: 'job', decision: done });
+    const job = {
+      jobId: 'job',
+      selection: { partyOin: oin, reconciled: 'entitlement', again: true },
+      state: 'counted',
+    };
+    answer('watchReplay', { replay: { ...job, selected: 4n, had: 4n, toSend: 4n } });
+    const { out, err, exit } = await eduk(`reconcile mend ${pair}`);
+    expect(exit).toBe(0);
+    expect(asked['previewReplay'].selection).toMatchObject({
+      partyOin: oin,
+      schoolOin: school,
+      reconciled: 'entitlement',
+    });
+    expect(out.replaceAll(/\s+/g, ' ')).toContain('you have 1 entitlement that the gateway does not have of you');
+    expect(err).toContain('eduk replay run job');
+    const { json } = await eduk(`reconcile mend ${pair} --json`);
+    expect(json).toMatchObject({ reconciliation: { missing: 2 }, replay: { toSend: 4 }, message: expect.any(String) });
+    answer('watchReplay', { replay: job });
+    expect((await eduk(`reconcile mend ${pair}`)).err).toContain('ListEntitlements');
+    answer('listReconciliations', lines({ counts: { surplus: 1n } }));
+    expect((await eduk(`reconcile mend ${pair}`)).err).toContain('the party removes it itself');
+    answer('listReconciliations', lines({ lastMs: 0n }));
+    expect((await eduk(`reconcile mend ${pair} --json`)).json.error.code).toBe('state.missing');
+  });
+});
+
 describe('replay', () => {
   const job = {
     jobId: '01a206e7-fe49-72dd-9a63-0f92d265dea4',
@@ -2377,6 +2465,8 @@ describe('errors', () => {
       'replay preview': ['--party', oin],
       'replay run': ['r'],
       'replay stop': ['r'],
+      'reconcile run': ['--party', oin],
+      'reconcile mend': ['--party', oin, '--school', school],
       'learner forget': ['--school', school],
       'learner keep': ['--school', school],
       'learner replace': ['--school', school],

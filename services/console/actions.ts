@@ -64,6 +64,7 @@ export const actions: Readonly<Record<string, Action>> = {
         untilMs: dayIn(text, 'until', endOfDutchDay),
         again: given['again'] === true,
         outOfOrder: given['outOfOrder'] === true,
+        reconciled: text('reconciled'),
       },
     });
     return replayed(flowId, decision);

@@ -19,6 +19,7 @@ import {
 } from './mailbox.ts';
 import { boardOf, copyMandate, copyParty, holdersIn, schoolsUnder, stands } from './mandates.ts';
 import { cleanAside, forgetOutcome, hasEndpoint, leaveEndpoint, STANDARDS, takeEndpoint, wake } from './push.ts';
+import { cleanReconciled } from './reconciled.ts';
 import { cleanReplays, type ReplayOrder, step, takeOrder } from './replay.ts';
 import { type Route, routes } from './routes.ts';
 import {
@@ -113,9 +114,13 @@ export const consumer = (changed: (mailbox: string) => void): Consumer => ({
 function cleanAll(unit: Unit, address: Address): number {
   const { party, service } = address;
   cleanReplays(unit, party);
-  if (!hasEndpoint(unit, party)) return clean(unit, address);
+  const isMore = cleanReconciled(unit, party);
+  if (!hasEndpoint(unit, party)) {
+    const at = clean(unit, address);
+    return isMore ? unit.now + 1 : at;
+  }
   const at = clean(unit, address, (row) => forgetOutcome(unit, party, row));
-  return cleanAside(unit, party, service) > 0 ? unit.now + 1 : at;
+  return cleanAside(unit, party, service) > 0 || isMore ? unit.now + 1 : at;
 }
 
 function fanOut(record: LogRecord, unit: Unit, changed: (mailbox: string) => void): void {
@@ -165,6 +170,7 @@ function onReplay(event: ReplaySubmitted, unit: Unit): void {
     untilMs: Number(asked?.untilMs ?? 0n),
     again: asked?.again ?? false,
     outOfOrder: asked?.outOfOrder ?? false,
+    reconciled: asked?.reconciled ?? '',
   };
   const given = { action, jobId, party, selection, rate, mostErrors, secondAbove, byPerson, confirmed };
   const decided = takeOrder(unit, given);

@@ -13,6 +13,7 @@ import { type EventName, events } from '#proto/events';
 import { isForgotten, KEPT_MS, type Writer } from './mailbox.ts';
 import { boardOf, holdersIn, mayHave } from './mandates.ts';
 import { STANDARDS, standardFor, wake } from './push.ts';
+import { isAboutDifference, isKind } from './reconciled.ts';
 import { type Route, routes } from './routes.ts';
 import {
   attempts,
@@ -121,6 +122,8 @@ const put = (unit: Writer, row: ReplayRow): Decided => {
 };
 
 function begin(unit: Writer, { party, jobId, selection }: ReplayOrder): Decided {
+  if (selection.reconciled && (selection.school === '' || !isKind(selection.reconciled)))
+    return { code: 'wire.invalid', told: 'What a reconciliation found is of one school and a kind that is compared.' };
   const open = openOf(unit, party);
   if (open?.state === 'counting' || open?.state === 'running')
     return { code: 'state.conflict', told: 'Another replay of this party is under way: wait for it, or stop it.' };
@@ -310,6 +313,8 @@ function tally(unit: Writer, job: ReplayRow, { row, body, verdict, isThere }: Lo
   }
   if (is === 'had') counts.had += 1;
   if (!isThere || known === undefined || known.late > row.number) return;
+  // All that is kept about a thing that differs is sent: what the receiver has of the key about other things is no newer state of it.
+  if (selection.reconciled && is === 'other') return;
   // The receiver has this one, and it is not sent again: what comes before it in its key would come after it.
   counts.outOfOrder += known.fresh + known.had;
   counts.fresh -= known.fresh;
@@ -326,9 +331,10 @@ function countParked(unit: Writer, job: ReplayRow): ReplayRow {
     ...(parkedAfter.length > 0 ? { after: parkedAfter } : {}),
     limit: LOOKED_AT,
   });
-  const meant = allOf(rows, (row) => ({ row, body: unit.get(bodies, row.flowId, row.eventId) })).filter(
-    ({ row, body }) => body !== undefined && isMeant(selection, row, body),
-  );
+  const meant = allOf(rows, (row) => {
+    const body = unit.get(bodies, row.flowId, row.eventId);
+    return body !== undefined && isMeant(unit, party, selection, row, body) ? [row] : [];
+  }).flat();
   counts.selected += meant.length;
   if (meant.length > 0) forbidden['parked'] = (forbidden['parked'] ?? 0) + meant.length;
   const last = rows.at(-1);
@@ -477,7 +483,7 @@ function look(unit: Writer, job: ReplayRow, rows: readonly Readonly<MailRow>[]):
     const end = unit.get(outcomes, row.flowId, row.eventId, party, standard);
     const isMoving = underWay.has(row.eventId);
     const isThere = isMoving || end?.state === 'delivered';
-    const verdict: Verdict = isMeant(selection, row, body)
+    const verdict: Verdict = isMeant(unit, party, selection, row, body)
       ? judged(unit, job, row, body, standard, { isMoving, end: end?.state, facts })
       : { is: 'other' };
     const isBusy = busy.has(`${standard}/${row.service}/${body.school}/${body.key}`);
@@ -556,7 +562,9 @@ const eventOf = ({ type, data }: Pick<BodyRow, 'type' | 'data'>): Record<string,
 
 /** Whether a row is of what was selected. */
 export function isMeant(
-  { school, key, about, flowId, types, fromMs, untilMs }: ReplaySelection,
+  unit: Pick<Writer, 'get'>,
+  party: string,
+  { school, key, about, flowId, types, fromMs, untilMs, reconciled }: ReplaySelection,
   row: Pick<MailRow, 'flowId'>,
   body: Readonly<BodyRow>,
 ): boolean {
@@ -567,7 +575,8 @@ export function isMeant(
     (types.length === 0 || types.includes(body.type)) &&
     body.timeMs >= fromMs &&
     (untilMs === 0 || body.timeMs < untilMs) &&
-    (about === '' || idsOf(body).has(about))
+    (about === '' || idsOf(body).has(about)) &&
+    (!reconciled || isAboutDifference(unit, party, reconciled, body, eventOf(body)))
   );
 }
 

@@ -39,6 +39,7 @@ function jobOf(engine: EngineView, row: Readonly<ReplayRow>): ReplayJob {
       untilMs: BigInt(selection.untilMs),
       again: selection.again,
       outOfOrder: selection.outOfOrder,
+      reconciled: selection.reconciled ?? '',
     },
     state,
     cause,

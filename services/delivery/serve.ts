@@ -25,6 +25,7 @@ import {
 } from './mailbox.ts';
 import { mayHave } from './mandates.ts';
 import { failing, refusedSchools, standingOf, wake } from './push.ts';
+import { reconciledServed } from './reconciled.ts';
 import { listScores } from './scores.ts';
 import { pushing } from './serve-push.ts';
 import { replaysServed } from './serve-replays.ts';
@@ -76,7 +77,10 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
 
   const handlers: Omit<
     Handlers<typeof DeliveryServiceDefinition>,
-    keyof ReturnType<typeof pushing> | keyof ReturnType<typeof alertsServed> | keyof ReturnType<typeof replaysServed>
+    | keyof ReturnType<typeof pushing>
+    | keyof ReturnType<typeof alertsServed>
+    | keyof ReturnType<typeof replaysServed>
+    | keyof ReturnType<typeof reconciledServed>
   > = {
     listScores: (asked) => ({ rows: listScores(engine, asked) }),
     async readMailbox({ partyOin, service, catalogue, after, limit, waitMs }) {
@@ -199,7 +203,12 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
       };
     },
   };
-  const others = { ...pushing(engine, waiters), ...alertsServed(engine), ...replaysServed(engine) };
+  const others = {
+    ...pushing(engine, waiters),
+    ...alertsServed(engine),
+    ...replaysServed(engine),
+    ...reconciledServed(engine),
+  };
   return [implement(DeliveryServiceDefinition, { ...handlers, ...others })];
 }
 

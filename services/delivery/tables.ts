@@ -692,6 +692,8 @@ export interface ReplaySelection {
   untilMs: number;
   again: boolean;
   outOfOrder: boolean;
+  /** Only what a reconciliation of this kind found missing or different; absent and empty = whatever else is selected. */
+  reconciled?: string | undefined;
 }
 
 /** Messages, by what they are for a replay, and by what became of them. */
@@ -832,7 +834,103 @@ export const replayKeys = table<ReplayKeyRow>({
   retention: 'RETENTION_DELIVERY',
 });
 
+/** What two sides came to: numbers of things. */
+export interface ReconciledCounts {
+  ours: number;
+  theirs: number;
+  same: number;
+  /** Changed so short before that word of it may be on its way. */
+  moving: number;
+  missing: number;
+  surplus: number;
+  differs: number;
+}
+
+/** What a party says that it has of a school, beside what stands here. */
+export interface ReconciliationRow {
+  party: string;
+  school: string;
+  kind: string;
+  /** Of the one under way; empty = none is. */
+  id: string;
+  begunSource: string;
+  /** Up to which key it is. */
+  at: string;
+  untilMs: number;
+  begunMs: number;
+  counts: ReconciledCounts;
+  /** Differences that it kept. */
+  keeps: number;
+  /** The last that was through. */
+  doneId: string;
+  source: string;
+  lastMs: number;
+  lastCounts: ReconciledCounts;
+  kept: number;
+  /** Why the last attempt failed; empty = it did not. */
+  code: string;
+  failures: number;
+  failedMs: number;
+}
+
+export const reconciliations = table<ReconciliationRow>({
+  name: 'delivery_reconciliations',
+  key: ['party', 'school', 'kind'],
+  columns: {
+    party: 'text',
+    school: 'text',
+    kind: 'text',
+    id: 'text',
+    begunSource: 'text',
+    at: 'text',
+    untilMs: 'int',
+    begunMs: 'int',
+    counts: 'json',
+    keeps: 'int',
+    doneId: 'text',
+    source: 'text',
+    lastMs: 'int',
+    lastCounts: 'json',
+    kept: 'int',
+    code: 'text',
+    failures: 'int',
+    failedMs: 'int',
+  },
+  retention: 'RETENTION_DELIVERY',
+});
+
+/** A thing that is not the same on both sides. */
+export interface DifferenceRow {
+  party: string;
+  school: string;
+  kind: string;
+  key: string;
+  what: string;
+  /** Words of its kind; none = that side does not have it. */
+  ours: string[];
+  theirs: string[];
+  sinceMs: number;
+}
+
+export const differences = table<DifferenceRow>({
+  name: 'delivery_differences',
+  key: ['party', 'school', 'kind', 'key'],
+  columns: {
+    party: 'text',
+    school: 'text',
+    kind: 'text',
+    key: 'text',
+    what: 'text',
+    ours: 'json',
+    theirs: 'json',
+    sinceMs: 'int',
+  },
+  retention: 'RETENTION_DELIVERY',
+});
+
 export const tables = [
+  reconciliations,
+  differences,
   scores,
   alerts,
   usualTraffic,

@@ -13,6 +13,7 @@ import type { Heads } from './heads.ts';
 import type { Links } from './links.ts';
 import type { ProcessingSettings } from './processing.ts';
 import type { TrustedProxy } from './proxy.ts';
+import type { Reconciler } from './reconcile/index.ts';
 import type { RefusalNotes } from './refusals.ts';
 import type { Register } from './register/index.ts';
 import type { RosterReads } from './roster-reads.ts';
@@ -75,6 +76,8 @@ export interface Gate {
   freezeSecond: boolean;
   /** Learners who go on at another school; undefined only before the doors are open. */
   crossing?: Crossing | undefined;
+  /** What parties say that they have; undefined only before the doors are open. */
+  reconciler?: Reconciler | undefined;
   /** What an operator is told of; undefined only before the doors are open. */
   alerts?: Alerts | undefined;
 }

@@ -39,6 +39,7 @@ import { Links } from './links.ts';
 import { type OperatorSignIn, Operators } from './operators.ts';
 import type { ProcessingSettings } from './processing.ts';
 import { TrustedProxy } from './proxy.ts';
+import { Reconciler, type ReconcileSettings } from './reconcile/index.ts';
 import { RefusalNotes } from './refusals.ts';
 import { Register, type RegisterOptions } from './register/index.ts';
 import { RosterReads } from './roster-reads.ts';
@@ -58,6 +59,7 @@ export type { Duty } from './caller.ts';
 export { Certificates, type DoorPem, type DoorTls } from './certificates.ts';
 export type { OperatorSignIn } from './operators.ts';
 export { type OutboundOptions, type Sender, startOutbound } from './out/index.ts';
+export type { ReconcileSettings } from './reconcile/index.ts';
 export { type OsrAddress, osrAt } from './register/client.ts';
 export type { RegisterOptions } from './register/index.ts';
 export type { ClaimKind, ClaimRules, Level } from './signin/claims.ts';
@@ -96,6 +98,8 @@ export interface DoorOptions {
   replaySecondAbove?: number | undefined;
   /** A second person ends a freeze early too; absent = one does. */
   freezeSecond?: boolean | undefined;
+  /** When parties are asked what they have; absent = never by themselves. */
+  reconcile?: ReconcileSettings | undefined;
   /** Where authorised persons of boards and schools sign in. */
   schools?: SchoolSignIn | SamlSignIn | undefined;
   /** The operator's secret; only its digest is kept. */
@@ -252,6 +256,8 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     gate.administrations = new AdministrationPulls(gate, options.administrations, dialler.networks);
   const crossing = new Crossing(gate);
   gate.crossing = crossing;
+  const reconciler = new Reconciler(gate, options.reconcile ?? { hours: { from: 0, over: 0 }, settleMs: 300_000 });
+  gate.reconciler = reconciler;
   const alerts = new Alerts(gate, options.alerts ?? {}, async () => (await options.missing?.()) ?? []);
   gate.alerts = alerts;
   // HTTP first: the bound port is part of the public address.
@@ -265,6 +271,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   gate.register?.start();
   gate.administrations?.start();
   crossing.start();
+  reconciler.start();
   alerts.start();
   telemetry?.startMetrics(() => metricsPage(gate));
   return {
@@ -284,6 +291,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
         alerts.stop(),
         telemetry?.stop(),
         crossing.stop(),
+        reconciler.stop(),
       ]);
       await Promise.all([notes.flush(), reads.flush(true)]);
       notes.stop();

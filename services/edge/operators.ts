@@ -54,6 +54,8 @@ const reads: ReadonlySet<string> = new Set([
   'listPulls',
   'showScorecard',
   'listReplays',
+  'listReconciliations',
+  'listDifferences',
   'watchReplay',
   'listSchoolChanges',
   'listFreezes',

@@ -468,6 +468,25 @@ export const settings = {
     choices: ['no', 'yes'],
     default: 'no',
   },
+
+  EDUK_RECONCILE_FROM: {
+    about:
+      'Hour of the Dutch day, 0 to 23, from which parties with an endpoint holdings are asked what they have (docs/reconciliation.md).',
+    type: 'integer',
+    default: '1',
+  },
+  EDUK_RECONCILE_HOURS: {
+    about:
+      'Over how many hours these questions are spread, 1 to 24, each school once a day. 0 = nobody is asked unless an operator does.',
+    type: 'integer',
+    default: '4',
+  },
+  EDUK_RECONCILE_SETTLE_S: {
+    about:
+      'Seconds that a change must be old to count as a difference with what a party says: word of it may be on its way.',
+    type: 'integer',
+    default: '300',
+  },
   EDUK_LOG: {
     about: 'Least level that is logged.',
     type: 'choice',

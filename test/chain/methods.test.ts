@@ -815,6 +815,20 @@ const cases: Record<string, Case> = {
       expect(entitlements.map(({ terms }) => terms!.entitlementId)).toContain(id);
     },
   },
+  'EntitlementService.CompareEntitlements': {
+    call: async (as) => {
+      const { differences, moving } = await as.entitlements.compareEntitlements({ schoolOin: school, last: true });
+      return [...differences, ...Array.from({ length: Number(moving) })];
+    },
+    stranger: 'mandate.missing',
+    colleague: 'nothing',
+    effect: async () => {
+      const held = [{ entitlementId: fresh('nobodys'), state: 'open', productId: BOOK }];
+      const said = await platform.entitlements.compareEntitlements({ schoolOin: school, held, last: true });
+      expect(said).toMatchObject({ done: true, surplus: 1n });
+      expect(said.differences).toMatchObject([{ entitlementId: held[0]!.entitlementId, difference: 'surplus' }]);
+    },
+  },
   'EntitlementService.WatchEntitlements': {
     // What the caller asked itself and was refused is told to it.
     call: async (as) =>

@@ -99,6 +99,15 @@ async function countedReplay(): Promise<string> {
   return jobId;
 }
 
+/** A platform that said that it has something which is nobody's here. */
+async function comparedParty(): Promise<string> {
+  const party = await at.party('Leerplein', [Role.ROLE_PLATFORM]);
+  await at.mandate(school, party.oin, [Service.SERVICE_ENTITLEMENT]);
+  const held = [{ entitlementId: 'x1', state: 'open' }];
+  await party.entitlements.compareEntitlements({ schoolOin: school, held, last: true });
+  return party.oin;
+}
+
 /** States that are told of a replay until it rests. */
 const watched = (as: Operator, jobId: string): Promise<string[]> =>
   new Promise((resolve, reject) => {
@@ -936,6 +945,42 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
     effect: async () => {
       const jobId = await countedReplay();
       expect((await at.operator.listReplays({ jobId })).replays).toMatchObject([{ state: 'counted', toSend: 0n }]);
+    },
+  },
+  reconcile: {
+    call: (as) => as.reconcile({ partyOin: newOin(), schoolOin: school }),
+    effect: async () => {
+      const party = await at.party('Leerplein', [Role.ROLE_PLATFORM]);
+      // It has no endpoint at which it could be asked.
+      expect(await codeOf(at.operator.reconcile({ partyOin: party.oin, schoolOin: school }))).toBe('state.missing');
+      expect(await codeOf(at.operator.reconcile({ partyOin: party.oin }))).toBe('wire.invalid');
+    },
+  },
+  listReconciliations: {
+    call: (as) => as.listReconciliations({}),
+    effect: async () => {
+      const party = await comparedParty();
+      const { reconciliations, names } = await at.operator.listReconciliations({ partyOin: party });
+      expect(reconciliations).toMatchObject([
+        {
+          reconciliation: { schoolOin: school, source: 'stated', counts: { surplus: 1n } },
+          canBeAsked: false,
+          dueMs: 0n,
+        },
+      ]);
+      expect(names).toContainEqual({ oin: party, name: 'Leerplein' });
+    },
+  },
+  listDifferences: {
+    call: (as) => as.listDifferences({ partyOin: newOin(), schoolOin: school }),
+    effect: async () => {
+      const partyOin = await comparedParty();
+      expect((await at.operator.listDifferences({ partyOin, schoolOin: school })).differences).toMatchObject([
+        { key: 'x1', what: 'surplus', ours: [], theirs: ['open', ''] },
+      ]);
+      expect(await codeOf(at.operator.listDifferences({ partyOin, schoolOin: school, kind: 'order' }))).toBe(
+        'wire.invalid',
+      );
     },
   },
   watchReplay: {

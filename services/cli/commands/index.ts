@@ -32,6 +32,7 @@ import { addParty, listParties, removeEndpoint, showParty } from './party.ts';
 import { preflight } from './preflight.ts';
 import { readiness } from './readiness.ts';
 import { fetchReceipt, verifyReceipt } from './receipt.ts';
+import { mendReconcile, runReconcile, showReconcile } from './reconcile.ts';
 import { previewRelease } from './release.ts';
 import { listReplays, previewReplay, runReplay, stopReplay } from './replay.ts';
 import { approveReveal, askReveal, fetchReveal, listReveals, refuseReveal } from './reveal.ts';
@@ -104,6 +105,9 @@ export const commands: readonly Command[] = [
   runReplay,
   stopReplay,
   listReplays,
+  runReconcile,
+  showReconcile,
+  mendReconcile,
   forgetLearners,
   keepLearners,
   replaceNumbers,

@@ -113,13 +113,16 @@ export const addParty: Command = {
       ...(party.endpoints.some(({ standard }) => standard === 'webhook-mandates')
         ? { mandatesWebhookSecret: answer.mandatesWebhookSecret || null }
         : {}),
+      ...(party.endpoints.some(({ standard }) => standard === 'holdings')
+        ? { holdingsSecret: answer.holdingsSecret || null }
+        : {}),
     };
     const said = [
       ...(answer.existed
         ? ['This party was registered already; its secrets stay as they are and are not shown again.']
         : []),
       ...party.endpoints
-        .filter(({ standard }) => !sentTo.includes(standard))
+        .filter(({ standard }) => standard !== 'holdings' && !sentTo.includes(standard))
         .map(
           ({ standard }) => `Nothing is sent to an endpoint ${standard}: this gateway sends to ${sentTo.join(', ')}.`,
         ),
@@ -142,6 +145,7 @@ export const addParty: Command = {
         ...(answer.mandatesWebhookSecret
           ? [['webhook-mandates secret', answer.mandatesWebhookSecret] as [string, string]]
           : []),
+        ...(answer.holdingsSecret ? [['holdings secret', answer.holdingsSecret] as [string, string]] : []),
       ]),
     };
   },

@@ -37,7 +37,7 @@ const reasons: Readonly<Record<string, string>> = {
 
 const n = (count: bigint): number => Number(count);
 
-const jobJson = (job: ReplayJob) => {
+export const jobJson = (job: ReplayJob) => {
   const { selection, forbidden } = job;
   const of = selection!;
   return {
@@ -56,6 +56,7 @@ const jobJson = (job: ReplayJob) => {
       until: isoTime(of.untilMs),
       again: of.again,
       outOfOrder: of.outOfOrder,
+      reconciled: of.reconciled || null,
     },
     keptFrom: isoTime(job.keptFromMs),
     looked: n(job.looked),
@@ -85,7 +86,7 @@ const jobJson = (job: ReplayJob) => {
 };
 
 /** What it comes to, as it was counted. */
-function countedText(job: ReplayJob): string {
+export function countedText(job: ReplayJob): string {
   const { again, outOfOrder, fromMs } = job.selection!;
   const rows: [string, bigint, string][] = [
     ['the receiver does not have', job.fresh, 'sent'],
@@ -160,7 +161,7 @@ function bar(job: ReplayJob): string {
 }
 
 /** Follows it until it rests; on a terminal with a bar. */
-async function follow(call: Call, jobId: string): Promise<ReplayJob> {
+export async function follow(call: Call, jobId: string): Promise<ReplayJob> {
   const shows = call.streams.isTerminal === true && !call.json;
   let last: ReplayJob | undefined;
   for await (const { replay } of call.gateway().watch('watchReplay', { jobId })) {
@@ -208,6 +209,7 @@ export const previewReplay: Command = {
         untilMs: time('until'),
         again: call.has('again'),
         outOfOrder: call.has('out-of-order'),
+        reconciled: '',
       },
     });
     const refusal = refusalIn(decision);

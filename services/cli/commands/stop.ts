@@ -117,8 +117,8 @@ export const resumeParty: Command = {
     const answer = await call.gateway().ask('resumeParty', { oin: party });
     const refusal = refusalIn(answer.decision);
     if (refusal) throw refusal;
-    const { unchanged, clientId, clientSecret, apiKey, webhookSecret, mandatesWebhookSecret, decision, flowId } =
-      answer;
+    const { unchanged, clientId, clientSecret, apiKey, webhookSecret, mandatesWebhookSecret, holdingsSecret } = answer;
+    const { decision, flowId } = answer;
     const json = {
       oin: party,
       resumed: !unchanged,
@@ -127,6 +127,7 @@ export const resumeParty: Command = {
       apiKey: apiKey || null,
       webhookSecret: webhookSecret || null,
       ...(mandatesWebhookSecret ? { mandatesWebhookSecret } : {}),
+      ...(holdingsSecret ? { holdingsSecret } : {}),
     };
     if (unchanged) return { json, text: 'It was not stopped; its secrets stay as they are.' };
     return {
@@ -138,6 +139,7 @@ export const resumeParty: Command = {
         ['api key', apiKey || '(none)'],
         ...(webhookSecret ? [['webhook secret', webhookSecret] as [string, string]] : []),
         ...(mandatesWebhookSecret ? [['webhook-mandates secret', mandatesWebhookSecret] as [string, string]] : []),
+        ...(holdingsSecret ? [['holdings secret', holdingsSecret] as [string, string]] : []),
       ]),
       // The secrets exist only in this answer, so it is printed although the decision is still to come.
       ...(decision?.outcome ? {} : { said: `Accepted, not decided yet; follow it with eduk flow show ${flowId}` }),

@@ -37,6 +37,7 @@ function door() {
         return { news: [] };
       },
       listEndpoints: () => Promise.reject(new GatewayError('gateway.unavailable')),
+      listReconciliations: () => Promise.reject(new GatewayError('gateway.unavailable')),
     },
   };
   const none = new Proxy({}, { get: () => () => Promise.reject(new GatewayError('gateway.unavailable')) });

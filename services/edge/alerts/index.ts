@@ -2,10 +2,13 @@
  * Looks at the gateway every few seconds, and tells an operator what is new: opened, worse, still there after a day, over. What was
  * told stands in rows of delivery, so that of several doors one tells it, once, also after a restart: docs/alerts.md.
  */
-import { asGatewayError, describeError, type Fault, log, newId } from '#kernel';
+import { asGatewayError, describeError, dutchDay, type Fault, log, newId } from '#kernel';
+import { Service } from '#proto/eduk/core/v1/party';
 import { Alert } from '#proto/eduk/delivery/v1/delivery';
+import { judgeOne } from '../chain.ts';
 import type { Gate } from '../gate.ts';
 import { launchesOf } from '../reads/launches.ts';
+import { kinds } from '../reconcile/kinds.ts';
 import { type AlertSettings, type Channel, channelsFor, type Tried } from './channels.ts';
 import { judge, type Looked } from './judge.ts';
 import { alertKinds } from './words.ts';
@@ -157,6 +160,7 @@ export class Alerts {
       keys,
       registers,
       pulls,
+      compared,
       silent,
       launched,
     ] = await Promise.all([
@@ -172,6 +176,7 @@ export class Alerts {
       maybe(services.vault.showKeys({})),
       maybe(services.parties.listRegisters({})),
       maybe(services.rosters.listPulls({ partyOin: '', failing: true, limit: 1_000 })),
+      maybe(services.delivery.listReconciliations({ partyOin: '', schoolOin: '', differing: true })),
       maybe(this.#silent()),
       maybe(launchesOf(gate)),
     ]);
@@ -192,6 +197,16 @@ export class Alerts {
       mandates: chain.mandates().filter(({ partyOin }) => !chain.isStopped(partyOin)),
       registers: registers?.runs,
       pulls: pulls?.pulls,
+      // What is no more agreed is nobody's to mend. By the copy as it is: an old one must not keep the others from being told.
+      reconciliations: compared?.reconciliations.filter(({ partyOin, schoolOin, kind }) =>
+        chain
+          .between(schoolOin, partyOin)
+          .some(
+            (mandate) =>
+              mandate.services.includes(kinds[kind]?.service ?? Service.SERVICE_UNSPECIFIED) &&
+              judgeOne(mandate, dutchDay(clock.now()), false) === undefined,
+          ),
+      ),
       silent,
       launches: launched?.judged,
     };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Age } from '#proto/eduk/bus/v1/bus';
 import { Mandate, MandateState } from '#proto/eduk/core/v1/party';
-import { Alert, EndpointStatus } from '#proto/eduk/delivery/v1/delivery';
+import { Alert, EndpointStatus, Reconciliation } from '#proto/eduk/delivery/v1/delivery';
 import { RegisterRun } from '#proto/eduk/parties/v1/parties';
 import { ShowKeysResponse } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import { Pull } from '#proto/eduk/rosters/v1/rosters';
@@ -27,6 +27,7 @@ const well: Looked = {
   mandates: [],
   registers: [RegisterRun.fromPartial({ register: 'osr', outcome: 'applied' })],
   pulls: [],
+  reconciliations: [],
   silent: [],
   launches: [{ platform: PARTY, publisher: PARTY, state: 'usual', whose: '', party: '' }],
 };
@@ -150,6 +151,16 @@ test.each<[string, Partial<Looked>, string[]]>([
       ],
     },
     [`roster.unanswered warn ${PARTY} 1`],
+  ],
+  [
+    'a party that has other things than stand here, and does not say so of another school',
+    {
+      reconciliations: [
+        Reconciliation.fromPartial({ partyOin: PARTY, counts: { missing: 2n, surplus: 1n, differs: 3n, moving: 9n } }),
+        Reconciliation.fromPartial({ partyOin: PARTY, failures: 1, code: 'peer.refused' }),
+      ],
+    },
+    [`holdings.differ warn ${PARTY} 6`, `holdings.unanswered warn ${PARTY} 1`],
   ],
   [
     'a platform that lets nobody in',

@@ -2,7 +2,7 @@
 import { dutchDay } from '#kernel';
 import type { Age } from '#proto/eduk/bus/v1/bus';
 import { type Mandate, MandateState } from '#proto/eduk/core/v1/party';
-import { Alert, type EndpointStatus } from '#proto/eduk/delivery/v1/delivery';
+import { Alert, type EndpointStatus, type Reconciliation } from '#proto/eduk/delivery/v1/delivery';
 import type { RegisterRun } from '#proto/eduk/parties/v1/parties';
 import type { ShowKeysResponse, ShowRevealsResponse } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import type { Hold, Pull } from '#proto/eduk/rosters/v1/rosters';
@@ -25,6 +25,8 @@ export interface Looked {
   mandates?: readonly Mandate[] | undefined;
   registers?: readonly RegisterRun[] | undefined;
   pulls?: readonly Pull[] | undefined;
+  /** Of parties and schools between which a mandate holds: those that differed, or gave no answer. */
+  reconciliations?: readonly Reconciliation[] | undefined;
   silent?: readonly { partyOin: string; method: string }[] | undefined;
   /** Platforms and publishers where far fewer get in than usual. */
   launches?:
@@ -48,6 +50,8 @@ export const restsOn: Readonly<Record<AlertCode, Exclude<keyof Looked, 'nowMs' |
   'mandate.ends': 'mandates',
   'register.failing': 'registers',
   'roster.unanswered': 'pulls',
+  'holdings.differ': 'reconciliations',
+  'holdings.unanswered': 'reconciliations',
   'traffic.silent': 'silent',
   'launches.theirs': 'launches',
   'launches.ours': 'launches',
@@ -124,6 +128,15 @@ export function judge(looked: Looked): { alerts: Alert[]; unknown: AlertCode[]; 
     const schools = pulls.filter(({ schoolOin, outcome }) => schoolOin !== '' && outcome === 'failed').length;
     if (pulls.some(({ outcome }) => outcome === 'failed'))
       add('roster.unanswered', { partyOin, count: BigInt(schools) });
+  }
+  for (const [partyOin, all] of Map.groupBy(looked.reconciliations ?? [], ({ partyOin }) => partyOin)) {
+    const differing = all.reduce(
+      (sum, { counts }) => sum + (counts ? counts.missing + counts.surplus + counts.differs : 0n),
+      0n,
+    );
+    if (differing > 0n) add('holdings.differ', { partyOin, count: differing });
+    const unanswered = all.filter(({ failures }) => failures > 0).length;
+    if (unanswered > 0) add('holdings.unanswered', { partyOin, count: BigInt(unanswered) });
   }
   for (const { partyOin, method } of looked.silent ?? []) add('traffic.silent', { partyOin, subject: method });
   const isLow = looked.launches?.filter(({ state }) => state === 'low' || state === 'none') ?? [];

@@ -147,6 +147,22 @@ export const alertKinds = {
     nl: 'Leerlinggegevens van scholen komen niet binnen van een administratie. Per school staat erbij wie iets moet doen.',
     en: 'Rosters of schools do not come in from an administration. For each it is said who must act.',
   },
+  'holdings.differ': {
+    grade: 'warn',
+    who: 'operator',
+    patienceMs: 0,
+    see: 'eduk reconcile show --differing',
+    nl: 'Een partij heeft andere licenties dan hier staan: zij mist er, heeft er te veel, of in een andere toestand.',
+    en: 'A party has other licences than stand here: it lacks some, has too many, or in another state.',
+  },
+  'holdings.unanswered': {
+    grade: 'warn',
+    who: 'party',
+    patienceMs: 0,
+    see: 'eduk reconcile show --differing',
+    nl: 'Een partij zegt niet, of niet bruikbaar, wat zij heeft, terwijl ernaar wordt gevraagd.',
+    en: 'A party is asked what it has, and gives no answer, or none that can be used.',
+  },
   'traffic.silent': {
     grade: 'warn',
     who: 'party',

@@ -49,7 +49,7 @@ import { checkGrammar } from '../labels.ts';
 import { exportSchool } from '../leaving/export.ts';
 import { previewForget } from '../leaving/forget.ts';
 import { saidOf, UWLR } from '../out/results.ts';
-import { isWebhook, MANDATES_WEBHOOK, WEBHOOK, webhookKey, webhookSecret } from '../out/sign.ts';
+import { HOLDINGS, isWebhook, MANDATES_WEBHOOK, WEBHOOK, webhookKey, webhookSecret } from '../out/sign.ts';
 import { findPgn } from '../pgn.ts';
 import { flowOf, present } from '../reads/flows.ts';
 import { launches } from '../reads/launches.ts';
@@ -72,6 +72,7 @@ import { freezeUnary, requireThawed } from './freezes.ts';
 import { mapKeysAnswer } from './keys-of-school.ts';
 import { changedParts, grantedParts, stateOf } from './mandates.ts';
 import { approved, mergeAnswer, personOf } from './merges.ts';
+import { reconcileUnary } from './reconcile.ts';
 import { replayUnary } from './replays.ts';
 import { revealUnary } from './reveals.ts';
 import { applySwitchAnswer, previewSwitchAnswer } from './switch.ts';
@@ -130,7 +131,9 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
       })
     : undefined;
   const before = new Set(
-    gate.door.chain.party(party.oin)?.endpoints.flatMap(({ standard, url }) => (isWebhook(standard) ? [url] : [])),
+    gate.door.chain
+      .party(party.oin)
+      ?.endpoints.flatMap(({ standard, url }) => (isWebhook(standard) || standard === HOLDINGS ? [url] : [])),
   );
   const { flowId } = await take(addParty(party, credentials, gate.door.dialler.networks), request, operator, gate);
   const decision = await decided(gate, flowId);
@@ -153,6 +156,7 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
     decision,
     webhookSecret: secretOf(WEBHOOK),
     mandatesWebhookSecret: secretOf(MANDATES_WEBHOOK),
+    holdingsSecret: secretOf(HOLDINGS),
   };
 };
 
@@ -437,6 +441,7 @@ const resumeAnswer = async (request: op.ResumePartyRequest, gate: Gate): Promise
     apiKey: isOurs ? apiKey : '',
     webhookSecret: secretOf(WEBHOOK),
     mandatesWebhookSecret: secretOf(MANDATES_WEBHOOK),
+    holdingsSecret: secretOf(HOLDINGS),
   };
 };
 
@@ -913,6 +918,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
   ...revealUnary,
   ...replayUnary,
   ...freezeUnary,
+  ...reconcileUnary,
   listAlerts: async (_request: op.ListAlertsRequest, { door, alerts }): Promise<op.ListAlertsResponse> => {
     const { alerts: standing } = await door.services.delivery.listAlerts({});
     return {

@@ -3,11 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { GatewayError, isPartyOin, newId } from '#kernel';
 import type { ReplayJob } from '#proto/eduk/delivery/v1/delivery';
+import type { ReplaySelection } from '#proto/eduk/events/v1/deliveries';
 import type * as op from '#proto/eduk/operator/v1/operator';
 import { events } from '#proto/events';
 import { type Caller, operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { previewReplay, runReplay, stopReplay } from '../intake/replays.ts';
+import { kinds } from '../reconcile/index.ts';
 import { decisionOf } from './decision.ts';
 import { personOf } from './merges.ts';
 import { take } from './writes.ts';
@@ -36,9 +38,15 @@ async function decided(gate: Gate, flowId: string, jobId: string) {
   return { replay: await jobNamed(gate, jobId), flowId, decision };
 }
 
+/** Of what a reconciliation found, all that tells how such a thing stands is sent, also what the party once took: it says that it lacks it. */
+const reconciledOf = (given: ReplaySelection): ReplaySelection => {
+  const kind = Object.hasOwn(kinds, given.reconciled) ? kinds[given.reconciled] : undefined;
+  return kind ? { ...given, service: kind.service, types: [...kind.events], again: true } : given;
+};
+
 export const replayUnary = {
   previewReplay: async (request: op.PreviewReplayRequest, gate: Gate): Promise<op.PreviewReplayResponse> => {
-    const { selection } = request;
+    const selection = request.selection && reconciledOf(request.selection);
     if (!selection || !isPartyOin(selection.partyOin)) throw invalid('This is not an OIN.', 'selection.party_oin');
     if (!gate.door.chain.party(selection.partyOin))
       throw new GatewayError('state.missing', 'No party has this OIN.', { where: 'selection.party_oin' });
@@ -50,8 +58,17 @@ export const replayUnary = {
       (selection.untilMs > 0n && selection.untilMs <= selection.fromMs)
     )
       throw invalid('It ends after it begins.', 'selection.until_ms');
+    const { reconciled } = selection;
+    if (reconciled !== '' && !Object.hasOwn(kinds, reconciled))
+      throw invalid('Nothing of this kind is compared.', 'selection.reconciled');
+    if (reconciled !== '' && selection.schoolOin === '') throw invalid('Name the school.', 'selection.school_oin');
     const jobId = newId();
-    const { flowId } = await take(previewReplay(selection.partyOin, { jobId, selection }), request, operator, gate);
+    const { flowId } = await take(
+      previewReplay(selection.partyOin, { jobId, selection }),
+      { ...request, selection },
+      operator,
+      gate,
+    );
     return { jobId, flowId, decision: await decisionOf(gate, flowId, WAIT_MS) };
   },
   runReplay: async (request: op.RunReplayRequest, gate: Gate, caller: Caller): Promise<op.RunReplayResponse> => {

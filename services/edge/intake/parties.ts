@@ -18,7 +18,7 @@ import {
 import { attributesNamed, defaults, knownAttributes, knownSets, purposeWords } from '#release';
 import type { Caller } from '../caller.ts';
 import { UWLR } from '../out/results.ts';
-import { isWebhook } from '../out/sign.ts';
+import { HOLDINGS, isWebhook } from '../out/sign.ts';
 import { digestOf } from '../secrets.ts';
 import type { Door, Intake, OutEvent } from '../submission.ts';
 import { event } from '../submission.ts';
@@ -402,9 +402,10 @@ export function addParty(
         throw new GatewayError('wire.invalid', 'A party needs a role.', { where: 'party.roles' });
       checkAttributes(party.attributes, 'party.');
       for (const [i, { standard, url }] of party.endpoints.entries()) {
-        const problem = isWebhook(standard) || standard === UWLR ? networks.problemWith(url) : undefined;
+        const problem =
+          isWebhook(standard) || standard === UWLR || standard === HOLDINGS ? networks.problemWith(url) : undefined;
         if (problem)
-          throw new GatewayError('wire.invalid', `The address of a webhook, or for results, ${problem}.`, {
+          throw new GatewayError('wire.invalid', `The address of a webhook, for results, or of holdings, ${problem}.`, {
             where: `party.endpoints[${i}].url`,
           });
       }

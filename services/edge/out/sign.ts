@@ -4,6 +4,8 @@ import type { Door } from '../submission.ts';
 /** Standards of endpoints that are sent to as docs/webhooks.md says: data of services, and news of a party's own mandates. */
 export const WEBHOOK = 'webhook';
 export const MANDATES_WEBHOOK = 'webhook-mandates';
+/** Where a party is asked what it has: docs/reconciliation.md. Nothing is sent there. */
+export const HOLDINGS = 'holdings';
 export const isWebhook = (standard: string): boolean => standard === WEBHOOK || standard === MANDATES_WEBHOOK;
 
 /**

@@ -11,6 +11,7 @@ import {
   type SearchProductsRequest,
 } from '#proto/eduk/gateway/v1/catalogue';
 import {
+  type CompareEntitlementsRequest,
   type Entitlement,
   EntitlementServiceDefinition,
   type GetEntitlementRequest,
@@ -382,6 +383,10 @@ const listEntitlements: Read = async (request: ListEntitlementsRequest, caller, 
   };
 };
 
+/** Says nothing about anybody: ids, and how they stand. */
+const compareEntitlements: Read = (request: CompareEntitlementsRequest, caller, gate) =>
+  gate.reconciler!.page(request, caller);
+
 const listResults: Read = async (request: ListResultsRequest, caller, gate) => {
   const { door, cursors } = gate;
   if (!request.schoolOin) throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
@@ -429,7 +434,7 @@ export const reads: readonly { definition: { fullName: string }; methods: Record
   { definition: CatalogueServiceDefinition, methods: { getProduct, searchProducts } },
   { definition: RosterServiceDefinition, methods: { getRoster } },
   { definition: OrderServiceDefinition, methods: { getOrder, listOrders } },
-  { definition: EntitlementServiceDefinition, methods: { getEntitlement, listEntitlements } },
+  { definition: EntitlementServiceDefinition, methods: { getEntitlement, listEntitlements, compareEntitlements } },
   {
     definition: ResultServiceDefinition,
     methods: {

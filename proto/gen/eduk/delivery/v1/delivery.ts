@@ -496,6 +496,149 @@ export interface ReplayJob {
   endedMs: bigint;
 }
 
+/** How what stands here and what a party says that it has compare: counts of things. */
+export interface ReconciledCounts {
+  /** Things of the party here, and things that it says. */
+  ours: bigint;
+  theirs: bigint;
+  /** Equal on both sides. */
+  same: bigint;
+  /** Changed here so short before that its mail may be on its way: no difference. */
+  moving: bigint;
+  /** The party should have it and does not say it. */
+  missing: bigint;
+  /** The party says it, and has nothing of that name here. */
+  surplus: bigint;
+  /** Both have it, otherwise. */
+  differs: bigint;
+}
+
+/** One thing that is not the same on both sides. */
+export interface StatedDifference {
+  /** Its id, as the party knows it. */
+  key: string;
+  /** `missing`, `surplus` or `differs`. */
+  what: string;
+  /** What is said of it here and there, in the order of the kind: of an entitlement its state and its product; empty = nothing. */
+  ours: string[];
+  theirs: string[];
+  /** Since which reconciliation, Unix milliseconds. */
+  sinceMs: bigint;
+}
+
+/** How a party and a school stood when they were last compared. */
+export interface Reconciliation {
+  partyOin: string;
+  schoolOin: string;
+  /** `entitlement`. */
+  kind: string;
+  /** `stated` (the party said it by itself) or `asked`; empty = it never was through. */
+  source: string;
+  /** When the last that was through ended, Unix milliseconds. */
+  lastMs: bigint;
+  counts:
+    | ReconciledCounts
+    | undefined;
+  /** Differences that ListDifferences tells; fewer than there are where they are too many to keep. */
+  kept: bigint;
+  /** One is under way since then; 0 = none is. */
+  begunMs: bigint;
+  /** Why the last attempt failed, how many in a row did, and when; empty = it did not. */
+  code: string;
+  failures: number;
+  failedMs: bigint;
+}
+
+/** Who begins. */
+export interface BeginReconciliationRequest {
+  partyOin: string;
+  schoolOin: string;
+  kind: string;
+  /** Chosen by who begins. */
+  id: string;
+  source: string;
+  /** How long it may be silent before it is over, milliseconds. */
+  leaseMs: bigint;
+  /** Not where one is under way, or was through at this moment or later, Unix milliseconds; 0 = in any case. */
+  unlessSinceMs: bigint;
+}
+
+/** Whether it is begun. */
+export interface BeginReconciliationResponse {
+  taken: boolean;
+}
+
+/** Keys above `after`, up to `through`. */
+export interface NoteReconciledRequest {
+  partyOin: string;
+  schoolOin: string;
+  kind: string;
+  id: string;
+  after: string;
+  through: string;
+  /** Up to the last key there is; `through` says nothing. */
+  isLast: boolean;
+  counts:
+    | ReconciledCounts
+    | undefined;
+  /** At most 2,000. */
+  differences: StatedDifference[];
+  leaseMs: bigint;
+}
+
+/** Whether it still was this one's turn, and how far it is. */
+export interface NoteReconciledResponse {
+  taken: boolean;
+  reconciliation:
+    | Reconciliation
+    | undefined;
+  /** Of the one under way. */
+  counts: ReconciledCounts | undefined;
+}
+
+/** Which, and why. */
+export interface FailReconciliationRequest {
+  partyOin: string;
+  schoolOin: string;
+  kind: string;
+  id: string;
+  code: string;
+}
+
+/** Noted. */
+export interface FailReconciliationResponse {
+}
+
+/** Filters; empty = any. */
+export interface ListReconciliationsRequest {
+  partyOin: string;
+  schoolOin: string;
+  /** Only where something differed, or the last attempt failed. */
+  differing: boolean;
+}
+
+/** By party, school and kind, 20,000 at most. */
+export interface ListReconciliationsResponse {
+  reconciliations: Reconciliation[];
+}
+
+/** Of which, and where to go on. */
+export interface ListDifferencesRequest {
+  partyOin: string;
+  schoolOin: string;
+  kind: string;
+  after: string;
+  /** 0 = 100; 1,000 at most. */
+  limit: number;
+}
+
+/** By key. */
+export interface ListDifferencesResponse {
+  differences: StatedDifference[];
+  /** There are others behind the last. */
+  more: boolean;
+}
+
 function createBaseReadMailboxRequest(): ReadMailboxRequest {
   return { partyOin: "", service: 0, catalogue: false, after: 0n, limit: 0, waitMs: 0n };
 }
@@ -6817,6 +6960,1796 @@ export const ReplayJob: MessageFns<ReplayJob> = {
   },
 };
 
+function createBaseReconciledCounts(): ReconciledCounts {
+  return { ours: 0n, theirs: 0n, same: 0n, moving: 0n, missing: 0n, surplus: 0n, differs: 0n };
+}
+
+export const ReconciledCounts: MessageFns<ReconciledCounts> = {
+  encode(message: ReconciledCounts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ours !== 0n) {
+      if (BigInt.asUintN(64, message.ours) !== message.ours) {
+        throw new globalThis.Error("value provided for field message.ours of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.ours);
+    }
+    if (message.theirs !== 0n) {
+      if (BigInt.asUintN(64, message.theirs) !== message.theirs) {
+        throw new globalThis.Error("value provided for field message.theirs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.theirs);
+    }
+    if (message.same !== 0n) {
+      if (BigInt.asUintN(64, message.same) !== message.same) {
+        throw new globalThis.Error("value provided for field message.same of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.same);
+    }
+    if (message.moving !== 0n) {
+      if (BigInt.asUintN(64, message.moving) !== message.moving) {
+        throw new globalThis.Error("value provided for field message.moving of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.moving);
+    }
+    if (message.missing !== 0n) {
+      if (BigInt.asUintN(64, message.missing) !== message.missing) {
+        throw new globalThis.Error("value provided for field message.missing of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.missing);
+    }
+    if (message.surplus !== 0n) {
+      if (BigInt.asUintN(64, message.surplus) !== message.surplus) {
+        throw new globalThis.Error("value provided for field message.surplus of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.surplus);
+    }
+    if (message.differs !== 0n) {
+      if (BigInt.asUintN(64, message.differs) !== message.differs) {
+        throw new globalThis.Error("value provided for field message.differs of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.differs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReconciledCounts {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReconciledCounts();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.ours = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.theirs = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.same = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.moving = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.missing = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.surplus = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.differs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReconciledCounts {
+    return {
+      ours: isSet(object.ours) ? BigInt(object.ours) : 0n,
+      theirs: isSet(object.theirs) ? BigInt(object.theirs) : 0n,
+      same: isSet(object.same) ? BigInt(object.same) : 0n,
+      moving: isSet(object.moving) ? BigInt(object.moving) : 0n,
+      missing: isSet(object.missing) ? BigInt(object.missing) : 0n,
+      surplus: isSet(object.surplus) ? BigInt(object.surplus) : 0n,
+      differs: isSet(object.differs) ? BigInt(object.differs) : 0n,
+    };
+  },
+
+  toJSON(message: ReconciledCounts): unknown {
+    const obj: any = {};
+    if (message.ours !== 0n) {
+      obj.ours = message.ours.toString();
+    }
+    if (message.theirs !== 0n) {
+      obj.theirs = message.theirs.toString();
+    }
+    if (message.same !== 0n) {
+      obj.same = message.same.toString();
+    }
+    if (message.moving !== 0n) {
+      obj.moving = message.moving.toString();
+    }
+    if (message.missing !== 0n) {
+      obj.missing = message.missing.toString();
+    }
+    if (message.surplus !== 0n) {
+      obj.surplus = message.surplus.toString();
+    }
+    if (message.differs !== 0n) {
+      obj.differs = message.differs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReconciledCounts>): ReconciledCounts {
+    return ReconciledCounts.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReconciledCounts>): ReconciledCounts {
+    const message = createBaseReconciledCounts();
+    message.ours = (object.ours !== undefined && object.ours !== null) ? BigInt(object.ours) : 0n;
+    message.theirs = (object.theirs !== undefined && object.theirs !== null) ? BigInt(object.theirs) : 0n;
+    message.same = (object.same !== undefined && object.same !== null) ? BigInt(object.same) : 0n;
+    message.moving = (object.moving !== undefined && object.moving !== null) ? BigInt(object.moving) : 0n;
+    message.missing = (object.missing !== undefined && object.missing !== null) ? BigInt(object.missing) : 0n;
+    message.surplus = (object.surplus !== undefined && object.surplus !== null) ? BigInt(object.surplus) : 0n;
+    message.differs = (object.differs !== undefined && object.differs !== null) ? BigInt(object.differs) : 0n;
+    return message;
+  },
+};
+
+function createBaseStatedDifference(): StatedDifference {
+  return { key: "", what: "", ours: [], theirs: [], sinceMs: 0n };
+}
+
+export const StatedDifference: MessageFns<StatedDifference> = {
+  encode(message: StatedDifference, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.what !== "") {
+      writer.uint32(18).string(message.what);
+    }
+    for (const v of message.ours) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.theirs) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.sinceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatedDifference {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatedDifference();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ours.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.theirs.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StatedDifference {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      what: isSet(object.what) ? globalThis.String(object.what) : "",
+      ours: globalThis.Array.isArray(object?.ours) ? object.ours.map((e: any) => globalThis.String(e)) : [],
+      theirs: globalThis.Array.isArray(object?.theirs) ? object.theirs.map((e: any) => globalThis.String(e)) : [],
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+    };
+  },
+
+  toJSON(message: StatedDifference): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.what !== "") {
+      obj.what = message.what;
+    }
+    if (message.ours?.length) {
+      obj.ours = message.ours;
+    }
+    if (message.theirs?.length) {
+      obj.theirs = message.theirs;
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StatedDifference>): StatedDifference {
+    return StatedDifference.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatedDifference>): StatedDifference {
+    const message = createBaseStatedDifference();
+    message.key = object.key ?? "";
+    message.what = object.what ?? "";
+    message.ours = object.ours?.map((e) => e) || [];
+    message.theirs = object.theirs?.map((e) => e) || [];
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseReconciliation(): Reconciliation {
+  return {
+    partyOin: "",
+    schoolOin: "",
+    kind: "",
+    source: "",
+    lastMs: 0n,
+    counts: undefined,
+    kept: 0n,
+    begunMs: 0n,
+    code: "",
+    failures: 0,
+    failedMs: 0n,
+  };
+}
+
+export const Reconciliation: MessageFns<Reconciliation> = {
+  encode(message: Reconciliation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    if (message.source !== "") {
+      writer.uint32(34).string(message.source);
+    }
+    if (message.lastMs !== 0n) {
+      if (BigInt.asIntN(64, message.lastMs) !== message.lastMs) {
+        throw new globalThis.Error("value provided for field message.lastMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.lastMs);
+    }
+    if (message.counts !== undefined) {
+      ReconciledCounts.encode(message.counts, writer.uint32(50).fork()).join();
+    }
+    if (message.kept !== 0n) {
+      if (BigInt.asUintN(64, message.kept) !== message.kept) {
+        throw new globalThis.Error("value provided for field message.kept of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.kept);
+    }
+    if (message.begunMs !== 0n) {
+      if (BigInt.asIntN(64, message.begunMs) !== message.begunMs) {
+        throw new globalThis.Error("value provided for field message.begunMs of type int64 too large");
+      }
+      writer.uint32(64).int64(message.begunMs);
+    }
+    if (message.code !== "") {
+      writer.uint32(74).string(message.code);
+    }
+    if (message.failures !== 0) {
+      writer.uint32(80).uint32(message.failures);
+    }
+    if (message.failedMs !== 0n) {
+      if (BigInt.asIntN(64, message.failedMs) !== message.failedMs) {
+        throw new globalThis.Error("value provided for field message.failedMs of type int64 too large");
+      }
+      writer.uint32(88).int64(message.failedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Reconciliation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReconciliation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.lastMs = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.counts = ReconciledCounts.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.kept = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.begunMs = reader.int64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.failures = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.failedMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Reconciliation {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+      lastMs: isSet(object.lastMs) ? BigInt(object.lastMs) : isSet(object.last_ms) ? BigInt(object.last_ms) : 0n,
+      counts: isSet(object.counts) ? ReconciledCounts.fromJSON(object.counts) : undefined,
+      kept: isSet(object.kept) ? BigInt(object.kept) : 0n,
+      begunMs: isSet(object.begunMs) ? BigInt(object.begunMs) : isSet(object.begun_ms) ? BigInt(object.begun_ms) : 0n,
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      failures: isSet(object.failures) ? globalThis.Number(object.failures) : 0,
+      failedMs: isSet(object.failedMs)
+        ? BigInt(object.failedMs)
+        : isSet(object.failed_ms)
+        ? BigInt(object.failed_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: Reconciliation): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    if (message.lastMs !== 0n) {
+      obj.lastMs = message.lastMs.toString();
+    }
+    if (message.counts !== undefined) {
+      obj.counts = ReconciledCounts.toJSON(message.counts);
+    }
+    if (message.kept !== 0n) {
+      obj.kept = message.kept.toString();
+    }
+    if (message.begunMs !== 0n) {
+      obj.begunMs = message.begunMs.toString();
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.failures !== 0) {
+      obj.failures = Math.round(message.failures);
+    }
+    if (message.failedMs !== 0n) {
+      obj.failedMs = message.failedMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Reconciliation>): Reconciliation {
+    return Reconciliation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Reconciliation>): Reconciliation {
+    const message = createBaseReconciliation();
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.kind = object.kind ?? "";
+    message.source = object.source ?? "";
+    message.lastMs = (object.lastMs !== undefined && object.lastMs !== null) ? BigInt(object.lastMs) : 0n;
+    message.counts = (object.counts !== undefined && object.counts !== null)
+      ? ReconciledCounts.fromPartial(object.counts)
+      : undefined;
+    message.kept = (object.kept !== undefined && object.kept !== null) ? BigInt(object.kept) : 0n;
+    message.begunMs = (object.begunMs !== undefined && object.begunMs !== null) ? BigInt(object.begunMs) : 0n;
+    message.code = object.code ?? "";
+    message.failures = object.failures ?? 0;
+    message.failedMs = (object.failedMs !== undefined && object.failedMs !== null) ? BigInt(object.failedMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseBeginReconciliationRequest(): BeginReconciliationRequest {
+  return { partyOin: "", schoolOin: "", kind: "", id: "", source: "", leaseMs: 0n, unlessSinceMs: 0n };
+}
+
+export const BeginReconciliationRequest: MessageFns<BeginReconciliationRequest> = {
+  encode(message: BeginReconciliationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    if (message.id !== "") {
+      writer.uint32(34).string(message.id);
+    }
+    if (message.source !== "") {
+      writer.uint32(42).string(message.source);
+    }
+    if (message.leaseMs !== 0n) {
+      if (BigInt.asIntN(64, message.leaseMs) !== message.leaseMs) {
+        throw new globalThis.Error("value provided for field message.leaseMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.leaseMs);
+    }
+    if (message.unlessSinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.unlessSinceMs) !== message.unlessSinceMs) {
+        throw new globalThis.Error("value provided for field message.unlessSinceMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.unlessSinceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BeginReconciliationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBeginReconciliationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.leaseMs = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.unlessSinceMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BeginReconciliationRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+      leaseMs: isSet(object.leaseMs) ? BigInt(object.leaseMs) : isSet(object.lease_ms) ? BigInt(object.lease_ms) : 0n,
+      unlessSinceMs: isSet(object.unlessSinceMs)
+        ? BigInt(object.unlessSinceMs)
+        : isSet(object.unless_since_ms)
+        ? BigInt(object.unless_since_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: BeginReconciliationRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    if (message.leaseMs !== 0n) {
+      obj.leaseMs = message.leaseMs.toString();
+    }
+    if (message.unlessSinceMs !== 0n) {
+      obj.unlessSinceMs = message.unlessSinceMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BeginReconciliationRequest>): BeginReconciliationRequest {
+    return BeginReconciliationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BeginReconciliationRequest>): BeginReconciliationRequest {
+    const message = createBaseBeginReconciliationRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.kind = object.kind ?? "";
+    message.id = object.id ?? "";
+    message.source = object.source ?? "";
+    message.leaseMs = (object.leaseMs !== undefined && object.leaseMs !== null) ? BigInt(object.leaseMs) : 0n;
+    message.unlessSinceMs = (object.unlessSinceMs !== undefined && object.unlessSinceMs !== null)
+      ? BigInt(object.unlessSinceMs)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseBeginReconciliationResponse(): BeginReconciliationResponse {
+  return { taken: false };
+}
+
+export const BeginReconciliationResponse: MessageFns<BeginReconciliationResponse> = {
+  encode(message: BeginReconciliationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taken !== false) {
+      writer.uint32(8).bool(message.taken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BeginReconciliationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBeginReconciliationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.taken = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BeginReconciliationResponse {
+    return { taken: isSet(object.taken) ? globalThis.Boolean(object.taken) : false };
+  },
+
+  toJSON(message: BeginReconciliationResponse): unknown {
+    const obj: any = {};
+    if (message.taken !== false) {
+      obj.taken = message.taken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BeginReconciliationResponse>): BeginReconciliationResponse {
+    return BeginReconciliationResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BeginReconciliationResponse>): BeginReconciliationResponse {
+    const message = createBaseBeginReconciliationResponse();
+    message.taken = object.taken ?? false;
+    return message;
+  },
+};
+
+function createBaseNoteReconciledRequest(): NoteReconciledRequest {
+  return {
+    partyOin: "",
+    schoolOin: "",
+    kind: "",
+    id: "",
+    after: "",
+    through: "",
+    isLast: false,
+    counts: undefined,
+    differences: [],
+    leaseMs: 0n,
+  };
+}
+
+export const NoteReconciledRequest: MessageFns<NoteReconciledRequest> = {
+  encode(message: NoteReconciledRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    if (message.id !== "") {
+      writer.uint32(34).string(message.id);
+    }
+    if (message.after !== "") {
+      writer.uint32(42).string(message.after);
+    }
+    if (message.through !== "") {
+      writer.uint32(50).string(message.through);
+    }
+    if (message.isLast !== false) {
+      writer.uint32(56).bool(message.isLast);
+    }
+    if (message.counts !== undefined) {
+      ReconciledCounts.encode(message.counts, writer.uint32(66).fork()).join();
+    }
+    for (const v of message.differences) {
+      StatedDifference.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.leaseMs !== 0n) {
+      if (BigInt.asIntN(64, message.leaseMs) !== message.leaseMs) {
+        throw new globalThis.Error("value provided for field message.leaseMs of type int64 too large");
+      }
+      writer.uint32(80).int64(message.leaseMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NoteReconciledRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNoteReconciledRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.through = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.isLast = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.counts = ReconciledCounts.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.differences.push(StatedDifference.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.leaseMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NoteReconciledRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
+      through: isSet(object.through) ? globalThis.String(object.through) : "",
+      isLast: isSet(object.isLast)
+        ? globalThis.Boolean(object.isLast)
+        : isSet(object.is_last)
+        ? globalThis.Boolean(object.is_last)
+        : false,
+      counts: isSet(object.counts) ? ReconciledCounts.fromJSON(object.counts) : undefined,
+      differences: globalThis.Array.isArray(object?.differences)
+        ? object.differences.map((e: any) => StatedDifference.fromJSON(e))
+        : [],
+      leaseMs: isSet(object.leaseMs) ? BigInt(object.leaseMs) : isSet(object.lease_ms) ? BigInt(object.lease_ms) : 0n,
+    };
+  },
+
+  toJSON(message: NoteReconciledRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
+    if (message.through !== "") {
+      obj.through = message.through;
+    }
+    if (message.isLast !== false) {
+      obj.isLast = message.isLast;
+    }
+    if (message.counts !== undefined) {
+      obj.counts = ReconciledCounts.toJSON(message.counts);
+    }
+    if (message.differences?.length) {
+      obj.differences = message.differences.map((e) => StatedDifference.toJSON(e));
+    }
+    if (message.leaseMs !== 0n) {
+      obj.leaseMs = message.leaseMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NoteReconciledRequest>): NoteReconciledRequest {
+    return NoteReconciledRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NoteReconciledRequest>): NoteReconciledRequest {
+    const message = createBaseNoteReconciledRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.kind = object.kind ?? "";
+    message.id = object.id ?? "";
+    message.after = object.after ?? "";
+    message.through = object.through ?? "";
+    message.isLast = object.isLast ?? false;
+    message.counts = (object.counts !== undefined && object.counts !== null)
+      ? ReconciledCounts.fromPartial(object.counts)
+      : undefined;
+    message.differences = object.differences?.map((e) => StatedDifference.fromPartial(e)) || [];
+    message.leaseMs = (object.leaseMs !== undefined && object.leaseMs !== null) ? BigInt(object.leaseMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseNoteReconciledResponse(): NoteReconciledResponse {
+  return { taken: false, reconciliation: undefined, counts: undefined };
+}
+
+export const NoteReconciledResponse: MessageFns<NoteReconciledResponse> = {
+  encode(message: NoteReconciledResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taken !== false) {
+      writer.uint32(8).bool(message.taken);
+    }
+    if (message.reconciliation !== undefined) {
+      Reconciliation.encode(message.reconciliation, writer.uint32(18).fork()).join();
+    }
+    if (message.counts !== undefined) {
+      ReconciledCounts.encode(message.counts, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NoteReconciledResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNoteReconciledResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.taken = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reconciliation = Reconciliation.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.counts = ReconciledCounts.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NoteReconciledResponse {
+    return {
+      taken: isSet(object.taken) ? globalThis.Boolean(object.taken) : false,
+      reconciliation: isSet(object.reconciliation) ? Reconciliation.fromJSON(object.reconciliation) : undefined,
+      counts: isSet(object.counts) ? ReconciledCounts.fromJSON(object.counts) : undefined,
+    };
+  },
+
+  toJSON(message: NoteReconciledResponse): unknown {
+    const obj: any = {};
+    if (message.taken !== false) {
+      obj.taken = message.taken;
+    }
+    if (message.reconciliation !== undefined) {
+      obj.reconciliation = Reconciliation.toJSON(message.reconciliation);
+    }
+    if (message.counts !== undefined) {
+      obj.counts = ReconciledCounts.toJSON(message.counts);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NoteReconciledResponse>): NoteReconciledResponse {
+    return NoteReconciledResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NoteReconciledResponse>): NoteReconciledResponse {
+    const message = createBaseNoteReconciledResponse();
+    message.taken = object.taken ?? false;
+    message.reconciliation = (object.reconciliation !== undefined && object.reconciliation !== null)
+      ? Reconciliation.fromPartial(object.reconciliation)
+      : undefined;
+    message.counts = (object.counts !== undefined && object.counts !== null)
+      ? ReconciledCounts.fromPartial(object.counts)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseFailReconciliationRequest(): FailReconciliationRequest {
+  return { partyOin: "", schoolOin: "", kind: "", id: "", code: "" };
+}
+
+export const FailReconciliationRequest: MessageFns<FailReconciliationRequest> = {
+  encode(message: FailReconciliationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    if (message.id !== "") {
+      writer.uint32(34).string(message.id);
+    }
+    if (message.code !== "") {
+      writer.uint32(42).string(message.code);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FailReconciliationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFailReconciliationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FailReconciliationRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+    };
+  },
+
+  toJSON(message: FailReconciliationRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FailReconciliationRequest>): FailReconciliationRequest {
+    return FailReconciliationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FailReconciliationRequest>): FailReconciliationRequest {
+    const message = createBaseFailReconciliationRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.kind = object.kind ?? "";
+    message.id = object.id ?? "";
+    message.code = object.code ?? "";
+    return message;
+  },
+};
+
+function createBaseFailReconciliationResponse(): FailReconciliationResponse {
+  return {};
+}
+
+export const FailReconciliationResponse: MessageFns<FailReconciliationResponse> = {
+  encode(_: FailReconciliationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FailReconciliationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFailReconciliationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): FailReconciliationResponse {
+    return {};
+  },
+
+  toJSON(_: FailReconciliationResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<FailReconciliationResponse>): FailReconciliationResponse {
+    return FailReconciliationResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<FailReconciliationResponse>): FailReconciliationResponse {
+    const message = createBaseFailReconciliationResponse();
+    return message;
+  },
+};
+
+function createBaseListReconciliationsRequest(): ListReconciliationsRequest {
+  return { partyOin: "", schoolOin: "", differing: false };
+}
+
+export const ListReconciliationsRequest: MessageFns<ListReconciliationsRequest> = {
+  encode(message: ListReconciliationsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.differing !== false) {
+      writer.uint32(24).bool(message.differing);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReconciliationsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReconciliationsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.differing = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReconciliationsRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      differing: isSet(object.differing) ? globalThis.Boolean(object.differing) : false,
+    };
+  },
+
+  toJSON(message: ListReconciliationsRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.differing !== false) {
+      obj.differing = message.differing;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReconciliationsRequest>): ListReconciliationsRequest {
+    return ListReconciliationsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReconciliationsRequest>): ListReconciliationsRequest {
+    const message = createBaseListReconciliationsRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.differing = object.differing ?? false;
+    return message;
+  },
+};
+
+function createBaseListReconciliationsResponse(): ListReconciliationsResponse {
+  return { reconciliations: [] };
+}
+
+export const ListReconciliationsResponse: MessageFns<ListReconciliationsResponse> = {
+  encode(message: ListReconciliationsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.reconciliations) {
+      Reconciliation.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReconciliationsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReconciliationsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reconciliations.push(Reconciliation.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReconciliationsResponse {
+    return {
+      reconciliations: globalThis.Array.isArray(object?.reconciliations)
+        ? object.reconciliations.map((e: any) => Reconciliation.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListReconciliationsResponse): unknown {
+    const obj: any = {};
+    if (message.reconciliations?.length) {
+      obj.reconciliations = message.reconciliations.map((e) => Reconciliation.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReconciliationsResponse>): ListReconciliationsResponse {
+    return ListReconciliationsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReconciliationsResponse>): ListReconciliationsResponse {
+    const message = createBaseListReconciliationsResponse();
+    message.reconciliations = object.reconciliations?.map((e) => Reconciliation.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListDifferencesRequest(): ListDifferencesRequest {
+  return { partyOin: "", schoolOin: "", kind: "", after: "", limit: 0 };
+}
+
+export const ListDifferencesRequest: MessageFns<ListDifferencesRequest> = {
+  encode(message: ListDifferencesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    if (message.after !== "") {
+      writer.uint32(34).string(message.after);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(40).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDifferencesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDifferencesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListDifferencesRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+    };
+  },
+
+  toJSON(message: ListDifferencesRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListDifferencesRequest>): ListDifferencesRequest {
+    return ListDifferencesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDifferencesRequest>): ListDifferencesRequest {
+    const message = createBaseListDifferencesRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.kind = object.kind ?? "";
+    message.after = object.after ?? "";
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseListDifferencesResponse(): ListDifferencesResponse {
+  return { differences: [], more: false };
+}
+
+export const ListDifferencesResponse: MessageFns<ListDifferencesResponse> = {
+  encode(message: ListDifferencesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.differences) {
+      StatedDifference.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.more !== false) {
+      writer.uint32(16).bool(message.more);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDifferencesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDifferencesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.differences.push(StatedDifference.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListDifferencesResponse {
+    return {
+      differences: globalThis.Array.isArray(object?.differences)
+        ? object.differences.map((e: any) => StatedDifference.fromJSON(e))
+        : [],
+      more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
+    };
+  },
+
+  toJSON(message: ListDifferencesResponse): unknown {
+    const obj: any = {};
+    if (message.differences?.length) {
+      obj.differences = message.differences.map((e) => StatedDifference.toJSON(e));
+    }
+    if (message.more !== false) {
+      obj.more = message.more;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListDifferencesResponse>): ListDifferencesResponse {
+    return ListDifferencesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDifferencesResponse>): ListDifferencesResponse {
+    const message = createBaseListDifferencesResponse();
+    message.differences = object.differences?.map((e) => StatedDifference.fromPartial(e)) || [];
+    message.more = object.more ?? false;
+    return message;
+  },
+};
+
 /** Mailboxes. */
 export type DeliveryServiceDefinition = typeof DeliveryServiceDefinition;
 export const DeliveryServiceDefinition = {
@@ -6955,6 +8888,51 @@ export const DeliveryServiceDefinition = {
       requestType: ListReplaysRequest as typeof ListReplaysRequest,
       requestStream: false,
       responseType: ListReplaysResponse as typeof ListReplaysResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A reconciliation begins: who begins last goes on, unless it is asked to leave one that is under way or recent alone. */
+    beginReconciliation: {
+      name: "BeginReconciliation",
+      requestType: BeginReconciliationRequest as typeof BeginReconciliationRequest,
+      requestStream: false,
+      responseType: BeginReconciliationResponse as typeof BeginReconciliationResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What one stretch of keys came to, in place of what stood there. Told twice, it counts once. */
+    noteReconciled: {
+      name: "NoteReconciled",
+      requestType: NoteReconciledRequest as typeof NoteReconciledRequest,
+      requestStream: false,
+      responseType: NoteReconciledResponse as typeof NoteReconciledResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A reconciliation could not go on. */
+    failReconciliation: {
+      name: "FailReconciliation",
+      requestType: FailReconciliationRequest as typeof FailReconciliationRequest,
+      requestStream: false,
+      responseType: FailReconciliationResponse as typeof FailReconciliationResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How parties and schools stood at their last reconciliation. */
+    listReconciliations: {
+      name: "ListReconciliations",
+      requestType: ListReconciliationsRequest as typeof ListReconciliationsRequest,
+      requestStream: false,
+      responseType: ListReconciliationsResponse as typeof ListReconciliationsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What differed, by key. */
+    listDifferences: {
+      name: "ListDifferences",
+      requestType: ListDifferencesRequest as typeof ListDifferencesRequest,
+      requestStream: false,
+      responseType: ListDifferencesResponse as typeof ListDifferencesResponse,
       responseStream: false,
       options: {},
     },

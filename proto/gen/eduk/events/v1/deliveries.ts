@@ -31,6 +31,11 @@ export interface ReplaySelection {
   again: boolean;
   /** Also what would come after later mail of its key, which the receiver has. */
   outOfOrder: boolean;
+  /**
+   * Only what the last reconciliation of this kind found missing or different at the party: `entitlement`. Names a school too. All that is
+   * kept about each such thing is sent in its order, so that the newest comes last. Empty = whatever else is selected.
+   */
+  reconciled: string;
 }
 
 /** A replay is to be counted, to begin, or to stop. */
@@ -83,6 +88,7 @@ function createBaseReplaySelection(): ReplaySelection {
     untilMs: 0n,
     again: false,
     outOfOrder: false,
+    reconciled: "",
   };
 }
 
@@ -126,6 +132,9 @@ export const ReplaySelection: MessageFns<ReplaySelection> = {
     }
     if (message.outOfOrder !== false) {
       writer.uint32(88).bool(message.outOfOrder);
+    }
+    if (message.reconciled !== "") {
+      writer.uint32(98).string(message.reconciled);
     }
     return writer;
   },
@@ -231,6 +240,14 @@ export const ReplaySelection: MessageFns<ReplaySelection> = {
             message.outOfOrder = reader.bool();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.reconciled = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -274,6 +291,7 @@ export const ReplaySelection: MessageFns<ReplaySelection> = {
         : isSet(object.out_of_order)
         ? globalThis.Boolean(object.out_of_order)
         : false,
+      reconciled: isSet(object.reconciled) ? globalThis.String(object.reconciled) : "",
     };
   },
 
@@ -312,6 +330,9 @@ export const ReplaySelection: MessageFns<ReplaySelection> = {
     if (message.outOfOrder !== false) {
       obj.outOfOrder = message.outOfOrder;
     }
+    if (message.reconciled !== "") {
+      obj.reconciled = message.reconciled;
+    }
     return obj;
   },
 
@@ -331,6 +352,7 @@ export const ReplaySelection: MessageFns<ReplaySelection> = {
     message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
     message.again = object.again ?? false;
     message.outOfOrder = object.outOfOrder ?? false;
+    message.reconciled = object.reconciled ?? "";
     return message;
   },
 };

@@ -251,6 +251,58 @@ export interface ReportUsageResponse {
   decision: Decision | undefined;
 }
 
+/** An entitlement as you have it. */
+export interface HeldEntitlement {
+  entitlementId: string;
+  /** `open` (it can be used), `blocked`, or `closed` (withdrawn, or over). What is closed need not be named. */
+  state: string;
+  /** Empty = it is not compared. */
+  productId: string;
+}
+
+/** One page of what you hold. Pages follow each other in the order of ids, by their bytes. */
+export interface CompareEntitlementsRequest {
+  /** OIN of the school. */
+  schoolOin: string;
+  /** As the first page was answered; empty = this is the first page of a comparison. */
+  comparisonId: string;
+  /** As the page before was answered, in `through`; empty = this is the first page. */
+  after: string;
+  /** All that you hold with an id above `after`, the lowest first, at most 1,000. */
+  held: HeldEntitlement[];
+  /** You hold nothing above the last of `held`. */
+  last: boolean;
+  /** When you made this list, Unix milliseconds: what changed here since, or shortly before, is not told as a difference. 0 = now. */
+  asOfMs: bigint;
+}
+
+/** An entitlement that is not the same on both sides. */
+export interface EntitlementDifference {
+  entitlementId: string;
+  /** `missing` (you should have it), `surplus` (nothing of yours has this id here) or `differs`. */
+  difference: string;
+  /** As it stands here; empty = it does not. */
+  state: string;
+  productId: string;
+}
+
+/** What came of one page. */
+export interface CompareEntitlementsResponse {
+  comparisonId: string;
+  /** Compared up to this id: send what you hold above it as the next page, also what this page held of it. */
+  through: string;
+  /** Everything is compared. */
+  done: boolean;
+  /** Of this page, by id. */
+  differences: EntitlementDifference[];
+  /** Of the whole comparison so far: equal, changed so short ago that word of it may be on its way, missing, surplus, and different. */
+  same: bigint;
+  moving: bigint;
+  missing: bigint;
+  surplus: bigint;
+  differs: bigint;
+}
+
 function createBaseEntitlementHolder(): EntitlementHolder {
   return { learner: undefined, groupKey: "" };
 }
@@ -2035,6 +2087,628 @@ export const ReportUsageResponse: MessageFns<ReportUsageResponse> = {
   },
 };
 
+function createBaseHeldEntitlement(): HeldEntitlement {
+  return { entitlementId: "", state: "", productId: "" };
+}
+
+export const HeldEntitlement: MessageFns<HeldEntitlement> = {
+  encode(message: HeldEntitlement, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.entitlementId !== "") {
+      writer.uint32(10).string(message.entitlementId);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.productId !== "") {
+      writer.uint32(26).string(message.productId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldEntitlement {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldEntitlement();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.entitlementId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldEntitlement {
+    return {
+      entitlementId: isSet(object.entitlementId)
+        ? globalThis.String(object.entitlementId)
+        : isSet(object.entitlement_id)
+        ? globalThis.String(object.entitlement_id)
+        : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+    };
+  },
+
+  toJSON(message: HeldEntitlement): unknown {
+    const obj: any = {};
+    if (message.entitlementId !== "") {
+      obj.entitlementId = message.entitlementId;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldEntitlement>): HeldEntitlement {
+    return HeldEntitlement.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HeldEntitlement>): HeldEntitlement {
+    const message = createBaseHeldEntitlement();
+    message.entitlementId = object.entitlementId ?? "";
+    message.state = object.state ?? "";
+    message.productId = object.productId ?? "";
+    return message;
+  },
+};
+
+function createBaseCompareEntitlementsRequest(): CompareEntitlementsRequest {
+  return { schoolOin: "", comparisonId: "", after: "", held: [], last: false, asOfMs: 0n };
+}
+
+export const CompareEntitlementsRequest: MessageFns<CompareEntitlementsRequest> = {
+  encode(message: CompareEntitlementsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.comparisonId !== "") {
+      writer.uint32(18).string(message.comparisonId);
+    }
+    if (message.after !== "") {
+      writer.uint32(26).string(message.after);
+    }
+    for (const v of message.held) {
+      HeldEntitlement.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.last !== false) {
+      writer.uint32(40).bool(message.last);
+    }
+    if (message.asOfMs !== 0n) {
+      if (BigInt.asIntN(64, message.asOfMs) !== message.asOfMs) {
+        throw new globalThis.Error("value provided for field message.asOfMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.asOfMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CompareEntitlementsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCompareEntitlementsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.comparisonId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.held.push(HeldEntitlement.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.last = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.asOfMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CompareEntitlementsRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      comparisonId: isSet(object.comparisonId)
+        ? globalThis.String(object.comparisonId)
+        : isSet(object.comparison_id)
+        ? globalThis.String(object.comparison_id)
+        : "",
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
+      held: globalThis.Array.isArray(object?.held) ? object.held.map((e: any) => HeldEntitlement.fromJSON(e)) : [],
+      last: isSet(object.last) ? globalThis.Boolean(object.last) : false,
+      asOfMs: isSet(object.asOfMs) ? BigInt(object.asOfMs) : isSet(object.as_of_ms) ? BigInt(object.as_of_ms) : 0n,
+    };
+  },
+
+  toJSON(message: CompareEntitlementsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.comparisonId !== "") {
+      obj.comparisonId = message.comparisonId;
+    }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
+    if (message.held?.length) {
+      obj.held = message.held.map((e) => HeldEntitlement.toJSON(e));
+    }
+    if (message.last !== false) {
+      obj.last = message.last;
+    }
+    if (message.asOfMs !== 0n) {
+      obj.asOfMs = message.asOfMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CompareEntitlementsRequest>): CompareEntitlementsRequest {
+    return CompareEntitlementsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CompareEntitlementsRequest>): CompareEntitlementsRequest {
+    const message = createBaseCompareEntitlementsRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.comparisonId = object.comparisonId ?? "";
+    message.after = object.after ?? "";
+    message.held = object.held?.map((e) => HeldEntitlement.fromPartial(e)) || [];
+    message.last = object.last ?? false;
+    message.asOfMs = (object.asOfMs !== undefined && object.asOfMs !== null) ? BigInt(object.asOfMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseEntitlementDifference(): EntitlementDifference {
+  return { entitlementId: "", difference: "", state: "", productId: "" };
+}
+
+export const EntitlementDifference: MessageFns<EntitlementDifference> = {
+  encode(message: EntitlementDifference, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.entitlementId !== "") {
+      writer.uint32(10).string(message.entitlementId);
+    }
+    if (message.difference !== "") {
+      writer.uint32(18).string(message.difference);
+    }
+    if (message.state !== "") {
+      writer.uint32(26).string(message.state);
+    }
+    if (message.productId !== "") {
+      writer.uint32(34).string(message.productId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EntitlementDifference {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEntitlementDifference();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.entitlementId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.difference = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EntitlementDifference {
+    return {
+      entitlementId: isSet(object.entitlementId)
+        ? globalThis.String(object.entitlementId)
+        : isSet(object.entitlement_id)
+        ? globalThis.String(object.entitlement_id)
+        : "",
+      difference: isSet(object.difference) ? globalThis.String(object.difference) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+    };
+  },
+
+  toJSON(message: EntitlementDifference): unknown {
+    const obj: any = {};
+    if (message.entitlementId !== "") {
+      obj.entitlementId = message.entitlementId;
+    }
+    if (message.difference !== "") {
+      obj.difference = message.difference;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EntitlementDifference>): EntitlementDifference {
+    return EntitlementDifference.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EntitlementDifference>): EntitlementDifference {
+    const message = createBaseEntitlementDifference();
+    message.entitlementId = object.entitlementId ?? "";
+    message.difference = object.difference ?? "";
+    message.state = object.state ?? "";
+    message.productId = object.productId ?? "";
+    return message;
+  },
+};
+
+function createBaseCompareEntitlementsResponse(): CompareEntitlementsResponse {
+  return {
+    comparisonId: "",
+    through: "",
+    done: false,
+    differences: [],
+    same: 0n,
+    moving: 0n,
+    missing: 0n,
+    surplus: 0n,
+    differs: 0n,
+  };
+}
+
+export const CompareEntitlementsResponse: MessageFns<CompareEntitlementsResponse> = {
+  encode(message: CompareEntitlementsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.comparisonId !== "") {
+      writer.uint32(10).string(message.comparisonId);
+    }
+    if (message.through !== "") {
+      writer.uint32(18).string(message.through);
+    }
+    if (message.done !== false) {
+      writer.uint32(24).bool(message.done);
+    }
+    for (const v of message.differences) {
+      EntitlementDifference.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.same !== 0n) {
+      if (BigInt.asUintN(64, message.same) !== message.same) {
+        throw new globalThis.Error("value provided for field message.same of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.same);
+    }
+    if (message.moving !== 0n) {
+      if (BigInt.asUintN(64, message.moving) !== message.moving) {
+        throw new globalThis.Error("value provided for field message.moving of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.moving);
+    }
+    if (message.missing !== 0n) {
+      if (BigInt.asUintN(64, message.missing) !== message.missing) {
+        throw new globalThis.Error("value provided for field message.missing of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.missing);
+    }
+    if (message.surplus !== 0n) {
+      if (BigInt.asUintN(64, message.surplus) !== message.surplus) {
+        throw new globalThis.Error("value provided for field message.surplus of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.surplus);
+    }
+    if (message.differs !== 0n) {
+      if (BigInt.asUintN(64, message.differs) !== message.differs) {
+        throw new globalThis.Error("value provided for field message.differs of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.differs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CompareEntitlementsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCompareEntitlementsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.comparisonId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.through = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.done = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.differences.push(EntitlementDifference.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.same = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.moving = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.missing = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.surplus = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.differs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CompareEntitlementsResponse {
+    return {
+      comparisonId: isSet(object.comparisonId)
+        ? globalThis.String(object.comparisonId)
+        : isSet(object.comparison_id)
+        ? globalThis.String(object.comparison_id)
+        : "",
+      through: isSet(object.through) ? globalThis.String(object.through) : "",
+      done: isSet(object.done) ? globalThis.Boolean(object.done) : false,
+      differences: globalThis.Array.isArray(object?.differences)
+        ? object.differences.map((e: any) => EntitlementDifference.fromJSON(e))
+        : [],
+      same: isSet(object.same) ? BigInt(object.same) : 0n,
+      moving: isSet(object.moving) ? BigInt(object.moving) : 0n,
+      missing: isSet(object.missing) ? BigInt(object.missing) : 0n,
+      surplus: isSet(object.surplus) ? BigInt(object.surplus) : 0n,
+      differs: isSet(object.differs) ? BigInt(object.differs) : 0n,
+    };
+  },
+
+  toJSON(message: CompareEntitlementsResponse): unknown {
+    const obj: any = {};
+    if (message.comparisonId !== "") {
+      obj.comparisonId = message.comparisonId;
+    }
+    if (message.through !== "") {
+      obj.through = message.through;
+    }
+    if (message.done !== false) {
+      obj.done = message.done;
+    }
+    if (message.differences?.length) {
+      obj.differences = message.differences.map((e) => EntitlementDifference.toJSON(e));
+    }
+    if (message.same !== 0n) {
+      obj.same = message.same.toString();
+    }
+    if (message.moving !== 0n) {
+      obj.moving = message.moving.toString();
+    }
+    if (message.missing !== 0n) {
+      obj.missing = message.missing.toString();
+    }
+    if (message.surplus !== 0n) {
+      obj.surplus = message.surplus.toString();
+    }
+    if (message.differs !== 0n) {
+      obj.differs = message.differs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CompareEntitlementsResponse>): CompareEntitlementsResponse {
+    return CompareEntitlementsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CompareEntitlementsResponse>): CompareEntitlementsResponse {
+    const message = createBaseCompareEntitlementsResponse();
+    message.comparisonId = object.comparisonId ?? "";
+    message.through = object.through ?? "";
+    message.done = object.done ?? false;
+    message.differences = object.differences?.map((e) => EntitlementDifference.fromPartial(e)) || [];
+    message.same = (object.same !== undefined && object.same !== null) ? BigInt(object.same) : 0n;
+    message.moving = (object.moving !== undefined && object.moving !== null) ? BigInt(object.moving) : 0n;
+    message.missing = (object.missing !== undefined && object.missing !== null) ? BigInt(object.missing) : 0n;
+    message.surplus = (object.surplus !== undefined && object.surplus !== null) ? BigInt(object.surplus) : 0n;
+    message.differs = (object.differs !== undefined && object.differs !== null) ? BigInt(object.differs) : 0n;
+    return message;
+  },
+};
+
 /** The right to use material. Mandate: entitlement; usage for ReportUsage. */
 export type EntitlementServiceDefinition = typeof EntitlementServiceDefinition;
 export const EntitlementServiceDefinition = {
@@ -2084,6 +2758,15 @@ export const EntitlementServiceDefinition = {
       requestStream: false,
       responseType: WatchEntitlementsResponse as typeof WatchEntitlementsResponse,
       responseStream: true,
+      options: {},
+    },
+    /** Says what you hold of a school, a page of ids at a time, and answers what differs from what stands here. Nothing is changed. */
+    compareEntitlements: {
+      name: "CompareEntitlements",
+      requestType: CompareEntitlementsRequest as typeof CompareEntitlementsRequest,
+      requestStream: false,
+      responseType: CompareEntitlementsResponse as typeof CompareEntitlementsResponse,
+      responseStream: false,
       options: {},
     },
     /** A platform tells of use; the first is the moment after which nothing can be undone. */

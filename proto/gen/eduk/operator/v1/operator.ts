@@ -30,7 +30,15 @@ import {
   serviceToJSON,
 } from "../../core/v1/party.ts";
 import { Decision, FileWarning, Loss, Refusal } from "../../core/v1/receipt.ts";
-import { Alert, DroppedRows, EndpointStatus, ParkedRows, ReplayJob } from "../../delivery/v1/delivery.ts";
+import {
+  Alert,
+  DroppedRows,
+  EndpointStatus,
+  ParkedRows,
+  Reconciliation,
+  ReplayJob,
+  StatedDifference,
+} from "../../delivery/v1/delivery.ts";
 import { ReplaySelection } from "../../events/v1/deliveries.ts";
 import { RosterDifference, YearGroupDifference } from "../../events/v1/rosters.ts";
 import { FlowCount, FlowMinute, RefusalNote } from "../../flows/v1/flows.ts";
@@ -83,6 +91,8 @@ export interface AddPartyResponse {
   webhookSecret: string;
   /** The same of its webhook-mandates. */
   mandatesWebhookSecret: string;
+  /** The same of its holdings. */
+  holdingsSecret: string;
 }
 
 /** Which endpoint of whom. */
@@ -1142,6 +1152,8 @@ export interface ResumePartyResponse {
   webhookSecret: string;
   /** Of its webhook-mandates, if it has one. */
   mandatesWebhookSecret: string;
+  /** Of its holdings, if it has one. */
+  holdingsSecret: string;
 }
 
 /** Of whom, which Dutch days (empty = any), and behind which place. */
@@ -2066,6 +2078,61 @@ export interface OpenLinkResponse {
   link: PageLink | undefined;
 }
 
+/** Whom, about which school. */
+export interface ReconcileRequest {
+  partyOin: string;
+  schoolOin: string;
+}
+
+/** How they stand now. */
+export interface ReconcileResponse {
+  reconciliation: Reconciliation | undefined;
+}
+
+/** Filters; empty = any. */
+export interface ListReconciliationsRequest {
+  partyOin: string;
+  schoolOin: string;
+  /** Only where something differed, or the last attempt failed. */
+  differing: boolean;
+}
+
+/** A party and a school. */
+export interface ListedReconciliation {
+  reconciliation:
+    | Reconciliation
+    | undefined;
+  /** The party has an endpoint `holdings`: it can be asked. */
+  canBeAsked: boolean;
+  /** When it is asked by itself, Unix milliseconds; 0 = never. */
+  dueMs: bigint;
+}
+
+/** Those that were compared, and those that can be and never were. */
+export interface ListReconciliationsResponse {
+  reconciliations: ListedReconciliation[];
+  /** Of the parties and schools in them that are registered. */
+  names: PartyName[];
+}
+
+/** Of which, and where to go on. */
+export interface ListDifferencesRequest {
+  partyOin: string;
+  schoolOin: string;
+  /** `entitlement`; empty = it. */
+  kind: string;
+  after: string;
+  /** 0 = 100; 1,000 at most. */
+  limit: number;
+}
+
+/** By id. */
+export interface ListDifferencesResponse {
+  differences: StatedDifference[];
+  /** There are others behind the last. */
+  more: boolean;
+}
+
 function createBaseAddPartyRequest(): AddPartyRequest {
   return { party: undefined };
 }
@@ -2146,6 +2213,7 @@ function createBaseAddPartyResponse(): AddPartyResponse {
     decision: undefined,
     webhookSecret: "",
     mandatesWebhookSecret: "",
+    holdingsSecret: "",
   };
 }
 
@@ -2183,6 +2251,9 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
     }
     if (message.mandatesWebhookSecret !== "") {
       writer.uint32(90).string(message.mandatesWebhookSecret);
+    }
+    if (message.holdingsSecret !== "") {
+      writer.uint32(98).string(message.holdingsSecret);
     }
     return writer;
   },
@@ -2288,6 +2359,14 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
             message.mandatesWebhookSecret = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.holdingsSecret = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2337,6 +2416,11 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
         : isSet(object.mandates_webhook_secret)
         ? globalThis.String(object.mandates_webhook_secret)
         : "",
+      holdingsSecret: isSet(object.holdingsSecret)
+        ? globalThis.String(object.holdingsSecret)
+        : isSet(object.holdings_secret)
+        ? globalThis.String(object.holdings_secret)
+        : "",
     };
   },
 
@@ -2375,6 +2459,9 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
     if (message.mandatesWebhookSecret !== "") {
       obj.mandatesWebhookSecret = message.mandatesWebhookSecret;
     }
+    if (message.holdingsSecret !== "") {
+      obj.holdingsSecret = message.holdingsSecret;
+    }
     return obj;
   },
 
@@ -2396,6 +2483,7 @@ export const AddPartyResponse: MessageFns<AddPartyResponse> = {
       : undefined;
     message.webhookSecret = object.webhookSecret ?? "";
     message.mandatesWebhookSecret = object.mandatesWebhookSecret ?? "";
+    message.holdingsSecret = object.holdingsSecret ?? "";
     return message;
   },
 };
@@ -14987,6 +15075,7 @@ function createBaseResumePartyResponse(): ResumePartyResponse {
     apiKey: "",
     webhookSecret: "",
     mandatesWebhookSecret: "",
+    holdingsSecret: "",
   };
 }
 
@@ -15015,6 +15104,9 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     }
     if (message.mandatesWebhookSecret !== "") {
       writer.uint32(66).string(message.mandatesWebhookSecret);
+    }
+    if (message.holdingsSecret !== "") {
+      writer.uint32(74).string(message.holdingsSecret);
     }
     return writer;
   },
@@ -15096,6 +15188,14 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
             message.mandatesWebhookSecret = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.holdingsSecret = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -15142,6 +15242,11 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
         : isSet(object.mandates_webhook_secret)
         ? globalThis.String(object.mandates_webhook_secret)
         : "",
+      holdingsSecret: isSet(object.holdingsSecret)
+        ? globalThis.String(object.holdingsSecret)
+        : isSet(object.holdings_secret)
+        ? globalThis.String(object.holdings_secret)
+        : "",
     };
   },
 
@@ -15171,6 +15276,9 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     if (message.mandatesWebhookSecret !== "") {
       obj.mandatesWebhookSecret = message.mandatesWebhookSecret;
     }
+    if (message.holdingsSecret !== "") {
+      obj.holdingsSecret = message.holdingsSecret;
+    }
     return obj;
   },
 
@@ -15189,6 +15297,7 @@ export const ResumePartyResponse: MessageFns<ResumePartyResponse> = {
     message.apiKey = object.apiKey ?? "";
     message.webhookSecret = object.webhookSecret ?? "";
     message.mandatesWebhookSecret = object.mandatesWebhookSecret ?? "";
+    message.holdingsSecret = object.holdingsSecret ?? "";
     return message;
   },
 };
@@ -26468,6 +26577,704 @@ export const OpenLinkResponse: MessageFns<OpenLinkResponse> = {
   },
 };
 
+function createBaseReconcileRequest(): ReconcileRequest {
+  return { partyOin: "", schoolOin: "" };
+}
+
+export const ReconcileRequest: MessageFns<ReconcileRequest> = {
+  encode(message: ReconcileRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReconcileRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReconcileRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReconcileRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+    };
+  },
+
+  toJSON(message: ReconcileRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReconcileRequest>): ReconcileRequest {
+    return ReconcileRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReconcileRequest>): ReconcileRequest {
+    const message = createBaseReconcileRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    return message;
+  },
+};
+
+function createBaseReconcileResponse(): ReconcileResponse {
+  return { reconciliation: undefined };
+}
+
+export const ReconcileResponse: MessageFns<ReconcileResponse> = {
+  encode(message: ReconcileResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reconciliation !== undefined) {
+      Reconciliation.encode(message.reconciliation, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReconcileResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReconcileResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reconciliation = Reconciliation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReconcileResponse {
+    return {
+      reconciliation: isSet(object.reconciliation) ? Reconciliation.fromJSON(object.reconciliation) : undefined,
+    };
+  },
+
+  toJSON(message: ReconcileResponse): unknown {
+    const obj: any = {};
+    if (message.reconciliation !== undefined) {
+      obj.reconciliation = Reconciliation.toJSON(message.reconciliation);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReconcileResponse>): ReconcileResponse {
+    return ReconcileResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReconcileResponse>): ReconcileResponse {
+    const message = createBaseReconcileResponse();
+    message.reconciliation = (object.reconciliation !== undefined && object.reconciliation !== null)
+      ? Reconciliation.fromPartial(object.reconciliation)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListReconciliationsRequest(): ListReconciliationsRequest {
+  return { partyOin: "", schoolOin: "", differing: false };
+}
+
+export const ListReconciliationsRequest: MessageFns<ListReconciliationsRequest> = {
+  encode(message: ListReconciliationsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.differing !== false) {
+      writer.uint32(24).bool(message.differing);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReconciliationsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReconciliationsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.differing = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReconciliationsRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      differing: isSet(object.differing) ? globalThis.Boolean(object.differing) : false,
+    };
+  },
+
+  toJSON(message: ListReconciliationsRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.differing !== false) {
+      obj.differing = message.differing;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReconciliationsRequest>): ListReconciliationsRequest {
+    return ListReconciliationsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReconciliationsRequest>): ListReconciliationsRequest {
+    const message = createBaseListReconciliationsRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.differing = object.differing ?? false;
+    return message;
+  },
+};
+
+function createBaseListedReconciliation(): ListedReconciliation {
+  return { reconciliation: undefined, canBeAsked: false, dueMs: 0n };
+}
+
+export const ListedReconciliation: MessageFns<ListedReconciliation> = {
+  encode(message: ListedReconciliation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reconciliation !== undefined) {
+      Reconciliation.encode(message.reconciliation, writer.uint32(10).fork()).join();
+    }
+    if (message.canBeAsked !== false) {
+      writer.uint32(16).bool(message.canBeAsked);
+    }
+    if (message.dueMs !== 0n) {
+      if (BigInt.asIntN(64, message.dueMs) !== message.dueMs) {
+        throw new globalThis.Error("value provided for field message.dueMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.dueMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListedReconciliation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListedReconciliation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reconciliation = Reconciliation.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.canBeAsked = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.dueMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListedReconciliation {
+    return {
+      reconciliation: isSet(object.reconciliation) ? Reconciliation.fromJSON(object.reconciliation) : undefined,
+      canBeAsked: isSet(object.canBeAsked)
+        ? globalThis.Boolean(object.canBeAsked)
+        : isSet(object.can_be_asked)
+        ? globalThis.Boolean(object.can_be_asked)
+        : false,
+      dueMs: isSet(object.dueMs) ? BigInt(object.dueMs) : isSet(object.due_ms) ? BigInt(object.due_ms) : 0n,
+    };
+  },
+
+  toJSON(message: ListedReconciliation): unknown {
+    const obj: any = {};
+    if (message.reconciliation !== undefined) {
+      obj.reconciliation = Reconciliation.toJSON(message.reconciliation);
+    }
+    if (message.canBeAsked !== false) {
+      obj.canBeAsked = message.canBeAsked;
+    }
+    if (message.dueMs !== 0n) {
+      obj.dueMs = message.dueMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListedReconciliation>): ListedReconciliation {
+    return ListedReconciliation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListedReconciliation>): ListedReconciliation {
+    const message = createBaseListedReconciliation();
+    message.reconciliation = (object.reconciliation !== undefined && object.reconciliation !== null)
+      ? Reconciliation.fromPartial(object.reconciliation)
+      : undefined;
+    message.canBeAsked = object.canBeAsked ?? false;
+    message.dueMs = (object.dueMs !== undefined && object.dueMs !== null) ? BigInt(object.dueMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseListReconciliationsResponse(): ListReconciliationsResponse {
+  return { reconciliations: [], names: [] };
+}
+
+export const ListReconciliationsResponse: MessageFns<ListReconciliationsResponse> = {
+  encode(message: ListReconciliationsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.reconciliations) {
+      ListedReconciliation.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReconciliationsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReconciliationsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reconciliations.push(ListedReconciliation.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListReconciliationsResponse {
+    return {
+      reconciliations: globalThis.Array.isArray(object?.reconciliations)
+        ? object.reconciliations.map((e: any) => ListedReconciliation.fromJSON(e))
+        : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListReconciliationsResponse): unknown {
+    const obj: any = {};
+    if (message.reconciliations?.length) {
+      obj.reconciliations = message.reconciliations.map((e) => ListedReconciliation.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListReconciliationsResponse>): ListReconciliationsResponse {
+    return ListReconciliationsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReconciliationsResponse>): ListReconciliationsResponse {
+    const message = createBaseListReconciliationsResponse();
+    message.reconciliations = object.reconciliations?.map((e) => ListedReconciliation.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListDifferencesRequest(): ListDifferencesRequest {
+  return { partyOin: "", schoolOin: "", kind: "", after: "", limit: 0 };
+}
+
+export const ListDifferencesRequest: MessageFns<ListDifferencesRequest> = {
+  encode(message: ListDifferencesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(18).string(message.schoolOin);
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    if (message.after !== "") {
+      writer.uint32(34).string(message.after);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(40).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDifferencesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDifferencesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListDifferencesRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+    };
+  },
+
+  toJSON(message: ListDifferencesRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListDifferencesRequest>): ListDifferencesRequest {
+    return ListDifferencesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDifferencesRequest>): ListDifferencesRequest {
+    const message = createBaseListDifferencesRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.kind = object.kind ?? "";
+    message.after = object.after ?? "";
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseListDifferencesResponse(): ListDifferencesResponse {
+  return { differences: [], more: false };
+}
+
+export const ListDifferencesResponse: MessageFns<ListDifferencesResponse> = {
+  encode(message: ListDifferencesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.differences) {
+      StatedDifference.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.more !== false) {
+      writer.uint32(16).bool(message.more);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDifferencesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDifferencesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.differences.push(StatedDifference.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListDifferencesResponse {
+    return {
+      differences: globalThis.Array.isArray(object?.differences)
+        ? object.differences.map((e: any) => StatedDifference.fromJSON(e))
+        : [],
+      more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
+    };
+  },
+
+  toJSON(message: ListDifferencesResponse): unknown {
+    const obj: any = {};
+    if (message.differences?.length) {
+      obj.differences = message.differences.map((e) => StatedDifference.toJSON(e));
+    }
+    if (message.more !== false) {
+      obj.more = message.more;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListDifferencesResponse>): ListDifferencesResponse {
+    return ListDifferencesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDifferencesResponse>): ListDifferencesResponse {
+    const message = createBaseListDifferencesResponse();
+    message.differences = object.differences?.map((e) => StatedDifference.fromPartial(e)) || [];
+    message.more = object.more ?? false;
+    return message;
+  },
+};
+
 /** What an operator can do, for the command line and the console. Refused to parties. */
 export type OperatorServiceDefinition = typeof OperatorServiceDefinition;
 export const OperatorServiceDefinition = {
@@ -26789,6 +27596,33 @@ export const OperatorServiceDefinition = {
       requestType: StopReplayRequest as typeof StopReplayRequest,
       requestStream: false,
       responseType: StopReplayResponse as typeof StopReplayResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Asks a party what it has of a school, and compares that with what stands here. Nothing is changed. */
+    reconcile: {
+      name: "Reconcile",
+      requestType: ReconcileRequest as typeof ReconcileRequest,
+      requestStream: false,
+      responseType: ReconcileResponse as typeof ReconcileResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How parties and schools stood when they were last compared, and which of them are asked. */
+    listReconciliations: {
+      name: "ListReconciliations",
+      requestType: ListReconciliationsRequest as typeof ListReconciliationsRequest,
+      requestStream: false,
+      responseType: ListReconciliationsResponse as typeof ListReconciliationsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What differed, by id. */
+    listDifferences: {
+      name: "ListDifferences",
+      requestType: ListDifferencesRequest as typeof ListDifferencesRequest,
+      requestStream: false,
+      responseType: ListDifferencesResponse as typeof ListDifferencesResponse,
       responseStream: false,
       options: {},
     },
