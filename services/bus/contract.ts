@@ -696,10 +696,11 @@ export function busContract(name: string, make: () => Place | Promise<Place>): v
         columns: { name: 'text', sum: 'int', writes: 'int' },
         retention: 'RETENTION_AUDIT',
       });
-      const adder: ServiceModule = {
-        name: 'adder',
-        tables: [sums],
+      const adding: ServiceModule = {
+        ...module,
+        tables: [...module.tables, sums],
         consumers: [
+          ...module.consumers,
           {
             name: 'adder',
             streams: ['probe'],
@@ -722,10 +723,9 @@ export function busContract(name: string, make: () => Place | Promise<Place>): v
             },
           },
         ],
-        serve: () => [],
       };
       const again = async () => {
-        engine = await place.open({ modules: [module, adder], clock });
+        engine = await place.open({ modules: [adding], clock });
       };
       const told = (name: string) => engine.ask(() => engine.view.get(sums, name));
       await again();
