@@ -521,10 +521,13 @@ test('what is not set is named: no file for a party, no school in it, no key whe
   expect(administrationProblems.join('\n')).toContain(oin);
   await at.operator.removeEndpoint({ oin, standard: 'uwlr' });
   use(school);
-  await wait(5_100);
-  await at.operator.resolveDeliveries({ schoolOin: school, action: 'retry' });
+  // The files are read again within seconds.
   await until(
-    () => resultsAt(las, school)[keyOf(resultId)],
+    async () => {
+      await at.operator.resolveDeliveries({ schoolOin: school, action: 'retry' });
+      await wait(300);
+      return resultsAt(las, school)[keyOf(resultId)];
+    },
     (found) => found === 'L1=7',
   );
 });

@@ -49,8 +49,8 @@ export interface Children {
 }
 
 /** Longest that a command may take, milliseconds. */
-const COMMAND_MS = 60_000;
-const READY_MS = 20_000;
+const COMMAND_MS = 120_000;
+const READY_MS = 120_000;
 const END_MS = 10_000;
 
 /** `data` is the gateway's data folder. */

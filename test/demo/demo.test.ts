@@ -116,7 +116,7 @@ describe('the demo against a gateway that runs on Kafka and PostgreSQL', () => {
 });
 
 describe('the demo', () => {
-  test('ends with every party having exactly what it should have', { timeout: 180_000 }, async () => {
+  test('ends with every party having exactly what it should have', { timeout: 600_000 }, async () => {
     const { code, out, folder } = await start(['--pupils', '150', '--seed', '7']).ended;
     expect(out).toMatch(/All \d+ rows agree\./);
     expect(wrongRows(out)).toEqual([]);
@@ -130,7 +130,7 @@ describe('the demo', () => {
     ['lost-grant', /^Boekenhuis +licences granted .* NO$/m, /Boekenhuis lacks 1 of “licences granted”/],
     ['lost-confirmation', /^Leerlingbeheer +order lines confirmed .* NO$/m, /lacks 1 of “order lines confirmed”/],
     ['lost-result', /^Kijkglas +progress per pupil and supplier .* NO$/m, /lacks 1 of “results, each with its score”/],
-  ])('fails when a program is told to make a mistake: %s', { timeout: 180_000 }, async (plant, row, why) => {
+  ])('fails when a program is told to make a mistake: %s', { timeout: 600_000 }, async (plant, row, why) => {
     const { code, out, folder } = await start(['--pupils', '50', '--plant', plant]).ended;
     expect(out).toMatch(row);
     expect(out).toMatch(why);
@@ -141,7 +141,7 @@ describe('the demo', () => {
 
   test.runIf(existsSync('/proc/self/environ'))(
     'ends every program when it is interrupted',
-    { timeout: 60_000 },
+    { timeout: 600_000 },
     async () => {
       const { child, ended, out } = start(['--pupils', '50']);
       while (!out().includes('4. ')) await wait(50);

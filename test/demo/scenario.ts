@@ -117,9 +117,9 @@ const STOP_MS = 5_000;
 /** SIGTERM ends a gateway within this time. */
 const END_MS = 10_000;
 /** When nothing has come in for so long, more waiting is no use. Longer where a role of the gateway may be started again. */
-const QUIET_MS = { own: 6_000, running: 20_000 };
+const QUIET_MS = { own: 30_000, running: 60_000 };
 /** With a planted fault it is known that something does not come. */
-const PLANTED_QUIET_MS = 2_000;
+const PLANTED_QUIET_MS = 3_000;
 
 /** Plays it all, and adds to `rows` as it goes. Throws when a step cannot be done at all; what was seen till then stands. */
 export async function play(
