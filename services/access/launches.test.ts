@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { type TestBench, testBench } from '#bus';
+import { type TestBench, testBench, type Unit } from '#bus';
 import { dutchQuarter } from '#kernel';
 import { AccessServiceDefinition } from '#proto/eduk/access/v1/access';
 import { EntitlementState, EntitlementTerms } from '#proto/eduk/core/v1/ordering';
@@ -8,6 +8,7 @@ import { Product } from '#proto/eduk/core/v1/product';
 import { LearnerEntry } from '#proto/eduk/events/v1/rosters';
 import { access } from './index.ts';
 import * as tables from './tables.ts';
+import { forget } from './tally.ts';
 
 const school = '0000000700001AB00000';
 const publisher = '00000001000000000002';
@@ -584,6 +585,21 @@ describe('how many there were', () => {
       dutchQuarter(Date.parse('2026-11-23T07:30:00Z')),
       dutchQuarter(Date.parse('2026-08-24T06:30:00Z')),
     ]).toEqual([34, 34]);
+  });
+
+  test('of more than are removed at once, the rest is removed too', () => {
+    const rows = new Set(Array.from({ length: 450 }, (_, i) => i));
+    let due = 0;
+    const unit = {
+      now: 0,
+      list: (_: unknown, { limit }: { limit: number }) => [...rows].slice(0, limit).map((quarter) => ({ quarter })),
+      remove: (_: unknown, _day: string, quarter: number) => void rows.delete(quarter),
+      setTimer: () => {
+        due += 1;
+      },
+    } as unknown as Unit;
+    for (let fired = 0; fired <= due; fired++) forget({ payload: 'tally|2026-08-24' }, unit);
+    expect(rows.size).toBe(0);
   });
 
   test('and is gone after five weeks', () => {

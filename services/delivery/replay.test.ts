@@ -10,6 +10,7 @@ import {
   type ReplayJob,
 } from '#proto/eduk/delivery/v1/delivery';
 import { ReplaySelection, ReplaySubmitted } from '#proto/eduk/events/v1/deliveries';
+import { PartyStandingChanged } from '#proto/eduk/events/v1/parties';
 import { delivery } from './index.ts';
 import { LEASE_MS } from './push.ts';
 import { COUNTED_MS } from './replay.ts';
@@ -285,6 +286,17 @@ describe('what it would come to', () => {
     expect(counted(await board.preview({ again: true }))).toMatchObject({ had: 1, forbidden: {} });
     party(SCHOOL, { roles: [Role.ROLE_SCHOOL], boardOin: OTHER });
     expect(counted(await board.preview({ again: true }))).toMatchObject({ toSend: 0, forbidden: { route: 1 } });
+  });
+
+  test('what is of a school that is closed, and of a party that is stopped', async () => {
+    const it = await delivered(['a', 'b']);
+    const standing = (oin: string, of: object, change = '') =>
+      it.bench.submit('PartyStandingChanged', PartyStandingChanged.fromPartial({ oin, change, standing: of }), oin);
+    standing(SCHOOL, { forgetting: { schoolOin: SCHOOL, state: 'waits' } }, 'waits');
+    const granted = { again: true, types: ['EntitlementGranted'] };
+    expect(counted(await it.preview(granted)).forbidden).toEqual({ closed: 2 });
+    standing(PLATFORM, { stoppedMs: BigInt(it.bench.now()) });
+    expect(counted(await it.preview(granted)).forbidden).toEqual({ stopped: 2 });
   });
 
   test('a party without an endpoint, and a second preview', async () => {

@@ -12,6 +12,7 @@ import {
   drawn,
   MOST_DOUBTS,
   MOST_WIDTH,
+  MOST_WIDTH_UWLR,
   newEndpoint,
   pace,
   roomOf,
@@ -285,6 +286,13 @@ describe('of fifty endpoints', () => {
   });
 });
 
+test('an administration is widened to less than others, and no endpoint to more than its party says', () => {
+  const widest = (standard: string, mostAtOnce: number) =>
+    widthOf({ ...newEndpoint(PARTY, standard, ''), mostAtOnce, width: 1_000 });
+  expect([widest('webhook', 0), widest('uwlr', 0)]).toEqual([MOST_WIDTH, MOST_WIDTH_UWLR]);
+  expect([widest('webhook', 3), widest('uwlr', 20)]).toEqual([3, 20]);
+});
+
 test('one that goes on giving no answer in time comes back half as wide, and not to one', () => {
   const row = { ...newEndpoint(PARTY, 'webhook', 'https://a.example/'), width: 16, doubts: MOST_DOUBTS };
   const silent = { verdict: 'doubt', status: 0, cause: 'timeout', retryAfterS: 0, first: true } as const;
@@ -293,6 +301,9 @@ test('one that goes on giving no answer in time comes back half as wide, and not
   expect(once).toMatchObject({ rests: 1, width: 1, narrowed: 8 });
   const twice = afterAnswer(once, { ...silent, ...more, startedMs: 2_000, seed: 'b' }, 2_000);
   expect(twice).toMatchObject({ rests: 2, width: 1, narrowed: 8 });
+  // One that says so of the only request it has is found out anew, one by one.
+  const busy = { ...silent, ...more, verdict: 'busy', status: 429, cause: '', startedMs: 1_000, seed: 'c' } as const;
+  expect(afterAnswer(row, busy, 1_000)).toMatchObject({ rests: 1, width: 1, narrowed: 1 });
 });
 
 test('the breaker is open while it rests, half open while it is tried, and closed again', () => {

@@ -276,6 +276,17 @@ describe('others see', () => {
     expect((await ask(unheard, { schoolOin: '' })).rows).toEqual([]);
     expect((await ask(school, { schoolOin: '' })).rows.map(steps)).toEqual(['141 105 80 12 1']);
   });
+
+  test('of a mandate for some sites nothing, for nobody can say which of it is of these', async () => {
+    const mandate = {
+      schoolOin: oin,
+      partyOin: unheard.oin,
+      services: [Service.SERVICE_ENTITLEMENT],
+      siteCodes: ['01'],
+    };
+    await at.operator.grantMandate({ mandate, confirm: true });
+    expect((await ask(unheard)).rows).toEqual([]);
+  });
 });
 
 test('what is repaired is gone from the list, and it outlives a restart', async () => {
