@@ -70,8 +70,11 @@ export const services: readonly Service[] = [
     name: 'rosters',
     role: 'core',
     answers: 'eduk.rosters.v1.RostersService',
-    module: async ({ EDUK_HOLD_THRESHOLD_PERCENT }) =>
-      (await import('#services/rosters')).rostersWith({ holdThresholdPercent: Number(EDUK_HOLD_THRESHOLD_PERCENT) }),
+    module: async ({ EDUK_HOLD_THRESHOLD_PERCENT, EDUK_HOLD_SECOND_PERSON }) =>
+      (await import('#services/rosters')).rostersWith({
+        holdThresholdPercent: Number(EDUK_HOLD_THRESHOLD_PERCENT),
+        holdSecondPerson: EDUK_HOLD_SECOND_PERSON === 'yes',
+      }),
   },
   {
     name: 'orders',
@@ -83,10 +86,11 @@ export const services: readonly Service[] = [
     name: 'entitlements',
     role: 'core',
     answers: 'eduk.entitlements.v1.EntitlementsService',
-    module: async ({ EDUK_HOLD_WITHDRAWALS, EDUK_HOLD_THRESHOLD_PERCENT }) =>
+    module: async ({ EDUK_HOLD_WITHDRAWALS, EDUK_HOLD_THRESHOLD_PERCENT, EDUK_HOLD_SECOND_PERSON }) =>
       (await import('#services/entitlements')).entitlementsWith({
         withdrawals: Number(EDUK_HOLD_WITHDRAWALS),
         percent: Number(EDUK_HOLD_THRESHOLD_PERCENT),
+        byTwo: EDUK_HOLD_SECOND_PERSON === 'yes',
       }),
   },
   {

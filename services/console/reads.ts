@@ -380,6 +380,7 @@ export async function holds(ask: Ask, query: Query): Promise<page.Hold[]> {
     flow: one.flowId,
     forgets: one.forgets,
     part: one.part,
+    approvedOnce: one.approvedOnce,
     products: one.products.map(({ productId, title, entitlements, learners }) => ({
       id: productId,
       title,

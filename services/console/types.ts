@@ -226,6 +226,8 @@ export interface Hold {
   groups: { group: string; yearGroup: string; joined: number; left: number; moved: number; renamed: number }[];
   /** A part was decided: this is the rest. */
   part: boolean;
+  /** One person approved it; another one has to. */
+  approvedOnce: boolean;
   /** Of what withdrawals wait. */
   products: { id: string; title: string; entitlements: number; learners: number }[];
   forgets: number;

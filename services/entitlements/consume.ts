@@ -99,7 +99,7 @@ function settle(record: LogRecord, unit: Unit, final: boolean, limits: Limits): 
       onWithdraw(record, unit, final, limits);
       break;
     case 'EntitlementHoldDecisionSubmitted':
-      decideHold(record, unit, again);
+      decideHold(record, unit, limits.byTwo === true, again);
       break;
     case 'UsageSubmitted':
       onUsage(record, unit, final);

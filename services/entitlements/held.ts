@@ -1,6 +1,6 @@
 /** Changes that wait for approval, as rows: put aside in the order in which they came, and decided again in that order. */
 import { decoded, emit, type LogRecord, type Unit } from '#bus';
-import { changeHoldId, uuidText } from '#kernel';
+import { changeHoldId, FIRST_OF_TWO, isSeconded, uuidText } from '#kernel';
 import { isLive } from './entitlement.ts';
 import { type HoldReason, judge, type Limits, nothingTaken } from './hold.ts';
 import { type Entitlement, entitlements, type HeldRow, type HoldRow, held, holds, taken } from './tables.ts';
@@ -31,7 +31,7 @@ export function mustWait(
 ): HoldReason | undefined {
   const row = unit.get(taken, school, by);
   const { reason, window } = judge(
-    row?.window ?? nothingTaken,
+    row ?? nothingTaken,
     {
       now: record.timeMs,
       flow: record.flowId,
@@ -42,7 +42,7 @@ export function mustWait(
     },
     limits,
   );
-  unit.put(taken, { school, by, window });
+  unit.put(taken, { school, by, ...window });
   return reason;
 }
 
@@ -135,8 +135,15 @@ function counted(
 }
 
 /** Someone looked at a hold, or at some products of it. */
-export function decideHold(record: LogRecord, unit: Unit, decide: Decide): void {
-  const { schoolOin: school, holdId, approve, productIds } = decoded(record, 'EntitlementHoldDecisionSubmitted');
+export function decideHold(record: LogRecord, unit: Unit, byTwo: boolean, decide: Decide): void {
+  const {
+    schoolOin: school,
+    holdId,
+    approve,
+    productIds,
+    byPerson,
+    confirmed,
+  } = decoded(record, 'EntitlementHoldDecisionSubmitted');
   const hold = unit.get(holds, school, holdId);
   const all = hold ? unit.list(held, { equals: [school, holdId] }) : [];
   const meant = productIds.length === 0 ? all : all.filter(({ product }) => productIds.includes(product));
@@ -149,10 +156,22 @@ export function decideHold(record: LogRecord, unit: Unit, decide: Decide): void 
     emit(unit, 'EntitlementHoldRefused', { holdId, schoolOin: school, ...refusal }, school);
     return;
   }
+  const approval = { byPerson, part: productIds.join(' ') };
+  if (approve && byTwo && !isSeconded(hold.approval, { ...approval, confirmed })) {
+    if (hold.approval?.part !== approval.part) unit.put(holds, { ...hold, approval });
+    emit(
+      unit,
+      'EntitlementHoldRefused',
+      { holdId, schoolOin: school, code: 'hold.pending', told: FIRST_OF_TWO },
+      school,
+    );
+    return;
+  }
   const waiting = all.length - meant.length;
   const left = meant.reduce((products, item) => counted(products, item, -1), hold.products);
   const state = waiting > 0 ? 'waiting' : approve ? 'approved' : 'rejected';
-  unit.put(holds, { ...hold, state, products: waiting > 0 ? left : hold.products, part: waiting > 0 ? 1 : hold.part });
+  const rest = { products: waiting > 0 ? left : hold.products, part: waiting > 0 ? 1 : hold.part };
+  unit.put(holds, { ...hold, state, ...rest, approval: undefined });
   if (waiting === 0) watch(unit, school, holdId);
   emit(
     unit,

@@ -67,8 +67,8 @@ describe('a withdrawal waits', () => {
   });
 });
 
-const open = (withdrawals = 2): TestBench => {
-  const bench = testBench(entitlementsWith({ withdrawals, percent: 10 }), { now: '2026-11-22T11:00:00Z' });
+const open = (withdrawals = 2, byTwo = false): TestBench => {
+  const bench = testBench(entitlementsWith({ withdrawals, percent: 10, byTwo }), { now: '2026-11-22T11:00:00Z' });
   for (const productId of ['maths', 'dutch'])
     bench.submit(
       'ProductPublished',
@@ -107,8 +107,8 @@ const said = (bench: TestBench) =>
   bench.events().map(({ name, value }) => `${name} ${(value as { code?: string }).code ?? ''}`.trim());
 
 const ids = ['a', 'b', 'c', 'd'];
-const withFour = (withdrawals = 2): TestBench => {
-  const bench = open(withdrawals);
+const withFour = (withdrawals = 2, byTwo = false): TestBench => {
+  const bench = open(withdrawals, byTwo);
   for (const [i, id] of ids.entries()) grant(bench, id, i < 2 ? 'maths' : 'dutch');
   bench.clear();
   return bench;
@@ -153,6 +153,27 @@ test('a message that takes much away waits whole, by product; released in part, 
   decideIt(bench, hold!.holdId, true);
   decideIt(bench, 'change-x', true);
   expect(said(bench)).toEqual(['EntitlementHoldRefused state.conflict', 'EntitlementHoldRefused state.missing']);
+});
+
+test('where two persons approve, one and the same is not enough, nor are two of different parts; the second carries it out', async () => {
+  const bench = withFour(2, true);
+  all(bench);
+  const { holdId } = (await waiting(bench))[0]!;
+  const approve = (byPerson: string, productIds: string[] = [], confirmed = false) => {
+    bench.clear();
+    bench.submit(
+      'EntitlementHoldDecisionSubmitted',
+      { schoolOin: school, holdId, approve: true, productIds, byPerson, confirmed },
+      school,
+      { school },
+    );
+    return said(bench)[0];
+  };
+  const refused = 'EntitlementHoldRefused hold.pending';
+  expect([approve('a'), approve('a'), approve('b', ['maths']), approve('')]).toEqual(Array(4).fill(refused));
+  expect(await waiting(bench)).toMatchObject([{ approvedOnce: true }]);
+  expect(approve('b')).toBe('EntitlementHoldDecided');
+  expect(ids.map((id) => stateOf(bench, id))).toEqual(Array(4).fill(WITHDRAWN));
 });
 
 test('what comes after one that waits stays behind it; use goes on, and then nothing can be undone', async () => {

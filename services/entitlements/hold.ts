@@ -15,6 +15,8 @@ export interface Limits {
   withdrawals: number;
   /** And this share, in percent, of what stands there of the sender. */
   percent: number;
+  /** Two persons approve what waits. */
+  byTwo?: boolean;
 }
 
 /** What one sender took away at one school lately. */

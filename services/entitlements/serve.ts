@@ -43,6 +43,7 @@ const holdMessage = (row: Readonly<HoldRow>): ChangeHold => ({
   flowId: row.flow,
   products: row.products.map(({ product, ...counts }) => ({ productId: product, ...counts })),
   part: row.part === 1,
+  approvedOnce: row.approval !== undefined && row.state === 'waiting',
 });
 
 function getEntitlement(

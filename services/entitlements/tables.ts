@@ -1,5 +1,6 @@
 /** Rows of this service. */
 import { asideTable, forgottenTable, mergedTable, table } from '#bus';
+import type { Approval } from '#kernel';
 import type { EntitlementState } from '#proto/eduk/core/v1/ordering';
 import type { Window } from './hold.ts';
 
@@ -137,16 +138,15 @@ export const aside = asideTable('entitlements_aside', 'RETENTION_ORDER');
 export const merged = mergedTable('entitlements_merged');
 
 /** What one sender took away at one school within the last day. */
-export interface TakenRow {
+export interface TakenRow extends Window {
   school: string;
   by: string;
-  window: Window;
 }
 
 export const taken = table<TakenRow>({
   name: 'entitlements_taken',
   key: ['school', 'by'],
-  columns: { school: 'text', by: 'text', window: 'json' },
+  columns: { school: 'text', by: 'text', hours: 'json', flow: 'text', ofFlow: 'int', standing: 'int' },
   retention: 'RETENTION_ORDER',
 });
 
@@ -175,6 +175,8 @@ export interface HoldRow {
   products: HeldOfProduct[];
   /** 0 or 1: a part was decided. */
   part: number;
+  /** One person approved it, or a part, where two must. Absent = nobody did. */
+  approval?: Approval | undefined;
 }
 
 export const holds = table<HoldRow>({
@@ -191,6 +193,7 @@ export const holds = table<HoldRow>({
     lastNth: 'int',
     products: 'json',
     part: 'int',
+    approval: 'json',
   },
   indexes: { waiting: ['state', 'school', 'by', 'reason'] },
   retention: 'RETENTION_ORDER',

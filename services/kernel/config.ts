@@ -452,9 +452,16 @@ export const settings = {
   },
   EDUK_HOLD_WITHDRAWALS: {
     about:
-      'More withdrawals and blocks of entitlements than this by one party at one school within 24 hours, and more than EDUK_HOLD_THRESHOLD_PERCENT of what stands there of it, wait for approval (docs/holds.md). 0 = none wait.',
+      'More withdrawals and blocks of entitlements than this by one party at one school within 24 hours wait for approval, where they are a greater share of what stands there of it than a roster may remove (docs/holds.md). 0 = none wait.',
     type: 'integer',
     default: '20',
+  },
+  EDUK_HOLD_SECOND_PERSON: {
+    about:
+      'Whether two persons approve a held roster, held withdrawals, or a part of them (docs/holds.md). One is enough to reject.',
+    type: 'choice',
+    choices: ['yes', 'no'],
+    default: 'no',
   },
   EDUK_REPLAY_SECOND_ABOVE: {
     about:

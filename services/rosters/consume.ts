@@ -15,7 +15,9 @@ import {
   dutchDay,
   dutchMinute,
   endOfDutchDay,
+  FIRST_OF_TWO,
   forgetHoldId,
+  isSeconded,
   schoolYearOf,
   seenForgetHold,
   shownForgetHold,
@@ -149,9 +151,11 @@ const PURGED_AT_ONCE = 1_000;
 export interface RosterSettings {
   /** A roster that removes or renames more than this share of a school, in percent, waits for approval. */
   holdThresholdPercent: number;
+  /** Two persons approve a held roster. */
+  holdSecondPerson?: boolean;
 }
 
-export function consumer({ holdThresholdPercent }: RosterSettings): Consumer {
+export function consumer({ holdThresholdPercent, holdSecondPerson = false }: RosterSettings): Consumer {
   return {
     name: 'rosters',
     // That a school is forgotten is decided with the parties, because with it everything of it closes at once.
@@ -178,7 +182,7 @@ export function consumer({ holdThresholdPercent }: RosterSettings): Consumer {
         case 'LearnersSubmitted':
           return addLearners(record, unit);
         case 'HoldDecisionSubmitted':
-          return decideHold(record, unit);
+          return decideHold(record, unit, holdSecondPerson);
         case 'LearnerForgetSubmitted':
           return forget(record, unit, holdThresholdPercent);
         case 'LearnerKeepSubmitted':
@@ -411,8 +415,16 @@ function crossOver(record: LogRecord, unit: Unit): void {
   cross(record, unit, learnerRows, (year, went) => follow(unit, running, { school, year, came: [], went }));
 }
 
-function decideHold(record: LogRecord, unit: Unit): void {
-  const { schoolOin, holdId: shownAs, approve, kinds, groups } = decoded(record, 'HoldDecisionSubmitted');
+function decideHold(record: LogRecord, unit: Unit, byTwo: boolean): void {
+  const {
+    schoolOin,
+    holdId: shownAs,
+    approve,
+    kinds,
+    groups,
+    byPerson,
+    confirmed,
+  } = decoded(record, 'HoldDecisionSubmitted');
   const { holdId, seen } = seenForgetHold(shownAs);
   const row = unit.get(holds, schoolOin, holdId);
   const waits = row?.state === 'waiting';
@@ -433,6 +445,15 @@ function decideHold(record: LogRecord, unit: Unit): void {
     const told = `A freeze holds until ${dutchMinute(frozenUntil)}: approve it after that, or end the freeze first.`;
     const about = { rosterId: row.rosterId, siteCode: row.site ?? '', administration: row.administration ?? '' };
     emit(unit, 'RosterRefused', { ...about, holdId: '', schoolOin, code: 'freeze.holds', told }, schoolOin);
+    return;
+  }
+
+  const approval = { byPerson, part: [...kinds, '', ...groups].join(' ') };
+  if (waits && approve && byTwo && !isSeconded(row.approval, { ...approval, confirmed })) {
+    if (row.approval?.part !== approval.part) unit.put(holds, { ...row, approval });
+    const { rosterId, site: siteCode = '', administration = '' } = row;
+    const about = { rosterId, holdId: '', schoolOin, siteCode, administration };
+    emit(unit, 'RosterRefused', { ...about, code: 'hold.pending', told: FIRST_OF_TWO }, schoolOin);
     return;
   }
   const document = waits
@@ -457,7 +478,7 @@ function decideHold(record: LogRecord, unit: Unit): void {
   });
   if (decided.rest && row) {
     const { changes, state: left } = decided.rest;
-    unit.put(holds, { ...row, part: 1, ...shown(left, changes, row.year, changes.difference) });
+    unit.put(holds, { ...row, part: 1, approval: undefined, ...shown(left, changes, row.year, changes.difference) });
   }
   save(unit, state, document ?? { schoolOin, schoolYear: row?.year ?? '' }, decided);
   // It may have been what kept the school in its year.

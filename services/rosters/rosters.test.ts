@@ -379,6 +379,27 @@ describe('a held roster', () => {
     expect([b.get(years, school, year)!.learners, b.list(marks, { equals: [] })]).toEqual([100, []]);
   });
 
+  test('where two persons approve: the second one, of the same part, carries it out; one is enough to reject', async () => {
+    const b = testBench(rostersWith({ holdThresholdPercent: 10, holdSecondPerson: true }), { now: start });
+    push(b, whole);
+    push(b, { ...cut, learners: [...cut.learners, learner('N', { group: 'g' })] });
+    const { holdId } = (await holdsOf(b)).holds[0]!;
+    const kinds = ['joined'];
+    for (const of of [
+      { byPerson: 'a', kinds },
+      { byPerson: 'a', kinds },
+      { byPerson: '', kinds },
+    ]) {
+      const flowId = decideHold(b, holdId, true, of);
+      expect(b.events('RosterRefused').at(-1)).toMatchObject({ flowId, value: { holdId: '', code: 'hold.pending' } });
+    }
+    expect((await holdsOf(b)).holds).toMatchObject([{ state: 'waiting', approvedOnce: true, part: false }]);
+    decideHold(b, holdId, true, { byPerson: 'b', kinds });
+    expect((await holdsOf(b)).holds).toMatchObject([{ state: 'waiting', approvedOnce: false, part: true }]);
+    decideHold(b, holdId, false, { byPerson: 'b' });
+    expect([(await holdsOf(b)).holds, b.get(years, school, year)!.learners]).toEqual([[], 101]);
+  });
+
   test('unknown: refused', () => {
     const b = bench();
     decideHold(b, 'nothing', true);

@@ -386,6 +386,7 @@ const holdOf = (row: HoldRow): Hold => ({
   onDay: row.schoolChange?.onDay ?? '',
   groups: row.byGroup ?? [],
   part: row.part === 1,
+  approvedOnce: row.approval !== undefined && row.state === 'waiting',
 });
 
 /** By the token that was asked for, also where the learner is there by another one. */

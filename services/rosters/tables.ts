@@ -1,4 +1,5 @@
 import { type AsideRow, asideTable, type FreezeRow, freezesTable, type Table, table } from '#bus';
+import type { Approval } from '#kernel';
 import type {
   GroupEntry,
   LearnerEntry,
@@ -152,6 +153,8 @@ export interface HoldRow {
   byGroup?: GroupPart[] | undefined;
   /** 1 = a part was decided, and this is the rest. */
   part?: number | undefined;
+  /** One person approved it, or a part, where two must. Absent = nobody did. */
+  approval?: Approval | undefined;
 }
 
 /** What a hold said and nobody approved, by the word of an item: a roster that says it again is held. */
@@ -462,6 +465,7 @@ export const holds: Table<HoldRow> = table<HoldRow>({
     schoolChange: 'json',
     byGroup: 'json',
     part: 'int',
+    approval: 'json',
   },
   indexes: { waiting: ['state', 'school', 'year'], ofYear: ['school', 'year'] },
   retention,

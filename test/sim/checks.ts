@@ -91,7 +91,7 @@ const decides: Readonly<Record<string, { by: readonly EventName[]; once: boolean
   OrderSubmitted: { by: ['OrderPlaced', 'OrderRefused', 'OrderLinesChanged'], once: true },
   OrderConfirmSubmitted: { by: ['OrderLinesChanged', 'OrderChangeRefused'], once: true },
   OrderCancelSubmitted: { by: ['OrderLinesChanged', 'OrderChangeRefused'], once: false },
-  GrantSubmitted: { by: ['EntitlementGranted', 'GrantRefused'], once: true },
+  GrantSubmitted: { by: ['EntitlementGranted', 'GrantRefused', 'EntitlementChangeHeld'], once: true },
   WithdrawSubmitted: { by: ['EntitlementChanged', 'EntitlementChangeRefused', 'EntitlementChangeHeld'], once: false },
   UsageSubmitted: { by: ['EntitlementChanged', 'EntitlementChangeRefused'], once: true },
   ProvisionSubmitted: { by: ['AccessProvisioned', 'AccessRevoked', 'AccessRefused'], once: true },

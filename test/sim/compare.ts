@@ -111,6 +111,8 @@ const passing: Readonly<Record<string, readonly string[]>> = {
   parties_parties: ['version'],
   catalogue_products: ['change'],
   entitlements_entitlements: ['changed'],
+  // Which message was the last of those that count.
+  entitlements_taken: ['flow', 'ofFlow'],
   delivery_mail: ['number', 'first', 'eventId'],
   delivery_bodies: ['eventId'],
   // Whichever lane came last says it; their sum is of services/flows.

@@ -65,6 +65,12 @@ const groupWords = ({ group, name, joined, left, moved, renamed, closes }: HeldG
   return `${name || group}: ${[...some, ...(closes ? ['closes'] : [])].join(', ') || 'is another'}`;
 };
 
+const stateWords = ({ state, part, approvedOnce }: HeldRoster): string =>
+  approvedOnce
+    ? 'waiting: one person approved it, another one has to'
+    : part && state === 'waiting'
+      ? 'waiting: the rest, a part was decided'
+      : state;
 const isOfProducts = ({ products }: HeldRoster): boolean => products.length > 0;
 /** `Getal en Ruimte 1 (9789000000011): 28 entitlements, 28 of one learner`. */
 const productWords = ({ productId, title, entitlements, learners }: HeldProduct): string =>
@@ -124,6 +130,7 @@ export const listHolds: Command = {
       groupsClosing: hold.groupsClosing,
       groups: hold.groups,
       part: hold.part,
+      approvedOnce: hold.approvedOnce,
       forgets: hold.forgets,
       merges: hold.merges,
       toSchoolOin: hold.toSchoolOin || null,
@@ -158,7 +165,7 @@ export const listHolds: Command = {
         ['by group', hold.groups.map(groupWords).join('; ')],
         ['closing groups', hold.groupsClosing.join(', ')],
         ['since', `${dutchTime(hold.sinceMs)} (${age(hold.sinceMs, now)})`],
-        ['state', hold.part && hold.state === 'waiting' ? 'waiting: the rest, a part was decided' : hold.state],
+        ['state', stateWords(hold)],
         ['flow', hold.flowId],
       ]),
     );
@@ -245,7 +252,7 @@ export const approveHold: Command = {
   flags: {
     ...partFlags,
     confirm: {
-      about: 'Stand in for the second person whom a merge or a change of schools needs, on this machine only.',
+      about: 'Stand in for the second person where one is needed, on this machine only.',
     },
   },
   run: (call) => decide(call, true),

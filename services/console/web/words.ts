@@ -388,6 +388,10 @@ export const words = {
   leaving_later: ['krijgen een laatste dag', 'get a last day'],
   staff_renamed: ['medewerkers met een andere naam', 'staff renamed'],
   hold_part: ['Een deel is beslist; dit is de rest.', 'A part was decided; this is the rest.'],
+  approved_once: [
+    'Eén persoon keurde dit goed; een ander moet dat ook doen.',
+    'One person approved this; another one has to.',
+  ],
   part_of: ['Alleen een deel beslissen', 'Decide a part only'],
   part_hint: [
     'Wat je hier aankruist wordt goedgekeurd of afgewezen; de rest blijft wachten. Niets aangekruist is alles. Wie van groep wisselt én een andere naam krijgt telt als dat laatste.',

@@ -270,6 +270,7 @@ async function changesShown(holds: readonly ChangeHold[], gate: Gate): Promise<o
       ...{ holdId: hold.holdId, schoolOin: hold.schoolOin, schoolName: chain.party(hold.schoolOin)?.name ?? '' },
       ...{ reason: hold.reason, state: hold.state, sinceMs: hold.sinceMs, byOin: hold.byOin, flowId: hold.flowId },
       part: hold.part,
+      approvedOnce: hold.approvedOnce,
       products: hold.products.map(({ productId, entitlements, learners }) => ({
         ...{ productId, entitlements, learners },
         title: titles.get(productId) ?? '',
@@ -278,19 +279,24 @@ async function changesShown(holds: readonly ChangeHold[], gate: Gate): Promise<o
   );
 }
 
-const decideChange = (byPerson: string): Intake<op.DecideHoldRequest & { schoolOin: string }> => ({
+const decideChange = (byPerson: string, isForTwo: boolean): Intake<op.DecideHoldRequest & { schoolOin: string }> => ({
   method: 'OperatorService/DecideHold',
   type: 'eduk.operator.v1.DecideHoldRequest',
   codec: DecideHoldRequest as never,
   roles: [Role.ROLE_OPERATOR],
   remember: 35,
-  reference: ({ holdId, approve, productIds }) =>
-    productIds.length === 0 ? holdId : `${holdId} ${approve ? 'yes' : 'no'} ${digestOfPart(productIds)}`,
+  reference: ({ holdId, approve, confirm, productIds }) => {
+    const said = isForTwo && approve ? `${holdId} ${confirm ? 'confirmed' : byPerson}` : holdId;
+    return productIds.length === 0 ? said : `${said} ${approve ? 'yes' : 'no'} ${digestOfPart(productIds)}`;
+  },
   school: (request) => request.schoolOin,
-  events: ({ schoolOin, holdId, approve, productIds }) => [
+  events: ({ schoolOin, holdId, approve, productIds, confirm }) => [
     event(
       'EntitlementHoldDecisionSubmitted',
-      { schoolOin, holdId, approve, productIds, byOin: 'operator', byPerson },
+      {
+        ...{ schoolOin, holdId, approve, productIds, byOin: 'operator', byPerson },
+        confirmed: byPerson === '' && confirm,
+      },
       schoolOin,
     ),
   ],
@@ -306,7 +312,12 @@ async function decideChanges(
   if (!hold) throw new GatewayError('state.missing', 'Nothing is held under this id.', { where: 'hold_id' });
   if (request.kinds.length + request.groups.length > 0)
     throw new GatewayError('wire.invalid', 'Withdrawals are decided in parts by product.', { where: 'kinds' });
-  const { flowId } = await take(decideChange(byPerson), { ...request, schoolOin: hold.schoolOin }, operator, gate);
+  const { flowId } = await take(
+    decideChange(byPerson, gate.holdByTwo),
+    { ...request, schoolOin: hold.schoolOin },
+    operator,
+    gate,
+  );
   return { flowId, decision: await decided(gate, flowId) };
 }
 
@@ -598,6 +609,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
                 groupsClosing,
                 groups: hold.groups.map((group, i) => ({ ...group, name: groupNames[i] ?? '' })),
                 part: hold.part,
+                approvedOnce: hold.approvedOnce,
                 byOin,
                 flowId,
                 siteCode,
@@ -626,7 +638,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     const isMerge = hold.loser !== '';
     const isChange = hold.toSchoolOin !== '';
     checkPart(request, !isMerge && !isChange && hold.forgets === 0);
-    const intake = decideHold(personOf(caller), isMerge || isChange);
+    const intake = decideHold(personOf(caller), isMerge || isChange || gate.holdByTwo);
     const { flowId } = await take(intake, { ...request, schoolOin: hold.schoolOin }, operator, gate);
     const decision = await decided(gate, flowId);
     if (isMerge) await approved(gate);

@@ -212,6 +212,7 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
         </dd>
       </dl>
       {hold.part && isOpen && <p class="hint">{say('hold_part')}</p>}
+      {hold.approvedOnce && <p class="hint">{say('approved_once')}</p>}
       {canPart && <Part hold={hold} chosen={chosen} choose={choose} />}
       <div class="row">
         {isOpen && duty === 'operator' && (

@@ -42,6 +42,8 @@ export interface ChangeHold {
   products: HeldProductRow[];
   /** A part was decided: this is the rest. */
   part: boolean;
+  /** One person approved it, or a part, and another one has to. */
+  approvedOnce: boolean;
 }
 
 /** What of one product waits, as numbers. */
@@ -218,6 +220,7 @@ function createBaseChangeHold(): ChangeHold {
     flowId: "",
     products: [],
     part: false,
+    approvedOnce: false,
   };
 }
 
@@ -252,6 +255,9 @@ export const ChangeHold: MessageFns<ChangeHold> = {
     }
     if (message.part !== false) {
       writer.uint32(72).bool(message.part);
+    }
+    if (message.approvedOnce !== false) {
+      writer.uint32(80).bool(message.approvedOnce);
     }
     return writer;
   },
@@ -341,6 +347,14 @@ export const ChangeHold: MessageFns<ChangeHold> = {
             message.part = reader.bool();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.approvedOnce = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -382,6 +396,11 @@ export const ChangeHold: MessageFns<ChangeHold> = {
         ? object.products.map((e: any) => HeldProductRow.fromJSON(e))
         : [],
       part: isSet(object.part) ? globalThis.Boolean(object.part) : false,
+      approvedOnce: isSet(object.approvedOnce)
+        ? globalThis.Boolean(object.approvedOnce)
+        : isSet(object.approved_once)
+        ? globalThis.Boolean(object.approved_once)
+        : false,
     };
   },
 
@@ -414,6 +433,9 @@ export const ChangeHold: MessageFns<ChangeHold> = {
     if (message.part !== false) {
       obj.part = message.part;
     }
+    if (message.approvedOnce !== false) {
+      obj.approvedOnce = message.approvedOnce;
+    }
     return obj;
   },
 
@@ -431,6 +453,7 @@ export const ChangeHold: MessageFns<ChangeHold> = {
     message.flowId = object.flowId ?? "";
     message.products = object.products?.map((e) => HeldProductRow.fromPartial(e)) || [];
     message.part = object.part ?? false;
+    message.approvedOnce = object.approvedOnce ?? false;
     return message;
   },
 };

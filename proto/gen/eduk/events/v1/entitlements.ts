@@ -61,6 +61,8 @@ export interface EntitlementHoldDecisionSubmitted {
   byOin: string;
   /** Keyed digest of the person who decided, in hexadecimal; empty = the operator's key, which is nobody in particular. */
   byPerson: string;
+  /** The operator's key stands in for a second person. */
+  confirmed: boolean;
 }
 
 /** A platform told of use. */
@@ -658,7 +660,7 @@ export const WithdrawSubmitted: MessageFns<WithdrawSubmitted> = {
 };
 
 function createBaseEntitlementHoldDecisionSubmitted(): EntitlementHoldDecisionSubmitted {
-  return { schoolOin: "", holdId: "", approve: false, productIds: [], byOin: "", byPerson: "" };
+  return { schoolOin: "", holdId: "", approve: false, productIds: [], byOin: "", byPerson: "", confirmed: false };
 }
 
 export const EntitlementHoldDecisionSubmitted: MessageFns<EntitlementHoldDecisionSubmitted> = {
@@ -680,6 +682,9 @@ export const EntitlementHoldDecisionSubmitted: MessageFns<EntitlementHoldDecisio
     }
     if (message.byPerson !== "") {
       writer.uint32(50).string(message.byPerson);
+    }
+    if (message.confirmed !== false) {
+      writer.uint32(56).bool(message.confirmed);
     }
     return writer;
   },
@@ -745,6 +750,14 @@ export const EntitlementHoldDecisionSubmitted: MessageFns<EntitlementHoldDecisio
             message.byPerson = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.confirmed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -785,6 +798,7 @@ export const EntitlementHoldDecisionSubmitted: MessageFns<EntitlementHoldDecisio
         : isSet(object.by_person)
         ? globalThis.String(object.by_person)
         : "",
+      confirmed: isSet(object.confirmed) ? globalThis.Boolean(object.confirmed) : false,
     };
   },
 
@@ -808,6 +822,9 @@ export const EntitlementHoldDecisionSubmitted: MessageFns<EntitlementHoldDecisio
     if (message.byPerson !== "") {
       obj.byPerson = message.byPerson;
     }
+    if (message.confirmed !== false) {
+      obj.confirmed = message.confirmed;
+    }
     return obj;
   },
 
@@ -822,6 +839,7 @@ export const EntitlementHoldDecisionSubmitted: MessageFns<EntitlementHoldDecisio
     message.productIds = object.productIds?.map((e) => e) || [];
     message.byOin = object.byOin ?? "";
     message.byPerson = object.byPerson ?? "";
+    message.confirmed = object.confirmed ?? false;
     return message;
   },
 };

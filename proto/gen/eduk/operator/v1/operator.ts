@@ -418,6 +418,8 @@ export interface HeldRoster {
   part: boolean;
   /** No roster waits, but withdrawals and blocks of entitlements, by product; a part may name these. */
   products: HeldProduct[];
+  /** One person approved it, or a part, and another one has to. */
+  approvedOnce: boolean;
 }
 
 /** Entitlements of one product that would be withdrawn or blocked, as numbers. */
@@ -465,7 +467,7 @@ export interface ListHoldsResponse {
 export interface DecideHoldRequest {
   holdId: string;
   approve: boolean;
-  /** With the operator's key, on loopback: it stands in for the second person whom a merge of learners needs. */
+  /** With the operator's key, on loopback: it stands in for the second person where one is needed. */
   confirm: boolean;
   /**
    * A part of a held roster, by kind (as in HoldDecisionSubmitted); the rest waits on under the same id. None = all kinds. Faults: state.missing where
@@ -5979,6 +5981,7 @@ function createBaseHeldRoster(): HeldRoster {
     groups: [],
     part: false,
     products: [],
+    approvedOnce: false,
   };
 }
 
@@ -6049,6 +6052,9 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     }
     for (const v of message.products) {
       HeldProduct.encode(v!, writer.uint32(170).fork()).join();
+    }
+    if (message.approvedOnce !== false) {
+      writer.uint32(176).bool(message.approvedOnce);
     }
     return writer;
   },
@@ -6234,6 +6240,14 @@ export const HeldRoster: MessageFns<HeldRoster> = {
             message.products.push(HeldProduct.decode(reader, reader.uint32()));
             continue;
           }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.approvedOnce = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6317,6 +6331,11 @@ export const HeldRoster: MessageFns<HeldRoster> = {
       products: globalThis.Array.isArray(object?.products)
         ? object.products.map((e: any) => HeldProduct.fromJSON(e))
         : [],
+      approvedOnce: isSet(object.approvedOnce)
+        ? globalThis.Boolean(object.approvedOnce)
+        : isSet(object.approved_once)
+        ? globalThis.Boolean(object.approved_once)
+        : false,
     };
   },
 
@@ -6385,6 +6404,9 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     if (message.products?.length) {
       obj.products = message.products.map((e) => HeldProduct.toJSON(e));
     }
+    if (message.approvedOnce !== false) {
+      obj.approvedOnce = message.approvedOnce;
+    }
     return obj;
   },
 
@@ -6416,6 +6438,7 @@ export const HeldRoster: MessageFns<HeldRoster> = {
     message.groups = object.groups?.map((e) => HeldGroup.fromPartial(e)) || [];
     message.part = object.part ?? false;
     message.products = object.products?.map((e) => HeldProduct.fromPartial(e)) || [];
+    message.approvedOnce = object.approvedOnce ?? false;
     return message;
   },
 };

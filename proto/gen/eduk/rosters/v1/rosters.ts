@@ -134,6 +134,8 @@ export interface Hold {
   groups: GroupDifference[];
   /** A part of it was decided: this is the rest. */
   part: boolean;
+  /** One person approved it, or a part, and another one has to. */
+  approvedOnce: boolean;
 }
 
 /** Held rosters. */
@@ -1583,6 +1585,7 @@ function createBaseHold(): Hold {
     onDay: "",
     groups: [],
     part: false,
+    approvedOnce: false,
   };
 }
 
@@ -1656,6 +1659,9 @@ export const Hold: MessageFns<Hold> = {
     }
     if (message.part !== false) {
       writer.uint32(176).bool(message.part);
+    }
+    if (message.approvedOnce !== false) {
+      writer.uint32(184).bool(message.approvedOnce);
     }
     return writer;
   },
@@ -1849,6 +1855,14 @@ export const Hold: MessageFns<Hold> = {
             message.part = reader.bool();
             continue;
           }
+          case 23: {
+            if (tag !== 184) {
+              break;
+            }
+
+            message.approvedOnce = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1935,6 +1949,11 @@ export const Hold: MessageFns<Hold> = {
         ? object.groups.map((e: any) => GroupDifference.fromJSON(e))
         : [],
       part: isSet(object.part) ? globalThis.Boolean(object.part) : false,
+      approvedOnce: isSet(object.approvedOnce)
+        ? globalThis.Boolean(object.approvedOnce)
+        : isSet(object.approved_once)
+        ? globalThis.Boolean(object.approved_once)
+        : false,
     };
   },
 
@@ -2006,6 +2025,9 @@ export const Hold: MessageFns<Hold> = {
     if (message.part !== false) {
       obj.part = message.part;
     }
+    if (message.approvedOnce !== false) {
+      obj.approvedOnce = message.approvedOnce;
+    }
     return obj;
   },
 
@@ -2038,6 +2060,7 @@ export const Hold: MessageFns<Hold> = {
     message.onDay = object.onDay ?? "";
     message.groups = object.groups?.map((e) => GroupDifference.fromPartial(e)) || [];
     message.part = object.part ?? false;
+    message.approvedOnce = object.approvedOnce ?? false;
     return message;
   },
 };
