@@ -16,7 +16,18 @@ import {
 import { endOfDutchDay, startOfDutchDay } from '#kernel';
 import type { EventOf } from '#proto/events';
 import * as decide from './entitlement.ts';
-import { decideHold, dropHold, isHeld, mustWait, put, releaseEnded } from './held.ts';
+import {
+  decideHold,
+  dropHold,
+  frozenUntil,
+  isHeld,
+  mustWait,
+  onFreeze,
+  put,
+  putFrozen,
+  releaseEnded,
+  thaw,
+} from './held.ts';
 import type { Limits } from './hold.ts';
 import { aside, type Entitlement, entitlements, forgotten, fulfilments, lastDays, merged, products } from './tables.ts';
 
@@ -45,7 +56,7 @@ export const NAME = 'entitlements';
 
 export const consumer = (limits: Limits): Consumer => ({
   name: NAME,
-  streams: ['entitlements', 'catalogue', 'rosters', 'access'],
+  streams: ['entitlements', 'catalogue', 'rosters', 'access', 'parties'],
   types: [
     'GrantSubmitted',
     'WithdrawSubmitted',
@@ -61,10 +72,11 @@ export const consumer = (limits: Limits): Consumer => ({
     'AccessProvisioned',
     'AccessRevoked',
     'LaunchRedeemed',
+    'FreezeChanged',
   ],
   handle: (record, unit) => settle(record, unit, false, limits),
   onDeadline: (record, _what, unit) => settle(record, unit, true, limits),
-  onTimer,
+  onTimer: (timer, unit) => onTimer(timer, unit, limits),
   /**
    * A grant that waits for its product holds up nothing but repeats of itself; other grants of the learner go on. A
    * change has a scope of its own: behind a change that waits for its grant, that grant must not wait.
@@ -100,6 +112,9 @@ function settle(record: LogRecord, unit: Unit, final: boolean, limits: Limits): 
       break;
     case 'EntitlementHoldDecisionSubmitted':
       decideHold(record, unit, limits.byTwo === true, again);
+      break;
+    case 'FreezeChanged':
+      onFreeze(decoded(record, 'FreezeChanged'), unit);
       break;
     case 'UsageSubmitted':
       onUsage(record, unit, final);
@@ -235,6 +250,10 @@ function heldAs(unit: Unit, existing: Readonly<Entitlement> | undefined, school:
   return same.winnerOf(unit, school, before) === same.winnerOf(unit, school, learner) ? before : learner;
 }
 
+/** A freeze stops a swap too: who has the one title loses it for another. */
+const TAKEN: ReadonlySet<string> = new Set(['withdrawn', 'swapped', 'blocked']);
+const isTaken = (event: decide.EntitlementEvent): boolean => event.type === 'Changed' && TAKEN.has(event.cause);
+
 /** Without `limits` it was looked at before. */
 function onWithdraw(record: LogRecord, unit: Unit, final: boolean, limits?: Limits): void {
   const {
@@ -263,6 +282,14 @@ function onWithdraw(record: LogRecord, unit: Unit, final: boolean, limits?: Limi
     },
     { mode, by, ownProducts, swapToProduct: swapToProductId, swapTo: swapToEntitlementId, flow: record.flowId },
   );
+  if (existing && events.some(isTaken)) {
+    const parties = [by, existing.publisher, existing.platform];
+    const untilMs = frozenUntil(unit, school, parties, mode === 'block' ? 'deactivate' : 'withdraw');
+    if (untilMs !== undefined) {
+      putFrozen(record, unit, existing, by, untilMs);
+      return;
+    }
+  }
   if (limits && existing && decide.takesAway(events, existing, unit.now)) {
     const why = mustWait(record, unit, { school, by, ofMessage, existing }, limits);
     if (why !== undefined) {
@@ -375,12 +402,17 @@ function onKept({ schoolOin: school, learner }: EventOf<'LearnerKept'>, unit: Un
   }
 }
 
-function onTimer(timer: TimerRow, unit: Unit): void {
+function onTimer(timer: TimerRow, unit: Unit, limits: Limits): void {
   if (gone.onTimer(timer, unit) || kept.onTimer(timer, unit) || same.onTimer(timer, unit)) return;
   const [what, school = '', ...rest] = timer.payload.split('|');
   if (what === 'left') {
     const [learner = '', schoolYear = '', leftOn = ''] = rest;
     takeAllBack(school, learner, schoolYear, leftOn, unit);
+    return;
+  }
+  if (what === 'thaw') {
+    // As if it came now: it may wait for approval after all.
+    thaw(unit, school, rest[0] ?? '', (record, of) => settle(record, of, true, limits));
     return;
   }
   if (what === 'hold') {

@@ -1,9 +1,10 @@
 /** Changes that wait for approval, as rows: put aside in the order in which they came, and decided again in that order. */
-import { decoded, emit, type LogRecord, type Unit } from '#bus';
-import { changeHoldId, FIRST_OF_TWO, isSeconded, uuidText } from '#kernel';
+import { decoded, emit, Freezes, type LogRecord, type Unit } from '#bus';
+import { changeHoldId, dutchMinute, FIRST_OF_TWO, isSeconded, uuidText } from '#kernel';
+import type { FreezeChanged } from '#proto/eduk/events/v1/parties';
 import { isLive } from './entitlement.ts';
 import { type HoldReason, judge, type Limits, nothingTaken } from './hold.ts';
-import { type Entitlement, entitlements, type HeldRow, type HoldRow, held, holds, taken } from './tables.ts';
+import { type Entitlement, entitlements, freezes, type HeldRow, type HoldRow, held, holds, taken } from './tables.ts';
 
 /** Messages under one hold: a decision about it is one transaction. More begin another one. */
 export const MOST_HELD = 5_000;
@@ -88,6 +89,7 @@ export function put(
     products: [],
     part: 0,
   };
+  if (!before) begin(unit, hold);
   const { holdId } = hold;
   const nth = hold.lastNth + 1;
   const item: HeldRow = {
@@ -112,11 +114,27 @@ export function put(
   emit(unit, 'EntitlementChangeHeld', value, key, { flowId: record.flowId, school });
 }
 
-const waitingOf = (unit: Unit, school: string, by: string, reason: string): Readonly<HoldRow> | undefined =>
+/** Holds that one unit of work began, which a list does not show yet: what a freeze lets go is many messages in one. */
+const begun = new WeakMap<Unit, Map<string, string>>();
+const BEGUN_AT_MOST = 1_000;
+
+const begin = (unit: Unit, { school, by, reason, holdId }: HoldRow): void => {
+  const known = begun.get(unit) ?? new Map<string, string>();
+  if (known.size >= BEGUN_AT_MOST) known.clear();
+  begun.set(unit, known.set(`${school} ${by} ${reason}`, holdId));
+};
+
+const waitingOf = (unit: Unit, school: string, by: string, reason: string): Readonly<HoldRow> | undefined => {
+  const own = begun.get(unit)?.get(`${school} ${by} ${reason}`);
+  const row = own === undefined ? undefined : unit.get(holds, school, own);
+  return row?.state === 'waiting' && row.lastNth < MOST_HELD ? row : listedOf(unit, school, by, reason);
+};
+
+const listedOf = (unit: Unit, school: string, by: string, reason: string): Readonly<HoldRow> | undefined =>
   unit
     .list(holds, { index: 'waiting', equals: ['waiting', school, by, reason] })
     .map(({ holdId }) => unit.get(holds, school, holdId)!)
-    .find(({ lastNth }) => lastNth < MOST_HELD);
+    .find(({ state, lastNth }) => state === 'waiting' && lastNth < MOST_HELD);
 
 function counted(
   products: HoldRow['products'],
@@ -147,12 +165,18 @@ export function decideHold(record: LogRecord, unit: Unit, byTwo: boolean, decide
   const hold = unit.get(holds, school, holdId);
   const all = hold ? unit.list(held, { equals: [school, holdId] }) : [];
   const meant = productIds.length === 0 ? all : all.filter(({ product }) => productIds.includes(product));
+  const frozen = hold && approve ? frozenUntil(unit, school, [hold.by], 'withdraw') : undefined;
   const refusal = !hold
     ? { code: 'state.missing', told: 'Nothing is held under this id.' }
     : hold.state !== 'waiting'
       ? { code: 'state.conflict', told: 'This was decided before.' }
-      : { code: 'state.missing', told: 'Nothing of what was named waits under this hold.' };
-  if (hold?.state !== 'waiting' || meant.length === 0) {
+      : frozen !== undefined
+        ? {
+            code: 'freeze.holds',
+            told: `A freeze holds until ${dutchMinute(frozen)}: approve it after that, or end the freeze first.`,
+          }
+        : { code: 'state.missing', told: 'Nothing of what was named waits under this hold.' };
+  if (hold?.state !== 'waiting' || frozen !== undefined || meant.length === 0) {
     emit(unit, 'EntitlementHoldRefused', { holdId, schoolOin: school, ...refusal }, school);
     return;
   }
@@ -262,3 +286,56 @@ const watch = (unit: Unit, school: string, holdId: string): void =>
 
 /** A hold that was decided has been shown long enough. */
 export const dropHold = (unit: Unit, school: string, holdId: string): void => unit.remove(holds, school, holdId);
+
+// ---- freezes
+
+/** Why a change is held that a freeze keeps waiting. */
+const FREEZE = 'freeze';
+/** The word of its timers. */
+const THAW = 'thaw';
+const freezesKnown = new Freezes(freezes);
+
+/** When no freeze holds any more what one of these would do at a school; undefined = none does now. */
+export const frozenUntil = (
+  unit: Unit,
+  school: string,
+  parties: readonly string[],
+  kind: 'withdraw' | 'deactivate',
+): number | undefined => freezesKnown.of(unit, { kind, schools: [school], parties, atMs: unit.now })?.untilMs;
+
+/** What waits for a freeze goes on by itself: the first of a hold says when it is looked at. */
+export function putFrozen(
+  record: LogRecord,
+  unit: Unit,
+  existing: Readonly<Entitlement>,
+  by: string,
+  untilMs: number,
+): void {
+  const { school, id } = existing;
+  const isFirst = waitingOf(unit, school, by, FREEZE) === undefined;
+  put(record, unit, existing, { by, why: FREEZE, takes: true });
+  if (isFirst) awaitThaw(unit, school, unit.get(entitlements, school, id)!.more.held!, untilMs);
+}
+
+const awaitThaw = (unit: Unit, school: string, holdId: string, atMs: number): void =>
+  unit.setTimer({ id: `${THAW}:${school}:${holdId}`, atMs, key: school, payload: [THAW, school, holdId].join('|') });
+
+/** What waits for a freeze that was ended early is looked at now, each in the lane of its school. */
+export function onFreeze(changed: FreezeChanged, unit: Unit): void {
+  freezesKnown.take(unit, changed);
+  if (changed.change !== 'ended' || changed.unchanged) return;
+  for (const { school, holdId, reason } of unit.list(holds, { index: 'waiting', equals: ['waiting'] }))
+    if (reason === FREEZE) awaitThaw(unit, school, holdId, unit.now);
+}
+
+/** A freeze has ended: what waited for it is decided as if it came now, in its order. What another one still guards waits on. */
+export function thaw(unit: Unit, school: string, holdId: string, decide: Decide): void {
+  const hold = unit.get(holds, school, holdId);
+  if (hold?.state !== 'waiting' || hold.reason !== FREEZE) return;
+  const untilMs = frozenUntil(unit, school, [hold.by], 'withdraw');
+  if (untilMs !== undefined) {
+    awaitThaw(unit, school, holdId, untilMs);
+    return;
+  }
+  releaseWhere(unit, school, (one) => one.holdId === holdId, decide);
+}

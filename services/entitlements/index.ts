@@ -19,6 +19,7 @@ export const entitlementsWith = (limits: Limits): ServiceModule => ({
     tables.taken,
     tables.holds,
     tables.held,
+    tables.freezes,
   ],
   consumers: [consumer(limits)],
   serve,

@@ -1,5 +1,5 @@
 /** Rows of this service. */
-import { asideTable, forgottenTable, mergedTable, table } from '#bus';
+import { asideTable, forgottenTable, freezesTable, mergedTable, table } from '#bus';
 import type { Approval } from '#kernel';
 import type { EntitlementState } from '#proto/eduk/core/v1/ordering';
 import type { Window } from './hold.ts';
@@ -133,6 +133,9 @@ export const forgotten = forgottenTable('entitlements_forgotten', 'RETENTION_ORD
 
 /** What a learner held who waits to be forgotten, by id: an `Entitlement` as it was. */
 export const aside = asideTable('entitlements_aside', 'RETENTION_ORDER');
+
+/** Copies of freezes: what they guard is not withdrawn or blocked. */
+export const freezes = freezesTable('entitlements_freezes');
 
 /** What the one token holds, the other does too. */
 export const merged = mergedTable('entitlements_merged');

@@ -176,11 +176,13 @@ export const meanings: { readonly [N in EventName]?: Asked<N> | Answer<N> } = {
   EntitlementChanged: answer(['WithdrawSubmitted', 'UsageSubmitted'], unlessUnchanged),
   EntitlementChangeRefused: refusal('WithdrawSubmitted', 'UsageSubmitted'),
   EntitlementChangeHeld: answer(['WithdrawSubmitted', 'GrantSubmitted'], 'held', {
-    code: () => 'hold.pending',
+    code: ({ reason }) => (reason === 'freeze' ? 'freeze.holds' : 'hold.pending'),
     told: ({ reason }) =>
-      reason === 'behind'
-        ? 'An earlier change of this entitlement waits for approval, and this waits behind it.'
-        : 'It would take much away: it waits for approval.',
+      reason === 'freeze'
+        ? 'A freeze holds: it goes on by itself afterwards.'
+        : reason === 'behind'
+          ? 'An earlier change of this entitlement waits for approval, and this waits behind it.'
+          : 'It would take much away: it waits for approval.',
   }),
   EntitlementHoldDecisionSubmitted: asked('OperatorService/DecideHold', by, (e) => e.holdId),
   EntitlementHoldDecided: answer(['EntitlementHoldDecisionSubmitted'], 'done'),

@@ -1,0 +1,203 @@
+/** What a freeze holds of entitlements: withdrawals, swaps and blocks. Grants, use and what ends by itself pass, and nothing of one overtakes. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { testBench } from '#bus';
+import { EntitlementTerms } from '#proto/eduk/core/v1/ordering';
+import { Freeze } from '#proto/eduk/core/v1/party';
+import { Product } from '#proto/eduk/core/v1/product';
+import { EntitlementHoldDecisionSubmitted } from '#proto/eduk/events/v1/entitlements';
+import { EXPIRED, GRANTED, USED, WITHDRAWN } from './entitlement.ts';
+import { entitlementsWith } from './index.ts';
+import * as tables from './tables.ts';
+
+const school = '0000000700001AB00000';
+const seller = '00000001000000000001';
+const publisher = '00000001000000000002';
+const platform = '00000001000000000003';
+const HOUR = 3_600_000;
+
+function opened(limits = { withdrawals: 0, percent: 10 }) {
+  const b = testBench(entitlementsWith(limits), { now: '2027-05-10T06:00:00Z' });
+  for (const productId of ['maths-1', 'maths-2'])
+    b.submit(
+      'ProductPublished',
+      { product: Product.fromPartial({ productId, publisherOin: publisher, platformOin: platform }), unchanged: false },
+      productId,
+    );
+  const at = { school };
+  const grant = (entitlementId: string, terms: Partial<EntitlementTerms> = {}, learner = 'anna') =>
+    b.submit(
+      'GrantSubmitted',
+      {
+        terms: EntitlementTerms.fromPartial({ entitlementId, productId: 'maths-1', ...terms }),
+        schoolOin: school,
+        holder: { learner, group: '' },
+        byOin: seller,
+      },
+      learner,
+      at,
+    );
+  const change = (entitlementId: string, mode = 'withdraw', more: object = {}) =>
+    b.submit('WithdrawSubmitted', { schoolOin: school, entitlementId, mode, byOin: seller, ...more }, school, at);
+  const use = (entitlementId: string) =>
+    b.submit(
+      'UsageSubmitted',
+      { schoolOin: school, entitlementId, day: '2027-05-10', times: 1, byOin: platform },
+      school,
+      at,
+    );
+  const freeze = (of: Partial<Freeze> = {}, event = 'set'): Freeze => {
+    const times = { fromMs: BigInt(b.now()), untilMs: BigInt(b.now() + 48 * HOUR) };
+    const value = Freeze.fromPartial({ freezeId: 'f', schoolOin: school, reason: 'exams', ...times, ...of });
+    b.submit('FreezeChanged', { freeze: value, change: event, unchanged: false }, school);
+    return value;
+  };
+  const end = (value: Freeze) => freeze({ ...value, endedMs: BigInt(b.now()) }, 'ended');
+  const state = (id: string) => b.get(tables.entitlements, school, id)?.state;
+  const holds = () => b.list(tables.holds, { equals: [school] }).map(({ reason, state: of }) => `${reason} ${of}`);
+  const decide = (approve: boolean) => {
+    const { holdId } = b.list(tables.holds, { equals: [school] }).find((one) => one.state === 'waiting')!;
+    const asked = EntitlementHoldDecisionSubmitted.fromPartial({ schoolOin: school, holdId, approve });
+    b.submit('EntitlementHoldDecisionSubmitted', asked, school, at);
+  };
+  /** What became of a message, in its own flow. */
+  const told = (flowId: string) =>
+    b
+      .events()
+      .filter((one) => one.flowId === flowId && !/Submitted$/.test(one.name))
+      .map(({ name, value }) =>
+        `${name} ${'cause' in value ? value.cause : 'reason' in value ? value.reason : 'code' in value ? value.code : ''}`.trim(),
+      );
+  return { b, grant, change, use, freeze, end, state, holds, decide, told };
+}
+
+describe('while a freeze holds', () => {
+  test.each<[string, string, object, string]>([
+    ['a withdrawal', 'withdraw', {}, 'EntitlementChanged withdrawn'],
+    ['a block', 'block', {}, 'EntitlementChanged blocked'],
+    ['a swap', 'withdraw', { swapToProductId: 'maths-2', swapToEntitlementId: 'e-9' }, 'EntitlementChanged swapped'],
+  ])('%s waits, says why, and happens in its own flow when it ends', (_what, mode, more, after) => {
+    const it = opened();
+    it.grant('e-1');
+    it.freeze();
+    const flow = it.change('e-1', mode, more);
+    expect([it.told(flow), it.state('e-1')]).toEqual([['EntitlementChangeHeld freeze'], GRANTED]);
+    it.b.advance(48 * HOUR - 1);
+    expect(it.state('e-1')).toBe(GRANTED);
+    it.b.advance(1);
+    expect(it.told(flow)[1]).toBe(after);
+    expect(it.holds()).toEqual(['freeze ended']);
+    expect(it.b.list(tables.held, { equals: [] })).toEqual([]);
+  });
+
+  test('grants, use, an end to a block, a last day and what is of others pass', () => {
+    const it = opened();
+    it.grant('e-1');
+    it.grant('e-2', { endsOn: '2027-05-10' });
+    it.grant('e-3');
+    it.change('e-3', 'block');
+    it.freeze();
+    it.freeze({ freezeId: 'f2', schoolOin: '', partyOin: '00000001000000000009' });
+    it.change('e-1');
+    it.grant('e-4');
+    it.use('e-4');
+    it.change('e-3', 'unblock');
+    it.b.advance(24 * HOUR);
+    expect(['e-1', 'e-2', 'e-3', 'e-4'].map(it.state)).toEqual([GRANTED, EXPIRED, GRANTED, USED]);
+  });
+
+  test.each([
+    ['of the school', {}],
+    ['of all', { schoolOin: '' }],
+    ['of who sends', { schoolOin: '', partyOin: seller }],
+    ['of the platform', { schoolOin: '', partyOin: platform }],
+  ])('a freeze %s does', (_of, scope) => {
+    const it = opened();
+    it.grant('e-1');
+    it.freeze(scope);
+    it.change('e-1');
+    expect([it.state('e-1'), it.holds()]).toEqual([GRANTED, ['freeze waiting']]);
+  });
+
+  test('what was used meanwhile is not withdrawn afterwards', () => {
+    const it = opened();
+    it.grant('e-1');
+    it.freeze();
+    const flow = it.change('e-1');
+    it.use('e-1');
+    it.b.advance(48 * HOUR);
+    expect([it.told(flow).at(-1), it.state('e-1')]).toEqual(['EntitlementChangeRefused state.conflict', USED]);
+  });
+
+  test('ended early it goes on at once; where another holds, when that ends', () => {
+    const it = opened();
+    it.grant('e-1');
+    const first = it.freeze();
+    it.freeze({ freezeId: 'f2', schoolOin: '', untilMs: BigInt(it.b.now() + HOUR) });
+    it.change('e-1');
+    it.end(first);
+    it.b.advance(HOUR - 1);
+    expect([it.state('e-1'), it.holds()]).toEqual([GRANTED, ['freeze waiting']]);
+    it.b.advance(1);
+    expect(it.state('e-1')).toBe(WITHDRAWN);
+    it.grant('e-2');
+    const again = it.freeze({ freezeId: 'f3' });
+    it.change('e-2');
+    it.end(again);
+    it.b.advance(0);
+    expect(it.state('e-2')).toBe(WITHDRAWN);
+  });
+
+  test('nobody approves it before; what is much waits for approval afterwards', () => {
+    const it = opened({ withdrawals: 2, percent: 10 });
+    for (let i = 0; i < 10; i++) it.grant(`e-${i}`, {}, `l${i}`);
+    it.freeze();
+    for (let i = 0; i < 5; i++) it.change(`e-${i}`);
+    expect(it.holds()).toEqual(['freeze waiting']);
+    it.decide(true);
+    expect(it.b.events('EntitlementHoldRefused')).toMatchObject([{ value: { code: 'freeze.holds' } }]);
+    it.b.advance(48 * HOUR);
+    expect(it.holds()).toContain('freeze ended');
+    expect(it.holds()).toContain('withdraws_many waiting');
+    it.decide(true);
+    expect([0, 1, 2, 3, 4, 5].map((i) => it.state(`e-${i}`))).toEqual([...Array(5).fill(WITHDRAWN), GRANTED]);
+    const other = opened();
+    other.grant('e-1');
+    other.freeze();
+    other.change('e-1');
+    other.decide(false);
+    other.b.advance(48 * HOUR);
+    expect(other.state('e-1')).toBe(GRANTED);
+  });
+});
+
+test('in the end each entitlement stands as without a freeze: nothing is lost, and nothing of one overtakes', () => {
+  const step = fc.record({
+    id: fc.constantFrom('e-1', 'e-2'),
+    what: fc.constantFrom('grant', 'withdraw', 'block', 'unblock'),
+  });
+  const states = (steps: { id: string; what: string }[], from: number, to: number) => {
+    const it = opened();
+    const flows: string[] = [];
+    let set: Freeze | undefined;
+    for (const [i, { id, what }] of steps.entries()) {
+      if (i === from) set = it.freeze();
+      if (i === to && set) it.end(set);
+      flows.push(what === 'grant' ? it.grant(id) : it.change(id, what));
+    }
+    it.b.advance(72 * HOUR);
+    // The same outcome in each flow, in the end.
+    return [
+      ['e-1', 'e-2'].map(it.state),
+      flows.map((flow) => it.told(flow).at(-1)),
+      it.b.list(tables.held, { equals: [] }).length,
+    ];
+  };
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 2, maxLength: 9 }), fc.nat(8), fc.nat(9), (steps, from, length) => {
+      const all = [{ id: 'e-1', what: 'grant' }, { id: 'e-2', what: 'grant' }, ...steps];
+      expect(states(all, from, from + length)).toEqual(states(all, -1, -1));
+    }),
+    { numRuns: 60 },
+  );
+});
