@@ -18,6 +18,8 @@ import {
   FIRST_OF_TWO,
   forgetHoldId,
   isSeconded,
+  type RosterKind,
+  rosterKinds,
   schoolYearOf,
   seenForgetHold,
   shownForgetHold,
@@ -266,7 +268,45 @@ function takePart(record: LogRecord, unit: Unit, thresholdPercent: number): void
     ...shown(state, changes, schoolYear, difference!),
   });
   for (const [i, body] of bodies.entries()) unit.put(heldParts, { school: schoolOin, holdId, part: i, body });
-  if (reason === FREEZE) awaitThaw(unit, schoolOin, holdId, frozenUntil!);
+  if (reason !== FREEZE) return;
+  awaitThaw(unit, schoolOin, holdId, frozenUntil!);
+  letPass(unit, schoolOin, holdId, document);
+}
+
+/** What a freeze holds of a roster; who comes, moves, or is said more of passes. */
+const DISTURBING: ReadonlySet<string> = new Set<RosterKind>([
+  'left',
+  'renamed',
+  'groupsClosed',
+  'groupsRenamed',
+  'staffLeft',
+  'staffRenamed',
+]);
+const PASSING = rosterKinds.filter((kind) => !DISTURBING.has(kind));
+
+/** Of a roster that a freeze holds: what disturbs nobody counts now. Where it does not stand by itself, all of it waits. */
+function letPass(unit: Unit, school: string, holdId: string, document: RosterDocument): void {
+  const row = unit.get(holds, school, holdId)!;
+  const state = load(unit, school, row.year);
+  const part = { kinds: PASSING, groups: [] };
+  const hold = holdState(row);
+  const { now } = unit;
+  const decided = decide(state, {
+    type: 'DecideHold',
+    schoolOin: school,
+    holdId,
+    approve: true,
+    hold,
+    document,
+    part,
+    now,
+  });
+  if (!decided.rest) return;
+  const { changes, state: left } = decided.rest;
+  unit.put(holds, { ...row, part: 1, ...shown(left, changes, row.year, changes.difference) });
+  // Nobody decided about it, and nothing of the rest was turned down: a later roster says it again as it did now.
+  const { marks: _, ...of } = decided;
+  save(unit, state, document, { ...of, events: of.events.filter(({ name }) => name !== 'HoldDecided') });
 }
 
 const freezesKnown = new Freezes(freezes);
@@ -440,7 +480,8 @@ function decideHold(record: LogRecord, unit: Unit, byTwo: boolean): void {
     decideChange(record, unit, row);
     return;
   }
-  const frozenUntil = waits && approve ? heldUntil(unit, schoolOin, row.byOin) : undefined;
+  const isQuiet = kinds.length > 0 && !kinds.some((kind) => DISTURBING.has(kind));
+  const frozenUntil = waits && approve && !isQuiet ? heldUntil(unit, schoolOin, row.byOin) : undefined;
   if (row && frozenUntil !== undefined) {
     const told = `A freeze holds until ${dutchMinute(frozenUntil)}: approve it after that, or end the freeze first.`;
     const about = { rosterId: row.rosterId, siteCode: row.site ?? '', administration: row.administration ?? '' };

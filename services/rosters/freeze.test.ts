@@ -54,8 +54,10 @@ function opened() {
     (await reader.getRoster({ schoolOin: school, schoolYear: year, limit: 0, after: '', siteCode: '' })).learners.map(
       (one) => one.learner,
     );
-  const decide = (holdId: string, approve: boolean, byPerson = '') =>
-    b.submit('HoldDecisionSubmitted', { schoolOin: school, holdId, approve, byOin, byPerson }, school, { school });
+  const decide = (holdId: string, approve: boolean, byPerson = '', kinds: string[] = []) =>
+    b.submit('HoldDecisionSubmitted', { schoolOin: school, holdId, approve, byOin, byPerson, kinds }, school, {
+      school,
+    });
   push({ groups: [group('g')], learners: pupils(40).map((one) => ({ ...one, group: 'g' })) });
   b.clear();
   return { b, reader, push, freeze, end, waiting, there, decide };
@@ -102,6 +104,24 @@ describe('a roster, while a freeze of its school holds,', () => {
     expect(it.b.events('HoldDecided')).toEqual([]);
   });
 
+  test('whose pupils are new lets those in at once, night after night; who is missing leaves when it ends', async () => {
+    const it = opened();
+    it.freeze();
+    const flowId = it.push({ groups: [...groups, group('h')], learners: [...others, learner('N', { group: 'h' })] });
+    expect(await it.there()).toEqual(expect.arrayContaining(['L0', 'N']));
+    expect(await it.waiting()).toMatchObject([{ reason: 'freeze', difference: { left: 1, joined: 0 } }]);
+    it.b.advance(24 * HOUR);
+    it.push({ groups: [...groups, group('h')], learners: [...others, learner('N', { group: 'h' }), learner('O')] });
+    expect(await it.there()).toEqual(expect.arrayContaining(['L0', 'N', 'O']));
+    expect(await it.waiting()).toMatchObject([{ reason: 'freeze', difference: { left: 1, joined: 0 } }]);
+    it.b.advance(24 * HOUR);
+    expect(await it.waiting()).toEqual([]);
+    expect(await it.there()).toHaveLength(41);
+    expect(await it.there()).not.toContain('L0');
+    expect(it.b.events('LearnerLeft')).toHaveLength(1);
+    expect(it.b.events('RosterApplied').filter((one) => one.flowId === flowId)).toHaveLength(1);
+  });
+
   test('goes on when the last of those that overlap ends; at once when it is ended early', async () => {
     const it = opened();
     const first = it.freeze();
@@ -136,20 +156,24 @@ describe('a roster, while a freeze of its school holds,', () => {
     const it = opened();
     it.freeze();
     // Above the threshold, so that somebody must look at it besides.
-    const flowId = it.push({ groups: [group('g')], learners: all.slice(10) });
+    const flowId = it.push({ groups: [group('g')], learners: [...all.slice(10), learner('N')] });
     const { holdId, reason } = (await it.waiting())[0]!;
     expect(reason).toBe('removes_many');
     it.decide(holdId, true);
     expect(it.b.events('RosterRefused').at(-1)!.value).toMatchObject({ code: 'freeze.holds' });
+    it.decide(holdId, true, '', ['joined', 'left']);
+    expect(it.b.events('RosterRefused').at(-1)!.value).toMatchObject({ code: 'freeze.holds' });
+    it.decide(holdId, true, '', ['joined']);
+    expect([(await it.there()).length, (await it.waiting())[0]!.difference!.joined]).toEqual([41, 0]);
     it.b.advance(48 * HOUR);
     expect(await it.waiting()).toMatchObject([{ holdId, reason: 'removes_many' }]);
     it.decide(holdId, true);
-    expect(it.b.events('RosterApplied')).toMatchObject([{ flowId }]);
+    expect(it.b.events('RosterApplied')).toMatchObject([{ flowId }, { flowId }]);
     it.freeze({ freezeId: 'f2' });
     it.push({ groups: [group('g')], learners: all.slice(11) });
     it.decide((await it.waiting())[0]!.holdId, false);
     it.b.advance(72 * HOUR);
-    expect(await it.there()).toHaveLength(30);
+    expect(await it.there()).toHaveLength(31);
   });
 
   test('that would wait for approval by the time that it ends does so, as one that came then', async () => {
