@@ -12,6 +12,8 @@ const BOOK = 'freeze-book-1';
 let at: TestGateway;
 let publisher: TestParty;
 let freezeId = '';
+let held = '';
+const WAIT = 5_000n;
 
 const codeOf = (answer: Promise<unknown>): Promise<string> =>
   answer.then(
@@ -67,6 +69,19 @@ test('a roster that lacks a pupil waits; why says which freeze, who set it, and 
   expect(blocker?.told).toMatch(/exams-2027, set by operator on .* holds until/);
 }, 90_000);
 
+test('a withdrawal waits, its flow says for what, and it happens when that ends', async () => {
+  await sendAll(publisher.entitlements.grantEntitlements(), [
+    { reference: 'g-2', schoolOin: school, holder: { learner }, terms: { entitlementId: 'e-2', productId: BOOK } },
+  ]);
+  const asked = { reference: 'w-1', schoolOin: school, entitlementIds: ['e-2'], waitMs: WAIT };
+  held = (await publisher.entitlements.withdrawEntitlements(asked)).flowId;
+  await vi.waitFor(async () => {
+    const { flow } = await at.operator.showFlow({ flowId: held });
+    expect(flow).toMatchObject({ state: 'held' });
+    expect(flow!.steps.map(({ code }) => code)).toContain('freeze.holds');
+  }, LONG);
+}, 90_000);
+
 test('a transfer and new keys are refused; an emergency is not, and stands in the log of what was done', async () => {
   const board = await at.party('Bestuur', [Role.ROLE_BOARD]);
   await at.party('De Vorst', [Role.ROLE_SCHOOL], school);
@@ -92,5 +107,9 @@ test('ended early, what waited goes on by itself', async () => {
   const { freeze } = await at.operator.endFreeze({ freezeId });
   expect(freeze!.endedMs).toBeGreaterThan(0n);
   await vi.waitFor(async () => expect((await at.operator.listHolds({ schoolOin: school })).holds).toEqual([]), LONG);
+  await vi.waitFor(async () => {
+    const { flow } = await at.operator.showFlow({ flowId: held });
+    expect(flow!.state).not.toBe('held');
+  }, LONG);
   expect(await codeOf(at.operator.rotateKeys({ kinds: ['data'], schoolOin: school }))).toBe('');
 }, 90_000);
