@@ -490,6 +490,7 @@ const harmless = [
   'eduk.rosters.v1.RostersService/getLastChange',
   'eduk.rosters.v1.RostersService/getLearners',
   'eduk.rosters.v1.RostersService/getRoster',
+  'eduk.rosters.v1.RostersService/listLeft',
   'eduk.rosters.v1.RostersService/listForgetting',
   'eduk.rosters.v1.RostersService/listGoing',
   'eduk.rosters.v1.RostersService/listHolds',

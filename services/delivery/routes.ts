@@ -159,6 +159,7 @@ export const routes: { readonly [N in EventName]?: Route<N> } = {
 /** Events that delivery reads and that go into no mailbox. */
 export const untold: { readonly [N in EventName]?: string } = {
   PartyRegistered: 'copied, to know roles and boards',
+  FreezeChanged: 'copied, to know which replays rest',
   ReplaySubmitted: 'mail of a party is counted, sent again, or not any more',
   LearnerKept:
     'no mail of the learner is passed over any more; LearnerJoined, EntitlementGranted and ResultRecorded tell of it',

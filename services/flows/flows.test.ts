@@ -582,17 +582,24 @@ describe('the score of a sender', () => {
       put: (_: unknown, put: ScoreRow) => {
         row = put;
       },
-    } as unknown as Parameters<typeof score>[0];
+    } as unknown as Parameters<typeof addScores>[0];
     const flow = (says: string, code: string) =>
       ({
         ...begun('00000000-0000-7000-8000-000000000001', AT),
         ...{ party: SELLER, acceptedMs: AT, outcome: 'x', says, code, asked: 1, answered: 1 },
         refused: says === 'refused' ? 1 : 0,
       }) as FlowTableRow;
-    score(unit, 'l', undefined, flow('refused', 'wire.invalid'));
+    // Each in a group of its own.
+    const said = (before: FlowTableRow | undefined, after: FlowTableRow) => {
+      const sums = new Map<string, number>();
+      score({ gather: (name, n) => void sums.set(name, (sums.get(name) ?? 0) + n) }, 'l', before, after);
+      const { accepted, refused } = gathered(sums);
+      addScores(unit, accepted, refused);
+    };
+    said(undefined, flow('refused', 'wire.invalid'));
     expect(row).toMatchObject({ accepted: 1, refused: { 'wire.invalid': 1 } });
-    score(unit, 'l', flow('refused', 'wire.invalid'), flow('refused', 'product.unknown'));
-    score(unit, 'l', flow('refused', 'product.unknown'), flow('done', ''));
+    said(flow('refused', 'wire.invalid'), flow('refused', 'product.unknown'));
+    said(flow('refused', 'product.unknown'), flow('done', ''));
     expect([row!.accepted, row!.refused]).toEqual([1, {}]);
   });
 
