@@ -421,6 +421,21 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
       .waitFor();
   });
 
+  test('an answer is never shown under an address that asks something else', async () => {
+    await go('/flows', /Berichten/);
+    await page.getByText('Doorzocht: alles wat er is.').waitFor();
+    const drawn = await page.evaluate(async () => {
+      const at = globalThis as any;
+      at.history.pushState(null, '', '/flows?q=order-1');
+      at.dispatchEvent(new at.PopStateEvent('popstate'));
+      for (let i = 0; i < 10; i++) await Promise.resolve();
+      return [at.document.querySelector('input[name=q]').value, at.document.querySelectorAll('tbody tr').length];
+    });
+    expect(drawn).toEqual(['order-1', 0]);
+    await page.getByText('Doorzocht: alles wat er is.').waitFor();
+    expect(await page.locator('tbody tr').count()).toBe(1);
+  });
+
   test('why: what is chosen stays chosen, however soon; the same is asked again after something else', async () => {
     await go('/why', /Waarom niet/);
     // Someone chooses as soon as the page of another address is drawn.

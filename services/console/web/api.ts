@@ -66,26 +66,40 @@ let onEnded: () => void = () => undefined;
 export const whenEnded = (listener: () => void): void => void (onEnded = listener);
 
 /**
+ * What was answered to `asked`, and to nothing else: as soon as something else is asked it is loading, in the very drawing that asks it. An
+ * effect that cleared it would come after a drawing of the old answer under the new address.
+ */
+function useAnswer<T>(asked: string | undefined) {
+  const [held, setHeld] = useState<{ to: string | undefined; loaded: Loaded<T> }>();
+  const of = (it: typeof held): Loaded<T> => (it !== undefined && it.to === asked ? it.loaded : { state: 'loading' });
+  return {
+    loaded: of(held),
+    setLoaded: (next: (before: Loaded<T>) => Loaded<T>) =>
+      setHeld((before) => ({ to: asked, loaded: next(of(before)) })),
+  };
+}
+
+/**
  * What `of` reads, kept up to date: `path` and query as of /api/…; undefined = nothing is asked. What was there stays, marked as stale, while
  * the console does not answer.
  */
 export function useLive<T>(of: string | undefined, query = ''): Loaded<T> {
-  const [loaded, setLoaded] = useState<Loaded<T>>({ state: 'loading' });
   const asked = of === undefined ? undefined : `${of}?${query}`;
+  const { loaded, setLoaded } = useAnswer<T>(asked);
   useEffect(() => {
-    setLoaded({ state: 'loading' });
     if (of === undefined) return;
     const source = new EventSource(liveAt(of, query));
     const wrong = (problem: ProblemJson) =>
       setLoaded((before) => (before.state === 'there' ? { ...before, isStale: true } : { state: 'wrong', problem }));
     source.addEventListener('now', (event) =>
-      setLoaded({ state: 'there', value: JSON.parse(event.data) as T, isStale: false }),
+      setLoaded(() => ({ state: 'there', value: JSON.parse(event.data) as T, isStale: false })),
     );
     source.addEventListener('fault', (event) => {
       const problem = JSON.parse(event.data) as ProblemJson;
       if (problem.code === 'party.unknown') onEnded();
       // What is not there is not there any more, whatever was seen before.
-      if (problem.code === 'state.missing' || problem.code === 'wire.invalid') setLoaded({ state: 'wrong', problem });
+      if (problem.code === 'state.missing' || problem.code === 'wire.invalid')
+        setLoaded(() => ({ state: 'wrong', problem }));
       else wrong(problem);
     });
     source.addEventListener('ended', () => {
@@ -110,9 +124,27 @@ export function useLive<T>(of: string | undefined, query = ''): Loaded<T> {
 
 /** What `of` reads, once for each address: what costs too much to be read each second. */
 export function useRead<T>(of: string, query: string): Loaded<T> {
-  const { loaded, ask } = useAsk<T>();
-  useEffect(() => ask(() => get<T>(readAt(of, query))), [of, query]);
-  return loaded ?? { state: 'loading' };
+  const { loaded, setLoaded } = useAnswer<T>(`${of}?${query}`);
+  useEffect(() => {
+    let isOver = false;
+    get<T>(readAt(of, query)).then(
+      (value) => isOver || setLoaded(() => ({ state: 'there', value, isStale: false })),
+      (thrown: unknown) => {
+        if (isOver) return;
+        const problem = problemOf(thrown);
+        setLoaded(() => ({ state: 'wrong', problem }));
+      },
+    );
+    return () => void (isOver = true);
+  }, [of, query]);
+  return loaded;
+}
+
+/** What was thrown, as the console tells it; whose session is over goes to the door. */
+function problemOf(thrown: unknown): ProblemJson {
+  const problem = thrown instanceof Problem ? thrown.said : away;
+  if (problem.code === 'party.unknown') onEnded();
+  return problem;
 }
 
 /** One question at a time, with what came of it. */
@@ -132,9 +164,7 @@ export function useAsk<T>(): {
         (value) => mine === turn.current && setLoaded({ state: 'there', value, isStale: false }),
         (thrown: unknown) => {
           if (mine !== turn.current) return;
-          const problem = thrown instanceof Problem ? thrown.said : away;
-          if (problem.code === 'party.unknown') onEnded();
-          setLoaded({ state: 'wrong', problem });
+          setLoaded({ state: 'wrong', problem: problemOf(thrown) });
         },
       );
     },
