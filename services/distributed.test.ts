@@ -408,11 +408,13 @@ const harmless = [
   'eduk.delivery.v1.DeliveryService/listReconciliations',
   'eduk.delivery.v1.DeliveryService/flowRows',
   'eduk.delivery.v1.DeliveryService/listAlerts',
+  'eduk.delivery.v1.DeliveryService/listDisks',
   'eduk.delivery.v1.DeliveryService/listEndpoints',
   'eduk.delivery.v1.DeliveryService/listParkedRows',
   'eduk.delivery.v1.DeliveryService/listReplays',
   // What is parked once is not in the mailbox any more.
-  // What was told is told; counts of an hour are counted once.
+  // What was told is told; counts of an hour, and measurements of half an hour, are kept once.
+  'eduk.delivery.v1.DeliveryService/noteDisks',
   'eduk.delivery.v1.DeliveryService/noteTold',
   'eduk.delivery.v1.DeliveryService/noteTraffic',
   'eduk.delivery.v1.DeliveryService/parkRows',

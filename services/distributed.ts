@@ -112,7 +112,7 @@ export interface Parts {
     outboxMax: number;
     replica: string;
     clock: Clock;
-  }): Promise<{ implementation: Implementation; stop(): Promise<void> } & Reached>;
+  }): Promise<{ implementation: Implementation; usedBytes?(): Promise<number>; stop(): Promise<void> } & Reached>;
   vault(options: {
     url: string;
     keyFile: string;
@@ -243,8 +243,14 @@ export async function startRoles(
       inner.server.health(true);
     }
 
+    const disk = async () => {
+      const used = await doorLog?.usedBytes?.();
+      return used === undefined
+        ? []
+        : [{ place: 'postgresql', disk: 'postgresql', usedBytes: BigInt(used), freeBytes: 0n }];
+    };
     const doors = doorLog
-      ? await startDoors(config, route(mine, here, ways, doorLog.implementation), missing)
+      ? await startDoors(config, route(mine, here, ways, doorLog.implementation), missing, disk)
       : undefined;
     if (doors) opened.push(() => doors.stop(0));
     const console = doors && (await (await import('#services/console')).startConsole(consoleOf(config, doors)));
@@ -296,7 +302,12 @@ export async function startRoles(
     };
   }
 
-  async function startDoors(configured: Config, router: Transport, missing: () => Promise<readonly string[]>) {
+  async function startDoors(
+    configured: Config,
+    router: Transport,
+    missing: () => Promise<readonly string[]>,
+    disk: NonNullable<Parameters<typeof import('#services/edge').startDoors>[0]['disk']>,
+  ) {
     await othersAreThere(configured, missing, signal);
     const edge = await import('#services/edge');
     return edge.startDoors({
@@ -306,6 +317,7 @@ export async function startRoles(
       operator: operatorAddress(configured),
       servesHealth: configured.EDUK_INTERNAL === undefined,
       missing,
+      disk,
       publicUrl: configured.EDUK_PUBLIC_URL?.replace(/\/+$/, ''),
       state: router,
       vault: router,

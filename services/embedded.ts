@@ -1,5 +1,6 @@
 /** The whole gateway in one process, embedded engine: doors in this thread, state and vault each in a thread of its own. */
 import { statSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refuseFolder, stateFile } from '#bus';
 import {
@@ -94,6 +95,20 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
       allowNetworks,
       pace: { calls: Number(config.EDUK_PARTY_CALLS), items: Number(config.EDUK_PARTY_ITEMS) },
       trustedProxies: parseNetworks(config.EDUK_TRUSTED_PROXY ?? '') ?? [],
+      disk: async () => {
+        const { bavail, bsize } = await statfs(folder);
+        const places = [
+          ['state', stateFile(folder)],
+          ['vault', vaultFile],
+        ] as const;
+        return places.map(([place, file]) => ({
+          place,
+          disk: 'data',
+          // Without the journal, which comes and goes.
+          usedBytes: BigInt(statSync(file, { throwIfNoEntry: false })?.size ?? 0),
+          freeBytes: BigInt(bavail * bsize),
+        }));
+      },
       async backup(to) {
         // The state first: the vault that is copied after it knows every token in it.
         await state.backup(join(to, 'state.db'));

@@ -40,6 +40,7 @@ export const parts: Parts = {
     const opened = await openDistributedLog({ ...options, remembers: takesBack });
     return {
       implementation: opened.implementation,
+      usedBytes: () => opened.usedBytes(),
       stop: () => opened.stop(),
       async missing() {
         await opened.unpublished();

@@ -2717,6 +2717,16 @@ describe('doctor', () => {
       parkedKeys: 2,
       devKey: true,
       freeDiskBytes: 5_000_000_000n,
+      disks: [
+        {
+          use: { place: 'state', disk: 'data', usedBytes: 1_200_000_000n, freeBytes: 1n },
+          atMs: BigInt(NOW),
+          growsBytes: 80_000_000n,
+          fullMs: BigInt(NOW + 5.5 * 86_400_000),
+        },
+        { use: { place: 'vault', disk: 'data', usedBytes: 1_000n, freeBytes: 1n }, atMs: BigInt(NOW), growsBytes: 0n },
+        { use: { place: 'postgresql', disk: 'postgresql', usedBytes: 1_000n, freeBytes: 0n }, atMs: BigInt(NOW) },
+      ],
       ages: [{ consumer: 'orders', stream: 'orders', unread: 7n, oldestUnreadMs: 240_000n }],
       revealsPerHour: 100_000n,
       bulkReveals: [{ partyOin: oin, partyName: 'Alpha', hourMs: BigInt(NOW), learners: 250_000n }],
@@ -2728,6 +2738,10 @@ describe('doctor', () => {
     const { json } = await eduk('doctor --json');
     expect(check(json, 'endpoints')).toMatchObject({ state: 'warn' });
     expect(check(json, 'endpoints').says).toMatch(/1 key .*1 endpoint fails.*eduk dead list/);
+    expect(check(json, 'disk growth')).toMatchObject({
+      state: 'warn',
+      says: 'state 1.2 GB, 80 MB a day more: full in 5 days at this rate; vault 1.0 kB, not growing; postgresql 1.0 kB, measured for less than an hour',
+    });
     expect(json.gateway).toMatchObject({ events: 12, holds: 1, parkedKeys: 2, devKey: true });
     for (const name of ['consumers', 'parked', 'held', 'gateway’s key']) expect(check(json, name).state).toBe('warn');
     expect(check(json, 'ports').state).toBe('ok');

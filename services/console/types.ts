@@ -103,6 +103,8 @@ export interface Overview {
   devKey: boolean;
   events: number;
   freeDisk: number;
+  /** What places for data hold and grow by in a day, bytes; absent = it is not known, or it does not grow. */
+  disks: { place: string; used: number; since: number; at: number; grows?: number; full?: number }[];
   holds: number;
   /** Keys that no service could handle, and messages that no receiver took. */
   dead: { keys: number; rows: number };

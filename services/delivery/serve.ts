@@ -12,6 +12,7 @@ import {
 } from '#proto/eduk/delivery/v1/delivery';
 import { alertsServed } from './alerts.ts';
 import { mailboxName, SENDERS } from './consume.ts';
+import { disksServed } from './disk.ts';
 import {
   type Address,
   beginRelease,
@@ -79,6 +80,7 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
     Handlers<typeof DeliveryServiceDefinition>,
     | keyof ReturnType<typeof pushing>
     | keyof ReturnType<typeof alertsServed>
+    | keyof ReturnType<typeof disksServed>
     | keyof ReturnType<typeof replaysServed>
     | keyof ReturnType<typeof reconciledServed>
   > = {
@@ -206,6 +208,7 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
   const others = {
     ...pushing(engine, waiters),
     ...alertsServed(engine),
+    ...disksServed(engine),
     ...replaysServed(engine),
     ...reconciledServed(engine),
   };

@@ -640,6 +640,27 @@ export const usualTraffic = table<UsualRow>({
   retention: 'RETENTION_DELIVERY',
 });
 
+/** What a place for data held at some moment of a half hour. */
+export interface DiskRow {
+  place: string;
+  /** Half hours since 1970. */
+  slot: number;
+  /** Places of one disk have the same. */
+  disk: string;
+  /** Unix milliseconds. */
+  atMs: number;
+  /** Bytes; 0 free = it is not known. */
+  used: number;
+  free: number;
+}
+
+export const diskUse = table<DiskRow>({
+  name: 'delivery_disk',
+  key: ['place', 'slot'],
+  columns: { place: 'text', slot: 'int', disk: 'text', atMs: 'int', used: 'int', free: 'int' },
+  retention: 'RETENTION_DELIVERY',
+});
+
 /** How it went with one endpoint on one day, or in one month. */
 export interface ScoreRow {
   party: string;
@@ -934,6 +955,7 @@ export const tables = [
   scores,
   alerts,
   usualTraffic,
+  diskUse,
   bodies,
   heads,
   mail,

@@ -1,4 +1,5 @@
 import type { Health } from '#kernel';
+import type { DiskUse } from '#proto/eduk/delivery/v1/delivery';
 import type { AdministrationPulls } from './administrations/index.ts';
 import type { AskedNames } from './administrations/names.ts';
 import type { SettingsOnHand } from './administrations/settings.ts';
@@ -58,6 +59,8 @@ export interface Gate {
   backup: ((folder: string) => Promise<void>) | undefined;
   /** What this process says of itself at /healthz, /readyz and /metrics. */
   health: Health;
+  /** How much each place for data holds; undefined = this process cannot see it. */
+  disk?: (() => Promise<readonly DiskUse[]>) | undefined;
   /** Whose call is answered next. */
   turns: Turns;
   /** Where boards and schools sign in; undefined = nowhere. */

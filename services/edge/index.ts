@@ -14,6 +14,7 @@ import {
   textOf,
 } from '#kernel';
 import { AuditKind } from '#proto/eduk/core/v1/audit';
+import type { DiskUse } from '#proto/eduk/delivery/v1/delivery';
 import { withAskedNames } from './administrations/fill.ts';
 import { AdministrationPulls } from './administrations/index.ts';
 import { AskedNames } from './administrations/names.ts';
@@ -117,6 +118,8 @@ export interface DoorOptions {
   pace: { calls: number; items: number };
   /** Networks (CIDR) of proxies that end TLS before the doors. */
   trustedProxies: readonly string[];
+  /** How much each place for data holds; undefined = this process cannot see it. */
+  disk?: (() => Promise<readonly DiskUse[]>) | undefined;
   /** Copies the gateway's files into a folder; undefined = it has none. */
   backup?: ((folder: string) => Promise<void>) | undefined;
 }
@@ -228,6 +231,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     tellNames: () => forgetting.tellNames(),
     names,
     backup: options.backup,
+    disk: options.disk,
     replaySecondAbove: options.replaySecondAbove ?? 0,
     freezeSecond: options.freezeSecond ?? false,
     holdByTwo: options.holdByTwo ?? false,

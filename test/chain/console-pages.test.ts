@@ -226,6 +226,13 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await shoot(page, 'overview');
   });
 
+  test('the overview says how long there is room on the disk, and that it does not know yet', async () => {
+    // The first look of the gateway at itself is a few seconds after its start.
+    const row = page.getByRole('row', { name: /logboek en stand/ });
+    await row.getByText('nog geen uur gemeten').waitFor();
+    await page.getByRole('row', { name: /kluis/ }).waitFor();
+  });
+
   test('who was given what of a school’s people is found, by day; a school that there is not is said', async () => {
     await go('/access', /Wie zag wat/);
     await page.getByLabel(/BRIN/).fill(school);

@@ -354,6 +354,12 @@ export class DistributedLog {
     await this.#acceptor.start();
   }
 
+  /** Of the database, with its indexes; how much room there is it does not tell. */
+  async usedBytes(): Promise<number> {
+    const [row] = await this.#database.query<{ used: number }>('SELECT pg_database_size(current_database()) AS used');
+    return Number(row?.used ?? 0);
+  }
+
   /** Looks now how far the readers are behind. */
   look(): Promise<void> {
     return this.#acceptor.look();

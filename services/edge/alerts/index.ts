@@ -4,7 +4,7 @@
  */
 import { asGatewayError, describeError, dutchDay, type Fault, log, newId } from '#kernel';
 import { Service } from '#proto/eduk/core/v1/party';
-import { Alert } from '#proto/eduk/delivery/v1/delivery';
+import { Alert, type NoteDisksResponse } from '#proto/eduk/delivery/v1/delivery';
 import { judgeOne } from '../chain.ts';
 import type { Gate } from '../gate.ts';
 import { launchesOf } from '../reads/launches.ts';
@@ -152,6 +152,7 @@ export class Alerts {
       standing,
       missing,
       ages,
+      disks,
       parked,
       endpoints,
       held,
@@ -168,6 +169,7 @@ export class Alerts {
       seen.length > 0 ? maybe(services.delivery.listAlerts({})) : undefined,
       maybe(this.#missing()),
       maybe(services.log.ages({})),
+      maybe(this.#disks()),
       maybe(services.log.listParked({ limit: 1_000 })),
       maybe(services.delivery.listEndpoints({ idle: false, partyOin: '' })),
       maybe(services.rosters.listHolds({ schoolOin: '', decided: false })),
@@ -186,6 +188,7 @@ export class Alerts {
       missing,
       log: ages &&
         parked && { ages: ages.ages, freeDiskBytes: Number(ages.freeDiskBytes), parkedKeys: parked.parked.length },
+      disks: disks?.disks,
       endpoints: endpoints?.endpoints,
       holds: held && changes && [...held.holds, ...changes.holds],
       reveals,
@@ -210,6 +213,12 @@ export class Alerts {
       silent,
       launches: launched?.judged,
     };
+  }
+
+  /** Each door measures what it sees; where none can, nothing is known. */
+  async #disks(): Promise<NoteDisksResponse> {
+    const { disk, door } = this.#gate;
+    return door.services.delivery.noteDisks({ uses: [...((await disk?.()) ?? [])] });
   }
 
   async #silent(): Promise<{ partyOin: string; method: string }[] | undefined> {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Age } from '#proto/eduk/bus/v1/bus';
 import { Mandate, MandateState } from '#proto/eduk/core/v1/party';
-import { Alert, EndpointStatus, Reconciliation } from '#proto/eduk/delivery/v1/delivery';
+import { Alert, DiskForecast, EndpointStatus, Reconciliation } from '#proto/eduk/delivery/v1/delivery';
 import { RegisterRun } from '#proto/eduk/parties/v1/parties';
 import { ShowKeysResponse } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import { Pull } from '#proto/eduk/rosters/v1/rosters';
@@ -14,11 +14,18 @@ const DAY = 86_400_000;
 const PARTY = '00000001000000000002';
 const SCHOOL = '0000000700012AB00000';
 
+/** A place whose disk is full in so many days. */
+function filling(place: string, days: number | undefined): DiskForecast {
+  const full = days === undefined ? {} : { fullMs: BigInt(nowMs + days * DAY) };
+  return DiskForecast.fromPartial({ use: { place, disk: 'data' }, growsBytes: 1n, ...full });
+}
+
 /** All answers, of a gateway at which nothing is wrong. */
 const well: Looked = {
   nowMs,
   missing: [],
   log: { ages: [Age.fromPartial({ consumer: 'flows', stream: 'orders' })], freeDiskBytes: 9e10, parkedKeys: 0 },
+  disks: [filling('state', 8), filling('vault', undefined)],
   endpoints: [EndpointStatus.fromPartial({ partyOin: PARTY, standard: 'webhook', state: 'up' })],
   holds: [],
   reveals: { tooMany: [] },
@@ -76,6 +83,8 @@ test.each<[string, Partial<Looked>, string[]]>([
   ],
   ['keys set aside', { log: { ...well.log!, parkedKeys: 2 } }, ['consumer.parked warn 2']],
   ['little disk', { log: { ...well.log!, freeDiskBytes: 1.9e9 } }, ['disk.little warn']],
+  ['a disk that fills', { disks: [filling('state', 6.5), filling('vault', 6.5)] }, ['disk.filling warn data 6']],
+  ['a disk that is full tomorrow', { disks: [filling('state', 0.5)] }, ['disk.filling page data']],
   ['no disk', { log: { ...well.log!, freeDiskBytes: 1e8 } }, ['disk.little page']],
   [
     'an endpoint that rests, with mail that it refused',

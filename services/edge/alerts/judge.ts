@@ -2,7 +2,7 @@
 import { dutchDay } from '#kernel';
 import type { Age } from '#proto/eduk/bus/v1/bus';
 import { type Mandate, MandateState } from '#proto/eduk/core/v1/party';
-import { Alert, type EndpointStatus, type Reconciliation } from '#proto/eduk/delivery/v1/delivery';
+import { Alert, type DiskForecast, type EndpointStatus, type Reconciliation } from '#proto/eduk/delivery/v1/delivery';
 import type { RegisterRun } from '#proto/eduk/parties/v1/parties';
 import type { ShowKeysResponse, ShowRevealsResponse } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import type { Hold, Pull } from '#proto/eduk/rosters/v1/rosters';
@@ -16,6 +16,8 @@ export interface Looked {
   /** Names of parts that do not answer. */
   missing?: readonly string[] | undefined;
   log?: { ages: readonly Age[]; freeDiskBytes: number; parkedKeys: number } | undefined;
+  /** How places for data grow. */
+  disks?: readonly DiskForecast[] | undefined;
   endpoints?: readonly EndpointStatus[] | undefined;
   holds?: readonly (Pick<Hold, 'holdId' | 'schoolOin' | 'sinceMs'> & Partial<Pick<Hold, 'reason'>>)[] | undefined;
   reveals?: Pick<ShowRevealsResponse, 'tooMany'> | undefined;
@@ -41,6 +43,7 @@ export const restsOn: Readonly<Record<AlertCode, Exclude<keyof Looked, 'nowMs' |
   'consumer.behind': 'log',
   'consumer.parked': 'log',
   'disk.little': 'log',
+  'disk.filling': 'disks',
   'endpoint.failing': 'endpoints',
   'endpoint.parked': 'endpoints',
   'hold.pending': 'holds',
@@ -62,6 +65,9 @@ const BEHIND_MS = 60_000;
 const LITTLE_DISK = 2_000_000_000;
 const NO_DISK = 200_000_000;
 const DAY_MS = 86_400_000;
+/** A disk that is full within so many days at this rate, and from when on somebody is called. */
+const FILLING_DAYS = 7;
+const FULL_SOON_DAYS = 1;
 const CERTIFICATE_DAYS = 30;
 /** From then on it is a matter of today. */
 const CERTIFICATE_SOON_DAYS = 3;
@@ -88,6 +94,17 @@ export function judge(looked: Looked): { alerts: Alert[]; unknown: AlertCode[]; 
     // 0 = who answers has no disk of its own.
     if (freeDiskBytes > 0 && freeDiskBytes < LITTLE_DISK)
       add('disk.little', { grade: freeDiskBytes < NO_DISK ? 'page' : 'warn' });
+  }
+  const filling = Map.groupBy(looked.disks ?? [], ({ use }) => use!.disk);
+  for (const [disk, places] of filling) {
+    const full = places.map(({ fullMs }) => fullMs).find((one) => one !== undefined);
+    const days = full === undefined ? Infinity : (Number(full) - nowMs) / DAY_MS;
+    if (days < FILLING_DAYS)
+      add('disk.filling', {
+        subject: disk,
+        grade: days < FULL_SOON_DAYS ? 'page' : 'warn',
+        count: BigInt(Math.max(0, Math.floor(days))),
+      });
   }
   for (const { partyOin, standard, state, parkedKeys, oldestMs } of looked.endpoints ?? []) {
     if (state !== 'up') add('endpoint.failing', { partyOin, subject: standard, sinceMs: oldestMs });

@@ -99,6 +99,15 @@ export const alertKinds = {
     nl: 'De schijf raakt vol. Is hij vol, dan wordt er niets meer aangenomen.',
     en: 'The disk fills up. Once it is full, nothing more is taken in.',
   },
+  'disk.filling': {
+    grade: 'warn',
+    who: 'operator',
+    // A moment of much is no rate yet.
+    patienceMs: 15 * MIN,
+    see: 'eduk doctor',
+    nl: 'Zoals de gegevens nu groeien, is de schijf binnen zeven dagen vol. Maak ruimte of geef hem meer.',
+    en: 'As data grow now, the disk is full within seven days. Make room, or give it more.',
+  },
   'reveals.many': {
     grade: 'page',
     who: 'operator',

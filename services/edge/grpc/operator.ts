@@ -756,19 +756,30 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     return { flowId, decision };
   },
   status: async (_request: op.StatusRequest, gate, { duty = 'operator' }): Promise<op.StatusResponse> => {
-    const [{ ages, freeDiskBytes, head }, { holds }, changes, { parked }, reveals, { runs }, { pulls }, overdue, late] =
-      await Promise.all([
-        gate.door.services.log.ages({}),
-        gate.door.services.rosters.listHolds({ schoolOin: '', decided: false }),
-        gate.door.services.entitlements.listChangeHolds({ schoolOin: '', decided: false }),
-        gate.door.services.log.listParked({ limit: 1000 }),
-        // How the rest is must be told also while the vault is away.
-        gate.door.services.vault.showReveals({}).catch(() => ({ perHour: 0n, tooMany: [] })),
-        gate.door.services.parties.listRegisters({}),
-        gate.door.services.rosters.listPulls({ partyOin: '', failing: true, limit: 2_000 }),
-        gate.door.services.rosters.countOverdue({}),
-        gate.door.services.rosters.listTurns({ schoolOin: '', limit: 0 }),
-      ]);
+    const [
+      { ages, freeDiskBytes, head },
+      { disks },
+      { holds },
+      changes,
+      { parked },
+      reveals,
+      { runs },
+      { pulls },
+      overdue,
+      late,
+    ] = await Promise.all([
+      gate.door.services.log.ages({}),
+      gate.door.services.delivery.listDisks({}).catch(() => ({ disks: [] })),
+      gate.door.services.rosters.listHolds({ schoolOin: '', decided: false }),
+      gate.door.services.entitlements.listChangeHolds({ schoolOin: '', decided: false }),
+      gate.door.services.log.listParked({ limit: 1000 }),
+      // How the rest is must be told also while the vault is away.
+      gate.door.services.vault.showReveals({}).catch(() => ({ perHour: 0n, tooMany: [] })),
+      gate.door.services.parties.listRegisters({}),
+      gate.door.services.rosters.listPulls({ partyOin: '', failing: true, limit: 2_000 }),
+      gate.door.services.rosters.countOverdue({}),
+      gate.door.services.rosters.listTurns({ schoolOin: '', limit: 0 }),
+    ]);
     const untold = gate.untoldNames();
     return {
       duty,
@@ -791,6 +802,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
       revealsPerHour: reveals.perHour,
       ages,
       freeDiskBytes: BigInt(freeDiskBytes),
+      disks,
       holds: holds.length + changes.holds.length,
       parkedKeys: parked.length,
       devKey: gate.devKey,

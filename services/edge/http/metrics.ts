@@ -5,19 +5,43 @@ import { letThrough } from '../pgn.ts';
 
 /** What an operator asks of a door, as Prometheus reads it. */
 export async function metricsPage(gate: Gate): Promise<string> {
-  const [{ ages, head, freeDiskBytes }, { endpoints }, { parked, dropped }, { thisHour, tooMany }, standing] =
-    await Promise.all([
-      gate.door.services.log.ages({}),
-      gate.door.services.delivery.listEndpoints({ idle: false, partyOin: '' }),
-      gate.door.services.delivery.listParkedRows({ schoolOin: '', partyOin: '' }),
-      // Without the vault the rest is told.
-      gate.door.services.vault.showReveals({}).catch(() => ({ thisHour: [], tooMany: [] })),
-      gate.door.services.delivery.listAlerts({}),
-    ]);
+  const [
+    { ages, head, freeDiskBytes },
+    { disks },
+    { endpoints },
+    { parked, dropped },
+    { thisHour, tooMany },
+    standing,
+  ] = await Promise.all([
+    gate.door.services.log.ages({}),
+    gate.door.services.delivery.listDisks({}),
+    gate.door.services.delivery.listEndpoints({ idle: false, partyOin: '' }),
+    gate.door.services.delivery.listParkedRows({ schoolOin: '', partyOin: '' }),
+    // Without the vault the rest is told.
+    gate.door.services.vault.showReveals({}).catch(() => ({ thisHour: [], tooMany: [] })),
+    gate.door.services.delivery.listAlerts({}),
+  ]);
   const lines = agesLines(ages);
   lines.push('# TYPE eduk_log_events_total counter', `eduk_log_events_total ${head}`);
   lines.push('# TYPE eduk_free_disk_bytes gauge', `eduk_free_disk_bytes ${freeDiskBytes}`);
   const now = gate.door.clock.now();
+  lines.push(
+    '# HELP eduk_disk_used_bytes What a place for data holds.',
+    '# TYPE eduk_disk_used_bytes gauge',
+    ...disks.map(({ use }) => `eduk_disk_used_bytes{place="${use!.place}",disk="${use!.disk}"} ${use!.usedBytes}`),
+    '# HELP eduk_disk_growth_bytes What it grows by in a day, less what is cleaned up; without it, it was measured for less than an hour.',
+    '# TYPE eduk_disk_growth_bytes gauge',
+    ...disks.flatMap(({ use, growsBytes }) =>
+      growsBytes === undefined ? [] : [`eduk_disk_growth_bytes{place="${use!.place}"} ${growsBytes}`],
+    ),
+    '# HELP eduk_disk_full_seconds In how long the disk of a place is full at this rate; without it, it is not, or it is not known.',
+    '# TYPE eduk_disk_full_seconds gauge',
+    ...disks.flatMap(({ use, fullMs }) =>
+      fullMs === undefined
+        ? []
+        : [`eduk_disk_full_seconds{place="${use!.place}"} ${Math.max(0, Number(fullMs) - now) / 1000}`],
+    ),
+  );
   const gauge = (name: string, about: string, value: (endpoint: EndpointStatus) => number) => {
     lines.push(`# HELP ${name} ${about}`, `# TYPE ${name} gauge`);
     for (const endpoint of endpoints)

@@ -1,7 +1,7 @@
 import type { AlertView, Overview } from '../../types.ts';
 import { useLive } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
-import { Empty, Fault, Show, State, Table, useNumbers, When, Who } from '../ui.tsx';
+import { age, Empty, Fault, Show, State, Table, useNumbers, When, Who } from '../ui.tsx';
 import { isWord } from '../words.ts';
 
 export function OverviewPage() {
@@ -228,9 +228,51 @@ function Seen({ seen }: { seen: Overview }) {
           <dt>{say('events')}</dt>
           <dd>{numbers(seen.events)}</dd>
           <dt>{say('disk')}</dt>
-          <dd>{numbers(Math.round(seen.freeDisk / 1e9))} GB</dd>
+          <dd>{seen.freeDisk === 0 ? '–' : `${numbers(Math.round(seen.freeDisk / 1e9))} GB`}</dd>
         </dl>
+        {seen.disks.length > 0 && <Disks seen={seen} />}
       </section>
+    </>
+  );
+}
+
+const SIZES = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'] as const;
+
+/** When each place for data is full, as it grows now. */
+function Disks({ seen }: { seen: Overview }) {
+  const { lang, say } = useFrame();
+  const size = (bytes: number): string => {
+    const power = Math.min(SIZES.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+    return new Intl.NumberFormat(lang === 'nl' ? 'nl-NL' : 'en-GB', {
+      style: 'unit',
+      unit: SIZES[power]!,
+      maximumSignificantDigits: 3,
+    }).format(bytes / 1000 ** power);
+  };
+  const fullOf = ({ at, grows, full }: Overview['disks'][number]) => {
+    if (grows === undefined) return <span class="soft">{say('disk_too_short')}</span>;
+    if (grows <= 0) return say('disk_not');
+    if (full === undefined) return <span class="soft">{say('disk_never')}</span>;
+    const told = `${age(at - full, lang)}, ${say('disk_at_rate')}`;
+    return full - at < 7 * 86_400_000 ? <span class="state bad">{told}</span> : told;
+  };
+  return (
+    <>
+      <h3>{say('disk_forecast')}</h3>
+      <Table name={say('disk_forecast')} heads={['disk_place', 'disk_used', 'disk_grows', 'disk_full']}>
+        {seen.disks.map((one) => {
+          const place = `disk_${one.place}`;
+          return (
+            <tr key={one.place}>
+              <td>{isWord(place) ? say(place) : one.place}</td>
+              <td class="number">{size(one.used)}</td>
+              <td class="number">{one.grows === undefined ? '–' : size(Math.max(0, one.grows))}</td>
+              <td>{fullOf(one)}</td>
+            </tr>
+          );
+        })}
+      </Table>
+      <p class="hint">{say('disk_hint')}</p>
     </>
   );
 }
@@ -257,7 +299,8 @@ function Alert({ one }: { one: AlertView }) {
       <ul>
         {one.of.map(({ party, school, subject, count, since }) => (
           <li key={JSON.stringify([party.oin, school.oin, subject])}>
-            {party.oin !== '' && <Who of={party} />} {school.oin !== '' && <Who of={school} />} {subject}
+            {party.oin !== '' && <Who of={party} />} {school.oin !== '' && <Who of={school} />}{' '}
+            {one.code === 'hold.pending' ? <code title={subject}>…{subject.slice(-6)}</code> : subject}
             {count > 0 && <> ({numbers(count)})</>} {say('since')} <When at={since} />
           </li>
         ))}

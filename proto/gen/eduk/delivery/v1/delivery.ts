@@ -639,6 +639,52 @@ export interface ListDifferencesResponse {
   more: boolean;
 }
 
+/** What one place holds now. */
+export interface DiskUse {
+  /** `state`, `vault`, `postgresql`. */
+  place: string;
+  /** Places of one name here are on one disk. */
+  disk: string;
+  usedBytes: bigint;
+  /** Of the disk; 0 = it cannot be asked. */
+  freeBytes: bigint;
+}
+
+/** Ten places at most. */
+export interface NoteDisksRequest {
+  uses: DiskUse[];
+}
+
+/** How a place grows. What is cleaned up meanwhile has been taken off: it is what is added less what leaves. */
+export interface DiskForecast {
+  use:
+    | DiskUse
+    | undefined;
+  /** The first measurement that is kept, of the last seven days, and the last, Unix milliseconds. */
+  sinceMs: bigint;
+  atMs: bigint;
+  /** Bytes a day, over the last day or over all of it, whichever is more; negative = it shrinks. Absent = it was measured for less than an hour. */
+  growsBytes?:
+    | bigint
+    | undefined;
+  /** When the disk is full, as all places on it grow now, Unix milliseconds. Absent = it does not grow, it is more than ten years, or that is not known. */
+  fullMs?: bigint | undefined;
+}
+
+/** By place. */
+export interface NoteDisksResponse {
+  disks: DiskForecast[];
+}
+
+/** All. */
+export interface ListDisksRequest {
+}
+
+/** By place. */
+export interface ListDisksResponse {
+  disks: DiskForecast[];
+}
+
 function createBaseReadMailboxRequest(): ReadMailboxRequest {
   return { partyOin: "", service: 0, catalogue: false, after: 0n, limit: 0, waitMs: 0n };
 }
@@ -8750,6 +8796,545 @@ export const ListDifferencesResponse: MessageFns<ListDifferencesResponse> = {
   },
 };
 
+function createBaseDiskUse(): DiskUse {
+  return { place: "", disk: "", usedBytes: 0n, freeBytes: 0n };
+}
+
+export const DiskUse: MessageFns<DiskUse> = {
+  encode(message: DiskUse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.place !== "") {
+      writer.uint32(10).string(message.place);
+    }
+    if (message.disk !== "") {
+      writer.uint32(18).string(message.disk);
+    }
+    if (message.usedBytes !== 0n) {
+      if (BigInt.asUintN(64, message.usedBytes) !== message.usedBytes) {
+        throw new globalThis.Error("value provided for field message.usedBytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.usedBytes);
+    }
+    if (message.freeBytes !== 0n) {
+      if (BigInt.asUintN(64, message.freeBytes) !== message.freeBytes) {
+        throw new globalThis.Error("value provided for field message.freeBytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.freeBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DiskUse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDiskUse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.place = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.disk = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.usedBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.freeBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DiskUse {
+    return {
+      place: isSet(object.place) ? globalThis.String(object.place) : "",
+      disk: isSet(object.disk) ? globalThis.String(object.disk) : "",
+      usedBytes: isSet(object.usedBytes)
+        ? BigInt(object.usedBytes)
+        : isSet(object.used_bytes)
+        ? BigInt(object.used_bytes)
+        : 0n,
+      freeBytes: isSet(object.freeBytes)
+        ? BigInt(object.freeBytes)
+        : isSet(object.free_bytes)
+        ? BigInt(object.free_bytes)
+        : 0n,
+    };
+  },
+
+  toJSON(message: DiskUse): unknown {
+    const obj: any = {};
+    if (message.place !== "") {
+      obj.place = message.place;
+    }
+    if (message.disk !== "") {
+      obj.disk = message.disk;
+    }
+    if (message.usedBytes !== 0n) {
+      obj.usedBytes = message.usedBytes.toString();
+    }
+    if (message.freeBytes !== 0n) {
+      obj.freeBytes = message.freeBytes.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DiskUse>): DiskUse {
+    return DiskUse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DiskUse>): DiskUse {
+    const message = createBaseDiskUse();
+    message.place = object.place ?? "";
+    message.disk = object.disk ?? "";
+    message.usedBytes = (object.usedBytes !== undefined && object.usedBytes !== null) ? BigInt(object.usedBytes) : 0n;
+    message.freeBytes = (object.freeBytes !== undefined && object.freeBytes !== null) ? BigInt(object.freeBytes) : 0n;
+    return message;
+  },
+};
+
+function createBaseNoteDisksRequest(): NoteDisksRequest {
+  return { uses: [] };
+}
+
+export const NoteDisksRequest: MessageFns<NoteDisksRequest> = {
+  encode(message: NoteDisksRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.uses) {
+      DiskUse.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NoteDisksRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNoteDisksRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.uses.push(DiskUse.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NoteDisksRequest {
+    return { uses: globalThis.Array.isArray(object?.uses) ? object.uses.map((e: any) => DiskUse.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: NoteDisksRequest): unknown {
+    const obj: any = {};
+    if (message.uses?.length) {
+      obj.uses = message.uses.map((e) => DiskUse.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NoteDisksRequest>): NoteDisksRequest {
+    return NoteDisksRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NoteDisksRequest>): NoteDisksRequest {
+    const message = createBaseNoteDisksRequest();
+    message.uses = object.uses?.map((e) => DiskUse.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDiskForecast(): DiskForecast {
+  return { use: undefined, sinceMs: 0n, atMs: 0n, growsBytes: undefined, fullMs: undefined };
+}
+
+export const DiskForecast: MessageFns<DiskForecast> = {
+  encode(message: DiskForecast, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.use !== undefined) {
+      DiskUse.encode(message.use, writer.uint32(10).fork()).join();
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.sinceMs);
+    }
+    if (message.atMs !== 0n) {
+      if (BigInt.asIntN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.atMs);
+    }
+    if (message.growsBytes !== undefined) {
+      if (BigInt.asIntN(64, message.growsBytes) !== message.growsBytes) {
+        throw new globalThis.Error("value provided for field message.growsBytes of type int64 too large");
+      }
+      writer.uint32(32).int64(message.growsBytes);
+    }
+    if (message.fullMs !== undefined) {
+      if (BigInt.asIntN(64, message.fullMs) !== message.fullMs) {
+        throw new globalThis.Error("value provided for field message.fullMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.fullMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DiskForecast {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDiskForecast();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.use = DiskUse.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.atMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.growsBytes = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.fullMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DiskForecast {
+    return {
+      use: isSet(object.use) ? DiskUse.fromJSON(object.use) : undefined,
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      atMs: isSet(object.atMs) ? BigInt(object.atMs) : isSet(object.at_ms) ? BigInt(object.at_ms) : 0n,
+      growsBytes: isSet(object.growsBytes)
+        ? BigInt(object.growsBytes)
+        : isSet(object.grows_bytes)
+        ? BigInt(object.grows_bytes)
+        : undefined,
+      fullMs: isSet(object.fullMs) ? BigInt(object.fullMs) : isSet(object.full_ms) ? BigInt(object.full_ms) : undefined,
+    };
+  },
+
+  toJSON(message: DiskForecast): unknown {
+    const obj: any = {};
+    if (message.use !== undefined) {
+      obj.use = DiskUse.toJSON(message.use);
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.atMs !== 0n) {
+      obj.atMs = message.atMs.toString();
+    }
+    if (message.growsBytes !== undefined) {
+      obj.growsBytes = message.growsBytes.toString();
+    }
+    if (message.fullMs !== undefined) {
+      obj.fullMs = message.fullMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DiskForecast>): DiskForecast {
+    return DiskForecast.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DiskForecast>): DiskForecast {
+    const message = createBaseDiskForecast();
+    message.use = (object.use !== undefined && object.use !== null) ? DiskUse.fromPartial(object.use) : undefined;
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
+    message.growsBytes = (object.growsBytes !== undefined && object.growsBytes !== null)
+      ? BigInt(object.growsBytes)
+      : undefined;
+    message.fullMs = (object.fullMs !== undefined && object.fullMs !== null) ? BigInt(object.fullMs) : undefined;
+    return message;
+  },
+};
+
+function createBaseNoteDisksResponse(): NoteDisksResponse {
+  return { disks: [] };
+}
+
+export const NoteDisksResponse: MessageFns<NoteDisksResponse> = {
+  encode(message: NoteDisksResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.disks) {
+      DiskForecast.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NoteDisksResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNoteDisksResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.disks.push(DiskForecast.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NoteDisksResponse {
+    return {
+      disks: globalThis.Array.isArray(object?.disks) ? object.disks.map((e: any) => DiskForecast.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: NoteDisksResponse): unknown {
+    const obj: any = {};
+    if (message.disks?.length) {
+      obj.disks = message.disks.map((e) => DiskForecast.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NoteDisksResponse>): NoteDisksResponse {
+    return NoteDisksResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NoteDisksResponse>): NoteDisksResponse {
+    const message = createBaseNoteDisksResponse();
+    message.disks = object.disks?.map((e) => DiskForecast.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListDisksRequest(): ListDisksRequest {
+  return {};
+}
+
+export const ListDisksRequest: MessageFns<ListDisksRequest> = {
+  encode(_: ListDisksRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDisksRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDisksRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListDisksRequest {
+    return {};
+  },
+
+  toJSON(_: ListDisksRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListDisksRequest>): ListDisksRequest {
+    return ListDisksRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListDisksRequest>): ListDisksRequest {
+    const message = createBaseListDisksRequest();
+    return message;
+  },
+};
+
+function createBaseListDisksResponse(): ListDisksResponse {
+  return { disks: [] };
+}
+
+export const ListDisksResponse: MessageFns<ListDisksResponse> = {
+  encode(message: ListDisksResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.disks) {
+      DiskForecast.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDisksResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDisksResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.disks.push(DiskForecast.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListDisksResponse {
+    return {
+      disks: globalThis.Array.isArray(object?.disks) ? object.disks.map((e: any) => DiskForecast.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListDisksResponse): unknown {
+    const obj: any = {};
+    if (message.disks?.length) {
+      obj.disks = message.disks.map((e) => DiskForecast.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListDisksResponse>): ListDisksResponse {
+    return ListDisksResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDisksResponse>): ListDisksResponse {
+    const message = createBaseListDisksResponse();
+    message.disks = object.disks?.map((e) => DiskForecast.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** Mailboxes. */
 export type DeliveryServiceDefinition = typeof DeliveryServiceDefinition;
 export const DeliveryServiceDefinition = {
@@ -8861,6 +9446,24 @@ export const DeliveryServiceDefinition = {
       requestType: NoteTrafficRequest as typeof NoteTrafficRequest,
       requestStream: false,
       responseType: NoteTrafficResponse as typeof NoteTrafficResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How much each place holds, for the memory of how it grows; answers as ListDisks. */
+    noteDisks: {
+      name: "NoteDisks",
+      requestType: NoteDisksRequest as typeof NoteDisksRequest,
+      requestStream: false,
+      responseType: NoteDisksResponse as typeof NoteDisksResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** How places for data grow, and when their disks are full at that rate. */
+    listDisks: {
+      name: "ListDisks",
+      requestType: ListDisksRequest as typeof ListDisksRequest,
+      requestStream: false,
+      responseType: ListDisksResponse as typeof ListDisksResponse,
       responseStream: false,
       options: {},
     },

@@ -32,6 +32,7 @@ import {
 import { Decision, FileWarning, Loss, Refusal } from "../../core/v1/receipt.ts";
 import {
   Alert,
+  DiskForecast,
   DroppedRows,
   EndpointStatus,
   ParkedRows,
@@ -709,6 +710,8 @@ export interface PartyCertificate {
 
 /** How the gateway is. */
 export interface StatusResponse {
+  /** How its places for data grow, and when they are full. */
+  disks: DiskForecast[];
   ages: Age[];
   freeDiskBytes: bigint;
   holds: number;
@@ -9785,6 +9788,7 @@ export const PartyCertificate: MessageFns<PartyCertificate> = {
 
 function createBaseStatusResponse(): StatusResponse {
   return {
+    disks: [],
     ages: [],
     freeDiskBytes: 0n,
     holds: 0,
@@ -9807,6 +9811,9 @@ function createBaseStatusResponse(): StatusResponse {
 
 export const StatusResponse: MessageFns<StatusResponse> = {
   encode(message: StatusResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.disks) {
+      DiskForecast.encode(v!, writer.uint32(322).fork()).join();
+    }
     for (const v of message.ages) {
       Age.encode(v!, writer.uint32(10).fork()).join();
     }
@@ -9883,6 +9890,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.disks.push(DiskForecast.decode(reader, reader.uint32()));
+            continue;
+          }
           case 1: {
             if (tag !== 10) {
               break;
@@ -10033,6 +10048,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
 
   fromJSON(object: any): StatusResponse {
     return {
+      disks: globalThis.Array.isArray(object?.disks) ? object.disks.map((e: any) => DiskForecast.fromJSON(e)) : [],
       ages: globalThis.Array.isArray(object?.ages) ? object.ages.map((e: any) => Age.fromJSON(e)) : [],
       freeDiskBytes: isSet(object.freeDiskBytes)
         ? BigInt(object.freeDiskBytes)
@@ -10069,9 +10085,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
         ? object.registers.map((e: any) => RegisterRun.fromJSON(e))
         : [],
       duty: isSet(object.duty) ? globalThis.String(object.duty) : "",
-      pulls: globalThis.Array.isArray(object?.pulls)
-        ? object.pulls.map((e: any) => Pull.fromJSON(e))
-        : [],
+      pulls: globalThis.Array.isArray(object?.pulls) ? object.pulls.map((e: any) => Pull.fromJSON(e)) : [],
       administrationProblems: globalThis.Array.isArray(object?.administrationProblems)
         ? object.administrationProblems.map((e: any) => globalThis.String(e))
         : globalThis.Array.isArray(object?.administration_problems)
@@ -10091,6 +10105,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
 
   toJSON(message: StatusResponse): unknown {
     const obj: any = {};
+    if (message.disks?.length) {
+      obj.disks = message.disks.map((e) => DiskForecast.toJSON(e));
+    }
     if (message.ages?.length) {
       obj.ages = message.ages.map((e) => Age.toJSON(e));
     }
@@ -10150,6 +10167,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
   },
   fromPartial(object: DeepPartial<StatusResponse>): StatusResponse {
     const message = createBaseStatusResponse();
+    message.disks = object.disks?.map((e) => DiskForecast.fromPartial(e)) || [];
     message.ages = object.ages?.map((e) => Age.fromPartial(e)) || [];
     message.freeDiskBytes = (object.freeDiskBytes !== undefined && object.freeDiskBytes !== null)
       ? BigInt(object.freeDiskBytes)
