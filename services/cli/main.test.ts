@@ -664,6 +664,13 @@ describe('freezes', () => {
     expect((await eduk('freeze list --json')).json).toMatchObject({
       freezes: [{ state: 'holds', schoolName: 'De Es', by: 'operator' }],
     });
+    answer('status', {});
+    answer('listParked', {});
+    expect((await eduk('doctor --json')).json.checks).toContainEqual({
+      name: 'freezes',
+      state: 'ok',
+      says: expect.stringMatching(/waits for De Es until .* \(exams-2027\)$/),
+    });
     answer('endFreeze', { flowId: 'f', decision: done, freeze: freeze({ endedMs: BigInt(NOW) }) });
     expect(await eduk('freeze end f-1')).toMatchObject({ exit: 0, err: 'It is ended; what waited for it goes on.\n' });
     answer('endFreeze', { flowId: 'f', decision: done, freeze: freeze({ endAskedBy: 'ab' }) });

@@ -16,6 +16,7 @@ import { bytes, counted, dutchTime, isoTime, paragraph, span, table } from '../p
 import { asProblem } from '../problem.ts';
 import { backupsOnly, retention } from '../retention.ts';
 import { whoMustAct } from '../words.ts';
+import { scope } from './freeze.ts';
 import { keeping } from './keep.ts';
 import { waits } from './turn.ts';
 
@@ -94,6 +95,7 @@ export const doctor: Command = {
           await standing(call),
           await unsent(call),
           await stops(call),
+          await freezes(call),
           await unconfirmed(call),
           ...(await forgets(call)),
           ...(await heldKeys(call)),
@@ -506,6 +508,22 @@ async function stops(call: Call): Promise<Check> {
     if (stopped.length === 0) return ok(name, 'none');
     const which = stopped.map(({ oin, sinceMs, reason }) => `${oin} since ${dutchTime(sinceMs)} (${reason})`);
     return warn(name, `${which.join(', ')}; they go on by eduk party resume`);
+  } catch (thrown) {
+    return warn(name, `not known: ${asProblem(thrown).message}`);
+  }
+}
+
+/** What waits because a school or a party may not be disturbed: nothing is wrong then. */
+async function freezes(call: Call): Promise<Check> {
+  const name = 'freezes';
+  try {
+    const answer = await call.gateway().ask('listFreezes', {});
+    const holding = answer.freezes.filter(({ state }) => state === 'holds');
+    if (holding.length === 0) return ok(name, 'none holds');
+    const which = holding.map(
+      ({ freeze }) => `${scope(freeze!, answer.names)} until ${dutchTime(freeze!.untilMs)} (${freeze!.reason})`,
+    );
+    return ok(name, `what takes away or disturbs waits for ${which.join('; ')}`);
   } catch (thrown) {
     return warn(name, `not known: ${asProblem(thrown).message}`);
   }

@@ -30,7 +30,7 @@ const json = (freeze: Freeze, names: readonly PartyName[] = []) => ({
   endAsked: freeze.endAskedBy !== '',
 });
 
-const scope = ({ schoolOin, partyOin }: Freeze, names: readonly PartyName[] = []): string => {
+export const scope = ({ schoolOin, partyOin }: Freeze, names: readonly PartyName[] = []): string => {
   const named = (of: string) => nameIn(names, of) ?? of;
   if (schoolOin === '' && partyOin === '') return 'all schools and parties';
   return [schoolOin, partyOin].filter(Boolean).map(named).join(', ');
