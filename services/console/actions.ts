@@ -28,6 +28,7 @@ export const actions: Readonly<Record<string, Action>> = {
       kinds: wordsIn(given, 'kinds'),
       groups: wordsIn(given, 'groups'),
       productIds: wordsIn(given, 'products'),
+      confirm: given['second'] === true,
     });
     // The door decides, or says why not; what takes longer is still decided, and its flow says so.
     if (decision && decision.code !== '') throw refusal(decision.code, decision.told);
@@ -35,6 +36,7 @@ export const actions: Readonly<Record<string, Action>> = {
   },
   '/api/dead/retry': (ask, text) => resolve(ask, text, 'retry'),
   '/api/dead/drop': (ask, text) => resolve(ask, text, 'drop'),
+  '/api/dead/stop': (ask, text) => resolve(ask, text, 'stop'),
   /** A key that a service could not handle: nothing of it is ever dropped. */
   '/api/dead/take-up': async (ask, text) => {
     const { found } = await ask('retryParked', {
@@ -69,18 +71,23 @@ export const actions: Readonly<Record<string, Action>> = {
     });
     return replayed(flowId, decision);
   },
-  '/api/replays/run': async (ask, text) => {
+  '/api/replays/run': async (ask, text, given) => {
     const errors = text('errors');
-    const { flowId, decision } = await ask('runReplay', {
+    const { flowId, decision, replay } = await ask('runReplay', {
       jobId: text('replay'),
       rate: numberIn(text, 'rate'),
       ...(errors === '' ? {} : { mostErrors: numberIn(text, 'errors') }),
+      confirm: given['second'] === true,
     });
-    return replayed(flowId, decision);
+    return { ...replayed(flowId, decision), waits: replay?.state === 'asked' };
   },
   '/api/replays/stop': async (ask, text) => {
     const { flowId, decision } = await ask('stopReplay', { jobId: text('replay') });
     return replayed(flowId, decision);
+  },
+  '/api/reconciled/ask': async (ask, text) => {
+    await ask('reconcile', { partyOin: text('party'), schoolOin: text('school') });
+    return done;
   },
   '/api/links/make': async (ask, text) => {
     const { link, secret } = await ask('makeLink', { ...placeIn(text('to')), hours: numberIn(text, 'hours') });
@@ -122,7 +129,7 @@ function numberIn(text: (name: string) => string, name: string): number {
   return Number(number);
 }
 
-async function resolve(ask: Ask, text: (name: string) => string, action: 'retry' | 'drop'): Promise<Done> {
+async function resolve(ask: Ask, text: (name: string) => string, action: 'retry' | 'drop' | 'stop'): Promise<Done> {
   const named = { partyOin: text('party'), schoolOin: text('school'), key: text('key') };
   // An empty filter is any: a page never means all there is.
   if (named.partyOin === '') throw new GatewayError('wire.invalid', 'Name the party.', { where: 'party' });

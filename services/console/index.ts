@@ -1,3 +1,4 @@
+export { actions } from './actions.ts';
 export { openDoor } from './door.ts';
 export type { ConsoleSignIn } from './provider.ts';
 export { type Console, type ConsoleOptions, PAGES, PATHS, startConsole } from './server.ts';

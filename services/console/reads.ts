@@ -7,7 +7,12 @@ import { type Mandate, MandateState, Role, Service } from '#proto/eduk/core/v1/p
 import type { EndpointStatus } from '#proto/eduk/delivery/v1/delivery';
 import type { Blocker as GatewayBlocker, ReadinessCause, ReadinessCount } from '#proto/eduk/gateway/v1/flow';
 import type { Score } from '#proto/eduk/gateway/v1/party';
-import type { ListAlertsResponse, ListFreezesResponse, PartyName } from '#proto/eduk/operator/v1/operator';
+import type {
+  ListAlertsResponse,
+  ListedReconciliation,
+  ListFreezesResponse,
+  PartyName,
+} from '#proto/eduk/operator/v1/operator';
 import type { Ask } from './door.ts';
 import { pageOf } from './shared.ts';
 import type * as page from './types.ts';
@@ -58,6 +63,8 @@ const pagesOf: Readonly<Record<string, string>> = {
   'hold.pending': '/holds',
   'endpoint.failing': '/dead',
   'endpoint.parked': '/dead',
+  'holdings.differ': '/reconciled',
+  'holdings.unanswered': '/reconciled',
   'consumer.parked': '/dead',
 };
 /** Of one kind that are named. */
@@ -102,16 +109,38 @@ function freezesIn({ freezes, names }: ListFreezesResponse, now: number): page.F
     .filter(({ from }) => from < now + COMING_MS);
 }
 
+/** Today, as the first page tells it. */
+async function launchesIn(ask: Ask): Promise<page.Overview['launches']> {
+  const { launches } = await ask('showLaunches', { asked: { day: '' }, partyOin: '' });
+  const rows = launches?.rows ?? [];
+  return {
+    until: launches?.until ?? '',
+    judged: rows.filter(({ state }) => state !== 'few').length,
+    short: rows
+      .filter(({ state }) => state === 'low' || state === 'none')
+      .slice(0, NAMED)
+      .map(({ platformOin, platformName, publisherOin, publisherName, state, percent, whose }) => ({
+        platform: { oin: platformOin, name: platformName },
+        publisher: { oin: publisherOin, name: publisherName },
+        state,
+        percent,
+        whose,
+      })),
+  };
+}
+
 /** A certificate that ends within so many days is shown. */
 const SOON_MS = 45 * 86_400_000;
 
 export async function overview(ask: Ask, _query: Query, now: number): Promise<page.Overview> {
-  const [status, seen, parked, alerts, frozen] = await Promise.all([
+  const [status, seen, parked, alerts, frozen, launched] = await Promise.all([
     ask('status', {}),
     ask('showOverview', {}),
     ask('listParked', {}),
     ask('listAlerts', {}),
     ask('listFreezes', {}),
+    // The rest is told also while the service that counts launches is away.
+    launchesIn(ask).catch(() => undefined),
   ]);
   const nameOf = namesIn([...seen.names, ...parked.names]);
   const methods = new Map<string, page.Overview['methods'][number]>();
@@ -176,6 +205,7 @@ export async function overview(ask: Ask, _query: Query, now: number): Promise<pa
       ...(fullMs === undefined ? {} : { full: numberOf(fullMs) }),
     })),
     holds: status.holds,
+    ...(launched ? { launches: launched } : {}),
     dead: { keys: parked.keys.length, rows: parked.rows.reduce((sum, { rows }) => sum + numberOf(rows), 0) },
     pulls: status.pulls.length,
     turns: status.turnsTotal,
@@ -433,6 +463,8 @@ export async function dead(ask: Ask): Promise<page.Dead> {
       key: one.key,
       attempts: one.attempts,
       status: one.status,
+      stopped: one.stopped ?? false,
+      next: numberOf(one.nextMs),
     })),
     endpoints: endpoints.map((one) => ({ ...endpointOf(one), party: nameOf(one.partyOin) })),
     dropped: dropped.map((one) => ({
@@ -444,6 +476,64 @@ export async function dead(ask: Ask): Promise<page.Dead> {
       from: numberOf(one.fromMs),
       until: numberOf(one.untilMs),
     })),
+  };
+}
+
+/** Pairs of a party and a school, and differences of one pair, that a page shows. */
+const RECONCILED = 200;
+
+const reconciledOf = (
+  { reconciliation, canBeAsked, dueMs }: ListedReconciliation,
+  nameOf: Names,
+): page.ReconciledLine => {
+  const { partyOin, schoolOin, counts, lastMs, begunMs, failures, code, source } = reconciliation!;
+  const [missing, surplus, differs] = [counts?.missing, counts?.surplus, counts?.differs].map((n) => numberOf(n ?? 0n));
+  const state = (): string => {
+    if (begunMs > 0n) return 'under_way';
+    if (failures > 0) return 'unanswered';
+    if (lastMs === 0n) return canBeAsked ? 'not_asked' : 'not_said';
+    return missing! + surplus! + differs! === 0 ? 'equal' : 'differs';
+  };
+  return {
+    party: nameOf(partyOin),
+    school: nameOf(schoolOin),
+    state: state(),
+    code,
+    title: titles(code),
+    source,
+    at: numberOf(lastMs),
+    same: numberOf(counts?.same ?? 0n),
+    missing: missing!,
+    surplus: surplus!,
+    differs: differs!,
+    canBeAsked,
+    due: numberOf(dueMs),
+  };
+};
+
+export async function reconciled(ask: Ask, query: Query): Promise<page.ReconciledView> {
+  const asked = { partyOin: textIn(query, 'party'), schoolOin: schoolIn(query) };
+  const isOne = asked.partyOin !== '' && asked.schoolOin !== '';
+  const [{ reconciliations, names }, found] = await Promise.all([
+    ask('listReconciliations', { ...asked, differing: false }),
+    isOne ? ask('listDifferences', { ...asked, limit: RECONCILED }) : { differences: [], more: false },
+  ]);
+  const nameOf = namesIn(names);
+  // First what somebody must look at, then what was never compared.
+  const rank = ({ state }: page.ReconciledLine): number =>
+    ['differs', 'unanswered', 'under_way', 'not_asked', 'not_said', 'equal'].indexOf(state);
+  const lines = reconciliations.map((one) => reconciledOf(one, nameOf)).sort((a, b) => rank(a) - rank(b));
+  return {
+    lines: lines.slice(0, RECONCILED),
+    all: lines.length,
+    differences: found.differences.map(({ key, what, ours, theirs, sinceMs }) => ({
+      key,
+      what,
+      ours: ours.join(' '),
+      theirs: theirs.join(' '),
+      since: numberOf(sinceMs),
+    })),
+    more: found.more,
   };
 }
 

@@ -66,6 +66,7 @@ const READS: Readonly<
   '/api/dead': (ask) => reads.dead(ask),
   '/api/replays': (ask) => reads.replays(ask),
   '/api/access': reads.access,
+  '/api/reconciled': reads.reconciled,
   '/api/links': (ask) => reads.links(ask),
   '/api/parties': reads.parties,
   '/api/party': reads.party,
@@ -85,6 +86,7 @@ export const PAGES: readonly string[] = [
   '/holds',
   '/dead',
   '/replay',
+  '/reconciled',
   '/access',
   '/parties',
   '/party',
@@ -314,7 +316,11 @@ async function me(request: IncomingMessage, parts: Parts, session: Session | und
   const { duty } = await parts.opened.as(session.bearer)('status', {});
   return {
     ways,
-    session: { token: session.token, duty: duty === 'operator' || duty === 'privacy' ? duty : 'read' },
+    session: {
+      token: session.token,
+      isLocal: session.isLocal,
+      duty: duty === 'operator' || duty === 'privacy' ? duty : 'read',
+    },
   };
 }
 

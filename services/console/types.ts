@@ -9,6 +9,8 @@ export interface Me {
     duty: Duty;
     /** What every request carries that changes something. */
     token: string;
+    /** By a link on the gateway's own machine, where one may stand in for a second person. */
+    isLocal: boolean;
   };
   /** How somebody signs in here. */
   ways: { link: boolean; provider: boolean };
@@ -106,6 +108,12 @@ export interface Overview {
   /** What places for data hold and grow by in a day, bytes; absent = it is not known, or it does not grow. */
   disks: { place: string; used: number; since: number; at: number; grows?: number; full?: number }[];
   holds: number;
+  /** How people get in today: of how many platforms and publishers enough is known to judge, and those that fall short. Absent = it cannot be asked. */
+  launches?: {
+    until: string;
+    judged: number;
+    short: { platform: Named; publisher: Named; state: string; percent: number; whose: string }[];
+  };
   /** Keys that no service could handle, and messages that no receiver took. */
   dead: { keys: number; rows: number };
   /** Rosters that administrations were asked for and that did not come, and schools whose turn of the school year waits. */
@@ -258,6 +266,10 @@ export interface DeadRows {
   key: string;
   attempts: number;
   status: number;
+  /** It is not sent again by itself: an operator stopped that. */
+  stopped: boolean;
+  /** When a school that was refused as a whole is asked for again; 0 = it is one key, and not by itself. */
+  next: number;
 }
 
 export interface Dead {
@@ -265,6 +277,34 @@ export interface Dead {
   rows: DeadRows[];
   endpoints: (Endpoint & { party: Named })[];
   dropped: { party: Named; school: Named; service: string; code: string; rows: number; from: number; until: number }[];
+}
+
+/** How a party and a school stood when they were last compared. */
+export interface ReconciledLine {
+  party: Named;
+  school: Named;
+  /** `under_way`, `unanswered`, `not_asked`, `not_said`, `equal` or `differs`. */
+  state: string;
+  code: string;
+  title: Record<Lang, string>;
+  /** `stated` or `asked`; empty = never. */
+  source: string;
+  at: number;
+  same: number;
+  missing: number;
+  surplus: number;
+  differs: number;
+  canBeAsked: boolean;
+  due: number;
+}
+
+export interface ReconciledView {
+  lines: ReconciledLine[];
+  /** Of all that fit. */
+  all: number;
+  /** Of one party and one school: what is not the same on both sides. */
+  differences: { key: string; what: string; ours: string; theirs: string; since: number }[];
+  more: boolean;
 }
 
 /** Mail of a party that was counted, or is sent again. */
@@ -316,6 +356,8 @@ export interface Done {
   decided: boolean;
   keys: number;
   rows: number;
+  /** A second person has to do it too. */
+  waits?: boolean;
   /** To a page, with its secret; told once. */
   link?: string;
 }

@@ -14,6 +14,7 @@ import { PartiesPage } from './pages/parties.tsx';
 import { PartyPage } from './pages/party.tsx';
 import { PreflightPage } from './pages/preflight.tsx';
 import { ReadinessPage } from './pages/readiness.tsx';
+import { ReconciledPage } from './pages/reconciled.tsx';
 import { ReplayPage } from './pages/replay.tsx';
 import { SettingsPage } from './pages/settings.tsx';
 import { LinksPage, linkOver, Share, Shared } from './pages/shared.tsx';
@@ -33,6 +34,8 @@ interface Frame extends Place {
   say: (word: Word, after?: number) => string;
   duty: Duty;
   token: string;
+  /** Signed in on the gateway's own machine: one may stand in for a second person. */
+  isLocal: boolean;
   go: (to: string) => void;
   /** Somebody looks by a link at this page alone. */
   isShared: boolean;
@@ -62,6 +65,7 @@ const MENU: readonly [string, Word, string][] = [
   ['/dead', 'dead', 'd'],
   ['/parties', 'parties', 'p'],
   ['/replay', 'replay', 'r'],
+  ['/reconciled', 'reconciled', 'c'],
   ['/access', 'access', 'a'],
   ['/links', 'links', 'i'],
   ['/settings', 'settings', 's'],
@@ -83,6 +87,7 @@ const PAGE: Readonly<Record<string, { word: Word; page: () => preact.JSX.Element
   '/parties': { word: 'parties', page: () => <PartiesPage /> },
   '/party': { word: 'party', page: () => <PartyPage /> },
   '/replay': { word: 'replay', page: () => <ReplayPage /> },
+  '/reconciled': { word: 'reconciled', page: () => <ReconciledPage /> },
   '/access': { word: 'access', page: () => <AccessPage /> },
   '/links': { word: 'links', page: () => <LinksPage /> },
   '/settings': { word: 'settings', page: () => <SettingsPage /> },
@@ -146,6 +151,7 @@ export function App() {
     go,
     duty: me?.session?.duty ?? 'read',
     token: me?.session?.token ?? '',
+    isLocal: me?.session?.isLocal ?? false,
     isShared: false,
   };
   return (

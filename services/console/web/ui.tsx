@@ -88,6 +88,11 @@ const STATES: Readonly<Record<string, 'well' | 'wait' | 'bad' | 'plain'>> = {
   asked: 'wait',
   running: 'wait',
   stopped: 'bad',
+  no_repeats: 'wait',
+  reconciled_equal: 'well',
+  reconciled_differs: 'bad',
+  reconciled_unanswered: 'bad',
+  reconciled_under_way: 'wait',
 };
 
 /** A state in words, with a mark that does not need its colour. */

@@ -22,7 +22,7 @@ function Seen({ dead, told }: { dead: Dead; told: (text: string) => void }) {
   const { say, duty } = useFrame();
   const numbers = useNumbers();
   const may = duty === 'operator';
-  const came = (word: 'retried_done' | 'dropped_done') => (done: Done) =>
+  const came = (word: 'retried_done' | 'dropped_done' | 'stopped_done') => (done: Done) =>
     told(
       `${say(word)} ${numbers(done.rows)} ${say('messages', done.rows).toLowerCase()}, ${numbers(done.keys)} ${say('keys_count', done.keys)}.`,
     );
@@ -37,7 +37,10 @@ function Seen({ dead, told }: { dead: Dead; told: (text: string) => void }) {
       {dead.endpoints.length > 0 && (
         <section>
           <h2>{say('sick_endpoints')}</h2>
-          <Table name={say('sick_endpoints')} heads={['party', 'standard', 'health', 'answer', 'oldest']}>
+          <Table
+            name={say('sick_endpoints')}
+            heads={['party', 'standard', 'health', 'answer', 'oldest', ...(may ? (['actions'] as const) : [])]}
+          >
             {dead.endpoints.map((one) => (
               <tr key={`${one.party.oin}${one.standard}`}>
                 <td>
@@ -56,6 +59,28 @@ function Seen({ dead, told }: { dead: Dead; told: (text: string) => void }) {
                 <td>
                   <When at={one.oldest} />
                 </td>
+                {may && (
+                  <td>
+                    <div class="row">
+                      <Act
+                        word="retry"
+                        sure="retry_sure"
+                        about={`${one.party.name || one.party.oin} · ${one.standard}`}
+                        path="/api/dead/retry"
+                        body={{ party: one.party.oin }}
+                        done={came('retried_done')}
+                      />
+                      <Act
+                        word="stop_repeats"
+                        sure="stop_repeats_sure"
+                        about={`${one.party.name || one.party.oin} · ${one.standard}`}
+                        path="/api/dead/stop"
+                        body={{ party: one.party.oin }}
+                        done={came('stopped_done')}
+                      />
+                    </div>
+                  </td>
+                )}
               </tr>
             ))}
           </Table>
@@ -92,7 +117,20 @@ function Seen({ dead, told }: { dead: Dead; told: (text: string) => void }) {
                   <Fault code={one.code} title={one.title} />
                 </td>
                 <td class="number">{numbers(one.rows)}</td>
-                <td class="number">{one.attempts}</td>
+                <td class="number">
+                  {one.attempts}
+                  {one.stopped ? (
+                    <div>
+                      <State is="no_repeats" />
+                    </div>
+                  ) : (
+                    one.next > 0 && (
+                      <div>
+                        {say('next_attempt')} <When at={one.next} short />
+                      </div>
+                    )
+                  )}
+                </td>
                 <td>{one.status > 0 ? `HTTP ${one.status}` : say('no_answer')}</td>
                 <td>
                   <When at={one.since} />

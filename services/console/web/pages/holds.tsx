@@ -118,7 +118,7 @@ function Part({ hold, chosen, choose }: { hold: Hold; chosen: Chosen; choose: (c
 }
 
 function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: string }) => void }) {
-  const { say, duty } = useFrame();
+  const { say, duty, isLocal } = useFrame();
   const numbers = useNumbers();
   const reason = `reason_${hold.reason}`;
   const state = `hold_state_${hold.state}`;
@@ -131,6 +131,8 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
     duty === 'operator' &&
     (difference !== undefined || hold.products.length > 1) &&
     hold.reason !== 'school_change';
+  // Elsewhere another person signs in and approves it.
+  const second = hold.approvedOnce && isLocal;
   const most = difference ? Math.max(1, difference.before, difference.after) : 1;
   return (
     <li id={hold.id}>
@@ -218,12 +220,20 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
         {isOpen && duty === 'operator' && (
           <>
             <Act
-              word="approve"
-              sure={hold.forgets > 0 ? 'forget_sure' : hold.products.length > 0 ? 'withdraw_sure' : 'approve_sure'}
+              word={second ? 'approve_second' : 'approve'}
+              sure={
+                second
+                  ? 'second_sure'
+                  : hold.forgets > 0
+                    ? 'forget_sure'
+                    : hold.products.length > 0
+                      ? 'withdraw_sure'
+                      : 'approve_sure'
+              }
               kind="main"
               about={name}
               path="/api/holds/decide"
-              body={{ hold: hold.id, approve: true, ...chosen }}
+              body={{ hold: hold.id, approve: true, second, ...chosen }}
               done={({ flow, decided }) => told({ text: say(decided ? 'approved_done' : 'decided_later'), flow })}
             />
             <Act

@@ -62,28 +62,31 @@ function Seen({ seen }: { seen: Overview }) {
         </section>
       )}
       <div class="tiles">
-        <section aria-labelledby="standing">
-          <h2 id="standing">{say('standing')}</h2>
-          {[...waits, ...elsewhere].every(([n]) => n === 0) && <p class="empty">{say('nothing_waits')}</p>}
-          <ul class="counts">
-            {waits
-              .filter(([n]) => n > 0)
-              .map(([n, word, to]) => (
-                <li key={word}>
-                  <Link to={to}>
-                    <strong>{numbers(n)}</strong> {say(word, n)}
-                  </Link>
-                </li>
-              ))}
-            {elsewhere
-              .filter(([n]) => n > 0)
-              .map(([n, word, command]) => (
-                <li key={word}>
-                  <strong>{numbers(n)}</strong> {say(word, n)}: <code>{command}</code>
-                </li>
-              ))}
-          </ul>
-        </section>
+        <div>
+          <section aria-labelledby="standing">
+            <h2 id="standing">{say('standing')}</h2>
+            {[...waits, ...elsewhere].every(([n]) => n === 0) && <p class="empty">{say('nothing_waits')}</p>}
+            <ul class="counts">
+              {waits
+                .filter(([n]) => n > 0)
+                .map(([n, word, to]) => (
+                  <li key={word}>
+                    <Link to={to}>
+                      <strong>{numbers(n)}</strong> {say(word, n)}
+                    </Link>
+                  </li>
+                ))}
+              {elsewhere
+                .filter(([n]) => n > 0)
+                .map(([n, word, command]) => (
+                  <li key={word}>
+                    <strong>{numbers(n)}</strong> {say(word, n)}: <code>{command}</code>
+                  </li>
+                ))}
+            </ul>
+          </section>
+          {seen.launches && <Launches of={seen.launches} />}
+        </div>
         <Minutes seen={seen} />
       </div>
       <section>
@@ -233,6 +236,37 @@ function Seen({ seen }: { seen: Overview }) {
         {seen.disks.length > 0 && <Disks seen={seen} />}
       </section>
     </>
+  );
+}
+
+/** Whether learners get in today, as they do on the same weekday. */
+function Launches({ of }: { of: NonNullable<Overview['launches']> }) {
+  const { say } = useFrame();
+  const numbers = useNumbers();
+  return (
+    <section aria-labelledby="launched">
+      <h2 id="launched">
+        <Link to="/launches">{say('launches_today')}</Link>
+      </h2>
+      {of.short.length > 0 ? (
+        <ul class="counts">
+          {of.short.map((one) => (
+            <li key={`${one.platform.oin} ${one.publisher.oin}`}>
+              <span class="state bad">{say(one.whose === 'us' ? 'is_us' : 'is_them')}</span> <Who of={one.platform} /> ·{' '}
+              <Who of={one.publisher} />:{' '}
+              {one.state === 'none' ? say('hardly_any') : `${one.percent} % ${say('gets_in')}`}
+            </li>
+          ))}
+        </ul>
+      ) : (
+        <p class={of.judged > 0 ? 'note well' : 'empty'}>{say(of.judged > 0 ? 'launches_well' : 'launches_too_few')}</p>
+      )}
+      {of.judged > 0 && (
+        <p class="hint">
+          {numbers(of.judged)} {say('launches_judged')}, {say('until')} {of.until}.
+        </p>
+      )}
+    </section>
   );
 }
 

@@ -238,10 +238,12 @@ function Counted({ of, name }: { of: ReplayView; name: string }) {
 }
 
 function Run({ of, name, told }: { of: ReplayView; name: string; told: (text: string) => void }) {
-  const { say } = useFrame();
+  const { say, isLocal } = useFrame();
   const numbers = useNumbers();
   const [rate, setRate] = useState('50');
   const [errors, setErrors] = useState('10');
+  // Elsewhere another person signs in and lets it begin.
+  const second = of.state === 'asked' && isLocal;
   const pace = Number(rate) > 0 ? Math.ceil(of.toSend / Number(rate)) : 0;
   return (
     <div class="row">
@@ -252,13 +254,13 @@ function Run({ of, name, told }: { of: ReplayView; name: string; told: (text: st
         </>
       )}
       <Act
-        word="replay_run"
-        sure="replay_run_sure"
+        word={second ? 'replay_run_second' : 'replay_run'}
+        sure={second ? 'second_sure' : 'replay_run_sure'}
         kind="main"
         about={`${name}: ${numbers(of.toSend)} ${say('messages', of.toSend).toLowerCase()}${pace > 0 ? `, ${say('replay_minutes')} ${numbers(pace)} ${say('replay_seconds')}` : ''}`}
         path="/api/replays/run"
-        body={{ replay: of.id, rate, errors }}
-        done={() => told(say('replay_ran'))}
+        body={{ replay: of.id, rate, errors, second }}
+        done={({ waits }) => told(say(waits ? 'replay_asked' : 'replay_ran'))}
       />
     </div>
   );
