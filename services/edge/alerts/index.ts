@@ -10,6 +10,7 @@ import type { Gate } from '../gate.ts';
 import { launchesOf } from '../reads/launches.ts';
 import { kinds } from '../reconcile/kinds.ts';
 import { type AlertSettings, type Channel, channelsFor, type Tried } from './channels.ts';
+import { endingMandates } from './ending.ts';
 import { judge, type Looked } from './judge.ts';
 import { alertKinds } from './words.ts';
 
@@ -149,6 +150,7 @@ export class Alerts {
     const maybe = <T>(asked: Promise<T>): Promise<T | undefined> => asked.catch(() => undefined);
     const seen = [...(gate.certificates?.seen() ?? [])].filter(([oin]) => chain.party(oin) !== undefined);
     const [
+      ending,
       standing,
       missing,
       ages,
@@ -165,6 +167,7 @@ export class Alerts {
       silent,
       launched,
     ] = await Promise.all([
+      endingMandates(chain.mandates(), clock.now()),
       // Only certificates that were seen say that something is over.
       seen.length > 0 ? maybe(services.delivery.listAlerts({})) : undefined,
       maybe(this.#missing()),
@@ -197,7 +200,7 @@ export class Alerts {
         ...seen.map(([partyOin, notAfterMs]) => ({ partyOin, name: '', notAfterMs })),
         ...(gate.certificates?.own() ?? []).map(({ name, notAfterMs }) => ({ partyOin: '', name, notAfterMs })),
       ],
-      mandates: chain.mandates().filter(({ partyOin }) => !chain.isStopped(partyOin)),
+      ending: new Map([...ending].filter(([partyOin]) => !chain.isStopped(partyOin))),
       registers: registers?.runs,
       pulls: pulls?.pulls,
       // What is no more agreed is nobody's to mend. By the copy as it is: an old one must not keep the others from being told.

@@ -6,6 +6,7 @@ import { RegisterRun } from '#proto/eduk/parties/v1/parties';
 import { ShowKeysResponse } from '#proto/eduk/pseudonyms/v1/pseudonyms';
 import { Pull } from '#proto/eduk/rosters/v1/rosters';
 import { textOf } from './channels.ts';
+import { endingMandates } from './ending.ts';
 import { judge, type Looked, restsOn } from './judge.ts';
 import { alertKinds } from './words.ts';
 
@@ -31,7 +32,7 @@ const well: Looked = {
   reveals: { tooMany: [] },
   keys: ShowKeysResponse.fromPartial({}),
   certificates: [{ partyOin: PARTY, name: '', notAfterMs: nowMs + 31 * DAY }],
-  mandates: [],
+  ending: new Map(),
   registers: [RegisterRun.fromPartial({ register: 'osr', outcome: 'applied' })],
   pulls: [],
   reconciliations: [],
@@ -47,6 +48,24 @@ const mandate = (more: Partial<Mandate>) =>
 
 test('where nothing is wrong nobody is told anything', () => {
   expect(judge(well)).toEqual({ alerts: [], unknown: [], over: [] });
+});
+
+test('of a school only the last mandate ends, and of many others have their turn between', async () => {
+  const some = [
+    mandate({ validUntil: '2026-09-07' }),
+    mandate({ schoolOin: 'b', state: MandateState.MANDATE_STATE_RUN_OFF, runOffUntil: '2026-08-24' }),
+    mandate({ schoolOin: 'c', validUntil: '2026-08-30' }),
+    mandate({ schoolOin: 'c' }),
+    mandate({ schoolOin: 'd', validUntil: '2026-09-08' }),
+    mandate({ schoolOin: 'e', state: MandateState.MANDATE_STATE_ENDED, validUntil: '2026-08-25' }),
+  ];
+  expect(await endingMandates(some, nowMs)).toEqual(new Map([[PARTY, 2n]]));
+  const many = Array.from({ length: 20_000 }, (_, i) => mandate({ schoolOin: `s${i}`, validUntil: '2026-08-30' }));
+  let turns = 0;
+  const others = setInterval(() => turns++, 0);
+  expect(await endingMandates(many, nowMs)).toEqual(new Map([[PARTY, 20_000n]]));
+  clearInterval(others);
+  expect(turns).toBeGreaterThan(0);
 });
 
 test('of a certificate that ends it is over when its party shows another one', () => {
@@ -132,20 +151,7 @@ test.each<[string, Partial<Looked>, string[]]>([
     },
     [`certificate.ends warn ${PARTY} 30`, 'certificate.ends page EDUK_TLS_CERT'],
   ],
-  [
-    'mandates that end, and one that another goes on from',
-    {
-      mandates: [
-        mandate({ validUntil: '2026-09-07' }),
-        mandate({ schoolOin: 'b', state: MandateState.MANDATE_STATE_RUN_OFF, runOffUntil: '2026-08-24' }),
-        mandate({ schoolOin: 'c', validUntil: '2026-08-30' }),
-        mandate({ schoolOin: 'c' }),
-        mandate({ schoolOin: 'd', validUntil: '2026-09-08' }),
-        mandate({ schoolOin: 'e', state: MandateState.MANDATE_STATE_ENDED, validUntil: '2026-08-25' }),
-      ],
-    },
-    [`mandate.ends warn ${PARTY} 2`],
-  ],
+  ['mandates that end', { ending: new Map([[PARTY, 2n]]) }, [`mandate.ends warn ${PARTY} 2`]],
   [
     'a register that failed',
     { registers: [RegisterRun.fromPartial({ register: 'osr', outcome: 'failed' })] },

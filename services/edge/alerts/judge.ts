@@ -1,7 +1,5 @@
 /** What a gateway says of itself → what somebody should know. Pure; texts and times to wait are in words.ts. */
-import { dutchDay } from '#kernel';
 import type { Age } from '#proto/eduk/bus/v1/bus';
-import { type Mandate, MandateState } from '#proto/eduk/core/v1/party';
 import { Alert, type DiskForecast, type EndpointStatus, type Reconciliation } from '#proto/eduk/delivery/v1/delivery';
 import type { RegisterRun } from '#proto/eduk/parties/v1/parties';
 import type { ShowKeysResponse, ShowRevealsResponse } from '#proto/eduk/pseudonyms/v1/pseudonyms';
@@ -24,7 +22,8 @@ export interface Looked {
   keys?: Pick<ShowKeysResponse, 'masterClosed' | 'masterAwayMs' | 'held'> | undefined;
   /** When the certificate of a party, by OIN, or one of the gateway's own, by its name, ends. */
   certificates?: readonly { partyOin: string; name: string; notAfterMs: number }[] | undefined;
-  mandates?: readonly Mandate[] | undefined;
+  /** By party: schools whose last mandate with it ends soon. */
+  ending?: ReadonlyMap<string, bigint> | undefined;
   registers?: readonly RegisterRun[] | undefined;
   pulls?: readonly Pull[] | undefined;
   /** Of parties and schools between which a mandate holds: those that differed, or gave no answer. */
@@ -50,7 +49,7 @@ export const restsOn: Readonly<Record<AlertCode, Exclude<keyof Looked, 'nowMs' |
   'reveals.many': 'reveals',
   'vault.closed': 'keys',
   'certificate.ends': 'certificates',
-  'mandate.ends': 'mandates',
+  'mandate.ends': 'ending',
   'register.failing': 'registers',
   'roster.unanswered': 'pulls',
   'holdings.differ': 'reconciliations',
@@ -71,7 +70,6 @@ const FULL_SOON_DAYS = 1;
 const CERTIFICATE_DAYS = 30;
 /** From then on it is a matter of today. */
 const CERTIFICATE_SOON_DAYS = 3;
-const MANDATE_DAYS = 14;
 
 /** `over`: what stands unseen for longer, and was seen to be well. */
 export function judge(looked: Looked): { alerts: Alert[]; unknown: AlertCode[]; over: Alert[] } {
@@ -136,8 +134,7 @@ export function judge(looked: Looked): { alerts: Alert[]; unknown: AlertCode[]; 
         count: BigInt(Math.max(0, days)),
       });
   }
-  if (looked.mandates)
-    for (const [partyOin, count] of endingMandates(looked.mandates, nowMs)) add('mandate.ends', { partyOin, count });
+  for (const [partyOin, count] of looked.ending ?? []) add('mandate.ends', { partyOin, count });
   for (const { register, outcome, atMs } of looked.registers ?? [])
     if (outcome === 'failed' || outcome === 'held') add('register.failing', { subject: register, sinceMs: atMs });
   const unanswered = Map.groupBy(looked.pulls ?? [], ({ partyOin }) => partyOin);
@@ -169,25 +166,4 @@ export function judge(looked: Looked): { alerts: Alert[]; unknown: AlertCode[]; 
       code === 'certificate.ends' && partyOin !== '' && shown.has(partyOin) && !ends.has(partyOin),
   );
   return { alerts, unknown, over };
-}
-
-/** By party: pairs of school and party of which the last mandate ends soon. What another mandate goes on from is no end. */
-function endingMandates(mandates: readonly Mandate[], nowMs: number): Map<string, bigint> {
-  const [today, until] = [dutchDay(nowMs), dutchDay(nowMs + MANDATE_DAYS * DAY_MS)];
-  const lasts = new Map<string, { party: string; end: string }>();
-  for (const { schoolOin, partyOin, state, validUntil, runOffUntil } of mandates) {
-    const end =
-      state === MandateState.MANDATE_STATE_RUN_OFF
-        ? runOffUntil
-        : state === MandateState.MANDATE_STATE_ACTIVE
-          ? validUntil || '9999-12-31'
-          : '';
-    if (end === '' || end < today) continue;
-    const pair = `${schoolOin}|${partyOin}`;
-    const known = lasts.get(pair);
-    if (!known || known.end < end) lasts.set(pair, { party: partyOin, end });
-  }
-  const ending = new Map<string, bigint>();
-  for (const { party, end } of lasts.values()) if (end <= until) ending.set(party, (ending.get(party) ?? 0n) + 1n);
-  return ending;
 }
