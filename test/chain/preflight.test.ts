@@ -126,6 +126,27 @@ test('lines for who left are not looked at', async () => {
     .toEqual(planted.filter((one) => !one.includes('numberless')));
 });
 
+test('which care title a line is for is told to who bought and who sells it, and not to who runs the gateway', async () => {
+  await sendAll(seller.catalogue.publishProducts(), [
+    product('zorg', { sensitive: true, availableUntil: '2027-07-31', followupProductId: 'fine' }),
+  ]);
+  await place('zorg', { eckId: eckId(1) });
+  const of = async (lines: Promise<readonly PreflightLine[]>) =>
+    (await lines).find(({ orderId }) => orderId === 'o-zorg');
+  const asked = { schoolOin: oin, day: DAY };
+  for (const as of [las, seller, school])
+    await expect
+      .poll(() => of(as.flows.preflight(asked).then(({ lines }) => lines)))
+      .toMatchObject({ productId: 'zorg', title: 'Boek zorg', code: 'product.ended', followupProductId: 'fine' });
+  const { preflight } = await at.operator.showPreflight({ asked });
+  expect(await of(Promise.resolve(preflight!.lines))).toMatchObject({
+    ...{ productId: '', title: '', code: 'product.ended', followupProductId: '' },
+  });
+  // Nor is it in what the operator could send.
+  expect(JSON.stringify(preflight!.messages)).not.toContain('zorg,');
+  expect(JSON.stringify(preflight!.messages)).not.toContain('Boek zorg');
+});
+
 test('who has no part in it sees nothing, and a wrong question is told', async () => {
   expect((await unheard.flows.preflight({ day: DAY })).lines).toEqual([]);
   expect((await platform.flows.preflight({ schoolOin: oin, day: DAY })).lookedAt).toBe(0);
