@@ -4,3 +4,4 @@ export type { ConsoleSignIn } from './provider.ts';
 export { type Console, type ConsoleOptions, PAGES, PATHS, startConsole } from './server.ts';
 export type { SessionRows } from './sessions.ts';
 export type * from './types.ts';
+export { remediesNl } from './web/words.ts';

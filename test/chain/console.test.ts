@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { makeConsoleLink } from '#kernel';
 import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import { Role } from '#proto/eduk/core/v1/party';
-import { actions, openDoor, PAGES, PATHS } from '#services/console';
+import { actions, openDoor, PAGES, PATHS, remediesNl } from '#services/console';
+import { remedies } from '#services/edge';
 import { Browser, keyOf } from './console.ts';
 import { newOin, newSchool, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
 import { type StandInProvider, startProvider } from './provider.ts';
@@ -469,6 +470,10 @@ describe('operators of a provider', () => {
         '/sign-in?wrong=party.unknown',
       );
   });
+});
+
+test('what the gateway says that helps, the pages say in Dutch too', () => {
+  expect(Object.keys(remedies).filter((code) => remediesNl[code] === undefined)).toEqual([]);
 });
 
 test('what is not finished is let go of', async () => {

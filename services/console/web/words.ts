@@ -799,6 +799,8 @@ export const remediesNl: Readonly<Record<string, string>> = {
     'De uitgever publiceert het product, of de koper verbetert het productnummer; na 24 uur wordt het geweigerd.',
   'count.used_up': 'De koper bestelt meer licenties, of de verkoper trekt ongebruikte in.',
   'hold.pending': 'Iemand van de school bekijkt het verschil en keurt goed of wijst af.',
+  'freeze.holds':
+    'Niemand hoeft iets te doen: het gaat vanzelf verder als de bevriezing voorbij is. Eerder: eduk freeze list, eduk freeze end.',
   'gateway.bug': 'Wij kijken naar de vastgelopen sleutel en pakken hem weer op.',
   'gateway.clear_data': 'Wij kijken naar de vastgelopen sleutel.',
   'entitlement.not_started': 'Wacht op de eerste dag, of de verkoper laat eerder beginnen.',
