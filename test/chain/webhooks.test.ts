@@ -198,7 +198,11 @@ describe('without a mandate nothing is sent', () => {
   test('a mandate that stops, stops the route within 5 s, also for what waits already', async () => {
     const { mandates } = await at.operator.listMandates({ partyOin: platform.oin });
     let isDown = true;
-    hook.behaviour = () => (isDown ? 503 : undefined);
+    let askedLast = 0;
+    hook.behaviour = () => {
+      askedLast = performance.now();
+      return isDown ? 503 : undefined;
+    };
     const ids = await grant(3);
     await until(async () => hook.requests.length > 0);
     await at.operator.changeMandate({ mandateId: mandates[0]!.mandateId, change: 'stop' });
@@ -211,6 +215,7 @@ describe('without a mandate nothing is sent', () => {
     // Whatever its own time was, by now it would have come.
     await sleep(Math.max(0, stopped + 1_500 - performance.now()));
     expect(hook.first).toEqual([]);
+    expect(askedLast - stopped).toBeLessThan(5_000);
   });
 });
 
