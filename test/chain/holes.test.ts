@@ -133,11 +133,13 @@ describe('a write that names no school', () => {
 
 describe('whether a learner is at a school', () => {
   test('is not told to a party whose mandate is not confirmed or has ended', async () => {
-    const known = await stranger.flows.whyBlocked({ schoolOin: school, learner: { eckId: eckId(1) } }).catch((e) => e);
-    const unknown = await stranger.flows
-      .whyBlocked({ schoolOin: school, learner: { eckId: eckId(999) } })
-      .catch((e) => e);
-    expect(unknown).toEqual(known);
+    const answer = async (n: number) => {
+      const told = await stranger.flows.whyBlocked({ schoolOin: school, learner: { eckId: eckId(n) } }).catch((e) => e);
+      // Of two answers in two seconds the time differs.
+      told.metadata.remove('date');
+      return told;
+    };
+    expect(await answer(999)).toEqual(await answer(1));
   });
 });
 
