@@ -259,9 +259,9 @@ test('a handler that is open is never called again, and makes the fetch of the o
   });
   await until('several came', () => offset > 10, 5000);
   expect(most).toBe(1);
-  // The first has both; then the other alone, no longer than the handler has been open.
+  // The first has both; then the other alone, no longer than the handler has been open: 20 ms, and what a busy machine adds.
   expect(wire.fetches[0]!.request).toMatchObject({ maxWaitMs: 3000, lanes: [{ partition: 0 }, { partition: 1 }] });
-  for (const { request } of wire.fetches) if (request.lanes.length === 1) expect(request.maxWaitMs).toBeLessThan(200);
+  for (const { request } of wire.fetches) if (request.lanes.length === 1) expect(request.maxWaitMs).toBeLessThan(1500);
 });
 
 test('an offset out of range at a broker that no longer leads is no gap', async () => {
