@@ -5,6 +5,7 @@ import { Role, Service } from '#proto/eduk/core/v1/party';
 import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
 import type { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import { newOin, newSchool, sendAll, type WireClient, wire } from '../chain/gateway.ts';
+import type { Brought } from './endpoints.ts';
 import { cpuOf, nowMs, quantile } from './processes.ts';
 import { end, lineOf, program, send } from './programs.ts';
 
@@ -27,15 +28,16 @@ interface Count {
   requests: number;
 }
 
-async function startEndpoints() {
+export async function startEndpoints() {
   const child = program({ args: ['endpoints.ts'] });
   const { port } = JSON.parse(await lineOf(child)) as { port: number };
   const at = `http://127.0.0.1:${port}`;
   const ask = async <T>(path: string) => (await fetch(`${at}${path}`, { method: 'POST' })).json() as Promise<T>;
   return {
-    url: (kind: Kind, name: string) => `${at}/e/${kind}/${name}`,
+    url: (kind: Kind | 'uwlr', name: string) => `${at}/e/${kind}/${name}`,
     count: () => ask<Count>('/count'),
     arrivals: () => ask<[number, number][]>('/arrivals'),
+    results: () => ask<Brought[]>('/results'),
     sick: (isSick: boolean) => ask(`/sick?on=${isSick ? 1 : 0}`),
     forget: () => ask('/forget'),
     /** When enough is there. Throws when nothing new comes any more. */
@@ -124,6 +126,12 @@ export interface DeliveryFigures {
   bareOfBatches: number;
 }
 
+/** So many bare POSTs of so many bytes: how many a second. */
+export async function barePosts(url: string, bytes: number, count: number): Promise<number> {
+  const args = ['bare-post.ts', JSON.stringify({ url, count, atOnce: 8, bytes })];
+  return (JSON.parse(await lineOf(program({ args }))) as { perSecond: number }).perSecond;
+}
+
 /** One endpoint with so much mail waiting for it. */
 export async function deliveryFigures(at: Measured, count: number): Promise<DeliveryFigures> {
   const endpoints = await startEndpoints();
@@ -138,16 +146,12 @@ export async function deliveryFigures(at: Measured, count: number): Promise<Deli
   const { requests } = await endpoints.until(({ distinct }) => distinct >= count);
   const seconds = (nowMs() - since) / 1000;
   const cpuMicros = ((cpuOf([at.pid]) - cpu) / count) * 1e6;
-  const loop = async (bytes: number, times: number) =>
-    JSON.parse(
-      await lineOf(program({ args: ['bare-post.ts', JSON.stringify({ url, count: times, atOnce: 8, bytes })] })),
-    ) as { perSecond: number };
-  const one = await loop(900, Math.min(count, 20_000));
-  const many = await loop(900 * Math.round(count / requests), Math.max(50, Math.round(requests * 2)));
+  const one = await barePosts(url, 900, Math.min(count, 20_000));
+  const many = await barePosts(url, 900 * Math.round(count / requests), Math.max(50, Math.round(requests * 2)));
   await endpoints.stop();
   return {
     ...{ perSecond: count / seconds, requests: requests / seconds, cpuMicros },
-    ...{ barePerSecond: one.perSecond, bareOfBatches: many.perSecond },
+    ...{ barePerSecond: one, bareOfBatches: many },
   };
 }
 

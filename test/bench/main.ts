@@ -5,7 +5,8 @@
  *   npm run bench                     everything but the million
  *   npm run bench -- --million        also 1,000,000 grants, with memory by tenth and fairness beside it
  *   npm run bench -- --only stream    one part: start, stream, accept, unary, fairness, edexml, edexml-10mb, uwlr, vault, pull, console, replay, trust,
- *                                     delivery, delivery-sick (47 endpoints beside three sick ones), delivery-many (10,000, of which 1 % are sick; only when named)
+ *                                     delivery, delivery-xml (results to an administration over UWLR), delivery-sick (47 endpoints beside three sick ones),
+ *                                     delivery-many (10,000, of which 1 % are sick; only when named)
  *   npm run bench -- trust            the same as --only trust: what identity, mandates, pseudonyms and the log of what was done cost intake;
  *                                     with --short a few calls, to see that it works, written nowhere
  *   npm run bench -- distributed      roles on Kafka and PostgreSQL: distributed.ts
@@ -18,15 +19,14 @@ import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Client, credentials } from '@grpc/grpc-js';
-import { schoolYearOf } from '#kernel';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import { CatalogueServiceDefinition } from '#proto/eduk/gateway/v1/catalogue';
-import { RosterServiceDefinition } from '#proto/eduk/gateway/v1/roster';
 import { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import { newOin, newSchool, sendAll, type WireClient, wire } from '../chain/gateway.ts';
 import { acceptAlone } from './accept.ts';
 import { consoleFigures } from './console.ts';
 import { deliveryFigures, FIFTY, type Kind, type Measured, oneInHundred, sickFigures } from './delivery.ts';
+import { type Place, placesIn, xmlDeliveryFigures } from './delivery-xml.ts';
 import { edexmlRatios, largeEdexml } from './edexml.ts';
 import type { LoadOptions } from './load.ts';
 import { quantile } from './processes.ts';
@@ -35,7 +35,7 @@ import { endAll } from './programs.ts';
 import { pullFigures } from './pull.ts';
 import { replayFigures } from './replay.ts';
 import { intakeOf, trustParts } from './trust.ts';
-import { Bringing, pupilKey, resultsDocument } from './uwlr.ts';
+import { Bringing, bringerFor, pupilKey, resultsDocument } from './uwlr.ts';
 import { vaultRates } from './vault.ts';
 
 const PRODUCT = '9789000000019';
@@ -571,40 +571,11 @@ async function benchConsole(): Promise<void> {
 async function benchUwlr(): Promise<void> {
   const at = await startGateway();
   const pupils = 2_500;
-  const [las, app] = [newOin(), newOin()];
-  const school = newSchool();
-  const { apiKey } = await at.operator.addParty({
-    party: { oin: las, name: 'De Leerlijst', roles: [Role.ROLE_ADMINISTRATION] },
+  const of = await bringerFor(measured(at), {
+    school: newSchool(),
+    las: newOin(),
+    refs: Array.from({ length: pupils }, (_, i) => ({ lasKey: pupilKey(i) })),
   });
-  const { klantcode, klantnaam } = await at.operator.addParty({
-    party: { oin: app, name: 'Leerplein', roles: [Role.ROLE_PLATFORM] },
-  });
-  const mandate = (partyOin: string, services: Service[]) =>
-    at.operator.grantMandate({ mandate: { schoolOin: school, partyOin, services }, confirm: true });
-  await mandate(las, [Service.SERVICE_ROSTER, Service.SERVICE_RESULT]);
-  const { autorisatiesleutel } = await mandate(app, [Service.SERVICE_RESULT]);
-  const channel = new Client(at.grpc, credentials.createInsecure());
-  await sendAll(wire(RosterServiceDefinition, channel, `Bearer ${apiKey}`).pushRoster(), [
-    {
-      reference: 'roster',
-      rosterId: 'roster',
-      part: 0,
-      last: true,
-      roster: {
-        schoolOin: school,
-        schoolYear: schoolYearOf(Date.now()),
-        groups: [{ key: '7a', name: '7a', yearGroup: '7' }],
-        learners: Array.from({ length: pupils }, (_, i) => ({
-          ref: { lasKey: pupilKey(i) },
-          yearGroup: '7',
-          groupKey: '7a',
-        })),
-      },
-    },
-  ]);
-  channel.close();
-  await atHead(at);
-  const of = { school, klantcode, klantnaam, autorisatiesleutel };
   const bringing = new Bringing(at.http, 8);
   let from = 0;
   const next = (count: number): Buffer => {
@@ -723,6 +694,54 @@ async function benchDelivery(): Promise<void> {
   );
   row('CPU of the gateway for each delivery', `${round(cpu)} µs`, '', cpu, '≤ 400 µs', cpu <= 400, 0);
   await at.stop();
+}
+
+async function benchXmlDelivery(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'eduk-bench-administrations-'));
+  const times = isShort ? 1 : 3;
+  const [warm, ...places] = placesIn(folder, times + 1) as [Place, ...Place[]];
+  const at = await startGateway({ EDUK_ADMINISTRATIONS: folder });
+  const of = { ...measured(at), http: at.http };
+  await xmlDeliveryFigures(of, warm, isShort ? 300 : 2_000); // Warm.
+  const runs = [];
+  for (const [i, place] of places.entries()) {
+    const one = await xmlDeliveryFigures(of, place, isShort ? 300 : 20_000);
+    runs.push(one);
+    say(
+      `  run ${i + 1}: ${round(one.perSecond)}/s in messages of ${round(one.size)}, bare ${round(one.barePerSecond)}/s, CPU ${round(one.cpuMicros)} µs`,
+    );
+  }
+  const ratio = median(runs.map((one) => one.perSecond / one.barePerSecond));
+  const cpu = median(runs.map(({ cpuMicros }) => cpuMicros));
+  const last = runs.at(-1)!;
+  row(
+    `results to one administration over UWLR with mail waiting, each pupil revealed, in messages, median of ${times}`,
+    `${round(last.perSecond)}/s in ${round(last.messages, 1)} messages/s of ${round(last.size)} results and ${round(last.bytes / 1000)} kB`,
+    `${round(last.barePerSecond)}/s bare signed POSTs with the bytes of one result`,
+    ratio,
+    '≥ 0.40',
+    ratio >= 0.4,
+  );
+  row(
+    'the same in messages, against bare signed POSTs of as many bytes',
+    `${round(last.messages, 1)}/s`,
+    `${round(last.bareOfMessages)}/s`,
+    median(runs.map((one) => one.messages / one.bareOfMessages)),
+    'written down',
+    true,
+    3,
+  );
+  row(
+    'CPU of the gateway for each result over UWLR, each pupil revealed',
+    `${round(cpu)} µs`,
+    '',
+    cpu,
+    '≤ 800 µs',
+    cpu <= 800,
+    0,
+  );
+  await at.stop();
+  rmSync(folder, { recursive: true, force: true });
 }
 
 async function benchSick(kinds: readonly Kind[]): Promise<void> {
@@ -857,6 +876,7 @@ const parts: Record<string, () => Promise<void>> = {
   stream: benchStream,
   trust: benchTrust,
   delivery: benchDelivery,
+  'delivery-xml': benchXmlDelivery,
   'delivery-sick': () => benchSick(FIFTY),
   'delivery-many': () => benchSick(oneInHundred(isShort ? 200 : 10_000)),
   fairness: () => benchFairness(args.includes('--million') ? 1_000_000 : 100_000),

@@ -1,7 +1,12 @@
 /** Results over UWLR as learning applications bring them: whole classes with the norms of their test, over kept connections. */
 import { Agent, request } from 'node:http';
+import { Client, credentials } from '@grpc/grpc-js';
 import { type LeerresultatenVerzoek, type Toets, writeLeerresultaten } from '#adapters/uwlr';
 import { brinOf, dutchDay, schoolYearOf } from '#kernel';
+import { Role, Service } from '#proto/eduk/core/v1/party';
+import { RosterServiceDefinition } from '#proto/eduk/gateway/v1/roster';
+import { newOin, sendAll, wire } from '../chain/gateway.ts';
+import type { Measured } from './delivery.ts';
 
 /** Who brings results of a school, as the header says it. */
 export interface Bringer {
@@ -12,6 +17,44 @@ export interface Bringer {
 }
 
 export const pupilKey = (n: number): string => `L${n}`;
+/** Points by the number of a result, so that one that came as another's is seen. */
+export const scoreOf = (n: number): number => n % 40;
+
+/** A school whose administration, which may have its results, sent a roster of these pupils; answers an application that brings them. */
+export async function bringerFor(
+  at: Pick<Measured, 'operator' | 'grpc' | 'atHead'>,
+  { school, las, refs }: { school: string; las: string; refs: readonly { lasKey: string; eckId?: string }[] },
+): Promise<Bringer> {
+  const app = newOin();
+  const { apiKey } = await at.operator.addParty({
+    party: { oin: las, name: 'De Leerlijst', roles: [Role.ROLE_ADMINISTRATION] },
+  });
+  const { klantcode, klantnaam } = await at.operator.addParty({
+    party: { oin: app, name: 'Leerplein', roles: [Role.ROLE_PLATFORM] },
+  });
+  const mandate = (partyOin: string, services: Service[]) =>
+    at.operator.grantMandate({ mandate: { schoolOin: school, partyOin, services }, confirm: true });
+  await mandate(las, [Service.SERVICE_ROSTER, Service.SERVICE_RESULT]);
+  const { autorisatiesleutel } = await mandate(app, [Service.SERVICE_RESULT]);
+  const channel = new Client(at.grpc, credentials.createInsecure());
+  await sendAll(wire(RosterServiceDefinition, channel, `Bearer ${apiKey}`).pushRoster(), [
+    {
+      reference: 'roster',
+      rosterId: 'roster',
+      part: 0,
+      last: true,
+      roster: {
+        schoolOin: school,
+        schoolYear: schoolYearOf(Date.now()),
+        groups: [{ key: '7a', name: '7a', yearGroup: '7' }],
+        learners: refs.map((ref) => ({ ref, yearGroup: '7', groupKey: '7a' })),
+      },
+    },
+  ]);
+  channel.close();
+  await at.atHead();
+  return { school, klantcode, klantnaam, autorisatiesleutel };
+}
 
 /** A test with a scale of five norms and four parts, as a method's test has. */
 const test = (code: string): Toets => {
@@ -55,7 +98,12 @@ export function resultsDocument(of: Bringer, from: number, count: number, pupils
     toetsafnames: Array.from({ length: count }, (_, i) => ({
       leerlingid: pupilKey((from + i) % pupils),
       resultaten: [
-        { key: `b${from + i}`, afnamedatum: dutchDay(now), toetscode: code(from + i), score: String((from + i) % 40) },
+        {
+          key: `b${from + i}`,
+          afnamedatum: dutchDay(now),
+          toetscode: code(from + i),
+          score: String(scoreOf(from + i)),
+        },
       ],
     })),
     toetsen: [...new Set(Array.from({ length: count }, (_, i) => code(from + i)))].map(test),
