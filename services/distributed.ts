@@ -332,7 +332,6 @@ export async function startRoles(
       replaySecondAbove: Number(configured.EDUK_REPLAY_SECOND_ABOVE),
       freezeSecond: configured.EDUK_FREEZE_SECOND === 'yes',
       reconcile: reconcileOf(configured),
-      holdByTwo: configured.EDUK_HOLD_SECOND_PERSON === 'yes',
       schools: schoolSignInOf(configured),
       version: packageVersion,
       processing: processingOf(configured),

@@ -87,7 +87,6 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
       replaySecondAbove: Number(config.EDUK_REPLAY_SECOND_ABOVE),
       freezeSecond: config.EDUK_FREEZE_SECOND === 'yes',
       reconcile: reconcileOf(config),
-      holdByTwo: config.EDUK_HOLD_SECOND_PERSON === 'yes',
       schools: schoolSignInOf(config),
       version: packageVersion,
       processing: processingOf(config),

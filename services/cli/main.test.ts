@@ -2052,10 +2052,10 @@ describe('what waits', () => {
     expect(asked['decideHold']).toMatchObject({ approve: true, kinds: [], productIds: ['maths'] });
     expect((await eduk('hold approve h --group 8z')).exit).not.toBe(0);
     expect((await eduk('hold approve h --only left --without joined')).exit).not.toBe(0);
-    answer('decideHold', new Refusal('state.conflict', 'This reference was used before.', [{ path: 'reference' }]));
-    expect((await eduk('hold reject h --json')).json.error).toEqual({
+    answer('decideHold', new Refusal('state.conflict', 'This hold was approved before.', [{ path: 'hold_id' }]));
+    expect((await eduk('hold reject h --json')).json.error).toMatchObject({
       code: 'state.conflict',
-      message: 'This hold was approved before.',
+      message: expect.stringContaining('This hold was approved before.'),
       who: 'sender',
     });
   });

@@ -77,8 +77,6 @@ export interface Gate {
   replaySecondAbove: number;
   /** A second person ends a freeze early too. */
   freezeSecond: boolean;
-  /** Two persons approve what is held. */
-  holdByTwo: boolean;
   /** Learners who go on at another school; undefined only before the doors are open. */
   crossing?: Crossing | undefined;
   /** What parties say that they have; undefined only before the doors are open. */

@@ -102,8 +102,6 @@ export interface DoorOptions {
   freezeSecond?: boolean | undefined;
   /** When parties are asked what they have; absent = never by themselves. */
   reconcile?: ReconcileSettings | undefined;
-  /** Two persons approve what is held; absent = one does. */
-  holdByTwo?: boolean | undefined;
   /** Where authorised persons of boards and schools sign in. */
   schools?: SchoolSignIn | SamlSignIn | undefined;
   /** The operator's secret; only its digest is kept. */
@@ -235,7 +233,6 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
     disk: options.disk,
     replaySecondAbove: options.replaySecondAbove ?? 0,
     freezeSecond: options.freezeSecond ?? false,
-    holdByTwo: options.holdByTwo ?? false,
     schools: options.schools && {
       given: options.schools,
       provider:

@@ -76,10 +76,17 @@ export function eachString(type: string, message: Record<string, unknown>, visit
   }
 }
 
-/** A field's name says which of the three forms of time it holds: a school year, a day, or a moment (a day will do). */
+/** A moment by Dutch clocks. */
+const CLOCK = /^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d$/;
+
+/**
+ * A field's name says which of the forms of time it holds: a school year, a day, a moment (a day will do), or, where only `from` or `until` is
+ * said, a day or a moment by Dutch clocks.
+ */
 function isTime(name: string, value: string): boolean {
   if (name === 'school_year') return isSchoolYear(value);
   if (isDay(value)) return true;
+  if (name === 'from' || name === 'until') return CLOCK.test(value) && isDay(value.slice(0, 10));
   if (!name.endsWith('_at')) return false;
   return value.length <= 40 && /^\d{4}-\d{2}-\d{2}T/.test(value) && !Number.isNaN(Date.parse(value));
 }

@@ -1,6 +1,6 @@
 /** A school in its exam days, through the doors: what would take away or disturb waits and is told of, everything else goes on. */
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { dutchDay } from '#kernel';
+import { dutchDay, startOfDutchDay } from '#kernel';
 import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import { edexml } from './files.ts';
@@ -113,3 +113,51 @@ test('ended early, what waited goes on by itself', async () => {
   }, LONG);
   expect(await codeOf(at.operator.rotateKeys({ kinds: ['data'], schoolOin: school }))).toBe('');
 }, 90_000);
+
+test('a freeze ends at a moment of a day, by Dutch clocks', async () => {
+  const other = newSchool();
+  await at.party('De Linde', [Role.ROLE_SCHOOL], other);
+  const day = dutchDay(Date.now() + 3 * 86_400_000);
+  const set = await at.operator.setFreeze({ schoolOin: other, until: `${day}T18:00`, reason: 'first-week' });
+  expect(Number(set.freeze!.untilMs)).toBe(startOfDutchDay(day) + 18 * 3_600_000);
+  for (const until of [`${day}T25:00`, `${day}T18:60`, `${day}T18:00:00`, `${day}T18:00Z`, '2027-02-30T18:00'])
+    expect(await codeOf(at.operator.setFreeze({ schoolOin: other, until, reason: 'first-week' }))).toBe('wire.invalid');
+  await at.operator.endFreeze({ freezeId: set.freeze!.freezeId });
+});
+
+test.each([true, false])(
+  'what was refused while it held is decided afterwards: approve=%s',
+  async (approve) => {
+    const oin = newSchool();
+    const send = (count: number, asOf: string) =>
+      at.operator.importRoster([
+        {
+          schoolOin: oin,
+          chunk: Buffer.from(
+            edexml({ school: oin, asOf, pupils: Array.from({ length: count }, (_, i) => ({ key: `k${i}` })) }),
+          ),
+        },
+      ]);
+    await send(30, '2026-10-01');
+    await send(5, '2026-10-02');
+    const holds = async () => (await at.operator.listHolds({ schoolOin: oin })).holds;
+    const [{ holdId } = { holdId: '' }] = await holds();
+    const until = dutchDay(Date.now() + 2 * 86_400_000);
+    const { freeze } = await at.operator.setFreeze({ schoolOin: oin, until, reason: 'exams-2027' });
+    await vi.waitFor(
+      async () =>
+        expect((await at.operator.decideHold({ holdId, approve: true })).decision).toMatchObject({
+          code: 'freeze.holds',
+        }),
+      LONG,
+    );
+    await at.operator.endFreeze({ freezeId: freeze!.freezeId });
+    await vi.waitFor(
+      async () => expect((await at.operator.decideHold({ holdId, approve })).decision).toMatchObject({ code: '' }),
+      LONG,
+    );
+    expect(await holds()).toEqual([]);
+    expect(await codeOf(at.operator.decideHold({ holdId, approve }))).toBe('state.conflict');
+  },
+  90_000,
+);

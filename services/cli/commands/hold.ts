@@ -4,7 +4,7 @@ import type { HeldGroup, HeldProduct, HeldRoster } from '#proto/eduk/operator/v1
 import { schoolFlag } from '../checks.ts';
 import type { Call, Command, Flag, Result } from '../command.ts';
 import { age, counted, dutchTime, isoTime, list } from '../print.ts';
-import { asProblem, Problem, refusalIn } from '../problem.ts';
+import { Problem, refusalIn } from '../problem.ts';
 
 /** Counts, in words: `612 learners become 540: 4 join, 76 leave`. */
 export function differenceWords(difference: RosterDifference | undefined): string {
@@ -224,13 +224,7 @@ async function decide(call: Call, approve: boolean): Promise<Result> {
   const isPart = Object.values(part).some(({ length }) => length > 0);
   const { flowId, decision } = await call
     .gateway()
-    .ask('decideHold', { holdId, approve, confirm: call.has('confirm'), ...part })
-    .catch((thrown) => {
-      const problem = asProblem(thrown);
-      // The door tells of a reference used twice; the operator never gave one.
-      if (problem.code !== 'state.conflict') throw problem;
-      throw new Problem('state.conflict', `This hold was ${approve ? 'rejected' : 'approved'} before.`);
-    });
+    .ask('decideHold', { holdId, approve, confirm: call.has('confirm'), ...part });
   const refusal = refusalIn(decision);
   if (refusal) throw refusal;
   const state = approve ? 'approved' : 'rejected';

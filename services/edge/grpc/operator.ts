@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { isAbsolute } from 'node:path';
 import { outcomes } from '#adapters/eckdt';
 import {
@@ -248,14 +247,15 @@ function checkTurn({ door }: Gate, { schoolOin, schoolYear, onDay = '' }: Partia
     throw new GatewayError('state.missing', 'No school has this OIN.', { where: 'school_oin' });
 }
 
-const digestOfPart = (words: readonly string[]): string =>
-  createHash('sha256').update(words.join('\n')).digest('hex').slice(0, 32);
-
 /** Kinds are those of a difference; only a roster has parts. Faults: wire.invalid. */
 function checkPart({ kinds, groups, productIds }: op.DecideHoldRequest, isRoster: boolean): void {
   if (!kinds.every(isRosterKind))
     throw new GatewayError('wire.invalid', 'A kind is one of those that docs/holds.md names.', { where: 'kinds' });
-  if ((!isRoster && kinds.length + groups.length > 0) || productIds.length > 0)
+  if (productIds.length > 0)
+    throw new GatewayError('wire.invalid', 'Only withdrawals are decided in parts by product.', {
+      where: 'product_ids',
+    });
+  if (!isRoster && kinds.length + groups.length > 0)
     throw new GatewayError('wire.invalid', 'Only rosters and withdrawals are decided in parts.', { where: 'kinds' });
 }
 
@@ -279,16 +279,24 @@ async function changesShown(holds: readonly ChangeHold[], gate: Gate): Promise<o
   );
 }
 
-const decideChange = (byPerson: string, isForTwo: boolean): Intake<op.DecideHoldRequest & { schoolOin: string }> => ({
+/**
+ * What was decided is told before anything is submitted. A decision that was refused, or of a part, binds nobody: what is held may be another
+ * thing the next time, so each is a message of its own. Faults: state.conflict.
+ */
+function requireOpen({ state }: { state: string }): void {
+  if (state === 'waiting') return;
+  throw new GatewayError('state.conflict', `This hold was ${state === 'approved' ? 'approved' : 'rejected'} before.`, {
+    where: 'hold_id',
+  });
+}
+
+const decideChange = (byPerson: string): Intake<op.DecideHoldRequest & { schoolOin: string }> => ({
   method: 'OperatorService/DecideHold',
   type: 'eduk.operator.v1.DecideHoldRequest',
   codec: DecideHoldRequest as never,
   roles: [Role.ROLE_OPERATOR],
   remember: 35,
-  reference: ({ holdId, approve, confirm, productIds }) => {
-    const said = isForTwo && approve ? `${holdId} ${confirm ? 'confirmed' : byPerson}` : holdId;
-    return productIds.length === 0 ? said : `${said} ${approve ? 'yes' : 'no'} ${digestOfPart(productIds)}`;
-  },
+  reference: submitReference,
   school: (request) => request.schoolOin,
   events: ({ schoolOin, holdId, approve, productIds, confirm }) => [
     event(
@@ -310,30 +318,20 @@ async function decideChanges(
   const { holds } = await gate.door.services.entitlements.listChangeHolds({ schoolOin: '', decided: true });
   const hold = holds.find(({ holdId }) => holdId === request.holdId);
   if (!hold) throw new GatewayError('state.missing', 'Nothing is held under this id.', { where: 'hold_id' });
+  requireOpen(hold);
   if (request.kinds.length + request.groups.length > 0)
     throw new GatewayError('wire.invalid', 'Withdrawals are decided in parts by product.', { where: 'kinds' });
-  const { flowId } = await take(
-    decideChange(byPerson, gate.holdByTwo),
-    { ...request, schoolOin: hold.schoolOin },
-    operator,
-    gate,
-  );
+  const { flowId } = await take(decideChange(byPerson), { ...request, schoolOin: hold.schoolOin }, operator, gate);
   return { flowId, decision: await decided(gate, flowId) };
 }
 
-const decideHold = (byPerson: string, isForTwo: boolean): Intake<op.DecideHoldRequest & { schoolOin: string }> => ({
+const decideHold = (byPerson: string): Intake<op.DecideHoldRequest & { schoolOin: string }> => ({
   method: 'OperatorService/DecideHold',
   type: 'eduk.operator.v1.DecideHoldRequest',
   codec: DecideHoldRequest as never,
   roles: [Role.ROLE_OPERATOR],
   remember: 35,
-  // One decision about a hold: a repeat is the same decision, its opposite a conflict. What takes two persons is turned down where the wrong person approves it.
-  reference: ({ holdId, approve, confirm, kinds, groups }) => {
-    const said = isForTwo && approve ? `${holdId} ${confirm ? 'confirmed' : byPerson}` : holdId;
-    const part = [...kinds, '', ...groups];
-    // Each part of a hold is decided by itself.
-    return part.length === 1 ? said : `${said} ${approve ? 'yes' : 'no'} ${digestOfPart(part)}`;
-  },
+  reference: submitReference,
   school: (request) => request.schoolOin,
   events: (request) => [
     event(
@@ -637,9 +635,14 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     const hold = await holdNamed(gate, request.holdId);
     const isMerge = hold.loser !== '';
     const isChange = hold.toSchoolOin !== '';
+    requireOpen(hold);
     checkPart(request, !isMerge && !isChange && hold.forgets === 0);
-    const intake = decideHold(personOf(caller), isMerge || isChange || gate.holdByTwo);
-    const { flowId } = await take(intake, { ...request, schoolOin: hold.schoolOin }, operator, gate);
+    const { flowId } = await take(
+      decideHold(personOf(caller)),
+      { ...request, schoolOin: hold.schoolOin },
+      operator,
+      gate,
+    );
     const decision = await decided(gate, flowId);
     if (isMerge) await approved(gate);
     if (isChange) gate.crossing?.soon();

@@ -27466,7 +27466,7 @@ export const OperatorServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Approves or rejects a held roster. */
+    /** Approves or rejects what is held, or a part of it. Faults: state.conflict for what was decided before. */
     decideHold: {
       name: "DecideHold",
       requestType: DecideHoldRequest as typeof DecideHoldRequest,
