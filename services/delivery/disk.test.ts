@@ -42,6 +42,20 @@ describe('how a place for data grows', () => {
     expect((await bench.restart().client(DeliveryServiceDefinition).listDisks({})).disks).toEqual([state]);
   });
 
+  test('is told with what it holds now, in the first half hour too', async () => {
+    const { bench, client, note } = gateway();
+    const began = bench.now();
+    await note(4_100);
+    bench.advance(6 * MIN);
+    const [state] = await note(GB);
+    expect([Number(state!.use!.usedBytes), Number(state!.sinceMs), Number(state!.atMs)]).toEqual([GB, began, bench.now()]);
+    expect((await client.listDisks({})).disks).toEqual([state]);
+    // What it grew since the very first still counts.
+    bench.advance(HOUR);
+    const [later] = await note(2 * GB);
+    expect(Number(later!.growsBytes) / GB).toBeCloseTo((2 * 24 * 60) / 66, 1);
+  });
+
   test('is of all places of a disk together, and of a disk that cannot be asked only how it grows', async () => {
     const { bench, note } = gateway();
     const all = async (used: number) => {

@@ -78,9 +78,12 @@ export function noteDisks(unit: Writes, now: number, uses: readonly DiskUse[]): 
     others.add(place);
     const before = kept.findIndex((row) => row.place === place && row.slot === slot);
     if (before >= 0 && now - kept[before]!.atMs < AGAIN_MS) continue;
-    // The first that there is stays: what it grew since then counts.
-    const isFirst = before >= 0 && kept.every((row) => row.place !== place || row.slot >= slot);
-    if (isFirst) continue;
+    // The first that there is stays, as of the half hour before: what it grew since then counts.
+    if (before >= 0 && kept.every((row) => row.place !== place || row.slot >= slot)) {
+      const first = { ...kept[before]!, slot: slot - 1 };
+      unit.put(diskUse, first);
+      kept.push(first);
+    }
     const row = { place, slot, disk, atMs: now, used: Number(usedBytes), free: Number(freeBytes) };
     unit.put(diskUse, row);
     if (before >= 0) kept[before] = row;

@@ -369,7 +369,7 @@ function wellbeing({
       ? warn('parked', `${counted(parkedKeys, 'key')} parked; see eduk dead list`)
       : ok('parked', 'no key is parked'),
     holds > 0
-      ? warn('held', `${counted(holds, 'roster waits', 'rosters wait')} for approval; see eduk hold list`)
+      ? warn('held', `${counted(holds, 'hold waits', 'holds wait')} for approval; see eduk hold list`)
       : ok('held', 'nothing waits for approval'),
     ...(freeDiskBytes > 0n && freeDiskBytes < BigInt(LITTLE_DISK)
       ? [warn('gateway’s disk', `${bytes(freeDiskBytes)} free`)]
