@@ -115,7 +115,7 @@ async function launchesIn(ask: Ask): Promise<page.Overview['launches']> {
   const rows = launches?.rows ?? [];
   return {
     until: launches?.until ?? '',
-    judged: rows.filter(({ state }) => state !== 'few').length,
+    judged: rows.filter(({ state, usualKnown }) => state !== 'few' && usualKnown).length,
     short: rows
       .filter(({ state }) => state === 'low' || state === 'none')
       .slice(0, NAMED)
@@ -315,7 +315,8 @@ export async function flow(ask: Ask, query: Query): Promise<page.FlowView> {
     receiver: nameOf(one.receiverOin),
   }));
   const stop = [...steps].reverse().find(({ state }) => STOPS.has(state));
-  const stopped = stop && (await whereItStopped(ask, flow, stop, { oin: partyOin, name: partyName }));
+  const stopped =
+    stop && (await whereItStopped(ask, flow, stop, { oin: partyOin, name: partyName }, nameOf(flow.schoolOin)));
   return {
     id: flow.flowId,
     reference: flow.reference,
@@ -336,6 +337,7 @@ async function whereItStopped(
   flow: { flowId: string; method: string; subject: string; schoolOin: string },
   stop: page.StepView,
   sender: page.Named,
+  school: page.Named,
 ): Promise<page.Blocker> {
   if (/^OrderService\/PlaceOrder$/.test(flow.method) && flow.subject !== '') {
     const { blockers } = await ask('whyBlocked', { schoolOin: flow.schoolOin, orderId: flow.subject });
@@ -343,7 +345,8 @@ async function whereItStopped(
     if (found) return blockerOf(found);
   }
   const row = isFault(stop.code) ? faults[stop.code] : undefined;
-  const party = row?.who === 'sender' ? sender : stop.receiver;
+  const nobody = { oin: '', name: '' };
+  const party = { sender, school, receiver: stop.receiver, peer: stop.receiver, us: nobody }[row?.who ?? 'us'];
   return {
     code: stop.code,
     lastStep: stop.step,

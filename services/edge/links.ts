@@ -9,6 +9,7 @@ import { StatusResponse } from '#proto/eduk/operator/v1/operator';
 import type { LinkRow } from '#proto/eduk/parties/v1/parties';
 import { FEWEST_LEARNERS } from '#release';
 import type { Caller } from './caller.ts';
+import { holdsPgn } from './pgn.ts';
 import type { Services } from './submission.ts';
 
 /** Metadata of gRPC: as who has this link. Only the operator's key may say so, and it then may less. */
@@ -63,6 +64,16 @@ function checkPlace({ page, query }: Place): void {
     throw new GatewayError('wire.invalid', 'In a link this page takes no such part of a query, or each once.', {
       where: 'query',
     });
+  // It is shown to whoever has the link, and in the list of links: an id has a digit, a word that somebody typed seldom has.
+  for (const { name, value } of query)
+    if (holdsPgn(value, true) || (name === 'q' && value !== '' && !/\d/.test(value)))
+      throw new GatewayError(
+        'wire.invalid',
+        'A link carries ids, days and states: no words, and no number of a person.',
+        {
+          where: `query.${name}`,
+        },
+      );
 }
 
 export class Links {

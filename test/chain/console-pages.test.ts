@@ -389,6 +389,15 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await shoot(page, 'flow-missing');
   });
 
+  test('a key searches from any page, and what is typed next is written', async () => {
+    await go('/', /Overzicht/);
+    await page.keyboard.press('/');
+    await page.keyboard.type('order-1');
+    await page.keyboard.press('Enter');
+    await page.waitForURL('**/flows?q=order-1');
+    await page.getByText('Doorzocht: alles wat er is.').waitFor();
+  });
+
   test('why: by order, product and learner; of a learner nothing stays', async () => {
     await go('/why', /Waarom niet/);
     await page.getByLabel('Nummer van de bestelling').fill('order-1');

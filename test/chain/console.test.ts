@@ -233,6 +233,17 @@ describe('a link to one page', () => {
     const { body } = await operator.post('/api/links/make', { to, hours }, operator.token);
     return { operator, ...parts(body.link) };
   }
+  test('carries ids, days and states, and nothing that somebody wrote', async () => {
+    const operator = await browser().signedIn(keyOf(at));
+    for (const to of ['/flows?q=Jan', '/flows?q=123456782', '/flows?q=bsn123456782', '/flow?id=1&reference=123456782'])
+      expect((await operator.post('/api/links/make', { to, hours: '1' }, operator.token)).body.code).toBe(
+        'wire.invalid',
+      );
+    expect(
+      (await operator.post('/api/links/make', { to: '/flows?q=order-1', hours: '1' }, operator.token)).status,
+    ).toBe(200);
+  });
+
   const opened = async (given: { link: string; secret: string }) => {
     const one = browser();
     const answer = await one.post('/api/shared/open', { link: given.link, secret: given.secret });

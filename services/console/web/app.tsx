@@ -284,7 +284,11 @@ function useKeys(go: ((to: string) => void) | undefined): void {
         event.preventDefault();
         const field = document.querySelector<HTMLInputElement>('input[type=search]');
         if (field) field.focus();
-        else go('/flows');
+        else {
+          go('/flows');
+          // There once it is drawn, in this very turn: what is typed next is written.
+          queueMicrotask(() => document.querySelector<HTMLInputElement>('input[type=search]')?.focus());
+        }
       } else if (event.key === 'g') {
         wasG = event.timeStamp;
         return;

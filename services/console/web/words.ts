@@ -345,8 +345,8 @@ export const words = {
   nothing_asked: ['Stel hierboven een vraag.', 'Ask a question above.'],
 
   holds_intro: [
-    'Leerlinglijsten die zo veel zouden veranderen dat eerst iemand moet kijken, en leerlingen die allemaal tegelijk vergeten zouden worden.',
-    'Rosters that would change so much that somebody looks first, and learners who would all be forgotten at once.',
+    'Leerlinglijsten en intrekkingen van licenties die zo veel zouden veranderen dat eerst iemand moet kijken, en leerlingen die allemaal tegelijk vergeten zouden worden.',
+    'Rosters and withdrawals of licences that would change so much that somebody looks first, and learners who would all be forgotten at once.',
   ],
   no_holds: ['Niets wordt vastgehouden.', 'Nothing is held.'],
   decided_too: ['Ook wat beslist is', 'Those that were decided too'],
@@ -409,9 +409,15 @@ export const words = {
   ],
   part_of: ['Alleen een deel beslissen', 'Decide a part only'],
   part_hint: [
-    'Wat je hier aankruist wordt goedgekeurd of afgewezen; de rest blijft wachten. Niets aangekruist is alles. Wie van groep wisselt én een andere naam krijgt telt als dat laatste.',
+    'Wat u hier aankruist wordt goedgekeurd of afgewezen; de rest blijft wachten. Niets aangekruist is alles. Wie van groep wisselt én een andere naam krijgt telt als dat laatste.',
     'What you tick is approved or rejected; the rest waits on. Nothing ticked is all of it. Who changes group and is renamed counts as the latter.',
   ],
+  hold_changed: [
+    'Dit veranderde intussen: iets dat was aangekruist wacht niet meer. Kies opnieuw.',
+    'This changed meanwhile: something that was ticked does not wait any more. Choose anew.',
+  ],
+  choose_anew: ['Opnieuw kiezen', 'Choose anew'],
+  all_of_it: ['alles wat hier wacht', 'all that waits here'],
   part_kinds: ['Wat', 'What'],
   part_products: ['Van welke leermiddelen', 'Of which products'],
   entitlements_lost: ['licenties vervallen bij goedkeuring', 'entitlements are lost at approval'],
@@ -630,6 +636,7 @@ export const words = {
   launches_today: ['Binnenkomen vandaag', 'Getting in today'],
   launches_judged: ['combinaties van platform en uitgever bekeken', 'pairs of platform and publisher looked at'],
   launches_too_few: ['Nog te weinig om iets te zeggen.', 'Too few yet to say.'],
+  launches_no_usual: ['Er is nog niets om mee te vergelijken.', 'There is nothing to compare with yet.'],
   launches_well: ['Overal komen leerlingen binnen zoals gewoonlijk.', 'Everywhere learners get in as usual.'],
   no_launches: ['Nog niemand opende iets.', 'Nobody has opened anything yet.'],
   beside: ['Vergeleken met', 'Compared with'],
@@ -765,6 +772,7 @@ export const ones: Partial<Record<Word, readonly [string, string]>> = {
   n_turns: ['school nog in een voorbij schooljaar', 'school still in a past school year'],
   n_dead_rows: ['bericht niet afgeleverd', 'message not delivered'],
   n_dead_keys: ['sleutel vastgelopen', 'key stuck'],
+  entitlements_lost: ['licentie vervalt bij goedkeuring', 'entitlement is lost at approval'],
   joined: ['komt erbij', 'joins'],
   left: ['gaat weg', 'leaves'],
   moved: ['verandert van groep', 'changes group'],

@@ -345,7 +345,8 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
       lastStep: 'EntitlementChangeHeld',
       sinceMs: hold.sinceMs,
       flowId: hold.flowId,
-      learners: sum((one) => one.learners),
+      // Of several products the same learner counts each time.
+      learners: held.length === 1 ? held[0]!.learners : 0,
       told: `Withdrawals of ${sum((one) => one.entitlements)} entitlements wait for approval: ${heldBecause[hold.reason] ?? hold.reason}.`,
     });
   }

@@ -55,6 +55,12 @@ const NOTHING: Chosen = { kinds: [], groups: [], products: [] };
 const turned = (words: string[], word: string): string[] =>
   words.includes(word) ? words.filter((one) => one !== word) : [...words, word];
 
+/** Whether all that is ticked still waits: it may have been decided elsewhere while it was looked at. */
+const stands = ({ difference, groups, products }: Hold, chosen: Chosen): boolean =>
+  chosen.kinds.every((kind) => KINDS.some(([one]) => one === kind && (difference?.[one] ?? 0) > 0)) &&
+  chosen.groups.every((name) => groups.some(({ group }) => group === name)) &&
+  chosen.products.every((name) => products.some(({ id }) => id === name));
+
 /** Ticks by which a part is meant. */
 function Part({ hold, chosen, choose }: { hold: Hold; chosen: Chosen; choose: (chosen: Chosen) => void }) {
   const { say } = useFrame();
@@ -133,6 +139,19 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
     hold.reason !== 'school_change';
   // Elsewhere another person signs in and approves it.
   const second = hold.approvedOnce && isLocal;
+  const isThere = stands(hold, chosen);
+  const entitlements = hold.products
+    .filter(({ id }) => chosen.products.length === 0 || chosen.products.includes(id))
+    .reduce((sum, one) => sum + one.entitlements, 0);
+  const part = [
+    ...hold.products.filter(({ id }) => chosen.products.includes(id)).map(({ id, title }) => title || id),
+    ...KINDS.filter(([kind]) => chosen.kinds.includes(kind)).map(([, word]) => say(word)),
+    ...hold.groups
+      .filter(({ group }) => chosen.groups.includes(group))
+      .map(({ yearGroup }) => `${say('group_of_year')} ${yearGroup || '–'}`),
+  ];
+  // What is decided, in words: who says yes sees which part, and of withdrawals how many.
+  const what = `${name}: ${part.length === 0 ? say('all_of_it') : part.join(', ')}${entitlements > 0 ? ` (${numbers(entitlements)} ${say('entitlements_lost', entitlements)})` : ''}`;
   const most = difference ? Math.max(1, difference.before, difference.after) : 1;
   return (
     <li id={hold.id}>
@@ -152,7 +171,7 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
         <ul class="changes">
           {hold.products.map(({ id, title, entitlements, learners }) => (
             <li key={id} class="takes">
-              <strong>{numbers(entitlements)}</strong> {say('entitlements_lost')}: {title || id}
+              <strong>{numbers(entitlements)}</strong> {say('entitlements_lost', entitlements)}: {title || id}
               {learners > 0 && ` (${numbers(learners)} ${say('of_one_learner')})`}
             </li>
           ))}
@@ -216,8 +235,16 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
       {hold.part && isOpen && <p class="hint">{say('hold_part')}</p>}
       {hold.approvedOnce && <p class="hint">{say('approved_once')}</p>}
       {canPart && <Part hold={hold} chosen={chosen} choose={choose} />}
+      {!isThere && (
+        <div class="note wait" role="status">
+          <p>{say('hold_changed')}</p>
+          <button type="button" class="plain" onClick={() => choose(NOTHING)}>
+            {say('choose_anew')}
+          </button>
+        </div>
+      )}
       <div class="row">
-        {isOpen && duty === 'operator' && (
+        {isOpen && isThere && duty === 'operator' && (
           <>
             <Act
               word={second ? 'approve_second' : 'approve'}
@@ -231,7 +258,7 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
                       : 'approve_sure'
               }
               kind="main"
-              about={name}
+              about={what}
               path="/api/holds/decide"
               body={{ hold: hold.id, approve: true, second, ...chosen }}
               done={({ flow, decided }) => told({ text: say(decided ? 'approved_done' : 'decided_later'), flow })}
@@ -240,7 +267,7 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
               word="reject"
               sure="reject_sure"
               kind="stop"
-              about={name}
+              about={what}
               path="/api/holds/decide"
               body={{ hold: hold.id, approve: false, ...chosen }}
               done={({ flow, decided }) => told({ text: say(decided ? 'rejected_done' : 'decided_later'), flow })}

@@ -35,7 +35,9 @@ function Seen({ seen }: { seen: LaunchesView }) {
       ) : (
         <>
           {wrong.length === 0 ? (
-            <p class="note well">{say('launches_well')}</p>
+            <p class="note well">
+              {say(seen.rows.some(({ usualKnown }) => usualKnown) ? 'launches_well' : 'launches_no_usual')}
+            </p>
           ) : (
             <ul class="cards">
               {wrong.map((one) => (
