@@ -672,7 +672,10 @@ describe('freezes', () => {
       says: expect.stringMatching(/waits for De Es until .* \(exams-2027\)$/),
     });
     answer('endFreeze', { flowId: 'f', decision: done, freeze: freeze({ endedMs: BigInt(NOW) }) });
-    expect(await eduk('freeze end f-1')).toMatchObject({ exit: 0, err: 'It is ended; what waited for it goes on.\n' });
+    expect(await eduk('freeze end f-1')).toMatchObject({
+      exit: 0,
+      err: 'It is ended; what waited for it goes on, unless another freeze holds it.\n',
+    });
     answer('endFreeze', { flowId: 'f', decision: done, freeze: freeze({ endAskedBy: 'ab' }) });
     expect((await eduk('freeze end f-1')).err).toBe('It stands until a second person ends it too.\n');
   });

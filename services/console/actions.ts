@@ -30,6 +30,8 @@ export const actions: Readonly<Record<string, Action>> = {
       productIds: wordsIn(given, 'products'),
       confirm: given['second'] === true,
     });
+    // One of two approved it: that is done, and the other is waited for.
+    if (given['approve'] && decision?.code === 'hold.pending') return { ...done, flow: flowId, waits: true };
     // The door decides, or says why not; what takes longer is still decided, and its flow says so.
     if (decision && decision.code !== '') throw refusal(decision.code, decision.told);
     return { ...done, flow: flowId, decided: decision !== undefined };

@@ -160,7 +160,7 @@ export const endFreeze: Command = {
       said: !decision?.outcome
         ? `Accepted, not decided yet; follow it with eduk flow show ${flowId}`
         : isOver
-          ? 'It is ended; what waited for it goes on.'
+          ? 'It is ended; what waited for it goes on, unless another freeze holds it.'
           : freeze?.endAskedBy
             ? 'It stands until a second person ends it too.'
             : 'It was over.',

@@ -226,6 +226,9 @@ async function decide(call: Call, approve: boolean): Promise<Result> {
     .gateway()
     .ask('decideHold', { holdId, approve, confirm: call.has('confirm'), ...part });
   const refusal = refusalIn(decision);
+  // The first of two persons: the other is somebody who runs the gateway as well.
+  if (refusal && approve && refusal.code === 'hold.pending')
+    throw new Problem(refusal.code, refusal.message, { who: 'us' });
   if (refusal) throw refusal;
   const state = approve ? 'approved' : 'rejected';
   return {

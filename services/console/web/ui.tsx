@@ -126,7 +126,8 @@ export function FlowLink({ id }: { id: string }) {
 /** Something that went wrong, in words, with who must act. */
 export function Wrong({ problem, again }: { problem: ProblemJson; again?: () => void }) {
   const { lang, say } = useFrame();
-  const who = `who_${problem.who}`;
+  // What was asked here was sent by who looks at it.
+  const who = problem.who === 'sender' ? 'who_you' : `who_${problem.who}`;
   return (
     <div class="note bad" role="alert">
       <p>

@@ -754,6 +754,7 @@ export const words = {
   copied: ['Gekopieerd', 'Copied'],
 
   who_sender: ['de afzender', 'the sender'],
+  who_you: ['u', 'you'],
   who_receiver: ['de ontvanger', 'the receiver'],
   who_school: ['de school', 'the school'],
   who_peer: ['de andere partij', 'the other party'],

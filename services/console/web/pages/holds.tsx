@@ -2,8 +2,9 @@ import { useState } from 'preact/hooks';
 import type { Hold } from '../../types.ts';
 import { useLive } from '../api.ts';
 import { useFrame } from '../app.tsx';
+import { type Chosen, KINDS, NOTHING, stands, turned } from '../part.ts';
 import { Act, Empty, FlowLink, Show, Told, useNumbers, When, Who } from '../ui.tsx';
-import { isWord, type Word } from '../words.ts';
+import { isWord } from '../words.ts';
 
 export function HoldsPage() {
   const { say, query, go } = useFrame();
@@ -35,31 +36,6 @@ export function HoldsPage() {
     </>
   );
 }
-
-const KINDS: readonly [keyof NonNullable<Hold['difference']>, Word, boolean][] = [
-  ['left', 'left', true],
-  ['joined', 'joined', false],
-  ['moved', 'moved', false],
-  ['renamed', 'renamed', true],
-  ['groupsClosed', 'groups_closed', true],
-  ['groupsOpened', 'groups_opened', false],
-  ['groupsRenamed', 'groups_renamed', false],
-  ['staffLeft', 'staff_left', true],
-  ['staffJoined', 'staff_joined', false],
-  ['staffRenamed', 'staff_renamed', true],
-  ['leavingLater', 'leaving_later', true],
-];
-
-type Chosen = { kinds: string[]; groups: string[]; products: string[] };
-const NOTHING: Chosen = { kinds: [], groups: [], products: [] };
-const turned = (words: string[], word: string): string[] =>
-  words.includes(word) ? words.filter((one) => one !== word) : [...words, word];
-
-/** Whether all that is ticked still waits: it may have been decided elsewhere while it was looked at. */
-const stands = ({ difference, groups, products }: Hold, chosen: Chosen): boolean =>
-  chosen.kinds.every((kind) => KINDS.some(([one]) => one === kind && (difference?.[one] ?? 0) > 0)) &&
-  chosen.groups.every((name) => groups.some(({ group }) => group === name)) &&
-  chosen.products.every((name) => products.some(({ id }) => id === name));
 
 /** Ticks by which a part is meant. */
 function Part({ hold, chosen, choose }: { hold: Hold; chosen: Chosen; choose: (chosen: Chosen) => void }) {
@@ -261,7 +237,9 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
               about={what}
               path="/api/holds/decide"
               body={{ hold: hold.id, approve: true, second, ...chosen }}
-              done={({ flow, decided }) => told({ text: say(decided ? 'approved_done' : 'decided_later'), flow })}
+              done={({ flow, decided, waits }) =>
+                told({ text: say(waits ? 'approved_once' : decided ? 'approved_done' : 'decided_later'), flow })
+              }
             />
             <Act
               word="reject"
