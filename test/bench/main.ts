@@ -6,7 +6,8 @@
  *   npm run bench -- --million        also 1,000,000 grants, with memory by tenth and fairness beside it
  *   npm run bench -- --only stream    one part: start, stream, accept, unary, fairness, edexml, edexml-10mb, uwlr, vault, pull, console, replay, trust,
  *                                     delivery, delivery-xml (results to an administration over UWLR), delivery-sick (47 endpoints beside three sick ones),
- *                                     delivery-many (10,000, of which 1 % are sick; only when named)
+ *                                     delivery-many (10,000, of which 1 % are sick; only when named), search (ten million flows on disk, some 8 GB for a
+ *                                     while; only when named)
  *   npm run bench -- trust            the same as --only trust: what identity, mandates, pseudonyms and the log of what was done cost intake;
  *                                     with --short a few calls, to see that it works, written nowhere
  *   npm run bench -- distributed      roles on Kafka and PostgreSQL: distributed.ts
@@ -28,12 +29,15 @@ import { consoleFigures } from './console.ts';
 import { deliveryFigures, FIFTY, type Kind, type Measured, oneInHundred, sickFigures } from './delivery.ts';
 import { type Place, placesIn, xmlDeliveryFigures } from './delivery-xml.ts';
 import { edexmlRatios, largeEdexml } from './edexml.ts';
+import type { Filled, FillOptions } from './fill.ts';
 import type { LoadOptions } from './load.ts';
+import { Month } from './month.ts';
 import { quantile } from './processes.ts';
 import { profileClock } from './profile.ts';
-import { endAll } from './programs.ts';
+import { endAll, lineOf, program, send } from './programs.ts';
 import { pullFigures } from './pull.ts';
 import { replayFigures } from './replay.ts';
+import { searchFigures } from './search.ts';
 import { intakeOf, trustParts } from './trust.ts';
 import { Bringing, bringerFor, pupilKey, resultsDocument } from './uwlr.ts';
 import { vaultRates } from './vault.ts';
@@ -120,10 +124,10 @@ interface Gateway {
   stop(): Promise<void>;
 }
 
-/** `env`: what its process has besides. */
+/** `env`: what its process has besides. With a data folder in it that one is used, and stays. */
 async function startGateway(env: Record<string, string> = {}): Promise<Gateway> {
-  const parent = mkdtempSync(join(tmpdir(), 'eduk-bench-'));
-  const data = join(parent, 'data');
+  const parent = env['EDUK_DATA'] === undefined ? mkdtempSync(join(tmpdir(), 'eduk-bench-')) : undefined;
+  const data = env['EDUK_DATA'] ?? join(parent!, 'data');
   const started = performance.now();
   const run = child('../../services/cli/eduk.js', ['start'], {
     EDUK_DATA: data,
@@ -150,7 +154,7 @@ async function startGateway(env: Record<string, string> = {}): Promise<Gateway> 
       channel.close();
       run.kill('SIGTERM');
       await new Promise((resolve) => run.once('exit', resolve));
-      rmSync(parent, { recursive: true, force: true });
+      if (parent !== undefined) rmSync(parent, { recursive: true, force: true });
     },
   };
 }
@@ -766,6 +770,94 @@ async function benchSick(kinds: readonly Kind[]): Promise<void> {
   await at.stop();
 }
 
+/** An operator looks for flows of a month that was filled in, while grants come in at half of what can be done. */
+async function benchSearch(): Promise<void> {
+  const count = isShort ? 100_000 : 10_000_000;
+  const parent = mkdtempSync(join(tmpdir(), 'eduk-bench-search-'));
+  try {
+    const data = join(parent, 'data');
+    // It makes the keys that references are found by.
+    const before = await startGateway({ EDUK_DATA: data });
+    await publish(before);
+    const { school, apiKey } = await seller(before, 'Meetverkoper');
+    await atHead(before);
+    await before.stop();
+    const of = { count, days: 30, untilMs: Math.floor(Date.now() / 86_400_000) * 86_400_000 };
+    const fill: FillOptions = { data, ...of };
+    const filled = JSON.parse(await lineOf(program({ args: ['fill.ts', JSON.stringify(fill)] }))) as Filled;
+    const { rows: inRows, indexes, references, seconds } = filled;
+    say(`  ${round(count)} flows filled in, not taken in, in ${round(seconds)} s`);
+    const each = (inRows + indexes + references) / count;
+    row(
+      `bytes on disk of a flow, of ${round(count)} that were filled in`,
+      `${round(inRows / count)} of its row, ${round(indexes / count)} of indexes, ${round(references / count)} by which its reference is found`,
+      '',
+      each,
+      '≤ 1,000',
+      each <= 1_000,
+      0,
+    );
+    const at = await startGateway({ EDUK_DATA: data });
+    const coming = await comesIn(at, { school, apiKey });
+    let perSecond = 0;
+    const groups = await searchFigures(at.operator, new Month(of), isShort ? 20 : 300).finally(async () => {
+      perSecond = await coming();
+    });
+    for (const { name, isExact, ms, found, covered } of groups) {
+      const [middle, far] = [quantile(ms, 0.5), quantile(ms, 0.99)];
+      const most = isExact ? 20 : 100;
+      if (found < ms.length) process.exitCode = 1;
+      row(
+        `flows by ${name}, p99 of ${ms.length}, among ${round(count)} that were filled in`,
+        `${round(middle, 1)} ms median, ${round(far, 1)} ms; ${found === ms.length ? 'all' : found} found, ${covered === ms.length ? 'all' : covered} said that all was looked at`,
+        `${round(perSecond)} grants/s meanwhile`,
+        far,
+        `< ${most} ms, all found`,
+        far < most && found === ms.length && covered === ms.length,
+        1,
+      );
+    }
+    await at.stop();
+  } finally {
+    rmSync(parent, { recursive: true, force: true });
+  }
+}
+
+/** Grants come in until the answer is called, which tells how many a second it were, and throws where one was refused. */
+async function comesIn(
+  at: Gateway,
+  { school, apiKey }: { school: string; apiKey: string },
+): Promise<() => Promise<number>> {
+  let from = 0;
+  const grants = async (count: number, perSecond: number): Promise<void> => {
+    const sent = await send({
+      ...{ kind: 'stream', address: at.grpc, authorization: `Bearer ${apiKey}`, schools: [school] },
+      ...{ count, from, perSecond, learners: 1_200, atOnce: 1, product: PRODUCT },
+      ...{ isStubborn: false, isSmall: true, isSilent: true },
+    });
+    if (sent.failed > 0) throw new Error(`a grant was refused: ${sent.words}`);
+    from += count;
+  };
+  const warm = isShort ? 1_000 : 5_000;
+  await grants(warm, 0);
+  await atHead(at);
+  const since = performance.now();
+  await grants(warm * 4, 0);
+  await atHead(at);
+  const perSecond = Math.max(1, Math.round((warm * 4 * 500) / (performance.now() - since)));
+  const [first, began] = [from, performance.now()];
+  let ended = false;
+  const sending = (async () => {
+    while (!ended) await grants(perSecond * (isShort ? 2 : 20), perSecond);
+    return ((from - first) * 1000) / (performance.now() - began);
+  })();
+  sending.catch(() => undefined);
+  return () => {
+    ended = true;
+    return sending;
+  };
+}
+
 /** What a gateway that was loaded with orders and grants took: a second, and seconds of processor time for a thousand. */
 async function loaded(at: Gateway, of: Awaited<ReturnType<typeof seller>>, kind: 'unary' | 'stream', from: number) {
   const count = isShort ? 200 : kind === 'unary' ? 3_000 : 20_000;
@@ -879,6 +971,7 @@ const parts: Record<string, () => Promise<void>> = {
   'delivery-xml': benchXmlDelivery,
   'delivery-sick': () => benchSick(FIFTY),
   'delivery-many': () => benchSick(oneInHundred(isShort ? 200 : 10_000)),
+  search: benchSearch,
   fairness: () => benchFairness(args.includes('--million') ? 1_000_000 : 100_000),
 };
 if (only && !parts[only]) {
@@ -895,7 +988,7 @@ process.on('SIGTERM', () => {
 });
 try {
   for (const [name, run] of Object.entries(parts)) {
-    if (only ? only !== name : name === 'delivery-many') continue;
+    if (only ? only !== name : name === 'delivery-many' || name === 'search') continue;
     say(`# ${name}`);
     await run();
   }
