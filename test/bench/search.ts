@@ -75,6 +75,11 @@ export async function searchFigures(
     },
     {
       ...exact,
+      name: 'order, licence, result, launch or product, with its sender',
+      ask: (i) => list({ text: month.subject(i), partyOin: month.party(i) }),
+    },
+    {
+      ...exact,
       name: 'reference of its sender',
       ask: (i) => list({ text: month.reference(i), partyOin: month.party(i) }),
     },
