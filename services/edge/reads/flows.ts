@@ -33,41 +33,49 @@ const writeMethods = [
   'edexml/import',
 ];
 
+interface AskedFlow {
+  flowId: string;
+  reference: string;
+  method: string;
+  partyOin?: string;
+}
+
 /** The flow a caller means; state.missing for another party's. */
-export async function flowOf(
-  { door }: Gate,
-  caller: Caller,
-  asked: { flowId: string; reference: string; method: string; partyOin?: string },
-): Promise<FlowRow> {
+export async function flowOf(gate: Gate, caller: Caller, asked: AskedFlow): Promise<FlowRow> {
+  const flow = await settle(gate.door, () => flowNow(gate, caller, asked));
+  if (!flow) throw new GatewayError('state.missing', undefined, { where: asked.flowId ? 'flow_id' : 'reference' });
+  return flow;
+}
+
+/** The same as far as it is known now. */
+export async function flowNow({ door }: Gate, caller: Caller, asked: AskedFlow): Promise<FlowRow | undefined> {
   const party = caller.kind === 'operator' ? (asked.partyOin ?? '') : caller.oin;
-  const flow = await settle(door, async () => {
-    if (asked.flowId) {
-      const { flow } = await door.services.flows.getFlow({
-        flowId: asked.flowId,
-        partyOin: '',
-        referenceKey: new Uint8Array(0),
-        method: '',
-      });
-      // Another party's answers as late as nobody's: the time tells nothing of what there is.
-      return flow && (caller.kind === 'operator' || flow.partyOin === caller.oin) && isWithin(caller, flow)
-        ? flow
-        : undefined;
-    }
-    if (!asked.reference || !party)
-      throw new GatewayError('wire.invalid', 'Name a flow, or a reference and its party.', { where: 'flow_id' });
-    for (const method of asked.method ? [asked.method] : writeMethods) {
-      const { flow } = await door.services.flows.getFlow({
+  if (asked.flowId) {
+    const { flow } = await door.services.flows.getFlow({
+      flowId: asked.flowId,
+      partyOin: '',
+      referenceKey: new Uint8Array(0),
+      method: '',
+    });
+    // Another party's answers as late as nobody's: the time tells nothing of what there is.
+    return flow && (caller.kind === 'operator' || flow.partyOin === caller.oin) && isWithin(caller, flow)
+      ? flow
+      : undefined;
+  }
+  if (!asked.reference || !party)
+    throw new GatewayError('wire.invalid', 'Name a flow, or a reference and its party.', { where: 'flow_id' });
+  // All at once: one after the other, each would wait behind what comes in.
+  const found = await Promise.all(
+    (asked.method ? [asked.method] : writeMethods).map((method) =>
+      door.services.flows.getFlow({
         flowId: '',
         partyOin: party,
         referenceKey: referenceKey(door, party, method, asked.reference),
         method,
-      });
-      if (flow && isWithin(caller, flow)) return flow;
-    }
-    return undefined;
-  });
-  if (!flow) throw new GatewayError('state.missing', undefined, { where: asked.flowId ? 'flow_id' : 'reference' });
-  return flow;
+      }),
+    ),
+  );
+  return found.find(({ flow }) => flow && isWithin(caller, flow))?.flow;
 }
 
 /** What a token for one school may know of: messages about that school. */

@@ -1,9 +1,9 @@
-import { brinOf, GatewayError, isBrin, isOin, isSchoolOin, schoolOin } from '#kernel';
+import { brinOf, isBrin, isOin, isSchoolOin, schoolOin } from '#kernel';
 import type { FlowRow } from '#proto/eduk/flows/v1/flows';
 import type * as op from '#proto/eduk/operator/v1/operator';
 import { operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
-import { flowOf } from './flows.ts';
+import { flowNow } from './flows.ts';
 
 /** What an operator looks for, and how everything is. */
 
@@ -31,16 +31,6 @@ const foundOf = ({ flowId, method, partyOin, schoolOin, subject, state, code, ac
   acceptedMs,
 });
 
-/** The one that an id or a reference names; undefined = none has it. */
-async function named(gate: Gate, asked: { flowId: string; partyOin: string; reference: string }) {
-  try {
-    return await flowOf(gate, operator, { ...asked, method: '' });
-  } catch (thrown) {
-    if (thrown instanceof GatewayError && thrown.fault === 'state.missing') return undefined;
-    throw thrown;
-  }
-}
-
 /** Faults: none of its own; nothing found is an empty list. */
 export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Promise<op.ListFlowsResponse> {
   const { partyOin, state, beforeMs } = request;
@@ -63,7 +53,7 @@ export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Pro
     ),
   });
   if (FLOW.test(text)) {
-    const flow = await named(gate, { flowId: text, partyOin: '', reference: '' });
+    const flow = await flowNow(gate, operator, { flowId: text, reference: '', method: '' });
     return answer(flow && fits(flow) ? [flow] : []);
   }
   if (isSchoolOin(text) || isBrin(text)) {
@@ -72,11 +62,14 @@ export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Pro
     const found = await flows.findFlows({ ...ask, schoolOin: asked });
     return answer(found.flows, found.coveredFromMs, found.more);
   }
-  // What is known by this text itself comes first; a reference only its sender and the bus know.
-  const byReference =
-    text !== '' && partyOin !== '' ? await named(gate, { flowId: '', partyOin, reference: text }) : undefined;
+  // What is known by this text itself comes first; a reference only its sender and the bus know. Most texts are none, so nothing is waited for.
   const asSender = isOin(text) && brinOf(text) === undefined && (partyOin === '' || partyOin === text);
-  const found = await flows.findFlows(asSender ? { ...ask, partyOin: text } : { ...ask, subject: text });
+  const [byReference, found] = await Promise.all([
+    text !== '' && partyOin !== ''
+      ? flowNow(gate, operator, { flowId: '', partyOin, reference: text, method: '' })
+      : undefined,
+    flows.findFlows(asSender ? { ...ask, partyOin: text } : { ...ask, subject: text }),
+  ]);
   const first = byReference && fits(byReference) ? [byReference] : [];
   const rest = found.flows.filter(({ flowId }) => flowId !== byReference?.flowId);
   return answer([...first, ...rest], found.coveredFromMs, found.more);

@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest';
+import { HmacKey, newId } from '#kernel';
+import { type FindFlowsRequest, FlowRow, type GetFlowRequest } from '#proto/eduk/flows/v1/flows';
+import { ListFlowsRequest } from '#proto/eduk/operator/v1/operator';
+import type { Gate } from '../gate.ts';
+import { searchFlows } from './search.ts';
+
+const SENDER = '00000001000000000002';
+
+/** A gateway where these are flows, and one of them stands under each reference; it says what it was asked. */
+function setUp(flows: readonly FlowRow[], method = '') {
+  const asked = { get: [] as GetFlowRequest[], find: [] as FindFlowsRequest[] };
+  const gate = {
+    door: {
+      digestKey: new HmacKey(new Uint8Array(32)),
+      chain: { party: () => undefined },
+      services: {
+        flows: {
+          async getFlow(request: GetFlowRequest) {
+            asked.get.push(request);
+            return { flow: flows.find(({ flowId }) => request.flowId === flowId || request.method === method) };
+          },
+          async findFlows(request: FindFlowsRequest) {
+            asked.find.push(request);
+            return {
+              flows: flows.filter(({ subject }) => subject === request.subject),
+              coveredFromMs: 0n,
+              more: false,
+            };
+          },
+        },
+      },
+    },
+  } as unknown as Gate;
+  const search = async (request: Partial<ListFlowsRequest>) =>
+    (await searchFlows(ListFlowsRequest.fromPartial(request), gate)).flows.map(({ flowId }) => flowId);
+  return { asked, search };
+}
+const flow = (subject: string): FlowRow => FlowRow.fromPartial({ flowId: newId(), partyOin: SENDER, subject });
+
+test('what is no reference of the sender is looked for once, and nothing is waited for', async () => {
+  const order = flow('order-1');
+  const { asked, search } = setUp([order]);
+  expect(await search({ text: 'order-1', partyOin: SENDER })).toEqual([order.flowId]);
+  expect(asked.get.length).toBeGreaterThan(1);
+  expect(new Set(asked.get.map(({ method }) => method)).size).toBe(asked.get.length);
+  expect(asked.find).toEqual([expect.objectContaining({ subject: 'order-1', partyOin: SENDER })]);
+});
+
+test('an id that nobody has is looked for once', async () => {
+  const { asked, search } = setUp([]);
+  expect(await search({ text: newId() })).toEqual([]);
+  expect([asked.get.length, asked.find.length]).toEqual([1, 0]);
+});
+
+test('a reference is found under whatever method it was sent, and stands first', async () => {
+  const [one, other] = [flow('order-1'), flow('bericht-1')];
+  const { search } = setUp([one, other], 'ResultService/ReturnResults');
+  expect(await search({ text: 'bericht-1', partyOin: SENDER })).toEqual([one.flowId, other.flowId]);
+});
