@@ -1,12 +1,12 @@
-/** Flows by what they are about, from the newest rows. */
-import type { EngineView } from '#bus';
+/** Flows by what they are about, by school, by sender, or by time alone: from an index each, newest first. */
+import type { EngineView, ListOptions } from '#bus';
 import { senderKeyOf } from '#kernel';
 import type { FindFlowsRequest, FindFlowsResponse, FlowRow } from '#proto/eduk/flows/v1/flows';
 import { findReads, READ } from './reads.ts';
 import { type FlowTableRow, flowsTable } from './tables.ts';
 
 const PAGE = 1000;
-/** Rows looked at, newest first. */
+/** Rows looked at, newest first, of those that the index gives. */
 const LOOKED_AT = 20_000;
 const MOST_FOUND = 1000;
 
@@ -37,36 +37,91 @@ export function findFlows(
 /** Of messages, as their rows stand. */
 function findAccepted(
   engine: EngineView,
-  { schoolOin, subject, key, partyOin, state, beforeMs }: FindFlowsRequest,
+  asked: FindFlowsRequest,
   most: number,
   show: (flow: Readonly<FlowTableRow>) => FlowRow,
 ): FindFlowsResponse {
+  const { schoolOin, subject, key, partyOin, state } = asked;
   const found: FlowRow[] = [];
-  let after = beforeMs > 0n ? idBefore(Number(beforeMs)) : undefined;
+  const rows = rowsFor(engine, asked, most);
   let last: Readonly<FlowTableRow> | undefined;
-  for (let looked = 0; looked < LOOKED_AT; looked += PAGE) {
+  for (;;) {
+    const next = rows.next();
+    if (next.done) return { flows: found, coveredFromMs: next.value ? 0n : BigInt(last?.acceptedMs ?? 0), more: false };
+    const flow = next.value;
+    last = flow;
+    if (
+      (schoolOin !== '' && flow.school !== schoolOin) ||
+      (subject !== '' && flow.subject !== subject && senderKeyOf(flow.subject) !== subject) ||
+      (key !== '' && flow.key !== key) ||
+      (partyOin !== '' && flow.party !== partyOin)
+    )
+      continue;
+    const row = show(flow);
+    if (state !== '' && row.state !== state) continue;
+    if (found.length === most) return { flows: found, coveredFromMs: BigInt(flow.acceptedMs), more: true };
+    found.push(row);
+  }
+}
+
+/** Newest first; what it ends with says that these are all. */
+type Newest = Generator<Readonly<FlowTableRow>, boolean, void>;
+
+/** Rows that may fit, by the narrowest index there is for what is asked. */
+function rowsFor(
+  engine: EngineView,
+  { schoolOin, subject, key, partyOin, beforeMs }: FindFlowsRequest,
+  most: number,
+): Newest {
+  const before = beforeMs > 0n ? idBefore(Number(beforeMs)) : undefined;
+  // Where nothing is filtered away the first page holds all that is wanted, and whether there is more.
+  const first = Math.min(PAGE, most + 1);
+  const under = subject === '' ? undefined : underKey(engine, subject, before);
+  if (under) return merged(newest(engine, { index: 'by_subject', equals: [subject] }, before, first), under);
+  if (schoolOin !== '') return newest(engine, { index: 'by_school', equals: [schoolOin] }, before, first);
+  if (partyOin !== '') return newest(engine, { index: 'by_party', equals: [partyOin] }, before, first);
+  return newest(engine, { equals: [] }, before, key === '' && subject === '' ? first : PAGE);
+}
+
+function* newest(
+  engine: EngineView,
+  where: Pick<ListOptions, 'index' | 'equals'>,
+  before: string | undefined,
+  first: number,
+): Newest {
+  let after = before;
+  for (let looked = 0, limit = first; looked < LOOKED_AT; looked += limit, limit = PAGE) {
     const page = engine.list(flowsTable, {
-      equals: [],
+      ...where,
       ...(after === undefined ? {} : { after: [after] }),
       descending: true,
-      limit: PAGE,
+      limit,
     });
-    for (const flow of page) {
-      last = flow;
-      if (
-        (schoolOin !== '' && flow.school !== schoolOin) ||
-        (subject !== '' && flow.subject !== subject && senderKeyOf(flow.subject) !== subject) ||
-        (key !== '' && flow.key !== key) ||
-        (partyOin !== '' && flow.party !== partyOin)
-      )
-        continue;
-      const row = show(flow);
-      if (state !== '' && row.state !== state) continue;
-      if (found.length === most) return { flows: found, coveredFromMs: BigInt(flow.acceptedMs), more: true };
-      found.push(row);
-    }
-    if (page.length < PAGE) return { flows: found, coveredFromMs: 0n, more: false };
+    yield* page;
+    if (page.length < limit) return true;
     after = page.at(-1)!.flowId;
   }
-  return { flows: found, coveredFromMs: BigInt(last?.acceptedMs ?? 0), more: false };
+  return false;
+}
+
+/** Rows whose subject begins with the key of its sender, newest first; undefined = they are too many to put in order. */
+function underKey(engine: EngineView, key: string, before: string | undefined): Readonly<FlowTableRow>[] | undefined {
+  const page = engine.list(flowsTable, { index: 'by_subject', equals: [], after: [`${key}~`], limit: PAGE });
+  const rows = page.filter(({ subject }) => subject.startsWith(`${key}~`));
+  if (rows.length === PAGE) return undefined;
+  return rows
+    .filter(({ flowId }) => before === undefined || flowId < before)
+    .sort((a, b) => (a.flowId < b.flowId ? 1 : -1));
+}
+
+/** Of both, which have none in common, newest first. */
+function* merged(rows: Newest, others: readonly Readonly<FlowTableRow>[]): Newest {
+  let at = 0;
+  for (;;) {
+    const next = rows.next();
+    if (next.done && !next.value) return false;
+    while (at < others.length && (next.done || others[at]!.flowId > next.value.flowId)) yield others[at++]!;
+    if (next.done) return true;
+    yield next.value;
+  }
 }

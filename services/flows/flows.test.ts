@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decoded, emit, flowBytes, type ServiceModule, testBench, type Unit } from '#bus';
-import { newId, uuidBytes } from '#kernel';
+import { newId, resultIdFor, uuidBytes } from '#kernel';
 import { FindFlowsRequest, FlowsServiceDefinition, type RefusalNote } from '#proto/eduk/flows/v1/flows';
 import { type EventName, events } from '#proto/events';
 import { consumer } from './consume.ts';
@@ -353,6 +353,66 @@ describe('finding a flow', () => {
     expect(await search({ limit: 1 })).toMatchObject({ coveredFromMs: BigInt(bench.now()), more: true });
     expect(await find({ beforeMs: BigInt(bench.now()) })).toEqual([]);
     expect(await find({ beforeMs: BigInt(bench.now() + 1) })).toEqual(['e1', 'e2', 'e1']);
+  });
+
+  test('however much came since', async () => {
+    const { bench, client } = setUp();
+    const at = bench.now();
+    const put = (n: number, of: Partial<FlowTableRow>): FlowTableRow => ({
+      ...begun(idAt(at + n), at + n),
+      ...{ party: SELLER, school: SCHOOL, subject: `e${n}`, key: 'l1' },
+      ...of,
+    });
+    const own = { school: '0000000700034CD00000', party: '00000001000000000003' };
+    const work = resultIdFor('toets-1', 'l1');
+    bench.view.note((unit) => {
+      for (const row of [put(1, own), put(2, { subject: work }), put(3, { subject: 'toets-1' })])
+        unit.put(flowsTable, row);
+      for (let n = 4; n < 25_000; n++) unit.put(flowsTable, put(n, {}));
+    });
+    const find = async (asked: object) => {
+      const { flows, coveredFromMs, more } = await client.findFlows(FindFlowsRequest.fromPartial(asked));
+      return { found: flows.map(({ acceptedMs }) => Number(acceptedMs) - at), coveredFromMs, more };
+    };
+    const whole = (...found: number[]) => ({ found, coveredFromMs: 0n, more: false });
+    expect(await find({ subject: 'e1' })).toEqual(whole(1));
+    expect(await find({ subject: 'e5', state: 'accepted', key: 'l1' })).toEqual(whole(5));
+    expect(await find({ schoolOin: own.school })).toEqual(whole(1));
+    expect(await find({ partyOin: own.party, state: 'accepted' })).toEqual(whole(1));
+    expect(await find({ schoolOin: own.school, partyOin: SELLER })).toEqual(whole());
+    expect(await find({ schoolOin: own.school, beforeMs: BigInt(at + 1) })).toEqual(whole());
+    // By the key of its sender, and by its id.
+    expect(await find({ subject: 'toets-1' })).toEqual(whole(3, 2));
+    expect(await find({ subject: 'toets-1', beforeMs: BigInt(at + 3) })).toEqual(whole(2));
+    expect(await find({ subject: 'toets-1', limit: 1 })).toEqual({
+      ...whole(3),
+      coveredFromMs: BigInt(at + 2),
+      more: true,
+    });
+    expect(await find({ subject: work })).toEqual(whole(2));
+    // What one school sent is looked through as far as an answer may take, and the answer says so.
+    expect(await find({ schoolOin: SCHOOL, state: 'refused' })).toMatchObject({ found: [], more: false });
+    expect(Number((await find({ schoolOin: SCHOOL, state: 'refused' })).coveredFromMs)).toBeGreaterThan(at);
+    expect(await find({ limit: 2 })).toEqual({
+      found: [24_999, 24_998],
+      coveredFromMs: BigInt(at + 24_997),
+      more: true,
+    });
+  });
+
+  test('by the key of a sender that stands for more than can be put in order: from the newest', async () => {
+    const { bench, client } = setUp();
+    const at = bench.now();
+    bench.view.note((unit) => {
+      for (let n = 0; n < 1_200; n++)
+        unit.put(flowsTable, {
+          ...begun(idAt(at + n), at + n),
+          ...{ party: SELLER, school: SCHOOL, subject: resultIdFor('toets-1', `l${n}`) },
+        });
+    });
+    const asked = FindFlowsRequest.fromPartial({ subject: 'toets-1', limit: 3 });
+    const { flows, more } = await client.findFlows(asked);
+    expect([flows.map(({ acceptedMs }) => Number(acceptedMs) - at), more]).toEqual([[1_199, 1_198, 1_197], true]);
   });
 });
 

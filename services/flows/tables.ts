@@ -69,6 +69,7 @@ export const flowsTable = table<FlowTableRow>({
     steps: 'json',
     losses: 'json',
   },
+  indexes: { by_subject: ['subject'], by_school: ['school'], by_party: ['party'] },
   retention: 'RETENTION_FLOW',
 });
 
