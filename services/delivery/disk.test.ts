@@ -48,7 +48,11 @@ describe('how a place for data grows', () => {
     await note(4_100);
     bench.advance(6 * MIN);
     const [state] = await note(GB);
-    expect([Number(state!.use!.usedBytes), Number(state!.sinceMs), Number(state!.atMs)]).toEqual([GB, began, bench.now()]);
+    expect([Number(state!.use!.usedBytes), Number(state!.sinceMs), Number(state!.atMs)]).toEqual([
+      GB,
+      began,
+      bench.now(),
+    ]);
     expect((await client.listDisks({})).disks).toEqual([state]);
     // What it grew since the very first still counts.
     bench.advance(HOUR);
