@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Table, testBench } from '#bus';
-import { logTo, newId, quantileOf } from '#kernel';
+import { logTo, newId, quantileOf, uuidText } from '#kernel';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import { type Attempt, AttemptOutcome, DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
 import { FIRST_WIDTH, LONGEST_TRY_MS, MOST_FAILURES, MOST_REPEATS, SCHOOL_WAIT_MS } from './endpoint.ts';
@@ -517,6 +517,55 @@ describe('what fails', () => {
     expect(await other.drain()).toEqual(['a', 'a']);
   });
 
+  test('what was taken up again and waits for its turn is stopped too; and it is not shown as given up while it waits', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    for (let i = 0; i < 300; i++) it.grant(`l${i}`);
+    const resolve = (action: string) => it.client.resolveKeys({ partyOin: '', schoolOin: '', key: '', action });
+    const claimed: Attempt[] = [];
+    for (let i = 0; i < 3; i++) claimed.push(...(await it.claim(1)));
+    expect(claimed.flatMap(({ rows }) => rows)).toHaveLength(300);
+    await it.tell(...claimed.map((attempt) => it.answered(attempt, 503)));
+    expect(await resolve('stop')).toEqual({ keys: 300, rows: 300n });
+    expect(await resolve('retry')).toEqual({ keys: 300, rows: 300n });
+    expect((await it.client.listParkedRows({ schoolOin: '', partyOin: '' })).parked).toEqual([]);
+    const [one, ...more] = await it.claim(1);
+    expect([one!.rows.length, more]).toEqual([100, []]);
+    // What is being tried again is not taken up twice.
+    expect(await resolve('retry')).toEqual({ keys: 0, rows: 0n });
+    expect(await resolve('stop')).toEqual({ keys: 300, rows: 300n });
+    await it.tell(it.answered(one!, 503));
+    it.bench.advance(600_000);
+    expect(await it.drain()).toEqual([]);
+    const { parked } = await it.client.listParkedRows({ schoolOin: '', partyOin: '' });
+    expect(new Set(parked.map(({ code, stopped }) => `${code} ${stopped}`))).toEqual(
+      new Set(['peer.unavailable true']),
+    );
+    expect(await resolve('retry')).toEqual({ keys: 300, rows: 300n });
+    expect(await it.drain()).toHaveLength(300);
+    it.grant('l0');
+    expect(await resolve('stop')).toEqual({ keys: 0, rows: 0n });
+    expect(await it.drain()).toEqual(['l0']);
+  });
+
+  test('what waits behind a stopped message of its key, and was sent with it before, stays when that is taken', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    for (let i = 0; i < 3; i++) it.grant('a');
+    const [all] = await it.claim();
+    expect(keys(all!)).toEqual(['a', 'a', 'a']);
+    await it.tell(it.answered(all!, 500));
+    const [first] = await it.claim();
+    expect(keys(first!)).toEqual(['a']);
+    const resolve = (action: string) => it.client.resolveKeys({ partyOin: '', schoolOin: '', key: 'a', action });
+    expect(await resolve('stop')).toEqual({ keys: 1, rows: 3n });
+    await it.tell(it.answered(first!, 200));
+    it.bench.advance(600_000);
+    expect(await it.drain()).toEqual([]);
+    expect(await resolve('retry')).toEqual({ keys: 1, rows: 2n });
+    expect(await it.drain()).toEqual(['a', 'a']);
+  });
+
   test('what is under way when its repeats are stopped is not sent again if it fails, by key; and its success is one', async () => {
     const it = pushed();
     it.endpoint(PLATFORM);
@@ -937,7 +986,7 @@ type Step =
   | { do: 'answer'; which: number; how: number }
   | { do: 'crash' }
   | { do: 'mandate'; active: boolean }
-  | { do: 'stop'; school: number; key: number }
+  | { do: 'stop' | 'retry'; school: number; key: number }
   | { do: 'wait'; ms: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -950,8 +999,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('mandate' as const), active: fc.boolean() }) },
   {
-    weight: 1,
-    arbitrary: fc.record({ do: fc.constant('stop' as const), school: fc.nat(1), key: fc.integer({ min: -1, max: 5 }) }),
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constantFrom('stop' as const, 'stop' as const, 'retry' as const),
+      school: fc.nat(1),
+      key: fc.integer({ min: -1, max: 5 }),
+    }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.nat(20_000) }) },
 );
@@ -970,9 +1023,24 @@ async function run(steps: readonly Step[], plant?: (it: ReturnType<typeof pushed
   let isActive = true;
   /** When each was first seen here, by the clock of the bench. */
   const since = new Map<Attempt, number>();
+  /** What left once, by its event; and of that, what an operator stopped since. */
+  type Lane = Pick<Attempt, 'partyOin' | 'schoolOin'> & { key: string };
+  const left = new Map<string, Lane>();
+  const stopped = new Map<string, Lane>();
+  const leaves = (attempt: Attempt) => {
+    for (const row of attempt.rows) {
+      const id = uuidText(row.eventId);
+      if (stopped.has(id)) throw new Error('sent again after its repeats were stopped');
+      left.set(id, { partyOin: attempt.partyOin, schoolOin: row.schoolOin, key: row.key });
+    }
+  };
   const isOver = (attempt: Attempt, ms: number) => it.bench.now() + ms >= (since.get(attempt) ?? 0) + LEASE_MS;
   const held = () => {
-    for (const attempt of live) if (!since.has(attempt)) since.set(attempt, it.bench.now());
+    for (const attempt of live)
+      if (!since.has(attempt)) {
+        since.set(attempt, it.bench.now());
+        leaves(attempt);
+      }
     const all = live.flatMap(({ partyOin, rows }) => [
       ...new Set(rows.map(({ key, schoolOin }) => `${partyOin}/${schoolOin}/${key}`)),
     ]);
@@ -989,7 +1057,16 @@ async function run(steps: readonly Step[], plant?: (it: ReturnType<typeof pushed
   };
   const outcomeOf = (attempt: Attempt, how: number, told: AttemptOutcome[]) => {
     const isEnded = !isActive && attempt.partyOin === PLATFORM && attempt.schoolOin === SCHOOL;
-    if (isEnded) return told.push(it.outcome(attempt, 'withheld', { code: 'mandate.ended' }));
+    if (isEnded) {
+      // It leaves the mailbox with all of its keys, and comes back as new.
+      const out = new Set(attempt.rows.map(({ key }) => key));
+      for (const [id, { partyOin, schoolOin, key }] of left)
+        if (partyOin === PLATFORM && schoolOin === SCHOOL && out.has(key)) {
+          left.delete(id);
+          stopped.delete(id);
+        }
+      return told.push(it.outcome(attempt, 'withheld', { code: 'mandate.ended' }));
+    }
     if (how === 0) return told.push(it.outcome(attempt, 'unsent', { code: 'gateway.overloaded' }));
     if (how === 1) return told.push(it.outcome(attempt, 'unanswered', { cause: 'refused' }));
     if (how === 12) return told.push(it.outcome(attempt, 'unsent', { code: 'gateway.unavailable', reach: 'school' }));
@@ -1042,13 +1119,16 @@ async function run(steps: readonly Step[], plant?: (it: ReturnType<typeof pushed
         it.mandate(isActive ? MANDATE_STATE_ACTIVE : MANDATE_STATE_ENDED);
         break;
       case 'stop':
-        await it.client.resolveKeys({
-          partyOin: '',
-          schoolOin: schools[one.school]!,
-          key: one.key < 0 ? '' : `l${one.key}`,
-          action: 'stop',
-        });
+      case 'retry': {
+        const [schoolOin, key] = [schools[one.school]!, one.key < 0 ? '' : `l${one.key}`];
+        await it.client.resolveKeys({ partyOin: '', schoolOin, key, action: one.do });
+        for (const [id, row] of left) {
+          if (row.schoolOin !== schoolOin || (key !== '' && row.key !== key)) continue;
+          if (one.do === 'stop') stopped.set(id, row);
+          else stopped.delete(id);
+        }
         break;
+      }
       case 'wait':
         // A sender drops what its lease does not cover any more; some of it had reached its receiver.
         for (const [i, attempt] of live.entries()) if (i % 2 && isOver(attempt, one.ms)) ledger.receive(attempt);
@@ -1061,6 +1141,7 @@ async function run(steps: readonly Step[], plant?: (it: ReturnType<typeof pushed
   it.mandate(MANDATE_STATE_ACTIVE);
   while (live.length > 0) await answer(live[0]!, 9);
   await it.client.resolveKeys({ partyOin: '', schoolOin: '', key: '', action: 'retry' });
+  stopped.clear();
   for (let round = 0; round < 200; round++) {
     live.push(...(await it.claim()));
     held();
@@ -1085,6 +1166,42 @@ describe('whatever happens', () => {
     );
     // The runs were hard enough to make some.
     expect(repeats).toBeGreaterThan(0);
+  });
+
+  test('what an operator stopped is not sent again before it is taken up, however the two follow each other', async () => {
+    const resolving = fc.record({
+      do: fc.constantFrom('stop' as const, 'retry' as const),
+      school: fc.nat(1),
+      key: fc.constantFrom(-1, -1, 0, 1),
+    });
+    const hard: fc.Arbitrary<Step> = fc.oneof(
+      {
+        weight: 3,
+        arbitrary: fc.record({
+          do: fc.constant('grant' as const),
+          key: fc.nat(1),
+          school: fc.nat(1),
+          party: fc.constant(0),
+        }),
+      },
+      { weight: 4, arbitrary: fc.record({ do: fc.constant('claim' as const), most: fc.integer({ min: 1, max: 3 }) }) },
+      {
+        weight: 4,
+        arbitrary: fc.record({
+          do: fc.constant('answer' as const),
+          which: fc.nat(3),
+          how: fc.constantFrom(2, 4, 4, 5, 6, 9, 12, 14, 15),
+        }),
+      },
+      { weight: 4, arbitrary: resolving },
+      { weight: 1, arbitrary: step },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(hard, { minLength: 10, maxLength: 80 }), async (steps) => {
+        await run(steps);
+      }),
+      { numRuns: 150 },
+    );
   });
 
   test('a row that is lost is found', async () => {

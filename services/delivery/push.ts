@@ -403,6 +403,7 @@ function stopKeys(unit: Writer, attempt: Readonly<AttemptRow>, why: Why, call?: 
       sinceMs: attempt.sinceMs || attempt.startedMs || unit.now,
       ...why,
       dueMs: NEVER,
+      tried: triedOf(members, keyRow(unit, lane)),
     });
     call?.touched.add(laneName(lane));
   }
@@ -415,6 +416,10 @@ function stopKeys(unit: Writer, attempt: Readonly<AttemptRow>, why: Why, call?: 
   else unit.put(attempts, left);
   return left;
 }
+
+/** How far a key is tried, with these rows back among those that are set aside. */
+const triedOf = (members: readonly Member[], before: Readonly<PushKeyRow> | undefined): number =>
+  Math.max(before?.tried || 0, ...members.map(({ first }) => first));
 
 /** Requests that its endpoint had besides this one, when it said that this one was too many. */
 function othersOf(unit: Writer, { party, standard, attemptId }: AttemptRow, { tooMany }: Call): number {
@@ -478,7 +483,8 @@ function schoolRefused(unit: Writer, attempt: Readonly<AttemptRow>, why: Why, ca
     const members = attempt.members.filter((member) => member.key === key);
     for (const member of members) unit.put(setAside, { ...lane, ...member });
     const waiting = keyRow(unit, lane);
-    unit.put(pushKeys, refusedKey(lane, (waiting?.rows ?? 0) + members.length, row, waiting));
+    const tried = triedOf(members, waiting);
+    unit.put(pushKeys, { ...refusedKey(lane, (waiting?.rows ?? 0) + members.length, row, waiting), tried });
     call.touched.add(laneName(lane));
     call.refused.push(lane);
   }
@@ -518,6 +524,7 @@ const refusedKey = (
   code,
   cause,
   dueMs: untilMs,
+  tried: before?.tried || 0,
 });
 
 /** How often its rows were sent, or may have been. */
@@ -550,7 +557,8 @@ function taken(unit: Writer, attempt: Readonly<AttemptRow>, { status, untold, lo
   if (nothing.size < attempt.members.length) schoolTaken(unit, attempt, call);
   together(keysOf(attempt), (key) => {
     const row = keyRow(unit, laneOf(attempt, key));
-    if (row === undefined) return;
+    // What is stopped behind it stays.
+    if (row === undefined || row.parked) return;
     call.touched.add(laneName(row));
     unit.put(pushKeys, { ...row, failures: 0, sinceMs: 0, status: 0, code: '', cause: '', dueMs: unit.now });
   });
@@ -644,6 +652,7 @@ function failed(
     code,
     cause,
     dueMs,
+    tried: triedOf(members, keyRow(unit, lane)),
   });
   call.touched.add(laneName(lane));
 }
@@ -667,6 +676,8 @@ export function partsOf(members: readonly Member[]): { rows: Member[]; behind: M
 function setBehind(unit: Writer, attempt: Readonly<AttemptRow>, rows: readonly Member[], call: Call): void {
   const lane = laneOf(attempt, rows[0]!.key);
   for (const member of rows) aside(unit, lane, member);
+  const row = keyRow(unit, lane)!;
+  unit.put(pushKeys, { ...row, tried: triedOf(rows, row) });
   call.touched.add(laneName(lane));
 }
 
@@ -882,7 +893,12 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
       unit.remove(setAside, party, standard, row.service, row.school, row.key, first);
     if (left <= 0) unit.remove(pushKeys, party, standard, row.service, row.school, row.key);
     else if (batch === undefined) again = true;
-    if (left > 0) unit.put(pushKeys, { ...row, rows: left, dueMs: batch === undefined ? now : NEVER });
+    if (left > 0) {
+      const out = new Set([...gone, ...taking.map(({ member }) => member)].map(({ first }) => first));
+      const next = waiting.find(({ first }) => !out.has(first))?.first ?? (waiting.at(-1)?.first ?? 0) + 1;
+      const tried = (row.tried || 0) < next ? 0 : row.tried;
+      unit.put(pushKeys, { ...row, rows: left, dueMs: batch === undefined ? now : NEVER, tried });
+    }
     if (batch !== undefined) holding.set(name, batch);
     if (batch !== undefined || left <= 0) ahead -= 1;
   });
@@ -1058,6 +1074,8 @@ export function resolve(unit: Writer, which: Selection, action: string): { keys:
   const parties = new Set<string>();
   for (const row of failing(unit, which)) {
     if (keys === RESOLVED_AT_ONCE) break;
+    // It is being tried again.
+    if (action === 'retry' && row.code === '') continue;
     const { party, standard, service, school, key } = row;
     parties.add(party);
     keys += 1;
@@ -1102,43 +1120,51 @@ export function resolve(unit: Writer, which: Selection, action: string): { keys:
  */
 function stopRepeats(unit: Writer, which: Selection): { keys: number; rows: number } {
   const { party, school, key } = which;
-  let keys = 0;
+  const stopped = new Set<string>();
   let rows = 0;
-  for (const row of failing(unit, which)) {
-    if (row.parked || keys >= RESOLVED_AT_ONCE) continue;
-    keys += 1;
-    rows += row.rows;
-    unit.put(pushKeys, { ...row, parked: STOPPED, dueMs: NEVER });
-  }
+  const lastOf = (of: Pick<EndpointRow, 'party' | 'standard'>): Why => {
+    const { status = 0, cause = '' } = unit.get(endpoints, of.party, of.standard) ?? {};
+    return {
+      status,
+      code: status === 0 && cause === 'timeout' ? 'peer.unknown_outcome' : 'peer.unavailable',
+      cause: '',
+    };
+  };
+  // Before what waits: of a key that is stopped nothing is under way without its mark.
   for (const attempt of unit.list(attempts, { equals: party === '' ? [] : [party] })) {
-    if (keys >= RESOLVED_AT_ONCE) break;
+    if (stopped.size >= RESOLVED_AT_ONCE) break;
     if (school !== '' && attempt.school !== school) continue;
     // A first attempt that is under way repeats nothing yet, but would.
     const of = [...keysOf(attempt)].filter((one) => (key === '' || one === key) && !attempt.stopped?.includes(one));
     if (of.length === 0) continue;
-    keys += of.length;
+    for (const one of of) stopped.add(laneName(laneOf(attempt, one)));
     rows += attempt.members.filter((member) => of.includes(member.key)).length;
     const marked = { ...attempt, stopped: [...(attempt.stopped ?? []), ...of] };
-    if (attempt.started) {
-      unit.put(attempts, marked);
-      continue;
-    }
-    const endpoint = unit.get(endpoints, attempt.party, attempt.standard);
-    const { status = 0, cause = '' } = endpoint ?? {};
-    stopKeys(unit, marked, {
-      status,
-      code: status === 0 && cause === 'timeout' ? 'peer.unknown_outcome' : 'peer.unavailable',
-      cause: '',
-    });
+    if (attempt.started) unit.put(attempts, marked);
+    else stopKeys(unit, marked, lastOf(attempt));
   }
-  return { keys, rows };
+  for (const known of failing(unit, which)) {
+    if (known.parked || (stopped.size >= RESOLVED_AT_ONCE && !stopped.has(laneName(known)))) continue;
+    stopped.add(laneName(known));
+    rows += known.rows;
+    const row = keyRow(unit, known)!;
+    if (row.parked) continue;
+    const why: Partial<PushKeyRow> = row.code === '' ? { ...lastOf(row), sinceMs: row.sinceMs || unit.now } : {};
+    unit.put(pushKeys, { ...row, ...why, parked: STOPPED, dueMs: NEVER });
+  }
+  return { keys: stopped.size, rows };
 }
 
-/** Keys at endpoints that failed and were not taken since. */
+/** Keys at endpoints of which something failed and was not taken since; those that are taken up again, and wait for their turn, among them. */
 export const failing = (reader: Pick<Writer, 'list'>, { party, school, key }: Selection): Readonly<PushKeyRow>[] =>
   reader
     .list(pushKeys, { equals: party === '' ? [] : [party] })
-    .filter((row) => row.code !== '' && (school === '' || row.school === school) && (key === '' || row.key === key));
+    .filter(
+      (row) =>
+        (row.code !== '' || (row.tried || 0) > 0) &&
+        (school === '' || row.school === school) &&
+        (key === '' || row.key === key),
+    );
 
 /** When the oldest mail arrived that an endpoint should have and that is not parked, Unix milliseconds; 0 = there is none. */
 export function oldestOf(reader: Pick<Writer, 'get' | 'list'>, { party, standard }: EndpointRow): number {

@@ -448,6 +448,11 @@ export interface PushKeyRow {
   cause: string;
   /** When to try; NEVER = parked, or behind an attempt. */
   dueMs: number;
+  /**
+   * Of what is set aside, rows up to this one by their first number left before and were not taken, whatever the row says otherwise: sending
+   * them is a repeat. Absent or 0 = none did.
+   */
+  tried?: number | undefined;
 }
 
 export const pushKeys = table<PushKeyRow>({
@@ -467,6 +472,7 @@ export const pushKeys = table<PushKeyRow>({
     code: 'text',
     cause: 'text',
     dueMs: 'int',
+    tried: 'int',
   },
   indexes: { by_due: ['party', 'standard', 'dueMs'] },
   retention: 'RETENTION_DELIVERY',
