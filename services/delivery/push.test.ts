@@ -566,6 +566,23 @@ describe('what fails', () => {
     expect(await it.drain()).toEqual(['a', 'a']);
   });
 
+  test('what waits behind a message whose learner was forgotten goes, though the rest of its attempt is sent again', async () => {
+    const it = pushed();
+    it.endpoint(PLATFORM);
+    it.grant('a');
+    it.grant('b');
+    const [first] = await it.claim();
+    it.bench.advance(10);
+    it.bench.submit('LearnerForgotten', { schoolOin: SCHOOL, learner: 'a' }, 'a', { school: SCHOOL });
+    it.bench.advance(10);
+    it.grant('a');
+    await it.claim();
+    await it.tell(it.answered(first!, 503));
+    it.bench.advance(60_000);
+    expect(await it.drain()).toEqual(['b', 'a']);
+    expect(it.bench.list(setAside, { equals: [] })).toEqual([]);
+  });
+
   test('what is under way when its repeats are stopped is not sent again if it fails, by key; and its success is one', async () => {
     const it = pushed();
     it.endpoint(PLATFORM);

@@ -788,6 +788,13 @@ function claim(unit: Writer, given: Readonly<EndpointRow>, call: Call): Started[
       dissolve(unit, attempt, call);
       return;
     }
+    const keysLeft = new Set(rows.map(({ member }) => member.key));
+    free(
+      unit,
+      attempt,
+      [...keysOf(attempt)].filter((key) => !keysLeft.has(key)),
+      call,
+    );
     room -= 1;
     call.left -= 1;
     take({ ...attempt, ...mark, number: attempt.number + 1, members: rows.map(({ member }) => member) }, rows);
@@ -999,9 +1006,14 @@ const deliverables = (
 /** Nothing of it can be sent any more. */
 function dissolve(unit: Writer, attempt: Readonly<AttemptRow>, call: Call): void {
   unit.remove(attempts, attempt.party, attempt.standard, attempt.attemptId);
-  for (const key of keysOf(attempt)) {
+  free(unit, attempt, keysOf(attempt), call);
+}
+
+/** What waits behind these keys of an attempt waits for it no longer. */
+function free(unit: Writer, attempt: Readonly<AttemptRow>, keys: Iterable<string>, call: Call): void {
+  for (const key of keys) {
     const row = keyRow(unit, laneOf(attempt, key));
-    if (row === undefined) continue;
+    if (row === undefined || row.parked) continue;
     call.touched.add(laneName(row));
     unit.put(pushKeys, { ...row, dueMs: unit.now });
   }
