@@ -534,6 +534,80 @@ describe('sending it', () => {
   });
 });
 
+/** What became of all that was counted, of one that is done. */
+const ends = ({ sent, untold, refused, withheld, gone, leftOut }: ReplayJob): bigint =>
+  sent + untold + refused + withheld + gone + leftOut;
+
+test('a learner who is forgotten while it runs is in its counts', async () => {
+  const it = await delivered(Array.from({ length: 400 }, (_, i) => `l${i % 4}`));
+  const { jobId, toSend } = await it.preview({ again: true });
+  it.run(jobId, { rate: 100 });
+  it.bench.advance(500);
+  await it.drain();
+  it.bench.submit('LearnerForgotten', { schoolOin: SCHOOL, learner: 'l1' }, 'l1', { school: SCHOOL });
+  const over = await it.finish(jobId);
+  expect(over.state).toBe('done');
+  expect(over.leftOut).toBeGreaterThan(50n);
+  expect(ends(over)).toBe(toSend);
+  expect(toSend).toBe(400n);
+});
+
+test('whatever happens while it runs, what was counted is in one of its counts when it is done', async () => {
+  const happening = fc.constantFrom('ok', 'ok', 'forget', 'grant', 'freeze', 'mandate', 'refuse', 'hang', 'retry');
+  const flags = fc.record({ again: fc.boolean(), outOfOrder: fc.boolean() });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.nat(5), { minLength: 1, maxLength: 40 }),
+      fc.array(happening, { maxLength: 6 }),
+      fc.array(happening, { maxLength: 20 }),
+      flags,
+      async (keys, earlier, during, of) => {
+        const it = await delivered(keys.map((key) => `l${key}`));
+        let [turn, isActive] = [0, true];
+        const happen = async (what: string): Promise<void> => {
+          const key = `l${turn++ % 6}`;
+          if (what === 'forget')
+            it.bench.submit('LearnerForgotten', { schoolOin: SCHOOL, learner: key }, key, { school: SCHOOL });
+          if (what === 'grant') it.grant(key);
+          if (what === 'freeze') {
+            const [fromMs, untilMs] = [BigInt(it.bench.now()), BigInt(it.bench.now() + 2_000)];
+            const freeze = Freeze.fromPartial({
+              freezeId: `f${turn}`,
+              schoolOin: SCHOOL,
+              reason: 'exams',
+              fromMs,
+              untilMs,
+            });
+            it.bench.submit('FreezeChanged', { freeze, change: 'set', unchanged: false }, SCHOOL);
+          }
+          if (what === 'mandate') {
+            isActive = !isActive;
+            it.mandate(isActive ? MANDATE_STATE_ACTIVE : MANDATE_STATE_ENDED);
+          }
+          if (what === 'retry' || what === 'drop')
+            await it.client.resolveKeys({ partyOin: '', schoolOin: '', key: '', action: what });
+          if (what === 'hang') return void (await it.claim());
+          await it.drain((attempt) => (what === 'refuse' && attempt.rows.length > 0 ? 422 : 200));
+        };
+        for (const what of earlier) await happen(what);
+        const { jobId, state, toSend } = await it.preview(of);
+        expect(state).toBe('counted');
+        it.run(jobId, { rate: 40, mostErrors: 1000 });
+        for (const what of during) {
+          it.bench.advance(100);
+          await happen(what);
+        }
+        if (!isActive) await happen('mandate');
+        it.bench.advance(LEASE_MS + 1);
+        const over = await it.finish(jobId);
+        expect(over.state).toBe('done');
+        expect([ends(over), over.released + over.leftOut]).toEqual([toSend, toSend]);
+      },
+    ),
+    { numRuns: 100 },
+  );
+});
+
 test('whatever happens, all that was selected is sent and nothing else, in the order of its key', async () => {
   await fc.assert(
     fc.asyncProperty(

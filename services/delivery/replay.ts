@@ -387,6 +387,8 @@ function send(unit: Writer, given: Readonly<ReplayRow>): Stepped {
   } else if (left > 0) job.owed = 0;
   const isOut = job.at >= job.bounds.length;
   if (isOut && job.counts.released === settledOf(job)) {
+    // What was counted and not given to the sender, whatever became of it: also what is gone from the mailbox, or waits at the endpoint.
+    job.counts.leftOut = toSend(job) - job.counts.released;
     unit.put(replays, { ...job, state: 'done', endedMs: unit.now });
     return { atMs: unit.now, woke };
   }
@@ -400,18 +402,18 @@ function send(unit: Writer, given: Readonly<ReplayRow>): Stepped {
 function release(unit: Writer, job: ReplayRow, { row, body, standard, verdict, isBusy }: Looked): boolean {
   const { party, jobId, selection, counts } = job;
   const { is } = verdict;
-  // Its school was frozen since it was counted. The rest does not wait for it.
-  const isFrozen = is === 'forbidden' && verdict.reason === FROZEN;
-  if (isFrozen && body && unit.get(replayKeys, party, jobId, row.service, body.school, body.key)) counts.leftOut += 1;
-  if (body === undefined || standard === undefined || !(is === 'fresh' || (is === 'had' && selection.again)))
-    return false;
+  if (body === undefined || standard === undefined) return false;
   const { service } = row;
   const known = unit.get(replayKeys, party, jobId, service, body.school, body.key);
-  // Of what was not counted nothing is sent, and nothing out of order that was counted as in order.
-  if (known === undefined || (known.late > row.number && !selection.outOfOrder)) {
-    counts.leftOut += 1;
-    return false;
-  }
+  // Of what was not counted nothing is sent, and never more than was counted.
+  const uncounted = toSend(job) - counts.released;
+  if (known === undefined || uncounted <= 0) return false;
+  const isMeantNow = is === 'fresh' || (is === 'had' && selection.again);
+  // Nor anything out of order that was counted as in order.
+  const isLate = isMeantNow && known.late >= row.number && !selection.outOfOrder;
+  // Maybe it was forbidden when it was counted: how many were left out is known for certain at the end.
+  if (isLate || is === 'forbidden') counts.leftOut = Math.min(counts.leftOut + 1, uncounted);
+  if (isLate || !isMeantNow) return false;
   const lane = { party, standard, service, school: body.school, key: body.key };
   const { first, number, flowId, eventId } = row;
   // Its age is that of the replay: what is late of live mail is told by that.

@@ -487,7 +487,10 @@ export interface ReplayJob {
   gone: bigint;
   /** In a request without an answer. */
   underWay: bigint;
-  /** Left out while it ran: newer mail of their key had gone out meanwhile, or they may not be sent any more. */
+  /**
+   * Left out while it ran: newer mail of their key had gone out meanwhile, they may not be sent any more, wait at the endpoint by now, or
+   * are gone from the mailbox. So far; of one that is done, all that was counted and was not given to the sender: with `released` it is `to_send`.
+   */
   leftOut: bigint;
   /** Of one that stopped: given to the sender, and taken back before they left. */
   setBack: bigint;
