@@ -14,6 +14,12 @@ const COLUMN = 8;
 /** For one page, and how much of it is read. */
 const ANSWER_MS = 20_000;
 const MOST_BYTES = 1 << 20;
+/** Pages of one answer; of those that are not the last so many may be short, and what counts as short. */
+const MOST_PAGES = 1_000;
+const MOST_SHORT = 10;
+const SHORT = 100;
+/** How old a list may be: what changed here since it was made is no difference. */
+const OLDEST_MS = 86_400_000;
 
 const invalid = (told: string, where: string): GatewayError => new GatewayError('wire.invalid', told, { where });
 
@@ -30,6 +36,7 @@ export function pageOf(said: CompareEntitlementsRequest, party: string, now: num
     before = entitlementId;
   }
   if (asOfMs < 0n || asOfMs > BigInt(now) + 86_400_000n) throw invalid('A list is of a moment that was.', 'as_of_ms');
+  if (asOfMs > 0n && asOfMs < BigInt(now - OLDEST_MS)) throw invalid('A list is of the last 24 hours.', 'as_of_ms');
   const [refused] = findPgn([
     { type: TYPE, message: said as unknown as Record<string, unknown>, sender: party, school: said.schoolOin },
   ]);
@@ -67,6 +74,7 @@ export interface AskedOf {
 /** Asks a party at its endpoint. Throws peer.unavailable, peer.refused, wire.pgn. */
 export function askedAt(of: AskedOf, dialler: Dialler, now: () => number, signal: AbortSignal): Stated {
   const { party, school, kind, url, key, id } = of;
+  let [pages, short] = [0, 0];
   return async (after) => {
     const question = Buffer.from(JSON.stringify({ question: 'holdings', kind, school, after, limit: MOST }));
     const { status, body } = await dialler.dial(url, {
@@ -80,7 +88,12 @@ export function askedAt(of: AskedOf, dialler: Dialler, now: () => number, signal
     if (status >= 400 && status < 500 && status !== 408 && status !== 429)
       throw new GatewayError('peer.refused', 'The party refuses to say what it has.');
     if (status !== 200) throw new GatewayError('peer.unavailable', 'The party did not say what it has.');
-    return answered(body, { school, after, party }, now());
+    const page = answered(body, { school, after, party }, now());
+    pages += 1;
+    if (!page.isLast && page.things.length < SHORT) short += 1;
+    // An answer ends.
+    if (pages > MOST_PAGES || short > MOST_SHORT) throw unusable();
+    return page;
   };
 }
 
