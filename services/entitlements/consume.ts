@@ -105,10 +105,10 @@ export const consumer = (limits: Limits): Consumer => ({
 function settle(record: LogRecord, unit: Unit, final: boolean, limits: Limits): void {
   switch (record.type) {
     case 'GrantSubmitted':
-      onGrant(record, unit, final);
+      onGrant(record, unit, { final, waited: 0 });
       break;
     case 'WithdrawSubmitted':
-      onWithdraw(record, unit, final, limits);
+      onWithdraw(record, unit, { final, waited: 0 }, limits);
       break;
     case 'EntitlementHoldDecisionSubmitted':
       decideHold(record, unit, limits.byTwo === true, again);
@@ -163,20 +163,26 @@ function settle(record: LogRecord, unit: Unit, final: boolean, limits: Limits): 
   }
 }
 
-/** What waited for approval, as if it came now: what it lacked then is there, or will not come any more. */
-function again(record: LogRecord, unit: Unit): void {
-  if (record.type === 'WithdrawSubmitted') onWithdraw(record, unit, true);
-  else onGrant(record, unit, true);
+/** What waited, as if it came now: what it lacked then is there, or will not come any more. Without `limits` somebody looked at it. */
+function again(record: LogRecord, unit: Unit, waited: number, limits?: Limits): void {
+  if (record.type === 'WithdrawSubmitted') onWithdraw(record, unit, { final: true, waited }, limits);
+  else onGrant(record, unit, { final: true, waited });
 }
 
-function onGrant(record: LogRecord, unit: Unit, final: boolean): void {
+/** `final`: see `settle`. `waited`: under so many holds before. */
+interface How {
+  final: boolean;
+  waited: number;
+}
+
+function onGrant(record: LogRecord, unit: Unit, { final, waited }: How): void {
   const submitted = decoded(record, 'GrantSubmitted');
   const { schoolOin: school, holder, byOin, activationCode } = submitted;
   const terms = submitted.terms!;
   const group = holder?.group ?? '';
   const existing = unit.get(entitlements, school, terms.entitlementId);
   if (existing?.granter === byOin && isHeld(unit, existing)) {
-    put(record, unit, existing, { by: byOin, why: 'behind', takes: false });
+    put(record, unit, existing, { by: byOin, why: 'behind', takes: false, waited });
     return;
   }
   const learner = heldAs(unit, existing, school, holder?.learner ?? '');
@@ -255,7 +261,7 @@ const TAKEN: ReadonlySet<string> = new Set(['withdrawn', 'swapped', 'blocked']);
 const isTaken = (event: decide.EntitlementEvent): boolean => event.type === 'Changed' && TAKEN.has(event.cause);
 
 /** Without `limits` it was looked at before. */
-function onWithdraw(record: LogRecord, unit: Unit, final: boolean, limits?: Limits): void {
+function onWithdraw(record: LogRecord, unit: Unit, { final, waited }: How, limits?: Limits): void {
   const {
     schoolOin: school,
     entitlementId: id,
@@ -269,7 +275,7 @@ function onWithdraw(record: LogRecord, unit: Unit, final: boolean, limits?: Limi
   const existing = unit.get(entitlements, school, id);
   const isOf = existing?.granter === by || existing?.publisher === by;
   if (isOf && isHeld(unit, existing)) {
-    put(record, unit, existing, { by, why: 'behind', takes: mode !== 'unblock' });
+    put(record, unit, existing, { by, why: 'behind', takes: mode !== 'unblock', waited });
     return;
   }
   const events = decide.change(
@@ -286,14 +292,14 @@ function onWithdraw(record: LogRecord, unit: Unit, final: boolean, limits?: Limi
     const parties = [by, existing.publisher, existing.platform];
     const untilMs = frozenUntil(unit, school, parties, mode === 'block' ? 'deactivate' : 'withdraw');
     if (untilMs !== undefined) {
-      putFrozen(record, unit, existing, by, untilMs);
+      putFrozen(record, unit, existing, { by, untilMs, waited });
       return;
     }
   }
   if (limits && existing && decide.takesAway(events, existing, unit.now)) {
     const why = mustWait(record, unit, { school, by, ofMessage, existing }, limits);
     if (why !== undefined) {
-      put(record, unit, existing, { by, why, takes: true });
+      put(record, unit, existing, { by, why, takes: true, waited });
       return;
     }
   }
@@ -412,7 +418,7 @@ function onTimer(timer: TimerRow, unit: Unit, limits: Limits): void {
   }
   if (what === 'thaw') {
     // As if it came now: it may wait for approval after all.
-    thaw(unit, school, rest[0] ?? '', (record, of) => settle(record, of, true, limits));
+    thaw(unit, school, rest[0] ?? '', (record, of, waited) => again(record, of, waited, limits));
     return;
   }
   if (what === 'hold') {

@@ -171,6 +171,54 @@ describe('while a freeze holds', () => {
   });
 });
 
+describe('what waits once more', () => {
+  const DAY = 24 * HOUR;
+  const many = () => {
+    const it = opened({ withdrawals: 3, percent: 10 });
+    for (let i = 0; i < 20; i++) it.grant(`e-${i}`, {}, `l-${i}`);
+    const ids = () => it.b.list(tables.holds, { equals: [school] }).map(({ holdId }) => holdId);
+    const waiting = () => it.b.list(tables.held, { equals: [] }).length;
+    return { ...it, ids, waiting };
+  };
+
+  test('is under a hold of its own, which no age ends; what was decided before is shown for 30 days', () => {
+    const it = many();
+    it.freeze();
+    for (let i = 0; i < 8; i++) it.change(`e-${i}`, 'withdraw', { ofMessage: 8 });
+    it.b.advance(2 * DAY);
+    expect(it.holds().sort()).toEqual(['freeze ended', 'withdraws_many waiting']);
+    expect(new Set(it.ids()).size).toBe(2);
+    it.b.advance(31 * DAY);
+    expect([it.holds(), it.waiting(), it.state('e-7')]).toEqual([['withdraws_many waiting'], 8, GRANTED]);
+    it.decide(true);
+    expect([it.waiting(), it.state('e-7')]).toEqual([0, WITHDRAWN]);
+    it.b.advance(31 * DAY);
+    expect(it.holds()).toEqual([]);
+  });
+
+  test('its hold is known by the message and by how often it waits: the log taken once more gives the same', () => {
+    const it = many();
+    it.freeze();
+    const flow = it.change('e-0', 'withdraw', { ofMessage: 8 });
+    it.b.advance(2 * DAY);
+    const held = it.b.events('EntitlementChangeHeld').filter(({ flowId }) => flowId === flow);
+    expect(held.map(({ value }) => value.reason)).toEqual(['freeze', 'withdraws_many']);
+    expect(held[1]!.value.holdId).toBe(`${held[0]!.value.holdId}-2`);
+  });
+
+  test('a second freeze has a hold of its own, which goes on by itself', () => {
+    const it = many();
+    it.freeze();
+    it.change('e-0', 'withdraw', { ofMessage: 8 });
+    it.b.advance(2 * DAY);
+    it.freeze({ freezeId: 'f2', untilMs: BigInt(it.b.now() + DAY) });
+    const flow = it.change('e-1');
+    expect(it.holds().sort()).toEqual(['freeze ended', 'freeze waiting', 'withdraws_many waiting']);
+    it.b.advance(DAY);
+    expect([it.told(flow).at(-1), it.state('e-1')]).toEqual(['EntitlementChanged withdrawn', WITHDRAWN]);
+  });
+});
+
 test('in the end each entitlement stands as without a freeze: nothing is lost, and nothing of one overtakes', () => {
   const step = fc.record({
     id: fc.constantFrom('e-1', 'e-2'),

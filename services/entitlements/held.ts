@@ -14,8 +14,8 @@ const PAGE = 500;
 /** A hold that was decided is shown so long. */
 const SHOWN_MS = 30 * 86_400_000;
 
-/** Decides a message that waited, as if it came now. */
-export type Decide = (record: LogRecord, unit: Unit) => void;
+/** Decides a message that waited, as if it came now. `waited`: under so many holds. */
+export type Decide = (record: LogRecord, unit: Unit, waited: number) => void;
 
 /** Why a change that would take something away must wait; counts it where it need not. */
 export function mustWait(
@@ -68,18 +68,28 @@ function standingOf(unit: Unit, school: string, by: string): number {
 export const isHeld = (unit: Unit, row: Readonly<Entitlement> | undefined): row is Readonly<Entitlement> =>
   row?.more.held !== undefined && unit.get(holds, row.school, row.more.held)?.state === 'waiting';
 
-/** Puts a message under a hold; what comes later about the same entitlement goes behind it. `why` of what does: `behind`. */
+/**
+ * A hold is known by its first message, and by how often that waits: a message that waits again begins another hold, and what was decided
+ * about the one before stays with that. The log taken once more gives the same ids.
+ */
+const holdIdOf = ({ id }: LogRecord, waited: number): string =>
+  changeHoldId(waited === 0 ? uuidText(id) : `${uuidText(id)}-${waited + 1}`);
+
+/**
+ * Puts a message under a hold; what comes later about the same entitlement goes behind it. `why` of what does: `behind`. `waited`: under so
+ * many holds before.
+ */
 export function put(
   record: LogRecord,
   unit: Unit,
   existing: Readonly<Entitlement>,
-  { by, why, takes }: { by: string; why: HoldReason | 'behind'; takes: boolean },
+  { by, why, takes, waited }: { by: string; why: HoldReason | 'behind'; takes: boolean; waited: number },
 ): void {
   const { school, id: entitlement, product, holder } = existing;
   const before = why === 'behind' ? unit.get(holds, school, existing.more.held!)! : waitingOf(unit, school, by, why);
   const hold: HoldRow = before ?? {
     school,
-    holdId: changeHoldId(uuidText(record.id)),
+    holdId: holdIdOf(record, waited),
     by,
     reason: why,
     state: 'waiting',
@@ -105,6 +115,7 @@ export function put(
     flow: record.flowId,
     timeMs: record.timeMs,
     body: record.data,
+    waited,
   };
   unit.put(held, item);
   unit.put(holds, { ...hold, lastNth: nth, products: counted(hold.products, item, 1) });
@@ -127,14 +138,17 @@ const begin = (unit: Unit, { school, by, reason, holdId }: HoldRow): void => {
 const waitingOf = (unit: Unit, school: string, by: string, reason: string): Readonly<HoldRow> | undefined => {
   const own = begun.get(unit)?.get(`${school} ${by} ${reason}`);
   const row = own === undefined ? undefined : unit.get(holds, school, own);
-  return row?.state === 'waiting' && row.lastNth < MOST_HELD ? row : listedOf(unit, school, by, reason);
+  return row && takesMore(row, reason) ? row : listedOf(unit, school, by, reason);
 };
 
 const listedOf = (unit: Unit, school: string, by: string, reason: string): Readonly<HoldRow> | undefined =>
   unit
     .list(holds, { index: 'waiting', equals: ['waiting', school, by, reason] })
     .map(({ holdId }) => unit.get(holds, school, holdId)!)
-    .find(({ state, lastNth }) => state === 'waiting' && lastNth < MOST_HELD);
+    .find((row) => takesMore(row, reason));
+
+const takesMore = (row: Readonly<HoldRow>, reason: string): boolean =>
+  row.state === 'waiting' && row.reason === reason && row.lastNth < MOST_HELD;
 
 function counted(
   products: HoldRow['products'],
@@ -247,7 +261,7 @@ function release(unit: Unit, item: Readonly<HeldRow>, why: 'approved' | 'rejecte
   }
   const record = recordOf(item);
   if (why !== 'rejected' || item.takes === 0) {
-    decide(record, unit);
+    decide(record, unit, (item.waited ?? 0) + 1);
     return;
   }
   const { byOin } = decoded(record, 'WithdrawSubmitted');
@@ -284,8 +298,10 @@ const watch = (unit: Unit, school: string, holdId: string): void =>
     payload: ['hold', school, holdId].join('|'),
   });
 
-/** A hold that was decided has been shown long enough. */
-export const dropHold = (unit: Unit, school: string, holdId: string): void => unit.remove(holds, school, holdId);
+/** A hold that was decided has been shown long enough. One that waits ends by no age, whoever asks. */
+export function dropHold(unit: Unit, school: string, holdId: string): void {
+  if (unit.get(holds, school, holdId)?.state !== 'waiting') unit.remove(holds, school, holdId);
+}
 
 // ---- freezes
 
@@ -308,12 +324,11 @@ export function putFrozen(
   record: LogRecord,
   unit: Unit,
   existing: Readonly<Entitlement>,
-  by: string,
-  untilMs: number,
+  { by, untilMs, waited }: { by: string; untilMs: number; waited: number },
 ): void {
   const { school, id } = existing;
   const isFirst = waitingOf(unit, school, by, FREEZE) === undefined;
-  put(record, unit, existing, { by, why: FREEZE, takes: true });
+  put(record, unit, existing, { by, why: FREEZE, takes: true, waited });
   if (isFirst) awaitThaw(unit, school, unit.get(entitlements, school, id)!.more.held!, untilMs);
 }
 

@@ -218,6 +218,8 @@ export interface HeldRow {
   flow: string;
   timeMs: number;
   body: Uint8Array;
+  /** Holds under which it waited before this one; absent = none. */
+  waited?: number | undefined;
 }
 
 export const held = table<HeldRow>({
@@ -236,6 +238,7 @@ export const held = table<HeldRow>({
     flow: 'text',
     timeMs: 'int',
     body: 'blob',
+    waited: 'int',
   },
   indexes: { of: ['school', 'entitlement'] },
   retention: 'RETENTION_ORDER',
