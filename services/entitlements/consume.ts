@@ -19,6 +19,7 @@ import * as decide from './entitlement.ts';
 import {
   decideHold,
   dropHold,
+  frozenKind,
   frozenUntil,
   isHeld,
   mustWait,
@@ -290,7 +291,7 @@ function onWithdraw(record: LogRecord, unit: Unit, { final, waited }: How, limit
   );
   if (existing && events.some(isTaken)) {
     const parties = [by, existing.publisher, existing.platform];
-    const untilMs = frozenUntil(unit, school, parties, mode === 'block' ? 'deactivate' : 'withdraw');
+    const untilMs = frozenUntil(unit, school, parties, frozenKind(mode));
     if (untilMs !== undefined) {
       putFrozen(record, unit, existing, { by, untilMs, waited });
       return;

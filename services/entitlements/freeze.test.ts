@@ -171,6 +171,61 @@ describe('while a freeze holds', () => {
   });
 });
 
+describe.each([
+  ['of the publisher', { schoolOin: '', partyOin: publisher }],
+  ['of the platform', { schoolOin: '', partyOin: platform }],
+])('while a freeze %s holds', (_of, scope) => {
+  const held = () => {
+    const it = opened({ withdrawals: 3, percent: 10 });
+    for (let i = 0; i < 20; i++) it.grant(`e-${i}`, {}, `l-${i}`);
+    for (let i = 0; i < 8; i++) it.change(`e-${i}`, 'withdraw', { ofMessage: 8 });
+    return it;
+  };
+
+  test('nobody approves what would be taken away of it; after it once is enough', () => {
+    const it = held();
+    it.freeze(scope);
+    it.decide(true);
+    expect(it.b.events('EntitlementHoldRefused')).toMatchObject([{ value: { code: 'freeze.holds' } }]);
+    expect([it.holds(), it.b.events('EntitlementHoldDecided')]).toEqual([['withdraws_many waiting'], []]);
+    it.b.advance(48 * HOUR);
+    it.decide(true);
+    expect([it.state('e-0'), it.holds()]).toEqual([WITHDRAWN, ['withdraws_many approved']]);
+  });
+
+  test('a freeze of another that ends lets nothing of it go, nor under another hold', () => {
+    const it = opened();
+    it.grant('e-1');
+    it.freeze(scope);
+    const other = it.freeze({ freezeId: 'f2', schoolOin: '0000000700009ZZ00000' });
+    const flow = it.change('e-1');
+    it.end(other);
+    it.b.advance(HOUR);
+    expect([it.told(flow), it.holds()]).toEqual([['EntitlementChangeHeld freeze'], ['freeze waiting']]);
+    it.b.advance(47 * HOUR);
+    expect([it.state('e-1'), it.holds()]).toEqual([WITHDRAWN, ['freeze ended']]);
+  });
+});
+
+test('what a freeze of one publisher holds does not wait for that of another', () => {
+  const it = opened();
+  it.b.submit(
+    'ProductPublished',
+    { product: Product.fromPartial({ productId: 'maths-3', publisherOin: '00000001000000000004' }), unchanged: false },
+    'maths-3',
+  );
+  it.grant('e-1', { productId: 'maths-3' });
+  it.grant('e-2');
+  it.freeze({ schoolOin: '', partyOin: '00000001000000000004', untilMs: BigInt(it.b.now() + 60 * 24 * HOUR) });
+  it.freeze({ freezeId: 'f2', schoolOin: '', partyOin: publisher });
+  it.change('e-1');
+  it.change('e-2');
+  it.b.advance(48 * HOUR);
+  expect([it.state('e-1'), it.state('e-2')]).toEqual([GRANTED, WITHDRAWN]);
+  it.b.advance(59 * 24 * HOUR);
+  expect(it.state('e-1')).toBe(WITHDRAWN);
+});
+
 describe('what waits once more', () => {
   const DAY = 24 * HOUR;
   const many = () => {

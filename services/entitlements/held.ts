@@ -179,18 +179,18 @@ export function decideHold(record: LogRecord, unit: Unit, byTwo: boolean, decide
   const hold = unit.get(holds, school, holdId);
   const all = hold ? unit.list(held, { equals: [school, holdId] }) : [];
   const meant = productIds.length === 0 ? all : all.filter(({ product }) => productIds.includes(product));
-  const frozen = hold && approve ? frozenUntil(unit, school, [hold.by], 'withdraw') : undefined;
+  const frozen = approve ? Math.max(...endsOf(unit, meant).map((untilMs) => untilMs ?? 0), 0) : 0;
   const refusal = !hold
     ? { code: 'state.missing', told: 'Nothing is held under this id.' }
     : hold.state !== 'waiting'
       ? { code: 'state.conflict', told: 'This was decided before.' }
-      : frozen !== undefined
+      : frozen > 0
         ? {
             code: 'freeze.holds',
             told: `A freeze holds until ${dutchMinute(frozen)}: approve it after that, or end the freeze first.`,
           }
         : { code: 'state.missing', told: 'Nothing of what was named waits under this hold.' };
-  if (hold?.state !== 'waiting' || frozen !== undefined || meant.length === 0) {
+  if (hold?.state !== 'waiting' || frozen > 0 || meant.length === 0) {
     emit(unit, 'EntitlementHoldRefused', { holdId, schoolOin: school, ...refusal }, school);
     return;
   }
@@ -319,7 +319,27 @@ export const frozenUntil = (
   kind: 'withdraw' | 'deactivate',
 ): number | undefined => freezesKnown.of(unit, { kind, schools: [school], parties, atMs: unit.now })?.untilMs;
 
-/** What waits for a freeze goes on by itself: the first of a hold says when it is looked at. */
+/** When no freeze holds any more what each of these would take away, of all whom a change asks about; undefined = none does now. */
+function endsOf(unit: Unit, items: readonly Readonly<HeldRow>[]): (number | undefined)[] {
+  const known = new Map<string, number | undefined>();
+  return items
+    .filter(({ takes }) => takes === 1)
+    .map((item) => {
+      const { school, entitlement } = item;
+      const { byOin, mode } = decoded(recordOf(item), 'WithdrawSubmitted');
+      const row = unit.get(entitlements, school, entitlement);
+      const parties = [byOin, row?.publisher ?? '', row?.platform ?? ''];
+      const kind = frozenKind(mode);
+      const key = [kind, ...parties].join(' ');
+      if (!known.has(key)) known.set(key, frozenUntil(unit, school, parties, kind));
+      return known.get(key);
+    });
+}
+
+/** What a freeze is asked of a change. */
+export const frozenKind = (mode: string): 'withdraw' | 'deactivate' => (mode === 'block' ? 'deactivate' : 'withdraw');
+
+/** What waits for a freeze goes on by itself: its hold is looked at when a freeze of any of it ends. */
 export function putFrozen(
   record: LogRecord,
   unit: Unit,
@@ -327,13 +347,18 @@ export function putFrozen(
   { by, untilMs, waited }: { by: string; untilMs: number; waited: number },
 ): void {
   const { school, id } = existing;
-  const isFirst = waitingOf(unit, school, by, FREEZE) === undefined;
   put(record, unit, existing, { by, why: FREEZE, takes: true, waited });
-  if (isFirst) awaitThaw(unit, school, unit.get(entitlements, school, id)!.more.held!, untilMs);
+  awaitThaw(unit, school, unit.get(entitlements, school, id)!.more.held!, untilMs);
 }
 
+/** One for each moment: what of a hold waits for the one freeze does not wait for another. */
 const awaitThaw = (unit: Unit, school: string, holdId: string, atMs: number): void =>
-  unit.setTimer({ id: `${THAW}:${school}:${holdId}`, atMs, key: school, payload: [THAW, school, holdId].join('|') });
+  unit.setTimer({
+    id: `${THAW}:${school}:${holdId}:${atMs}`,
+    atMs,
+    key: school,
+    payload: [THAW, school, holdId].join('|'),
+  });
 
 /** What waits for a freeze that was ended early is looked at now, each in the lane of its school. */
 export function onFreeze(changed: FreezeChanged, unit: Unit): void {
@@ -343,13 +368,17 @@ export function onFreeze(changed: FreezeChanged, unit: Unit): void {
     if (reason === FREEZE) awaitThaw(unit, school, holdId, unit.now);
 }
 
-/** A freeze has ended: what waited for it is decided as if it came now, in its order. What another one still guards waits on. */
+/**
+ * A freeze has ended: what waited for it is decided as if it came now, in its order. What another one still guards waits on: under the same
+ * hold where that is all of it, else under one of its own.
+ */
 export function thaw(unit: Unit, school: string, holdId: string, decide: Decide): void {
   const hold = unit.get(holds, school, holdId);
   if (hold?.state !== 'waiting' || hold.reason !== FREEZE) return;
-  const untilMs = frozenUntil(unit, school, [hold.by], 'withdraw');
-  if (untilMs !== undefined) {
-    awaitThaw(unit, school, holdId, untilMs);
+  const ends = endsOf(unit, unit.list(held, { equals: [school, holdId] }));
+  const still = ends.filter((untilMs) => untilMs !== undefined);
+  if (still.length > 0 && still.length === ends.length) {
+    awaitThaw(unit, school, holdId, Math.min(...still));
     return;
   }
   releaseWhere(unit, school, (one) => one.holdId === holdId, decide);
