@@ -118,7 +118,9 @@ export function put(
     waited,
   };
   unit.put(held, item);
-  unit.put(holds, { ...hold, lastNth: nth, products: counted(hold.products, item, 1) });
+  // Who approved it as the first of two did not see what takes more away.
+  const approval = takes ? undefined : hold.approval;
+  unit.put(holds, { ...hold, lastNth: nth, products: counted(hold.products, item, 1), approval });
   if (existing.more.held !== holdId) unit.put(entitlements, { ...existing, more: { ...existing.more, held: holdId } });
   const value = { entitlementId: entitlement, productId: product, schoolOin: school, byOin: by, holdId, reason: why };
   const key = holder.startsWith('l:') ? holder.slice(2) : school;

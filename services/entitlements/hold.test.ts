@@ -176,6 +176,26 @@ test('where two persons approve, one and the same is not enough, nor are two of 
   expect(ids.map((id) => stateOf(bench, id))).toEqual(Array(4).fill(WITHDRAWN));
 });
 
+test('what one person approved must be approved anew when more comes to be taken away; what only stands behind it changes nothing', async () => {
+  const bench = withFour(2, true);
+  for (const id of ids.slice(0, 2)) change(bench, id, 'withdraw', 3);
+  const { holdId } = (await waiting(bench))[0]!;
+  const approve = (byPerson: string) => {
+    bench.clear();
+    const decision = { schoolOin: school, holdId, approve: true, byPerson, confirmed: false };
+    bench.submit('EntitlementHoldDecisionSubmitted', decision, school, { school });
+    return said(bench)[0];
+  };
+  const refused = 'EntitlementHoldRefused hold.pending';
+  expect(approve('a')).toBe(refused);
+  grant(bench, 'a');
+  expect(await waiting(bench)).toMatchObject([{ approvedOnce: true }]);
+  change(bench, 'c', 'withdraw', 3);
+  expect(await waiting(bench)).toMatchObject([{ holdId, approvedOnce: false }]);
+  expect([approve('b'), stateOf(bench, 'a')]).toEqual([refused, GRANTED]);
+  expect([approve('a'), stateOf(bench, 'c')]).toEqual(['EntitlementHoldDecided', WITHDRAWN]);
+});
+
 test('what comes after one that waits stays behind it; use goes on, and then nothing can be undone', async () => {
   const bench = withFour();
   all(bench);
