@@ -40,6 +40,39 @@ describe('a withdrawal waits', () => {
     ).toBe(undefined);
   });
 
+  test('however slowly: what stands is counted anew when its count is a window old', () => {
+    let [window, stands] = [nothingTaken, 1000];
+    for (let hour = 0; hour < 10 * 24; hour++)
+      for (let n = 0; n < 9 && stands > 0; n++) {
+        const judged = take(window, hour * HOUR, 1, `${hour} ${n}`, stands);
+        window = judged.window;
+        if (judged.reason === undefined) stands--;
+      }
+    // Had the first count been kept, all would be gone.
+    expect(stands).toBeGreaterThan(200);
+  });
+
+  test('whatever the pace: within any 24 hours no more goes than the limits, of what stood 50 hours before', () => {
+    const step = fc.record({ after: fc.integer({ min: 0, max: 6 * HOUR }), many: fc.integer({ min: 1, max: 60 }) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), fc.integer({ min: 0, max: 1000 }), (steps, standing) => {
+        let [window, now] = [nothingTaken, 0];
+        const went: number[] = [];
+        for (const { after, many } of steps) {
+          now += after;
+          for (let n = 0; n < many && went.length < standing; n++) {
+            const judged = take(window, now, 1, `${now} ${n}`, standing - went.length);
+            window = judged.window;
+            if (judged.reason === undefined) went.push(now);
+          }
+          const within = went.filter((at) => at > now - 24 * HOUR).length;
+          const stood = standing - went.filter((at) => at <= now - 50 * HOUR).length;
+          expect(within).toBeLessThanOrEqual(Math.max(limits.withdrawals, (stood * limits.percent) / 100));
+        }
+      }),
+    );
+  });
+
   test('all of one message, or none of it, whatever came before', () => {
     fc.assert(
       fc.property(

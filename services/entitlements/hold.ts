@@ -7,7 +7,7 @@
 export type HoldReason = 'withdraws_many' | 'said_again' | 'freeze';
 
 const HOUR_MS = 3_600_000;
-/** How far back is counted. */
+/** How far back is counted, at least: hours of the clock are counted whole, so up to an hour more. */
 export const WINDOW_MS = 24 * HOUR_MS;
 
 export interface Limits {
@@ -28,6 +28,8 @@ export interface Window {
   ofFlow: number;
   /** What stood when it was counted, with what was taken away in the window before that; absent = not counted. */
   standing?: number | undefined;
+  /** In which hour it was counted; absent = not known, and it is counted anew. */
+  counted?: number | undefined;
 }
 
 export interface Taking {
@@ -54,8 +56,10 @@ export function judge(
   limits: Limits,
 ): { reason?: HoldReason; window: Window } {
   const first = Math.floor((now - WINDOW_MS) / HOUR_MS);
-  const hours = before.hours.filter(([hour]) => hour > first);
-  const window: Window = { ...before, hours, ...(hours.length === 0 ? { standing: undefined } : {}) };
+  const hours = before.hours.filter(([hour]) => hour >= first);
+  // Who goes slowly never has an empty window: the count ends by its own age too.
+  const isOld = hours.length === 0 || (before.counted ?? Number.NEGATIVE_INFINITY) < first;
+  const window: Window = { ...before, hours, ...(isOld ? { standing: undefined, counted: undefined } : {}) };
   if (frozen) return { reason: 'freeze', window };
   if (spared) return { reason: 'said_again', window };
   const ofFlow = flow === before.flow ? before.ofFlow : 0;
@@ -70,6 +74,6 @@ export function judge(
   if (limits.withdrawals === 0 || asked <= limits.withdrawals) return passes(window);
   // Counted once a window: it does not get so much smaller by what goes through.
   const whole = window.standing ?? standing() + passed;
-  const counted: Window = { ...window, standing: whole };
+  const counted: Window = { ...window, standing: whole, counted: window.counted ?? Math.floor(now / HOUR_MS) };
   return asked * 100 > whole * limits.percent ? { reason: 'withdraws_many', window: counted } : passes(counted);
 }

@@ -149,7 +149,7 @@ export interface TakenRow extends Window {
 export const taken = table<TakenRow>({
   name: 'entitlements_taken',
   key: ['school', 'by'],
-  columns: { school: 'text', by: 'text', hours: 'json', flow: 'text', ofFlow: 'int', standing: 'int' },
+  columns: { school: 'text', by: 'text', hours: 'json', flow: 'text', ofFlow: 'int', standing: 'int', counted: 'int' },
   retention: 'RETENTION_ORDER',
 });
 
