@@ -80,6 +80,12 @@ test('a withdrawal waits, its flow says for what, and it happens when that ends'
     expect(flow).toMatchObject({ state: 'held' });
     expect(flow!.steps.map(({ code }) => code)).toContain('freeze.holds');
   }, LONG);
+  await vi.waitFor(async () => {
+    const { blockers } = await at.operator.whyBlocked({ schoolOin: school, productId: BOOK });
+    const blocker = blockers.find(({ lastStep }) => lastStep === 'EntitlementChangeHeld');
+    expect(blocker).toMatchObject({ code: 'freeze.holds', who: 'us' });
+    expect(blocker!.told).toMatch(/^Withdrawals of 1 entitlement wait: freeze exams-2027, .* holds until/);
+  }, LONG);
 }, 90_000);
 
 test('a transfer and new keys are refused; an emergency is not, and stands in the log of what was done', async () => {

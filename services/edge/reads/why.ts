@@ -338,16 +338,27 @@ export async function whyBlocked(request: WhyBlockedRequest, caller: Caller, gat
     found.push({
       // What is withdrawn goes on until then: it keeps nobody from anything.
       aside: !isAsked || learner !== undefined,
-      code: 'hold.pending',
+      code: hold.reason === FREEZE ? 'freeze.holds' : 'hold.pending',
       partyOin: hold.schoolOin,
-      who: 'school',
+      who: hold.reason === FREEZE ? 'us' : 'school',
       productId: held.length === 1 ? held[0]!.productId : '',
       lastStep: 'EntitlementChangeHeld',
       sinceMs: hold.sinceMs,
       flowId: hold.flowId,
       // Of several products the same learner counts each time.
       learners: held.length === 1 ? held[0]!.learners : 0,
-      told: `Withdrawals of ${sum((one) => one.entitlements)} entitlements wait for approval: ${heldBecause[hold.reason] ?? hold.reason}.`,
+      told:
+        hold.reason === FREEZE
+          ? `Withdrawals of ${counted(
+              sum((one) => one.entitlements),
+              'entitlement',
+              'entitlements',
+            )} wait: ${frozenWithdrawal(chain.frozen({ kind: 'withdraw', schools: [hold.schoolOin], parties: [hold.byOin] }))}`
+          : `Withdrawals of ${counted(
+              sum((one) => one.entitlements),
+              'entitlement',
+              'entitlements',
+            )} wait for approval: ${heldBecause[hold.reason] ?? hold.reason}.`,
     });
   }
   const keys = new Set([school, request.orderId, ...products, ...learners].filter((key) => key !== ''));
@@ -689,6 +700,10 @@ const ofSite = ({ siteCode, administration }: { siteCode: string; administration
 
 /** The reason of a hold that a freeze keeps waiting. */
 const FREEZE = 'freeze';
+
+/** A freeze of whose product it is, or of whose platform, is not known by the sender alone. */
+const frozenWithdrawal = (held: Frozen<FrozenBy> | undefined): string =>
+  held ? frozenWords(held) : 'a freeze of a publisher or platform holds, or did a moment ago: eduk freeze list.';
 
 /** Which freeze it is, who set it and when, and until when it holds. */
 const frozenWords = (held: Frozen<FrozenBy> | undefined): string => {
