@@ -58,3 +58,10 @@ test('a reference is found under whatever method it was sent, and stands first',
   const { search } = setUp([one, other], 'ResultService/ReturnResults');
   expect(await search({ text: 'bericht-1', partyOin: SENDER })).toEqual([one.flowId, other.flowId]);
 });
+
+test('what was accepted after a page is not on the next one, also where a reference finds it', async () => {
+  const one = FlowRow.fromPartial({ ...flow('order-1'), acceptedMs: 2_000n });
+  const { search } = setUp([one], 'ResultService/ReturnResults');
+  expect(await search({ text: 'bericht-1', partyOin: SENDER, beforeMs: 2_001n })).toEqual([one.flowId]);
+  expect(await search({ text: 'bericht-1', partyOin: SENDER, beforeMs: 2_000n })).toEqual([]);
+});

@@ -42,7 +42,8 @@ export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Pro
   const fits = (flow: FlowRow): boolean =>
     (school === '' || flow.schoolOin === school) &&
     (partyOin === '' || flow.partyOin === partyOin) &&
-    (state === '' || flow.state === state);
+    (state === '' || flow.state === state) &&
+    (beforeMs === 0n || flow.acceptedMs < beforeMs);
   const answer = (rows: readonly FlowRow[], coveredFromMs = 0n, more = false): op.ListFlowsResponse => ({
     flows: rows.map(foundOf),
     coveredFromMs,
