@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readAssets } from './assets.ts';
 import { buildPages } from './build.ts';
-import { remediesNl, words } from './web/words.ts';
+import { remediesNl } from './remedies.ts';
+import { words } from './web/words.ts';
 
 /** Every file of a folder, by its path. */
 const filesOf = (folder: string): Record<string, string> =>

@@ -1,9 +1,10 @@
 /** Small pieces of which all pages are made. */
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { remediesNl } from '../remedies.ts';
 import type { Blocker, Done, Named, ProblemJson, ToldCount } from '../types.ts';
 import { type Loaded, Problem, post } from './api.ts';
 import { Link, useFrame } from './app.tsx';
-import { isWord, remediesNl, type Word } from './words.ts';
+import { isWord, type Word } from './words.ts';
 
 const TIME_ZONE = 'Europe/Amsterdam';
 

@@ -1,8 +1,9 @@
+import { remediesNl } from '../../remedies.ts';
 import type { LaunchesView, LaunchView, ToldCount } from '../../types.ts';
 import { useLive } from '../api.ts';
 import { useFrame } from '../app.tsx';
 import { Count, Empty, Fault, Show, Table, Who } from '../ui.tsx';
-import { isWord, remediesNl } from '../words.ts';
+import { isWord } from '../words.ts';
 
 /** Quarters of an hour that a row of the table shows; the picture shows all. */
 const LAST = 4;

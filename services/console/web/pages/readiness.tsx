@@ -1,8 +1,9 @@
+import { remediesNl } from '../../remedies.ts';
 import type { CauseView, ReadinessView } from '../../types.ts';
 import { useRead } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
 import { Count, Empty, Fault, Show, Table, useNumbers, Who } from '../ui.tsx';
-import { isWord, remediesNl } from '../words.ts';
+import { isWord } from '../words.ts';
 import { Field } from './flows.tsx';
 
 /** What to chase that is shown. */
