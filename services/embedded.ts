@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { MessagePort } from 'node:worker_threads';
 import { refuseFolder, stateFile } from '#bus';
 import {
   backupInThread,
@@ -39,6 +40,7 @@ import {
   writeAddresses,
 } from './data.ts';
 import { serveInternal } from './internal.ts';
+import { Reading } from './reading.ts';
 import type { StateData } from './state.ts';
 
 /** Starts it. Rejects with `ConfigError` (settings, files) or the error of a listener (EADDRINUSE). */
@@ -63,6 +65,7 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
     leaseMs: Number(config.EDUK_KEY_LEASE_S) * 1000,
   });
   const [vault, state] = await bothOrNone(startVault, startState({ file: stateFile(folder), config }, startVault));
+  const reads = new Reading(state, { file: stateFile(folder), config });
   let doors: Awaited<ReturnType<typeof startDoors>>;
   let internal: Awaited<ReturnType<typeof serveInternal>> | undefined;
   let outbound: Sender;
@@ -75,6 +78,7 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
       servesHealth: config.EDUK_INTERNAL === undefined,
       publicUrl: config.EDUK_PUBLIC_URL?.replace(/\/+$/, ''),
       state: state.transport,
+      questions: reads,
       vault: vault.transport,
       clock: systemClock,
       operatorKey: operatorKey(config),
@@ -139,7 +143,7 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
       return await close(thrown);
     }
   } catch (thrown) {
-    await Promise.all([vault.stop(), state.stop()]);
+    await Promise.all([vault.stop(), reads.stop().then(() => state.stop())]);
     throw thrown;
   }
   const shown = console;
@@ -163,7 +167,8 @@ export async function startEmbedded(config: Config): Promise<Gateway> {
         stopWatching();
         forget();
         await Promise.all([shown.stop(1_000), doors.stop(3_000), outbound.stop(3_000)]);
-        await Promise.all([state.stop(), vault.stop(), internal?.stop()]);
+        // The state writes its journal into the file only where nobody reads it any more.
+        await Promise.all([reads.stop().then(() => state.stop()), vault.stop(), internal?.stop()]);
       })();
       return stopping;
     },
@@ -198,8 +203,13 @@ interface Thread {
   onLost(listener: (error: GatewayError) => void): void;
 }
 
+interface StateThread extends Thread {
+  /** Has the state share its file, and answer calls on this port too. */
+  share(port: MessagePort): void;
+}
+
 /** The state opens its file only once the vault has opened its own: of a data folder that cannot be used nothing changes. */
-async function startState(data: StateData, vault: Promise<unknown>): Promise<Thread> {
+async function startState(data: StateData, vault: Promise<unknown>): Promise<StateThread> {
   const worker = startThread(new URL('./state.ts', import.meta.url), {
     workerData: data,
     name: 'state',
@@ -236,6 +246,7 @@ async function startState(data: StateData, vault: Promise<unknown>): Promise<Thr
   return {
     transport,
     backup: (file) => backupInThread(worker, file),
+    share: (port) => worker.postMessage({ reads: port }, [port]),
     async stop() {
       if (!stopping) {
         stopping = true;

@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest';
-import { mayCall, type RoleName } from './roles.ts';
+import { DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
+import { FlowsServiceDefinition } from '#proto/eduk/flows/v1/flows';
+import { ReadinessServiceDefinition } from '#proto/eduk/readiness/v1/readiness';
+import { mayCall, once, questions, type RoleName } from './roles.ts';
 
 test.each<[called: RoleName, names: string[], may: boolean]>([
   ['vault', ['door'], true],
@@ -28,4 +31,11 @@ test.each<[called: RoleName, names: string[], may: boolean]>([
 test('a process of several roles is called by those of each', () => {
   expect(mayCall(['vault', 'watch'], ['delivery'])).toBe(true);
   expect(mayCall(['vault', 'watch'], ['core'])).toBe(false);
+});
+
+test('a question is a method that there is, and asking it twice changes nothing', () => {
+  const there = [DeliveryServiceDefinition, FlowsServiceDefinition, ReadinessServiceDefinition].flatMap((of) =>
+    Object.keys(of.methods).map((method) => `${of.fullName}/${method}`),
+  );
+  expect([...questions].filter((one) => !there.includes(one) || once.has(one))).toEqual([]);
 });

@@ -178,6 +178,21 @@ export const once: ReadonlySet<string> = new Set([
   'eduk.pseudonyms.v1.VaultService/rotateKeys',
 ]);
 
+/**
+ * What persons ask: methods that read a few rows, and neither write nor wait. The embedded engine answers them beside the state,
+ * so that nobody at a page waits for what is being decided.
+ */
+export const questions: ReadonlySet<string> = new Set([
+  'eduk.flows.v1.FlowsService/getFlow',
+  'eduk.flows.v1.FlowsService/findFlows',
+  'eduk.flows.v1.FlowsService/countFlows',
+  'eduk.flows.v1.FlowsService/listRefusals',
+  'eduk.flows.v1.FlowsService/listScores',
+  'eduk.delivery.v1.DeliveryService/flowRows',
+  'eduk.delivery.v1.DeliveryService/listScores',
+  'eduk.readiness.v1.ReadinessService/listNeeds',
+]);
+
 /** Modules of some services, in the order of the list. */
 export const modulesOf = (some: readonly Service[], config: Config): Promise<ServiceModule[]> =>
   Promise.all(some.flatMap(({ module }) => (module ? [module(config)] : [])));

@@ -1,9 +1,10 @@
 /**
  * The state thread of the embedded engine: SQLite, the log and every service's decider live here, where blocking on the
  * disk holds up nobody at the doors. It opens its file when told `{open: true}`, says `{ready: true}` or `{failed:
- * message}` once, then answers calls; `{stop: true}` makes it finish, close its file and end.
+ * message}` once, then answers calls; `{reads: port}` shares the file with a thread that reads it, says `{shared: true}` to
+ * that port and answers its calls as well; `{stop: true}` makes it finish, close its file and end.
  */
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { openEngine } from '#bus';
 import {
   answerBackups,
@@ -41,8 +42,14 @@ try {
     throw thrown;
   });
   recordBugs((error, service, method) => log('error', 'state_bug', { service, method, ...describeError(error) }));
-  serveOnPort(port, dispatcher(engine.implementations));
-  port.on('message', async (message: { stop?: true }) => {
+  const answers = dispatcher(engine.implementations);
+  serveOnPort(port, answers);
+  port.on('message', async (message: { stop?: true; reads?: MessagePort }) => {
+    if (message.reads) {
+      engine.share();
+      serveOnPort(message.reads, answers);
+      message.reads.postMessage({ shared: true });
+    }
     if (!message.stop) return;
     await engine.stop();
     port.close();

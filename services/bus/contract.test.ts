@@ -2,9 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { busContract } from './contract.ts';
-import { engineOver, openEngine } from './engine.ts';
+import { systemClock } from '#kernel';
+import { BesideView, Elsewhere } from './beside.ts';
+import { busContract, type Place } from './contract.ts';
+import { type Engine, type EngineOptions, engineOver, type FileEngine, openEngine } from './engine.ts';
 import { MemoryStore } from './memory.ts';
+import type { EngineView } from './port.ts';
+import { engineTables } from './tables.ts';
 
 busContract('in memory', () => {
   const store = new MemoryStore();
@@ -17,11 +21,11 @@ busContract('in memory', () => {
   };
 });
 
-busContract('on SQLite', () => {
+function onFile(open: (options: EngineOptions & { file: string }) => Engine): Place {
   const folder = mkdtempSync(join(tmpdir(), 'eduk-bus-'));
   const file = join(folder, 'state.db');
   return {
-    open: async (options) => openEngine({ file, ...options }),
+    open: async (options) => open({ file, ...options }),
     lose(stream, partition, number) {
       const db = new DatabaseSync(file);
       db.prepare(`DELETE FROM log_${stream}_${String(partition).padStart(2, '0')} WHERE number = ?`).run(number);
@@ -29,4 +33,39 @@ busContract('on SQLite', () => {
     },
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
-});
+}
+
+busContract('on SQLite', () => onFile(openEngine));
+
+busContract('on SQLite, read beside it', () => onFile((options) => readBeside(openEngine(options), options)));
+
+/** What can be read beside the engine is read there; the rest by the engine, as calls do it. */
+function readBeside(engine: FileEngine, { file, modules, clock }: EngineOptions & { file: string }): Engine {
+  engine.share();
+  const db = new DatabaseSync(file, { readOnly: true });
+  const tables = [...engineTables, ...modules.flatMap((module) => module.tables)];
+  const beside = new BesideView(db, tables, clock ?? systemClock);
+  const view = new Proxy(engine.view, {
+    get(of, name: keyof EngineView) {
+      const own = (of[name] as (...args: unknown[]) => unknown).bind(of);
+      if (name === 'onCommit') return own;
+      return (...args: unknown[]) => {
+        try {
+          return (beside[name] as (...args: unknown[]) => unknown).apply(beside, args);
+        } catch (thrown) {
+          if (!(thrown instanceof Elsewhere)) throw thrown;
+          return own(...args);
+        }
+      };
+    },
+  });
+  return {
+    ...engine,
+    view,
+    ask: async (read) => beside.asOneMoment(read),
+    async stop() {
+      db.close();
+      await engine.stop();
+    },
+  };
+}

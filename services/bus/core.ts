@@ -31,6 +31,7 @@ import {
   engineTables,
   NEVER,
   type ParkedKeyRow,
+  parkedIn,
   parkedKeys,
   parkedRecords,
   positions,
@@ -40,6 +41,7 @@ import {
   timers,
   type WaitRow,
   type WakeRow,
+  waitingIn,
   waits,
   wakes,
 } from './tables.ts';
@@ -1201,48 +1203,14 @@ export class Core implements Reader {
     if (this.#unit.keep().length > 0) throw new GatewayError('gateway.bug', 'a note appends no events');
   }
 
-  waiting(filter: { consumer?: string; what?: string; scope?: string; limit?: number }): readonly WaitingRow[] {
-    const limit = filter.limit ?? 100;
-    const found: WaitingRow[] = [];
-    const consumers = filter.consumer === undefined ? this.#members.map((member) => member.name) : [filter.consumer];
-    for (const consumer of consumers) {
-      const rows =
-        filter.what === undefined
-          ? this.#rows.list(waits, {
-              equals: filter.scope === undefined ? [consumer] : [consumer, filter.scope],
-              limit,
-            })
-          : this.#rows.list(waits, {
-              index: 'what',
-              equals: [consumer, filter.what, ...(filter.scope === undefined ? [] : [filter.scope])],
-              limit,
-            });
-      for (const row of rows)
-        found.push({
-          consumer,
-          what: row.what,
-          scope: row.scope,
-          record: recordOf(row),
-          sinceMs: row.sinceMs,
-          deadlineMs: row.deadlineMs,
-        });
-      if (found.length >= limit) break;
-    }
-    return found.slice(0, limit);
+  waiting(filter: Parameters<EngineView['waiting']>[0]): readonly WaitingRow[] {
+    const { consumer, what, scope, limit = 100 } = filter;
+    if (consumer !== undefined || (what ?? scope) === undefined) return waitingIn(this.#rows, filter);
+    return this.#members.flatMap(({ name }) => waitingIn(this.#rows, { ...filter, consumer: name })).slice(0, limit);
   }
 
-  parked(limit = 100): readonly ParkedRow[] {
-    return this.#rows
-      .list(parkedKeys, { equals: [], limit })
-      .map(({ consumer, stream, key, code, sinceMs, flowId, firstSeq, nextSeq }) => ({
-        consumer,
-        stream,
-        key,
-        code,
-        sinceMs,
-        events: nextSeq - firstSeq,
-        flowId,
-      }));
+  parked(limit?: number): readonly ParkedRow[] {
+    return parkedIn(this.#rows, limit);
   }
 
   ages(): readonly AgeRow[] {

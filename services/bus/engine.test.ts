@@ -80,6 +80,11 @@ describe('a data file', () => {
     expect(() => openEngine({ file, modules: [] })).toThrow(
       expect.objectContaining({ message: expect.stringContaining('in use') }),
     );
+    // Also where other threads of its own may read it.
+    engine.share();
+    expect(() => openEngine({ file, modules: [] })).toThrow(
+      expect.objectContaining({ message: expect.stringContaining('in use') }),
+    );
     await engine.stop();
   });
 

@@ -85,13 +85,15 @@ export const openStore = (file: string, modules: readonly ServiceModule[], remem
 export interface FileEngine extends Engine {
   /** Writes all that is committed at one moment into a new file, while everything goes on. */
   backup(file: string): Promise<void>;
+  /** From now on `openBeside` may read the file; another gateway is still told that it is in use. */
+  share(): void;
 }
 
 /** Opens the embedded engine on a file of its own; throws as `openStore`. */
 export function openEngine(options: EngineOptions & { file: string; remembers?: Wants }): FileEngine {
   const store = openStore(options.file, options.modules, options.remembers);
   try {
-    return { ...engineOver(store, options), backup: (file) => store.backup(file) };
+    return { ...engineOver(store, options), backup: (file) => store.backup(file), share: () => store.share() };
   } catch (thrown) {
     store.close();
     throw thrown;

@@ -1,5 +1,6 @@
 export { allOf, together } from './all.ts';
 export { type AsideRow, asideTable, SetAside } from './aside.ts';
+export { type Beside, openBeside } from './beside.ts';
 export { callBegan } from './calls.ts';
 export type { CopiedTable, CopyPlace, Tally } from './copy/place.ts';
 export type { PostgresWay } from './copy/postgres.ts';

@@ -4,7 +4,8 @@ import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from 'no
 import { ConfigError, GatewayError, PARTITIONS, uuidText } from '#kernel';
 import type { Cell, Cells, Layout } from './cells.ts';
 import { layoutOf } from './cells.ts';
-import type { KeyValue, ListOptions, LogRecord, Table } from './port.ts';
+import type { ListOptions, LogRecord, Table } from './port.ts';
+import { arrays, list, marks, quoted, SqliteRows } from './sqlite-rows.ts';
 import { type AppendedRecord, type Change, type LaneRow, type Reference, type Store, StoreFailure } from './store.ts';
 
 /** Raised when a release reads or writes the file in a way that an older one would not understand. */
@@ -23,16 +24,11 @@ const BACKUP_PAGES = 256;
 const BATCH = 8;
 
 const sqlType = { text: 'TEXT', int: 'INTEGER', real: 'REAL', blob: 'BLOB', json: 'TEXT' } as const;
-const quoted = (name: string): string => `"${name}"`;
-const list = (names: readonly string[]): string => names.map(quoted).join(', ');
-const marks = (count: number): string => `(${Array(count).fill('?').join(', ')})`;
 
 interface TableStatements {
-  get: StatementSync;
   put: StatementSync;
   putBatch: StatementSync;
   remove: StatementSync;
-  lists: Map<string, StatementSync>;
 }
 
 interface LaneStatements {
@@ -72,7 +68,7 @@ export class SqliteStore implements Store {
   readonly #tables = new Map<string, TableStatements>();
   readonly #lanes = new Map<string, LaneStatements>();
   readonly #claim: StatementSync;
-  readonly #claimed: StatementSync;
+  readonly #rows: SqliteRows;
   readonly #reclaim: StatementSync;
   readonly #answer: StatementSync;
   readonly #unanswer: StatementSync;
@@ -108,15 +104,13 @@ export class SqliteStore implements Store {
       throw thrown;
     }
     this.#claim = this.#db.prepare('INSERT OR IGNORE INTO bus_references (claim, answer) VALUES (?, ?)');
-    this.#claimed = this.#arrays(
-      'SELECT a.digest, a.digest_version, a.answer, a.flow, a.until_ms, r.answer FROM bus_references r JOIN bus_answers a ON a.id = r.answer WHERE r.claim = ?',
-    );
+    this.#rows = new SqliteRows(this.#db);
     this.#reclaim = this.#db.prepare('UPDATE bus_references SET answer = ? WHERE claim = ?');
     this.#answer = this.#db.prepare(
       'INSERT INTO bus_answers (id, claim, digest, digest_version, answer, flow, until_ms) VALUES (?, ?, ?, ?, ?, ?, ?)',
     );
     this.#unanswer = this.#db.prepare('DELETE FROM bus_answers WHERE id = ?');
-    this.#journal = this.#arrays('PRAGMA wal_checkpoint(NOOP)');
+    this.#journal = arrays(this.#db, 'PRAGMA wal_checkpoint(NOOP)');
     this.#setLane = this.#db.prepare(
       'INSERT OR REPLACE INTO bus_lanes (stream, partition, head, first) VALUES (?, ?, ?, ?)',
     );
@@ -124,8 +118,7 @@ export class SqliteStore implements Store {
 
   #open(tables: readonly Table[]): void {
     const db = this.#db;
-    // One process owns the file; a second one is told so instead of sharing it.
-    db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 500;');
+    db.exec('PRAGMA busy_timeout = 500');
     const version = Number(Object.values(db.prepare('PRAGMA user_version').get()!)[0]);
     const application = Number(Object.values(db.prepare('PRAGMA application_id').get()!)[0]);
     const isEmpty = Number(Object.values(db.prepare('SELECT count(*) FROM sqlite_schema').get()!)[0]) === 0;
@@ -139,6 +132,10 @@ export class SqliteStore implements Store {
       `PRAGMA page_size = ${PAGE}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${JOURNAL_PAGES};
        PRAGMA cache_size = -${CACHE_KIB}; PRAGMA journal_size_limit = ${JOURNAL_PAGES * PAGE * 2}; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;`,
     );
+    // One process owns the file; a second one is told so instead of sharing it. Said only once the journal is open: one that was
+    // opened so can never be shared, not even with another thread.
+    db.prepare('SELECT count(*) FROM sqlite_schema').get();
+    db.exec('PRAGMA locking_mode = EXCLUSIVE');
     db.exec('BEGIN IMMEDIATE');
     try {
       db.exec(`PRAGMA application_id = ${APPLICATION}; PRAGMA user_version = ${SCHEMA_VERSION};
@@ -196,12 +193,6 @@ export class SqliteStore implements Store {
     }
   }
 
-  #arrays(sql: string): StatementSync {
-    const statement = this.#db.prepare(sql);
-    statement.setReturnArrays(true);
-    return statement;
-  }
-
   #of(layout: Layout): TableStatements {
     let of = this.#tables.get(layout.name);
     if (of === undefined) {
@@ -222,11 +213,9 @@ export class SqliteStore implements Store {
           ? `INSERT INTO ${name} (${list(columns)}) VALUES ${Array(rows).fill(marks(columns.length)).join(', ')} ON CONFLICT (${list(columns.slice(0, keySize))}) ${update}`
           : `INSERT OR REPLACE INTO ${name} (${list(columns)}) VALUES ${Array(rows).fill(marks(columns.length)).join(', ')}`;
       of = {
-        get: this.#arrays(`SELECT ${list(columns)} FROM ${name} WHERE ${match}`),
         put: this.#db.prepare(put(1)),
         putBatch: this.#db.prepare(put(BATCH)),
         remove: this.#db.prepare(`DELETE FROM ${name} WHERE ${match}`),
-        lists: new Map(),
       };
       this.#tables.set(layout.name, of);
     }
@@ -243,7 +232,8 @@ export class SqliteStore implements Store {
       const add = (rows: number): string =>
         `INSERT INTO ${name} (number, id, key, type, flow, school, trace, time_ms, data, claim, digest, digest_version) VALUES ${Array(rows).fill(marks(12)).join(', ')}`;
       of = {
-        read: this.#arrays(
+        read: arrays(
+          this.#db,
           `SELECT number, id, key, type, flow, school, trace, time_ms, data FROM ${name} WHERE number > ? ORDER BY number LIMIT ?`,
         ),
         add: this.#db.prepare(add(1)),
@@ -260,41 +250,11 @@ export class SqliteStore implements Store {
   }
 
   get(layout: Layout, key: readonly Cell[]): Cells | undefined {
-    try {
-      return this.#of(layout).get.get(...(key as SQLInputValue[]).slice(0, layout.keySize)) as unknown as
-        | Cells
-        | undefined;
-    } catch (thrown) {
-      throw new StoreFailure(thrown);
-    }
+    return this.#rows.get(layout, key);
   }
 
   list(layout: Layout, options: ListOptions): readonly Cells[] {
-    const { index = '', equals, after = [], descending = false, limit } = options;
-    const order = layout.orders.get(index);
-    if (order === undefined) throw new GatewayError('gateway.bug', `table ${layout.name} has no index ${index}`);
-    if (equals.length + after.length > order.length)
-      throw new GatewayError('gateway.bug', `too many values to list ${layout.name}`);
-    const of = this.#of(layout);
-    const id = `${index} ${equals.length} ${after.length} ${descending}`;
-    let statement = of.lists.get(id);
-    if (statement === undefined) {
-      const columns = order.map((at) => layout.columns[at]!);
-      const match = columns.slice(0, equals.length).map((column) => `${quoted(column)} = ?`);
-      const rest = columns.slice(equals.length, equals.length + after.length);
-      if (rest.length > 0) match.push(`(${list(rest)}) ${descending ? '<' : '>'} ${marks(rest.length)}`);
-      statement = this.#arrays(
-        `SELECT ${list(layout.columns)} FROM ${quoted(layout.name)}${match.length > 0 ? ` WHERE ${match.join(' AND ')}` : ''}` +
-          ` ORDER BY ${columns.map((column) => `${quoted(column)}${descending ? ' DESC' : ''}`).join(', ')} LIMIT ?`,
-      );
-      of.lists.set(id, statement);
-    }
-    const values = [...equals, ...after].map((value: KeyValue) => (typeof value === 'bigint' ? Number(value) : value));
-    try {
-      return statement.all(...values, limit === undefined || limit === Infinity ? -1 : limit) as unknown as Cells[];
-    } catch (thrown) {
-      throw new StoreFailure(thrown);
-    }
+    return this.#rows.list(layout, options);
   }
 
   read(stream: string, partition: number, after: number, limit: number): readonly LogRecord[] {
@@ -333,17 +293,9 @@ export class SqliteStore implements Store {
       const id = this.#answerId(rememberUntilMs);
       const isNew = this.#claim.run(claim, id).changes === 1;
       if (!isNew) {
-        const [d, version, a, flow, until, old] = this.#claimed.get(claim) as unknown as [
-          Uint8Array,
-          number,
-          Uint8Array,
-          Uint8Array,
-          number,
-          number,
-        ];
-        if (until > nowMs)
-          return { claim, digest: d, digestVersion: version, answer: a, flowId: flow, rememberUntilMs: until };
-        this.#unanswer.run(old);
+        const { place, ...known } = this.#rows.claimed(claim)!;
+        if (known.rememberUntilMs > nowMs) return known;
+        this.#unanswer.run(place);
         this.#reclaim.run(id, claim);
       }
       this.#answer.run(id, claim, digest, digestVersion, answer, flowId, rememberUntilMs);
@@ -352,16 +304,7 @@ export class SqliteStore implements Store {
   }
 
   reference(claim: Uint8Array): Reference | undefined {
-    const found = this.#do(() => this.#claimed.get(claim)) as unknown as Columns | undefined;
-    if (found === undefined) return undefined;
-    const [digest, digestVersion, answer, flowId, rememberUntilMs] = found as [
-      Uint8Array,
-      number,
-      Uint8Array,
-      Uint8Array,
-      number,
-    ];
-    return { claim, digest, digestVersion, answer, flowId, rememberUntilMs };
+    return this.#rows.reference(claim);
   }
 
   /** Answers stand in the order of the day after which they may be forgotten. */
@@ -506,6 +449,15 @@ export class SqliteStore implements Store {
     const [, pages] = this.#do(() => this.#journal.get() as unknown as [number, number, number]);
     // Just before SQLite would do it by itself, within a commit that somebody waits for.
     if (pages >= JOURNAL_PAGES * 0.8) this.#do(() => this.#db.exec('PRAGMA wal_checkpoint(PASSIVE)'));
+  }
+
+  /** From now on other threads may read the file while this one writes; other gateways are still refused. */
+  share(): void {
+    this.#do(() => {
+      this.#db.exec('PRAGMA locking_mode = NORMAL');
+      // The lock goes with the next reading.
+      this.#db.prepare('SELECT count(*) FROM bus_meta').get();
+    });
   }
 
   /** Copies the file a little at a time; what is committed meanwhile is in the copy as well, wholly or not at all. */

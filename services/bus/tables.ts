@@ -1,4 +1,4 @@
-import { type LogRecord, table } from './port.ts';
+import { type LogRecord, type ParkedRow, type Reader, table, type WaitingRow } from './port.ts';
 
 /**
  * The engine's own rows. They are tables like any other, so that a unit's timers, waits and positions are saved by the
@@ -177,3 +177,38 @@ export const timers = table<TimerTableRow>({
 
 /** All of them. */
 export const engineTables = [positions, waits, scopes, wakes, parkedKeys, parkedRecords, timers] as const;
+
+/** What waits of one consumer, or of all. `what` and `scope` are of one consumer. */
+export function waitingIn(
+  rows: Reader,
+  { consumer, what, scope, limit = 100 }: { consumer?: string; what?: string; scope?: string; limit?: number },
+): readonly WaitingRow[] {
+  const within = scope === undefined ? [] : [scope];
+  const listed =
+    consumer === undefined
+      ? rows.list(waits, { equals: [], limit })
+      : what === undefined
+        ? rows.list(waits, { equals: [consumer, ...within], limit })
+        : rows.list(waits, { index: 'what', equals: [consumer, what, ...within], limit });
+  return listed.map((row) => ({
+    consumer: row.consumer,
+    what: row.what,
+    scope: row.scope,
+    record: recordOf(row),
+    sinceMs: row.sinceMs,
+    deadlineMs: row.deadlineMs,
+  }));
+}
+
+export const parkedIn = (rows: Reader, limit = 100): readonly ParkedRow[] =>
+  rows
+    .list(parkedKeys, { equals: [], limit })
+    .map(({ consumer, stream, key, code, sinceMs, flowId, firstSeq, nextSeq }) => ({
+      consumer,
+      stream,
+      key,
+      code,
+      sinceMs,
+      events: nextSeq - firstSeq,
+      flowId,
+    }));

@@ -82,6 +82,8 @@ export interface DoorOptions {
   /** Default: the bound HTTP address. */
   publicUrl: string | undefined;
   state: Transport;
+  /** Answers questions of persons beside the state; default: the state. */
+  questions?: Transport | undefined;
   vault: Transport;
   clock: Clock;
   /** Where operators sign in at a provider of their own. */
@@ -152,6 +154,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   );
   const vaultWithNames = withAskedNames(reached.vault, chain, names);
   const services = { ...reached, vault: audited(vaultWithNames, audit, operatorCaller.oin) };
+  const { flows, delivery, readiness } = connectServices(options.questions ?? state, vault);
   const { digestKey, cursorKey, tokenKey, devKey } = await services.vault.doorKeys({});
   const secrets = new HmacKey(tokenKey);
   await chain.start();
@@ -180,6 +183,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   const door: Door = {
     telemetry,
     services,
+    asked: { flows, delivery, readiness },
     chain,
     clock,
     dialler,

@@ -41,6 +41,8 @@ export interface Services {
 /** What the stages share. */
 export interface Door {
   services: Services;
+  /** What persons ask of some of them, who wait for nothing that comes in meanwhile: `questions` of `services/roles.ts`. */
+  asked: Pick<Services, 'flows' | 'delivery' | 'readiness'>;
   chain: Chain;
   clock: Clock;
   /** Key of content digests and reference keys. */

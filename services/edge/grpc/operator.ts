@@ -539,7 +539,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
   showFlow: async (request: op.ShowFlowRequest, gate) => {
     const row = await flowOf(gate, operator, { ...request, method: '' });
     return {
-      flow: await present(gate, row, request.reference),
+      flow: await present(gate, operator, row, request.reference),
       partyOin: row.partyOin,
       partyName: gate.door.chain.party(row.partyOin)?.name ?? '',
     };

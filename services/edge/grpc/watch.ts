@@ -602,7 +602,7 @@ export async function serveWatchFlow(
 ): Promise<void> {
   let told = '';
   while (!call.cancelled && !over.aborted) {
-    const flow = await present(gate, await flowOf(gate, caller, request), request.reference);
+    const flow = await present(gate, caller, await flowOf(gate, caller, request), request.reference);
     const now = `${flow.state} ${flow.steps.length} ${flow.steps.map(({ state }) => state).join()}`;
     if (now !== told) {
       told = now;

@@ -64,6 +64,7 @@ export async function startOutbound(options: OutboundOptions): Promise<Sender> {
   const door: Door = {
     telemetry,
     services,
+    asked: services,
     chain,
     clock,
     dialler,

@@ -40,6 +40,9 @@ interface AskedFlow {
   partyOin?: string;
 }
 
+/** A person waits for nothing that comes in meanwhile; programs, which ask for each message of theirs, go the way of the messages. */
+const waysOf = (door: Gate['door'], { kind }: Caller) => (kind === 'operator' ? door.asked : door.services);
+
 /** The flow a caller means; state.missing for another party's. */
 export async function flowOf(gate: Gate, caller: Caller, asked: AskedFlow): Promise<FlowRow> {
   const flow = await settle(gate.door, () => flowNow(gate, caller, asked));
@@ -51,7 +54,7 @@ export async function flowOf(gate: Gate, caller: Caller, asked: AskedFlow): Prom
 export async function flowNow({ door }: Gate, caller: Caller, asked: AskedFlow): Promise<FlowRow | undefined> {
   const party = caller.kind === 'operator' ? (asked.partyOin ?? '') : caller.oin;
   if (asked.flowId) {
-    const { flow } = await door.services.flows.getFlow({
+    const { flow } = await waysOf(door, caller).flows.getFlow({
       flowId: asked.flowId,
       partyOin: '',
       referenceKey: new Uint8Array(0),
@@ -67,7 +70,7 @@ export async function flowNow({ door }: Gate, caller: Caller, asked: AskedFlow):
   // All at once: one after the other, each would wait behind what comes in.
   const found = await Promise.all(
     (asked.method ? [asked.method] : writeMethods).map((method) =>
-      door.services.flows.getFlow({
+      waysOf(door, caller).flows.getFlow({
         flowId: '',
         partyOin: party,
         referenceKey: referenceKey(door, party, method, asked.reference),
@@ -114,8 +117,8 @@ function toldOf({ state, standard, attempts, status, cause, nextMs }: FlowDelive
 }
 
 /** Steps of the services, then what became of its events at each receiver. */
-export async function present(gate: Gate, row: FlowRow, reference: string): Promise<Flow> {
-  const { deliveries } = await gate.door.services.delivery.flowRows({ flowId: row.flowId });
+export async function present(gate: Gate, caller: Caller, row: FlowRow, reference: string): Promise<Flow> {
+  const { deliveries } = await waysOf(gate.door, caller).delivery.flowRows({ flowId: row.flowId });
   const steps: FlowStep[] = row.steps.map((step) => ({ ...step, receiverOin: '', losses: [] }));
   for (const delivery of deliveries)
     steps.push({

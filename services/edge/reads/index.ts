@@ -423,9 +423,9 @@ const getFlow: Read = async (request: GetFlowRequest, caller, gate) => {
     throw new GatewayError('wire.invalid', 'wait_ms is 0 to 30,000.', { where: 'wait_ms' });
   // Whose flow it is comes first: nobody waits for another party's.
   const row = await flowOf(gate, caller, request);
-  if (request.waitMs === 0n || row.outcome) return { flow: await present(gate, row, request.reference) };
+  if (request.waitMs === 0n || row.outcome) return { flow: await present(gate, caller, row, request.reference) };
   const { flow } = await gate.door.services.flows.awaitDecision({ flowId: row.flowId, waitMs: request.waitMs });
-  return { flow: await present(gate, flow ? { ...flow, method: row.method } : row, request.reference) };
+  return { flow: await present(gate, caller, flow ? { ...flow, method: row.method } : row, request.reference) };
 };
 
 /** Unary reads of the public surface. */

@@ -93,7 +93,7 @@ async function cellsOf(
   const cells: NeedCell[] = [];
   let { after } = asked;
   for (;;) {
-    const page = await door.services.readiness.listNeeds({ ...asked, after });
+    const page = await door.asked.readiness.listNeeds({ ...asked, after });
     cells.push(...page.cells);
     if (!all || page.next === '') return { cells, next: page.next };
     after = page.next;

@@ -26,7 +26,7 @@ function gateOf(
       mandates.map((one) => Mandate.fromPartial({ partyOin: PARTY, state: MANDATE_STATE_ACTIVE, ...one })),
   };
   const seen = new Map(certificates.map(([oin, days]) => [oin, now + days * DAY]));
-  const gate = { door: { clock: { now: () => now }, services, chain }, certificates: { seen: () => seen } };
+  const gate = { door: { clock: { now: () => now }, asked: services, chain }, certificates: { seen: () => seen } };
   return gate as unknown as Gate;
 }
 const card = (gate: Gate) => scorecard({ fromDay: '', untilDay: '' }, PARTY, gate);

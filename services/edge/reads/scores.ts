@@ -27,7 +27,7 @@ export async function scorecard(
   oin: string,
   gate: Gate,
 ): Promise<Scorecard> {
-  const { clock, services } = gate.door;
+  const { clock, asked: of } = gate.door;
   const until = untilDay || dutchDay(clock.now());
   if (!isDay(until)) throw new GatewayError('wire.invalid', 'A day is YYYY-MM-DD.', { where: 'until_day' });
   const from = fromDay || dayAfter(until, 1 - USUAL_DAYS);
@@ -37,8 +37,8 @@ export async function scorecard(
     throw new GatewayError('wire.invalid', 'A scorecard is of 400 days at most.', { where: 'from_day' });
   const asked = { partyOin: oin, fromDay: from, untilDay: until };
   const [{ rows: sent }, { rows: taken }] = await Promise.all([
-    services.flows.listScores(asked),
-    services.delivery.listScores(asked),
+    of.flows.listScores(asked),
+    of.delivery.listScores(asked),
   ]);
   const days = [...new Set([...sent, ...taken].map(({ day }) => day))].sort();
   const standards = [...new Set(taken.map(({ standard }) => standard))].sort();

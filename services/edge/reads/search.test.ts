@@ -14,7 +14,7 @@ function setUp(flows: readonly FlowRow[], method = '') {
     door: {
       digestKey: new HmacKey(new Uint8Array(32)),
       chain: { party: () => undefined },
-      services: {
+      asked: {
         flows: {
           async getFlow(request: GetFlowRequest) {
             asked.get.push(request);

@@ -37,7 +37,7 @@ export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Pro
   const text = request.text.trim();
   const limit = Math.min(request.limit || USUAL, MOST);
   const school = isBrin(request.schoolOin) ? schoolOin(request.schoolOin) : request.schoolOin;
-  const { flows } = gate.door.services;
+  const { flows } = gate.door.asked;
   const ask = { schoolOin: school, subject: '', key: '', limit, partyOin, state, beforeMs };
   const fits = (flow: FlowRow): boolean =>
     (school === '' || flow.schoolOin === school) &&
@@ -77,11 +77,11 @@ export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Pro
 }
 
 export async function showOverview(gate: Gate): Promise<op.ShowOverviewResponse> {
-  const { flows, delivery } = gate.door.services;
+  const { asked, services } = gate.door;
   const [{ minutes, counts, coveredFromMs }, { notes }, { endpoints }] = await Promise.all([
-    flows.countFlows({}),
-    flows.listRefusals({ schoolOin: '', orderId: '', productId: '', limit: MOST }),
-    delivery.listEndpoints({ idle: true, partyOin: '' }),
+    asked.flows.countFlows({}),
+    asked.flows.listRefusals({ schoolOin: '', orderId: '', productId: '', limit: MOST }),
+    services.delivery.listEndpoints({ idle: true, partyOin: '' }),
   ]);
   const since = BigInt(gate.door.clock.now() - DAY_MS);
   const refusals = notes.filter(({ atMs }) => atMs >= since);
