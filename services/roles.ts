@@ -184,6 +184,7 @@ export const once: ReadonlySet<string> = new Set([
  */
 export const questions: ReadonlySet<string> = new Set([
   'eduk.flows.v1.FlowsService/getFlow',
+  'eduk.flows.v1.FlowsService/findReferences',
   'eduk.flows.v1.FlowsService/findFlows',
   'eduk.flows.v1.FlowsService/countFlows',
   'eduk.flows.v1.FlowsService/listRefusals',

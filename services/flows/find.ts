@@ -6,6 +6,7 @@ import { findReads, READ } from './reads.ts';
 import { type FlowTableRow, flowsTable } from './tables.ts';
 
 const PAGE = 1000;
+const FEW = 8;
 /** Rows looked at, newest first, of those that the index gives. */
 const LOOKED_AT = 20_000;
 const MOST_FOUND = 1000;
@@ -106,9 +107,17 @@ function* newest(
 
 /** Rows whose subject begins with the key of its sender, newest first; undefined = they are too many to put in order. */
 function underKey(engine: EngineView, key: string, before: string | undefined): Readonly<FlowTableRow>[] | undefined {
-  const page = engine.list(flowsTable, { index: 'by_subject', equals: [], after: [`${key}~`], limit: PAGE });
-  const rows = page.filter(({ subject }) => subject.startsWith(`${key}~`));
-  if (rows.length === PAGE) return undefined;
+  const isUnder = ({ subject }: Readonly<FlowTableRow>) => subject.startsWith(`${key}~`);
+  const rows: Readonly<FlowTableRow>[] = [];
+  // Most keys begin none: not a thousand of others' are read to find that out.
+  for (let last: Readonly<FlowTableRow> | undefined, limit = FEW; rows.length < PAGE; limit = PAGE) {
+    const after = last === undefined ? [`${key}~`] : [last.subject, last.flowId];
+    const page = engine.list(flowsTable, { index: 'by_subject', equals: [], after, limit });
+    rows.push(...page.filter(isUnder));
+    last = page.at(-1);
+    if (last === undefined || page.length < limit || !isUnder(last)) break;
+  }
+  if (rows.length >= PAGE) return undefined;
   return rows
     .filter(({ flowId }) => before === undefined || flowId < before)
     .sort((a, b) => (a.flowId < b.flowId ? 1 : -1));

@@ -1,5 +1,5 @@
 /** Answers eduk.flows.v1 from rows as of the last commit, and from what rests in the engine. */
-import { callBegan, type EngineView } from '#bus';
+import { allOf, callBegan, type EngineView } from '#bus';
 import { GatewayError, type Handlers, type Implementation, implement, type Waiters } from '#kernel';
 import { type FlowRow, FlowsServiceDefinition, type Step } from '#proto/eduk/flows/v1/flows';
 import { type EventName, events } from '#proto/events';
@@ -16,6 +16,7 @@ import { type FlowTableRow, flowsTable, reads, type StepCell } from './tables.ts
 const LONGEST_WAIT_MS = 30_000;
 /** How long a question about a flow that no row knows waits until this service has read what was accepted. */
 const CATCH_UP_MS = 3000;
+const MOST_REFERENCES = 100;
 
 export function serve(engine: EngineView, waiters: Waiters): readonly Implementation[] {
   const resting = new Resting(engine);
@@ -30,6 +31,14 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
   const left = (ms: number) => callBegan() + ms - performance.now();
   const behind = () => engine.ages().some(({ consumer, unread }) => consumer === 'flows' && unread > 0);
 
+  const byReference = (partyOin: string, method: string, referenceKey: Uint8Array): FlowRow | undefined => {
+    const found = engine.flowOf({ partyOin, method, referenceKey });
+    if (found === undefined) return undefined;
+    const known = row(found);
+    // Accepted a moment ago: the reference stands before this service has read the event.
+    return { ...(known ? flowRow(known, resting) : acceptedOnly(found, partyOin)), method };
+  };
+
   const handlers: Handlers<typeof FlowsServiceDefinition> = {
     async getFlow({ flowId, partyOin, referenceKey, method }) {
       if (flowId !== '') {
@@ -42,11 +51,12 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
       }
       if (partyOin === '' || method === '')
         throw new GatewayError('wire.invalid', 'Name a flow, or sender, method and reference.', { where: 'flow_id' });
-      const found = engine.flowOf({ partyOin, method, referenceKey });
-      if (found === undefined) return { flow: undefined };
-      const known = row(found);
-      // Accepted a moment ago: the reference stands before this service has read the event.
-      return { flow: { ...(known ? flowRow(known, resting) : acceptedOnly(found, partyOin)), method } };
+      return { flow: byReference(partyOin, method, referenceKey) };
+    },
+    findReferences({ partyOin, references }) {
+      if (references.length > MOST_REFERENCES) throw new GatewayError('gateway.bug', 'So many methods there are not.');
+      const found = allOf(references, ({ method, key }) => byReference(partyOin, method, key));
+      return { flows: found.filter((flow) => flow !== undefined) };
     },
     async awaitDecision({ flowId, waitMs }) {
       const decided = () => {

@@ -67,18 +67,14 @@ export async function flowNow({ door }: Gate, caller: Caller, asked: AskedFlow):
   }
   if (!asked.reference || !party)
     throw new GatewayError('wire.invalid', 'Name a flow, or a reference and its party.', { where: 'flow_id' });
-  // All at once: one after the other, each would wait behind what comes in.
-  const found = await Promise.all(
-    (asked.method ? [asked.method] : writeMethods).map((method) =>
-      waysOf(door, caller).flows.getFlow({
-        flowId: '',
-        partyOin: party,
-        referenceKey: referenceKey(door, party, method, asked.reference),
-        method,
-      }),
-    ),
-  );
-  return found.find(({ flow }) => flow && isWithin(caller, flow))?.flow;
+  const { flows } = await waysOf(door, caller).flows.findReferences({
+    partyOin: party,
+    references: (asked.method ? [asked.method] : writeMethods).map((method) => ({
+      method,
+      key: referenceKey(door, party, method, asked.reference),
+    })),
+  });
+  return flows.find((flow) => isWithin(caller, flow));
 }
 
 /** What a token for one school may know of: messages about that school. */

@@ -1,6 +1,11 @@
 import { expect, test } from 'vitest';
 import { HmacKey, newId } from '#kernel';
-import { type FindFlowsRequest, FlowRow, type GetFlowRequest } from '#proto/eduk/flows/v1/flows';
+import {
+  type FindFlowsRequest,
+  type FindReferencesRequest,
+  FlowRow,
+  type GetFlowRequest,
+} from '#proto/eduk/flows/v1/flows';
 import { ListFlowsRequest } from '#proto/eduk/operator/v1/operator';
 import type { Gate } from '../gate.ts';
 import { searchFlows } from './search.ts';
@@ -9,7 +14,11 @@ const SENDER = '00000001000000000002';
 
 /** A gateway where these are flows, and one of them stands under each reference; it says what it was asked. */
 function setUp(flows: readonly FlowRow[], method = '') {
-  const asked = { get: [] as GetFlowRequest[], find: [] as FindFlowsRequest[] };
+  const asked = {
+    get: [] as GetFlowRequest[],
+    references: [] as FindReferencesRequest[],
+    find: [] as FindFlowsRequest[],
+  };
   const gate = {
     door: {
       digestKey: new HmacKey(new Uint8Array(32)),
@@ -18,7 +27,11 @@ function setUp(flows: readonly FlowRow[], method = '') {
         flows: {
           async getFlow(request: GetFlowRequest) {
             asked.get.push(request);
-            return { flow: flows.find(({ flowId }) => request.flowId === flowId || request.method === method) };
+            return { flow: flows.find(({ flowId }) => request.flowId === flowId) };
+          },
+          async findReferences(request: FindReferencesRequest) {
+            asked.references.push(request);
+            return { flows: request.references.some((one) => one.method === method) ? flows.slice(0, 1) : [] };
           },
           async findFlows(request: FindFlowsRequest) {
             asked.find.push(request);
@@ -42,8 +55,10 @@ test('what is no reference of the sender is looked for once, and nothing is wait
   const order = flow('order-1');
   const { asked, search } = setUp([order]);
   expect(await search({ text: 'order-1', partyOin: SENDER })).toEqual([order.flowId]);
-  expect(asked.get.length).toBeGreaterThan(1);
-  expect(new Set(asked.get.map(({ method }) => method)).size).toBe(asked.get.length);
+  expect(asked.references.length).toBe(1);
+  const methods = asked.references[0]!.references.map(({ method }) => method);
+  expect(methods.length).toBeGreaterThan(1);
+  expect(new Set(methods).size).toBe(methods.length);
   expect(asked.find).toEqual([expect.objectContaining({ subject: 'order-1', partyOin: SENDER })]);
 });
 

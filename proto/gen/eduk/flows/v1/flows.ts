@@ -49,6 +49,25 @@ export interface GetFlowRequest {
   method: string;
 }
 
+/** A reference of one sender by each method that it can belong to. */
+export interface FindReferencesRequest {
+  partyOin: string;
+  /** At most 100. */
+  references: Reference[];
+}
+
+/** By one method. */
+export interface Reference {
+  method: string;
+  /** Keyed digest of the reference. */
+  key: Uint8Array;
+}
+
+/** Those that stand for a flow, in the order in which they were asked for. */
+export interface FindReferencesResponse {
+  flows: FlowRow[];
+}
+
 /** It, where known. */
 export interface GetFlowResponse {
   flow: FlowRow | undefined;
@@ -815,6 +834,249 @@ export const GetFlowRequest: MessageFns<GetFlowRequest> = {
     message.partyOin = object.partyOin ?? "";
     message.referenceKey = object.referenceKey ?? new Uint8Array(0);
     message.method = object.method ?? "";
+    return message;
+  },
+};
+
+function createBaseFindReferencesRequest(): FindReferencesRequest {
+  return { partyOin: "", references: [] };
+}
+
+export const FindReferencesRequest: MessageFns<FindReferencesRequest> = {
+  encode(message: FindReferencesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyOin !== "") {
+      writer.uint32(10).string(message.partyOin);
+    }
+    for (const v of message.references) {
+      Reference.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindReferencesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindReferencesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.references.push(Reference.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FindReferencesRequest {
+    return {
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      references: globalThis.Array.isArray(object?.references)
+        ? object.references.map((e: any) => Reference.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: FindReferencesRequest): unknown {
+    const obj: any = {};
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.references?.length) {
+      obj.references = message.references.map((e) => Reference.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FindReferencesRequest>): FindReferencesRequest {
+    return FindReferencesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FindReferencesRequest>): FindReferencesRequest {
+    const message = createBaseFindReferencesRequest();
+    message.partyOin = object.partyOin ?? "";
+    message.references = object.references?.map((e) => Reference.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseReference(): Reference {
+  return { method: "", key: new Uint8Array(0) };
+}
+
+export const Reference: MessageFns<Reference> = {
+  encode(message: Reference, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.method !== "") {
+      writer.uint32(10).string(message.method);
+    }
+    if (message.key.length !== 0) {
+      writer.uint32(18).bytes(message.key);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Reference {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReference();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Reference {
+    return {
+      method: isSet(object.method) ? globalThis.String(object.method) : "",
+      key: isSet(object.key) ? bytesFromBase64(object.key) : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: Reference): unknown {
+    const obj: any = {};
+    if (message.method !== "") {
+      obj.method = message.method;
+    }
+    if (message.key.length !== 0) {
+      obj.key = base64FromBytes(message.key);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Reference>): Reference {
+    return Reference.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Reference>): Reference {
+    const message = createBaseReference();
+    message.method = object.method ?? "";
+    message.key = object.key ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseFindReferencesResponse(): FindReferencesResponse {
+  return { flows: [] };
+}
+
+export const FindReferencesResponse: MessageFns<FindReferencesResponse> = {
+  encode(message: FindReferencesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.flows) {
+      FlowRow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindReferencesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindReferencesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flows.push(FlowRow.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FindReferencesResponse {
+    return { flows: globalThis.Array.isArray(object?.flows) ? object.flows.map((e: any) => FlowRow.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: FindReferencesResponse): unknown {
+    const obj: any = {};
+    if (message.flows?.length) {
+      obj.flows = message.flows.map((e) => FlowRow.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FindReferencesResponse>): FindReferencesResponse {
+    return FindReferencesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FindReferencesResponse>): FindReferencesResponse {
+    const message = createBaseFindReferencesResponse();
+    message.flows = object.flows?.map((e) => FlowRow.fromPartial(e)) || [];
     return message;
   },
 };
@@ -3155,6 +3417,15 @@ export const FlowsServiceDefinition = {
       requestType: GetFlowRequest as typeof GetFlowRequest,
       requestStream: false,
       responseType: GetFlowResponse as typeof GetFlowResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What stands under a reference of a sender, by any of several methods. */
+    findReferences: {
+      name: "FindReferences",
+      requestType: FindReferencesRequest as typeof FindReferencesRequest,
+      requestStream: false,
+      responseType: FindReferencesResponse as typeof FindReferencesResponse,
       responseStream: false,
       options: {},
     },
