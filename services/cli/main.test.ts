@@ -1688,6 +1688,9 @@ describe('learners', () => {
       told: 'The school must confirm.',
       blockers: [{ since: '2026-11-22T07:27:00.000Z', partyName: 'De Regenboog' }],
     });
+    await eduk(`flow why --party ${oin}`);
+    expect(asked['whyBlocked']).toMatchObject({ partyOin: oin, schoolOin: '', orderId: '' });
+    expect((await eduk(`flow why --party ${oin} --order o-1`)).exit).toBe(2);
     expect((await eduk('flow why --product 978')).exit).toBe(2);
     expect((await eduk('flow why --product 978 --order 1')).exit).toBe(2);
   });

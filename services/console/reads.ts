@@ -373,7 +373,7 @@ async function namesOf(ask: Ask, oins: readonly string[]): Promise<Names> {
 /** `learner`: a key of the administration, or an ECK iD (a URL). It goes to the vault and nowhere else. */
 export async function why(
   ask: Ask,
-  asked: { school: string; order: string; product: string; learner: string },
+  asked: { school: string; order: string; product: string; learner: string; party: string },
 ): Promise<page.Why> {
   const school = asked.school.trim().toUpperCase();
   const learner = asked.learner.trim();
@@ -381,6 +381,7 @@ export async function why(
     schoolOin: isBrin(school) ? schoolOin(school) : school,
     orderId: asked.order.trim(),
     productId: asked.product.trim(),
+    partyOin: asked.party.trim(),
     ...(learner === ''
       ? {}
       : { learner: /^https?:/i.test(learner) ? { eckId: learner, lasKey: '' } : { eckId: '', lasKey: learner } }),

@@ -240,6 +240,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, parts:
           order: textIn(given, 'order'),
           product: textIn(given, 'product'),
           learner: textIn(given, 'learner'),
+          party: textIn(given, 'party'),
         }),
       );
     const action = actions[path];

@@ -414,6 +414,13 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await answered;
     await page.waitForURL(/product=/);
     await page.getByRole('heading', { name: 'Dit blokkeert' }).waitFor();
+    await page.getByText('Partij', { exact: true }).click();
+    await page.getByLabel('Partij (OIN)').fill(platform);
+    await page.getByRole('button', { name: 'Vraag' }).click();
+    await page.waitForURL(/\/why\?party=/);
+    await page.getByText('peer.refused').first().waitFor();
+    expect(await axeOf(page)).toEqual([]);
+    await shoot(page, 'why-party');
     const asked: string[] = [];
     page.on('request', (request) => asked.push(request.url()));
     await page.getByText('Leerling van een school').click();

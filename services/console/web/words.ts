@@ -313,6 +313,8 @@ export const words = {
   by_order: ['Bestelling', 'Order'],
   by_product: ['Product bij een school', 'Product at a school'],
   by_learner: ['Leerling van een school', 'Learner of a school'],
+  by_party: ['Partij', 'Party'],
+  why_party_label: ['Partij (OIN)', 'Party (OIN)'],
   order_label: ['Nummer van de bestelling', 'Id of the order'],
   product_label: ['Nummer van het product', 'Id of the product'],
   learner_label: [

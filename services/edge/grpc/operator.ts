@@ -61,7 +61,7 @@ import { getReceipt } from '../reads/receipts.ts';
 import { reviewsOf } from '../reads/reviews.ts';
 import { scorecard } from '../reads/scores.ts';
 import { searchFlows, showOverview } from '../reads/search.ts';
-import { whyBlocked } from '../reads/why.ts';
+import { why } from '../reads/why-party.ts';
 import { digestOf, newApiKey, newClientSecret, sameDigest } from '../secrets.ts';
 import { partyCaller } from '../stages/authenticate.ts';
 import { event, type Intake } from '../submission.ts';
@@ -546,7 +546,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
   },
   listFlows: (request: op.ListFlowsRequest, gate) => searchFlows(request, gate),
   showOverview: (_request: op.ShowOverviewRequest, gate) => showOverview(gate),
-  whyBlocked: (request: op.WhyBlockedRequest, gate) => whyBlocked(request, operator, gate),
+  whyBlocked: (request: op.WhyBlockedRequest, gate) => why(request, operator, gate),
   showReadiness: async (request: op.ShowReadinessRequest, gate): Promise<op.ShowReadinessResponse> => {
     const asked = request.asked ?? ReadinessRequest.fromPartial({});
     if (request.partyOin === '') return { readiness: await readiness(asked, operator, gate) };

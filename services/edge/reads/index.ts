@@ -67,7 +67,7 @@ import { readiness } from './readiness.ts';
 import { getLogConsistency, getLogHead, getReceipt } from './receipts.ts';
 import { showResults } from './results.ts';
 import { scorecard } from './scores.ts';
-import { whyBlocked } from './why.ts';
+import { why } from './why-party.ts';
 
 export type Read = (request: any, caller: Caller, gate: Gate) => Promise<unknown>;
 
@@ -448,7 +448,7 @@ export const reads: readonly { definition: { fullName: string }; methods: Record
       getFlow,
       whyBlocked: async (request: WhyBlockedRequest, caller, gate) => {
         requireRole(caller, []);
-        return whyBlocked(request, caller, gate);
+        return why(request, caller, gate);
       },
       readiness: (request: ReadinessRequest, caller, gate) => readiness(request, caller, gate),
       preflight: (request: PreflightRequest, caller, gate) => preflight(request, caller, gate),

@@ -82,13 +82,17 @@ export interface WatchFlowResponse {
   flow: Flow | undefined;
 }
 
-/** What is asked: an order, a product at a school, or a learner at a school. */
+/** What is asked: an order, a product at a school, a learner at a school, or a party. */
 export interface WhyBlockedRequest {
   /** OIN of the school. */
   schoolOin: string;
   orderId: string;
   productId: string;
-  learner: LearnerRef | undefined;
+  learner:
+    | LearnerRef
+    | undefined;
+  /** OIN of a party: what keeps its messages from arriving, and those for it; a party asks of itself. A school may be named with it. */
+  partyOin: string;
 }
 
 /** One cause. */
@@ -1157,7 +1161,7 @@ export const WatchFlowResponse: MessageFns<WatchFlowResponse> = {
 };
 
 function createBaseWhyBlockedRequest(): WhyBlockedRequest {
-  return { schoolOin: "", orderId: "", productId: "", learner: undefined };
+  return { schoolOin: "", orderId: "", productId: "", learner: undefined, partyOin: "" };
 }
 
 export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
@@ -1173,6 +1177,9 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
     }
     if (message.learner !== undefined) {
       LearnerRef.encode(message.learner, writer.uint32(34).fork()).join();
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(42).string(message.partyOin);
     }
     return writer;
   },
@@ -1222,6 +1229,14 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
             message.learner = LearnerRef.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1252,6 +1267,11 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
         ? globalThis.String(object.product_id)
         : "",
       learner: isSet(object.learner) ? LearnerRef.fromJSON(object.learner) : undefined,
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
     };
   },
 
@@ -1269,6 +1289,9 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
     if (message.learner !== undefined) {
       obj.learner = LearnerRef.toJSON(message.learner);
     }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
     return obj;
   },
 
@@ -1283,6 +1306,7 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
     message.learner = (object.learner !== undefined && object.learner !== null)
       ? LearnerRef.fromPartial(object.learner)
       : undefined;
+    message.partyOin = object.partyOin ?? "";
     return message;
   },
 };

@@ -369,7 +369,11 @@ export interface WhyBlockedRequest {
   schoolOin: string;
   orderId: string;
   productId: string;
-  learner: LearnerRef | undefined;
+  learner:
+    | LearnerRef
+    | undefined;
+  /** OIN of a party: what keeps its messages from arriving, and those for it; a party asks of itself. A school may be named with it. */
+  partyOin: string;
 }
 
 /** Causes, most blocking first. */
@@ -5609,7 +5613,7 @@ export const ShowOverviewResponse: MessageFns<ShowOverviewResponse> = {
 };
 
 function createBaseWhyBlockedRequest(): WhyBlockedRequest {
-  return { schoolOin: "", orderId: "", productId: "", learner: undefined };
+  return { schoolOin: "", orderId: "", productId: "", learner: undefined, partyOin: "" };
 }
 
 export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
@@ -5625,6 +5629,9 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
     }
     if (message.learner !== undefined) {
       LearnerRef.encode(message.learner, writer.uint32(34).fork()).join();
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(42).string(message.partyOin);
     }
     return writer;
   },
@@ -5674,6 +5681,14 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
             message.learner = LearnerRef.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5704,6 +5719,11 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
         ? globalThis.String(object.product_id)
         : "",
       learner: isSet(object.learner) ? LearnerRef.fromJSON(object.learner) : undefined,
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
     };
   },
 
@@ -5721,6 +5741,9 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
     if (message.learner !== undefined) {
       obj.learner = LearnerRef.toJSON(message.learner);
     }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
     return obj;
   },
 
@@ -5735,6 +5758,7 @@ export const WhyBlockedRequest: MessageFns<WhyBlockedRequest> = {
     message.learner = (object.learner !== undefined && object.learner !== null)
       ? LearnerRef.fromPartial(object.learner)
       : undefined;
+    message.partyOin = object.partyOin ?? "";
     return message;
   },
 };
