@@ -2287,6 +2287,17 @@ describe('what waits', () => {
     expect((await eduk('dead drop')).exit).toBe(2);
     expect((await eduk(`dead stop --school ${school} --json`)).json).toEqual({ stopped: { keys: 1, rows: 2 } });
     expect(asked['resolveDeliveries']).toMatchObject({ schoolOin: school, key: '', action: 'stop' });
+    await eduk('dead stop --code peer.unavailable --until 2026-11-22T08:30:00+01:00');
+    expect(asked['resolveDeliveries']).toMatchObject({
+      partyOin: '',
+      code: 'peer.unavailable',
+      fromMs: 0n,
+      untilMs: BigInt(Date.parse('2026-11-22T08:30:00+01:00')),
+      action: 'stop',
+    });
+    await eduk(`dead list --party ${oin} --code peer.refused --from 2026-11-21`);
+    expect(asked['listParked']).toMatchObject({ partyOin: oin, code: 'peer.refused', untilMs: 0n });
+    expect((await eduk('dead drop --code no.code')).exit).toBe(2);
     expect((await eduk('dead stop --all')).out).toContain('2 messages of 1 key stopped');
     expect((await eduk('dead stop')).exit).toBe(2);
     answer('listParked', { keys: [], rows: [{ ...parked, stopped: true }], endpoints: [], names: [] });

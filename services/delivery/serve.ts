@@ -25,7 +25,7 @@ import {
   type Way,
 } from './mailbox.ts';
 import { mayHave } from './mandates.ts';
-import { failing, refusedSchools, standingOf, wake } from './push.ts';
+import { failing, meant, refusedSchools, standingOf, wake } from './push.ts';
 import { reconciledServed } from './reconciled.ts';
 import { listScores } from './scores.ts';
 import { pushing } from './serve-push.ts';
@@ -41,6 +41,7 @@ import {
   type ParkedKeyRow,
   parkedKeys,
   STOPPED,
+  setAside,
 } from './tables.ts';
 
 const PAGE = 200;
@@ -131,10 +132,11 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
       const told = engine.list(bodies, { equals: [flowId], limit: LARGEST_PAGE });
       return { deliveries: told.flatMap((body) => deliveriesOf(engine, body)) };
     },
-    listParkedRows({ schoolOin, partyOin }) {
+    listParkedRows({ schoolOin, partyOin, code, ...times }) {
+      const how = { code, fromMs: Number(times.fromMs ?? 0n), untilMs: Number(times.untilMs ?? 0n) };
       const groups = new Map<string, { row: Readonly<ParkedKeyRow>; rows: number; sinceMs: number }>();
       for (const row of engine.list(parkedKeys, { equals: partyOin === '' ? [] : [partyOin], limit: COUNTED })) {
-        if (schoolOin !== '' && row.school !== schoolOin) continue;
+        if ((schoolOin !== '' && row.school !== schoolOin) || !meant(how, row)) continue;
         const name = [row.party, row.school, row.service, row.code].join('|');
         const group = groups.get(name);
         if (group === undefined) groups.set(name, { row, rows: row.rows, sinceMs: row.sinceMs });
@@ -163,25 +165,27 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
             told: '',
           }))
           .concat(
-            refusedSchools(engine, { party: partyOin, school: schoolOin }).map(({ row, rows, service }) => ({
-              partyOin: row.party,
-              schoolOin: row.school,
-              service: service as Service,
-              code: row.code,
-              rows: BigInt(rows),
-              sinceMs: BigInt(row.sinceMs),
-              standard: row.standard,
-              key: '',
-              attempts: 0,
-              status: row.status,
-              cause: row.cause,
-              nextMs: BigInt(row.untilMs),
-              who: '',
-              told: '',
-            })),
+            refusedSchools(engine, { party: partyOin, school: schoolOin })
+              .filter(({ row }) => meant(how, row))
+              .map(({ row, rows, service }) => ({
+                partyOin: row.party,
+                schoolOin: row.school,
+                service: service as Service,
+                code: row.code,
+                rows: BigInt(rows),
+                sinceMs: BigInt(row.sinceMs),
+                standard: row.standard,
+                key: '',
+                attempts: 0,
+                status: row.status,
+                cause: row.cause,
+                nextMs: BigInt(row.untilMs),
+                who: '',
+                told: '',
+              })),
           )
           .concat(
-            failing(engine, { party: partyOin, school: schoolOin, key: '' })
+            failing(engine, { party: partyOin, school: schoolOin, key: '', ...how })
               .filter(({ parked }) => parked)
               .slice(0, SHOWN_KEYS)
               .map((row) => ({
@@ -200,6 +204,10 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
                 who: '',
                 told: '',
                 stopped: row.parked === STOPPED,
+                flowId: engine.list(setAside, {
+                  equals: [row.party, row.standard, row.service, row.school, row.key],
+                  limit: 1,
+                })[0]?.flowId,
               })),
           ),
       };

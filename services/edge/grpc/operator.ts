@@ -966,13 +966,22 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
   }),
   listParked: async (request: op.ListParkedRequest, gate) => {
     const { log, delivery } = gate.door.services;
-    const [{ parked: keys }, { parked: known, dropped }, { endpoints: all }] = await Promise.all([
+    const { schoolOin, partyOin, code, fromMs, untilMs } = request;
+    const [{ parked: all }, { parked: waiting, dropped }, { endpoints: known }] = await Promise.all([
       log.listParked({ limit: 1000 }),
-      delivery.listParkedRows({ schoolOin: request.schoolOin, partyOin: '' }),
-      delivery.listEndpoints({ idle: false, partyOin: '' }),
+      delivery.listParkedRows({ schoolOin, partyOin, code, fromMs, untilMs }),
+      delivery.listEndpoints({ idle: false, partyOin }),
     ]);
-    const rows = known.map((row) => ({ ...row, ...saidOf(row.cause) }));
-    const endpoints = all.filter(({ state }) => state !== 'up');
+    // What a service could not handle is of no party.
+    const keys = all.filter(
+      (key) =>
+        partyOin === '' &&
+        (code === '' || key.code === code) &&
+        key.sinceMs >= fromMs &&
+        (untilMs === 0n || key.sinceMs < untilMs),
+    );
+    const rows = waiting.map((row) => ({ ...row, ...saidOf(row.cause) }));
+    const endpoints = known.filter(({ state }) => state !== 'up');
     const named = [
       ...[...rows, ...dropped].flatMap(({ partyOin, schoolOin }) => [partyOin, schoolOin]),
       ...endpoints.map(({ partyOin }) => partyOin),

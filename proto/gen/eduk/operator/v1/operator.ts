@@ -769,6 +769,12 @@ export interface BulkReveal {
 /** Filters. */
 export interface ListParkedRequest {
   schoolOin: string;
+  partyOin: string;
+  /** Fault that it waits or failed with. */
+  code: string;
+  /** Waiting or failing since this moment or later, and since before, Unix milliseconds; 0 = whenever. */
+  fromMs: bigint;
+  untilMs: bigint;
 }
 
 /** Waiting things. */
@@ -802,6 +808,11 @@ export interface ResolveDeliveriesRequest {
   key: string;
   /** `retry`, `drop`, or `stop`: what failed is not sent again before a retry, nor what is under way now, if it fails. */
   action: string;
+  /** Fault that it failed with. */
+  code: string;
+  /** Failing since this moment or later, and since before, Unix milliseconds; 0 = whenever. */
+  fromMs: bigint;
+  untilMs: bigint;
 }
 
 /** What it was. */
@@ -10484,13 +10495,31 @@ export const BulkReveal: MessageFns<BulkReveal> = {
 };
 
 function createBaseListParkedRequest(): ListParkedRequest {
-  return { schoolOin: "" };
+  return { schoolOin: "", partyOin: "", code: "", fromMs: 0n, untilMs: 0n };
 }
 
 export const ListParkedRequest: MessageFns<ListParkedRequest> = {
   encode(message: ListParkedRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.schoolOin !== "") {
       writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(18).string(message.partyOin);
+    }
+    if (message.code !== "") {
+      writer.uint32(26).string(message.code);
+    }
+    if (message.fromMs !== 0n) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.fromMs);
+    }
+    if (message.untilMs !== 0n) {
+      if (BigInt.asIntN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.untilMs);
     }
     return writer;
   },
@@ -10516,6 +10545,38 @@ export const ListParkedRequest: MessageFns<ListParkedRequest> = {
             message.schoolOin = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.untilMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -10535,6 +10596,14 @@ export const ListParkedRequest: MessageFns<ListParkedRequest> = {
         : isSet(object.school_oin)
         ? globalThis.String(object.school_oin)
         : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      fromMs: isSet(object.fromMs) ? BigInt(object.fromMs) : isSet(object.from_ms) ? BigInt(object.from_ms) : 0n,
+      untilMs: isSet(object.untilMs) ? BigInt(object.untilMs) : isSet(object.until_ms) ? BigInt(object.until_ms) : 0n,
     };
   },
 
@@ -10542,6 +10611,18 @@ export const ListParkedRequest: MessageFns<ListParkedRequest> = {
     const obj: any = {};
     if (message.schoolOin !== "") {
       obj.schoolOin = message.schoolOin;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.fromMs !== 0n) {
+      obj.fromMs = message.fromMs.toString();
+    }
+    if (message.untilMs !== 0n) {
+      obj.untilMs = message.untilMs.toString();
     }
     return obj;
   },
@@ -10552,6 +10633,10 @@ export const ListParkedRequest: MessageFns<ListParkedRequest> = {
   fromPartial(object: DeepPartial<ListParkedRequest>): ListParkedRequest {
     const message = createBaseListParkedRequest();
     message.schoolOin = object.schoolOin ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.code = object.code ?? "";
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : 0n;
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
     return message;
   },
 };
@@ -10860,7 +10945,7 @@ export const RetryParkedResponse: MessageFns<RetryParkedResponse> = {
 };
 
 function createBaseResolveDeliveriesRequest(): ResolveDeliveriesRequest {
-  return { partyOin: "", schoolOin: "", key: "", action: "" };
+  return { partyOin: "", schoolOin: "", key: "", action: "", code: "", fromMs: 0n, untilMs: 0n };
 }
 
 export const ResolveDeliveriesRequest: MessageFns<ResolveDeliveriesRequest> = {
@@ -10876,6 +10961,21 @@ export const ResolveDeliveriesRequest: MessageFns<ResolveDeliveriesRequest> = {
     }
     if (message.action !== "") {
       writer.uint32(34).string(message.action);
+    }
+    if (message.code !== "") {
+      writer.uint32(42).string(message.code);
+    }
+    if (message.fromMs !== 0n) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.fromMs);
+    }
+    if (message.untilMs !== 0n) {
+      if (BigInt.asIntN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.untilMs);
     }
     return writer;
   },
@@ -10925,6 +11025,30 @@ export const ResolveDeliveriesRequest: MessageFns<ResolveDeliveriesRequest> = {
             message.action = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.untilMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -10951,6 +11075,9 @@ export const ResolveDeliveriesRequest: MessageFns<ResolveDeliveriesRequest> = {
         : "",
       key: isSet(object.key) ? globalThis.String(object.key) : "",
       action: isSet(object.action) ? globalThis.String(object.action) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      fromMs: isSet(object.fromMs) ? BigInt(object.fromMs) : isSet(object.from_ms) ? BigInt(object.from_ms) : 0n,
+      untilMs: isSet(object.untilMs) ? BigInt(object.untilMs) : isSet(object.until_ms) ? BigInt(object.until_ms) : 0n,
     };
   },
 
@@ -10968,6 +11095,15 @@ export const ResolveDeliveriesRequest: MessageFns<ResolveDeliveriesRequest> = {
     if (message.action !== "") {
       obj.action = message.action;
     }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.fromMs !== 0n) {
+      obj.fromMs = message.fromMs.toString();
+    }
+    if (message.untilMs !== 0n) {
+      obj.untilMs = message.untilMs.toString();
+    }
     return obj;
   },
 
@@ -10980,6 +11116,9 @@ export const ResolveDeliveriesRequest: MessageFns<ResolveDeliveriesRequest> = {
     message.schoolOin = object.schoolOin ?? "";
     message.key = object.key ?? "";
     message.action = object.action ?? "";
+    message.code = object.code ?? "";
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : 0n;
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
     return message;
   },
 };
