@@ -442,11 +442,17 @@ describe('party', () => {
       apiKey: 'eduk_key_2',
       oldUntil: new Date(NOW).toISOString(),
     });
-    expect(asked['renewSecret']).toEqual({ oin, overlapS: 86_400 });
+    expect(asked['renewSecret']).toEqual({ oin, overlapS: 86_400, webhooks: false });
     answer('renewSecret', { ...renewed, beforeUntilMs: 0n });
     expect((await eduk(`party secret renew ${oin} --overlap 0`)).out).toMatch(/old ones hold +no longer/);
     expect(asked['renewSecret'].overlapS).toBe(0);
     // A secret that exists in this answer only is printed although its decision is still to come.
+    answer('renewSecret', { ...renewed, beforeUntilMs: BigInt(NOW), webhookSecret: 'whsec_new' });
+    expect((await eduk(`party secret renew ${oin} --webhooks --json`)).json).toEqual({
+      ...{ oin, webhookSecret: 'whsec_new', mandatesWebhookSecret: null, holdingsSecret: null },
+      oldUntil: new Date(NOW).toISOString(),
+    });
+    expect(asked['renewSecret'].webhooks).toBe(true);
     answer('renewSecret', { ...renewed, beforeUntilMs: 0n, decision: undefined });
     const undecided = await eduk(`party secret renew ${oin}`);
     expect([undecided.exit, undecided.out.includes('eduk_key_2'), undecided.err.includes('flow show f')]).toEqual([

@@ -48,7 +48,7 @@ import { checkGrammar } from '../labels.ts';
 import { exportSchool } from '../leaving/export.ts';
 import { previewForget } from '../leaving/forget.ts';
 import { saidOf, UWLR } from '../out/results.ts';
-import { HOLDINGS, isWebhook, MANDATES_WEBHOOK, WEBHOOK, webhookKey, webhookSecret } from '../out/sign.ts';
+import { HOLDINGS, isWebhook, MANDATES_WEBHOOK, WEBHOOK, webhookKeys, webhookSecret } from '../out/sign.ts';
 import { findPgn } from '../pgn.ts';
 import { flowOf, present } from '../reads/flows.ts';
 import { launches } from '../reads/launches.ts';
@@ -159,8 +159,7 @@ const addPartyAnswer = async (request: op.AddPartyRequest, gate: Gate): Promise<
   };
 };
 
-const webhookKeyOf = ({ door }: Gate, oin: string, url: string): Buffer =>
-  webhookKey(door, oin, url, door.chain.standing(oin)?.pseudonyms);
+const webhookKeyOf = ({ door }: Gate, oin: string, url: string): Buffer => webhookKeys(door, oin, url)[0];
 
 /** Endpoints for results over UWLR of which nobody has written down how they are spoken to. */
 const unsetEndpoints = ({ door, administrations }: Gate): string[] => {
@@ -367,13 +366,38 @@ async function holdNamed(gate: Gate, holdId: string) {
 }
 
 const renewSecretAnswer = async (request: op.RenewSecretRequest, gate: Gate): Promise<op.RenewSecretResponse> => {
-  const [clientSecret, apiKey] = [newClientSecret(), newApiKey()];
-  const beforeUntilMs = request.overlapS === 0 ? 0 : gate.door.clock.now() + request.overlapS * 1000;
-  const digests = { clientSecret: digestOf(clientSecret), apiKey: digestOf(apiKey) };
-  const { flowId } = await take(renewSecret(digests, beforeUntilMs), request, operator, gate);
+  const { chain, clock } = gate.door;
+  const signedFor = [WEBHOOK, MANDATES_WEBHOOK, HOLDINGS];
+  const party = chain.party(request.oin);
+  if (request.webhooks && party && signedFor.every((standard) => urlOf(party, standard) === undefined))
+    throw new GatewayError('state.missing', 'This party has no webhook, and no address where it is asked.', {
+      where: 'webhooks',
+    });
+  const beforeUntilMs = BigInt(request.overlapS === 0 ? 0 : clock.now() + request.overlapS * 1000);
+  const [clientSecret, apiKey] = request.webhooks ? ['', ''] : [newClientSecret(), newApiKey()];
+  const renewed = request.webhooks
+    ? { webhookSalt: newId(), webhookBeforeUntilMs: beforeUntilMs }
+    : { clientSecret: digestOf(clientSecret), apiKey: digestOf(apiKey), beforeUntilMs };
+  const { flowId } = await take(renewSecret(renewed), request, operator, gate);
   const decision = await decided(gate, flowId);
-  const { clientId } = gate.door.chain.credentials(request.oin)!;
-  return { clientId, clientSecret, apiKey, beforeUntilMs: BigInt(beforeUntilMs), flowId, decision };
+  const { clientId, webhookSalt } = chain.credentials(request.oin)!;
+  // Not decided yet, or renewed anew by another operator at the same moment: then what stands is not what was asked here.
+  const isOurs = request.webhooks && webhookSalt === renewed.webhookSalt;
+  const secretOf = (standard: string): string => {
+    const url = urlOf(chain.party(request.oin), standard);
+    return isOurs && url !== undefined ? webhookSecret(webhookKeyOf(gate, request.oin, url)) : '';
+  };
+  return {
+    clientId,
+    clientSecret,
+    apiKey,
+    beforeUntilMs,
+    flowId,
+    decision,
+    webhookSecret: secretOf(WEBHOOK),
+    mandatesWebhookSecret: secretOf(MANDATES_WEBHOOK),
+    holdingsSecret: secretOf(HOLDINGS),
+  };
 };
 
 const REPLACE = 'eduk.operator.v1.ReplaceNumberRequest';

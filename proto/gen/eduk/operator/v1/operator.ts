@@ -887,6 +887,8 @@ export interface RenewSecretRequest {
   oin: string;
   /** How long the old ones hold beside the new, seconds, at most thirty days; 0 = not any more. */
   overlapS: number;
+  /** The secrets by which its webhooks, and questions to it, are signed, instead of its own. */
+  webhooks: boolean;
 }
 
 /** The new ones. */
@@ -898,7 +900,13 @@ export interface RenewSecretResponse {
   beforeUntilMs: bigint;
   /** Follow it with ShowFlow. */
   flowId: string;
-  decision: Decision | undefined;
+  decision:
+    | Decision
+    | undefined;
+  /** Of its endpoints `webhook`, `webhook-mandates` and `holdings`; empty = it has none, or they were not renewed. */
+  webhookSecret: string;
+  mandatesWebhookSecret: string;
+  holdingsSecret: string;
 }
 
 /** Exactly one of the two. */
@@ -11977,7 +11985,7 @@ export const ListAccessResponse: MessageFns<ListAccessResponse> = {
 };
 
 function createBaseRenewSecretRequest(): RenewSecretRequest {
-  return { oin: "", overlapS: 0 };
+  return { oin: "", overlapS: 0, webhooks: false };
 }
 
 export const RenewSecretRequest: MessageFns<RenewSecretRequest> = {
@@ -11987,6 +11995,9 @@ export const RenewSecretRequest: MessageFns<RenewSecretRequest> = {
     }
     if (message.overlapS !== 0) {
       writer.uint32(16).uint32(message.overlapS);
+    }
+    if (message.webhooks !== false) {
+      writer.uint32(24).bool(message.webhooks);
     }
     return writer;
   },
@@ -12020,6 +12031,14 @@ export const RenewSecretRequest: MessageFns<RenewSecretRequest> = {
             message.overlapS = reader.uint32();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.webhooks = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -12040,6 +12059,7 @@ export const RenewSecretRequest: MessageFns<RenewSecretRequest> = {
         : isSet(object.overlap_s)
         ? globalThis.Number(object.overlap_s)
         : 0,
+      webhooks: isSet(object.webhooks) ? globalThis.Boolean(object.webhooks) : false,
     };
   },
 
@@ -12051,6 +12071,9 @@ export const RenewSecretRequest: MessageFns<RenewSecretRequest> = {
     if (message.overlapS !== 0) {
       obj.overlapS = Math.round(message.overlapS);
     }
+    if (message.webhooks !== false) {
+      obj.webhooks = message.webhooks;
+    }
     return obj;
   },
 
@@ -12061,12 +12084,23 @@ export const RenewSecretRequest: MessageFns<RenewSecretRequest> = {
     const message = createBaseRenewSecretRequest();
     message.oin = object.oin ?? "";
     message.overlapS = object.overlapS ?? 0;
+    message.webhooks = object.webhooks ?? false;
     return message;
   },
 };
 
 function createBaseRenewSecretResponse(): RenewSecretResponse {
-  return { clientId: "", clientSecret: "", apiKey: "", beforeUntilMs: 0n, flowId: "", decision: undefined };
+  return {
+    clientId: "",
+    clientSecret: "",
+    apiKey: "",
+    beforeUntilMs: 0n,
+    flowId: "",
+    decision: undefined,
+    webhookSecret: "",
+    mandatesWebhookSecret: "",
+    holdingsSecret: "",
+  };
 }
 
 export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
@@ -12091,6 +12125,15 @@ export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
     }
     if (message.decision !== undefined) {
       Decision.encode(message.decision, writer.uint32(50).fork()).join();
+    }
+    if (message.webhookSecret !== "") {
+      writer.uint32(58).string(message.webhookSecret);
+    }
+    if (message.mandatesWebhookSecret !== "") {
+      writer.uint32(66).string(message.mandatesWebhookSecret);
+    }
+    if (message.holdingsSecret !== "") {
+      writer.uint32(74).string(message.holdingsSecret);
     }
     return writer;
   },
@@ -12156,6 +12199,30 @@ export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
             message.decision = Decision.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.webhookSecret = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.mandatesWebhookSecret = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.holdingsSecret = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -12196,6 +12263,21 @@ export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
         ? globalThis.String(object.flow_id)
         : "",
       decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
+      webhookSecret: isSet(object.webhookSecret)
+        ? globalThis.String(object.webhookSecret)
+        : isSet(object.webhook_secret)
+        ? globalThis.String(object.webhook_secret)
+        : "",
+      mandatesWebhookSecret: isSet(object.mandatesWebhookSecret)
+        ? globalThis.String(object.mandatesWebhookSecret)
+        : isSet(object.mandates_webhook_secret)
+        ? globalThis.String(object.mandates_webhook_secret)
+        : "",
+      holdingsSecret: isSet(object.holdingsSecret)
+        ? globalThis.String(object.holdingsSecret)
+        : isSet(object.holdings_secret)
+        ? globalThis.String(object.holdings_secret)
+        : "",
     };
   },
 
@@ -12219,6 +12301,15 @@ export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
     if (message.decision !== undefined) {
       obj.decision = Decision.toJSON(message.decision);
     }
+    if (message.webhookSecret !== "") {
+      obj.webhookSecret = message.webhookSecret;
+    }
+    if (message.mandatesWebhookSecret !== "") {
+      obj.mandatesWebhookSecret = message.mandatesWebhookSecret;
+    }
+    if (message.holdingsSecret !== "") {
+      obj.holdingsSecret = message.holdingsSecret;
+    }
     return obj;
   },
 
@@ -12237,6 +12328,9 @@ export const RenewSecretResponse: MessageFns<RenewSecretResponse> = {
     message.decision = (object.decision !== undefined && object.decision !== null)
       ? Decision.fromPartial(object.decision)
       : undefined;
+    message.webhookSecret = object.webhookSecret ?? "";
+    message.mandatesWebhookSecret = object.mandatesWebhookSecret ?? "";
+    message.holdingsSecret = object.holdingsSecret ?? "";
     return message;
   },
 };
