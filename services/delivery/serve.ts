@@ -39,6 +39,7 @@ import {
   type MailRow,
   mail,
   type ParkedKeyRow,
+  type PushKeyRow,
   parkedKeys,
   STOPPED,
   setAside,
@@ -51,6 +52,8 @@ const LONGEST_WAIT_MS = 30_000;
 const COUNTED = 100_000;
 /** Keys parked at endpoints that one list names. */
 const SHOWN_KEYS = 1000;
+/** Of these so many name the message that waits first: each is looked up. */
+const SHOWN_FLOWS = 100;
 
 export function serve(engine: EngineView, waiters: Waiters): readonly Implementation[] {
   engine.onCommit((_touched, elsewhere) => waiters.settled(elsewhere));
@@ -185,10 +188,12 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
               })),
           )
           .concat(
-            failing(engine, { party: partyOin, school: schoolOin, key: '', ...how })
-              .filter(({ parked }) => parked)
-              .slice(0, SHOWN_KEYS)
-              .map((row) => ({
+            allOf(
+              failing(engine, { party: partyOin, school: schoolOin, key: '', ...how })
+                .filter(({ parked }) => parked)
+                .slice(0, SHOWN_KEYS)
+                .map((row, i) => ({ row, isNamed: i < SHOWN_FLOWS })),
+              ({ row, isNamed }) => ({
                 partyOin: row.party,
                 schoolOin: row.school,
                 service: row.service as Service,
@@ -204,11 +209,9 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
                 who: '',
                 told: '',
                 stopped: row.parked === STOPPED,
-                flowId: engine.list(setAside, {
-                  equals: [row.party, row.standard, row.service, row.school, row.key],
-                  limit: 1,
-                })[0]?.flowId,
-              })),
+                flowId: isNamed ? firstFlowOf(engine, row) : undefined,
+              }),
+            ),
           ),
       };
     },
@@ -222,6 +225,10 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
   };
   return [implement(DeliveryServiceDefinition, { ...handlers, ...others })];
 }
+
+/** The flow of the first message that is set aside of a key. */
+const firstFlowOf = (engine: EngineView, { party, standard, service, school, key }: PushKeyRow): string | undefined =>
+  engine.list(setAside, { equals: [party, standard, service, school, key], limit: 1 })[0]?.flowId;
 
 /** What was dropped, the last first. */
 const droppedOf = (engine: EngineView, party: string, school: string): DroppedRows[] =>
