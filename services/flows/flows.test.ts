@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decoded, emit, flowBytes, type ServiceModule, testBench, type Unit } from '#bus';
 import { newId, resultIdFor, uuidBytes } from '#kernel';
-import { FindFlowsRequest, FlowsServiceDefinition, type RefusalNote } from '#proto/eduk/flows/v1/flows';
+import { FindFlowsRequest, FlowsServiceDefinition, ReadNote, type RefusalNote } from '#proto/eduk/flows/v1/flows';
 import { type EventName, events } from '#proto/events';
 import { consumer } from './consume.ts';
 import { meanings, passedOver } from './events.ts';
@@ -490,6 +490,8 @@ describe('finding a flow', () => {
     const flowId = idAt(bench.now());
     bench.submit('AccessRefused', { code: 'state.missing' }, 'lt_b', { flowId });
     bench.submit('LaunchSubmitted', { launchId: 'l' }, 'lt_a', { ...school, flowId });
+    // A roster that was read is about many.
+    await client.noteReads({ notes: [ReadNote.fromPartial({ flowId: idAt(bench.now()), schoolOin: SCHOOL })] });
     expect([await of('lt_a'), await of('lt_b')]).toEqual([['refused'], []]);
     expect(bench.list(refusedTable, { equals: [] })).toHaveLength(1);
     bench.advance(37 * DAY);

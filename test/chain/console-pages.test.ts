@@ -440,7 +440,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
       return route.fulfill({ json: { ...list, coveredFrom: 4, more: true } });
     });
     await learner.fill('pw1-abc');
-    await page.getByLabel('Pseudoniem van welke partij (OIN)').fill(las.oin);
+    await page.getByLabel('Pseudoniem van (OIN)').fill(las.oin);
     await page.getByRole('button', { name: 'Zoek' }).click();
     await page.getByRole('cell', { name: 'van 0' }).waitFor();
     await page.getByRole('button', { name: 'Oudere' }).click();

@@ -283,7 +283,11 @@ export const words = {
     'ECK iD van de leerling, sleutel in de administratie, of pseudoniem',
     'ECK iD of the learner, key in the administration, or pseudonym',
   ],
-  pseudonym_label: ['Pseudoniem van welke partij (OIN)', 'Pseudonym of which party (OIN)'],
+  named_kept: [
+    'Staat in geen link en wordt nergens bewaard; tot u weggaat onthoudt deze pagina het.',
+    'In no link, and kept nowhere; until you leave this page remembers it.',
+  ],
+  pseudonym_label: ['Pseudoniem van (OIN)', 'Pseudonym of (OIN)'],
   named_hint: [
     'Gevonden wordt wat gaat over bestellingen, licenties, starts en resultaten van de leerling; geen leerlinglijsten, en niet wat van een groep of de hele school is.',
     'Found is what is about orders, licences, launches and results of the learner; no rosters, and not what is of a group or the whole school.',

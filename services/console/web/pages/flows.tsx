@@ -106,7 +106,7 @@ function OfLearner() {
             key={erased}
             name="learner"
             label={say('named_label')}
-            hint={say('learner_hint')}
+            hint={say('named_kept')}
             value=""
             most={256}
             wide
