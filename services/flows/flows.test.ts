@@ -491,7 +491,8 @@ describe('finding a flow', () => {
     bench.submit('AccessRefused', { code: 'state.missing' }, 'lt_b', { flowId });
     bench.submit('LaunchSubmitted', { launchId: 'l' }, 'lt_a', { ...school, flowId });
     // A roster that was read is about many.
-    await client.noteReads({ notes: [ReadNote.fromPartial({ flowId: idAt(bench.now()), schoolOin: SCHOOL })] });
+    const read = { flowId: idAt(bench.now()), schoolOin: SCHOOL, lastMs: BigInt(bench.now()) };
+    await client.noteReads({ notes: [ReadNote.fromPartial(read)] });
     expect([await of('lt_a'), await of('lt_b')]).toEqual([['refused'], []]);
     expect(bench.list(refusedTable, { equals: [] })).toHaveLength(1);
     bench.advance(37 * DAY);
