@@ -388,6 +388,7 @@ describe('the list of roles and services', () => {
 const harmless = [
   'eduk.access.v1.AccessService/getLaunch',
   'eduk.access.v1.AccessService/listLaunches',
+  'eduk.access.v1.AccessService/listSubjects',
   'eduk.access.v1.AccessService/countLaunches',
   'eduk.audit.v1.AuditService/getConsistency',
   'eduk.audit.v1.AuditService/getHead',
@@ -426,6 +427,7 @@ const harmless = [
   'eduk.delivery.v1.DeliveryService/weighAlerts',
   'eduk.entitlements.v1.EntitlementsService/getEntitlement',
   'eduk.entitlements.v1.EntitlementsService/listEntitlements',
+  'eduk.entitlements.v1.EntitlementsService/listSubjects',
   'eduk.flows.v1.FlowsService/awaitDecision',
   'eduk.flows.v1.FlowsService/countFlows',
   'eduk.flows.v1.FlowsService/findFlows',
@@ -433,6 +435,7 @@ const harmless = [
   'eduk.flows.v1.FlowsService/listRefusals',
   'eduk.orders.v1.OrdersService/getOrder',
   'eduk.orders.v1.OrdersService/listOrders',
+  'eduk.orders.v1.OrdersService/listSubjects',
   // By the claim of the call.
   'eduk.parties.v1.PartiesService/claimAssertion',
   'eduk.parties.v1.PartiesService/claimRegister',
@@ -486,6 +489,7 @@ const harmless = [
   'eduk.pseudonyms.v1.VaultService/showTexts',
   'eduk.readiness.v1.ReadinessService/listNeeds',
   'eduk.results.v1.ResultsService/listResults',
+  'eduk.results.v1.ResultsService/listSubjects',
   // By the claim of the call.
   'eduk.rosters.v1.RostersService/claimPull',
   'eduk.rosters.v1.RostersService/countOverdue',

@@ -1,7 +1,11 @@
 import { expect, test } from 'vitest';
+import { AccessServiceDefinition } from '#proto/eduk/access/v1/access';
 import { DeliveryServiceDefinition } from '#proto/eduk/delivery/v1/delivery';
+import { EntitlementsServiceDefinition } from '#proto/eduk/entitlements/v1/entitlements';
 import { FlowsServiceDefinition } from '#proto/eduk/flows/v1/flows';
+import { OrdersServiceDefinition } from '#proto/eduk/orders/v1/orders';
 import { ReadinessServiceDefinition } from '#proto/eduk/readiness/v1/readiness';
+import { ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
 import { mayCall, once, questions, type RoleName } from './roles.ts';
 
 test.each<[called: RoleName, names: string[], may: boolean]>([
@@ -34,7 +38,13 @@ test('a process of several roles is called by those of each', () => {
 });
 
 test('a question is a method that there is, and asking it twice changes nothing', () => {
-  const there = [DeliveryServiceDefinition, FlowsServiceDefinition, ReadinessServiceDefinition].flatMap((of) =>
+  const all = [
+    AccessServiceDefinition,
+    DeliveryServiceDefinition,
+    EntitlementsServiceDefinition,
+    FlowsServiceDefinition,
+  ];
+  const there = [...all, OrdersServiceDefinition, ReadinessServiceDefinition, ResultsServiceDefinition].flatMap((of) =>
     Object.keys(of.methods).map((method) => `${of.fullName}/${method}`),
   );
   expect([...questions].filter((one) => !there.includes(one) || once.has(one))).toEqual([]);

@@ -33,7 +33,7 @@ import { count, forget, type Parties } from './tally.ts';
 
 const gone = new ForgottenLearners(forgotten);
 const kept = new SetAside(aside);
-const same = new MergedLearners(merged);
+export const same = new MergedLearners(merged);
 const ENTITLEMENT_WAIT_MS = 60_000;
 const LAUNCH_WAIT_MS = 5_000;
 /** A launch that names an entitlement nobody has told of yet: its grant may be decided in this moment. A pupil is waiting. */

@@ -139,7 +139,7 @@ describe('from the right to the open book', () => {
     redeem(bench);
     expect(only(bench)).toMatchObject({ name: 'AccessRefused', value: { code: 'launch.spent', subject: 'l-1' } });
   });
-  test('of who has two tokens: by what stands under either, let in as the one that stays, until they are two again', () => {
+  test('of who has two tokens: by what stands under either, let in as the one that stays, until they are two again', async () => {
     const bench = open();
     granted(bench, 'own', { learner: 'second' });
     const two = { schoolOin: school, winner: 'anna', loser: 'second' };
@@ -153,6 +153,12 @@ describe('from the right to the open book', () => {
       create(bench, `n-${learner}`, { learner, entitlementId: 'own' });
       expect(only(bench)).toMatchObject({ name: 'LaunchCreated', value: { learner: 'anna', entitlementId: 'own' } });
     }
+    const about = async () => {
+      const asked = { schoolOin: school, learner: 'second' };
+      const { subjects } = await bench.client(AccessServiceDefinition).listSubjects(asked);
+      return subjects.map(({ subject }) => subject).sort();
+    };
+    expect(await about()).toEqual(['l-anna', 'l-second', 'n-anna', 'n-second']);
     bench.submit('LearnersMergeUndone', two, 'second', { school });
     create(bench, 'l-1');
     expect(only(bench)).toMatchObject({ name: 'AccessRefused' });

@@ -1,5 +1,5 @@
 /** Answers from the rows. */
-import type { EngineView } from '#bus';
+import { allOf, type EngineView } from '#bus';
 import { type Implementation, implement } from '#kernel';
 import {
   AccessServiceDefinition,
@@ -8,7 +8,10 @@ import {
   type LaunchRow,
   type ListLaunchesRequest,
   type ListLaunchesResponse,
+  type ListSubjectsRequest,
+  type ListSubjectsResponse,
 } from '#proto/eduk/access/v1/access';
+import { same } from './consume.ts';
 import { type Launch, launches, type Tally, tallies } from './tables.ts';
 
 /** Launches on a page where the caller names no number, and the most it may name. */
@@ -19,6 +22,7 @@ export const serve = (engine: EngineView): readonly Implementation[] => [
   implement(AccessServiceDefinition, {
     getLaunch: ({ launchId }) => ({ launch: getLaunch(engine, launchId) }),
     listLaunches: (request) => listLaunches(engine, request),
+    listSubjects: (request) => listSubjects(engine, request),
     countLaunches: (request) => countLaunches(engine, request),
   }),
 ];
@@ -39,6 +43,30 @@ function listLaunches(engine: EngineView, { schoolOin, limit, after }: ListLaunc
   });
   const last = rows.length < size ? undefined : rows.at(-1);
   return { launches: rows.map(message), next: last ? `${last.learner}/${last.launch}` : '' };
+}
+
+/** Longer than messages about launches are remembered. */
+const REMEMBERED_MS = 36 * 86_400_000;
+/** Launches of one learner that are looked at, and that are told. */
+const LOOKED_AT = 5_000;
+const MOST_TOLD = 1_000;
+
+function listSubjects(engine: EngineView, { schoolOin, learner }: ListSubjectsRequest): ListSubjectsResponse {
+  const tokens = same.tokensOf(engine, schoolOin, learner);
+  const lists = allOf(tokens, (token) =>
+    engine.list(launches, { index: 'learner', equals: [schoolOin, token], limit: LOOKED_AT }),
+  );
+  const since = engine.now() - REMEMBERED_MS;
+  const found = lists
+    .flat()
+    .filter(({ created }) => created > since)
+    .sort((a, b) => b.created - a.created);
+  // In the order of their ids: of those behind the last it is not known when they came.
+  const isCut = lists.some(({ length }) => length === LOOKED_AT);
+  return {
+    subjects: found.slice(0, MOST_TOLD).map(({ launch }) => ({ subject: launch, partyOins: [], services: [] })),
+    coveredFromMs: BigInt(isCut ? engine.now() : found.length > MOST_TOLD ? found[MOST_TOLD]!.created + 1 : 0),
+  };
 }
 
 const message = (row: Readonly<Launch>): LaunchRow => ({

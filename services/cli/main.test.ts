@@ -1976,6 +1976,40 @@ describe('what waits', () => {
       expect((await eduk(`flow list ${wrong}`)).exit).toBe(2);
   });
 
+  test('messages about a learner are listed, whom standard input names and no answer does', async () => {
+    const told = 'pw1-abcdefghijklmnopqrstuvwxyz';
+    answer('listFlows', {
+      flows: [{ flowId: 'f', subject: 'order-1', state: 'decided' }],
+      names: [],
+      coveredFromMs: 0n,
+      more: true,
+    });
+    const asks = `flow list --learner --school 01AB`;
+    const { out, exit } = await eduk(`${asks} --pseudonym-of ${oin} --party ${oin}`, `${told}\n`);
+    expect([exit, out.includes('order-1'), out.includes(told)]).toEqual([0, true, false]);
+    expect(out).toContain('There are more: name a party or a state.');
+    expect(asked['listFlows']).toMatchObject({
+      ...{ text: '', schoolOin: school, partyOin: oin, pseudonymOfOin: oin },
+      learner: { eckId: '', lasKey: told },
+    });
+    const eckId = 'https://ketenid.nl/201703/0a1b';
+    expect((await eduk(`${asks} --json`, `${eckId}\n`)).json).toMatchObject([{ subject: 'order-1' }]);
+    expect(asked['listFlows']).toMatchObject({ learner: { eckId, lasKey: '' }, pseudonymOfOin: '' });
+    for (const [line, input, says] of [
+      ['flow list --learner', `${told}\n`, 'Name the school'],
+      [`${asks} order-1`, `${told}\n`, 'by --learner or by TEXT'],
+      [asks, `${told}\n${eckId}\n`, 'one learner at a time'],
+      [asks, '\n', 'no learner'],
+      [`flow list --pseudonym-of ${oin}`, '', 'by --learner'],
+      [`${asks} --pseudonym-of ${told}`, '', 'must be an OIN'],
+      [`flow list --learner ${eckId} --school 01AB`, '', 'standard input'],
+    ] as const) {
+      const wrong = await eduk(line, input);
+      expect([line, wrong.exit, wrong.err.includes(says)]).toEqual([line, 2, true]);
+      for (const value of [told, eckId]) expect(wrong.err).not.toContain(value);
+    }
+  });
+
   test('a flow is shown with its steps', async () => {
     const flow = {
       flowId: 'f',

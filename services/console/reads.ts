@@ -13,6 +13,7 @@ import {
   schoolOin,
   startOfDutchDay,
 } from '#kernel';
+import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import { type Mandate, MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import type { EndpointStatus } from '#proto/eduk/delivery/v1/delivery';
 import type { Blocker as GatewayBlocker, ReadinessCause, ReadinessCount } from '#proto/eduk/gateway/v1/flow';
@@ -20,6 +21,7 @@ import type { Score } from '#proto/eduk/gateway/v1/party';
 import type {
   ListAlertsResponse,
   ListedReconciliation,
+  ListFlowsResponse,
   ListFreezesResponse,
   PartyName,
 } from '#proto/eduk/operator/v1/operator';
@@ -265,15 +267,47 @@ const schoolIn = (query: Query): string => {
 };
 
 export async function flows(ask: Ask, query: Query): Promise<page.FlowList> {
-  const before = Number(query.get('before') ?? 0);
-  const { flows, names, coveredFromMs, more } = await ask('listFlows', {
+  const asked = {
     text: textIn(query, 'q'),
     partyOin: textIn(query, 'party'),
     schoolOin: schoolIn(query),
     state: textIn(query, 'state'),
     limit: 50,
-    beforeMs: BigInt(Number.isSafeInteger(before) && before > 0 ? before : 0),
-  });
+    beforeMs: momentOf(query.get('before') ?? ''),
+  };
+  return flowsFound(await ask('listFlows', asked));
+}
+
+/** Messages about one learner, whom no address names: what is asked comes in the body of a request. */
+export async function flowsOfLearner(ask: Ask, text: (name: string) => string): Promise<page.FlowList> {
+  const of = (name: string): string => text(name).trim();
+  const school = of('school').toUpperCase();
+  const learner = of('learner');
+  if (learner === '') throw new GatewayError('wire.invalid', 'Name the learner.', { where: 'learner' });
+  return flowsFound(
+    await ask('listFlows', {
+      learner: refOf(learner),
+      pseudonymOfOin: of('pseudonymOf'),
+      schoolOin: isBrin(school) ? schoolOin(school) : school,
+      partyOin: of('party'),
+      state: of('state'),
+      limit: 50,
+      beforeMs: momentOf(of('before')),
+    }),
+  );
+}
+
+/** Unix milliseconds; what is none = 0. */
+function momentOf(text: string): bigint {
+  const ms = Number(text);
+  return BigInt(Number.isSafeInteger(ms) && ms > 0 ? ms : 0);
+}
+
+/** An ECK iD is a URI, anything else a key of the administration, or a pseudonym. */
+const refOf = (text: string): LearnerRef =>
+  /^https?:/i.test(text) ? { eckId: text, lasKey: '' } : { eckId: '', lasKey: text };
+
+function flowsFound({ flows, names, coveredFromMs, more }: ListFlowsResponse): page.FlowList {
   const nameOf = namesIn(names);
   return {
     flows: flows.map((one) => ({
@@ -399,9 +433,7 @@ export async function why(
     orderId: asked.order.trim(),
     productId: asked.product.trim(),
     partyOin: asked.party.trim(),
-    ...(learner === ''
-      ? {}
-      : { learner: /^https?:/i.test(learner) ? { eckId: learner, lasKey: '' } : { eckId: '', lasKey: learner } }),
+    ...(learner === '' ? {} : { learner: refOf(learner) }),
   } as Parameters<typeof ask<'whyBlocked'>>[1]);
   return {
     told: answer.told,

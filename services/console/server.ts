@@ -101,6 +101,7 @@ export const PATHS: readonly string[] = [
   '/api/sign-in',
   '/api/sign-out',
   '/api/why',
+  '/api/flows/of-learner',
   '/api/live',
   '/api/shared',
   '/api/shared/open',
@@ -243,6 +244,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, parts:
           party: textIn(given, 'party'),
         }),
       );
+    if (path === '/api/flows/of-learner')
+      return sendJson(response, await reads.flowsOfLearner(ask, (name) => textIn(given, name)));
     const action = actions[path];
     if (!action) throw new GatewayError('wire.invalid', 'Nothing is changed at this address.', { where: 'path' });
     const came = await act(action, ask, given);

@@ -154,7 +154,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   );
   const vaultWithNames = withAskedNames(reached.vault, chain, names);
   const services = { ...reached, vault: audited(vaultWithNames, audit, operatorCaller.oin) };
-  const { flows, delivery, readiness } = connectServices(options.questions ?? state, vault);
+  const asked = connectServices(options.questions ?? state, vault);
   const { digestKey, cursorKey, tokenKey, devKey } = await services.vault.doorKeys({});
   const secrets = new HmacKey(tokenKey);
   await chain.start();
@@ -183,7 +183,7 @@ export async function startDoors(options: DoorOptions): Promise<Doors> {
   const door: Door = {
     telemetry,
     services,
-    asked: { flows, delivery, readiness },
+    asked,
     chain,
     clock,
     dialler,

@@ -42,7 +42,7 @@ export interface Services {
 export interface Door {
   services: Services;
   /** What persons ask of some of them, who wait for nothing that comes in meanwhile: `questions` of `services/roles.ts`. */
-  asked: Pick<Services, 'flows' | 'delivery' | 'readiness'>;
+  asked: Omit<Services, 'log' | 'vault'>;
   chain: Chain;
   clock: Clock;
   /** Key of content digests and reference keys. */

@@ -274,6 +274,14 @@ describe('a count', () => {
     const ofSecond = async () =>
       (await list(bench, { schoolOin: school, learner: 'second' })).ids.filter((id) => id !== 'pool').sort();
     expect(await ofSecond()).toEqual(['of-anna', 'of-second']);
+    // What is about the learner is of both, and the count that they are taken from is about many.
+    const about = () =>
+      bench.client(EntitlementsServiceDefinition).listSubjects({ schoolOin: school, learner: 'second' });
+    expect(await about()).toMatchObject({
+      subjects: [{ subject: 'of-anna' }, { subject: 'of-second' }],
+      learners: ['anna', 'second'],
+      coveredFromMs: 0n,
+    });
     bench.submit('LearnersMergeUndone', two, 'second', { school });
     became('anna', 'second');
     expect(await states()).toEqual(granted);

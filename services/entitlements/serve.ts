@@ -7,8 +7,10 @@ import {
   EntitlementRow,
   EntitlementsServiceDefinition,
   type GetEntitlementRequest,
-  type ListEntitlementsRequest,
+  ListEntitlementsRequest,
   type ListEntitlementsResponse,
+  type ListSubjectsRequest,
+  type ListSubjectsResponse,
 } from '#proto/eduk/entitlements/v1/entitlements';
 import { GrantSubmitted } from '#proto/eduk/events/v1/entitlements';
 import { grantScope, holderMessage, NAME, same, termsMessage } from './consume.ts';
@@ -24,6 +26,7 @@ export const serve = (engine: EngineView): readonly Implementation[] => [
   implement(EntitlementsServiceDefinition, {
     getEntitlement: (request) => ({ entitlement: getEntitlement(engine, request) }),
     listEntitlements: (request) => listEntitlements(engine, request),
+    listSubjects: (request) => listSubjects(engine, request),
     listChangeHolds: ({ schoolOin, decided }) => {
       const rows = decided
         ? engine.list(holds, { equals: schoolOin === '' ? [] : [schoolOin] })
@@ -122,6 +125,23 @@ function listEntitlements(engine: EngineView, asked: ListEntitlementsRequest): L
     if (matches(row, request)) found.push(message(row));
   }
   return { entitlements: found, next: '' };
+}
+
+function listSubjects(engine: EngineView, { schoolOin, learner }: ListSubjectsRequest): ListSubjectsResponse {
+  const tokens = same.tokensOf(engine, schoolOin, learner);
+  const waiting = waitingGrants(engine, { ...ListEntitlementsRequest.fromPartial({ schoolOin, learner }), tokens })
+    .filter(({ holder }) => tokens.includes(holder?.learner ?? ''))
+    .map(({ terms }) => terms!.entitlementId);
+  const held = allOf(tokens, (token) =>
+    engine.list(entitlements, { index: 'holder', equals: [schoolOin, learnerHolder(token)], limit: MOST + 1 }),
+  ).flat();
+  const ids = new Set([...waiting, ...held.map(({ id }) => id)]);
+  return {
+    subjects: [...ids].slice(0, MOST).map((subject) => ({ subject, partyOins: [], services: [] })),
+    // In the order of their ids: of those behind the last it is not known when they came.
+    coveredFromMs: ids.size > MOST ? BigInt(engine.now()) : 0n,
+    learners: tokens,
+  };
 }
 
 type Place = [school: string, id: string];

@@ -4,9 +4,9 @@ import { uuidBytes } from '#kernel';
 import { type EventName, events } from '#proto/events';
 import { countMinutes } from './counts.ts';
 import { type Answer, type Asked, meanings } from './events.ts';
-import { begun, withAnswer, withAsked } from './flow.ts';
+import { begun, isRefusedOfLearner, withAnswer, withAsked } from './flow.ts';
 import { addScores, gathered, score } from './scores.ts';
-import { type FlowTableRow, flowsTable } from './tables.ts';
+import { type FlowTableRow, flowsTable, refusedTable } from './tables.ts';
 
 const DAY_MS = 86_400_000;
 /** As long as references are remembered. */
@@ -61,8 +61,15 @@ function onAsked(record: LogRecord, meaning: Asked, unit: Unit): void {
     },
     (outcome) => (meanings[outcome as EventName] as Answer | undefined)?.to.includes(type as EventName) ?? false,
   );
-  unit.put(flowsTable, next);
+  save(unit, before, next);
   score(unit, laneOf(record), before, next);
+}
+
+function save(unit: Unit, before: FlowTableRow | undefined, next: FlowTableRow): void {
+  unit.put(flowsTable, next);
+  // Over another lane the answer may come before what names the learner.
+  if (isRefusedOfLearner(next) && !(before && isRefusedOfLearner(before)))
+    unit.put(refusedTable, { learner: next.key, flowId: next.flowId });
 }
 
 const laneOf = ({ stream, partition }: LogRecord): string => `${stream}/${partition}`;
@@ -83,7 +90,7 @@ function onAnswer(record: LogRecord, meaning: Answer, unit: Unit): boolean {
     key,
     atMs,
   });
-  unit.put(flowsTable, next);
+  save(unit, flow, next);
   score(unit, laneOf(record), flow, next);
   return true;
 }
@@ -112,7 +119,9 @@ function sweep(timer: TimerRow, unit: Unit): void {
       isYoung = true;
       break;
     }
-    if (flow.acceptedMs <= unit.now - keptMs(flow)) unit.remove(flowsTable, flow.flowId);
+    if (flow.acceptedMs > unit.now - keptMs(flow)) continue;
+    unit.remove(flowsTable, flow.flowId);
+    if (isRefusedOfLearner(flow)) unit.remove(refusedTable, flow.key, flow.flowId);
   }
   const ends = isYoung || page.length < SWEPT_AT_ONCE;
   unit.setTimer({

@@ -181,6 +181,10 @@ export function stateOf(flow: FlowTableRow): 'accepted' | 'decided' | 'done' | '
   return flow.says === 'done' ? 'done' : 'decided';
 }
 
+/** What was asked about one learner, or a part of it, was refused. */
+export const isRefusedOfLearner = (flow: FlowTableRow): boolean =>
+  flow.asked > 0 && flow.refused > 0 && flow.key.startsWith('lt_');
+
 /** Whether a caller that waits for the first decision has it: parts that were taken are not yet one. */
 export const isDecided = (flow: FlowTableRow): boolean =>
   flow.outcome !== '' && (flow.outcome !== 'RosterPartTaken' || flow.answered >= flow.asked);

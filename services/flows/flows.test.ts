@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decoded, emit, flowBytes, type ServiceModule, testBench, type Unit } from '#bus';
 import { newId, resultIdFor, uuidBytes } from '#kernel';
-import { FindFlowsRequest, FlowsServiceDefinition, type RefusalNote } from '#proto/eduk/flows/v1/flows';
+import { FindFlowsRequest, FlowsServiceDefinition, ReadNote, type RefusalNote } from '#proto/eduk/flows/v1/flows';
 import { type EventName, events } from '#proto/events';
 import { consumer } from './consume.ts';
 import { meanings, passedOver } from './events.ts';
@@ -12,7 +12,7 @@ import { begun, withAnswer, withAsked } from './flow.ts';
 import { flows } from './index.ts';
 import { listRefusals, noteRefusals } from './refusals.ts';
 import { addScores, gathered, listScores, score } from './scores.ts';
-import { type FlowTableRow, flowsTable, minutes, type ScoreRow } from './tables.ts';
+import { type FlowTableRow, flowsTable, minutes, refusedTable, type ScoreRow } from './tables.ts';
 
 const SCHOOL = '0000000700012AB00000';
 const SELLER = '00000001000000000002';
@@ -413,6 +413,90 @@ describe('finding a flow', () => {
     const asked = FindFlowsRequest.fromPartial({ subject: 'toets-1', limit: 3 });
     const { flows, more } = await client.findFlows(asked);
     expect([flows.map(({ acceptedMs }) => Number(acceptedMs) - at), more]).toEqual([[1_199, 1_198, 1_197], true]);
+  });
+
+  test('what is of one learner, as a look at every row says, in pages of any size', async () => {
+    const [things, senders] = [
+      ['a', 'b', 'c', 'd'],
+      [SELLER, '00000001000000000003'],
+    ];
+    const types = ['GrantSubmitted', 'OrderSubmitted', 'LaunchSubmitted'] as const;
+    const row = fc.record({
+      type: fc.constantFrom(...types),
+      party: fc.constantFrom(...senders),
+      school: fc.constantFrom(SCHOOL, SCHOOL, '0000000700099ZZ00000'),
+      subject: fc.constantFrom(...things, 'e'),
+      key: fc.constantFrom('lt_a', 'lt_b', SCHOOL),
+      refused: fc.boolean(),
+    });
+    const subject = fc.record({
+      subject: fc.constantFrom(...things, 'none'),
+      partyOins: fc.subarray(senders),
+      services: fc.subarray(['entitlements', 'orders']),
+    });
+    const asked = fc.record({
+      subjects: fc.array(subject, { maxLength: 6 }),
+      learners: fc.subarray(['lt_a', 'lt_c'], { minLength: 1 }),
+      partyOin: fc.constantFrom('', SELLER),
+      limit: fc.integer({ min: 1, max: 40 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(row, { maxLength: 40 }), asked, async (rows, of) => {
+        const { bench, client } = setUp();
+        const at = bench.now();
+        const sent = rows.map(({ type, party, school, subject, key, refused }, n) => {
+          const value = {
+            GrantSubmitted: { terms: { entitlementId: subject }, byOin: party },
+            OrderSubmitted: { orderId: subject, buyerOin: party },
+            LaunchSubmitted: { launchId: subject, byOin: party },
+          }[type];
+          const flowId = bench.submit(type, value as never, key, { school, flowId: idAt(at + n) });
+          if (refused) {
+            const answer = { GrantSubmitted: 'Grant', OrderSubmitted: 'Order', LaunchSubmitted: 'Access' }[type];
+            bench.submit(`${answer}Refused` as EventName, { code: 'state.missing' } as never, key, { flowId });
+          }
+          return flowId;
+        });
+        const wanted = sent.filter((_, n) => {
+          const { type, party, school, subject, key, refused } = rows[n]!;
+          const isAbout = of.subjects.some(
+            (one) =>
+              one.subject === subject &&
+              (one.partyOins.length === 0 || one.partyOins.includes(party)) &&
+              (one.services.length === 0 || one.services.includes(events[type].stream)),
+          );
+          const isOfLearner = isAbout || (refused && of.learners.includes(key));
+          return isOfLearner && school === SCHOOL && ['', party].includes(of.partyOin);
+        });
+        const {
+          flows: found,
+          coveredFromMs,
+          more,
+        } = await client.findFlows(FindFlowsRequest.fromPartial({ ...of, schoolOin: SCHOOL }));
+        expect(found.map(({ flowId }) => flowId)).toEqual(wanted.reverse().slice(0, of.limit));
+        expect(more).toBe(wanted.length > of.limit);
+        if (!more) expect(coveredFromMs).toBe(0n);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('what was refused of a learner, whichever came first; it goes with the flow', async () => {
+    const { bench, client, school } = setUp();
+    const of = async (learner: string) =>
+      (await client.findFlows(FindFlowsRequest.fromPartial({ learners: [learner] }))).flows.map(({ state }) => state);
+    bench.submit('PartyRegistered', {}, SELLER);
+    // The answer comes first, over another lane, and under another key than the question has.
+    const flowId = idAt(bench.now());
+    bench.submit('AccessRefused', { code: 'state.missing' }, 'lt_b', { flowId });
+    bench.submit('LaunchSubmitted', { launchId: 'l' }, 'lt_a', { ...school, flowId });
+    // A roster that was read is about many.
+    const read = { flowId: idAt(bench.now()), schoolOin: SCHOOL, lastMs: BigInt(bench.now()) };
+    await client.noteReads({ notes: [ReadNote.fromPartial(read)] });
+    expect([await of('lt_a'), await of('lt_b')]).toEqual([['refused'], []]);
+    expect(bench.list(refusedTable, { equals: [] })).toHaveLength(1);
+    bench.advance(37 * DAY);
+    expect(bench.list(refusedTable, { equals: [] })).toEqual([]);
   });
 });
 

@@ -79,8 +79,8 @@ export function withNote(before: Readonly<ReadRow> | undefined, note: ReadNote):
 
 /** Newest first by when each was read last, at most `most` and one more. */
 export function findReads(engine: EngineView, asked: FindFlowsRequest, most: number): FlowRow[] {
-  const { schoolOin, partyOin, subject, key, state, beforeMs } = asked;
-  if (key !== '' || (state !== '' && state !== READ)) return [];
+  const { schoolOin, partyOin, subject, key, state, beforeMs, learners } = asked;
+  if (key !== '' || learners.length > 0 || (state !== '' && state !== READ)) return [];
   const where: Pick<ListOptions, 'index' | 'equals'> =
     schoolOin !== ''
       ? { index: 'by_school', equals: [schoolOin] }

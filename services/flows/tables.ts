@@ -159,6 +159,22 @@ export const reads = table<ReadRow>({
   retention: 'RETENTION_FLOW',
 });
 
+/**
+ * What of one learner was refused: its owner has no row of it, and most messages are not refused, so that this is cheaper than an index of
+ * all. It goes with its flow.
+ */
+export interface RefusedRow {
+  learner: string;
+  flowId: string;
+}
+
+export const refusedTable = table<RefusedRow>({
+  name: 'flows_refused',
+  key: ['learner', 'flowId'],
+  columns: { learner: 'text', flowId: 'text' },
+  retention: 'RETENTION_FLOW',
+});
+
 /** How many rows `refusals` and `reads` have. */
 export interface CountRow {
   name: string;
@@ -213,4 +229,4 @@ export const minutes = table<MinuteRow>({
   retention: 'RETENTION_PUBLIC',
 });
 
-export const tables = [flowsTable, refusals, reads, counts, scores, minutes];
+export const tables = [flowsTable, refusedTable, refusals, reads, counts, scores, minutes];

@@ -284,6 +284,12 @@ describe('a learner', () => {
       ['o1', 'o2'],
       ['o1'],
     ]);
+    // Its buyer and its sellers send messages about an order.
+    const asked = { schoolOin: SCHOOL, learner: 'second' };
+    expect(await bench.client(OrdersServiceDefinition).listSubjects(asked)).toEqual({
+      subjects: ['o1', 'o2'].map((subject) => ({ subject, partyOins: [BUYER, SELLER], services: [] })),
+      coveredFromMs: 0n,
+    });
     bench.clear();
     place('o2', [{ learner: 'anna' }]);
     place('o2', [{ learner: 'ben' }]);

@@ -2,7 +2,13 @@
 import { allOf, decoded, type EngineView, type ListOptions, type Table } from '#bus';
 import { type Implementation, implement } from '#kernel';
 import type { OrderSubmitted } from '#proto/eduk/events/v1/orders';
-import { LineRow, type ListOrdersRequest, OrderRow, OrdersServiceDefinition } from '#proto/eduk/orders/v1/orders';
+import {
+  LineRow,
+  ListOrdersRequest,
+  type ListOrdersResponse,
+  OrderRow,
+  OrdersServiceDefinition,
+} from '#proto/eduk/orders/v1/orders';
 import { consumer, same } from './consume.ts';
 import { entriesTable, ordersTable, productsTable } from './tables.ts';
 
@@ -37,24 +43,40 @@ export function serve(engine: EngineView): readonly Implementation[] {
         );
         return { orders: [...placed, ...waiting, ...refused].flatMap((order) => seenBy(order, partyOin) ?? []) };
       },
-      listOrders(asked) {
-        const filter: Filter = { ...asked, tokens: same.tokensOf(engine, asked.schoolOin, asked.learner) };
-        const orders: OrderRow[] = filter.waiting && filter.after === '' ? waitingFor(engine, filter) : [];
-        const limit = orders.length + Math.min(filter.limit || DEFAULT_LIMIT, MOST);
-        let looked = 0;
-        let last = '';
-        for (const at of places(engine, filter)) {
-          if (orders.length === limit || looked === LOOK_AT) return { orders, next: last };
-          looked += 1;
-          last = `${at.buyerOin}/${at.orderId}`;
-          const row = engine.get(ordersTable, at.buyerOin, at.orderId);
-          const order = row && seenBy(OrderRow.decode(row.order), filter.partyOin);
-          if (order && matches(order, filter)) orders.push(order);
-        }
-        return { orders, next: '' };
+      listOrders: (asked) => listOrders(engine, asked),
+      listSubjects({ schoolOin, learner }) {
+        const asked = { schoolOin, learner, limit: MOST, waiting: true };
+        const { orders, next } = listOrders(engine, ListOrdersRequest.fromPartial(asked));
+        return {
+          // Who buys places, places again and cancels; who sells confirms.
+          subjects: orders.map(({ orderId, buyerOin, lines }) => ({
+            subject: orderId,
+            partyOins: [...new Set([buyerOin, ...lines.map(({ line }) => line?.sellerOin ?? '')])],
+            services: [],
+          })),
+          // In the order of their ids: of those behind the last it is not known when they came.
+          coveredFromMs: next === '' ? 0n : BigInt(engine.now()),
+        };
       },
     }),
   ];
+}
+
+function listOrders(engine: EngineView, asked: ListOrdersRequest): ListOrdersResponse {
+  const filter: Filter = { ...asked, tokens: same.tokensOf(engine, asked.schoolOin, asked.learner) };
+  const orders: OrderRow[] = filter.waiting && filter.after === '' ? waitingFor(engine, filter) : [];
+  const limit = orders.length + Math.min(filter.limit || DEFAULT_LIMIT, MOST);
+  let looked = 0;
+  let last = '';
+  for (const at of places(engine, filter)) {
+    if (orders.length === limit || looked === LOOK_AT) return { orders, next: last };
+    looked += 1;
+    last = `${at.buyerOin}/${at.orderId}`;
+    const row = engine.get(ordersTable, at.buyerOin, at.orderId);
+    const order = row && seenBy(OrderRow.decode(row.order), filter.partyOin);
+    if (order && matches(order, filter)) orders.push(order);
+  }
+  return { orders, next: '' };
 }
 
 /** `tokens`: of the learner that is asked for. */

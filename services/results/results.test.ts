@@ -117,7 +117,7 @@ describe('results', () => {
     expect(resultEntry({ ...row!, withdrawn: null, statedMs: null })).toMatchObject({ withdrawn: false, statedMs: 0n });
   });
 
-  test('that came under a key of UWLR are found under another token of the learner, and a repeat of what an older release took is one', () => {
+  test('that came under a key of UWLR are found under another token of the learner, and a repeat of what an older release took is one', async () => {
     const b = bench();
     const work = Buffer.alloc(16, 3);
     submit(b, result(resultIdFor('1', 'A', work)));
@@ -131,6 +131,9 @@ describe('results', () => {
       [false, true],
     ]);
     expect(b.list(table, { equals: [] })).toMatchObject([{ resultId: resultIdFor('1', 'A', work), digest: '02' }]);
+    expect((await reader(b).listSubjects({ schoolOin: school, learner: 'W' })).subjects).toMatchObject([
+      { subject: resultIdFor('1', 'A', work), services: [] },
+    ]);
     submit(b, result('7', { learner: 'B' }));
     submit(b, result(resultIdFor('7', 'B', work), { learner: 'B' }));
     expect(b.events('ResultRecorded').at(-1)!.value).toMatchObject({ unchanged: true, result: { resultId: '7' } });

@@ -1,7 +1,12 @@
 /** Answers what learners did, from rows as of the last commit. Payloads stay sealed. */
 import { allOf, type EngineView, type KeyValue } from '#bus';
 import { dutchDay, GatewayError, type Handlers, type Implementation, implement } from '#kernel';
-import { type ListResultsRequest, ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
+import {
+  type ListResultsRequest,
+  type ListSubjectsRequest,
+  type ListSubjectsResponse,
+  ResultsServiceDefinition,
+} from '#proto/eduk/results/v1/results';
 import { resultEntry, same } from './consume.ts';
 import { type ResultRow, readable, results } from './tables.ts';
 
@@ -13,6 +18,7 @@ const LOOKED_AT = 20_000;
 
 export function serve(engine: EngineView): readonly Implementation[] {
   const handlers: Handlers<typeof ResultsServiceDefinition> = {
+    listSubjects: (request) => listSubjects(engine, request),
     listResults(request) {
       const isReadable = readableNow(engine);
       const tokens = same.tokensOf(engine, request.schoolOin, request.learner);
@@ -42,6 +48,26 @@ export function serve(engine: EngineView): readonly Implementation[] {
   };
   return [implement(ResultsServiceDefinition, handlers)];
 }
+
+/** Results of one learner that are told, the newest. */
+const MOST_TOLD = 1_000;
+
+function listSubjects(engine: EngineView, { schoolOin, learner }: ListSubjectsRequest): ListSubjectsResponse {
+  const rows = allOf(same.tokensOf(engine, schoolOin, learner), (token) =>
+    engine.list(results, { index: 'byLearner', equals: [token], descending: true, limit: MOST_TOLD + 1 }),
+  )
+    .flat()
+    .sort((a, b) => (a.id < b.id ? 1 : -1));
+  return {
+    subjects: rows
+      .slice(0, MOST_TOLD)
+      .map(({ resultId, byOin }) => ({ subject: resultId, partyOins: [byOin], services: [] })),
+    coveredFromMs: rows.length > MOST_TOLD ? BigInt(beganMs(rows[MOST_TOLD]!.id) + 1) : 0n,
+  };
+}
+
+/** When the event came whose id this is, Unix milliseconds. */
+const beganMs = (id: string): number => Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16);
 
 /** The index that leaves fewest rows to look at. */
 function placeOf({ schoolOin, learner, group, productId, fromOin }: ListResultsRequest): {

@@ -1,4 +1,7 @@
-/** How quickly an operator finds one of the flows of a month while others come in, whether it is found at all, and whether the answer says that all was looked at. */
+/**
+ * How quickly an operator finds one of the flows of a month while others come in, whether it is found at all, and whether the answer says that all was looked at.
+ * Not asked is what is about one learner: those of the month are made up as flows only, so that no vault knows their numbers and no owner has what they hold.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OperatorServiceDefinition } from '#proto/eduk/operator/v1/operator';
 import type { WireClient } from '../chain/gateway.ts';

@@ -122,6 +122,8 @@ export async function sowCommands(sowing: Sowing, folder: string): Promise<void>
     [['learner', 'forget', '--school', school], learner()],
     [['learner', 'reveal', '--school', school, '--reason', 'canary-case'], learner()],
     [['flow', 'why', '--learner', '--school', school, '--json'], learner()],
+    [['flow', 'list', '--learner', '--school', school], learner().split('\n')[0]!],
+    [['flow', 'list', '--learner', '--pseudonym-of', publisher, '--school', school, '--json'], learner()],
   ] as const) {
     const { code, said } = await run(args, input, sowing.subject.env);
     sowing.hear(`eduk ${args.slice(0, 2).join(' ')}`, {

@@ -105,9 +105,11 @@ export async function readConsole(sowing: Sowing): Promise<void> {
     const { messages } = await sowing.call(operation('OperatorService.ListParties'), 'operator', [Buffer.alloc(0)]);
     looking.at('pages of the console', Buffer.concat(messages));
     for (const kind of ['ECK iD', 'key of the administration', 'family name'] as const) {
-      const learner = sowing.plant(kind, 'console /api/why', 'body learner').value;
-      const { text } = await one.post('/api/why', { school: '99ZX', learner }, one.token);
-      looking.at('pages of the console', text);
+      const learner = sowing.plant(kind, 'console /api/why, /api/flows/of-learner', 'body learner').value;
+      for (const path of ['/api/why', '/api/flows/of-learner']) {
+        const { text } = await one.post(path, { school: '99ZX', learner }, one.token);
+        looking.at('pages of the console', text);
+      }
     }
     await one.post('/api/sign-out', {}, one.token);
   } catch (thrown) {

@@ -398,6 +398,72 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await page.getByText('Doorzocht: alles wat er is.').waitFor();
   });
 
+  test('messages about a learner are found, and whom they are about stands in no address', async () => {
+    const asked: string[] = [];
+    const note = (request: { url(): string }) => asked.push(request.url());
+    page.on('request', note);
+    for (const somebody of ['pw1-iemand', eckId(7003)]) {
+      await go('/flows', /Berichten/);
+      await page.getByRole('searchbox').fill(somebody);
+      await page.getByRole('button', { name: 'Zoek' }).click();
+      await page.getByText('Stel hierboven een vraag.').waitFor();
+      expect(page.url()).toBe(`${origin}/flows?by=learner`);
+    }
+    await go('/flows?q=order-1', /Berichten/);
+    await page.getByRole('link', { name: 'Zoek wat over één leerling gaat.' }).click();
+    await page.getByText('Stel hierboven een vraag.').waitFor();
+    expect(await axeOf(page)).toEqual([]);
+    const learner = page.getByLabel(/ECK iD van de leerling/);
+    // By keyboard alone.
+    await learner.focus();
+    await page.keyboard.type('k3');
+    await page.keyboard.press('Tab');
+    await page.keyboard.type(school.slice(11, 15));
+    await page.keyboard.press('Enter');
+    await page.getByRole('cell', { name: 'EntitlementService/GrantEntitlements' }).first().waitFor();
+    await page.getByText('Doorzocht: alles wat er is.').waitFor();
+    expect(await learner.inputValue()).toBe('');
+    expect(await page.getByLabel('School (BRIN of OIN)').inputValue()).toBe(school.slice(11, 15));
+    expect(page.url()).toBe(`${origin}/flows?by=learner`);
+    expect(await axeOf(page)).toEqual([]);
+    await toldNobody(page);
+    await shoot(page, 'flows-learner');
+    // What the address says is no question that a link could hold.
+    expect(await page.getByRole('button', { name: 'Deel deze pagina' }).count()).toBe(0);
+    // Older ones are of the same learner, who is asked for anew.
+    const bodies: unknown[] = [];
+    await page.route('**/api/flows/of-learner', (route) => {
+      const body = route.request().postDataJSON();
+      bodies.push(body);
+      const flow = { ...{ id: 'f', method: 'm', party: { oin: '', name: '' }, school: { oin: '', name: '' } } };
+      const list = { flows: [{ ...flow, subject: `van ${body.before}`, state: 'done', code: '', at: 5 }] };
+      return route.fulfill({ json: { ...list, coveredFrom: 4, more: true } });
+    });
+    await learner.fill('pw1-abc');
+    await page.getByLabel('Pseudoniem van (OIN)').fill(las.oin);
+    await page.getByRole('button', { name: 'Zoek' }).click();
+    await page.getByRole('cell', { name: 'van 0' }).waitFor();
+    await page.getByRole('button', { name: 'Oudere' }).click();
+    await page.getByRole('cell', { name: 'van 5' }).waitFor();
+    await page.getByRole('button', { name: 'Nieuwste' }).click();
+    await page.getByRole('cell', { name: 'van 0' }).waitFor();
+    const of = { learner: 'pw1-abc', pseudonymOf: las.oin, school: school.slice(11, 15), party: '', state: '' };
+    expect(bodies).toEqual(['0', '5', '0'].map((before) => ({ ...of, before })));
+    await page.unroute('**/api/flows/of-learner');
+    await learner.fill('iemand-anders');
+    await page.getByRole('button', { name: 'Zoek' }).click();
+    await page.locator('main').getByRole('alert').getByText('learner.unknown').waitFor();
+    await shoot(page, 'flows-learner-unknown');
+    page.off('request', note);
+    expect(asked.filter((url) => /k3|pw1|iemand|ketenid/.test(url))).toEqual([]);
+    // Neither is it there for who goes back.
+    await page.getByRole('link', { name: 'Zoek op nummer, afzender of school.' }).click();
+    await page.getByRole('searchbox').waitFor();
+    await page.goBack();
+    await page.getByText('Stel hierboven een vraag.').waitFor();
+    expect(await learner.inputValue()).toBe('');
+  });
+
   test('why: by order, product and learner; of a learner nothing stays', async () => {
     await go('/why', /Waarom niet/);
     await page.getByLabel('Nummer van de bestelling').fill('order-1');
@@ -778,6 +844,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
       '/readiness',
       '/preflight',
       '/flows',
+      '/flows?by=learner',
       '/parties',
       `/party?oin=${las.oin}`,
       '/why?order=order-1',

@@ -95,7 +95,7 @@ describe('signing in by a link', () => {
 describe('pages of others', () => {
   test('change nothing: origin, type and token are those of a page of this session', async () => {
     const one = await browser().signedIn(keyOf(at));
-    const changes = [...Object.keys(actions), '/api/why', '/api/sign-out'];
+    const changes = [...Object.keys(actions), '/api/why', '/api/flows/of-learner', '/api/sign-out'];
     expect(changes.length).toBeGreaterThan(10);
     for (const path of changes) {
       const codeOf = async (more: Record<string, string>, token = one.token) =>
@@ -191,6 +191,21 @@ describe('what is asked', () => {
     expect(text).not.toContain('sleutel');
     // Nor is there a question that takes it in an address.
     expect((await one.get('/api/why?learner=sleutel')).body.code).toBe('wire.invalid');
+    const path = '/api/flows/of-learner';
+    const asked = { school, learner: 'sleutel-van-Zoë' };
+    for (const [given, code] of [
+      [asked, 'learner.unknown'],
+      [{ ...asked, pseudonymOf: '00000001234567890000' }, 'state.missing'],
+      [{ ...asked, school: '' }, 'wire.invalid'],
+      [{ ...asked, learner: ' ' }, 'wire.invalid'],
+      [{ ...asked, state: 'é' }, 'wire.invalid'],
+    ] as const) {
+      const answer = await one.post(path, given, one.token);
+      expect(answer.body.code).toBe(code);
+      expect(answer.text).not.toContain('sleutel');
+    }
+    expect((await one.get(`${path}?learner=sleutel`)).body.code).toBe('wire.invalid');
+    expect((await one.post(path, asked, 'x')).status).toBe(403);
   });
 
   test('is told as it changes', async () => {

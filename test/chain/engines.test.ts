@@ -7,12 +7,28 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type DistributedEngine, type NewEntry, type Table, testBench } from '#bus';
 import { type Infrastructure, localInfrastructure } from '#deploy/local';
-import { connect, dispatcher, dutchDay, encoded, proofProblem, recordOf, succession, uuid7 } from '#kernel';
+import {
+  type Client,
+  connect,
+  dispatcher,
+  dutchDay,
+  encoded,
+  proofProblem,
+  recordOf,
+  type ServiceDefinition,
+  succession,
+  uuid7,
+} from '#kernel';
+import { AccessServiceDefinition } from '#proto/eduk/access/v1/access';
 import { AuditServiceDefinition } from '#proto/eduk/audit/v1/audit';
 import { LogServiceDefinition, Taken } from '#proto/eduk/bus/v1/bus';
 import { AuditKind, AuditRecord } from '#proto/eduk/core/v1/audit';
+import { EntitlementsServiceDefinition } from '#proto/eduk/entitlements/v1/entitlements';
 import { AuditSubmitted } from '#proto/eduk/events/v1/audit';
 import { LearnerEntry, RosterSubmitted } from '#proto/eduk/events/v1/rosters';
+import { FindFlowsRequest, FlowsServiceDefinition } from '#proto/eduk/flows/v1/flows';
+import { OrdersServiceDefinition } from '#proto/eduk/orders/v1/orders';
+import { ResultsServiceDefinition } from '#proto/eduk/results/v1/results';
 import { RostersServiceDefinition } from '#proto/eduk/rosters/v1/rosters';
 import { auditWith } from '#services/audit';
 import { rosters } from '#services/rosters';
@@ -90,6 +106,25 @@ async function rowsIn(url: string, service: string, table: Table): Promise<objec
       ]),
     ),
   );
+}
+
+/** What owners have of a learner, and the messages about it. */
+async function aboutLearner(
+  at: <D extends ServiceDefinition>(definition: D) => Client<D>,
+  schoolOin: string,
+  learner: string,
+) {
+  const of = { schoolOin, learner };
+  const { subjects: held, learners } = await at(EntitlementsServiceDefinition).listSubjects(of);
+  const others = await Promise.all([
+    at(OrdersServiceDefinition).listSubjects(of),
+    at(AccessServiceDefinition).listSubjects(of),
+    at(ResultsServiceDefinition).listSubjects(of),
+  ]);
+  const subjects = [...held, ...others.flatMap((one) => one.subjects)];
+  const asked = FindFlowsRequest.fromPartial({ schoolOin, learners, subjects, limit: 1000 });
+  const { flows } = await at(FlowsServiceDefinition).findFlows(asked);
+  return { learners: learners.sort(), flows: flows.map(({ flowId }) => flowId) };
 }
 
 /**
@@ -220,6 +255,15 @@ test.each([11, 23, 37])(
             lasting(table, bench.list(table, { equals: [] })),
           );
       expect(await place.query('SELECT * FROM bus.troubles')).toEqual([]);
+      const replica = dispatcher(replicas[0]!.implementations);
+      let found = 0;
+      for (const { oin, learners } of world.schools)
+        for (const learner of learners) {
+          const here = await aboutLearner((definition) => bench.client(definition), oin, learner);
+          expect(await aboutLearner((definition) => connect(definition, replica), oin, learner)).toEqual(here);
+          found += here.flows.length;
+        }
+      expect(found).toBeGreaterThan(0);
       const merges = services
         .find(({ name }) => name === 'rosters')!
         .tables.find(({ name }) => name === 'rosters_merges')!;

@@ -1,3 +1,4 @@
+import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import type { ActiveLicence, Blocker, FlowStep } from '#proto/eduk/gateway/v1/flow';
 import type { WhyBlockedResponse } from '#proto/eduk/operator/v1/operator';
 import { oin, schoolFlag } from '../checks.ts';
@@ -13,7 +14,7 @@ const MOST_LISTED = 200;
 
 export const listFlows: Command = {
   name: 'flow list',
-  about: 'Find messages by what they are about, and rosters that were read: newest first.',
+  about: 'Find messages by what they are about, or by the learner, and rosters that were read: newest first.',
   arguments: [
     {
       name: 'TEXT',
@@ -22,7 +23,12 @@ export const listFlows: Command = {
     },
   ],
   flags: {
-    school: schoolFlag('Of this school.'),
+    learner: {
+      about:
+        'All about one learner of the school: ECK iD, key of the administration or pseudonym on standard input. Not: rosters, and what is of a group or the whole school.',
+    },
+    'pseudonym-of': { about: 'With --learner: the party that was told this pseudonym.', value: 'OIN', check: oin },
+    school: schoolFlag('Of this school; needed for a learner.'),
     party: { about: 'Sent or read by this party; operator = by the operator.', value: 'OIN' },
     state: {
       about: `In this state: ${STATES.join(', ')}. read = rosters that a party fetched, by day.`,
@@ -39,9 +45,12 @@ export const listFlows: Command = {
     },
   },
   async run(call): Promise<Result> {
+    const [text = ''] = call.args('TEXT');
+    const schoolOin = call.one('school') ?? '';
     const { flows, names, coveredFromMs, more } = await call.gateway().ask('listFlows', {
-      text: call.args('TEXT')[0] ?? '',
-      schoolOin: call.one('school') ?? '',
+      ...(await learnerOf(call, text, schoolOin)),
+      text,
+      schoolOin,
       partyOin: call.one('party') ?? '',
       state: call.one('state') ?? '',
       limit: Number(call.one('limit') ?? 0),
@@ -66,7 +75,7 @@ export const listFlows: Command = {
       [flow.state, flow.code].filter(Boolean).join('\n'),
     ]);
     const rest = more
-      ? '\n\nThere are more: name a school, a party or a state.'
+      ? `\n\nThere are more: name ${call.has('learner') ? '' : 'a school, '}a party or a state.`
       : coveredFromMs > 0n
         ? `\n\nMessages since ${dutchTime(coveredFromMs)} were looked through; what is older is found by its id.`
         : '';
@@ -74,6 +83,24 @@ export const listFlows: Command = {
     return { json, text: `${table(['when and flow', 'what', 'by', 'state'], rows)}${rest}` };
   },
 };
+
+/** Whom `--learner` asks for: one, on standard input. */
+async function learnerOf(
+  call: Call,
+  text: string,
+  schoolOin: string,
+): Promise<{ learner: LearnerRef; pseudonymOfOin: string } | undefined> {
+  const pseudonymOfOin = call.one('pseudonym-of') ?? '';
+  if (!call.has('learner')) {
+    if (pseudonymOfOin !== '') throw misuse('A pseudonym is given by --learner, on standard input.');
+    return undefined;
+  }
+  if (text !== '') throw misuse('Ask by --learner or by TEXT; who the learner is stands on standard input.');
+  if (schoolOin === '') throw misuse('Name the school: --school BRIN|OIN.');
+  const [line, ...more] = await readLearners(call.streams);
+  if (more.length > 0) throw misuse('Ask for one learner at a time: standard input holds more lines.');
+  return { learner: line!.learner, pseudonymOfOin };
+}
 
 export const showFlow: Command = {
   name: 'flow show',

@@ -276,6 +276,23 @@ export const words = {
   none_found: ['Niets gevonden', 'Nothing found'],
   none_yet: ['Er kwam nog geen bericht binnen.', 'No message has come in yet.'],
   older: ['Oudere', 'Older'],
+  newest: ['Nieuwste', 'Newest'],
+  search_learner: ['Zoek wat over één leerling gaat.', 'Search what is about one learner.'],
+  search_text: ['Zoek op nummer, afzender of school.', 'Search by id, sender or school.'],
+  named_label: [
+    'ECK iD van de leerling, sleutel in de administratie, of pseudoniem',
+    'ECK iD of the learner, key in the administration, or pseudonym',
+  ],
+  named_kept: [
+    'Staat in geen link en wordt nergens bewaard; tot u weggaat onthoudt deze pagina het.',
+    'In no link, and kept nowhere; until you leave this page remembers it.',
+  ],
+  pseudonym_label: ['Pseudoniem van (OIN)', 'Pseudonym of (OIN)'],
+  named_hint: [
+    'Gevonden wordt wat gaat over bestellingen, licenties, starts en resultaten van de leerling; geen leerlinglijsten, en niet wat van een groep of de hele school is.',
+    'Found is what is about orders, licences, launches and results of the learner; no rosters, and not what is of a group or the whole school.',
+  ],
+  none_of_learner: ['Over deze leerling is niets gevonden.', 'Nothing was found about this learner.'],
 
   state_accepted: ['aangenomen', 'accepted'],
   state_decided: ['beslist', 'decided'],

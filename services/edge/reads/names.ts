@@ -4,7 +4,11 @@ import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 
 /** Token of a learner whom the caller names, by a pseudonym of its own too; learner.unknown where the vault knows nobody so. */
-export async function tokenOf(gate: Gate, caller: Caller, school: string, ref: LearnerRef): Promise<string> {
+export const tokenOf = (gate: Gate, caller: Caller, school: string, ref: LearnerRef): Promise<string> =>
+  tokenFor(gate, partyOf(caller), school, ref);
+
+/** The same, as this party may name the learner; empty = by no pseudonym. */
+export async function tokenFor(gate: Gate, partyOin: string, school: string, ref: LearnerRef): Promise<string> {
   const { identified } = await gate.door.services.vault.identify({
     schoolOin: school,
     sector: '',
@@ -14,7 +18,7 @@ export async function tokenOf(gate: Gate, caller: Caller, school: string, ref: L
         eckId: ref.eckId,
         lasKey: ref.eckId ? '' : ref.lasKey,
         person: undefined,
-        partyOin: partyOf(caller),
+        partyOin,
       },
     ],
     create: false,

@@ -80,3 +80,51 @@ test('what was accepted after a page is not on the next one, also where a refere
   expect(await search({ text: 'bericht-1', partyOin: SENDER, beforeMs: 2_001n })).toEqual([one.flowId]);
   expect(await search({ text: 'bericht-1', partyOin: SENDER, beforeMs: 2_000n })).toEqual([]);
 });
+
+test('of a learner the answer goes as far back as each owner and the flows do', async () => {
+  const [order, launch] = [flow('order-1'), flow('launch-1')];
+  const asked: FindFlowsRequest[] = [];
+  const owner = (subject: string, coveredFromMs = 0n) => ({
+    listSubjects: async () => ({
+      subjects: [{ subject, partyOins: [], services: [] }],
+      coveredFromMs,
+      learners: ['lt_a'],
+    }),
+  });
+  const answer = async (flowsFromMs: bigint) => {
+    const gate = {
+      door: {
+        chain: { party: () => undefined },
+        services: {
+          vault: { identify: async () => ({ identified: [{ token: 'lt_a' }] }) },
+        },
+        asked: {
+          orders: owner('order-1'),
+          entitlements: owner('licence-1'),
+          access: owner('launch-1', 2_000n),
+          results: owner('result-1', 1_000n),
+          flows: {
+            async findFlows(request: FindFlowsRequest) {
+              asked.push(request);
+              return { flows: [order, launch], coveredFromMs: flowsFromMs, more: false };
+            },
+          },
+        },
+      },
+    } as unknown as Gate;
+    return searchFlows(
+      ListFlowsRequest.fromPartial({ schoolOin: '0000000700012AB00000', learner: { lasKey: '1' } }),
+      gate,
+    );
+  };
+  expect(await answer(0n)).toMatchObject({ flows: [{ flowId: order.flowId }, {}], coveredFromMs: 2_000n });
+  expect((await answer(3_000n)).coveredFromMs).toBe(3_000n);
+  expect(asked[0]).toMatchObject({ learners: ['lt_a'], schoolOin: '0000000700012AB00000', subject: '' });
+  // Ids of one owner are not looked for among messages of another.
+  expect(asked[0]!.subjects.map(({ subject, services }) => [subject, services])).toEqual([
+    ['order-1', ['orders']],
+    ['licence-1', ['entitlements', 'access']],
+    ['launch-1', ['access']],
+    ['result-1', ['results']],
+  ]);
+});

@@ -1,11 +1,13 @@
-import { brinOf, isBrin, isOin, isSchoolOin, schoolOin } from '#kernel';
-import type { FlowRow } from '#proto/eduk/flows/v1/flows';
+import { brinOf, GatewayError, isBrin, isOin, isSchoolOin, schoolOin } from '#kernel';
+import type { FlowRow, Subject } from '#proto/eduk/flows/v1/flows';
 import type { SearchFlowsRequest, SearchFlowsResponse } from '#proto/eduk/gateway/v1/flow';
 import type * as op from '#proto/eduk/operator/v1/operator';
 import { ListFlowsRequest } from '#proto/eduk/operator/v1/operator';
 import { type Caller, operator } from '../caller.ts';
 import type { Gate } from '../gate.ts';
+import { hasRef } from '../intake/people.ts';
 import { flowNow } from './flows.ts';
+import { tokenFor } from './names.ts';
 
 /** What an operator looks for, and how everything is. */
 
@@ -33,14 +35,17 @@ const foundOf = ({ flowId, method, partyOin, schoolOin, subject, state, code, ac
   acceptedMs,
 });
 
-/** Faults: none of its own; nothing found is an empty list. */
+/** Nothing found is an empty list. Faults: of who asks for a learner wire.invalid, state.missing, learner.unknown and school.closed. */
 export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Promise<op.ListFlowsResponse> {
   const { partyOin, state, beforeMs } = request;
   const text = request.text.trim();
   const limit = Math.min(request.limit || USUAL, MOST);
   const school = isBrin(request.schoolOin) ? schoolOin(request.schoolOin) : request.schoolOin;
   const { flows } = gate.door.asked;
-  const ask = { schoolOin: school, subject: '', key: '', limit, partyOin, state, beforeMs };
+  const ask = {
+    ...{ schoolOin: school, subject: '', key: '', limit, partyOin, state, beforeMs },
+    ...{ learners: [] as string[], subjects: [] as Subject[] },
+  };
   const fits = (flow: FlowRow): boolean =>
     (school === '' || flow.schoolOin === school) &&
     (partyOin === '' || flow.partyOin === partyOin) &&
@@ -55,6 +60,12 @@ export async function searchFlows(request: op.ListFlowsRequest, gate: Gate): Pro
       rows.flatMap((row) => [row.partyOin, row.schoolOin]),
     ),
   });
+  if (hasRef(request.learner)) {
+    const { learners, subjects, coveredFromMs } = await ofLearner({ ...request, text, schoolOin: school }, gate);
+    const found = await flows.findFlows({ ...ask, learners, subjects });
+    const covered = found.coveredFromMs > coveredFromMs ? found.coveredFromMs : coveredFromMs;
+    return answer(found.flows, covered, found.more);
+  }
   if (FLOW.test(text)) {
     const flow = await flowNow(gate, operator, { flowId: text, reference: '', method: '' });
     return answer(flow && fits(flow) ? [flow] : []);
@@ -102,6 +113,37 @@ export async function searchOwnFlows(
     // What is older than was asked for need not have been looked at.
     coveredFromMs: coveredFromMs <= fromMs ? fromMs : coveredFromMs,
     more: more && flows.every(({ acceptedMs }) => acceptedMs >= fromMs),
+  };
+}
+
+/** What the owners have of a learner of a school, and the tokens by which the learner is known there. */
+async function ofLearner(
+  { text, schoolOin, learner, pseudonymOfOin }: op.ListFlowsRequest,
+  gate: Gate,
+): Promise<{ learners: string[]; subjects: Subject[]; coveredFromMs: bigint }> {
+  const { asked, chain } = gate.door;
+  if (text !== '') throw new GatewayError('wire.invalid', 'Ask by learner or by text.', { where: 'text' });
+  if (schoolOin === '') throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
+  if (pseudonymOfOin !== '' && !chain.party(pseudonymOfOin))
+    throw new GatewayError('state.missing', 'No party has this OIN.', { where: 'pseudonym_of_oin' });
+  const of = { schoolOin, learner: await tokenFor(gate, pseudonymOfOin, schoolOin, learner!) };
+  const [orders, entitlements, access, results] = await Promise.all([
+    asked.orders.listSubjects(of),
+    asked.entitlements.listSubjects(of),
+    asked.access.listSubjects(of),
+    asked.results.listSubjects(of),
+  ]);
+  const answered: [{ subjects: Subject[]; coveredFromMs: bigint }, string[]][] = [
+    [orders, ['orders']],
+    // Their provisioning is of access.
+    [entitlements, ['entitlements', 'access']],
+    [access, ['access']],
+    [results, ['results']],
+  ];
+  return {
+    learners: entitlements.learners,
+    subjects: answered.flatMap(([{ subjects }, services]) => subjects.map((one) => ({ ...one, services }))),
+    coveredFromMs: answered.reduce((last, [{ coveredFromMs }]) => (coveredFromMs > last ? coveredFromMs : last), 0n),
   };
 }
 

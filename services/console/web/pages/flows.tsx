@@ -1,13 +1,22 @@
-import { useId, useState } from 'preact/hooks';
+import { useId, useRef, useState } from 'preact/hooks';
 import type { FlowList } from '../../types.ts';
-import { useLive } from '../api.ts';
+import { post, useAsk, useLive } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
 import { Empty, Fault, Show, State, Table, When, Who } from '../ui.tsx';
+import type { Word } from '../words.ts';
 
 const STATES = ['accepted', 'waiting', 'held', 'parked', 'refused', 'decided', 'done', 'read'] as const;
 
-/** What is looked for stands in the address, so that a colleague finds the same. */
 export function FlowsPage() {
+  const { query, isShared } = useFrame();
+  return query.get('by') === 'learner' && !isShared ? <OfLearner /> : <ByText />;
+}
+
+/** An ECK iD, or a pseudonym that a party was told: asked in the other form, and in no address. */
+const NAMES_SOMEBODY = /^(?:https?:\/\/(?:ketenid\.nl|id\.school)\/|(?:urn:eduk:)?pw\d+(?:r\d+)?-)/i;
+
+/** What is looked for stands in the address, so that a colleague finds the same. */
+function ByText() {
   const { say, query, go } = useFrame();
   const asked = new URLSearchParams();
   for (const name of ['q', 'school', 'party', 'state', 'before']) {
@@ -18,6 +27,7 @@ export function FlowsPage() {
   const search = (event: SubmitEvent) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
+    if (NAMES_SOMEBODY.test(String(form.get('q')).trim())) return go('/flows?by=learner');
     const next = new URLSearchParams();
     for (const [name, value] of form)
       if (typeof value === 'string' && value.trim() !== '') next.set(name, value.trim());
@@ -36,65 +46,176 @@ export function FlowsPage() {
           <Field name="q" label={say('search_label')} value={query.get('q') ?? ''} type="search" wide />
           <Field name="school" label={say('school_label')} value={query.get('school') ?? ''} />
           <Field name="party" label={say('party_label')} value={query.get('party') ?? ''} />
-          <label>
-            {say('state')}
-            <select name="state" defaultValue={query.get('state') ?? ''}>
-              <option value="">{say('any_state')}</option>
-              {STATES.map((state) => (
-                <option key={state} value={state} selected={query.get('state') === state}>
-                  {say(`state_${state}`)}
-                </option>
-              ))}
-            </select>
-          </label>
+          <States is={query.get('state') ?? ''} />
           <button type="submit" class="main">
             {say('search_go')}
           </button>
-          <p class="hint">{say('reference_hint')}</p>
+          <p class="hint">
+            {say('reference_hint')} <Link to="/flows?by=learner">{say('search_learner')}</Link>
+          </p>
         </form>
       </search>
       <Show loaded={loaded}>
-        {({ flows, coveredFrom, more }) => (
-          <>
-            {flows.length === 0 ? (
-              <Empty word={asked.size === 0 ? 'none_yet' : 'none_found'} />
-            ) : (
-              <Table name={say('flows')} heads={['when', 'method', 'from', 'school', 'about', 'state']}>
-                {flows.map((flow) => (
-                  <tr key={flow.id}>
-                    <td>
-                      <Link to={`/flow?id=${flow.id}`}>
-                        <When at={flow.at} />
-                      </Link>
-                    </td>
-                    <td>{flow.method}</td>
-                    <td>
-                      <Who of={flow.party} />
-                    </td>
-                    <td>
-                      <Who of={flow.school} />
-                    </td>
-                    <td>{flow.subject}</td>
-                    <td>
-                      <State is={flow.state} /> <Fault code={flow.code} />
-                    </td>
-                  </tr>
-                ))}
-              </Table>
-            )}
-            <p class="hint">
-              {coveredFrom === 0 ? (
-                say('covered_all')
-              ) : (
-                <>
-                  {say('covered_from')} <When at={coveredFrom} />. {!more && say('covered_rest')}
-                </>
-              )}{' '}
-              {more && flows.length > 0 && <Link to={older(flows.at(-1)!.at)}>{say('older')}</Link>}
-            </p>
-          </>
+        {(list) => (
+          <Found list={list} none={asked.size === 0 ? 'none_yet' : 'none_found'}>
+            {(before) => <Link to={older(before)}>{say('older')}</Link>}
+          </Found>
         )}
       </Show>
+    </>
+  );
+}
+
+/** What is asked about a learner. */
+interface Asked {
+  learner: string;
+  pseudonymOf: string;
+  school: string;
+  party: string;
+  state: string;
+}
+
+/** Whom it is about stands in no address, and is here as long as the page is: for the next question of the same. */
+function OfLearner() {
+  const { say, token } = useFrame();
+  const { loaded, ask } = useAsk<FlowList>();
+  const asked = useRef<Asked>(undefined);
+  const [before, setBefore] = useState(0);
+  const [erased, setErased] = useState(0);
+  const question = (of: Asked, until: number) => {
+    asked.current = of;
+    setBefore(until);
+    ask(() => post<FlowList>('/api/flows/of-learner', { ...of, before: String(until) }, token));
+  };
+  const search = (event: SubmitEvent) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget as HTMLFormElement);
+    const text = (name: string): string => String(form.get(name) ?? '').trim();
+    const [learner, pseudonymOf, school] = [text('learner'), text('pseudonymOf'), text('school')];
+    question({ learner, pseudonymOf, school, party: text('party'), state: text('state') }, 0);
+    setErased((times) => times + 1);
+  };
+  const again = (until: number) => asked.current && question(asked.current, until);
+  return (
+    <>
+      <h1>{say('flows')}</h1>
+      <search>
+        <form class="search" onSubmit={search}>
+          <Field
+            // Only this one is erased: who asks on does not write the rest again.
+            key={erased}
+            name="learner"
+            label={say('named_label')}
+            hint={say('named_kept')}
+            value=""
+            most={256}
+            wide
+            required
+          />
+          <Field name="school" label={say('school_label')} value="" required />
+          <Field name="pseudonymOf" label={say('pseudonym_label')} value="" />
+          <Field name="party" label={say('party_label')} value="" />
+          <States is="" />
+          <button type="submit" class="main">
+            {say('search_go')}
+          </button>
+          <p class="hint">
+            {say('named_hint')} <Link to="/flows">{say('search_text')}</Link>
+          </p>
+        </form>
+      </search>
+      {loaded === undefined ? (
+        <Empty word="nothing_asked" />
+      ) : (
+        <div aria-live="polite">
+          <Show loaded={loaded}>
+            {(list) => (
+              <Found list={list} none="none_of_learner">
+                {(last) => (
+                  <button type="button" class="plain" onClick={() => again(last)}>
+                    {say('older')}
+                  </button>
+                )}
+              </Found>
+            )}
+          </Show>
+          {before > 0 && (
+            <button type="button" class="plain" onClick={() => again(0)}>
+              {say('newest')}
+            </button>
+          )}
+        </div>
+      )}
+    </>
+  );
+}
+
+function States({ is }: { is: string }) {
+  const { say } = useFrame();
+  return (
+    <label>
+      {say('state')}
+      <select name="state" defaultValue={is}>
+        <option value="">{say('any_state')}</option>
+        {STATES.map((state) => (
+          <option key={state} value={state} selected={is === state}>
+            {say(`state_${state}`)}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** Messages, and how far back was looked; `children`: how to go on behind the last of them, by its time. */
+function Found({
+  list: { flows, coveredFrom, more },
+  none,
+  children,
+}: {
+  list: FlowList;
+  none: Word;
+  children: (before: number) => preact.JSX.Element;
+}) {
+  const { say } = useFrame();
+  return (
+    <>
+      {flows.length === 0 ? (
+        <Empty word={none} />
+      ) : (
+        <Table name={say('flows')} heads={['when', 'method', 'from', 'school', 'about', 'state']}>
+          {flows.map((flow) => (
+            <tr key={flow.id}>
+              <td>
+                <Link to={`/flow?id=${flow.id}`}>
+                  <When at={flow.at} />
+                </Link>
+              </td>
+              <td>{flow.method}</td>
+              <td>
+                <Who of={flow.party} />
+              </td>
+              <td>
+                <Who of={flow.school} />
+              </td>
+              <td>{flow.subject}</td>
+              <td>
+                <State is={flow.state} /> <Fault code={flow.code} />
+              </td>
+            </tr>
+          ))}
+        </Table>
+      )}
+      <p class="hint">
+        {coveredFrom === 0 ? (
+          say('covered_all')
+        ) : (
+          <>
+            {say('covered_from')} <When at={coveredFrom} />. {!more && say('covered_rest')}
+          </>
+        )}{' '}
+        {more && flows.length > 0 && children(flows.at(-1)!.at)}
+      </p>
     </>
   );
 }

@@ -85,7 +85,7 @@ export function Share() {
   const [isCopied, setCopied] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<ProblemJson>();
-  if (duty !== 'operator' || !SHARED.includes(path) || query.has('cursor')) return null;
+  if (duty !== 'operator' || !SHARED.includes(path) || query.has('cursor') || query.has('by')) return null;
   const to = query.size > 0 ? `${path}?${query}` : path;
   const make = () => {
     setBusy(true);

@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Subject } from "../../flows/v1/flows.ts";
 
 export const protobufPackage = "eduk.access.v1";
 
@@ -88,6 +89,19 @@ export interface LaunchRefusals {
 /** In the order of days, quarters, platforms and publishers. */
 export interface CountLaunchesResponse {
   counts: LaunchCount[];
+}
+
+/** Whose. */
+export interface ListSubjectsRequest {
+  schoolOin: string;
+  learner: string;
+}
+
+/** Of launches of the last 36 days, which is longer than their messages are remembered: at most 1,000. */
+export interface ListSubjectsResponse {
+  subjects: Subject[];
+  /** All that came since then is among them, Unix milliseconds; 0 = all there is. */
+  coveredFromMs: bigint;
 }
 
 function createBaseGetLaunchRequest(): GetLaunchRequest {
@@ -1137,6 +1151,189 @@ export const CountLaunchesResponse: MessageFns<CountLaunchesResponse> = {
   },
 };
 
+function createBaseListSubjectsRequest(): ListSubjectsRequest {
+  return { schoolOin: "", learner: "" };
+}
+
+export const ListSubjectsRequest: MessageFns<ListSubjectsRequest> = {
+  encode(message: ListSubjectsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.learner !== "") {
+      writer.uint32(18).string(message.learner);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSubjectsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSubjectsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.learner = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSubjectsRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      learner: isSet(object.learner) ? globalThis.String(object.learner) : "",
+    };
+  },
+
+  toJSON(message: ListSubjectsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.learner !== "") {
+      obj.learner = message.learner;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSubjectsRequest>): ListSubjectsRequest {
+    return ListSubjectsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSubjectsRequest>): ListSubjectsRequest {
+    const message = createBaseListSubjectsRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.learner = object.learner ?? "";
+    return message;
+  },
+};
+
+function createBaseListSubjectsResponse(): ListSubjectsResponse {
+  return { subjects: [], coveredFromMs: 0n };
+}
+
+export const ListSubjectsResponse: MessageFns<ListSubjectsResponse> = {
+  encode(message: ListSubjectsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.subjects) {
+      Subject.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.coveredFromMs !== 0n) {
+      if (BigInt.asIntN(64, message.coveredFromMs) !== message.coveredFromMs) {
+        throw new globalThis.Error("value provided for field message.coveredFromMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.coveredFromMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSubjectsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSubjectsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.subjects.push(Subject.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.coveredFromMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSubjectsResponse {
+    return {
+      subjects: globalThis.Array.isArray(object?.subjects) ? object.subjects.map((e: any) => Subject.fromJSON(e)) : [],
+      coveredFromMs: isSet(object.coveredFromMs)
+        ? BigInt(object.coveredFromMs)
+        : isSet(object.covered_from_ms)
+        ? BigInt(object.covered_from_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: ListSubjectsResponse): unknown {
+    const obj: any = {};
+    if (message.subjects?.length) {
+      obj.subjects = message.subjects.map((e) => Subject.toJSON(e));
+    }
+    if (message.coveredFromMs !== 0n) {
+      obj.coveredFromMs = message.coveredFromMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSubjectsResponse>): ListSubjectsResponse {
+    return ListSubjectsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSubjectsResponse>): ListSubjectsResponse {
+    const message = createBaseListSubjectsResponse();
+    message.subjects = object.subjects?.map((e) => Subject.fromPartial(e)) || [];
+    message.coveredFromMs = (object.coveredFromMs !== undefined && object.coveredFromMs !== null)
+      ? BigInt(object.coveredFromMs)
+      : 0n;
+    return message;
+  },
+};
+
 /** Launches. */
 export type AccessServiceDefinition = typeof AccessServiceDefinition;
 export const AccessServiceDefinition = {
@@ -1158,6 +1355,15 @@ export const AccessServiceDefinition = {
       requestType: ListLaunchesRequest as typeof ListLaunchesRequest,
       requestStream: false,
       responseType: ListLaunchesResponse as typeof ListLaunchesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What there is of a learner, by id. */
+    listSubjects: {
+      name: "ListSubjects",
+      requestType: ListSubjectsRequest as typeof ListSubjectsRequest,
+      requestStream: false,
+      responseType: ListSubjectsResponse as typeof ListSubjectsResponse,
       responseStream: false,
       options: {},
     },

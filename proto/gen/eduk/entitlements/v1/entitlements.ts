@@ -13,6 +13,7 @@ import {
   EntitlementTerms,
 } from "../../core/v1/ordering.ts";
 import { Holder } from "../../events/v1/entitlements.ts";
+import { Subject } from "../../flows/v1/flows.ts";
 
 export const protobufPackage = "eduk.entitlements.v1";
 
@@ -118,6 +119,21 @@ export interface ListEntitlementsRequest {
 export interface ListEntitlementsResponse {
   entitlements: EntitlementRow[];
   next: string;
+}
+
+/** Whose. */
+export interface ListSubjectsRequest {
+  schoolOin: string;
+  learner: string;
+}
+
+/** Of entitlements that the learner alone holds or held, those that wait and were refused too: at most 1,000. */
+export interface ListSubjectsResponse {
+  subjects: Subject[];
+  /** All that came since then is among them, Unix milliseconds; 0 = all there is. */
+  coveredFromMs: bigint;
+  /** All tokens of the learner here: of those that were merged, more than one. */
+  learners: string[];
 }
 
 function createBaseListChangeHoldsRequest(): ListChangeHoldsRequest {
@@ -1506,6 +1522,205 @@ export const ListEntitlementsResponse: MessageFns<ListEntitlementsResponse> = {
   },
 };
 
+function createBaseListSubjectsRequest(): ListSubjectsRequest {
+  return { schoolOin: "", learner: "" };
+}
+
+export const ListSubjectsRequest: MessageFns<ListSubjectsRequest> = {
+  encode(message: ListSubjectsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.learner !== "") {
+      writer.uint32(18).string(message.learner);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSubjectsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSubjectsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.learner = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSubjectsRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      learner: isSet(object.learner) ? globalThis.String(object.learner) : "",
+    };
+  },
+
+  toJSON(message: ListSubjectsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.learner !== "") {
+      obj.learner = message.learner;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSubjectsRequest>): ListSubjectsRequest {
+    return ListSubjectsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSubjectsRequest>): ListSubjectsRequest {
+    const message = createBaseListSubjectsRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.learner = object.learner ?? "";
+    return message;
+  },
+};
+
+function createBaseListSubjectsResponse(): ListSubjectsResponse {
+  return { subjects: [], coveredFromMs: 0n, learners: [] };
+}
+
+export const ListSubjectsResponse: MessageFns<ListSubjectsResponse> = {
+  encode(message: ListSubjectsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.subjects) {
+      Subject.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.coveredFromMs !== 0n) {
+      if (BigInt.asIntN(64, message.coveredFromMs) !== message.coveredFromMs) {
+        throw new globalThis.Error("value provided for field message.coveredFromMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.coveredFromMs);
+    }
+    for (const v of message.learners) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSubjectsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSubjectsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.subjects.push(Subject.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.coveredFromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.learners.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSubjectsResponse {
+    return {
+      subjects: globalThis.Array.isArray(object?.subjects) ? object.subjects.map((e: any) => Subject.fromJSON(e)) : [],
+      coveredFromMs: isSet(object.coveredFromMs)
+        ? BigInt(object.coveredFromMs)
+        : isSet(object.covered_from_ms)
+        ? BigInt(object.covered_from_ms)
+        : 0n,
+      learners: globalThis.Array.isArray(object?.learners) ? object.learners.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: ListSubjectsResponse): unknown {
+    const obj: any = {};
+    if (message.subjects?.length) {
+      obj.subjects = message.subjects.map((e) => Subject.toJSON(e));
+    }
+    if (message.coveredFromMs !== 0n) {
+      obj.coveredFromMs = message.coveredFromMs.toString();
+    }
+    if (message.learners?.length) {
+      obj.learners = message.learners;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSubjectsResponse>): ListSubjectsResponse {
+    return ListSubjectsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSubjectsResponse>): ListSubjectsResponse {
+    const message = createBaseListSubjectsResponse();
+    message.subjects = object.subjects?.map((e) => Subject.fromPartial(e)) || [];
+    message.coveredFromMs = (object.coveredFromMs !== undefined && object.coveredFromMs !== null)
+      ? BigInt(object.coveredFromMs)
+      : 0n;
+    message.learners = object.learners?.map((e) => e) || [];
+    return message;
+  },
+};
+
 /** Entitlements. */
 export type EntitlementsServiceDefinition = typeof EntitlementsServiceDefinition;
 export const EntitlementsServiceDefinition = {
@@ -1527,6 +1742,15 @@ export const EntitlementsServiceDefinition = {
       requestType: ListEntitlementsRequest as typeof ListEntitlementsRequest,
       requestStream: false,
       responseType: ListEntitlementsResponse as typeof ListEntitlementsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What there is of a learner, by id. */
+    listSubjects: {
+      name: "ListSubjects",
+      requestType: ListSubjectsRequest as typeof ListSubjectsRequest,
+      requestStream: false,
+      responseType: ListSubjectsResponse as typeof ListSubjectsResponse,
       responseStream: false,
       options: {},
     },

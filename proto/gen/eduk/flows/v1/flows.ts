@@ -84,6 +84,15 @@ export interface AwaitDecisionResponse {
   flow: FlowRow | undefined;
 }
 
+/** What an owner has of a learner, by the id under which messages about it stand. */
+export interface Subject {
+  subject: string;
+  /** Who sends messages about it: another sender's id may be the same. Empty = anybody, as no other thing of the school has this id. */
+  partyOins: string[];
+  /** Services that messages about it are for, such as `orders`; empty = any. Another service's id may be the same. */
+  services: string[];
+}
+
 /** Subject: an order, entitlement or roster id, or a learner token as key. */
 export interface FindFlowsRequest {
   schoolOin: string;
@@ -96,6 +105,10 @@ export interface FindFlowsRequest {
   state: string;
   /** Accepted before; 0 = up to now. */
   beforeMs: bigint;
+  /** Tokens of one learner: flows about any of `subjects`, and what was refused of these tokens; `subject` and `key` are empty then. */
+  learners: string[];
+  /** What owners have of that learner; at most 5,000. */
+  subjects: Subject[];
 }
 
 /** Newest first. */
@@ -1307,8 +1320,123 @@ export const AwaitDecisionResponse: MessageFns<AwaitDecisionResponse> = {
   },
 };
 
+function createBaseSubject(): Subject {
+  return { subject: "", partyOins: [], services: [] };
+}
+
+export const Subject: MessageFns<Subject> = {
+  encode(message: Subject, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.subject !== "") {
+      writer.uint32(10).string(message.subject);
+    }
+    for (const v of message.partyOins) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.services) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Subject {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSubject();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyOins.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.services.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Subject {
+    return {
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+      partyOins: globalThis.Array.isArray(object?.partyOins)
+        ? object.partyOins.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.party_oins)
+        ? object.party_oins.map((e: any) => globalThis.String(e))
+        : [],
+      services: globalThis.Array.isArray(object?.services) ? object.services.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: Subject): unknown {
+    const obj: any = {};
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
+    if (message.partyOins?.length) {
+      obj.partyOins = message.partyOins;
+    }
+    if (message.services?.length) {
+      obj.services = message.services;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Subject>): Subject {
+    return Subject.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Subject>): Subject {
+    const message = createBaseSubject();
+    message.subject = object.subject ?? "";
+    message.partyOins = object.partyOins?.map((e) => e) || [];
+    message.services = object.services?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBaseFindFlowsRequest(): FindFlowsRequest {
-  return { schoolOin: "", subject: "", key: "", limit: 0, partyOin: "", state: "", beforeMs: 0n };
+  return {
+    schoolOin: "",
+    subject: "",
+    key: "",
+    limit: 0,
+    partyOin: "",
+    state: "",
+    beforeMs: 0n,
+    learners: [],
+    subjects: [],
+  };
 }
 
 export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
@@ -1336,6 +1464,12 @@ export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
         throw new globalThis.Error("value provided for field message.beforeMs of type int64 too large");
       }
       writer.uint32(56).int64(message.beforeMs);
+    }
+    for (const v of message.learners) {
+      writer.uint32(66).string(v!);
+    }
+    for (const v of message.subjects) {
+      Subject.encode(v!, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -1409,6 +1543,22 @@ export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
             message.beforeMs = reader.int64() as bigint;
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.learners.push(reader.string());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.subjects.push(Subject.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1442,6 +1592,12 @@ export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
         : isSet(object.before_ms)
         ? BigInt(object.before_ms)
         : 0n,
+      learners: globalThis.Array.isArray(object?.learners)
+        ? object.learners.map((e: any) => globalThis.String(e))
+        : [],
+      subjects: globalThis.Array.isArray(object?.subjects)
+        ? object.subjects.map((e: any) => Subject.fromJSON(e))
+        : [],
     };
   },
 
@@ -1468,6 +1624,12 @@ export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
     if (message.beforeMs !== 0n) {
       obj.beforeMs = message.beforeMs.toString();
     }
+    if (message.learners?.length) {
+      obj.learners = message.learners;
+    }
+    if (message.subjects?.length) {
+      obj.subjects = message.subjects.map((e) => Subject.toJSON(e));
+    }
     return obj;
   },
 
@@ -1483,6 +1645,8 @@ export const FindFlowsRequest: MessageFns<FindFlowsRequest> = {
     message.partyOin = object.partyOin ?? "";
     message.state = object.state ?? "";
     message.beforeMs = (object.beforeMs !== undefined && object.beforeMs !== null) ? BigInt(object.beforeMs) : 0n;
+    message.learners = object.learners?.map((e) => e) || [];
+    message.subjects = object.subjects?.map((e) => Subject.fromPartial(e)) || [];
     return message;
   },
 };

@@ -320,6 +320,18 @@ export interface ListFlowsRequest {
   limit: number;
   /** Accepted before; 0 = up to now. */
   beforeMs: bigint;
+  /**
+   * All about one learner of the school, which must be named; `text` is empty then. Found are messages about orders with a line for the
+   * learner, entitlements that the learner alone holds or held, with their use and provisioning, launches, and results; and launches, grants
+   * and results of the learner that were refused. Not found are rosters and what else is about many, reads, what is about an entitlement of a
+   * group or of the whole school, and a message about several learners that began with another one. After the learner is forgotten nothing
+   * is found. Faults: learner.unknown, school.closed.
+   */
+  learner:
+    | LearnerRef
+    | undefined;
+  /** The party that was told `learner` as a pseudonym of its own; empty = it is an ECK iD or a key of the administration. */
+  pseudonymOfOin: string;
 }
 
 /** One flow, without its steps. */
@@ -4926,7 +4938,16 @@ export const ShowFlowResponse: MessageFns<ShowFlowResponse> = {
 };
 
 function createBaseListFlowsRequest(): ListFlowsRequest {
-  return { text: "", partyOin: "", schoolOin: "", state: "", limit: 0, beforeMs: 0n };
+  return {
+    text: "",
+    partyOin: "",
+    schoolOin: "",
+    state: "",
+    limit: 0,
+    beforeMs: 0n,
+    learner: undefined,
+    pseudonymOfOin: "",
+  };
 }
 
 export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
@@ -4951,6 +4972,12 @@ export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
         throw new globalThis.Error("value provided for field message.beforeMs of type int64 too large");
       }
       writer.uint32(48).int64(message.beforeMs);
+    }
+    if (message.learner !== undefined) {
+      LearnerRef.encode(message.learner, writer.uint32(58).fork()).join();
+    }
+    if (message.pseudonymOfOin !== "") {
+      writer.uint32(66).string(message.pseudonymOfOin);
     }
     return writer;
   },
@@ -5016,6 +5043,22 @@ export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
             message.beforeMs = reader.int64() as bigint;
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.learner = LearnerRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.pseudonymOfOin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5048,6 +5091,12 @@ export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
         : isSet(object.before_ms)
         ? BigInt(object.before_ms)
         : 0n,
+      learner: isSet(object.learner) ? LearnerRef.fromJSON(object.learner) : undefined,
+      pseudonymOfOin: isSet(object.pseudonymOfOin)
+        ? globalThis.String(object.pseudonymOfOin)
+        : isSet(object.pseudonym_of_oin)
+        ? globalThis.String(object.pseudonym_of_oin)
+        : "",
     };
   },
 
@@ -5071,6 +5120,12 @@ export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
     if (message.beforeMs !== 0n) {
       obj.beforeMs = message.beforeMs.toString();
     }
+    if (message.learner !== undefined) {
+      obj.learner = LearnerRef.toJSON(message.learner);
+    }
+    if (message.pseudonymOfOin !== "") {
+      obj.pseudonymOfOin = message.pseudonymOfOin;
+    }
     return obj;
   },
 
@@ -5085,6 +5140,10 @@ export const ListFlowsRequest: MessageFns<ListFlowsRequest> = {
     message.state = object.state ?? "";
     message.limit = object.limit ?? 0;
     message.beforeMs = (object.beforeMs !== undefined && object.beforeMs !== null) ? BigInt(object.beforeMs) : 0n;
+    message.learner = (object.learner !== undefined && object.learner !== null)
+      ? LearnerRef.fromPartial(object.learner)
+      : undefined;
+    message.pseudonymOfOin = object.pseudonymOfOin ?? "";
     return message;
   },
 };
@@ -27651,7 +27710,7 @@ export const OperatorServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Flows by what is known of a message: its id or reference, what it is about, its sender, its school, its state. */
+    /** Flows by what is known of a message: its id or reference, what it is about, its sender, its school, its state; or by the learner it is about. */
     listFlows: {
       name: "ListFlows",
       requestType: ListFlowsRequest as typeof ListFlowsRequest,

@@ -8,6 +8,7 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { LineState, lineStateFromJSON, lineStateToJSON } from "../../core/v1/ordering.ts";
 import { OrderLineEntry } from "../../events/v1/orders.ts";
+import { Subject } from "../../flows/v1/flows.ts";
 
 export const protobufPackage = "eduk.orders.v1";
 
@@ -68,6 +69,19 @@ export interface ListOrdersRequest {
 export interface ListOrdersResponse {
   orders: OrderRow[];
   next: string;
+}
+
+/** Whose. */
+export interface ListSubjectsRequest {
+  schoolOin: string;
+  learner: string;
+}
+
+/** Of orders with a line for the learner, those that wait and were refused too: at most 1,000. */
+export interface ListSubjectsResponse {
+  subjects: Subject[];
+  /** All that came since then is among them, Unix milliseconds; 0 = all there is. */
+  coveredFromMs: bigint;
 }
 
 function createBaseLineRow(): LineRow {
@@ -921,6 +935,189 @@ export const ListOrdersResponse: MessageFns<ListOrdersResponse> = {
   },
 };
 
+function createBaseListSubjectsRequest(): ListSubjectsRequest {
+  return { schoolOin: "", learner: "" };
+}
+
+export const ListSubjectsRequest: MessageFns<ListSubjectsRequest> = {
+  encode(message: ListSubjectsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.learner !== "") {
+      writer.uint32(18).string(message.learner);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSubjectsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSubjectsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.learner = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSubjectsRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      learner: isSet(object.learner) ? globalThis.String(object.learner) : "",
+    };
+  },
+
+  toJSON(message: ListSubjectsRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.learner !== "") {
+      obj.learner = message.learner;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSubjectsRequest>): ListSubjectsRequest {
+    return ListSubjectsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSubjectsRequest>): ListSubjectsRequest {
+    const message = createBaseListSubjectsRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.learner = object.learner ?? "";
+    return message;
+  },
+};
+
+function createBaseListSubjectsResponse(): ListSubjectsResponse {
+  return { subjects: [], coveredFromMs: 0n };
+}
+
+export const ListSubjectsResponse: MessageFns<ListSubjectsResponse> = {
+  encode(message: ListSubjectsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.subjects) {
+      Subject.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.coveredFromMs !== 0n) {
+      if (BigInt.asIntN(64, message.coveredFromMs) !== message.coveredFromMs) {
+        throw new globalThis.Error("value provided for field message.coveredFromMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.coveredFromMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSubjectsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSubjectsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.subjects.push(Subject.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.coveredFromMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSubjectsResponse {
+    return {
+      subjects: globalThis.Array.isArray(object?.subjects) ? object.subjects.map((e: any) => Subject.fromJSON(e)) : [],
+      coveredFromMs: isSet(object.coveredFromMs)
+        ? BigInt(object.coveredFromMs)
+        : isSet(object.covered_from_ms)
+        ? BigInt(object.covered_from_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: ListSubjectsResponse): unknown {
+    const obj: any = {};
+    if (message.subjects?.length) {
+      obj.subjects = message.subjects.map((e) => Subject.toJSON(e));
+    }
+    if (message.coveredFromMs !== 0n) {
+      obj.coveredFromMs = message.coveredFromMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSubjectsResponse>): ListSubjectsResponse {
+    return ListSubjectsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSubjectsResponse>): ListSubjectsResponse {
+    const message = createBaseListSubjectsResponse();
+    message.subjects = object.subjects?.map((e) => Subject.fromPartial(e)) || [];
+    message.coveredFromMs = (object.coveredFromMs !== undefined && object.coveredFromMs !== null)
+      ? BigInt(object.coveredFromMs)
+      : 0n;
+    return message;
+  },
+};
+
 /** Orders. */
 export type OrdersServiceDefinition = typeof OrdersServiceDefinition;
 export const OrdersServiceDefinition = {
@@ -942,6 +1139,15 @@ export const OrdersServiceDefinition = {
       requestType: ListOrdersRequest as typeof ListOrdersRequest,
       requestStream: false,
       responseType: ListOrdersResponse as typeof ListOrdersResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What there is of a learner, by id. */
+    listSubjects: {
+      name: "ListSubjects",
+      requestType: ListSubjectsRequest as typeof ListSubjectsRequest,
+      requestStream: false,
+      responseType: ListSubjectsResponse as typeof ListSubjectsResponse,
       responseStream: false,
       options: {},
     },
