@@ -110,6 +110,9 @@ test('is held, closes with its holder, harms no other school, and goes on in ord
     expect(blockers[0]!.told).toMatch(/held at 127\.0\.0\.1:\d+, which says no/);
     expect(blockers[0]!.remedy).toContain('eduk key list');
   }
+  // Nobody can say whom a number is of, nor then what is about them.
+  const aboutOne = { schoolOin: held, learner: { eckId: eckId(0) } };
+  expect(await codeOf(at.operator.listFlows(aboutOne))).toBe('school.closed');
 
   peer.mood = 'yes';
   const rest = await readUntil(
