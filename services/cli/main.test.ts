@@ -2062,6 +2062,38 @@ describe('what waits', () => {
     });
   });
 
+  test('held withdrawals are listed by class, and decided by it', async () => {
+    const of = (count: number, more = {}) => ({ count, underTen: false, hidden: false, atLeast: false, ...more });
+    answer('listHolds', {
+      holds: [
+        {
+          holdId: 'change-h',
+          schoolOin: school,
+          reason: 'withdraws_many',
+          state: 'waiting',
+          sinceMs: BigInt(NOW),
+          products: [{ productId: '9789000000019', title: 'Getal 1', entitlements: 40, learners: 38 }],
+          groups: [
+            { group: 'G7', name: '7a', loses: [{ productId: '9789000000019', learners: of(24), licences: 1 }] },
+            {
+              group: 'without-class',
+              loses: [
+                { productId: '9789000000019', learners: of(0, { underTen: true }), licences: 0 },
+                { productId: '9789000000026', learners: of(0), licences: 2 },
+              ],
+            },
+          ],
+        },
+      ],
+    });
+    expect((await eduk('hold list')).out.replace(/\s+/g, ' ')).toContain(
+      'by group 7a: 24 of Getal 1, 1 licence of no learner, of Getal 1; without-class: <10 of Getal 1, 2 licences of no learner, of 9789000000026',
+    );
+    answer('decideHold', { flowId: 'f', decision: { outcome: 'EntitlementHoldDecided' } });
+    await eduk('hold reject change-h --group 7a,without-class --product 9789000000019');
+    expect(asked['decideHold']).toMatchObject({ groups: ['G7', 'without-class'], productIds: ['9789000000019'] });
+  });
+
   test('the turn of a school year is seen before it is asked', async () => {
     const turn = {
       running: '2026-2027',

@@ -428,13 +428,18 @@ export async function holds(ask: Ask, query: Query): Promise<page.Hold[]> {
       entitlements,
       learners,
     })),
-    groups: one.groups.map(({ group, yearGroup, joined, left, moved, renamed }) => ({
+    groups: one.groups.map(({ group, yearGroup, joined, left, moved, renamed, loses }) => ({
       group,
       yearGroup,
       joined,
       left,
       moved,
       renamed,
+      loses: loses.map(({ productId, learners, licences }) => ({
+        product: productId,
+        learners: countOf(learners),
+        licences,
+      })),
     })),
     ...(one.difference && one.forgets === 0 && one.merges === 0 ? { difference: { ...one.difference } } : {}),
   }));

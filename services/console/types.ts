@@ -233,7 +233,16 @@ export interface Hold {
     number
   >;
   /** Where it changes, without names. */
-  groups: { group: string; yearGroup: string; joined: number; left: number; moved: number; renamed: number }[];
+  groups: {
+    group: string;
+    yearGroup: string;
+    joined: number;
+    left: number;
+    moved: number;
+    renamed: number;
+    /** Of withdrawals: which products, of how many learners, and how many licences of no learner. */
+    loses: { product: string; learners: ToldCount; licences: number }[];
+  }[];
   /** A part was decided: this is the rest. */
   part: boolean;
   /** One person approved it; another one has to. */

@@ -6,6 +6,7 @@ import { type Browser, type BrowserContext, chromium, type Page } from 'playwrig
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeConsoleLink } from '#kernel';
 import { Role, Service } from '#proto/eduk/core/v1/party';
+import { WithdrawMode } from '#proto/eduk/gateway/v1/entitlement';
 import { keyOf } from './console.ts';
 import { edexml } from './files.ts';
 import { eckId, newOin, newSchool, sendAll, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
@@ -584,6 +585,68 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
       .first()
       .waitFor();
     await shoot(page, 'holds-decided');
+  });
+
+  test('held withdrawals show which class loses what, without its name, and a class is decided by itself', async () => {
+    const other = newSchool();
+    await at.mandate(other, publisher.oin, [Service.SERVICE_ENTITLEMENT]);
+    const all = Array.from({ length: 27 }, (_, i) => eckId(7200 + i));
+    await at.operator.importRoster([
+      {
+        schoolOin: other,
+        chunk: Buffer.from(
+          edexml({
+            school: other,
+            groups: ['g7', 'g8'],
+            groupName: 'Geheimgroep',
+            pupils: all.slice(0, 24).map((id, i) => ({ key: `K-${i}`, eckId: id, group: i < 12 ? 'g7' : 'g8' })),
+          }),
+        ),
+      },
+    ]);
+    await sendAll(
+      publisher.entitlements.grantEntitlements(),
+      all.map((id, i) => ({
+        reference: `class-${i}`,
+        schoolOin: other,
+        holder: { learner: { eckId: id } },
+        terms: { entitlementId: `class-${i}`, productId: 'boek' },
+      })),
+    );
+    await publisher.entitlements.withdrawEntitlements({
+      reference: 'classes',
+      schoolOin: other,
+      entitlementIds: all.map((_, i) => `class-${i}`),
+      mode: WithdrawMode.WITHDRAW_MODE_WITHDRAW,
+      waitMs: 20_000n,
+    });
+    const left = async () =>
+      (await at.operator.listHolds({ schoolOin: other })).holds[0]?.products.map(({ entitlements }) => entitlements);
+    await within(async () => (await left())?.[0] === 27);
+    await go('/holds', /Vastgehouden/);
+    const heading = page.getByRole('heading', { name: 'Wie het verliest, per groep' });
+    const card = page.locator('.cards > li').filter({ has: heading });
+    await card.locator('li', { hasText: /^Zonder groep: <10/ }).waitFor();
+    await card.getByText('Alleen een deel beslissen').click();
+    expect(await axeOf(page)).toEqual([]);
+    await toldNobody(page);
+    await shoot(page, 'holds-classes');
+    await page.setViewportSize({ width: 390, height: 844 });
+    await shoot(page, 'holds-classes-phone');
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await shoot(page, 'holds-classes-dark');
+    await page.emulateMedia({ colorScheme: null });
+    await page.setViewportSize({ width: 1280, height: 900 });
+    // Of two classes of one year, the one whose count is told: three without class would follow from both.
+    await card.getByRole('checkbox', { name: /^Groep in leerjaar 7 \(….{4}\): 12 / }).check();
+    await card.getByRole('button', { name: /^Goedkeuren.*\(12 licenties/ }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Doorgaan' }).click();
+    await page.getByText('Goedgekeurd.').waitFor();
+    await within(async () => (await left())?.[0] === 15);
+    await card.getByText('Een deel is beslist; dit is de rest.').waitFor();
+    await card.getByRole('button', { name: /^Afwijzen/ }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Doorgaan' }).click();
+    await card.waitFor({ state: 'detached' });
   });
 
   test('mail is sent again: counted, begun, followed as it goes, and stopped', async () => {

@@ -424,6 +424,13 @@ export const words = {
   of_one_learner: ['van één leerling', 'of one learner'],
   withdraw_sure: ['De licenties vervallen nu. Doorgaan?', 'The entitlements are lost now. Go on?'],
   hold_state_ended: ['vanzelf afgelopen', 'ended by itself'],
+  by_class: ['Wie het verliest, per groep', 'Who loses it, by class'],
+  without_class: ['Zonder groep', 'Without class'],
+  of_no_learner: ['van geen leerling', 'of no learner'],
+  classes_elsewhere: [
+    'De groepen zijn die van nu; hun namen staan op geen pagina, eduk hold list noemt ze. Waar – staat zou anders een klein aantal volgen.',
+    'The classes are those of now; their names stand on no page, eduk hold list says them. Where – stands, a small number would follow.',
+  ],
   part_groups: ['Van welke groepen', 'Of which groups'],
   group_of_year: ['Groep in leerjaar', 'Group in year'],
   approve: ['Goedkeuren', 'Approve'],
