@@ -85,6 +85,17 @@ describe('reconcile', () => {
     expect((await eduk(`reconcile run --party ${oin} --json`)).json.error.code).toBe('state.missing');
   });
 
+  test('who is unknown is said to be so, and nobody is asked', async () => {
+    answer('listReconciliations', new Refusal('state.missing', 'No party has this OIN.', [{ path: 'party_oin' }]));
+    answer('reconcile', { reconciliation });
+    for (const command of [`run --party ${oin}`, `show --party ${oin}`, `mend ${pair}`])
+      expect((await eduk(`reconcile ${command} --json`)).json.error).toMatchObject({
+        code: 'state.missing',
+        message: 'No party has this OIN.',
+      });
+    expect(asked['reconcile']).toBe(undefined);
+  });
+
   test('show says how they stand, and with a party and a school what differs', async () => {
     answer('listReconciliations', lines());
     answer('listDifferences', {

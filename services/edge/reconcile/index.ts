@@ -10,6 +10,7 @@ import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { HOLDINGS, webhookKey } from '../out/sign.ts';
 import { partyCaller } from '../stages/authenticate.ts';
+import { requireMandate } from '../stages/authorise.ts';
 import { compareStretch, type Expected, type Stretch, stretches } from './compare.ts';
 import { type Hours, lastDue, nextDue } from './due.ts';
 import { ENTITLEMENT, kinds } from './kinds.ts';
@@ -144,13 +145,16 @@ export class Reconciler {
   async #ask(pair: Pair, since: number): Promise<Reconciliation | undefined> {
     const { door } = this.#gate;
     const { chain, clock, dialler, services } = door;
+    const caller = partyCaller(chain, pair.party);
+    // Before anybody is asked, and before anything is noted: whose school this is not learns nothing of it.
+    await chain.afresh(() => requireMandate(door, caller, pair.school, kinds[pair.kind]!.service));
     const url = chain.party(pair.party)?.endpoints.find(({ standard }) => standard === HOLDINGS)?.url;
     if (url === undefined)
       throw new GatewayError(
         'state.missing',
         'This party cannot be asked: it has no endpoint holdings. It may say by itself what it has: CompareEntitlements.',
       );
-    const expected = this.#expected(pair, partyCaller(chain, pair.party));
+    const expected = this.#expected(pair, caller);
     const id = newId();
     const { taken } = await services.delivery.beginReconciliation({
       ...named(pair),

@@ -27780,7 +27780,10 @@ export const OperatorServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Asks a party what it has of a school, and compares that with what stands here. Nothing is changed. */
+    /**
+     * Asks a party what it has of a school, and compares that with what stands here. Nothing is changed. Faults: state.missing for a party or school that
+     * nobody knows, or a party without endpoint holdings; mandate.* of the school; peer.* where the party does not answer.
+     */
     reconcile: {
       name: "Reconcile",
       requestType: ReconcileRequest as typeof ReconcileRequest,
@@ -27789,7 +27792,7 @@ export const OperatorServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** How parties and schools stood when they were last compared, and which of them are asked. */
+    /** How parties and schools stood when they were last compared, and which of them are asked. Faults: state.missing for one that nobody knows. */
     listReconciliations: {
       name: "ListReconciliations",
       requestType: ListReconciliationsRequest as typeof ListReconciliationsRequest,
