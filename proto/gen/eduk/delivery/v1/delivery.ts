@@ -587,6 +587,9 @@ export interface NoteReconciledRequest {
   /** At most 2,000. */
   differences: StatedDifference[];
   leaseMs: bigint;
+  /** Of the whole comparison: what the party may have named, and in how many stretches; 0 = without bound. */
+  mostTheirs: number;
+  mostStretches: number;
 }
 
 /** Whether it still was this one's turn, and how far it is. */
@@ -596,7 +599,11 @@ export interface NoteReconciledResponse {
     | Reconciliation
     | undefined;
   /** Of the one under way. */
-  counts: ReconciledCounts | undefined;
+  counts:
+    | ReconciledCounts
+    | undefined;
+  /** It goes beyond what it may: it has ended, nothing of this stretch was kept, and what was found before stands. */
+  tooLarge: boolean;
 }
 
 /** Which, and why. */
@@ -7862,6 +7869,8 @@ function createBaseNoteReconciledRequest(): NoteReconciledRequest {
     counts: undefined,
     differences: [],
     leaseMs: 0n,
+    mostTheirs: 0,
+    mostStretches: 0,
   };
 }
 
@@ -7899,6 +7908,12 @@ export const NoteReconciledRequest: MessageFns<NoteReconciledRequest> = {
         throw new globalThis.Error("value provided for field message.leaseMs of type int64 too large");
       }
       writer.uint32(80).int64(message.leaseMs);
+    }
+    if (message.mostTheirs !== 0) {
+      writer.uint32(88).uint32(message.mostTheirs);
+    }
+    if (message.mostStretches !== 0) {
+      writer.uint32(96).uint32(message.mostStretches);
     }
     return writer;
   },
@@ -7996,6 +8011,22 @@ export const NoteReconciledRequest: MessageFns<NoteReconciledRequest> = {
             message.leaseMs = reader.int64() as bigint;
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.mostTheirs = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.mostStretches = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8034,6 +8065,16 @@ export const NoteReconciledRequest: MessageFns<NoteReconciledRequest> = {
         ? object.differences.map((e: any) => StatedDifference.fromJSON(e))
         : [],
       leaseMs: isSet(object.leaseMs) ? BigInt(object.leaseMs) : isSet(object.lease_ms) ? BigInt(object.lease_ms) : 0n,
+      mostTheirs: isSet(object.mostTheirs)
+        ? globalThis.Number(object.mostTheirs)
+        : isSet(object.most_theirs)
+        ? globalThis.Number(object.most_theirs)
+        : 0,
+      mostStretches: isSet(object.mostStretches)
+        ? globalThis.Number(object.mostStretches)
+        : isSet(object.most_stretches)
+        ? globalThis.Number(object.most_stretches)
+        : 0,
     };
   },
 
@@ -8069,6 +8110,12 @@ export const NoteReconciledRequest: MessageFns<NoteReconciledRequest> = {
     if (message.leaseMs !== 0n) {
       obj.leaseMs = message.leaseMs.toString();
     }
+    if (message.mostTheirs !== 0) {
+      obj.mostTheirs = Math.round(message.mostTheirs);
+    }
+    if (message.mostStretches !== 0) {
+      obj.mostStretches = Math.round(message.mostStretches);
+    }
     return obj;
   },
 
@@ -8089,12 +8136,14 @@ export const NoteReconciledRequest: MessageFns<NoteReconciledRequest> = {
       : undefined;
     message.differences = object.differences?.map((e) => StatedDifference.fromPartial(e)) || [];
     message.leaseMs = (object.leaseMs !== undefined && object.leaseMs !== null) ? BigInt(object.leaseMs) : 0n;
+    message.mostTheirs = object.mostTheirs ?? 0;
+    message.mostStretches = object.mostStretches ?? 0;
     return message;
   },
 };
 
 function createBaseNoteReconciledResponse(): NoteReconciledResponse {
-  return { taken: false, reconciliation: undefined, counts: undefined };
+  return { taken: false, reconciliation: undefined, counts: undefined, tooLarge: false };
 }
 
 export const NoteReconciledResponse: MessageFns<NoteReconciledResponse> = {
@@ -8107,6 +8156,9 @@ export const NoteReconciledResponse: MessageFns<NoteReconciledResponse> = {
     }
     if (message.counts !== undefined) {
       ReconciledCounts.encode(message.counts, writer.uint32(26).fork()).join();
+    }
+    if (message.tooLarge !== false) {
+      writer.uint32(32).bool(message.tooLarge);
     }
     return writer;
   },
@@ -8148,6 +8200,14 @@ export const NoteReconciledResponse: MessageFns<NoteReconciledResponse> = {
             message.counts = ReconciledCounts.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.tooLarge = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8165,6 +8225,11 @@ export const NoteReconciledResponse: MessageFns<NoteReconciledResponse> = {
       taken: isSet(object.taken) ? globalThis.Boolean(object.taken) : false,
       reconciliation: isSet(object.reconciliation) ? Reconciliation.fromJSON(object.reconciliation) : undefined,
       counts: isSet(object.counts) ? ReconciledCounts.fromJSON(object.counts) : undefined,
+      tooLarge: isSet(object.tooLarge)
+        ? globalThis.Boolean(object.tooLarge)
+        : isSet(object.too_large)
+        ? globalThis.Boolean(object.too_large)
+        : false,
     };
   },
 
@@ -8178,6 +8243,9 @@ export const NoteReconciledResponse: MessageFns<NoteReconciledResponse> = {
     }
     if (message.counts !== undefined) {
       obj.counts = ReconciledCounts.toJSON(message.counts);
+    }
+    if (message.tooLarge !== false) {
+      obj.tooLarge = message.tooLarge;
     }
     return obj;
   },
@@ -8194,6 +8262,7 @@ export const NoteReconciledResponse: MessageFns<NoteReconciledResponse> = {
     message.counts = (object.counts !== undefined && object.counts !== null)
       ? ReconciledCounts.fromPartial(object.counts)
       : undefined;
+    message.tooLarge = object.tooLarge ?? false;
     return message;
   },
 };
