@@ -87,7 +87,7 @@ describe('reconcile', () => {
 
   test('who is unknown is said to be so, and nobody is asked', async () => {
     answer('listReconciliations', new Refusal('state.missing', 'No party has this OIN.', [{ path: 'party_oin' }]));
-    answer('reconcile', { reconciliation });
+    delete asked['reconcile'];
     for (const command of [`run --party ${oin}`, `show --party ${oin}`, `mend ${pair}`])
       expect((await eduk(`reconcile ${command} --json`)).json.error).toMatchObject({
         code: 'state.missing',
