@@ -220,6 +220,14 @@ describe('replay', () => {
     const shown = await run(`replay run ${job.jobId}`, gateway.env, '', true);
     expect(asked['runReplay'].mostErrors).toBeUndefined();
     expect(shown.err).toMatch(/\[#+-+\] 40 % {2}40 of 100 sent, 4 failures/);
+    answer('watchReplay', {
+      replay: { ...job, state: 'waiting', cause: 'parked', startedMs: BigInt(NOW), parked: 7n },
+    });
+    const waits = await eduk(`replay run ${job.jobId}`);
+    expect(waits.exit).toBe(1);
+    expect(waits.out.replace(/\s+/g, ' ')).toContain(
+      'waits for keys that are parked, 7 messages of it: eduk dead retry --party',
+    );
   });
 
   test('a second person is asked for', async () => {

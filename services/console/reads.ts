@@ -589,6 +589,7 @@ export async function replays(ask: Ask): Promise<page.ReplayView[]> {
       leftOut: numberOf(one.leftOut),
       underWay: numberOf(one.underWay),
       setBack: numberOf(one.setBack),
+      parked: numberOf(one.parked),
       made: numberOf(one.madeMs),
       began: numberOf(one.startedMs),
       ended: numberOf(one.endedMs),

@@ -355,6 +355,8 @@ export interface ReplayView {
   leftOut: number;
   underWay: number;
   setBack: number;
+  /** At keys that are parked. */
+  parked: number;
   made: number;
   began: number;
   ended: number;

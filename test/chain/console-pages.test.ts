@@ -703,6 +703,25 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     const { replays } = await at.operator.listReplays({});
     expect(replays[0]).toMatchObject({ state: 'stopped', rate: 5, mostErrors: 10 });
     expect(replays[0]!.sent).toBeLessThan(replays[0]!.toSend);
+    // As it would say where all that is left of it was stopped at its keys.
+    const [first] = (await page.evaluate(async () => (await fetch('/api/replays')).json())) as object[];
+    const waits = { ...first, state: 'waiting', cause: 'parked', parked: 3, setBack: 0 };
+    await page.route('**/api/live?of=replays', (route) =>
+      route.fulfill({ contentType: 'text/event-stream', body: `event: now\ndata: ${JSON.stringify([waits])}\n\n` }),
+    );
+    await go('/replay', /Opnieuw sturen/);
+    await section.getByText('staat bij sleutels die gestrand zijn').waitFor();
+    await section.getByText('bij gestrande sleutels, wacht op u').waitFor();
+    expect(await axeOf(page)).toEqual([]);
+    await shoot(page, 'replay-waiting');
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await shoot(page, 'replay-waiting-phone');
+    await page.emulateMedia({ colorScheme: null });
+    await page.setViewportSize({ width: 1280, height: 900 });
+    await section.getByRole('link', { name: 'Gestrand' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Gestrand' }).waitFor();
+    await page.unroute('**/api/live?of=replays');
   });
 
   test('what a party says that it has is told beside what stands here, and mended from there', async () => {

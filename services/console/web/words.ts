@@ -517,6 +517,7 @@ export const words = {
   replay_of: ['van', 'of'],
   replay_done_sent: ['gestuurd, niet ongedaan te maken', 'sent, which cannot be undone'],
   replay_done_under_way: ['onderweg, kan nog aankomen', 'under way, may still arrive'],
+  replay_done_parked: ['bij gestrande sleutels, wacht op u', 'at stranded keys, waits for you'],
   replay_done_set_back: ['teruggezet, niet vertrokken', 'set back, never left'],
   replay_done_untold: ['niets te vertellen', 'nothing to tell'],
   replay_done_refused: ['geweigerd door de ontvanger', 'refused by the receiver'],
@@ -530,6 +531,10 @@ export const words = {
   replay_kept: ['Bewaard sinds', 'Kept since'],
   replay_minutes: ['duurt ongeveer', 'takes about'],
   replay_asked: ['Nu laat een tweede persoon het ook beginnen.', 'Now a second person lets it begin too.'],
+  replay_waits: [
+    'Wat er nog van over is staat bij sleutels die gestrand zijn, of waarvan iemand het herhalen stopte. Probeer die opnieuw of geef ze op, of stop dit:',
+    'What is left of it stands at keys that are stranded, or whose repeats somebody stopped. Try those again or give them up, or stop this:',
+  ],
   replay_second: [
     'Dit is zo veel dat een tweede persoon het ook laat beginnen.',
     'It is so much that a second person lets it begin too.',
@@ -543,6 +548,7 @@ export const words = {
   state_expired: ['te lang geleden geteld', 'counted too long ago'],
   cause_operator: ['door een beheerder', 'by an operator'],
   cause_errors: ['er mislukte te veel', 'too much failed'],
+  cause_parked: ['wacht op gestrande sleutels', 'waits for stranded keys'],
   cause_freeze: ['wacht tot een bevriezing voorbij is', 'waits until a freeze ends'],
   cause_endpoint: ['de partij heeft geen adres meer', 'the party has no endpoint any more'],
   'reason_mandate.missing': ['geen mandaat dat het nu toestaat', 'no mandate that allows it now'],

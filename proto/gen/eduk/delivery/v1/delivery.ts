@@ -448,11 +448,11 @@ export interface ReplayJob {
     | ReplaySelection
     | undefined;
   /**
-   * `counting`, `counted` (it can begin), `asked` (a second person must begin it), `running`, `done`, `stopped`, `replaced` (by
-   * another) or `expired` (counted too long ago).
+   * `counting`, `counted` (it can begin), `asked` (a second person must begin it), `running`, `waiting` (all that is left of it stands at keys
+   * that are parked: an operator retries or drops those, or stops it), `done`, `stopped`, `replaced` (by another) or `expired` (counted too long ago).
    */
   state: string;
-  /** Why it stopped: `operator`, `errors` or `endpoint` (there is none any more). */
+  /** Why it stopped: `operator`, `errors` or `endpoint` (there is none any more). Why it rests: `freeze`, `parked`. */
   cause: string;
   /** Rows that were looked at, and are there to look at, in the step that is under way. */
   looked: bigint;
@@ -489,7 +489,7 @@ export interface ReplayJob {
   underWay: bigint;
   /**
    * Left out while it ran: newer mail of their key had gone out meanwhile, they may not be sent any more, wait at the endpoint by now, or
-   * are gone from the mailbox. So far; of one that is done, all that was counted and was not given to the sender: with `released` it is `to_send`.
+   * are gone from the mailbox. So far; of one that is done, or waits and has looked at all, all that was counted and was not given to the sender: with `released` it is `to_send`.
    */
   leftOut: bigint;
   /** Of one that stopped: given to the sender, and taken back before they left. */
@@ -497,6 +497,11 @@ export interface ReplayJob {
   madeMs: bigint;
   startedMs: bigint;
   endedMs: bigint;
+  /**
+   * Given to the sender, and at keys that are parked: none of it leaves before an operator retries or drops those. Counted while nothing else of it is
+   * under way.
+   */
+  parked: bigint;
 }
 
 /** How what stands here and what a party says that it has compare: counts of things. */
@@ -6402,6 +6407,7 @@ function createBaseReplayJob(): ReplayJob {
     madeMs: 0n,
     startedMs: 0n,
     endedMs: 0n,
+    parked: 0n,
   };
 }
 
@@ -6559,6 +6565,12 @@ export const ReplayJob: MessageFns<ReplayJob> = {
         throw new globalThis.Error("value provided for field message.endedMs of type int64 too large");
       }
       writer.uint32(232).int64(message.endedMs);
+    }
+    if (message.parked !== 0n) {
+      if (BigInt.asUintN(64, message.parked) !== message.parked) {
+        throw new globalThis.Error("value provided for field message.parked of type uint64 too large");
+      }
+      writer.uint32(240).uint64(message.parked);
     }
     return writer;
   },
@@ -6808,6 +6820,14 @@ export const ReplayJob: MessageFns<ReplayJob> = {
             message.endedMs = reader.int64() as bigint;
             continue;
           }
+          case 30: {
+            if (tag !== 240) {
+              break;
+            }
+
+            message.parked = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6877,6 +6897,7 @@ export const ReplayJob: MessageFns<ReplayJob> = {
         ? BigInt(object.started_ms)
         : 0n,
       endedMs: isSet(object.endedMs) ? BigInt(object.endedMs) : isSet(object.ended_ms) ? BigInt(object.ended_ms) : 0n,
+      parked: isSet(object.parked) ? BigInt(object.parked) : 0n,
     };
   },
 
@@ -6969,6 +6990,9 @@ export const ReplayJob: MessageFns<ReplayJob> = {
     if (message.endedMs !== 0n) {
       obj.endedMs = message.endedMs.toString();
     }
+    if (message.parked !== 0n) {
+      obj.parked = message.parked.toString();
+    }
     return obj;
   },
 
@@ -7012,6 +7036,7 @@ export const ReplayJob: MessageFns<ReplayJob> = {
     message.madeMs = (object.madeMs !== undefined && object.madeMs !== null) ? BigInt(object.madeMs) : 0n;
     message.startedMs = (object.startedMs !== undefined && object.startedMs !== null) ? BigInt(object.startedMs) : 0n;
     message.endedMs = (object.endedMs !== undefined && object.endedMs !== null) ? BigInt(object.endedMs) : 0n;
+    message.parked = (object.parked !== undefined && object.parked !== null) ? BigInt(object.parked) : 0n;
     return message;
   },
 };
