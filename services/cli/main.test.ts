@@ -2020,6 +2020,13 @@ describe('what waits', () => {
     const laid = { step: 'OrderPlaced', service: 'delivery', atMs: BigInt(NOW), receiverOin: oin, state: 'done' };
     answer('showFlow', { flow: { ...flow, steps: [laid] }, partyOin: oin, partyName: 'Uitgever' });
     expect((await eduk('flow show f')).out).toMatch(/delivery +done +in its mailbox/);
+    answer('showFlow', {
+      flow: { ...flow, state: 'held', changes: 24, held: 10 },
+      partyOin: oin,
+      partyName: 'Uitgever',
+    });
+    expect((await eduk('flow show f')).out).toMatch(/waits for approval +10 of 24 changes: eduk hold list/);
+    expect((await eduk('flow show f --json')).json).toMatchObject({ state: 'held', changes: 24, held: 10 });
     expect((await eduk('flow show --reference r')).exit).toBe(2);
   });
 

@@ -326,6 +326,8 @@ export async function flow(ask: Ask, query: Query): Promise<page.FlowView> {
     subject: flow.subject,
     state: flow.state,
     ended: flow.ended,
+    changes: flow.changes,
+    held: flow.held,
     steps,
     ...(stopped ? { stopped } : {}),
   };

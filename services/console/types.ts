@@ -183,6 +183,9 @@ export interface FlowView {
   subject: string;
   state: string;
   ended: boolean;
+  /** Of a withdrawal: entitlements that it names, and those that wait for approval. */
+  changes: number;
+  held: number;
   steps: StepView[];
   /** Where it stopped, who must act and how; undefined = it did not stop. */
   stopped?: Blocker;

@@ -644,6 +644,10 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await page.getByText('Goedgekeurd.').waitFor();
     await within(async () => (await left())?.[0] === 15);
     await card.getByText('Een deel is beslist; dit is de rest.').waitFor();
+    await card.getByRole('link', { name: 'Bekijk het bericht' }).click();
+    await page.getByText('15 van 27 wijzigingen van licenties wachten op goedkeuring').waitFor();
+    await shoot(page, 'flow-held');
+    await go('/holds', /Vastgehouden/);
     await card.getByRole('button', { name: /^Afwijzen/ }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Doorgaan' }).click();
     await card.waitFor({ state: 'detached' });

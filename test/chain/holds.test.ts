@@ -114,7 +114,11 @@ test('withdrawals beyond the threshold wait: who loses what is shown, a part goe
   const { holdId } = hold!;
   await at.operator.decideHold({ holdId, approve: true, productIds: [book(0)] });
   await until(standing, (count) => count === 10);
-  expect((await stateOf('mistake')).state).toBe('held');
+  const part = await until(
+    () => stateOf('mistake'),
+    (flow) => flow.held === 10,
+  );
+  expect(part).toMatchObject({ state: 'held', ended: false, changes: 24, held: 10 });
   await at.operator.decideHold({ holdId, approve: false });
   const decided = await until(
     () => stateOf('mistake'),

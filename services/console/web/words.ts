@@ -424,6 +424,8 @@ export const words = {
   of_one_learner: ['van één leerling', 'of one learner'],
   withdraw_sure: ['De licenties vervallen nu. Doorgaan?', 'The entitlements are lost now. Go on?'],
   hold_state_ended: ['vanzelf afgelopen', 'ended by itself'],
+  held_of: ['van', 'of'],
+  changes_held: ['wijzigingen van licenties wachten op goedkeuring', 'changes of entitlements wait for approval'],
   by_class: ['Wie het verliest, per groep', 'Who loses it, by class'],
   without_class: ['Zonder groep', 'Without class'],
   of_no_learner: ['van geen leerling', 'of no learner'],

@@ -140,5 +140,7 @@ export async function present(gate: Gate, row: FlowRow, reference: string): Prom
     ended: ['decided', 'refused', 'done', 'read'].includes(state),
     subject: row.subject,
     losses: row.losses,
+    changes: row.changes,
+    held: row.held,
   };
 }
