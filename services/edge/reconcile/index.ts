@@ -153,15 +153,15 @@ export class Reconciler {
   async #ask(pair: Pair, since: number): Promise<Reconciliation | undefined> {
     const { door } = this.#gate;
     const { chain, clock, dialler, services } = door;
-    const caller = partyCaller(chain, pair.party);
-    // Before anybody is asked, and before anything is noted: whose school this is not learns nothing of it.
-    await chain.afresh(() => requireMandate(door, caller, pair.school, kinds[pair.kind]!.service));
     const url = chain.party(pair.party)?.endpoints.find(({ standard }) => standard === HOLDINGS)?.url;
     if (url === undefined)
       throw new GatewayError(
         'state.missing',
         'This party cannot be asked: it has no endpoint holdings. It may say by itself what it has: CompareEntitlements.',
       );
+    const caller = partyCaller(chain, pair.party);
+    // Before anybody is asked, and before anything is noted: whose school this is not learns nothing of it.
+    await chain.afresh(() => requireMandate(door, caller, pair.school, kinds[pair.kind]!.service));
     const expected = this.#expected(pair, caller);
     const id = newId();
     const { taken } = await services.delivery.beginReconciliation({
