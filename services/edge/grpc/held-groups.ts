@@ -76,7 +76,36 @@ async function classesOf(door: Asked, hold: ChangeHold): Promise<HeldClass[]> {
  * Which class loses how much of which product. Counts of learners under ten are not told, nor what they follow from: what a product loses
  * in all is known. Licences of no learner are.
  */
-export async function heldClasses(door: Asked, hold: ChangeHold): Promise<HeldGroup[]> {
+export function heldClasses(door: Asked, hold: ChangeHold): Promise<HeldGroup[]> {
+  const known = looked.get(door.services) ?? new Map<string, Looked>();
+  looked.set(door.services, known);
+  const name = `${hold.schoolOin} ${hold.holdId}`;
+  const waits = JSON.stringify(hold.products);
+  const before = known.get(name);
+  const now = door.clock.now();
+  if (before?.waits === waits && before.untilMs > now) return before.groups;
+  const groups = lossesOf(door, hold);
+  if (known.size >= MOST_LOOKED) known.clear();
+  known.set(name, { waits, untilMs: now + LOOK_MS, groups });
+  // What could not be found out is asked again.
+  groups.catch(() => known.delete(name));
+  return groups;
+}
+
+/**
+ * What was found last. A page of the console asks twice a second, and a hold may be of thousands of learners: they are looked up again where
+ * something else waits, and else now and then, for who changes class.
+ */
+interface Looked {
+  waits: string;
+  untilMs: number;
+  groups: Promise<HeldGroup[]>;
+}
+const LOOK_MS = 5_000;
+const MOST_LOOKED = 200;
+const looked = new WeakMap<object, Map<string, Looked>>();
+
+async function lossesOf(door: Asked, hold: ChangeHold): Promise<HeldGroup[]> {
   const classes = await classesOf(door, hold);
   const loses = new Map<string, HeldGroup['loses']>(classes.map(({ group }) => [group, []]));
   for (const { productId } of hold.products) {
