@@ -400,6 +400,7 @@ const harmless = [
   'eduk.audit.v1.AuditService/listUse',
   'eduk.catalogue.v1.CatalogueService/getProducts',
   'eduk.entitlements.v1.EntitlementsService/listChangeHolds',
+  'eduk.entitlements.v1.EntitlementsService/listHeldChanges',
   'eduk.catalogue.v1.CatalogueService/searchProducts',
   // By the id of the reconciliation; a stretch that is told twice counts once.
   'eduk.delivery.v1.DeliveryService/beginReconciliation',

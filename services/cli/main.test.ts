@@ -85,6 +85,17 @@ describe('reconcile', () => {
     expect((await eduk(`reconcile run --party ${oin} --json`)).json.error.code).toBe('state.missing');
   });
 
+  test('who is unknown is said to be so, and nobody is asked', async () => {
+    answer('listReconciliations', new Refusal('state.missing', 'No party has this OIN.', [{ path: 'party_oin' }]));
+    delete asked['reconcile'];
+    for (const command of [`run --party ${oin}`, `show --party ${oin}`, `mend ${pair}`])
+      expect((await eduk(`reconcile ${command} --json`)).json.error).toMatchObject({
+        code: 'state.missing',
+        message: 'No party has this OIN.',
+      });
+    expect(asked['reconcile']).toBe(undefined);
+  });
+
   test('show says how they stand, and with a party and a school what differs', async () => {
     answer('listReconciliations', lines());
     answer('listDifferences', {
@@ -209,6 +220,14 @@ describe('replay', () => {
     const shown = await run(`replay run ${job.jobId}`, gateway.env, '', true);
     expect(asked['runReplay'].mostErrors).toBeUndefined();
     expect(shown.err).toMatch(/\[#+-+\] 40 % {2}40 of 100 sent, 4 failures/);
+    answer('watchReplay', {
+      replay: { ...job, state: 'waiting', cause: 'parked', startedMs: BigInt(NOW), parked: 7n },
+    });
+    const waits = await eduk(`replay run ${job.jobId}`);
+    expect(waits.exit).toBe(1);
+    expect(waits.out.replace(/\s+/g, ' ')).toContain(
+      'waits for keys that are parked, 7 messages of it: eduk dead retry --party',
+    );
   });
 
   test('a second person is asked for', async () => {
@@ -2044,6 +2063,13 @@ describe('what waits', () => {
     const laid = { step: 'OrderPlaced', service: 'delivery', atMs: BigInt(NOW), receiverOin: oin, state: 'done' };
     answer('showFlow', { flow: { ...flow, steps: [laid] }, partyOin: oin, partyName: 'Uitgever' });
     expect((await eduk('flow show f')).out).toMatch(/delivery +done +in its mailbox/);
+    answer('showFlow', {
+      flow: { ...flow, state: 'held', changes: 24, held: 10 },
+      partyOin: oin,
+      partyName: 'Uitgever',
+    });
+    expect((await eduk('flow show f')).out).toMatch(/waits for approval +10 of 24 changes: eduk hold list/);
+    expect((await eduk('flow show f --json')).json).toMatchObject({ state: 'held', changes: 24, held: 10 });
     expect((await eduk('flow show --reference r')).exit).toBe(2);
   });
 
@@ -2103,6 +2129,38 @@ describe('what waits', () => {
       code: 'state.conflict',
       message: 'This hold was approved before.',
     });
+  });
+
+  test('held withdrawals are listed by class, and decided by it', async () => {
+    const of = (count: number, more = {}) => ({ count, underTen: false, hidden: false, atLeast: false, ...more });
+    answer('listHolds', {
+      holds: [
+        {
+          holdId: 'change-h',
+          schoolOin: school,
+          reason: 'withdraws_many',
+          state: 'waiting',
+          sinceMs: BigInt(NOW),
+          products: [{ productId: '9789000000019', title: 'Getal 1', entitlements: 40, learners: 38 }],
+          groups: [
+            { group: 'G7', name: '7a', loses: [{ productId: '9789000000019', learners: of(24), licences: 1 }] },
+            {
+              group: 'without-class',
+              loses: [
+                { productId: '9789000000019', learners: of(0, { underTen: true }), licences: 0 },
+                { productId: '9789000000026', learners: of(0), licences: 2 },
+              ],
+            },
+          ],
+        },
+      ],
+    });
+    expect((await eduk('hold list')).out.replace(/\s+/g, ' ')).toContain(
+      'by group 7a: 24 of Getal 1, 1 licence of no learner, of Getal 1; without-class: <10 of Getal 1, 2 licences of no learner, of 9789000000026',
+    );
+    answer('decideHold', { flowId: 'f', decision: { outcome: 'EntitlementHoldDecided' } });
+    await eduk('hold reject change-h --group 7a,without-class --product 9789000000019');
+    expect(asked['decideHold']).toMatchObject({ groups: ['G7', 'without-class'], productIds: ['9789000000019'] });
   });
 
   test('the turn of a school year is seen before it is asked', async () => {

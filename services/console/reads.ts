@@ -377,6 +377,8 @@ export async function flow(ask: Ask, query: Query): Promise<page.FlowView> {
     subject: flow.subject,
     state: flow.state,
     ended: flow.ended,
+    changes: flow.changes,
+    held: flow.held,
     steps,
     ...(stopped ? { stopped } : {}),
   };
@@ -478,13 +480,18 @@ export async function holds(ask: Ask, query: Query): Promise<page.Hold[]> {
       entitlements,
       learners,
     })),
-    groups: one.groups.map(({ group, yearGroup, joined, left, moved, renamed }) => ({
+    groups: one.groups.map(({ group, yearGroup, joined, left, moved, renamed, loses }) => ({
       group,
       yearGroup,
       joined,
       left,
       moved,
       renamed,
+      loses: loses.map(({ productId, learners, licences }) => ({
+        product: productId,
+        learners: countOf(learners),
+        licences,
+      })),
     })),
     ...(one.difference && one.forgets === 0 && one.merges === 0 ? { difference: { ...one.difference } } : {}),
   }));
@@ -641,6 +648,7 @@ export async function replays(ask: Ask): Promise<page.ReplayView[]> {
       leftOut: numberOf(one.leftOut),
       underWay: numberOf(one.underWay),
       setBack: numberOf(one.setBack),
+      parked: numberOf(one.parked),
       made: numberOf(one.madeMs),
       began: numberOf(one.startedMs),
       ended: numberOf(one.endedMs),

@@ -183,6 +183,9 @@ export interface FlowView {
   subject: string;
   state: string;
   ended: boolean;
+  /** Of a withdrawal: entitlements that it names, and those that wait for approval. */
+  changes: number;
+  held: number;
   steps: StepView[];
   /** Where it stopped, who must act and how; undefined = it did not stop. */
   stopped?: Blocker;
@@ -233,7 +236,16 @@ export interface Hold {
     number
   >;
   /** Where it changes, without names. */
-  groups: { group: string; yearGroup: string; joined: number; left: number; moved: number; renamed: number }[];
+  groups: {
+    group: string;
+    yearGroup: string;
+    joined: number;
+    left: number;
+    moved: number;
+    renamed: number;
+    /** Of withdrawals: which products, of how many learners, and how many licences of no learner. */
+    loses: { product: string; learners: ToldCount; licences: number }[];
+  }[];
   /** A part was decided: this is the rest. */
   part: boolean;
   /** One person approved it; another one has to. */
@@ -348,6 +360,8 @@ export interface ReplayView {
   leftOut: number;
   underWay: number;
   setBack: number;
+  /** At keys that are parked. */
+  parked: number;
   made: number;
   began: number;
   ended: number;

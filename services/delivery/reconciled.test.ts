@@ -145,3 +145,52 @@ test('no more is kept than there is place for, and it goes thirty days behind th
   expect(bench.view.list(differences, { equals: [] })).toEqual([]);
   expect(bench.view.list(reconciliations, { equals: [] })).toEqual([]);
 });
+
+test('one that names more than it may has ended: nothing of that stretch is kept, and what was found before stands', async () => {
+  const { client, begin, note, kept, listed } = books();
+  await begin('first');
+  await note('first', '', '', ['a', 'm']);
+  const bounded = (id: string, after: string, through: string, theirs: bigint) =>
+    client.noteReconciled(
+      NoteReconciledRequest.fromPartial({
+        ...named,
+        ...{ id, after, through, isLast: false, mostTheirs: 10, mostStretches: 3 },
+        counts: { theirs },
+        differences: [{ key: through, what: 'surplus', ours: [], theirs: ['open', ''] }],
+        leaseMs: 60_000n,
+      }),
+    );
+  await begin('wide');
+  expect(await bounded('wide', '', 'b', 6n)).toMatchObject({ taken: true, tooLarge: false });
+  expect(await bounded('wide', 'b', 'n', 5n)).toMatchObject({ taken: false, tooLarge: true });
+  expect((await kept()).map(({ key }) => key)).toEqual(['b', 'm']);
+  expect(await listed()).toMatchObject({ code: 'wire.too_large', failures: 1, begunMs: 0n, counts: { missing: 2n } });
+  // It is over, and the next one counts from nothing.
+  expect(await bounded('wide', 'b', 'c', 1n)).toMatchObject({ taken: false, tooLarge: false });
+  await begin('long');
+  for (const [after, through] of [
+    ['', 'b'],
+    ['b', 'c'],
+    ['c', 'd'],
+  ] as const)
+    expect(await bounded('long', after, through, 0n)).toMatchObject({ taken: true });
+  expect(await bounded('long', 'd', 'e', 0n)).toMatchObject({ taken: false, tooLarge: true });
+});
+
+test('whoever begins again and again, each time below where it was, has no more kept than twice what one may', async () => {
+  const { bench, begin, note } = books();
+  const keys = (lot: string, length: number) => Array.from({ length }, (_, i) => `${lot}${String(i).padStart(5, '0')}`);
+  const stands = () => bench.view.list(differences, { equals: [PARTY], limit: 100_000 }).map(({ key }) => key);
+  for (const lot of ['f', 'e', 'd', 'c', 'b']) {
+    await begin(lot);
+    const all = keys(lot, lot === 'b' ? 500 : 10_000);
+    await note(lot, '', all.at(-1)!, all);
+  }
+  const found = stands();
+  expect(found.length).toBe(40_000);
+  // What goes is what the one under way is about to pass.
+  expect([found[0], found[500]]).toEqual(['b00000', 'c00500']);
+  await begin('a');
+  await note('a', '', '', ['a']);
+  expect(stands()).toEqual(['a']);
+});

@@ -17,6 +17,8 @@ import {
 
 /** Differences of one party and school that are kept; of what comes more only the number is known. */
 export const MOST_KEPT = 20_000;
+/** With those that comparisons left which were not ended: each may have begun below the one before. */
+const MOST_STAND = 2 * MOST_KEPT;
 /** Rows that one look removes, or one answer names. */
 const AT_ONCE = 1_000;
 const SHOWN = 20_000;
@@ -58,18 +60,55 @@ export function begin(unit: Writes, asked: said.BeginReconciliationRequest): boo
     if (isUnderWay || Math.max(row.lastMs, row.failedMs) >= Number(unlessSinceMs)) return false;
   }
   const begun = { id, begunSource: source, at: '', untilMs: unit.now + Number(leaseMs), begunMs: unit.now };
-  unit.put(reconciliations, { ...row, ...begun, counts: none, keeps: 0 });
+  unit.put(reconciliations, { ...row, ...begun, counts: none, keeps: 0, stretches: 0 });
   return true;
 }
 
-/** Takes a stretch in. Undefined = another began meanwhile, or this is not where it was. */
-export function note(unit: Writes, asked: said.NoteReconciledRequest): Readonly<ReconciliationRow> | undefined {
+/** All rows of a party, school and kind. */
+function standing(unit: Writes, { party, school, kind }: Readonly<ReconciliationRow>): number {
+  let count = 0;
+  for (let after: string | undefined; ; ) {
+    const rows = unit.list(differences, {
+      equals: [party, school, kind],
+      ...(after === undefined ? {} : { after: [after] }),
+      limit: AT_ONCE,
+    });
+    count += rows.length;
+    if (rows.length < AT_ONCE) return count;
+    after = rows.at(-1)!.key;
+  }
+}
+
+/** Takes away the first of what an earlier comparison found behind a key: this one is about to come there. */
+function trim(
+  unit: Writes,
+  { party, school, kind }: Readonly<ReconciliationRow>,
+  through: string,
+  most: number,
+): number {
+  const rows = unit.list(differences, { equals: [party, school, kind], after: [through], limit: most });
+  for (const { key } of rows) unit.remove(differences, party, school, kind, key);
+  return rows.length;
+}
+
+/** Takes a stretch in. Undefined = another began meanwhile, or this is not where it was; `too_large`: see `NoteReconciledResponse`. */
+export function note(
+  unit: Writes,
+  asked: said.NoteReconciledRequest,
+): Readonly<ReconciliationRow> | 'too_large' | undefined {
   const { partyOin: party, schoolOin: school, kind, id, after, through, isLast } = asked;
   const row = unit.get(reconciliations, party, school, kind);
   if (row === undefined) return undefined;
   // Told twice.
   if (isLast ? row.doneId === id : row.id === id && row.at === through && through !== '') return row;
   if (row.id !== id || row.at !== after) return undefined;
+  const stretches = (row.stretches ?? 0) + 1;
+  const theirs = row.counts.theirs + Number(asked.counts?.theirs ?? 0n);
+  const { mostTheirs, mostStretches } = asked;
+  if ((mostTheirs > 0 && theirs > mostTheirs) || (mostStretches > 0 && stretches > mostStretches)) {
+    fail(unit, { ...asked, code: 'wire.too_large' });
+    return 'too_large';
+  }
   const before = new Map<string, Readonly<DifferenceRow>>();
   for (let from = after; ; ) {
     const rows = unit.list(differences, { equals: [party, school, kind], after: [from], limit: AT_ONCE });
@@ -79,25 +118,28 @@ export function note(unit: Writes, asked: said.NoteReconciledRequest): Readonly<
     from = rows.at(-1)!.key;
   }
   let { keeps } = row;
+  let stands = (row.stands ?? standing(unit, row)) - before.size;
   for (const { key, what, ours, theirs } of asked.differences) {
     if (keeps >= MOST_KEPT) break;
     keeps += 1;
+    stands += 1;
     const known = before.get(key);
     before.delete(key);
     const sinceMs = known?.what === what ? known.sinceMs : unit.now;
     unit.put(differences, { party, school, kind, key, what, ours: [...ours], theirs: [...theirs], sinceMs });
   }
   for (const key of before.keys()) unit.remove(differences, party, school, kind, key);
+  if (stands > MOST_STAND) stands -= trim(unit, row, through, stands - MOST_STAND);
   const counts = { ...row.counts };
   for (const name of NAMES) counts[name] += Number(asked.counts?.[name] ?? 0n);
   const next: ReconciliationRow = isLast
     ? {
         ...row,
-        ...{ id: '', at: '', untilMs: 0, counts, keeps },
+        ...{ id: '', at: '', untilMs: 0, counts, keeps, stretches, stands },
         ...{ doneId: id, source: row.begunSource, lastMs: unit.now, lastCounts: counts, kept: keeps },
         ...{ code: '', failures: 0, failedMs: 0 },
       }
-    : { ...row, at: through, untilMs: unit.now + Number(asked.leaseMs), counts, keeps };
+    : { ...row, at: through, untilMs: unit.now + Number(asked.leaseMs), counts, keeps, stretches, stands };
   unit.put(reconciliations, next);
   return next;
 }
@@ -118,6 +160,7 @@ export function cleanReconciled(unit: Writes, party: string): boolean {
     const rows = unit.list(differences, { equals: [party, school, kind], limit: AT_ONCE });
     for (const { key } of rows) unit.remove(differences, party, school, kind, key);
     if (rows.length < AT_ONCE) unit.remove(reconciliations, party, school, kind);
+    else if (row.stands !== undefined) unit.put(reconciliations, { ...row, stands: undefined });
     return true;
   }
   return false;
@@ -171,12 +214,13 @@ export const reconciledServed = (engine: EngineView) => ({
     return { taken };
   },
   noteReconciled(asked: said.NoteReconciledRequest): said.NoteReconciledResponse {
-    let row: Readonly<ReconciliationRow> | undefined;
+    let row: ReturnType<typeof note>;
     engine.note((unit) => {
       row = note(unit, asked);
     });
-    if (row === undefined) return { taken: false, reconciliation: undefined, counts: undefined };
-    return { taken: true, reconciliation: told(row, engine.now()), counts: countsOf(row.counts) };
+    if (row === undefined || row === 'too_large')
+      return { taken: false, reconciliation: undefined, counts: undefined, tooLarge: row === 'too_large' };
+    return { taken: true, reconciliation: told(row, engine.now()), counts: countsOf(row.counts), tooLarge: false };
   },
   failReconciliation(asked: said.FailReconciliationRequest): said.FailReconciliationResponse {
     engine.note((unit) => fail(unit, asked));

@@ -404,6 +404,76 @@ describe('sending it', () => {
     expect(await it.finish(next.jobId)).toMatchObject({ state: 'done', sent: 100n });
   });
 
+  test('what an operator had stopped is waited for, and says so, until it is tried again or given up', async () => {
+    const waiting = async () => {
+      const it = await delivered(['a', 'b', 'a']);
+      const { jobId } = await it.preview({ again: true });
+      it.run(jobId);
+      it.bench.advance(200);
+      await it.drain(() => 503);
+      it.bench.advance(300);
+      // It will be tried again by itself.
+      expect(await it.shown(jobId)).toMatchObject({ state: 'running', cause: '', parked: 0n, sent: 0n });
+      const resolve = (action: string) =>
+        it.client.resolveKeys({ partyOin: PLATFORM, schoolOin: '', key: 'a', action });
+      await resolve('stop');
+      expect(await it.shown(jobId)).toMatchObject({ state: 'running', cause: '', released: 3n });
+      it.bench.advance(600_000);
+      await it.drain();
+      const job = await it.shown(jobId);
+      expect(job).toMatchObject({ state: 'waiting', cause: 'parked', toSend: 3n, released: 3n, sent: 1n, parked: 2n });
+      return { it, jobId, resolve };
+    };
+    const retried = await waiting();
+    await retried.resolve('retry');
+    expect(await retried.it.shown(retried.jobId)).toMatchObject({ state: 'running', cause: '', parked: 0n });
+    expect(await retried.it.finish(retried.jobId)).toMatchObject({ state: 'done', sent: 3n, parked: 0n });
+    const dropped = await waiting();
+    await dropped.resolve('drop');
+    expect(await dropped.it.finish(dropped.jobId)).toMatchObject({ state: 'done', sent: 1n, refused: 2n, parked: 0n });
+    const stopped = await waiting();
+    stopped.it.order('stop', stopped.jobId);
+    expect(await stopped.it.shown(stopped.jobId)).toMatchObject({
+      state: 'stopped',
+      sent: 1n,
+      setBack: 2n,
+      parked: 0n,
+    });
+  });
+
+  test('what of a key that was stopped had not been set aside is left out, and the numbers add up while it waits', async () => {
+    const it = await delivered(Array.from({ length: 60 }, (_, i) => (i < 50 ? 'a' : 'b')));
+    const { jobId } = await it.preview({ again: true });
+    it.run(jobId, { rate: 200 });
+    it.bench.advance(200);
+    await it.drain(() => 503);
+    const all = { partyOin: PLATFORM, schoolOin: '', key: 'a' };
+    await it.client.resolveKeys({ ...all, action: 'stop' });
+    it.bench.advance(600_000);
+    await it.drain();
+    const { released, ...job } = await it.shown(jobId);
+    expect(job).toMatchObject({ state: 'waiting', cause: 'parked', toSend: 60n, sent: 10n, underWay: 0n });
+    expect([job.parked + job.sent, job.parked + job.sent + job.leftOut]).toEqual([released, 60n]);
+    await it.client.resolveKeys({ ...all, action: 'retry' });
+    expect(await it.finish(jobId)).toMatchObject({ state: 'done', sent: released, leftOut: job.leftOut });
+  });
+
+  test('one that has no place for more, because all that it gave was stopped, waits, and goes on behind it', async () => {
+    const it = await delivered(Array.from({ length: 230 }, (_, i) => `l${i}`));
+    const { jobId } = await it.preview({ again: true });
+    it.run(jobId, { rate: 200, mostErrors: 1_000 });
+    it.bench.advance(5_000);
+    const all = { partyOin: PLATFORM, schoolOin: '', key: '' };
+    for (let i = 0; i < 200 && (await it.shown(jobId)).state === 'running'; i++) {
+      await it.drain(() => 503);
+      await it.client.resolveKeys({ ...all, action: 'stop' });
+      it.bench.advance(60_000);
+    }
+    expect(await it.shown(jobId)).toMatchObject({ state: 'waiting', released: 200n, parked: 200n, leftOut: 0n });
+    await it.client.resolveKeys({ ...all, action: 'retry' });
+    expect(await it.finish(jobId)).toMatchObject({ state: 'done', sent: 230n });
+  });
+
   test('live mail goes on, and what it overtook is left out', async () => {
     const it = await delivered(['a', 'b', 'a']);
     const { jobId } = await it.preview({ again: true });

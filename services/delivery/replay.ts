@@ -359,9 +359,7 @@ function send(unit: Writer, given: Readonly<ReplayRow>): Stepped {
   const since = Math.min(Math.max(0, unit.now - given.pacedMs), MOST_LATE_MS);
   const owed = given.owed + (since / 1000) * given.rate;
   let job: ReplayRow = { ...given, cause: '', counts: { ...given.counts }, owed, pacedMs: unit.now };
-  const inFlight = job.counts.released - settledOf(job);
-  const window = Math.min(MOST_WINDOW, Math.max(LEAST_WINDOW, job.rate));
-  let left = Math.min(Math.floor(owed), Math.max(0, window - inFlight));
+  let left = Math.min(Math.floor(owed), Math.max(0, windowOf(job) - openOfJob(job)));
   // Held up by the receiver, it goes on at its pace, not faster.
   if (left < Math.floor(owed)) job.owed = left + (owed % 1);
   let woke = false;
@@ -396,6 +394,35 @@ function send(unit: Writer, given: Readonly<ReplayRow>): Stepped {
   // Of a narrow selection most pages hold nothing: those are not waited for.
   const isBehind = !isOut && left > 0;
   return { atMs: unit.now + (isBehind ? 1 : isOut ? LAST_TICK_MS : TICK_MS), woke };
+}
+
+/** Messages that it may have with the sender at once, and that it has. */
+const windowOf = ({ rate }: Pick<ReplayRow, 'rate'>): number => Math.min(MOST_WINDOW, Math.max(LEAST_WINDOW, rate));
+const openOfJob = (job: Readonly<ReplayRow>): number => job.counts.released - settledOf(job);
+
+/** Keys that one look at what waits goes through. */
+const PARKED_LOOKED_AT = 5_000;
+
+/**
+ * How many messages of a replay stand at keys that are parked, where it can give the sender nothing more and has nothing under way: of what it
+ * has there it is a few at most. It goes on when those keys do.
+ */
+export function parkedOf(reader: Pick<Writer, 'list'>, job: Readonly<ReplayRow>): number {
+  const { party, jobId } = job;
+  const open = openOfJob(job);
+  if (job.state !== 'running' || open === 0 || (job.at < job.bounds.length && open < windowOf(job))) return 0;
+  let parked = 0;
+  for (const standard of STANDARDS) {
+    const of = { index: 'by_due', equals: [party, standard, NEVER], limit: PARKED_LOOKED_AT };
+    for (const lane of reader.list(pushKeys, of)) {
+      if (!lane.parked) continue;
+      const { service, school, key } = lane;
+      const rows = reader.list(setAside, { equals: [party, standard, service, school, key], limit: MOST_WINDOW });
+      parked += rows.filter((row) => row.job === jobId).length;
+      if (parked >= open) return open;
+    }
+  }
+  return parked;
 }
 
 /** Sets a row aside for its endpoint, behind nothing but what is under way of its key. */

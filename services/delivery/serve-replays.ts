@@ -3,7 +3,7 @@ import type { EngineView } from '#bus';
 import type { Service } from '#proto/eduk/core/v1/party';
 import type { ListReplaysRequest, ListReplaysResponse, ReplayJob } from '#proto/eduk/delivery/v1/delivery';
 import { STANDARDS } from './push.ts';
-import { settledOf, toSend } from './replay.ts';
+import { parkedOf, settledOf, toSend } from './replay.ts';
 import { attempts, type ReplayRow, replays } from './tables.ts';
 
 /** Replays that one answer names. */
@@ -25,6 +25,9 @@ function jobOf(engine: EngineView, row: Readonly<ReplayRow>): ReplayJob {
   const n = (count: number): bigint => BigInt(Math.max(0, count));
   const open = counts.released - settledOf(row);
   const underWay = open === 0 ? 0 : underWayOf(engine, party, jobId);
+  const parked = open === 0 || underWay > 0 ? 0 : parkedOf(engine, row);
+  // Nothing but an operator moves it.
+  const isWaiting = parked > 0 && parked === open;
   return {
     jobId,
     selection: {
@@ -41,8 +44,8 @@ function jobOf(engine: EngineView, row: Readonly<ReplayRow>): ReplayJob {
       outOfOrder: selection.outOfOrder,
       reconciled: selection.reconciled ?? '',
     },
-    state,
-    cause,
+    state: isWaiting ? 'waiting' : state,
+    cause: isWaiting ? 'parked' : cause,
     looked: n(row.looked),
     toLook: n(bounds.reduce((sum, { from, through }) => sum + through - from, 0)),
     keptFromMs: BigInt(row.keptFromMs),
@@ -65,8 +68,9 @@ function jobOf(engine: EngineView, row: Readonly<ReplayRow>): ReplayJob {
     withheld: n(counts.withheld),
     gone: n(counts.gone),
     underWay: n(underWay),
-    leftOut: n(counts.leftOut),
+    leftOut: n(isWaiting && row.at >= bounds.length ? toSend(row) - counts.released : counts.leftOut),
     setBack: state === 'stopped' ? n(open - underWay) : 0n,
+    parked: n(parked),
     madeMs: BigInt(row.madeMs),
     startedMs: BigInt(row.startedMs),
     endedMs: BigInt(row.endedMs),

@@ -888,6 +888,10 @@ export interface ReconciliationRow {
   counts: ReconciledCounts;
   /** Differences that it kept. */
   keeps: number;
+  /** Stretches that it noted; absent = none, or not known. */
+  stretches?: number | undefined;
+  /** Rows of differences there are, of it and of those before it; absent = not known, and counted anew. */
+  stands?: number | undefined;
   /** The last that was through. */
   doneId: string;
   source: string;
@@ -914,6 +918,8 @@ export const reconciliations = table<ReconciliationRow>({
     begunMs: 'int',
     counts: 'json',
     keeps: 'int',
+    stretches: 'int',
+    stands: 'int',
     doneId: 'text',
     source: 'text',
     lastMs: 'int',

@@ -177,6 +177,19 @@ export const limits = {
     what: 'The same from one address (of IPv6 a /64), whichever the client; one more each 0.6 s',
     instead: 'as above',
   },
+  comparedIds: {
+    at: 1_000_000,
+    unit: 'count',
+    what: 'Ids that a party names in one comparison (`CompareEntitlements`, or asked at its endpoint `holdings`)',
+    instead:
+      '`wire.too_large`: the comparison has ended, nothing of that page is kept, and what was found before stands',
+  },
+  comparedPages: {
+    at: 10_000,
+    unit: 'count',
+    what: 'Pages of one comparison',
+    instead: 'as above',
+  },
   recheck: {
     at: 2_000,
     unit: 'ms',

@@ -1,6 +1,7 @@
 /** At which sites of a school a learner is: what a mandate for some sites is judged by. */
 import { schoolYearOf } from '#kernel';
 import type { Mandate, Service } from '#proto/eduk/core/v1/party';
+import type { LearnerEntry } from '#proto/eduk/events/v1/rosters';
 import { sitesOf } from '#release';
 import type { Caller } from './caller.ts';
 import { actsForSchool } from './stages/authorise.ts';
@@ -33,21 +34,19 @@ export function sitesFor(
 }
 
 /**
- * Those of these learners whom a roster of one of the sites names: that of the school year the school is in, else of the next, else of
- * the one before. Who is in no roster, or in one of the whole school only, is at no site.
+ * What the rosters say of these learners: that of the school year the school is in, else of the next, else of the one before. Who is in
+ * none is left out.
  */
-export async function learnersAt(
+export async function entriesOf(
   { services, clock }: Pick<Door, 'services' | 'clock'>,
   schoolOin: string,
-  sites: ReadonlySet<string>,
   tokens: readonly string[],
-): Promise<ReadonlySet<string>> {
-  const here = new Set<string>();
+): Promise<ReadonlyMap<string, LearnerEntry>> {
+  const found = new Map<string, LearnerEntry>();
   let open = [...new Set(tokens)].filter((token) => token !== '');
   let running = '';
   for (const away of [0, 1, -1]) {
     const year = away === 0 ? '' : yearAway(running || schoolYearOf(clock.now()), away);
-    const found = new Set<string>();
     for (let from = 0; from < open.length; from += AT_ONCE) {
       const { learners, schoolYear } = await services.rosters.getLearners({
         schoolOin,
@@ -55,12 +54,22 @@ export async function learnersAt(
         learners: open.slice(from, from + AT_ONCE),
       });
       running ||= schoolYear;
-      for (const { learner, siteCodes } of learners) {
-        found.add(learner);
-        if (siteCodes.some((code) => sites.has(code))) here.add(learner);
-      }
+      for (const entry of learners) found.set(entry.learner, entry);
     }
     open = open.filter((token) => !found.has(token));
   }
-  return here;
+  return found;
+}
+
+/** Those of these learners whom a roster of one of the sites names. Who is in no roster, or in one of the whole school only, is at no site. */
+export async function learnersAt(
+  door: Pick<Door, 'services' | 'clock'>,
+  schoolOin: string,
+  sites: ReadonlySet<string>,
+  tokens: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const entries = await entriesOf(door, schoolOin, tokens);
+  return new Set(
+    [...entries].flatMap(([learner, { siteCodes }]) => (siteCodes.some((code) => sites.has(code)) ? [learner] : [])),
+  );
 }

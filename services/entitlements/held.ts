@@ -1,4 +1,5 @@
 /** Changes that wait for approval, as rows: put aside in the order in which they came, and decided again in that order. */
+import { createHash } from 'node:crypto';
 import { decoded, emit, Freezes, type LogRecord, type Unit } from '#bus';
 import { changeHoldId, dutchMinute, FIRST_OF_TWO, isSeconded, uuidText } from '#kernel';
 import type { FreezeChanged } from '#proto/eduk/events/v1/parties';
@@ -168,19 +169,36 @@ function counted(
   return next.messages === 0 ? others : [...others, next].sort((a, b) => (a.product < b.product ? -1 : 1));
 }
 
-/** Someone looked at a hold, or at some products of it. */
+type Decision = ReturnType<typeof decoded<'EntitlementHoldDecisionSubmitted'>>;
+
+/**
+ * What a decision is about. Classes are known to rosters only: the door says which messages were theirs when it was decided, and what
+ * came since is not among them. All that waits about one entitlement goes together, so that nothing overtakes.
+ */
+function meantBy({ productIds, messages }: Decision, all: readonly Readonly<HeldRow>[]): readonly Readonly<HeldRow>[] {
+  if (productIds.length === 0 && messages.length === 0) return all;
+  const [ofProducts, ofGroups] = [new Set(productIds), new Set(messages)];
+  const isNamed = ({ product, nth }: Readonly<HeldRow>): boolean =>
+    (ofProducts.size === 0 || ofProducts.has(product)) && (ofGroups.size === 0 || ofGroups.has(nth));
+  const named = new Set(all.filter(isNamed).map(({ entitlement }) => entitlement));
+  return all.filter(({ entitlement }) => named.has(entitlement));
+}
+
+/** Two persons approve the same part, in whatever order they name it; of classes only where the same would be lost. */
+function partWord({ productIds, groups }: Decision, meant: readonly Readonly<HeldRow>[]): string {
+  const of = [...productIds].sort().join(' ');
+  if (groups.length === 0) return of;
+  const lost = meant.flatMap(({ takes, nth }) => (takes === 1 ? [nth] : []));
+  return [of, [...groups].sort().join(' '), createHash('sha256').update(lost.join(' ')).digest('hex')].join('|');
+}
+
+/** Someone looked at a hold, or at some products or classes of it. */
 export function decideHold(record: LogRecord, unit: Unit, byTwo: boolean, decide: Decide): void {
-  const {
-    schoolOin: school,
-    holdId,
-    approve,
-    productIds,
-    byPerson,
-    confirmed,
-  } = decoded(record, 'EntitlementHoldDecisionSubmitted');
+  const decision = decoded(record, 'EntitlementHoldDecisionSubmitted');
+  const { schoolOin: school, holdId, approve, byPerson, confirmed } = decision;
   const hold = unit.get(holds, school, holdId);
   const all = hold ? unit.list(held, { equals: [school, holdId] }) : [];
-  const meant = productIds.length === 0 ? all : all.filter(({ product }) => productIds.includes(product));
+  const meant = meantBy(decision, all);
   const frozen = approve ? Math.max(...endsOf(unit, meant).map((untilMs) => untilMs ?? 0), 0) : 0;
   const refusal = !hold
     ? { code: 'state.missing', told: 'Nothing is held under this id.' }
@@ -196,7 +214,7 @@ export function decideHold(record: LogRecord, unit: Unit, byTwo: boolean, decide
     emit(unit, 'EntitlementHoldRefused', { holdId, schoolOin: school, ...refusal }, school);
     return;
   }
-  const approval = { byPerson, part: productIds.join(' ') };
+  const approval = { byPerson, part: partWord(decision, meant) };
   if (approve && byTwo && !isSeconded(hold.approval, { ...approval, confirmed })) {
     if (hold.approval?.part !== approval.part) unit.put(holds, { ...hold, approval });
     emit(

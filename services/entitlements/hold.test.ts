@@ -188,6 +188,80 @@ test('a message that takes much away waits whole, by product; released in part, 
   expect(said(bench)).toEqual(['EntitlementHoldRefused state.conflict', 'EntitlementHoldRefused state.missing']);
 });
 
+const numbersOf = async (bench: TestBench, holdId: string, learners: readonly string[]): Promise<number[]> =>
+  (await bench.client(EntitlementsServiceDefinition).listHeldChanges({ schoolOin: school, holdId })).changes.flatMap(
+    ({ nth, learner }) => (learners.includes(learner) ? [nth] : []),
+  );
+
+test('a part is of the messages of a class; with each goes all that waits about its entitlement, and what came since waits on', async () => {
+  const bench = withFour();
+  all(bench);
+  const { holdId } = (await waiting(bench))[0]!;
+  const changes = (await bench.client(EntitlementsServiceDefinition).listHeldChanges({ schoolOin: school, holdId }))
+    .changes;
+  expect(changes.map(({ learner, productId }) => [learner, productId])).toEqual([
+    ['l-a', 'maths'],
+    ['l-b', 'maths'],
+    ['l-c', 'dutch'],
+    ['l-d', 'dutch'],
+  ]);
+  const messages = await numbersOf(bench, holdId, ['l-a', 'l-c']);
+  // After the door looked: the one stands behind what is decided, and would overtake it; the other is not of it.
+  change(bench, 'a', 'unblock');
+  change(bench, 'b', 'unblock');
+  bench.clear();
+  const decide = (more: { approve: boolean; groups?: string[]; messages?: number[]; productIds?: string[] }) =>
+    bench.submit('EntitlementHoldDecisionSubmitted', { schoolOin: school, holdId, ...more }, school, { school });
+  decide({ approve: true, groups: ['g7'], messages, productIds: ['maths'] });
+  expect(bench.events('EntitlementHoldDecided')[0]!.value).toMatchObject({ items: 2, waiting: 4 });
+  expect(ids.map((id) => stateOf(bench, id))).toEqual([WITHDRAWN, GRANTED, GRANTED, GRANTED]);
+  decide({ approve: true, groups: ['g7'], messages });
+  expect(ids.map((id) => stateOf(bench, id))).toEqual([WITHDRAWN, GRANTED, WITHDRAWN, GRANTED]);
+  expect(await waiting(bench)).toMatchObject([
+    {
+      part: true,
+      products: [
+        { productId: 'dutch', entitlements: 1 },
+        { productId: 'maths', entitlements: 1, messages: 2 },
+      ],
+    },
+  ]);
+  bench.clear();
+  // All of it was decided meanwhile.
+  decide({ approve: false, groups: ['g7'], messages });
+  expect(said(bench)).toEqual(['EntitlementHoldRefused state.missing']);
+  decide({ approve: false });
+  expect([await waiting(bench), bench.list(held, { equals: [] })]).toEqual([[], []]);
+  expect(
+    (await bench.client(EntitlementsServiceDefinition).listHeldChanges({ schoolOin: school, holdId })).changes,
+  ).toEqual([]);
+});
+
+test('two persons approve the same part however they name it; of a class only where the same would be lost', async () => {
+  const bench = withFour(2, true);
+  all(bench);
+  const { holdId } = (await waiting(bench))[0]!;
+  const approve = (byPerson: string, part: { productIds?: string[]; groups?: string[]; messages?: number[] }) => {
+    bench.clear();
+    const of = { schoolOin: school, holdId, approve: true, byPerson, ...part };
+    bench.submit('EntitlementHoldDecisionSubmitted', of, school, { school });
+    return said(bench)[0];
+  };
+  const refused = 'EntitlementHoldRefused hold.pending';
+  const [before, after] = [await numbersOf(bench, holdId, ['l-a']), await numbersOf(bench, holdId, ['l-a', 'l-c'])];
+  // Who came into the class between the two was seen by one of them only.
+  expect([
+    approve('p', { groups: ['g7'], messages: before }),
+    approve('q', { groups: ['g7'], messages: after }),
+  ]).toEqual([refused, refused]);
+  expect(approve('p', { groups: ['g7'], messages: after })).toBe('EntitlementHoldDecided');
+  expect(ids.map((id) => stateOf(bench, id))).toEqual([WITHDRAWN, GRANTED, WITHDRAWN, GRANTED]);
+  expect([approve('p', { productIds: ['maths', 'dutch'] }), approve('q', { productIds: ['dutch', 'maths'] })]).toEqual([
+    refused,
+    'EntitlementHoldDecided',
+  ]);
+});
+
 test('where two persons approve, one and the same is not enough, nor are two of different parts; the second carries it out', async () => {
   const bench = withFour(2, true);
   all(bench);
@@ -252,6 +326,15 @@ test('what comes after one that waits stays behind it; use goes on, and then not
     'GrantRefused entitlement.blocked',
     'EntitlementChangeRefused entitlement.blocked',
   ]);
+});
+
+test('of who is forgotten nothing waits on, and nobody is named', async () => {
+  const bench = withFour();
+  all(bench);
+  const { holdId } = (await waiting(bench))[0]!;
+  bench.submit('LearnerForgotten', { schoolOin: school, learner: 'l-a', destroyAtMs: 0n }, 'l-a');
+  const { changes } = await bench.client(EntitlementsServiceDefinition).listHeldChanges({ schoolOin: school, holdId });
+  expect(changes.map(({ learner }) => learner)).toEqual(['l-b', 'l-c', 'l-d']);
 });
 
 test('swaps, repeats and what ends today never wait; what ends while it waits is told so', async () => {

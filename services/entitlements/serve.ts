@@ -7,6 +7,7 @@ import {
   EntitlementRow,
   EntitlementsServiceDefinition,
   type GetEntitlementRequest,
+  type HeldChange,
   ListEntitlementsRequest,
   type ListEntitlementsResponse,
   type ListSubjectsRequest,
@@ -15,7 +16,7 @@ import {
 import { GrantSubmitted } from '#proto/eduk/events/v1/entitlements';
 import { grantScope, holderMessage, NAME, same, termsMessage } from './consume.ts';
 import { groupHolder, lacking, learnerHolder, REFUSED } from './entitlement.ts';
-import { type Entitlement, entitlements, fulfilments, type HoldRow, holds } from './tables.ts';
+import { type Entitlement, entitlements, fulfilments, type HoldRow, held, holds } from './tables.ts';
 
 const DEFAULT_LIMIT = 100;
 const MOST = 1000;
@@ -33,8 +34,18 @@ export const serve = (engine: EngineView): readonly Implementation[] => [
         : engine.list(holds, { index: 'waiting', equals: schoolOin === '' ? ['waiting'] : ['waiting', schoolOin] });
       return { holds: [...rows].sort((a, b) => a.sinceMs - b.sinceMs).map(holdMessage) };
     },
+    listHeldChanges: ({ schoolOin, holdId }) => ({ changes: heldChanges(engine, schoolOin, holdId) }),
   }),
 ];
+
+function heldChanges(engine: EngineView, school: string, holdId: string): HeldChange[] {
+  const taking = engine.list(held, { equals: [school, holdId] }).filter(({ takes }) => takes === 1);
+  const rows = allOf(taking, ({ entitlement }) => engine.get(entitlements, school, entitlement));
+  return taking.map(({ nth, product }, i) => {
+    const { learner = '', group = '' } = holderMessage(rows[i]?.holder ?? '') ?? {};
+    return { nth, productId: product, learner, group };
+  });
+}
 
 const holdMessage = (row: Readonly<HoldRow>): ChangeHold => ({
   holdId: row.holdId,

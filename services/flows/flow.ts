@@ -185,6 +185,12 @@ export function stateOf(flow: FlowTableRow): 'accepted' | 'decided' | 'done' | '
 export const isRefusedOfLearner = (flow: FlowTableRow): boolean =>
   flow.asked > 0 && flow.refused > 0 && flow.key.startsWith('lt_');
 
+/** How many changes of entitlements a message names, and how many of them wait while it is held: a part may. */
+export function heldOf(flow: FlowTableRow): { changes: number; held: number } {
+  if (flow.type !== 'WithdrawSubmitted') return { changes: 0, held: 0 };
+  return { changes: flow.asked, held: stateOf(flow) === 'held' ? Math.max(0, flow.asked - flow.answered) : 0 };
+}
+
 /** Whether a caller that waits for the first decision has it: parts that were taken are not yet one. */
 export const isDecided = (flow: FlowTableRow): boolean =>
   flow.outcome !== '' && (flow.outcome !== 'RosterPartTaken' || flow.answered >= flow.asked);

@@ -152,6 +152,22 @@ describe('a flow', () => {
     expect(await get(flowId)).toMatchObject({ state: 'decided', code: 'state.missing' });
   });
 
+  test('of a message that waits in part it says how many wait, of how many, until the last is decided', async () => {
+    const { bench, get } = setUp();
+    const flowId = newId();
+    for (const entitlementId of ['a', 'b', 'c'])
+      bench.submit('WithdrawSubmitted', { entitlementId, byOin: SELLER }, SCHOOL, { flowId });
+    bench.submit('EntitlementChanged', { entitlementId: 'a' }, 'l1', { flowId });
+    expect(await get(flowId)).toMatchObject({ state: 'accepted', changes: 3, held: 0 });
+    for (const entitlementId of ['b', 'c'])
+      bench.submit('EntitlementChangeHeld', { entitlementId, holdId: 'change-h' }, 'l2', { flowId });
+    expect(await get(flowId)).toMatchObject({ state: 'held', changes: 3, held: 2 });
+    bench.submit('EntitlementChanged', { entitlementId: 'b' }, 'l2', { flowId });
+    expect(await get(flowId)).toMatchObject({ state: 'held', changes: 3, held: 1 });
+    bench.submit('EntitlementChangeRefused', { entitlementId: 'c', code: 'hold.pending' }, SCHOOL, { flowId });
+    expect(await get(flowId)).toMatchObject({ state: 'decided', changes: 3, held: 0 });
+  });
+
   test('what follows is a step, at most twenty, and no decision', async () => {
     const { bench, get } = setUp(grants);
     const flowId = bench.submit('GrantSubmitted', grant('e1'), 'learner-1');

@@ -145,6 +145,8 @@ export function readFlow(row: Readonly<ReadRow>): FlowRow {
     decidedMs: BigInt(gotMs || lastMs),
     steps,
     losses: row.losses ?? [],
+    changes: 0,
+    held: 0,
   };
 }
 

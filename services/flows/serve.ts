@@ -6,7 +6,7 @@ import { type EventName, events } from '#proto/events';
 import { beganMs } from './consume.ts';
 import { Counts } from './counts.ts';
 import { findFlows } from './find.ts';
-import { isDecided, stateOf } from './flow.ts';
+import { heldOf, isDecided, stateOf } from './flow.ts';
 import { noteReads, readFlow } from './reads.ts';
 import { listRefusals, noteRefusals } from './refusals.ts';
 import { Resting } from './resting.ts';
@@ -126,6 +126,7 @@ function flowRow(flow: Readonly<FlowTableRow>, resting: Resting): FlowRow {
     decidedMs: BigInt(atMs),
     steps,
     losses: flow.losses ?? [],
+    ...heldOf(flow),
   };
 }
 
@@ -148,4 +149,6 @@ const acceptedOnly = (flowId: string, partyOin: string): FlowRow => ({
   decidedMs: 0n,
   steps: [],
   losses: [],
+  changes: 0,
+  held: 0,
 });

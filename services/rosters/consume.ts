@@ -489,7 +489,7 @@ function decideHold(record: LogRecord, unit: Unit, byTwo: boolean): void {
     return;
   }
 
-  const approval = { byPerson, part: [...kinds, '', ...groups].join(' ') };
+  const approval = { byPerson, part: [...[...kinds].sort(), '', ...[...groups].sort()].join(' ') };
   if (waits && approve && byTwo && !isSeconded(row.approval, { ...approval, confirmed })) {
     if (row.approval?.part !== approval.part) unit.put(holds, { ...row, approval });
     const { rosterId, site: siteCode = '', administration = '' } = row;

@@ -6,6 +6,7 @@ import { type Browser, type BrowserContext, chromium, type Page } from 'playwrig
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeConsoleLink } from '#kernel';
 import { Role, Service } from '#proto/eduk/core/v1/party';
+import { WithdrawMode } from '#proto/eduk/gateway/v1/entitlement';
 import { keyOf } from './console.ts';
 import { edexml } from './files.ts';
 import { eckId, newOin, newSchool, sendAll, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
@@ -677,6 +678,72 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await shoot(page, 'holds-decided');
   });
 
+  test('held withdrawals show which class loses what, without its name, and a class is decided by itself', async () => {
+    const other = newSchool();
+    await at.mandate(other, publisher.oin, [Service.SERVICE_ENTITLEMENT]);
+    const all = Array.from({ length: 27 }, (_, i) => eckId(7200 + i));
+    await at.operator.importRoster([
+      {
+        schoolOin: other,
+        chunk: Buffer.from(
+          edexml({
+            school: other,
+            groups: ['g7', 'g8'],
+            groupName: 'Geheimgroep',
+            pupils: all.slice(0, 24).map((id, i) => ({ key: `K-${i}`, eckId: id, group: i < 12 ? 'g7' : 'g8' })),
+          }),
+        ),
+      },
+    ]);
+    await sendAll(
+      publisher.entitlements.grantEntitlements(),
+      all.map((id, i) => ({
+        reference: `class-${i}`,
+        schoolOin: other,
+        holder: { learner: { eckId: id } },
+        terms: { entitlementId: `class-${i}`, productId: 'boek' },
+      })),
+    );
+    await publisher.entitlements.withdrawEntitlements({
+      reference: 'classes',
+      schoolOin: other,
+      entitlementIds: all.map((_, i) => `class-${i}`),
+      mode: WithdrawMode.WITHDRAW_MODE_WITHDRAW,
+      waitMs: 20_000n,
+    });
+    const left = async () =>
+      (await at.operator.listHolds({ schoolOin: other })).holds[0]?.products.map(({ entitlements }) => entitlements);
+    await within(async () => (await left())?.[0] === 27);
+    await go('/holds', /Vastgehouden/);
+    const heading = page.getByRole('heading', { name: 'Wie het verliest, per groep' });
+    const card = page.locator('.cards > li').filter({ has: heading });
+    await card.locator('li', { hasText: /^Zonder groep: <10/ }).waitFor();
+    await card.getByText('Alleen een deel beslissen').click();
+    expect(await axeOf(page)).toEqual([]);
+    await toldNobody(page);
+    await shoot(page, 'holds-classes');
+    await page.setViewportSize({ width: 390, height: 844 });
+    await shoot(page, 'holds-classes-phone');
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await shoot(page, 'holds-classes-dark');
+    await page.emulateMedia({ colorScheme: null });
+    await page.setViewportSize({ width: 1280, height: 900 });
+    // Of two classes of one year, the one whose count is told: three without class would follow from both.
+    await card.getByRole('checkbox', { name: /^Groep in leerjaar 7 \(….{4}\): 12 / }).check();
+    await card.getByRole('button', { name: /^Goedkeuren.*\(12 licenties/ }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Doorgaan' }).click();
+    await page.getByText('Goedgekeurd.').waitFor();
+    await within(async () => (await left())?.[0] === 15);
+    await card.getByText('Een deel is beslist; dit is de rest.').waitFor();
+    await card.getByRole('link', { name: 'Bekijk het bericht' }).click();
+    await page.getByText('15 van 27 wijzigingen van licenties wachten op goedkeuring').waitFor();
+    await shoot(page, 'flow-held');
+    await go('/holds', /Vastgehouden/);
+    await card.getByRole('button', { name: /^Afwijzen/ }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Doorgaan' }).click();
+    await card.waitFor({ state: 'detached' });
+  });
+
   test('mail is sent again: counted, begun, followed as it goes, and stopped', async () => {
     hook.behaviour = () => undefined;
     for (let i = 0; i < 40; i++) await grant(eckId(7100 + i));
@@ -731,6 +798,25 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     const { replays } = await at.operator.listReplays({});
     expect(replays[0]).toMatchObject({ state: 'stopped', rate: 5, mostErrors: 10 });
     expect(replays[0]!.sent).toBeLessThan(replays[0]!.toSend);
+    // As it would say where all that is left of it was stopped at its keys.
+    const [first] = (await page.evaluate(async () => (await fetch('/api/replays')).json())) as object[];
+    const waits = { ...first, state: 'waiting', cause: 'parked', parked: 3, setBack: 0 };
+    await page.route('**/api/live?of=replays', (route) =>
+      route.fulfill({ contentType: 'text/event-stream', body: `event: now\ndata: ${JSON.stringify([waits])}\n\n` }),
+    );
+    await go('/replay', /Opnieuw sturen/);
+    await section.getByText('staat bij sleutels die gestrand zijn').waitFor();
+    await section.getByText('bij gestrande sleutels, wacht op u').waitFor();
+    expect(await axeOf(page)).toEqual([]);
+    await shoot(page, 'replay-waiting');
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await shoot(page, 'replay-waiting-phone');
+    await page.emulateMedia({ colorScheme: null });
+    await page.setViewportSize({ width: 1280, height: 900 });
+    await section.getByRole('link', { name: 'Gestrand' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Gestrand' }).waitFor();
+    await page.unroute('**/api/live?of=replays');
   });
 
   test('what a party says that it has is told beside what stands here, and mended from there', async () => {

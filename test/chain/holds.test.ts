@@ -55,7 +55,9 @@ afterAll(() => at?.stop());
 test('of a held roster those who join are approved; those who leave are kept, and held again', async () => {
   const tonight = [...everyone.slice(0, 20), 40];
   const { holdId } = await roster('2026-10-02', tonight);
-  expect(await holdsNow()).toMatchObject([{ holdId, part: false, difference: { joined: 1, left: 10 } }]);
+  expect(await holdsNow()).toMatchObject([
+    { holdId, part: false, difference: { joined: 1, left: 10 }, groups: [{ name: 'Zeven', joined: 1, left: 10 }] },
+  ]);
   expect((await refusedCall(at.operator.decideHold({ holdId, approve: true, kinds: ['pupils'] }))).code).toBeDefined();
   const part = await at.operator.decideHold({ holdId, approve: true, kinds: ['joined'] });
   expect(part.decision).toMatchObject({ outcome: 'HoldDecided' });
@@ -112,7 +114,11 @@ test('withdrawals beyond the threshold wait: who loses what is shown, a part goe
   const { holdId } = hold!;
   await at.operator.decideHold({ holdId, approve: true, productIds: [book(0)] });
   await until(standing, (count) => count === 10);
-  expect((await stateOf('mistake')).state).toBe('held');
+  const part = await until(
+    () => stateOf('mistake'),
+    (flow) => flow.held === 10,
+  );
+  expect(part).toMatchObject({ state: 'held', ended: false, changes: 24, held: 10 });
   await at.operator.decideHold({ holdId, approve: false });
   const decided = await until(
     () => stateOf('mistake'),
@@ -120,4 +126,100 @@ test('withdrawals beyond the threshold wait: who loses what is shown, a part goe
   );
   expect(decided.state).toBe('decided');
   expect([await standing(), await holdsNow()]).toEqual([10, []]);
+});
+
+test('withdrawals are shown and decided by class: who is in it now; small counts are not told, and the rest waits on', async () => {
+  const school = newSchool();
+  await at.party('Basisschool De Iep', [Role.ROLE_SCHOOL], school);
+  await at.mandate(school, seller.oin, [Service.SERVICE_ENTITLEMENT]);
+  const classes = async (asOf: string, seven: number, eight: number) => {
+    const pupils = [
+      ...Array.from({ length: seven }, (_, i) => ({ key: `L-${i + 1}`, eckId: eckId(100 + i), group: 'g7' })),
+      ...Array.from({ length: eight }, (_, i) => ({
+        key: `L-${seven + i + 1}`,
+        eckId: eckId(100 + seven + i),
+        group: 'g8',
+      })),
+    ];
+    const file = edexml({ school, asOf, groups: ['g7', 'g8'], pupils }).replace(
+      '<groep key="g8"><naam>Zeven',
+      '<groep key="g8"><naam>Acht',
+    );
+    await at.operator.importRoster([{ chunk: Buffer.from(file) }]);
+  };
+  await classes('2026-10-01', 13, 11);
+  // Two of them are in no roster.
+  const grants: { id: string; product: number; holder: object; count?: number }[] = [
+    ...Array.from({ length: 26 }, (_, i) => ({
+      id: `c0-${i}`,
+      product: 0,
+      holder: { learner: { eckId: eckId(100 + i) } },
+    })),
+    ...[0, 1, 12, 13, 14].map((i) => ({ id: `c1-${i}`, product: 1, holder: { learner: { eckId: eckId(100 + i) } } })),
+    { id: 'c-count', product: 1, holder: {}, count: 5 },
+  ];
+  await sendAll(
+    seller.entitlements.grantEntitlements(),
+    grants.map(({ id, product, holder, count }) => ({
+      reference: id,
+      schoolOin: school,
+      holder,
+      terms: { entitlementId: id, productId: book(product), count: count ?? 0 },
+    })),
+  );
+  const here = async () => {
+    const { entitlements } = await seller.entitlements.listEntitlements({ schoolOin: school, limit: 100 } as never);
+    return entitlements.filter(({ state }) => state === EntitlementState.ENTITLEMENT_STATE_GRANTED).length;
+  };
+  await until(here, (count) => count === grants.length);
+  await seller.entitlements.withdrawEntitlements({
+    reference: 'classes',
+    schoolOin: school,
+    entitlementIds: grants.map(({ id }) => id),
+    mode: WithdrawMode.WITHDRAW_MODE_WITHDRAW,
+    waitMs: 10_000n,
+  });
+  const holds = async () => (await at.operator.listHolds({ schoolOin: school, decided: true })).holds;
+  const [hold] = await until(holds, ([first]) => first?.products.reduce((n, one) => n + one.entitlements, 0) === 32);
+  const told = ({ name, group, loses }: NonNullable<typeof hold>['groups'][number]) => [
+    name || group,
+    ...loses.map(({ productId, learners, licences }) => {
+      const { count, underTen, hidden } = learners!;
+      return `${productId === book(0) ? 0 : 1}: ${underTen ? '<10' : hidden ? '-' : count}+${licences}`;
+    }),
+  ];
+  // Two without class follow from the others, so that one of those is not told either.
+  expect(hold!.groups.map(told)).toEqual([
+    ['Acht', '0: -+0', '1: <10+0'],
+    ['Zeven', '0: 13+0', '1: <10+0'],
+    ['without-class', '0: <10+0', '1: 0+1'],
+  ]);
+  const { holdId } = hold!;
+  const [eight, seven] = hold!.groups.map(({ group }) => group);
+  expect((await refusedCall(at.operator.decideHold({ holdId, approve: true, groups: ['g9'] }))).code).toBe(
+    'state.missing',
+  );
+  expect(
+    (
+      await refusedCall(
+        at.operator.decideHold({ holdId, approve: true, groups: ['without-class'], productIds: [book(9)] }),
+      )
+    ).code,
+  ).toBe('state.missing');
+  // One pupil goes from eight to seven before it is decided: of the class that it is in now.
+  await classes('2026-10-02', 14, 10);
+  await at.operator.decideHold({ holdId, approve: true, groups: [eight!] });
+  await until(here, (count) => count === grants.length - 11);
+  const [rest] = await holds();
+  expect(rest).toMatchObject({ state: 'waiting', part: true, products: [{ entitlements: 16 }, { entitlements: 5 }] });
+  expect(rest!.groups.map(told)).toEqual([
+    ['Zeven', '0: -+0', '1: <10+0'],
+    ['without-class', '0: <10+0', '1: 0+1'],
+  ]);
+  await at.operator.decideHold({ holdId, approve: false, groups: [seven!], productIds: [book(1)] });
+  await at.operator.decideHold({ holdId, approve: false, groups: ['without-class'] });
+  await at.operator.decideHold({ holdId, approve: true, groups: [seven!] });
+  await until(here, (count) => count === 7);
+  // What stays: of the other product all of seven, and what is without class.
+  expect([await here(), (await holds())[0]!.state, (await holds())[0]!.groups]).toEqual([7, 'approved', []]);
 });

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { Role, Service } from '#proto/eduk/core/v1/party';
 import { eckId, newOin, newSchool, sendAll, startTestGateway, type TestGateway, type TestParty } from './gateway.ts';
 import { Receiver } from './receiver.ts';
+import { refusedCall } from './told.ts';
 
 const BOOK = '9789000000019';
 const LEARNERS = 4;
@@ -236,6 +237,38 @@ test('planted differences are found when the party is asked, mended by sending a
   expect(after.reconciliation).toMatchObject({ kept: 1n, counts: { missing: 0n, surplus: 1n, differs: 0n } });
   expect(await differences()).toEqual([['x1', 'surplus']]);
   book.delete('x1');
+});
+
+test('of a party or school that nobody knows, and without a mandate, it says so: nobody is asked, and nothing is noted', async () => {
+  questions.length = 0;
+  const [nobody, unregistered, foreign] = [newOin(), newSchool(), newSchool()];
+  await at.party('Basisschool De Olm', [Role.ROLE_SCHOOL], foreign);
+  const { reconcile, listReconciliations } = at.operator;
+  const list = (partyOin: string, schoolOin: string) => listReconciliations({ partyOin, schoolOin });
+  const refusal = async (call: Promise<unknown>) => {
+    const { code, who, where } = await refusedCall(call);
+    return [code, who, ...where];
+  };
+  const noParty = ['state.missing', 'sender', 'party_oin'];
+  const noSchool = ['state.missing', 'sender', 'school_oin'];
+  for (const asked of [reconcile, listReconciliations] as const) {
+    expect(await refusal(asked({ partyOin: nobody, schoolOin: school }))).toEqual(noParty);
+    for (const partyOin of [platform, publisher.oin])
+      expect(await refusal(asked({ partyOin, schoolOin: unregistered }))).toEqual(noSchool);
+  }
+  expect(await refusal(list(nobody, ''))).toEqual(noParty);
+  expect(await refusal(list('', unregistered))).toEqual(noSchool);
+  // The school must act, and not the party.
+  expect(await refusal(reconcile({ partyOin: platform, schoolOin: foreign }))).toEqual([
+    'mandate.missing',
+    'school',
+    'school_oin',
+  ]);
+  expect((await refusedCall(reconcile({ partyOin: publisher.oin, schoolOin: school }))).all).toContain('holdings');
+  expect((await list(platform, '')).reconciliations.map(({ reconciliation }) => reconciliation!.schoolOin)).toEqual(
+    [school, other].sort(),
+  );
+  expect([questions, (await list('', foreign)).reconciliations]).toEqual([[], []]);
 });
 
 test('one that stops halfway leaves no wrong word, and the next begins anew', async () => {

@@ -4,7 +4,7 @@ import type { WhyBlockedResponse } from '#proto/eduk/operator/v1/operator';
 import { oin, schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { readLearners } from '../learners.ts';
-import { age, dutchTime, isoTime, list, paragraph, table } from '../print.ts';
+import { age, counted, dutchTime, isoTime, list, paragraph, table } from '../print.ts';
 import { asProblem, errorJson, misuse, Problem } from '../problem.ts';
 import { whoMustAct } from '../words.ts';
 import { lossesJson, lossTable } from './import.ts';
@@ -140,6 +140,7 @@ export const showFlow: Command = {
       ended: flow.ended,
       steps,
       losses: lossesJson(flow.losses),
+      ...(flow.changes > 0 ? { changes: flow.changes, held: flow.held } : {}),
     };
     const facts = list([
       ['flow', flow.flowId],
@@ -149,6 +150,7 @@ export const showFlow: Command = {
       ['reference', flow.reference],
       ['about', flow.subject],
       ['state', flow.ended ? `${flow.state}, ended` : flow.state],
+      ['waits for approval', flow.held > 0 ? `${flow.held} of ${counted(flow.changes, 'change')}: eduk hold list` : ''],
     ]);
     const rows = flow.steps.map((step) => [
       dutchTime(step.atMs),

@@ -1,6 +1,6 @@
 import { rosterKinds } from '#kernel';
 import type { RosterDifference, YearGroupDifference } from '#proto/eduk/events/v1/rosters';
-import type { HeldGroup, HeldProduct, HeldRoster } from '#proto/eduk/operator/v1/operator';
+import type { HeldGroup, HeldLoss, HeldProduct, HeldRoster } from '#proto/eduk/operator/v1/operator';
 import { schoolFlag } from '../checks.ts';
 import type { Call, Command, Flag, Result } from '../command.ts';
 import { age, counted, dutchTime, isoTime, list } from '../print.ts';
@@ -64,6 +64,20 @@ const groupWords = ({ group, name, joined, left, moved, renamed, closes }: HeldG
   const some = parts.filter(([n]) => n > 0).map(([n, what]) => `${n} ${what}`);
   return `${name || group}: ${[...some, ...(closes ? ['closes'] : [])].join(', ') || 'is another'}`;
 };
+
+/** `24 of Getal en Ruimte 1`; `-`: not told, because another count would follow from it. */
+function lossWords({ productId, learners, licences }: HeldLoss, products: readonly HeldProduct[]): string {
+  const of = products.find((one) => one.productId === productId)?.title || productId;
+  const some = learners?.underTen ? '<10' : learners?.hidden ? '-' : String(learners?.count ?? 0);
+  return [
+    ...(some === '0' ? [] : [`${some} of ${of}`]),
+    ...(licences > 0 ? [`${counted(licences, 'licence')} of no learner, of ${of}`] : []),
+  ].join(', ');
+}
+
+/** `7A: 24 of Getal en Ruimte 1, <10 of Taal`. */
+const classWords = ({ group, name, loses }: HeldGroup, products: readonly HeldProduct[]): string =>
+  `${name || group}: ${loses.map((loss) => lossWords(loss, products)).join(', ')}`;
 
 const stateWords = ({ state, part, approvedOnce }: HeldRoster): string =>
   approvedOnce
@@ -162,7 +176,12 @@ export const listHolds: Command = {
         ],
         ['asked by', isOfProducts(hold) ? hold.byOin : ''],
         ['by year group', hold.yearGroups.map(yearGroupWords).join('; ')],
-        ['by group', hold.groups.map(groupWords).join('; ')],
+        [
+          'by group',
+          hold.groups
+            .map((group) => (isOfProducts(hold) ? classWords(group, hold.products) : groupWords(group)))
+            .join('; '),
+        ],
         ['closing groups', hold.groupsClosing.join(', ')],
         ['since', `${dutchTime(hold.sinceMs)} (${age(hold.sinceMs, now)})`],
         ['state', stateWords(hold)],
@@ -190,7 +209,8 @@ const partFlags: Record<string, Flag> = {
     choices: rosterKinds,
   },
   group: {
-    about: 'Only of this group, as eduk hold list names it: pupils in it or coming into it, and the group itself.',
+    about:
+      'Only of this group, as eduk hold list names it: pupils in it or coming into it, and the group itself. Of withdrawals also without-class.',
     value: 'GROUP',
     many: true,
   },

@@ -84,7 +84,7 @@ export const runReconcile: Command = {
     if (schools.length === 0)
       throw new Problem(
         'state.missing',
-        'This party cannot be asked about any school: it has no endpoint holdings, or no mandate entitlement.',
+        'This party cannot be asked about any school. It has no endpoint holdings, which it says and you register; or no mandate entitlement, which a school gives it (eduk mandate list).',
       );
     let failed: Problem | undefined;
     for (const school of schools)

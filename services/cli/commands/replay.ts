@@ -78,6 +78,7 @@ export const jobJson = (job: ReplayJob) => {
     gone: n(job.gone),
     leftOut: n(job.leftOut),
     underWay: n(job.underWay),
+    parked: n(job.parked),
     setBack: n(job.setBack),
     made: isoTime(job.madeMs),
     started: isoTime(job.startedMs),
@@ -123,6 +124,12 @@ function ranText(job: ReplayJob): string {
     ['state', job.cause === '' ? job.state : `${job.state}: ${causes[job.cause] ?? job.cause}`],
     ['sent', `${job.sent} of ${job.toSend}${job.sent > 0n ? ', which cannot be undone' : ''}`],
     ['under way', job.underWay > 0n ? `${job.underWay}, which may still arrive` : ''],
+    [
+      'waits for',
+      job.state === 'waiting'
+        ? `keys that are parked, ${counted(job.parked, 'message')} of it: eduk dead retry --party ${job.selection!.partyOin} goes on, eduk dead drop gives them up, eduk replay stop ${job.jobId} ends it`
+        : '',
+    ],
     ['set back', job.setBack > 0n ? `${job.setBack}, which never left` : ''],
     ['nothing to tell', job.untold || ''],
     ['refused by the receiver', job.refused || ''],
@@ -143,6 +150,7 @@ const causes: Readonly<Record<string, string>> = {
   operator: 'by an operator',
   errors: 'too many requests failed',
   endpoint: 'the party has no endpoint any more',
+  parked: 'all that is left of it stands at keys that are parked',
   freeze: 'it waits until a freeze ends, eduk freeze list',
 };
 
@@ -256,7 +264,7 @@ export const runReplay: Command = {
         `It is ${counted(replay.toSend, 'message')}: another person begins it too, with eduk replay run ${jobId}.`,
       );
     const job = call.has('detach') ? replay! : await follow(call, jobId!);
-    return { json: jobJson(job), text: ranText(job), exit: job.state === 'stopped' ? 1 : 0 };
+    return { json: jobJson(job), text: ranText(job), exit: job.state === 'stopped' || job.state === 'waiting' ? 1 : 0 };
   },
 };
 

@@ -1,5 +1,5 @@
 /** Which part of a hold is meant by ticks. */
-import type { Hold } from '../types.ts';
+import type { Hold, ToldCount } from '../types.ts';
 import type { Word } from './words.ts';
 
 /** Kinds of a difference, their words, and whether they take something away. */
@@ -27,3 +27,19 @@ export const stands = ({ difference, groups, products }: Hold, chosen: Chosen): 
   chosen.kinds.every((kind) => KINDS.some(([one]) => one === kind && (difference?.[one] ?? 0) > 0)) &&
   chosen.groups.every((name) => groups.some(({ group }) => group === name)) &&
   chosen.products.every((name) => products.some(({ id }) => id === name));
+
+/** How many entitlements a part of withdrawals takes away, as far as that is told. */
+export function lostBy({ products, groups }: Hold, chosen: Chosen): ToldCount {
+  const isMeant = (id: string): boolean => chosen.products.length === 0 || chosen.products.includes(id);
+  if (chosen.groups.length === 0) {
+    const count = products.filter(({ id }) => isMeant(id)).reduce((sum, one) => sum + one.entitlements, 0);
+    return { count, kind: 'told' };
+  }
+  const lost = groups
+    .filter(({ group }) => chosen.groups.includes(group))
+    .flatMap(({ loses }) => loses.filter(({ product }) => isMeant(product)));
+  return {
+    count: lost.reduce((sum, { learners, licences }) => sum + learners.count + licences, 0),
+    kind: lost.every(({ learners }) => learners.kind === 'told') ? 'told' : 'at_least',
+  };
+}

@@ -19,7 +19,7 @@ import { CredentialDigests } from '#proto/eduk/events/v1/parties';
 import type { HoldDecisionSubmitted } from '#proto/eduk/events/v1/rosters';
 import { LaunchesRequest, PreflightRequest, ReadinessRequest } from '#proto/eduk/gateway/v1/flow';
 import type * as op from '#proto/eduk/operator/v1/operator';
-import { DecideHoldRequest, HeldRoster, TurnYearRequest } from '#proto/eduk/operator/v1/operator';
+import { DecideHoldRequest, type HeldGroup, HeldRoster, TurnYearRequest } from '#proto/eduk/operator/v1/operator';
 import { alertKinds, isAlertCode } from '../alerts/index.ts';
 import { keysIn } from '../assertions.ts';
 import { type Caller, operator } from '../caller.ts';
@@ -68,6 +68,7 @@ import { event, type Intake } from '../submission.ts';
 import { changeAnswer, listAnswer, previewAnswer, undoAnswer } from './changes.ts';
 import { decisionOf } from './decision.ts';
 import { freezeUnary, requireThawed } from './freezes.ts';
+import { heldClasses, messagesOf, namesOfGroups } from './held-groups.ts';
 import { mapKeysAnswer } from './keys-of-school.ts';
 import { changedParts, grantedParts, stateOf } from './mandates.ts';
 import { approved, mergeAnswer, personOf } from './merges.ts';
@@ -264,8 +265,12 @@ async function changesShown(holds: readonly ChangeHold[], gate: Gate): Promise<o
   const ids = [...new Set(holds.flatMap(({ products }) => products.map(({ productId }) => productId)))];
   const { products } = ids.length === 0 ? { products: [] } : await services.catalogue.getProducts({ productIds: ids });
   const titles = new Map(products.map(({ productId, title }) => [productId, title]));
-  return holds.map((hold) =>
+  // One after the other: a hold may be of thousands of learners.
+  const groups: HeldGroup[][] = [];
+  for (const hold of holds) groups.push(hold.state === 'waiting' ? await heldClasses(gate.door, hold) : []);
+  return holds.map((hold, i) =>
     HeldRoster.fromPartial({
+      groups: groups[i]!,
       ...{ holdId: hold.holdId, schoolOin: hold.schoolOin, schoolName: chain.party(hold.schoolOin)?.name ?? '' },
       ...{ reason: hold.reason, state: hold.state, sinceMs: hold.sinceMs, byOin: hold.byOin, flowId: hold.flowId },
       part: hold.part,
@@ -289,7 +294,7 @@ function requireOpen({ state }: { state: string }): void {
   });
 }
 
-const decideChange = (byPerson: string): Intake<op.DecideHoldRequest & { schoolOin: string }> => ({
+const decideChange = (byPerson: string, messages: number[]): Intake<op.DecideHoldRequest & { schoolOin: string }> => ({
   method: 'OperatorService/DecideHold',
   type: 'eduk.operator.v1.DecideHoldRequest',
   codec: DecideHoldRequest as never,
@@ -297,11 +302,11 @@ const decideChange = (byPerson: string): Intake<op.DecideHoldRequest & { schoolO
   remember: 35,
   reference: submitReference,
   school: (request) => request.schoolOin,
-  events: ({ schoolOin, holdId, approve, productIds, confirm }) => [
+  events: ({ schoolOin, holdId, approve, productIds, groups, confirm }) => [
     event(
       'EntitlementHoldDecisionSubmitted',
       {
-        ...{ schoolOin, holdId, approve, productIds, byOin: 'operator', byPerson },
+        ...{ schoolOin, holdId, approve, productIds, groups, messages, byOin: 'operator', byPerson },
         confirmed: byPerson === '' && confirm,
       },
       schoolOin,
@@ -318,9 +323,13 @@ async function decideChanges(
   const hold = holds.find(({ holdId }) => holdId === request.holdId);
   if (!hold) throw new GatewayError('state.missing', 'Nothing is held under this id.', { where: 'hold_id' });
   requireOpen(hold);
-  if (request.kinds.length + request.groups.length > 0)
-    throw new GatewayError('wire.invalid', 'Withdrawals are decided in parts by product.', { where: 'kinds' });
-  const { flowId } = await take(decideChange(byPerson), { ...request, schoolOin: hold.schoolOin }, operator, gate);
+  if (request.kinds.length > 0)
+    throw new GatewayError('wire.invalid', 'Withdrawals are decided in parts by product and by group.', {
+      where: 'kinds',
+    });
+  const messages = await messagesOf(gate.door, hold, request);
+  const of = { ...request, schoolOin: hold.schoolOin };
+  const { flowId } = await take(decideChange(byPerson, messages), of, operator, gate);
   return { flowId, decision: await decided(gate, flowId) };
 }
 
@@ -605,18 +614,9 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
         .concat(
           await Promise.all(
             holds.map(async (hold) => {
-              const tokens = [...hold.groupsClosing, ...hold.groups.map(({ group }) => group)];
-              const { texts } =
-                tokens.length === 0
-                  ? { texts: [] }
-                  : await gate.door.services.vault.openTexts({
-                      schoolOin: hold.schoolOin,
-                      tokens,
-                      keys: [],
-                      partyOin: '',
-                    });
-              const groupsClosing = texts.slice(0, hold.groupsClosing.length);
-              const groupNames = texts.slice(hold.groupsClosing.length);
+              const tokens = [...new Set([...hold.groupsClosing, ...hold.groups.map(({ group }) => group)])];
+              const names = await namesOfGroups(gate.door, hold, tokens);
+              const groupsClosing = hold.groupsClosing.map((group) => names.get(group)!);
               const { holdId, schoolOin, schoolYear, reason, difference, sinceMs, state, byOin, flowId } = hold;
               const { siteCode, administration, forgets, yearGroups } = hold;
               return {
@@ -629,7 +629,7 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
                 sinceMs,
                 state,
                 groupsClosing,
-                groups: hold.groups.map((group, i) => ({ ...group, name: groupNames[i] ?? '' })),
+                groups: hold.groups.map((group) => ({ ...group, name: names.get(group.group)!, loses: [] })),
                 part: hold.part,
                 approvedOnce: hold.approvedOnce,
                 byOin,

@@ -21,7 +21,7 @@ const ERRORS = 10;
 const MOST_ERRORS = 100_000;
 /** How often a replay that is watched is looked at. */
 const LOOK_MS = 250;
-const OVER: ReadonlySet<string> = new Set(['counted', 'asked', 'done', 'stopped', 'replaced', 'expired']);
+const OVER: ReadonlySet<string> = new Set(['counted', 'asked', 'waiting', 'done', 'stopped', 'replaced', 'expired']);
 
 const invalid = (told: string, where: string): GatewayError => new GatewayError('wire.invalid', told, { where });
 

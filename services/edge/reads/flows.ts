@@ -139,5 +139,7 @@ export async function present(gate: Gate, caller: Caller, row: FlowRow, referenc
     ended: ['decided', 'refused', 'done', 'read'].includes(state),
     subject: row.subject,
     losses: row.losses,
+    changes: row.changes,
+    held: row.held,
   };
 }

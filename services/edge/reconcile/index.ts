@@ -8,8 +8,10 @@ import type { CompareEntitlementsRequest, CompareEntitlementsResponse } from '#p
 import type { ListedReconciliation } from '#proto/eduk/operator/v1/operator';
 import type { Caller } from '../caller.ts';
 import type { Gate } from '../gate.ts';
+import { limits } from '../limits.ts';
 import { HOLDINGS, webhookKeys } from '../out/sign.ts';
 import { partyCaller } from '../stages/authenticate.ts';
+import { requireMandate } from '../stages/authorise.ts';
 import { compareStretch, type Expected, type Stretch, stretches } from './compare.ts';
 import { type Hours, lastDue, nextDue } from './due.ts';
 import { ENTITLEMENT, kinds } from './kinds.ts';
@@ -44,6 +46,13 @@ const overtaken = (): GatewayError =>
   new GatewayError('state.conflict', 'Another comparison began meanwhile, or a page was left out: begin anew.', {
     where: 'comparison_id',
   });
+
+const tooLarge = (): GatewayError =>
+  new GatewayError(
+    'wire.too_large',
+    'A comparison names no more than docs/limits.md says: it has ended, and what was found before stands.',
+    { where: 'held' },
+  );
 
 export class Reconciler {
   readonly #gate: Gate;
@@ -150,7 +159,10 @@ export class Reconciler {
         'state.missing',
         'This party cannot be asked: it has no endpoint holdings. It may say by itself what it has: CompareEntitlements.',
       );
-    const expected = this.#expected(pair, partyCaller(chain, pair.party));
+    const caller = partyCaller(chain, pair.party);
+    // Before anybody is asked, and before anything is noted: whose school this is not learns nothing of it.
+    await chain.afresh(() => requireMandate(door, caller, pair.school, kinds[pair.kind]!.service));
+    const expected = this.#expected(pair, caller);
     const id = newId();
     const { taken } = await services.delivery.beginReconciliation({
       ...named(pair),
@@ -229,13 +241,17 @@ export class Reconciler {
       taken,
       reconciliation,
       counts: all,
+      tooLarge: isTooLarge,
     } = await this.#gate.door.services.delivery.noteReconciled({
       ...named(pair),
       ...{ id, after, through, isLast },
       counts: big as unknown as ReconciledCounts,
       differences: differences.map((one) => ({ ...one, sinceMs: 0n })),
       leaseMs: BigInt(LEASE_MS),
+      mostTheirs: limits.comparedIds.at,
+      mostStretches: limits.comparedPages.at,
     });
+    if (isTooLarge) throw tooLarge();
     if (!taken) throw overtaken();
     return { reconciliation: reconciliation!, counts: all! };
   }

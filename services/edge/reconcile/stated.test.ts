@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { Dialler } from '#kernel';
+import type { NoteReconciledRequest } from '#proto/eduk/delivery/v1/delivery';
 import { CompareEntitlementsRequest } from '#proto/eduk/gateway/v1/entitlement';
+import type { Caller } from '../caller.ts';
+import type { Gate } from '../gate.ts';
+import { limits } from '../limits.ts';
+import { Reconciler } from './index.ts';
 import { askedAt, pageOf } from './stated.ts';
 
 const SCHOOL = '0000000700012AB00000';
@@ -80,4 +85,40 @@ test('a list is of the last day: by an older one nothing would differ', () => {
   expect([said(0), said(NOW - DAY_MS), said(NOW + 1_000)]).toEqual([NOW, NOW - DAY_MS, NOW]);
   for (const asOfMs of [-1, 1, NOW - DAY_MS - 1, NOW + DAY_MS + 1])
     expect(() => said(asOfMs)).toThrow(expect.objectContaining({ fault: 'wire.invalid' }));
+});
+
+test('what a party says by itself is bounded: the owner of the rows is told by how much, and its refusal is one', async () => {
+  const noted: NoteReconciledRequest[] = [];
+  let tooLarge = false;
+  const gate = {
+    door: {
+      clock: { now: () => NOW },
+      chain: { afresh: (work: () => unknown) => work(), isClosed: () => false },
+      services: {
+        entitlements: { listEntitlements: () => ({ entitlements: [], next: '' }) },
+        delivery: {
+          beginReconciliation: () => ({ taken: true }),
+          noteReconciled(asked: NoteReconciledRequest) {
+            noted.push(asked);
+            return { taken: !tooLarge, tooLarge, reconciliation: {}, counts: asked.counts };
+          },
+        },
+      },
+    },
+  } as unknown as Gate;
+  const reconciler = new Reconciler(gate, { hours: { from: 0, over: 0 }, settleMs: 0 });
+  const caller = { kind: 'operator', oin: PARTY, roles: new Set() } as unknown as Caller;
+  const page = (comparisonId: string, after: string, id: string) =>
+    reconciler.page(
+      CompareEntitlementsRequest.fromPartial({
+        ...{ schoolOin: SCHOOL, comparisonId, after },
+        held: [{ entitlementId: id, state: 'open' }],
+      }),
+      caller,
+    );
+  const { comparisonId } = await page('', '', 'e-1');
+  const most = { mostTheirs: limits.comparedIds.at, mostStretches: limits.comparedPages.at };
+  expect(noted).toMatchObject([{ ...most, counts: { theirs: 1n }, differences: [{ key: 'e-1' }] }]);
+  tooLarge = true;
+  await expect(page(comparisonId, 'e-1', 'e-2')).rejects.toMatchObject({ fault: 'wire.too_large' });
 });

@@ -1,7 +1,7 @@
 import type { FlowView, StepView } from '../../types.ts';
 import { useLive } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
-import { Empty, Fault, Show, State, Stopped, Table, When, Who } from '../ui.tsx';
+import { Empty, Fault, Show, State, Stopped, Table, useNumbers, When, Who } from '../ui.tsx';
 
 export function FlowPage() {
   const { say, query } = useFrame();
@@ -27,11 +27,18 @@ export function FlowPage() {
 
 function Seen({ flow }: { flow: FlowView }) {
   const { say } = useFrame();
+  const numbers = useNumbers();
   return (
     <>
       <p class="lead">
         <State is={flow.state} /> {flow.method} {flow.subject !== '' && <code>{flow.subject}</code>}{' '}
         <span class="soft">{flow.ended ? say('ended') : say('runs')}</span>
+        {flow.held > 0 && flow.changes > 1 && (
+          <>
+            {' · '}
+            {numbers(flow.held)} {say('held_of')} {numbers(flow.changes)} {say('changes_held', flow.changes)}
+          </>
+        )}
       </p>
       {flow.stopped && <Stopped of={flow.stopped} heading="where_stopped" isHere={flow.stopped.flow === flow.id} />}
       <section>

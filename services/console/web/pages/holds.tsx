@@ -2,8 +2,8 @@ import { useState } from 'preact/hooks';
 import type { Hold } from '../../types.ts';
 import { useLive } from '../api.ts';
 import { useFrame } from '../app.tsx';
-import { type Chosen, KINDS, NOTHING, stands, turned } from '../part.ts';
-import { Act, Empty, FlowLink, Show, Told, useNumbers, When, Who } from '../ui.tsx';
+import { type Chosen, KINDS, lostBy, NOTHING, stands, turned } from '../part.ts';
+import { Act, Count, Empty, FlowLink, Show, Told, useNumbers, When, Who } from '../ui.tsx';
 import { isWord } from '../words.ts';
 
 export function HoldsPage() {
@@ -37,16 +37,53 @@ export function HoldsPage() {
   );
 }
 
+/** Withdrawals name no class; a class of the roster is told by its year, and by the end of its key where there are more. */
+const WITHOUT_CLASS = 'without-class';
+
+function useClassNames(groups: Hold['groups']): (of: Hold['groups'][number]) => string {
+  const { say } = useFrame();
+  return ({ group, yearGroup, loses }) => {
+    if (group === WITHOUT_CLASS) return say('without_class');
+    const isAlone = loses.length === 0 || groups.filter((one) => one.yearGroup === yearGroup).length === 1;
+    return `${say('group_of_year')} ${yearGroup || '–'}${isAlone ? '' : ` (…${group.slice(-4)})`}`;
+  };
+}
+
+/** What one class loses, by product. */
+function Losses({ of, products }: { of: Hold['groups'][number]; products: Hold['products'] }) {
+  const { say } = useFrame();
+  const numbers = useNumbers();
+  return (
+    <>
+      {of.loses.map(({ product, learners, licences }, i) => (
+        <span key={product}>
+          {i > 0 && ', '}
+          {(learners.kind !== 'told' || learners.count > 0) && (
+            <>
+              <strong>
+                <Count of={learners} />
+              </strong>{' '}
+            </>
+          )}
+          {products.find(({ id }) => id === product)?.title || product}
+          {licences > 0 && ` (${numbers(licences)} ${say('of_no_learner')})`}
+        </span>
+      ))}
+    </>
+  );
+}
+
 /** Ticks by which a part is meant. */
 function Part({ hold, chosen, choose }: { hold: Hold; chosen: Chosen; choose: (chosen: Chosen) => void }) {
   const { say } = useFrame();
   const numbers = useNumbers();
   const { difference, groups, products } = hold;
+  const classOf = useClassNames(groups);
   return (
     <details>
       <summary>{say('part_of')}</summary>
       <p class="hint">{say('part_hint')}</p>
-      {products.length > 0 && (
+      {products.length > 1 && (
         <fieldset>
           <legend>{say('part_products')}</legend>
           {products.map(({ id, title }) => (
@@ -86,11 +123,13 @@ function Part({ hold, chosen, choose }: { hold: Hold; chosen: Chosen; choose: (c
                 checked={chosen.groups.includes(of.group)}
                 onChange={() => choose({ ...chosen, groups: turned(chosen.groups, of.group) })}
               />
-              {say('group_of_year')} {of.yearGroup || '–'}:{' '}
-              {(['left', 'joined', 'moved', 'renamed'] as const)
-                .filter((kind) => of[kind] > 0)
-                .map((kind) => `${numbers(of[kind])} ${say(kind)}`)
-                .join(', ')}
+              <span>
+                {classOf(of)}: <Losses of={of} products={products} />
+                {(['left', 'joined', 'moved', 'renamed'] as const)
+                  .filter((kind) => of[kind] > 0)
+                  .map((kind) => `${numbers(of[kind])} ${say(kind)}`)
+                  .join(', ')}
+              </span>
             </label>
           ))}
         </fieldset>
@@ -108,26 +147,23 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
   const name = `${hold.school.name || hold.school.oin} ${hold.schoolYear}`;
   const { difference } = hold;
   const [chosen, choose] = useState<Chosen>(NOTHING);
+  const classOf = useClassNames(hold.groups);
   const canPart =
     isOpen &&
     duty === 'operator' &&
-    (difference !== undefined || hold.products.length > 1) &&
+    (difference !== undefined || hold.products.length > 1 || (hold.products.length > 0 && hold.groups.length > 1)) &&
     hold.reason !== 'school_change';
   // Elsewhere another person signs in and approves it.
   const second = hold.approvedOnce && isLocal;
   const isThere = stands(hold, chosen);
-  const entitlements = hold.products
-    .filter(({ id }) => chosen.products.length === 0 || chosen.products.includes(id))
-    .reduce((sum, one) => sum + one.entitlements, 0);
+  const lost = lostBy(hold, chosen);
   const part = [
     ...hold.products.filter(({ id }) => chosen.products.includes(id)).map(({ id, title }) => title || id),
     ...KINDS.filter(([kind]) => chosen.kinds.includes(kind)).map(([, word]) => say(word)),
-    ...hold.groups
-      .filter(({ group }) => chosen.groups.includes(group))
-      .map(({ yearGroup }) => `${say('group_of_year')} ${yearGroup || '–'}`),
+    ...hold.groups.filter(({ group }) => chosen.groups.includes(group)).map(classOf),
   ];
   // What is decided, in words: who says yes sees which part, and of withdrawals how many.
-  const what = `${name}: ${part.length === 0 ? say('all_of_it') : part.join(', ')}${entitlements > 0 ? ` (${numbers(entitlements)} ${say('entitlements_lost', entitlements)})` : ''}`;
+  const what = `${name}: ${part.length === 0 ? say('all_of_it') : part.join(', ')}${hold.products.length > 0 ? ` (${numbers(lost.count)}${lost.kind === 'at_least' ? '+' : ''} ${say('entitlements_lost', lost.count)})` : ''}`;
   const most = difference ? Math.max(1, difference.before, difference.after) : 1;
   return (
     <li id={hold.id}>
@@ -152,6 +188,19 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
             </li>
           ))}
         </ul>
+      )}
+      {hold.products.length > 0 && hold.groups.length > 0 && (
+        <>
+          <h3>{say('by_class')}</h3>
+          <ul class="changes">
+            {hold.groups.map((of) => (
+              <li key={of.group} class="takes">
+                {classOf(of)}: <Losses of={of} products={hold.products} />
+              </li>
+            ))}
+          </ul>
+          <p class="hint">{say('classes_elsewhere')}</p>
+        </>
       )}
       {difference && (
         <div class="difference">
@@ -237,9 +286,10 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
               about={what}
               path="/api/holds/decide"
               body={{ hold: hold.id, approve: true, second, ...chosen }}
-              done={({ flow, decided, waits }) =>
-                told({ text: say(waits ? 'approved_once' : decided ? 'approved_done' : 'decided_later'), flow })
-              }
+              done={({ flow, decided, waits }) => {
+                if (!waits) choose(NOTHING);
+                told({ text: say(waits ? 'approved_once' : decided ? 'approved_done' : 'decided_later'), flow });
+              }}
             />
             <Act
               word="reject"
@@ -248,7 +298,10 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
               about={what}
               path="/api/holds/decide"
               body={{ hold: hold.id, approve: false, ...chosen }}
-              done={({ flow, decided }) => told({ text: say(decided ? 'rejected_done' : 'decided_later'), flow })}
+              done={({ flow, decided }) => {
+                choose(NOTHING);
+                told({ text: say(decided ? 'rejected_done' : 'decided_later'), flow });
+              }}
             />
           </>
         )}

@@ -1,13 +1,13 @@
 import { useId, useState } from 'preact/hooks';
 import type { Done, ReplayView } from '../../types.ts';
 import { post, useAsk, useLive } from '../api.ts';
-import { useFrame } from '../app.tsx';
+import { Link, useFrame } from '../app.tsx';
 import { Act, Empty, Show, State, Table, Told, useNumbers, When, Who, Wrong } from '../ui.tsx';
 import { isWord, type Word } from '../words.ts';
 import { Field } from './flows.tsx';
 
 const SERVICES = ['roster', 'order', 'entitlement', 'access', 'result', 'progress', 'usage', 'staff'];
-const OPEN: ReadonlySet<string> = new Set(['counting', 'counted', 'asked', 'running']);
+const OPEN: ReadonlySet<string> = new Set(['counting', 'counted', 'asked', 'running', 'waiting']);
 
 /** Counted first, then sent, then followed. What is asked for stands in no address: a link never begins anything. */
 export function ReplayPage() {
@@ -133,6 +133,11 @@ function Replay({ of, may, told }: { of: ReplayView; may: boolean; told: (text: 
         </details>
       )}
       {of.state === 'asked' && <p class="note wait">{say('replay_second')}</p>}
+      {of.state === 'waiting' && (
+        <p class="note wait">
+          {say('replay_waits')} <Link to="/dead">{say('dead')}</Link>
+        </p>
+      )}
       {may && (of.state === 'counted' || of.state === 'asked') && of.toSend > 0 && (
         <Run of={of} name={name} told={told} />
       )}
@@ -185,6 +190,7 @@ function Became({ of }: { of: ReplayView }) {
     ['replay_done_sent', of.sent],
     ['replay_done_under_way', of.underWay],
     ['replay_done_set_back', of.setBack],
+    ['replay_done_parked', of.parked],
     ['replay_done_untold', of.untold],
     ['replay_done_refused', of.refused],
     ['replay_done_withheld', of.withheld],

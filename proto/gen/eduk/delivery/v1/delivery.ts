@@ -466,11 +466,11 @@ export interface ReplayJob {
     | ReplaySelection
     | undefined;
   /**
-   * `counting`, `counted` (it can begin), `asked` (a second person must begin it), `running`, `done`, `stopped`, `replaced` (by
-   * another) or `expired` (counted too long ago).
+   * `counting`, `counted` (it can begin), `asked` (a second person must begin it), `running`, `waiting` (all that is left of it stands at keys
+   * that are parked: an operator retries or drops those, or stops it), `done`, `stopped`, `replaced` (by another) or `expired` (counted too long ago).
    */
   state: string;
-  /** Why it stopped: `operator`, `errors` or `endpoint` (there is none any more). */
+  /** Why it stopped: `operator`, `errors` or `endpoint` (there is none any more). Why it rests: `freeze`, `parked`. */
   cause: string;
   /** Rows that were looked at, and are there to look at, in the step that is under way. */
   looked: bigint;
@@ -507,7 +507,7 @@ export interface ReplayJob {
   underWay: bigint;
   /**
    * Left out while it ran: newer mail of their key had gone out meanwhile, they may not be sent any more, wait at the endpoint by now, or
-   * are gone from the mailbox. So far; of one that is done, all that was counted and was not given to the sender: with `released` it is `to_send`.
+   * are gone from the mailbox. So far; of one that is done, or waits and has looked at all, all that was counted and was not given to the sender: with `released` it is `to_send`.
    */
   leftOut: bigint;
   /** Of one that stopped: given to the sender, and taken back before they left. */
@@ -515,6 +515,11 @@ export interface ReplayJob {
   madeMs: bigint;
   startedMs: bigint;
   endedMs: bigint;
+  /**
+   * Given to the sender, and at keys that are parked: none of it leaves before an operator retries or drops those. Counted while nothing else of it is
+   * under way.
+   */
+  parked: bigint;
 }
 
 /** How what stands here and what a party says that it has compare: counts of things. */
@@ -605,6 +610,9 @@ export interface NoteReconciledRequest {
   /** At most 2,000. */
   differences: StatedDifference[];
   leaseMs: bigint;
+  /** Of the whole comparison: what the party may have named, and in how many stretches; 0 = without bound. */
+  mostTheirs: number;
+  mostStretches: number;
 }
 
 /** Whether it still was this one's turn, and how far it is. */
@@ -614,7 +622,11 @@ export interface NoteReconciledResponse {
     | Reconciliation
     | undefined;
   /** Of the one under way. */
-  counts: ReconciledCounts | undefined;
+  counts:
+    | ReconciledCounts
+    | undefined;
+  /** It goes beyond what it may: it has ended, nothing of this stretch was kept, and what was found before stands. */
+  tooLarge: boolean;
 }
 
 /** Which, and why. */
@@ -6550,6 +6562,7 @@ function createBaseReplayJob(): ReplayJob {
     madeMs: 0n,
     startedMs: 0n,
     endedMs: 0n,
+    parked: 0n,
   };
 }
 
@@ -6707,6 +6720,12 @@ export const ReplayJob: MessageFns<ReplayJob> = {
         throw new globalThis.Error("value provided for field message.endedMs of type int64 too large");
       }
       writer.uint32(232).int64(message.endedMs);
+    }
+    if (message.parked !== 0n) {
+      if (BigInt.asUintN(64, message.parked) !== message.parked) {
+        throw new globalThis.Error("value provided for field message.parked of type uint64 too large");
+      }
+      writer.uint32(240).uint64(message.parked);
     }
     return writer;
   },
@@ -6956,6 +6975,14 @@ export const ReplayJob: MessageFns<ReplayJob> = {
             message.endedMs = reader.int64() as bigint;
             continue;
           }
+          case 30: {
+            if (tag !== 240) {
+              break;
+            }
+
+            message.parked = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7025,6 +7052,7 @@ export const ReplayJob: MessageFns<ReplayJob> = {
         ? BigInt(object.started_ms)
         : 0n,
       endedMs: isSet(object.endedMs) ? BigInt(object.endedMs) : isSet(object.ended_ms) ? BigInt(object.ended_ms) : 0n,
+      parked: isSet(object.parked) ? BigInt(object.parked) : 0n,
     };
   },
 
@@ -7117,6 +7145,9 @@ export const ReplayJob: MessageFns<ReplayJob> = {
     if (message.endedMs !== 0n) {
       obj.endedMs = message.endedMs.toString();
     }
+    if (message.parked !== 0n) {
+      obj.parked = message.parked.toString();
+    }
     return obj;
   },
 
@@ -7160,6 +7191,7 @@ export const ReplayJob: MessageFns<ReplayJob> = {
     message.madeMs = (object.madeMs !== undefined && object.madeMs !== null) ? BigInt(object.madeMs) : 0n;
     message.startedMs = (object.startedMs !== undefined && object.startedMs !== null) ? BigInt(object.startedMs) : 0n;
     message.endedMs = (object.endedMs !== undefined && object.endedMs !== null) ? BigInt(object.endedMs) : 0n;
+    message.parked = (object.parked !== undefined && object.parked !== null) ? BigInt(object.parked) : 0n;
     return message;
   },
 };
@@ -8017,6 +8049,8 @@ function createBaseNoteReconciledRequest(): NoteReconciledRequest {
     counts: undefined,
     differences: [],
     leaseMs: 0n,
+    mostTheirs: 0,
+    mostStretches: 0,
   };
 }
 
@@ -8054,6 +8088,12 @@ export const NoteReconciledRequest: MessageFns<NoteReconciledRequest> = {
         throw new globalThis.Error("value provided for field message.leaseMs of type int64 too large");
       }
       writer.uint32(80).int64(message.leaseMs);
+    }
+    if (message.mostTheirs !== 0) {
+      writer.uint32(88).uint32(message.mostTheirs);
+    }
+    if (message.mostStretches !== 0) {
+      writer.uint32(96).uint32(message.mostStretches);
     }
     return writer;
   },
@@ -8151,6 +8191,22 @@ export const NoteReconciledRequest: MessageFns<NoteReconciledRequest> = {
             message.leaseMs = reader.int64() as bigint;
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.mostTheirs = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.mostStretches = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8189,6 +8245,16 @@ export const NoteReconciledRequest: MessageFns<NoteReconciledRequest> = {
         ? object.differences.map((e: any) => StatedDifference.fromJSON(e))
         : [],
       leaseMs: isSet(object.leaseMs) ? BigInt(object.leaseMs) : isSet(object.lease_ms) ? BigInt(object.lease_ms) : 0n,
+      mostTheirs: isSet(object.mostTheirs)
+        ? globalThis.Number(object.mostTheirs)
+        : isSet(object.most_theirs)
+        ? globalThis.Number(object.most_theirs)
+        : 0,
+      mostStretches: isSet(object.mostStretches)
+        ? globalThis.Number(object.mostStretches)
+        : isSet(object.most_stretches)
+        ? globalThis.Number(object.most_stretches)
+        : 0,
     };
   },
 
@@ -8224,6 +8290,12 @@ export const NoteReconciledRequest: MessageFns<NoteReconciledRequest> = {
     if (message.leaseMs !== 0n) {
       obj.leaseMs = message.leaseMs.toString();
     }
+    if (message.mostTheirs !== 0) {
+      obj.mostTheirs = Math.round(message.mostTheirs);
+    }
+    if (message.mostStretches !== 0) {
+      obj.mostStretches = Math.round(message.mostStretches);
+    }
     return obj;
   },
 
@@ -8244,12 +8316,14 @@ export const NoteReconciledRequest: MessageFns<NoteReconciledRequest> = {
       : undefined;
     message.differences = object.differences?.map((e) => StatedDifference.fromPartial(e)) || [];
     message.leaseMs = (object.leaseMs !== undefined && object.leaseMs !== null) ? BigInt(object.leaseMs) : 0n;
+    message.mostTheirs = object.mostTheirs ?? 0;
+    message.mostStretches = object.mostStretches ?? 0;
     return message;
   },
 };
 
 function createBaseNoteReconciledResponse(): NoteReconciledResponse {
-  return { taken: false, reconciliation: undefined, counts: undefined };
+  return { taken: false, reconciliation: undefined, counts: undefined, tooLarge: false };
 }
 
 export const NoteReconciledResponse: MessageFns<NoteReconciledResponse> = {
@@ -8262,6 +8336,9 @@ export const NoteReconciledResponse: MessageFns<NoteReconciledResponse> = {
     }
     if (message.counts !== undefined) {
       ReconciledCounts.encode(message.counts, writer.uint32(26).fork()).join();
+    }
+    if (message.tooLarge !== false) {
+      writer.uint32(32).bool(message.tooLarge);
     }
     return writer;
   },
@@ -8303,6 +8380,14 @@ export const NoteReconciledResponse: MessageFns<NoteReconciledResponse> = {
             message.counts = ReconciledCounts.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.tooLarge = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8320,6 +8405,11 @@ export const NoteReconciledResponse: MessageFns<NoteReconciledResponse> = {
       taken: isSet(object.taken) ? globalThis.Boolean(object.taken) : false,
       reconciliation: isSet(object.reconciliation) ? Reconciliation.fromJSON(object.reconciliation) : undefined,
       counts: isSet(object.counts) ? ReconciledCounts.fromJSON(object.counts) : undefined,
+      tooLarge: isSet(object.tooLarge)
+        ? globalThis.Boolean(object.tooLarge)
+        : isSet(object.too_large)
+        ? globalThis.Boolean(object.too_large)
+        : false,
     };
   },
 
@@ -8333,6 +8423,9 @@ export const NoteReconciledResponse: MessageFns<NoteReconciledResponse> = {
     }
     if (message.counts !== undefined) {
       obj.counts = ReconciledCounts.toJSON(message.counts);
+    }
+    if (message.tooLarge !== false) {
+      obj.tooLarge = message.tooLarge;
     }
     return obj;
   },
@@ -8349,6 +8442,7 @@ export const NoteReconciledResponse: MessageFns<NoteReconciledResponse> = {
     message.counts = (object.counts !== undefined && object.counts !== null)
       ? ReconciledCounts.fromPartial(object.counts)
       : undefined;
+    message.tooLarge = object.tooLarge ?? false;
     return message;
   },
 };

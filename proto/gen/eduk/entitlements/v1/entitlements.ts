@@ -63,6 +63,27 @@ export interface ListChangeHoldsResponse {
   holds: ChangeHold[];
 }
 
+/** Names the hold. */
+export interface ListHeldChangesRequest {
+  schoolOin: string;
+  holdId: string;
+}
+
+/** A withdrawal or block that waits. */
+export interface HeldChange {
+  /** Its number under the hold. */
+  nth: number;
+  productId: string;
+  /** Whose entitlement it is; both empty = of the school, or of a learner who is forgotten. */
+  learner: string;
+  group: string;
+}
+
+/** In the order in which they came, 5,000 at most; none where nothing waits. What only stands behind one of them is not named. */
+export interface ListHeldChangesResponse {
+  changes: HeldChange[];
+}
+
 /** An entitlement as it stands. */
 export interface EntitlementRow {
   terms: EntitlementTerms | undefined;
@@ -660,6 +681,289 @@ export const ListChangeHoldsResponse: MessageFns<ListChangeHoldsResponse> = {
   fromPartial(object: DeepPartial<ListChangeHoldsResponse>): ListChangeHoldsResponse {
     const message = createBaseListChangeHoldsResponse();
     message.holds = object.holds?.map((e) => ChangeHold.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListHeldChangesRequest(): ListHeldChangesRequest {
+  return { schoolOin: "", holdId: "" };
+}
+
+export const ListHeldChangesRequest: MessageFns<ListHeldChangesRequest> = {
+  encode(message: ListHeldChangesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schoolOin !== "") {
+      writer.uint32(10).string(message.schoolOin);
+    }
+    if (message.holdId !== "") {
+      writer.uint32(18).string(message.holdId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListHeldChangesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListHeldChangesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.holdId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListHeldChangesRequest {
+    return {
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      holdId: isSet(object.holdId)
+        ? globalThis.String(object.holdId)
+        : isSet(object.hold_id)
+        ? globalThis.String(object.hold_id)
+        : "",
+    };
+  },
+
+  toJSON(message: ListHeldChangesRequest): unknown {
+    const obj: any = {};
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.holdId !== "") {
+      obj.holdId = message.holdId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListHeldChangesRequest>): ListHeldChangesRequest {
+    return ListHeldChangesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListHeldChangesRequest>): ListHeldChangesRequest {
+    const message = createBaseListHeldChangesRequest();
+    message.schoolOin = object.schoolOin ?? "";
+    message.holdId = object.holdId ?? "";
+    return message;
+  },
+};
+
+function createBaseHeldChange(): HeldChange {
+  return { nth: 0, productId: "", learner: "", group: "" };
+}
+
+export const HeldChange: MessageFns<HeldChange> = {
+  encode(message: HeldChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nth !== 0) {
+      writer.uint32(8).uint32(message.nth);
+    }
+    if (message.productId !== "") {
+      writer.uint32(18).string(message.productId);
+    }
+    if (message.learner !== "") {
+      writer.uint32(26).string(message.learner);
+    }
+    if (message.group !== "") {
+      writer.uint32(34).string(message.group);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.nth = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.learner = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.group = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldChange {
+    return {
+      nth: isSet(object.nth) ? globalThis.Number(object.nth) : 0,
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+      learner: isSet(object.learner) ? globalThis.String(object.learner) : "",
+      group: isSet(object.group) ? globalThis.String(object.group) : "",
+    };
+  },
+
+  toJSON(message: HeldChange): unknown {
+    const obj: any = {};
+    if (message.nth !== 0) {
+      obj.nth = Math.round(message.nth);
+    }
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    if (message.learner !== "") {
+      obj.learner = message.learner;
+    }
+    if (message.group !== "") {
+      obj.group = message.group;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldChange>): HeldChange {
+    return HeldChange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HeldChange>): HeldChange {
+    const message = createBaseHeldChange();
+    message.nth = object.nth ?? 0;
+    message.productId = object.productId ?? "";
+    message.learner = object.learner ?? "";
+    message.group = object.group ?? "";
+    return message;
+  },
+};
+
+function createBaseListHeldChangesResponse(): ListHeldChangesResponse {
+  return { changes: [] };
+}
+
+export const ListHeldChangesResponse: MessageFns<ListHeldChangesResponse> = {
+  encode(message: ListHeldChangesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.changes) {
+      HeldChange.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListHeldChangesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListHeldChangesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.changes.push(HeldChange.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListHeldChangesResponse {
+    return {
+      changes: globalThis.Array.isArray(object?.changes) ? object.changes.map((e: any) => HeldChange.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListHeldChangesResponse): unknown {
+    const obj: any = {};
+    if (message.changes?.length) {
+      obj.changes = message.changes.map((e) => HeldChange.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListHeldChangesResponse>): ListHeldChangesResponse {
+    return ListHeldChangesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListHeldChangesResponse>): ListHeldChangesResponse {
+    const message = createBaseListHeldChangesResponse();
+    message.changes = object.changes?.map((e) => HeldChange.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1760,6 +2064,15 @@ export const EntitlementsServiceDefinition = {
       requestType: ListChangeHoldsRequest as typeof ListChangeHoldsRequest,
       requestStream: false,
       responseType: ListChangeHoldsResponse as typeof ListChangeHoldsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What would be taken away under one hold, and from whom. */
+    listHeldChanges: {
+      name: "ListHeldChanges",
+      requestType: ListHeldChangesRequest as typeof ListHeldChangesRequest,
+      requestStream: false,
+      responseType: ListHeldChangesResponse as typeof ListHeldChangesResponse,
       responseStream: false,
       options: {},
     },

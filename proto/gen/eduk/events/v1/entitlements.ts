@@ -63,6 +63,13 @@ export interface EntitlementHoldDecisionSubmitted {
   byPerson: string;
   /** The operator's key stands in for a second person. */
   confirmed: boolean;
+  /** Only of these groups, and `without-class`. None = all. For the record: what they came to stands in `messages`. */
+  groups: string[];
+  /**
+   * Those of its messages that were of these groups when it was decided, by their number under the hold; what waits behind one goes with it.
+   * None = no groups were named.
+   */
+  messages: number[];
 }
 
 /** A platform told of use. */
@@ -660,7 +667,17 @@ export const WithdrawSubmitted: MessageFns<WithdrawSubmitted> = {
 };
 
 function createBaseEntitlementHoldDecisionSubmitted(): EntitlementHoldDecisionSubmitted {
-  return { schoolOin: "", holdId: "", approve: false, productIds: [], byOin: "", byPerson: "", confirmed: false };
+  return {
+    schoolOin: "",
+    holdId: "",
+    approve: false,
+    productIds: [],
+    byOin: "",
+    byPerson: "",
+    confirmed: false,
+    groups: [],
+    messages: [],
+  };
 }
 
 export const EntitlementHoldDecisionSubmitted: MessageFns<EntitlementHoldDecisionSubmitted> = {
@@ -685,6 +702,16 @@ export const EntitlementHoldDecisionSubmitted: MessageFns<EntitlementHoldDecisio
     }
     if (message.confirmed !== false) {
       writer.uint32(56).bool(message.confirmed);
+    }
+    for (const v of message.groups) {
+      writer.uint32(66).string(v!);
+    }
+    if (message.messages.length !== 0) {
+      writer.uint32(74).fork();
+      for (const v of message.messages) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -758,6 +785,32 @@ export const EntitlementHoldDecisionSubmitted: MessageFns<EntitlementHoldDecisio
             message.confirmed = reader.bool();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.groups.push(reader.string());
+            continue;
+          }
+          case 9: {
+            if (tag === 72) {
+              message.messages.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 74) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.messages.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -799,6 +852,12 @@ export const EntitlementHoldDecisionSubmitted: MessageFns<EntitlementHoldDecisio
         ? globalThis.String(object.by_person)
         : "",
       confirmed: isSet(object.confirmed) ? globalThis.Boolean(object.confirmed) : false,
+      groups: globalThis.Array.isArray(object?.groups)
+        ? object.groups.map((e: any) => globalThis.String(e))
+        : [],
+      messages: globalThis.Array.isArray(object?.messages)
+        ? object.messages.map((e: any) => globalThis.Number(e))
+        : [],
     };
   },
 
@@ -825,6 +884,12 @@ export const EntitlementHoldDecisionSubmitted: MessageFns<EntitlementHoldDecisio
     if (message.confirmed !== false) {
       obj.confirmed = message.confirmed;
     }
+    if (message.groups?.length) {
+      obj.groups = message.groups;
+    }
+    if (message.messages?.length) {
+      obj.messages = message.messages.map((e) => Math.round(e));
+    }
     return obj;
   },
 
@@ -840,6 +905,8 @@ export const EntitlementHoldDecisionSubmitted: MessageFns<EntitlementHoldDecisio
     message.byOin = object.byOin ?? "";
     message.byPerson = object.byPerson ?? "";
     message.confirmed = object.confirmed ?? false;
+    message.groups = object.groups?.map((e) => e) || [];
+    message.messages = object.messages?.map((e) => e) || [];
     return message;
   },
 };

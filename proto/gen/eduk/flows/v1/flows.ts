@@ -38,6 +38,9 @@ export interface FlowRow {
   acceptedMs: bigint;
   decidedMs: bigint;
   steps: Step[];
+  /** As in eduk.gateway.v1.Flow. */
+  changes: number;
+  held: number;
   losses: Loss[];
 }
 
@@ -413,6 +416,8 @@ function createBaseFlowRow(): FlowRow {
     acceptedMs: 0n,
     decidedMs: 0n,
     steps: [],
+    changes: 0,
+    held: 0,
     losses: [],
   };
 }
@@ -463,6 +468,12 @@ export const FlowRow: MessageFns<FlowRow> = {
     }
     for (const v of message.steps) {
       Step.encode(v!, writer.uint32(106).fork()).join();
+    }
+    if (message.changes !== 0) {
+      writer.uint32(112).uint32(message.changes);
+    }
+    if (message.held !== 0) {
+      writer.uint32(120).uint32(message.held);
     }
     for (const v of message.losses) {
       Loss.encode(v!, writer.uint32(242).fork()).join();
@@ -587,6 +598,22 @@ export const FlowRow: MessageFns<FlowRow> = {
             message.steps.push(Step.decode(reader, reader.uint32()));
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.changes = reader.uint32();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.held = reader.uint32();
+            continue;
+          }
           case 30: {
             if (tag !== 242) {
               break;
@@ -644,6 +671,8 @@ export const FlowRow: MessageFns<FlowRow> = {
       steps: globalThis.Array.isArray(object?.steps)
         ? object.steps.map((e: any) => Step.fromJSON(e))
         : [],
+      changes: isSet(object.changes) ? globalThis.Number(object.changes) : 0,
+      held: isSet(object.held) ? globalThis.Number(object.held) : 0,
       losses: globalThis.Array.isArray(object?.losses)
         ? object.losses.map((e: any) => Loss.fromJSON(e))
         : [],
@@ -691,6 +720,12 @@ export const FlowRow: MessageFns<FlowRow> = {
     if (message.steps?.length) {
       obj.steps = message.steps.map((e) => Step.toJSON(e));
     }
+    if (message.changes !== 0) {
+      obj.changes = Math.round(message.changes);
+    }
+    if (message.held !== 0) {
+      obj.held = Math.round(message.held);
+    }
     if (message.losses?.length) {
       obj.losses = message.losses.map((e) => Loss.toJSON(e));
     }
@@ -717,6 +752,8 @@ export const FlowRow: MessageFns<FlowRow> = {
       : 0n;
     message.decidedMs = (object.decidedMs !== undefined && object.decidedMs !== null) ? BigInt(object.decidedMs) : 0n;
     message.steps = object.steps?.map((e) => Step.fromPartial(e)) || [];
+    message.changes = object.changes ?? 0;
+    message.held = object.held ?? 0;
     message.losses = object.losses?.map((e) => Loss.fromPartial(e)) || [];
     return message;
   },

@@ -272,7 +272,10 @@ export interface CompareEntitlementsRequest {
   held: HeldEntitlement[];
   /** You hold nothing above the last of `held`. */
   last: boolean;
-  /** When you made this list, Unix milliseconds: what changed here since, or shortly before, is not told as a difference. 0 = now. */
+  /**
+   * When you made this list, Unix milliseconds: what changed here since, or shortly before, is not told as a difference. At most 24 hours ago, else
+   * wire.invalid: by an older list nothing would differ. 0 = now.
+   */
   asOfMs: bigint;
 }
 

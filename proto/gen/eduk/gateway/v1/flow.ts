@@ -50,6 +50,10 @@ export interface Flow {
   subject: string;
   /** What of the message had no place here, or is never taken in. */
   losses: Loss[];
+  /** Of a withdrawal, block or unblock: how many entitlements it names. 0 = it is another message. */
+  changes: number;
+  /** Of these, while the state is `held`: those that have no outcome yet, because they wait for approval. The others have one, each in a step. */
+  held: number;
 }
 
 /** By id or reference. */
@@ -635,6 +639,8 @@ function createBaseFlow(): Flow {
     ended: false,
     subject: "",
     losses: [],
+    changes: 0,
+    held: 0,
   };
 }
 
@@ -666,6 +672,12 @@ export const Flow: MessageFns<Flow> = {
     }
     for (const v of message.losses) {
       Loss.encode(v!, writer.uint32(242).fork()).join();
+    }
+    if (message.changes !== 0) {
+      writer.uint32(248).uint32(message.changes);
+    }
+    if (message.held !== 0) {
+      writer.uint32(256).uint32(message.held);
     }
     return writer;
   },
@@ -755,6 +767,22 @@ export const Flow: MessageFns<Flow> = {
             message.losses.push(Loss.decode(reader, reader.uint32()));
             continue;
           }
+          case 31: {
+            if (tag !== 248) {
+              break;
+            }
+
+            message.changes = reader.uint32();
+            continue;
+          }
+          case 32: {
+            if (tag !== 256) {
+              break;
+            }
+
+            message.held = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -786,6 +814,8 @@ export const Flow: MessageFns<Flow> = {
       ended: isSet(object.ended) ? globalThis.Boolean(object.ended) : false,
       subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
       losses: globalThis.Array.isArray(object?.losses) ? object.losses.map((e: any) => Loss.fromJSON(e)) : [],
+      changes: isSet(object.changes) ? globalThis.Number(object.changes) : 0,
+      held: isSet(object.held) ? globalThis.Number(object.held) : 0,
     };
   },
 
@@ -818,6 +848,12 @@ export const Flow: MessageFns<Flow> = {
     if (message.losses?.length) {
       obj.losses = message.losses.map((e) => Loss.toJSON(e));
     }
+    if (message.changes !== 0) {
+      obj.changes = Math.round(message.changes);
+    }
+    if (message.held !== 0) {
+      obj.held = Math.round(message.held);
+    }
     return obj;
   },
 
@@ -835,6 +871,8 @@ export const Flow: MessageFns<Flow> = {
     message.ended = object.ended ?? false;
     message.subject = object.subject ?? "";
     message.losses = object.losses?.map((e) => Loss.fromPartial(e)) || [];
+    message.changes = object.changes ?? 0;
+    message.held = object.held ?? 0;
     return message;
   },
 };

@@ -51,6 +51,7 @@ import {
   LaunchesResponse,
   PreflightRequest,
   PreflightResponse,
+  ReadinessCount,
   ReadinessRequest,
   ReadinessResponse,
 } from "../../gateway/v1/flow.ts";
@@ -429,7 +430,7 @@ export interface HeldRoster {
   /** No roster waits, but learners who are to go on at this school, from a day on. */
   toSchoolOin: string;
   onDay: string;
-  /** Where the difference is, by group; a part may name these. */
+  /** Where the difference is, by group; a part may name these. Of withdrawals: by the group that learners are in now, while it waits. */
   groups: HeldGroup[];
   /** A part of it was decided: this is the rest. */
   part: boolean;
@@ -451,7 +452,7 @@ export interface HeldProduct {
 
 /** A group in a difference, as numbers. */
 export interface HeldGroup {
-  /** Names it in DecideHoldRequest. */
+  /** Names it in DecideHoldRequest. Of withdrawals `without-class`: learners whom no roster puts in a group, and what is of the school. */
   group: string;
   name: string;
   /** Empty = none is given. */
@@ -463,6 +464,19 @@ export interface HeldGroup {
   renamed: number;
   /** The group closes. */
   closes: boolean;
+  /** Of withdrawals and blocks that wait: what it loses, by product. A group whose counts are small is told whole or not at all. */
+  loses: HeldLoss[];
+}
+
+/** What of one product would be lost in a group. */
+export interface HeldLoss {
+  productId: string;
+  /** Entitlements of one learner each. */
+  learners:
+    | ReadinessCount
+    | undefined;
+  /** Of the group, or of the school, and counts: of no learner. */
+  licences: number;
 }
 
 /** Of which school. */
@@ -491,9 +505,12 @@ export interface DecideHoldRequest {
    * nothing of it waits, state.conflict for a group that somebody stays in.
    */
   kinds: string[];
-  /** A part by group (HeldGroup.group): learners who are in it now or come into it, and the group. None = everybody. */
+  /**
+   * A part by group (HeldGroup.group): learners who are in it now or come into it, and the group. None = everybody. Of withdrawals: who is in it when
+   * this is called, and what is of the group; state.missing where one of them loses nothing.
+   */
   groups: string[];
-  /** A part of withdrawals and blocks that wait, by product. None = all. */
+  /** A part of withdrawals and blocks that wait, by product; with groups, these products of those groups. None = all. */
   productIds: string[];
 }
 
@@ -6670,7 +6687,7 @@ export const HeldProduct: MessageFns<HeldProduct> = {
 };
 
 function createBaseHeldGroup(): HeldGroup {
-  return { group: "", name: "", yearGroup: "", joined: 0, left: 0, moved: 0, renamed: 0, closes: false };
+  return { group: "", name: "", yearGroup: "", joined: 0, left: 0, moved: 0, renamed: 0, closes: false, loses: [] };
 }
 
 export const HeldGroup: MessageFns<HeldGroup> = {
@@ -6698,6 +6715,9 @@ export const HeldGroup: MessageFns<HeldGroup> = {
     }
     if (message.closes !== false) {
       writer.uint32(64).bool(message.closes);
+    }
+    for (const v of message.loses) {
+      HeldLoss.encode(v!, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -6779,6 +6799,14 @@ export const HeldGroup: MessageFns<HeldGroup> = {
             message.closes = reader.bool();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.loses.push(HeldLoss.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6805,6 +6833,7 @@ export const HeldGroup: MessageFns<HeldGroup> = {
       moved: isSet(object.moved) ? globalThis.Number(object.moved) : 0,
       renamed: isSet(object.renamed) ? globalThis.Number(object.renamed) : 0,
       closes: isSet(object.closes) ? globalThis.Boolean(object.closes) : false,
+      loses: globalThis.Array.isArray(object?.loses) ? object.loses.map((e: any) => HeldLoss.fromJSON(e)) : [],
     };
   },
 
@@ -6834,6 +6863,9 @@ export const HeldGroup: MessageFns<HeldGroup> = {
     if (message.closes !== false) {
       obj.closes = message.closes;
     }
+    if (message.loses?.length) {
+      obj.loses = message.loses.map((e) => HeldLoss.toJSON(e));
+    }
     return obj;
   },
 
@@ -6850,6 +6882,114 @@ export const HeldGroup: MessageFns<HeldGroup> = {
     message.moved = object.moved ?? 0;
     message.renamed = object.renamed ?? 0;
     message.closes = object.closes ?? false;
+    message.loses = object.loses?.map((e) => HeldLoss.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseHeldLoss(): HeldLoss {
+  return { productId: "", learners: undefined, licences: 0 };
+}
+
+export const HeldLoss: MessageFns<HeldLoss> = {
+  encode(message: HeldLoss, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.productId !== "") {
+      writer.uint32(10).string(message.productId);
+    }
+    if (message.learners !== undefined) {
+      ReadinessCount.encode(message.learners, writer.uint32(18).fork()).join();
+    }
+    if (message.licences !== 0) {
+      writer.uint32(24).uint32(message.licences);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldLoss {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldLoss();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.learners = ReadinessCount.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.licences = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldLoss {
+    return {
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : "",
+      learners: isSet(object.learners) ? ReadinessCount.fromJSON(object.learners) : undefined,
+      licences: isSet(object.licences) ? globalThis.Number(object.licences) : 0,
+    };
+  },
+
+  toJSON(message: HeldLoss): unknown {
+    const obj: any = {};
+    if (message.productId !== "") {
+      obj.productId = message.productId;
+    }
+    if (message.learners !== undefined) {
+      obj.learners = ReadinessCount.toJSON(message.learners);
+    }
+    if (message.licences !== 0) {
+      obj.licences = Math.round(message.licences);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldLoss>): HeldLoss {
+    return HeldLoss.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HeldLoss>): HeldLoss {
+    const message = createBaseHeldLoss();
+    message.productId = object.productId ?? "";
+    message.learners = (object.learners !== undefined && object.learners !== null)
+      ? ReadinessCount.fromPartial(object.learners)
+      : undefined;
+    message.licences = object.licences ?? 0;
     return message;
   },
 };
@@ -27956,7 +28096,10 @@ export const OperatorServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Asks a party what it has of a school, and compares that with what stands here. Nothing is changed. */
+    /**
+     * Asks a party what it has of a school, and compares that with what stands here. Nothing is changed. Faults: state.missing for a party or school that
+     * nobody knows, or a party without endpoint holdings; mandate.* of the school; peer.* where the party does not answer.
+     */
     reconcile: {
       name: "Reconcile",
       requestType: ReconcileRequest as typeof ReconcileRequest,
@@ -27965,7 +28108,7 @@ export const OperatorServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** How parties and schools stood when they were last compared, and which of them are asked. */
+    /** How parties and schools stood when they were last compared, and which of them are asked. Faults: state.missing for one that nobody knows. */
     listReconciliations: {
       name: "ListReconciliations",
       requestType: ListReconciliationsRequest as typeof ListReconciliationsRequest,
