@@ -455,6 +455,8 @@ describe('operators of a provider', () => {
       ['/api/replays/preview', { party: las.oin }],
       ['/api/replays/run', { replay: 'x' }],
       ['/api/replays/stop', { replay: 'x' }],
+      ['/api/freezes/set', { all: true, until: '2099-01-01', reason: 'x' }],
+      ['/api/freezes/end', { freeze: 'x' }],
     ] as const)
       expect([path, (await one.post(path, body, one.token)).body.code]).toEqual([path, 'party.forbidden']);
     const admin = await signedIn(['admins']);

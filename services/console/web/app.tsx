@@ -7,6 +7,7 @@ import { AccessPage } from './pages/access.tsx';
 import { DeadPage } from './pages/dead.tsx';
 import { FlowPage } from './pages/flow.tsx';
 import { FlowsPage } from './pages/flows.tsx';
+import { FreezesPage } from './pages/freezes.tsx';
 import { HoldsPage } from './pages/holds.tsx';
 import { LaunchesPage } from './pages/launches.tsx';
 import { OverviewPage } from './pages/overview.tsx';
@@ -62,6 +63,7 @@ const MENU: readonly [string, Word, string][] = [
   ['/flows', 'flows', 'f'],
   ['/why', 'why', 'w'],
   ['/holds', 'holds', 'h'],
+  ['/freezes', 'freezes', 'z'],
   ['/dead', 'dead', 'd'],
   ['/parties', 'parties', 'p'],
   ['/replay', 'replay', 'r'],
@@ -83,6 +85,7 @@ const PAGE: Readonly<Record<string, { word: Word; page: () => preact.JSX.Element
   '/flow': { word: 'flow', page: () => <FlowPage /> },
   '/why': { word: 'why', page: () => <WhyPage /> },
   '/holds': { word: 'holds', page: () => <HoldsPage /> },
+  '/freezes': { word: 'freezes', page: () => <FreezesPage /> },
   '/dead': { word: 'dead', page: () => <DeadPage /> },
   '/parties': { word: 'parties', page: () => <PartiesPage /> },
   '/party': { word: 'party', page: () => <PartyPage /> },

@@ -68,6 +68,7 @@ export function Who({ of }: { of: Named }) {
 }
 
 const STATES: Readonly<Record<string, 'well' | 'wait' | 'bad' | 'plain'>> = {
+  freeze_state_holds: 'wait',
   done: 'well',
   decided: 'well',
   read: 'well',
@@ -215,6 +216,7 @@ export function Table({
 
 /** Where on these pages what blocks is mended. */
 const MENDED_AT: Readonly<Record<string, string>> = {
+  'freeze.holds': '/freezes',
   'hold.pending': '/holds',
   'gateway.bug': '/dead',
   'peer.unavailable': '/dead',
