@@ -3,7 +3,7 @@ import type { PageLink } from '#proto/eduk/operator/v1/operator';
 import { operatorKeyOf, writtenAddresses } from '../client.ts';
 import type { Command, Result } from '../command.ts';
 import { dutchTime, isoTime, table } from '../print.ts';
-import { Problem } from '../problem.ts';
+import { misuse, Problem } from '../problem.ts';
 
 export const openConsole: Command = {
   name: 'console',
@@ -30,18 +30,32 @@ export const openConsole: Command = {
   },
 };
 
-/** Where browsers reach the console. */
-function originOf(config: Config): string {
+/** Where browsers reach the console: first what others are told, then where it listens. */
+function originsOf(config: Config): [string, ...string[]] {
   const address = writtenAddresses(config)?.['console'] ?? config.EDUK_CONSOLE;
   const isHere = isLoopback(parseAddress(address)?.host ?? '');
-  return new URL(config.EDUK_CONSOLE_URL ?? `${isHere ? 'http' : 'https'}://${address}`).origin;
+  const bound = new URL(`${isHere ? 'http' : 'https'}://${address}`).origin;
+  return config.EDUK_CONSOLE_URL === undefined ? [bound] : [new URL(config.EDUK_CONSOLE_URL).origin, bound];
 }
 
-/** Of an address of the console, whole or from its path on: the page and its query. */
-function placeIn(to: string): { page: string; query: { name: string; value: string }[] } {
-  const { pathname, searchParams } = new URL(to, 'http://console');
-  return { page: pathname, query: [...searchParams].map(([name, value]) => ({ name, value })) };
+/** On one machine the same place has three names. */
+const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])$/;
+const placeOf = ({ protocol, hostname, port }: URL): string =>
+  `${protocol}//${LOOPBACK.test(hostname) ? 'loopback' : hostname}:${port}`;
+
+/** A path of the console, or one of its addresses as a browser shows it. Exits with 2 for another host's: its path alone would be another page. */
+function placeIn(to: string, config: Config): URL {
+  const origins = originsOf(config);
+  const given = new URL(to, origins[0]);
+  if (!origins.some((origin) => placeOf(new URL(origin)) === placeOf(given)))
+    throw misuse(`--to is an address of another host: give a path such as /flow?id=…, or one under ${origins[0]}`);
+  return given;
 }
+
+const isPlace = (text: string): string | undefined =>
+  /^(\/(?![/\\])|https?:\/\/)/.test(text) && URL.canParse(text, 'http://console')
+    ? undefined
+    : 'must be a path that begins with /, or an address of this console';
 
 const pathOf = ({ page, query }: PageLink): string => {
   const asked = new URLSearchParams(query.map(({ name, value }): [string, string] => [name, value])).toString();
@@ -63,8 +77,7 @@ export const linkToPage: Command = {
       about: 'The page, as the browser shows it: /flow?id=…, /flows, /readiness, /preflight, /launches or /party.',
       value: 'PATH',
       required: true,
-      check: (text) =>
-        /^(\/(?!\/)|https?:\/\/)/.test(text) && URL.canParse(text, 'http://console') ? undefined : 'must begin with /',
+      check: isPlace,
     },
     hours: {
       about: 'How long it holds: 24 unless told, at most 336 (14 days).',
@@ -79,10 +92,11 @@ export const linkToPage: Command = {
   ],
   async run(call): Promise<Result> {
     const config = call.config();
-    const { link, secret } = await call
-      .gateway()
-      .ask('makeLink', { ...placeIn(call.one('to')!), hours: Number(call.one('hours') ?? 0) });
-    const origin = originOf(config);
+    const { pathname: page, searchParams } = placeIn(call.one('to')!, config);
+    const query = [...searchParams].map(([name, value]) => ({ name, value }));
+    const asked = { page, query, hours: Number(call.one('hours') ?? 0) };
+    const { link, secret } = await call.gateway().ask('makeLink', asked);
+    const [origin] = originsOf(config);
     const url = `${origin}/shared?link=${link!.linkId}#${secret}`;
     const until = `Good until ${dutchTime(link!.endsMs)}; end it with: npx eduk console unlink ${link!.linkId}`;
     const isHere = isLoopback(new URL(origin).hostname.replace(/^\[|\]$/g, ''));
