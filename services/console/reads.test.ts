@@ -1,13 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import { startOfDutchDay } from '#kernel';
 import {
+  ListAlertsResponse,
   ListFreezesResponse,
+  ListParkedResponse,
   ListReplaysResponse,
   ListSchoolChangesResponse,
   ShowFlowResponse,
+  ShowOverviewResponse,
+  StatusResponse,
 } from '#proto/eduk/operator/v1/operator';
 import type { Ask } from './door.ts';
-import { flow, freezePreview } from './reads.ts';
+import { flow, freezePreview, overview } from './reads.ts';
 
 const [SENDER, RECEIVER, SCHOOL] = ['00000001000000000001', '00000001000000000002', '0000000700099ZX00000'];
 
@@ -33,6 +37,29 @@ test.each([
 ])('where %s stopped a message, the page names who must act', async (code, oin) => {
   const { stopped } = await flow(ask(code), new URLSearchParams({ id: 'f' }));
   expect(stopped!.party.oin).toBe(oin);
+});
+
+test('what an operator was refused is told, and no party has it on its count', async () => {
+  const code = 'state.missing';
+  const answers: Readonly<Record<string, unknown>> = {
+    status: StatusResponse.fromPartial({}),
+    showOverview: ShowOverviewResponse.fromPartial({
+      refusals: [
+        { partyOin: 'operator', method: 'OperatorService/DecideHold', code, times: 3 },
+        { partyOin: SENDER, method: 'OrderService/PlaceOrder', code, times: 2 },
+      ],
+    }),
+    listParked: ListParkedResponse.fromPartial({}),
+    listAlerts: ListAlertsResponse.fromPartial({}),
+    listFreezes: ListFreezesResponse.fromPartial({}),
+    showLaunches: {},
+  };
+  const seen = await overview((async (method: string) => answers[method]) as never, new URLSearchParams(), 0);
+  expect(seen.parties.map(({ oin, refused }) => [oin, refused])).toEqual([[SENDER, 2]]);
+  expect(seen.refusals.map(({ party, times }) => [party.oin, times])).toEqual([
+    ['operator', 3],
+    [SENDER, 2],
+  ]);
 });
 
 describe('before a freeze is set', () => {

@@ -183,7 +183,8 @@ export async function overview(ask: Ask, _query: Query, now: number): Promise<pa
   }
   for (const one of seen.refusals) {
     method(one.method).refused += one.times;
-    if (one.partyOin !== '') party(one.partyOin).refused += one.times;
+    // What an operator was refused is no party's.
+    if (one.partyOin !== '' && one.partyOin !== 'operator') party(one.partyOin).refused += one.times;
   }
   for (const one of parked.rows) party(one.partyOin).waiting += numberOf(one.rows);
   const standards = new Map<string, page.Overview['standards'][number]>();
