@@ -2854,6 +2854,15 @@ describe('console', () => {
     expect([exit, at]).toEqual([0, 'http://127.0.0.1:8081/sign-in']);
     expect(readConsoleLink('eduk_operator_0123456789abcdef0123456789abcdef', link!, NOW)).toBeDefined();
   });
+  test('and one that leads to a page', async () => {
+    answer('status', {});
+    for (const to of ['/flow?id=x-1', 'http://localhost:8081/flow?id=x-1'])
+      expect((await eduk(`console --to ${to} --json`)).json.url).toMatch(
+        /^http:\/\/127\.0\.0\.1:8081\/sign-in\?to=%2Fflow%3Fid%3Dx-1#.{60,}$/,
+      );
+    for (const to of ['//evil.example/flow', 'https://evil.example/flow', 'flow'])
+      expect([to, (await eduk(`console --to ${to}`)).exit]).toEqual([to, 2]);
+  });
   test('makes a link to one page, lists what is shared, and ends a link', async () => {
     const link = {
       linkId: 'AbCdEfGhIjKlMnOp',

@@ -19,6 +19,7 @@ import { readAssets } from './assets.ts';
 import { type Ask, type OperatorDoor, openDoor } from './door.ts';
 import { checkChange, checkHost, checkSite, checkToken, headers, isLocal, type Place } from './guard.ts';
 import { Live } from './live.ts';
+import { askedIn, PAGES, pageAsked } from './places.ts';
 import { problemOf } from './problem.ts';
 import { type ConsoleSignIn, OperatorProvider, PENDING_MS } from './provider.ts';
 import * as reads from './reads.ts';
@@ -76,28 +77,6 @@ const READS: Readonly<
   '/api/settings': async (ask, _query, _now, { settings }) => (await ask('status', {})) && settings,
 };
 
-/** Addresses of pages: a link that a colleague opens. The page itself finds out what to show. */
-export const PAGES: readonly string[] = [
-  '/',
-  '/launches',
-  '/readiness',
-  '/preflight',
-  '/flows',
-  '/flow',
-  '/why',
-  '/holds',
-  '/dead',
-  '/replay',
-  '/reconciled',
-  '/access',
-  '/freezes',
-  '/parties',
-  '/party',
-  '/settings',
-  '/links',
-  '/sign-in',
-  '/shared',
-];
 /** All paths that answer besides pages and what they are made of. */
 export const PATHS: readonly string[] = [
   '/api/me',
@@ -218,7 +197,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, parts:
     // A person who mistypes an address is told so by a page; what loads pages is told as before.
     if (!PATHS.includes(path) && !path.startsWith('/api/') && request.headers.accept?.includes('text/html'))
       return send(response, 404, 'text/html; charset=utf-8', assets.page);
-    if (path === '/sign-in/provider') return beginAtProvider(response, parts);
+    if (path === '/sign-in/provider') return beginAtProvider(response, parts, url);
     if (path === '/sign-in/callback') return finishAtProvider(request, response, parts, url);
   }
   if (SHARED.has(path)) return answerShared(request, response, parts, url);
@@ -346,9 +325,13 @@ async function signIn(request: IncomingMessage, response: ServerResponse, parts:
 const PENDING = '__Host-eduk-console-sign-in';
 const callbackOf = ({ place }: Parts): string => `${place.origin}/sign-in/callback`;
 
-async function beginAtProvider(response: ServerResponse, parts: Parts): Promise<void> {
+/** `to` in the query: the page that was asked for; it goes along sealed in the browser, and the provider never sees it. */
+async function beginAtProvider(response: ServerResponse, parts: Parts, { searchParams }: URL): Promise<void> {
   if (!parts.provider) throw new GatewayError('state.missing', 'Nobody signs in at a provider here.');
-  const { url, browser } = await parts.provider.begin(callbackOf(parts));
+  const { url, browser } = await parts.provider.begin(
+    callbackOf(parts),
+    pageAsked(searchParams.get('to'), parts.place.origin),
+  );
   redirect(response, url.href, [cookie(PENDING, browser, 'Lax', PENDING_MS / 1000)]);
 }
 
@@ -360,18 +343,20 @@ async function finishAtProvider(
   url: URL,
 ): Promise<void> {
   const gone = cookie(PENDING, '', 'Lax', 0);
+  const kept = cookieIn(request, PENDING);
+  const to = pageAsked(parts.provider?.asked(kept), parts.place.origin);
   try {
     if (!parts.provider) throw new GatewayError('state.missing');
     const current = new URL(callbackOf(parts));
     current.search = url.search;
-    const { bearer, untilMs } = await parts.provider.finish(current, cookieIn(request, PENDING));
+    const { bearer, untilMs } = await parts.provider.finish(current, kept);
     // Whoever has no role here is told so now, and has no session.
     await parts.opened.as(bearer)('status', {});
-    redirect(response, '/', [await parts.sessions.open(request, bearer, false, untilMs), gone]);
+    redirect(response, to, [await parts.sessions.open(request, bearer, false, untilMs), gone]);
     log('info', 'console_signed_in_at_provider');
   } catch (thrown) {
     const { fault } = asGatewayError(thrown);
-    redirect(response, `/sign-in?wrong=${fault}`, [gone]);
+    redirect(response, `/sign-in?wrong=${fault}${askedIn(to, '&')}`, [gone]);
   }
 }
 

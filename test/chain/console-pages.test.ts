@@ -193,8 +193,9 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
   test('the link signs in, once, and is gone from the address', async () => {
     const once = link();
     await page.goto(once);
-    await page.getByRole('heading', { level: 1, name: 'Overzicht' }).waitFor();
-    expect(page.url()).toBe(`${origin}/`);
+    // To the page that was asked for before.
+    await page.getByRole('heading', { level: 1, name: 'Gestrand' }).waitFor();
+    expect(page.url()).toBe(`${origin}/dead`);
     const [other, late] = await openPage();
     await late.goto(once);
     await late.getByRole('alert').waitFor();

@@ -421,9 +421,12 @@ describe('operators of a provider', () => {
   const token = (roles: string[]) =>
     provider.signed({ iss: provider.issuer, aud: 'eduk', sub: 'somebody', exp: seconds() + 300, roles });
   /** As far as the address to come back to. */
-  async function atProvider(one: Browser, roles: string[]): Promise<string> {
-    const { status, headers } = await one.get('/sign-in/provider');
+  async function atProvider(one: Browser, roles: string[], to?: string): Promise<string> {
+    const asked = to === undefined ? '' : `?to=${encodeURIComponent(to)}`;
+    const { status, headers } = await one.get(`/sign-in/provider${asked}`);
     expect(status).toBe(303);
+    // The provider is told nothing of the page.
+    expect(decodeURIComponent(String(headers['location']))).not.toMatch(/flow|evil/);
     const back = provider.consent(String(headers['location']), { access: await token(roles) });
     return `${new URL(back).pathname}${new URL(back).search}`;
   }
@@ -463,6 +466,35 @@ describe('operators of a provider', () => {
     expect((await admin.post('/api/holds/decide', { hold: 'x', approve: true }, admin.token)).body.code).toBe(
       'state.missing',
     );
+  });
+
+  test('who asked for a page is led to it, and to no page of another', async () => {
+    const page = '/flow?id=0192f3a1-0000-7000-8000-000000000000';
+    const ledTo = async (to: string, roles = ['admins']) => {
+      const one = browser();
+      const { headers } = await one.get(await atProvider(one, roles, to));
+      return headers['location'];
+    };
+    expect(await ledTo(page)).toBe(page);
+    expect(await ledTo(`${page}&learner=sleutel#geheim`)).toBe(page);
+    for (const to of [
+      '//evil.example/flow',
+      '/\\evil.example',
+      'https://evil.example',
+      '/%2F/evil.example',
+      '%2F%2Fevil',
+    ])
+      expect([to, await ledTo(to)]).toEqual([to, '/']);
+    // Who is not let in still knows where to go, and begins anew from there.
+    expect(await ledTo(page, ['students'])).toBe(`/sign-in?wrong=party.forbidden&to=${encodeURIComponent(page)}`);
+    // Only the browser that began: what another brings along leads nowhere.
+    const [mine, other] = [browser(), browser()];
+    const back = await atProvider(mine, ['admins'], page);
+    await atProvider(other, ['admins'], '/flows');
+    expect((await other.get(`${back}&to=//evil.example`)).headers['location']).toBe(
+      `/sign-in?wrong=party.unknown&to=${encodeURIComponent('/flows')}`,
+    );
+    expect((await mine.get(`${back}&to=//evil.example`)).headers['location']).toBe(page);
   });
 
   test('nobody without a role, by another’s browser, or twice', async () => {

@@ -5,31 +5,6 @@ import type { Command, Result } from '../command.ts';
 import { dutchTime, isoTime, table } from '../print.ts';
 import { misuse, Problem } from '../problem.ts';
 
-export const openConsole: Command = {
-  name: 'console',
-  about: 'Print a link by which you sign in to the console on this machine, once, within five minutes.',
-  notes: [
-    'Open it in a browser on this machine. Whoever has the link before you signs in as you: it is for nobody else, and works once.',
-    'Where the console is reached from elsewhere, operators sign in at their provider: docs/console.md.',
-  ],
-  async run(call): Promise<Result> {
-    const config = call.config();
-    const gateway = call.gateway();
-    // Without a gateway that knows this key a link would lead nowhere.
-    await gateway.ask('status', {});
-    const address = writtenAddresses(config)?.['console'] ?? config.EDUK_CONSOLE;
-    const place = parseAddress(address);
-    if (!place || !isLoopback(place.host) || place.port === 0)
-      throw new Problem(
-        'party.forbidden',
-        `The console at ${config.EDUK_CONSOLE_URL ?? address} is not on loopback: sign in there at your provider.`,
-        { who: 'us' },
-      );
-    const url = `http://${address}/sign-in#${makeConsoleLink(operatorKeyOf(config), call.streams.now())}`;
-    return { json: { url }, text: url, said: 'Good for five minutes, once, in a browser on this machine.' };
-  },
-};
-
 /** Where browsers reach the console: first what others are told, then where it listens. */
 function originsOf(config: Config): [string, ...string[]] {
   const address = writtenAddresses(config)?.['console'] ?? config.EDUK_CONSOLE;
@@ -56,6 +31,41 @@ const isPlace = (text: string): string | undefined =>
   /^(\/(?![/\\])|https?:\/\/)/.test(text) && URL.canParse(text, 'http://console')
     ? undefined
     : 'must be a path that begins with /, or an address of this console';
+
+export const openConsole: Command = {
+  name: 'console',
+  about: 'Print a link by which you sign in to the console on this machine, once, within five minutes.',
+  flags: {
+    to: {
+      about: 'Leads to this page once you are in: a path such as /flow?id=…, or its address.',
+      value: 'PATH',
+      check: isPlace,
+    },
+  },
+  notes: [
+    'Open it in a browser on this machine. Whoever has the link before you signs in as you: it is for nobody else, and works once.',
+    'Where the console is reached from elsewhere, operators sign in at their provider: docs/console.md.',
+  ],
+  async run(call): Promise<Result> {
+    const config = call.config();
+    const gateway = call.gateway();
+    // Without a gateway that knows this key a link would lead nowhere.
+    await gateway.ask('status', {});
+    const address = writtenAddresses(config)?.['console'] ?? config.EDUK_CONSOLE;
+    const place = parseAddress(address);
+    if (!place || !isLoopback(place.host) || place.port === 0)
+      throw new Problem(
+        'party.forbidden',
+        `The console at ${config.EDUK_CONSOLE_URL ?? address} is not on loopback: sign in there at your provider.`,
+        { who: 'us' },
+      );
+    const asked = call.one('to');
+    const { pathname, search } = placeIn(asked ?? '/', config);
+    const to = asked === undefined ? '' : `?to=${encodeURIComponent(`${pathname}${search}`)}`;
+    const url = `http://${address}/sign-in${to}#${makeConsoleLink(operatorKeyOf(config), call.streams.now())}`;
+    return { json: { url }, text: url, said: 'Good for five minutes, once, in a browser on this machine.' };
+  },
+};
 
 const pathOf = ({ page, query }: PageLink): string => {
   const asked = new URLSearchParams(query.map(({ name, value }): [string, string] => [name, value])).toString();

@@ -19,7 +19,7 @@ import { ReconciledPage } from './pages/reconciled.tsx';
 import { ReplayPage } from './pages/replay.tsx';
 import { SettingsPage } from './pages/settings.tsx';
 import { LinksPage, linkOver, Share, Shared } from './pages/shared.tsx';
-import { AFTER, SignInPage } from './pages/sign-in.tsx';
+import { ASKED, SignInPage } from './pages/sign-in.tsx';
 import { WhyPage } from './pages/why.tsx';
 import { Wrong } from './ui.tsx';
 import { ones, type Word, words } from './words.ts';
@@ -133,11 +133,8 @@ export function App() {
     document.title = `${say(word)} – ${say('product')}`;
   }, [lang, place]);
   useEffect(() => {
-    // Back from the provider, somebody goes where they were going.
-    const to = sessionStorage.getItem(AFTER);
-    if (me?.session === undefined || to === null) return;
-    sessionStorage.removeItem(AFTER);
-    if (to.startsWith('/') && !to.startsWith('//')) go(to);
+    // Who is in was led where they were going.
+    if (me?.session !== undefined) sessionStorage.removeItem(ASKED);
   }, [me]);
   useKeys(place.path === '/shared' ? undefined : go);
 
