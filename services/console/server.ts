@@ -24,7 +24,7 @@ import { problemOf } from './problem.ts';
 import { type ConsoleSignIn, OperatorProvider, PENDING_MS } from './provider.ts';
 import * as reads from './reads.ts';
 import { cookie, cookieIn, type Session, type SessionRows, Sessions } from './sessions.ts';
-import { pageOf, SharedLinks } from './shared.ts';
+import { type LinkRows, pageOf, SharedLinks } from './shared.ts';
 import type { Me, SettingView, SharedPage } from './types.ts';
 
 export interface ConsoleOptions {
@@ -36,7 +36,7 @@ export interface ConsoleOptions {
   /** The operator's side of the gRPC door, on loopback. */
   door: Address;
   operatorKey: string;
-  sessions: SessionRows;
+  sessions: SessionRows & LinkRows;
   signIn: ConsoleSignIn | undefined;
   dialler: Dialler;
   now: () => number;
@@ -99,7 +99,7 @@ const MOST_CONNECTIONS = 500;
 const CERT_MS = 60_000;
 
 interface Parts extends Omit<ConsoleOptions, 'sessions'> {
-  rows: SessionRows;
+  rows: SessionRows & LinkRows;
   place: Place;
   sessions: Sessions;
   shared: SharedLinks;
@@ -254,7 +254,7 @@ const SHARED: ReadonlySet<string> = new Set(PATHS.filter((path) => /^\/api\/shar
 async function answerShared(
   request: IncomingMessage,
   response: ServerResponse,
-  { place, shared, opened, operatorKey, now, live, settings }: Parts,
+  { place, rows, shared, opened, operatorKey, now, live, settings }: Parts,
   url: URL,
 ): Promise<void> {
   const { pathname: path, searchParams } = url;
@@ -271,13 +271,25 @@ async function answerShared(
   checkSite(request);
   const page = shared.of(request, searchParams.get('link') ?? '');
   if (!page) throw signedOut();
+  const stands = async (): Promise<boolean> => now() < page.ends && (await rows.linkStands(page.id));
+  // Not even which page it was is said of one that was taken back.
+  if (!(await stands())) {
+    response.setHeader('set-cookie', shared.forget(page));
+    throw new GatewayError('party.unknown', 'This link is over, or was taken back: ask for another.', {
+      where: 'link',
+    });
+  }
   const ask = opened.as(operatorKey, page.id);
   const read = READS[`/api${page.page}`]!;
   const query = new URLSearchParams(page.query.map(({ name, value }): [string, string] => [name, value]));
   // In which language it is told is the reader's own.
   if (searchParams.get('lang') === 'en') query.set('lang', 'en');
   const answer = (): Promise<unknown> => read(ask, query, now(), { settings });
-  if (path === '/api/shared/live') return live.open(response, async () => now() < page.ends, answer);
+  if (path === '/api/shared/live') {
+    // A page that is read once still hears that its link is over.
+    const isEndOnly = searchParams.get('only') === 'end';
+    return live.open(response, stands, isEndOnly ? async () => ({ ends: page.ends }) : answer);
+  }
   if (path === '/api/shared/read') return sendJson(response, await answer());
   if (path === '/api/shared/open')
     throw new GatewayError('wire.invalid', 'This address takes what is sent by POST.', { where: 'path' });

@@ -286,14 +286,18 @@ describe('a link to one page', () => {
     expect(listed).toMatchObject({ page: '/flows', opened: expect.any(Number) });
     expect(JSON.stringify(listed)).not.toContain(link.secret);
     expect((await operator.post('/api/links/end', { link: link.link }, operator.token)).status).toBe(200);
-    for (;;) {
-      const { value } = await stream.next();
-      if (value!.event === 'fault') {
-        expect(value!.data).toMatchObject({ code: 'party.unknown' });
-        break;
-      }
-    }
-    await stream.return(undefined);
+    // A page that is open is told so, and its stream ends.
+    const last: string[] = [];
+    for await (const { event } of stream) last.push(event);
+    expect(last.at(-1)).toBe('ended');
+    // Nor is its own browser told any more which page it was; it forgets the link.
+    const asked = await one.get(`/api/shared?link=${link.link}`);
+    expect([asked.status, asked.body.code, asked.text]).toEqual([
+      401,
+      'party.unknown',
+      expect.not.stringContaining('ord-1'),
+    ]);
+    expect(asked.cookies).toEqual([expect.stringMatching(/-shared-[\w-]{16}=; .*Max-Age=0$/)]);
     expect((await read()).status).toBe(401);
     expect((await opened(link)).answer.body.code).toBe('party.unknown');
   });

@@ -18,10 +18,9 @@ import { ReadinessPage } from './pages/readiness.tsx';
 import { ReconciledPage } from './pages/reconciled.tsx';
 import { ReplayPage } from './pages/replay.tsx';
 import { SettingsPage } from './pages/settings.tsx';
-import { LinksPage, linkOver, Share, Shared } from './pages/shared.tsx';
+import { LinkOver, LinksPage, Share, Shared } from './pages/shared.tsx';
 import { ASKED, SignInPage } from './pages/sign-in.tsx';
 import { WhyPage } from './pages/why.tsx';
-import { Wrong } from './ui.tsx';
 import { ones, type Word, words } from './words.ts';
 
 interface Place {
@@ -200,10 +199,7 @@ export function App() {
       <main id="main" tabIndex={-1} ref={heading}>
         {isShared ? (
           isOver ? (
-            <section class="narrow">
-              <h1>{say('shared')}</h1>
-              <Wrong problem={linkOver} />
-            </section>
+            <LinkOver />
           ) : (
             <Shared>
               {({ page }, query) => (

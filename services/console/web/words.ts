@@ -94,6 +94,12 @@ export const words = {
   share_once: ['De link; hij wordt niet nog eens getoond', 'The link; it is not shown again'],
   shared: ['Gedeelde pagina', 'Shared page'],
   shared_read_only: ['Met u gedeeld, alleen om te lezen, tot', 'Shared with you, to read only, until'],
+  link_over: ['Deze link is voorbij', 'This link is over'],
+  link_over_why: ['Hij is verlopen of ingetrokken.', 'It has ended, or was taken back.'],
+  link_over_do: [
+    'Wat u ermee zag, wordt hier niet meer getoond. Hebt u het nog nodig, vraag dan wie u de link stuurde om een nieuwe.',
+    'What you saw by it is not shown here any more. If you still need it, ask who sent you the link for another.',
+  ],
   settings: ['Instellingen', 'Settings'],
   settings_hint: [
     'Zoals deze gateway gestart is. Veranderen gaat in de omgeving of het bestand van --config, en dan opnieuw starten.',
