@@ -2966,6 +2966,15 @@ describe('console', () => {
     expect([exit, at]).toEqual([0, 'http://127.0.0.1:8081/sign-in']);
     expect(readConsoleLink('eduk_operator_0123456789abcdef0123456789abcdef', link!, NOW)).toBeDefined();
   });
+  test('and one that leads to a page', async () => {
+    answer('status', {});
+    for (const to of ['/flow?id=x-1', 'http://localhost:8081/flow?id=x-1'])
+      expect((await eduk(`console --to ${to} --json`)).json.url).toMatch(
+        /^http:\/\/127\.0\.0\.1:8081\/sign-in\?to=%2Fflow%3Fid%3Dx-1#.{60,}$/,
+      );
+    for (const to of ['//evil.example/flow', 'https://evil.example/flow', 'flow'])
+      expect([to, (await eduk(`console --to ${to}`)).exit]).toEqual([to, 2]);
+  });
   test('makes a link to one page, lists what is shared, and ends a link', async () => {
     const link = {
       linkId: 'AbCdEfGhIjKlMnOp',
@@ -2982,6 +2991,23 @@ describe('console', () => {
     expect(asked['makeLink']).toMatchObject({ page: '/flow', hours: 0 });
     for (const wrong of ['--to flow', '--to //evil.example/x', '--to /flow --hours 337', '--to /flow --hours 0', ''])
       expect([wrong, (await eduk(`console link ${wrong}`)).exit]).toEqual([wrong, 2]);
+    // Its own address under any of its names; another's is a mistake, and not its path here.
+    asked['makeLink'] = undefined;
+    for (const host of [
+      'evil.example',
+      '127.0.0.1:9999',
+      '127.0.0.1.evil.example:8081',
+      'x@evil.example',
+      '127.0.0.1',
+    ]) {
+      const { exit, err } = await eduk(`console link --to http://${host}/flow?id=x-1`);
+      expect([host, exit, err]).toEqual([host, 2, expect.stringMatching(/another host.*http:\/\/127\.0\.0\.1:8081/s)]);
+    }
+    for (const to of ['https://127.0.0.1:8081/flow', '/\\evil.example/flow', 'javascript:alert(1)'])
+      expect([to, (await eduk(`console link --to ${to}`)).exit]).toEqual([to, 2]);
+    expect(asked['makeLink']).toBeUndefined();
+    expect((await eduk('console link --to http://localhost:8081/flow?id=x-1')).exit).toBe(0);
+    expect(asked['makeLink']).toMatchObject({ page: '/flow', query: [{ name: 'id', value: 'x-1' }] });
     answer('listLinks', { links: [link] });
     expect((await eduk('console links')).out).toMatch(/AbCdEfGhIjKlMnOp\s+\/flow\?id=x-1\s.*never/);
     answer('endLink', {});

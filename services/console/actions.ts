@@ -71,7 +71,7 @@ export const actions: Readonly<Record<string, Action>> = {
         reconciled: text('reconciled'),
       },
     });
-    return replayed(flowId, decision);
+    return decidedOf(flowId, decision);
   },
   '/api/replays/run': async (ask, text, given) => {
     const errors = text('errors');
@@ -81,15 +81,35 @@ export const actions: Readonly<Record<string, Action>> = {
       ...(errors === '' ? {} : { mostErrors: numberIn(text, 'errors') }),
       confirm: given['second'] === true,
     });
-    return { ...replayed(flowId, decision), waits: replay?.state === 'asked' };
+    return { ...decidedOf(flowId, decision), waits: replay?.state === 'asked' };
   },
   '/api/replays/stop': async (ask, text) => {
     const { flowId, decision } = await ask('stopReplay', { jobId: text('replay') });
-    return replayed(flowId, decision);
+    return decidedOf(flowId, decision);
   },
   '/api/reconciled/ask': async (ask, text) => {
     await ask('reconcile', { partyOin: text('party'), schoolOin: text('school') });
     return done;
+  },
+  '/api/freezes/set': async (ask, text, given) => {
+    const school = text('school').toUpperCase();
+    const { flowId, decision, unchanged } = await ask('setFreeze', {
+      schoolOin: isBrin(school) ? schoolOin(school) : school,
+      partyOin: text('party'),
+      all: given['all'] === true,
+      from: text('from'),
+      until: text('until'),
+      reason: text('reason'),
+    });
+    return { ...decidedOf(flowId, decision), ...(unchanged ? { stood: true } : {}) };
+  },
+  '/api/freezes/end': async (ask, text, given) => {
+    const { flowId, decision, freeze } = await ask('endFreeze', {
+      freezeId: text('freeze'),
+      confirm: given['second'] === true,
+    });
+    const came = decidedOf(flowId, decision);
+    return { ...came, waits: freeze?.endedMs === 0n && freeze.endAskedBy !== '' };
   },
   '/api/links/make': async (ask, text) => {
     const { link, secret } = await ask('makeLink', { ...placeIn(text('to')), hours: numberIn(text, 'hours') });
@@ -111,7 +131,7 @@ function placeIn(to: string): { page: string; query: { name: string; value: stri
   return { page: pathname, query: query.filter(({ value }) => value !== '') };
 }
 
-function replayed(flow: string, decision: Decision | undefined): Done {
+function decidedOf(flow: string, decision: Decision | undefined): Done {
   if (decision && decision.code !== '') throw refusal(decision.code, decision.told);
   return { ...done, flow, decided: decision !== undefined };
 }

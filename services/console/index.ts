@@ -1,7 +1,8 @@
 export { actions } from './actions.ts';
 export { openDoor } from './door.ts';
+export { PAGES } from './places.ts';
 export type { ConsoleSignIn } from './provider.ts';
 export { remediesNl } from './remedies.ts';
-export { type Console, type ConsoleOptions, PAGES, PATHS, startConsole } from './server.ts';
+export { type Console, type ConsoleOptions, PATHS, startConsole } from './server.ts';
 export type { SessionRows } from './sessions.ts';
 export type * from './types.ts';

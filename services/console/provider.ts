@@ -33,6 +33,8 @@ interface Pending {
   state: string;
   nonce: string;
   verifier: string;
+  /** The page that was asked for: where it leads. */
+  to: string;
   untilMs: number;
 }
 
@@ -66,11 +68,11 @@ export class OperatorProvider {
     this.#now = now;
   }
 
-  /** Where the browser is sent, and what it keeps meanwhile. Faults: peer.unavailable. */
-  async begin(redirectUri: string): Promise<{ url: URL; browser: string }> {
+  /** Where the browser is sent, and what it keeps meanwhile, with the page that was asked for. Faults: peer.unavailable. */
+  async begin(redirectUri: string, to: string): Promise<{ url: URL; browser: string }> {
     const configuration = await this.#configuration();
     const [state, nonce, verifier] = [randomState(), randomNonce(), randomPKCECodeVerifier()];
-    const pending: Pending = { state, nonce, verifier, untilMs: this.#now() + PENDING_MS };
+    const pending: Pending = { state, nonce, verifier, to, untilMs: this.#now() + PENDING_MS };
     const browser = Buffer.from(this.#seals.seal('sign-in', '', pending)).toString('base64url');
     const url = buildAuthorizationUrl(configuration, {
       redirect_uri: redirectUri,
@@ -87,8 +89,7 @@ export class OperatorProvider {
   async finish(current: URL, browser: string | undefined): Promise<{ bearer: string; untilMs: number }> {
     const again = () => new GatewayError('party.unknown', 'This sign-in was not begun here, or was used before.');
     const state = current.searchParams.get('state') ?? '';
-    const kept = this.#seals.open('sign-in', '', Buffer.from(browser ?? '', 'base64url'));
-    const pending = kept as Pending | undefined;
+    const pending = this.#pending(browser);
     if (!pending || pending.untilMs <= this.#now() || pending.state !== state) throw again();
     // Whatever comes of it, it is not taken twice, at any door.
     if (!(await this.#rows.once(state, pending.untilMs))) throw again();
@@ -104,6 +105,15 @@ export class OperatorProvider {
     } catch (thrown) {
       throw faultOf(thrown);
     }
+  }
+
+  /** The page for which a sign-in was begun that this browser keeps; undefined = it keeps none of ours. */
+  asked(browser: string | undefined): string | undefined {
+    return this.#pending(browser)?.to;
+  }
+
+  #pending(browser: string | undefined): Pending | undefined {
+    return this.#seals.open('sign-in', '', Buffer.from(browser ?? '', 'base64url')) as Pending | undefined;
   }
 
   async #configuration(): Promise<Configuration> {

@@ -3,18 +3,22 @@
  * a school's own words and stand on no page.
  */
 import {
+  dutchMoment,
   endOfDutchDay,
   type Fault,
   faults,
+  freezeEnd,
+  frozen,
   GatewayError,
   isBrin,
   isDay,
   isFault,
+  LONGEST_FREEZE_MS,
   schoolOin,
   startOfDutchDay,
 } from '#kernel';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
-import { type Mandate, MandateState, Role, Service } from '#proto/eduk/core/v1/party';
+import { type Freeze, type Mandate, MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import type { EndpointStatus } from '#proto/eduk/delivery/v1/delivery';
 import type { Blocker as GatewayBlocker, ReadinessCause, ReadinessCount } from '#proto/eduk/gateway/v1/flow';
 import type { Score } from '#proto/eduk/gateway/v1/party';
@@ -42,7 +46,7 @@ function textIn(query: Query, name: string): string {
 }
 
 /** A day of a query as a moment; none = 0. Faults: wire.invalid. */
-function momentIn(query: Query, name: string, of: (day: string) => number): bigint {
+function momentOfDay(query: Query, name: string, of: (day: string) => number): bigint {
   const day = textIn(query, name);
   if (day !== '' && !isDay(day)) throw new GatewayError('wire.invalid', 'This is no day.', { where: name });
   return BigInt(day === '' ? 0 : of(day));
@@ -113,13 +117,18 @@ function alertsIn({ alerts, names }: ListAlertsResponse): page.AlertView[] {
 /** A freeze that begins within so many days is shown. */
 const COMING_MS = 7 * 86_400_000;
 
+/** Of whom it is; neither is of all. */
+const scopeOf = ({ schoolOin, partyOin }: Pick<Freeze, 'schoolOin' | 'partyOin'>, nameOf: Names) => ({
+  ...(schoolOin === '' ? {} : { school: nameOf(schoolOin) }),
+  ...(partyOin === '' ? {} : { party: nameOf(partyOin) }),
+});
+
 function freezesIn({ freezes, names }: ListFreezesResponse, now: number): page.FreezeLine[] {
   const nameOf = namesIn(names);
   return freezes
     .map(({ freeze, state }) => ({
       id: freeze!.freezeId,
-      ...(freeze!.schoolOin === '' ? {} : { school: nameOf(freeze!.schoolOin) }),
-      ...(freeze!.partyOin === '' ? {} : { party: nameOf(freeze!.partyOin) }),
+      ...scopeOf(freeze!, nameOf),
       from: numberOf(freeze!.fromMs),
       until: numberOf(freeze!.untilMs),
       reason: freeze!.reason,
@@ -183,7 +192,8 @@ export async function overview(ask: Ask, _query: Query, now: number): Promise<pa
   }
   for (const one of seen.refusals) {
     method(one.method).refused += one.times;
-    if (one.partyOin !== '') party(one.partyOin).refused += one.times;
+    // What an operator was refused is no party's.
+    if (one.partyOin !== '' && one.partyOin !== 'operator') party(one.partyOin).refused += one.times;
   }
   for (const one of parked.rows) party(one.partyOin).waiting += numberOf(one.rows);
   const standards = new Map<string, page.Overview['standards'][number]>();
@@ -502,8 +512,8 @@ export async function dead(ask: Ask, query: Query): Promise<page.Dead> {
     partyOin: textIn(query, 'party'),
     schoolOin: schoolIn(query),
     code: textIn(query, 'code'),
-    fromMs: momentIn(query, 'from', startOfDutchDay),
-    untilMs: momentIn(query, 'until', endOfDutchDay),
+    fromMs: momentOfDay(query, 'from', startOfDutchDay),
+    untilMs: momentOfDay(query, 'until', endOfDutchDay),
   });
   const nameOf = namesIn(names);
   return {
@@ -933,5 +943,104 @@ export async function preflight(ask: Ask, query: Query): Promise<page.PreflightV
       body: one.body,
     })),
     cursor: seen?.cursor ?? '',
+  };
+}
+
+const freezeOf = ({ freeze, state }: ListFreezesResponse['freezes'][number], nameOf: Names): page.FreezeView => ({
+  id: freeze!.freezeId,
+  ...scopeOf(freeze!, nameOf),
+  from: numberOf(freeze!.fromMs),
+  until: numberOf(freeze!.untilMs),
+  reason: freeze!.reason,
+  state,
+  by: nameOf(freeze!.byOin),
+  person: freeze!.byPerson.slice(0, 8),
+  set: numberOf(freeze!.setMs),
+  ended: numberOf(freeze!.endedMs),
+  endAsked: freeze!.endAskedBy !== '' && freeze!.endedMs === 0n,
+});
+
+/** What holds first, then what is to come, then what is over; of one state by when it begins. */
+const FREEZE_STATES = ['holds', 'to_come', 'ended', 'over'];
+const MOST_FREEZES = 200;
+
+export async function freezes(ask: Ask, query: Query): Promise<page.FreezeView[]> {
+  const asked = { schoolOin: schoolIn(query), partyOin: textIn(query, 'party'), past: query.get('past') === 'yes' };
+  const { freezes: all, names } = await ask('listFreezes', asked);
+  const nameOf = namesIn(names);
+  const rank = ({ state }: page.FreezeView): number => Math.min(2, FREEZE_STATES.indexOf(state));
+  return all
+    .map((one) => freezeOf(one, nameOf))
+    .sort((a, b) => rank(a) - rank(b) || (rank(a) === 2 ? b.from - a.from : a.from - b.from))
+    .slice(0, MOST_FREEZES);
+}
+
+/** A day, or a moment of one, of the Netherlands; of `until` a day is the last one. Faults: wire.invalid. */
+function momentIn(query: Query, name: 'from' | 'until', now: number): number {
+  const text = textIn(query, name);
+  if (text === '' && name === 'from') return now;
+  const isUntil = name === 'until';
+  const ms = isDay(text) ? (isUntil ? endOfDutchDay : startOfDutchDay)(text) : dutchMoment(text, isUntil);
+  if (ms === undefined)
+    throw new GatewayError('wire.invalid', 'Say a day, YYYY-MM-DD, or a moment, YYYY-MM-DDTHH:MM.', { where: name });
+  return ms;
+}
+
+/** Nothing is set: what a freeze would come to, of what stands now. Faults: wire.invalid. */
+export async function freezePreview(ask: Ask, query: Query, now: number): Promise<page.FreezePreview> {
+  const scope = { schoolOin: schoolIn(query), partyOin: textIn(query, 'party') };
+  if ((query.get('all') === 'yes') === (scope.schoolOin !== '' || scope.partyOin !== ''))
+    throw new GatewayError('wire.invalid', 'A freeze is of a school, of a party, of a party at a school, or of all.');
+  const fromMs = Math.max(now, momentIn(query, 'from', now));
+  const untilMs = momentIn(query, 'until', now);
+  if (untilMs <= fromMs)
+    throw new GatewayError('wire.invalid', 'A freeze ends after it begins, and not in the past.', { where: 'until' });
+  if (untilMs - fromMs > LONGEST_FREEZE_MS)
+    throw new GatewayError('wire.invalid', 'A freeze lasts 92 days at most.', { where: 'until' });
+  const [{ freezes: all, names }, { replays: some, names: served }, { changes, names: moved }, named] =
+    await Promise.all([
+      ask('listFreezes', scope),
+      ask('listReplays', {}),
+      ask('listSchoolChanges', { schoolOin: scope.schoolOin }),
+      namesOf(ask, [scope.schoolOin, scope.partyOin]),
+    ]);
+  const nameOf = namesIn([...names, ...served, ...moved]);
+  const wanted = { freezeId: '', ...scope, fromMs, untilMs, endedMs: 0, reason: '' };
+  const facts = all.map(({ freeze }) => ({
+    ...freeze!,
+    fromMs: numberOf(freeze!.fromMs),
+    untilMs: numberOf(freeze!.untilMs),
+    endedMs: numberOf(freeze!.endedMs),
+  }));
+  const [schools, parties] = [scope.schoolOin, scope.partyOin].map((oin) => (oin === '' ? [] : [oin]));
+  const act = { kind: 'withdraw', schools: schools!, parties: parties!, atMs: fromMs } as const;
+  const stops = (kind: 'replay' | 'move', about: { schools: string[]; parties: string[] }): boolean =>
+    frozen([wanted], { kind, ...about, atMs: fromMs }) !== undefined;
+  return {
+    ...scopeOf(scope, named),
+    from: fromMs,
+    until: untilMs,
+    goesOn: frozen([...facts, wanted], act)!.untilMs,
+    beside: all
+      .filter((_, i) => facts[i]!.fromMs < untilMs && freezeEnd(facts[i]!) > fromMs)
+      .map((one) => freezeOf(one, nameOf)),
+    replays: some
+      .filter(
+        ({ state, selection }) =>
+          state === 'running' &&
+          stops('replay', {
+            schools: selection!.schoolOin === '' ? [] : [selection!.schoolOin],
+            parties: [selection!.partyOin],
+          }),
+      )
+      .map(({ jobId, selection }) => ({ id: jobId, party: nameOf(selection!.partyOin) })),
+    changes: changes
+      .filter(
+        ({ state, onDay, schoolOin: from, toSchoolOin: to }) =>
+          state === 'planned' &&
+          startOfDutchDay(onDay) < untilMs &&
+          stops('move', { schools: [from, to], parties: [] }),
+      )
+      .map(({ schoolOin: from, toSchoolOin: to, onDay }) => ({ school: nameOf(from), to: nameOf(to), day: onDay })),
   };
 }

@@ -13,7 +13,7 @@ export const remediesNl: Readonly<Record<string, string>> = {
   'count.used_up': 'De koper bestelt meer licenties, of de verkoper trekt ongebruikte in.',
   'hold.pending': 'Iemand van de school bekijkt het verschil en keurt goed of wijst af.',
   'freeze.holds':
-    'Niemand hoeft iets te doen: het gaat vanzelf verder als de bevriezing voorbij is. Eerder: eduk freeze list, eduk freeze end.',
+    'Niemand hoeft iets te doen: het gaat vanzelf verder als de bevriezing voorbij is. Eerder: beëindig de bevriezing op de pagina Bevriezingen, of met eduk freeze end.',
   'gateway.bug': 'Wij kijken naar de vastgelopen sleutel en pakken hem weer op.',
   'gateway.clear_data': 'Wij kijken naar de vastgelopen sleutel.',
   'entitlement.not_started': 'Wacht op de eerste dag, of de verkoper laat eerder beginnen.',

@@ -19,11 +19,12 @@ import { readAssets } from './assets.ts';
 import { type Ask, type OperatorDoor, openDoor } from './door.ts';
 import { checkChange, checkHost, checkSite, checkToken, headers, isLocal, type Place } from './guard.ts';
 import { Live } from './live.ts';
+import { askedIn, PAGES, pageAsked } from './places.ts';
 import { problemOf } from './problem.ts';
 import { type ConsoleSignIn, OperatorProvider, PENDING_MS } from './provider.ts';
 import * as reads from './reads.ts';
 import { cookie, cookieIn, type Session, type SessionRows, Sessions } from './sessions.ts';
-import { pageOf, SharedLinks } from './shared.ts';
+import { type LinkRows, pageOf, SharedLinks } from './shared.ts';
 import type { Me, SettingView, SharedPage } from './types.ts';
 
 export interface ConsoleOptions {
@@ -35,7 +36,7 @@ export interface ConsoleOptions {
   /** The operator's side of the gRPC door, on loopback. */
   door: Address;
   operatorKey: string;
-  sessions: SessionRows;
+  sessions: SessionRows & LinkRows;
   signIn: ConsoleSignIn | undefined;
   dialler: Dialler;
   now: () => number;
@@ -67,6 +68,8 @@ const READS: Readonly<
   '/api/replays': (ask) => reads.replays(ask),
   '/api/access': reads.access,
   '/api/reconciled': reads.reconciled,
+  '/api/freezes': reads.freezes,
+  '/api/freezes/preview': reads.freezePreview,
   '/api/links': (ask) => reads.links(ask),
   '/api/parties': reads.parties,
   '/api/party': reads.party,
@@ -74,27 +77,6 @@ const READS: Readonly<
   '/api/settings': async (ask, _query, _now, { settings }) => (await ask('status', {})) && settings,
 };
 
-/** Addresses of pages: a link that a colleague opens. The page itself finds out what to show. */
-export const PAGES: readonly string[] = [
-  '/',
-  '/launches',
-  '/readiness',
-  '/preflight',
-  '/flows',
-  '/flow',
-  '/why',
-  '/holds',
-  '/dead',
-  '/replay',
-  '/reconciled',
-  '/access',
-  '/parties',
-  '/party',
-  '/settings',
-  '/links',
-  '/sign-in',
-  '/shared',
-];
 /** All paths that answer besides pages and what they are made of. */
 export const PATHS: readonly string[] = [
   '/api/me',
@@ -118,7 +100,7 @@ const MOST_CONNECTIONS = 500;
 const CERT_MS = 60_000;
 
 interface Parts extends Omit<ConsoleOptions, 'sessions'> {
-  rows: SessionRows;
+  rows: SessionRows & LinkRows;
   place: Place;
   sessions: Sessions;
   shared: SharedLinks;
@@ -216,7 +198,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, parts:
     // A person who mistypes an address is told so by a page; what loads pages is told as before.
     if (!PATHS.includes(path) && !path.startsWith('/api/') && request.headers.accept?.includes('text/html'))
       return send(response, 404, 'text/html; charset=utf-8', assets.page);
-    if (path === '/sign-in/provider') return beginAtProvider(response, parts);
+    if (path === '/sign-in/provider') return beginAtProvider(response, parts, url);
     if (path === '/sign-in/callback') return finishAtProvider(request, response, parts, url);
   }
   if (SHARED.has(path)) return answerShared(request, response, parts, url);
@@ -276,7 +258,7 @@ const SHARED: ReadonlySet<string> = new Set(PATHS.filter((path) => /^\/api\/shar
 async function answerShared(
   request: IncomingMessage,
   response: ServerResponse,
-  { place, shared, opened, operatorKey, now, live, settings }: Parts,
+  { place, rows, shared, opened, operatorKey, now, live, settings }: Parts,
   url: URL,
 ): Promise<void> {
   const { pathname: path, searchParams } = url;
@@ -293,13 +275,25 @@ async function answerShared(
   checkSite(request);
   const page = shared.of(request, searchParams.get('link') ?? '');
   if (!page) throw signedOut();
+  const stands = async (): Promise<boolean> => now() < page.ends && (await rows.linkStands(page.id));
+  // Not even which page it was is said of one that was taken back.
+  if (!(await stands())) {
+    response.setHeader('set-cookie', shared.forget(page));
+    throw new GatewayError('party.unknown', 'This link is over, or was taken back: ask for another.', {
+      where: 'link',
+    });
+  }
   const ask = opened.as(operatorKey, page.id);
   const read = READS[`/api${page.page}`]!;
   const query = new URLSearchParams(page.query.map(({ name, value }): [string, string] => [name, value]));
   // In which language it is told is the reader's own.
   if (searchParams.get('lang') === 'en') query.set('lang', 'en');
   const answer = (): Promise<unknown> => read(ask, query, now(), { settings });
-  if (path === '/api/shared/live') return live.open(response, async () => now() < page.ends, answer);
+  if (path === '/api/shared/live') {
+    // A page that is read once still hears that its link is over.
+    const isEndOnly = searchParams.get('only') === 'end';
+    return live.open(response, stands, isEndOnly ? async () => ({ ends: page.ends }) : answer);
+  }
   if (path === '/api/shared/read') return sendJson(response, await answer());
   if (path === '/api/shared/open')
     throw new GatewayError('wire.invalid', 'This address takes what is sent by POST.', { where: 'path' });
@@ -347,9 +341,13 @@ async function signIn(request: IncomingMessage, response: ServerResponse, parts:
 const PENDING = '__Host-eduk-console-sign-in';
 const callbackOf = ({ place }: Parts): string => `${place.origin}/sign-in/callback`;
 
-async function beginAtProvider(response: ServerResponse, parts: Parts): Promise<void> {
+/** `to` in the query: the page that was asked for; it goes along sealed in the browser, and the provider never sees it. */
+async function beginAtProvider(response: ServerResponse, parts: Parts, { searchParams }: URL): Promise<void> {
   if (!parts.provider) throw new GatewayError('state.missing', 'Nobody signs in at a provider here.');
-  const { url, browser } = await parts.provider.begin(callbackOf(parts));
+  const { url, browser } = await parts.provider.begin(
+    callbackOf(parts),
+    pageAsked(searchParams.get('to'), parts.place.origin),
+  );
   redirect(response, url.href, [cookie(PENDING, browser, 'Lax', PENDING_MS / 1000)]);
 }
 
@@ -361,18 +359,20 @@ async function finishAtProvider(
   url: URL,
 ): Promise<void> {
   const gone = cookie(PENDING, '', 'Lax', 0);
+  const kept = cookieIn(request, PENDING);
+  const to = pageAsked(parts.provider?.asked(kept), parts.place.origin);
   try {
     if (!parts.provider) throw new GatewayError('state.missing');
     const current = new URL(callbackOf(parts));
     current.search = url.search;
-    const { bearer, untilMs } = await parts.provider.finish(current, cookieIn(request, PENDING));
+    const { bearer, untilMs } = await parts.provider.finish(current, kept);
     // Whoever has no role here is told so now, and has no session.
     await parts.opened.as(bearer)('status', {});
-    redirect(response, '/', [await parts.sessions.open(request, bearer, false, untilMs), gone]);
+    redirect(response, to, [await parts.sessions.open(request, bearer, false, untilMs), gone]);
     log('info', 'console_signed_in_at_provider');
   } catch (thrown) {
     const { fault } = asGatewayError(thrown);
-    redirect(response, `/sign-in?wrong=${fault}`, [gone]);
+    redirect(response, `/sign-in?wrong=${fault}${askedIn(to, '&')}`, [gone]);
   }
 }
 

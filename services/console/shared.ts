@@ -1,6 +1,7 @@
 /**
  * Who opened a link to one page: its browser keeps which page that is, sealed under the operator's key, in a cookie of that link alone. A
- * session of an operator in the same browser is another cookie, and each link is one of its own. Whether a link still stands the door says.
+ * session of an operator in the same browser is another cookie, and each link is one of its own. Whether a link still stands its row says,
+ * before a browser is told anything.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Seals } from '#kernel';
@@ -10,6 +11,12 @@ import type { LinkView } from './types.ts';
 
 const ID = /^[\w-]{16}$/;
 const PURPOSE = 'shared page';
+
+/** Where links are kept, so that one that is taken back is over at all doors. */
+export interface LinkRows {
+  /** Neither over nor taken back. */
+  linkStands(linkId: string): Promise<boolean>;
+}
 
 export const pageOf = ({ linkId, page, query, madeMs, endsMs, openedMs }: PageLink): LinkView => ({
   id: linkId,
@@ -37,6 +44,11 @@ export class SharedLinks {
     const sealed = Buffer.from(this.#seals.seal(PURPOSE, link.id, link)).toString('base64url');
     const lastsS = Math.max(1, Math.floor((link.ends - this.#now()) / 1000));
     return cookie(`${this.#name}-${link.id}`, sealed, 'Strict', lastsS);
+  }
+
+  /** The cookie that takes that of a link away, which is over. */
+  forget(link: LinkView): string {
+    return cookie(`${this.#name}-${link.id}`, '', 'Strict', 0);
   }
 
   /** Which page this browser opened by this link; undefined = it did not, or the link is over by its own time. */

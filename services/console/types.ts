@@ -95,6 +95,37 @@ export interface FreezeLine {
   holds: boolean;
 }
 
+/** A freeze, as its own page shows it. */
+export interface FreezeView extends Omit<FreezeLine, 'holds'> {
+  /** `holds`, `to_come`, `over` or `ended` (early). */
+  state: string;
+  /** Who set it. */
+  by: Named;
+  /** Which person, in eight characters that are nobody's name; empty = the operator's key. */
+  person: string;
+  set: number;
+  /** When it was ended early; 0 = it was not. */
+  ended: number;
+  /** One person ended it; another one has to. */
+  endAsked: boolean;
+}
+
+/** What a freeze would come to, and what stands now that it would stop. */
+export interface FreezePreview {
+  school?: Named;
+  party?: Named;
+  from: number;
+  until: number;
+  /** When what waits for it goes on: later than `until` where another freeze holds by then. */
+  goesOn: number;
+  /** Others that hold or come for the same, in that time. */
+  beside: FreezeView[];
+  /** Replays that run and would rest. */
+  replays: { id: string; party: Named }[];
+  /** Changes of schools that are planned for that time, and would begin after it. */
+  changes: { school: Named; to: Named; day: string }[];
+}
+
 export interface Overview {
   at: number;
   /** Worst first. */
@@ -374,6 +405,8 @@ export interface Done {
   rows: number;
   /** A second person has to do it too. */
   waits?: boolean;
+  /** The same stood already. */
+  stood?: boolean;
   /** To a page, with its secret; told once. */
   link?: string;
 }

@@ -1,12 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Services } from './submission.ts';
 
-/** Rows of sessions of the operators' console, and what was taken once; the console is in this process, the rows are anywhere. */
+/** Rows of sessions of the operators' console and of links to its pages, and what was taken once; the console is in this process, the rows are anywhere. */
 export interface ConsoleSessions {
   open(digest: Uint8Array, sealed: Uint8Array, endsMs: number): Promise<void>;
   find(digest: Uint8Array, look: boolean): Promise<Uint8Array>;
   end(digest: Uint8Array): Promise<void>;
   once(name: string, untilMs: number): Promise<boolean>;
+  /** Whether this link to a page is neither over nor taken back. */
+  linkStands(linkId: string): Promise<boolean>;
 }
 
 /** Under which single-use names of the console stand beside those of parties. */
@@ -31,5 +33,8 @@ export const consoleSessions = (parties: Services['parties']): ConsoleSessions =
       claim: randomBytes(16),
     });
     return taken;
+  },
+  async linkStands(linkId) {
+    return (await parties.findLink({ linkId, digest: new Uint8Array() })).link !== undefined;
   },
 });

@@ -763,6 +763,35 @@ describe('the score of a sender', () => {
     expect([row!.accepted, row!.refused]).toEqual([1, {}]);
   });
 
+  test('is of parties: what an operator decides and is refused counts for nobody', async () => {
+    const { bench, client } = setUp();
+    const times = { orderId: '', productId: '', entitlementId: '', times: 1, atMs: BigInt(bench.now()) };
+    const note = { method: 'OperatorService/DecideHold', schoolOin: SCHOOL, code: 'state.missing', ...times };
+    await client.noteRefusals({
+      notes: [
+        { ...note, partyOin: 'operator' },
+        { ...note, partyOin: SELLER },
+      ],
+    });
+    const decision = { holdId: 'h', schoolOin: SCHOOL, approve: true };
+    for (const byOin of ['operator', SELLER]) {
+      const flowId = bench.submit('HoldDecisionSubmitted', { ...decision, byOin } as never, SCHOOL);
+      const told = { rosterId: 'r', holdId: '', schoolOin: SCHOOL, code: 'hold.pending', told: '' };
+      bench.submit('RosterRefused', { ...told, siteCode: '', administration: '' } as never, SCHOOL, { flowId });
+    }
+    const days = { fromDay: '2000-01-01', untilDay: '2100-01-01' };
+    const scored = async (partyOin: string) =>
+      (await client.listScores({ partyOin, ...days })).rows.flatMap(({ refused, refusedAtDoor }) =>
+        [...refused, ...refusedAtDoor].map(({ code }) => code),
+      );
+    expect(await scored(SELLER)).toEqual(['hold.pending', 'state.missing']);
+    expect(await scored('operator')).toEqual([]);
+    // It is still found among what doors refused.
+    expect(
+      (await client.listRefusals({ ...{ schoolOin: SCHOOL, orderId: '', productId: '' }, limit: 10 })).notes,
+    ).toHaveLength(2);
+  });
+
   test('counts what doors refused, and puts days older than two months together', async () => {
     const { bench, client } = setUp();
     const note = (code: string, times: number): RefusalNote => ({

@@ -15,6 +15,9 @@ const MOST_ROWS = 500;
 /** Rows of one party: so many lanes are there, each with its days and months. */
 const MOST_OF_PARTY = 50_000;
 
+/** What an operator asked for and was refused is between the operator and us: no party is the worse for it. */
+const hasScore = (party: string): boolean => party !== '' && party !== 'operator';
+
 type Writer = Pick<Unit, 'get' | 'list' | 'put' | 'remove'>;
 type Counts = Readonly<Record<string, number>>;
 
@@ -53,7 +56,7 @@ export function score(
   if (isNew) unit.gather(['accepted', acceptedMs, party, lane, method].join(BETWEEN), 1);
   const was = isNew ? undefined : refusalOf(before);
   const is = refusalOf(after);
-  if (was === is || party === '') return;
+  if (was === is || !hasScore(party)) return;
   const of = ['refused', dutchDay(acceptedMs), party, lane, ''].join(BETWEEN);
   if (is !== undefined) unit.gather(of + is, 1);
   if (was !== undefined) unit.gather(of + was, -1);
@@ -79,7 +82,7 @@ export function addScores(unit: Writer, accepted: readonly Accepted[], refused: 
     rows.set(name, sum(rows.get(name) ?? { party, lane, day, accepted: 0, refused: {}, lastMs: 0 }, more));
   };
   for (const { party, lane, acceptedMs, times } of accepted)
-    if (party !== '') note(party, lane, dutchDay(acceptedMs), { accepted: times, refused: {}, lastMs: acceptedMs });
+    if (hasScore(party)) note(party, lane, dutchDay(acceptedMs), { accepted: times, refused: {}, lastMs: acceptedMs });
   for (const { party, lane, day, code, times } of refused)
     note(party, lane, day, { accepted: 0, refused: { [code]: times }, lastMs: 0 });
   together(rows.values(), ({ party, lane, day, ...more }) => add(unit, party, lane, day, more));
@@ -90,7 +93,7 @@ const refusalOf = (flow: FlowTableRow): string | undefined =>
 
 /** Refused at a door: `times` messages of a party. */
 export function scoreAtDoor(unit: Writer, party: string, code: string, atMs: number, times: number): void {
-  if (party === '') return;
+  if (!hasScore(party)) return;
   add(unit, party, DOOR, dutchDay(atMs), { accepted: 0, refused: { [code]: times }, lastMs: 0 });
 }
 

@@ -24,6 +24,9 @@ export const freezeStops = {
 } as const;
 export type FreezeKind = keyof typeof freezeStops;
 
+/** What is called a freeze and lasts longer is a way of working. With an hour more, for the day on which clocks are set back. */
+export const LONGEST_FREEZE_MS = 92 * 86_400_000 + 3_600_000;
+
 /** Times are Unix milliseconds; `untilMs` and `endedMs` are the first moment at which it no longer holds. */
 export interface FreezeFact {
   freezeId: string;

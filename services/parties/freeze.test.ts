@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { testBench } from '#bus';
+import { LONGEST_FREEZE_MS } from '#kernel';
 import { Freeze } from '#proto/eduk/core/v1/party';
 import { FreezeSubmitted } from '#proto/eduk/events/v1/parties';
 import { PartiesServiceDefinition } from '#proto/eduk/parties/v1/parties';
-import { decideFreeze, LONGEST_FREEZE_MS } from './freeze.ts';
+import { decideFreeze } from './freeze.ts';
 import { parties } from './index.ts';
 
 const SCHOOL = '0000000700001AB00000';

@@ -1,11 +1,8 @@
 /** Freezes: set, and ended early. Pure. What one stops is told by `frozen` in the kernel. */
-import { freezeEnd, isPartyOin, isSchoolOin } from '#kernel';
+import { freezeEnd, isPartyOin, isSchoolOin, LONGEST_FREEZE_MS } from '#kernel';
 import { Freeze } from '#proto/eduk/core/v1/party';
 import type { FreezeSubmitted } from '#proto/eduk/events/v1/parties';
 import { type PartyEvent, refused } from './party.ts';
-
-/** What is called a freeze and lasts longer is a way of working. With an hour more, for the day on which clocks are set back. */
-export const LONGEST_FREEZE_MS = 92 * 86_400_000 + 3_600_000;
 
 /** Of what it is, for who reads the log: a school, else a party, else the whole. */
 export const freezeKey = ({ schoolOin, partyOin }: Pick<Freeze, 'schoolOin' | 'partyOin'>): string =>

@@ -33,7 +33,22 @@ export async function readConsole(sowing: Sowing): Promise<void> {
     const planted = (path: string, place: string): string =>
       sowing.plant(misplaced[turn++ % misplaced.length] as Kind, `console ${path}`, place).value;
     const query = (path: string): string =>
-      ['q', 'id', 'oin', 'party', 'reference', 'school', 'state', 'before', 'of', 'wrong', 'code', 'learner']
+      [
+        'q',
+        'id',
+        'oin',
+        'party',
+        'reference',
+        'school',
+        'state',
+        'before',
+        'of',
+        'wrong',
+        'code',
+        'learner',
+        'to',
+        'until',
+      ]
         .map((name) => `${name}=${encodeURIComponent(planted(path, `query ${name}`))}`)
         .join('&');
     for (const path of [...PAGES, ...PATHS]) {
@@ -54,6 +69,9 @@ export async function readConsole(sowing: Sowing): Promise<void> {
           'replay',
           'about',
           'other',
+          'freeze',
+          'reason',
+          'until',
         ].map((name) => [name, planted(path, `body ${name}`)]),
       );
       const { text } = await one.post(path, { ...body, approve: true }, one.token);
@@ -95,7 +113,7 @@ export async function readConsole(sowing: Sowing): Promise<void> {
     const list = await read('/api/parties');
     if (!(list.parties.length > 0)) problems.push('the console shows no party');
     if (!(dead.rows.length > 0)) problems.push('the console shows no dead letter');
-    for (const what of ['overview', 'flows', 'holds', 'dead', 'replays']) {
+    for (const what of ['overview', 'flows', 'holds', 'dead', 'replays', 'freezes']) {
       const stream = one.stream(`/api/live?of=${what}`);
       const { value } = await stream.next();
       looking.at('pages of the console', JSON.stringify(value));

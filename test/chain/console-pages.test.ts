@@ -194,8 +194,9 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
   test('the link signs in, once, and is gone from the address', async () => {
     const once = link();
     await page.goto(once);
-    await page.getByRole('heading', { level: 1, name: 'Overzicht' }).waitFor();
-    expect(page.url()).toBe(`${origin}/`);
+    // To the page that was asked for before.
+    await page.getByRole('heading', { level: 1, name: 'Gestrand' }).waitFor();
+    expect(page.url()).toBe(`${origin}/dead`);
     const [other, late] = await openPage();
     await late.goto(once);
     await late.getByRole('alert').waitFor();
@@ -371,6 +372,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await page.locator('tbody tr a').first().click();
     await page.getByRole('heading', { name: 'Hier stopte het' }).waitFor();
     await page.getByText('De uitgever publiceert het product').waitFor();
+    await page.getByText('Wacht op het product, dat nog geen uitgever publiceerde.').waitFor();
     await page.getByRole('img', { name: /De Leerlijst: OrderSubmitted/ }).waitFor();
     expect(await axeOf(page)).toEqual([]);
     await toldNobody(page);
@@ -380,6 +382,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await enter(late);
     await late.goto(page.url());
     await late.getByRole('heading', { name: 'This is where it stopped' }).waitFor();
+    await late.getByText('It waits for its product').waitFor();
     await shoot(late, 'flow-en');
     await other.close();
     await go('/flows?q=niets-van-dien-aard', /Berichten/);

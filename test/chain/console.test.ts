@@ -301,14 +301,18 @@ describe('a link to one page', () => {
     expect(listed).toMatchObject({ page: '/flows', opened: expect.any(Number) });
     expect(JSON.stringify(listed)).not.toContain(link.secret);
     expect((await operator.post('/api/links/end', { link: link.link }, operator.token)).status).toBe(200);
-    for (;;) {
-      const { value } = await stream.next();
-      if (value!.event === 'fault') {
-        expect(value!.data).toMatchObject({ code: 'party.unknown' });
-        break;
-      }
-    }
-    await stream.return(undefined);
+    // A page that is open is told so, and its stream ends.
+    const last: string[] = [];
+    for await (const { event } of stream) last.push(event);
+    expect(last.at(-1)).toBe('ended');
+    // Nor is its own browser told any more which page it was; it forgets the link.
+    const asked = await one.get(`/api/shared?link=${link.link}`);
+    expect([asked.status, asked.body.code, asked.text]).toEqual([
+      401,
+      'party.unknown',
+      expect.not.stringContaining('ord-1'),
+    ]);
+    expect(asked.cookies).toEqual([expect.stringMatching(/-shared-[\w-]{16}=; .*Max-Age=0$/)]);
     expect((await read()).status).toBe(401);
     expect((await opened(link)).answer.body.code).toBe('party.unknown');
   });
@@ -436,9 +440,12 @@ describe('operators of a provider', () => {
   const token = (roles: string[]) =>
     provider.signed({ iss: provider.issuer, aud: 'eduk', sub: 'somebody', exp: seconds() + 300, roles });
   /** As far as the address to come back to. */
-  async function atProvider(one: Browser, roles: string[]): Promise<string> {
-    const { status, headers } = await one.get('/sign-in/provider');
+  async function atProvider(one: Browser, roles: string[], to?: string): Promise<string> {
+    const asked = to === undefined ? '' : `?to=${encodeURIComponent(to)}`;
+    const { status, headers } = await one.get(`/sign-in/provider${asked}`);
     expect(status).toBe(303);
+    // The provider is told nothing of the page.
+    expect(decodeURIComponent(String(headers['location']))).not.toMatch(/flow|evil/);
     const back = provider.consent(String(headers['location']), { access: await token(roles) });
     return `${new URL(back).pathname}${new URL(back).search}`;
   }
@@ -470,12 +477,43 @@ describe('operators of a provider', () => {
       ['/api/replays/preview', { party: las.oin }],
       ['/api/replays/run', { replay: 'x' }],
       ['/api/replays/stop', { replay: 'x' }],
+      ['/api/freezes/set', { all: true, until: '2099-01-01', reason: 'x' }],
+      ['/api/freezes/end', { freeze: 'x' }],
     ] as const)
       expect([path, (await one.post(path, body, one.token)).body.code]).toEqual([path, 'party.forbidden']);
     const admin = await signedIn(['admins']);
     expect((await admin.post('/api/holds/decide', { hold: 'x', approve: true }, admin.token)).body.code).toBe(
       'state.missing',
     );
+  });
+
+  test('who asked for a page is led to it, and to no page of another', async () => {
+    const page = '/flow?id=0192f3a1-0000-7000-8000-000000000000';
+    const ledTo = async (to: string, roles = ['admins']) => {
+      const one = browser();
+      const { headers } = await one.get(await atProvider(one, roles, to));
+      return headers['location'];
+    };
+    expect(await ledTo(page)).toBe(page);
+    expect(await ledTo(`${page}&learner=sleutel#geheim`)).toBe(page);
+    for (const to of [
+      '//evil.example/flow',
+      '/\\evil.example',
+      'https://evil.example',
+      '/%2F/evil.example',
+      '%2F%2Fevil',
+    ])
+      expect([to, await ledTo(to)]).toEqual([to, '/']);
+    // Who is not let in still knows where to go, and begins anew from there.
+    expect(await ledTo(page, ['students'])).toBe(`/sign-in?wrong=party.forbidden&to=${encodeURIComponent(page)}`);
+    // Only the browser that began: what another brings along leads nowhere.
+    const [mine, other] = [browser(), browser()];
+    const back = await atProvider(mine, ['admins'], page);
+    await atProvider(other, ['admins'], '/flows');
+    expect((await other.get(`${back}&to=//evil.example`)).headers['location']).toBe(
+      `/sign-in?wrong=party.unknown&to=${encodeURIComponent('/flows')}`,
+    );
+    expect((await mine.get(`${back}&to=//evil.example`)).headers['location']).toBe(page);
   });
 
   test('nobody without a role, by another’s browser, or twice', async () => {

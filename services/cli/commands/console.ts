@@ -3,11 +3,45 @@ import type { PageLink } from '#proto/eduk/operator/v1/operator';
 import { operatorKeyOf, writtenAddresses } from '../client.ts';
 import type { Command, Result } from '../command.ts';
 import { dutchTime, isoTime, table } from '../print.ts';
-import { Problem } from '../problem.ts';
+import { misuse, Problem } from '../problem.ts';
+
+/** Where browsers reach the console: first what others are told, then where it listens. */
+function originsOf(config: Config): [string, ...string[]] {
+  const address = writtenAddresses(config)?.['console'] ?? config.EDUK_CONSOLE;
+  const isHere = isLoopback(parseAddress(address)?.host ?? '');
+  const bound = new URL(`${isHere ? 'http' : 'https'}://${address}`).origin;
+  return config.EDUK_CONSOLE_URL === undefined ? [bound] : [new URL(config.EDUK_CONSOLE_URL).origin, bound];
+}
+
+/** On one machine the same place has three names. */
+const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])$/;
+const placeOf = ({ protocol, hostname, port }: URL): string =>
+  `${protocol}//${LOOPBACK.test(hostname) ? 'loopback' : hostname}:${port}`;
+
+/** A path of the console, or one of its addresses as a browser shows it. Exits with 2 for another host's: its path alone would be another page. */
+function placeIn(to: string, config: Config): URL {
+  const origins = originsOf(config);
+  const given = new URL(to, origins[0]);
+  if (!origins.some((origin) => placeOf(new URL(origin)) === placeOf(given)))
+    throw misuse(`--to is an address of another host: give a path such as /flow?id=…, or one under ${origins[0]}`);
+  return given;
+}
+
+const isPlace = (text: string): string | undefined =>
+  /^(\/(?![/\\])|https?:\/\/)/.test(text) && URL.canParse(text, 'http://console')
+    ? undefined
+    : 'must be a path that begins with /, or an address of this console';
 
 export const openConsole: Command = {
   name: 'console',
   about: 'Print a link by which you sign in to the console on this machine, once, within five minutes.',
+  flags: {
+    to: {
+      about: 'Leads to this page once you are in: a path such as /flow?id=…, or its address.',
+      value: 'PATH',
+      check: isPlace,
+    },
+  },
   notes: [
     'Open it in a browser on this machine. Whoever has the link before you signs in as you: it is for nobody else, and works once.',
     'Where the console is reached from elsewhere, operators sign in at their provider: docs/console.md.',
@@ -25,23 +59,13 @@ export const openConsole: Command = {
         `The console at ${config.EDUK_CONSOLE_URL ?? address} is not on loopback: sign in there at your provider.`,
         { who: 'us' },
       );
-    const url = `http://${address}/sign-in#${makeConsoleLink(operatorKeyOf(config), call.streams.now())}`;
+    const asked = call.one('to');
+    const { pathname, search } = placeIn(asked ?? '/', config);
+    const to = asked === undefined ? '' : `?to=${encodeURIComponent(`${pathname}${search}`)}`;
+    const url = `http://${address}/sign-in${to}#${makeConsoleLink(operatorKeyOf(config), call.streams.now())}`;
     return { json: { url }, text: url, said: 'Good for five minutes, once, in a browser on this machine.' };
   },
 };
-
-/** Where browsers reach the console. */
-function originOf(config: Config): string {
-  const address = writtenAddresses(config)?.['console'] ?? config.EDUK_CONSOLE;
-  const isHere = isLoopback(parseAddress(address)?.host ?? '');
-  return new URL(config.EDUK_CONSOLE_URL ?? `${isHere ? 'http' : 'https'}://${address}`).origin;
-}
-
-/** Of an address of the console, whole or from its path on: the page and its query. */
-function placeIn(to: string): { page: string; query: { name: string; value: string }[] } {
-  const { pathname, searchParams } = new URL(to, 'http://console');
-  return { page: pathname, query: [...searchParams].map(([name, value]) => ({ name, value })) };
-}
 
 const pathOf = ({ page, query }: PageLink): string => {
   const asked = new URLSearchParams(query.map(({ name, value }): [string, string] => [name, value])).toString();
@@ -63,8 +87,7 @@ export const linkToPage: Command = {
       about: 'The page, as the browser shows it: /flow?id=…, /flows, /readiness, /preflight, /launches or /party.',
       value: 'PATH',
       required: true,
-      check: (text) =>
-        /^(\/(?!\/)|https?:\/\/)/.test(text) && URL.canParse(text, 'http://console') ? undefined : 'must begin with /',
+      check: isPlace,
     },
     hours: {
       about: 'How long it holds: 24 unless told, at most 336 (14 days).',
@@ -79,10 +102,11 @@ export const linkToPage: Command = {
   ],
   async run(call): Promise<Result> {
     const config = call.config();
-    const { link, secret } = await call
-      .gateway()
-      .ask('makeLink', { ...placeIn(call.one('to')!), hours: Number(call.one('hours') ?? 0) });
-    const origin = originOf(config);
+    const { pathname: page, searchParams } = placeIn(call.one('to')!, config);
+    const query = [...searchParams].map(([name, value]) => ({ name, value }));
+    const asked = { page, query, hours: Number(call.one('hours') ?? 0) };
+    const { link, secret } = await call.gateway().ask('makeLink', asked);
+    const [origin] = originsOf(config);
     const url = `${origin}/shared?link=${link!.linkId}#${secret}`;
     const until = `Good until ${dutchTime(link!.endsMs)}; end it with: npx eduk console unlink ${link!.linkId}`;
     const isHere = isLoopback(new URL(origin).hostname.replace(/^\[|\]$/g, ''));

@@ -110,7 +110,7 @@ export function useLive<T>(of: string | undefined, query = ''): Loaded<T> {
       wrong(away);
       // A browser does not come back by itself after an answer that is no stream.
       if (source.readyState !== EventSource.CLOSED) return;
-      if (byLink !== '') onEnded();
+      if (byLink !== '') get(`/api/shared?link=${byLink}`).catch(problemOf);
       else
         get<Me>('/api/me').then(
           (me) => me.session === undefined && onEnded(),
@@ -120,6 +120,19 @@ export function useLive<T>(of: string | undefined, query = ''): Loaded<T> {
     return () => source.close();
   }, [asked]);
   return loaded;
+}
+
+/** Calls what hears that a session is over, when this link is: of a page that is read once, too. Gives what stops it. */
+export function watchLink(link: string): () => void {
+  const source = new EventSource(`/api/shared/live?link=${link}&only=end`);
+  source.addEventListener('ended', () => {
+    source.close();
+    onEnded();
+  });
+  source.onerror = () => {
+    if (source.readyState === EventSource.CLOSED) get(`/api/shared?link=${link}`).catch(problemOf);
+  };
+  return () => source.close();
 }
 
 /** What `of` reads, once for each address: what costs too much to be read each second. */

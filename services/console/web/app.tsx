@@ -7,6 +7,7 @@ import { AccessPage } from './pages/access.tsx';
 import { DeadPage } from './pages/dead.tsx';
 import { FlowPage } from './pages/flow.tsx';
 import { FlowsPage } from './pages/flows.tsx';
+import { FreezesPage } from './pages/freezes.tsx';
 import { HoldsPage } from './pages/holds.tsx';
 import { LaunchesPage } from './pages/launches.tsx';
 import { OverviewPage } from './pages/overview.tsx';
@@ -17,10 +18,9 @@ import { ReadinessPage } from './pages/readiness.tsx';
 import { ReconciledPage } from './pages/reconciled.tsx';
 import { ReplayPage } from './pages/replay.tsx';
 import { SettingsPage } from './pages/settings.tsx';
-import { LinksPage, linkOver, Share, Shared } from './pages/shared.tsx';
-import { AFTER, SignInPage } from './pages/sign-in.tsx';
+import { LinkOver, LinksPage, Share, Shared } from './pages/shared.tsx';
+import { ASKED, SignInPage } from './pages/sign-in.tsx';
 import { WhyPage } from './pages/why.tsx';
-import { Wrong } from './ui.tsx';
 import { ones, type Word, words } from './words.ts';
 
 interface Place {
@@ -62,6 +62,7 @@ const MENU: readonly [string, Word, string][] = [
   ['/flows', 'flows', 'f'],
   ['/why', 'why', 'w'],
   ['/holds', 'holds', 'h'],
+  ['/freezes', 'freezes', 'z'],
   ['/dead', 'dead', 'd'],
   ['/parties', 'parties', 'p'],
   ['/replay', 'replay', 'r'],
@@ -83,6 +84,7 @@ const PAGE: Readonly<Record<string, { word: Word; page: () => preact.JSX.Element
   '/flow': { word: 'flow', page: () => <FlowPage /> },
   '/why': { word: 'why', page: () => <WhyPage /> },
   '/holds': { word: 'holds', page: () => <HoldsPage /> },
+  '/freezes': { word: 'freezes', page: () => <FreezesPage /> },
   '/dead': { word: 'dead', page: () => <DeadPage /> },
   '/parties': { word: 'parties', page: () => <PartiesPage /> },
   '/party': { word: 'party', page: () => <PartyPage /> },
@@ -130,11 +132,8 @@ export function App() {
     document.title = `${say(word)} – ${say('product')}`;
   }, [lang, place]);
   useEffect(() => {
-    // Back from the provider, somebody goes where they were going.
-    const to = sessionStorage.getItem(AFTER);
-    if (me?.session === undefined || to === null) return;
-    sessionStorage.removeItem(AFTER);
-    if (to.startsWith('/') && !to.startsWith('//')) go(to);
+    // Who is in was led where they were going.
+    if (me?.session !== undefined) sessionStorage.removeItem(ASKED);
   }, [me]);
   useKeys(place.path === '/shared' ? undefined : go);
 
@@ -200,10 +199,7 @@ export function App() {
       <main id="main" tabIndex={-1} ref={heading}>
         {isShared ? (
           isOver ? (
-            <section class="narrow">
-              <h1>{say('shared')}</h1>
-              <Wrong problem={linkOver} />
-            </section>
+            <LinkOver />
           ) : (
             <Shared>
               {({ page }, query) => (

@@ -4,6 +4,7 @@ import { remediesNl } from '../remedies.ts';
 import type { Blocker, Done, Named, ProblemJson, ToldCount } from '../types.ts';
 import { type Loaded, Problem, post } from './api.ts';
 import { Link, useFrame } from './app.tsx';
+import { inDutch } from './told.ts';
 import { isWord, type Word } from './words.ts';
 
 const TIME_ZONE = 'Europe/Amsterdam';
@@ -68,6 +69,7 @@ export function Who({ of }: { of: Named }) {
 }
 
 const STATES: Readonly<Record<string, 'well' | 'wait' | 'bad' | 'plain'>> = {
+  freeze_state_holds: 'wait',
   done: 'well',
   decided: 'well',
   read: 'well',
@@ -124,6 +126,13 @@ export function FlowLink({ id }: { id: string }) {
   return id === '' ? null : <Link to={`/flow?id=${encodeURIComponent(id)}`}>{say('see_flow')}</Link>;
 }
 
+/** What the gateway said, in the reader's language where we have it. */
+export function Said({ told, title }: { told: string; title?: { nl: string; en: string } }) {
+  const { lang } = useFrame();
+  const dutch = lang === 'nl' ? inDutch(told, title) : undefined;
+  return <span lang={dutch === undefined ? 'en' : undefined}>{dutch ?? told}</span>;
+}
+
 /** Something that went wrong, in words, with who must act. */
 export function Wrong({ problem, again }: { problem: ProblemJson; again?: () => void }) {
   const { lang, say } = useFrame();
@@ -134,7 +143,11 @@ export function Wrong({ problem, again }: { problem: ProblemJson; again?: () => 
       <p>
         <b>{problem.title[lang] || say('wrong')}</b> <code>{problem.code}</code>
       </p>
-      {problem.told !== '' && problem.told !== problem.title.en && <p lang="en">{problem.told}</p>}
+      {problem.told !== '' && problem.told !== problem.title.en && (
+        <p>
+          <Said told={problem.told} title={problem.title} />
+        </p>
+      )}
       {isWord(who) && (
         <p>
           {say('who_acts')}: {say(who)}.
@@ -215,6 +228,7 @@ export function Table({
 
 /** Where on these pages what blocks is mended. */
 const MENDED_AT: Readonly<Record<string, string>> = {
+  'freeze.holds': '/freezes',
   'hold.pending': '/holds',
   'gateway.bug': '/dead',
   'peer.unavailable': '/dead',
@@ -233,7 +247,11 @@ export function Stopped({ of, heading, isHere = false }: { of: Blocker; heading?
       <p>
         <Fault code={of.code} title={of.title} />
       </p>
-      {of.told !== '' && of.told !== of.title.en && <p lang="en">{of.told}</p>}
+      {of.told !== '' && of.told !== of.title.en && (
+        <p>
+          <Said told={of.told} title={of.title} />
+        </p>
+      )}
       <dl>
         <dt>{say('who_acts')}</dt>
         <dd>{of.party.oin !== '' ? <Who of={of.party} /> : isWord(who) ? say(who) : of.who}</dd>

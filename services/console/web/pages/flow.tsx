@@ -1,7 +1,7 @@
 import type { FlowView, StepView } from '../../types.ts';
 import { useLive } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
-import { Empty, Fault, Show, State, Stopped, Table, useNumbers, When, Who } from '../ui.tsx';
+import { Empty, Fault, Said, Show, State, Stopped, Table, useNumbers, When, Who } from '../ui.tsx';
 
 export function FlowPage() {
   const { say, query } = useFrame();
@@ -60,9 +60,7 @@ function Seen({ flow }: { flow: FlowView }) {
               </td>
               <td>
                 <Fault code={one.code} />{' '}
-                <span lang="en">
-                  {one.told || (isLaidReady(one) ? <span lang={undefined}>{say('in_mailbox')}</span> : '')}
-                </span>
+                {one.told !== '' ? <Said told={one.told} /> : isLaidReady(one) && say('in_mailbox')}
               </td>
             </tr>
           ))}

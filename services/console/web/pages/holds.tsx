@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { Hold } from '../../types.ts';
 import { useLive } from '../api.ts';
-import { useFrame } from '../app.tsx';
+import { Link, useFrame } from '../app.tsx';
 import { type Chosen, KINDS, lostBy, NOTHING, stands, turned } from '../part.ts';
 import { Act, Count, Empty, FlowLink, Show, Told, useNumbers, When, Who } from '../ui.tsx';
 import { isWord } from '../words.ts';
@@ -305,6 +305,7 @@ function One({ hold, told }: { hold: Hold; told: (of: { text: string; flow: stri
             />
           </>
         )}
+        {hold.reason === 'freeze' && <Link to="/freezes">{say('freezes_see')}</Link>}
         <FlowLink id={hold.flow} />
       </div>
     </li>

@@ -48,7 +48,8 @@ function Seen({ seen }: { seen: Overview }) {
           {one.school && one.party && ', '}
           {one.party && <Who of={one.party} />}
           {!one.school && !one.party && say('freeze_of_all')}, {!one.holds && <When at={one.from} />}{' '}
-          {say('freeze_until')} <When at={one.until} />. {say('freeze_means')}
+          {say('freeze_until')} <When at={one.until} />. {say('freeze_means')}{' '}
+          <Link to="/freezes">{say('freezes_see')}</Link>
         </p>
       ))}
       {seen.alerts.length > 0 && (

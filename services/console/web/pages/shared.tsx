@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Done, LinkView, ProblemJson, SharedPage } from '../../types.ts';
-import { get, Problem, post, readBy, useLive } from '../api.ts';
+import { get, Problem, post, readBy, useLive, watchLink } from '../api.ts';
 import { Link, useFrame } from '../app.tsx';
 import { Act, Empty, Show, Table, Told, When, Wrong } from '../ui.tsx';
 
@@ -16,10 +16,14 @@ export function Shared({ children }: { children: (page: SharedPage, query: URLSe
   const id = query.get('link') ?? '';
   const [page, setPage] = useState<SharedPage>();
   const [problem, setProblem] = useState<ProblemJson>();
+  const [isOver, setOver] = useState(false);
   useEffect(() => {
+    let unwatch: () => void = () => undefined;
     const open = async () => {
       const secret = location.hash.slice(1);
+      unwatch();
       setProblem(undefined);
+      setOver(false);
       setPage(undefined);
       if (secret !== '') {
         history.replaceState(null, '', `/shared?link=${encodeURIComponent(id)}`);
@@ -27,11 +31,14 @@ export function Shared({ children }: { children: (page: SharedPage, query: URLSe
       }
       const found = await get<SharedPage>(`/api/shared?link=${encodeURIComponent(id)}`);
       readBy(id);
+      unwatch = watchLink(id);
       setPage(found);
     };
     const begin = () =>
       void open().catch((thrown: unknown) => {
-        if (thrown instanceof Problem) setProblem(thrown.said.code === 'party.unknown' ? over : thrown.said);
+        if (!(thrown instanceof Problem)) return;
+        if (thrown.said.code === 'party.unknown') setOver(true);
+        else setProblem(thrown.said);
       });
     begin();
     // Who pastes a link while this page is open loads nothing anew.
@@ -39,9 +46,11 @@ export function Shared({ children }: { children: (page: SharedPage, query: URLSe
     addEventListener('hashchange', pasted);
     return () => {
       removeEventListener('hashchange', pasted);
+      unwatch();
       readBy('');
     };
   }, [id]);
+  if (isOver) return <LinkOver />;
   if (problem)
     return (
       <section class="narrow">
@@ -60,19 +69,22 @@ export function Shared({ children }: { children: (page: SharedPage, query: URLSe
   );
 }
 
-const over: ProblemJson = {
-  code: 'party.unknown',
-  who: 'us',
-  retry: 'never',
-  title: {
-    nl: 'Deze link is verlopen of ingetrokken; vraag om een nieuwe.',
-    en: 'This link is over or was taken back; ask for another.',
-  },
-  told: '',
-};
-
-/** The same, for a page that was open when its link ended. */
-export const linkOver = over;
+/** What is left of a page when its link is over: that, and what to do; nothing of what it showed. */
+export function LinkOver() {
+  const { say, query } = useFrame();
+  const id = query.get('link') ?? '';
+  useEffect(() => {
+    // Asked once more, so that the browser is told to forget the link.
+    void get(`/api/shared?link=${encodeURIComponent(id)}`).catch(() => undefined);
+  }, [id]);
+  return (
+    <section class="narrow" role="alert">
+      <h1>{say('link_over')}</h1>
+      <p class="lead">{say('link_over_why')}</p>
+      <p>{say('link_over_do')}</p>
+    </section>
+  );
+}
 
 const HOURS = ['1', '24', '72', '168', '336'] as const;
 

@@ -1,4 +1,5 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import { askedIn, pageAsked } from '../../places.ts';
 import type { Me, ProblemJson } from '../../types.ts';
 import { get, Problem, post } from '../api.ts';
 import { useFrame } from '../app.tsx';
@@ -10,6 +11,23 @@ export function SignInPage({ ways, signedIn }: { ways: Me['ways']; signedIn: () 
   const [link, setLink] = useState(() => (path === '/sign-in' ? location.hash.slice(1) : ''));
   const [problem, setProblem] = useState<ProblemJson | undefined>(() => returned(query.get('wrong')));
   const [busy, setBusy] = useState(link !== '');
+  // The page that was asked for: this one, the one that a link of `eduk console --to` names, or the last that this tab was at.
+  const to = useMemo(
+    () =>
+      pageAsked(
+        path === '/sign-in' ? (query.get('to') ?? sessionStorage.getItem(ASKED)) : `${path}?${query}`,
+        location.origin,
+      ),
+    [path, query],
+  );
+  // Who pastes a link into this tab loads it anew.
+  useEffect(() => sessionStorage.setItem(ASKED, to), [to]);
+  useEffect(() => {
+    // Who signs in in another tab is in here too.
+    const looked = () => document.visibilityState === 'visible' && signedIn();
+    document.addEventListener('visibilitychange', looked);
+    return () => document.removeEventListener('visibilitychange', looked);
+  }, []);
   useEffect(() => {
     // Who pastes a link while this page is open loads nothing anew.
     const pasted = () => setLink(location.hash.slice(1));
@@ -25,7 +43,7 @@ export function SignInPage({ ways, signedIn }: { ways: Me['ways']; signedIn: () 
     post('/api/sign-in', { link })
       .then(
         () => {
-          go('/');
+          go(to);
           signedIn();
         },
         async (thrown: unknown) => {
@@ -33,7 +51,7 @@ export function SignInPage({ ways, signedIn }: { ways: Me['ways']; signedIn: () 
           // Who opens a spent link again, while the session it gave goes on, only wants to be there.
           const me = await get<Me>('/api/me').catch(() => undefined);
           if (me?.session !== undefined) {
-            go('/');
+            go(to);
             signedIn();
           } else setProblem(thrown.said.code === 'party.unknown' ? spent : thrown.said);
         },
@@ -47,13 +65,7 @@ export function SignInPage({ ways, signedIn }: { ways: Me['ways']; signedIn: () 
       {problem && <Wrong problem={problem} />}
       {!busy && ways.provider && (
         <p>
-          <a
-            class="button main"
-            href="/sign-in/provider"
-            onClick={() => {
-              if (path !== '/sign-in') sessionStorage.setItem(AFTER, `${path}?${query}`);
-            }}
-          >
+          <a class="button main" href={`/sign-in/provider${askedIn(to, '?')}`}>
             {say('sign_in_provider')}
           </a>
         </p>
@@ -62,7 +74,7 @@ export function SignInPage({ ways, signedIn }: { ways: Me['ways']; signedIn: () 
         <>
           <p>{say('sign_in_how')}</p>
           <pre>
-            <code>npx eduk console</code>
+            <code>npx eduk console{PLAIN.test(to) && ` --to '${to}'`}</code>
           </pre>
         </>
       )}
@@ -70,6 +82,9 @@ export function SignInPage({ ways, signedIn }: { ways: Me['ways']; signedIn: () 
     </section>
   );
 }
+
+/** What a shell takes as it stands between quotes. */
+const PLAIN = /^\/[\w./?=&%:+-]+$/;
 
 /** A link that was used, is over, or is of another gateway. */
 const spent: ProblemJson = {
@@ -83,8 +98,8 @@ const spent: ProblemJson = {
   told: '',
 };
 
-/** Where somebody was going before the provider. */
-export const AFTER = 'eduk-console-after';
+/** Where this tab was going before somebody signed in. */
+export const ASKED = 'eduk-console-asked';
 
 /** What the console says of a sign-in that came back from the provider without success. */
 function returned(code: string | null): ProblemJson | undefined {

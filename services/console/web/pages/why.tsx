@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Why } from '../../types.ts';
 import { post, useAsk } from '../api.ts';
 import { useFrame } from '../app.tsx';
-import { Empty, Show, Stopped, Table, Who } from '../ui.tsx';
+import { Empty, Said, Show, Stopped, Table, Who } from '../ui.tsx';
 import { isWord } from '../words.ts';
 import { Field } from './flows.tsx';
 
@@ -109,7 +109,9 @@ function Answer({ why }: { why: Why }) {
     <div aria-live="polite">
       <section>
         <h2>{why.blockers.length === 0 ? say('nothing_blocks') : say('blocks')}</h2>
-        <p lang="en">{why.told}</p>
+        <p>
+          <Said told={why.told} />
+        </p>
         {why.blockers.slice(0, MOST).map((one, i) => (
           <Stopped key={`${one.code}${one.flow}${i}`} of={one} />
         ))}

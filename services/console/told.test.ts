@@ -1,0 +1,59 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { inDutch, toldInEnglish } from './web/told.ts';
+
+const services = join(import.meta.dirname, '..');
+
+test('what stands here in Dutch is what the gateway says', () => {
+  const source = globSync('{edge,flows,kernel,entitlements,rosters,orders,delivery}/**/*.ts', { cwd: services })
+    .filter((path) => !path.endsWith('.test.ts'))
+    .map((path) => readFileSync(join(services, path), 'utf8'))
+    .join('\n');
+  const words = (text: string): string => text.replaceAll(/\s+/g, ' ');
+  const whole = words(source);
+  // Between values, and beside words that a count changes.
+  const pieces = toldInEnglish.flatMap((en) =>
+    en
+      .split(/\{\}|<>|[,;:.]|\b(?:messages?|events?|entitlements?|attempts?|waits?)\b/)
+      .map((one) => one.trim())
+      .filter((one) => one.length > 9),
+  );
+  expect(pieces.length).toBeGreaterThan(50);
+  expect(pieces.filter((piece) => !whole.includes(piece))).toEqual([]);
+});
+
+test.each([
+  ['It waits for approval.', 'Wacht op goedkeuring.'],
+  [
+    'webhook: attempt 3 was answered 503, the next after 2026-11-23T10:00:00.000Z',
+    'webhook: poging 3 werd beantwoord met 503, de volgende na 2026-11-23T10:00:00.000Z',
+  ],
+  ['webhook: attempt 1 was answered 200', 'webhook: poging 1 werd beantwoord met 200'],
+  [
+    'A roster of 2026-2027 of site 02 waits for approval: it is empty.',
+    'Een lijst van 2026-2027 van vestiging 02 wacht op goedkeuring: ze is leeg.',
+  ],
+  [
+    'A roster of 2026-2027 waits: freeze exams-2027, set by operator on 2027-05-10 09:00, holds until 2027-05-28 18:00.',
+    'Een lijst van 2026-2027 wacht: bevriezing exams-2027, door de beheerder gezet op 2027-05-10 09:00, geldt tot 2027-05-28 18:00.',
+  ],
+  [
+    '1 message of this waits for Leerplein: its webhook answered 422 to attempt 1.',
+    '1 bericht hiervan wacht voor Leerplein: webhook antwoordde 422 op poging 1.',
+  ],
+  [
+    'Leerplein may not have entitlement of this school: No mandate. It has a mandate for roster.',
+    'Leerplein mag entitlement van deze school niet hebben: Geen mandaat. Wel een mandaat voor roster.',
+  ],
+  // A phrase that does not stand here: then all of it is told as it came, and not half of it.
+  ['A roster of 2026-2027 waits for approval: it is upside down.', undefined],
+  ['Something else.', undefined],
+  ['', undefined],
+])('%s', (en, nl) => {
+  expect(inDutch(en, { en: 'No mandate.', nl: 'Geen mandaat.' })).toBe(nl);
+});
+
+test('a value is said as it is, whatever it holds', () => {
+  expect(inDutch('It starts on {} <> $1 $& \\.')).toBe('De licentie begint op {} <> $1 $& \\.');
+});
