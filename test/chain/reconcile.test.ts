@@ -251,10 +251,10 @@ test('of a party or school that nobody knows, and without a mandate, it says so:
   };
   const noParty = ['state.missing', 'sender', 'party_oin'];
   const noSchool = ['state.missing', 'sender', 'school_oin'];
-  for (const asked of [reconcile, listReconciliations] as const) {
-    expect(await refusal(asked({ partyOin: nobody, schoolOin: school }))).toEqual(noParty);
+  for (const call of [reconcile, listReconciliations] as const) {
+    expect(await refusal(call({ partyOin: nobody, schoolOin: school }))).toEqual(noParty);
     for (const partyOin of [platform, publisher.oin])
-      expect(await refusal(asked({ partyOin, schoolOin: unregistered }))).toEqual(noSchool);
+      expect(await refusal(call({ partyOin, schoolOin: unregistered }))).toEqual(noSchool);
   }
   expect(await refusal(list(nobody, ''))).toEqual(noParty);
   expect(await refusal(list('', unregistered))).toEqual(noSchool);
@@ -265,6 +265,14 @@ test('of a party or school that nobody knows, and without a mandate, it says so:
     'school_oin',
   ]);
   expect((await refusedCall(reconcile({ partyOin: publisher.oin, schoolOin: school }))).all).toContain('holdings');
+  const stopped = newOin();
+  const url = `http://127.0.0.1:${(asked.address() as AddressInfo).port}/held`;
+  await at.operator.addParty({
+    party: { oin: stopped, name: 'Gestopt', roles: [Role.ROLE_PLATFORM], endpoints: [{ standard: 'holdings', url }] },
+  });
+  await at.mandate(school, stopped, [Service.SERVICE_ENTITLEMENT]);
+  await at.operator.stopParty({ oin: stopped, reason: 'intruder' });
+  expect((await refusal(reconcile({ partyOin: stopped, schoolOin: school })))[0]).toBe('mandate.suspended');
   expect((await list(platform, '')).reconciliations.map(({ reconciliation }) => reconciliation!.schoolOin)).toEqual(
     [school, other].sort(),
   );
