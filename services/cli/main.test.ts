@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ConfigError, issueCertificate, issueRevocationList, readConsoleLink, schoolOin } from '#kernel';
 import { MandateState, Role, Service } from '#proto/eduk/core/v1/party';
@@ -3076,7 +3076,7 @@ describe('osr sync', () => {
     expect(parts[0]).toMatchObject({ partyOins: [oin], dryRun: true, approve: '' });
     expect(parts.flatMap(({ schoolOins }) => schoolOins)).toHaveLength(502);
     expect((await eduk(`osr sync --schools ${file}.gone`)).exit).toBe(2);
-    rmSync(file);
+    rmSync(dirname(file), { recursive: true });
   });
 
   test('shows what changes first, with who must act', async () => {
