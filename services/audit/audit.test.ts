@@ -28,7 +28,7 @@ import { MandateState } from '#proto/eduk/core/v1/party';
 import type { AuditItem } from '#proto/eduk/events/v1/audit';
 import { HEAD_MS } from './consume.ts';
 import { audit, auditWith, logKey } from './index.ts';
-import { headsTable, keysTable, leavesTable, logTable, receiptsTable } from './tables.ts';
+import { daysTable, headsTable, keysTable, leavesTable, logTable, marksTable, receiptsTable } from './tables.ts';
 import { TILE } from './tree.ts';
 
 const PARTY = '00000099000000001000';
@@ -587,5 +587,134 @@ describe('the key', () => {
       generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' }),
     );
     expect(() => logKey(named)).toThrow(/Ed25519/);
+  });
+});
+
+describe('a search', () => {
+  const OTHER = '00000007000099AB00000';
+  const ask = {
+    fromDay: '',
+    toDay: '',
+    partyOin: '',
+    schoolOin: '',
+    kind: AuditKind.AUDIT_KIND_UNSPECIFIED,
+    method: '',
+    limit: 0,
+  };
+  const onDay = (day: string, more: Partial<AuditRecord> = {}) =>
+    item({ atMs: BigInt(Date.parse(`${day}T08:00:00Z`)), schoolOin: SCHOOL, ...more });
+  type On = ReturnType<typeof opened>;
+  const found = async (on: On, more: object) =>
+    (await on.call.searchLog({ ...ask, ...more })).rows.map(({ index }) => Number(index));
+  /** Through all pages. */
+  async function all(on: On, more: object) {
+    const rows: number[] = [];
+    for (let before: bigint | undefined, pages = 1; ; pages++) {
+      const page = await on.call.searchLog({ ...ask, ...more, ...(before === undefined ? {} : { before }) });
+      if (before !== undefined) expect(page.coveredTo).toBeLessThanOrEqual(before);
+      rows.push(...page.rows.map(({ index }) => Number(index)));
+      if (page.before === undefined) return { rows, pages, page };
+      expect(page.before).toBe(page.coveredFrom);
+      before = page.before;
+    }
+  }
+
+  test('finds by day, party, school, kind and method, also in messages that came together, newest first', async () => {
+    const on = opened();
+    on.add([
+      onDay('2026-03-01'),
+      onDay('2026-03-02', { partyOin: 'other', schoolOin: OTHER }),
+      onDay('2026-03-02', { kind: AuditKind.AUDIT_KIND_REFUSED, code: 'mandate.missing' }),
+      onDay('2026-03-03', { partyOin: 'other', actedBy: PARTY, method: 'RosterService/PutRoster' }),
+      onDay('2026-03-03', {
+        schoolOin: '',
+        method: '',
+        receiptId: '',
+        messages: [OTHER, SCHOOL].map((schoolOin, i) => ({
+          receiptId: `together-${i}`,
+          content: Buffer.alloc(32),
+          schoolOin,
+          method: 'ResultService/ReturnResults',
+        })),
+      }),
+    ]);
+    // Done late at night, taken after the next day began.
+    on.add([onDay('2026-03-02')]);
+    on.bench.advance(HEAD_MS);
+    expect(await found(on, {})).toEqual([5, 4, 3, 2, 1, 0]);
+    expect(await found(on, { partyOin: 'other' })).toEqual([3, 1]);
+    expect(await found(on, { partyOin: PARTY })).toEqual([5, 4, 3, 2, 0]);
+    expect(await found(on, { schoolOin: OTHER })).toEqual([4, 1]);
+    expect(await found(on, { kind: AuditKind.AUDIT_KIND_REFUSED })).toEqual([2]);
+    expect(await found(on, { method: 'ResultService/ReturnResults' })).toEqual([4]);
+    expect(await found(on, { fromDay: '2026-03-02', toDay: '2026-03-02' })).toEqual([5, 2, 1]);
+    expect(await found(on, { fromDay: '2026-03-03' })).toEqual([4, 3]);
+    expect(await found(on, { toDay: '2026-03-01', schoolOin: SCHOOL })).toEqual([0]);
+    const { rows, head, size, ...page } = await on.call.searchLog({ ...ask, limit: 1, schoolOin: OTHER });
+    expect(rows).toMatchObject([{ schoolOins: [OTHER, SCHOOL], methods: ['ResultService/ReturnResults'] }]);
+    expect(page).toEqual({
+      coveredFrom: 4n,
+      coveredTo: 6n,
+      coveredFromMs: BigInt(Date.parse('2026-03-03T08:00:00Z')),
+      coveredToMs: BigInt(Date.parse('2026-03-02T08:00:00Z')),
+      before: 4n,
+      keptFromMs: BigInt(Date.parse('2026-03-01T08:00:00Z')),
+    });
+    expect([head!.size, size]).toEqual([6n, 6n]);
+    const none = await on.call.searchLog({ ...ask, fromDay: '2026-05-01' });
+    expect([none.rows, none.before, none.coveredFromMs]).toEqual([[], undefined, 0n]);
+    for (const wrong of [{ fromDay: 'May' }, { fromDay: '2026-03-03', toDay: '2026-03-02' }])
+      await expect(found(on, wrong)).rejects.toMatchObject({ fault: 'wire.invalid' });
+  });
+
+  test('reads a bounded part of the log, says which, and goes on there; tiles without it are passed over', async () => {
+    const on = opened();
+    const days = ['2026-03-01', '2026-03-02', '2026-03-03'];
+    const rare = [3, TILE * 9 + 7, TILE * 40 + 255];
+    const some = Array.from({ length: TILE * 42 + 9 }, (_, n) =>
+      onDay(days[Math.floor(n / (TILE * 15))]!, rare.includes(n) ? { schoolOin: OTHER } : {}),
+    );
+    for (let from = 0; from < some.length; from += 999) on.add(some.slice(from, from + 999));
+    const marked = await all(on, { schoolOin: OTHER });
+    expect([marked.rows, marked.pages]).toEqual([rare.toReversed(), 1]);
+    expect((await all(on, { schoolOin: OTHER, limit: 1 })).rows).toEqual(rare.toReversed());
+    expect((await all(on, { fromDay: days[0]!, toDay: days[0]!, schoolOin: OTHER })).rows).toEqual([rare[1], rare[0]]);
+    // What marks do not tell is read leaf by leaf, and not all of it at once.
+    const one = await on.call.searchLog({ ...ask, partyOin: PARTY, schoolOin: SCHOOL, toDay: days[0]!, limit: 200 });
+    expect([one.rows.length, one.coveredTo, one.coveredFrom]).toEqual([
+      200,
+      BigInt(TILE * 15),
+      BigInt(TILE * 15 - 200),
+    ]);
+    const every = await all(on, { limit: 200 });
+    expect(every.rows).toEqual(some.map((_, n) => some.length - 1 - n));
+  });
+
+  test('looks at leaves of before days and marks were kept too, a part at a time', async () => {
+    const on = opened();
+    const some = Array.from({ length: TILE * 20 }, (_, n) => onDay('2026-03-01', n === 5 ? { schoolOin: OTHER } : {}));
+    on.add(some);
+    on.bench.view.note((unit) => {
+      for (const { day } of unit.list(daysTable, { equals: [] })) unit.remove(daysTable, day);
+      for (const { n } of unit.list(marksTable, { equals: [] })) unit.remove(marksTable, n);
+    });
+    on.add([onDay('2026-03-04'), onDay('2026-03-05')]);
+    const { rows, pages } = await all(on, { fromDay: '2026-03-01', toDay: '2026-03-01', schoolOin: OTHER });
+    expect([rows, pages]).toEqual([[5], 2]);
+    expect((await all(on, { fromDay: '2026-03-04', toDay: '2026-03-04' })).rows).toEqual([TILE * 20]);
+  });
+
+  test('finds nothing of leaves that are no longer kept, and says from when they are', async () => {
+    const on = opened();
+    on.add(items(TILE + 10));
+    on.bench.advance(HEAD_MS);
+    on.bench.advance(3 * 366 * DAY_MS - 10 * DAY_MS);
+    const late = BigInt(on.bench.now());
+    on.add(Array.from({ length: TILE }, () => item({ atMs: late })));
+    on.bench.advance(20 * DAY_MS);
+    const { rows, page } = await all(on, { limit: 200 });
+    expect([rows.length, rows.at(-1), page.coveredFrom]).toEqual([TILE + 10, TILE, BigInt(TILE)]);
+    expect(on.bench.list(marksTable, { equals: [] }).map(({ n }) => n)).toEqual([1]);
+    expect((await all(on, { toDay: '2026-08-17', limit: 200 })).rows).toHaveLength(10);
   });
 });

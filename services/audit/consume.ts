@@ -17,14 +17,17 @@ import {
 } from '#kernel';
 import { AuditRecord } from '#proto/eduk/core/v1/audit';
 import type { AuditItem } from '#proto/eduk/events/v1/audit';
+import { marksOf } from './marks.ts';
 import { accessOf, freezeRecord, mandateRecord, reviewRecord, standingRecord, usesOf } from './record.ts';
 import {
   accessTable,
+  daysTable,
   headsTable,
   keysTable,
   type LogRow,
   leavesTable,
   logTable,
+  marksTable,
   nodesTable,
   reachTable,
   receiptsTable,
@@ -139,13 +142,27 @@ function append(unit: Unit, items: readonly AuditItem[], signs: boolean): void {
   const log = logOf(unit);
   const peaks = new Peaks(log.size, log.peaks);
   const today = dutchDay(unit.now);
+  const days = new Map<string, { first: number; last: number }>();
+  const taken: AuditRecord[] = [];
   if (unit.get(useTable, '', '', '') === undefined)
     unit.put(useTable, { ...COUNTED, firstDay: today, lastDay: today, days: 0 });
   for (const item of items) {
     const { salt, record } = item;
     const n = peaks.size;
     const said = decodedWith(AuditRecord, record);
+    const day = dutchDay(Number(said.atMs));
+    const span = days.get(day);
+    if (span) span.last = n;
+    else days.set(day, { first: n, last: n });
     unit.put(leavesTable, { n, atMs: Number(said.atMs), salt, record });
+    taken.push(said);
+    if ((n + 1) % TILE === 0) {
+      const first = n + 1 - TILE;
+      // A list has what was there before this event, and no more.
+      const before = first < log.size ? unit.list(leavesTable, { equals: [], after: [first - 1], limit: TILE }) : [];
+      const records = [...before.map((leaf) => decodedWith(AuditRecord, leaf.record)), ...taken.slice(-TILE)];
+      unit.put(marksTable, { n: first / TILE, marks: marksOf(records) });
+    }
     for (const { receiptId } of receiptsIn(said)) unit.put(receiptsTable, { receiptId, n });
     peaks.add(recordLeaf(salt, record), (level, index, hash) => {
       if (level > 0 && level % TILE_LEVELS === 0) unit.put(nodesTable, { level, n: index, hash });
@@ -167,6 +184,10 @@ function append(unit: Unit, items: readonly AuditItem[], signs: boolean): void {
         people: (known?.people ?? 0) + access.people,
       });
     }
+  }
+  for (const [day, { first, last }] of days) {
+    const known = unit.get(daysTable, day);
+    unit.put(daysTable, { day, first: Math.min(known?.first ?? first, first), last });
   }
   let { headDueMs } = log;
   if (signs && headDueMs === 0) {
@@ -225,10 +246,16 @@ function sweep(unit: Unit): void {
         if (unit.get(receiptsTable, receiptId)?.n === n) unit.remove(receiptsTable, receiptId);
       unit.remove(leavesTable, n);
     }
+    if (unit.get(marksTable, log.firstKept / TILE)) unit.remove(marksTable, log.firstKept / TILE);
     log = { ...log, firstKept: log.firstKept + TILE };
     removed += 1;
   }
   if (removed > 0) unit.put(logTable, log);
+  for (const { day, last } of unit.list(daysTable, { equals: [], limit: SWEPT_ROWS }))
+    if (last < log.firstKept) {
+      unit.remove(daysTable, day);
+      removed += 1;
+    }
   for (const { size, timeMs } of unit.list(headsTable, { equals: [], limit: SWEPT_ROWS })) {
     if (!isOld(timeMs) || size >= log.headSize) break;
     unit.remove(headsTable, size);

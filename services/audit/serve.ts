@@ -19,6 +19,7 @@ import {
 } from '#proto/eduk/audit/v1/audit';
 import { AuditRecord, type LogHead, type LogKey, type LogProof } from '#proto/eduk/core/v1/audit';
 import { logOf } from './consume.ts';
+import { searchLog } from './search.ts';
 import {
   accessTable,
   type HeadRow,
@@ -150,6 +151,7 @@ export function serve(engine: EngineView, waiters: Waiters): readonly Implementa
         size: BigInt(size),
       };
     },
+    searchLog: (asked) => ({ ...searchLog(engine, asked), head: newest() }),
     listAccess({ schoolOin, fromDay, toDay }) {
       if (schoolOin === '') throw new GatewayError('wire.invalid', 'Name the school.', { where: 'school_oin' });
       const rows = engine

@@ -66,6 +66,34 @@ export const receiptsTable = table<ReceiptRow>({
   retention: 'RETENTION_AUDIT',
 });
 
+/** Between which leaves all of one Dutch day are: leaves stand as they were taken, which late at night is not as they were done. */
+export interface DayRow {
+  day: string;
+  first: number;
+  last: number;
+}
+
+export const daysTable = table<DayRow>({
+  name: 'audit_days',
+  key: ['day'],
+  columns: { day: 'text', first: 'int', last: 'int' },
+  retention: 'RETENTION_AUDIT',
+});
+
+/** What may stand in one whole tile of leaves, so that a search passes over those in which it cannot (`marks.ts`). */
+export interface MarksRow {
+  /** Number of the tile. */
+  n: number;
+  marks: Uint8Array;
+}
+
+export const marksTable = table<MarksRow>({
+  name: 'audit_marks',
+  key: ['n'],
+  columns: { n: 'int', marks: 'blob' },
+  retention: 'RETENTION_AUDIT',
+});
+
 /** Hash of a perfect subtree of 256, 65,536 … leaves: says nothing of any of them, and is kept when they go. */
 export interface NodeRow {
   level: number;
@@ -188,6 +216,8 @@ export const tables = [
   logTable,
   leavesTable,
   receiptsTable,
+  daysTable,
+  marksTable,
   nodesTable,
   headsTable,
   keysTable,

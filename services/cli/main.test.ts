@@ -2646,6 +2646,62 @@ describe('errors', () => {
     expect([turned.exit, turned.err]).toEqual([2, '--from is a later day than --to.\n']);
   });
 
+  test('audit search goes on until it has what was asked, and says what it looked at and what no head holds', async () => {
+    const row = {
+      index: 40n,
+      atMs: BigInt(NOW),
+      kind: 2,
+      partyOin: oin,
+      schoolOins: [school],
+      methods: ['A/B'],
+      times: 3n,
+    };
+    const page = { coveredFromMs: BigInt(NOW), coveredToMs: BigInt(NOW), keptFromMs: BigInt(NOW), size: 41n };
+    const head = { size: 40n, timeMs: BigInt(NOW), root: Buffer.alloc(32, 7) };
+    const pages: any[] = [];
+    answers['searchAuditLog'] = ({ asked: one }) => {
+      pages.push(one);
+      const { before } = one;
+      return {
+        found:
+          before === undefined
+            ? { ...page, rows: [row], coveredFrom: 20n, coveredTo: 41n, before: 20n, head }
+            : { ...page, rows: [{ ...row, index: 7n, code: 'mandate.missing' }], coveredTo: 20n, head },
+        names: [{ oin, name: 'Leerplein' }],
+      };
+    };
+    const line = `audit search --from 2026-11-01 --to 2026-11-02 --party ${oin} --school ${school} --kind refused --method A/B`;
+    const { out, err, exit } = await eduk(line);
+    expect(exit).toBe(0);
+    expect(out).toMatch(/40 \*[\s\S]*refused\s+Leerplein[\s\S]*7 [\s\S]*mandate\.missing/);
+    expect(err).toMatch(/Looked at leaves 0 to 40/);
+    expect(err).toContain('* = no head holds it yet.');
+    expect(pages).toMatchObject([
+      {
+        fromDay: '2026-11-01',
+        toDay: '2026-11-02',
+        partyOin: oin,
+        schoolOin: school,
+        kind: 2,
+        method: 'A/B',
+        limit: 50,
+      },
+      { before: 20n, limit: 49 },
+    ]);
+    const { json } = await eduk(`${line} --limit 1 --json`);
+    expect(json).toMatchObject({
+      rows: [{ leaf: 40, kind: 'refused', partyName: 'Leerplein', signed: false }],
+      covered: { fromLeaf: 20, toLeaf: 40 },
+      before: 20,
+      head: { size: 40 },
+    });
+    expect((await eduk('audit search --limit 1')).err).toContain('go on with --before 20');
+    answer('searchAuditLog', { found: { size: 0n } });
+    expect((await eduk('audit search')).out).toContain('Nothing was found.');
+    expect((await eduk('audit search --limit 0')).exit).toBe(2);
+    expect((await eduk('audit search --from 2026-11-02 --to 2026-11-01')).exit).toBe(2);
+  });
+
   test('papers that were filled in by hand are not written over without --force, and none of the others then', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'eduk-papers-'));
     const facts = { atMs: BigInt(NOW), school: { ...party, oin: school, name: 'De Wilgenhof' }, parties: [] };

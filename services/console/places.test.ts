@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { askedIn, PAGES, pageAsked as pageAskedAt } from './places.ts';
 
@@ -58,5 +59,20 @@ describe('the page that was asked for', () => {
       expect(pageAsked(new URL(`/sign-in${askedIn(pageAsked(to), '?')}`, 'http://x').searchParams.get('to'))).toBe(
         pageAsked(to),
       );
+  });
+
+  test('has every part that the page reads', () => {
+    const pages = new URL('./web/pages/', import.meta.url);
+    const read = readdirSync(pages).flatMap((file) => {
+      const path = `/${file.replace(/\.tsx$/, '')}`;
+      const text = readFileSync(new URL(file, pages), 'utf8');
+      return [...text.matchAll(/query\.get\('([a-z]+)'\)/g)].map(([, name]) => `${path}?${name}=1`);
+    });
+    // Where somebody signs in, or opens what was shared, nobody is led back to.
+    const kept = read.filter(
+      (one) => PAGES.includes(one.slice(0, one.indexOf('?'))) && !/^\/(shared|sign-in)\?/.test(one),
+    );
+    expect(kept.length).toBeGreaterThan(10);
+    expect(kept.filter((one) => pageAsked(one) !== one)).toEqual([]);
   });
 });

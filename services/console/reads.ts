@@ -17,6 +17,7 @@ import {
   schoolOin,
   startOfDutchDay,
 } from '#kernel';
+import { AuditKind } from '#proto/eduk/core/v1/audit';
 import type { LearnerRef } from '#proto/eduk/core/v1/learner';
 import { type Freeze, type Mandate, MandateState, Role, Service } from '#proto/eduk/core/v1/party';
 import type { EndpointStatus } from '#proto/eduk/delivery/v1/delivery';
@@ -692,6 +693,75 @@ export async function access(ask: Ask, query: Query): Promise<page.AccessList> {
       people: numberOf(one.people),
       leaf: numberOf(one.lastIndex),
     })),
+  };
+}
+
+const kindOf = (text: string): AuditKind => {
+  if (text === '') return AuditKind.AUDIT_KIND_UNSPECIFIED;
+  const kind = AuditKind[`AUDIT_KIND_${text.toUpperCase()}` as keyof typeof AuditKind];
+  if (typeof kind !== 'number') throw new GatewayError('wire.invalid', 'There is no such kind.', { where: 'kind' });
+  return kind;
+};
+
+const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+export async function audit(ask: Ask, query: Query): Promise<page.AuditList> {
+  const before = textIn(query, 'before');
+  if (!/^\d{0,15}$/.test(before)) throw new GatewayError('wire.invalid', 'This is no leaf.', { where: 'before' });
+  const { found, names } = await ask('searchAuditLog', {
+    asked: {
+      fromDay: day(query, 'from'),
+      toDay: day(query, 'to'),
+      partyOin: textIn(query, 'party'),
+      schoolOin: schoolIn(query),
+      kind: kindOf(textIn(query, 'kind')),
+      method: textIn(query, 'method'),
+      limit: 0,
+      before: before === '' ? undefined : BigInt(before),
+    },
+  });
+  const nameOf = namesIn(names);
+  const { rows, head, coveredFrom, coveredTo, coveredFromMs, coveredToMs, keptFromMs } = found!;
+  return {
+    rows: rows.map((one) => ({
+      leaf: numberOf(one.index),
+      at: numberOf(one.atMs),
+      kind: wordOf(AuditKind, one.kind, 'AUDIT_KIND_'),
+      party: nameOf(one.partyOin),
+      actedBy: nameOf(one.actedBy),
+      schools: one.schoolOins.map(nameOf),
+      methods: [...one.methods],
+      code: one.code,
+      title: titles(one.code),
+      purpose: one.purpose,
+      attributes: [...one.attributes],
+      times: numberOf(one.times),
+      people: numberOf(one.people),
+      flow: one.kind === AuditKind.AUDIT_KIND_ACCEPTED ? one.receiptId : '',
+      signed: one.index < (head?.size ?? 0n),
+    })),
+    ...(coveredTo > coveredFrom
+      ? {
+          covered: {
+            first: numberOf(coveredFrom),
+            last: numberOf(coveredTo) - 1,
+            from: numberOf(coveredFromMs),
+            to: numberOf(coveredToMs),
+          },
+        }
+      : {}),
+    ...(found!.before === undefined ? {} : { before: numberOf(found!.before) }),
+    keptFrom: numberOf(keptFromMs),
+    ...(head
+      ? {
+          head: {
+            size: numberOf(head.size),
+            root: hexOf(head.root),
+            key: hexOf(head.keyId),
+            at: numberOf(head.timeMs),
+          },
+        }
+      : {}),
   };
 }
 

@@ -67,6 +67,7 @@ const READS: Readonly<
   '/api/dead': reads.dead,
   '/api/replays': (ask) => reads.replays(ask),
   '/api/access': reads.access,
+  '/api/audit': reads.audit,
   '/api/reconciled': reads.reconciled,
   '/api/freezes': reads.freezes,
   '/api/freezes/preview': reads.freezePreview,

@@ -444,6 +444,37 @@ export interface AccessList {
   }[];
 }
 
+/** What was done that fits a question, newest first. */
+export interface AuditList {
+  rows: {
+    leaf: number;
+    at: number;
+    kind: string;
+    party: Named;
+    /** Who acted for it; no number = nobody else. */
+    actedBy: Named;
+    schools: Named[];
+    methods: string[];
+    code: string;
+    title: Record<Lang, string>;
+    purpose: string;
+    attributes: string[];
+    times: number;
+    people: number;
+    flow: string;
+    /** A signed head holds it. */
+    signed: boolean;
+  }[];
+  /** Leaves that were looked at, and when the first and last of them were done; absent = there were none to look at. */
+  covered?: { first: number; last: number; from: number; to: number };
+  /** Where to go on; absent = all that was asked for was looked at. */
+  before?: number;
+  /** When the oldest leaf was done that is kept; 0 = none is. */
+  keptFrom: number;
+  /** The newest signed head; absent = nothing was signed yet. Bytes in hexadecimal. */
+  head?: { size: number; root: string; key: string; at: number };
+}
+
 export interface SettingView {
   name: string;
   about: string;

@@ -42,6 +42,7 @@ const reads: ReadonlySet<string> = new Set([
   'previewSwitch',
   'previewTurn',
   'readAuditLog',
+  'searchAuditLog',
   'showReceipt',
   'listAccess',
   'showKeys',

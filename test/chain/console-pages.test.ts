@@ -249,6 +249,32 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await page.getByText('state.missing').waitFor();
   });
 
+  test('what was done is searched by day, school and kind, with how far was looked and what is signed', async () => {
+    await go('/', /Overzicht/);
+    await page.getByRole('navigation').getByRole('link', { name: 'Logboek' }).click();
+    await page.waitForURL('**/audit');
+    const rows = page.locator('tbody tr');
+    await rows.first().waitFor();
+    expect(await axeOf(page)).toEqual([]);
+    await toldNobody(page);
+    await shoot(page, 'audit');
+    await page.getByLabel(/BRIN/).fill(school);
+    await page.getByLabel('Soort').selectOption('released');
+    await page.keyboard.press('Tab');
+    await page.getByLabel('Methode').press('Enter');
+    await page.waitForURL(`**/audit?school=${school}&kind=released`);
+    await page.getByRole('cell', { name: 'Leerplein' }).first().waitFor();
+    expect(await rows.count()).toBe(await rows.filter({ hasText: 'gegevens gegeven' }).count());
+    await page.getByText('Dat is alles wat gevraagd is.').waitFor();
+    await page.getByText('Ondertekend tot en met blad').waitFor();
+    await go('/audit?from=2001-01-01&to=2001-01-02', /Logboek/);
+    await page.getByText('Hier staat niets van in het logboek.').waitFor();
+    await go('/audit?kind=nothing', /Logboek/);
+    await page.getByText('wire.invalid').waitFor();
+    await go('/audit?before=1', /Logboek/);
+    await page.getByText('Doorzocht: blad 0 tot en met 0').waitFor();
+  });
+
   test('a party is found by its name, and its page says how it goes, where it answers and what it may have', async () => {
     await go('/', /Overzicht/);
     await page
@@ -905,6 +931,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
       ['h', '/holds'],
       ['d', '/dead'],
       ['p', '/parties'],
+      ['u', '/audit'],
       ['r', '/replay'],
       ['o', '/'],
     ] as const) {
@@ -939,6 +966,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
       '/why?order=order-1',
       '/holds?decided=yes',
       '/replay',
+      '/audit',
       '/dead',
     ]) {
       await small.goto(`${origin}${path}`);

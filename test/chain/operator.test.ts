@@ -1005,6 +1005,24 @@ const cases: { [K in keyof Operator]: { call(as: Operator): Promise<unknown>; ef
       expect(more.heads.length).toBeGreaterThan(0);
     },
   },
+  searchAuditLog: {
+    call: (as) => as.searchAuditLog({ asked: { limit: 1 } }),
+    effect: async () => {
+      const { flowId } = await las.orders.placeOrder(order('search-log', 'onbekend'));
+      await at.operator.showReceipt({ receiptId: flowId, waitMs: 20_000n });
+      const asked = { partyOin: las.oin, method: 'OrderService/PlaceOrder', limit: 200 };
+      const { found, names } = await at.operator.searchAuditLog({ asked });
+      const row = found!.rows.find(({ receiptId }) => receiptId === flowId)!;
+      expect(row).toMatchObject({ partyOin: las.oin, methods: ['OrderService/PlaceOrder'] });
+      expect(row.index).toBeLessThan(found!.head!.size);
+      expect(names).toContainEqual(expect.objectContaining({ oin: las.oin }));
+      const elsewhere = await at.operator.searchAuditLog({
+        asked: { ...asked, fromDay: '2001-01-01', toDay: '2001-01-02' },
+      });
+      expect(elsewhere.found!.rows).toEqual([]);
+      expect(await codeOf(at.operator.searchAuditLog({}))).toBe('wire.invalid');
+    },
+  },
   showReceipt: {
     call: (as) => as.showReceipt({ receiptId: 'r-none' }),
     effect: async () => {

@@ -1,8 +1,10 @@
 /** The log of what was done: its heads, whether it is what it was, and who was given what of a school. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { keyIdOf } from '#kernel';
+import type { LogRow, SearchLogResponse } from '#proto/eduk/audit/v1/audit';
+import { type AuditKind, auditKindFromJSON, auditKindToJSON } from '#proto/eduk/core/v1/audit';
 import { type Asked, headFile, hex, type KeptHead, readHead, verifyLog } from '../audit-log.ts';
-import { day, schoolFlag } from '../checks.ts';
+import { day, oin, schoolFlag } from '../checks.ts';
 import type { Call, Command, Result } from '../command.ts';
 import { counted, dutchTime, isoTime, list, paragraph, table } from '../print.ts';
 import { misuse, Problem } from '../problem.ts';
@@ -180,6 +182,129 @@ export const auditAccess: Command = {
                 people,
               ]),
             ),
+    };
+  },
+};
+
+const kinds = ['accepted', 'refused', 'released', 'revealed', 'mandate', 'operator', 'signed_in'] as const;
+const kindWord = (kind: AuditKind): string => auditKindToJSON(kind).replace('AUDIT_KIND_', '').toLowerCase();
+const whole = (value: string): string | undefined => (/^\d{1,15}$/.test(value) ? undefined : 'must be a whole number');
+/** Pages of which one answer is made, at most: of what is found the first stand there, and how to go on. */
+const PAGES = 20;
+
+export const auditSearch: Command = {
+  name: 'audit search',
+  about: 'Search the log of what was done by day, party, school, kind and method, newest first.',
+  flags: {
+    from: { about: 'From this day.', value: 'DAY', check: day },
+    to: { about: 'Up to and with this day.', value: 'DAY', check: day },
+    party: { about: 'Whose it is, or who acted for another.', value: 'OIN', check: oin },
+    school: schoolFlag('About this school.'),
+    kind: { about: 'What kind of thing was done.', value: 'KIND', choices: kinds },
+    method: { about: 'By this method, such as OrderService/PlaceOrder.', value: 'METHOD' },
+    limit: { about: 'So many at most, up to 200; without it 50.', value: 'N', check: whole },
+    before: { about: 'Only before this leaf, as the answer before said.', value: 'LEAF', check: whole },
+  },
+  notes: ['Days are Dutch. By their place in the log, which may differ a little from when they were done.'],
+  async run(call: Call): Promise<Result> {
+    const [from, to] = [call.one('from') ?? '', call.one('to') ?? ''];
+    if (from !== '' && to !== '' && from > to) throw misuse('--from is a later day than --to.');
+    const limit = Number(call.one('limit') ?? 50);
+    if (limit < 1 || limit > 200) throw misuse('--limit is from 1 to 200.');
+    const kind = call.one('kind');
+    const gateway = call.gateway();
+    const names = new Map<string, string>();
+    const rows: LogRow[] = [];
+    const start = call.one('before');
+    let before = start === undefined ? undefined : BigInt(start);
+    let last: SearchLogResponse | undefined;
+    let first: SearchLogResponse | undefined;
+    for (let pages = 0; pages < PAGES && (pages === 0 || before !== undefined) && rows.length < limit; pages++) {
+      const { found, names: named } = await gateway.ask('searchAuditLog', {
+        asked: {
+          fromDay: from,
+          toDay: to,
+          partyOin: call.one('party') ?? '',
+          schoolOin: call.one('school') ?? '',
+          kind: kind === undefined ? 0 : auditKindFromJSON(`AUDIT_KIND_${kind.toUpperCase()}`),
+          method: call.one('method') ?? '',
+          limit: limit - rows.length,
+          before,
+        },
+      });
+      for (const { oin: of, name } of named) names.set(of, name);
+      rows.push(...(found?.rows ?? []));
+      last = found;
+      first ??= found;
+      before = found?.before;
+    }
+    const size = Number(last?.head?.size ?? 0n);
+    const nameOf = (of: string): string => names.get(of) ?? of;
+    const covered = last && first && first.coveredTo > last.coveredFrom;
+    const told = [
+      covered
+        ? `Looked at leaves ${last!.coveredFrom} to ${first!.coveredTo - 1n}, of ${dutchTime(last!.coveredFromMs)} to ${dutchTime(first!.coveredToMs)}.`
+        : 'The log has no leaves of these days.',
+      before === undefined
+        ? last && last.keptFromMs > 0n
+          ? `That is all that was asked for; the log is kept from ${dutchTime(last.keptFromMs)}.`
+          : ''
+        : `There is more to look at: go on with --before ${before}.`,
+      last?.head
+        ? `A head signed ${dutchTime(last.head.timeMs)} holds the first ${counted(last.head.size, 'leaf', 'leaves')}; whether they are what they were: eduk audit verify.`
+        : 'Nothing was signed yet.',
+    ];
+    return {
+      json: {
+        rows: rows.map((row) => ({
+          leaf: Number(row.index),
+          time: isoTime(row.atMs),
+          kind: kindWord(row.kind),
+          partyOin: row.partyOin || null,
+          partyName: names.get(row.partyOin) ?? null,
+          actedBy: row.actedBy || null,
+          schoolOins: row.schoolOins,
+          methods: row.methods,
+          code: row.code || null,
+          purpose: row.purpose || null,
+          attributes: row.attributes,
+          times: Number(row.times),
+          people: Number(row.people),
+          flowId: row.receiptId || null,
+          signed: Number(row.index) < size,
+        })),
+        covered: covered
+          ? {
+              fromLeaf: Number(last!.coveredFrom),
+              toLeaf: Number(first!.coveredTo) - 1,
+              from: isoTime(last!.coveredFromMs),
+              to: isoTime(first!.coveredToMs),
+            }
+          : null,
+        before: before === undefined ? null : Number(before),
+        keptFrom: last && last.keptFromMs > 0n ? isoTime(last.keptFromMs) : null,
+        head: last?.head ? { size, root: hex(last.head.root), time: isoTime(last.head.timeMs) } : null,
+      },
+      text:
+        rows.length === 0
+          ? 'Nothing was found.'
+          : table(
+              ['leaf', 'time', 'kind', 'party', 'school', 'what', 'times', 'people'],
+              rows.map((row) => [
+                `${row.index}${Number(row.index) < size ? '' : ' *'}`,
+                dutchTime(row.atMs),
+                kindWord(row.kind),
+                [nameOf(row.partyOin), row.actedBy && `by ${nameOf(row.actedBy)}`].filter(Boolean).join('\n'),
+                row.schoolOins.map(nameOf).join('\n'),
+                [...row.methods, row.purpose, row.code].filter(Boolean).join('\n'),
+                row.times,
+                row.people,
+              ]),
+            ),
+      said: [...told, ...(rows.some(({ index }) => Number(index) >= size) ? ['* = no head holds it yet.'] : [])]
+        .filter(Boolean)
+        .map((one) => paragraph(one))
+        .join('\n'),
     };
   },
 };

@@ -1,7 +1,7 @@
 import type { Command } from '../command.ts';
 import { mapKeys, mergeLearners } from './administration.ts';
 import { listAlerts, testAlerts } from './alert.ts';
-import { auditAccess, auditHead, auditVerify } from './audit.ts';
+import { auditAccess, auditHead, auditSearch, auditVerify } from './audit.ts';
 import { breach } from './breach.ts';
 import { certsDev } from './certs.ts';
 import { completionFor } from './completion.ts';
@@ -121,6 +121,7 @@ export const commands: readonly Command[] = [
   mergeLearners,
   auditHead,
   auditVerify,
+  auditSearch,
   auditAccess,
   exportSchool,
   forgetSchool,

@@ -4,6 +4,7 @@ import { useCallback, useContext, useEffect, useRef, useState } from 'preact/hoo
 import type { Duty, Lang, Me } from '../types.ts';
 import { get, post, whenEnded } from './api.ts';
 import { AccessPage } from './pages/access.tsx';
+import { AuditPage } from './pages/audit.tsx';
 import { DeadPage } from './pages/dead.tsx';
 import { FlowPage } from './pages/flow.tsx';
 import { FlowsPage } from './pages/flows.tsx';
@@ -68,6 +69,7 @@ const MENU: readonly [string, Word, string][] = [
   ['/replay', 'replay', 'r'],
   ['/reconciled', 'reconciled', 'c'],
   ['/access', 'access', 'a'],
+  ['/audit', 'audit', 'u'],
   ['/links', 'links', 'i'],
   ['/settings', 'settings', 's'],
 ];
@@ -91,6 +93,7 @@ const PAGE: Readonly<Record<string, { word: Word; page: () => preact.JSX.Element
   '/replay': { word: 'replay', page: () => <ReplayPage /> },
   '/reconciled': { word: 'reconciled', page: () => <ReconciledPage /> },
   '/access': { word: 'access', page: () => <AccessPage /> },
+  '/audit': { word: 'audit', page: () => <AuditPage /> },
   '/links': { word: 'links', page: () => <LinksPage /> },
   '/settings': { word: 'settings', page: () => <SettingsPage /> },
 };

@@ -870,6 +870,12 @@ export const operatorUnary: Record<string, (request: any, gate: Gate, caller: Ca
     // What came after the head is the next one's.
     return { head, keys, leaves: leaves.filter(({ index }) => index < size), trunks, consistency: path, heads };
   },
+  searchAuditLog: async ({ asked }: op.SearchAuditLogRequest, { door }): Promise<op.SearchAuditLogResponse> => {
+    if (!asked) throw new GatewayError('wire.invalid', 'Say what is looked for.', { where: 'asked' });
+    const found = await door.services.audit.searchLog(asked);
+    const named = found.rows.flatMap(({ partyOin, actedBy, schoolOins }) => [partyOin, actedBy, ...schoolOins]);
+    return { found, names: namesOf(door.chain, [asked.partyOin, asked.schoolOin, ...named]) };
+  },
   showReceipt: ({ receiptId, waitMs }: op.ShowReceiptRequest, gate) =>
     getReceipt({ receiptId, waitMs, reference: '', method: '' }, operator, gate),
   listAccess: async (request: op.ListAccessRequest, { door }): Promise<op.ListAccessResponse> => {

@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { LogHead, LogKey, LogProof } from "../../core/v1/audit.ts";
+import { AuditKind, auditKindFromJSON, auditKindToJSON, LogHead, LogKey, LogProof } from "../../core/v1/audit.ts";
 
 export const protobufPackage = "eduk.audit.v1";
 
@@ -88,6 +88,67 @@ export interface ListLeavesResponse {
   trunks: Trunk[];
   /** Leaves the log has now. */
   size: bigint;
+}
+
+/** What is looked for; what is empty or 0 = any. */
+export interface SearchLogRequest {
+  /** First and last Dutch day, YYYY-MM-DD. */
+  fromDay: string;
+  toDay: string;
+  /** Whose it is, or who acted for another. */
+  partyOin: string;
+  schoolOin: string;
+  kind: AuditKind;
+  /** As records name it: `OrderService/PlaceOrder` … */
+  method: string;
+  /** Rows of a page, at most 200; 0 = 50. */
+  limit: number;
+  /** Only leaves before this one, as the page before said; absent = from the newest. */
+  before?: bigint | undefined;
+}
+
+/** One leaf, without what only proves it. */
+export interface LogRow {
+  index: bigint;
+  /** Unix milliseconds. */
+  atMs: bigint;
+  kind: AuditKind;
+  /** `operator`; empty = nobody we know. */
+  partyOin: string;
+  /** Who acted for it, or changed it; empty = nobody else. */
+  actedBy: string;
+  /** Different ones in its messages, at most 10. */
+  schoolOins: string[];
+  methods: string[];
+  /** Fault of a refusal; state of a mandate; what was decided. */
+  code: string;
+  purpose: string;
+  attributes: string[];
+  times: bigint;
+  people: bigint;
+  /** Flow of the one message that it is about; empty = of none, or of several. */
+  receiptId: string;
+}
+
+/** Newest first, by their place in the log. */
+export interface SearchLogResponse {
+  rows: LogRow[];
+  /** Leaves that this page answers for: from the first up to, not with, the second. Equal = none were asked for, or are kept. */
+  coveredFrom: bigint;
+  coveredTo: bigint;
+  /** When the first and the last of them were done, Unix milliseconds; 0 = there are none. */
+  coveredFromMs: bigint;
+  coveredToMs: bigint;
+  /** Go on before this leaf; absent = all that was asked for has been looked at. */
+  before?:
+    | bigint
+    | undefined;
+  /** When the first leaf was done that is still kept, Unix milliseconds; 0 = nothing was done yet. */
+  keptFromMs: bigint;
+  /** Leaves that the log has. */
+  size: bigint;
+  /** The newest signed head: it holds each leaf below its size. Absent = nothing was signed yet. */
+  head: LogHead | undefined;
 }
 
 /** Whose, and which Dutch days; empty = any. */
@@ -1244,6 +1305,769 @@ export const ListLeavesResponse: MessageFns<ListLeavesResponse> = {
     message.leaves = object.leaves?.map((e) => Leaf.fromPartial(e)) || [];
     message.trunks = object.trunks?.map((e) => Trunk.fromPartial(e)) || [];
     message.size = (object.size !== undefined && object.size !== null) ? BigInt(object.size) : 0n;
+    return message;
+  },
+};
+
+function createBaseSearchLogRequest(): SearchLogRequest {
+  return { fromDay: "", toDay: "", partyOin: "", schoolOin: "", kind: 0, method: "", limit: 0, before: undefined };
+}
+
+export const SearchLogRequest: MessageFns<SearchLogRequest> = {
+  encode(message: SearchLogRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.fromDay !== "") {
+      writer.uint32(10).string(message.fromDay);
+    }
+    if (message.toDay !== "") {
+      writer.uint32(18).string(message.toDay);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(26).string(message.partyOin);
+    }
+    if (message.schoolOin !== "") {
+      writer.uint32(34).string(message.schoolOin);
+    }
+    if (message.kind !== 0) {
+      writer.uint32(40).int32(message.kind);
+    }
+    if (message.method !== "") {
+      writer.uint32(50).string(message.method);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(56).uint32(message.limit);
+    }
+    if (message.before !== undefined) {
+      if (BigInt.asUintN(64, message.before) !== message.before) {
+        throw new globalThis.Error("value provided for field message.before of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.before);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SearchLogRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSearchLogRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.fromDay = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.toDay = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.schoolOin = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.before = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SearchLogRequest {
+    return {
+      fromDay: isSet(object.fromDay)
+        ? globalThis.String(object.fromDay)
+        : isSet(object.from_day)
+        ? globalThis.String(object.from_day)
+        : "",
+      toDay: isSet(object.toDay)
+        ? globalThis.String(object.toDay)
+        : isSet(object.to_day)
+        ? globalThis.String(object.to_day)
+        : "",
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      schoolOin: isSet(object.schoolOin)
+        ? globalThis.String(object.schoolOin)
+        : isSet(object.school_oin)
+        ? globalThis.String(object.school_oin)
+        : "",
+      kind: isSet(object.kind) ? auditKindFromJSON(object.kind) : 0,
+      method: isSet(object.method) ? globalThis.String(object.method) : "",
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      before: isSet(object.before) ? BigInt(object.before) : undefined,
+    };
+  },
+
+  toJSON(message: SearchLogRequest): unknown {
+    const obj: any = {};
+    if (message.fromDay !== "") {
+      obj.fromDay = message.fromDay;
+    }
+    if (message.toDay !== "") {
+      obj.toDay = message.toDay;
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.schoolOin !== "") {
+      obj.schoolOin = message.schoolOin;
+    }
+    if (message.kind !== 0) {
+      obj.kind = auditKindToJSON(message.kind);
+    }
+    if (message.method !== "") {
+      obj.method = message.method;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    if (message.before !== undefined) {
+      obj.before = message.before.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SearchLogRequest>): SearchLogRequest {
+    return SearchLogRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SearchLogRequest>): SearchLogRequest {
+    const message = createBaseSearchLogRequest();
+    message.fromDay = object.fromDay ?? "";
+    message.toDay = object.toDay ?? "";
+    message.partyOin = object.partyOin ?? "";
+    message.schoolOin = object.schoolOin ?? "";
+    message.kind = object.kind ?? 0;
+    message.method = object.method ?? "";
+    message.limit = object.limit ?? 0;
+    message.before = (object.before !== undefined && object.before !== null) ? BigInt(object.before) : undefined;
+    return message;
+  },
+};
+
+function createBaseLogRow(): LogRow {
+  return {
+    index: 0n,
+    atMs: 0n,
+    kind: 0,
+    partyOin: "",
+    actedBy: "",
+    schoolOins: [],
+    methods: [],
+    code: "",
+    purpose: "",
+    attributes: [],
+    times: 0n,
+    people: 0n,
+    receiptId: "",
+  };
+}
+
+export const LogRow: MessageFns<LogRow> = {
+  encode(message: LogRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.index !== 0n) {
+      if (BigInt.asUintN(64, message.index) !== message.index) {
+        throw new globalThis.Error("value provided for field message.index of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.index);
+    }
+    if (message.atMs !== 0n) {
+      if (BigInt.asIntN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.atMs);
+    }
+    if (message.kind !== 0) {
+      writer.uint32(24).int32(message.kind);
+    }
+    if (message.partyOin !== "") {
+      writer.uint32(34).string(message.partyOin);
+    }
+    if (message.actedBy !== "") {
+      writer.uint32(42).string(message.actedBy);
+    }
+    for (const v of message.schoolOins) {
+      writer.uint32(50).string(v!);
+    }
+    for (const v of message.methods) {
+      writer.uint32(58).string(v!);
+    }
+    if (message.code !== "") {
+      writer.uint32(66).string(message.code);
+    }
+    if (message.purpose !== "") {
+      writer.uint32(74).string(message.purpose);
+    }
+    for (const v of message.attributes) {
+      writer.uint32(82).string(v!);
+    }
+    if (message.times !== 0n) {
+      if (BigInt.asUintN(64, message.times) !== message.times) {
+        throw new globalThis.Error("value provided for field message.times of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.times);
+    }
+    if (message.people !== 0n) {
+      if (BigInt.asUintN(64, message.people) !== message.people) {
+        throw new globalThis.Error("value provided for field message.people of type uint64 too large");
+      }
+      writer.uint32(96).uint64(message.people);
+    }
+    if (message.receiptId !== "") {
+      writer.uint32(106).string(message.receiptId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.index = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.atMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.partyOin = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.actedBy = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.schoolOins.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.methods.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.purpose = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.attributes.push(reader.string());
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.times = reader.uint64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.people = reader.uint64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.receiptId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LogRow {
+    return {
+      index: isSet(object.index) ? BigInt(object.index) : 0n,
+      atMs: isSet(object.atMs) ? BigInt(object.atMs) : isSet(object.at_ms) ? BigInt(object.at_ms) : 0n,
+      kind: isSet(object.kind) ? auditKindFromJSON(object.kind) : 0,
+      partyOin: isSet(object.partyOin)
+        ? globalThis.String(object.partyOin)
+        : isSet(object.party_oin)
+        ? globalThis.String(object.party_oin)
+        : "",
+      actedBy: isSet(object.actedBy)
+        ? globalThis.String(object.actedBy)
+        : isSet(object.acted_by)
+        ? globalThis.String(object.acted_by)
+        : "",
+      schoolOins: globalThis.Array.isArray(object?.schoolOins)
+        ? object.schoolOins.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.school_oins)
+        ? object.school_oins.map((e: any) => globalThis.String(e))
+        : [],
+      methods: globalThis.Array.isArray(object?.methods)
+        ? object.methods.map((e: any) => globalThis.String(e))
+        : [],
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      purpose: isSet(object.purpose) ? globalThis.String(object.purpose) : "",
+      attributes: globalThis.Array.isArray(object?.attributes)
+        ? object.attributes.map((e: any) => globalThis.String(e))
+        : [],
+      times: isSet(object.times) ? BigInt(object.times) : 0n,
+      people: isSet(object.people) ? BigInt(object.people) : 0n,
+      receiptId: isSet(object.receiptId)
+        ? globalThis.String(object.receiptId)
+        : isSet(object.receipt_id)
+        ? globalThis.String(object.receipt_id)
+        : "",
+    };
+  },
+
+  toJSON(message: LogRow): unknown {
+    const obj: any = {};
+    if (message.index !== 0n) {
+      obj.index = message.index.toString();
+    }
+    if (message.atMs !== 0n) {
+      obj.atMs = message.atMs.toString();
+    }
+    if (message.kind !== 0) {
+      obj.kind = auditKindToJSON(message.kind);
+    }
+    if (message.partyOin !== "") {
+      obj.partyOin = message.partyOin;
+    }
+    if (message.actedBy !== "") {
+      obj.actedBy = message.actedBy;
+    }
+    if (message.schoolOins?.length) {
+      obj.schoolOins = message.schoolOins;
+    }
+    if (message.methods?.length) {
+      obj.methods = message.methods;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.purpose !== "") {
+      obj.purpose = message.purpose;
+    }
+    if (message.attributes?.length) {
+      obj.attributes = message.attributes;
+    }
+    if (message.times !== 0n) {
+      obj.times = message.times.toString();
+    }
+    if (message.people !== 0n) {
+      obj.people = message.people.toString();
+    }
+    if (message.receiptId !== "") {
+      obj.receiptId = message.receiptId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LogRow>): LogRow {
+    return LogRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LogRow>): LogRow {
+    const message = createBaseLogRow();
+    message.index = (object.index !== undefined && object.index !== null) ? BigInt(object.index) : 0n;
+    message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
+    message.kind = object.kind ?? 0;
+    message.partyOin = object.partyOin ?? "";
+    message.actedBy = object.actedBy ?? "";
+    message.schoolOins = object.schoolOins?.map((e) => e) || [];
+    message.methods = object.methods?.map((e) => e) || [];
+    message.code = object.code ?? "";
+    message.purpose = object.purpose ?? "";
+    message.attributes = object.attributes?.map((e) => e) || [];
+    message.times = (object.times !== undefined && object.times !== null) ? BigInt(object.times) : 0n;
+    message.people = (object.people !== undefined && object.people !== null) ? BigInt(object.people) : 0n;
+    message.receiptId = object.receiptId ?? "";
+    return message;
+  },
+};
+
+function createBaseSearchLogResponse(): SearchLogResponse {
+  return {
+    rows: [],
+    coveredFrom: 0n,
+    coveredTo: 0n,
+    coveredFromMs: 0n,
+    coveredToMs: 0n,
+    before: undefined,
+    keptFromMs: 0n,
+    size: 0n,
+    head: undefined,
+  };
+}
+
+export const SearchLogResponse: MessageFns<SearchLogResponse> = {
+  encode(message: SearchLogResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rows) {
+      LogRow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.coveredFrom !== 0n) {
+      if (BigInt.asUintN(64, message.coveredFrom) !== message.coveredFrom) {
+        throw new globalThis.Error("value provided for field message.coveredFrom of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.coveredFrom);
+    }
+    if (message.coveredTo !== 0n) {
+      if (BigInt.asUintN(64, message.coveredTo) !== message.coveredTo) {
+        throw new globalThis.Error("value provided for field message.coveredTo of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.coveredTo);
+    }
+    if (message.coveredFromMs !== 0n) {
+      if (BigInt.asIntN(64, message.coveredFromMs) !== message.coveredFromMs) {
+        throw new globalThis.Error("value provided for field message.coveredFromMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.coveredFromMs);
+    }
+    if (message.coveredToMs !== 0n) {
+      if (BigInt.asIntN(64, message.coveredToMs) !== message.coveredToMs) {
+        throw new globalThis.Error("value provided for field message.coveredToMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.coveredToMs);
+    }
+    if (message.before !== undefined) {
+      if (BigInt.asUintN(64, message.before) !== message.before) {
+        throw new globalThis.Error("value provided for field message.before of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.before);
+    }
+    if (message.keptFromMs !== 0n) {
+      if (BigInt.asIntN(64, message.keptFromMs) !== message.keptFromMs) {
+        throw new globalThis.Error("value provided for field message.keptFromMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.keptFromMs);
+    }
+    if (message.size !== 0n) {
+      if (BigInt.asUintN(64, message.size) !== message.size) {
+        throw new globalThis.Error("value provided for field message.size of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.size);
+    }
+    if (message.head !== undefined) {
+      LogHead.encode(message.head, writer.uint32(74).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SearchLogResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSearchLogResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rows.push(LogRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.coveredFrom = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.coveredTo = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.coveredFromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.coveredToMs = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.before = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.keptFromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.size = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.head = LogHead.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SearchLogResponse {
+    return {
+      rows: globalThis.Array.isArray(object?.rows) ? object.rows.map((e: any) => LogRow.fromJSON(e)) : [],
+      coveredFrom: isSet(object.coveredFrom)
+        ? BigInt(object.coveredFrom)
+        : isSet(object.covered_from)
+        ? BigInt(object.covered_from)
+        : 0n,
+      coveredTo: isSet(object.coveredTo)
+        ? BigInt(object.coveredTo)
+        : isSet(object.covered_to)
+        ? BigInt(object.covered_to)
+        : 0n,
+      coveredFromMs: isSet(object.coveredFromMs)
+        ? BigInt(object.coveredFromMs)
+        : isSet(object.covered_from_ms)
+        ? BigInt(object.covered_from_ms)
+        : 0n,
+      coveredToMs: isSet(object.coveredToMs)
+        ? BigInt(object.coveredToMs)
+        : isSet(object.covered_to_ms)
+        ? BigInt(object.covered_to_ms)
+        : 0n,
+      before: isSet(object.before) ? BigInt(object.before) : undefined,
+      keptFromMs: isSet(object.keptFromMs)
+        ? BigInt(object.keptFromMs)
+        : isSet(object.kept_from_ms)
+        ? BigInt(object.kept_from_ms)
+        : 0n,
+      size: isSet(object.size) ? BigInt(object.size) : 0n,
+      head: isSet(object.head) ? LogHead.fromJSON(object.head) : undefined,
+    };
+  },
+
+  toJSON(message: SearchLogResponse): unknown {
+    const obj: any = {};
+    if (message.rows?.length) {
+      obj.rows = message.rows.map((e) => LogRow.toJSON(e));
+    }
+    if (message.coveredFrom !== 0n) {
+      obj.coveredFrom = message.coveredFrom.toString();
+    }
+    if (message.coveredTo !== 0n) {
+      obj.coveredTo = message.coveredTo.toString();
+    }
+    if (message.coveredFromMs !== 0n) {
+      obj.coveredFromMs = message.coveredFromMs.toString();
+    }
+    if (message.coveredToMs !== 0n) {
+      obj.coveredToMs = message.coveredToMs.toString();
+    }
+    if (message.before !== undefined) {
+      obj.before = message.before.toString();
+    }
+    if (message.keptFromMs !== 0n) {
+      obj.keptFromMs = message.keptFromMs.toString();
+    }
+    if (message.size !== 0n) {
+      obj.size = message.size.toString();
+    }
+    if (message.head !== undefined) {
+      obj.head = LogHead.toJSON(message.head);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SearchLogResponse>): SearchLogResponse {
+    return SearchLogResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SearchLogResponse>): SearchLogResponse {
+    const message = createBaseSearchLogResponse();
+    message.rows = object.rows?.map((e) => LogRow.fromPartial(e)) || [];
+    message.coveredFrom = (object.coveredFrom !== undefined && object.coveredFrom !== null)
+      ? BigInt(object.coveredFrom)
+      : 0n;
+    message.coveredTo = (object.coveredTo !== undefined && object.coveredTo !== null) ? BigInt(object.coveredTo) : 0n;
+    message.coveredFromMs = (object.coveredFromMs !== undefined && object.coveredFromMs !== null)
+      ? BigInt(object.coveredFromMs)
+      : 0n;
+    message.coveredToMs = (object.coveredToMs !== undefined && object.coveredToMs !== null)
+      ? BigInt(object.coveredToMs)
+      : 0n;
+    message.before = (object.before !== undefined && object.before !== null) ? BigInt(object.before) : undefined;
+    message.keptFromMs = (object.keptFromMs !== undefined && object.keptFromMs !== null)
+      ? BigInt(object.keptFromMs)
+      : 0n;
+    message.size = (object.size !== undefined && object.size !== null) ? BigInt(object.size) : 0n;
+    message.head = (object.head !== undefined && object.head !== null) ? LogHead.fromPartial(object.head) : undefined;
     return message;
   },
 };
@@ -2708,6 +3532,15 @@ export const AuditServiceDefinition = {
       requestType: ListHeadsRequest as typeof ListHeadsRequest,
       requestStream: false,
       responseType: ListHeadsResponse as typeof ListHeadsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Leaves that fit a question, newest first, in pages that look at a bounded part of the log. */
+    searchLog: {
+      name: "SearchLog",
+      requestType: SearchLogRequest as typeof SearchLogRequest,
+      requestStream: false,
+      responseType: SearchLogResponse as typeof SearchLogResponse,
       responseStream: false,
       options: {},
     },

@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { AccessRow, Leaf, ReachRow, Trunk } from "../../audit/v1/audit.ts";
+import { AccessRow, Leaf, ReachRow, SearchLogRequest, SearchLogResponse, Trunk } from "../../audit/v1/audit.ts";
 import { Age, Parked } from "../../bus/v1/bus.ts";
 import { LogHead, LogKey, LogProof } from "../../core/v1/audit.ts";
 import { LearnerRef, Person } from "../../core/v1/learner.ts";
@@ -883,6 +883,20 @@ export interface ReadAuditLogResponse {
   /** From since_size to the newest head; empty where that has fewer leaves. */
   consistency: Uint8Array[];
   heads: LogHead[];
+}
+
+/** What is looked for. */
+export interface SearchAuditLogRequest {
+  asked: SearchLogRequest | undefined;
+}
+
+/** A page. */
+export interface SearchAuditLogResponse {
+  found:
+    | SearchLogResponse
+    | undefined;
+  /** Of the parties and schools in it that are registered, and of those that were asked for. */
+  names: PartyName[];
 }
 
 /** Which. */
@@ -11820,6 +11834,162 @@ export const ReadAuditLogResponse: MessageFns<ReadAuditLogResponse> = {
     message.trunks = object.trunks?.map((e) => Trunk.fromPartial(e)) || [];
     message.consistency = object.consistency?.map((e) => e) || [];
     message.heads = object.heads?.map((e) => LogHead.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSearchAuditLogRequest(): SearchAuditLogRequest {
+  return { asked: undefined };
+}
+
+export const SearchAuditLogRequest: MessageFns<SearchAuditLogRequest> = {
+  encode(message: SearchAuditLogRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== undefined) {
+      SearchLogRequest.encode(message.asked, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SearchAuditLogRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSearchAuditLogRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = SearchLogRequest.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SearchAuditLogRequest {
+    return { asked: isSet(object.asked) ? SearchLogRequest.fromJSON(object.asked) : undefined };
+  },
+
+  toJSON(message: SearchAuditLogRequest): unknown {
+    const obj: any = {};
+    if (message.asked !== undefined) {
+      obj.asked = SearchLogRequest.toJSON(message.asked);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SearchAuditLogRequest>): SearchAuditLogRequest {
+    return SearchAuditLogRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SearchAuditLogRequest>): SearchAuditLogRequest {
+    const message = createBaseSearchAuditLogRequest();
+    message.asked = (object.asked !== undefined && object.asked !== null)
+      ? SearchLogRequest.fromPartial(object.asked)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSearchAuditLogResponse(): SearchAuditLogResponse {
+  return { found: undefined, names: [] };
+}
+
+export const SearchAuditLogResponse: MessageFns<SearchAuditLogResponse> = {
+  encode(message: SearchAuditLogResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.found !== undefined) {
+      SearchLogResponse.encode(message.found, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.names) {
+      PartyName.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SearchAuditLogResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSearchAuditLogResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.found = SearchLogResponse.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.names.push(PartyName.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SearchAuditLogResponse {
+    return {
+      found: isSet(object.found) ? SearchLogResponse.fromJSON(object.found) : undefined,
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => PartyName.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: SearchAuditLogResponse): unknown {
+    const obj: any = {};
+    if (message.found !== undefined) {
+      obj.found = SearchLogResponse.toJSON(message.found);
+    }
+    if (message.names?.length) {
+      obj.names = message.names.map((e) => PartyName.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SearchAuditLogResponse>): SearchAuditLogResponse {
+    return SearchAuditLogResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SearchAuditLogResponse>): SearchAuditLogResponse {
+    const message = createBaseSearchAuditLogResponse();
+    message.found = (object.found !== undefined && object.found !== null)
+      ? SearchLogResponse.fromPartial(object.found)
+      : undefined;
+    message.names = object.names?.map((e) => PartyName.fromPartial(e)) || [];
     return message;
   },
 };
@@ -28159,6 +28329,15 @@ export const OperatorServiceDefinition = {
       requestType: ReadAuditLogRequest as typeof ReadAuditLogRequest,
       requestStream: false,
       responseType: ReadAuditLogResponse as typeof ReadAuditLogResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Leaves of the log of what was done that fit a question, newest first, a bounded part of the log at a time. */
+    searchAuditLog: {
+      name: "SearchAuditLog",
+      requestType: SearchAuditLogRequest as typeof SearchAuditLogRequest,
+      requestStream: false,
+      responseType: SearchAuditLogResponse as typeof SearchAuditLogResponse,
       responseStream: false,
       options: {},
     },

@@ -1,0 +1,60 @@
+/** Which leaves fit a question, and by which marks whole tiles of leaves are passed over. Pure. */
+import { createHash } from 'node:crypto';
+import { dutchDay } from '#kernel';
+import type { SearchLogRequest } from '#proto/eduk/audit/v1/audit';
+import { AuditKind, type AuditRecord } from '#proto/eduk/core/v1/audit';
+
+/** What is looked for, without a place. */
+export type Wanted = Pick<SearchLogRequest, 'fromDay' | 'toDay' | 'partyOin' | 'schoolOin' | 'kind' | 'method'>;
+
+/** Bytes of the marks of a tile, and bits of each word in them: of tiles of 256 parties and schools that all differ one in twelve is read in vain. */
+const BYTES = 512;
+const BITS = 3;
+
+const differing = (all: readonly string[]): string[] => [...new Set(all)].filter((one) => one !== '');
+export const schoolsOf = ({ schoolOin, messages }: AuditRecord): string[] =>
+  differing([schoolOin, ...messages.map((one) => one.schoolOin)]);
+export const methodsOf = ({ method, messages }: AuditRecord): string[] =>
+  differing([method, ...messages.map((one) => one.method)]);
+const partiesOf = ({ partyOin, actedBy }: AuditRecord): string[] => differing([partyOin, actedBy]);
+
+export function fits(record: AuditRecord, wanted: Wanted): boolean {
+  const { fromDay, toDay, partyOin, schoolOin, kind, method } = wanted;
+  if (kind !== AuditKind.AUDIT_KIND_UNSPECIFIED && record.kind !== kind) return false;
+  if (partyOin !== '' && !partiesOf(record).includes(partyOin)) return false;
+  if (schoolOin !== '' && !schoolsOf(record).includes(schoolOin)) return false;
+  if (method !== '' && !methodsOf(record).includes(method)) return false;
+  if (fromDay === '' && toDay === '') return true;
+  const day = dutchDay(Number(record.atMs));
+  return (fromDay === '' || day >= fromDay) && (toDay === '' || day <= toDay);
+}
+
+const bitsOf = (word: string): number[] => {
+  const digest = createHash('sha256').update(word).digest();
+  return Array.from({ length: BITS }, (_, i) => digest.readUInt16BE(2 * i) % (BYTES * 8));
+};
+
+/** Words of what is looked for; a leaf that fits has them all. */
+const wordsOf = (parties: string[], schools: string[], kind: AuditKind, methods: string[]): string[] => [
+  ...parties.map((one) => `party ${one}`),
+  ...schools.map((one) => `school ${one}`),
+  ...parties.flatMap((party) => schools.map((school) => `both ${party} ${school}`)),
+  ...(kind === AuditKind.AUDIT_KIND_UNSPECIFIED ? [] : [`kind ${kind}`]),
+  ...methods.map((one) => `method ${one}`),
+];
+
+/** Marks of a tile: of whatever stands in it, and by chance of a little that does not. */
+export function marksOf(records: Iterable<AuditRecord>): Uint8Array {
+  const words = new Set<string>();
+  for (const one of records)
+    for (const word of wordsOf(partiesOf(one), schoolsOf(one), one.kind, methodsOf(one))) words.add(word);
+  const marks = new Uint8Array(BYTES);
+  for (const word of words) for (const bit of bitsOf(word)) marks[bit >> 3]! |= 1 << (bit & 7);
+  return marks;
+}
+
+/** Whether something that fits may stand in a tile of these marks. */
+export function mayHold({ partyOin, schoolOin, kind, method }: Wanted): (marks: Uint8Array) => boolean {
+  const bits = wordsOf(differing([partyOin]), differing([schoolOin]), kind, differing([method])).flatMap(bitsOf);
+  return (marks) => bits.every((bit) => (marks[bit >> 3]! & (1 << (bit & 7))) !== 0);
+}
