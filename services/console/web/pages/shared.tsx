@@ -85,7 +85,8 @@ export function Share() {
   const [isCopied, setCopied] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<ProblemJson>();
-  if (duty !== 'operator' || !SHARED.includes(path) || query.has('cursor')) return null;
+  // A part of a list, and classes, are for who signs in.
+  if (duty !== 'operator' || !SHARED.includes(path) || query.has('cursor') || query.has('by')) return null;
   const to = query.size > 0 ? `${path}?${query}` : path;
   const make = () => {
     setBusy(true);
