@@ -7,8 +7,8 @@ import { AuditKind, type AuditRecord } from '#proto/eduk/core/v1/audit';
 /** What is looked for, without a place. */
 export type Wanted = Pick<SearchLogRequest, 'fromDay' | 'toDay' | 'partyOin' | 'schoolOin' | 'kind' | 'method'>;
 
-/** Bytes of the marks of a tile, and bits of each word in them: of tiles of 256 parties and schools that all differ one in twelve is read in vain. */
-const BYTES = 512;
+/** Bytes of the marks of a tile, and bits of each word in them: of tiles of 256 parties and schools that all differ one in sixty is read in vain. */
+const BYTES = 1024;
 const BITS = 3;
 
 const differing = (all: readonly string[]): string[] => [...new Set(all)].filter((one) => one !== '');
@@ -29,9 +29,10 @@ export function fits(record: AuditRecord, wanted: Wanted): boolean {
   return (fromDay === '' || day >= fromDay) && (toDay === '' || day <= toDay);
 }
 
-const bitsOf = (word: string): number[] => {
+/** `bytes`: of the marks, as they were made. */
+const bitsOf = (word: string, bytes: number): number[] => {
   const digest = createHash('sha256').update(word).digest();
-  return Array.from({ length: BITS }, (_, i) => digest.readUInt16BE(2 * i) % (BYTES * 8));
+  return Array.from({ length: BITS }, (_, i) => digest.readUInt16BE(2 * i) % (bytes * 8));
 };
 
 /** Words of what is looked for; a leaf that fits has them all. */
@@ -49,12 +50,18 @@ export function marksOf(records: Iterable<AuditRecord>): Uint8Array {
   for (const one of records)
     for (const word of wordsOf(partiesOf(one), schoolsOf(one), one.kind, methodsOf(one))) words.add(word);
   const marks = new Uint8Array(BYTES);
-  for (const word of words) for (const bit of bitsOf(word)) marks[bit >> 3]! |= 1 << (bit & 7);
+  for (const word of words) for (const bit of bitsOf(word, BYTES)) marks[bit >> 3]! |= 1 << (bit & 7);
   return marks;
 }
 
 /** Whether something that fits may stand in a tile of these marks. */
 export function mayHold({ partyOin, schoolOin, kind, method }: Wanted): (marks: Uint8Array) => boolean {
-  const bits = wordsOf(differing([partyOin]), differing([schoolOin]), kind, differing([method])).flatMap(bitsOf);
-  return (marks) => bits.every((bit) => (marks[bit >> 3]! & (1 << (bit & 7))) !== 0);
+  const words = wordsOf(differing([partyOin]), differing([schoolOin]), kind, differing([method]));
+  const known = new Map<number, number[]>();
+  return (marks) => {
+    const bytes = marks.length;
+    let bits = known.get(bytes);
+    if (!bits) known.set(bytes, (bits = words.flatMap((word) => bitsOf(word, bytes))));
+    return bits.every((bit) => (marks[bit >> 3]! & (1 << (bit & 7))) !== 0);
+  };
 }

@@ -4,7 +4,7 @@
 const PLACES: Readonly<Record<string, readonly string[]>> = {
   '/': [],
   '/launches': ['day'],
-  '/readiness': ['school', 'first', 'party', 'cursor'],
+  '/readiness': ['school', 'first', 'party', 'cursor', 'product', 'by'],
   '/preflight': ['school', 'day', 'party', 'cursor'],
   '/flows': ['q', 'by', 'school', 'party', 'state', 'before'],
   '/flow': ['id', 'party', 'reference'],

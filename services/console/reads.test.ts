@@ -8,10 +8,11 @@ import {
   ListSchoolChangesResponse,
   ShowFlowResponse,
   ShowOverviewResponse,
+  ShowReadinessResponse,
   StatusResponse,
 } from '#proto/eduk/operator/v1/operator';
 import type { Ask } from './door.ts';
-import { flow, freezePreview, overview } from './reads.ts';
+import { flow, freezePreview, overview, readiness } from './reads.ts';
 
 const [SENDER, RECEIVER, SCHOOL] = ['00000001000000000001', '00000001000000000002', '0000000700099ZX00000'];
 
@@ -137,4 +138,30 @@ describe('before a freeze is set', () => {
   ])('one %s is refused', async (_which, query) => {
     await expect(seen(query)).rejects.toMatchObject({ fault: 'wire.invalid' });
   });
+});
+
+test('readiness by class is asked of one product of one school, and tells no more than the gateway does', async () => {
+  const asked: unknown[] = [];
+  const byClass: Ask = (async (_method: string, one: object) => {
+    asked.push(one);
+    return ShowReadinessResponse.fromPartial({
+      readiness: {
+        rows: [
+          { schoolOin: SCHOOL, productId: 'p', groupKey: 'g7', wanted: { count: 24 }, causes: [{ partyOin: SENDER }] },
+          { schoolOin: SCHOOL, productId: 'p', groupKey: 'g8', wanted: { underTen: true }, opened: { hidden: true } },
+        ],
+        chase: [{ code: 'count.used_up', partyOin: SENDER, partyName: 'Uitgeverij Wilg' }],
+      },
+    });
+  }) as never;
+  const { rows, chase } = await readiness(byClass, new URLSearchParams({ school: SCHOOL, product: 'p', by: 'class' }));
+  expect(asked).toMatchObject([{ asked: { schoolOin: SCHOOL, productId: 'p', byGroup: true } }]);
+  expect(rows.map(({ group, steps }) => [group, steps[0], steps[4]])).toEqual([
+    ['g7', { kind: 'told', count: 24 }, { kind: 'told', count: 0 }],
+    ['g8', { kind: 'under_ten', count: 0 }, { kind: 'hidden', count: 0 }],
+  ]);
+  expect(chase).toMatchObject([{ party: { name: 'Uitgeverij Wilg' } }]);
+  await readiness(byClass, new URLSearchParams({ school: SCHOOL }));
+  expect(asked[1]).toMatchObject({ asked: { byGroup: false, productId: '' } });
+  await expect(readiness(byClass, new URLSearchParams({ school: SCHOOL, by: 'learner' }))).rejects.toThrow(/by class/);
 });

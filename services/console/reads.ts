@@ -1,6 +1,6 @@
 /**
- * What the pages show, made of the operator's reads. Only what is named here leaves: names of groups, which the command line shows, are
- * a school's own words and stand on no page.
+ * What the pages show, made of the operator's reads. Only what is named here leaves: names of groups are a school's own words and stand on
+ * no page. A group stands on the readiness board by the key that its school gave it, as on the command line.
  */
 import {
   dutchMoment,
@@ -951,15 +951,17 @@ const causeOf = (one: ReadinessCause): page.CauseView => ({
   remedy: one.remedy,
 });
 
-/** By class it would name groups, which stand on no page. */
+/** By class: of one school; each group by its key. Faults: wire.invalid. */
 export async function readiness(ask: Ask, query: Query): Promise<page.ReadinessView> {
+  const by = textIn(query, 'by');
+  if (by !== '' && by !== 'class') throw new GatewayError('wire.invalid', 'It is told by class.', { where: 'by' });
   const { readiness: seen } = await ask('showReadiness', {
     asked: {
       schoolOin: schoolIn(query),
       schoolYear: '',
       firstDay: day(query, 'first'),
-      byGroup: false,
-      productId: '',
+      byGroup: by === 'class',
+      productId: textIn(query, 'product'),
       limit: 0,
       cursor: cursorIn(query),
     },
@@ -972,6 +974,7 @@ export async function readiness(ask: Ask, query: Query): Promise<page.ReadinessV
       school: { oin: row.schoolOin, name: row.schoolName },
       product: row.productId,
       title: row.title,
+      group: row.groupKey,
       steps: [row.wanted, row.confirmed, row.granted, row.provisioned, row.opened].map(countOf),
       causes: row.causes.map(causeOf),
     })),

@@ -614,6 +614,8 @@ export interface ReadinessView {
     school: Named;
     product: string;
     title: string;
+    /** Key of the class, where it is told by class; empty = of no class that is known. */
+    group: string;
     /** Wanted, confirmed, granted, provisioned, opened. */
     steps: ToldCount[];
     causes: CauseView[];

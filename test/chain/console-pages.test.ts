@@ -598,6 +598,46 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
     await page.getByRole('heading', { name: 'Dit blokkeert' }).waitFor({ state: 'detached' });
   });
 
+  test('a licence is told by class, from its row on the board, with whom to ask', async () => {
+    await go(`/readiness?school=${school}`, /Klaar voor school/);
+    const row = page.getByRole('row', { name: /nog-niet-gepubliceerd/ });
+    // By class, from its row: what was ordered for the school as a whole is of no class, and too few to tell.
+    await row.getByRole('link', { name: 'Per klas' }).click();
+    await page.waitForURL('**/readiness?school=*&by=class&product=nog-niet-gepubliceerd');
+    await page
+      .getByRole('row', { name: /van geen klas/ })
+      .getByText('<10')
+      .first()
+      .waitFor();
+    // A class of which there is enough to tell, by the key that its school gave it, with whom to ask.
+    await las.orders.placeOrder({
+      reference: 'ref-class',
+      orderId: 'order-class',
+      schoolOin: school,
+      lines: pupils(30).map(({ eckId: own }, i) => ({
+        terms: { lineId: `${i}`, productId: 'klassenset', quantity: 1 },
+        learner: { eckId: own },
+      })),
+    });
+    const ofClass = page.getByRole('row', { name: /^g7/ });
+    await expect
+      .poll(
+        async () => {
+          await go(`/readiness?school=${school}&by=class&product=klassenset`, /Klaar voor school/);
+          return (await ofClass.count()) > 0 ? ofClass.innerText() : '';
+        },
+        { timeout: 60_000 },
+      )
+      .toMatch(/g7\s+30\s[\s\S]*product\.unknown/);
+    await page.getByRole('row', { name: /^30/ }).getByText('De Leerlijst').waitFor();
+    expect(await axeOf(page)).toEqual([]);
+    await toldNobody(page);
+    expect(await page.getByRole('button', { name: 'Deel deze pagina' }).count()).toBe(0);
+    await shoot(page, 'readiness-class');
+    await page.getByRole('link', { name: /^Alle licenties/ }).click();
+    await row.waitFor();
+  });
+
   test('hostile names and ids are words and nothing else', async () => {
     for (const [path, heading] of [
       ['/', /Overzicht/],
@@ -967,6 +1007,7 @@ runs('the console in a browser', { timeout: 240_000 }, () => {
       '/holds?decided=yes',
       '/replay',
       '/audit',
+      `/readiness?school=${school}&by=class&product=klassenset`,
       '/dead',
     ]) {
       await small.goto(`${origin}${path}`);

@@ -250,7 +250,15 @@ describe('a link to one page', () => {
   }
   test('carries ids, days and states, and nothing that somebody wrote', async () => {
     const operator = await browser().signedIn(keyOf(at));
-    for (const to of ['/flows?q=Jan', '/flows?q=123456782', '/flows?q=bsn123456782', '/flow?id=1&reference=123456782'])
+    for (const to of [
+      '/flows?q=Jan',
+      '/flows?q=123456782',
+      '/flows?q=bsn123456782',
+      '/flow?id=1&reference=123456782',
+      // Classes, and the log of what was done, are for who signs in.
+      `/readiness?school=${school}&by=class`,
+      '/audit',
+    ])
       expect((await operator.post('/api/links/make', { to, hours: '1' }, operator.token)).body.code).toBe(
         'wire.invalid',
       );

@@ -54,6 +54,14 @@ export const words = {
     'Niemand heeft iets van mensen van deze school gekregen.',
     'Nobody was given anything of this school’s people.',
   ],
+  by_class: ['Per klas', 'By class'],
+  school_class: ['Klas', 'Class'],
+  no_class: ['van geen klas', 'of no class'],
+  all_products: ['Alle licenties van deze school', 'All licences of this school'],
+  class_hint: [
+    'Een klas heet hier naar de sleutel die de school haar gaf. Van een klas worden alle aantallen verteld of geen: anders zou een klein aantal uit de rest volgen.',
+    'A class is called here by the key that its school gave it. Of a class all counts are told or none: a small one would otherwise follow from the rest.',
+  ],
   audit: ['Logboek', 'Audit log'],
   audit_hint: [
     'Wat er gedaan is, zoals het in het logboek van handelingen staat: door wie, voor welke school, hoe vaak. Nieuwste eerst, naar hun plaats in het logboek.',

@@ -6,14 +6,18 @@ import { Count, Empty, Fault, Show, Table, useNumbers, Who } from '../ui.tsx';
 import { isWord } from '../words.ts';
 import { Field } from './flows.tsx';
 
+const NUMERIC = { numeric: true };
+/** By which a row stands among those of classes. */
+const nameOf = ({ title, product, group }: ReadinessView['rows'][number]): string => `${title} ${product} ${group}`;
+
 /** What to chase that is shown. */
 const CHASED = 50;
 
-/** How ready schools are, or one of them by product. What is asked stands in the address, so that a colleague sees the same. */
+/** How ready schools are, one of them by product, or a product by class. What is asked stands in the address, so that a colleague sees the same. */
 export function ReadinessPage() {
   const { say, query, go } = useFrame();
   const asked = new URLSearchParams();
-  for (const name of ['school', 'first', 'party', 'cursor']) {
+  for (const name of ['school', 'product', 'by', 'first', 'party', 'cursor']) {
     const value = query.get(name)?.trim();
     if (value) asked.set(name, value);
   }
@@ -45,18 +49,48 @@ export function ReadinessPage() {
 }
 
 function Board({ seen, asked }: { seen: ReadinessView; asked: URLSearchParams }) {
-  const { say } = useFrame();
+  const { lang, say, isShared } = useFrame();
   const numbers = useNumbers();
   const isSchool = asked.has('school');
-  const withAsked = (name: string, value: string): string => {
+  const isByClass = asked.get('by') === 'class';
+  const product = asked.get('product') ?? '';
+  const withAsked = (more: Readonly<Record<string, string>>): string => {
     const next = new URLSearchParams(asked);
     next.delete('cursor');
-    next.set(name, value);
+    for (const [name, value] of Object.entries(more))
+      if (value === '') next.delete(name);
+      else next.set(name, value);
     return `/readiness?${next}`;
   };
-  if (seen.rows.length === 0) return <Empty word="nothing_wanted" />;
+  const whole = (isByClass || product !== '') && (
+    <p>
+      <Link to={withAsked({ by: '', product: '' })}>{say('all_products')}</Link>
+    </p>
+  );
+  if (seen.rows.length === 0)
+    return (
+      <>
+        {whole}
+        <Empty word="nothing_wanted" />
+      </>
+    );
+  // By class all rows of a product stand together.
+  const rows = isByClass ? seen.rows.toSorted((a, b) => nameOf(a).localeCompare(nameOf(b), lang, NUMERIC)) : seen.rows;
   return (
     <>
+      {isSchool && (
+        <p>
+          <Who of={seen.rows[0]!.school} />
+          {isByClass && product !== '' && (
+            <>
+              {' '}
+              · {seen.rows[0]!.title} <code>{product}</code>
+            </>
+          )}
+        </p>
+      )}
+      {whole}
+      {isByClass && <p class="hint">{say('class_hint')}</p>}
       <p>
         {say('year')} {seen.year}
         {asked.has('first') && (
@@ -68,17 +102,46 @@ function Board({ seen, asked }: { seen: ReadinessView; asked: URLSearchParams })
       </p>
       <Table
         name={say('readiness')}
-        heads={[isSchool ? 'licence' : 'school', 'wanted', 'confirmed', 'granted', 'provisioned', 'opened', 'missing']}
+        heads={[
+          isByClass ? 'school_class' : isSchool ? 'licence' : 'school',
+          'wanted',
+          'confirmed',
+          'granted',
+          'provisioned',
+          'opened',
+          'missing',
+        ]}
       >
-        {seen.rows.map((row) => (
-          <tr key={`${row.school.oin} ${row.product} ${row.title}`}>
+        {rows.map((row) => (
+          <tr key={`${row.school.oin} ${row.product} ${row.title} ${row.group}`}>
             <td>
-              {isSchool ? (
+              {isByClass ? (
+                <>
+                  {row.group === '' ? say('no_class') : <b>{row.group}</b>}
+                  {product === '' && (
+                    <>
+                      {' '}
+                      {row.product === '' ? say('sensitive') : row.title} <code>{row.product}</code>
+                    </>
+                  )}
+                </>
+              ) : isSchool ? (
                 <>
                   {row.product === '' ? say('sensitive') : row.title} <code>{row.product}</code>
+                  {row.product !== '' && !isShared && (
+                    <>
+                      {' '}
+                      <Link
+                        to={withAsked({ by: 'class', product: row.product })}
+                        hint={`${say('by_class')}: ${row.title || row.product}`}
+                      >
+                        {say('by_class')}
+                      </Link>
+                    </>
+                  )}
                 </>
               ) : (
-                <Link to={withAsked('school', row.school.oin)}>
+                <Link to={withAsked({ school: row.school.oin })}>
                   <Who of={row.school} />
                 </Link>
               )}
@@ -100,7 +163,7 @@ function Board({ seen, asked }: { seen: ReadinessView; asked: URLSearchParams })
       </Table>
       {seen.cursor !== '' && (
         <p>
-          <Link to={withAsked('cursor', seen.cursor)}>{say('more_rows')}</Link>
+          <Link to={withAsked({ cursor: seen.cursor })}>{say('more_rows')}</Link>
         </p>
       )}
       {seen.chase.length > 0 && (

@@ -97,6 +97,7 @@ export function Share() {
   const [isCopied, setCopied] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<ProblemJson>();
+  // A part of a list, and classes, are for who signs in.
   if (duty !== 'operator' || !SHARED.includes(path) || query.has('cursor') || query.has('by')) return null;
   const to = query.size > 0 ? `${path}?${query}` : path;
   const make = () => {
